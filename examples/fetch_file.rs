@@ -1,11 +1,12 @@
-//! Downloads a file from several nodes with the engine's own downloader, and tells what it cost. For measuring and for looking
-//! at nodes by hand:
+//! Downloads a file from several nodes with the engine's own downloader, and tells what it cost.
+//! For measuring and for looking at nodes by hand:
 //!
 //! ```text
 //! cargo run --release --example fetch_file -- --reference FILE --location FILE --out PATH URL…
 //! ```
 //!
-//! The piece hashes are made from the reference file, before the clock starts. One JSON object goes to stdout.
+//! The piece hashes are made from the reference file, before the clock starts. One JSON object goes
+//! to stdout.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,7 +55,8 @@ struct Options {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     let table = Arc::new(pieces_of(&options.reference)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(options, table))
 }
 
@@ -96,12 +98,20 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
     while let Some(event) = events.recv().await {
         match event {
             FetchEvent::Fault(fault) => {
-                eprintln!("{:6.2} s  {}", started.elapsed().as_secs_f64(), serde_json::to_string(&fault)?);
+                eprintln!(
+                    "{:6.2} s  {}",
+                    started.elapsed().as_secs_f64(),
+                    serde_json::to_string(&fault)?
+                );
                 faults.push(fault);
             }
             FetchEvent::Progress(progress) => {
                 if options.verbose {
-                    let speeds: Vec<String> = progress.nodes.iter().map(|node| format!("{:7.0}", node.speed / 1e3)).collect();
+                    let speeds: Vec<String> = progress
+                        .nodes
+                        .iter()
+                        .map(|node| format!("{:7.0}", node.speed / 1e3))
+                        .collect();
                     eprintln!(
                         "{:6.2} s  {:5.1}%  {} kB/s",
                         started.elapsed().as_secs_f64(),
@@ -138,10 +148,17 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
 /// The process's peak resident memory, KiB; `None` where the system does not tell it in /proc.
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
-/// User and system seconds of this process so far; `None` where the system does not tell it in /proc.
+/// User and system seconds of this process so far; `None` where the system does not tell it in
+/// /proc.
 fn cpu_seconds() -> Option<f64> {
     /// Linux's fixed unit of these counters.
     const TICKS_PER_SECOND: f64 = 100.0;

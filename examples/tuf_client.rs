@@ -1,8 +1,10 @@
-//! The launcher's own TUF client with the command line that TUF's conformance suite wants (`tests/conformance/run`).
+//! The launcher's own TUF client with the command line that TUF's conformance suite wants
+//! (`tests/conformance/run`).
 //!
-//! Nothing here decides what is trusted: that is `kuzflow::trust`, over the HTTP client of `kuzflow::fetch`, as in the launcher. This
-//! example keeps the trusted documents as the files that the suite looks at, and is stricter in one point: where the launcher goes on with
-//! what it has because a mirror lags behind, the suite wants to hear of it, so that ends with status 1.
+//! Nothing here decides what is trusted: that is `kuzflow::trust`, over the HTTP client of
+//! `kuzflow::fetch`, as in the launcher. This example keeps the trusted documents as the files that
+//! the suite looks at, and is stricter in one point: where the launcher goes on with what it has
+//! because a mirror lags behind, the suite wants to hear of it, so that ends with status 1.
 
 #![allow(clippy::print_stderr)]
 
@@ -30,8 +32,9 @@ struct Request {
 impl Request {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut request = Self::default();
-        let folder =
-            |text: String| -> Result<Option<Url>, Failure> { Ok(Some(format!("{}/", text.trim_end_matches('/')).parse()?)) };
+        let folder = |text: String| -> Result<Option<Url>, Failure> {
+            Ok(Some(format!("{}/", text.trim_end_matches('/')).parse()?))
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
@@ -40,7 +43,9 @@ impl Request {
                 "--target-name" => request.target_names.push(value()?),
                 "--target-base-url" => request.target_base_url = folder(value()?)?,
                 "--target-dir" => request.target_dir = value()?.into(),
-                "init" => (request.command, request.trusted_root) = (argument.clone(), value()?.into()),
+                "init" => {
+                    (request.command, request.trusted_root) = (argument.clone(), value()?.into())
+                }
                 "refresh" | "download" => request.command = argument,
                 _ => return Err(format!("{argument} is not known").into()),
             }
@@ -73,7 +78,11 @@ impl MetadataSource for Source {
 
     async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
         let other = |error: Failure| SourceError::Other(error);
-        let url = match (location.strip_prefix("metadata/"), location.strip_prefix("targets/"), &self.targets) {
+        let url = match (
+            location.strip_prefix("metadata/"),
+            location.strip_prefix("targets/"),
+            &self.targets,
+        ) {
             (Some(name), ..) => self.metadata.join(name),
             (_, Some(name), Some(targets)) => targets.join(name),
             _ => return Err(SourceError::NotFound),
@@ -97,13 +106,18 @@ async fn run(request: &Request) -> Result<(), Failure> {
     let trust = Trust::new(request.state(), std::fs::read(request.initial_root())?);
     let metadata = request.metadata_url.clone().ok_or("--metadata-url is missing")?;
     let client = Client::new(&ClientOptions::default())?;
-    let mirror: Arc<dyn MetadataSource> = Arc::new(Source { client, metadata, targets: request.target_base_url.clone() });
+    let mirror: Arc<dyn MetadataSource> =
+        Arc::new(Source { client, metadata, targets: request.target_base_url.clone() });
     let result = work(request, &trust, &mirror).await;
     show(&trust, &request.metadata_dir)?;
     result
 }
 
-async fn work(request: &Request, trust: &Trust, mirror: &Arc<dyn MetadataSource>) -> Result<(), Failure> {
+async fn work(
+    request: &Request,
+    trust: &Trust,
+    mirror: &Arc<dyn MetadataSource>,
+) -> Result<(), Failure> {
     let mirrors = std::slice::from_ref(mirror);
     let now = jiff::Timestamp::now();
     let refreshed = trust.refresh(mirrors, now).await?;
@@ -131,7 +145,10 @@ fn show(trust: &Trust, folder: &Path) -> Result<(), Failure> {
     let texts = trust.texts()?;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let role = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
+        let role = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_suffix(".json"));
         if role.is_some_and(|role| !texts.iter().any(|(known, _)| known == role)) {
             std::fs::remove_file(path)?;
         }

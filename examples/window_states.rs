@@ -1,6 +1,7 @@
-//! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer] [--renderer software] [--language en]
-//! [--theme dark]`. Without a scene it plays a whole update, as fast as its buttons are pressed; with `--scene offer-incremental` one
-//! that fetches a pack and applies it. With `--small` the small window beside a running app.
+//! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer]
+//! [--renderer software] [--language en] [--theme dark]`. Without a scene it plays a whole update,
+//! as fast as its buttons are pressed; with `--scene offer-incremental` one that fetches a pack and
+//! applies it. With `--small` the small window beside a running app.
 
 #[path = "../tests/support/scenes.rs"]
 mod scenes;
@@ -15,7 +16,9 @@ use kuzflow::settings::{Renderer, Theme};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
+    let value = |name: &str| {
+        arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1))
+    };
     let language = Language::choose(value("--language").map_or("zh-CN", String::as_str), None);
     let renderer = match value("--renderer").map(String::as_str) {
         Some("software") => Renderer::Software,
@@ -84,7 +87,9 @@ fn play(command: &Command, emitter: &Emitter, language: Language, incremental: b
         }
         Command::Pause => phase(Phase::Paused { version }),
         Command::Cancel => phase(Phase::Cancelled),
-        Command::Check { .. } | Command::Retry => scenes::events("offer", language).into_iter().for_each(|e| emitter.emit(e)),
+        Command::Check { .. } | Command::Retry => {
+            scenes::events("offer", language).into_iter().for_each(|e| emitter.emit(e))
+        }
         _ => {}
     }
 }

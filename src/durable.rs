@@ -1,5 +1,6 @@
-//! Changes that survive a power cut: a file is replaced whole or not at all, and a folder's new name is on disk before anybody
-//! relies on it. Ground floor: every room that keeps state uses these, and adds what its own errors say.
+//! Changes that survive a power cut: a file is replaced whole or not at all, and a folder's new
+//! name is on disk before anybody relies on it. Ground floor: every room that keeps state uses
+//! these, and adds what its own errors say.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use crate::look;
 
-/// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may delete them. Where files are also
-/// replaced without that lock, [`sweep`] deletes them.
+/// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may
+/// delete them. Where files are also replaced without that lock, [`sweep`] deletes them.
 pub const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Age from which a temporary file counts as left behind whoever wrote it: writing one takes milliseconds.
+/// Age from which a temporary file counts as left behind whoever wrote it: writing one takes
+/// milliseconds.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them to `path`.
@@ -21,8 +23,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
-/// A temporary file beside `path`, for [`persist`]. Readable by everyone whatever the umask: a web server of another user must serve it, or
-/// another user start what an administrator has installed. Secrets are written elsewhere.
+/// A temporary file beside `path`, for [`persist`]. Readable by everyone whatever the umask: a web
+/// server of another user must serve it, or another user start what an administrator has installed.
+/// Secrets are written elsewhere.
 pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     // Who writes it, for `sweep`.
@@ -30,15 +33,17 @@ pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(&prefix);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    // Opened here: the builder's own errors no longer say what the system said (too many open files is no broken disk).
-    let file = builder.make_in(folder_of(path), |path| written_by_owner(&mut options).open(path))?;
+    // Opened here: the builder's own errors no longer say what the system said (too many open files
+    // is no broken disk).
+    let file =
+        builder.make_in(folder_of(path), |path| written_by_owner(&mut options).open(path))?;
     #[cfg(unix)]
     share(file.path(), 0o644);
     Ok(file)
 }
 
-/// Creates a folder with what is missing above it. New ones can be entered by everyone whatever the umask, as what [`temporary`] makes in
-/// them can be read; one that is there keeps its mode.
+/// Creates a folder with what is missing above it. New ones can be entered by everyone whatever the
+/// umask, as what [`temporary`] makes in them can be read; one that is there keeps its mode.
 pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Ok(()) => {
@@ -47,7 +52,9 @@ pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else { return Err(error) };
+            let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else {
+                return Err(error);
+            };
             create_shared_folders(above)?;
             create_shared_folders(folder)
         }
@@ -56,19 +63,20 @@ pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a folder with what is missing above it. The umask may take away more, and never gives others the right to write: what they
-/// could put there decides about code.
+/// Creates a folder with what is missing above it. The umask may take away more, and never gives
+/// others the right to write: what they could put there decides about code.
 pub fn create_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o755).recursive(true).create(folder)
 }
 
-/// Creates a folder that is its owner's alone, with what is missing above it: for what has not been proved yet, or was and is not in its
-/// place yet.
+/// Creates a folder that is its owner's alone, with what is missing above it: for what has not been
+/// proved yet, or was and is not in its place yet.
 pub fn create_private_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o700).recursive(true).create(folder)
 }
 
-/// Creates a folder of the user's own, with what is missing above it. His group may write if his umask says so; everyone never may.
+/// Creates a folder of the user's own, with what is missing above it. His group may write if his
+/// umask says so; everyone never may.
 pub fn create_user_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o775).recursive(true).create(folder)
 }
@@ -91,7 +99,9 @@ pub fn written_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
 /// Best effort: some file systems have no modes.
 #[cfg(unix)]
 fn share(path: &Path, mode: u32) {
-    if let Err(error) = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)) {
+    if let Err(error) =
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+    {
         tracing::debug!(%error, path = %path.display(), "its mode stays");
     }
 }
@@ -110,8 +120,8 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     sync_folder(folder_of(path))
 }
 
-/// Deletes the temporary files in `folder` that killed processes left: those whose writer is no longer alive, and old ones. Needs no lock.
-/// What cannot be deleted stays for the next time.
+/// Deletes the temporary files in `folder` that killed processes left: those whose writer is no
+/// longer alive, and old ones. Needs no lock. What cannot be deleted stays for the next time.
 pub fn sweep(folder: &Path) {
     for entry in look::entries_if_readable(folder) {
         if is_left(&entry) {
@@ -127,14 +137,18 @@ pub fn has_left(folder: &Path) -> bool {
 
 fn is_left(entry: &std::fs::DirEntry) -> bool {
     let name = entry.file_name();
-    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY_PREFIX)) else { return false };
+    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY_PREFIX)) else {
+        return false;
+    };
     let writer = rest.split_once('-').and_then(|(writer, _)| writer.parse().ok());
     let modified = entry.metadata().and_then(|found| found.modified());
-    let is_old = || modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= LEFT_BEHIND));
+    let is_old =
+        || modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= LEFT_BEHIND));
     writer.is_some_and(|writer| !may_be_alive(writer)) || is_old()
 }
 
-/// A process id that is used again counts as alive, and so does every process where the system does not tell.
+/// A process id that is used again counts as alive, and so does every process where the system does
+/// not tell.
 fn may_be_alive(process: u32) -> bool {
     #[cfg(unix)]
     {
@@ -148,8 +162,8 @@ fn may_be_alive(process: u32) -> bool {
     }
 }
 
-/// Renames as [`std::fs::rename`] does. Windows refuses while a virus scanner or an indexer has a file open; there it is tried again for
-/// up to five seconds.
+/// Renames as [`std::fs::rename`] does. Windows refuses while a virus scanner or an indexer has a
+/// file open; there it is tried again for up to five seconds.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     patiently(|| std::fs::rename(from, to))
 }
@@ -166,16 +180,22 @@ fn patiently(attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Tries again while another process has the file open, at most `retries` times with a `pause` before each.
+/// Tries again while another process has the file open, at most `retries` times with a `pause`
+/// before each.
 #[cfg(any(windows, test))]
-fn retry(mut retries: u32, pause: Duration, mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+fn retry(
+    mut retries: u32,
+    pause: Duration,
+    mut attempt: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     /// ERROR_SHARING_VIOLATION, which std maps to no kind of its own.
     const SHARING_VIOLATION: i32 = 32;
     loop {
         match attempt() {
             Err(error)
                 if retries > 0
-                    && (error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(SHARING_VIOLATION)) =>
+                    && (error.kind() == io::ErrorKind::PermissionDenied
+                        || error.raw_os_error() == Some(SHARING_VIOLATION)) =>
             {
                 retries -= 1;
                 std::thread::sleep(pause);
@@ -194,9 +214,10 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes every file below `tree` durable. Linux has one call for a whole file system, far cheaper than thousands of `fsync`s. macOS
-/// hands each file to the disk and empties the disk's own cache once, at the end: `sync_all` would do that for each file and take
-/// minutes for an app of 15,000 files. Elsewhere each file is synced.
+/// Makes every file below `tree` durable. Linux has one call for a whole file system, far cheaper
+/// than thousands of `fsync`s. macOS hands each file to the disk and empties the disk's own cache
+/// once, at the end: `sync_all` would do that for each file and take minutes for an app of 15,000
+/// files. Elsewhere each file is synced.
 pub fn sync_tree(tree: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -218,13 +239,15 @@ fn sync_each(tree: &Path) -> io::Result<()> {
             sync_each(&entry.path())?;
         } else if kind.is_file() {
             // Windows flushes only through a handle that may write.
-            let open = || std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(entry.path());
+            let open =
+                || std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(entry.path());
             let file = match open() {
                 #[cfg(windows)]
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let read_only = entry.metadata()?.permissions();
                     let mut writable = read_only.clone();
-                    // Only the attribute: the lint is about Unix, where this would let everyone write.
+                    // Only the attribute: the lint is about Unix, where this would let everyone
+                    // write.
                     #[allow(clippy::permissions_set_readonly_false)]
                     writable.set_readonly(false);
                     std::fs::set_permissions(entry.path(), writable)?;
@@ -242,7 +265,8 @@ fn sync_each(tree: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file to the disk; on macOS its bytes may still be in the disk's cache, which `sync_all` (`F_FULLFSYNC`) empties.
+/// Gives a file to the disk; on macOS its bytes may still be in the disk's cache, which `sync_all`
+/// (`F_FULLFSYNC`) empties.
 #[cfg(any(not(target_os = "linux"), test))]
 fn hand_over(file: &File) -> io::Result<()> {
     #[cfg(target_os = "macos")]
@@ -301,8 +325,12 @@ mod tests {
         let ours = temporary(&place("value".to_owned())).unwrap();
         // The highest process id is 2^22 on Linux and lower elsewhere.
         let dead = place(format!("{TEMPORARY_PREFIX}{}-abcdef", i32::MAX));
-        let [old, fresh, other] =
-            [format!("{TEMPORARY_PREFIX}old"), format!("{TEMPORARY_PREFIX}fresh"), "old".to_owned()].map(place);
+        let [old, fresh, other] = [
+            format!("{TEMPORARY_PREFIX}old"),
+            format!("{TEMPORARY_PREFIX}fresh"),
+            "old".to_owned(),
+        ]
+        .map(place);
         for path in [&dead, &old, &fresh, &other] {
             std::fs::write(path, "").unwrap();
         }

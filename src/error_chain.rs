@@ -1,10 +1,12 @@
-//! An error with its causes as text: for the log, for "details to copy", for a node's fault. Ground floor.
+//! An error with its causes as text: for the log, for "details to copy", for a node's fault. Ground
+//! floor.
 
 use std::error::Error;
 
 use crate::plain;
 
-/// The error's words and those of its causes, outermost first. Transparent wrappers repeat their source's words; those are told once.
+/// The error's words and those of its causes, outermost first. Transparent wrappers repeat their
+/// source's words; those are told once.
 pub fn list(error: &dyn Error) -> Vec<String> {
     let words = |error: &dyn Error| plain::text(&error.to_string());
     let mut list = vec![words(error)];

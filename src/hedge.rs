@@ -1,11 +1,12 @@
-//! Asks several sources for the same thing: the next one as soon as those before it have failed or are silent, so that one silent
-//! source costs a second and not its whole time-out.
+//! Asks several sources for the same thing: the next one as soon as those before it have failed or
+//! are silent, so that one silent source costs a second and not its whole time-out.
 //!
-//! In: how to ask each source, in which order, and how many bytes have come from it. Out: answers, in the order in which they come.
+//! In: how to ask each source, in which order, and how many bytes have come from it. Out: answers,
+//! in the order in which they come.
 //! Never: a judgement of an answer, or a limit of its own: a source ends by itself.
 //!
-//! A slow line is no silent source: while bytes come steadily nobody else is asked, and of two that come slowly together only the
-//! better one goes on, since both may share the same line.
+//! A slow line is no silent source: while bytes come steadily nobody else is asked, and of two that
+//! come slowly together only the better one goes on, since both may share the same line.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -23,7 +24,8 @@ const STEADY_BYTES: u64 = 512;
 const COMPARISON: Duration = Duration::from_secs(4);
 /// How often the sources that are asked are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often one source is asked at most: a second time if it was left for a better one that has failed since.
+/// How often one source is asked at most: a second time if it was left for a better one that has
+/// failed since.
 const STARTS: u8 = 2;
 
 /// How many bytes have come from a source; clones count together.
@@ -57,8 +59,12 @@ pub struct Hedge<'a, T> {
 }
 
 impl<'a, T: Send + 'a> Hedge<'a, T> {
-    /// Asks the sources with the numbers in `order`, the best first. Nothing happens before [`Self::next`].
-    pub fn new<F>(order: impl IntoIterator<Item = usize>, ask: impl Fn(usize, Received) -> F + Send + Sync + 'a) -> Self
+    /// Asks the sources with the numbers in `order`, the best first. Nothing happens before
+    /// [`Self::next`].
+    pub fn new<F>(
+        order: impl IntoIterator<Item = usize>,
+        ask: impl Fn(usize, Received) -> F + Send + Sync + 'a,
+    ) -> Self
     where
         F: Future<Output = T> + Send + 'a,
     {
@@ -66,7 +72,8 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
         Self { ask, board: Board::new(order), answers: Vec::new() }
     }
 
-    /// The next answer and whose it is; `None` when every source has answered. Whoever calls it again wants another one.
+    /// The next answer and whose it is; `None` when every source has answered. Whoever calls it
+    /// again wants another one.
     pub async fn next(&mut self) -> Option<(usize, T)> {
         loop {
             self.look(Instant::now());
@@ -150,7 +157,13 @@ impl Board {
         let (index, starts) = self.waiting.pop_front()?;
         let received = Received::default();
         let seen = VecDeque::from([(now, 0)]);
-        self.asked.push(Asked { index, starts: starts + 1, since: now, received: received.clone(), seen });
+        self.asked.push(Asked {
+            index,
+            starts: starts + 1,
+            since: now,
+            received: received.clone(),
+            seen,
+        });
         Some((index, received))
     }
 
@@ -159,12 +172,16 @@ impl Board {
         if self.asked.len() < 2 || self.asked.iter().any(|asked| now < asked.since + COMPARISON) {
             return None;
         }
-        let bytes: Vec<u64> = self.asked.iter().map(|asked| asked.lately(now, COMPARISON)).collect();
+        let bytes: Vec<u64> =
+            self.asked.iter().map(|asked| asked.lately(now, COMPARISON)).collect();
         let most = bytes.iter().max().copied().filter(|most| *most > 0)?;
         let best = bytes.iter().position(|bytes| *bytes == most)?;
         let retained = self.asked.remove(best);
         let left = std::mem::replace(&mut self.asked, vec![retained]);
-        let again = left.into_iter().filter(|asked| asked.starts < STARTS).map(|asked| (asked.index, asked.starts));
+        let again = left
+            .into_iter()
+            .filter(|asked| asked.starts < STARTS)
+            .map(|asked| (asked.index, asked.starts));
         self.waiting.extend(again);
         Some(best)
     }
@@ -174,13 +191,16 @@ impl Board {
 mod tests {
     use super::*;
 
-    /// What a source does: so many bytes every 100 ms, and an answer after so many milliseconds; never for 0.
+    /// What a source does: so many bytes every 100 ms, and an answer after so many milliseconds;
+    /// never for 0.
     #[derive(Clone, Copy)]
     struct Source(u64, u64);
 
-    /// Plays the board with a clock of its own: who answers first, after how many milliseconds, and who was asked.
+    /// Plays the board with a clock of its own: who answers first, after how many milliseconds, and
+    /// who was asked.
     fn first(sources: &[Source]) -> (usize, u64, Vec<usize>) {
-        let (start, mut board, mut order) = (Instant::now(), Board::new(0..sources.len()), Vec::new());
+        let (start, mut board, mut order) =
+            (Instant::now(), Board::new(0..sources.len()), Vec::new());
         for time in (0..3_600_000).step_by(100) {
             let now = start + Duration::from_millis(time);
             for asked in &board.asked {

@@ -1,7 +1,9 @@
-//! The only door to what the operating system tells this process: arguments, environment, folders, clock, language, power.
+//! The only door to what the operating system tells this process: arguments, environment, folders,
+//! clock, language, power.
 //!
-//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision. `conditions` holds what the system
-//! tells of power and network, `processes` and `app_windows` what other programs there are and which windows they have.
+//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision.
+//! `conditions` holds what the system tells of power and network, `processes` and `app_windows`
+//! what other programs there are and which windows they have.
 
 pub mod app_windows;
 mod conditions;
@@ -27,7 +29,10 @@ pub fn variable(name: &str) -> Option<OsString> {
 
 /// Names of the environment's variables that begin with `prefix`.
 pub fn variables_with(prefix: &str) -> Vec<OsString> {
-    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(prefix)).collect()
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_string_lossy().starts_with(prefix))
+        .collect()
 }
 
 /// The folder this program's file lies in, links resolved.
@@ -43,7 +48,8 @@ pub fn program() -> Option<PathBuf> {
 
 /// The folder for an app's installed versions when none is named: the user's local data folder.
 pub fn default_home(app: &str) -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "Kuzflow", app).map(|folders| folders.data_local_dir().to_path_buf())
+    directories::ProjectDirs::from("", "Kuzflow", app)
+        .map(|folders| folders.data_local_dir().to_path_buf())
 }
 
 /// Where a user's own things are.
@@ -60,26 +66,35 @@ pub struct UserFolders {
 /// The folders of the user who runs this program; `None` if the system names none.
 pub fn user_folders() -> Option<UserFolders> {
     let base = directories::BaseDirs::new()?;
-    let named = directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
+    let named =
+        directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
     // Without the file that names the user's folders this is its name.
-    let desktop = named.or_else(|| Some(base.home_dir().join("Desktop")).filter(|folder| folder.is_dir()));
-    Some(UserFolders { home: base.home_dir().to_path_buf(), data: base.data_dir().to_path_buf(), desktop })
+    let desktop =
+        named.or_else(|| Some(base.home_dir().join("Desktop")).filter(|folder| folder.is_dir()));
+    Some(UserFolders {
+        home: base.home_dir().to_path_buf(),
+        data: base.data_dir().to_path_buf(),
+        desktop,
+    })
 }
 
-/// Folders for what lives as long as this process and no other user may see, the best first: the session's own, then that for temporary
-/// files.
+/// Folders for what lives as long as this process and no other user may see, the best first: the
+/// session's own, then that for temporary files.
 pub fn private_folders() -> Vec<PathBuf> {
-    let session = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute() && folder.is_dir());
+    let session = variable("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute() && folder.is_dir());
     session.into_iter().chain([std::env::temp_dir()]).collect()
 }
 
-/// Lets a program without a console of its own (a shortcut must not flash one up) write to the console it was typed in. Elsewhere
-/// than on Windows there is nothing to do.
+/// Lets a program without a console of its own (a shortcut must not flash one up) write to the
+/// console it was typed in. Elsewhere than on Windows there is nothing to do.
 pub fn attach_console() {
     #[cfg(windows)]
     {
         use windows_sys::Win32::System::Console::{ATTACH_PARENT_PROCESS, AttachConsole};
-        // SAFETY: the call takes no pointer; without a parent's console it fails, and output goes nowhere as before.
+        // SAFETY: the call takes no pointer; without a parent's console it fails, and output goes
+        // nowhere as before.
         #[allow(unsafe_code)]
         unsafe {
             AttachConsole(ATTACH_PARENT_PROCESS);
@@ -117,8 +132,8 @@ pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether the desktop is set to dark, where the window system itself does not say so: Linux and its relatives. `None` if it is not
-/// known within `limit`.
+/// Whether the desktop is set to dark, where the window system itself does not say so: Linux and
+/// its relatives. `None` if it is not known within `limit`.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
     // 0 means that the user has no preference, 1 dark, 2 light.
@@ -133,7 +148,9 @@ async fn color_scheme() -> zbus::Result<u32> {
     let bus = zbus::Connection::session().await?;
     let (place, path) = ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop");
     let question = ("org.freedesktop.appearance", "color-scheme");
-    let reply = bus.call_method(Some(place), path, Some("org.freedesktop.portal.Settings"), "Read", &question).await?;
+    let reply = bus
+        .call_method(Some(place), path, Some("org.freedesktop.portal.Settings"), "Read", &question)
+        .await?;
     let outer: Value<'_> = OwnedValue::into(reply.body().deserialize::<OwnedValue>()?);
     // A variant in a variant: the interface's first version said it so.
     let inner = match outer {
@@ -150,7 +167,10 @@ pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
 }
 
 /// What `ask` finds out within `limit`; a system that takes longer is left to itself.
-fn in_time<T: Send + 'static>(limit: std::time::Duration, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+fn in_time<T: Send + 'static>(
+    limit: std::time::Duration,
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, answer) = std::sync::mpsc::channel();
     let asking = threads::spawn("asking", move || {
         // Nobody waits any more after the limit.
@@ -167,7 +187,10 @@ mod tests {
     #[test]
     fn a_system_that_does_not_answer_is_not_waited_for() {
         let (_retained, never) = std::sync::mpsc::channel::<()>();
-        assert_eq!(in_time(std::time::Duration::from_millis(1), move || never.recv().is_err()), None);
+        assert_eq!(
+            in_time(std::time::Duration::from_millis(1), move || never.recv().is_err()),
+            None
+        );
         assert_eq!(in_time(std::time::Duration::MAX, || 1), Some(1));
     }
 }

@@ -1,8 +1,10 @@
 //! HTTP clients whose https works as far as this computer lets it.
 //!
-//! Who may vouch for a server is the system's choice. Where that choice cannot be read (a variable that names a file that is gone, a
-//! container without certificates), the usual places of certificates count instead; if there are none either, https is refused server by
-//! server, and everything else works. In: how to build a client. Out: a client. Never: a server that nobody vouches for.
+//! Who may vouch for a server is the system's choice. Where that choice cannot be read (a variable
+//! that names a file that is gone, a container without certificates), the usual places of
+//! certificates count instead; if there are none either, https is refused server by server, and
+//! everything else works. In: how to build a client. Out: a client. Never: a server that nobody
+//! vouches for.
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 use std::path::Path;
@@ -11,8 +13,12 @@ use reqwest::{Certificate, Client, ClientBuilder, Error};
 
 /// Where Debian, Fedora, openSUSE and Alpine keep certificates.
 #[cfg(not(any(windows, target_vendor = "apple")))]
-const USUAL: &[&str] =
-    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+const USUAL: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// The client that `builder` describes, with the system's certificates as far as they can be had.
 pub fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Client, Error> {
@@ -46,7 +52,11 @@ fn usual() -> Vec<Certificate> {
 /// What the first file holds that holds any.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn first_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<Certificate> {
-    let read = |file: &Path| Certificate::from_pem_bundle(&std::fs::read(file).ok()?).ok().filter(|found| !found.is_empty());
+    let read = |file: &Path| {
+        Certificate::from_pem_bundle(&std::fs::read(file).ok()?)
+            .ok()
+            .filter(|found| !found.is_empty())
+    };
     files.into_iter().find_map(read).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! Kuzflow: an update launcher for desktop apps, and the publisher's tools that feed it.
 //!
-//! The rooms, from the ground up; a room imports only rooms below it (`tests/architecture.rs` guards this):
+//! The rooms, from the ground up; a room imports only rooms below it (`tests/architecture.rs`
+//! guards this):
 //!
 //! ```text
 //! bin/  cli/  demo/       command lines: thin mains over the rooms below
@@ -22,10 +23,12 @@
 //!                         several cores, programs started, and threads
 //! ```
 //!
-//! Comments cite faults and promises of `docs/security.md` by number; "the specification" is `docs/internals/specification.md`;
-//! `docs/internals/architecture.md` is the map of the rooms, `docs/glossary.md` has the words.
+//! Comments cite faults and promises of `docs/security.md` by number; "the specification" is
+//! `docs/internals/specification.md`; `docs/internals/architecture.md` is the map of the rooms,
+//! `docs/glossary.md` has the words.
 
-// Printing panics where it cannot print, and waits for a reader that does not read; `app::streams` does neither.
+// Printing panics where it cannot print, and waits for a reader that does not read; `app::streams`
+// does neither.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;

@@ -1,9 +1,9 @@
-//! Looking at files: what is there, what is not, and what is not known. An error is no absence: whoever deletes, moves or replaces
-//! something because another thing is not there asks here, and does nothing where the answer is an error. Ground floor, beside
-//! [`crate::durable`].
+//! Looking at files: what is there, what is not, and what is not known. An error is no absence:
+//! whoever deletes, moves or replaces something because another thing is not there asks here, and
+//! does nothing where the answer is an error. Ground floor, beside [`crate::durable`].
 //!
-//! Records and documents are read here as well: plain files only, and no more of them than they can sensibly hold, so that a pipe or a
-//! gigantic file in the place of one is an error and no wait.
+//! Records and documents are read here as well: plain files only, and no more of them than they can
+//! sensibly hold, so that a pipe or a gigantic file in the place of one is an error and no wait.
 
 use std::fs::{self, DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -58,8 +58,9 @@ pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     })
 }
 
-/// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told in the log and passes for an empty one.
-/// Never for a decision that something is to be deleted because something else is *not* there.
+/// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told
+/// in the log and passes for an empty one. Never for a decision that something is to be deleted
+/// because something else is *not* there.
 pub fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
     entries(folder).unwrap_or_else(|error| {
         tracing::info!(%error, folder = %folder.display(), "this folder cannot be listed now");
@@ -84,7 +85,10 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Without effect on plain files.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
     again(|| {
         let file = options.open(path)?;
         let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file");
@@ -110,12 +114,16 @@ pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         // It may grow while it is read.
         file.take(most + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+        if bytes.len() as u64 > most {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            Ok(Some(bytes))
+        }
     })
 }
 
-/// Asks again, and once more, where the answer is an error that may pass: a scanner has the file, a network disk stumbles, there is no
-/// handle left for a moment.
+/// Asks again, and once more, where the answer is an error that may pass: a scanner has the file, a
+/// network disk stumbles, there is no handle left for a moment.
 ///
 /// # Errors
 /// The last answer.
@@ -135,15 +143,19 @@ fn may_pass(error: &io::Error) -> bool {
     !is_absence(error) && !lasts.contains(&error.kind())
 }
 
-/// Whether the error says that the system has run out of threads, processes, open files or memory; not whether that lasts.
+/// Whether the error says that the system has run out of threads, processes, open files or memory;
+/// not whether that lasts.
 pub fn is_shortage(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, WouldBlock};
-    // Too many open files of this program or of all. Windows: also its own words for memory, threads and other resources.
+    // Too many open files of this program or of all. Windows: also its own words for memory,
+    // threads and other resources.
     #[cfg(unix)]
-    const MORE: &[i32] = &[rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+    const MORE: &[i32] =
+        &[rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
     #[cfg(windows)]
     const MORE: &[i32] = &[4, 8, 164, 1450, 1455];
-    matches!(error.kind(), OutOfMemory | WouldBlock) || error.raw_os_error().is_some_and(|code| MORE.contains(&code))
+    matches!(error.kind(), OutOfMemory | WouldBlock)
+        || error.raw_os_error().is_some_and(|code| MORE.contains(&code))
 }
 
 /// Whether the error says that there is nothing.
@@ -165,7 +177,9 @@ mod tests {
         assert!(is_folder(folder.path()).unwrap() && !is_folder(&file).unwrap());
         // A name that no file system takes: an error everywhere.
         let unknown = folder.path().join("x".repeat(5_000));
-        assert!(is_there(&unknown).is_err() && entries(&unknown).is_err() && read(&unknown, 1).is_err());
+        assert!(
+            is_there(&unknown).is_err() && entries(&unknown).is_err() && read(&unknown, 1).is_err()
+        );
         assert!(entries_if_readable(&unknown).is_empty());
         assert_eq!(entries(folder.path()).unwrap().len(), 1);
         assert!(entries(&folder.path().join("none")).unwrap().is_empty());
@@ -222,7 +236,11 @@ mod tests {
                 0,
             )
             .unwrap();
-            assert_eq!(read(&pipe, 4).unwrap_err().kind(), io::ErrorKind::InvalidInput, "and without waiting");
+            assert_eq!(
+                read(&pipe, 4).unwrap_err().kind(),
+                io::ErrorKind::InvalidInput,
+                "and without waiting"
+            );
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Independent pieces of work on several cores. Ground floor.
 //!
-//! In: pieces, in the order in which they are to be begun (the largest first, so that none is left over at the end), and what is to
-//! be done with each. Out: the first thing that went wrong. Never: a thread that outlives the call, a panic that nobody hears of.
+//! In: pieces, in the order in which they are to be begun (the largest first, so that none is left
+//! over at the end), and what is to be done with each. Out: the first thing that went wrong. Never:
+//! a thread that outlives the call, a panic that nobody hears of.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::threads;
 
-/// Does `work` with each of `pieces`, on at most `threads` threads, the caller's among them. `begin` makes what a thread keeps from one
-/// piece to the next. After an error no piece is begun any more; those that were are ended, and one of the errors is given back.
+/// Does `work` with each of `pieces`, on at most `threads` threads, the caller's among them.
+/// `begin` makes what a thread keeps from one piece to the next. After an error no piece is begun
+/// any more; those that were are ended, and one of the errors is given back.
 pub fn each<P: Sync, K, E: Send>(
     pieces: &[P],
     threads: usize,
@@ -18,9 +20,11 @@ pub fn each<P: Sync, K, E: Send>(
     let next = AtomicUsize::new(0);
     let run = || {
         let mut retained = begin();
-        // A count beyond the pieces is an end as well, so several threads may find it; it grows by one for each of them.
+        // A count beyond the pieces is an end as well, so several threads may find it; it grows by
+        // one for each of them.
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(&mut retained, piece).inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
+            work(&mut retained, piece)
+                .inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
         }
         Ok(())
     };
@@ -28,7 +32,9 @@ pub fn each<P: Sync, K, E: Send>(
     std::thread::scope(|scope| {
         let helpers = threads::help(scope, threads.saturating_sub(1), run);
         let own = run();
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let others = helpers
+            .into_iter()
+            .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)
     })
 }
@@ -88,7 +94,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_the_callers_as_well() {
-        let run = || each(&[1, 2, 3], 2, || (), |(), piece| if *piece == 2 { panic!("piece 2") } else { Ok::<(), ()>(()) });
+        let run = || {
+            each(
+                &[1, 2, 3],
+                2,
+                || (),
+                |(), piece| if *piece == 2 { panic!("piece 2") } else { Ok::<(), ()>(()) },
+            )
+        };
         assert!(std::panic::catch_unwind(run).is_err());
     }
 }

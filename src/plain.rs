@@ -1,12 +1,13 @@
-//! Words of others (nodes, servers, neighbours, files), made fit for a terminal, a log and a window. Ground floor.
+//! Words of others (nodes, servers, neighbours, files), made fit for a terminal, a log and a
+//! window. Ground floor.
 //!
-//! In: any text. Out: the same without what moves the cursor, changes colours or titles, or turns the direction of what follows. Never:
-//! a judgement on what the words say.
+//! In: any text. Out: the same without what moves the cursor, changes colours or titles, or turns
+//! the direction of what follows. Never: a judgement on what the words say.
 
 use std::fmt::Write as _;
 
-/// Whether a character does something in place of being shown: control characters, and those that override the direction of writing or
-/// break a line where none is expected.
+/// Whether a character does something in place of being shown: control characters, and those that
+/// override the direction of writing or break a line where none is expected.
 fn acts(character: char) -> bool {
     let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     character.is_control() || turns
@@ -19,7 +20,8 @@ pub fn text(text: &str) -> String {
 
 /// One line of at most so many characters, without spaces at its ends or two in a row.
 pub fn line(text: &str, most: usize) -> String {
-    let spaced: String = text.chars().map(|character| if acts(character) { ' ' } else { character }).collect();
+    let spaced: String =
+        text.chars().map(|character| if acts(character) { ' ' } else { character }).collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= most {
         return line;

@@ -1,6 +1,8 @@
-//! Starting programs that may just have been written. Ground floor: whoever installs or unpacks a program and starts it uses this.
+//! Starting programs that may just have been written. Ground floor: whoever installs or unpacks a
+//! program and starts it uses this.
 //!
-//! In: a command. Out: the child. Never: a second start of what has started, or a wait for anything but the file of the program.
+//! In: a command. Out: the child. Never: a second start of what has started, or a wait for anything
+//! but the file of the program.
 
 use std::io;
 use std::process::{Child, Command};
@@ -11,8 +13,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts a program. A child of another thread that was started while its file was written holds that file open for writing until it has
-/// become a program of its own; until then Unix refuses to run the file, and this tries again.
+/// Starts a program. A child of another thread that was started while its file was written holds
+/// that file open for writing until it has become a program of its own; until then Unix refuses to
+/// run the file, and this tries again.
 ///
 /// # Errors
 /// If it cannot be started, or its file is held for longer than any start takes.
@@ -20,7 +23,9 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let end = Instant::now() + LONGEST_WAIT;
     loop {
         match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end => {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end =>
+            {
                 std::thread::sleep(PAUSE);
             }
             result => return result,
@@ -50,6 +55,9 @@ mod tests {
         });
         assert_eq!(spawn(&mut command).unwrap().wait().unwrap().code(), Some(7));
         release.join().unwrap();
-        assert_eq!(spawn(&mut Command::new(folder.path().join("none"))).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            spawn(&mut Command::new(folder.path().join("none"))).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

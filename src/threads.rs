@@ -1,7 +1,9 @@
-//! Threads, which the system may refuse: a limit of processes, no memory for one more stack. Ground floor.
+//! Threads, which the system may refuse: a limit of processes, no memory for one more stack. Ground
+//! floor.
 //!
-//! In: work, and the name of its thread. Out: the thread or the system's error; helpers, as many as there are; a runtime that has the
-//! threads it cannot do without. Never: a panic because there is no thread.
+//! In: work, and the name of its thread. Out: the thread or the system's error; helpers, as many as
+//! there are; a runtime that has the threads it cannot do without. Never: a panic because there is
+//! no thread.
 
 use std::cell::Cell;
 use std::io;
@@ -12,7 +14,8 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 
-/// How long a runtime keeps threads that wait for work; they do not wake up. Without one left it would panic where it needs one.
+/// How long a runtime keeps threads that wait for work; they do not wake up. Without one left it
+/// would panic where it needs one.
 const KEEP: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// Longest wait for a thread that the system has granted.
 const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
@@ -21,7 +24,10 @@ const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If the system has none.
-pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(work)
 }
 
@@ -46,19 +52,21 @@ pub fn help<'scope, T: Send + 'scope>(
     (0..count).map_while(|_| spawn_scoped(scope, "helper", work).ok()).collect()
 }
 
-/// A runtime with `workers` threads of its own; without any it runs on the thread that waits for it. One more, for work that blocks,
-/// is there from the beginning to the end.
+/// A runtime with `workers` threads of its own; without any it runs on the thread that waits for
+/// it. One more, for work that blocks, is there from the beginning to the end.
 ///
 /// # Errors
 /// If the system does not have these threads, or no files for the runtime.
 pub fn runtime(workers: usize) -> io::Result<Runtime> {
     // These are tried before, with one for whoever waits for the runtime and one for the next step.
     probe(workers + 3)?;
-    // Where tokio gets no thread all the same it panics, and may wait for ever on the way out: on a thread that can be left to itself.
+    // Where tokio gets no thread all the same it panics, and may wait for ever on the way out: on a
+    // thread that can be left to itself.
     let (sender, built) = mpsc::channel();
     spawn("runtime", move || {
         MAY_PANIC.set(true);
-        let runtime = catch_unwind(|| build(workers)).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()));
+        let runtime = catch_unwind(|| build(workers))
+            .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()));
         sender.send(runtime).is_ok()
     })?;
     built.recv_timeout(2 * UNTIL_IT_RUNS).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
@@ -74,8 +82,13 @@ thread_local! {
 }
 
 fn build(workers: usize) -> io::Result<Runtime> {
-    let mut builder = if workers == 0 { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
-    let runtime = builder.worker_threads(workers.max(1)).thread_keep_alive(KEEP).enable_all().build()?;
+    let mut builder = if workers == 0 {
+        runtime::Builder::new_current_thread()
+    } else {
+        runtime::Builder::new_multi_thread()
+    };
+    let runtime =
+        builder.worker_threads(workers.max(1)).thread_keep_alive(KEEP).enable_all().build()?;
     let (sender, running) = mpsc::channel();
     runtime.spawn_blocking(move || sender.send(()).is_ok());
     running.recv_timeout(UNTIL_IT_RUNS).map_err(|_| io::ErrorKind::WouldBlock)?;
@@ -113,7 +126,10 @@ mod tests {
     fn a_runtime_does_what_blocks_with_and_without_workers() {
         for workers in [0, 2] {
             let runtime = runtime(workers).unwrap();
-            assert_eq!(runtime.block_on(async { tokio::task::spawn_blocking(|| 7).await.unwrap() }), 7);
+            assert_eq!(
+                runtime.block_on(async { tokio::task::spawn_blocking(|| 7).await.unwrap() }),
+                7
+            );
         }
     }
 }

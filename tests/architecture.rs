@@ -1,5 +1,6 @@
-//! Guards the rooms: imports run one way, egui stays in the launcher, the environment is asked through one door, and every text a
-//! reader relies on (module heads) is there. The compiler does not object to any of this inside one package.
+//! Guards the rooms: imports run one way, egui stays in the launcher, the environment is asked
+//! through one door, and every text a reader relies on (module heads) is there. The compiler does
+//! not object to any of this inside one package.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,8 +28,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fetch", &["error_chain", "https", "look", "model", "durable", "threads"]),
     ("peers", &["error_chain", "look", "model", "durable", "fetch", "threads"]),
     ("store", &["error_chain", "look", "model", "durable", "programs", "container"]),
-    ("desktop", &["error_chain", "look", "model", "host", "durable", "programs", "store", "threads"]),
-    ("messages", &["error_chain", "look", "model", "container", "trust", "fetch", "store", "desktop"]),
+    (
+        "desktop",
+        &["error_chain", "look", "model", "host", "durable", "programs", "store", "threads"],
+    ),
+    (
+        "messages",
+        &["error_chain", "look", "model", "container", "trust", "fetch", "store", "desktop"],
+    ),
     ("session", &["look", "model", "host", "threads", "store", "messages"]),
     ("schedule", &["error_chain", "model", "host", "settings", "fetch", "threads", "messages"]),
     (
@@ -54,10 +61,40 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "session",
         ],
     ),
-    ("engine", &["error_chain", "model", "host", "trust", "fetch", "store", "threads", "messages", "session", "update"]),
+    (
+        "engine",
+        &[
+            "error_chain",
+            "model",
+            "host",
+            "trust",
+            "fetch",
+            "store",
+            "threads",
+            "messages",
+            "session",
+            "update",
+        ],
+    ),
     ("gui", &["model", "host", "settings", "messages", "threads"]),
-    ("publish", &["error_chain", "model", "host", "settings", "durable", "parallel", "container", "pack", "trust"]),
-    ("server", &["error_chain", "https", "model", "host", "settings", "durable", "trust", "publish"]),
+    (
+        "publish",
+        &[
+            "error_chain",
+            "model",
+            "host",
+            "settings",
+            "durable",
+            "parallel",
+            "container",
+            "pack",
+            "trust",
+        ],
+    ),
+    (
+        "server",
+        &["error_chain", "https", "model", "host", "settings", "durable", "trust", "publish"],
+    ),
     ("demo", &["error_chain", "durable", "model", "host", "settings", "publish", "server"]),
     (
         "app",
@@ -133,7 +170,8 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             let first = relative.iter().next().unwrap().to_str().unwrap();
             let room = first.strip_suffix(".rs").unwrap_or(first).to_owned();
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            let code =
+                text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
             (room, relative, code)
         })
         .collect()
@@ -145,7 +183,8 @@ fn without_comments(code: &str) -> String {
     lines.map(|line| line.split(" // ").next().unwrap_or_default()).collect::<Vec<_>>().join(" ")
 }
 
-/// The first name of each path in a group `{a::b, c::{d, e}}`; `rest` begins behind the first brace.
+/// The first name of each path in a group `{a::b, c::{d, e}}`; `rest` begins behind the first
+/// brace.
 fn first_names(rest: &str) -> Vec<String> {
     let (mut depth, mut names, mut name) = (1, Vec::new(), Some(String::new()));
     for sign in rest.chars() {
@@ -170,19 +209,23 @@ fn first_names(rest: &str) -> Vec<String> {
     names
 }
 
-/// Names that follow `crate::` in code, also those of `use crate::{a::b, c::{d, e}}` over several lines, and what `super::` reaches
-/// from a file that stands `depth` modules below the crate.
+/// Names that follow `crate::` in code, also those of `use crate::{a::b, c::{d, e}}` over several
+/// lines, and what `super::` reaches from a file that stands `depth` modules below the crate.
 fn imports(code: &str, depth: usize) -> Vec<String> {
     let code = without_comments(code).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut found = Vec::new();
     for door in ["crate::".to_owned(), "super::".repeat(depth)] {
         for (at, _) in code.match_indices(&door) {
-            let is_start = !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':');
+            let is_start = !code[..at].ends_with(|before: char| {
+                before.is_alphanumeric() || before == '_' || before == ':'
+            });
             if door.is_empty() || !is_start {
                 continue;
             }
             let rest = code[at + door.len()..].trim_start();
-            let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+            let name = |text: &str| {
+                text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+            };
             match rest.strip_prefix('{') {
                 Some(group) => found.extend(first_names(group)),
                 None => found.push(name(rest)),
@@ -197,7 +240,10 @@ fn imports_are_seen_in_every_form() {
     let seen = |code: &str, depth| imports(code, depth).join(" ");
     assert_eq!(seen("use crate::gui::Texts;", 1), "gui");
     assert_eq!(seen("use crate::{\n    gui::Texts, // words\n    host,\n};", 1), "gui host");
-    assert_eq!(seen("use crate::{model::{Offer, plan::{Plan, Reason}}, engine::{self}};", 1), "model engine");
+    assert_eq!(
+        seen("use crate::{model::{Offer, plan::{Plan, Reason}}, engine::{self}};", 1),
+        "model engine"
+    );
     assert_eq!(seen("fn a() { crate::gui::b(); crate::host::now() }", 1), "gui host");
     assert_eq!(seen("// crate::gui\nuse super::super::gui::Texts;", 2), "gui");
     assert_eq!(seen("use super::super::{gui, engine::driver};", 2), "gui engine");
@@ -223,7 +269,8 @@ fn imports_run_one_way() {
             continue;
         };
         for name in imports(&code, depth_of(&path)) {
-            if name != room && allowed.contains_key(name.as_str()) && !may.contains(&name.as_str()) {
+            if name != room && allowed.contains_key(name.as_str()) && !may.contains(&name.as_str())
+            {
                 broken.push(format!("{}: {room} must not import {name}", path.display()));
             }
         }
@@ -249,11 +296,14 @@ fn libraries_stay_in_their_rooms() {
     let mut broken = Vec::new();
     for (room, path, code) in sources() {
         for (library, rooms) in homes {
-            let used = code.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
-                line.match_indices(&format!("{library}::")).any(|(at, _)| {
-                    !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
-                })
-            });
+            let used =
+                code.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
+                    line.match_indices(&format!("{library}::")).any(|(at, _)| {
+                        !line[..at].ends_with(|before: char| {
+                            before.is_alphanumeric() || before == '_' || before == ':'
+                        })
+                    })
+                });
             if used && !rooms.contains(&room.as_str()) {
                 broken.push(format!("{}: {library} belongs in {rooms:?}", path.display()));
             }
@@ -264,11 +314,24 @@ fn libraries_stay_in_their_rooms() {
 
 #[test]
 fn the_environment_has_one_door() {
-    let doors = ["std::env::var", "env::var(", "env::var_os", "env::args", "env::current_exe", "env::temp_dir", "env::home_dir"];
+    let doors = [
+        "std::env::var",
+        "env::var(",
+        "env::var_os",
+        "env::args",
+        "env::current_exe",
+        "env::temp_dir",
+        "env::home_dir",
+    ];
     let mut broken = Vec::new();
     for (room, path, code) in sources() {
         if room != "host" {
-            broken.extend(doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display())));
+            broken.extend(
+                doors
+                    .iter()
+                    .filter(|door| code.contains(**door))
+                    .map(|door| format!("{}: {door}", path.display())),
+            );
         }
     }
     assert!(broken.is_empty(), "only host.rs asks the environment:\n{}", broken.join("\n"));
@@ -276,11 +339,16 @@ fn the_environment_has_one_door() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    let silent: Vec<_> = sources().into_iter().filter(|(_, _, code)| !code.starts_with("//!")).map(|(_, path, _)| path).collect();
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, _, code)| !code.starts_with("//!"))
+        .map(|(_, path, _)| path)
+        .collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 
-/// The codec of differences is a crate that anyone can use: bytes in, bytes out, and no dependency that it does not need.
+/// The codec of differences is a crate that anyone can use: bytes in, bytes out, and no dependency
+/// that it does not need.
 #[test]
 fn the_codec_stays_by_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/kuzflow-delta");
@@ -292,23 +360,33 @@ fn the_codec_stays_by_itself() {
     for path in files.iter().filter(|path| !path.ends_with("tests.rs")) {
         let text = fs::read_to_string(path).unwrap();
         let code = names_only(text.split("#[cfg(test)]\nmod tests {").next().unwrap());
-        broken.extend(doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display())));
+        broken.extend(
+            doors
+                .iter()
+                .filter(|door| code.contains(**door))
+                .map(|door| format!("{}: {door}", path.display())),
+        );
         if !text.starts_with("//!") {
             broken.push(format!("{}: it does not say what it is for", path.display()));
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
-    let dependencies: Vec<&str> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    let manifest: toml::Table =
+        fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let dependencies: Vec<&str> =
+        manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
     assert_eq!(dependencies, ["bsdiff", "bzip2", "thiserror", "zstd"]);
 }
 
-/// An error is no absence: in rooms where something is deleted, moved or replaced because another thing is not there, files are looked at
-/// through `look`, which tells the two apart.
+/// An error is no absence: in rooms where something is deleted, moved or replaced because another
+/// thing is not there, files are looked at through `look`, which tells the two apart.
 #[test]
 fn no_look_takes_an_error_for_absence() {
     let forms = [
-        (".flatten().flatten()", "look::entries, or look::entries_if_readable where nothing is decided by it"),
+        (
+            ".flatten().flatten()",
+            "look::entries, or look::entries_if_readable where nothing is decided by it",
+        ),
         (".exists()", "look::is_there"),
         (".is_dir()\n", "look::is_folder"),
         ("symlink_metadata(path).is_ok()", "look::is_there"),
@@ -317,8 +395,19 @@ fn no_look_takes_an_error_for_absence() {
         ("read_to_string(", "look::read"),
         ("fs::read_dir(", "look::entries"),
     ];
-    let places =
-        ["store", "desktop", "peers", "fetch", "trust", "engine", "update", "session", "schedule", "messages", "durable.rs"];
+    let places = [
+        "store",
+        "desktop",
+        "peers",
+        "fetch",
+        "trust",
+        "engine",
+        "update",
+        "session",
+        "schedule",
+        "messages",
+        "durable.rs",
+    ];
     let allowed = [
         // What a script has written is shown.
         ("store/migration_script.rs", "fs::read("),
@@ -332,7 +421,8 @@ fn no_look_takes_an_error_for_absence() {
     let mut found = Vec::new();
     for (_, path, code) in sources() {
         let path = path.to_str().unwrap().replace('\\', "/");
-        let is_guarded = places.iter().any(|place| path == *place || path.starts_with(&format!("{place}/")));
+        let is_guarded =
+            places.iter().any(|place| path == *place || path.starts_with(&format!("{place}/")));
         if !is_guarded || path.ends_with("tests.rs") || path.ends_with("fixture.rs") {
             continue;
         }
@@ -346,7 +436,8 @@ fn no_look_takes_an_error_for_absence() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The system may have no thread: whoever starts one where the launcher works goes through `threads`, which gives an error and no panic.
+/// The system may have no thread: whoever starts one where the launcher works goes through
+/// `threads`, which gives an error and no panic.
 #[test]
 fn no_thread_is_taken_for_granted() {
     let forms = [
@@ -358,25 +449,37 @@ fn no_thread_is_taken_for_granted() {
         "Builder::new_current_thread",
     ];
     let publishers = ["publish", "server", "demo", "threads"];
-    let verbs = ["cli/publisher/passwords.rs", "cli/publisher/try_start.rs", "cli/publisher/serve.rs"];
+    let verbs =
+        ["cli/publisher/passwords.rs", "cli/publisher/try_start.rs", "cli/publisher/serve.rs"];
     let mut found = Vec::new();
     for (room, path, code) in sources() {
         let path = path.to_str().unwrap().replace('\\', "/");
-        if publishers.contains(&room.as_str()) || verbs.contains(&path.as_str()) || path.ends_with("tests.rs") {
+        if publishers.contains(&room.as_str())
+            || verbs.contains(&path.as_str())
+            || path.ends_with("tests.rs")
+        {
             continue;
         }
         let code = code.split("mod tests {").next().unwrap_or_default();
-        found.extend(forms.iter().filter(|form| code.contains(**form)).map(|form| format!("{path}: {form}")));
+        found.extend(
+            forms.iter().filter(|form| code.contains(**form)).map(|form| format!("{path}: {form}")),
+        );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// The words that `docs/glossary.md` refuses.
 fn refused_words() -> Vec<String> {
-    let glossary = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md")).unwrap();
+    let glossary =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md")).unwrap();
     let (_, section) = glossary.split_once("## Words that are refused").unwrap();
     let block = section.split("```").nth(1).unwrap();
-    let words: Vec<String> = block.lines().skip(1).map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> = block
+        .lines()
+        .skip(1)
+        .map(|word| word.trim().to_owned())
+        .filter(|word| !word.is_empty())
+        .collect();
     assert!(words.len() > 10, "{words:?}");
     words
 }
@@ -385,7 +488,9 @@ fn refused_words() -> Vec<String> {
 fn names_only(code: &str) -> String {
     let signs: Vec<char> = code.chars().collect();
     let (mut names, mut at) = (String::new(), 0);
-    let starts = |at: usize, text: &str| text.chars().enumerate().all(|(step, sign)| signs.get(at + step) == Some(&sign));
+    let starts = |at: usize, text: &str| {
+        text.chars().enumerate().all(|(step, sign)| signs.get(at + step) == Some(&sign))
+    };
     while at < signs.len() {
         if starts(at, "//") {
             while at < signs.len() && signs[at] != '\n' {
@@ -409,7 +514,9 @@ fn names_only(code: &str) -> String {
                 at += if signs[at] == '\\' { 2 } else { 1 };
             }
             at += 1;
-        } else if signs[at] == '\'' && (signs.get(at + 1) == Some(&'\\') || signs.get(at + 2) == Some(&'\'')) {
+        } else if signs[at] == '\''
+            && (signs.get(at + 1) == Some(&'\\') || signs.get(at + 2) == Some(&'\''))
+        {
             at += 2;
             while at < signs.len() && signs[at] != '\'' {
                 at += 1;
@@ -419,7 +526,10 @@ fn names_only(code: &str) -> String {
             names.push(signs[at]);
             at += 1;
         }
-        if names.ends_with(|sign: char| !sign.is_alphanumeric() && sign != '_') || at >= signs.len() || signs[at] == '"' {
+        if names.ends_with(|sign: char| !sign.is_alphanumeric() && sign != '_')
+            || at >= signs.len()
+            || signs[at] == '"'
+        {
             names.push(' ');
         }
     }
@@ -445,8 +555,12 @@ fn words_of(name: &str) -> String {
 #[test]
 fn refused_words_stay_out_of_names() {
     assert_eq!(words_of("PeerNetwork"), "_peer_network_");
-    assert_eq!(names_only("let a = \"kin\"; // kin\nb").split_whitespace().collect::<Vec<_>>(), ["let", "a", "=", ";", "b"]);
-    let refused: Vec<String> = refused_words().into_iter().map(|word| format!("_{word}_")).collect();
+    assert_eq!(
+        names_only("let a = \"kin\"; // kin\nb").split_whitespace().collect::<Vec<_>>(),
+        ["let", "a", "=", ";", "b"]
+    );
+    let refused: Vec<String> =
+        refused_words().into_iter().map(|word| format!("_{word}_")).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     ["src", "tests", "examples", "fuzz/fuzz_targets", "crates"]
@@ -456,7 +570,9 @@ fn refused_words_stay_out_of_names() {
     for file in files {
         let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
         let code = names_only(&fs::read_to_string(&file).unwrap());
-        let names = code.split(|sign: char| !sign.is_alphanumeric() && sign != '_').chain(path.split(['/', '.']));
+        let names = code
+            .split(|sign: char| !sign.is_alphanumeric() && sign != '_')
+            .chain(path.split(['/', '.']));
         for name in names {
             let words = words_of(name);
             if refused.iter().any(|word| words.contains(word.as_str())) {
@@ -464,5 +580,9 @@ fn refused_words_stay_out_of_names() {
             }
         }
     }
-    assert!(found.is_empty(), "docs/glossary.md has better words:\n{}", found.into_iter().collect::<Vec<_>>().join("\n"));
+    assert!(
+        found.is_empty(),
+        "docs/glossary.md has better words:\n{}",
+        found.into_iter().collect::<Vec<_>>().join("\n")
+    );
 }

@@ -1,4 +1,5 @@
-//! The builder as a publisher uses it: a sample app with this machine's Python, started from a path that is not easy.
+//! The builder as a publisher uses it: a sample app with this machine's Python, started from a path
+//! that is not easy.
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -46,7 +47,8 @@ fn sample(folder: &Path) -> PathBuf {
 
 fn request(app: &Path) -> BuildRequest {
     let entry = "app.py".parse().unwrap();
-    let mut request = BuildRequest::new(app, "sample".parse().unwrap(), Version::new(1, 2, 3), entry);
+    let mut request =
+        BuildRequest::new(app, "sample".parse().unwrap(), Version::new(1, 2, 3), entry);
     request.exclude = vec!["*.log".to_owned()];
     request.effort = Effort { level: 1, threads: 2 };
     request
@@ -54,7 +56,10 @@ fn request(app: &Path) -> BuildRequest {
 
 /// Whether this machine's Python cannot do this; CI's must.
 fn is_missing(arguments: &[&str]) -> bool {
-    let missing = !Command::new("python3").args(arguments).output().is_ok_and(|output| output.status.success());
+    let missing = !Command::new("python3")
+        .args(arguments)
+        .output()
+        .is_ok_and(|output| output.status.success());
     assert!(!missing || std::env::var_os("CI").is_none(), "python3 {arguments:?} does not work");
     if missing {
         eprintln!("skipped: python3 {arguments:?} does not work");
@@ -90,7 +95,9 @@ fn install(built: &Built, root: &Path) {
 fn launched(launch: &Launch, root: &Path) -> Command {
     let place = |text: &str| text.replace("{container}", root.to_str().unwrap());
     let mut command = Command::new(launch.program.under(root));
-    command.args(launch.arguments.iter().map(|argument| place(argument))).current_dir(launch.working_folder.under(root));
+    command
+        .args(launch.arguments.iter().map(|argument| place(argument)))
+        .current_dir(launch.working_folder.under(root));
     command.envs(launch.environment.iter().map(|(name, value)| (name, place(value))));
     for (name, folders) in &launch.prepend {
         let old = std::env::var_os(name).filter(|value| !value.is_empty());
@@ -100,7 +107,10 @@ fn launched(launch: &Launch, root: &Path) -> Command {
     }
     for (name, folders) in &launch.append {
         let old = std::env::var_os(name).filter(|value| !value.is_empty());
-        let paths = old.iter().flat_map(std::env::split_paths).chain(folders.iter().map(|folder| folder.under(root)));
+        let paths = old
+            .iter()
+            .flat_map(std::env::split_paths)
+            .chain(folders.iter().map(|folder| folder.under(root)));
         command.env(name, std::env::join_paths(paths).unwrap());
     }
     for name in launch.without.iter().filter(|name| !launch.environment.contains_key(*name)) {
@@ -129,16 +139,25 @@ fn a_built_app_starts_from_anywhere_both_ways() {
         bytes.fetch_max(progress.done, Ordering::Relaxed);
     })
     .unwrap();
-    assert_eq!(built.path.file_name().unwrap().to_str().unwrap(), format!("sample_1.2.3_{}.kuzflow", Platform::current()));
+    assert_eq!(
+        built.path.file_name().unwrap().to_str().unwrap(),
+        format!("sample_1.2.3_{}.kuzflow", Platform::current())
+    );
     assert_eq!(bytes.into_inner(), built.report.unpacked_size);
-    assert_eq!(kuzflow::publish::package::inspect(&built.path, 2).unwrap().hash, built.package.hash);
+    assert_eq!(
+        kuzflow::publish::package::inspect(&built.path, 2).unwrap().hash,
+        built.package.hash
+    );
 
     // Somewhere else, and the place it was built in is gone.
     fs::remove_dir_all(&request.app).unwrap();
     let root = fs::canonicalize(folder.path()).unwrap().join("my apps/中文 $HOME \"x\" 'y'");
     install(&built, &root);
     for (name, description) in FOLDERS {
-        assert_eq!(fs::read_to_string(root.join(name).join(".description")).unwrap().trim(), description);
+        assert_eq!(
+            fs::read_to_string(root.join(name).join(".description")).unwrap().trim(),
+            description
+        );
     }
     assert_eq!(fs::read_to_string(root.join("app/数据/文 件.txt")).unwrap(), "内容");
     assert!(!root.join("app/left.log").exists());
@@ -147,33 +166,61 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     std::os::unix::fs::symlink(root.join("scripts/launch.sh"), &link).unwrap();
     let launch = &built.package.manifest.application_info.launch;
     let script = built.package.manifest.application_info.main_executable.under(&root);
-    for (strategy, mut command) in
-        [("launch", launched(launch, &root)), ("script", Command::new(script)), ("link", Command::new(&link))]
-    {
+    for (strategy, mut command) in [
+        ("launch", launched(launch, &root)),
+        ("script", Command::new(script)),
+        ("link", Command::new(&link)),
+    ] {
         let output = command.args(ARGUMENTS).output().unwrap();
         let reported = reported(&output);
         assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{strategy}");
-        assert_eq!(reported["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{strategy}");
-        assert_eq!(reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{strategy}");
+        assert_eq!(
+            reported["folder"].as_str().unwrap(),
+            root.join("app").to_str().unwrap(),
+            "{strategy}"
+        );
+        assert_eq!(
+            reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(),
+            root.to_str().unwrap(),
+            "{strategy}"
+        );
         assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{strategy}");
         assert!(
-            reported["environment"]["PYTHONPATH"].is_null() && reported["environment"]["PYTHONHOME"].is_null(),
+            reported["environment"]["PYTHONPATH"].is_null()
+                && reported["environment"]["PYTHONHOME"].is_null(),
             "{strategy}: {reported}"
         );
-        assert!(Path::new(reported["program"].as_str().unwrap()).starts_with(&root), "{strategy}: {reported}");
-        assert!(Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root), "{strategy}: {reported}");
+        assert!(
+            Path::new(reported["program"].as_str().unwrap()).starts_with(&root),
+            "{strategy}: {reported}"
+        );
+        assert!(
+            Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root),
+            "{strategy}: {reported}"
+        );
         // The bytecode of the package was used, and still names the source where it now is.
-        assert!(Path::new(reported["helper"].as_str().unwrap()).is_file(), "{strategy}: {reported}");
-        assert_eq!(reported["helper_code"].as_str().unwrap(), root.join("app/helper.py").to_str().unwrap(), "{strategy}");
+        assert!(
+            Path::new(reported["helper"].as_str().unwrap()).is_file(),
+            "{strategy}: {reported}"
+        );
+        assert_eq!(
+            reported["helper_code"].as_str().unwrap(),
+            root.join("app/helper.py").to_str().unwrap(),
+            "{strategy}"
+        );
     }
     let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
-    assert!(verification.is_whole() && verification.extra.is_empty(), "running the app changed it: {verification:?}");
+    assert!(
+        verification.is_whole() && verification.extra.is_empty(),
+        "running the app changed it: {verification:?}"
+    );
     let version = built.package.manifest.platform_info.python_version.clone().unwrap();
     let host = Command::new("python3").arg("--version").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&host.stdout).trim(), format!("Python {version}"));
 }
 
-/// Tells where modules come from: in the app, in a helper that it starts with its own Python elsewhere, and what other programs see.
+/// Tells where modules come from: in the app, in a helper that it starts with its own Python
+/// elsewhere, and what other programs see.
 #[cfg(unix)]
 const LOOKS: &str = r#"
 import json, os, subprocess, sys
@@ -197,11 +244,16 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
     fs::create_dir_all(app.join("deep")).unwrap();
     fs::write(app.join("deep/app.py"), LOOKS).unwrap();
     fs::write(app.join("deep/__init__.py"), "").unwrap();
-    fs::write(app.join("deep/run.py"), format!("def main():\n{}", LOOKS.replace('\n', "\n    "))).unwrap();
+    fs::write(app.join("deep/run.py"), format!("def main():\n{}", LOOKS.replace('\n', "\n    ")))
+        .unwrap();
     let other = folder.path().join("another Python");
     fs::create_dir_all(&other).unwrap();
     for module in ["json", "helper", "sitecustomize", "usercustomize"] {
-        fs::write(other.join(format!("{module}.py")), "raise SystemExit('a module of another Python')\n").unwrap();
+        fs::write(
+            other.join(format!("{module}.py")),
+            "raise SystemExit('a module of another Python')\n",
+        )
+        .unwrap();
     }
     let session = |command: &mut Command, launch: &Launch| {
         command.env("PYTHONPATH", &other).env("KUZFLOW_ORIGINAL_PYTHONPATH", &other);
@@ -219,7 +271,9 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
             }
         }
     };
-    for (index, entry) in ["app.py", "deep/app.py", "module:deep.app", "module:deep.run:main"].into_iter().enumerate() {
+    for (index, entry) in
+        ["app.py", "deep/app.py", "module:deep.app", "module:deep.run:main"].into_iter().enumerate()
+    {
         let mut request = request(&app);
         request.entry = entry.parse().unwrap();
         request.bytecode = index % 2 == 0;
@@ -229,24 +283,42 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
         let launch = &built.package.manifest.application_info.launch;
         let mut command = launched(launch, &root);
         session(&mut command, launch);
-        let mut script = Command::new(built.package.manifest.application_info.main_executable.under(&root));
+        let mut script =
+            Command::new(built.package.manifest.application_info.main_executable.under(&root));
         // The script takes them out by itself.
         session(&mut script, &Launch { without: Vec::new(), ..launch.clone() });
         for mut command in [command, script] {
             let output = command.output().unwrap();
             let reported = reported(&output);
-            let inside = |place: &serde_json::Value| Path::new(place.as_str().unwrap()).starts_with(&root);
-            assert!(inside(&reported["json"]) && inside(&reported["helper"]), "{entry}: {reported}");
+            let inside =
+                |place: &serde_json::Value| Path::new(place.as_str().unwrap()).starts_with(&root);
+            assert!(
+                inside(&reported["json"]) && inside(&reported["helper"]),
+                "{entry}: {reported}"
+            );
             assert!(reported["own"].as_array().unwrap().iter().all(inside), "{entry}: {reported}");
             let others = reported["others"].as_object().unwrap();
-            for (name, value) in others.iter().filter(|(name, _)| !["KUZFLOW_HOME", "PWD", "OLDPWD"].contains(&name.as_str())) {
+            for (name, value) in others
+                .iter()
+                .filter(|(name, _)| !["KUZFLOW_HOME", "PWD", "OLDPWD"].contains(&name.as_str()))
+            {
                 let first = value.as_str().unwrap().split(':').next().unwrap();
-                assert!(!Path::new(first).starts_with(&root), "{entry}: other programs see {name}={value}");
+                assert!(
+                    !Path::new(first).starts_with(&root),
+                    "{entry}: other programs see {name}={value}"
+                );
             }
-            assert_eq!(others["PYTHONPATH"], other.to_str().unwrap(), "{entry}: what the user has set is still there");
+            assert_eq!(
+                others["PYTHONPATH"],
+                other.to_str().unwrap(),
+                "{entry}: what the user has set is still there"
+            );
         }
         let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
-        assert!(verification.is_whole() && verification.extra.is_empty(), "{entry}: it changed: {verification:?}");
+        assert!(
+            verification.is_whole() && verification.extra.is_empty(),
+            "{entry}: it changed: {verification:?}"
+        );
     }
 }
 
@@ -261,10 +333,19 @@ fn the_same_inputs_make_the_same_package() {
         let place = folder.path().join(name);
         let app = sample(&place);
         // Another time and other rights for the group.
-        File::options().append(true).open(app.join("app.py")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        File::options()
+            .append(true)
+            .open(app.join("app.py"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
         #[cfg(unix)]
         if threads == 2 {
-            fs::set_permissions(app.join("app.py"), std::os::unix::fs::PermissionsExt::from_mode(0o660)).unwrap();
+            fs::set_permissions(
+                app.join("app.py"),
+                std::os::unix::fs::PermissionsExt::from_mode(0o660),
+            )
+            .unwrap();
         }
         let mut request = request(&app);
         request.effort.threads = threads;
@@ -296,7 +377,8 @@ fn without_python_the_error_says_so() {
     let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoRuntime { .. }), "{error:?}");
     // Nothing is left of builds that failed.
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["source"]);
 }
 
@@ -318,7 +400,11 @@ fn an_entry_point_that_is_not_there_is_reported() {
 fn a_package_for_windows_from_an_embeddable_distribution() {
     let folder = tempfile::tempdir().unwrap();
     let app = sample(folder.path());
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/icons/launcher.png"), app.join("logo.png")).unwrap();
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/assets/icons/launcher.png"),
+        app.join("logo.png"),
+    )
+    .unwrap();
     let distribution = folder.path().join("embeddable");
     let site = "Lib/site-packages";
     for (path, content) in [
@@ -328,7 +414,10 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
         ("python311._pth", b"python311.zip\r\n.\r\n"),
         ("Lib/test/big.py", b""),
         ("Lib/os.py", b""),
-        (&format!("{site}/PyQt5_Qt5-5.15.2.dist-info/METADATA"), b"Name: PyQt5-Qt5\nVersion: 5.15.2\n"),
+        (
+            &format!("{site}/PyQt5_Qt5-5.15.2.dist-info/METADATA"),
+            b"Name: PyQt5-Qt5\nVersion: 5.15.2\n",
+        ),
         (&format!("{site}/PyQt5/Qt5/plugins/platforms/qwindows.dll"), b"MZ"),
         (&format!("{site}/pkg/tests/__init__.py"), b""),
     ] {
@@ -339,11 +428,16 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
     let zip = folder.path().join("embeddable.zip");
     let mut writer = zip::ZipWriter::new(File::create(&zip).unwrap());
     let tar = folder.path().join("embeddable.tar.gz");
-    let encoder = flate2::write::GzEncoder::new(File::create(&tar).unwrap(), flate2::Compression::fast());
+    let encoder =
+        flate2::write::GzEncoder::new(File::create(&tar).unwrap(), flate2::Compression::fast());
     let mut archive = tar::Builder::new(encoder);
     archive.append_dir_all("python/install", &distribution).unwrap();
     archive.into_inner().unwrap().finish().unwrap();
-    for entry in walkdir::WalkDir::new(&distribution).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+    for entry in walkdir::WalkDir::new(&distribution)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+    {
         let name = entry.path().strip_prefix(&distribution).unwrap().to_str().unwrap().to_owned();
         writer.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
         std::io::Write::write_all(&mut writer, &fs::read(entry.path()).unwrap()).unwrap();
@@ -365,12 +459,22 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
         assert_eq!(info.icon.as_ref().unwrap().as_str(), "app/logo.png");
         assert_eq!(info.main_executable.as_str(), "scripts/launch.bat");
         assert_eq!(info.launch.program.as_str(), "runtime/pythonw.exe");
-        assert!(!info.launch.environment.contains_key("QT_PLUGIN_PATH"), "its own Qt finds its plugins by itself");
+        assert!(
+            !info.launch.environment.contains_key("QT_PLUGIN_PATH"),
+            "its own Qt finds its plugins by itself"
+        );
         for foreign in ["QT_PLUGIN_PATH", "QML2_IMPORT_PATH", "PYTHONHOME"] {
             assert!(info.launch.without.iter().any(|name| name == foreign), "{foreign}");
         }
-        assert_eq!(info.launch.arguments[..4], ["-E", "-s", "-X", "pycache_prefix={container}/temp/pycache"]);
-        assert!(manifest.file_manifest.contains_key(format!("runtime/{site}/pkg/tests/__init__.py").as_str()));
+        assert_eq!(
+            info.launch.arguments[..4],
+            ["-E", "-s", "-X", "pycache_prefix={container}/temp/pycache"]
+        );
+        assert!(
+            manifest
+                .file_manifest
+                .contains_key(format!("runtime/{site}/pkg/tests/__init__.py").as_str())
+        );
         assert!(!manifest.file_manifest.contains_key("runtime/Lib/test/big.py"));
         hashes.push(built.package.hash);
     }
@@ -384,7 +488,11 @@ fn an_app_without_python_brings_its_own_program() {
     let app = folder.path().join("native");
     fs::create_dir_all(app.join("bin")).unwrap();
     // Not executable here, as after a checkout on Windows; in the container it is.
-    fs::write(app.join("bin/program"), "#!/bin/sh\nprintf '%s|' \"$KUZFLOW_VERSION\" \"$@\"\nexit 7\n").unwrap();
+    fs::write(
+        app.join("bin/program"),
+        "#!/bin/sh\nprintf '%s|' \"$KUZFLOW_VERSION\" \"$@\"\nexit 7\n",
+    )
+    .unwrap();
     let mut request = request(&app);
     request.runtime = Runtime::None;
     request.entry = "exe:bin/program".parse().unwrap();
@@ -396,9 +504,10 @@ fn an_app_without_python_brings_its_own_program() {
     #[cfg(unix)]
     assert_eq!(Command::new(root.join("scripts/migrate")).status().unwrap().code(), Some(7));
     #[cfg(unix)]
-    for mut command in
-        [launched(&built.package.manifest.application_info.launch, &root), Command::new(root.join("scripts/launch.sh"))]
-    {
+    for mut command in [
+        launched(&built.package.manifest.application_info.launch, &root),
+        Command::new(root.join("scripts/launch.sh")),
+    ] {
         let output = command.args(["a b", "c"]).output().unwrap();
         assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"1.2.3|a b|c|"[..]));
     }
@@ -419,7 +528,8 @@ fn pips_own_words_are_in_the_error() {
     assert!(error.to_string().contains("no-such-wheel"), "{error}");
 }
 
-/// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this machine.
+/// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this
+/// machine.
 #[test]
 fn requirements_are_installed_and_listed() {
     if is_missing(&["-m", "pip", "--version"]) {
@@ -433,16 +543,26 @@ fn requirements_are_installed_and_listed() {
     for (name, content) in [
         ("tiny_package/__init__.py", "def main():\n    print('tiny')\n    return 7\n"),
         ("tiny_package/stub.pyi", ""),
-        ("tiny_package-2.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 2.5\n"),
-        ("tiny_package-2.5.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-        ("tiny_package-2.5.dist-info/entry_points.txt", "[console_scripts]\ntiny = tiny_package:main\n"),
+        (
+            "tiny_package-2.5.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-package\nVersion: 2.5\n",
+        ),
+        (
+            "tiny_package-2.5.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        ),
+        (
+            "tiny_package-2.5.dist-info/entry_points.txt",
+            "[console_scripts]\ntiny = tiny_package:main\n",
+        ),
         ("tiny_package-2.5.dist-info/RECORD", record),
     ] {
         writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         std::io::Write::write_all(&mut writer, content.as_bytes()).unwrap();
     }
     writer.finish().unwrap();
-    fs::write(folder.path().join("requirements.txt"), "./tiny_package-2.5-py3-none-any.whl\n").unwrap();
+    fs::write(folder.path().join("requirements.txt"), "./tiny_package-2.5-py3-none-any.whl\n")
+        .unwrap();
     let mut request = request(&sample(folder.path()));
     request.requirements = Some(folder.path().join("requirements.txt"));
     request.entry = "module:tiny_package:main".parse().unwrap();
@@ -450,13 +570,20 @@ fn requirements_are_installed_and_listed() {
     request.prune = vec!["*.pyi".to_owned()];
     let built = build_in(&folder.path().join("out"), &request);
     let manifest = &built.package.manifest;
-    assert!(manifest.dependencies.iter().any(|dependency| dependency.name == "tiny-package" && dependency.version == "2.5"));
+    assert!(
+        manifest
+            .dependencies
+            .iter()
+            .any(|dependency| dependency.name == "tiny-package" && dependency.version == "2.5")
+    );
     let root = folder.path().join("installed");
     install(&built, &root);
     let output = launched(&manifest.application_info.launch, &root).output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"tiny\n"[..]));
     let traces = ["stub.pyi", "INSTALLER", "REQUESTED", "direct_url.json"];
-    let trace =
-        manifest.file_manifest.keys().find(|path| traces.contains(&path.file_name()) || path.as_str().ends_with("bin/tiny"));
+    let trace = manifest
+        .file_manifest
+        .keys()
+        .find(|path| traces.contains(&path.file_name()) || path.as_str().ends_with("bin/tiny"));
     assert_eq!(trace, None);
 }

@@ -1,5 +1,6 @@
-//! No app is ended with unsaved work: an editor of PyQt5, PyQt6, Qt Quick and GTK with unsaved text, in the real executables, is closed for an
-//! update as its window manager would close it. Its own question appears, and what is answered there holds.
+//! No app is ended with unsaved work: an editor of PyQt5, PyQt6, Qt Quick and GTK with unsaved
+//! text, in the real executables, is closed for an update as its window manager would close it. Its
+//! own question appears, and what is answered there holds.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -22,8 +23,9 @@ use display::Display;
 use release::{NodeProcess, World, text};
 use waiting::{comes, ends, insist};
 
-/// An editor. It writes down what it is (version, process, text) five times a second, and does what is written into a file. A window with
-/// unsaved text asks before it closes: Escape is "cancel", Enter is "discard".
+/// An editor. It writes down what it is (version, process, text) five times a second, and does what
+/// is written into a file. A window with unsaved text asks before it closes: Escape is "cancel",
+/// Enter is "discard".
 const EDITOR: &str = r#"
 import os, sys
 folder, toolkit, version = os.environ["EDITOR_FOLDER"], os.environ["EDITOR_TOOLKIT"], os.environ["KUZFLOW_VERSION"]
@@ -191,21 +193,27 @@ else:
     app.exec() if toolkit == "PyQt6" else app.exec_()
 "#;
 
-/// A program in the background, which writes down that it got the system's signal. Its first release may go on all the same.
+/// A program in the background, which writes down that it got the system's signal. Its first
+/// release may go on all the same.
 const BACKGROUND: &str = r#"#!/bin/sh
 trap 'echo "$KUZFLOW_VERSION" >> "$EDITOR_FOLDER/asked"; [ -n "$EDITOR_STUBBORN" ] || exit 0' TERM
 echo "$KUZFLOW_VERSION $$ unsaved 0" > "$EDITOR_FOLDER/state"
 while :; do sleep 0.1; done
 "#;
 
-/// A Python that can show windows of a toolkit, and where it finds it; `None` where CI has not made one.
+/// A Python that can show windows of a toolkit, and where it finds it; `None` where CI has not made
+/// one.
 fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
     let found = if toolkit == "background" {
         Some(Default::default())
     } else if toolkit == "gtk" {
         let python = PathBuf::from("/usr/bin/python3");
         let probe = "import gi; gi.require_version('Gtk', '3.0'); from gi.repository import Gtk";
-        let works = Command::new(&python).args(["-c", probe]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        let works = Command::new(&python)
+            .args(["-c", probe])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
         works.then(|| (python, PathBuf::from("/nonexistent")))
     } else {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qt-venv");
@@ -221,7 +229,8 @@ fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
     found
 }
 
-/// A desk with a display on which the editor runs in its first release, and the second one is published.
+/// A desk with a display on which the editor runs in its first release, and the second one is
+/// published.
 struct Desk {
     display: Display,
     world: World,
@@ -246,7 +255,14 @@ struct Editor {
     hands_over: bool,
 }
 
-const PYQT5: Editor = Editor { toolkit: "PyQt5", talks: false, windows: 1, tray: false, stubborn: false, hands_over: false };
+const PYQT5: Editor = Editor {
+    toolkit: "PyQt5",
+    talks: false,
+    windows: 1,
+    tray: false,
+    stubborn: false,
+    hands_over: false,
+};
 
 impl Desk {
     /// `None` where something that it takes is not installed.
@@ -262,26 +278,37 @@ impl Desk {
         let state = world.path("state");
         fs::create_dir(&state).unwrap();
         for version in ["1.0.0", "2.0.0"] {
-            let script = if editor.toolkit == "background" { BACKGROUND.to_owned() } else { script(&python, &site, editor) };
+            let script = if editor.toolkit == "background" {
+                BACKGROUND.to_owned()
+            } else {
+                script(&python, &site, editor)
+            };
             publish(&world, version, &script);
         }
         let node = world.serve();
-        let settings = "[window]\nlanguage = 'en'\nnotification = 'dialog'\n[update]\ndelay_seconds = 1\n";
+        let settings =
+            "[window]\nlanguage = 'en'\nnotification = 'dialog'\n[update]\ndelay_seconds = 1\n";
         world.configure(&[&node.address], settings);
         let installed = world.say(&["update", "--to", "1.0.0"]);
         assert_eq!(installed.code, 0, "{}", installed.errors);
         let mut command = world.launcher(&["--verbose", "run"]);
-        command.env("DISPLAY", &display.number).env("QT_QPA_PLATFORM", "xcb").env("GDK_BACKEND", "x11");
+        command
+            .env("DISPLAY", &display.number)
+            .env("QT_QPA_PLATFORM", "xcb")
+            .env("GDK_BACKEND", "x11");
         command.env("QT_QUICK_BACKEND", "software");
         command.env("EDITOR_FOLDER", &state).env("EDITOR_TOOLKIT", editor.toolkit);
-        command.env("EDITOR_WINDOWS", editor.windows.to_string()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+        command
+            .env("EDITOR_WINDOWS", editor.windows.to_string())
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         for (name, wanted) in [("EDITOR_TRAY", editor.tray), ("EDITOR_STUBBORN", editor.stubborn)] {
             if wanted {
                 command.env(name, "1");
             }
         }
         let log = fs::File::create(world.path("log")).unwrap();
-        let launcher = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let launcher =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let desk = Self { display, world, _node: node, launcher, managed, state };
         desk.until("the first release runs", |desk| desk.state().starts_with("1.0.0 "));
         Some(desk)
@@ -308,7 +335,14 @@ impl Desk {
 
     fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         if !comes(|| holds(self)) {
-            let windows = self.display.tool(&["search", "--onlyvisible", "--name", ".", "getwindowname", "%@"]);
+            let windows = self.display.tool(&[
+                "search",
+                "--onlyvisible",
+                "--name",
+                ".",
+                "getwindowname",
+                "%@",
+            ]);
             panic!("never: {what}\nstate: {}\nwindows: {windows}\n{}", self.state(), self.log());
         }
     }
@@ -340,7 +374,11 @@ impl Desk {
     }
 
     fn wish(&self) {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.state.join("wishes")).unwrap();
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.state.join("wishes"))
+            .unwrap();
         writeln!(file, "close").unwrap();
     }
 
@@ -364,12 +402,20 @@ impl Drop for Desk {
     }
 }
 
-/// What starts the editor. It stays, as scripts that start an app do: the window is that of a process below it. Or it ends at once.
+/// What starts the editor. It stays, as scripts that start an app do: the window is that of a
+/// process below it. Or it ends at once.
 fn script(python: &Path, site: &Path, editor: Editor) -> String {
     let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime");
-    let path = if editor.talks { format!("{}:{}", text(site), text(&runtime)) } else { text(site).to_owned() };
+    let path = if editor.talks {
+        format!("{}:{}", text(site), text(&runtime))
+    } else {
+        text(site).to_owned()
+    };
     let after = if editor.hands_over { "</dev/null >/dev/null 2>&1 &\nexit 0" } else { "" };
-    format!("#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\" {after}\n", text(python))
+    format!(
+        "#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\" {after}\n",
+        text(python)
+    )
 }
 
 fn publish(world: &World, version: &str, script: &str) {
@@ -378,16 +424,33 @@ fn publish(world: &World, version: &str, script: &str) {
     // The running script changes, so that each update needs a restart.
     fs::write(app.join("editor.py"), format!("# {version}\n{EDITOR}")).unwrap();
     fs::write(app.join("run.sh"), script).unwrap();
-    fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let out = world.path(&format!("{version}.kuzflow"));
-    let first = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
-    world
-        .kuzflow(&[&first[..], &["--runtime", "none", "--display-name", "Sample", "--level", "1", "--out", text(&out)]].concat());
+    let first = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        version,
+        "--entry",
+        "exe:run.sh",
+    ];
+    world.kuzflow(
+        &[
+            &first[..],
+            &["--runtime", "none", "--display-name", "Sample", "--level", "1", "--out", text(&out)],
+        ]
+        .concat(),
+    );
     world.publish(&out, &[]);
 }
 
-/// The editor's own question appears. "Cancel" there keeps everything as it was, however long it takes, and nobody asks again; when the
-/// person closes the editor later and discards, the new release starts.
+/// The editor's own question appears. "Cancel" there keeps everything as it was, however long it
+/// takes, and nobody asks again; when the person closes the editor later and discards, the new
+/// release starts.
 fn keeps_unsaved_work(editor: Editor, managed: bool) {
     let Some(desk) = Desk::set_up(editor, managed) else { return };
     desk.until("the editor has its text", |desk| desk.state().contains("unsaved 0"));
@@ -402,7 +465,9 @@ fn keeps_unsaved_work(editor: Editor, managed: bool) {
     desk.stays(4, |desk| desk.state() == before && desk.asked() == 1);
     assert!(desk.display.visible("^Editor 1.0.0").is_some());
     assert_eq!(desk.active(), ready);
-    assert!(active[0].contains("1.0.0") && ready[0].contains("1.0.0") && ready[1].contains("2.0.0"));
+    assert!(
+        active[0].contains("1.0.0") && ready[0].contains("1.0.0") && ready[1].contains("2.0.0")
+    );
     // Their wish still stands: the launcher says so, and does it when the editor closes.
     desk.wish();
     desk.until("the question again", Desk::question);
@@ -451,14 +516,17 @@ fn gtk_keeps_unsaved_work_under_a_window_manager() {
     keeps_unsaved_work(Editor { toolkit: "gtk", ..PYQT5 }, true);
 }
 
-/// "Restart later" while the editor asks: the wish is gone, and the editor's end is nothing but its end.
+/// "Restart later" while the editor asks: the wish is gone, and the editor's end is nothing but its
+/// end.
 #[test]
 fn a_restart_that_is_put_off_is_forgotten() {
     let Some(mut desk) = Desk::set_up(PYQT5, true) else { return };
     desk.restart();
     desk.until("the editor's own question", Desk::question);
     desk.until("it is waited for", |desk| desk.log().contains("wait: Person"));
-    desk.press("update$", "Escape", |desk| desk.log().contains("the wish to close the app is taken back"));
+    desk.press("update$", "Escape", |desk| {
+        desk.log().contains("the wish to close the app is taken back")
+    });
     assert!(desk.question(), "what the editor asks is left to its person");
     let before = desk.state();
     desk.press("^Question$", "Escape", |desk| !desk.question());
@@ -469,7 +537,8 @@ fn a_restart_that_is_put_off_is_forgotten() {
     assert!(desk.state().starts_with("1.0.0 "));
 }
 
-/// Several windows are asked one after another: who keeps the second one keeps all that come after it.
+/// Several windows are asked one after another: who keeps the second one keeps all that come after
+/// it.
 #[test]
 fn windows_are_asked_one_after_another() {
     let Some(desk) = Desk::set_up(Editor { windows: 3, ..PYQT5 }, true) else { return };
@@ -507,7 +576,8 @@ fn an_app_that_hides_goes_on() {
     }
 }
 
-/// An app that talks to its launcher closes its windows itself, and says when its person has cancelled: the offer to restart is back.
+/// An app that talks to its launcher closes its windows itself, and says when its person has
+/// cancelled: the offer to restart is back.
 #[test]
 fn an_app_that_talks_says_that_it_goes_on() {
     let Some(desk) = Desk::set_up(Editor { talks: true, ..PYQT5 }, true) else { return };
@@ -515,20 +585,24 @@ fn an_app_that_talks_says_that_it_goes_on() {
     desk.restart();
     desk.until("the editor's own question", Desk::question);
     desk.press("^Question$", "Escape", |desk| !desk.question());
-    desk.until("it says that it goes on", |desk| desk.log().contains("the app goes on, as its person wants it"));
+    desk.until("it says that it goes on", |desk| {
+        desk.log().contains("the app goes on, as its person wants it")
+    });
     desk.stays(2, |desk| desk.state() == before && desk.asked() == 1);
     desk.press("update$", "Return", Desk::question);
     desk.press("^Question$", "Return", |desk| !desk.question());
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
 }
 
-/// An editor that goes on in the place of what started it is asked in its own window, and nothing is switched beneath it.
+/// An editor that goes on in the place of what started it is asked in its own window, and nothing
+/// is switched beneath it.
 #[test]
 fn an_app_that_was_handed_over_keeps_unsaved_work() {
     keeps_unsaved_work(Editor { toolkit: "gtk", hands_over: true, ..PYQT5 }, true);
 }
 
-/// A program in the background gets the system's signal, once; one that goes on all the same is not ended.
+/// A program in the background gets the system's signal, once; one that goes on all the same is not
+/// ended.
 #[test]
 fn a_program_in_the_background_is_asked_by_the_systems_signal() {
     let background = Editor { toolkit: "background", ..PYQT5 };

@@ -1,5 +1,6 @@
-//! Shortcuts, uninstalling and the launcher's own update through the real executables (docs/security.md, fault 25). The folders have spaces, quotes and
-//! Chinese characters in their names.
+//! Shortcuts, uninstalling and the launcher's own update through the real executables
+//! (docs/security.md, fault 25). The folders have spaces, quotes and Chinese characters in their
+//! names.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -28,8 +29,9 @@ struct Machine {
     launcher: PathBuf,
 }
 
-/// Runs a program that was just written. Another test may start one of its own at the same moment, which holds this file open for writing
-/// until it has become that program; the system does not start what somebody writes to.
+/// Runs a program that was just written. Another test may start one of its own at the same moment,
+/// which holds this file open for writing until it has become that program; the system does not
+/// start what somebody writes to.
 fn ended(mut command: Command) -> std::process::Output {
     for _ in 0..1000 {
         match command.output() {
@@ -59,10 +61,20 @@ impl Machine {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.launcher);
         command
-            .args(["--home", text(&self.world.home()), "--config", text(&self.world.config()), "--language", "en"])
+            .args([
+                "--home",
+                text(&self.world.home()),
+                "--config",
+                text(&self.world.config()),
+                "--language",
+                "en",
+            ])
             .args(arguments);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
-        command.env("HOME", self.world.path("user")).env("XDG_DATA_HOME", self.data()).env_remove("XDG_CONFIG_HOME");
+        command
+            .env("HOME", self.world.path("user"))
+            .env("XDG_DATA_HOME", self.data())
+            .env_remove("XDG_CONFIG_HOME");
         command
     }
 
@@ -80,7 +92,8 @@ impl Machine {
         self.world.path("user/数据")
     }
 
-    /// The launcher as a build of another version: the same program, but for what it says of itself.
+    /// The launcher as a build of another version: the same program, but for what it says of
+    /// itself.
     fn build(&self, version: &str) -> PathBuf {
         assert_eq!(version.len(), env!("CARGO_PKG_VERSION").len());
         let mut bytes = fs::read(env!("CARGO_BIN_EXE_kuzflow-launcher")).unwrap();
@@ -101,7 +114,10 @@ impl Machine {
 
     fn publish_launcher(&self, path: &Path, more: &[&str]) {
         let folder = self.world.path("publisher");
-        self.world.kuzflow(&[&["publish-launcher", text(path), "--repo", text(&folder), "--level", "1"], more].concat());
+        self.world.kuzflow(
+            &[&["publish-launcher", text(path), "--repo", text(&folder), "--level", "1"], more]
+                .concat(),
+        );
     }
 
     /// What the executable in place says of itself.
@@ -137,10 +153,17 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
     assert_eq!(entries.len(), 3);
     for entry in &entries {
         let reported = fs::read_to_string(entry).unwrap();
-        assert!(reported.contains("\nName=示例 Sample\n") && reported.contains("\nComment[zh_CN]="), "{reported}");
+        assert!(
+            reported.contains("\nName=示例 Sample\n") && reported.contains("\nComment[zh_CN]="),
+            "{reported}"
+        );
         // What CI installs; without it the texts are still checked against a reader of our own.
         if let Ok(output) = Command::new("desktop-file-validate").arg(entry).output() {
-            assert!(output.status.success(), "{}\n{reported}", String::from_utf8_lossy(&output.stdout));
+            assert!(
+                output.status.success(),
+                "{}\n{reported}",
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
     }
     let removed = machine.say(&["shortcut", "--remove"]);
@@ -152,19 +175,47 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
 #[test]
 fn the_first_installation_makes_a_shortcut_if_set_and_a_new_icon_follows() {
     let machine = Machine::new();
-    machine.world.configure(&[&machine.node.address], "[update]\ncheck = 'never'\n[desktop]\nshortcut = true\n");
+    machine.world.configure(
+        &[&machine.node.address],
+        "[update]\ncheck = 'never'\n[desktop]\nshortcut = true\n",
+    );
     assert_eq!(machine.say(&["update"]).code, 0);
     let applications = machine.data().join("applications");
     let menu = || {
         let entries = fs::read_dir(&applications).unwrap().map(|entry| entry.unwrap().path());
-        entries.into_iter().find(|path| text(path).ends_with(".desktop") && !text(path).ends_with("-install.desktop"))
+        entries.into_iter().find(|path| {
+            text(path).ends_with(".desktop") && !text(path).ends_with("-install.desktop")
+        })
     };
     let entry = menu().expect("there is a menu entry");
     let package = machine.world.path("2.kuzflow");
     let app = machine.world.path("app 1.0.0");
-    let build = ["build", "--app", text(&app), "--name", "sample", "--app-version", "2.0.0", "--entry", "exe:run.sh"];
+    let build = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        "2.0.0",
+        "--entry",
+        "exe:run.sh",
+    ];
     machine.world.kuzflow(
-        &[&build[..], &["--runtime", "none", "--display-name", "新名 New", "--level", "1", "--out", text(&package)]].concat(),
+        &[
+            &build[..],
+            &[
+                "--runtime",
+                "none",
+                "--display-name",
+                "新名 New",
+                "--level",
+                "1",
+                "--out",
+                text(&package),
+            ],
+        ]
+        .concat(),
     );
     machine.world.publish(&package, &["--no-patches"]);
     assert_eq!(machine.say(&["update"]).code, 0);
@@ -186,10 +237,16 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     fs::write(home.join("a photo"), "foreign").unwrap();
 
     // Not while it runs.
-    let mut app = machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    let mut app =
+        machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || machine.say(&["list"]).result["versions"][0]["running"] == true);
     let refused = machine.say(&["uninstall", "--yes"]);
-    assert_eq!((refused.code, refused.result["problem"]["kind"].as_str()), (1, Some("app_running")), "{}", refused.errors);
+    assert_eq!(
+        (refused.code, refused.result["problem"]["kind"].as_str()),
+        (1, Some("app_running")),
+        "{}",
+        refused.errors
+    );
     assert!(machine.world.container("1.0.0").is_dir());
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", app.id())).unwrap();
     for child in children.split_whitespace() {
@@ -202,18 +259,28 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     assert_eq!(done.result["foreign"][0], text(&home.join("a photo")));
     let retained = PathBuf::from(done.result["kept"][0].as_str().unwrap());
     assert!(retained.starts_with(home.join("user-data")));
-    let mut left: Vec<String> =
-        fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut left: Vec<String> = fs::read_dir(&home)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     left.sort();
     assert_eq!(left, ["a photo", "user-data"]);
     assert!(
-        !machine.data().join("applications").read_dir().unwrap().any(|entry| text(&entry.unwrap().path()).ends_with(".desktop"))
+        !machine
+            .data()
+            .join("applications")
+            .read_dir()
+            .unwrap()
+            .any(|entry| text(&entry.unwrap().path()).ends_with(".desktop"))
     );
     assert_eq!(machine.say(&["uninstall", "--yes"]).code, 3);
     assert!(machine.launcher.exists());
 
     assert_eq!(machine.say(&["update"]).code, 0);
-    assert_eq!(fs::read_to_string(machine.world.container("1.0.0").join("data/我的.txt")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(machine.world.container("1.0.0").join("data/我的.txt")).unwrap(),
+        "mine"
+    );
     fs::remove_file(home.join("a photo")).unwrap();
     assert_eq!(machine.say(&["uninstall", "--delete-data"]).code, 0);
     assert!(!home.exists());
@@ -224,12 +291,18 @@ fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() 
     let Ok(_) = Command::new("strace").arg("--version").output() else { return };
     let machine = Machine::new();
     let home = machine.world.home();
-    for (call, reinstall) in [("rename", true), ("rename", false), ("unlinkat", false), ("unlink", true)] {
+    for (call, reinstall) in
+        [("rename", true), ("rename", false), ("unlinkat", false), ("unlink", true)]
+    {
         let mut point = 1;
         loop {
             assert_eq!(machine.say(&["update"]).code, 0, "{call} {point}");
             fs::create_dir_all(machine.world.container("1.0.0").join("data")).unwrap();
-            fs::write(machine.world.container("1.0.0").join("data/mine"), format!("{call} {point}")).unwrap();
+            fs::write(
+                machine.world.container("1.0.0").join("data/mine"),
+                format!("{call} {point}"),
+            )
+            .unwrap();
             let plain = machine.command(&["uninstall", "--yes"]);
             let mut traced = Command::new("strace");
             traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
@@ -243,18 +316,25 @@ fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() 
             if reinstall {
                 let update = machine.say(&["update"]);
                 assert!(matches!(update.code, 0 | 3), "{call} {point}: {}", update.errors);
-                let mine = fs::read_to_string(machine.world.container("1.0.0").join("data/mine")).unwrap();
+                let mine =
+                    fs::read_to_string(machine.world.container("1.0.0").join("data/mine")).unwrap();
                 assert_eq!(mine, format!("{call} {point}"));
             }
             let ended = machine.say(&["uninstall", "--keep-data"]);
             assert!(matches!(ended.code, 0 | 3), "{call} {point}: {}", ended.errors);
-            let left: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let left: Vec<_> =
+                fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left, ["user-data"], "{call} {point}");
-            let retained = fs::read_dir(home.join("user-data")).unwrap().map(|entry| entry.unwrap().path());
-            let mine = retained
-                .flat_map(|folder| fs::read_dir(folder).unwrap())
-                .filter_map(|version| fs::read_to_string(version.unwrap().path().join("data/mine")).ok());
-            assert!(mine.into_iter().any(|mine| mine == format!("{call} {point}")), "{call} {point}");
+            let retained =
+                fs::read_dir(home.join("user-data")).unwrap().map(|entry| entry.unwrap().path());
+            let mine =
+                retained.flat_map(|folder| fs::read_dir(folder).unwrap()).filter_map(|version| {
+                    fs::read_to_string(version.unwrap().path().join("data/mine")).ok()
+                });
+            assert!(
+                mine.into_iter().any(|mine| mine == format!("{call} {point}")),
+                "{call} {point}"
+            );
             fs::remove_dir_all(&home).unwrap();
             if !killed {
                 assert!(point > 1, "{call}: nothing was interrupted");
@@ -285,7 +365,8 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     let newest = machine.build("0.9.1");
     machine.publish_launcher(&newest, &[]);
     machine.world.configure(&[&machine.node.address], "[update]\ndelay_seconds = 0\n");
-    let mut beside = machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    let mut beside =
+        machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     let newest = fs::read(newest).unwrap();
     until("it is exchanged", || fs::read(&machine.launcher).is_ok_and(|bytes| bytes == newest));
     machine.world.end_apps();
@@ -302,11 +383,22 @@ fn a_launcher_that_does_not_come_up_is_replaced_by_the_old_one() {
     assert_eq!(machine.version(), "0.9.0");
     // It passed its self-test, began to start, and died before the app was there.
     let note = fs::read_to_string(machine.beside("update.json")).unwrap();
-    fs::write(machine.beside("update.json"), note.replace("\"starts\": 0", "\"starts\": 1")).unwrap();
-    assert!(machine.start().contains("version=1.0.0"), "the very start that finds it out starts the app");
-    assert_eq!((machine.version().as_str(), machine.beside("old").exists()), (env!("CARGO_PKG_VERSION"), false));
+    fs::write(machine.beside("update.json"), note.replace("\"starts\": 0", "\"starts\": 1"))
+        .unwrap();
+    assert!(
+        machine.start().contains("version=1.0.0"),
+        "the very start that finds it out starts the app"
+    );
+    assert_eq!(
+        (machine.version().as_str(), machine.beside("old").exists()),
+        (env!("CARGO_PKG_VERSION"), false)
+    );
     machine.say(&["update"]);
-    assert_eq!(machine.version(), env!("CARGO_PKG_VERSION"), "the build that failed is not tried again");
+    assert_eq!(
+        machine.version(),
+        env!("CARGO_PKG_VERSION"),
+        "the build that failed is not tried again"
+    );
     machine.publish_launcher(&machine.build("0.9.1"), &[]);
     machine.say(&["update"]);
     assert_eq!(machine.version(), "0.9.1", "the one that mends it is");
@@ -316,11 +408,20 @@ fn a_launcher_that_does_not_come_up_is_replaced_by_the_old_one() {
 fn a_launcher_that_does_not_run_never_takes_the_place() {
     let machine = Machine::new();
     assert_eq!(machine.say(&["update"]).code, 0);
-    let bodies = ["exit 1", "kill -9 $$", "echo '{\"result\":{\"status\":\"done\",\"version\":\"9.0.0\"}}'"];
+    let bodies =
+        ["exit 1", "kill -9 $$", "echo '{\"result\":{\"status\":\"done\",\"version\":\"9.0.0\"}}'"];
     for (index, body) in bodies.iter().enumerate() {
-        machine.publish_launcher(&machine.script(body), &["--launcher-version", &format!("2.0.{index}")]);
+        machine.publish_launcher(
+            &machine.script(body),
+            &["--launcher-version", &format!("2.0.{index}")],
+        );
         let update = machine.say(&["update"]);
-        assert_eq!((update.code, update.result["status"].as_str()), (3, Some("nothing_to_do")), "{body}: {}", update.errors);
+        assert_eq!(
+            (update.code, update.result["status"].as_str()),
+            (3, Some("nothing_to_do")),
+            "{body}: {}",
+            update.errors
+        );
         assert!(update.errors.contains("self-test"), "{body}: {}", update.errors);
         assert_eq!(machine.version(), env!("CARGO_PKG_VERSION"), "{body}");
         assert!(machine.start().contains("version=1.0.0"));
@@ -333,7 +434,10 @@ fn a_flipped_bit_on_the_node_is_no_launcher() {
     let machine = Machine::new();
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     let targets = machine.world.path("publisher/repository/targets");
-    let target = fs::read_dir(targets).unwrap().map(|entry| entry.unwrap().path()).find(|path| text(path).ends_with(".launcher"));
+    let target = fs::read_dir(targets)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| text(path).ends_with(".launcher"));
     let target = target.unwrap();
     let good = fs::read(&target).unwrap();
     let mut bad = good.clone();
@@ -371,10 +475,20 @@ fn a_release_that_needs_a_newer_launcher_gets_one_first() {
     let package = machine.world.build("2.0.0", &std::collections::BTreeMap::new());
     machine.world.publish(&package, &["--no-patches", "--minimum-launcher", "0.9.0"]);
     let update = machine.say(&["update"]);
-    assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("launcher_too_old")), "{}", update.errors);
+    assert_eq!(
+        (update.code, update.result["problem"]["kind"].as_str()),
+        (1, Some("launcher_too_old")),
+        "{}",
+        update.errors
+    );
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     let update = machine.say(&["update"]);
-    assert_eq!((update.code, update.result["version"].as_str()), (0, Some("2.0.0")), "{}", update.errors);
+    assert_eq!(
+        (update.code, update.result["version"].as_str()),
+        (0, Some("2.0.0")),
+        "{}",
+        update.errors
+    );
     assert_eq!(machine.version(), "0.9.0");
     assert!(machine.start().contains("version=2.0.0"));
 }
@@ -394,13 +508,17 @@ fn a_publisher_cannot_mistake_a_launcher() {
     let machine = Machine::new();
     let folder = machine.world.path("publisher");
     let refused = |path: &Path, more: &[&str]| {
-        let arguments = [&["publish-launcher", text(path), "--repo", text(&folder), "--level", "1"], more].concat();
+        let arguments =
+            [&["publish-launcher", text(path), "--repo", text(&folder), "--level", "1"], more]
+                .concat();
         let output = Command::new(env!("CARGO_BIN_EXE_kuzflow")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
     let build = machine.build("0.9.0");
-    assert!(refused(&build, &["--launcher-version", "0.9.1"]).contains("says that it is version 0.9.0"));
+    assert!(
+        refused(&build, &["--launcher-version", "0.9.1"]).contains("says that it is version 0.9.0")
+    );
     assert!(refused(&build, &["--platform", "Windows_AMD64"]).contains("a program for Linux"));
     assert!(refused(&machine.script("exit 0"), &[]).contains("does not say its version"));
     machine.publish_launcher(&build, &[]);

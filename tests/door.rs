@@ -1,5 +1,5 @@
-//! The ways to the launcher's window through the real executable: its verb, a second start, and a start that cannot begin; and that the window is
-//! on the screen, at every scale.
+//! The ways to the launcher's window through the real executable: its verb, a second start, and a
+//! start that cannot begin; and that the window is on the screen, at every scale.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -24,8 +24,16 @@ use waiting::{ends, until};
 fn start(world: &World, display: &Display, arguments: &[&str]) -> Child {
     let log = fs::File::options().create(true).append(true).open(world.path("app.log")).unwrap();
     let mut launcher = world.launcher(arguments);
-    launcher.env("DISPLAY", &display.number).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env("STAY", "600");
-    launcher.env("XDG_RUNTIME_DIR", world.path("")).stdout(log).stderr(Stdio::null()).spawn().unwrap()
+    launcher
+        .env("DISPLAY", &display.number)
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+        .env("STAY", "600");
+    launcher
+        .env("XDG_RUNTIME_DIR", world.path(""))
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn installed() -> (World, release::NodeProcess) {
@@ -45,7 +53,9 @@ fn status(child: &mut Child) -> Option<i32> {
 /// A launcher of this world listens to other starts.
 fn listens(world: &World) -> bool {
     let entries = fs::read_dir(world.path("")).unwrap().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("kuzflow-window-"))
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.starts_with("kuzflow-window-"))
 }
 
 fn starts_of_the_app(world: &World) -> usize {
@@ -56,10 +66,16 @@ fn starts_of_the_app(world: &World) -> usize {
 fn end(world: &World, mut launcher: Child) {
     launcher.kill().unwrap();
     launcher.wait().unwrap();
-    for entry in fs::read_dir(world.home().join("running")).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir())
+    for entry in fs::read_dir(world.home().join("running"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
     {
         for record in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-            if let Some(process) = record.file_name().to_str().filter(|name| name.parse::<u32>().is_ok()) {
+            if let Some(process) =
+                record.file_name().to_str().filter(|name| name.parse::<u32>().is_ok())
+            {
                 Command::new("kill").arg(process).stderr(Stdio::null()).status().unwrap();
             }
         }
@@ -96,10 +112,12 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
     assert_eq!(status(&mut second), Some(0));
     assert_eq!(starts_of_the_app(&world), 1, "the app is not started once more");
     display.press_until(&window, "Escape", || display.visible("Sample").is_none());
-    // What the shortcut does is what it always did, and so is a bare start where the settings want that.
+    // What the shortcut does is what it always did, and so is a bare start where the settings want
+    // that.
     let third = start(&world, &display, &["run"]);
     is_started(2);
-    world.configure(&[&node.address], "[update]\ncheck = 'never'\n[window]\nsecond_start = 'app'\n");
+    world
+        .configure(&[&node.address], "[update]\ncheck = 'never'\n[window]\nsecond_start = 'app'\n");
     let fourth = start(&world, &display, &[]);
     is_started(3);
     for launcher in [fourth, third, launcher] {
@@ -126,7 +144,10 @@ fn the_window_is_on_the_screen_at_every_scale() {
     let (world, _node) = installed();
     for scale in ["1", "1.5", "2", "2.5"] {
         let mut launcher = world.launcher(&["window"]);
-        launcher.env("DISPLAY", &display.number).env("WINIT_X11_SCALE_FACTOR", scale).env("XDG_RUNTIME_DIR", world.path(""));
+        launcher
+            .env("DISPLAY", &display.number)
+            .env("WINIT_X11_SCALE_FACTOR", scale)
+            .env("XDG_RUNTIME_DIR", world.path(""));
         let mut launcher = launcher.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let window = display.window("Sample").expect("the window opens");
         for look in 0..4 {

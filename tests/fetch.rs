@@ -1,4 +1,5 @@
-//! The downloader against nodes that misbehave (docs/security.md, faults 6, 16, 17), over real sockets on loopback.
+//! The downloader against nodes that misbehave (docs/security.md, faults 6, 16, 17), over real
+//! sockets on loopback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
 use kuzflow::fetch::{
-    Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, NodeMemory, Partial, Progress, RunState, Span, Summary,
-    download, fetch_span,
+    Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, NodeMemory, Partial,
+    Progress, RunState, Span, Summary, download, fetch_span,
 };
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
@@ -33,18 +34,32 @@ fn table(content: &[u8]) -> Arc<PieceTable> {
 }
 
 fn client() -> Client {
-    Client::new(&ClientOptions { document_silence: Duration::from_millis(1500), ..ClientOptions::default() }).unwrap()
+    Client::new(&ClientOptions {
+        document_silence: Duration::from_millis(1500),
+        ..ClientOptions::default()
+    })
+    .unwrap()
 }
 
 fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> DownloadJob {
     let nodes = nodes.iter().map(|node| node.node()).collect();
-    let job = DownloadJob::new("targets/package", content.len() as u64, table(content), nodes, folder.join("package.partial"));
+    let job = DownloadJob::new(
+        "targets/package",
+        content.len() as u64,
+        table(content),
+        nodes,
+        folder.join("package.partial"),
+    );
     DownloadJob { timeout: waiting::LIMIT, ..job }
 }
 
 /// How many bytes of the content, which has hardly a zero in it, have come to the disk.
 fn on_disk(folder: &Path) -> usize {
-    std::fs::read(folder.join("package.partial")).unwrap_or_default().iter().filter(|byte| **byte != 0).count()
+    std::fs::read(folder.join("package.partial"))
+        .unwrap_or_default()
+        .iter()
+        .filter(|byte| **byte != 0)
+        .count()
 }
 
 /// Waits until so many bytes have come.
@@ -79,7 +94,8 @@ async fn run(job: DownloadJob) -> Outcome {
 async fn run_with(job: DownloadJob, client: Client, orders: watch::Receiver<Control>) -> Outcome {
     let (sender, mut events) = mpsc::unbounded_channel();
     let result = download(&client, job, orders, sender).await;
-    let mut outcome = Outcome { result, pieces: Vec::new(), faults: Vec::new(), progress: Vec::new() };
+    let mut outcome =
+        Outcome { result, pieces: Vec::new(), faults: Vec::new(), progress: Vec::new() };
     while let Some(event) = events.recv().await {
         match event {
             FetchEvent::Piece(piece) => outcome.pieces.push(piece),
@@ -107,11 +123,17 @@ async fn healthy_nodes_share_the_work() {
     let one = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
     let two = FaultyNode::start(&content, Behaviour::Limited(4_000_000));
     let memory = folder.path().join("nodes.json");
-    let outcome = run(DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&one, &two], folder.path()) }).await;
+    let outcome = run(DownloadJob {
+        memory: Some(memory.clone()),
+        ..job(&content, &[&one, &two], folder.path())
+    })
+    .await;
     assert_whole(&outcome, &content, folder.path());
     assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
     assert!(one.sent() > 100_000 && two.sent() > 100_000, "{} and {}", one.sent(), two.sent());
-    assert!(one.heads().iter().all(|head| head.to_lowercase().contains("accept-encoding: identity")));
+    assert!(
+        one.heads().iter().all(|head| head.to_lowercase().contains("accept-encoding: identity"))
+    );
     assert!(one.heads().iter().all(|head| head.starts_with("GET /targets/package ")));
     let memory = NodeMemory::load(&memory);
     assert!(memory.of(&two.node()).is_some());
@@ -121,7 +143,10 @@ async fn healthy_nodes_share_the_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_object_is_one_request() {
     let (content, folder) = (content(50_000), tempfile::tempdir().unwrap());
-    let (one, two) = (FaultyNode::start(&content, Behaviour::Healthy), FaultyNode::start(&content, Behaviour::Healthy));
+    let (one, two) = (
+        FaultyNode::start(&content, Behaviour::Healthy),
+        FaultyNode::start(&content, Behaviour::Healthy),
+    );
     let outcome = run(job(&content, &[&one, &two], folder.path())).await;
     assert_whole(&outcome, &content, folder.path());
     assert_eq!((one.requests(), two.requests()), (1, 0));
@@ -166,7 +191,11 @@ async fn a_node_that_ignores_ranges_is_left_for_one_that_does_not() {
     let good = FaultyNode::start(&content, Behaviour::Limited(3_000_000));
     let outcome = run(job(&content, &[&good, &bad], folder.path())).await;
     assert_whole(&outcome, &content, folder.path());
-    assert!(outcome.faults.iter().any(|fault| fault.fault == FaultKind::IgnoredRange && fault.dropped), "{:?}", outcome.faults);
+    assert!(
+        outcome.faults.iter().any(|fault| fault.fault == FaultKind::IgnoredRange && fault.dropped),
+        "{:?}",
+        outcome.faults
+    );
     // Alone it is better than nothing.
     let folder = tempfile::tempdir().unwrap();
     let outcome = run(job(&content, &[&bad], folder.path())).await;
@@ -201,7 +230,11 @@ async fn cut_after_every_so_many_bytes_a_single_node_still_delivers() {
         // Pauses after faults make this slow where every answer is far below a piece.
         let length = if bytes < 10_000 { 40_000 } else { 200_000 };
         let cut = Arc::new(content[..length].to_vec());
-        let node = if length == content.len() { node } else { FaultyNode::start(&cut, Behaviour::CutAfter(bytes)) };
+        let node = if length == content.len() {
+            node
+        } else {
+            FaultyNode::start(&cut, Behaviour::CutAfter(bytes))
+        };
         let outcome = run(job(&cut, &[&node], folder.path())).await;
         assert_whole(&outcome, &cut, folder.path());
     }
@@ -214,15 +247,24 @@ async fn nobody_has_it() {
     let two = FaultyNode::start(&content, Behaviour::Status(404));
     let outcome = run(job(&content, &[&one, &two], folder.path())).await;
     let error = outcome.result.unwrap_err();
-    assert!(matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2), "{error}");
+    assert!(
+        matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2),
+        "{error}"
+    );
     assert!(!error.is_unreachable());
     let dead = FaultyNode::start(&content, Behaviour::Dead);
-    let outcome = run(DownloadJob { timeout: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
+    let outcome = run(DownloadJob {
+        timeout: Duration::from_millis(700),
+        ..job(&content, &[&dead], folder.path())
+    })
+    .await;
     assert!(outcome.result.unwrap_err().is_unreachable());
     let outcome = run(job(&content, &[], folder.path())).await;
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
     let outcome = run(job(&content, &[&dead], &folder.path().join("gone"))).await;
-    assert!(matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial")));
+    assert!(
+        matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +296,9 @@ async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
         () = arrived(folder.path(), 500_000) => {}
     }
     let path = folder.path().join("package.partial");
-    waiting::until("it is noted what has come", || Partial::marked_bytes(&path, &table(&content)) > 100_000);
+    waiting::until("it is noted what has come", || {
+        Partial::marked_bytes(&path, &table(&content)) > 100_000
+    });
     // Some of what was written rots.
     let mut bytes = std::fs::read(&path).unwrap();
     let rotten = bytes.iter().position(|byte| *byte != 0).unwrap();
@@ -284,31 +328,36 @@ async fn pause_resume_and_cancel() {
     let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
     let (control, orders) = watch::channel(Control::default());
     let order = |state| control.send_modify(|control| control.state = state);
-    let (outcome, ()) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
-        arrived(folder.path(), 200_000).await;
-        order(RunState::Pause);
-        // What is on its way may still come.
-        let mut sent = node.sent();
-        loop {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            if node.sent() == sent {
-                break;
+    let (outcome, ()) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            arrived(folder.path(), 200_000).await;
+            order(RunState::Pause);
+            // What is on its way may still come.
+            let mut sent = node.sent();
+            loop {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                if node.sent() == sent {
+                    break;
+                }
+                sent = node.sent();
             }
-            sent = node.sent();
-        }
-        assert!(sent < 2_500_000, "nothing comes during a pause: {sent}");
-        order(RunState::Run);
-    });
+            assert!(sent < 2_500_000, "nothing comes during a pause: {sent}");
+            order(RunState::Run);
+        });
     assert_whole(&outcome, &content, folder.path());
     assert!(outcome.faults.is_empty(), "a pause is nobody's fault: {:?}", outcome.faults);
     let folder = tempfile::tempdir().unwrap();
     let (control, orders) = watch::channel(Control::default());
-    let (outcome, ()) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
-        arrived(folder.path(), 200_000).await;
-        control.send_modify(|control| control.state = RunState::Cancel);
-    });
+    let (outcome, ()) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            arrived(folder.path(), 200_000).await;
+            control.send_modify(|control| control.state = RunState::Cancel);
+        });
     assert!(matches!(outcome.result, Err(FetchError::Cancelled)));
-    assert!(Partial::marked_bytes(&folder.path().join("package.partial"), &table(&content)) > 0, "what came is kept");
+    assert!(
+        Partial::marked_bytes(&folder.path().join("package.partial"), &table(&content)) > 0,
+        "what came is kept"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,16 +366,20 @@ async fn a_bandwidth_cap_holds_and_can_be_lifted() {
     let node = FaultyNode::start(&content, Behaviour::Healthy);
     let (control, orders) = watch::channel(Control { limit: Some(400_000), ..Control::default() });
     let began = Instant::now();
-    let (outcome, (early, seconds)) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        let early = on_disk(folder.path());
-        // Taken last, so that whatever holds this test up is on the side of the node.
-        let seconds = began.elapsed().as_secs_f64();
-        control.send_modify(|control| control.limit = None);
-        (early, seconds)
-    });
+    let (outcome, (early, seconds)) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let early = on_disk(folder.path());
+            // Taken last, so that whatever holds this test up is on the side of the node.
+            let seconds = began.elapsed().as_secs_f64();
+            control.send_modify(|control| control.limit = None);
+            (early, seconds)
+        });
     assert_whole(&outcome, &content, folder.path());
-    assert!(early as f64 <= 400_000.0 * seconds + 800_000.0, "{early} bytes after {seconds} s at 400,000 a second");
+    assert!(
+        early as f64 <= 400_000.0 * seconds + 800_000.0,
+        "{early} bytes after {seconds} s at 400,000 a second"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,12 +399,18 @@ async fn small_documents_are_bounded() {
     node.becomes(Behaviour::Drip(10));
     assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::TimedOut { .. })));
     node.becomes(Behaviour::Redirect(node.url()));
-    assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::Http { .. })), "endless redirects");
+    assert!(
+        matches!(client.get(&url, 10_000).await, Err(FetchError::Http { .. })),
+        "endless redirects"
+    );
     let target = FaultyNode::start(&content, Behaviour::Healthy);
     node.becomes(Behaviour::Redirect(target.url()));
     assert_eq!(client.get(&url, 10_000).await.unwrap(), content.as_slice());
     node.becomes(Behaviour::Portal);
-    assert!(client.get(&url, 10_000).await.unwrap().starts_with(b"<html>"), "the caller judges what it is");
+    assert!(
+        client.get(&url, 10_000).await.unwrap().starts_with(b"<html>"),
+        "the caller judges what it is"
+    );
     node.becomes(Behaviour::Dead);
     assert!(client.get(&url, 10_000).await.unwrap_err().to_string().contains("timestamp.json"));
 }
@@ -365,7 +424,8 @@ async fn a_span_comes_from_the_first_node_that_has_it() {
     let client = client();
     let fetch = async |nodes: &[&FaultyNode]| {
         let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
-        fetch_span(&client, &nodes, &Span::new("targets/package", 300_000, span.clone(), &accept)).await
+        fetch_span(&client, &nodes, &Span::new("targets/package", 300_000, span.clone(), &accept))
+            .await
     };
     let good = FaultyNode::start(&content, Behaviour::Healthy);
     assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
@@ -386,11 +446,14 @@ async fn a_span_comes_from_the_first_node_that_has_it() {
     good.becomes(Behaviour::IgnoreRange);
     assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
     good.becomes(Behaviour::LieAt(260_000));
-    assert!(matches!(fetch(&[&good]).await, Err(FetchError::NoneAcceptable { reasons, .. }) if reasons.len() == 1));
+    assert!(
+        matches!(fetch(&[&good]).await, Err(FetchError::NoneAcceptable { reasons, .. }) if reasons.len() == 1)
+    );
     assert!(matches!(fetch(&[]).await, Err(FetchError::NoNodes { .. })));
 }
 
-/// What the simplest static hosts do: much must be thrown away, so it is not done unless somebody says so.
+/// What the simplest static hosts do: much must be thrown away, so it is not done unless somebody
+/// says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     let content = content(1_000_000);
@@ -399,16 +462,25 @@ async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     let accept = |bytes: &[u8]| bytes == wanted;
     let (client, length) = (client(), content.len() as u64);
     let node = FaultyNode::start(&content, Behaviour::IgnoreRange);
-    let wanted_of = |whole| Span { whole, ..Span::new("targets/package", length, span.clone(), &accept) };
+    let wanted_of =
+        |whole| Span { whole, ..Span::new("targets/package", length, span.clone(), &accept) };
     let refused = fetch_span(&client, &[node.node()], &wanted_of(false)).await;
-    assert!(matches!(refused, Err(FetchError::NoneAcceptable { whole: true, unreachable: false, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(FetchError::NoneAcceptable { whole: true, unreachable: false, .. })),
+        "{refused:?}"
+    );
     let fetch = async |nodes: &[&FaultyNode]| {
         let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
         fetch_span(&client, &nodes, &wanted_of(true)).await
     };
     assert_eq!(fetch(&[&node]).await.unwrap(), wanted);
-    for behaviour in [Behaviour::Portal, Behaviour::Dead, Behaviour::Size(999_999), Behaviour::Endless, Behaviour::LieAt(900_001)]
-    {
+    for behaviour in [
+        Behaviour::Portal,
+        Behaviour::Dead,
+        Behaviour::Size(999_999),
+        Behaviour::Endless,
+        Behaviour::LieAt(900_001),
+    ] {
         let bad = FaultyNode::start(&content, behaviour.clone());
         assert_eq!(fetch(&[&bad, &node]).await.unwrap(), wanted, "{behaviour:?}");
     }
@@ -417,10 +489,13 @@ async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     assert_eq!(healthy.sent(), 50_000, "who sends parts sends no more");
     node.becomes(Behaviour::Dead);
     let refused = fetch(&[&node]).await;
-    assert!(matches!(refused, Err(FetchError::NoneAcceptable { reasons, whole: false, .. }) if reasons.len() == 1));
+    assert!(
+        matches!(refused, Err(FetchError::NoneAcceptable { reasons, whole: false, .. }) if reasons.len() == 1)
+    );
 }
 
-/// The nodes that are no good come first; each is asked for a span, and for one behind much that has to be passed over.
+/// The nodes that are no good come first; each is asked for a span, and for one behind much that
+/// has to be passed over.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
     let content = content(1_000_000);
@@ -429,11 +504,18 @@ async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
     let client = client();
     for whole in [false, true] {
         let shape = if whole { Behaviour::IgnoreRange } else { Behaviour::Healthy };
-        let slow = [Behaviour::StallAfter(0), Behaviour::Drip(1), Behaviour::Fades(20_000), Behaviour::Late(60_000)];
-        let slow: Vec<FaultyNode> = slow.into_iter().map(|behaviour| FaultyNode::start(&content, behaviour)).collect();
+        let slow = [
+            Behaviour::StallAfter(0),
+            Behaviour::Drip(1),
+            Behaviour::Fades(20_000),
+            Behaviour::Late(60_000),
+        ];
+        let slow: Vec<FaultyNode> =
+            slow.into_iter().map(|behaviour| FaultyNode::start(&content, behaviour)).collect();
         let good = FaultyNode::start(&content, shape);
         let nodes: Vec<_> = slow.iter().chain([&good]).map(FaultyNode::node).collect();
-        let wanted = Span { whole, ..Span::new("targets/package", 1_000_000, span.clone(), &accept) };
+        let wanted =
+            Span { whole, ..Span::new("targets/package", 1_000_000, span.clone(), &accept) };
         let began = Instant::now();
         assert_eq!(fetch_span(&client, &nodes, &wanted).await.unwrap(), content[900_000..950_000]);
         // Some seconds; one after another they would be waited for a minute.
@@ -441,7 +523,8 @@ async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
     }
 }
 
-/// A span that is cut again and again, and one of which only so much comes at a time, goes on where it was.
+/// A span that is cut again and again, and one of which only so much comes at a time, goes on where
+/// it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_goes_on_where_its_answer_broke() {
     let content = content(300_000);
@@ -456,7 +539,8 @@ async fn a_span_goes_on_where_its_answer_broke() {
     }
 }
 
-/// What a server says of its file proves nothing: the hashes do. Each of these is the only node there is.
+/// What a server says of its file proves nothing: the hashes do. Each of these is the only node
+/// there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_node_will_do_however_odd_it_is() {
     let content = content(2_000_000);
@@ -488,7 +572,8 @@ async fn dripping_nodes_beside_a_good_one_cost_little() {
     let content = content(20_000_000);
     let rate = 4_000_000;
     let good = FaultyNode::start(&content, Behaviour::Limited(rate));
-    let slow: Vec<FaultyNode> = (0..7).map(|_| FaultyNode::start(&content, Behaviour::Fades(0))).collect();
+    let slow: Vec<FaultyNode> =
+        (0..7).map(|_| FaultyNode::start(&content, Behaviour::Fades(0))).collect();
     let folder = tempfile::tempdir().unwrap();
     let nodes: Vec<&FaultyNode> = slow.iter().chain([&good]).collect();
     let outcome = run(job(&content, &nodes, folder.path())).await;
@@ -502,7 +587,11 @@ async fn dripping_nodes_beside_a_good_one_cost_little() {
 async fn a_single_piece_is_seen_to_come() {
     let (content, folder) = (content(300_000), tempfile::tempdir().unwrap());
     let node = FaultyNode::start(&content, Behaviour::Limited(200_000));
-    let pieces = Arc::new(PieceTable { piece_size: 1 << 20, length: 300_000, hashes: vec![Digest::of(&content)] });
+    let pieces = Arc::new(PieceTable {
+        piece_size: 1 << 20,
+        length: 300_000,
+        hashes: vec![Digest::of(&content)],
+    });
     let outcome = run(DownloadJob { pieces, ..job(&content, &[&node], folder.path()) }).await;
     assert!(outcome.result.is_ok());
     let done: Vec<u64> = outcome.progress.iter().map(|progress| progress.done).collect();
@@ -516,7 +605,8 @@ async fn a_rate_under_a_cap_is_not_remembered_as_the_nodes() {
     let node = FaultyNode::start(&content, Behaviour::Healthy);
     let memory = folder.path().join("nodes.json");
     let (_control, orders) = watch::channel(Control { limit: Some(300_000), ..Control::default() });
-    let work = DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
+    let work =
+        DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
     assert_whole(&run_with(work, client(), orders).await, &content, folder.path());
     assert!(NodeMemory::load(&memory).of(&node.node()).is_none());
 }
@@ -526,13 +616,18 @@ async fn a_proxy_is_used() {
     let (content, folder) = (content(100_000), tempfile::tempdir().unwrap());
     // A proxy is asked with the whole address; this one answers by itself.
     let proxy = FaultyNode::start(&content, Behaviour::Healthy);
-    let options = ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
+    let options =
+        ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
     let unreachable = kuzflow::model::Node::at("http://node.invalid/repository/".parse().unwrap());
     let work = DownloadJob { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
     let (_control, orders) = watch::channel(Control::default());
     let outcome = run_with(work, Client::new(&options).unwrap(), orders).await;
     assert_whole(&outcome, &content, folder.path());
-    assert!(proxy.heads()[0].starts_with("GET http://node.invalid/repository/targets/package "), "{}", proxy.heads()[0]);
+    assert!(
+        proxy.heads()[0].starts_with("GET http://node.invalid/repository/targets/package "),
+        "{}",
+        proxy.heads()[0]
+    );
 }
 
 /// The environment is read once a process, so this test runs itself again as a child.
@@ -541,7 +636,9 @@ fn a_proxy_of_the_environment_is_used() {
     const CHILD: &str = "KUZFLOW_TEST_PROXY_CHILD";
     if std::env::var_os(CHILD).is_some() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let answer = runtime.block_on(client().get(&"http://node.invalid/x".parse().unwrap(), 100_000)).unwrap();
+        let answer = runtime
+            .block_on(client().get(&"http://node.invalid/x".parse().unwrap(), 100_000))
+            .unwrap();
         assert_eq!(answer.len(), 5000);
         return;
     }

@@ -1,5 +1,6 @@
-//! A disk that is full to its last byte, or holds not one file more, with the home, the log and standard error on it, through the real
-//! executables: every verb ends and says why, the app starts, nothing of the user's is lost, and with room again the verb does its work.
+//! A disk that is full to its last byte, or holds not one file more, with the home, the log and
+//! standard error on it, through the real executables: every verb ends and says why, the app
+//! starts, nothing of the user's is lost, and with room again the verb does its work.
 
 #![cfg(all(target_os = "linux", feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -40,7 +41,8 @@ const SCENES: [Scene; 8] = [
     Scene { verb: &["run"], active: "2.0.0", may_succeed: true },
 ];
 
-/// A home with 1.0.0 and 2.0.0, which is active, both with files of the user's; 2.0.0 lacks a file of its own. 3.0.0 is published.
+/// A home with 1.0.0 and 2.0.0, which is active, both with files of the user's; 2.0.0 lacks a file
+/// of its own. 3.0.0 is published.
 fn world() -> (World, NodeProcess) {
     let world = World::new();
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
@@ -92,7 +94,8 @@ fn say_on_disk(world: &World, verb: &[&str]) -> Reply {
 
 fn active(world: &World) -> String {
     let list = world.say(&["list"]).result;
-    let active = list["versions"].as_array().unwrap().iter().find(|version| version["active"] == true);
+    let active =
+        list["versions"].as_array().unwrap().iter().find(|version| version["active"] == true);
     active.unwrap()["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
 }
 
@@ -111,14 +114,27 @@ fn try_all(options: &str, fill: impl Fn(&SmallDisk)) {
         let kind = reply.result["problem"]["kind"].as_str();
         eprintln!("{what}: {} {kind:?} {}", reply.code, reply.result);
         let refused = reply.code == 1 && kind == Some("disk_full");
-        assert!(refused || scene.may_succeed && [0, 3].contains(&reply.code), "{what}: {} {}", reply.code, reply.result);
+        assert!(
+            refused || scene.may_succeed && [0, 3].contains(&reply.code),
+            "{what}: {} {}",
+            reply.code,
+            reply.result
+        );
         assert!(users(&world.home()).is_superset(&written), "{what}: something was lost");
-        assert!(starts(&world).contains("version="), "{what}: the app does not start on the full disk");
+        assert!(
+            starts(&world).contains("version="),
+            "{what}: the app does not start on the full disk"
+        );
         disk.free();
         let again = world.say(&[&["--headless"], scene.verb].concat());
         // A removal that was begun is finished later: the version has left the list.
         let has_left = again.result["problem"]["kind"] == "not_installed";
-        assert!([0, 3].contains(&again.code) || !refused || has_left, "{what}, with room: {} {}", again.code, again.result);
+        assert!(
+            [0, 3].contains(&again.code) || !refused || has_left,
+            "{what}, with room: {} {}",
+            again.code,
+            again.result
+        );
         assert!(starts(&world).contains(&format!("version={}", scene.active)), "{what}, with room");
         assert_eq!(active(&world), scene.active, "{what}");
         assert!(users(&world.home()).is_superset(&written), "{what}: something was lost with room");

@@ -1,5 +1,6 @@
-//! An app whose first process hands over to another one and ends, in the real executables: what goes on is the app. No version is switched
-//! under it or removed from it, also where its launcher has ended, and its launcher stays with it.
+//! An app whose first process hands over to another one and ends, in the real executables: what
+//! goes on is the app. No version is switched under it or removed from it, also where its launcher
+//! has ended, and its launcher stays with it.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use release::{NodeProcess, World, text};
 
-/// The app: without a `FORM` it says its version and ends; with one it hands over in that way to what says who it is, and works until it is
-/// told to end.
+/// The app: without a `FORM` it says its version and ends; with one it hands over in that way to
+/// what says who it is, and works until it is told to end.
 const APP: &str = r#"#!/bin/sh
 WORK='echo $$ > "$DESK/process"; while [ ! -e "$DESK/end" ]; do sleep 0.05; done; echo last >> "$KUZFLOW_HOME/data/journal"'
 export WORK
@@ -44,9 +45,11 @@ while [ ! -e "$DESK/end" ]; do sleep 0.05; done
 echo last >> "${KUZFLOW_HOME:-$KUZFLOW}/data/journal"
 "#;
 
-const FORMS: [&str; 8] = ["background", "session", "twice", "daemon", "cleared", "later", "error", "again"];
+const FORMS: [&str; 8] =
+    ["background", "session", "twice", "daemon", "cleared", "later", "error", "again"];
 
-/// A folder of an app that hands over; the first release is installed and has come up, the second one is installed as well.
+/// A folder of an app that hands over; the first release is installed and has come up, the second
+/// one is installed as well.
 struct Desk {
     world: World,
     _node: NodeProcess,
@@ -59,7 +62,10 @@ impl Desk {
             publish(&world, version);
         }
         let node = world.serve();
-        world.configure(&[&node.address], "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n");
+        world.configure(
+            &[&node.address],
+            "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n",
+        );
         for version in ["1.1.0", "1.0.0"] {
             let update = world.say(&["update", "--to", version]);
             assert_eq!(update.code, 0, "{}", update.errors);
@@ -84,15 +90,20 @@ impl Desk {
         for name in ["process", "end"] {
             let _ = fs::remove_file(self.path(name));
         }
-        let launcher = self.launcher(form).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until(form, || fs::read_to_string(self.path("process")).is_ok_and(|text| text.ends_with('\n')));
+        let launcher =
+            self.launcher(form).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until(form, || {
+            fs::read_to_string(self.path("process")).is_ok_and(|text| text.ends_with('\n'))
+        });
         until(form, || !self.first_processes_live(&launcher));
         launcher
     }
 
     fn first_processes_live(&self, launcher: &Child) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", launcher.id())).unwrap().flatten();
-        let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let children = |thread: fs::DirEntry| {
+            fs::read_to_string(thread.path().join("children")).unwrap_or_default()
+        };
         threads.map(children).any(|children| !children.trim().is_empty())
     }
 
@@ -126,10 +137,18 @@ impl Desk {
     /// What is noted of the processes of the first release.
     fn records(&self) -> Vec<(PathBuf, String)> {
         let container = self.world.container("1.0.0");
-        let folder = self.world.home().join("running").join(format!("{}.d", container.file_name().unwrap().to_str().unwrap()));
+        let folder = self
+            .world
+            .home()
+            .join("running")
+            .join(format!("{}.d", container.file_name().unwrap().to_str().unwrap()));
         let records = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
-        let is_process = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().is_ok();
-        records.filter(is_process).map(|path| (path.clone(), fs::read_to_string(path).unwrap_or_default())).collect()
+        let is_process =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().is_ok();
+        records
+            .filter(is_process)
+            .map(|path| (path.clone(), fs::read_to_string(path).unwrap_or_default()))
+            .collect()
     }
 
     fn journal(&self, version: &str) -> usize {
@@ -139,7 +158,8 @@ impl Desk {
 }
 
 fn publish(world: &World, version: &str) {
-    let files = [("program", APP), ("worker", WORKER)].map(|(name, text)| (name, text.as_bytes().to_vec()));
+    let files =
+        [("program", APP), ("worker", WORKER)].map(|(name, text)| (name, text.as_bytes().to_vec()));
     world.build(version, &BTreeMap::from(files));
     let app = world.path(&format!("app {version}"));
     fs::rename(app.join("program"), app.join("run.sh")).unwrap();
@@ -147,8 +167,21 @@ fn publish(world: &World, version: &str) {
         fs::set_permissions(app.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let package = world.path(&format!("{version}.kuzflow"));
-    let arguments = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
-    world.kuzflow(&[arguments.as_slice(), &["--runtime", "none", "--level", "1", "--out", text(&package)]].concat());
+    let arguments = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        version,
+        "--entry",
+        "exe:run.sh",
+    ];
+    world.kuzflow(
+        &[arguments.as_slice(), &["--runtime", "none", "--level", "1", "--out", text(&package)]]
+            .concat(),
+    );
     world.publish(&package, &["--no-patches"]);
 }
 
@@ -177,7 +210,11 @@ fn no_version_is_switched_or_removed_under_what_goes_on_in_the_place_of_the_firs
         // One that ends with an error before it is up has failed, and would be tried again.
         until(form, || !desk.is_on_probation());
         desk.end();
-        assert_eq!(launcher.wait().unwrap().code(), Some(if form == "error" { 7 } else { 0 }), "{form}");
+        assert_eq!(
+            launcher.wait().unwrap().code(),
+            Some(if form == "error" { 7 } else { 0 }),
+            "{form}"
+        );
         assert_eq!(desk.starts(), "1.1.0", "{form}");
         written += 1;
         assert_eq!(desk.journal("1.1.0"), written, "{form}: what it wrote last has come along");
@@ -221,7 +258,11 @@ fn a_version_that_something_runs_without_being_its_app_is_not_removed() {
     // Not the active version: a program of it that somebody has started by hand.
     let worker = desk.world.container("1.1.0").join("app/worker");
     let mut command = Command::new(&worker);
-    let mut process = command.env("DESK", desk.path("")).env("KUZFLOW", desk.world.container("1.1.0")).spawn().unwrap();
+    let mut process = command
+        .env("DESK", desk.path(""))
+        .env("KUZFLOW", desk.world.container("1.1.0"))
+        .spawn()
+        .unwrap();
     until("it works", || desk.path("process").exists());
     assert!(desk.runs("1.1.0"));
     assert_ne!(desk.world.say(&["remove", "1.1.0"]).code, 0);
@@ -236,7 +277,8 @@ fn a_version_that_something_runs_without_being_its_app_is_not_removed() {
 fn what_an_app_has_opened_long_before_its_end_is_not_the_app() {
     let desk = Desk::new();
     let _ = fs::remove_file(desk.path("end"));
-    // Another program, with the environment, the folder and the open files of the app that started it.
+    // Another program, with the environment, the folder and the open files of the app that started
+    // it.
     let script = "#!/bin/sh\n[ -n \"$FORM\" ] || { echo \"version=$KUZFLOW_VERSION\"; exit 0; }\n\
         setsid sh -c 'while [ ! -e \"$DESK/end\" ]; do sleep 0.05; done' </dev/null >/dev/null 2>&1 &\n\
         echo begun > \"$DESK/process\"; sleep 11\n";

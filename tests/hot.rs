@@ -1,5 +1,6 @@
-//! Hot updates through the real executables: a PyQt5 app that the builder packed takes releases over while it runs (docs/security.md, fault 30), and
-//! whoever else wants to talk to its launcher gets nothing.
+//! Hot updates through the real executables: a PyQt5 app that the builder packed takes releases
+//! over while it runs (docs/security.md, fault 30), and whoever else wants to talk to its launcher
+//! gets nothing.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -25,7 +26,8 @@ use display::Display;
 use release::{NodeProcess, World, text};
 use waiting::LIMIT;
 
-/// The app: it prints and shows what a module says, five times a second, and does what is written into a file.
+/// The app: it prints and shows what a module says, five times a second, and does what is written
+/// into a file.
 const MAIN: &str = r#"
 import json, os, sys
 sys.path.append(os.environ["QT_OF_TESTS"])
@@ -155,8 +157,21 @@ fn publish(world: &World, version: &str, files: &[(&str, &str)]) {
         fs::write(path, content).unwrap();
     }
     let out = world.path(&format!("{version}.kuzflow"));
-    let first = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "main.py"];
-    world.kuzflow(&[&first[..], &["--runtime", "host", "--level", "1", "--reports-up", "--out", text(&out)]].concat());
+    let first = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        version,
+        "--entry",
+        "main.py",
+    ];
+    world.kuzflow(
+        &[&first[..], &["--runtime", "host", "--level", "1", "--reports-up", "--out", text(&out)]]
+            .concat(),
+    );
     world.publish(&out, &[]);
 }
 
@@ -179,8 +194,14 @@ impl Running {
                 return line;
             }
             let left = end.saturating_duration_since(Instant::now());
-            let reported =
-                || lines.iter().filter(|line| !line.contains(" second ")).map(String::as_str).collect::<Vec<_>>().join("\n");
+            let reported = || {
+                lines
+                    .iter()
+                    .filter(|line| !line.contains(" second "))
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
             assert!(!left.is_zero(), "never heard {text:?}:\n{}", reported());
             lines = self.lines.1.wait_timeout(lines, left).unwrap().0;
         }
@@ -232,7 +253,10 @@ impl Drop for Running {
         // The app ends with nobody who asks it to, since its launcher was killed.
         let lines = self.lines.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for line in lines.iter().filter_map(|line| line.strip_prefix("version ")) {
-            let _ = Command::new("kill").arg(line.split(' ').next_back().unwrap()).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .arg(line.split(' ').next_back().unwrap())
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
@@ -254,14 +278,23 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     let [available, _] = running.hears_all(["answered check", "event update_available"]);
-    for field in [r#""version": "2.0.0""#, r#""requires_restart": false"#, r#""hot_swappable_count": 1"#] {
+    for field in
+        [r#""version": "2.0.0""#, r#""requires_restart": false"#, r#""hot_swappable_count": 1"#]
+    {
         assert!(available.contains(field), "{available}");
     }
-    let [_, _, words] = running.hears_all([r#"event swapped ["manipulate.greeting"]"#, r#""phase": "swapped""#, "two second"]);
+    let [_, _, words] = running.hears_all([
+        r#"event swapped ["manipulate.greeting"]"#,
+        r#""phase": "swapped""#,
+        "two second",
+    ]);
     assert!(greeted(&words) > before);
 
     // A module that cannot be loaded: undone, and the app goes on.
-    sample.publish("2.1.0", &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))]);
+    sample.publish(
+        "2.1.0",
+        &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))],
+    );
     running.wish("check");
     let [failed, _] = running.hears_all(["event swap_failed", r#""phase": "ready""#]);
     assert!(failed.contains("a mistake"));
@@ -276,18 +309,26 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     assert!(failed.contains("self-check"));
     assert!(greeted(&running.hears("two second")) > after);
 
-    // A compiled extension is said to need a restart before anything is fetched, and nothing is done without being asked for.
-    sample.publish("3.0.0", &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")]);
+    // A compiled extension is said to need a restart before anything is fetched, and nothing is
+    // done without being asked for.
+    sample.publish(
+        "3.0.0",
+        &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")],
+    );
     running.wish("check");
     let [available, _] = running.hears_all(["answered check", "event update_available"]);
-    assert!(available.contains(r#""requires_restart": true"#) && available.contains("3.0.0"), "{available}");
+    assert!(
+        available.contains(r#""requires_restart": true"#) && available.contains("3.0.0"),
+        "{available}"
+    );
     running.hears("two second");
     assert!(!running.has_heard("downloading"));
     running.wish("start");
     running.hears(r#""phase": "ready""#);
     running.hears("two second");
 
-    // The app's own button: it ends, and the launcher starts what is active then. The releases that failed are not among them.
+    // The app's own button: it ends, and the launcher starts what is active then. The releases that
+    // failed are not among them.
     running.wish("restart");
     assert!(running.hears("answered restart").contains(r#""ok": true"#));
     running.app("3.0.0");
@@ -312,7 +353,8 @@ fn what_is_swapped_is_seen_in_the_window_and_what_is_not_is_offered() {
     assert!(display.window("Sample").is_some());
     assert!(display.goes("Sample"));
 
-    // What cannot be taken over is offered; the app is asked to end as it does by itself, and not by a signal.
+    // What cannot be taken over is offered; the app is asked to end as it does by itself, and not
+    // by a signal.
     let main = format!("{MAIN}# of another release\n");
     sample.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
     running.wish("check");
@@ -337,7 +379,10 @@ fn an_app_that_is_started_after_a_check_is_talked_to_as_well() {
     let world = World::new();
     publish(&world, "1.0.0", &[("manipulate/greeting.py", &module("one"))]);
     let node = world.serve();
-    world.configure(&[&node.address], "[window]\nlanguage = 'en'\n[update]\ncheck = 'before-start'\n");
+    world.configure(
+        &[&node.address],
+        "[window]\nlanguage = 'en'\n[update]\ncheck = 'before-start'\n",
+    );
     let sample = SampleApp { world, _node: node, qt };
     // The first installation, and a start that waits for a check.
     for _ in 0..2 {
@@ -365,8 +410,13 @@ fn a_restart_that_is_asked_for_twice_starts_one_app_and_no_thread_is_left_of_it(
     let is_alive = |app: &String| Path::new(&format!("/proc/{app}/exe")).exists();
     assert_eq!(apps.iter().filter(|app| is_alive(app)).collect::<Vec<_>>(), [apps.last().unwrap()]);
     let threads = fs::read_dir(format!("/proc/{}/task", running.child.id())).unwrap().flatten();
-    let names = threads.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default());
-    assert_eq!(names.filter(|name| name.trim() == "app").count(), 1, "who waits for the end of the app");
+    let names =
+        threads.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default());
+    assert_eq!(
+        names.filter(|name| name.trim() == "app").count(),
+        1,
+        "who waits for the end of the app"
+    );
 }
 
 /// A message as `PROTOCOL.md` has it.
@@ -393,18 +443,45 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     running.hears("event connected");
     let [address, token] = Running::secrets(&app);
     let folder = Path::new(&address).parent().unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder).unwrap().permissions()) & 0o777, 0o700);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(folder).unwrap().permissions())
+            & 0o777,
+        0o700
+    );
 
     // The same user without the token, or with another.
-    let hello = |token: &str| frame(&format!(r#"{{"protocol": 1, "id": 0, "type": "hello", "token": {token}}}"#));
-    for wrong in ["\"\"", "null", "7", "\"0123456789abcdef0123456789abcdef\"", &format!("\"{}\"", &token[..31])] {
+    let hello = |token: &str| {
+        frame(&format!(r#"{{"protocol": 1, "id": 0, "type": "hello", "token": {token}}}"#))
+    };
+    for wrong in [
+        "\"\"",
+        "null",
+        "7",
+        "\"0123456789abcdef0123456789abcdef\"",
+        &format!("\"{}\"", &token[..31]),
+    ] {
         let reported = answer(&address, &hello(wrong));
-        assert!(reported.contains(r#""code":"token""#) && !reported.contains("update"), "{reported}");
+        assert!(
+            reported.contains(r#""code":"token""#) && !reported.contains("update"),
+            "{reported}"
+        );
     }
-    // Something else before the first message, a browser's words, what is too long, and noise: closed without a word.
-    assert!(answer(&address, &frame(r#"{"protocol": 1, "id": 1, "type": "restart"}"#)).contains(r#""code":"hello""#));
-    assert!(answer(&address, &frame(r#"{"protocol": 2, "id": 0, "type": "hello"}"#)).contains(r#""code":"protocol""#));
-    for noise in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0xff; 64], &[0; 64], &frame(&" ".repeat(20_000))] {
+    // Something else before the first message, a browser's words, what is too long, and noise:
+    // closed without a word.
+    assert!(
+        answer(&address, &frame(r#"{"protocol": 1, "id": 1, "type": "restart"}"#))
+            .contains(r#""code":"hello""#)
+    );
+    assert!(
+        answer(&address, &frame(r#"{"protocol": 2, "id": 0, "type": "hello"}"#))
+            .contains(r#""code":"protocol""#)
+    );
+    for noise in [
+        &b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
+        &[0xff; 64],
+        &[0; 64],
+        &frame(&" ".repeat(20_000)),
+    ] {
         assert_eq!(answer(&address, noise), "", "{noise:?}");
     }
     // Many who say nothing.
@@ -420,7 +497,12 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     if let Ok(output) = as_nobody
         && !String::from_utf8_lossy(&output.stderr).contains("setpriv: ")
     {
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "refused", "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            "refused",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     // The app is as well as before, and its launcher listens to it.
@@ -434,8 +516,11 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
 /// TCP and UDP sockets of a process that others can send to.
 fn listening(process: u32) -> usize {
     let sockets = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
-    let links = sockets.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_str()?.to_owned()));
-    let own: Vec<String> = links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let links =
+        sockets.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_str()?.to_owned()));
+    let own: Vec<String> = links
+        .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
     let open = |table: &str, state: &str| {
         let text = fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
         let rows = text.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());

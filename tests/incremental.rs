@@ -1,5 +1,5 @@
-//! Incremental updates through the real executables: packs, chains, single entries; what is damaged falls back, and every way ends in the
-//! tree of a fresh install.
+//! Incremental updates through the real executables: packs, chains, single entries; what is damaged
+//! falls back, and every way ends in the tree of a fresh install.
 
 #![cfg(all(unix, feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -20,7 +20,8 @@ use release::{NodeProcess, Reply, World, reply, text, tree};
 /// Text of some 60 KB in which each version changes a few words.
 fn words(version: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(1);
-    let mut lines: Vec<String> = (0..1500).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
+    let mut lines: Vec<String> =
+        (0..1500).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
     lines[usize::try_from(version).unwrap() * 10] = format!("version {version} was here\n");
     lines.concat().into_bytes()
 }
@@ -30,7 +31,8 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(length).collect()
 }
 
-/// Publishes `version`: two files that change with it, a large one that never does, one that is named after it, a default setting.
+/// Publishes `version`: two files that change with it, a large one that never does, one that is
+/// named after it, a default setting.
 fn publish(world: &World, version: u64, more: &[&str]) {
     let named = format!("named {version}.bin");
     let files = BTreeMap::from([
@@ -62,7 +64,17 @@ fn installed(more: &[&str]) -> (World, NodeProcess) {
 /// Runs a verb in another home.
 fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Reply {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-    command.args(["--json", "--home", text(home), "--config", text(&world.config()), "--language", "en"]).args(arguments);
+    command
+        .args([
+            "--json",
+            "--home",
+            text(home),
+            "--config",
+            text(&world.config()),
+            "--language",
+            "en",
+        ])
+        .args(arguments);
     reply(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
 }
 
@@ -87,7 +99,10 @@ fn assert_like_fresh(world: &World, version: &str) {
     for path in ours.keys() {
         let look = |root: &Path| {
             let found = fs::metadata(root.join(path)).unwrap();
-            (std::os::unix::fs::PermissionsExt::mode(&found.permissions()), found.modified().unwrap())
+            (
+                std::os::unix::fs::PermissionsExt::mode(&found.permissions()),
+                found.modified().unwrap(),
+            )
         };
         assert_eq!(look(&container), look(&other), "{}", path.display());
     }
@@ -139,7 +154,8 @@ fn publish_many(world: &World, version: u64) {
     let names: Vec<String> = (0..40).map(|number| format!("module{number}.py")).collect();
     let content = |number: u64| {
         let mut random = fastrand::Rng::with_seed(number);
-        let mut lines: Vec<String> = (0..250).map(|_| format!("VALUE = {}\n", random.u64(..))).collect();
+        let mut lines: Vec<String> =
+            (0..250).map(|_| format!("VALUE = {}\n", random.u64(..))).collect();
         lines[100] = format!("VERSION = {version}\n");
         lines.concat().into_bytes()
     };
@@ -164,7 +180,11 @@ fn installed_many() -> (World, NodeProcess) {
 
 fn packs(world: &World) -> Vec<PathBuf> {
     let targets = fs::read_dir(world.path("publisher/repository/targets")).unwrap();
-    targets.flatten().map(|entry| entry.path()).filter(|path| text(path).ends_with(".kuzpatch")).collect()
+    targets
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| text(path).ends_with(".kuzpatch"))
+        .collect()
 }
 
 #[test]
@@ -180,7 +200,10 @@ fn a_pack_brings_what_changed_and_the_tree_of_a_fresh_install() {
     assert!(plan["full_bytes"].as_u64().unwrap() > 700_000);
     assert_eq!(fallen_back(&update), 0);
     assert_like_fresh(&world, "3.0.0");
-    assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
+    assert!(
+        !world.home().join("staging").read_dir().unwrap().any(|_| true),
+        "nothing is left in staging"
+    );
 }
 
 #[test]
@@ -191,10 +214,16 @@ fn packs_are_applied_one_after_another_where_that_is_the_way() {
         world.kuzflow(&["patch", "--repo", text(&folder), "--from", from, "--to", to]);
     }
     let update = world.say(&["update"]);
-    assert_eq!((update.code, plan(&update)["patches"].as_array().unwrap().len()), (0, 2), "{}", update.errors);
+    assert_eq!(
+        (update.code, plan(&update)["patches"].as_array().unwrap().len()),
+        (0, 2),
+        "{}",
+        update.errors
+    );
     assert_eq!(fallen_back(&update), 0);
     assert_like_fresh(&world, "3.0.0");
-    // And back again, by entries: no pack leads there from what is left, and that has nearly all of it.
+    // And back again, by entries: no pack leads there from what is left, and that has nearly all of
+    // it.
     assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
     let back = world.say(&["update", "--to", "2.0.0"]);
     assert_eq!((back.code, strategy(&back).as_str()), (0, "entries"), "{}", back.errors);
@@ -216,7 +245,8 @@ fn without_any_pack_only_the_entries_that_nobody_holds_are_fetched() {
 fn damaged_files_and_changed_settings_cost_only_themselves() {
     let (world, _node) = installed(&[]);
     let app = world.container("1.0.0").join("app");
-    // A base of the pack, and a file that would be taken over: the same length, and the same time as before.
+    // A base of the pack, and a file that would be taken over: the same length, and the same time
+    // as before.
     rot(&app.join("words.txt"));
     rot(&app.join("large.bin"));
     let update = world.say(&["update"]);
@@ -236,12 +266,16 @@ fn a_damaged_base_costs_one_entry_and_not_its_group() {
     let pack = plan(&update)["bytes"].as_u64().unwrap();
     assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
     assert_eq!((mended(&update), fallen_back(&update)), (1, 0), "{}", update.errors);
-    // The entry, and the index of the package that it lies in; all forty files are some 130 KB packed.
+    // The entry, and the index of the package that it lies in; all forty files are some 130 KB
+    // packed.
     let more = fetched(&update) - pack;
     assert!(more > 1000 && more < before + 8_000, "{more} bytes for a file of {before}");
     assert_like_fresh(&world, "2.0.0");
     // The installed version is left as it was.
-    assert_eq!(world.say(&["verify", "1.0.0"]).result["damaged"], serde_json::json!(["app/module7.py"]));
+    assert_eq!(
+        world.say(&["verify", "1.0.0"]).result["damaged"],
+        serde_json::json!(["app/module7.py"])
+    );
 }
 
 #[test]
@@ -253,7 +287,12 @@ fn many_damaged_bases_and_missing_ones_are_mended_at_once() {
     }
     fs::remove_file(app.join("module20.py")).unwrap();
     let update = world.say(&["update"]);
-    assert_eq!((update.code, mended(&update), fallen_back(&update)), (0, 5, 0), "{}", update.errors);
+    assert_eq!(
+        (update.code, mended(&update), fallen_back(&update)),
+        (0, 5, 0),
+        "{}",
+        update.errors
+    );
     assert_like_fresh(&world, "2.0.0");
 }
 
@@ -262,12 +301,19 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
     for (gone, wrong) in [(true, false), (false, false), (false, true)] {
         let (world, _node) = installed_many();
         rot(&world.container("1.0.0").join("app/module7.py"));
-        let targets = fs::read_dir(world.path("publisher/repository/targets")).unwrap().flatten().map(|entry| entry.path());
-        let package =
-            targets.into_iter().find(|path| text(path).contains("_1.0.0_") && text(path).ends_with(".kuzflow")).unwrap();
+        let targets = fs::read_dir(world.path("publisher/repository/targets"))
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        let package = targets
+            .into_iter()
+            .find(|path| text(path).contains("_1.0.0_") && text(path).ends_with(".kuzflow"))
+            .unwrap();
         match (gone, wrong) {
             (true, _) => fs::remove_file(&package).unwrap(),
-            (_, false) => fs::File::options().write(true).open(&package).unwrap().set_len(100).unwrap(),
+            (_, false) => {
+                fs::File::options().write(true).open(&package).unwrap().set_len(100).unwrap()
+            }
             (_, true) => {
                 let length = fs::metadata(&package).unwrap().len();
                 fs::write(&package, noise(3, usize::try_from(length).unwrap())).unwrap();
@@ -290,7 +336,12 @@ fn another_version_or_the_retained_default_mends_without_a_byte() {
     rot(&world.container("2.0.0").join("app/large.bin"));
     let update = world.say(&["update"]);
     let pack = plan(&update)["bytes"].as_u64().unwrap();
-    assert_eq!((update.code, mended(&update), fallen_back(&update)), (0, 0, 0), "{}", update.errors);
+    assert_eq!(
+        (update.code, mended(&update), fallen_back(&update)),
+        (0, 0, 0),
+        "{}",
+        update.errors
+    );
     assert_eq!(fetched(&update), pack);
     assert_like_fresh(&world, "3.0.0");
 }
@@ -317,7 +368,8 @@ fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
     }
 }
 
-/// Packs lead from 1.0.0 to 2.0.0 only; what 3.0.0 changed since is fetched entry by entry, and all that 2.0.0 brought comes by its pack.
+/// Packs lead from 1.0.0 to 2.0.0 only; what 3.0.0 changed since is fetched entry by entry, and all
+/// that 2.0.0 brought comes by its pack.
 #[test]
 fn packs_to_a_release_on_the_way_and_then_its_entries() {
     let world = World::new();
@@ -328,7 +380,11 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
             large[300_000..300_100].fill(9);
         }
         let module = format!("VERSION = {version}\n").into_bytes();
-        let files = BTreeMap::from([("module.py", module), ("large.bin", large), ("same.bin", noise(8, 600_000))]);
+        let files = BTreeMap::from([
+            ("module.py", module),
+            ("large.bin", large),
+            ("same.bin", noise(8, 600_000)),
+        ]);
         let package = world.build(&format!("{version}.0.0"), &files);
         world.publish(&package, more);
     };
@@ -340,15 +396,34 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
     world.configure(&[&node.address], "");
     let pack = fs::metadata(&packs(&world)[0]).unwrap().len();
     let dry = plan(&world.say(&["update", "--dry-run"]));
-    assert_eq!((dry["way"].as_str(), dry["from"].as_str()), (Some("patches_and_entries"), Some("1.0.0")), "{dry}");
-    assert_eq!((dry["patches"].as_array().unwrap().len(), dry["files"]["patched"].as_u64()), (1, Some(1)), "{dry}");
+    assert_eq!(
+        (dry["way"].as_str(), dry["from"].as_str()),
+        (Some("patches_and_entries"), Some("1.0.0")),
+        "{dry}"
+    );
+    assert_eq!(
+        (dry["patches"].as_array().unwrap().len(), dry["files"]["patched"].as_u64()),
+        (1, Some(1)),
+        "{dry}"
+    );
     let damaged = world.path("damaged home");
-    assert!(Command::new("cp").arg("-a").arg(world.home()).arg(&damaged).status().unwrap().success());
+    assert!(
+        Command::new("cp").arg("-a").arg(world.home()).arg(&damaged).status().unwrap().success()
+    );
 
     let update = world.say(&["update"]);
-    assert_eq!((update.code, fallen_back(&update), mended(&update)), (0, 0, 0), "{}", update.errors);
+    assert_eq!(
+        (update.code, fallen_back(&update), mended(&update)),
+        (0, 0, 0),
+        "{}",
+        update.errors
+    );
     let bytes = plan(&update)["bytes"].as_u64().unwrap();
-    assert!(bytes < 10_000 && (pack + 1..=bytes).contains(&fetched(&update)), "{bytes} {pack} {}", fetched(&update));
+    assert!(
+        bytes < 10_000 && (pack + 1..=bytes).contains(&fetched(&update)),
+        "{bytes} {pack} {}",
+        fetched(&update)
+    );
     assert_like_fresh(&world, "3.0.0");
 
     // Without its pack the large file is fetched as it is.
@@ -359,7 +434,8 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
     assert!(content(&container) == content(&world.container("3.0.0")), "some file differs");
 }
 
-/// A static host of the simplest kind: files as they are, whole, whatever part of them is asked for.
+/// A static host of the simplest kind: files as they are, whole, whatever part of them is asked
+/// for.
 fn serve_whole_files(root: PathBuf) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -368,8 +444,13 @@ fn serve_whole_files(root: PathBuf) -> SocketAddr {
         let request = lines.next().transpose()?.unwrap_or_default();
         while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
         let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
-        let (status, body) = fs::read(root.join(path)).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
-        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+        let (status, body) = fs::read(root.join(path))
+            .map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        )?;
         stream.write_all(&body)
     };
     std::thread::spawn(move || {
@@ -389,15 +470,32 @@ fn a_host_that_sends_whole_files_only_will_do() {
     publish(&world, 1, &[]);
     world.configure(&[&address], "");
     let first = world.say(&["update"]);
-    assert_eq!((first.code, strategy(&first).as_str()), (0, "full"), "{} {}", first.errors, first.result);
+    assert_eq!(
+        (first.code, strategy(&first).as_str()),
+        (0, "full"),
+        "{} {}",
+        first.errors,
+        first.result
+    );
     (2..=3).for_each(|version| publish(&world, version, &[]));
     world.configure(&[&address], "");
     let by_pack = world.say(&["update", "--to", "2.0.0"]);
-    assert_eq!((by_pack.code, strategy(&by_pack).as_str(), fallen_back(&by_pack)), (0, "patches", 0), "{}", by_pack.errors);
+    assert_eq!(
+        (by_pack.code, strategy(&by_pack).as_str(), fallen_back(&by_pack)),
+        (0, "patches", 0),
+        "{}",
+        by_pack.errors
+    );
     // Without its pack single entries would be next; they are not to be had here.
     packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
     let whole = world.say(&["update"]);
-    assert_eq!((whole.code, strategy(&whole).as_str()), (0, "patches"), "{} {}", whole.errors, whole.result);
+    assert_eq!(
+        (whole.code, strategy(&whole).as_str()),
+        (0, "patches"),
+        "{} {}",
+        whole.errors,
+        whole.result
+    );
     assert!(fallen_back(&whole) > 0);
     assert_like_fresh(&world, "3.0.0");
 }
@@ -410,13 +508,25 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
     let set = |tables: &str| world.configure(&[&node.address], tables);
     set("[fallback]\nenable_full_update = false\n");
     let first = world.say(&["update"]);
-    assert_eq!((first.code, strategy(&first).as_str()), (0, "full"), "the first one can only come whole: {}", first.errors);
+    assert_eq!(
+        (first.code, strategy(&first).as_str()),
+        (0, "full"),
+        "the first one can only come whole: {}",
+        first.errors
+    );
     publish(&world, 2, &["--no-patches"]);
     set("[fallback]\nenable_full_update = false\nfallback_threshold = 0.0001\n");
     let dry = world.say(&["update", "--dry-run"]);
-    assert_eq!((dry.code, plan(&dry)["way"].as_str()), (0, Some("entries")), "any share will do: {}", dry.errors);
+    assert_eq!(
+        (dry.code, plan(&dry)["way"].as_str()),
+        (0, Some("entries")),
+        "any share will do: {}",
+        dry.errors
+    );
     set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
-    for arguments in [&["check"][..], &["update"], &["update", "--to", "2.0.0"], &["update", "--dry-run"]] {
+    for arguments in
+        [&["check"][..], &["update"], &["update", "--to", "2.0.0"], &["update", "--dry-run"]]
+    {
         let nothing = world.say(arguments);
         assert_eq!(
             (nothing.code, nothing.result["reason"].as_str()),
@@ -432,7 +542,12 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
     publish(&world, 3, &["--no-patches", "--mandatory"]);
     set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
     let mandatory = world.say(&["update"]);
-    assert_eq!((mandatory.code, strategy(&mandatory).as_str()), (0, "full"), "{}", mandatory.errors);
+    assert_eq!(
+        (mandatory.code, strategy(&mandatory).as_str()),
+        (0, "full"),
+        "{}",
+        mandatory.errors
+    );
 }
 
 #[test]
@@ -448,11 +563,20 @@ fn settings_choose_the_strategy() {
         world.configure(&[&node.address], settings);
         let dry = world.say(&["update", "--dry-run"]);
         let plan = plan(&dry);
-        assert_eq!((plan["way"].as_str(), plan["reason"].as_str()), (Some(strategy), Some(reason)), "{settings} {}", dry.errors);
+        assert_eq!(
+            (plan["way"].as_str(), plan["reason"].as_str()),
+            (Some(strategy), Some(reason)),
+            "{settings} {}",
+            dry.errors
+        );
     }
     world.configure(&[&node.address], "[fallback]\nfallback_threshold = 2.0\n");
     let refused = world.say(&["check"]);
-    assert!(refused.code != 0 && refused.errors.contains("fallback_threshold"), "{}", refused.errors);
+    assert!(
+        refused.code != 0 && refused.errors.contains("fallback_threshold"),
+        "{}",
+        refused.errors
+    );
 }
 
 #[test]
@@ -460,7 +584,11 @@ fn a_kill_at_any_time_is_made_good_by_the_next_run() {
     let (world, _node) = installed(&[]);
     let mut random = fastrand::Rng::with_seed(3);
     for _ in 0..6 {
-        let mut update = world.launcher(&["--json", "update"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut update = world
+            .launcher(&["--json", "update"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(random.u64(20..400)));
         let _ = update.kill();
         let _ = update.wait();

@@ -1,4 +1,5 @@
-//! Packs through the executables: made when a release is published, by hand, and when a client asks a server; fetched and applied.
+//! Packs through the executables: made when a release is published, by hand, and when a client asks
+//! a server; fetched and applied.
 
 #![cfg(all(unix, feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -22,22 +23,34 @@ use waiting::until;
 
 /// Runs `kuzflow --json`, whatever comes of it.
 fn say(arguments: &[&str]) -> Reply {
-    reply(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
+    reply(
+        &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .unwrap(),
+    )
 }
 
 /// Text of some 60 KB in which each version changes a few words.
 fn words(version: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(1);
-    let line = |number: u64, random: &mut fastrand::Rng| format!("line {number} says {}\n", random.u64(..));
+    let line = |number: u64, random: &mut fastrand::Rng| {
+        format!("line {number} says {}\n", random.u64(..))
+    };
     let mut lines: Vec<String> = (0..1500).map(|number| line(number, &mut random)).collect();
     lines[usize::try_from(version).unwrap() * 10] = format!("version {version} was here\n");
     lines.concat().into_bytes()
 }
 
-/// A release of an app whose module in `manipulate` changes with each version, and its other file with each even one.
+/// A release of an app whose module in `manipulate` changes with each version, and its other file
+/// with each even one.
 fn build(world: &World, version: u64) -> PathBuf {
     let module = format!("VERSION = {version}\n").into_bytes();
-    let files = BTreeMap::from([("manipulate/executor.py", module), ("data/words.txt", words(version / 2))]);
+    let files = BTreeMap::from([
+        ("manipulate/executor.py", module),
+        ("data/words.txt", words(version / 2)),
+    ]);
     world.build(&format!("{version}.0.0"), &files)
 }
 
@@ -53,11 +66,16 @@ fn publish(world: &World, version: u64, more: &[&str]) -> Reply {
 fn packs(reply: &Reply) -> Vec<(String, String, String)> {
     let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     let reported = reply.events.iter().filter(|event| event["event"] == "pack");
-    reported.map(|event| (field(event, "from"), field(event, "to"), field(event, "status"))).collect()
+    reported
+        .map(|event| (field(event, "from"), field(event, "to"), field(event, "status")))
+        .collect()
 }
 
 fn made(pairs: &[(u64, u64)], status: &str) -> Vec<(String, String, String)> {
-    pairs.iter().map(|(from, to)| (format!("{from}.0.0"), format!("{to}.0.0"), status.to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(from, to)| (format!("{from}.0.0"), format!("{to}.0.0"), status.to_owned()))
+        .collect()
 }
 
 /// The published packs, by `from → to`.
@@ -65,14 +83,22 @@ fn listed(world: &World) -> BTreeMap<String, Value> {
     let list = say(&["list", "--repo", text(&world.path("publisher"))]);
     assert_eq!(list.code, 0, "{}", list.errors);
     let packs = list.result["patches"].as_array().unwrap().clone();
-    let version = |pack: &Value, end: &str| pack["patch"][end].as_str().unwrap().split('_').nth(1).unwrap().to_owned();
-    packs.into_iter().map(|pack| (format!("{} → {}", version(&pack, "from"), version(&pack, "to")), pack)).collect()
+    let version = |pack: &Value, end: &str| {
+        pack["patch"][end].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
+    };
+    packs
+        .into_iter()
+        .map(|pack| (format!("{} → {}", version(&pack, "from"), version(&pack, "to")), pack))
+        .collect()
 }
 
 /// An answer's status and body.
 fn http(address: &str, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all((head + body).as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -117,29 +143,51 @@ fn publishing_makes_packs_from_the_releases_before() {
     let third = publish(&world, 3, &[]);
     assert_eq!(packs(&third), made(&[(2, 3), (1, 3)], "made"));
     assert_eq!(third.result["status"], "done");
-    let order: Vec<&str> = third.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let order: Vec<&str> =
+        third.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(order, ["published", "pack", "pack"], "the release does not wait for packs");
 
     let packs_now = listed(&world);
-    assert_eq!(packs_now.keys().collect::<Vec<_>>(), ["1.0.0 → 2.0.0", "1.0.0 → 3.0.0", "2.0.0 → 3.0.0"]);
-    // From 2 to 3 only a module changed that a running app can take over; from 1 to 2 the words as well.
-    let reported =
-        |pair: &str| (packs_now[pair]["patch"]["requires_restart"].clone(), packs_now[pair]["patch"]["hot_swappable"].clone());
+    assert_eq!(
+        packs_now.keys().collect::<Vec<_>>(),
+        ["1.0.0 → 2.0.0", "1.0.0 → 3.0.0", "2.0.0 → 3.0.0"]
+    );
+    // From 2 to 3 only a module changed that a running app can take over; from 1 to 2 the words as
+    // well.
+    let reported = |pair: &str| {
+        (
+            packs_now[pair]["patch"]["requires_restart"].clone(),
+            packs_now[pair]["patch"]["hot_swappable"].clone(),
+        )
+    };
     assert_eq!(reported("2.0.0 → 3.0.0"), (json!(false), json!(1)));
     assert_eq!(reported("1.0.0 → 2.0.0"), (json!(true), json!(1)));
-    assert!(packs_now.values().all(|pack| pack["length"].as_u64().unwrap() < 8000), "{packs_now:?}");
+    assert!(
+        packs_now.values().all(|pack| pack["length"].as_u64().unwrap() < 8000),
+        "{packs_now:?}"
+    );
     let metadata = tree(&world.path("publisher/repository/metadata"));
     let lists = metadata.iter().filter(|(path, _)| text(path).ends_with(".patches.json"));
-    assert!(lists.map(|(_, list)| String::from_utf8_lossy(list).into_owned()).any(|list| list.contains("from-2.0.0.kuzpatch")));
+    assert!(
+        lists
+            .map(|(_, list)| String::from_utf8_lossy(list).into_owned())
+            .any(|list| list.contains("from-2.0.0.kuzpatch"))
+    );
     assert!(tree(&world.path("publisher/making")).is_empty(), "nothing is left behind");
     // The signed version tree tells the sizes of packs that were made after their release.
     let targets = tree(&world.path("publisher/repository/targets"));
-    let trees: Vec<&Vec<u8>> =
-        targets.iter().filter(|(path, _)| text(path).ends_with("versions.json")).map(|(_, tree)| tree).collect();
+    let trees: Vec<&Vec<u8>> = targets
+        .iter()
+        .filter(|(path, _)| text(path).ends_with("versions.json"))
+        .map(|(_, tree)| tree)
+        .collect();
     assert_eq!(trees.len(), 1);
     let reported: Value = serde_json::from_slice(trees[0]).unwrap();
     for (from, to) in [("1.0.0", "2.0.0"), ("2.0.0", "3.0.0")] {
-        assert_eq!(reported["version_tree"][to]["patch_size"], packs_now[&format!("{from} → {to}")]["length"]);
+        assert_eq!(
+            reported["version_tree"][to]["patch_size"],
+            packs_now[&format!("{from} → {to}")]["length"]
+        );
     }
 
     // The same again is nothing new.
@@ -151,8 +199,12 @@ fn publishing_makes_packs_from_the_releases_before() {
     // What a client fetches makes the release.
     let node = world.serve();
     for (from, to) in [(1, 3), (2, 3)] {
-        let (status, pack) =
-            http(&node.address, "GET", &format!("/api/incremental/patch/{from}.0.0_{to}.0.0_{}", platform()), "");
+        let (status, pack) = http(
+            &node.address,
+            "GET",
+            &format!("/api/incremental/patch/{from}.0.0_{to}.0.0_{}", platform()),
+            "",
+        );
         assert_eq!(status, 200);
         let path = world.path("downloaded.kuzpatch");
         fs::write(&path, pack).unwrap();
@@ -178,7 +230,11 @@ fn one_pair_by_hand_also_backwards_and_compared_by_version() {
     let again = patch("3.0.0", "1.0.0", &[]);
     assert_eq!((again.code, packs(&again)), (0, made(&[(3, 1)], "known")));
     let location = &listed(&world)["3.0.0 → 1.0.0"];
-    let name = format!("targets/{}.{}", location["hash"].as_str().unwrap(), location["target"].as_str().unwrap());
+    let name = format!(
+        "targets/{}.{}",
+        location["hash"].as_str().unwrap(),
+        location["target"].as_str().unwrap()
+    );
     applies(&world, &repo.join("repository").join(name), 3, 1);
     for (from, to, more, named) in [
         ("9.0.0", "1.0.0", vec![], "9.0.0"),
@@ -208,17 +264,28 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     let world = World::new();
     let settings = world.path("publisher/kuzflow.toml");
     let usual = fs::read_to_string(&settings).unwrap();
-    let written: String = usual.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let written: String = usual
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let set = |tables: &str| fs::write(&settings, format!("{written}\n{tables}\n")).unwrap();
     publish(&world, 1, &[]);
     set("[incremental_update]\nmax_patch_size = 10");
     let large = publish(&world, 2, &[]);
     assert_eq!((large.code, packs(&large)), (0, made(&[(1, 2)], "refused")));
-    let reason = large.events.iter().find(|event| event["event"] == "pack").unwrap()["reason"].as_str().unwrap();
+    let reason = large.events.iter().find(|event| event["event"] == "pack").unwrap()["reason"]
+        .as_str()
+        .unwrap();
     assert!(reason.contains("max_patch_size"), "{reason}");
     set("[fallback]\nfallback_threshold = 7");
-    let mistaken = say(&["serve", "--repo", text(&world.path("publisher")), "--listen", "127.0.0.1:0"]);
-    assert!(mistaken.code == 1 && mistaken.errors.contains("fallback.fallback_threshold"), "{}", mistaken.errors);
+    let mistaken =
+        say(&["serve", "--repo", text(&world.path("publisher")), "--listen", "127.0.0.1:0"]);
+    assert!(
+        mistaken.code == 1 && mistaken.errors.contains("fallback.fallback_threshold"),
+        "{}",
+        mistaken.errors
+    );
     set("[fallback]\nfallback_threshold = 0.001");
     assert_eq!(packs(&publish(&world, 2, &[])), made(&[(1, 2)], "refused"));
     set("[performance]\nmax_memory_usage = 33554432");
@@ -230,12 +297,15 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     );
     let before = publish(&world, 4, &[]);
     assert_eq!(packs(&before), made(&[(3, 4)], "made"));
-    let order: Vec<&str> = before.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let order: Vec<&str> =
+        before.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(order, ["pack", "published"]);
     assert_eq!(listed(&world).keys().collect::<Vec<_>>(), ["3.0.0 → 4.0.0"]);
 
     // A package in the repository that was damaged costs its packs, not the release.
-    let damaged = tree(&world.path("publisher/repository/targets")).into_keys().find(|path| text(path).contains("4.0.0_"));
+    let damaged = tree(&world.path("publisher/repository/targets"))
+        .into_keys()
+        .find(|path| text(path).contains("4.0.0_"));
     let damaged = world.path("publisher/repository/targets").join(damaged.unwrap());
     let mut bytes = fs::read(&damaged).unwrap();
     bytes[100] ^= 1;
@@ -246,7 +316,11 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
 
     let repo = world.path("publisher");
     let refresh = || say(&["refresh", "--repo", text(&repo)]).result["expired_patches"].clone();
-    assert_eq!((refresh(), listed(&world).len()), (json!(0), 1), "it is young; tests/patches.rs lets time pass");
+    assert_eq!(
+        (refresh(), listed(&world).len()),
+        (json!(0), 1),
+        "it is young; tests/patches.rs lets time pass"
+    );
 }
 
 #[test]
@@ -282,7 +356,11 @@ fn a_server_makes_what_is_asked_for() {
         serde_json::from_slice(&body).unwrap()
     };
     let first = analyze();
-    assert_eq!((first["way"].as_str(), first["status"].as_str()), (Some("full"), Some("queued")), "{first}");
+    assert_eq!(
+        (first["way"].as_str(), first["status"].as_str()),
+        (Some("full"), Some("queued")),
+        "{first}"
+    );
     let path = format!("/api/incremental/patch/1.0.0_2.0.0_{}", platform());
     let mut pack = Vec::new();
     until("a pack is made", || {
@@ -292,12 +370,17 @@ fn a_server_makes_what_is_asked_for() {
         status == 200
     });
     let now = analyze();
-    assert_eq!((now["way"].as_str(), now["total_size"].as_u64()), (Some("patches"), Some(pack.len() as u64)), "{now}");
+    assert_eq!(
+        (now["way"].as_str(), now["total_size"].as_u64()),
+        (Some("patches"), Some(pack.len() as u64)),
+        "{now}"
+    );
     assert_eq!(now["patches"][0]["url"], path.as_str());
     let file = world.path("made.kuzpatch");
     fs::write(&file, pack).unwrap();
     applies(&world, &file, 1, 2);
-    let job = world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()));
+    let job =
+        world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()));
     until("the job is done", || fs::read_to_string(&job).unwrap().contains("completed"));
     assert_eq!(listed(&world).len(), 1, "signed, as the publisher's own");
 }

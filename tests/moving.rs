@@ -1,4 +1,5 @@
-//! A repository that moves, nodes that are silent, and settings that do not fit: through the real executables.
+//! A repository that moves, nodes that are silent, and settings that do not fit: through the real
+//! executables.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -20,11 +21,23 @@ impl World {
     fn name_nodes(&self, nodes: &[&NodeProcess], client: &str) {
         let path = self.path("publisher/kuzflow.toml");
         let text = fs::read_to_string(&path).unwrap();
-        let retained = text.split("[[nodes]]").next().unwrap().split("[client").next().unwrap().trim_end_matches('#');
+        let retained = text
+            .split("[[nodes]]")
+            .next()
+            .unwrap()
+            .split("[client")
+            .next()
+            .unwrap()
+            .trim_end_matches('#');
         let mut file = fs::File::create(&path).unwrap();
         writeln!(file, "{retained}\n{client}").unwrap();
         for (number, node) in nodes.iter().enumerate() {
-            writeln!(file, "[[nodes]]\nid = \"moved-{number}\"\nurl = \"http://{}/\"", node.address).unwrap();
+            writeln!(
+                file,
+                "[[nodes]]\nid = \"moved-{number}\"\nurl = \"http://{}/\"",
+                node.address
+            )
+            .unwrap();
         }
     }
 
@@ -42,7 +55,8 @@ impl World {
     }
 }
 
-/// The word of the new address comes with a release, or with a refresh of what is there; then the old one is switched off.
+/// The word of the new address comes with a release, or with a refresh of what is there; then the
+/// old one is switched off.
 #[test]
 fn installations_follow_a_repository_that_moves() {
     for signed in [true, false] {
@@ -68,7 +82,12 @@ fn installations_follow_a_repository_that_moves() {
         world.release("1.1.0", SIZE);
         assert_eq!(world.offered().as_deref(), Some("1.1.0"), "signed: {signed}");
         let update = world.say(&["update"]);
-        assert_eq!((update.code, update.result["version"].as_str()), (0, Some("1.1.0")), "{}", update.errors);
+        assert_eq!(
+            (update.code, update.result["version"].as_str()),
+            (0, Some("1.1.0")),
+            "{}",
+            update.errors
+        );
     }
 }
 
@@ -94,8 +113,11 @@ fn signed_settings_are_adopted_and_bad_ones_change_nothing() {
     assert_eq!((fs::read(&copy).unwrap(), allowed()), (whole, Some(true)));
     // What launchers would pass over is refused at the publisher's.
     world.name_nodes(&[&node], "[client.window]\nlanguage = \"en\"\n");
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow")).args(["list", "--repo"]).arg(&publisher).output().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow"))
+        .args(["list", "--repo"])
+        .arg(&publisher)
+        .output()
+        .unwrap();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && reported.contains("window.language"), "{reported}");
 }
@@ -120,14 +142,23 @@ fn a_launcher_that_is_set_up_for_something_else_says_so_and_names_both_sides() {
     let node = world.serve();
     for (from, to, sides) in [
         ("app = 'sample'", "app = 'other'", ["other, stable, ", " / sample, stable, "]),
-        ("app = 'sample'", "app = 'sample'\nchannel = 'beta'", ["sample, beta, ", " / sample, stable, "]),
+        (
+            "app = 'sample'",
+            "app = 'sample'\nchannel = 'beta'",
+            ["sample, beta, ", " / sample, stable, "],
+        ),
     ] {
         world.configure(&[&node.address], "");
         let text = fs::read_to_string(world.config()).unwrap();
         fs::write(world.config(), text.replace(from, to)).unwrap();
         let check = world.say(&["check"]);
         let problem = &check.result["problem"];
-        assert_eq!((check.code, problem["kind"].as_str()), (1, Some("nothing_for_this")), "{}", check.result);
+        assert_eq!(
+            (check.code, problem["kind"].as_str()),
+            (1, Some("nothing_for_this")),
+            "{}",
+            check.result
+        );
         let subject = problem["subject"].as_str().unwrap();
         assert!(sides.iter().all(|side| subject.contains(side)), "{subject}");
     }
@@ -137,11 +168,24 @@ fn a_launcher_that_is_set_up_for_something_else_says_so_and_names_both_sides() {
     let root = world.path("publisher/launcher/root.json");
     fs::rename(&root, root.with_extension("aside")).unwrap();
     let check = world.say(&["check"]);
-    assert_eq!((check.code, check.result["problem"]["kind"].as_str()), (1, Some("bad_settings")), "{}", check.result);
-    assert!(check.result["problem"]["subject"].as_str().unwrap().contains("root.json is missing"), "{}", check.result);
+    assert_eq!(
+        (check.code, check.result["problem"]["kind"].as_str()),
+        (1, Some("bad_settings")),
+        "{}",
+        check.result
+    );
+    assert!(
+        check.result["problem"]["subject"].as_str().unwrap().contains("root.json is missing"),
+        "{}",
+        check.result
+    );
     fs::remove_file(world.config()).unwrap();
     let check = world.say(&["check"]);
-    assert!(check.result["problem"]["subject"].as_str().unwrap().contains("launcher.toml"), "{}", check.result);
+    assert!(
+        check.result["problem"]["subject"].as_str().unwrap().contains("launcher.toml"),
+        "{}",
+        check.result
+    );
 }
 
 #[test]
@@ -151,8 +195,10 @@ fn a_password_in_a_nodes_address_is_not_reported() {
     let node = world.serve();
     world.configure(&[&format!("deploy:hunter2@{}", node.address)], "");
     let reply = |arguments: &[&str]| {
-        let output = world.launcher(&[&["--json", "--verbose"], arguments].concat()).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        let output =
+            world.launcher(&[&["--json", "--verbose"], arguments].concat()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
     };
     for verb in [&["check"][..], &["update"]] {
         let reported = reply(verb);

@@ -99,7 +99,10 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
     let mut window = Window::scene("notification-hot");
     assert!(window.sees("Small update • 1.2 MB") && window.sees("No restart needed"));
     window.click("Later");
-    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Later], Some(NotificationEnd::Declined)));
+    assert_eq!(
+        (window.all_commands(), window.outcome()),
+        (vec![Command::Later], Some(NotificationEnd::Declined))
+    );
 
     let window = Window::scene("offer-prefetched");
     assert!(window.sees("Already downloaded"));
@@ -117,7 +120,10 @@ fn it_goes_by_itself_unless_the_pointer_is_on_it() {
     window.wait(145);
     assert_eq!(window.outcome(), None);
     window.wait(8);
-    assert_eq!((window.outcome(), window.all_commands()), (Some(NotificationEnd::TimedOut), vec![]));
+    assert_eq!(
+        (window.outcome(), window.all_commands()),
+        (Some(NotificationEnd::TimedOut), vec![])
+    );
 }
 
 #[test]
@@ -129,7 +135,10 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     assert!(window.sees("Downloading (1/3)") && window.sees("Connecting…"));
     window.emit(scenes::progress_of(1_210_000, Language::English, 0.5, true));
     assert!(window.sees("605 KB of 1.2 MB • 6.8 MB/s"));
-    assert_eq!(window.harness.get_by_label("Progress of the update").accesskit_node().numeric_value(), Some(50.0));
+    assert_eq!(
+        window.harness.get_by_label("Progress of the update").accesskit_node().numeric_value(),
+        Some(50.0)
+    );
     window.phase(Phase::Installing { version: version() });
     window.emit(scenes::step(643, 0));
     assert!(window.sees("Installing (2/3)") && window.sees("File 644 of 1,532"));
@@ -150,7 +159,10 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
 #[test]
 fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let mut window = Window::scene("ready-obstacle");
-    assert!(window.sees("LabelImg 1.8.6 is ready") && window.sees("What changed cannot be exchanged while the app runs."));
+    assert!(
+        window.sees("LabelImg 1.8.6 is ready")
+            && window.sees("What changed cannot be exchanged while the app runs.")
+    );
     window.wait(100);
     assert_eq!(window.outcome(), None);
     window.click("Restart");
@@ -158,7 +170,8 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let closing = |wait| Phase::Closing { version: Some(version()), back: false, wait };
     window.phase(closing(ClosingWait::App));
     assert!(window.sees("Restarting (3/3)") && window.sees("Waiting for the app to close"));
-    // The app's person is wanted there: it is said for as long as it takes, and the restart can be put off.
+    // The app's person is wanted there: it is said for as long as it takes, and the restart can be
+    // put off.
     window.phase(closing(ClosingWait::Person));
     window.wait(200);
     assert!(window.sees("LabelImg is waiting for you") && window.outcome().is_none());
@@ -170,18 +183,27 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let mut window = Window::scene("closing-person");
     window.wait(SETTLED);
     window.click("Later");
-    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::RestartLater], Some(NotificationEnd::Done)));
+    assert_eq!(
+        (window.all_commands(), window.outcome()),
+        (vec![Command::RestartLater], Some(NotificationEnd::Done))
+    );
 
     let mut window = Window::scene("ready");
     window.click("Later");
-    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::RestartLater], Some(NotificationEnd::Done)));
+    assert_eq!(
+        (window.all_commands(), window.outcome()),
+        (vec![Command::RestartLater], Some(NotificationEnd::Done))
+    );
 }
 
 #[test]
 fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
     let mut window = Window::scene("strip-downloading");
     window.click("Cancel");
-    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Cancel], Some(NotificationEnd::Declined)));
+    assert_eq!(
+        (window.all_commands(), window.outcome()),
+        (vec![Command::Cancel], Some(NotificationEnd::Declined))
+    );
 
     let mut window = Window::scene("strip-downloading");
     window.click("Show the whole window");
@@ -199,7 +221,8 @@ fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
 
 #[test]
 fn a_double_click_is_one_answer() {
-    // What is on this computer is installed between the two presses; the second one does not restart the app.
+    // What is on this computer is installed between the two presses; the second one does not
+    // restart the app.
     let mut window = Window::scene("offer-prefetched");
     window.click("Update");
     window.send(Event::Phase { phase: Phase::Ready { version: version(), running: true } });
@@ -221,7 +244,10 @@ fn keys_are_enough_once_it_has_them() {
     let mut window = Window::scene("offer-incremental");
     window.harness.key_press(egui::Key::Escape);
     window.wait(2);
-    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Later], Some(NotificationEnd::Declined)));
+    assert_eq!(
+        (window.all_commands(), window.outcome()),
+        (vec![Command::Later], Some(NotificationEnd::Declined))
+    );
 
     let mut window = Window::scene("strip-downloading");
     window.harness.key_press(egui::Key::Escape);
@@ -274,14 +300,22 @@ fn every_word_fits_in_both_languages() {
             for node in window.harness.root().children_recursive() {
                 let seen = node.accesskit_node();
                 let Some(label) = seen.label() else { continue };
-                if [egui::Role::Button, egui::Role::Label].contains(&seen.role()) && node.rect().width() < 270.0 {
-                    assert!(whole.contains_rect(node.rect()), "{scene} {language:?}: {label} is cut off");
+                if [egui::Role::Button, egui::Role::Label].contains(&seen.role())
+                    && node.rect().width() < 270.0
+                {
+                    assert!(
+                        whole.contains_rect(node.rect()),
+                        "{scene} {language:?}: {label} is cut off"
+                    );
                     labels.push((label, node.rect()));
                 }
             }
             for (index, (one, place)) in labels.iter().enumerate() {
                 for (other, there) in &labels[index + 1..] {
-                    assert!(!place.shrink(0.5).intersects(there.shrink(0.5)), "{scene} {language:?}: {one} over {other}");
+                    assert!(
+                        !place.shrink(0.5).intersects(there.shrink(0.5)),
+                        "{scene} {language:?}: {one} over {other}"
+                    );
                 }
             }
         }
@@ -291,23 +325,32 @@ fn every_word_fits_in_both_languages() {
 #[test]
 fn a_long_name_of_an_app_leaves_the_version_to_be_read() {
     let whole = "Photogrammetry Workbench Professional XXL";
-    for app in [whole, "图像标注与数据集管理平台专业版企业增强版图像标注与数据集管理平台专业版企业增"]
+    for app in
+        [whole, "图像标注与数据集管理平台专业版企业增强版图像标注与数据集管理平台专业版企业增"]
     {
-        for (scene, version) in [("offer-incremental", " 1.8.6"), ("ready", " 1.8.6 is ready"), ("swapped", " 1.8.6 is in use")] {
-            let window = Window::open(scenes::state(scene, Language::English), Look { app, ..ENGLISH });
+        for (scene, version) in [
+            ("offer-incremental", " 1.8.6"),
+            ("ready", " 1.8.6 is ready"),
+            ("swapped", " 1.8.6 is in use"),
+        ] {
+            let window =
+                Window::open(scenes::state(scene, Language::English), Look { app, ..ENGLISH });
             let labels = window.harness.root().children_recursive().filter_map(|node| {
                 let node = node.accesskit_node();
                 node.label().or_else(|| node.value())
             });
             let titles: Vec<String> = labels.filter(|label| label.contains(version)).collect();
             let beginning: String = app.chars().take(2).collect();
-            assert!(titles.iter().any(|title| title.starts_with(&beginning) && title.contains('…')), "{scene}: {titles:?}");
+            assert!(
+                titles.iter().any(|title| title.starts_with(&beginning) && title.contains('…')),
+                "{scene}: {titles:?}"
+            );
         }
     }
 }
 
-/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_NOTIFICATIONS` names (`all`, or names with commas), at the scale in
-/// `KUZFLOW_SCALE`.
+/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_NOTIFICATIONS` names (`all`,
+/// or names with commas), at the scale in `KUZFLOW_SCALE`.
 #[test]
 fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
@@ -321,8 +364,14 @@ fn pictures() {
         (Language::English, Theme::Light),
         (Language::Chinese, Theme::Dark),
     ] {
-        for scene in SCENES.into_iter().filter(|scene| wanted == "all" || wanted.split(',').any(|name| name == *scene)) {
-            let mut window = Window::open(scenes::state(scene, language), Look { language, theme, scale, app: windows::app() });
+        for scene in SCENES
+            .into_iter()
+            .filter(|scene| wanted == "all" || wanted.split(',').any(|name| name == *scene))
+        {
+            let mut window = Window::open(
+                scenes::state(scene, language),
+                Look { language, theme, scale, app: windows::app() },
+            );
             window.harness.remove_cursor();
             let height = window.harness.state().height();
             window.harness.set_size(egui::vec2(SIZE.x, height));
@@ -331,7 +380,13 @@ fn pictures() {
             assert_eq!(picture.dimensions(), ((SIZE.x * scale) as u32, (height * scale) as u32));
             let colours: std::collections::HashSet<_> = picture.pixels().collect();
             assert!(colours.len() > 50, "{scene} is empty");
-            picture.save(folder.join(format!("small-{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
+            picture
+                .save(
+                    folder.join(
+                        format!("small-{scene}-{}-{theme:?}.png", language.tag()).to_lowercase(),
+                    ),
+                )
+                .unwrap();
         }
     }
 }

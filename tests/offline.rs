@@ -1,5 +1,5 @@
-//! Releases without a network, through the real executables: bundles made, carried, installed, damaged, forged and aged; and what was
-//! fetched before it was needed.
+//! Releases without a network, through the real executables: bundles made, carried, installed,
+//! damaged, forged and aged; and what was fetched before it was needed.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -25,7 +25,8 @@ const MEGABYTE: usize = 1 << 20;
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:9";
 
-/// A publisher with these releases, a launcher whose nodes cannot be reached, and nothing installed.
+/// A publisher with these releases, a launcher whose nodes cannot be reached, and nothing
+/// installed.
 fn world(versions: &[(&str, usize)]) -> World {
     let world = World::new();
     for (version, size) in versions {
@@ -37,7 +38,15 @@ fn world(versions: &[(&str, usize)]) -> World {
 
 fn bundle(world: &World, version: &str) -> PathBuf {
     let out = world.path(&format!("{version}.kuzflow-bundle"));
-    world.kuzflow(&["bundle", "--repo", text(&world.path("publisher")), "--version", version, "--out", text(&out)]);
+    world.kuzflow(&[
+        "bundle",
+        "--repo",
+        text(&world.path("publisher")),
+        "--version",
+        version,
+        "--out",
+        text(&out),
+    ]);
     out
 }
 
@@ -47,7 +56,12 @@ fn install(world: &World, file: &Path) -> Reply {
 
 fn installs(world: &World, file: &Path, version: &str) {
     let reply = install(world, file);
-    assert_eq!((reply.code, reply.result["status"].as_str()), (0, Some("installed")), "{}", reply.errors);
+    assert_eq!(
+        (reply.code, reply.result["status"].as_str()),
+        (0, Some("installed")),
+        "{}",
+        reply.errors
+    );
     assert_eq!(reply.result["version"], version);
     is_whole(world, version);
     assert!(starts(world).contains(&format!("version={version} ")));
@@ -57,7 +71,8 @@ fn installs(world: &World, file: &Path, version: &str) {
 fn is_whole(world: &World, version: &str) {
     let built = tree(&world.path(&format!("app {version}")));
     let there = tree(&world.container(version).join("app"));
-    let there: BTreeMap<_, _> = there.into_iter().filter(|(path, _)| !path.ends_with(".description")).collect();
+    let there: BTreeMap<_, _> =
+        there.into_iter().filter(|(path, _)| !path.ends_with(".description")).collect();
     assert_eq!(there, built);
 }
 
@@ -72,13 +87,20 @@ fn starts(world: &World) -> String {
 
 fn refused(world: &World, file: &Path, kind: &str) -> Reply {
     let reply = install(world, file);
-    assert_eq!((reply.code, reply.result["problem"]["kind"].as_str()), (1, Some(kind)), "{}", reply.errors);
+    assert_eq!(
+        (reply.code, reply.result["problem"]["kind"].as_str()),
+        (1, Some(kind)),
+        "{}",
+        reply.errors
+    );
     reply
 }
 
 fn versions(world: &World) -> Vec<String> {
     let list = world.say(&["list"]);
-    let id = |version: &serde_json::Value| version["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned();
+    let id = |version: &serde_json::Value| {
+        version["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
+    };
     list.result["versions"].as_array().unwrap().iter().map(id).collect()
 }
 
@@ -103,19 +125,35 @@ fn from_the_first_install_on_without_a_network() {
     let two = bundle(&world, "1.1.0");
     let reply = install(&world, &two);
     assert_eq!(reply.code, 0, "{}", reply.errors);
-    let phases: Vec<&str> = reply.events.iter().filter_map(|event| event["phase"].as_str()).collect();
+    let phases: Vec<&str> =
+        reply.events.iter().filter_map(|event| event["phase"].as_str()).collect();
     assert_eq!(phases, ["checking", "offered", "installing", "ready"]);
     let offer = &reply.events.iter().find(|event| event["phase"] == "offered").unwrap()["offer"];
-    assert_eq!((offer["notes"].as_str(), offer["current"].as_str()), (Some("# Out of a file\n"), Some("1.0.0")));
-    assert_eq!((offer["bytes_to_fetch"].as_u64(), offer["plan"]["way"].as_str()), (Some(0), Some("file")));
+    assert_eq!(
+        (offer["notes"].as_str(), offer["current"].as_str()),
+        (Some("# Out of a file\n"), Some("1.0.0"))
+    );
+    assert_eq!(
+        (offer["bytes_to_fetch"].as_u64(), offer["plan"]["way"].as_str()),
+        (Some(0), Some("file"))
+    );
     assert_eq!(offer["file"].as_str(), Some(text(&two)));
     assert!(starts(&world).contains("version=1.1.0 "));
     assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/mine")).unwrap(), "precious");
-    // As a file manager gives it; without a window it does the same as the verb. The older one is still vouched for.
+    // As a file manager gives it; without a window it does the same as the verb. The older one is
+    // still vouched for.
     let opened = reply_by(&world, &["--json", text(&one)]);
-    assert_eq!((opened.code, opened.result["version"].as_str()), (0, Some("1.0.0")), "{}", opened.errors);
+    assert_eq!(
+        (opened.code, opened.result["version"].as_str()),
+        (0, Some("1.0.0")),
+        "{}",
+        opened.errors
+    );
     assert_eq!(reply_by(&world, &["isntall"]).code, 2, "a misspelt verb is no file");
-    assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
+    assert!(
+        !world.home().join("staging").read_dir().unwrap().any(|_| true),
+        "nothing is left in staging"
+    );
 }
 
 fn reply_by(world: &World, arguments: &[&str]) -> Reply {
@@ -182,8 +220,19 @@ fn what_is_not_for_this_installation_is_refused() {
     installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
     let app = world.path("app 1.0.0");
     let windows = world.path("windows.kuzflow");
-    let build = ["build", "--app", text(&app), "--name", "sample", "--app-version", "1.1.0", "--platform", "Windows_AMD64"];
-    let rest = ["--entry", "exe:run.sh", "--runtime", "none", "--level", "1", "--out", text(&windows)];
+    let build = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        "1.1.0",
+        "--platform",
+        "Windows_AMD64",
+    ];
+    let rest =
+        ["--entry", "exe:run.sh", "--runtime", "none", "--level", "1", "--out", text(&windows)];
     world.kuzflow(&[build.as_slice(), rest.as_slice()].concat());
     world.publish(&windows, &["--no-patches"]);
     let reply = refused(&world, &bundle(&world, "1.1.0"), "bundle_unsuitable");
@@ -196,25 +245,33 @@ fn what_is_not_for_this_installation_is_refused() {
     // Both platforms in one file: each takes its own.
     installs(&world, &publish("1.1.0", &[]), "1.1.0");
     refused(&world, &publish("1.2.0", &["--channel", "beta"]), "bundle_unsuitable");
-    let reply = refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
+    let reply =
+        refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
     assert!(reply.errors.contains("2.0.0"), "{}", reply.errors);
-    // A rollout that has not come this far, and a version that was skipped, are no reason for who has the file.
+    // A rollout that has not come this far, and a version that was skipped, are no reason for who
+    // has the file.
     installs(&world, &publish("1.3.0", &["--rollout", "0"]), "1.3.0");
 }
 
 #[test]
 fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is_not() {
-    let world = world(&[("1.0.0", 40 * KILOBYTE), ("1.1.0", 41 * KILOBYTE), ("1.2.0", 42 * KILOBYTE)]);
+    let world =
+        world(&[("1.0.0", 40 * KILOBYTE), ("1.1.0", 41 * KILOBYTE), ("1.2.0", 42 * KILOBYTE)]);
     let files = ["1.0.0", "1.1.0"].map(|version| bundle(&world, version));
     let publisher = world.path("publisher");
     world.kuzflow(&["rollout", "--repo", text(&publisher), "--version", "1.1.0", "--halt"]);
-    // On a computer that has not heard of it, the file still says that it stands; nobody can know better without a network.
+    // On a computer that has not heard of it, the file still says that it stands; nobody can know
+    // better without a network.
     let newest = bundle(&world, "1.2.0");
     installs(&world, &newest, "1.2.0");
     let trusted = fs::read(world.home().join("trust/metadata.json")).unwrap();
     refused(&world, &files[1], "bundle_withdrawn");
     installs(&world, &files[0], "1.0.0");
-    assert_eq!(fs::read(world.home().join("trust/metadata.json")).unwrap(), trusted, "version numbers do not go back");
+    assert_eq!(
+        fs::read(world.home().join("trust/metadata.json")).unwrap(),
+        trusted,
+        "version numbers do not go back"
+    );
 }
 
 #[test]
@@ -223,14 +280,21 @@ fn an_old_file_needs_a_word_unless_a_node_has_newer_metadata() {
     age(&world, 20);
     let file = bundle(&world, "1.0.0");
     let reply = refused(&world, &file, "bundle_expired");
-    let day: jiff::civil::Date = reply.result["problem"]["subject"].as_str().unwrap().parse().unwrap();
+    let day: jiff::civil::Date =
+        reply.result["problem"]["subject"].as_str().unwrap().parse().unwrap();
     let day = day.strftime("%B %-d, %Y");
     assert!(reply.errors.contains(&format!("only until {day}")), "{}", reply.errors);
     assert_eq!(world.say(&["list"]).code, 3);
     let reply = world.say(&["install", text(&file), "--accept-expired"]);
-    assert_eq!((reply.code, reply.result["status"].as_str()), (0, Some("installed")), "{}", reply.errors);
+    assert_eq!(
+        (reply.code, reply.result["status"].as_str()),
+        (0, Some("installed")),
+        "{}",
+        reply.errors
+    );
     is_whole(&world, "1.0.0");
-    // The same file on a computer with a network: fresh metadata judges it, and there is no question.
+    // The same file on a computer with a network: fresh metadata judges it, and there is no
+    // question.
     fs::remove_dir_all(world.home()).unwrap();
     world.kuzflow(&["refresh", "--repo", text(&world.path("publisher"))]);
     let node = world.serve();
@@ -257,7 +321,10 @@ fn killed_at_any_time_the_next_try_converges() {
         let _ = going.kill();
         going.wait().unwrap();
         let reported = starts(&world);
-        assert!(reported.contains("version=1.0.0 ") || reported.contains("version=2.0.0 "), "round {round}: {reported}");
+        assert!(
+            reported.contains("version=1.0.0 ") || reported.contains("version=2.0.0 "),
+            "round {round}: {reported}"
+        );
         assert_eq!(world.say(&["verify"]).code, 0, "round {round}");
     }
     let last = install(&world, &file);
@@ -271,11 +338,15 @@ fn a_file_beside_the_running_app_waits_for_the_next_start() {
     let world = world(&[("1.0.0", 40 * KILOBYTE), ("2.0.0", 41 * KILOBYTE)]);
     installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
     world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
-    let mut app = world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    let mut app =
+        world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
     let reply = install(&world, &bundle(&world, "2.0.0"));
     assert_eq!(reply.code, 0, "{}", reply.errors);
-    assert_eq!(reply.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"], true);
+    assert_eq!(
+        reply.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"],
+        true
+    );
     assert!(fs::read_to_string(world.home().join("active.json")).unwrap().contains("pending"));
     world.end_apps();
     app.wait().unwrap();
@@ -293,19 +364,40 @@ fn what_was_prefetched_needs_no_network_any_more() {
     assert_eq!((reply.code, reply.result["ready"].as_bool()), (0, Some(true)), "{}", reply.errors);
     assert!(starts(&world).contains("version=1.0.0 "), "it is not chosen");
     let list = world.say(&["list"]).result["versions"].clone();
-    assert_eq!((list[0]["ready"].as_bool(), list[0]["active"].as_bool()), (Some(true), Some(false)), "{list}");
-    assert_eq!((list[1]["ready"].as_bool(), list[1]["active"].as_bool()), (Some(false), Some(true)), "{list}");
+    assert_eq!(
+        (list[0]["ready"].as_bool(), list[0]["active"].as_bool()),
+        (Some(true), Some(false)),
+        "{list}"
+    );
+    assert_eq!(
+        (list[1]["ready"].as_bool(), list[1]["active"].as_bool()),
+        (Some(false), Some(true)),
+        "{list}"
+    );
     assert_eq!(world.say(&["update", "--prefetch"]).code, 3, "once is enough");
     world.say(&["prune", "--keep", "0"]);
     assert_eq!(versions(&world), ["1.1.0", "1.0.0"], "what was fetched ahead is not old");
     // With a network: offered without a byte to fetch.
     let check = world.say(&["check"]);
-    assert_eq!((check.code, check.result["bytes"].as_u64(), check.result["ready"].as_bool()), (0, Some(0), Some(true)));
+    assert_eq!(
+        (check.code, check.result["bytes"].as_u64(), check.result["ready"].as_bool()),
+        (0, Some(0), Some(true))
+    );
     drop(node);
     let check = world.say(&["check"]);
-    assert_eq!((check.code, check.result["version"].as_str()), (0, Some("1.1.0")), "{}", check.errors);
+    assert_eq!(
+        (check.code, check.result["version"].as_str()),
+        (0, Some("1.1.0")),
+        "{}",
+        check.errors
+    );
     let update = world.say(&["update"]);
-    assert_eq!((update.code, update.result["version"].as_str()), (0, Some("1.1.0")), "{}", update.errors);
+    assert_eq!(
+        (update.code, update.result["version"].as_str()),
+        (0, Some("1.1.0")),
+        "{}",
+        update.errors
+    );
     is_whole(&world, "1.1.0");
     assert!(starts(&world).contains("version=1.1.0 "));
     // Nothing waits any more: now a missing network is one.
@@ -319,10 +411,18 @@ fn what_is_found_beside_the_app_is_fetched_by_itself_if_the_settings_say_so() {
     world.release("1.1.0", 100 * KILOBYTE);
     let node = world.serve();
     world.configure(&[&node.address], "[update]\ndelay_seconds = 0\nprefetch = true\n");
-    let mut app = world.launcher(&["--headless", "run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    let mut app = world
+        .launcher(&["--headless", "run"])
+        .env("STAY", "600")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     until("it is fetched", || world.say(&["list"]).result["versions"][0]["ready"] == true);
     let active = fs::read_to_string(world.home().join("active.json")).unwrap();
-    assert!(active.contains("sample_1.0.0") && !active.contains("1.1.0"), "it waits to be asked for: {active}");
+    assert!(
+        active.contains("sample_1.0.0") && !active.contains("1.1.0"),
+        "it waits to be asked for: {active}"
+    );
     world.end_apps();
     app.wait().unwrap();
     assert!(starts(&world).contains("version=1.0.0 "));

@@ -1,4 +1,5 @@
-//! Packages across both sides: what the publisher writes, the launcher unpacks, unzip programs read, and `inspect` refuses.
+//! Packages across both sides: what the publisher writes, the launcher unpacks, unzip programs
+//! read, and `inspect` refuses.
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -52,7 +53,9 @@ fn draft(files: &[(&str, &[u8])]) -> Draft {
             },
         },
         dependencies: Vec::new(),
-        items: with_program.map(|(path, content)| (path.parse().unwrap(), Item::text(content))).collect(),
+        items: with_program
+            .map(|(path, content)| (path.parse().unwrap(), Item::text(content)))
+            .collect(),
         empty_folders: Vec::new(),
     }
 }
@@ -66,8 +69,14 @@ fn varied() -> Draft {
     .take(3000)
     .collect();
     let text = "a line of text that packs well\n".repeat(100);
-    let mut draft = draft(&[("app/noise", &noise), ("app/数据 1.txt", text.as_bytes()), ("app/empty", b""), ("app/tiny", b"x")]);
-    let link = Item { content: Content::Link("数据 1.txt".to_owned()), permissions: Permissions::FILE };
+    let mut draft = draft(&[
+        ("app/noise", &noise),
+        ("app/数据 1.txt", text.as_bytes()),
+        ("app/empty", b""),
+        ("app/tiny", b"x"),
+    ]);
+    let link =
+        Item { content: Content::Link("数据 1.txt".to_owned()), permissions: Permissions::FILE };
     draft.items.insert("app/link".parse().unwrap(), link);
     let program = Item { permissions: Permissions::PROGRAM, ..Item::text("#!/bin/sh\n") };
     draft.items.insert("scripts/launch.sh".parse().unwrap(), program);
@@ -83,11 +92,15 @@ fn write(folder: &Path, draft: &Draft) -> (PathBuf, Package) {
 
 fn unpack(path: &Path, package: &Package, root: PathBuf) -> Result<(), ContainerError> {
     let bytes = fs::read(path).unwrap();
-    let part = |location: &DocumentLocation| &bytes[location.offset as usize..][..location.packed_size as usize];
-    let json = container::read_document(part(&package.manifest_location), &package.manifest_location)?;
+    let part = |location: &DocumentLocation| {
+        &bytes[location.offset as usize..][..location.packed_size as usize]
+    };
+    let json =
+        container::read_document(part(&package.manifest_location), &package.manifest_location)?;
     let manifest = Arc::new(Manifest::from_json(&json)?);
     assert_eq!(*manifest, package.manifest);
-    let index = container::read_index(part(&package.index_location), &package.index_location, &manifest)?;
+    let index =
+        container::read_index(part(&package.index_location), &package.index_location, &manifest)?;
     assert_eq!(index, package.index);
     container::unpack_package(&File::open(path).unwrap(), manifest, &index, &json, root, 2, &|_| ())
 }
@@ -98,18 +111,28 @@ fn what_is_written_can_be_inspected_unpacked_and_verified() {
     let (path, package) = write(folder.path(), &varied());
     let inspected = package::inspect(&path, 2).unwrap();
     assert_eq!((inspected.length, inspected.hash), (package.length, package.hash));
-    let documents = |package: &Package| (package.manifest_location.clone(), package.index_location.clone());
-    assert_eq!((documents(&inspected), &inspected.manifest), (documents(&package), &package.manifest));
+    let documents =
+        |package: &Package| (package.manifest_location.clone(), package.index_location.clone());
+    assert_eq!(
+        (documents(&inspected), &inspected.manifest),
+        (documents(&package), &package.manifest)
+    );
     assert_eq!(inspected.index, package.index);
     let release = package::release_of(&inspected, "stable", jiff::Timestamp::UNIX_EPOCH);
-    assert_eq!((release.container.to_string().as_str(), release.file_count), ("sample_1.2.3_Linux_x86_64", 7));
+    assert_eq!(
+        (release.container.to_string().as_str(), release.file_count),
+        ("sample_1.2.3_Linux_x86_64", 7)
+    );
 
     let root = folder.path().join("tree");
     unpack(&path, &package, root.clone()).unwrap();
     let verification = container::verify_tree(&root, &package.manifest, 2, &|_| ());
     assert!(verification.is_whole() && verification.extra.is_empty(), "{verification:?}");
     assert_eq!(fs::read_to_string(root.join("app/link")).unwrap().lines().count(), 100);
-    assert_eq!(fs::read(root.join("metadata/container.json")).unwrap(), package.manifest.to_json().unwrap());
+    assert_eq!(
+        fs::read(root.join("metadata/container.json")).unwrap(),
+        package.manifest.to_json().unwrap()
+    );
     // Only what the package says is left beside it.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
@@ -121,7 +144,9 @@ fn the_same_items_make_the_same_bytes_on_any_number_of_cores() {
     let mut hashes: Vec<_> = [1, 2, 5]
         .map(|threads| {
             let path = folder.path().join(format!("{threads}.kuzflow"));
-            package::write_package(&path, &draft, Effort { level: 9, threads }, &|_| ()).unwrap().hash
+            package::write_package(&path, &draft, Effort { level: 9, threads }, &|_| ())
+                .unwrap()
+                .hash
         })
         .to_vec();
     hashes.dedup();
@@ -139,17 +164,25 @@ fn an_independent_reader_finds_every_entry_at_its_place() {
         let mut content = Vec::new();
         file.read_to_end(&mut content).unwrap();
         match &entry.symlink {
-            Some(target) => assert_eq!((content.as_slice(), file.is_symlink()), (target.as_bytes(), true)),
+            Some(target) => {
+                assert_eq!((content.as_slice(), file.is_symlink()), (target.as_bytes(), true))
+            }
             None => assert_eq!(kuzflow::model::Digest::of(&content), entry.hash, "{name}"),
         }
         if let Some(packed) = package.index.places.get(name) {
-            assert_eq!((file.data_start(), file.compressed_size()), (Some(packed.offset), packed.size));
+            assert_eq!(
+                (file.data_start(), file.compressed_size()),
+                (Some(packed.offset), packed.size)
+            );
             assert_eq!(file.unix_mode().unwrap() & 0o777, entry.permissions.mode());
         }
     }
     assert!(archive.by_name("data/empty/").unwrap().is_dir());
     let last = archive.by_index(archive.len() - 1).unwrap();
-    assert_eq!((last.name().unwrap().as_ref(), last.data_start()), (MANIFEST_PATH, Some(package.manifest_location.offset)));
+    assert_eq!(
+        (last.name().unwrap().as_ref(), last.data_start()),
+        (MANIFEST_PATH, Some(package.manifest_location.offset))
+    );
 }
 
 #[test]
@@ -158,7 +191,13 @@ fn bsdtar_unpacks_the_same_tree() {
     let (path, package) = write(folder.path(), &varied());
     let root = folder.path().join("tree");
     fs::create_dir(&root).unwrap();
-    let run = std::process::Command::new("bsdtar").arg("-xf").arg(&path).arg("-C").arg(&root).env("LC_ALL", "C.UTF-8").status();
+    let run = std::process::Command::new("bsdtar")
+        .arg("-xf")
+        .arg(&path)
+        .arg("-C")
+        .arg(&root)
+        .env("LC_ALL", "C.UTF-8")
+        .status();
     let Ok(status) = run else {
         assert!(std::env::var_os("CI").is_none(), "bsdtar (libarchive-tools) is missing");
         eprintln!("skipped: bsdtar (libarchive-tools) is missing");
@@ -175,8 +214,10 @@ fn no_byte_of_a_package_can_be_changed() {
     let (path, package) = write(folder.path(), &draft(&[("app/a", &[b'a'; 100])]));
     let good = fs::read(&path).unwrap();
     let changed = folder.path().join("changed");
-    // zstd knows more than one frame for the same content; then only the file's hash differs, and that is signed too.
-    let frames = [&package.index_location, &package.manifest_location].map(|location| location.span().unwrap());
+    // zstd knows more than one frame for the same content; then only the file's hash differs, and
+    // that is signed too.
+    let frames = [&package.index_location, &package.manifest_location]
+        .map(|location| location.span().unwrap());
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
@@ -194,7 +235,9 @@ fn no_byte_of_a_package_can_be_changed() {
         fs::write(&changed, &good[..cut]).unwrap();
         assert!(package::inspect(&changed, 1).is_err(), "cut at {cut}");
     }
-    for (what, bytes) in [("behind", [&good[..], b"x"].concat()), ("before", [b"x", &good[..]].concat())] {
+    for (what, bytes) in
+        [("behind", [&good[..], b"x"].concat()), ("before", [b"x", &good[..]].concat())]
+    {
         fs::write(&changed, &bytes).unwrap();
         assert!(package::inspect(&changed, 1).is_err(), "a byte {what}");
     }
@@ -209,7 +252,8 @@ fn directory_of(bytes: &[u8]) -> usize {
 #[test]
 fn hostile_directories_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, package) = write(folder.path(), &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
+    let (path, package) =
+        write(folder.path(), &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
     let good = fs::read(&path).unwrap();
     let directory = directory_of(&good);
     let end = good.len() - 22;
@@ -227,15 +271,22 @@ fn hostile_directories_are_refused() {
         bytes
     };
     // The first central header once more: two entries of one name, which overlap.
-    let name_length = usize::from(u16::from_le_bytes(good[directory + 28..directory + 30].try_into().unwrap()));
+    let name_length =
+        usize::from(u16::from_le_bytes(good[directory + 28..directory + 30].try_into().unwrap()));
     let first = &good[directory..directory + 46 + name_length];
     let doubled = [&good[..directory], first, &good[directory..end]].concat();
     let size = (end - directory + first.len()) as u32;
-    assert!(matches!(refused(&with_end(&doubled, 6, size)), PackageError::Disagreement { part: "directory header", .. }));
+    assert!(matches!(
+        refused(&with_end(&doubled, 6, size)),
+        PackageError::Disagreement { part: "directory header", .. }
+    ));
     // One entry left out of the directory, so that unzip programs do not see it.
     let missing = [&good[..directory], &good[directory + first.len()..end]].concat();
     let size = (end - directory - first.len()) as u32;
-    assert!(matches!(refused(&with_end(&missing, 4, size)), PackageError::Disagreement { part: "directory header", .. }));
+    assert!(matches!(
+        refused(&with_end(&missing, 4, size)),
+        PackageError::Disagreement { part: "directory header", .. }
+    ));
     // Another name in the local header than in the directory.
     let mut renamed = good.clone();
     let local = package.index.places["app/a"].offset as usize;
@@ -252,14 +303,16 @@ fn hostile_directories_are_refused() {
 
 /// A package whose documents were exchanged for `change`d ones, with everything around them right.
 fn forged(folder: &Path, change: impl FnOnce(&mut Manifest, &mut PackageIndex)) -> PathBuf {
-    let (path, mut package) = write(folder, &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
+    let (path, mut package) =
+        write(folder, &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
     change(&mut package.manifest, &mut package.index);
     let bytes = fs::read(&path).unwrap();
     let payload = package.index.pieces.length as usize;
     let directory = directory_of(&bytes);
     let end = bytes.len() - 22;
     let index_local = payload..package.index_location.offset as usize;
-    let manifest_local = package.index_location.span().unwrap().end as usize..package.manifest_location.offset as usize;
+    let manifest_local = package.index_location.span().unwrap().end as usize
+        ..package.manifest_location.offset as usize;
     let last = end - 46 - MANIFEST_PATH.len();
     let before_last = last - 46 - INDEX_PATH.len();
     let documents = [
@@ -334,14 +387,18 @@ fn a_folder_named_twice_is_refused() {
     let mut draft = draft(&[]);
     draft.empty_folders = vec!["data/x".parse().unwrap(), "data/x".parse().unwrap()];
     let (path, _) = write(folder.path(), &draft);
-    assert!(matches!(package::inspect(&path, 1), Err(PackageError::Disagreement { part: "only entry", .. })));
+    assert!(matches!(
+        package::inspect(&path, 1),
+        Err(PackageError::Disagreement { part: "only entry", .. })
+    ));
 }
 
 #[test]
 fn more_entries_than_a_plain_zip_can_count() {
     let folder = tempfile::tempdir().unwrap();
     let mut draft = draft(&[]);
-    draft.empty_folders = (0..66_000).map(|number| format!("data/{number}").parse().unwrap()).collect();
+    draft.empty_folders =
+        (0..66_000).map(|number| format!("data/{number}").parse().unwrap()).collect();
     let (path, package) = write(folder.path(), &draft);
     assert_eq!(package::inspect(&path, 2).unwrap().hash, package.hash);
     let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
@@ -368,8 +425,11 @@ fn a_file_that_changes_while_it_is_packed_is_reported() {
     for listed in [999, 1001] {
         let mut draft = draft(&[]);
         let content = Content::File(folder.path().join("file"), listed);
-        draft.items.insert("app/file".parse().unwrap(), Item { content, permissions: Permissions::FILE });
-        let error = package::write_package(&folder.path().join("out"), &draft, EFFORT, &|_| ()).unwrap_err();
+        draft
+            .items
+            .insert("app/file".parse().unwrap(), Item { content, permissions: Permissions::FILE });
+        let error = package::write_package(&folder.path().join("out"), &draft, EFFORT, &|_| ())
+            .unwrap_err();
         assert!(matches!(error, PackageError::Changed { .. }), "{error:?}");
         assert!(!folder.path().join("out").exists());
     }

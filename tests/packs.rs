@@ -1,7 +1,9 @@
-//! Packs as a whole: random releases turned into one another, and packs that are damaged, forged, or meant for somebody else.
+//! Packs as a whole: random releases turned into one another, and packs that are damaged, forged,
+//! or meant for somebody else.
 //!
-//! What must hold: a pack gives exactly its target, or says which files it could not make. Wrong bytes never pass for the right
-//! manifest, nothing panics, and nothing appears outside the folder it was told to write to.
+//! What must hold: a pack gives exactly its target, or says which files it could not make. Wrong
+//! bytes never pass for the right manifest, nothing panics, and nothing appears outside the folder
+//! it was told to write to.
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
@@ -17,7 +19,8 @@ use kuzflow::container::Unpacker;
 use kuzflow::model::manifest::MANIFEST_PATH;
 use kuzflow::model::{Digest, Manifest, RelativePath};
 use kuzflow::pack::{
-    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions, Pack, PackError, Tree,
+    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions,
+    Pack, PackError, Tree,
 };
 use kuzflow::publish::release_trees::FolderTree;
 use kuzflow_delta::align;
@@ -29,7 +32,8 @@ const MIB: u64 = 1 << 20;
 
 // --- trees ---
 
-/// One place of a random tree. Every tree has the same places, so that files, links and folders take each other's.
+/// One place of a random tree. Every tree has the same places, so that files, links and folders
+/// take each other's.
 #[derive(Clone, Debug)]
 enum Place {
     Nothing,
@@ -49,7 +53,8 @@ struct Recipe {
     edits: Vec<(usize, u8, usize)>,
 }
 
-/// The places, each in spellings that are one file for Windows and macOS: by case, or composed and decomposed.
+/// The places, each in spellings that are one file for Windows and macOS: by case, or composed and
+/// decomposed.
 const PLACES: [[&str; 2]; 8] = [
     ["app/main.py", "app/Main.PY"],
     ["app/数据 表.txt", "app/数据 表.TXT"],
@@ -76,7 +81,9 @@ impl Recipe {
         for (at, kind, length) in &self.edits {
             let at = at % (bytes.len() + 1);
             let end = (at + length).min(bytes.len());
-            let literals = || (0..*length).map(|index| b'a' + (index * 7 + at) as u8 % 26).collect::<Vec<u8>>();
+            let literals = || {
+                (0..*length).map(|index| b'a' + (index * 7 + at) as u8 % 26).collect::<Vec<u8>>()
+            };
             match kind {
                 0 => bytes[at..end].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
                 1 => drop(bytes.splice(at..at, literals())),
@@ -106,7 +113,12 @@ impl Random {
 fn recipes() -> impl Strategy<Value = Recipe> {
     let length = prop_oneof![1 => Just(0usize), 1 => 1usize..9, 6 => 10usize..1500];
     let edits = prop::collection::vec((0usize..2000, 0u8..3, 1usize..40), 0..4);
-    (0u64..4, any::<bool>(), length, edits).prop_map(|(seed, text, length, edits)| Recipe { seed, text, length, edits })
+    (0u64..4, any::<bool>(), length, edits).prop_map(|(seed, text, length, edits)| Recipe {
+        seed,
+        text,
+        length,
+        edits,
+    })
 }
 
 fn places() -> impl Strategy<Value = Place> {
@@ -129,19 +141,26 @@ fn put(root: &Path, path: &str, content: &[u8], program: bool) {
     fs::create_dir_all(full.parent().unwrap()).unwrap();
     fs::write(&full, content).unwrap();
     #[cfg(unix)]
-    fs::set_permissions(&full, std::os::unix::fs::PermissionsExt::from_mode(if program { 0o755 } else { 0o644 })).unwrap();
+    fs::set_permissions(
+        &full,
+        std::os::unix::fs::PermissionsExt::from_mode(if program { 0o755 } else { 0o644 }),
+    )
+    .unwrap();
     #[cfg(not(unix))]
     let _ = program;
 }
 
-/// Writes a tree. `number` makes its manifest, if it is to have one, another than those of other numbers.
+/// Writes a tree. `number` makes its manifest, if it is to have one, another than those of other
+/// numbers.
 fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
     // A container without a file is none.
     put(root, "scripts/launch.sh", b"#!/bin/sh\nexec app\n", true);
     for (place, names) in tree.iter().zip(PLACES) {
         match place {
             Place::Nothing => {}
-            Place::File { spelling, content, program } => put(root, names[*spelling], &content.bytes(), *program),
+            Place::File { spelling, content, program } => {
+                put(root, names[*spelling], &content.bytes(), *program)
+            }
             Place::Link { to } => link(root, names[0], PLACES[*to][0]),
             Place::Folder { files } => {
                 for (index, content) in files.iter().enumerate() {
@@ -154,9 +173,11 @@ fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
     if package_documents {
         let mut manifest = FolderTree::open(root).unwrap().manifest().clone();
         manifest.container_info.version = kuzflow::model::Version::new(1, number, 0);
-        manifest.container_info.build_date = jiff::Timestamp::from_second(1_700_000_000 + number as i64).unwrap();
+        manifest.container_info.build_date =
+            jiff::Timestamp::from_second(1_700_000_000 + number as i64).unwrap();
         for (index, entry) in manifest.file_manifest.values_mut().enumerate() {
-            entry.mtime = if index % 3 == 0 { -(index as i64) } else { 1_700_000_000 + number as i64 };
+            entry.mtime =
+                if index % 3 == 0 { -(index as i64) } else { 1_700_000_000 + number as i64 };
         }
         put(root, MANIFEST_PATH, &manifest.to_json().unwrap(), false);
     }
@@ -175,7 +196,8 @@ fn link(root: &Path, path: &str, to: &str) {
     let _ = (root, path, to);
 }
 
-/// Everything under a folder by its path: `d`, `l` with its target, or `f` with the bits that let it run and the content.
+/// Everything under a folder by its path: `d`, `l` with its target, or `f` with the bits that let
+/// it run and the content.
 fn everything(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1) {
@@ -183,12 +205,16 @@ fn everything(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
         let path = entry.path();
         let kind = entry.file_type();
         #[cfg(unix)]
-        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions()) & 0o111;
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions())
+                & 0o111;
         #[cfg(not(unix))]
         let mode = 0;
         let what = match () {
             () if kind.is_dir() => ('d', 0, Vec::new()),
-            () if kind.is_symlink() => ('l', 0, fs::read_link(path).unwrap().into_os_string().into_encoded_bytes()),
+            () if kind.is_symlink() => {
+                ('l', 0, fs::read_link(path).unwrap().into_os_string().into_encoded_bytes())
+            }
             () => ('f', mode, fs::read(path).unwrap()),
         };
         found.insert(path.strip_prefix(root).unwrap().to_owned(), what);
@@ -248,7 +274,8 @@ fn apply_files(
     let stop = AtomicBool::new(false);
     let opened = Pack::open(bytes, manifest)?;
     let options = ApplyOptions { threads: 2, memory, stop: &stop };
-    let outcome = pack::apply(&opened, bytes, manifest, &FolderBases(old), folder, options, &|_| ())?;
+    let outcome =
+        pack::apply(&opened, bytes, manifest, &FolderBases(old), folder, options, &|_| ())?;
     Ok((opened, outcome))
 }
 
@@ -256,7 +283,8 @@ fn apply_files(
 fn apply(bytes: &Vec<u8>, old: &Path, out: &Path, memory: u64) {
     let manifest = FolderTree::open(old).unwrap().manifest().clone();
     let scratch = tempfile::tempdir_in(out.parent().unwrap()).unwrap();
-    let (opened, (made, failed)) = apply_files(bytes, (&manifest, old), scratch.path(), memory).unwrap();
+    let (opened, (made, failed)) =
+        apply_files(bytes, (&manifest, old), scratch.path(), memory).unwrap();
     assert!(failed.is_empty(), "{failed:?}");
     let made: Vec<Applied> = made.into_iter().map(Option::unwrap).collect();
     let digests: Vec<Digest> = made.iter().map(|applied| applied.digest).collect();
@@ -280,7 +308,10 @@ fn goes_over(old: &Path, new: &Path, out: &Path, how: How, memory: u64) {
     let bytes = make(old, new, how);
     apply(&bytes, old, out, memory);
     assert_eq!(release(out), release(new));
-    assert_eq!(FolderTree::open(out).unwrap().manifest(), FolderTree::open(new).unwrap().manifest());
+    assert_eq!(
+        FolderTree::open(out).unwrap().manifest(),
+        FolderTree::open(new).unwrap().manifest()
+    );
 }
 
 fn strategies() -> impl Strategy<Value = How> {
@@ -312,7 +343,8 @@ fn recipe(seed: u64, text: bool, length: usize, edits: &[(usize, u8, usize)]) ->
     Recipe { seed, text, length, edits: edits.to_vec() }.bytes()
 }
 
-/// Two releases with two changed texts, two changed files of other bytes, a new one, a moved, a removed, swapped names.
+/// Two releases with two changed texts, two changed files of other bytes, a new one, a moved, a
+/// removed, swapped names.
 struct World {
     folder: tempfile::TempDir,
     manifest: Manifest,
@@ -326,10 +358,19 @@ impl World {
     fn new(length: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
-        for (path, seed, text) in [("app/a.py", 1, true), ("app/b.py", 2, true), ("lib/a.bin", 3, false), ("lib/b.bin", 4, false)]
-        {
+        for (path, seed, text) in [
+            ("app/a.py", 1, true),
+            ("app/b.py", 2, true),
+            ("lib/a.bin", 3, false),
+            ("lib/b.bin", 4, false),
+        ] {
             put(&old, path, &recipe(seed, text, length, &[]), false);
-            put(&new, path, &recipe(seed, text, length, &[(length / 3, 0, 3), (length / 2, 1, 9)]), false);
+            put(
+                &new,
+                path,
+                &recipe(seed, text, length, &[(length / 3, 0, 3), (length / 2, 1, 9)]),
+                false,
+            );
         }
         put(&new, "app/new.py", &recipe(6, true, length / 2, &[]), true);
         for (path, to, seed) in [("data/moved", "data/here", 7), ("x", "y", 8), ("y", "x", 9)] {
@@ -337,9 +378,12 @@ impl World {
             put(&new, to, &recipe(seed, false, 40, &[]), false);
         }
         put(&old, "gone", b"gone", false);
-        let [manifest, target] = [&old, &new].map(|root| FolderTree::open(root).unwrap().manifest().clone());
+        let [manifest, target] =
+            [&old, &new].map(|root| FolderTree::open(root).unwrap().manifest().clone());
         let right = everything(&new).into_iter().filter(|(_, found)| found.0 == 'f');
-        let right = right.map(|(path, found)| (path.to_str().unwrap().replace('\\', "/"), found.2)).collect();
+        let right = right
+            .map(|(path, found)| (path.to_str().unwrap().replace('\\', "/"), found.2))
+            .collect();
         Self { json: target.to_json().unwrap(), folder, manifest, right }
     }
 
@@ -364,13 +408,15 @@ impl World {
         whole
     }
 
-    /// Applies something that is perhaps no pack. It may be refused in any way; if it is not, it must have made the right files.
+    /// Applies something that is perhaps no pack. It may be refused in any way; if it is not, it
+    /// must have made the right files.
     fn survives(&self, bytes: &Vec<u8>) -> bool {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("scratch");
         fs::create_dir(&folder).unwrap();
         let outcome = apply_files(bytes, (&self.manifest, &self.old()), &folder, 512 * MIB);
-        let beside: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let beside: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(beside, ["scratch"]);
         let Ok((opened, (made, failed))) = outcome else { return false };
         for path in everything(&folder).keys() {
@@ -409,18 +455,21 @@ fn a_wrong_or_missing_base_costs_its_group_only() {
                 fs::write(&victim, content).unwrap()
             }
             let place = tempfile::tempdir().unwrap();
-            let (opened, (made, failed)) = apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+            let (opened, (made, failed)) =
+                apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB)
+                    .unwrap();
             match (&failed[..], removed) {
                 ([Failed::NoBase { path }], true) | ([Failed::WrongBase { path }], false) => {
                     assert_eq!(path.as_str(), "lib/a.bin")
                 }
                 other => panic!("{other:?}"),
             }
-            let mut expected: BTreeSet<String> = opened.outline.made().map(|(path, _)| path.to_string()).collect();
+            let mut expected: BTreeSet<String> =
+                opened.outline.made().map(|(path, _)| path.to_string()).collect();
             let paths: Vec<String> = expected.iter().cloned().collect();
-            for group in
-                opened.groups.iter().filter(|group| opened.bases_of(group).iter().any(|base| base.as_str() == "lib/a.bin"))
-            {
+            for group in opened.groups.iter().filter(|group| {
+                opened.bases_of(group).iter().any(|base| base.as_str() == "lib/a.bin")
+            }) {
                 group.members.iter().for_each(|number| assert!(expected.remove(&paths[*number])));
             }
             assert!(expected.contains("app/a.py") && !expected.contains("lib/a.bin"));
@@ -437,24 +486,31 @@ fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
     // The group with least to code has the heavy model.
     let bytes = world.pack(How { most_heavy: 100, ..SHARED });
     let opened = Pack::open(&bytes, &world.manifest).unwrap();
-    let (sharing, alone): (Vec<_>, Vec<_>) = opened.groups.iter().partition(|group| Pack::shares(group));
+    let (sharing, alone): (Vec<_>, Vec<_>) =
+        opened.groups.iter().partition(|group| Pack::shares(group));
     assert!(!sharing.is_empty() && !alone.is_empty(), "{:?}", opened.groups);
     let mut damaged = bytes.clone();
     damaged[opened.literals[0].span.start as usize] = 77;
     let place = tempfile::tempdir().unwrap();
-    let (_, (made, failed)) = apply_files(&damaged, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+    let (_, (made, failed)) =
+        apply_files(&damaged, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
     assert!(failed.iter().all(|failed| matches!(failed, Failed::Patch(_))), "{failed:?}");
     assert_eq!(failed.len(), 1 + sharing.len());
     let numbers: BTreeSet<usize> = alone.iter().flat_map(|group| group.members.clone()).collect();
     assert_eq!(
-        made.iter().enumerate().filter(|(_, made)| made.is_some()).map(|(number, _)| number).collect::<BTreeSet<_>>(),
+        made.iter()
+            .enumerate()
+            .filter(|(_, made)| made.is_some())
+            .map(|(number, _)| number)
+            .collect::<BTreeSet<_>>(),
         numbers
     );
     assert_eq!(world.check_files(&opened, &made).len(), numbers.len());
     assert_eq!(everything(place.path()).len(), numbers.len());
 }
 
-/// A part of a pack is applied by itself, as after a base was mended, whether it is what shares a stream or not.
+/// A part of a pack is applied by itself, as after a base was mended, whether it is what shares a
+/// stream or not.
 #[test]
 fn groups_can_be_applied_one_by_one() {
     let world = World::new(600);
@@ -468,10 +524,21 @@ fn groups_can_be_applied_one_by_one() {
             let mut part = whole.clone();
             part.groups = vec![group.clone()];
             let options = ApplyOptions { threads: 2, memory: 512 * MIB, stop: &stop };
-            let (now, failed) =
-                pack::apply(&part, &bytes, &world.manifest, &FolderBases(&world.old()), place.path(), options, &|_| ()).unwrap();
+            let (now, failed) = pack::apply(
+                &part,
+                &bytes,
+                &world.manifest,
+                &FolderBases(&world.old()),
+                place.path(),
+                options,
+                &|_| (),
+            )
+            .unwrap();
             assert!(failed.is_empty(), "{failed:?}");
-            now.into_iter().enumerate().filter(|(_, made)| made.is_some()).for_each(|(number, now)| made[number] = now);
+            now.into_iter()
+                .enumerate()
+                .filter(|(_, made)| made.is_some())
+                .for_each(|(number, now)| made[number] = now);
         }
         assert_eq!(world.check_files(&whole, &made).len(), made.len());
     }
@@ -485,25 +552,37 @@ fn a_pack_for_another_release_is_refused() {
         assert!(world.survives(&bytes));
         // The same paths with other content; another path more; the target itself.
         let mut other = world.manifest.clone();
-        other.file_manifest.values_mut().for_each(|entry| entry.hash = Digest::of(entry.hash.as_bytes()));
+        other
+            .file_manifest
+            .values_mut()
+            .for_each(|entry| entry.hash = Digest::of(entry.hash.as_bytes()));
         let mut more = world.manifest.clone();
         let entry = more.file_manifest.values().next().unwrap().clone();
         more.file_manifest.insert("a/b".parse().unwrap(), entry);
         let target = FolderTree::open(&world.folder.path().join("new")).unwrap().manifest().clone();
         for (manifest, root) in [(&other, "old"), (&more, "old"), (&target, "new")] {
             let place = tempfile::tempdir().unwrap();
-            let Ok((opened, (made, failed))) =
-                apply_files(&bytes, (manifest, &world.folder.path().join(root)), place.path(), 512 * MIB)
-            else {
+            let Ok((opened, (made, failed))) = apply_files(
+                &bytes,
+                (manifest, &world.folder.path().join(root)),
+                place.path(),
+                512 * MIB,
+            ) else {
                 continue;
             };
-            let digests: Vec<Digest> = made.iter().flatten().map(|applied| applied.digest).collect();
+            let digests: Vec<Digest> =
+                made.iter().flatten().map(|applied| applied.digest).collect();
             assert!(!failed.is_empty() || opened.manifest(manifest, &digests).is_err());
         }
         // Every base has other content: each group that has one fails, and what has none is right.
         let place = tempfile::tempdir().unwrap();
-        if let Ok((opened, (made, failed))) = apply_files(&bytes, (&other, &world.old()), place.path(), 512 * MIB) {
-            assert!(failed.iter().all(|failed| matches!(failed, Failed::WrongBase { .. })), "{failed:?}");
+        if let Ok((opened, (made, failed))) =
+            apply_files(&bytes, (&other, &world.old()), place.path(), 512 * MIB)
+        {
+            assert!(
+                failed.iter().all(|failed| matches!(failed, Failed::WrongBase { .. })),
+                "{failed:?}"
+            );
             world.check_files(&opened, &made);
         }
     }
@@ -521,13 +600,22 @@ fn it_stops_when_asked() {
         let options = ApplyOptions { threads: 1, memory: 512 * MIB, stop: &stop };
         let old = world.old();
         let progress = |_| stop.store(true, Ordering::Relaxed);
-        let outcome = pack::apply(&opened, &bytes, &world.manifest, &FolderBases(&old), place.path(), options, &progress);
+        let outcome = pack::apply(
+            &opened,
+            &bytes,
+            &world.manifest,
+            &FolderBases(&old),
+            place.path(),
+            options,
+            &progress,
+        );
         assert!(matches!(outcome, Err(PackError::Stopped)));
         assert_eq!(everything(place.path()).len(), usize::from(!before));
     }
 }
 
-/// A disk that is full: nothing of the file that was being written stays, and it is told as what it is.
+/// A disk that is full: nothing of the file that was being written stays, and it is told as what it
+/// is.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_written_leaves_nothing() {
@@ -536,11 +624,16 @@ fn what_cannot_be_written_leaves_nothing() {
         let bytes = world.pack(ZSTD);
         let opened = Pack::open(&bytes, &world.manifest).unwrap();
         let place = tempfile::tempdir().unwrap();
-        let victim = opened.outline.made().position(|(path, _)| path.as_str() == "lib/b.bin").unwrap();
+        let victim =
+            opened.outline.made().position(|(path, _)| path.as_str() == "lib/b.bin").unwrap();
         std::os::unix::fs::symlink("/dev/full", place.path().join(victim.to_string())).unwrap();
-        let (opened, (made, failed)) = apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+        let (opened, (made, failed)) =
+            apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
         let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
-        assert!(matches!(&failed[..], [Failed::File { action: "write", source, .. }] if full(source)), "{failed:?}");
+        assert!(
+            matches!(&failed[..], [Failed::File { action: "write", source, .. }] if full(source)),
+            "{failed:?}"
+        );
         assert!(made[victim].is_none());
         assert_eq!(everything(place.path()).len(), world.check_files(&opened, &made).len());
     }
@@ -554,7 +647,8 @@ fn outline_of(bytes: &Vec<u8>, world: &World) -> usize {
     opened.groups.iter().map(|group| group.span.start).min().unwrap() as usize
 }
 
-/// Outlines are coded alike whatever the groups are, so one of them is damaged everywhere, and of the others the groups.
+/// Outlines are coded alike whatever the groups are, so one of them is damaged everywhere, and of
+/// the others the groups.
 fn first_of_interest(bytes: &Vec<u8>, world: &World, how: How) -> usize {
     if how == SMALLEST { 0 } else { outline_of(bytes, world) }
 }
@@ -565,7 +659,11 @@ fn a_pack_cut_anywhere_is_no_pack() {
         let world = World::new(60);
         let bytes = world.pack(how);
         for length in first_of_interest(&bytes, &world, how)..bytes.len() {
-            assert!(!world.survives(&bytes[..length].to_vec()), "{how:?}, {length} of {} bytes", bytes.len());
+            assert!(
+                !world.survives(&bytes[..length].to_vec()),
+                "{how:?}, {length} of {} bytes",
+                bytes.len()
+            );
         }
         assert!(!world.survives(&[&bytes[..], b"\0"].concat()));
         assert!(world.survives(&bytes));
@@ -633,7 +731,10 @@ fn put_number(numbers: &mut Vec<u8>, mut value: u64) {
 }
 
 fn put_signed(numbers: &mut Vec<u8>, value: i64) {
-    put_number(numbers, if value < 0 { ((-(value + 1)) as u64) << 1 | 1 } else { (value as u64) << 1 });
+    put_number(
+        numbers,
+        if value < 0 { ((-(value + 1)) as u64) << 1 | 1 } else { (value as u64) << 1 },
+    );
 }
 
 /// The three streams of a pack's outline, its groups among the numbers.
@@ -646,7 +747,10 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
         put_number(&mut numbers, group.span.end - group.span.start);
         let lengths = group.literals.each_ref().map(|literals| literals.end - literals.start);
         numbers.push(lengths.iter().rev().fold(0, |set, length| set << 1 | u8::from(*length > 0)));
-        lengths.iter().filter(|length| **length > 0).for_each(|length| put_number(&mut numbers, *length));
+        lengths
+            .iter()
+            .filter(|length| **length > 0)
+            .for_each(|length| put_number(&mut numbers, *length));
         put_number(&mut numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
@@ -661,14 +765,16 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
 
 /// A pack with these streams, whatever they say, and this behind them.
 fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -> Vec<u8> {
-    let mut old = serde_json::to_vec(&Manifest { file_manifest: BTreeMap::new(), ..base.clone() }).unwrap();
+    let mut old =
+        serde_json::to_vec(&Manifest { file_manifest: BTreeMap::new(), ..base.clone() }).unwrap();
     for path in base.file_manifest.keys() {
         old.extend_from_slice(path.as_str().as_bytes());
         old.push(b'\n');
     }
     let joined = streams.concat();
     let steps = align::align(&old, &joined, &align::AlignOptions::text()).unwrap();
-    let options = coder::CoderOptions::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
+    let options =
+        coder::CoderOptions::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
     let mut packed = Vec::new();
     let out = (&mut packed, &mut Default::default());
     coder::encode(&old, &joined, &steps, options, &mut PlainPredictor::new(&old), out).unwrap();
@@ -715,12 +821,18 @@ fn impossible_lengths_are_refused() {
             }
         }
         let start = outline_of(&bytes, &world);
-        let forged = forge(&world.manifest, &bytes[4..8], &streams(&opened, &world.manifest), &bytes[start..]);
+        let forged = forge(
+            &world.manifest,
+            &bytes[4..8],
+            &streams(&opened, &world.manifest),
+            &bytes[start..],
+        );
         assert!(matches!(Pack::open(&forged, &world.manifest), Err(PackError::Form(_))), "{size}");
     }
 }
 
-/// Bytes on which nothing can be saved cost themselves, and hardly anything for being there: no patch is larger than its file.
+/// Bytes on which nothing can be saved cost themselves, and hardly anything for being there: no
+/// patch is larger than its file.
 #[test]
 fn noise_costs_itself() {
     let world = tempfile::tempdir().unwrap();
@@ -742,7 +854,8 @@ fn noise_costs_itself() {
     }
 }
 
-/// A stream that ends in zeros, more of them than the decoder takes for granted, comes back: whatever the bytes are.
+/// A stream that ends in zeros, more of them than the decoder takes for granted, comes back:
+/// whatever the bytes are.
 #[test]
 fn long_copies_with_few_changes_come_back() {
     let world = tempfile::tempdir().unwrap();
@@ -765,7 +878,9 @@ fn long_copies_with_few_changes_come_back() {
 #[test]
 fn a_program_goes_over() {
     let candidates = ["/bin/true", "/usr/bin/true", "/bin/cat", "/bin/echo"];
-    let found = candidates.iter().find_map(|path| fs::read(path).ok().filter(|bytes| bytes.starts_with(b"\x7fELF")));
+    let found = candidates
+        .iter()
+        .find_map(|path| fs::read(path).ok().filter(|bytes| bytes.starts_with(b"\x7fELF")));
     let Some(program) = found.filter(|bytes| bytes.len() < 1 << 20) else { return };
     let mut changed = program.clone();
     let middle = changed.len() / 2;

@@ -1,4 +1,5 @@
-//! Patch packs in signed metadata: their own role, which can waste bytes but never block an update or name anything else.
+//! Patch packs in signed metadata: their own role, which can waste bytes but never block an update
+//! or name anything else.
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
@@ -8,7 +9,10 @@ mod client;
 #[path = "support/published.rs"]
 mod published;
 
-use client::{Client, mirror_patches, mirror_snapshot, mirror_targets, next, packs, resign_patches, version, versions};
+use client::{
+    Client, mirror_patches, mirror_snapshot, mirror_targets, next, packs, resign_patches, version,
+    versions,
+};
 use kuzflow::model::Digest;
 use kuzflow::publish::keys::KeyPair;
 use kuzflow::publish::{KeyRole, PublishError, Rotation};
@@ -43,26 +47,39 @@ async fn packs_are_found_with_their_pieces() {
     let mirror = publisher.mirror("mirror");
     let repository = client.accepts(mirror.clone(), start()).await;
     assert_eq!(packs(&repository), ["sample_1.0.0_Linux_x86_64.from-1.1.0.kuzpatch", PACK]);
-    assert_eq!((repository.patches_expire, repository.versions.patches), (Some(start() + days(90)), Some(3)));
+    assert_eq!(
+        (repository.patches_expire, repository.versions.patches),
+        (Some(start() + days(90)), Some(3))
+    );
     for pack in &repository.patches {
         let bytes = &mirror.files[&pack.location()];
         let table = pack.piece_table();
-        assert_eq!((Digest::of(bytes), bytes.len() as u64, table.length), (pack.hash, pack.length, pack.length));
+        assert_eq!(
+            (Digest::of(bytes), bytes.len() as u64, table.length),
+            (pack.hash, pack.length, pack.length)
+        );
         for (index, hash) in (0..).zip(&table.hashes) {
             let span = table.span(index);
             assert_eq!(Digest::of(&bytes[span.start as usize..span.end as usize]), *hash);
         }
     }
-    assert_eq!(repository.patches.iter().map(|pack| pack.patch.pieces.len()).collect::<Vec<_>>(), [11, 0]);
+    assert_eq!(
+        repository.patches.iter().map(|pack| pack.patch.pieces.len()).collect::<Vec<_>>(),
+        [11, 0]
+    );
     assert_eq!(publisher.project.patches().unwrap(), repository.patches);
     // A pack is no target like any other.
     assert!(repository.target(PACK).is_none());
     // Without a network the same is known.
     assert_eq!(client.trust.cached().unwrap(), repository);
-    assert_eq!(serde_json::from_str::<Repository>(&serde_json::to_string(&repository).unwrap()).unwrap(), repository);
+    assert_eq!(
+        serde_json::from_str::<Repository>(&serde_json::to_string(&repository).unwrap()).unwrap(),
+        repository
+    );
 }
 
-/// A new pack costs three small files, a check without news one; not having the list costs a request, not the update.
+/// A new pack costs three small files, a check without news one; not having the list costs a
+/// request, not the update.
 #[tokio::test]
 async fn only_what_is_new_is_fetched() {
     let publisher = with_a_pack();
@@ -141,7 +158,10 @@ async fn an_expired_list_means_no_packs_and_nothing_else() {
     assert_eq!(client.trust.cached().unwrap().patches_expire, Some(start() + days(5)));
     publisher.project.refresh(&publisher.keyring(), start() + days(6)).unwrap().run().unwrap();
     let repository = client.accepts(publisher.mirror("signed again"), start() + days(6)).await;
-    assert_eq!((packs(&repository).len(), repository.patches_expire), (1, Some(start() + days(11))));
+    assert_eq!(
+        (packs(&repository).len(), repository.patches_expire),
+        (1, Some(start() + days(11)))
+    );
 }
 
 #[tokio::test]
@@ -169,7 +189,12 @@ async fn a_missing_or_broken_list_never_blocks_and_another_mirror_may_have_it() 
         assert_eq!(packs(&client.accepts(bad.clone(), start()).await), [PACK]);
 
         let client = Client::new(&publisher);
-        let mirrors = [bad, good.clone().manner(Manner::Dead), good.clone().manner(Manner::Portal), good.clone()];
+        let mirrors = [
+            bad,
+            good.clone().manner(Manner::Dead),
+            good.clone().manner(Manner::Portal),
+            good.clone(),
+        ];
         let refreshed = client.refresh(mirrors, start()).await.unwrap();
         assert!(refreshed.faults.is_empty());
         assert_eq!(packs(&refreshed.repository), [PACK]);
@@ -214,13 +239,20 @@ async fn only_the_roles_own_keys_count() {
         mirror
     };
     let stranger = with_a_pack();
-    for keys in [stranger.key_files("patches"), publisher.key_files("snapshot"), publisher.key_files("targets"), Vec::new()] {
+    for keys in [
+        stranger.key_files("patches"),
+        publisher.key_files("snapshot"),
+        publisher.key_files("targets"),
+        Vec::new(),
+    ] {
         without_packs(&Client::new(&publisher).accepts(with(&keys), start()).await);
     }
     let own = publisher.key_files("patches");
     assert_eq!(packs(&Client::new(&publisher).accepts(with(&own), start()).await), [PACK]);
     // Twice the same signature is refused, as for every role.
-    without_packs(&Client::new(&publisher).accepts(with(&[own[0].clone(), own[0].clone()]), start()).await);
+    without_packs(
+        &Client::new(&publisher).accepts(with(&[own[0].clone(), own[0].clone()]), start()).await,
+    );
 
     // A key that was taken back signs no more.
     let rotation = Rotation { replace: vec![KeyRole::Patches], ..Rotation::default() };
@@ -247,7 +279,8 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
     let mut put = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
         let mut target = serde_json::to_value(&good).unwrap();
         change(&mut target);
-        list.targets.insert(TargetName::new(name).unwrap(), serde_json::from_value(target).unwrap());
+        list.targets
+            .insert(TargetName::new(name).unwrap(), serde_json::from_value(target).unwrap());
     };
     let patch = |key: &'static str, value: serde_json::Value| {
         move |target: &mut serde_json::Value| target["custom"]["patch"][key] = value.clone()
@@ -258,8 +291,12 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
             target["custom"]["patch"][key] = format!("sample_{version}_Linux_x86_64").into();
         }
     });
-    // No packs by name, among them another package under the release's name, and what a path could make of it.
-    let release = serde_json::to_value(&targets.targets[&TargetName::new("sample_1.1.0_Linux_x86_64.kuzflow").unwrap()]).unwrap();
+    // No packs by name, among them another package under the release's name, and what a path could
+    // make of it.
+    let release = serde_json::to_value(
+        &targets.targets[&TargetName::new("sample_1.1.0_Linux_x86_64.kuzflow").unwrap()],
+    )
+    .unwrap();
     for other in ["sample_1.1.0_Linux_x86_64.kuzflow", "sample_2.0.0_Linux_x86_64.kuzflow"] {
         put(other, &|target| {
             *target = release.clone();
@@ -294,7 +331,10 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
     let before = Client::new(&publisher).accepts(publisher.mirror(""), start()).await;
     let repository = Client::new(&publisher).accepts(mirror, start()).await;
     assert_eq!(repository.releases, before.releases);
-    assert!(repository.target("notes.md").is_none() && repository.target("sample_2.0.0_Linux_x86_64.kuzflow").is_none());
+    assert!(
+        repository.target("notes.md").is_none()
+            && repository.target("sample_2.0.0_Linux_x86_64.kuzflow").is_none()
+    );
     assert_eq!(packs(&repository), [name("1.1.0", "0.1.0"), PACK.to_owned()]);
 }
 
@@ -307,7 +347,10 @@ async fn a_narrower_delegation_is_honoured() {
         let role = &mut targets.delegations.as_mut().unwrap().roles[0];
         role.paths = PathSet::Paths(vec![PathPattern::new("sample_1.1.*.kuzpatch").unwrap()]);
     });
-    assert_eq!(packs(&Client::new(&publisher).accepts(publisher.mirror("mirror"), start()).await), [PACK]);
+    assert_eq!(
+        packs(&Client::new(&publisher).accepts(publisher.mirror("mirror"), start()).await),
+        [PACK]
+    );
 }
 
 /// The other way round: what the targets role names is no pack, and hides the role's own.
@@ -394,22 +437,42 @@ async fn packs_are_signed_where_no_release_can_be() {
     let away = publisher.folder.path().join("key");
     std::fs::rename(&key, &away).unwrap();
     let another = publisher.pack("1.0.0", "1.1.0", b"a third");
-    let error = publisher.project.add_patches(&[another], &publisher.keyring(), start()).unwrap_err();
-    assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Patches, needed: 1, found: 0, .. }), "{error}");
+    let error =
+        publisher.project.add_patches(&[another], &publisher.keyring(), start()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PublishError::MissingKeys { role: KeyRole::Patches, needed: 1, found: 0, .. }
+        ),
+        "{error}"
+    );
 
-    // A refresh goes on without that key, and signs the list again with it once half its life is over.
+    // A refresh goes on without that key, and signs the list again with it once half its life is
+    // over.
     let client = Client::new(&publisher);
-    let refresh = |day| publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap();
+    let refresh = |day| {
+        publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap()
+    };
     refresh(50);
     let repository = client.accepts(publisher.mirror("without"), start() + days(50)).await;
-    assert_eq!((repository.versions.patches, repository.patches_expire), (Some(3), Some(start() + days(90))));
+    assert_eq!(
+        (repository.versions.patches, repository.patches_expire),
+        (Some(3), Some(start() + days(90)))
+    );
     std::fs::rename(&away, &key).unwrap();
     refresh(50);
     let repository = client.accepts(publisher.mirror("with"), start() + days(50)).await;
-    assert_eq!((repository.versions.patches, repository.patches_expire), (Some(4), Some(start() + days(140))));
+    assert_eq!(
+        (repository.versions.patches, repository.patches_expire),
+        (Some(4), Some(start() + days(140)))
+    );
     assert_eq!(packs(&repository).len(), 2);
     refresh(51);
-    assert_eq!(client.accepts(publisher.mirror(""), start() + days(51)).await.versions.patches, Some(4), "it is young");
+    assert_eq!(
+        client.accepts(publisher.mirror(""), start() + days(51)).await.versions.patches,
+        Some(4),
+        "it is young"
+    );
 }
 
 #[test]
@@ -443,11 +506,15 @@ fn a_pack_that_does_not_fit_is_refused() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(refusal(&|patch| patch.from.version = "0.9.0".parse().unwrap()).contains("not published"));
+    assert!(
+        refusal(&|patch| patch.from.version = "0.9.0".parse().unwrap()).contains("not published")
+    );
     assert!(refusal(&|patch| patch.to.app = "other".parse().unwrap()).contains("not published"));
     assert!(refusal(&|patch| patch.base_manifest = Digest::of(b"")).contains("another manifest"));
     assert!(refusal(&|patch| patch.target_manifest = Digest::of(b"")).contains("another manifest"));
-    let to_itself = refusal(&|patch| (patch.from, patch.base_manifest) = (patch.to.clone(), patch.target_manifest));
+    let to_itself = refusal(&|patch| {
+        (patch.from, patch.base_manifest) = (patch.to.clone(), patch.target_manifest)
+    });
     assert!(to_itself.contains("leads from"), "{to_itself}");
     let empty = publisher.pack("1.0.0", "1.1.0", b"");
     let error = publisher.project.add_patches(&[empty], &publisher.keyring(), start()).unwrap_err();
@@ -461,23 +528,42 @@ fn old_packs_go_and_so_do_those_of_releases_that_went() {
     let mut young = publisher.pack("1.1.0", "1.2.0", b"younger");
     young.patch.created = start() + days(20);
     publisher.add_packs(&[young, publisher.pack("1.0.0", "1.2.0", b"as old")]);
-    let expire = |day| publisher.project.expire_patches(30, &publisher.keyring(), start() + days(day)).unwrap();
-    let names = || publisher.project.patches().unwrap().into_iter().map(|pack| pack.target).collect::<Vec<_>>();
+    let expire = |day| {
+        publisher.project.expire_patches(30, &publisher.keyring(), start() + days(day)).unwrap()
+    };
+    let names = || {
+        publisher.project.patches().unwrap().into_iter().map(|pack| pack.target).collect::<Vec<_>>()
+    };
     let files = || {
         let entries = std::fs::read_dir(publisher.project.repository().join("targets")).unwrap();
-        entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "kuzpatch")).count()
+        entries
+            .filter(|entry| {
+                entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "kuzpatch")
+            })
+            .count()
     };
     assert!(expire(29).is_empty());
     let from_the_old = publisher.fork();
     expire(30).run().unwrap();
-    assert_eq!((names(), files()), (vec!["sample_1.2.0_Linux_x86_64.from-1.1.0.kuzpatch".to_owned()], 1));
+    assert_eq!(
+        (names(), files()),
+        (vec!["sample_1.2.0_Linux_x86_64.from-1.1.0.kuzpatch".to_owned()], 1)
+    );
 
     // 1.2.0 is published no more; packs that lead away from what went would stay.
     let publisher = from_the_old;
     publisher.rewrite(|targets, _| {
-        targets.targets.remove(&TargetName::new("sample_1.2.0_Linux_x86_64.kuzflow").unwrap()).unwrap();
+        targets
+            .targets
+            .remove(&TargetName::new("sample_1.2.0_Linux_x86_64.kuzflow").unwrap())
+            .unwrap();
     });
-    publisher.project.expire_patches(30, &publisher.keyring(), start() + days(1)).unwrap().run().unwrap();
+    publisher
+        .project
+        .expire_patches(30, &publisher.keyring(), start() + days(1))
+        .unwrap()
+        .run()
+        .unwrap();
     let left = publisher.project.patches().unwrap();
     assert_eq!(
         left.iter().map(|pack| pack.target.as_str()).collect::<Vec<_>>(),
@@ -485,7 +571,8 @@ fn old_packs_go_and_so_do_those_of_releases_that_went() {
     );
 
     // What a killed publisher left is swept; nothing is signed for that.
-    let stray = publisher.project.repository().join(format!("targets/{}.stray.kuzpatch", Digest::of(b"")));
+    let stray =
+        publisher.project.repository().join(format!("targets/{}.stray.kuzpatch", Digest::of(b"")));
     std::fs::write(&stray, "").unwrap();
     let sweep = publisher.project.remove_patches(|_| false, &publisher.keyring(), start()).unwrap();
     assert_eq!(sweep.remaining(), 1);

@@ -1,4 +1,5 @@
-//! Real launchers that share: the package, single files of an installed version, and nothing of the user's; the user's switch.
+//! Real launchers that share: the package, single files of an installed version, and nothing of the
+//! user's; the user's switch.
 
 #![cfg(all(unix, feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -22,7 +23,17 @@ use waiting::until;
 /// Another computer of the office.
 fn at(world: &World, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-    command.args(["--json", "--home", text(home), "--config", text(&world.config()), "--language", "en"]).args(arguments);
+    command
+        .args([
+            "--json",
+            "--home",
+            text(home),
+            "--config",
+            text(&world.config()),
+            "--language",
+            "en",
+        ])
+        .args(arguments);
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command
 }
@@ -39,7 +50,8 @@ struct Serving {
 
 impl Serving {
     fn start(world: &World, home: &Path) -> Self {
-        let mut child = at(world, home, &["peers", "serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            at(world, home, &["peers", "serve"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let reported: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -48,9 +60,14 @@ impl Serving {
 
     /// The status of an answer to a proper question for content.
     fn status(&self, digest: &Digest) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(self.port).unwrap())).unwrap();
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", u16::try_from(self.port).unwrap())).unwrap();
         let port = self.port;
-        write!(stream, "GET /kuzflow/1/sample/content/{digest} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET /kuzflow/1/sample/content/{digest} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+        )
+        .unwrap();
         let mut start = [0; 12];
         stream.read_exact(&mut start).unwrap();
         String::from_utf8_lossy(&start[9..]).into_owned()
@@ -66,21 +83,30 @@ impl Drop for Serving {
 
 fn configure(world: &World, node: &NodeProcess, known: Option<u64>) {
     let known = known.map(|port| format!("known = ['127.0.0.1:{port}']\n")).unwrap_or_default();
-    world.configure(&[&node.address], &format!("[peers]\nenabled = true\nmulticast = false\n{known}"));
+    world.configure(
+        &[&node.address],
+        &format!("[peers]\nenabled = true\nmulticast = false\n{known}"),
+    );
 }
 
 /// Bytes from neighbours, and from all.
 fn shares(reply: &Reply) -> (u64, u64) {
-    let mut reported =
-        reply.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
-    let nodes = reported.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
+    let mut reported = reply
+        .events
+        .iter()
+        .filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
+    let nodes = reported
+        .next_back()
+        .map(|event| event["nodes"].as_array().unwrap().clone())
+        .unwrap_or_default();
     let done = |node: &serde_json::Value| node["done"].as_u64().unwrap();
     let from_peers = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
     (from_peers, nodes.iter().map(done).sum())
 }
 
 fn container(home: &Path) -> PathBuf {
-    let mut folders = fs::read_dir(home.join("containers")).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders =
+        fs::read_dir(home.join("containers")).unwrap().map(|entry| entry.unwrap().path());
     folders.find(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).unwrap()
 }
 
@@ -114,9 +140,15 @@ fn peers_share_what_was_signed_and_nothing_else() {
     let json = fs::read(root.join("metadata/container.json")).unwrap();
     let manifest = Manifest::from_json(&json).unwrap();
     assert_eq!(serving.status(&Digest::of(&json)), "200");
-    let shared = manifest.files_with_bytes().find(|(path, _)| path.as_str().ends_with("file 7.bin")).unwrap();
+    let shared = manifest
+        .files_with_bytes()
+        .find(|(path, _)| path.as_str().ends_with("file 7.bin"))
+        .unwrap();
     assert_eq!(serving.status(&shared.1.hash), "200");
-    let changed = manifest.files_with_bytes().find(|(path, _)| path.as_str().ends_with("file 8.bin")).unwrap();
+    let changed = manifest
+        .files_with_bytes()
+        .find(|(path, _)| path.as_str().ends_with("file 8.bin"))
+        .unwrap();
     let length = usize::try_from(changed.1.size).unwrap();
     fs::write(changed.0.under(&root), vec![b'x'; length]).unwrap();
     fs::write(root.join("data/diary.txt"), "private").unwrap();
@@ -143,7 +175,11 @@ fn peers_share_what_was_signed_and_nothing_else() {
     configure(&world, &node, Some(serving.port));
     let updated = say(&world, &third, &["update"]);
     assert_eq!(updated.code, 0, "{}", updated.errors);
-    assert!(updated.events.iter().any(|event| event["nodes"][0]["id"] == "near:"), "{:?}", updated.events.last());
+    assert!(
+        updated.events.iter().any(|event| event["nodes"][0]["id"] == "near:"),
+        "{:?}",
+        updated.events.last()
+    );
     assert_eq!(content(&third), content(&second));
 }
 
@@ -154,9 +190,17 @@ fn the_user_has_the_last_word() {
     let node = world.serve();
     world.configure(&[&node.address], "");
     let home = world.path("home");
-    let status =
-        |reply: &Reply| (reply.result["peers"].as_bool().unwrap(), reply.result["allowed_by_publisher"].as_bool().unwrap());
-    assert_eq!(status(&say(&world, &home, &["peers", "on"])), (false, false), "the publisher has not switched it on");
+    let status = |reply: &Reply| {
+        (
+            reply.result["peers"].as_bool().unwrap(),
+            reply.result["allowed_by_publisher"].as_bool().unwrap(),
+        )
+    };
+    assert_eq!(
+        status(&say(&world, &home, &["peers", "on"])),
+        (false, false),
+        "the publisher has not switched it on"
+    );
     configure(&world, &node, None);
     assert_eq!(status(&say(&world, &home, &["peers", "status"])), (true, true));
     assert_eq!(say(&world, &home, &["update"]).code, 0);

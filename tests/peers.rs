@@ -1,5 +1,5 @@
-//! Neighbours over real sockets: an object is fetched about once, liars and those that vanish cost little, intruders get nothing
-//! (docs/security.md, fault 18).
+//! Neighbours over real sockets: an object is fetched about once, liars and those that vanish cost
+//! little, intruders get nothing (docs/security.md, fault 18).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
@@ -16,7 +16,10 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
-use kuzflow::fetch::{Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, PeerSource, Summary, download_among};
+use kuzflow::fetch::{
+    Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, PeerSource, Summary,
+    download_among,
+};
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
 use kuzflow::peers::{Library, PeerNetwork, PeerOptions, Volume};
@@ -41,10 +44,16 @@ struct Computer {
     peer_network: PeerNetwork,
 }
 
-/// A port for an office that others know before it starts: none of those that the system gives away, so that nobody else gets it meanwhile.
+/// A port for an office that others know before it starts: none of those that the system gives
+/// away, so that nobody else gets it meanwhile.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let _ = NEXT.compare_exchange(0, fastrand::u16(10_000..20_000), Ordering::Relaxed, Ordering::Relaxed);
+    let _ = NEXT.compare_exchange(
+        0,
+        fastrand::u16(10_000..20_000),
+        Ordering::Relaxed,
+        Ordering::Relaxed,
+    );
     let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
     ports.find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()).unwrap()
 }
@@ -75,8 +84,12 @@ fn nothing_installed() -> Library {
 impl Computer {
     fn at(port: u16, known: Vec<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let peer_network =
-            PeerNetwork::start(options(folder.path(), port, known), nothing_installed(), Arc::new(|| true)).unwrap();
+        let peer_network = PeerNetwork::start(
+            options(folder.path(), port, known),
+            nothing_installed(),
+            Arc::new(|| true),
+        )
+        .unwrap();
         Self { folder, peer_network }
     }
 
@@ -92,11 +105,22 @@ impl Computer {
     }
 
     fn join(&self, content: &[u8]) -> PeerSource {
-        self.peer_network.share(Digest::of(content), &table(content), content.len() as u64, &self.file())
+        self.peer_network.share(
+            Digest::of(content),
+            &table(content),
+            content.len() as u64,
+            &self.file(),
+        )
     }
 
     async fn download(&self, content: &[u8], node: &FaultyNode) -> Outcome {
-        let mut job = DownloadJob::new("targets/package", content.len() as u64, table(content), vec![node.node()], self.file());
+        let mut job = DownloadJob::new(
+            "targets/package",
+            content.len() as u64,
+            table(content),
+            vec![node.node()],
+            self.file(),
+        );
         job.timeout = LIMIT;
         let client = Client::new(&ClientOptions::default()).unwrap();
         let (_control, orders) = watch::channel(Control::default());
@@ -114,7 +138,12 @@ impl Computer {
     }
 
     fn keep(&self, content: &[u8]) {
-        self.peer_network.keep(Digest::of(content), &table(content), content.len() as u64, &self.file());
+        self.peer_network.keep(
+            Digest::of(content),
+            &table(content),
+            content.len() as u64,
+            &self.file(),
+        );
     }
 }
 
@@ -136,7 +165,10 @@ async fn a_peer_network_fetches_an_object_about_once() {
     let content = content(3_000_000);
     let node = FaultyNode::start(&content, Behaviour::Limited(1_000_000));
     let computers = Computer::many(5);
-    let outcomes = futures_util::future::join_all(computers.iter().map(|computer| computer.download(&content, &node))).await;
+    let outcomes = futures_util::future::join_all(
+        computers.iter().map(|computer| computer.download(&content, &node)),
+    )
+    .await;
     for outcome in &outcomes {
         assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
         assert!(outcome.local() > content.len() as u64 / 3, "{}", outcome.local());
@@ -157,15 +189,30 @@ async fn whoever_comes_later_gets_it_from_the_peer_also_after_a_restart() {
     let sent = node.sent();
     let late = Computer::at(second, vec![here(first)]);
     let outcome = late.download(&content, &node).await;
-    assert!(outcome.local() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.local(), node.sent() - sent);
+    assert!(
+        outcome.local() > 1_500_000 && node.sent() - sent < 500_000,
+        "{} {}",
+        outcome.local(),
+        node.sent() - sent
+    );
     // The launcher ends, another one starts: what was kept is proved and offered again.
     let Computer { folder, peer_network } = one;
     drop(peer_network);
-    let _again = PeerNetwork::start(options(folder.path(), first, Vec::new()), nothing_installed(), Arc::new(|| true)).unwrap();
+    let _again = PeerNetwork::start(
+        options(folder.path(), first, Vec::new()),
+        nothing_installed(),
+        Arc::new(|| true),
+    )
+    .unwrap();
     let sent = node.sent();
     let later = Computer::at(free_port(), vec![here(first)]);
     let outcome = later.download(&content, &node).await;
-    assert!(outcome.local() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.local(), node.sent() - sent);
+    assert!(
+        outcome.local() > 1_500_000 && node.sent() - sent < 500_000,
+        "{} {}",
+        outcome.local(),
+        node.sent() - sent
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,8 +227,13 @@ async fn a_peer_that_lies_is_named_and_left() {
     let honest = Computer::at(free_port(), vec![here(liar.peer_network.port())]);
     let outcome = honest.download(&content, &node).await;
     assert_eq!(outcome.local(), 0);
-    let wrong: Vec<_> = outcome.faults.iter().filter(|fault| fault.fault == FaultKind::WrongBytes).collect();
-    assert!(wrong.len() == 1 && wrong[0].dropped && wrong[0].node.starts_with("near:"), "{:?}", outcome.faults);
+    let wrong: Vec<_> =
+        outcome.faults.iter().filter(|fault| fault.fault == FaultKind::WrongBytes).collect();
+    assert!(
+        wrong.len() == 1 && wrong[0].dropped && wrong[0].node.starts_with("near:"),
+        "{:?}",
+        outcome.faults
+    );
 }
 
 /// A neighbour that says to have everything, and does with requests for content as it is told.
@@ -189,7 +241,11 @@ fn pretender(content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'stati
     pretender_called(0xff, content, act)
 }
 
-fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
+fn pretender_called(
+    instance: u64,
+    content: &[u8],
+    act: impl Fn(&mut TcpStream) + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let pieces = kuzflow::model::PieceSet::of(table(content).count(), 0..table(content).count());
@@ -208,7 +264,10 @@ fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) 
                 let mut head = [0; 4096];
                 while let Ok(count @ 1..) = stream.read(&mut head) {
                     if String::from_utf8_lossy(&head[..count]).contains("/have/") {
-                        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}", reply.len());
+                        let answer = format!(
+                            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}",
+                            reply.len()
+                        );
                         let _ = stream.write_all(answer.as_bytes());
                     } else {
                         act(&mut stream);
@@ -235,7 +294,10 @@ async fn peers_that_vanish_refuse_or_lead_astray_cost_little() {
         (
             "astray",
             Box::new(move |stream: &mut TcpStream| {
-                let _ = write!(stream, "HTTP/1.1 302 Found\r\nLocation: {elsewhere}x\r\nContent-Length: 0\r\n\r\n");
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 302 Found\r\nLocation: {elsewhere}x\r\nContent-Length: 0\r\n\r\n"
+                );
             }),
             FaultKind::Refused,
         ),
@@ -255,8 +317,16 @@ async fn peers_that_vanish_refuse_or_lead_astray_cost_little() {
         let began = Instant::now();
         let outcome = computer.download(&content, &node).await;
         assert_eq!(outcome.local(), 0, "{name}");
-        assert!(outcome.faults.iter().any(|fault| fault.fault == kind), "{name}: {:?}", outcome.faults);
-        assert!(outcome.faults.iter().all(|fault| fault.node.starts_with("near:")), "{name}: {:?}", outcome.faults);
+        assert!(
+            outcome.faults.iter().any(|fault| fault.fault == kind),
+            "{name}: {:?}",
+            outcome.faults
+        );
+        assert!(
+            outcome.faults.iter().all(|fault| fault.node.starts_with("near:")),
+            "{name}: {:?}",
+            outcome.faults
+        );
         // Some seconds; the one that is silent is so for minutes.
         assert!(began.elapsed() < LIMIT / 2, "{name}: {:?}", began.elapsed());
     }
@@ -278,17 +348,24 @@ async fn documents_are_asked_of_many_at_a_time_and_for_a_second() {
     let silent = |stream: &mut TcpStream| {
         let _ = stream.read(&mut [0; 1]);
     };
-    let mut known: Vec<SocketAddr> = (1..=24).map(|number| pretender_called(number, &content, silent)).collect();
+    let mut known: Vec<SocketAddr> =
+        (1..=24).map(|number| pretender_called(number, &content, silent)).collect();
     known.extend((25..=36).map(|number| pretender_called(number, &content, drip)));
     let computer = Computer::at(free_port(), known.clone());
     let began = Instant::now();
-    assert_eq!(computer.peer_network.document(Digest::of(&content), content.len() as u64, true).await, None);
+    assert_eq!(
+        computer.peer_network.document(Digest::of(&content), content.len() as u64, true).await,
+        None
+    );
     // One after another they would take more than half a minute.
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     // Files too: each of them is left when it has not given its first one.
     let wanted = (0..20_u8).map(|number| (Digest::of(&[number]), 30_000_000)).collect();
     let until = Instant::now() + 2 * LIMIT;
-    assert_eq!(computer.peer_network.files(known, wanted, computer.folder.path(), until, |_| ()).await, []);
+    assert_eq!(
+        computer.peer_network.files(known, wanted, computer.folder.path(), until, |_| ()).await,
+        []
+    );
     assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }
 
@@ -320,7 +397,10 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
     let good = say(port, &format!("GET {path} HTTP/1.1\r\n{host}{range}\r\n"));
     assert!(good.starts_with("HTTP/1.1 206 "), "{good}");
     let head = say(port, &format!("HEAD {path} HTTP/1.1\r\n{host}{range}\r\n"));
-    assert!(head.starts_with("HTTP/1.1 206 ") && head.to_lowercase().contains("content-length: 100"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 206 ") && head.to_lowercase().contains("content-length: 100"),
+        "{head}"
+    );
     let refused = [
         (format!("GET {path} HTTP/1.1\r\nHost: evil.example:{port}\r\n{range}\r\n"), "421"),
         (format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{range}\r\n"), "421"),
@@ -328,13 +408,33 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
         (format!("GET {path} HTTP/1.1\r\n{host}{range}Origin: http://evil.example\r\n\r\n"), "403"),
         (format!("GET {path} HTTP/1.1\r\n{host}{range}Origin: null\r\n\r\n"), "403"),
         (format!("GET {path} HTTP/1.1\r\n{host}{range}Sec-Fetch-Site: cross-site\r\n\r\n"), "403"),
-        (format!("GET {path} HTTP/1.1\r\n{host}{range}Referer: http://evil.example/\r\n\r\n"), "403"),
-        (format!("OPTIONS {path} HTTP/1.1\r\n{host}Access-Control-Request-Private-Network: true\r\n\r\n"), "405"),
+        (
+            format!("GET {path} HTTP/1.1\r\n{host}{range}Referer: http://evil.example/\r\n\r\n"),
+            "403",
+        ),
+        (
+            format!(
+                "OPTIONS {path} HTTP/1.1\r\n{host}Access-Control-Request-Private-Network: true\r\n\r\n"
+            ),
+            "405",
+        ),
         (format!("POST {path} HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n"), "405"),
         (format!("GET /kuzflow/1/other/content/{digest} HTTP/1.1\r\n{host}{range}\r\n"), "404"),
-        (format!("GET /kuzflow/1/sample/content/{} HTTP/1.1\r\n{host}{range}\r\n", Digest::of(b"not of this app")), "404"),
-        (format!("GET /kuzflow/1/sample/content/../../../etc/passwd HTTP/1.1\r\n{host}\r\n"), "404"),
-        (format!("GET /kuzflow/1/sample/content/..%2f..%2fetc%2fpasswd HTTP/1.1\r\n{host}\r\n"), "404"),
+        (
+            format!(
+                "GET /kuzflow/1/sample/content/{} HTTP/1.1\r\n{host}{range}\r\n",
+                Digest::of(b"not of this app")
+            ),
+            "404",
+        ),
+        (
+            format!("GET /kuzflow/1/sample/content/../../../etc/passwd HTTP/1.1\r\n{host}\r\n"),
+            "404",
+        ),
+        (
+            format!("GET /kuzflow/1/sample/content/..%2f..%2fetc%2fpasswd HTTP/1.1\r\n{host}\r\n"),
+            "404",
+        ),
         (format!("GET / HTTP/1.1\r\n{host}\r\n"), "404"),
         (format!("GET {path} HTTP/1.1\r\n{host}Range: bytes=0-1,5-6\r\n\r\n"), "416"),
         (format!("GET {path} HTTP/1.1\r\n{host}\r\n"), "200 or nothing"),
@@ -360,12 +460,20 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let few = PeerOptions { connections: 6, connections_per_address: 4, ..options(folder.path(), 0, Vec::new()) };
+    let few = PeerOptions {
+        connections: 6,
+        connections_per_address: 4,
+        ..options(folder.path(), 0, Vec::new())
+    };
     let peer_network = PeerNetwork::start(few, nothing_installed(), Arc::new(|| true)).unwrap();
-    let request =
-        format!("GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", Digest::of(b""), peer_network.port());
+    let request = format!(
+        "GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n",
+        Digest::of(b""),
+        peer_network.port()
+    );
     // Connections that say nothing take a place each.
-    let idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(here(peer_network.port())).unwrap()).collect();
+    let idle: Vec<TcpStream> =
+        (0..4).map(|_| TcpStream::connect(here(peer_network.port())).unwrap()).collect();
     let answered = |request: &str| {
         let mut stream = TcpStream::connect(here(peer_network.port())).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -380,7 +488,8 @@ async fn connections_are_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     let folder = tempfile::tempdir().unwrap();
-    let contents: Vec<Vec<u8>> = (0_u8..20).map(|number| vec![number; 1000 + usize::from(number)]).collect();
+    let contents: Vec<Vec<u8>> =
+        (0_u8..20).map(|number| vec![number; 1000 + usize::from(number)]).collect();
     let mut share_index = Vec::new();
     for (number, content) in contents.iter().enumerate() {
         let path = folder.path().join(number.to_string());
@@ -389,11 +498,15 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     }
     // One was changed since it was installed.
     std::fs::write(folder.path().join("3"), vec![9; 1003]).unwrap();
-    let library: Library =
-        Arc::new(move |digest| share_index.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone()));
-    let peer_network = PeerNetwork::start(options(folder.path(), 0, Vec::new()), library, Arc::new(|| true)).unwrap();
+    let library: Library = Arc::new(move |digest| {
+        share_index.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone())
+    });
+    let peer_network =
+        PeerNetwork::start(options(folder.path(), 0, Vec::new()), library, Arc::new(|| true))
+            .unwrap();
     let wrong = FaultyNode::start(&Arc::new(vec![1; 1001]), Behaviour::Healthy);
-    let wrong_address: SocketAddr = wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let wrong_address: SocketAddr =
+        wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let asker = Computer::at(free_port(), vec![here(peer_network.port()), wrong_address]);
     // Each is asked for a moment only, in which a busy computer may not answer.
     let mut holders = Vec::new();
@@ -404,7 +517,8 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
         }
     }
     assert_eq!(holders, [here(peer_network.port())]);
-    let wanted = contents.iter().map(|content| (Digest::of(content), content.len() as u64)).collect();
+    let wanted =
+        contents.iter().map(|content| (Digest::of(content), content.len() as u64)).collect();
     let to = tempfile::tempdir().unwrap();
     let reported = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&reported);
@@ -414,12 +528,21 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
         count.fetch_add(bytes, Ordering::Relaxed);
     };
     let placed = asker.peer_network.files(all, wanted, to.path(), until, tell).await;
-    // The liar happens to be right about one of them; the changed one ends the neighbour that should have it, once for each of its
-    // connections.
-    assert!(placed.iter().all(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest));
+    // The liar happens to be right about one of them; the changed one ends the neighbour that
+    // should have it, once for each of its connections.
+    assert!(
+        placed.iter().all(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
+    );
     assert!(!placed.iter().any(|(digest, _)| *digest == Digest::of(&contents[3])));
-    assert_eq!(reported.load(Ordering::Relaxed), placed.iter().map(|(_, path)| path.metadata().unwrap().len()).sum::<u64>());
-    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), placed.len(), "nothing unproved is left");
+    assert_eq!(
+        reported.load(Ordering::Relaxed),
+        placed.iter().map(|(_, path)| path.metadata().unwrap().len()).sum::<u64>()
+    );
+    assert_eq!(
+        std::fs::read_dir(to.path()).unwrap().count(),
+        placed.len(),
+        "nothing unproved is left"
+    );
     assert!(placed.len() > 3, "{}", placed.len());
 }
 
@@ -452,11 +575,16 @@ async fn peers_find_each_other_where_multicast_works() {
     }
     let start = |app: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let options = PeerOptions { app: app.to_owned(), discover: true, ..options(folder.path(), 0, Vec::new()) };
+        let options = PeerOptions {
+            app: app.to_owned(),
+            discover: true,
+            ..options(folder.path(), 0, Vec::new())
+        };
         (PeerNetwork::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));
-    // Records that anybody can make up: of addresses that are not here, of a system's service, and under another's name.
+    // Records that anybody can make up: of addresses that are not here, of a system's service, and
+    // under another's name.
     let forger = mdns_sd::ServiceDaemon::new().unwrap();
     for (name, id, address, port) in [
         ("00000000000000a1", "00000000000000a1", "8.8.8.8", 4711),
@@ -467,7 +595,15 @@ async fn peers_find_each_other_where_multicast_works() {
     ] {
         let properties = [("v", "1"), ("app", app.as_str()), ("id", id)];
         let host = format!("{name}.local.");
-        let record = mdns_sd::ServiceInfo::new("_kuzflow._tcp.local.", name, &host, address, port, &properties[..]).unwrap();
+        let record = mdns_sd::ServiceInfo::new(
+            "_kuzflow._tcp.local.",
+            name,
+            &host,
+            address,
+            port,
+            &properties[..],
+        )
+        .unwrap();
         forger.register(record).unwrap();
     }
     let (one, two, stranger) = (start(&app), start(&app), start("another-app"));

@@ -1,4 +1,5 @@
-//! A repository while it is written: killed publishers, two publishers, wrong packages, missing keys.
+//! A repository while it is written: killed publishers, two publishers, wrong packages, missing
+//! keys.
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
@@ -9,14 +10,15 @@ mod published;
 use jiff::Timestamp;
 use kuzflow::model::{Digest, Node, VersionTree};
 use kuzflow::publish::{
-    KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, Retirement, RolloutChange, Rotation, Selection,
-    Standing, Terms, Transaction,
+    KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, Retirement,
+    RolloutChange, Rotation, Selection, Standing, Terms, Transaction,
 };
 use kuzflow::settings::Settings;
 use kuzflow::trust::{Repository, Trust};
 use published::{Mirror, Publisher, days, options, start};
 
-/// What a client sees that has never been here, and one that knows the repository of before. Every release must be whole.
+/// What a client sees that has never been here, and one that knows the repository of before. Every
+/// release must be whole.
 async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Repository; 2] {
     let mut found = Vec::new();
     for knows_before in [false, true] {
@@ -49,7 +51,11 @@ async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Reposit
 
 fn summary(repository: &Repository) -> Vec<(String, u16, bool)> {
     let releases = repository.releases.iter().map(|signed| &signed.release);
-    releases.map(|release| (release.container.version.to_string(), release.rollout_permille, release.halted)).collect()
+    releases
+        .map(|release| {
+            (release.container.version.to_string(), release.rollout_permille, release.halted)
+        })
+        .collect()
 }
 
 /// All that a change of the repository can change.
@@ -57,9 +63,12 @@ fn state(repository: &Repository) -> (Vec<(String, u16, bool)>, Vec<Digest>) {
     (summary(repository), repository.patches.iter().map(|pack| pack.hash).collect())
 }
 
-/// Stops `change` after each of its steps, and once before each rename: clients see all of it or nothing, and doing it again
-/// completes it.
-async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher) -> Result<Transaction, PublishError>) {
+/// Stops `change` after each of its steps, and once before each rename: clients see all of it or
+/// nothing, and doing it again completes it.
+async fn survives_a_kill_anywhere(
+    before: &Publisher,
+    change: impl Fn(&Publisher) -> Result<Transaction, PublishError>,
+) {
     let known = before.mirror("before");
     let old = state(&seen(before, &known, before.now).await[0]);
     let whole = before.fork();
@@ -111,7 +120,12 @@ async fn a_rollout_killed_anywhere_is_done_or_not() {
     publisher.publish("1.0.0");
     survives_a_kill_anywhere(&publisher, |publisher| {
         let version = "1.0.0".parse().unwrap();
-        publisher.project.set_rollout(&version, RolloutChange::Permille(125), &publisher.keyring(), publisher.now)
+        publisher.project.set_rollout(
+            &version,
+            RolloutChange::Permille(125),
+            &publisher.keyring(),
+            publisher.now,
+        )
     })
     .await;
 }
@@ -124,7 +138,10 @@ async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
     publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"first try")]);
     survives_a_kill_anywhere(&publisher, |publisher| {
         // One is replaced, one is new.
-        let packs = [publisher.pack("1.0.0", "1.1.0", b"second try"), publisher.pack("1.1.0", "1.0.0", b"and back")];
+        let packs = [
+            publisher.pack("1.0.0", "1.1.0", b"second try"),
+            publisher.pack("1.1.0", "1.0.0", b"and back"),
+        ];
         publisher.project.add_patches(&packs, &publisher.keyring(), publisher.now)
     })
     .await;
@@ -139,7 +156,10 @@ async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
 async fn a_retirement_killed_anywhere_is_done_or_not() {
     let publisher = Publisher::new();
     ["1.0.0", "1.1.0", "1.2.0"].into_iter().for_each(|version| publisher.publish(version));
-    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"goes"), publisher.pack("1.1.0", "1.2.0", b"stays")]);
+    publisher.add_packs(&[
+        publisher.pack("1.0.0", "1.1.0", b"goes"),
+        publisher.pack("1.1.0", "1.2.0", b"stays"),
+    ]);
     let retirement = Retirement {
         selection: Selection::Rule { keep: Some(1), older_than_days: None },
         platform: None,
@@ -147,15 +167,34 @@ async fn a_retirement_killed_anywhere_is_done_or_not() {
         keep_files: false,
     };
     survives_a_kill_anywhere(&publisher, |publisher| {
-        publisher.project.retire(&retirement, &publisher.keyring(), publisher.now).map(|(transaction, _)| transaction)
+        publisher
+            .project
+            .retire(&retirement, &publisher.keyring(), publisher.now)
+            .map(|(transaction, _)| transaction)
     })
     .await;
-    let (transaction, retired) = publisher.project.retire(&retirement, &publisher.keyring(), start()).unwrap();
-    assert_eq!((retired.releases.len(), retired.packs, retired.files.0), (2, 1, 5), "two packages, two notes, one pack");
+    let (transaction, retired) =
+        publisher.project.retire(&retirement, &publisher.keyring(), start()).unwrap();
+    assert_eq!(
+        (retired.releases.len(), retired.packs, retired.files.0),
+        (2, 1, 5),
+        "two packages, two notes, one pack"
+    );
     transaction.run().unwrap();
-    let young = Retirement { selection: Selection::Rule { keep: None, older_than_days: Some(1) }, ..retirement };
+    let young = Retirement {
+        selection: Selection::Rule { keep: None, older_than_days: Some(1) },
+        ..retirement
+    };
     publisher.publish("1.3.0");
-    let at = |day| publisher.project.retire(&young, &publisher.keyring(), start() + days(day)).unwrap().1.releases.len();
+    let at = |day| {
+        publisher
+            .project
+            .retire(&young, &publisher.keyring(), start() + days(day))
+            .unwrap()
+            .1
+            .releases
+            .len()
+    };
     assert_eq!((at(0), at(1)), (0, 1), "so many days after it was published");
 }
 
@@ -165,7 +204,11 @@ async fn a_repository_from_before_there_were_patches_gets_its_role_in_one_step()
     publisher.publish("1.0.0");
     publisher.forget_patches();
     survives_a_kill_anywhere(&publisher, |publisher| {
-        publisher.project.publish(&[publisher.package("1.1.0", "with a role ")], &publisher.keyring(), publisher.now)
+        publisher.project.publish(
+            &[publisher.package("1.1.0", "with a role ")],
+            &publisher.keyring(),
+            publisher.now,
+        )
     })
     .await;
 }
@@ -176,18 +219,36 @@ async fn rollout_is_signed() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
     let known = publisher.mirror("known");
-    let change =
-        |version: &str, change| publisher.project.set_rollout(&version.parse().unwrap(), change, &publisher.keyring(), start());
+    let change = |version: &str, change| {
+        publisher.project.set_rollout(
+            &version.parse().unwrap(),
+            change,
+            &publisher.keyring(),
+            start(),
+        )
+    };
     let mut found = Vec::new();
-    for step in [RolloutChange::Permille(50), RolloutChange::Halt, RolloutChange::Permille(250), RolloutChange::Resume] {
+    for step in [
+        RolloutChange::Permille(50),
+        RolloutChange::Halt,
+        RolloutChange::Permille(250),
+        RolloutChange::Resume,
+    ] {
         change("1.0.0", step).unwrap().run().unwrap();
         assert!(change("1.0.0", step).unwrap().is_empty(), "the same again is nothing to sign");
         found.extend(summary(&seen(&publisher, &known, start()).await[1]));
     }
-    let states = found.into_iter().map(|(_, permille, halted)| (permille, halted)).collect::<Vec<_>>();
+    let states =
+        found.into_iter().map(|(_, permille, halted)| (permille, halted)).collect::<Vec<_>>();
     assert_eq!(states, [(50, false), (50, true), (250, true), (250, false)]);
-    assert!(matches!(change("2.0.0", RolloutChange::Halt), Err(PublishError::NoSuchRelease { .. })));
-    assert!(matches!(change("1.0.0", RolloutChange::Permille(1001)), Err(PublishError::Options(_))));
+    assert!(matches!(
+        change("2.0.0", RolloutChange::Halt),
+        Err(PublishError::NoSuchRelease { .. })
+    ));
+    assert!(matches!(
+        change("1.0.0", RolloutChange::Permille(1001)),
+        Err(PublishError::Options(_))
+    ));
 }
 
 /// Clients, new ones and old ones, verify the repository at every moment of a change of keys.
@@ -214,10 +275,13 @@ async fn lost_keys_are_replaced_by_the_root() {
     let publisher = Publisher::with(&options, start());
     publisher.publish("1.0.0");
     let known = publisher.mirror("known");
-    let lost = ["root", "targets", "snapshot", "timestamp"].map(|role| publisher.key_files(role).remove(0));
+    let lost = ["root", "targets", "snapshot", "timestamp"]
+        .map(|role| publisher.key_files(role).remove(0));
     lost.iter().for_each(|path| std::fs::remove_file(path).unwrap());
-    let rotate = |rotation: Rotation| publisher.project.rotate(&rotation, &publisher.keyring(), start());
-    let all = Rotation { replace: KeyRole::ALL.to_vec(), root_keys: Some((2, 1)), ..Rotation::default() };
+    let rotate =
+        |rotation: Rotation| publisher.project.rotate(&rotation, &publisher.keyring(), start());
+    let all =
+        Rotation { replace: KeyRole::ALL.to_vec(), root_keys: Some((2, 1)), ..Rotation::default() };
     rotate(all).unwrap().run().unwrap();
     publisher.publish("1.1.0");
     for repository in seen(&publisher, &known, start()).await {
@@ -228,7 +292,10 @@ async fn lost_keys_are_replaced_by_the_root() {
     assert_eq!(new_root, publisher.mirror("").files["metadata/2.root.json"]);
     publisher.key_files("root").iter().for_each(|path| std::fs::remove_file(path).unwrap());
     let error = rotate(Rotation::default()).unwrap_err();
-    assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Root, needed: 1, found: 0, .. }), "{error}");
+    assert!(
+        matches!(error, PublishError::MissingKeys { role: KeyRole::Root, needed: 1, found: 0, .. }),
+        "{error}"
+    );
 }
 
 /// docs/security.md, fault 27, the disk: a step that fails leaves the old repository.
@@ -240,12 +307,16 @@ async fn a_step_that_fails_leaves_the_old_repository() {
     for obstacle in ["metadata/3.targets.json", "metadata/3.snapshot.json"] {
         let publisher = publisher.fork();
         let package = publisher.package("1.1.0", "obstructed ");
-        let transaction = publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap();
+        let transaction =
+            publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap();
         // Taken by a folder after the plan was made, so that writing there fails.
         let path = publisher.project.repository().join(obstacle);
         std::fs::create_dir(&path).unwrap();
         let error = transaction.run().unwrap_err();
-        assert!(matches!(&error, PublishError::Io { path: named, .. } if *named == path), "{error}");
+        assert!(
+            matches!(&error, PublishError::Io { path: named, .. } if *named == path),
+            "{error}"
+        );
         std::fs::remove_dir(&path).unwrap();
         assert_eq!(seen(&publisher, &known, start()).await[0].releases.len(), 1);
         publisher.publish("1.1.0");
@@ -257,19 +328,35 @@ async fn a_step_that_fails_leaves_the_old_repository() {
 async fn the_same_version_has_the_same_bytes_for_ever() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
-    let publish = |package| publisher.project.publish(&[package], &publisher.keyring(), start() + days(1));
+    let publish =
+        |package| publisher.project.publish(&[package], &publisher.keyring(), start() + days(1));
     let same = publisher.package("1.0.0", "content of 1.0.0 ");
-    assert!(publish(same.clone()).unwrap().is_empty(), "nothing has changed, nothing is to be signed");
+    assert!(
+        publish(same.clone()).unwrap().is_empty(),
+        "nothing has changed, nothing is to be signed"
+    );
 
     let error = publish(publisher.package("1.0.0", "other bytes ")).unwrap_err();
     assert!(matches!(error, PublishError::AlreadyPublished { .. }));
-    assert!(error.to_string().contains("sample_1.0.0_Linux_x86_64") && error.to_string().contains("new version"), "{error}");
+    assert!(
+        error.to_string().contains("sample_1.0.0_Linux_x86_64")
+            && error.to_string().contains("new version"),
+        "{error}"
+    );
     // A build whose manifest lies elsewhere in its package is told in the same words.
     let longer = publisher.package("1.0.0", &"bytes that pack into another length ".repeat(200));
     for terms in [Terms::default(), Terms { again: true, ..Terms::default() }] {
-        let refused =
-            publisher.project.publish_on(&terms, std::slice::from_ref(&longer), &publisher.keyring(), start() + days(1));
-        assert!(matches!(refused, Err(PublishError::AlreadyPublished { .. })), "{:?}", refused.err());
+        let refused = publisher.project.publish_on(
+            &terms,
+            std::slice::from_ref(&longer),
+            &publisher.keyring(),
+            start() + days(1),
+        );
+        assert!(
+            matches!(refused, Err(PublishError::AlreadyPublished { .. })),
+            "{:?}",
+            refused.err()
+        );
     }
 
     // The description may change, and the notes with it.
@@ -279,7 +366,9 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     publish(package_documents).unwrap().run().unwrap();
     let known = publisher.mirror("known");
     let [repository, _] = seen(&publisher, &known, start() + days(1)).await;
-    assert!(repository.releases[0].release.mandatory && repository.releases[0].release.notes.is_empty());
+    assert!(
+        repository.releases[0].release.mandatory && repository.releases[0].release.notes.is_empty()
+    );
     assert!(repository.target("sample_1.0.0_Linux_x86_64.en.md").is_none());
     assert_eq!(repository.releases[0].release.published, start());
 }
@@ -290,16 +379,23 @@ fn the_version_tree_reports_what_each_release_changed() {
     let mut publisher = Publisher::new();
     let tree_file = |publisher: &Publisher| {
         let mirror = publisher.mirror("");
-        let trees: Vec<_> = mirror.files.keys().filter(|name| name.ends_with(".sample_Linux_x86_64.versions.json")).collect();
+        let trees: Vec<_> = mirror
+            .files
+            .keys()
+            .filter(|name| name.ends_with(".sample_Linux_x86_64.versions.json"))
+            .collect();
         assert_eq!(trees.len(), 1, "one tree at a time: {trees:?}");
         mirror.files[trees[0]].clone()
     };
-    let tree = |publisher: &Publisher| serde_json::from_slice::<serde_json::Value>(&tree_file(publisher)).unwrap();
+    let tree = |publisher: &Publisher| {
+        serde_json::from_slice::<serde_json::Value>(&tree_file(publisher)).unwrap()
+    };
     let with = |publisher: &Publisher, packages: &[kuzflow::publish::PackageToPublish]| {
         publisher.project.publish(packages, &publisher.keyring(), start()).unwrap()
     };
     // Two at once, the newer one first.
-    let packages = ["1.1.0", "1.0.0"].map(|version| publisher.package(version, &format!("content of {version} ")));
+    let packages = ["1.1.0", "1.0.0"]
+        .map(|version| publisher.package(version, &format!("content of {version} ")));
     let length = std::fs::metadata(&packages[0].path).unwrap().len();
     with(&publisher, &packages).run().unwrap();
     let first = tree(&publisher);
@@ -333,12 +429,18 @@ fn the_version_tree_reports_what_each_release_changed() {
     let parents = |publisher: &Publisher| {
         let tree = tree(publisher);
         let nodes = tree["version_tree"].as_object().unwrap().iter();
-        nodes.map(|(version, node)| format!("{version} < {}", node["parent"].as_str().unwrap_or("-"))).collect::<Vec<_>>()
+        nodes
+            .map(|(version, node)| {
+                format!("{version} < {}", node["parent"].as_str().unwrap_or("-"))
+            })
+            .collect::<Vec<_>>()
     };
-    let expected = ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
+    let expected =
+        ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
     assert_eq!(parents(&publisher), expected);
 
-    // A pack's size is told when somebody says so, or from the next release on; the same release again changes nothing.
+    // A pack's size is told when somebody says so, or from the next release on; the same release
+    // again changes nothing.
     publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
     let again = publisher.package("1.2.0", "content of 1.2.0 ");
     assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
@@ -363,8 +465,12 @@ fn the_version_tree_reports_what_each_release_changed() {
     let folder = publisher.project.repository().join("targets");
     for damage in ["{}", "gone"] {
         let path = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        let path = path.into_iter().find(|path| path.to_str().unwrap().ends_with("versions.json")).unwrap();
-        if damage == "gone" { std::fs::remove_file(path) } else { std::fs::write(path, damage) }.unwrap();
+        let path = path
+            .into_iter()
+            .find(|path| path.to_str().unwrap().ends_with("versions.json"))
+            .unwrap();
+        if damage == "gone" { std::fs::remove_file(path) } else { std::fs::write(path, damage) }
+            .unwrap();
         publisher.publish(if damage == "gone" { "1.4.0" } else { "1.5.0" });
         assert_eq!(parents(&publisher).len(), 1);
     }
@@ -374,10 +480,11 @@ fn the_version_tree_reports_what_each_release_changed() {
 fn a_package_that_its_description_does_not_fit_is_refused() {
     let publisher = Publisher::new();
     let good = publisher.package("1.0.0", "good ");
-    let refusal = |package| match publisher.project.publish(&[package], &publisher.keyring(), start()) {
-        Err(PublishError::Package { reason, .. }) => reason,
-        other => panic!("{other:?}"),
-    };
+    let refusal =
+        |package| match publisher.project.publish(&[package], &publisher.keyring(), start()) {
+            Err(PublishError::Package { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        };
     let mut other = good.clone();
     other.release.container.app = "other".parse().unwrap();
     assert!(refusal(other).contains("published here is sample"));
@@ -401,7 +508,10 @@ fn a_package_that_its_description_does_not_fit_is_refused() {
 
     // It changes between the plan and the copy.
     std::fs::write(&good.notes["en"], "notes").unwrap();
-    let transaction = publisher.project.publish(std::slice::from_ref(&good), &publisher.keyring(), start()).unwrap();
+    let transaction = publisher
+        .project
+        .publish(std::slice::from_ref(&good), &publisher.keyring(), start())
+        .unwrap();
     std::fs::write(&good.path, "other bytes").unwrap();
     assert!(transaction.run().unwrap_err().to_string().contains("changed while"));
     assert!(publisher.project.releases().unwrap().is_empty());
@@ -426,7 +536,9 @@ async fn a_refresh_needs_online_keys_only_and_as_few_as_possible() {
     }
     let known = publisher.mirror("known");
     let before = seen(&publisher, &known, start()).await[0].versions;
-    let refresh = |day| publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap();
+    let refresh = |day| {
+        publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap()
+    };
     // With the snapshot's key away too, a young snapshot is left alone.
     let snapshot_key = publisher.key_files("snapshot").remove(0);
     std::fs::rename(&snapshot_key, publisher.folder.path().join("key")).unwrap();
@@ -434,11 +546,20 @@ async fn a_refresh_needs_online_keys_only_and_as_few_as_possible() {
     let after = seen(&publisher, &known, start() + days(6)).await[1].versions;
     assert_eq!((after.timestamp, after.snapshot), (before.timestamp + 1, before.snapshot));
     let late = publisher.project.refresh(&publisher.keyring(), start() + days(16)).unwrap_err();
-    assert!(matches!(late, PublishError::MissingKeys { role: KeyRole::Snapshot, needed: 1, found: 0, .. }), "{late}");
+    assert!(
+        matches!(
+            late,
+            PublishError::MissingKeys { role: KeyRole::Snapshot, needed: 1, found: 0, .. }
+        ),
+        "{late}"
+    );
     std::fs::rename(publisher.folder.path().join("key"), &snapshot_key).unwrap();
     refresh(16);
     let repository = &seen(&publisher, &publisher.mirror("now"), start() + days(16)).await[1];
-    assert_eq!((repository.versions.snapshot, repository.versions.targets), (before.snapshot + 1, before.targets));
+    assert_eq!(
+        (repository.versions.snapshot, repository.versions.targets),
+        (before.snapshot + 1, before.targets)
+    );
     assert_eq!(publisher.project.expiries().unwrap()[3], (KeyRole::Timestamp, start() + days(23)));
 
     let package = publisher.package("1.1.0", "unsigned ");
@@ -453,10 +574,16 @@ fn encrypted_keys_ask_for_their_password_and_only_when_needed() {
     let publisher = Publisher::with(&options, start());
     publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
     let publish = |keyring: &Keyring| {
-        publisher.project.publish(&[publisher.package("1.0.0", "x")], keyring, start()).and_then(Transaction::run)
+        publisher
+            .project
+            .publish(&[publisher.package("1.0.0", "x")], keyring, start())
+            .and_then(Transaction::run)
     };
     let error = publish(&publisher.keyring()).unwrap_err();
-    assert!(matches!(error, PublishError::Key { .. }) && error.to_string().contains("needs a password"), "{error}");
+    assert!(
+        matches!(error, PublishError::Key { .. }) && error.to_string().contains("needs a password"),
+        "{error}"
+    );
     // Keys on a stick.
     let stick = tempfile::tempdir().unwrap();
     for path in publisher.key_files("targets") {
@@ -473,10 +600,17 @@ fn openssl_reads_the_keys() {
     let publisher = Publisher::with(&options, start());
     for (role, password) in [("root", "pass:secret"), ("timestamp", "pass:")] {
         let mut command = std::process::Command::new("openssl");
-        command.args(["pkey", "-noout", "-text", "-passin", password, "-in"]).arg(&publisher.key_files(role)[0]);
+        command
+            .args(["pkey", "-noout", "-text", "-passin", password, "-in"])
+            .arg(&publisher.key_files(role)[0]);
         match command.output() {
-            Ok(output) => assert!(String::from_utf8_lossy(&output.stdout).contains("ED25519 Private-Key"), "{output:?}"),
-            Err(error) if std::env::var_os("CI").is_none() => return println!("skipped: no openssl: {error}"),
+            Ok(output) => assert!(
+                String::from_utf8_lossy(&output.stdout).contains("ED25519 Private-Key"),
+                "{output:?}"
+            ),
+            Err(error) if std::env::var_os("CI").is_none() => {
+                return println!("skipped: no openssl: {error}");
+            }
             Err(error) => panic!("openssl: {error}"),
         }
     }
@@ -485,12 +619,22 @@ fn openssl_reads_the_keys() {
 #[test]
 fn what_the_launcher_is_shipped_with_is_ready() {
     let mut options = options();
-    let node = |id: &str| Node { id: id.to_owned(), ..Node::at(format!("https://{id}.example/updates").parse().unwrap()) };
+    let node = |id: &str| Node {
+        id: id.to_owned(),
+        ..Node::at(format!("https://{id}.example/updates").parse().unwrap())
+    };
     options.settings.nodes = vec![node("one"), node("two")];
     let publisher = Publisher::with(&options, start());
-    let settings = Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
-    assert_eq!((settings.app.as_str(), settings.channel.as_str(), settings.nodes.len()), ("sample", "stable", 2));
-    assert_eq!(std::fs::read(publisher.project.launcher_folder().join("root.json")).unwrap(), publisher.root());
+    let settings =
+        Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
+    assert_eq!(
+        (settings.app.as_str(), settings.channel.as_str(), settings.nodes.len()),
+        ("sample", "stable", 2)
+    );
+    assert_eq!(
+        std::fs::read(publisher.project.launcher_folder().join("root.json")).unwrap(),
+        publisher.root()
+    );
     let nodes = std::fs::read(publisher.project.repository().join("nodes.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Vec<Node>>(&nodes).unwrap(), options.settings.nodes);
     let again = Project::open(&publisher.folder.path().join("publisher")).unwrap();
@@ -503,15 +647,22 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     let folder = alone.folder.path().join("publisher");
     let text = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
     let (head, example) = text.split_once("#[[nodes]]").unwrap();
-    std::fs::write(folder.join("kuzflow.toml"), format!("{head}[[nodes]]{}", example.replace("\n#", "\n"))).unwrap();
+    std::fs::write(
+        folder.join("kuzflow.toml"),
+        format!("{head}[[nodes]]{}", example.replace("\n#", "\n")),
+    )
+    .unwrap();
     assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
     // And so do those for patches, on either side.
-    for (path, table) in
-        [(folder.join("kuzflow.toml"), "#[incremental_update]"), (folder.join("launcher/launcher.toml"), "#[fallback]")]
-    {
+    for (path, table) in [
+        (folder.join("kuzflow.toml"), "#[incremental_update]"),
+        (folder.join("launcher/launcher.toml"), "#[fallback]"),
+    ] {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(table), "{text}");
-        let lines = text.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line));
+        let lines = text.lines().map(|line| {
+            line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)
+        });
         std::fs::write(&path, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     }
     assert!(Project::open(&folder).unwrap().settings().incremental_update.enabled);
@@ -521,7 +672,13 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     std::fs::create_dir(folder.join("impossible")).unwrap();
     std::fs::write(folder.join("impossible/kuzflow.toml"), impossible).unwrap();
     let error = Project::open(&folder.join("impossible")).unwrap_err();
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains("fallback.fallback_threshold"), "{error}");
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("fallback.fallback_threshold"),
+        "{error}"
+    );
     // The next publish or refresh tells the clients.
     Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
     let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
@@ -537,26 +694,34 @@ fn settings_of_patches_reach_the_launcher() {
     let publisher = Publisher::with(&options, start());
     let again = Project::open(&publisher.folder.path().join("publisher")).unwrap();
     assert_eq!(again.settings(), &options.settings);
-    let launcher = Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
+    let launcher =
+        Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
     assert_eq!(
         (launcher.fallback, launcher.incremental_update),
         (options.settings.fallback.clone(), options.settings.incremental_update.clone())
     );
     options.settings.performance.chunk_size = 1;
-    let error = Project::init(&publisher.folder.path().join("other"), &options, start()).unwrap_err();
-    assert!(matches!(error, PublishError::Settings { .. }) && !publisher.folder.path().join("other").exists(), "{error}");
+    let error =
+        Project::init(&publisher.folder.path().join("other"), &options, start()).unwrap_err();
+    assert!(
+        matches!(error, PublishError::Settings { .. })
+            && !publisher.folder.path().join("other").exists(),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_folder_in_use_is_not_overwritten() {
     let publisher = Publisher::new();
     let keys = publisher.key_files("");
-    let error = Project::init(&publisher.folder.path().join("publisher"), &options(), start()).unwrap_err();
+    let error =
+        Project::init(&publisher.folder.path().join("publisher"), &options(), start()).unwrap_err();
     assert!(matches!(error, PublishError::IsProject { .. }), "{error}");
     assert_eq!(publisher.key_files(""), keys);
     let mut impossible = options();
     impossible.root_threshold = 2;
-    let error = Project::init(&publisher.folder.path().join("other"), &impossible, start()).unwrap_err();
+    let error =
+        Project::init(&publisher.folder.path().join("other"), &impossible, start()).unwrap_err();
     assert!(error.to_string().contains("threshold"), "{error}");
 }
 
@@ -571,7 +736,10 @@ fn a_tampered_repository_is_not_signed_again() {
     assert_ne!(changed, text);
     std::fs::write(&path, changed).unwrap();
     let error = publisher.project.refresh(&publisher.keyring(), start()).unwrap_err();
-    assert!(matches!(&error, PublishError::Damaged { file, .. } if file == "2.targets.json"), "{error}");
+    assert!(
+        matches!(&error, PublishError::Damaged { file, .. } if file == "2.targets.json"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -581,15 +749,26 @@ async fn old_metadata_is_swept_but_not_too_soon() {
     for permille in 1..=20 {
         let change = RolloutChange::Permille(permille);
         let version = "1.0.0".parse().unwrap();
-        publisher.project.set_rollout(&version, change, &publisher.keyring(), start()).unwrap().run().unwrap();
+        publisher
+            .project
+            .set_rollout(&version, change, &publisher.keyring(), start())
+            .unwrap()
+            .run()
+            .unwrap();
     }
     let mirror = publisher.mirror("mirror");
-    let retained = |role: &str| mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count();
+    let retained = |role: &str| {
+        mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count()
+    };
     assert_eq!((retained("root"), retained("targets"), retained("snapshot")), (1, 9, 9));
-    assert_eq!(summary(&seen(&publisher, &mirror, start()).await[0]), [("1.0.0".to_owned(), 20, false)]);
+    assert_eq!(
+        summary(&seen(&publisher, &mirror, start()).await[0]),
+        [("1.0.0".to_owned(), 20, false)]
+    );
 }
 
-/// Once a year root and targets are signed again with the same keys; what is missing is named, the rest goes on.
+/// Once a year root and targets are signed again with the same keys; what is missing is named, the
+/// rest goes on.
 #[tokio::test]
 async fn root_and_targets_are_renewed_and_clients_follow() {
     let publisher = Publisher::new();
@@ -598,13 +777,19 @@ async fn root_and_targets_are_renewed_and_clients_follow() {
     publisher.project.refresh(&publisher.keyring(), late).unwrap().run().unwrap();
     let past = |now| {
         let found = publisher.project.deadlines(now).unwrap().into_iter();
-        found.filter(|deadline| deadline.is_pressing()).map(|deadline| deadline.role).collect::<Vec<_>>()
+        found
+            .filter(|deadline| deadline.is_pressing())
+            .map(|deadline| deadline.role)
+            .collect::<Vec<_>>()
     };
     assert_eq!(past(late), [KeyRole::Root, KeyRole::Targets], "a timer alone cannot sign these");
     let options = RenewalOptions { root: true, targets: true, ..RenewalOptions::default() };
     let empty = tempfile::tempdir().unwrap();
     let online = Keyring::new([empty.path().to_owned()]);
-    assert!(matches!(publisher.project.renew(options, &online, late), Err(PublishError::MissingKeys { .. })));
+    assert!(matches!(
+        publisher.project.renew(options, &online, late),
+        Err(PublishError::MissingKeys { .. })
+    ));
     let renewal = publisher.project.renew(options, &publisher.keyring(), late).unwrap();
     assert!(renewal.left.is_empty());
     renewal.transaction.run().unwrap();
@@ -616,7 +801,8 @@ async fn root_and_targets_are_renewed_and_clients_follow() {
     let stick = tempfile::tempdir().unwrap();
     let path = publisher.key_files("root").remove(0);
     std::fs::copy(&path, stick.path().join(path.file_name().unwrap())).unwrap();
-    let renewal = publisher.project.renew(options, &Keyring::new([stick.path().to_owned()]), late).unwrap();
+    let renewal =
+        publisher.project.renew(options, &Keyring::new([stick.path().to_owned()]), late).unwrap();
     assert_eq!(renewal.renewed, [KeyRole::Root]);
     assert!(renewal.left.iter().any(|(role, _)| *role == KeyRole::Targets));
 }
@@ -627,7 +813,8 @@ fn a_role_whose_key_is_missing_does_not_keep_the_timestamp_from_being_signed() {
     publisher.publish("1.0.0");
     publisher.key_files("snapshot").iter().for_each(|path| std::fs::remove_file(path).unwrap());
     let later = start() + days(20);
-    let renewal = publisher.project.renew(RenewalOptions::default(), &publisher.keyring(), later).unwrap();
+    let renewal =
+        publisher.project.renew(RenewalOptions::default(), &publisher.keyring(), later).unwrap();
     assert_eq!(renewal.renewed, [KeyRole::Timestamp]);
     assert_eq!(renewal.left[0].0, KeyRole::Snapshot);
     renewal.transaction.run().unwrap();
@@ -642,11 +829,22 @@ async fn numbers_are_lifted_after_a_restore() {
     publisher.publish("1.0.0");
     let backup = publisher.fork();
     for day in 1..5 {
-        publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap();
+        publisher
+            .project
+            .refresh(&publisher.keyring(), start() + days(day))
+            .unwrap()
+            .run()
+            .unwrap();
     }
     let known = publisher.mirror("newer");
     let options = RenewalOptions { at_least: 50, ..RenewalOptions::default() };
-    backup.project.renew(options, &backup.keyring(), start() + days(5)).unwrap().transaction.run().unwrap();
+    backup
+        .project
+        .renew(options, &backup.keyring(), start() + days(5))
+        .unwrap()
+        .transaction
+        .run()
+        .unwrap();
     for repository in seen(&backup, &known, start() + days(5)).await {
         assert_eq!((repository.versions.timestamp, repository.versions.snapshot), (50, 50));
     }
@@ -662,7 +860,8 @@ fn publishing_again_changes_nothing_that_was_decided() {
         if !notes {
             package.notes.clear();
         }
-        let (transaction, offerings) = publisher.project.publish_on(terms, &[package], &publisher.keyring(), start()).unwrap();
+        let (transaction, offerings) =
+            publisher.project.publish_on(terms, &[package], &publisher.keyring(), start()).unwrap();
         let changes = !transaction.is_empty();
         transaction.run().unwrap();
         (changes, offerings.into_iter().next().unwrap())
@@ -671,9 +870,18 @@ fn publishing_again_changes_nothing_that_was_decided() {
     let tenth = Terms { rollout_permille: Some(100), ..Terms::default() };
     assert_eq!(publish(&tenth, package(), true).1.standing, Standing::New);
     let version = "1.0.0".parse().unwrap();
-    publisher.project.set_rollout(&version, RolloutChange::Halt, &publisher.keyring(), start()).unwrap().run().unwrap();
+    publisher
+        .project
+        .set_rollout(&version, RolloutChange::Halt, &publisher.keyring(), start())
+        .unwrap()
+        .run()
+        .unwrap();
     let before = publisher.project.releases().unwrap();
-    let everyone = Terms { rollout_permille: Some(1000), channel: Some("beta".to_owned()), ..Terms::default() };
+    let everyone = Terms {
+        rollout_permille: Some(1000),
+        channel: Some("beta".to_owned()),
+        ..Terms::default()
+    };
     for (terms, notes) in [(&tenth, true), (&Terms::default(), false), (&everyone, false)] {
         let (changes, offering) = publish(terms, package(), notes);
         assert!(!changes && offering.standing == Standing::Retained, "{offering:?}");
@@ -692,9 +900,13 @@ fn new_keys_keep_their_folder_and_their_password() {
     let mut options = options();
     options.offline_password = Some("secret".to_owned());
     let (folder, stick) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let project = Project::init_with_keys(&folder.path().join("p"), &options, Some(stick.path()), start()).unwrap();
+    let project =
+        Project::init_with_keys(&folder.path().join("p"), &options, Some(stick.path()), start())
+            .unwrap();
     let keys = |folder: &std::path::Path| {
-        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect::<std::collections::BTreeSet<_>>()
     };
     let offline = |names: &std::collections::BTreeSet<String>| {
@@ -707,7 +919,11 @@ fn new_keys_keep_their_folder_and_their_password() {
     let before = (keys(stick.path()), keys(&project.keys_folder()));
     let refused = project.rotate(&rotation, &keyring, start()).unwrap_err();
     assert!(matches!(refused, PublishError::NewPassword { .. }), "{refused}");
-    assert_eq!((keys(stick.path()), keys(&project.keys_folder())), before, "a refusal leaves no key behind");
+    assert_eq!(
+        (keys(stick.path()), keys(&project.keys_folder())),
+        before,
+        "a refusal leaves no key behind"
+    );
     assert!(project.needs_password(&rotation, &keyring, true).unwrap());
     assert!(!project.needs_password(&rotation, &keyring, false).unwrap());
     rotation.offline_password = Some("other".to_owned().into());

@@ -1,4 +1,5 @@
-//! Hints that there may be a release: the real server through the launcher's own listener, and hosts that are none, or bad ones.
+//! Hints that there may be a release: the real server through the launcher's own listener, and
+//! hosts that are none, or bad ones.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -56,7 +57,8 @@ impl Hints {
         let (sender, received) = mpsc::channel();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let client = Client::new(&ClientOptions::default()).unwrap();
                 let hint = || sender.send(()).unwrap();
@@ -85,8 +87,8 @@ impl Drop for Hints {
     }
 }
 
-/// Where a server is started that will be started again: nobody else takes its port meanwhile, since nobody else uses this address. Only
-/// Linux has all of 127.0.0.0/8.
+/// Where a server is started that will be started again: nobody else takes its port meanwhile,
+/// since nobody else uses this address. Only Linux has all of 127.0.0.0/8.
 fn own_address(test: u8) -> String {
     if cfg!(target_os = "linux") { format!("127.0.7.{test}:0") } else { "127.0.0.1:0".to_owned() }
 }
@@ -111,7 +113,10 @@ fn a_release_that_is_published_leads_to_a_check_at_once() {
     world.release("1.0.0", 1 << 16);
     let server = world.serve();
     let (sender, checks) = mpsc::channel();
-    let watch = Watch::start(WatchOptions::of(&settings(&server.address)), move |check| sender.send(check).unwrap()).unwrap();
+    let watch = Watch::start(WatchOptions::of(&settings(&server.address)), move |check| {
+        sender.send(check).unwrap()
+    })
+    .unwrap();
     wait_for_listeners(&server.address, 1);
     world.release("1.1.0", 1 << 16);
     let check: Check = checks.recv_timeout(LONG).expect("a check");
@@ -122,7 +127,11 @@ fn a_release_that_is_published_leads_to_a_check_at_once() {
     watch.tell(ScheduleInput::Hint);
     assert!(checks.recv_timeout(WHILE).is_err(), "hints are followed every five minutes at most");
     watch.tell(ScheduleInput::Asked);
-    assert_eq!(checks.recv_timeout(LONG).expect("a check").reason, Reason::Asked, "a person does not wait");
+    assert_eq!(
+        checks.recv_timeout(LONG).expect("a check").reason,
+        Reason::Asked,
+        "a person does not wait"
+    );
     drop(watch);
     wait_for_listeners(&server.address, 0);
 }
@@ -171,7 +180,8 @@ fn a_server_that_was_not_there_at_the_start_is_announced() {
     hints.next();
 }
 
-/// A host that does this with each connection, the number of which is given, after it has read the request; told of each request.
+/// A host that does this with each connection, the number of which is given, after it has read the
+/// request; told of each request.
 struct Host {
     address: String,
     requests: mpsc::Receiver<String>,
@@ -186,7 +196,8 @@ impl Host {
             for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                let head: Vec<String> =
+                    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
                 if sender.send(head.join("\n")).is_err() {
                     return;
                 }
@@ -217,11 +228,15 @@ fn hold(stream: &mut TcpStream) {
 fn a_host_without_events_is_left_alone() {
     for status in ["404 Not Found", "403 Forbidden", "410 Gone"] {
         let host = Host::start(move |_, stream| {
-            let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes());
+            let _ = stream
+                .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes());
         });
         let hints = Hints::of(&settings(&host.address), hasty());
         let request = host.request();
-        assert!(request.starts_with("GET /api/events?app=sample&channel=stable&platform="), "{request}");
+        assert!(
+            request.starts_with("GET /api/events?app=sample&channel=stable&platform="),
+            "{request}"
+        );
         host.no_request();
         hints.none();
     }
@@ -230,7 +245,12 @@ fn a_host_without_events_is_left_alone() {
 #[test]
 fn pages_and_errors_are_no_events() {
     let body = String::from_utf8_lossy(RELEASE);
-    for head in ["200 OK\r\nContent-Type: text/html", "503 No Room\r\nContent-Type: text/event-stream", "204 None", "200 OK"] {
+    for head in [
+        "200 OK\r\nContent-Type: text/html",
+        "503 No Room\r\nContent-Type: text/event-stream",
+        "204 None",
+        "200 OK",
+    ] {
         let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
         let host = Host::start(move |_, stream| drop(stream.write_all(answer.as_bytes())));
         let hints = Hints::of(&settings(&host.address), hasty());
@@ -291,7 +311,10 @@ fn silence_ends_a_connection_and_the_id_is_retained() {
         }
         hold(stream);
     });
-    let hints = Hints::of(&settings(&host.address), Pace { silence: Duration::from_millis(100), ..hasty() });
+    let hints = Hints::of(
+        &settings(&host.address),
+        Pace { silence: Duration::from_millis(100), ..hasty() },
+    );
     assert!(!host.request().contains("last-event-id"));
     hints.next();
     (0..2).for_each(|_| assert!(host.request().contains("last-event-id: 7")));

@@ -1,5 +1,7 @@
-//! The real windows on a display of their own: one after another in one process, and the small one where it belongs, which takes no keys
-//! and goes by itself; and the desktop's own notification on a bus of its own. Without a test harness, since windows must be opened on a process's main thread: this program starts itself.
+//! The real windows on a display of their own: one after another in one process, and the small one
+//! where it belongs, which takes no keys and goes by itself; and the desktop's own notification on
+//! a bus of its own. Without a test harness, since windows must be opened on a process's main
+//! thread: this program starts itself.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[cfg(target_os = "linux")]
@@ -40,10 +42,13 @@ mod windows {
 
     use super::scenes;
 
-    /// Opens a window after another: each word is a kind, a scene and a title, with colons between them.
+    /// Opens a window after another: each word is a kind, a scene and a title, with colons between
+    /// them.
     pub fn open_all(words: &[String]) {
         for word in words {
-            let [kind, scene, title] = *word.split(':').collect::<Vec<_>>() else { panic!("{word}?") };
+            let [kind, scene, title] = *word.split(':').collect::<Vec<_>>() else {
+                panic!("{word}?")
+            };
             let (handle, mut engine) = mailbox::channel();
             let emitter = engine.emitter();
             let system = kind == "system";
@@ -55,10 +60,16 @@ mod windows {
                     }
                     println!("command {command:?}");
                     if command == Command::Start && system {
-                        emitter.emit(Event::Phase { phase: Phase::Downloading { version: Version::new(1, 8, 6) } });
+                        emitter.emit(Event::Phase {
+                            phase: Phase::Downloading { version: Version::new(1, 8, 6) },
+                        });
                         std::thread::sleep(std::time::Duration::from_millis(500));
-                        emitter
-                            .emit(Event::Phase { phase: Phase::Swapped { version: Version::new(1, 8, 6), modules: Vec::new() } });
+                        emitter.emit(Event::Phase {
+                            phase: Phase::Swapped {
+                                version: Version::new(1, 8, 6),
+                                modules: Vec::new(),
+                            },
+                        });
                         continue;
                     }
                     if command == Command::Start && flow {
@@ -66,7 +77,9 @@ mod windows {
                         continue;
                     }
                     if command == Command::Start {
-                        emitter.emit(Event::Phase { phase: Phase::Downloading { version: Version::new(1, 8, 6) } });
+                        emitter.emit(Event::Phase {
+                            phase: Phase::Downloading { version: Version::new(1, 8, 6) },
+                        });
                         emitter.emit(scenes::progress_of(1_210_000, Language::English, 0.42, true));
                     }
                 }
@@ -82,11 +95,14 @@ mod windows {
             };
             let state = scenes::state(scene, Language::English);
             let ended = if kind == "small" {
-                gui::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.outcome))
+                gui::notify(options, handle.clone(), state)
+                    .map(|notified| format!("{:?}", notified.outcome))
             } else if system {
-                gui::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.outcome))
+                gui::notify_by_system(&options, &handle, state)
+                    .map(|notified| format!("{:?}", notified.outcome))
             } else {
-                gui::open(options, handle.clone(), state).map(|closed| format!("{:?}", closed.reason))
+                gui::open(options, handle.clone(), state)
+                    .map(|closed| format!("{:?}", closed.reason))
             };
             gui::catch_up();
             handle.send(Command::Quit);
@@ -103,7 +119,12 @@ mod windows {
             Phase::Paused { version: version.clone() },
             Phase::Downloading { version: version.clone() },
             Phase::Installing { version: version.clone() },
-            Phase::Failed { problem: scenes::problem(kuzflow::messages::protocol::ProblemKind::DiskFull, "1 GB") },
+            Phase::Failed {
+                problem: scenes::problem(
+                    kuzflow::messages::protocol::ProblemKind::DiskFull,
+                    "1 GB",
+                ),
+            },
             Phase::Ready { version: version.clone(), running: true },
         ] {
             println!("phase {phase:?}");
@@ -158,7 +179,9 @@ mod looking {
                 .unwrap();
             let (sender, lines) = channel();
             let read = BufReader::new(process.stdout.take().unwrap()).lines();
-            std::thread::spawn(move || read.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+            std::thread::spawn(move || {
+                read.map_while(Result::ok).try_for_each(|line| sender.send(line))
+            });
             Self { process, lines, began: Instant::now() }
         }
 
@@ -207,8 +230,11 @@ mod looking {
             ("what happened is told in front of the app", incidents_are_shown_in_front_of_the_app),
             ("the window stands still through an update", it_stands_still),
         ];
-        let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-        let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+        let wanted: Vec<String> =
+            std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+        let asked = |name: &str| {
+            wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+        };
         for (name, check) in checks.into_iter().filter(|(name, _)| asked(name)) {
             let Some(display) = Display::open() else { return };
             check(display);
@@ -217,11 +243,18 @@ mod looking {
     }
 
     fn a_window_after_a_window(display: Display) {
-        let mut words = vec!["dialog:told:first", "dialog:offer:second", "small:offer-incremental:third"];
-        words.extend(["dialog:offer:fourth", "small:ready:fifth", "dialog:offer:sixth", "dialog:offer:seventh"]);
+        let mut words =
+            vec!["dialog:told:first", "dialog:offer:second", "small:offer-incremental:third"];
+        words.extend([
+            "dialog:offer:fourth",
+            "small:ready:fifth",
+            "dialog:offer:sixth",
+            "dialog:offer:seventh",
+        ]);
         let windows = Windows::open(&display, "1", &words);
         let mut memory = Vec::new();
-        // Where small windows open: under the pointer they stay, however long it takes to find them.
+        // Where small windows open: under the pointer they stay, however long it takes to find
+        // them.
         display.point_at(SCREEN.0 - 100, SCREEN.1 - 50);
         for word in &words {
             let [kind, _, title] = *word.split(':').collect::<Vec<_>>() else { unreachable!() };
@@ -247,7 +280,11 @@ mod looking {
     }
 
     fn with_opengl_and_without(display: Display) {
-        let windows = Windows::open(&display, "1", &["opengl:offer:first", "dialog:offer:second", "opengl:offer:third"]);
+        let windows = Windows::open(
+            &display,
+            "1",
+            &["opengl:offer:first", "dialog:offer:second", "opengl:offer:third"],
+        );
         for title in ["first", "second", "third"] {
             // It may have ended without a window, where there is no OpenGL.
             let line = windows.ended(|| {
@@ -286,13 +323,24 @@ mod looking {
         // A bar of 40 pixels at the bottom, as a desktop tells of it.
         let free = SCREEN.1 - 40;
         let area = format!("0,0,{},{free}", SCREEN.0);
-        display.run("xprop", &["-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", &area]);
-        let bottom = if display.run("xprop", &["-root", "_NET_WORKAREA"]).contains("= 0") { free } else { SCREEN.1 };
+        display
+            .run("xprop", &["-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", &area]);
+        let bottom = if display.run("xprop", &["-root", "_NET_WORKAREA"]).contains("= 0") {
+            free
+        } else {
+            SCREEN.1
+        };
         for scale in [1, 2] {
-            let windows = Windows::open(&display, &scale.to_string(), &["small:offer-incremental:little"]);
+            let windows =
+                Windows::open(&display, &scale.to_string(), &["small:offer-incremental:little"]);
             let window = display.window("little").expect("the small window opens");
             let (width, height, margin) = (280 * scale, 80 * scale, 10 * scale);
-            let place = Place { left: SCREEN.0 - width - margin, top: bottom - height - margin, width, height };
+            let place = Place {
+                left: SCREEN.0 - width - margin,
+                top: bottom - height - margin,
+                width,
+                height,
+            };
             let mut last = None;
             let stands = comes(|| {
                 last = Some(display.place(&window));
@@ -311,7 +359,11 @@ mod looking {
         let _work = Windows::open(&display, "1", &["dialog:offer:work"]);
         let work = display.window("work").expect("another window");
         let focused = || display.tool(&["getwindowfocus"]).trim().to_owned();
-        insist("the focus", || drop(display.tool(&["windowfocus", "--sync", &work])), || focused() == work);
+        insist(
+            "the focus",
+            || drop(display.tool(&["windowfocus", "--sync", &work])),
+            || focused() == work,
+        );
         let before = focused();
         let little = Windows::open(&display, "1", &["small:offer-incremental:little"]);
         let small = display.window("little").expect("the small window opens");
@@ -323,7 +375,9 @@ mod looking {
         }
         // Nor by a click on it: keys go on to the work.
         let place = at_rest(&display, &small);
-        let line = little.ended(|| display.click(place.left + place.width - 40, place.top + place.height / 2 + 16));
+        let line = little.ended(|| {
+            display.click(place.left + place.width - 40, place.top + place.height / 2 + 16)
+        });
         assert!(line.contains("Declined"), "later means later: {line}");
         assert!(display.goes("little"));
         assert_eq!(focused(), before);
@@ -331,9 +385,14 @@ mod looking {
 
     fn it_goes_after_fifteen_seconds(display: Display) {
         display.tool(&["mousemove", "10", "10"]);
-        let windows = Windows::open(&display, "1", &["small:offer-incremental:alone", "small:offer-incremental:pointed"]);
+        let windows = Windows::open(
+            &display,
+            "1",
+            &["small:offer-incremental:alone", "small:offer-incremental:pointed"],
+        );
         display.window("alone").expect("the small window opens");
-        // That it does not stay longer than that is tested in a time that no other work on this computer stretches: in `notification.rs`.
+        // That it does not stay longer than that is tested in a time that no other work on this
+        // computer stretches: in `notification.rs`.
         windows.says("alone Ok(\"TimedOut\")");
         let stayed = windows.began.elapsed();
         assert!(stayed > Duration::from_secs(15), "it was there for {stayed:?}");
@@ -346,7 +405,10 @@ mod looking {
         let left = Instant::now();
         display.point_at(10, 10);
         std::thread::sleep(Duration::from_secs(3));
-        assert!(display.visible("pointed").is_some() || left.elapsed() > Duration::from_secs(12), "the time begins anew");
+        assert!(
+            display.visible("pointed").is_some() || left.elapsed() > Duration::from_secs(12),
+            "the time begins anew"
+        );
         assert!(display.goes("pointed"), "it stays after the pointer has left");
         windows.says("pointed Ok(\"TimedOut\")");
     }
@@ -362,7 +424,11 @@ mod looking {
             *line = windows.lines.try_recv().ok();
             line.is_some()
         };
-        display.click_until(place.left + place.width - 40, place.top + place.height / 2 - 16, || says(&mut line));
+        display.click_until(
+            place.left + place.width - 40,
+            place.top + place.height / 2 - 16,
+            || says(&mut line),
+        );
         assert_eq!(line.take().unwrap(), "command Start");
         assert!(comes(|| display.place(&window).height == 60), "it becomes the strip");
         let strip = at_rest(&display, &window);
@@ -374,7 +440,8 @@ mod looking {
         windows.says("Ok(\"Declined\")");
     }
 
-    /// The window that tells of a rollback comes up beside an app that opens its own windows at the same time.
+    /// The window that tells of a rollback comes up beside an app that opens its own windows at the
+    /// same time.
     fn incidents_are_shown_in_front_of_the_app(mut display: Display) {
         if !display.start_window_manager() {
             assert!(std::env::var_os("CI").is_none(), "CI has openbox");
@@ -444,7 +511,9 @@ mod looking {
 
     fn the_systems_notification(display: Display) {
         let Some(bus) = Bus::open() else { return };
-        let open = |scene: &str| Windows::on_bus(&bus.address, &display, "1", &[&format!("system:{scene}:little")]);
+        let open = |scene: &str| {
+            Windows::on_bus(&bus.address, &display, "1", &[&format!("system:{scene}:little")])
+        };
         // Without a desktop, and on one that has no buttons, it is not to be had, and soon.
         open("notification-hot").says("Err(NoNotifications(");
         let poor = bus.desktop(&["body"]);
@@ -458,7 +527,10 @@ mod looking {
         };
         let windows = open("notification-hot");
         let (id, title, text, actions) = shown(&desktop);
-        assert_eq!((title.as_str(), text.as_str()), ("little: new version 1.8.6", "Small update • 1.2 MB\nNo restart needed"));
+        assert_eq!(
+            (title.as_str(), text.as_str()),
+            ("little: new version 1.8.6", "Small update • 1.2 MB\nNo restart needed")
+        );
         assert_eq!(actions, ["0", "Update", "1", "Later", "default", "little: new version 1.8.6"]);
         // Another program's message.
         desktop.choose(id + 1, "1");
@@ -466,7 +538,10 @@ mod looking {
         windows.says("command Start");
         assert_eq!(desktop.call(), Call::Close(id));
         let (_, title, text, actions) = shown(&desktop);
-        assert_eq!((title.as_str(), text.as_str(), actions.len()), ("little 1.8.6 is in use", "No restart needed", 0));
+        assert_eq!(
+            (title.as_str(), text.as_str(), actions.len()),
+            ("little 1.8.6 is in use", "No restart needed", 0)
+        );
         windows.says("Ok(\"Done\")");
 
         for (scene, action, command, outcome) in [
@@ -477,7 +552,8 @@ mod looking {
             let windows = open(scene);
             let (id, _, text, _) = shown(&desktop);
             assert!(
-                scene != "ready-obstacle" || text.ends_with("What changed cannot be exchanged while the app runs."),
+                scene != "ready-obstacle"
+                    || text.ends_with("What changed cannot be exchanged while the app runs."),
                 "{text}"
             );
             desktop.choose(id, action);

@@ -1,5 +1,5 @@
-//! `verify --repair` through the real executable: whatever was done to an installed version, it is the published release again, and the
-//! user's own files are as they were.
+//! `verify --repair` through the real executable: whatever was done to an installed version, it is
+//! the published release again, and the user's own files are as they were.
 
 #![cfg(all(unix, feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -81,8 +81,12 @@ fn state(container: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
 }
 
 #[track_caller]
-fn assert_same(before: &BTreeMap<PathBuf, (Vec<u8>, u32)>, after: &BTreeMap<PathBuf, (Vec<u8>, u32)>) {
-    let names = |state: &BTreeMap<PathBuf, (Vec<u8>, u32)>| state.keys().cloned().collect::<Vec<_>>();
+fn assert_same(
+    before: &BTreeMap<PathBuf, (Vec<u8>, u32)>,
+    after: &BTreeMap<PathBuf, (Vec<u8>, u32)>,
+) {
+    let names =
+        |state: &BTreeMap<PathBuf, (Vec<u8>, u32)>| state.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(before), names(after));
     let different: Vec<_> = before.keys().filter(|path| before[*path] != after[*path]).collect();
     assert!(different.is_empty(), "{different:?}");
@@ -121,21 +125,39 @@ fn every_kind_of_damage_is_mended_and_the_users_files_are_not_touched() {
     fs::write(root.join("app/__pycache__/x.pyc"), "bytecode").unwrap();
     fs::write(root.join("app/extra.py"), "planted").unwrap();
     let repaired = world.say(&["verify", "--repair"]);
-    assert_eq!((repaired.code, &repaired.result["status"]), (0, &json!("done")), "{}", repaired.errors);
+    assert_eq!(
+        (repaired.code, &repaired.result["status"]),
+        (0, &json!("done")),
+        "{}",
+        repaired.errors
+    );
     assert_same(&before, &state(&root));
     // Its twin is whole; the others are nowhere else.
     assert_eq!(how(&repaired, "app/same.bin"), "cloned");
     assert_eq!(how(&repaired, "app/sub/own.bin"), "fetched");
     assert_eq!(how(&repaired, "app/settings.json"), "fetched");
     assert_eq!(how(&repaired, "app/run.sh"), "permissions");
-    assert_eq!((how(&repaired, "app/empty").as_str(), how(&repaired, "app/sub").as_str()), ("made", "made"));
+    assert_eq!(
+        (how(&repaired, "app/empty").as_str(), how(&repaired, "app/sub").as_str()),
+        ("made", "made")
+    );
     assert_eq!(repaired.result["removed"], json!(["app/__pycache__", "app/empty", "app/extra.py"]));
     let aside = PathBuf::from(repaired.result["aside"].as_str().unwrap());
     let retained = tree(&aside);
-    assert_eq!(retained.keys().collect::<Vec<_>>(), [Path::new("app/empty/folder/work.txt"), Path::new("app/extra.py")]);
+    assert_eq!(
+        retained.keys().collect::<Vec<_>>(),
+        [Path::new("app/empty/folder/work.txt"), Path::new("app/extra.py")]
+    );
     assert_eq!(world.say(&["verify"]).code, 0);
-    assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0, "nothing is left in staging");
-    assert_eq!(String::from_utf8(world.launcher(&["--headless"]).output().unwrap().stdout).unwrap(), "version=1.0.0 args=\n");
+    assert_eq!(
+        fs::read_dir(world.home().join("staging")).unwrap().count(),
+        0,
+        "nothing is left in staging"
+    );
+    assert_eq!(
+        String::from_utf8(world.launcher(&["--headless"]).output().unwrap().stdout).unwrap(),
+        "version=1.0.0 args=\n"
+    );
 }
 
 #[test]
@@ -146,7 +168,8 @@ fn links_in_the_way_are_replaced_and_never_followed() {
     let outside = world.path("outside");
     fs::create_dir_all(outside.join("deep")).unwrap();
     fs::write(outside.join("file"), "outside").unwrap();
-    // A folder of the release replaced by a link to a copy of it: all is readable through it, and none of it is the version's own.
+    // A folder of the release replaced by a link to a copy of it: all is readable through it, and
+    // none of it is the version's own.
     let moved = world.path("moved");
     fs::rename(root.join("app/sub"), &moved).unwrap();
     symlink(&moved, root.join("app/sub")).unwrap();
@@ -157,7 +180,10 @@ fn links_in_the_way_are_replaced_and_never_followed() {
     let repaired = world.say(&["verify", "--repair"]);
     assert_eq!(repaired.code, 0, "{}", repaired.errors);
     assert_same(&before, &state(&root));
-    assert_eq!(tree(&outside).into_iter().collect::<Vec<_>>(), [(PathBuf::from("file"), b"outside".to_vec())]);
+    assert_eq!(
+        tree(&outside).into_iter().collect::<Vec<_>>(),
+        [(PathBuf::from("file"), b"outside".to_vec())]
+    );
     assert!(moved.join("own.bin").exists());
 }
 
@@ -175,7 +201,8 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
         |metadata| {
             // The program that is started is another one now.
             let record = metadata.join("installed.json");
-            fs::write(&record, fs::read_to_string(&record).unwrap().replace("run.sh", "bad.sh")).unwrap();
+            fs::write(&record, fs::read_to_string(&record).unwrap().replace("run.sh", "bad.sh"))
+                .unwrap();
         },
         |metadata| {
             fs::remove_file(metadata.join("installed.json")).unwrap();
@@ -188,9 +215,18 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
         let looked = world.say(&["verify", "1.0.0"]);
         assert_eq!(looked.code, 1, "{number}: {}", looked.errors);
         // Without a record the version is known by its folder, and by the pointer.
-        let verb: &[&str] = if number % 2 == 0 { &["verify", "--repair", "1.0.0"] } else { &["verify", "--repair"] };
+        let verb: &[&str] = if number % 2 == 0 {
+            &["verify", "--repair", "1.0.0"]
+        } else {
+            &["verify", "--repair"]
+        };
         let repaired = world.say(verb);
-        assert_eq!((repaired.code, &repaired.result["left"]), (0, &json!([])), "{number}: {}", repaired.errors);
+        assert_eq!(
+            (repaired.code, &repaired.result["left"]),
+            (0, &json!([])),
+            "{number}: {}",
+            repaired.errors
+        );
         let mut after = state(&root);
         after.retain(|path, _| !path.starts_with("metadata/kept"));
         let mut before = before.clone();
@@ -209,7 +245,10 @@ fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_reported() {
     fs::remove_file(root.join("app/twin.bin")).unwrap();
     let repaired = world.say(&["verify", "--repair"]);
     assert_eq!(repaired.code, 0, "{}", repaired.errors);
-    assert_eq!((how(&repaired, "app/same.bin").as_str(), how(&repaired, "app/twin.bin").as_str()), ("cloned", "cloned"));
+    assert_eq!(
+        (how(&repaired, "app/same.bin").as_str(), how(&repaired, "app/twin.bin").as_str()),
+        ("cloned", "cloned")
+    );
 
     flip(&root.join("app/same.bin"));
     flip(&root.join("app/sub/own.bin"));
@@ -223,7 +262,12 @@ fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_reported() {
     let node = world.serve();
     world.configure(&[&node.address], "");
     let repaired = world.say(&["verify", "--repair"]);
-    assert_eq!((repaired.code, how(&repaired, "app/sub/own.bin").as_str()), (0, "fetched"), "{}", repaired.errors);
+    assert_eq!(
+        (repaired.code, how(&repaired, "app/sub/own.bin").as_str()),
+        (0, "fetched"),
+        "{}",
+        repaired.errors
+    );
 }
 
 #[test]
@@ -231,12 +275,14 @@ fn a_patch_mends_where_that_is_cheaper() {
     let world = World::new();
     let words = |version: u64| {
         let mut random = fastrand::Rng::with_seed(5);
-        let mut lines: Vec<String> = (0..4000).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
+        let mut lines: Vec<String> =
+            (0..4000).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
         lines[100] = format!("version {version}\n");
         lines.concat().into_bytes()
     };
     let publish = |version: u64| {
-        let files = BTreeMap::from([("words.txt", words(version)), ("large.bin", noise(3, 400_000))]);
+        let files =
+            BTreeMap::from([("words.txt", words(version)), ("large.bin", noise(3, 400_000))]);
         world.publish(&world.build(&format!("{version}.0.0"), &files), &[]);
     };
     publish(1);
@@ -250,13 +296,23 @@ fn a_patch_mends_where_that_is_cheaper() {
     let before = state(&root);
     flip(&root.join("app/words.txt"));
     let repaired = world.say(&["verify", "--repair"]);
-    assert_eq!((repaired.code, how(&repaired, "app/words.txt").as_str()), (0, "patched"), "{}", repaired.errors);
+    assert_eq!(
+        (repaired.code, how(&repaired, "app/words.txt").as_str()),
+        (0, "patched"),
+        "{}",
+        repaired.errors
+    );
     assert_same(&before, &state(&root));
     // Where the base is damaged as well it is the entry.
     flip(&root.join("app/words.txt"));
     flip(&world.container("1.0.0").join("app/words.txt"));
     let repaired = world.say(&["verify", "--repair"]);
-    assert_eq!((repaired.code, how(&repaired, "app/words.txt").as_str()), (0, "fetched"), "{}", repaired.errors);
+    assert_eq!(
+        (repaired.code, how(&repaired, "app/words.txt").as_str()),
+        (0, "fetched"),
+        "{}",
+        repaired.errors
+    );
     assert_same(&before, &state(&root));
 }
 
@@ -274,7 +330,11 @@ fn a_kill_at_any_time_leaves_it_no_worse_and_the_next_run_converges() {
         if round % 3 == 0 {
             fs::remove_file(root.join("metadata/container.json")).unwrap();
         }
-        let mut repair = world.launcher(&["--json", "verify", "--repair"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut repair = world
+            .launcher(&["--json", "verify", "--repair"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(random.u64(0..120)));
         let _ = repair.kill();
         let _ = repair.wait();
@@ -284,7 +344,11 @@ fn a_kill_at_any_time_leaves_it_no_worse_and_the_next_run_converges() {
         let repaired = world.say(&["verify", "--repair"]);
         assert_eq!(repaired.code, 0, "{}", repaired.errors);
         assert_same(&before, &state(&root));
-        assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0, "nothing is left in staging");
+        assert_eq!(
+            fs::read_dir(world.home().join("staging")).unwrap().count(),
+            0,
+            "nothing is left in staging"
+        );
     }
 }
 
@@ -294,8 +358,16 @@ fn two_at_a_time_are_refused() {
     let lock = fs::OpenOptions::new().write(true).open(world.home().join("lock")).unwrap();
     lock.lock().unwrap();
     let refused = world.say(&["verify", "--repair"]);
-    assert_eq!((refused.code, &refused.result["problem"]["kind"]), (1, &json!("busy")), "{}", refused.errors);
-    assert_eq!(world.say(&["verify", "--repair", "9.9.9"]).result["problem"]["kind"], "not_installed");
+    assert_eq!(
+        (refused.code, &refused.result["problem"]["kind"]),
+        (1, &json!("busy")),
+        "{}",
+        refused.errors
+    );
+    assert_eq!(
+        world.say(&["verify", "--repair", "9.9.9"]).result["problem"]["kind"],
+        "not_installed"
+    );
 }
 
 /// A version that cannot be started is stepped over, and mended while the other one runs.
@@ -312,10 +384,15 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
         let output = fs::File::create(&log).unwrap();
         let reply = || fs::read_to_string(&log).unwrap();
         let mut launcher = world.launcher(&["--headless", "run"]);
-        let mut launcher = launcher.env("STAY", "600").stdout(output).stderr(Stdio::null()).spawn().unwrap();
+        let mut launcher =
+            launcher.env("STAY", "600").stdout(output).stderr(Stdio::null()).spawn().unwrap();
         until("the app runs", || reply().ends_with('\n'));
-        let is_whole = || fs::read(root.join("metadata/installed.json")).is_ok_and(|record| !record.is_empty());
-        until("it is mended", || root.join("app").exists() && tree(&root.join("app")) == files && is_whole());
+        let is_whole = || {
+            fs::read(root.join("metadata/installed.json")).is_ok_and(|record| !record.is_empty())
+        };
+        until("it is mended", || {
+            root.join("app").exists() && tree(&root.join("app")) == files && is_whole()
+        });
         world.end_apps();
         launcher.wait().unwrap();
         reply()
@@ -342,7 +419,12 @@ fn the_only_version_is_mended_before_it_starts() {
         fs::remove_file(root.join(victim)).unwrap();
         let output = world.launcher(&["--headless", "run"]).output().unwrap();
         let reply = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(reply, "version=1.0.0 args=\n", "{victim}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            reply,
+            "version=1.0.0 args=\n",
+            "{victim}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     assert_eq!(
         world.say(&["verify", "--repair"]).result["mended"][0]["path"],

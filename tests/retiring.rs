@@ -1,4 +1,5 @@
-//! Releases taken out of the repository, and publishing what is there already: through the executables.
+//! Releases taken out of the repository, and publishing what is there already: through the
+//! executables.
 
 #![cfg(all(unix, feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -16,7 +17,13 @@ use release::{Reply, World, reply, text, tree};
 
 /// Runs `kuzflow --json`, whatever comes of it.
 fn say(arguments: &[&str]) -> Reply {
-    reply(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
+    reply(
+        &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .unwrap(),
+    )
 }
 
 /// A release whose large file changes a little with each version.
@@ -39,7 +46,9 @@ fn retire(world: &World, arguments: &[&str]) -> Reply {
 }
 
 fn ids(reply: &Reply, field: &str) -> Vec<String> {
-    let list = reply.result[field].as_array().unwrap_or_else(|| panic!("{field} of {}: {}", reply.result, reply.errors));
+    let list = reply.result[field]
+        .as_array()
+        .unwrap_or_else(|| panic!("{field} of {}: {}", reply.result, reply.errors));
     let version = |id: &str| id.split('_').nth(1).unwrap().to_owned();
     list.iter().map(|id| version(id["container"].as_str().or(id.as_str()).unwrap())).collect()
 }
@@ -71,7 +80,12 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
     assert_eq!((dry.code, dry.result["status"].as_str()), (0, Some("dry_run")), "{}", dry.errors);
     assert_eq!(ids(&list(&world), "releases").len(), 5, "nothing is done");
     let done = retire(&world, &["--keep", "2"]);
-    assert_eq!((done.code, ids(&done, "retired")), (0, vec!["3.0.0".into(), "2.0.0".into(), "1.0.0".into()]), "{}", done.errors);
+    assert_eq!(
+        (done.code, ids(&done, "retired")),
+        (0, vec!["3.0.0".into(), "2.0.0".into(), "1.0.0".into()]),
+        "{}",
+        done.errors
+    );
     assert_eq!(done.result["packs"], 3, "those that led to 2.0.0 and 3.0.0");
     assert_eq!(files(&world), ["4.0.0", "5.0.0"]);
     assert!(fs::metadata(newest(&world, "targets")).unwrap().len() < before * 2 / 3);
@@ -79,9 +93,19 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
     assert_eq!(ids(&listed, "releases"), ["5.0.0", "4.0.0"]);
     assert_eq!(ids(&listed, "retired"), ["1.0.0", "2.0.0", "3.0.0"]);
     let again = retire(&world, &["--keep", "2"]);
-    assert_eq!((again.code, again.result["status"].as_str()), (0, Some("nothing_to_do")), "{}", again.errors);
+    assert_eq!(
+        (again.code, again.result["status"].as_str()),
+        (0, Some("nothing_to_do")),
+        "{}",
+        again.errors
+    );
     let named = retire(&world, &["1.0.0"]);
-    assert_eq!((named.code, &named.result["already"]), (0, &serde_json::json!(["1.0.0"])), "{}", named.errors);
+    assert_eq!(
+        (named.code, &named.result["already"]),
+        (0, &serde_json::json!(["1.0.0"])),
+        "{}",
+        named.errors
+    );
 
     // What a timer and the next publish do.
     let repo = world.path("publisher");
@@ -108,7 +132,8 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
 fn newest(world: &World, role: &str) -> PathBuf {
     let folder = world.path("publisher/repository/metadata");
     let number = |path: &Path| -> u64 { text(path).split('.').next().unwrap().parse().unwrap() };
-    let files = tree(&folder).into_keys().filter(|path| text(path).ends_with(&format!(".{role}.json")));
+    let files =
+        tree(&folder).into_keys().filter(|path| text(path).ends_with(&format!(".{role}.json")));
     folder.join(files.max_by_key(|path| number(path)).unwrap())
 }
 
@@ -116,29 +141,49 @@ fn newest(world: &World, role: &str) -> PathBuf {
 fn what_somebody_is_offered_stays() {
     let world = World::new();
     let repo = world.path("publisher");
-    for (version, more) in [(1, &[][..]), (2, &[]), (3, &["--minimum-version", "2.0.0"]), (4, &["--rollout", "10"])] {
+    for (version, more) in
+        [(1, &[][..]), (2, &[]), (3, &["--minimum-version", "2.0.0"]), (4, &["--rollout", "10"])]
+    {
         let package = build(&world, version);
         world.publish(&package, more);
     }
-    for (version, words) in [("4.0.0", "being rolled out"), ("3.0.0", "new installations"), ("2.0.0", "by way of it")] {
+    for (version, words) in
+        [("4.0.0", "being rolled out"), ("3.0.0", "new installations"), ("2.0.0", "by way of it")]
+    {
         let refused = retire(&world, &["1.0.0", version]);
         assert_eq!(refused.code, 1, "{version}");
-        assert!(refused.errors.contains(words) && refused.errors.contains("--halt"), "{}", refused.errors);
+        assert!(
+            refused.errors.contains(words) && refused.errors.contains("--halt"),
+            "{}",
+            refused.errors
+        );
     }
     assert_eq!(ids(&list(&world), "releases").len(), 4, "nothing is half done");
     let rule = retire(&world, &["--keep", "0"]);
-    assert_eq!((ids(&rule, "retired"), ids(&rule, "needed")), (vec!["1.0.0".to_owned()], vec!["3.0.0".into(), "2.0.0".into()]));
+    assert_eq!(
+        (ids(&rule, "retired"), ids(&rule, "needed")),
+        (vec!["1.0.0".to_owned()], vec!["3.0.0".into(), "2.0.0".into()])
+    );
     let unknown = retire(&world, &["9.0.0"]);
     assert!(unknown.code == 1 && unknown.errors.contains("9.0.0"), "{}", unknown.errors);
     assert_eq!(retire(&world, &[]).code, 2, "nothing is named");
     assert_eq!(retire(&world, &["1.0.0", "--keep", "3"]).code, 2);
     // A halted one may go.
     world.kuzflow(&["rollout", "--repo", text(&repo), "--version", "4.0.0", "--halt"]);
-    assert_eq!(ids(&retire(&world, &["--older-than", "0"]), "retired"), [""; 0], "it is somebody's work in hand");
+    assert_eq!(
+        ids(&retire(&world, &["--older-than", "0"]), "retired"),
+        [""; 0],
+        "it is somebody's work in hand"
+    );
     assert_eq!(ids(&retire(&world, &["4.0.0", "--keep-files"]), "retired"), ["4.0.0"]);
     assert_eq!(files(&world), ["2.0.0", "3.0.0", "4.0.0"]);
     let swept = retire(&world, &["4.0.0"]);
-    assert_eq!((swept.code, &swept.result["files"]), (0, &serde_json::json!(1)), "{}", swept.errors);
+    assert_eq!(
+        (swept.code, &swept.result["files"]),
+        (0, &serde_json::json!(1)),
+        "{}",
+        swept.errors
+    );
     assert_eq!(files(&world), ["2.0.0", "3.0.0"]);
 }
 
@@ -149,9 +194,16 @@ fn a_retired_version_comes_back_only_when_that_is_stated_and_never_with_other_by
     (1..=2).for_each(|version| publish(&world, version));
     assert_eq!(retire(&world, &["1.0.0"]).code, 0);
     let package = world.path("1.0.0.kuzflow");
-    let publish = |more: &[&str]| say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
+    let publish =
+        |more: &[&str]| say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
     let refused = publish(&[]);
-    assert!(refused.code == 1 && refused.errors.contains("retired") && refused.errors.contains("--again"), "{}", refused.errors);
+    assert!(
+        refused.code == 1
+            && refused.errors.contains("retired")
+            && refused.errors.contains("--again"),
+        "{}",
+        refused.errors
+    );
     let retained = package.with_extension("kept");
     fs::rename(&package, &retained).unwrap();
     world.build("1.0.0", &BTreeMap::from([("data/large.bin", b"another".to_vec())]));
@@ -172,7 +224,9 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     let repo = world.path("publisher");
     (1..=2).for_each(|version| publish(&world, version));
     let package = world.path("2.0.0.kuzflow");
-    let publish = |package: &Path, more: &[&str]| say(&[&["publish", text(package), "--repo", text(&repo)], more].concat());
+    let publish = |package: &Path, more: &[&str]| {
+        say(&[&["publish", text(package), "--repo", text(&repo)], more].concat())
+    };
     let keys = world.path("publisher/keys");
     let away = world.path("medium");
     fs::create_dir(&away).unwrap();
@@ -185,11 +239,21 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
             }
         }
         let again = publish(&package, &[]);
-        assert_eq!((again.code, again.result["status"].as_str()), (0, Some("nothing_to_do")), "{}", again.errors);
+        assert_eq!(
+            (again.code, again.result["status"].as_str()),
+            (0, Some("nothing_to_do")),
+            "{}",
+            again.errors
+        );
         assert!(again.result["releases"][0]["standing"] == "kept", "{}", again.result);
         assert_eq!(tree(&world.path("publisher/repository")), before);
         let patch = say(&["patch", "--repo", text(&repo), "--from", "1.0.0", "--to", "2.0.0"]);
-        assert_eq!((patch.code, patch.result["packs"][0]["status"].as_str()), (0, Some("known")), "{}", patch.errors);
+        assert_eq!(
+            (patch.code, patch.result["packs"][0]["status"].as_str()),
+            (0, Some("known")),
+            "{}",
+            patch.errors
+        );
     }
     // What would change something says which key is missing, before any work.
     let changed = publish(&package, &["--again", "--mandatory"]);
@@ -198,7 +262,11 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     let refused = publish(&new, &[]);
     assert!(refused.code == 1 && refused.errors.contains("targets"), "{}", refused.errors);
     let back = say(&["patch", "--repo", text(&repo), "--from", "2.0.0", "--to", "1.0.0"]);
-    assert!(back.code == 1 && back.errors.contains("patches") && back.events.is_empty(), "{}", back.errors);
+    assert!(
+        back.code == 1 && back.errors.contains("patches") && back.events.is_empty(),
+        "{}",
+        back.errors
+    );
     assert_eq!(publish(&new, &["--keys", text(&away)]).code, 0);
 }
 
@@ -212,14 +280,22 @@ fn refresh_says_what_launchers_do_not_hear_of() {
     assert!(!refresh().errors.contains("renew"));
     let settings = repo.join("kuzflow.toml");
     let before = fs::read_to_string(&settings).unwrap();
-    fs::write(&settings, format!("{before}\n[[nodes]]\nid = \"eu\"\nurl = \"https://eu.example.com/\"\n")).unwrap();
+    fs::write(
+        &settings,
+        format!("{before}\n[[nodes]]\nid = \"eu\"\nurl = \"https://eu.example.com/\"\n"),
+    )
+    .unwrap();
     let reported = refresh();
     assert!(
-        reported.code == 0 && reported.errors.contains("[[nodes]]") && reported.errors.contains("kuzflow renew"),
+        reported.code == 0
+            && reported.errors.contains("[[nodes]]")
+            && reported.errors.contains("kuzflow renew"),
         "{}",
         reported.errors
     );
-    assert!(fs::read_to_string(repo.join("repository/nodes.json")).unwrap().contains("eu.example.com"));
+    assert!(
+        fs::read_to_string(repo.join("repository/nodes.json")).unwrap().contains("eu.example.com")
+    );
     assert_eq!(say(&["renew", "--repo", text(&repo)]).code, 0);
     assert!(!refresh().errors.contains("renew"));
 }
@@ -230,17 +306,32 @@ fn init_names_the_server_that_says_when_there_is_something_new() {
     let init = |name: &str, more: &[&str]| {
         let path = folder.path().join(name);
         let reported = say(&[&["init", text(&path), "--app", "sample"], more].concat());
-        (reported.code, reported.errors, fs::read_to_string(path.join("launcher/launcher.toml")).unwrap_or_default())
+        (
+            reported.code,
+            reported.errors,
+            fs::read_to_string(path.join("launcher/launcher.toml")).unwrap_or_default(),
+        )
     };
     let (_, _, local) = init("local", &[]);
-    assert!(local.contains("api = \"http://127.0.0.1:8080/\""), "the quick start has push: {local}");
+    assert!(
+        local.contains("api = \"http://127.0.0.1:8080/\""),
+        "the quick start has push: {local}"
+    );
     let (_, _, fixed) = init("static", &["--node", "https://cdn.example.com/"]);
     assert!(!fixed.contains("\napi ="), "a static host has none: {fixed}");
-    let (_, _, both) = init("both", &["--node", "https://cdn.example.com/", "--api", "https://api.example.com/"]);
+    let (_, _, both) =
+        init("both", &["--node", "https://cdn.example.com/", "--api", "https://api.example.com/"]);
     assert!(both.contains("api = \"https://api.example.com/\""), "{both}");
-    assert!(fs::read_to_string(folder.path().join("both/kuzflow.toml")).unwrap().contains("api = \"https://api.example.com/\""));
+    assert!(
+        fs::read_to_string(folder.path().join("both/kuzflow.toml"))
+            .unwrap()
+            .contains("api = \"https://api.example.com/\"")
+    );
     let (code, errors, _) = init("wrong", &["--api", "api.example.com"]);
-    assert!(code == 1 && errors.contains("--api") && !folder.path().join("wrong").exists(), "{errors}");
+    assert!(
+        code == 1 && errors.contains("--api") && !folder.path().join("wrong").exists(),
+        "{errors}"
+    );
 }
 
 /// Each says what is wrong, with which file, and what to do, before any work.
@@ -252,7 +343,11 @@ fn wrong_calls_name_their_fault_and_the_way_out() {
     let refused = |arguments: &[&str], words: &[&str]| {
         let reported = say(arguments);
         assert!([1, 2].contains(&reported.code), "{arguments:?}: {}", reported.errors);
-        assert!(words.iter().all(|word| reported.errors.contains(word)), "{arguments:?}: {}", reported.errors);
+        assert!(
+            words.iter().all(|word| reported.errors.contains(word)),
+            "{arguments:?}: {}",
+            reported.errors
+        );
     };
     let (here, nowhere) = (text(&repo), world.path("nowhere"));
     refused(&["apply", text(&nowhere), "--old", here, "--out", "x"], &["the pack", "nowhere"]);

@@ -29,15 +29,20 @@ async fn releases_and_their_notes_are_found() {
     let release = &repository.releases[1];
     assert_eq!(release.release.display_name, "示例 Sample");
     assert_eq!(Digest::of(&mirror.files[&release.location()]), release.hash);
-    let notes = repository.read_small(&mirror, &release.release.notes["en"], 1 << 20).await.unwrap();
+    let notes =
+        repository.read_small(&mirror, &release.release.notes["en"], 1 << 20).await.unwrap();
     assert!(notes.starts_with(b"# 1.1.0\n"));
     // Without a network the same is known, and can be stored and read as a value.
     let cached = client.trust.cached().unwrap();
     assert_eq!(cached, repository);
-    assert_eq!(serde_json::from_str::<Repository>(&serde_json::to_string(&cached).unwrap()).unwrap(), repository);
+    assert_eq!(
+        serde_json::from_str::<Repository>(&serde_json::to_string(&cached).unwrap()).unwrap(),
+        repository
+    );
 }
 
-/// A check without news fetches one small file, and a file that changed under its old name is fetched all the same.
+/// A check without news fetches one small file, and a file that changed under its old name is
+/// fetched all the same.
 #[tokio::test]
 async fn what_is_known_is_not_fetched_again() {
     let publisher = Publisher::new();
@@ -51,24 +56,32 @@ async fn what_is_known_is_not_fetched_again() {
     };
     let [root, timestamp] = ["metadata/2.root.json", "metadata/timestamp.json"];
     let all = |number: u64| {
-        let documents = ["snapshot", "targets"].map(|role| format!("metadata/{number}.{role}.json"));
+        let documents =
+            ["snapshot", "targets"].map(|role| format!("metadata/{number}.{role}.json"));
         [root.to_owned(), timestamp.to_owned()].into_iter().chain(documents).collect::<Vec<_>>()
     };
     let with_patches = [all(2), vec!["metadata/1.patches.json".to_owned()]].concat();
     assert_eq!(asked(publisher.mirror("first")).await.0, with_patches);
-    assert_eq!(asked(publisher.mirror("again")).await, (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned()]));
+    assert_eq!(
+        asked(publisher.mirror("again")).await,
+        (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned()])
+    );
     publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
     assert_eq!(asked(publisher.mirror("refreshed")).await.0, [root, timestamp]);
     publisher.publish("1.1.0");
     assert_eq!(asked(publisher.mirror("news")).await.0, all(3));
-    // The publisher's disk was restored from a backup, and other documents got the same version numbers: what is known goes on until
-    // the timestamp has a new one.
+    // The publisher's disk was restored from a backup, and other documents got the same version
+    // numbers: what is known goes on until the timestamp has a new one.
     restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
     restored.publish("1.2.0");
-    let same = (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned(), "1.1.0".to_owned()]);
+    let same =
+        (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned(), "1.1.0".to_owned()]);
     assert_eq!(asked(restored.mirror("restored")).await, same);
     restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
-    assert_eq!(asked(restored.mirror("restored")).await, (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()]));
+    assert_eq!(
+        asked(restored.mirror("restored")).await,
+        (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()])
+    );
 }
 
 /// docs/security.md, fault 1.
@@ -91,12 +104,21 @@ async fn only_what_is_signed_is_read() {
     assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap().len() as u64, length);
 
     mirror.file(&location)[3] ^= 1;
-    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::NotTrusted));
+    assert_eq!(
+        repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(),
+        Some(MirrorFaultKind::NotTrusted)
+    );
     mirror.file(&location)[3] ^= 1;
     mirror.file(&location).push(b'!');
-    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::NotTrusted));
+    assert_eq!(
+        repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(),
+        Some(MirrorFaultKind::NotTrusted)
+    );
     mirror.files.remove(&location);
-    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::Unusable));
+    assert_eq!(
+        repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(),
+        Some(MirrorFaultKind::Unusable)
+    );
 }
 
 /// docs/security.md, fault 2.
@@ -110,7 +132,8 @@ async fn no_role_goes_back() {
     let client = Client::new(&publisher);
     client.accepts(new.clone(), start()).await;
 
-    // The whole repository as it was: the timestamp is older. That is how a copy looks that lags, so it is no news and no attack.
+    // The whole repository as it was: the timestamp is older. That is how a copy looks that lags,
+    // so it is no news and no attack.
     client.goes_on_without(old.clone(), start()).await;
 
     // With the timestamp's key stolen: a new timestamp that names the old snapshot.
@@ -145,13 +168,15 @@ async fn no_role_goes_back() {
     replayed.files.insert("metadata/2.root.json".to_owned(), publisher.root());
     client.refuses(replayed, start(), MirrorFaultKind::NotTrusted).await;
 
-    // What the thief's timestamp said counts: it was signed. What was whole before goes on, and expires when it says.
+    // What the thief's timestamp said counts: it was signed. What was whole before goes on, and
+    // expires when it says.
     client.goes_on_without(new.clone(), start()).await;
     assert_eq!(versions(&client.trust.cached().unwrap()), ["1.0.0", "1.1.0"]);
     client.refuses(new, start() + days(8), MirrorFaultKind::Expired).await;
 }
 
-/// docs/security.md, fault 2: each document counts as soon as it is verified, and nothing is used before all of them are there.
+/// docs/security.md, fault 2: each document counts as soon as it is verified, and nothing is used
+/// before all of them are there.
 #[tokio::test]
 async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     let publisher = Publisher::new();
@@ -162,9 +187,12 @@ async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     publisher.publish("1.1.0");
     let second = publisher.mirror("second");
     let timestamp: Signed<TimestampRole> = second.document("timestamp.json");
-    let snapshot = format!("metadata/{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
+    let snapshot =
+        format!("metadata/{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
     let targets = format!("metadata/{}.targets.json", mirror_targets(&second).signed.version);
-    for (location, kind) in [(&snapshot, MirrorFaultKind::NotTrusted), (&targets, MirrorFaultKind::NotTrusted)] {
+    for (location, kind) in
+        [(&snapshot, MirrorFaultKind::NotTrusted), (&targets, MirrorFaultKind::NotTrusted)]
+    {
         let mut broken = second.clone();
         let middle = broken.file(location).len() / 2;
         broken.file(location)[middle] ^= 1;
@@ -175,12 +203,16 @@ async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
         let mut missing = second.clone();
         missing.files.remove(location);
         client.goes_on_without(missing.clone(), start()).await;
-        // Before anything was whole there is nothing to go on with, but for what another mirror has.
+        // Before anything was whole there is nothing to go on with, but for what another mirror
+        // has.
         let late = Client::new(&publisher);
         late.refuses(missing.clone(), start(), MirrorFaultKind::Behind).await;
         let other = Client::new(&publisher);
         let refreshed = other.refresh([missing.clone(), first.clone()], start()).await.unwrap();
-        assert_eq!((refreshed.faults.len(), versions(&refreshed.repository)), (1, vec!["1.0.0".to_owned()]));
+        assert_eq!(
+            (refreshed.faults.len(), versions(&refreshed.repository)),
+            (1, vec!["1.0.0".to_owned()])
+        );
     }
     client.accepts(second, start()).await;
 }
@@ -215,7 +247,12 @@ async fn every_role_expires() {
     for (role, days_until) in [("root", 10), ("targets", 20), ("snapshot", 30), ("timestamp", 40)] {
         let mut options = options();
         let lifetimes = &mut options.settings.lifetimes;
-        (lifetimes.root_days, lifetimes.targets_days, lifetimes.snapshot_days, lifetimes.timestamp_days) = (90, 90, 90, 90);
+        (
+            lifetimes.root_days,
+            lifetimes.targets_days,
+            lifetimes.snapshot_days,
+            lifetimes.timestamp_days,
+        ) = (90, 90, 90, 90);
         match role {
             "root" => lifetimes.root_days = days_until,
             "targets" => lifetimes.targets_days = days_until,
@@ -227,7 +264,11 @@ async fn every_role_expires() {
         let until = start() + days(days_until.into());
         client.accepts(publisher.mirror("mirror"), until).await;
         let message = client
-            .refuses(publisher.mirror("mirror"), until + jiff::SignedDuration::from_secs(1), MirrorFaultKind::Expired)
+            .refuses(
+                publisher.mirror("mirror"),
+                until + jiff::SignedDuration::from_secs(1),
+                MirrorFaultKind::Expired,
+            )
             .await;
         assert!(message.contains(&format!("{role} metadata expired")), "{message}");
     }
@@ -236,10 +277,11 @@ async fn every_role_expires() {
 /// docs/security.md, fault 4.
 #[tokio::test]
 async fn a_fast_forward_is_undone_by_a_new_root() {
-    // The new root comes with good metadata, or first with a mirror that has nothing else. Replacing one of the two keys makes
-    // clients forget what both signed.
+    // The new root comes with good metadata, or first with a mirror that has nothing else.
+    // Replacing one of the two keys makes clients forget what both signed.
     let (both, one) = (vec![KeyRole::Snapshot, KeyRole::Timestamp], vec![KeyRole::Timestamp]);
-    for (root_comes_alone, replace) in [(false, &both), (true, &both), (false, &one), (true, &one)] {
+    for (root_comes_alone, replace) in [(false, &both), (true, &both), (false, &one), (true, &one)]
+    {
         let publisher = Publisher::new();
         publisher.publish("1.0.0");
         let client = Client::new(&publisher);
@@ -253,11 +295,16 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
         let old_keys = publisher.key_files("timestamp");
         publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
         if root_comes_alone {
-            stolen.files.insert("metadata/2.root.json".to_owned(), publisher.mirror("").files["metadata/2.root.json"].clone());
-            // What was accepted before the keys were replaced looks as in a copy that lags. Another one that they signed is a forgery.
+            stolen.files.insert(
+                "metadata/2.root.json".to_owned(),
+                publisher.mirror("").files["metadata/2.root.json"].clone(),
+            );
+            // What was accepted before the keys were replaced looks as in a copy that lags. Another
+            // one that they signed is a forgery.
             let error = client.refresh([stolen.clone()], start()).await.unwrap_err();
             assert_eq!(error.fault(), Some(MirrorFaultKind::Behind));
-            // The root counts although the rest did not: a mirror that hides it cannot bring the stolen keys back.
+            // The root counts although the rest did not: a mirror that hides it cannot bring the
+            // stolen keys back.
             stolen.files.remove("metadata/2.root.json");
             client.refuses(stolen.clone(), start(), MirrorFaultKind::Behind).await;
             let mut timestamp: Signed<TimestampRole> = stolen.document("timestamp.json");
@@ -289,7 +336,9 @@ async fn documents_of_two_times_do_not_mix() {
     let mut claimed = mirror_targets(&new);
     claimed.signed.version = version(9);
     resign(&mut mixed, &publisher, &claimed, 9, 9);
-    mixed.files.insert("metadata/9.targets.json".to_owned(), old.files["metadata/2.targets.json"].clone());
+    mixed
+        .files
+        .insert("metadata/9.targets.json".to_owned(), old.files["metadata/2.targets.json"].clone());
     client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
 }
 
@@ -300,16 +349,20 @@ async fn endless_data_ends() {
     publisher.publish("1.0.0");
     let good = publisher.mirror("good");
     let client = Client::new(&publisher);
-    client.refuses(good.clone().manner(Manner::Endless), start(), MirrorFaultKind::NotTrusted).await;
+    client
+        .refuses(good.clone().manner(Manner::Endless), start(), MirrorFaultKind::NotTrusted)
+        .await;
     for location in ["2.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json"] {
         let mut padded = good.clone();
-        let file = padded.files.entry(format!("metadata/{location}")).or_insert_with(|| b"{}".to_vec());
+        let file =
+            padded.files.entry(format!("metadata/{location}")).or_insert_with(|| b"{}".to_vec());
         file.extend(vec![b' '; 17 << 20]);
         client.refuses(padded, start(), MirrorFaultKind::NotTrusted).await;
     }
     // Nesting that would overflow a naive parser's stack.
     let mut nested = good.clone();
-    *nested.file("metadata/timestamp.json") = format!("{{\"signed\":{{\"x\":{}", "[".repeat(60_000)).into_bytes();
+    *nested.file("metadata/timestamp.json") =
+        format!("{{\"signed\":{{\"x\":{}", "[".repeat(60_000)).into_bytes();
     client.refuses(nested, start(), MirrorFaultKind::Unusable).await;
 }
 
@@ -341,9 +394,12 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     let mirrors: Vec<Mirror> = bad.iter().map(|(mirror, _)| mirror.clone()).chain([good]).collect();
     let refreshed = client.refresh(mirrors.clone(), later).await.unwrap();
     assert_eq!(versions(&refreshed.repository), ["1.0.0"]);
-    let found: Vec<_> = refreshed.faults.iter().map(|fault| (fault.mirror.clone(), fault.kind)).collect();
-    // What the liar's timestamp names comes from the others then; those behind it need not be asked for one.
-    let expected: Vec<_> = bad[..5].iter().map(|(mirror, kind)| (mirror.name.clone(), *kind)).collect();
+    let found: Vec<_> =
+        refreshed.faults.iter().map(|fault| (fault.mirror.clone(), fault.kind)).collect();
+    // What the liar's timestamp names comes from the others then; those behind it need not be asked
+    // for one.
+    let expected: Vec<_> =
+        bad[..5].iter().map(|(mirror, kind)| (mirror.name.clone(), *kind)).collect();
     assert_eq!(found, expected);
 
     // As the engine does it: on another thread.
@@ -359,7 +415,8 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     assert!(client.trust.cached().is_some());
 }
 
-/// A mirror that breaks off while the root's chain is read must not make the client stay with an old root.
+/// A mirror that breaks off while the root's chain is read must not make the client stay with an
+/// old root.
 #[tokio::test]
 async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
     struct Breaks(Mirror);
@@ -368,7 +425,11 @@ async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
         fn name(&self) -> &str {
             "breaks"
         }
-        async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, kuzflow::trust::SourceError> {
+        async fn get(
+            &self,
+            location: &str,
+            limit: u64,
+        ) -> Result<Vec<u8>, kuzflow::trust::SourceError> {
             if location.ends_with("2.root.json") {
                 return Err(kuzflow::trust::SourceError::Other("connection reset".into()));
             }
@@ -377,11 +438,16 @@ async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
     }
     let publisher = Publisher::new();
     let client = Client::new(&publisher);
-    let error = client.trust.refresh(&[std::sync::Arc::new(Breaks(publisher.mirror("")))], start()).await.unwrap_err();
+    let error = client
+        .trust
+        .refresh(&[std::sync::Arc::new(Breaks(publisher.mirror("")))], start())
+        .await
+        .unwrap_err();
     assert_eq!(error.fault(), Some(MirrorFaultKind::Unreachable), "{error}");
 }
 
-/// docs/security.md, fault 8, as far as parsing goes: signed nonsense is left out, the rest stays usable.
+/// docs/security.md, fault 8, as far as parsing goes: signed nonsense is left out, the rest stays
+/// usable.
 #[tokio::test]
 async fn descriptions_that_contradict_themselves_are_left_out() {
     let publisher = Publisher::new();
@@ -395,11 +461,13 @@ async fn descriptions_that_contradict_themselves_are_left_out() {
         match name.raw() {
             // Named as another platform's package than it describes.
             "sample_1.1.0_Linux_x86_64.kuzflow" => {
-                target.custom.get_mut("release").unwrap()["container"] = "sample_1.1.0_Windows_AMD64".into();
+                target.custom.get_mut("release").unwrap()["container"] =
+                    "sample_1.1.0_Windows_AMD64".into();
             }
             // In a form that a later program may understand.
             "sample_1.2.0_Linux_x86_64.kuzflow" => {
-                target.custom.get_mut("release").unwrap()["channel"] = serde_json::json!({"any of": ["a", "b"]});
+                target.custom.get_mut("release").unwrap()["channel"] =
+                    serde_json::json!({"any of": ["a", "b"]});
             }
             _ => {}
         }
@@ -431,9 +499,13 @@ async fn a_threshold_counts_different_keys() {
         mirror.put(&signed);
         mirror
     };
-    client.refuses(with(forge(root.signed.clone(), &keys[..1])), start(), MirrorFaultKind::NotTrusted).await;
+    client
+        .refuses(with(forge(root.signed.clone(), &keys[..1])), start(), MirrorFaultKind::NotTrusted)
+        .await;
     let twice = [keys[0].clone(), keys[0].clone()];
-    client.refuses(with(forge(root.signed.clone(), &twice)), start(), MirrorFaultKind::NotTrusted).await;
+    client
+        .refuses(with(forge(root.signed.clone(), &twice)), start(), MirrorFaultKind::NotTrusted)
+        .await;
     // A role whose key list names one key twice, and a signature twice, still has one signer.
     let mut doubled = root.signed.clone();
     let ids = &mut doubled.roles.get_mut(&RoleType::Root).unwrap().keyids;
@@ -442,7 +514,13 @@ async fn a_threshold_counts_different_keys() {
     client.refuses(with(forge(doubled, &keys[..1])), start(), MirrorFaultKind::NotTrusted).await;
     // Signed by strangers.
     let stranger = Publisher::with(&options, start());
-    client.refuses(with(forge(root.signed.clone(), &stranger.key_files("root"))), start(), MirrorFaultKind::NotTrusted).await;
+    client
+        .refuses(
+            with(forge(root.signed.clone(), &stranger.key_files("root"))),
+            start(),
+            MirrorFaultKind::NotTrusted,
+        )
+        .await;
     // A threshold of nothing.
     let mut none = mirror.clone();
     let mut signed = serde_json::to_value(forge(root.signed.clone(), &keys)).unwrap();
@@ -475,7 +553,10 @@ async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked(
     publisher.publish("1.1.0");
     let after = publisher.mirror("after");
     let repository = client.accepts(after.clone(), start()).await;
-    assert_eq!((repository.versions.root, versions(&repository)), (5, vec!["1.0.0".to_owned(), "1.1.0".to_owned()]));
+    assert_eq!(
+        (repository.versions.root, versions(&repository)),
+        (5, vec!["1.0.0".to_owned(), "1.1.0".to_owned()])
+    );
     assert_eq!(late.accepts(after.clone(), start()).await, repository);
 
     let mut revoked = after.clone();
@@ -506,14 +587,21 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     client.accepts(publisher.mirror("mirror"), start()).await;
 
     // Someone exchanges the root beside the launcher: the installation goes on trusting its own.
-    let adopted = Client { trust: Trust::new(client.state(), other.root()), folder: tempfile::tempdir().unwrap() };
+    let adopted = Client {
+        trust: Trust::new(client.state(), other.root()),
+        folder: tempfile::tempdir().unwrap(),
+    };
     let error = adopted.refresh([other.mirror("other")], start()).await.unwrap_err();
     assert_eq!(error.fault(), Some(MirrorFaultKind::NotTrusted));
-    assert_eq!(versions(&adopted.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository), ["1.0.0"]);
+    assert_eq!(
+        versions(&adopted.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository),
+        ["1.0.0"]
+    );
     // A shipped file that is no root at all is not needed either.
     assert!(Trust::new(client.state(), "nonsense").cached().is_some());
 
-    // The stored root is truncated: the shipped one stands in, and an older repository is still noticed.
+    // The stored root is truncated: the shipped one stands in, and an older repository is still
+    // noticed.
     let old = publisher.mirror("old");
     publisher.publish("1.1.0");
     client.accepts(publisher.mirror("new"), start()).await;
@@ -549,7 +637,8 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     assert!(asked.lock().unwrap().is_empty());
 }
 
-/// The state's two files are written one after the other; a kill in between is mended by the next refresh.
+/// The state's two files are written one after the other; a kill in between is mended by the next
+/// refresh.
 #[tokio::test]
 async fn a_kill_between_the_two_files_of_the_state_does_no_harm() {
     let publisher = Publisher::new();
@@ -574,6 +663,9 @@ async fn a_state_that_cannot_be_written_is_named() {
     let client = Client::new(&publisher);
     std::fs::write(client.state(), "a file where a folder should be").unwrap();
     let error = client.refresh([publisher.mirror("mirror")], start()).await.unwrap_err();
-    assert!(matches!(error, TrustError::Io { .. }) && error.to_string().contains("trust"), "{error}");
+    assert!(
+        matches!(error, TrustError::Io { .. }) && error.to_string().contains("trust"),
+        "{error}"
+    );
     assert_eq!(error.fault(), None);
 }

@@ -1,7 +1,8 @@
-//! An independent client, python-tuf's `ngclient`, verifies and downloads from our repository over HTTP.
+//! An independent client, python-tuf's `ngclient`, verifies and downloads from our repository over
+//! HTTP.
 //!
-//! It needs a Python with `tuf==7.0.0` and `securesystemslib[crypto]==1.4.0`: `KUZFLOW_TUF_PYTHON`, else the virtual environment
-//! `target/tuf-venv`, else `python3`.
+//! It needs a Python with `tuf==7.0.0` and `securesystemslib[crypto]==1.4.0`: `KUZFLOW_TUF_PYTHON`,
+//! else the virtual environment `target/tuf-venv`, else `python3`.
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
@@ -15,8 +16,8 @@ use std::process::Command;
 use kuzflow::publish::{KeyRole, Rotation};
 use published::{Publisher, options};
 
-/// Serves argv[1] on a free port of the loopback, and updates the client in argv[2] from it; downloads the targets after argv[3],
-/// the client's first root.
+/// Serves argv[1] on a free port of the loopback, and updates the client in argv[2] from it;
+/// downloads the targets after argv[3], the client's first root.
 const CLIENT: &str = r#"
 import functools, http.server, os, sys, threading
 from tuf.ngclient import Updater
@@ -58,10 +59,21 @@ fn python() -> Option<PathBuf> {
 }
 
 /// The client's output, or what it complained about.
-fn update(python: &Path, publisher: &Publisher, client: &Path, targets: &[&str]) -> Result<String, String> {
+fn update(
+    python: &Path,
+    publisher: &Publisher,
+    client: &Path,
+    targets: &[&str],
+) -> Result<String, String> {
     let root = publisher.project.repository().join("metadata/1.root.json");
     let mut command = Command::new(python);
-    command.arg("-c").arg(CLIENT).arg(publisher.project.repository()).arg(client).arg(root).args(targets);
+    command
+        .arg("-c")
+        .arg(CLIENT)
+        .arg(publisher.project.repository())
+        .arg(client)
+        .arg(root)
+        .args(targets);
     // A proxy of the environment must not come between two processes of this machine.
     command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     let output = command.output().unwrap();
@@ -84,9 +96,15 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     };
 
     let mut package = publisher.package("1.0.0", "first ");
-    // Composed differently than canonical JSON wants it: signed in the form that every client computes.
+    // Composed differently than canonical JSON wants it: signed in the form that every client
+    // computes.
     package.release.display_name = "U\u{308}bung \"示例\" \\ \u{1f600}".to_owned();
-    publisher.project.publish(&[package.clone()], &publisher.keyring(), publisher.now).unwrap().run().unwrap();
+    publisher
+        .project
+        .publish(&[package.clone()], &publisher.keyring(), publisher.now)
+        .unwrap()
+        .run()
+        .unwrap();
     let names = ["sample_1.0.0_Linux_x86_64.kuzflow", "sample_1.0.0_Linux_x86_64.en.md"];
     let output = update(&python, &publisher, client.path(), &names).unwrap();
     assert_eq!(downloaded(&output, names[0]), std::fs::read(&package.path).unwrap());
@@ -94,7 +112,12 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
 
     for replace in [vec![KeyRole::Root], KeyRole::ALL.to_vec()] {
         let rotation = Rotation { replace, ..Rotation::default() };
-        publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now).unwrap().run().unwrap();
+        publisher
+            .project
+            .rotate(&rotation, &publisher.keyring(), publisher.now)
+            .unwrap()
+            .run()
+            .unwrap();
     }
     publisher.publish("1.1.0-beta.1+build.5");
     // Signed by a delegated role: found by its name's pattern.
@@ -102,7 +125,13 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0-beta.1+build.5", &content)]);
     let new = "sample_1.1.0-beta.1+build.5_Linux_x86_64.kuzflow";
     let pack = "sample_1.1.0-beta.1+build.5_Linux_x86_64.from-1.0.0.kuzpatch";
-    let output = update(&python, &publisher, client.path(), &[new, pack, "sample_9.9.9_Linux_x86_64.kuzflow"]).unwrap();
+    let output = update(
+        &python,
+        &publisher,
+        client.path(),
+        &[new, pack, "sample_9.9.9_Linux_x86_64.kuzflow"],
+    )
+    .unwrap();
     assert!(!downloaded(&output, new).is_empty());
     assert_eq!(downloaded(&output, pack), content);
     assert!(output.contains("9.9.9_Linux_x86_64.kuzflow none"), "{output}");
@@ -110,11 +139,17 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     // It does verify: one flipped bit is noticed.
     publisher.publish("1.2.0");
     let mirror = publisher.mirror("mirror");
-    let last = mirror.files.keys().find(|name| name.ends_with("sample_1.2.0_Linux_x86_64.kuzflow")).unwrap();
+    let last = mirror
+        .files
+        .keys()
+        .find(|name| name.ends_with("sample_1.2.0_Linux_x86_64.kuzflow"))
+        .unwrap();
     let path = publisher.project.repository().join(last);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[7] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let complaint = update(&python, &publisher, client.path(), &["sample_1.2.0_Linux_x86_64.kuzflow"]).unwrap_err();
+    let complaint =
+        update(&python, &publisher, client.path(), &["sample_1.2.0_Linux_x86_64.kuzflow"])
+            .unwrap_err();
     assert!(complaint.contains("LengthOrHashMismatchError"), "{complaint}");
 }

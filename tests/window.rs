@@ -1,4 +1,5 @@
-//! The window, driven by its labels as a person with a screen reader would drive it, and drawn into pictures.
+//! The window, driven by its labels as a person with a screen reader would drive it, and drawn into
+//! pictures.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[path = "support/scenes.rs"]
@@ -13,7 +14,9 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
 use kuzflow::gui::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
 use kuzflow::messages::mailbox;
-use kuzflow::messages::protocol::{Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind};
+use kuzflow::messages::protocol::{
+    Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind,
+};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};
@@ -73,8 +76,8 @@ impl Window {
         let builder = Harness::builder()
             .with_size(dialog.size_on(room))
             .with_max_steps(40)
-            // Names and notes are written in the system's fonts, of which there may be none for Chinese. That every text of the
-            // catalogue has its glyphs is a test in `fonts.rs`.
+            // Names and notes are written in the system's fonts, of which there may be none for
+            // Chinese. That every text of the catalogue has its glyphs is a test in `fonts.rs`.
             .allow_missing_glyphs();
         let mut window = Self::around(dialog, engine, look, builder);
         window.settle();
@@ -112,7 +115,8 @@ impl Window {
         self.all_commands().into_iter().filter(|command| *command != Command::MeasureDisk).collect()
     }
 
-    /// Clicks the button of this name that comes at this place from the top; it may have to be scrolled to.
+    /// Clicks the button of this name that comes at this place from the top; it may have to be
+    /// scrolled to.
     fn click_nth(&mut self, label: &str, place: usize) {
         self.harness.get_all_by_label(label).nth(place).unwrap().click_accesskit();
         self.settle();
@@ -134,8 +138,10 @@ impl Window {
 #[test]
 fn an_offer_can_be_taken_put_off_or_skipped() {
     let mut window = Window::scene("offer");
-    for text in ["LabelImg 1.8.6 is available", "You have version 1.8.5\nDownload • 82.6 MB • about 14 seconds • restart needed"]
-    {
+    for text in [
+        "LabelImg 1.8.6 is available",
+        "You have version 1.8.5\nDownload • 82.6 MB • about 14 seconds • restart needed",
+    ] {
         assert!(window.sees(text), "{text} is missing");
     }
     window.click("Update now");
@@ -143,7 +149,10 @@ fn an_offer_can_be_taken_put_off_or_skipped() {
     for (button, command) in [("Later", Command::Later), ("Skip this version", Command::Skip)] {
         let mut window = Window::scene("offer");
         window.click(button);
-        assert_eq!((window.commands(), window.closed()), (vec![command], Some(CloseReason::ByUser)));
+        assert_eq!(
+            (window.commands(), window.closed()),
+            (vec![command], Some(CloseReason::ByUser))
+        );
     }
 }
 
@@ -160,9 +169,17 @@ fn an_offer_says_which_way_it_takes_and_why() {
     let patched = "1,532 files: 1,521 taken over, 9 patched, 2 fetched";
     reported(
         "offer-incremental",
-        &["5.4 KB, 99.9% less than the full package", "about 1 second, restart needed", "One patch on top of 1.8.5", patched],
+        &[
+            "5.4 KB, 99.9% less than the full package",
+            "about 1 second, restart needed",
+            "One patch on top of 1.8.5",
+            patched,
+        ],
     );
-    reported("offer-chain", &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched]);
+    reported(
+        "offer-chain",
+        &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched],
+    );
     reported(
         "offer-entries",
         &[
@@ -171,7 +188,10 @@ fn an_offer_says_which_way_it_takes_and_why() {
             "12.5 MB, 84% less than the full package",
         ],
     );
-    reported("offer-above-threshold", &["Shanghai", "400 Mbps", "Full update", "Too much has changed for a smaller download"]);
+    reported(
+        "offer-above-threshold",
+        &["Shanghai", "400 Mbps", "Full update", "Too much has changed for a smaller download"],
+    );
     reported("offer", &["Full update", "What changed since your version is not known"]);
 }
 
@@ -183,13 +203,20 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
     assert!(window.sees("0 B of 5.4 KB") && window.sees("Shanghai"));
     window.emit(Event::Phase { phase: Phase::Installing { version } });
     window.emit(scenes::step(643, 0));
-    for text in ["Installing LabelImg 1.8.6", "Building it from what is already on this computer", "File 644 of 1,532", "41%"] {
+    for text in [
+        "Installing LabelImg 1.8.6",
+        "Building it from what is already on this computer",
+        "File 644 of 1,532",
+        "41%",
+    ] {
         assert!(window.sees(text), "{text} is missing");
     }
     let bar = window.harness.get_by_label("Files written");
     assert_eq!(bar.accesskit_node().numeric_value(), Some(41.0));
     // All bytes are there: no node is of interest, and nothing is said of patches that did not fit.
-    assert!(!window.sees("Shanghai") && window.harness.query_by_label_contains("did not fit").is_none());
+    assert!(
+        !window.sees("Shanghai") && window.harness.query_by_label_contains("did not fit").is_none()
+    );
     window.emit(scenes::step(1532, 0));
     assert!(window.sees("File 1,532 of 1,532") && window.sees("100%"));
 }
@@ -210,7 +237,10 @@ fn a_download_can_be_paused_resumed_and_cancelled() {
     let mut window = Window::scene("downloading");
     let total = window.harness.get_by_label("Total progress");
     assert_eq!(total.accesskit_node().numeric_value(), Some(42.0));
-    assert_eq!(window.harness.get_by_label("Progress from Shanghai").accesskit_node().numeric_value(), Some(19.0));
+    assert_eq!(
+        window.harness.get_by_label("Progress from Shanghai").accesskit_node().numeric_value(),
+        Some(19.0)
+    );
     assert!(window.sees("Data do not match the signature"));
     window.click("Pause");
     window.emit(Event::Phase { phase: Phase::Paused { version: Version::new(1, 8, 6) } });
@@ -240,12 +270,21 @@ fn events_move_the_window_on_until_the_app_runs() {
 #[test]
 fn an_app_that_asks_its_person_is_waited_for_and_ended_only_on_a_second_word() {
     let mut window = Window::scene("closing");
-    assert!(window.sees("Closing LabelImg") && !window.sees("End without saving…"), "it was asked a moment ago");
+    assert!(
+        window.sees("Closing LabelImg") && !window.sees("End without saving…"),
+        "it was asked a moment ago"
+    );
     window.click("Restart later");
-    assert_eq!((window.commands(), window.closed()), (vec![Command::RestartLater], Some(CloseReason::ByUser)));
+    assert_eq!(
+        (window.commands(), window.closed()),
+        (vec![Command::RestartLater], Some(CloseReason::ByUser))
+    );
 
     let mut window = Window::scene("closing-person");
-    assert!(window.sees("LabelImg is waiting for you") && window.sees("Save or discard your work there"));
+    assert!(
+        window.sees("LabelImg is waiting for you")
+            && window.sees("Save or discard your work there")
+    );
     assert!(window.sees("Version 1.8.6 starts as soon as LabelImg has closed."));
     window.click("End without saving…");
     assert!(window.sees("End LabelImg without saving?") && window.commands().is_empty());
@@ -262,9 +301,15 @@ fn an_app_that_asks_its_person_is_waited_for_and_ended_only_on_a_second_word() {
     assert!(!window.sees("End LabelImg without saving?"));
 
     let mut window = Window::scene("closing-unreachable");
-    assert!(window.sees("LabelImg is still running") && window.sees("Version 1.8.6 comes back as soon as LabelImg has closed."));
+    assert!(
+        window.sees("LabelImg is still running")
+            && window.sees("Version 1.8.6 comes back as soon as LabelImg has closed.")
+    );
     window.press(egui::Key::Escape);
-    assert_eq!((window.commands(), window.closed()), (vec![Command::RestartLater], Some(CloseReason::ByUser)));
+    assert_eq!(
+        (window.commands(), window.closed()),
+        (vec![Command::RestartLater], Some(CloseReason::ByUser))
+    );
 }
 
 #[test]
@@ -306,10 +351,11 @@ fn a_failure_says_what_to_do_and_can_be_copied() {
     window.click("Details");
     window.harness.get_by_label("Copy details").click();
     window.harness.step();
-    let copied = window.harness.output().platform_output.commands.iter().find_map(|command| match command {
-        egui::OutputCommand::CopyText(text) => Some(text.clone()),
-        _ => None,
-    });
+    let copied =
+        window.harness.output().platform_output.commands.iter().find_map(|command| match command {
+            egui::OutputCommand::CopyText(text) => Some(text.clone()),
+            _ => None,
+        });
     let copied = copied.expect("nothing was copied");
     assert!(copied.contains("NoNetwork") && copied.contains("connection refused"), "{copied}");
     window.click("Try again");
@@ -377,7 +423,9 @@ fn a_file_waits_until_an_update_is_done() {
         let mut window = Window::scene(scene);
         assert!(!window.sees("Install from a file…"), "{scene}");
         let input = window.harness.input_mut();
-        input.hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        input
+            .hovered_files
+            .push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
         window.harness.step();
         window.settle();
         assert!(window.sees("Please wait until the current step is done"), "{scene}");
@@ -397,13 +445,20 @@ fn what_comes_from_a_file_says_so() {
     for text in ["LabelImg 1.8.6 is available", "labelimg-1.8.6.kuzflow-bundle", "no download"] {
         assert!(window.sees(text), "{text} is missing");
     }
-    assert!(!window.sees("Shanghai") && !window.sees("Skip this version") && !window.sees("about 14 seconds"));
+    assert!(
+        !window.sees("Shanghai")
+            && !window.sees("Skip this version")
+            && !window.sees("about 14 seconds")
+    );
     window.click("Install");
     assert_eq!(window.commands(), [Command::Start]);
     window.emit(Event::Phase { phase: Phase::Installing { version: Version::new(1, 8, 6) } });
     assert!(window.sees("Reading it from the file, verifying and writing"));
     let window = Window::scene("offer-prefetched");
-    assert!(window.sees("You have version 1.8.5\nAlready downloaded • restart needed") && !window.sees("Shanghai"));
+    assert!(
+        window.sees("You have version 1.8.5\nAlready downloaded • restart needed")
+            && !window.sees("Shanghai")
+    );
 }
 
 #[test]
@@ -412,7 +467,11 @@ fn an_old_file_is_installed_only_after_a_word() {
     assert!(window.sees("This file is old"));
     assert!(window.harness.query_by_label_contains("September 30, 2026").is_some());
     window.press(egui::Key::Enter);
-    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)), "Enter is no consent");
+    assert_eq!(
+        (window.commands(), window.closed()),
+        (vec![], Some(CloseReason::ByUser)),
+        "Enter is no consent"
+    );
     let mut window = Window::scene("file-expired");
     window.click("Install anyway");
     assert_eq!(window.commands(), [Command::AcceptExpired]);
@@ -428,7 +487,11 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
     assert_eq!(window.harness.get_all_by_label("Switch to this…").count(), 2);
     window.harness.get_all_by_label("Remove").next().unwrap().click();
     window.settle();
-    assert!(window.sees("Remove 1.8.4?") && window.sees("Your own files from it stay kept.") && window.commands().is_empty());
+    assert!(
+        window.sees("Remove 1.8.4?")
+            && window.sees("Your own files from it stay kept.")
+            && window.commands().is_empty()
+    );
     window.click("Cancel");
     assert!(window.commands().is_empty());
     window.harness.get_all_by_label("Remove").next().unwrap().click();
@@ -439,10 +502,15 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
     assert_eq!(window.commands(), [Command::Remove(id.clone())]);
     window.click_nth("Switch to this…", 0);
     assert!(window.sees("Switch to 1.8.4?") && window.sees("Your current files come with you."));
-    assert!(window.sees_part("1.8.5 stays installed") && window.sees("It takes effect when LabelImg restarts."));
+    assert!(
+        window.sees_part("1.8.5 stays installed")
+            && window.sees("It takes effect when LabelImg restarts.")
+    );
     assert!(!window.sees_part("did not start properly"));
     window.press(egui::Key::Escape);
-    assert!(window.commands().is_empty() && !window.sees("Switch to 1.8.4?") && window.sees("Active"));
+    assert!(
+        window.commands().is_empty() && !window.sees("Switch to 1.8.4?") && window.sees("Active")
+    );
     window.click_nth("Switch to this…", 0);
     window.click("Switch");
     assert_eq!(window.commands(), [Command::Switch(id)]);
@@ -455,7 +523,10 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     // 1.8.6 was rolled back and is no point, 1.8.5 is active.
     assert_eq!((window.count("Switch to this…"), window.count("Go back to this…")), (3, 2));
     window.click_nth("Switch to this…", 0);
-    assert!(window.sees("Switch to 1.8.6?") && window.sees_part("did not start properly on this computer"));
+    assert!(
+        window.sees("Switch to 1.8.6?")
+            && window.sees_part("did not start properly on this computer")
+    );
     window.click("Cancel");
     window.click_nth("Go back to this…", 0);
     for text in [
@@ -474,7 +545,9 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     assert!(window.sees("Going back…") && window.closed().is_none());
     let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
     let files = FilesHeld { of_left: true, of_active: true };
-    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, retained: "/kept/1.8.4".into(), files } });
+    window.emit(Event::Phase {
+        phase: Phase::RolledBack { from, to, retained: "/kept/1.8.4".into(), files },
+    });
     assert!(window.sees("LabelImg 1.8.4 is back") && window.sees("/kept/1.8.4"));
     window.click("Open folder");
     assert!(!window.sees_part("Cannot open the folder"));
@@ -500,7 +573,13 @@ fn nothing_is_stated_of_files_where_the_launcher_holds_none() {
         }
         window.click("Cancel");
     }
-    for scene in ["rolling-back-plain", "rolled-back-plain", "told-plain", "told-plain-details", "told-several-plain"] {
+    for scene in [
+        "rolling-back-plain",
+        "rolled-back-plain",
+        "told-plain",
+        "told-plain-details",
+        "told-several-plain",
+    ] {
         let start = scene.trim_end_matches("-details");
         let mut window = Window::scene(start);
         if start != scene {
@@ -508,7 +587,10 @@ fn nothing_is_stated_of_files_where_the_launcher_holds_none() {
         }
         assert!(!window.sees_part("our files") && !window.sees_part("What you did"), "{scene}");
     }
-    assert!(Window::scene("rolled-back").sees_part("With your files") && Window::scene("rolling-back").sees_part("your files"));
+    assert!(
+        Window::scene("rolled-back").sees_part("With your files")
+            && Window::scene("rolling-back").sees_part("your files")
+    );
 }
 
 #[test]
@@ -524,7 +606,9 @@ fn the_version_that_only_starts_next_is_not_called_active() {
 #[test]
 fn what_was_skipped_can_be_offered_again() {
     let mut window = Window::scene("up-to-date");
-    window.emit(Event::Phase { phase: Phase::UpToDate { reason: NoUpdate::Skipped, current: Some(Version::new(1, 8, 5)) } });
+    window.emit(Event::Phase {
+        phase: Phase::UpToDate { reason: NoUpdate::Skipped, current: Some(Version::new(1, 8, 5)) },
+    });
     window.click("Offer it again");
     assert_eq!(window.commands(), [Command::OfferSkipped]);
 }
@@ -532,7 +616,12 @@ fn what_was_skipped_can_be_offered_again() {
 #[test]
 fn another_start_turns_the_window_to_what_it_asks_for() {
     let (handle, engine) = mailbox::channel();
-    let mut window = Window::open_between(scenes::state("idle", Language::English), ENGLISH, None, (handle.clone(), engine));
+    let mut window = Window::open_between(
+        scenes::state("idle", Language::English),
+        ENGLISH,
+        None,
+        (handle.clone(), engine),
+    );
     handle.want(mailbox::WindowPart::Versions);
     window.harness.step();
     window.settle();
@@ -556,7 +645,9 @@ fn a_first_installation_that_was_cancelled_can_go_on() {
 #[test]
 fn a_download_that_nobody_sends_has_no_end_in_hours() {
     let mut window = Window::scene("downloading");
-    let Event::Progress(mut progress) = scenes::progress(Language::English, 0.5, true) else { panic!() };
+    let Event::Progress(mut progress) = scenes::progress(Language::English, 0.5, true) else {
+        panic!()
+    };
     progress.seconds_left = Some(165_000);
     window.emit(Event::Progress(progress.clone()));
     assert!(window.sees("More than a day left"));
@@ -573,7 +664,10 @@ fn a_question_goes_with_what_it_was_about() {
     window.click("Installed versions");
     window.click_nth("Go back to this…", 0);
     assert!(window.sees("Go back to 1.8.4?"));
-    window.emit(Event::Installed { versions: scenes::installed().into_iter().take(1).collect(), retained: Vec::new() });
+    window.emit(Event::Installed {
+        versions: scenes::installed().into_iter().take(1).collect(),
+        retained: Vec::new(),
+    });
     assert!(!window.sees("Go back to 1.8.4?"));
     assert!(window.commands().is_empty());
 }
@@ -625,7 +719,10 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
     window.click("Installed versions");
     assert!(window.sees("One old version can go: up to 233 MB"));
     window.click_nth("Free up space…", 0);
-    assert!(window.sees("Will be deleted: 1.8.0. That frees up to 233 MB.") && window.commands().is_empty());
+    assert!(
+        window.sees("Will be deleted: 1.8.0. That frees up to 233 MB.")
+            && window.commands().is_empty()
+    );
     window.click("Free up space");
     assert_eq!(window.commands(), [Command::Prune]);
 }
@@ -634,7 +731,10 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
 fn retained_files_are_listed_and_can_be_opened() {
     let mut window = Window::scene("versions-all");
     window.click("Installed versions");
-    assert!(window.sees("Your files from version 1.8.6") && window.sees("November 21, 2026, 19:44 • 12.4 MB"));
+    assert!(
+        window.sees("Your files from version 1.8.6")
+            && window.sees("November 21, 2026, 19:44 • 12.4 MB")
+    );
     // The files lie in the version's folder, whose size stands above.
     assert!(window.sees("September 3, 2026, 08:02"));
     let last = window.count("Open folder") - 1;
@@ -650,7 +750,11 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
     let sentence = "You are back on 1.8.5, and your files are as they were.";
     assert!(window.sees("Version 1.8.6 did not start properly") && window.sees(sentence));
     // Nothing is asked, and nothing is offered.
-    assert!(!window.sees("Check for updates") && !window.sees("Close") && !window.sees_part("signal 11"));
+    assert!(
+        !window.sees("Check for updates")
+            && !window.sees("Close")
+            && !window.sees_part("signal 11")
+    );
     window.click("Details");
     for text in [
         "It crashed (signal 11).",
@@ -676,7 +780,9 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
 fn conflicts_are_listed_with_what_lies_beside() {
     let mut window = Window::scene("told-conflicts");
     assert!(window.sees("3 of your files are kept twice"));
-    assert!(window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default"));
+    assert!(
+        window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default")
+    );
     window.click("Open folder");
     let reported = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
     assert!(window.sees(reported));
@@ -690,9 +796,12 @@ fn several_things_are_reported_the_newest_first() {
     let mut window = Window::scene("told-several");
     assert!(window.sees("3 things you should know"));
     let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
-    let order =
-        ["Version 1.8.6 did not start properly", "Version 1.8.6 could not be prepared", "One of your files is kept twice"]
-            .map(|title| top(&window, title));
+    let order = [
+        "Version 1.8.6 did not start properly",
+        "Version 1.8.6 could not be prepared",
+        "One of your files is kept twice",
+    ]
+    .map(|title| top(&window, title));
     assert!(order.is_sorted(), "{order:?}");
     assert_eq!((window.count("Details"), window.count("Got it")), (3, 0));
     window.click_nth("Details", 1);
@@ -703,7 +812,10 @@ fn several_things_are_reported_the_newest_first() {
 #[test]
 fn what_occurs_beside_another_screen_is_a_card_that_can_be_dismissed() {
     let mut window = Window::scene("told-beside");
-    assert!(window.sees("LabelImg 1.8.6 is available") && window.sees("Version 1.8.6 did not start properly"));
+    assert!(
+        window.sees("LabelImg 1.8.6 is available")
+            && window.sees("Version 1.8.6 did not start properly")
+    );
     window.click("Got it");
     assert!(!window.sees("Version 1.8.6 did not start properly") && window.sees("Update now"));
     let what = scenes::notices("told").remove(0).what;
@@ -724,7 +836,10 @@ fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
 #[test]
 fn files_that_are_taken_along_are_counted() {
     let window = Window::scene("taking-along");
-    assert!(window.sees("Switching to LabelImg 1.8.6") && window.sees("Taking your files along: 312 of 1,024 MB"));
+    assert!(
+        window.sees("Switching to LabelImg 1.8.6")
+            && window.sees("Taking your files along: 312 of 1,024 MB")
+    );
     let bar = window
         .harness
         .get_all_by_label("Switching to LabelImg 1.8.6")
@@ -766,7 +881,10 @@ fn keys_are_enough() {
     window.press(egui::Key::Enter);
     assert_eq!(window.commands(), [Command::Start]);
     window.press(egui::Key::Escape);
-    assert_eq!((window.commands(), window.closed()), (vec![Command::Later], Some(CloseReason::ByUser)));
+    assert_eq!(
+        (window.commands(), window.closed()),
+        (vec![Command::Later], Some(CloseReason::ByUser))
+    );
 
     // Enter presses what has the focus, and then only that.
     let mut window = Window::scene("offer");
@@ -802,11 +920,22 @@ fn keys_are_enough() {
 fn nothing_is_drawn_while_nothing_occurs() {
     for scene in scenes::names() {
         // Those show that they wait.
-        let waiting = ["checking", "closing", "switching", "rolling-back", "rolling-back-plain", "strip-swapping", "repairing"];
+        let waiting = [
+            "checking",
+            "closing",
+            "switching",
+            "rolling-back",
+            "rolling-back-plain",
+            "strip-swapping",
+            "repairing",
+        ];
         let closes = scene == "launched";
         if !closes && !waiting.contains(&scene.as_str()) {
             let mut window = Window::scene(&scene);
-            assert!(window.harness.run_ok().is_some_and(|steps| steps <= 2), "{scene} keeps drawing");
+            assert!(
+                window.harness.run_ok().is_some_and(|steps| steps <= 2),
+                "{scene} keeps drawing"
+            );
         }
     }
 }
@@ -821,7 +950,8 @@ const SCREENS: [(f32, f32, f32); 6] = [
     (1024.0, 600.0, 2.0),
 ];
 
-/// What a screen of this size leaves for a window's contents besides a bar of 48 points, a title and borders; points.
+/// What a screen of this size leaves for a window's contents besides a bar of 48 points, a title
+/// and borders; points.
 fn room(screen: (f32, f32, f32)) -> egui::Vec2 {
     let (width, height, scale) = screen;
     egui::vec2(width, height) / scale - egui::vec2(24.0, 48.0 + 56.0)
@@ -832,32 +962,44 @@ fn every_button_is_on_every_screen_from_the_first_frame_on_in_both_languages() {
     for screen in SCREENS {
         // The low ones in both languages; the others have room for more words.
         let low = room(screen).y < 400.0;
-        for language in Language::ALL.into_iter().filter(|language| low || *language == Language::English) {
+        for language in
+            Language::ALL.into_iter().filter(|language| low || *language == Language::English)
+        {
             let texts = Texts::new(language).of_app("LabelImg");
             // What is rare is looked at where there is the least room.
             let least = screen == SCREENS[SCREENS.len() - 1];
-            for scene in scenes::names().into_iter().filter(|scene| least || !scenes::is_rare(scene)) {
+            for scene in
+                scenes::names().into_iter().filter(|scene| least || !scenes::is_rare(scene))
+            {
                 let state = scenes::state(&scene, language);
                 let actions = state.actions();
-                let shown = [actions.primary, actions.secondary, actions.quiet].into_iter().flatten();
+                let shown =
+                    [actions.primary, actions.secondary, actions.quiet].into_iter().flatten();
                 let name = |name: &str| texts.get(name);
                 let buttons: Vec<String> = shown
                     .map(|action| name(action.text()))
-                    .chain([if language == Language::Chinese { "English" } else { "中文" }.to_owned()])
+                    .chain([
+                        if language == Language::Chinese { "English" } else { "中文" }.to_owned()
+                    ])
                     .collect();
                 let look = Look { language, scale: screen.2, ..ENGLISH };
                 let mut window = Window::open_on(state, look, Some(room(screen)));
                 for again in [false, true] {
                     let whole = window.harness.ctx.content_rect();
                     assert!(
-                        whole.width() <= room(screen).x + 0.5 && whole.height() <= room(screen).y + 0.5,
+                        whole.width() <= room(screen).x + 0.5
+                            && whole.height() <= room(screen).y + 0.5,
                         "{scene} {screen:?}"
                     );
                     for button in &buttons {
                         let found = window.harness.get_all_by_label(button).filter(|node| {
-                            node.accesskit_node().role() == egui::Role::Button && whole.contains_rect(node.rect())
+                            node.accesskit_node().role() == egui::Role::Button
+                                && whole.contains_rect(node.rect())
                         });
-                        assert!(found.count() > 0, "{scene} {language:?} {screen:?}: {button:?} is cut off, again: {again}");
+                        assert!(
+                            found.count() > 0,
+                            "{scene} {language:?} {screen:?}: {button:?} is cut off, again: {again}"
+                        );
                     }
                     window.harness.step();
                 }
@@ -892,8 +1034,10 @@ fn details_come_into_sight_on_a_low_screen() {
     for (scene, below) in [("offer", "Method"), ("failed", "Copy details")] {
         let mut window = Window::open_on(scenes::state(scene, Language::English), ENGLISH, screen);
         window.click_nth("Details", 0);
-        let (first, foot) =
-            (window.harness.get_by_label("Hide details").rect(), window.harness.ctx.content_rect().bottom() - 54.0);
+        let (first, foot) = (
+            window.harness.get_by_label("Hide details").rect(),
+            window.harness.ctx.content_rect().bottom() - 54.0,
+        );
         assert!(window.sees(below) && first.bottom() < foot - 60.0, "{scene}: {first:?} of {foot}");
     }
 }
@@ -909,13 +1053,19 @@ fn notes_in_another_language_say_in_which() {
     let chinese = Look { language: Language::Chinese, ..ENGLISH };
     let scene = "notes-of-another-language";
     assert!(Window::scene(scene).sees("What’s new (中文)"));
-    assert!(Window::open(scenes::state(scene, Language::Chinese), chinese).sees("更新内容（English）"));
+    assert!(
+        Window::open(scenes::state(scene, Language::Chinese), chinese).sees("更新内容（English）")
+    );
     assert!(Window::scene("offer").sees("What’s new"));
 }
 
 #[test]
 fn a_very_long_path_leaves_what_to_do_next_in_sight() {
-    let window = Window::open_on(scenes::state("error-very-long", Language::English), ENGLISH, Some(room((1366.0, 768.0, 1.5))));
+    let window = Window::open_on(
+        scenes::state("error-very-long", Language::English),
+        ENGLISH,
+        Some(room((1366.0, 768.0, 1.5))),
+    );
     let next = "Check the disk and the folder’s permissions, close programs that use the file, then try again.";
     let place = window.harness.get_by_label(next).rect();
     assert!(place.bottom() < window.harness.ctx.content_rect().bottom() - 60.0, "{place:?}");
@@ -938,10 +1088,15 @@ fn a_headline_says_what_failed() {
 #[test]
 fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
     let window = Window::scene("connecting");
-    assert!(window.sees("Connecting…") && !window.sees("0 B/s") && !window.sees("Estimating time left"));
+    assert!(
+        window.sees("Connecting…") && !window.sees("0 B/s") && !window.sees("Estimating time left")
+    );
     for scene in ["one-node-silent", "all-silent"] {
         let window = Window::scene(scene);
-        assert!(window.sees("Waiting") && !window.sees_part(" left") && !window.sees("0 B/s"), "{scene}");
+        assert!(
+            window.sees("Waiting") && !window.sees_part(" left") && !window.sees("0 B/s"),
+            "{scene}"
+        );
     }
 }
 
@@ -964,13 +1119,16 @@ fn tab_goes_from_left_to_right_and_from_top_to_bottom() {
         "Later",
         "Update now",
     ];
-    let seen: Vec<&str> = seen.iter().map(String::as_str).filter(|label| wanted.contains(label)).collect();
+    let seen: Vec<&str> =
+        seen.iter().map(String::as_str).filter(|label| wanted.contains(label)).collect();
     assert_eq!(seen[..wanted.len()], wanted);
 }
 
 #[test]
 fn return_does_the_safe_thing_in_every_question() {
-    for (button, place) in [("Remove", 0), ("Switch to this…", 0), ("Go back to this…", 0), ("Free up space…", 0)] {
+    for (button, place) in
+        [("Remove", 0), ("Switch to this…", 0), ("Go back to this…", 0), ("Free up space…", 0)]
+    {
         let mut window = Window::scene("versions-all");
         window.click("Installed versions");
         window.click_nth(button, place);
@@ -996,13 +1154,16 @@ fn only_who_has_the_newest_version_reads_so() {
     }
 }
 
-/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_PICTURES` names (`all`, or names with commas), at the scale in
-/// `KUZFLOW_SCALE`, on a screen of `KUZFLOW_SCREEN` pixels (`1024x600`), of the app `KUZFLOW_APP`. `packaging/screenshots.sh` makes the README's pictures with it.
+/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_PICTURES` names (`all`, or
+/// names with commas), at the scale in `KUZFLOW_SCALE`, on a screen of `KUZFLOW_SCREEN` pixels
+/// (`1024x600`), of the app `KUZFLOW_APP`. `packaging/screenshots.sh` makes the README's pictures
+/// with it.
 #[test]
 fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     std::fs::create_dir_all(&folder).unwrap();
-    let wanted = std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
+    let wanted =
+        std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
     let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
     let room = std::env::var("KUZFLOW_SCREEN").ok().map(|size| {
         let (width, height) = size.split_once('x').unwrap();
@@ -1019,10 +1180,17 @@ fn pictures() {
         let steps = STEPS.into_iter().map(|(name, ..)| name).chain(["drop"]).map(str::to_owned);
         for scene in scenes::names().into_iter().chain(steps) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
-                let picture = picture(&scene, Look { language, theme, scale, app: windows::app() }, room);
+                let picture =
+                    picture(&scene, Look { language, theme, scale, app: windows::app() }, room);
                 let colours: std::collections::HashSet<_> = picture.pixels().collect();
                 assert!(colours.len() > 100, "{scene} is empty");
-                picture.save(folder.join(format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
+                picture
+                    .save(
+                        folder.join(
+                            format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase(),
+                        ),
+                    )
+                    .unwrap();
             }
         }
     }
@@ -1059,13 +1227,20 @@ const STEPS: [(&str, &str, &[Click]); 21] = [
 ];
 
 fn picture(scene: &str, look: Look, room: Option<egui::Vec2>) -> RgbaImage {
-    let text = |(chinese, english)| if look.language == Language::Chinese { chinese } else { english };
-    let (start, clicks) =
-        STEPS.into_iter().find(|(name, ..)| *name == scene).map_or((scene, &[][..]), |(_, start, clicks)| (start, clicks));
+    let text =
+        |(chinese, english)| if look.language == Language::Chinese { chinese } else { english };
+    let (start, clicks) = STEPS
+        .into_iter()
+        .find(|(name, ..)| *name == scene)
+        .map_or((scene, &[][..]), |(_, start, clicks)| (start, clicks));
     let start = if scene == "drop" { "offer" } else { start };
     let mut window = Window::open_on(scenes::state(start, look.language), look, room);
     if scene == "drop" {
-        window.harness.input_mut().hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        window
+            .harness
+            .input_mut()
+            .hovered_files
+            .push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
         window.harness.step();
     }
     for (label, place) in clicks {

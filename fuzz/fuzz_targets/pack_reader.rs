@@ -1,7 +1,9 @@
-//! Arbitrary bytes as a patch pack: opened against a fixed small release, and applied into a temporary folder.
+//! Arbitrary bytes as a patch pack: opened against a fixed small release, and applied into a
+//! temporary folder.
 //!
-//! In: what libFuzzer makes up; the magic is put before it, since guessing it teaches nothing. Out: nothing, or a crash. What is made
-//! is hashed once more: a file and the digest that is told of it must belong together.
+//! In: what libFuzzer makes up; the magic is put before it, since guessing it teaches nothing. Out:
+//! nothing, or a crash. What is made is hashed once more: a file and the digest that is told of it
+//! must belong together.
 
 #![no_main]
 
@@ -22,7 +24,8 @@ const FILES: [(&str, &[u8]); 3] = [
     ("run.sh", b"#!/bin/sh\nexec python app/main.py\n"),
 ];
 
-/// A file that would be larger than this, bytes, is not made: a few bytes of a pack can stand for many, which fills a disk but is no bug.
+/// A file that would be larger than this, bytes, is not made: a few bytes of a pack can stand for
+/// many, which fills a disk but is no bug.
 const LARGEST_MADE: u64 = 1 << 20;
 
 struct World {

@@ -43,20 +43,25 @@ impl PlaceError {
 }
 
 impl Installation {
-    /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root never comes from the settings
-    /// themselves or from the environment.
+    /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root
+    /// never comes from the settings themselves or from the environment.
     pub fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {
         let config = config_file(config);
         let shipped = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
-        // Without it nothing new is trusted, which a check will say; what is installed starts all the same.
-        let shipped_root = look::read(&folder.join("root.json"), look::SMALL).unwrap_or_default().unwrap_or_default();
-        let home = home_for(shipped.app.as_str(), shipped.home.as_deref(), folder, home).ok_or(PlaceError::NoHome)?;
+        // Without it nothing new is trusted, which a check will say; what is installed starts all
+        // the same.
+        let shipped_root = look::read(&folder.join("root.json"), look::SMALL)
+            .unwrap_or_default()
+            .unwrap_or_default();
+        let home = home_for(shipped.app.as_str(), shipped.home.as_deref(), folder, home)
+            .ok_or(PlaceError::NoHome)?;
         let settings = renewed_settings(&config, &home, &shipped).unwrap_or(shipped);
         Ok(Self { settings, shipped_root, home })
     }
 
-    /// The home alone, for settings that cannot be used: from `--home`, or from what can still be read of them.
+    /// The home alone, for settings that cannot be used: from `--home`, or from what can still be
+    /// read of them.
     pub fn home_anyway(config: Option<&Path>, home: Option<&Path>) -> Option<Home> {
         #[derive(Deserialize)]
         struct Readable {
@@ -70,13 +75,16 @@ impl Installation {
         let (app, set) = readable.map_or((None, None), |readable| (readable.app, readable.home));
         match (home, app) {
             (Some(home), _) => Some(Home::new(home)),
-            (None, Some(app)) => home_for(&app, set.as_deref(), config.parent().unwrap_or(Path::new(".")), None),
+            (None, Some(app)) => {
+                home_for(&app, set.as_deref(), config.parent().unwrap_or(Path::new(".")), None)
+            }
             (None, None) => None,
         }
     }
 }
 
-/// The settings as the publisher has renewed them by a signed document, of which the home has a verified copy.
+/// The settings as the publisher has renewed them by a signed document, of which the home has a
+/// verified copy.
 fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Settings> {
     let bytes = renewed::read(&home.renewed_settings())?;
     let text = String::from_utf8(look::read(config, look::SMALL).ok()??).ok()?;
@@ -84,7 +92,10 @@ fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Se
     match over {
         Ok((settings, passed_over)) => {
             for error in passed_over {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a renewed setting does not count");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a renewed setting does not count"
+                );
             }
             Some(settings)
         }
@@ -96,7 +107,10 @@ fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Se
 }
 
 fn config_file(config: Option<&Path>) -> PathBuf {
-    config.map_or_else(|| host::program_folder().unwrap_or_default().join("launcher.toml"), Path::to_path_buf)
+    config.map_or_else(
+        || host::program_folder().unwrap_or_default().join("launcher.toml"),
+        Path::to_path_buf,
+    )
 }
 
 fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>) -> Option<Home> {

@@ -1,7 +1,8 @@
-//! The log: English, with cause chains, in `<home>/logs/launcher.log`; the file before it is kept as `launcher.log.1`.
+//! The log: English, with cause chains, in `<home>/logs/launcher.log`; the file before it is kept
+//! as `launcher.log.1`.
 //!
-//! In: what the rooms report. Out: at most two files of [`LONGEST_LOG`] bytes. Never: an error of its own. That something cannot be
-//! written down (a full disk) is no reason not to start an app.
+//! In: what the rooms report. Out: at most two files of [`LONGEST_LOG`] bytes. Never: an error of
+//! its own. That something cannot be written down (a full disk) is no reason not to start an app.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
@@ -15,14 +16,16 @@ use crate::durable;
 
 /// A log longer than this, in bytes, is put aside.
 const LONGEST_LOG: u64 = 2 << 20;
-/// After so many bytes it is looked at how long the file has become: other launchers write to it as well.
+/// After so many bytes it is looked at how long the file has become: other launchers write to it as
+/// well.
 const LOOK_AFTER: u64 = 64 << 10;
 
 /// Writes the log into `folder` from now on. That there is none is no reason not to start an app.
 pub fn to_folder(folder: &Path) {
     let writer = LogFile::in_folder(folder);
     let subscriber = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false);
-    let subscriber = subscriber.log_internal_errors(false).with_writer(move || writer.clone()).finish();
+    let subscriber =
+        subscriber.log_internal_errors(false).with_writer(move || writer.clone()).finish();
     // Only the first subscriber of a process counts.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
@@ -53,16 +56,20 @@ struct Open {
 
 impl LogFile {
     fn in_folder(folder: &Path) -> Self {
-        let log = Self { path: folder.join("launcher.log"), longest: LONGEST_LOG, open: Arc::default() };
+        let log =
+            Self { path: folder.join("launcher.log"), longest: LONGEST_LOG, open: Arc::default() };
         log.look(&mut log.open.lock().unwrap_or_else(PoisonError::into_inner));
         log
     }
 
-    /// Opens the file, a new one if the present one is long. Where it cannot be opened now, it is tried again later.
+    /// Opens the file, a new one if the present one is long. Where it cannot be opened now, it is
+    /// tried again later.
     fn look(&self, open: &mut Open) {
-        let is_long = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > self.longest);
+        let is_long =
+            |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > self.longest);
         if is_long(&self.path) {
-            // Another launcher may do the same at this moment; then one of the two finds nothing to rename.
+            // Another launcher may do the same at this moment; then one of the two finds nothing to
+            // rename.
             let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
         }
         *open = Open { file: self.open_file().ok(), written: 0 };

@@ -48,7 +48,10 @@ impl Output {
         if let Incident::Conflicts { files, .. } = what {
             for Conflict { yours, beside } in files {
                 let [yours, beside] = [yours, beside].map(|path| path.display().to_string());
-                self.say(&format!("  {}", self.texts.with("happened-file", &[("yours", &yours), ("beside", &beside)])));
+                self.say(&format!(
+                    "  {}",
+                    self.texts.with("happened-file", &[("yours", &yours), ("beside", &beside)])
+                ));
             }
         }
     }
@@ -69,7 +72,8 @@ impl Output {
         }
     }
 
-    /// A failure: what happened, why, and what to do next on standard error; the cause chain for scripts.
+    /// A failure: what happened, why, and what to do next on standard error; the cause chain for
+    /// scripts.
     pub fn problem(&self, problem: &Problem) -> Ending {
         self.complain(problem);
         self.result(json!({ "status": "failed", "problem": problem }));

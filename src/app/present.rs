@@ -1,11 +1,15 @@
-//! What a person sees of an engine: the whole window, or beside the running app the small one or the system's notification.
+//! What a person sees of an engine: the whole window, or beside the running app the small one or
+//! the system's notification.
 //!
-//! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about updates, but which of the windows tells of one.
+//! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about
+//! updates, but which of the windows tells of one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shortcuts;
-use crate::gui::{self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions};
+use crate::gui::{
+    self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions,
+};
 use crate::host;
 use crate::look;
 use crate::messages::mailbox::Handle;
@@ -32,10 +36,16 @@ pub struct PresentOptions {
     pub language: Language,
 }
 
-/// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered
-/// and what was begun has ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
-/// whole window.
-pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions) -> NotificationEnd {
+/// Tells of an offer, or of what came of one, beside the running app in the way that the settings
+/// want, and returns when it was answered and what was begun has ended, or nobody has answered.
+/// Where one way is not to be had the next one is taken: the small window, the system's
+/// notification, the whole window.
+pub fn announce(
+    context: &Context,
+    handle: &Handle,
+    view: ViewState,
+    options: PresentOptions,
+) -> NotificationEnd {
     let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
     let announcement = match view.offer() {
         Some(offer) => announcement(wanted, offer, runs),
@@ -48,7 +58,9 @@ pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Pr
     let Notified { outcome, state } = match announcement {
         Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
         Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
-        Announcement::Dialog | Announcement::Off => Notified { outcome: NotificationEnd::Details, state: view },
+        Announcement::Dialog | Announcement::Off => {
+            Notified { outcome: NotificationEnd::Details, state: view }
+        }
     };
     if outcome == NotificationEnd::Details {
         show(context, handle, state, options);
@@ -56,8 +68,9 @@ pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Pr
     outcome
 }
 
-/// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
-/// So does, unless nothing is to be announced, what may help an app that has ended: there is no work that it would disturb.
+/// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been
+/// begun yet, comes with the whole window. So does, unless nothing is to be announced, what may
+/// help an app that has ended: there is no work that it would disturb.
 fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Announcement> {
     if offer.signed.release.mandatory || offer.current.is_none() {
         return Some(Announcement::Dialog);
@@ -65,7 +78,9 @@ fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Annou
     match wanted {
         Announcement::Off => None,
         _ if !runs => Some(Announcement::Dialog),
-        Announcement::Window if !offer.plan.is_incremental() && offer.plan.strategy != UpdateStrategy::Installed => {
+        Announcement::Window
+            if !offer.plan.is_incremental() && offer.plan.strategy != UpdateStrategy::Installed =>
+        {
             Some(Announcement::Dialog)
         }
         wanted => Some(wanted),
@@ -74,16 +89,30 @@ fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Annou
 
 type Notify = fn(WindowOptions, &Handle, ViewState) -> Result<Notified, WindowError>;
 
-fn by_window(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
+fn by_window(
+    window: WindowOptions,
+    handle: &Handle,
+    view: ViewState,
+) -> Result<Notified, WindowError> {
     gui::notify(window, handle.clone(), view)
 }
 
-fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
+fn by_system(
+    window: WindowOptions,
+    handle: &Handle,
+    view: ViewState,
+) -> Result<Notified, WindowError> {
     gui::notify_by_system(&window, handle, view)
 }
 
 /// The first of these ways that is to be had; if none is, the whole window is what is left.
-fn small(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions, strategies: &[Notify]) -> Notified {
+fn small(
+    context: &Context,
+    handle: &Handle,
+    view: ViewState,
+    options: PresentOptions,
+    strategies: &[Notify],
+) -> Notified {
     let window = window_options(context, options);
     for notify in strategies {
         match notify(window.clone(), handle, view.clone()) {
@@ -91,7 +120,10 @@ fn small(context: &Context, handle: &Handle, view: ViewState, options: PresentOp
                 tracing::info!(outcome = ?notified.outcome, "notification ended");
                 return notified;
             }
-            Err(error) => tracing::info!(error = &error as &dyn std::error::Error, "no notification in this way"),
+            Err(error) => tracing::info!(
+                error = &error as &dyn std::error::Error,
+                "no notification in this way"
+            ),
         }
     }
     Notified { outcome: NotificationEnd::Details, state: view }
@@ -116,7 +148,8 @@ pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptio
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = shortcuts::name_in(&context.home, settings);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
-    let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
+    let icon = active
+        .and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     let icon = icon.or_else(|| look::read(settings.icon.as_ref()?, look::SMALL).ok().flatten());
     WindowOptions {
         title: Texts::new(options.language).of_app(&app_name).get("window-title"),
@@ -130,7 +163,12 @@ pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptio
 }
 
 /// Opens the window for another start of the launcher that asked for it, with what is known now.
-pub fn show_wanted(context: &Context, handle: &Handle, mut view: ViewState, options: PresentOptions) -> bool {
+pub fn show_wanted(
+    context: &Context,
+    handle: &Handle,
+    mut view: ViewState,
+    options: PresentOptions,
+) -> bool {
     let phase = handle.phase();
     if view.phase != phase {
         view.apply(Event::Phase { phase });
@@ -145,10 +183,13 @@ pub fn listen(context: &Context, handle: &Handle, options: PresentOptions) -> Op
         return None;
     }
     let listening = Instance::listen(&context.home, &host::private_folders(), handle.clone());
-    listening.inspect_err(|error| tracing::warn!(%error, "no other start can ask for the window")).ok()
+    listening
+        .inspect_err(|error| tracing::warn!(%error, "no other start can ask for the window"))
+        .ok()
 }
 
-/// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
+/// Opens the window; `false` if none can be opened, which a person is told by a message of the
+/// system as far as it can.
 pub fn show(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions) -> bool {
     let state = context.home.state().unwrap_or_default();
     let window = window_options(context, options);
@@ -160,7 +201,10 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Presen
                 DETAILS.store(details, Ordering::Relaxed);
             }
             if let Some(language) = closed.choices.language {
-                let state = HomeState { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
+                let state = HomeState {
+                    language: Some(language.tag().to_owned()),
+                    ..context.home.state().unwrap_or(state)
+                };
                 if let Err(error) = context.home.set_state(&state) {
                     tracing::warn!(%error, "the chosen language is forgotten");
                 }
@@ -195,15 +239,32 @@ mod tests {
     fn small_updates_come_small_and_others_with_the_whole_window() {
         let by_window = |strategy| announcement(Announcement::Window, &offer(strategy), true);
         assert_eq!(
-            [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::Installed].map(by_window),
+            [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::Installed]
+                .map(by_window),
             [Some(Announcement::Window); 3]
         );
-        assert_eq!([UpdateStrategy::Full, UpdateStrategy::File].map(by_window), [Some(Announcement::Dialog); 2]);
-        assert_eq!(announcement(Announcement::System, &offer(UpdateStrategy::Full), true), Some(Announcement::System));
-        assert_eq!(announcement(Announcement::Dialog, &offer(UpdateStrategy::Patches), true), Some(Announcement::Dialog));
-        assert_eq!(announcement(Announcement::Window, &offer(UpdateStrategy::Patches), false), Some(Announcement::Dialog));
         assert_eq!(
-            [true, false].map(|runs| announcement(Announcement::Off, &offer(UpdateStrategy::Patches), runs)),
+            [UpdateStrategy::Full, UpdateStrategy::File].map(by_window),
+            [Some(Announcement::Dialog); 2]
+        );
+        assert_eq!(
+            announcement(Announcement::System, &offer(UpdateStrategy::Full), true),
+            Some(Announcement::System)
+        );
+        assert_eq!(
+            announcement(Announcement::Dialog, &offer(UpdateStrategy::Patches), true),
+            Some(Announcement::Dialog)
+        );
+        assert_eq!(
+            announcement(Announcement::Window, &offer(UpdateStrategy::Patches), false),
+            Some(Announcement::Dialog)
+        );
+        assert_eq!(
+            [true, false].map(|runs| announcement(
+                Announcement::Off,
+                &offer(UpdateStrategy::Patches),
+                runs
+            )),
             [None, None]
         );
     }
@@ -213,7 +274,9 @@ mod tests {
         let mut mandatory = offer(UpdateStrategy::Patches);
         mandatory.signed.release.mandatory = true;
         let first = Offer { current: None, ..offer(UpdateStrategy::Full) };
-        for wanted in [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off] {
+        for wanted in
+            [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off]
+        {
             assert_eq!(announcement(wanted, &mandatory, true), Some(Announcement::Dialog));
             assert_eq!(announcement(wanted, &first, true), Some(Announcement::Dialog));
         }

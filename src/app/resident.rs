@@ -1,8 +1,10 @@
-//! The launcher's life beside the running app: it looks for releases when the schedule says so, fetches and has the app take over what
-//! it may without a question, and tells a person what should be known. It ends with the app.
+//! The launcher's life beside the running app: it looks for releases when the schedule says so,
+//! fetches and has the app take over what it may without a question, and tells a person what should
+//! be known. It ends with the app.
 //!
-//! In: a context with the app started, what the schedule, the engine and a person say. Out: the app's own end. Never: work while
-//! nothing happens (one thread waits for the next event or the next date), or a window that was not called for.
+//! In: a context with the app started, what the schedule, the engine and a person say. Out: the
+//! app's own end. Never: work while nothing happens (one thread waits for the next event or the
+//! next date), or a window that was not called for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,17 +34,26 @@ use crate::update::context::Context;
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
 /// How often it is asked whether that version has proved itself, by a launcher that leaves then.
 const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
-/// How long after the start of the app its window is there, in front of which something can be told.
+/// How long after the start of the app its window is there, in front of which something can be
+/// told.
 const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
-/// How long a look for a release that mends a failed start is waited for before the failure is shown.
+/// How long a look for a release that mends a failed start is waited for before the failure is
+/// shown.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often it is looked whether what the app writes to standard error has become too long, where that is kept.
+/// How often it is looked whether what the app writes to standard error has become too long, where
+/// that is kept.
 const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 /// Longest wait where nothing is waited for; whatever happens ends it.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
-pub fn live(context: &Context, handle: &Handle, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
+pub fn live(
+    context: &Context,
+    handle: &Handle,
+    options: PresentOptions,
+    output: &Output,
+    own: &SelfUpdate,
+) -> Ending {
     let mut resident = Resident::new(context, handle, options, output);
     let _listening = listen(context, handle, options);
     std::thread::scope(|scope| {
@@ -50,7 +61,8 @@ pub fn live(context: &Context, handle: &Handle, options: PresentOptions, output:
         while !resident.is_over() && !handle.closed() {
             resident.wait();
             if resident.has_looked() && !std::mem::replace(&mut followed, true) {
-                // What the launcher does for itself and for the desktop must not keep the app's own updates waiting.
+                // What the launcher does for itself and for the desktop must not keep the app's own
+                // updates waiting.
                 let follow = move || {
                     shortcuts::follow(context, own, false);
                     own.update(context, &|| context.app.running().is_some());
@@ -77,8 +89,9 @@ pub fn live(context: &Context, handle: &Handle, options: PresentOptions, output:
     Ending::App(exit_code(status))
 }
 
-/// The rest of the launcher's life without an engine: as long as the app runs, without a thread that wakes up, or a look at anything. If
-/// the settings do not want that, only as long as a version is on probation.
+/// The rest of the launcher's life without an engine: as long as the app runs, without a thread
+/// that wakes up, or a look at anything. If the settings do not want that, only as long as a
+/// version is on probation.
 pub fn stay(context: &Context) -> Ending {
     if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
         return Ending::App(0);
@@ -126,9 +139,16 @@ struct Resident<'a> {
 }
 
 impl<'a> Resident<'a> {
-    fn new(context: &'a Context, handle: &'a Handle, options: PresentOptions, output: &'a Output) -> Self {
+    fn new(
+        context: &'a Context,
+        handle: &'a Handle,
+        options: PresentOptions,
+        output: &'a Output,
+    ) -> Self {
         let due = Arc::new(Mutex::new(None));
-        let watch = (context.settings.update.check != CheckTime::Never).then(|| start_watch(context, handle, &due)).flatten();
+        let watch = (context.settings.update.check != CheckTime::Never)
+            .then(|| start_watch(context, handle, &due))
+            .flatten();
         Self {
             context,
             handle,
@@ -163,8 +183,10 @@ impl<'a> Resident<'a> {
     fn is_over(&self) -> bool {
         let app = &self.context.app;
         if app.is_over() {
-            let ended_well = app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
-            // A version that fails at once is no reason to stop looking: the release that mends it may be there.
+            let ended_well =
+                app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
+            // A version that fails at once is no reason to stop looking: the release that mends it
+            // may be there.
             return ended_well || self.looked && !self.has_failed();
         }
         let may_leave = !self.context.settings.health.stay && !app.is_attended();
@@ -196,7 +218,9 @@ impl<'a> Resident<'a> {
             ReminderStep::LookIn(wait) => limit.min(wait),
             ReminderStep::Nothing | ReminderStep::Announce => limit,
         };
-        let limit = self.tell_at.map_or(limit, |at| limit.min(at.saturating_duration_since(Instant::now())));
+        let limit = self
+            .tell_at
+            .map_or(limit, |at| limit.min(at.saturating_duration_since(Instant::now())));
         for event in self.handle.wait(limit) {
             self.output.event(&event);
             self.view.apply(event.clone());
@@ -249,7 +273,8 @@ impl<'a> Resident<'a> {
         });
         for notice in &notices {
             if !self.heard.contains(&notice.what) {
-                self.output.event(&Event::Incident { when: notice.when, what: notice.what.clone() });
+                self.output
+                    .event(&Event::Incident { when: notice.when, what: notice.what.clone() });
             }
             self.output.incident(&notice.what);
         }
@@ -288,10 +313,18 @@ impl<'a> Resident<'a> {
 
     fn problem_of(&self, failed: &FailedStart) -> Problem {
         let FailedStart { version, failure, lines } = failed;
-        let wrote = if lines.is_empty() { "it wrote nothing that was kept".to_owned() } else { lines.join("\n") };
+        let wrote = if lines.is_empty() {
+            "it wrote nothing that was kept".to_owned()
+        } else {
+            lines.join("\n")
+        };
         tracing::error!(%version, %failure, "the app did not start; it wrote last:\n{wrote}");
         let chain = vec![format!("{} {version}: {failure}", self.context.settings.app), wrote];
-        Problem { kind: ProblemKind::DidNotStart, subject: self.output.texts.failure(failure), chain }
+        Problem {
+            kind: ProblemKind::DidNotStart,
+            subject: self.output.texts.failure(failure),
+            chain,
+        }
     }
 
     fn due(&self) -> std::sync::MutexGuard<'_, Option<Check>> {
@@ -330,7 +363,8 @@ impl<'a> Resident<'a> {
             }
         } else if std::mem::take(&mut self.checking) {
             // A check that failed quietly leaves a notice and goes back to idle.
-            let failed = matches!(phase, Phase::Failed { .. }) || *phase == Phase::Idle && self.view.notice.is_some();
+            let failed = matches!(phase, Phase::Failed { .. })
+                || *phase == Phase::Idle && self.view.notice.is_some();
             self.ended(if failed { CheckEnd::Failed } else { CheckEnd::Answered });
         }
         // Events of earlier phases may still come when a window has gone on from there.
@@ -339,8 +373,12 @@ impl<'a> Resident<'a> {
         }
         match phase {
             Phase::Offered { offer } => self.offered(offer),
-            Phase::Swapped { .. } | Phase::Ready { .. } if self.ours.take().is_some() => self.announce(),
-            Phase::Failed { .. } | Phase::Cancelled => self.in_vain = self.ours.take().or(self.in_vain.take()),
+            Phase::Swapped { .. } | Phase::Ready { .. } if self.ours.take().is_some() => {
+                self.announce()
+            }
+            Phase::Failed { .. } | Phase::Cancelled => {
+                self.in_vain = self.ours.take().or(self.in_vain.take())
+            }
             _ => {}
         }
     }
@@ -367,7 +405,8 @@ impl<'a> Resident<'a> {
         self.tell(ScheduleInput::Ended(outcome));
     }
 
-    /// Announces an offer again that nobody has answered, if it is time; what is under way or answered is not announced.
+    /// Announces an offer again that nobody has answered, if it is time; what is under way or
+    /// answered is not announced.
     fn remind(&mut self) -> ReminderStep {
         if !matches!(self.handle.phase(), Phase::Offered { .. }) {
             self.reminder.settled();
@@ -387,7 +426,8 @@ impl<'a> Resident<'a> {
         if self.options.headless {
             return;
         }
-        let outcome = announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+        let outcome =
+            announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
         if outcome == NotificationEnd::TimedOut {
             self.reminder.unanswered(self.began.elapsed());
         } else {
@@ -395,7 +435,8 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// A window that was closed on the way stops nothing: the new version is there at the next start.
+    /// A window that was closed on the way stops nothing: the new version is there at the next
+    /// start.
     fn finish(&mut self) {
         let (context, handle) = (self.context, self.handle);
         follow(handle, &mut self.view, self.output, |phase, _| match phase {
@@ -417,7 +458,12 @@ impl<'a> Resident<'a> {
 }
 
 /// Takes events in until `enough`, looking at least every second.
-pub fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
+pub fn follow(
+    handle: &Handle,
+    view: &mut ViewState,
+    output: &Output,
+    enough: impl Fn(&Phase, &ViewState) -> bool,
+) {
     while !enough(&handle.phase(), view) && !handle.closed() {
         for event in handle.wait(Duration::from_secs(1)) {
             output.event(&event);
@@ -432,7 +478,11 @@ pub fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: im
 }
 
 /// Where nobody can watch, nothing is looked for; the next start tries again.
-fn start_watch(context: &Context, handle: &Handle, due: &Arc<Mutex<Option<Check>>>) -> Option<Watch> {
+fn start_watch(
+    context: &Context,
+    handle: &Handle,
+    due: &Arc<Mutex<Option<Check>>>,
+) -> Option<Watch> {
     let (due, handle) = (Arc::clone(due), handle.clone());
     let watch = Watch::start(watch::WatchOptions::of(&context.settings), move |check| {
         *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);

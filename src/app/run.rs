@@ -1,5 +1,6 @@
-//! What a desktop shortcut does: start the active version at once, then look for a release, and open the window only if there is
-//! something to show. Whatever fails, an installed version starts (promises 1 and 2).
+//! What a desktop shortcut does: start the active version at once, then look for a release, and
+//! open the window only if there is something to show. Whatever fails, an installed version starts
+//! (promises 1 and 2).
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -30,8 +31,14 @@ use crate::update::context::Context;
 use crate::update::repair;
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(context: &Context, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
-    // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or a script, has it as it comes.
+pub fn run(
+    context: &Context,
+    options: PresentOptions,
+    output: &Output,
+    own: &SelfUpdate,
+) -> Ending {
+    // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or
+    // a script, has it as it comes.
     if !options.headless && !std::io::stderr().is_terminal() {
         context.app.keep_errors();
     }
@@ -55,12 +62,19 @@ pub fn run(context: &Context, options: PresentOptions, output: &Output, own: &Se
                 }
             },
         },
-        // No version is whole, not even by its record. One that is named is still worth mending: the user's files are in it.
+        // No version is whole, not even by its record. One that is named is still worth mending:
+        // the user's files are in it.
         Err(error) => match mend_and_start(context, options, output) {
             Some(app) => app,
             None => {
                 tracing::info!(%error, "first install");
-                return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output, own);
+                return before_the_app(
+                    context,
+                    Setup { launch_when_ready: true, ..Setup::default() },
+                    options,
+                    output,
+                    own,
+                );
             }
         },
     };
@@ -71,7 +85,11 @@ pub fn run(context: &Context, options: PresentOptions, output: &Output, own: &Se
 }
 
 /// Starts the app; what lasts on the way is told.
-fn start(context: &Context, options: PresentOptions, output: &Output) -> Result<Arc<RunningApp>, StoreError> {
+fn start(
+    context: &Context,
+    options: PresentOptions,
+    output: &Output,
+) -> Result<Arc<RunningApp>, StoreError> {
     starting::start(context, options, output, |tell| driver::start(context, tell))
 }
 
@@ -84,8 +102,8 @@ fn waits_for_check(context: &Context) -> bool {
     context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
 }
 
-/// The app runs: what happened while nobody looked is told, a version that should have been started and could not is mended, and then
-/// the launcher stays.
+/// The app runs: what happened while nobody looked is told, a version that should have been started
+/// and could not is mended, and then the launcher stays.
 fn beside_the_app(
     context: &Context,
     stepped_over: Option<ContainerId>,
@@ -93,7 +111,8 @@ fn beside_the_app(
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
-    let setup = Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
+    let setup =
+        Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => {
@@ -110,11 +129,14 @@ fn beside_the_app(
     ending
 }
 
-/// Mends a version that could not be started while another one runs; the next start uses it again. What comes of it is in the log.
+/// Mends a version that could not be started while another one runs; the next start uses it again.
+/// What comes of it is in the log.
 fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
     handle.send(Command::Repair(damaged));
-    let ended = |phase: &Phase| matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled);
+    let ended = |phase: &Phase| {
+        matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled)
+    };
     follow(handle, &mut ViewState::default(), output, |phase, _| ended(phase));
     match handle.phase() {
         Phase::Repaired(repaired) if repaired.left.is_empty() => {
@@ -124,8 +146,13 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
     }
 }
 
-/// Mends the version that the next start should use, and starts it; `None` at once if there is none.
-fn mend_and_start(context: &Context, options: PresentOptions, output: &Output) -> Option<Arc<RunningApp>> {
+/// Mends the version that the next start should use, and starts it; `None` at once if there is
+/// none.
+fn mend_and_start(
+    context: &Context,
+    options: PresentOptions,
+    output: &Output,
+) -> Option<Arc<RunningApp>> {
     let damaged = context.home.named().ok().flatten()?.container;
     if !look::is_folder(&context.home.container(&damaged)).unwrap_or(true) {
         return None;
@@ -137,8 +164,15 @@ fn mend_and_start(context: &Context, options: PresentOptions, output: &Output) -
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
-/// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
-fn before_the_app(context: &Context, setup: Setup, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
+/// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of
+/// it, whatever the end is.
+fn before_the_app(
+    context: &Context,
+    setup: Setup,
+    options: PresentOptions,
+    output: &Output,
+    own: &SelfUpdate,
+) -> Ending {
     let was_empty = shortcuts::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
@@ -170,16 +204,18 @@ fn before_the_app(context: &Context, setup: Setup, options: PresentOptions, outp
     {
         return ending;
     }
-    // The window was closed before the check was over, or the check failed: the installed version starts all the same.
+    // The window was closed before the check was over, or the check failed: the installed version
+    // starts all the same.
     if setup.start_anyway { start_and_wait(context, options, output) } else { ending }
 }
 
-/// The window with what is in a bundle. An app that runs already, started by another launcher, goes on: the new version waits for
-/// its next start.
+/// The window with what is in a bundle. An app that runs already, started by another launcher, goes
+/// on: the new version waits for its next start.
 pub fn open(context: &Context, file: PathBuf, options: PresentOptions, output: &Output) -> Ending {
     let active = context.home.active().ok().map(|(active, _)| active.container);
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
-    let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
+    let setup =
+        Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => return show_problem(context, options, output, &problem),
@@ -189,14 +225,21 @@ pub fn open(context: &Context, file: PathBuf, options: PresentOptions, output: &
     in_window(context, &handle, view, options, output, engine)
 }
 
-/// The whole window, whatever there is to tell: that of the launcher beside the app if there is one, else one of its own.
-pub fn window(context: &Context, part: WindowPart, options: PresentOptions, output: &Output) -> Ending {
+/// The whole window, whatever there is to tell: that of the launcher beside the app if there is
+/// one, else one of its own.
+pub fn window(
+    context: &Context,
+    part: WindowPart,
+    options: PresentOptions,
+    output: &Output,
+) -> Ending {
     if instance::ask(&context.home, &host::private_folders(), part) {
         return Ending::Done;
     }
     let active = context.home.active().ok().map(|(active, _)| active.container);
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
-    let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
+    let setup =
+        Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => return show_problem(context, options, output, &problem),
@@ -221,7 +264,10 @@ fn in_window(
     if shown {
         // A window that was closed on the way does not stop what was begun.
         follow(handle, &mut ViewState::default(), output, |phase, _| {
-            !matches!(phase, Phase::Installing { .. } | Phase::Closing { .. } | Phase::Switching { .. })
+            !matches!(
+                phase,
+                Phase::Installing { .. } | Phase::Closing { .. } | Phase::Switching { .. }
+            )
         });
     }
     quit(handle, engine);
@@ -259,7 +305,12 @@ fn start_and_wait(context: &Context, options: PresentOptions, output: &Output) -
 }
 
 /// On standard error, and for whoever clicked a shortcut in a window.
-fn show_problem(context: &Context, options: PresentOptions, output: &Output, problem: &Problem) -> Ending {
+fn show_problem(
+    context: &Context,
+    options: PresentOptions,
+    output: &Output,
+    problem: &Problem,
+) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
         gui::show_problem(window_options(context, options), problem);
@@ -267,8 +318,9 @@ fn show_problem(context: &Context, options: PresentOptions, output: &Output, pro
     ending
 }
 
-/// The settings cannot be used. The installed version starts all the same, if its home can be found (docs/security.md, promise 1); whoever clicked a shortcut
-/// is told in a window why nothing starts.
+/// The settings cannot be used. The installed version starts all the same, if its home can be found
+/// (docs/security.md, promise 1); whoever clicked a shortcut is told in a window why nothing
+/// starts.
 pub fn without_settings(
     home: Option<&Home>,
     error: &PlaceError,
@@ -282,7 +334,8 @@ pub fn without_settings(
         return Ending::App(exit_code(app.wait()));
     }
     if !options.headless {
-        let active = home.and_then(|home| home.active().ok()).map(|(_, record)| record.display_name);
+        let active =
+            home.and_then(|home| home.active().ok()).map(|(_, record)| record.display_name);
         let app_name = active.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
         gui::show_problem(nameless_window_options(app_name, options), &problem);
     }

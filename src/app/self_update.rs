@@ -1,4 +1,5 @@
-//! The launcher as a thing on this computer: its executable, how it was called, and what that means for its own update and for a shortcut.
+//! The launcher as a thing on this computer: its executable, how it was called, and what that means
+//! for its own update and for a shortcut.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use crate::update::self_update::{self, SelfUpdateOutcome};
 /// This launcher.
 #[derive(Debug, Default)]
 pub struct SelfUpdate {
-    /// Its executable, as it was found when the process began; an exchange changes what the system says of it.
+    /// Its executable, as it was found when the process began; an exchange changes what the system
+    /// says of it.
     program: Option<Program>,
     /// `--config` and `--home` as they were given, absolute.
     config: Option<PathBuf>,
@@ -41,12 +43,18 @@ impl SelfUpdate {
 
     /// What another start needs in order to mean the same app and home.
     pub fn place(&self) -> Vec<OsString> {
-        let pair = |name: &str, path: &Option<PathBuf>| path.as_ref().map(|path| [OsString::from(name), path.clone().into()]);
-        [pair("--config", &self.config), pair("--home", &self.home)].into_iter().flatten().flatten().collect()
+        let pair = |name: &str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| [OsString::from(name), path.clone().into()])
+        };
+        [pair("--config", &self.config), pair("--home", &self.home)]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect()
     }
 
-    /// The first thing that starting the app does. A launcher that has not come up before is replaced by the one before it, which then
-    /// runs instead of this one; its ending is given.
+    /// The first thing that starting the app does. A launcher that has not come up before is
+    /// replaced by the one before it, which then runs instead of this one; its ending is given.
     pub fn begin(&self) -> Option<Ending> {
         let program = self.program.as_ref()?;
         match program.begin(&own_version()) {
@@ -71,22 +79,27 @@ impl SelfUpdate {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is told in the log only.
+    /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is
+    /// told in the log only.
     pub fn update(&self, context: &Context, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
         program.tidy();
-        let test: Vec<OsString> = self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
+        let test: Vec<OsString> =
+            self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
         match self_update::perform(context, program, &test, go_on) {
             Ok(outcome) => matches!(outcome, SelfUpdateOutcome::Exchanged(_)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the launcher stays as it is");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the launcher stays as it is"
+                );
                 false
             }
         }
     }
 
-    /// Starts the executable that is in place now instead of this process, with the same arguments; how it ended, where a process cannot
-    /// be replaced.
+    /// Starts the executable that is in place now instead of this process, with the same arguments;
+    /// how it ended, where a process cannot be replaced.
     pub fn hand_over(&self) -> Option<Ending> {
         let arguments: Vec<OsString> = host::arguments().into_iter().skip(1).collect();
         match self.program.as_ref()?.hand_over(&arguments) {

@@ -1,6 +1,8 @@
-//! The app's entry in the menu: what it says, and how it follows the app after a start or an update.
+//! The app's entry in the menu: what it says, and how it follows the app after a start or an
+//! update.
 //!
-//! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files that `desktop` writes.
+//! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files
+//! that `desktop` writes.
 //! Never: questions to a person; the verbs ask those.
 
 use super::self_update::SelfUpdate;
@@ -39,8 +41,10 @@ pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
     let name = name_of(context);
     let active = context.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
-    let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
-    let icon = icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
+    let icon = active
+        .and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
+    let icon =
+        icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
     let icon = icon
         .filter(|png| crate::desktop::icon::read(png).is_some())
         .or_else(|| letter_of(&name))
@@ -48,17 +52,28 @@ pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
     let in_each = |message: &str| {
         // The first is for readers of any other language.
         let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];
-        each.map(|(tag, language)| (tag.to_owned(), Texts::new(language).with(message, &[("app", &name)]))).to_vec()
+        each.map(|(tag, language)| {
+            (tag.to_owned(), Texts::new(language).with(message, &[("app", &name)]))
+        })
+        .to_vec()
     };
     let app = context.settings.app.as_str();
-    let home = std::path::absolute(context.home.root()).unwrap_or_else(|_| context.home.root().to_owned());
+    let home =
+        std::path::absolute(context.home.root()).unwrap_or_else(|_| context.home.root().to_owned());
     Some(Entry {
         id: shortcut::id(app, &home, host::default_home(app).as_deref()),
         comments: in_each("shortcut-comment"),
         bundle_names: in_each("shortcut-bundle"),
-        actions: [("versions", "--versions", "shortcut-versions"), ("check", "--check", "shortcut-check")]
-            .map(|(id, option, name)| Action { id, words: vec!["window", option], names: in_each(name) })
-            .to_vec(),
+        actions: [
+            ("versions", "--versions", "shortcut-versions"),
+            ("check", "--check", "shortcut-check"),
+        ]
+        .map(|(id, option, name)| Action {
+            id,
+            words: vec!["window", option],
+            names: in_each(name),
+        })
+        .to_vec(),
         keywords: vec![app.to_owned()],
         program: own.program()?.path().to_owned(),
         arguments: own.place(),
@@ -68,8 +83,9 @@ pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
     })
 }
 
-/// What comes after a start or an update, in the background: the shortcut follows the app's name and icon; after the first installation
-/// one is made if the settings say so. What goes wrong is told in the log only.
+/// What comes after a start or an update, in the background: the shortcut follows the app's name
+/// and icon; after the first installation one is made if the settings say so. What goes wrong is
+/// told in the log only.
 pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
     let wanted = was_empty && context.settings.desktop.shortcut;
     if !wanted && !shortcut::is_made(&context.home) {
@@ -87,7 +103,9 @@ pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
     match done {
         Ok(written) if written.is_empty() => {}
         Ok(written) => tracing::info!(?written, "the shortcut is up to date"),
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the shortcut stays as it is"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the shortcut stays as it is")
+        }
     }
 }
 

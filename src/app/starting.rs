@@ -1,8 +1,9 @@
-//! The way to the app's start, as far as somebody has to wait on it: whatever takes longer than a moment there is told, in the window or
-//! on standard error, and in the log.
+//! The way to the app's start, as far as somebody has to wait on it: whatever takes longer than a
+//! moment there is told, in the window or on standard error, and in the log.
 //!
-//! In: a start. Out: what the start came to, and words while it lasts. Never: a start that waits for the telling (the window may be closed,
-//! and standard error may not be read; the start goes on), or a word about a start that takes no longer than usual.
+//! In: a start. Out: what the start came to, and words while it lasts. Never: a start that waits
+//! for the telling (the window may be closed, and standard error may not be read; the start goes
+//! on), or a word about a start that takes no longer than usual.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ use crate::messages::protocol::{Event, Phase};
 use crate::threads;
 use crate::update::context::Context;
 
-/// From here on a start takes long: nobody waits five seconds without a word, and a window needs some time to open.
+/// From here on a start takes long: nobody waits five seconds without a word, and a window needs
+/// some time to open.
 const TELL_AFTER: Duration = Duration::from_millis(2500);
 /// How often standard error is told that it still lasts.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
@@ -24,19 +26,28 @@ const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// Hears what a start is doing.
 pub type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
-/// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing is told.
-pub fn start<T: Send>(context: &Context, options: PresentOptions, output: &Output, begin: impl Fn(Tell) -> T + Sync) -> T {
+/// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing
+/// is told.
+pub fn start<T: Send>(
+    context: &Context,
+    options: PresentOptions,
+    output: &Output,
+    begin: impl Fn(Tell) -> T + Sync,
+) -> T {
     let (handle, end) = mailbox::channel();
     let emitter = end.emitter();
     let tell = move |event| emitter.emit(event);
     let (ended, is_ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let work = || {
-            // Both go with the start, also where it panics: the window closes, and whoever waits goes on.
+            // Both go with the start, also where it panics: the window closes, and whoever waits
+            // goes on.
             let (_end, _ended) = (end, ended);
             begin(&tell)
         };
-        let Ok(starting) = threads::spawn_scoped(scope, "start", work) else { return begin(&|_| ()) };
+        let Ok(starting) = threads::spawn_scoped(scope, "start", work) else {
+            return begin(&|_| ());
+        };
         if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
@@ -77,7 +88,11 @@ fn line(output: &Output, view: &ViewState) -> String {
         Phase::Switching { version } => {
             let title = texts.with("switching-title", &[("version", &version.to_string())]);
             let (done, total) = (view.progress.done, view.progress.total);
-            let why = if total > done { texts.taken_along(done, total) } else { texts.get("switching-subtitle-start") };
+            let why = if total > done {
+                texts.taken_along(done, total)
+            } else {
+                texts.get("switching-subtitle-start")
+            };
             (title, why)
         }
         _ => (texts.get("starting-title"), texts.get("starting-subtitle")),
@@ -85,8 +100,8 @@ fn line(output: &Output, view: &ViewState) -> String {
     texts.with("detail-line", &[("name", &title), ("value", &why)])
 }
 
-/// Tells on standard error that the launcher itself waits for a disk, until the value is dropped: before its settings are read there is
-/// no window.
+/// Tells on standard error that the launcher itself waits for a disk, until the value is dropped:
+/// before its settings are read there is no window.
 pub struct SlowDisk(#[allow(dead_code)] mpsc::Sender<()>);
 
 impl SlowDisk {
@@ -98,7 +113,10 @@ impl SlowDisk {
             if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
                 error_line(&words);
                 let _ = is_ended.recv();
-                tracing::warn!(seconds = began.elapsed().as_secs(), "the launcher's own files came slowly");
+                tracing::warn!(
+                    seconds = began.elapsed().as_secs(),
+                    "the launcher's own files came slowly"
+                );
             }
         };
         threads::spawn("slow disk", watch).ok().map(|_| Self(ended))

@@ -1,8 +1,9 @@
 //! Standard output and standard error, written as far as they take it.
 //!
-//! Telling is never a reason to fail or to wait: a full disk behind standard error, a pipe whose reader has gone, or one whose reader is
-//! stopped must not keep an app from starting. In: lines. Out: bytes to the two streams, or nothing. Never: a panic, an error, or a
-//! wait for a stopped reader that lasts longer than [`LONGEST_WAIT`].
+//! Telling is never a reason to fail or to wait: a full disk behind standard error, a pipe whose
+//! reader has gone, or one whose reader is stopped must not keep an app from starting. In: lines.
+//! Out: bytes to the two streams, or nothing. Never: a panic, an error, or a wait for a stopped
+//! reader that lasts longer than [`LONGEST_WAIT`].
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,13 +30,16 @@ struct Stream {
     cut: AtomicBool,
 }
 
-static OUTPUT: Stream = Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
-static ERRORS: Stream = Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
+static OUTPUT: Stream =
+    Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
+static ERRORS: Stream =
+    Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
 /// What is written to standard output may be dropped.
 static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
 
-/// From now on a reader of standard output that does not read is not waited for either: where an app is to be started, words about it are
-/// not what counts. Other verbs wait for their reader, who wants all of it.
+/// From now on a reader of standard output that does not read is not waited for either: where an
+/// app is to be started, words about it are not what counts. Other verbs wait for their reader, who
+/// wants all of it.
 pub fn never_wait_for_output() {
     OUTPUT_IS_TALK.store(true, Ordering::Relaxed);
 }
@@ -88,7 +92,9 @@ impl Stream {
     fn write(&self, stream: &impl std::os::fd::AsFd, bytes: &[u8]) {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let line_end: &[u8] = if self.cut.swap(false, Ordering::Relaxed) { b"\n" } else { b"" };
-        for piece in std::iter::once(line_end).chain(bytes.chunks(PIECE)).filter(|piece| !piece.is_empty()) {
+        for piece in
+            std::iter::once(line_end).chain(bytes.chunks(PIECE)).filter(|piece| !piece.is_empty())
+        {
             if !self.write_piece(stream, piece) {
                 self.cut.store(true, Ordering::Relaxed);
                 return;
@@ -117,7 +123,8 @@ impl Stream {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let wait = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { LONGEST_WAIT };
         let limit = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(0), tv_nsec: 0 };
-        let ready = !matches!(poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)), Ok(0));
+        let ready =
+            !matches!(poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)), Ok(0));
         self.stalled.store(!ready, Ordering::Relaxed);
         ready
     }

@@ -1,5 +1,5 @@
-//! An engine's driver without a window: progress bars, one a node while bytes come and one of files while they are written; or JSON
-//! lines.
+//! An engine's driver without a window: progress bars, one a node while bytes come and one of files
+//! while they are written; or JSON lines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +13,9 @@ use crate::gui::texts::Texts;
 use crate::gui::view_state::step;
 use crate::gui::{repaired_subtitle, repaired_title};
 use crate::messages::mailbox::Handle;
-use crate::messages::protocol::{Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended};
+use crate::messages::protocol::{
+    Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended,
+};
 use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
@@ -21,13 +23,23 @@ use crate::model::{Offer, Plan};
 /// Seconds beyond which the time left is no number of use.
 const LONGEST_ESTIMATE: u64 = 24 * 3600;
 
-/// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
-pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
+/// Follows the engine until `until` knows the ending, tells everything on the way, and tells the
+/// ending.
+pub fn follow(
+    handle: &Handle,
+    output: &Output,
+    until: impl Fn(&Phase) -> Option<Ending>,
+) -> Ending {
     follow_check(handle, output, "checking-title", until)
 }
 
 /// The same, where a check is called otherwise.
-pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
+pub fn follow_check(
+    handle: &Handle,
+    output: &Output,
+    check: &str,
+    until: impl Fn(&Phase) -> Option<Ending>,
+) -> Ending {
     let mut bars = Bars::default();
     let mut plan = None;
     loop {
@@ -36,10 +48,13 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
             match &event {
                 Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
                 Event::NodeFault(fault) => {
-                    let name = output.texts.node(&fault.name, fault.node.starts_with(PEER_ID_PREFIX));
+                    let name =
+                        output.texts.node(&fault.name, fault.node.starts_with(PEER_ID_PREFIX));
                     bars.say(output, &format!("{name}: {}", output.texts.fault(fault.fault)));
                 }
-                Event::Incident { what, .. } if output.shows_bars() => bars.all.suspend(|| output.incident(what)),
+                Event::Incident { what, .. } if output.shows_bars() => {
+                    bars.all.suspend(|| output.incident(what))
+                }
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
                     if let Phase::Offered { offer } = phase {
@@ -67,7 +82,9 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
 
 fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
     let texts = &output.texts;
-    let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
+    let version = |name: &str, version: &crate::model::Version| {
+        texts.with(name, &[("version", &version.to_string())])
+    };
     match phase {
         Phase::Checking => Some(texts.get(check)),
         Phase::Offered { offer } => Some(offered(offer, texts)),
@@ -86,12 +103,17 @@ fn offered(offer: &Offer, texts: &Texts) -> String {
     texts.with("detail-line", &[("name", &title), ("value", &texts.price(&offer.plan))])
 }
 
-/// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes of the files, and whether a restart
-/// follows.
+/// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes
+/// of the files, and whether a restart follows.
 pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
-    let line = |name: &str, value: String| texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)]);
-    let mut lines =
-        vec![texts.price(plan), line("detail-size", texts.fetched(plan, plan.bytes)), line("detail-way", texts.strategy(plan))];
+    let line = |name: &str, value: String| {
+        texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)])
+    };
+    let mut lines = vec![
+        texts.price(plan),
+        line("detail-size", texts.fetched(plan, plan.bytes)),
+        line("detail-way", texts.strategy(plan)),
+    ];
     lines.extend(plan.patches.iter().map(|pack| {
         let (from, to) = (&pack.patch.from.version, &pack.patch.to.version);
         format!("  {from} → {to}  {}", texts.size(pack.length))
@@ -107,12 +129,15 @@ pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
 /// `plan` is that of the offer before, if there was one.
 fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> Ending {
     let texts = &output.texts;
-    let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
+    let version = |name: &str, version: &crate::model::Version| {
+        texts.with(name, &[("version", &version.to_string())])
+    };
     match phase {
         Phase::Failed { problem } => return output.problem(problem),
         Phase::UpToDate { reason, current } => {
             output.say(&texts.no_update(*reason));
-            output.result(json!({ "status": "nothing_to_do", "reason": reason, "current": current }));
+            output
+                .result(json!({ "status": "nothing_to_do", "reason": reason, "current": current }));
         }
         Phase::Offered { offer } => {
             output.say(&offered(offer, texts));
@@ -132,7 +157,9 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
         }
         Phase::Swapped { version: new, modules } => {
             output.say(&version("swapped-title", new));
-            output.result(json!({ "status": "swapped", "version": new, "modules": modules, "plan": plan }));
+            output.result(
+                json!({ "status": "swapped", "version": new, "modules": modules, "plan": plan }),
+            );
         }
         Phase::Launched { version: new } => {
             output.say(&version("launched-title", new));
@@ -142,7 +169,12 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&version("rolled-back-title", to));
             if files.of_left {
                 let path = retained.display().to_string();
-                output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &path)]));
+                output.say(
+                    &texts.with(
+                        "rolled-back-kept",
+                        &[("version", &from.to_string()), ("path", &path)],
+                    ),
+                );
             }
             output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": retained.to_string_lossy() }));
         }
@@ -159,7 +191,9 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
 /// What was mended, line by line, what was not and why.
 fn tell_repaired(repaired: &Repaired, output: &Output) {
     let texts = &output.texts;
-    let line = |name: &str, value: &str| output.say(&texts.with("detail-line", &[("name", name), ("value", value)]));
+    let line = |name: &str, value: &str| {
+        output.say(&texts.with("detail-line", &[("name", name), ("value", value)]))
+    };
     for Mended { path, how } in &repaired.mended {
         line(path, &texts.get(how_name(*how)));
     }
@@ -179,7 +213,9 @@ fn tell_repaired(repaired: &Repaired, output: &Output) {
     }
     let status = if repaired.left.is_empty() { "done" } else { "damaged" };
     let mut result = json!({ "status": status });
-    if let (Some(result), Ok(serde_json::Value::Object(more))) = (result.as_object_mut(), serde_json::to_value(repaired)) {
+    if let (Some(result), Ok(serde_json::Value::Object(more))) =
+        (result.as_object_mut(), serde_json::to_value(repaired))
+    {
         result.extend(more);
     }
     output.result(result);
@@ -195,7 +231,8 @@ const fn how_name(how: How) -> &'static str {
     }
 }
 
-/// One bar for the bytes and one a node, then one for the files. Nothing is drawn where standard error is no terminal.
+/// One bar for the bytes and one a node, then one for the files. Nothing is drawn where standard
+/// error is no terminal.
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
@@ -211,7 +248,8 @@ struct Bars {
 
 impl Bars {
     fn bar(&self, length: u64, template: &str) -> ProgressBar {
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.all.add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")))
     }
 
@@ -247,20 +285,28 @@ impl Bars {
         }
         let bar = match &self.total {
             Some(bar) => bar.clone(),
-            None => self.total.insert(self.bar(progress.files_total, "{wide_bar} {percent:>3}%  {msg}")).clone(),
+            None => self
+                .total
+                .insert(self.bar(progress.files_total, "{wide_bar} {percent:>3}%  {msg}"))
+                .clone(),
         };
         let (file, files) = step(progress);
         let numbers = [file, files].map(|number| output.texts.number(number));
         bar.set_length(progress.files_total);
         bar.set_position(progress.files_done);
-        bar.set_message(output.texts.with("progress-step", &[("done", &numbers[0]), ("total", &numbers[1])]));
+        bar.set_message(
+            output.texts.with("progress-step", &[("done", &numbers[0]), ("total", &numbers[1])]),
+        );
     }
 
     fn show_bytes(&mut self, progress: &Progress, output: &Output) {
         let texts = &output.texts;
         let total = match &self.total {
             Some(bar) => bar.clone(),
-            None => self.total.insert(self.bar(progress.total, "{prefix:<24!} {wide_bar} {percent:>3}%  {msg}")).clone(),
+            None => self
+                .total
+                .insert(self.bar(progress.total, "{prefix:<24!} {wide_bar} {percent:>3}%  {msg}"))
+                .clone(),
         };
         let left = match progress.seconds_left {
             Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
@@ -307,73 +353,4 @@ impl Bars {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gui::Language;
-    use crate::model::plan::{FileCounts, Reason};
-    use crate::model::{SignedPatch, Version};
-    use serde_json::json;
-
-    fn pack(from: &str, to: &str, length: u64) -> SignedPatch {
-        let hash = crate::model::Digest::of(b"");
-        let patch = json!({
-            "from": format!("sample_{from}_Linux_x86_64"), "to": format!("sample_{to}_Linux_x86_64"),
-            "base_manifest": hash, "target_manifest": hash, "cloned": 1521, "patched": 9, "added": 2, "removed": 0, "written": 1,
-            "memory": 1, "created": "2026-01-01T00:00:00Z", "requires_restart": true, "hot_swappable": 0,
-        });
-        SignedPatch { target: String::new(), length, hash, patch: serde_json::from_value(patch).unwrap() }
-    }
-
-    #[test]
-    fn a_plan_is_reported_fact_by_fact() {
-        let plan = Plan {
-            strategy: UpdateStrategy::Patches,
-            bytes: 5_432,
-            from: Some(Version::new(1, 8, 4)),
-            patches: vec![pack("1.8.4", "1.8.5", 4_620), pack("1.8.5", "1.8.6", 812)],
-            files: FileCounts { cloned: 1521, patched: 9, fetched: 2 },
-            ..Plan::full(82_617_013, 1532, Reason::Cheapest)
-        };
-        assert_eq!(
-            plan_lines(&plan, &Texts::new(Language::English)),
-            [
-                "Incremental update • 5.4 KB (full package 82.6 MB)",
-                "Download size: 5.4 KB, 99.9% less than the full package",
-                "Method: 2 patches in a row, starting from 1.8.4",
-                "  1.8.4 → 1.8.5  4.6 KB",
-                "  1.8.5 → 1.8.6  812 B",
-                "1,532 files: 1,521 taken over, 9 patched, 2 fetched",
-                "Afterwards: restart needed",
-            ]
-        );
-        let chinese = plan_lines(&Plan::full(82_617_013, 1532, Reason::SwitchedOff), &Texts::new(Language::Chinese));
-        assert_eq!(
-            chinese,
-            [
-                "全量更新 • 82.6 MB",
-                "下载大小：82.6 MB",
-                "更新方式：全量更新",
-                "原因：增量更新已关闭",
-                "共 1,532 个文件：下载 1,532",
-                "更新之后：需要重启应用",
-            ]
-        );
-    }
-
-    #[test]
-    fn node_bars_give_way_to_the_files() {
-        let output = Output::new(true, Texts::new(Language::English));
-        let mut bars = Bars::default();
-        let progress = Progress { done: 1, total: 2, files_done: 3, files_total: 9, fallen_back: 1, ..Progress::default() };
-        bars.show(&progress, &output);
-        assert_eq!(bars.total.as_ref().and_then(ProgressBar::length), Some(2));
-        let version = Version::new(1, 0, 0);
-        bars.enter(&Phase::Installing { version: version.clone() }, &output);
-        assert!(bars.total.is_none() && bars.nodes.is_empty());
-        bars.show(&progress, &output);
-        let bar = bars.total.clone().unwrap();
-        assert_eq!((bar.length(), bar.position(), bar.message()), (Some(9), 3, "File 4 of 9".to_owned()));
-        bars.enter(&Phase::Ready { version, running: false }, &output);
-        assert_eq!(bars.fallen_back, 0);
-    }
-}
+mod tests;

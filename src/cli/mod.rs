@@ -1,4 +1,5 @@
-//! Command lines: what a person or a script types, turned into calls of the rooms below, and their outcome into words and exit codes.
+//! Command lines: what a person or a script types, turned into calls of the rooms below, and their
+//! outcome into words and exit codes.
 //!
 //! ```text
 //! launcher    the verbs of `kuzflow-launcher`, one file a verb or a few that belong together

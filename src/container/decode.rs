@@ -11,7 +11,8 @@ use crate::model::{Digest, Hasher};
 /// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.
 pub const LARGEST_WINDOW_LOG: u32 = 23;
 
-/// Bytes read at once, and bytes written at once. Most entries fit both, and then zstd decodes them in one pass.
+/// Bytes read at once, and bytes written at once. Most entries fit both, and then zstd decodes them
+/// in one pass.
 const INPUT: usize = 128 << 10;
 const OUTPUT: usize = 256 << 10;
 
@@ -57,7 +58,8 @@ pub enum Fault {
     Write(#[source] io::Error),
 }
 
-/// Decodes entries one after another; holds about 400 KiB, and up to 8 MiB more once an entry needs the window.
+/// Decodes entries one after another; holds about 400 KiB, and up to 8 MiB more once an entry needs
+/// the window.
 pub struct Decoder {
     zstd: zstd::stream::raw::Decoder<'static>,
     input: Box<[u8]>,
@@ -72,10 +74,12 @@ impl Decoder {
         Ok(Self { zstd, input: vec![0; INPUT].into(), output: vec![0; OUTPUT].into() })
     }
 
-    /// Reads `packed_size` bytes of `packed`, hands what they unpack to over to `sink` in blocks, and returns its digest.
+    /// Reads `packed_size` bytes of `packed`, hands what they unpack to over to `sink` in blocks,
+    /// and returns its digest.
     ///
-    /// An error unless exactly `size` bytes come out of one frame that ends with the last packed byte. What `sink` got before an
-    /// error is worthless. `sink` never gets more than `size` bytes.
+    /// An error unless exactly `size` bytes come out of one frame that ends with the last packed
+    /// byte. What `sink` got before an error is worthless. `sink` never gets more than `size`
+    /// bytes.
     pub fn unpack(
         &mut self,
         packed: &mut dyn Read,
@@ -92,7 +96,11 @@ impl Decoder {
         }
         if packed.limit() > 0 {
             // What is left was either never sent, or lies behind the frame's end.
-            return Err(if self.fill(&mut packed)? == 0 { Fault::Truncated } else { Fault::Trailing });
+            return Err(if self.fill(&mut packed)? == 0 {
+                Fault::Truncated
+            } else {
+                Fault::Trailing
+            });
         }
         if tally.written != size {
             return Err(Fault::TooShort { declared: size, found: tally.written });
@@ -206,12 +214,23 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 mod tests {
     use super::*;
 
-    fn decode(packed: &[u8], compression: Compression, packed_size: u64, size: u64) -> Result<Vec<u8>, Fault> {
+    fn decode(
+        packed: &[u8],
+        compression: Compression,
+        packed_size: u64,
+        size: u64,
+    ) -> Result<Vec<u8>, Fault> {
         let mut out = Vec::new();
-        let hash = Decoder::new()?.unpack(&mut &packed[..], compression, packed_size, size, &mut |block| {
-            out.extend_from_slice(block);
-            Ok(())
-        })?;
+        let hash = Decoder::new()?.unpack(
+            &mut &packed[..],
+            compression,
+            packed_size,
+            size,
+            &mut |block| {
+                out.extend_from_slice(block);
+                Ok(())
+            },
+        )?;
         assert!(out.len() as u64 <= size);
         assert_eq!(hash, Digest::of(&out));
         Ok(out)
@@ -226,8 +245,14 @@ mod tests {
         for length in [0usize, 1, 1000, INPUT, OUTPUT, OUTPUT + 1, 3 * OUTPUT + 17] {
             let content: Vec<u8> = (0..length).map(|k| (k * k / 7) as u8).collect();
             let frame = zstd_frame(&content);
-            assert_eq!(decode(&frame, Compression::Zstd, frame.len() as u64, length as u64).unwrap(), content);
-            assert_eq!(decode(&content, Compression::Stored, length as u64, length as u64).unwrap(), content);
+            assert_eq!(
+                decode(&frame, Compression::Zstd, frame.len() as u64, length as u64).unwrap(),
+                content
+            );
+            assert_eq!(
+                decode(&content, Compression::Stored, length as u64, length as u64).unwrap(),
+                content
+            );
         }
     }
 
@@ -247,7 +272,8 @@ mod tests {
         let frame = zstd_frame(&content);
         for cut in 0..frame.len() {
             // The source ends early, and: the manifest says that it ends there.
-            let reported = decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
+            let reported =
+                decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
             assert!(matches!(reported, Err(Fault::Truncated)), "{cut}: {reported:?}");
             let declared = decode(&frame, Compression::Zstd, cut as u64, content.len() as u64);
             assert!(matches!(declared, Err(Fault::Truncated)), "{cut}: {declared:?}");
@@ -259,7 +285,12 @@ mod tests {
     #[test]
     fn nothing_may_follow_the_frame() {
         let frame = zstd_frame(b"content");
-        for tail in [&b"x"[..], &zstd_frame(b""), &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], &vec![7; 3 * INPUT]] {
+        for tail in [
+            &b"x"[..],
+            &zstd_frame(b""),
+            &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0],
+            &vec![7; 3 * INPUT],
+        ] {
             let packed = [&frame[..], tail].concat();
             let result = decode(&packed, Compression::Zstd, packed.len() as u64, 7);
             assert!(matches!(result, Err(Fault::Trailing)), "{result:?}");
@@ -272,7 +303,13 @@ mod tests {
         encoder.window_log(LARGEST_WINDOW_LOG + 1).unwrap();
         std::io::Write::write_all(&mut encoder, &vec![1; 20 << 20]).unwrap();
         let frame = encoder.finish().unwrap();
-        assert!(matches!(decode(&frame, Compression::Zstd, frame.len() as u64, 20 << 20), Err(Fault::Corrupt(_))));
-        assert!(matches!(decode(b"no zstd at all", Compression::Zstd, 14, 5), Err(Fault::Corrupt(_))));
+        assert!(matches!(
+            decode(&frame, Compression::Zstd, frame.len() as u64, 20 << 20),
+            Err(Fault::Corrupt(_))
+        ));
+        assert!(matches!(
+            decode(b"no zstd at all", Compression::Zstd, 14, 5),
+            Err(Fault::Corrupt(_))
+        ));
     }
 }

@@ -1,7 +1,8 @@
-//! One file of a tree: created where nothing was, given its permissions and time, or gone again; and copies of it.
+//! One file of a tree: created where nothing was, given its permissions and time, or gone again;
+//! and copies of it.
 //!
-//! In: a path inside a staging folder, a manifest's entry. Out: a file that is whole. Never: a file that was there before, a write through a
-//! link.
+//! In: a path inside a staging folder, a manifest's entry. Out: a file that is whole. Never: a file
+//! that was there before, a write through a link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -21,7 +22,11 @@ pub(super) enum ReadFailure {
 }
 
 impl ReadFailure {
-    pub(super) fn at<E: FnOnce(Fault) -> ContainerError>(self, path: &Path, content: impl FnOnce() -> E) -> ContainerError {
+    pub(super) fn at<E: FnOnce(Fault) -> ContainerError>(
+        self,
+        path: &Path,
+        content: impl FnOnce() -> E,
+    ) -> ContainerError {
         match self {
             Self::Create(source) => ContainerError::file("create", path)(source),
             Self::Content(fault) => content()(fault),
@@ -37,8 +42,9 @@ pub(super) fn create_root(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a folder of a tree. Those of the release can be entered by everyone, as its files can be read by everyone, whatever the umask; those
-/// of the user are as his umask wants them, and never written by everyone.
+/// Creates a folder of a tree. Those of the release can be entered by everyone, as its files can be
+/// read by everyone, whatever the umask; those of the user are as his umask wants them, and never
+/// written by everyone.
 pub(super) fn create_folder(path: &Path, is_users: bool) -> io::Result<()> {
     if is_users {
         return durable::create_user_folders(path);
@@ -49,7 +55,10 @@ pub(super) fn create_folder(path: &Path, is_users: bool) -> io::Result<()> {
 
 #[cfg(unix)]
 fn share(folder: &Path) -> io::Result<()> {
-    as_far_as_can_be(fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)))
+    as_far_as_can_be(fs::set_permissions(
+        folder,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    ))
 }
 
 #[cfg(not(unix))]
@@ -57,28 +66,48 @@ fn share(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes are what counts. Other failures stand.
+/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes
+/// are what counts. Other failures stand.
 fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     match done {
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
         done => done,
     }
 }
 
-/// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
-pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), ReadFailure> {
+/// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that
+/// fails.
+pub(super) fn create(
+    path: &Path,
+    entry: &Entry,
+    fill: impl FnOnce(&mut File) -> Result<(), Fault>,
+) -> Result<(), ReadFailure> {
     // "create new" also refuses a link at the path, wherever it leads.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    let mut file = durable::written_by_owner(&mut options).open(path).map_err(ReadFailure::Create)?;
+    let mut file =
+        durable::written_by_owner(&mut options).open(path).map_err(ReadFailure::Create)?;
     let filled = fill(&mut file);
     finish_file(path, file, entry, filled)
 }
 
 /// Gives a file that was `filled` its permissions and time, or deletes it.
-pub(super) fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result<(), Fault>) -> Result<(), ReadFailure> {
+pub(super) fn finish_file(
+    path: &Path,
+    file: File,
+    entry: &Entry,
+    filled: Result<(), Fault>,
+) -> Result<(), ReadFailure> {
     let finished = filled.map_err(ReadFailure::Content).and_then(|()| {
-        let dressed = set_permissions(&file, entry.permissions).and_then(|()| file.set_modified(system_time(entry.mtime)));
+        let dressed = set_permissions(&file, entry.permissions)
+            .and_then(|()| file.set_modified(system_time(entry.mtime)));
         dressed.map_err(ReadFailure::Create)
     });
     if finished.is_err() {
@@ -114,13 +143,15 @@ pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), ReadFail
 /// Bytes that are copied at once.
 const COPIED_AT_ONCE: usize = 256 << 10;
 
-/// A new file at `to` that shares its blocks with `from` (btrfs, XFS, APFS, ReFS); an error where that cannot be.
+/// A new file at `to` that shares its blocks with `from` (btrfs, XFS, APFS, ReFS); an error where
+/// that cannot be.
 pub(super) fn share_blocks(from: &Path, to: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(from)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     reflink_copy::reflink(from, to)?;
-    // Where the permissions come along (APFS), a file that was made read-only cannot be opened for its own.
+    // Where the permissions come along (APFS), a file that was made read-only cannot be opened for
+    // its own.
     OpenOptions::new().read(true).write(true).open(to).inspect_err(|_| drop(fs::remove_file(to)))
 }
 
@@ -147,14 +178,19 @@ pub(super) fn digest_of(mut file: &File) -> Result<Digest, Fault> {
 
 pub(super) fn system_time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
-    let time =
-        if seconds >= 0 { SystemTime::UNIX_EPOCH.checked_add(distance) } else { SystemTime::UNIX_EPOCH.checked_sub(distance) };
+    let time = if seconds >= 0 {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    };
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(unix)]
 pub(super) fn set_permissions(file: &File, permissions: Permissions) -> std::io::Result<()> {
-    as_far_as_can_be(file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode())))
+    as_far_as_can_be(
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode())),
+    )
 }
 
 #[cfg(not(unix))]

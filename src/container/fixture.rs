@@ -6,7 +6,8 @@ use crate::model::manifest::*;
 use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, PackageIndex, PieceTable};
 
-/// A manifest, an index and the payload they describe; `app/app.py` is added. Entries are packed where that makes them smaller.
+/// A manifest, an index and the payload they describe; `app/app.py` is added. Entries are packed
+/// where that makes them smaller.
 pub fn container(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, true)
 }
@@ -36,8 +37,10 @@ pub fn pieces(payload: &[u8], piece_size: u32) -> PieceTable {
 fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, PackageIndex, Vec<u8>) {
     let mut payload = b"local header".to_vec();
     let (mut file_manifest, mut places) = (BTreeMap::new(), BTreeMap::new());
-    let with_program =
-        files.iter().copied().chain((!files.iter().any(|f| f.0 == "app/app.py")).then_some(("app/app.py", &b"#"[..])));
+    let with_program = files
+        .iter()
+        .copied()
+        .chain((!files.iter().any(|f| f.0 == "app/app.py")).then_some(("app/app.py", &b"#"[..])));
     for (path, content) in with_program {
         let frame = zstd::encode_all(content, 3).unwrap();
         let (bytes, compression) = match packing && frame.len() < content.len() {
@@ -50,7 +53,11 @@ fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, PackageIndex, Vec
             size: content.len() as u64,
             mtime: 1_700_000_000,
             hash: Digest::of(content),
-            permissions: if path.ends_with(".sh") { Permissions::PROGRAM } else { Permissions::FILE },
+            permissions: if path.ends_with(".sh") {
+                Permissions::PROGRAM
+            } else {
+                Permissions::FILE
+            },
             symlink: None,
         };
         file_manifest.insert(path.parse().unwrap(), entry);

@@ -1,7 +1,9 @@
-//! Links of a container on this system's disk: kept as links, and as copies of what they lead to where the file system has none (exFAT,
-//! FAT, many network shares) or users may not make them (Windows).
+//! Links of a container on this system's disk: kept as links, and as copies of what they lead to
+//! where the file system has none (exFAT, FAT, many network shares) or users may not make them
+//! (Windows).
 //!
-//! In: a tree whose files are all there. Out: one more name in it. Never: a byte from outside of the tree.
+//! In: a tree whose files are all there. Out: one more name in it. Never: a byte from outside of
+//! the tree.
 
 use std::fs;
 use std::io;
@@ -15,9 +17,15 @@ use crate::model::{Manifest, RelativePath};
 /// Deepest chain of folders that are copied for links in copied folders.
 const DEEPEST: usize = 4;
 
-/// Makes at `place` what stands for `link` of the tree in `root`: a link to `target`, else a copy. `false` if it leads to nothing in the
-/// tree, so that there can be no copy.
-pub fn place_link(manifest: &Manifest, link: &RelativePath, target: &str, root: &Path, place: &Path) -> io::Result<bool> {
+/// Makes at `place` what stands for `link` of the tree in `root`: a link to `target`, else a copy.
+/// `false` if it leads to nothing in the tree, so that there can be no copy.
+pub fn place_link(
+    manifest: &Manifest,
+    link: &RelativePath,
+    target: &str,
+    root: &Path,
+    place: &Path,
+) -> io::Result<bool> {
     if KEEPS_LINKS {
         match make_link(target, place) {
             Err(error) if has_no_links(&error) => {}
@@ -36,10 +44,20 @@ fn has_no_links(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
 }
 
-fn copy(manifest: &Manifest, link: &RelativePath, root: &Path, place: &Path, depth: usize) -> io::Result<bool> {
+fn copy(
+    manifest: &Manifest,
+    link: &RelativePath,
+    root: &Path,
+    place: &Path,
+    depth: usize,
+) -> io::Result<bool> {
     match tree::end_of(manifest, link) {
-        Some(LinkEnd::File(path, entry)) => copy_file(entry, &path.under(root), place).map(|()| true),
-        Some(LinkEnd::Folder(folder)) if depth < DEEPEST => copy_folder(manifest, &folder, root, place, depth).map(|()| true),
+        Some(LinkEnd::File(path, entry)) => {
+            copy_file(entry, &path.under(root), place).map(|()| true)
+        }
+        Some(LinkEnd::Folder(folder)) if depth < DEEPEST => {
+            copy_folder(manifest, &folder, root, place, depth).map(|()| true)
+        }
         _ => Ok(false),
     }
 }
@@ -52,9 +70,17 @@ fn copy_file(entry: &Entry, from: &Path, to: &Path) -> io::Result<()> {
     copy.set_modified(system_time(entry.mtime))
 }
 
-fn copy_folder(manifest: &Manifest, folder: &str, root: &Path, place: &Path, depth: usize) -> io::Result<()> {
+fn copy_folder(
+    manifest: &Manifest,
+    folder: &str,
+    root: &Path,
+    place: &Path,
+    depth: usize,
+) -> io::Result<()> {
     fs::create_dir(place)?;
-    let below = |path: &str| path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let below = |path: &str| {
+        path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned)
+    };
     for sub in tree::folders(manifest).into_iter().filter_map(below) {
         fs::create_dir_all(place.join(sub))?;
     }
@@ -77,11 +103,16 @@ mod tests {
 
     #[test]
     fn a_copy_of_what_a_link_leads_to_stands_for_it() {
-        let files: &[(&str, &[u8])] = &[("app/a", b"of a"), ("app/lib/x", b"of x"), ("app/lib/deep/y", b"of y")];
+        let files: &[(&str, &[u8])] =
+            &[("app/a", b"of a"), ("app/lib/x", b"of x"), ("app/lib/deep/y", b"of y")];
         let (mut manifest, _, _) = fixture::container(files);
-        for (link, target) in
-            [("app/b", "a"), ("app/lib64", "lib"), ("app/lib/up", "../lib"), ("app/lib/a", "../a"), ("app/none", "nowhere")]
-        {
+        for (link, target) in [
+            ("app/b", "a"),
+            ("app/lib64", "lib"),
+            ("app/lib/up", "../lib"),
+            ("app/lib/a", "../a"),
+            ("app/none", "nowhere"),
+        ] {
             manifest.file_manifest.insert(link.parse().unwrap(), fixture::link(target));
         }
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +121,9 @@ mod tests {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), bytes).unwrap();
         }
-        let placed = |link: &str| copy(&manifest, &link.parse().unwrap(), root, &root.join(link), 0).unwrap();
+        let placed = |link: &str| {
+            copy(&manifest, &link.parse().unwrap(), root, &root.join(link), 0).unwrap()
+        };
         assert_eq!(["app/b", "app/lib64", "app/none"].map(placed), [true, true, false]);
         let read = |path: &str| fs::read_to_string(root.join(path)).ok();
         assert_eq!(read("app/b").as_deref(), Some("of a"));

@@ -1,9 +1,11 @@
-//! Packages on the launcher's side: from bytes that were fetched to a tree of files that is proved, entry by entry.
+//! Packages on the launcher's side: from bytes that were fetched to a tree of files that is proved,
+//! entry by entry.
 //!
-//! In: a [`DocumentLocation`] out of signed metadata, packed bytes from anywhere, a staging folder. Out: a [`Manifest`], files,
-//! and after the install a list of [`Damage`]. Offsets, sizes and hashes come from the manifest alone; a zip's own headers are
-//! never read here (the publisher's `inspect` proves that they agree). Never: network, a file outside the folder given, more
-//! bytes than the manifest declares, a write through a link.
+//! In: a [`DocumentLocation`] out of signed metadata, packed bytes from anywhere, a staging folder.
+//! Out: a [`Manifest`], files, and after the install a list of [`Damage`]. Offsets, sizes and
+//! hashes come from the manifest alone; a zip's own headers are never read here (the publisher's
+//! `inspect` proves that they agree). Never: network, a file outside the folder given, more bytes
+//! than the manifest declares, a write through a link.
 
 mod decode;
 mod file;
@@ -69,7 +71,9 @@ pub enum ContainerError {
         root: PathBuf,
     },
     /// A link of this container cannot exist on this system.
-    #[error("the link {path} -> {target} leads to no file, and this system has no links that could be kept as they are")]
+    #[error(
+        "the link {path} -> {target} leads to no file, and this system has no links that could be kept as they are"
+    )]
     Link {
         /// The link.
         path: RelativePath,
@@ -94,15 +98,20 @@ impl ContainerError {
         move |source| Self::File { action, path, source }
     }
 
-    /// Whether it is the source's bytes that are wrong or unreadable, so that another source may do better.
+    /// Whether it is the source's bytes that are wrong or unreadable, so that another source may do
+    /// better.
     pub fn is_the_sources(&self) -> bool {
         matches!(self, Self::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
     }
 
-    /// Whether the disk was full, so that waiting or freeing space helps, and fetching again does not.
+    /// Whether the disk was full, so that waiting or freeing space helps, and fetching again does
+    /// not.
     pub fn is_disk_full(&self) -> bool {
         let full = |source: &std::io::Error| {
-            matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            matches!(
+                source.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            )
         };
         match self {
             Self::File { source, .. } => full(source),
@@ -112,15 +121,20 @@ impl ContainerError {
     }
 }
 
-/// The JSON of manifest or index out of its packed bytes: exactly as long as declared, and hashed before anyone parses it.
-pub fn read_document(packed: &[u8], location: &DocumentLocation) -> Result<Vec<u8>, ContainerError> {
+/// The JSON of manifest or index out of its packed bytes: exactly as long as declared, and hashed
+/// before anyone parses it.
+pub fn read_document(
+    packed: &[u8],
+    location: &DocumentLocation,
+) -> Result<Vec<u8>, ContainerError> {
     if location.size > LARGEST_DOCUMENT {
         return Err(ContainerError::Document(Fault::TooLong { declared: LARGEST_DOCUMENT }));
     }
     if u64::try_from(packed.len()).ok() != Some(location.packed_size) {
         return Err(ContainerError::Document(Fault::Truncated));
     }
-    // The declared size is signed and capped, but a lie in it must not cost memory before the bytes are there.
+    // The declared size is signed and capped, but a lie in it must not cost memory before the bytes
+    // are there.
     let mut json = Vec::new();
     let mut source = packed;
     let hash = Decoder::new()
@@ -129,7 +143,13 @@ pub fn read_document(packed: &[u8], location: &DocumentLocation) -> Result<Vec<u
                 json.extend_from_slice(block);
                 Ok(())
             };
-            decoder.unpack(&mut source, Compression::Zstd, location.packed_size, location.size, &mut keep)
+            decoder.unpack(
+                &mut source,
+                Compression::Zstd,
+                location.packed_size,
+                location.size,
+                &mut keep,
+            )
         })
         .map_err(ContainerError::Document)?;
     if hash != location.hash {
@@ -139,12 +159,19 @@ pub fn read_document(packed: &[u8], location: &DocumentLocation) -> Result<Vec<u
 }
 
 /// The manifest out of its packed bytes, proved and checked.
-pub fn read_manifest(packed: &[u8], location: &DocumentLocation) -> Result<Manifest, ContainerError> {
+pub fn read_manifest(
+    packed: &[u8],
+    location: &DocumentLocation,
+) -> Result<Manifest, ContainerError> {
     Ok(Manifest::from_json(&read_document(packed, location)?)?)
 }
 
 /// The index out of its packed bytes, proved and checked against the package's manifest.
-pub fn read_index(packed: &[u8], location: &DocumentLocation, manifest: &Manifest) -> Result<PackageIndex, ContainerError> {
+pub fn read_index(
+    packed: &[u8],
+    location: &DocumentLocation,
+    manifest: &Manifest,
+) -> Result<PackageIndex, ContainerError> {
     Ok(PackageIndex::from_json(&read_document(packed, location)?, manifest)?)
 }
 
@@ -162,8 +189,12 @@ mod tests {
 
     fn packed(json: &[u8]) -> (Vec<u8>, DocumentLocation) {
         let packed = zstd::encode_all(json, 3).unwrap();
-        let location =
-            DocumentLocation { offset: 0, packed_size: packed.len() as u64, size: json.len() as u64, hash: Digest::of(json) };
+        let location = DocumentLocation {
+            offset: 0,
+            packed_size: packed.len() as u64,
+            size: json.len() as u64,
+            hash: Digest::of(json),
+        };
         (packed, location)
     }
 
@@ -174,14 +205,29 @@ mod tests {
         assert_eq!(read_manifest(&bytes, &location).unwrap(), manifest);
 
         let other = DocumentLocation { hash: Digest::of(b"other"), ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &other), Err(ContainerError::Document(Fault::Hash { .. }))));
+        assert!(matches!(
+            read_manifest(&bytes, &other),
+            Err(ContainerError::Document(Fault::Hash { .. }))
+        ));
         let short = DocumentLocation { size: location.size - 1, ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &short), Err(ContainerError::Document(Fault::TooLong { .. }))));
+        assert!(matches!(
+            read_manifest(&bytes, &short),
+            Err(ContainerError::Document(Fault::TooLong { .. }))
+        ));
         let long = DocumentLocation { size: location.size + 1, ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &long), Err(ContainerError::Document(Fault::TooShort { .. }))));
-        assert!(matches!(read_manifest(&bytes[1..], &location), Err(ContainerError::Document(Fault::Truncated))));
+        assert!(matches!(
+            read_manifest(&bytes, &long),
+            Err(ContainerError::Document(Fault::TooShort { .. }))
+        ));
+        assert!(matches!(
+            read_manifest(&bytes[1..], &location),
+            Err(ContainerError::Document(Fault::Truncated))
+        ));
         let huge = DocumentLocation { size: LARGEST_DOCUMENT + 1, ..location };
-        assert!(matches!(read_manifest(&bytes, &huge), Err(ContainerError::Document(Fault::TooLong { .. }))));
+        assert!(matches!(
+            read_manifest(&bytes, &huge),
+            Err(ContainerError::Document(Fault::TooLong { .. }))
+        ));
     }
 
     #[test]

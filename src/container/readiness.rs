@@ -2,12 +2,13 @@
 
 use crate::model::{PackageIndex, RelativePath};
 
-/// Counts, for each entry, the pieces that are still missing. Set-up is linear in entries and pieces; all arrivals together
-/// cost as much once more, in whatever order they come.
+/// Counts, for each entry, the pieces that are still missing. Set-up is linear in entries and
+/// pieces; all arrivals together cost as much once more, in whatever order they come.
 pub struct Readiness {
     /// Entries in the order of their bytes in the package.
     entries: Vec<Waiting>,
-    /// For each piece, the entries that need it. Spans do not overlap, so an inner piece has exactly one.
+    /// For each piece, the entries that need it. Spans do not overlap, so an inner piece has
+    /// exactly one.
     needed_by: Vec<Vec<u32>>,
     arrived: Vec<bool>,
 }
@@ -37,8 +38,8 @@ impl Readiness {
         Self { entries, arrived: vec![false; needed_by.len()], needed_by }
     }
 
-    /// Notes that `piece` is there (verified), and returns the entries that are whole with it, in package order. A piece that
-    /// arrives twice makes nothing ready twice.
+    /// Notes that `piece` is there (verified), and returns the entries that are whole with it, in
+    /// package order. A piece that arrives twice makes nothing ready twice.
     pub fn arrived(&mut self, piece: u32) -> Vec<RelativePath> {
         let Some(arrived) = self.arrived.get_mut(piece as usize) else { return Vec::new() };
         if std::mem::replace(arrived, true) {
@@ -69,7 +70,8 @@ mod tests {
     #[test]
     fn each_entry_is_ready_once_whatever_the_order() {
         let big = vec![7u8; 300];
-        let (_, mut index, package) = fixture::container_stored(&[("app/a", b"ab"), ("app/big", &big), ("app/c", b"cdef")]);
+        let (_, mut index, package) =
+            fixture::container_stored(&[("app/a", b"ab"), ("app/big", &big), ("app/c", b"cdef")]);
         index.pieces = fixture::pieces(&package, 64);
         let count = index.pieces.count();
         for seed in 0..20 {

@@ -1,5 +1,5 @@
-//! Single entries of an installed tree made anew, each as a file of its own beside the tree: whoever puts it into its place does so by
-//! one rename.
+//! Single entries of an installed tree made anew, each as a file of its own beside the tree:
+//! whoever puts it into its place does so by one rename.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -22,19 +22,30 @@ pub enum Substance<'a> {
     Link(&'a str),
 }
 
-/// What stands on this system's disk for the entry `path`; `None` if the manifest has none, or a link that leads nowhere.
+/// What stands on this system's disk for the entry `path`; `None` if the manifest has none, or a
+/// link that leads nowhere.
 pub fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Substance<'a>> {
     let entry = manifest.file_manifest.get(path)?;
     match &entry.symlink {
         Some(target) if KEEPS_LINKS => return Some(Substance::Link(target)),
         _ => {}
     }
-    let end = if entry.symlink.is_some() { manifest.file_manifest.get(tree::link_end(manifest, path)?)? } else { entry };
+    let end = if entry.symlink.is_some() {
+        manifest.file_manifest.get(tree::link_end(manifest, path)?)?
+    } else {
+        entry
+    };
     Some(if end.has_bytes() { Substance::Bytes(end) } else { Substance::Empty(end) })
 }
 
-/// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and gives it permissions and time.
-pub fn copy_entry(path: &RelativePath, entry: &Entry, source: &Path, to: &Path) -> Result<(), ContainerError> {
+/// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and gives it
+/// permissions and time.
+pub fn copy_entry(
+    path: &RelativePath,
+    entry: &Entry,
+    source: &Path,
+    to: &Path,
+) -> Result<(), ContainerError> {
     let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
     file::copy(source, to, entry).map_err(|failure| failure.at(to, || refuse))
 }
@@ -42,10 +53,13 @@ pub fn copy_entry(path: &RelativePath, entry: &Entry, source: &Path, to: &Path) 
 /// Makes the new empty file `to` for `entry`.
 pub fn make_empty(path: &RelativePath, entry: &Entry, to: &Path) -> Result<(), ContainerError> {
     let written = create(to, entry, |_| prove(entry.hash, Digest::of(b"")));
-    written.map_err(|failure| failure.at(to, || |fault| ContainerError::Entry { path: path.clone(), fault }))
+    written.map_err(|failure| {
+        failure.at(to, || |fault| ContainerError::Entry { path: path.clone(), fault })
+    })
 }
 
-/// Makes the new link `to`, or what stands for it where there are none: a copy out of the tree in `root`.
+/// Makes the new link `to`, or what stands for it where there are none: a copy out of the tree in
+/// `root`.
 pub fn make_link_at(
     manifest: &Manifest,
     link: &RelativePath,
@@ -53,7 +67,9 @@ pub fn make_link_at(
     root: &Path,
     to: &Path,
 ) -> Result<(), ContainerError> {
-    match place_link(manifest, link, target, root, to).map_err(ContainerError::file("create the link", to))? {
+    match place_link(manifest, link, target, root, to)
+        .map_err(ContainerError::file("create the link", to))?
+    {
         true => Ok(()),
         false => Err(ContainerError::Link { path: link.clone(), target: target.to_owned() }),
     }
@@ -63,14 +79,19 @@ pub fn make_link_at(
 pub fn dress(entry: &Entry, file: &Path) -> Result<(), ContainerError> {
     // Where it may not be written to it can be opened all the same once it may.
     set_permissions_at(file, entry).map_err(ContainerError::file("change", file))?;
-    let opened = OpenOptions::new().write(true).open(file).map_err(ContainerError::file("open", file))?;
-    let dressed = set_permissions(&opened, entry.permissions).and_then(|()| opened.set_modified(system_time(entry.mtime)));
+    let opened =
+        OpenOptions::new().write(true).open(file).map_err(ContainerError::file("open", file))?;
+    let dressed = set_permissions(&opened, entry.permissions)
+        .and_then(|()| opened.set_modified(system_time(entry.mtime)));
     dressed.map_err(ContainerError::file("change", file))
 }
 
 #[cfg(unix)]
 fn set_permissions_at(file: &Path, entry: &Entry) -> std::io::Result<()> {
-    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(entry.permissions.mode()))
+    fs::set_permissions(
+        file,
+        std::os::unix::fs::PermissionsExt::from_mode(entry.permissions.mode()),
+    )
 }
 
 #[cfg(not(unix))]

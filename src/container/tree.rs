@@ -1,4 +1,5 @@
-//! What an entry is once it is on this system's disk: where links are kept as links, and which folders there must be.
+//! What an entry is once it is on this system's disk: where links are kept as links, and which
+//! folders there must be.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +9,24 @@ use crate::model::{Manifest, RelativePath};
 /// Longest chain of links that is followed where a link becomes a copy.
 const LONGEST_CHAIN: usize = 16;
 
-/// Whether this system lets users make links. On Windows they need a privilege that few users have: there, and on file systems that have
-/// none, a copy of what a link leads to stands for it.
+/// Whether this system lets users make links. On Windows they need a privilege that few users have:
+/// there, and on file systems that have none, a copy of what a link leads to stands for it.
 pub const KEEPS_LINKS: bool = cfg!(unix);
 
 /// Whether a path lies in a folder that is the user's.
 pub fn is_mutable(path: &str) -> bool {
-    MUTABLE_FOLDERS.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    MUTABLE_FOLDERS.iter().any(|folder| {
+        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Every folder the container has, parents before their children.
 pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
     let of_files = manifest.file_manifest.keys().flat_map(RelativePath::ancestors);
-    let empty = manifest.empty_folders.iter().flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
+    let empty = manifest
+        .empty_folders
+        .iter()
+        .flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
     let own = crate::model::manifest::MANIFEST_PATH.rsplit_once('/').map(|(folder, _)| folder);
     of_files.chain(empty).chain(own).collect()
 }
@@ -39,7 +45,9 @@ pub fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd
     let mut at = link.clone();
     for _ in 0..LONGEST_CHAIN {
         let Some((path, entry)) = manifest.file_manifest.get_key_value(&at) else {
-            return folders(manifest).contains(at.as_str()).then(|| LinkEnd::Folder(at.to_string()));
+            return folders(manifest)
+                .contains(at.as_str())
+                .then(|| LinkEnd::Folder(at.to_string()));
         };
         match &entry.symlink {
             None => return Some(LinkEnd::File(path, entry)),
@@ -65,13 +73,22 @@ mod tests {
     #[test]
     fn links_end_at_files_or_nowhere() {
         let (mut manifest, _, _) = fixture::container(&[("app/a", b"a")]);
-        for (link, target) in
-            [("app/b", "a"), ("app/c", "b"), ("app/x", "y"), ("app/y", "x"), ("app/d", "../app"), ("app/n", "none")]
-        {
+        for (link, target) in [
+            ("app/b", "a"),
+            ("app/c", "b"),
+            ("app/x", "y"),
+            ("app/y", "x"),
+            ("app/d", "../app"),
+            ("app/n", "none"),
+        ] {
             manifest.file_manifest.insert(link.parse().unwrap(), fixture::link(target));
         }
-        let end = |link: &str| link_end(&manifest, &link.parse().unwrap()).map(RelativePath::as_str);
-        assert_eq!((end("app/b"), end("app/c"), end("app/a")), (Some("app/a"), Some("app/a"), Some("app/a")));
+        let end =
+            |link: &str| link_end(&manifest, &link.parse().unwrap()).map(RelativePath::as_str);
+        assert_eq!(
+            (end("app/b"), end("app/c"), end("app/a")),
+            (Some("app/a"), Some("app/a"), Some("app/a"))
+        );
         assert_eq!((end("app/x"), end("app/d"), end("app/n")), (None, None, None));
     }
 
@@ -79,6 +96,9 @@ mod tests {
     fn folders_come_with_their_parents() {
         let (mut manifest, _, _) = fixture::container(&[("a/b/c/d", b"")]);
         manifest.empty_folders.push("x/y".parse().unwrap());
-        assert_eq!(folders(&manifest).into_iter().collect::<Vec<_>>(), ["a", "a/b", "a/b/c", "app", "metadata", "x", "x/y"]);
+        assert_eq!(
+            folders(&manifest).into_iter().collect::<Vec<_>>(),
+            ["a", "a/b", "a/b/c", "app", "metadata", "x", "x/y"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! An installed tree held against its manifest: what is missing, changed, or there without being named.
+//! An installed tree held against its manifest: what is missing, changed, or there without being
+//! named.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -62,8 +63,8 @@ pub enum Harm {
 pub struct Verification {
     /// By path.
     pub damaged: Vec<Damage>,
-    /// Files in immutable folders that the manifest does not name, relative to the root. Harmless to the others; told so that
-    /// a repair can remove them.
+    /// Files in immutable folders that the manifest does not name, relative to the root. Harmless
+    /// to the others; told so that a repair can remove them.
     pub extra: Vec<PathBuf>,
 }
 
@@ -74,11 +75,17 @@ impl Verification {
     }
 }
 
-/// Hashes every file outside [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares links, permissions and folders.
-/// `progress` is told the bytes of each file as it is done, from any thread. Damage is a finding, not an error; links are never
-/// followed.
-pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Verification {
-    let mut entries: Vec<_> = manifest.file_manifest.iter().filter(|(path, _)| !is_mutable(path.as_str())).collect();
+/// Hashes every file outside [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares links,
+/// permissions and folders. `progress` is told the bytes of each file as it is done, from any
+/// thread. Damage is a finding, not an error; links are never followed.
+pub fn verify_tree(
+    root: &Path,
+    manifest: &Manifest,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Verification {
+    let mut entries: Vec<_> =
+        manifest.file_manifest.iter().filter(|(path, _)| !is_mutable(path.as_str())).collect();
     entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size));
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
@@ -86,7 +93,10 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
         let mut buffer = vec![0; 256 << 10];
         while let Some((path, entry)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
             if let Err(what) = check(root, manifest, path, entry, &mut buffer) {
-                found.lock().unwrap_or_else(PoisonError::into_inner).push(Damage { path: (*path).clone(), what });
+                found
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(Damage { path: (*path).clone(), what });
             }
             progress(entry.size);
         }
@@ -102,7 +112,8 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
             damaged.push(Damage { path, what });
         }
     }
-    if let (Err(what), Ok(path)) = (file_metadata(&root.join(MANIFEST_PATH)), MANIFEST_PATH.parse()) {
+    if let (Err(what), Ok(path)) = (file_metadata(&root.join(MANIFEST_PATH)), MANIFEST_PATH.parse())
+    {
         damaged.push(Damage { path, what });
     }
     damaged.sort_by(|a, b| a.path.cmp(&b.path));
@@ -112,7 +123,13 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
     Verification { damaged, extra }
 }
 
-fn check(root: &Path, manifest: &Manifest, path: &RelativePath, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
+fn check(
+    root: &Path,
+    manifest: &Manifest,
+    path: &RelativePath,
+    entry: &Entry,
+    buffer: &mut [u8],
+) -> Result<(), Harm> {
     let full = path.under(root);
     if let Some(target) = &entry.symlink {
         let found = metadata_of(&full)?;
@@ -122,16 +139,25 @@ fn check(root: &Path, manifest: &Manifest, path: &RelativePath, entry: &Entry, b
         // A copy stands for it where there are no links.
         return match tree::end_of(manifest, path) {
             Some(LinkEnd::File(_, end)) => check_file(&full, end, buffer),
-            Some(LinkEnd::Folder(folder)) if found.is_dir() => check_copied_folder(&full, manifest, &folder, buffer),
+            Some(LinkEnd::Folder(folder)) if found.is_dir() => {
+                check_copied_folder(&full, manifest, &folder, buffer)
+            }
             _ => Err(Harm::Kind),
         };
     }
     check_file(&full, entry, buffer)
 }
 
-/// A copy of a folder that a link leads to: each file of it. Links in it are not looked at a second time.
-fn check_copied_folder(full: &Path, manifest: &Manifest, folder: &str, buffer: &mut [u8]) -> Result<(), Harm> {
-    for (path, entry) in manifest.file_manifest.iter().filter(|(_, entry)| entry.symlink.is_none()) {
+/// A copy of a folder that a link leads to: each file of it. Links in it are not looked at a second
+/// time.
+fn check_copied_folder(
+    full: &Path,
+    manifest: &Manifest,
+    folder: &str,
+    buffer: &mut [u8],
+) -> Result<(), Harm> {
+    for (path, entry) in manifest.file_manifest.iter().filter(|(_, entry)| entry.symlink.is_none())
+    {
         let rest = path.as_str().strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
         if let Some(rest) = rest {
             check_file(&full.join(rest), entry, buffer)?;
@@ -161,8 +187,9 @@ fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm>
     check_permissions(&metadata, entry)
 }
 
-/// Only whether it can be executed matters: an administrator may take rights away from others. That something can be executed which need not
-/// is no damage: file systems without modes (NTFS, FAT) say so of every file, and nothing can mend that.
+/// Only whether it can be executed matters: an administrator may take rights away from others. That
+/// something can be executed which need not is no damage: file systems without modes (NTFS, FAT)
+/// say so of every file, and nothing can mend that.
 #[cfg(unix)]
 fn check_permissions(metadata: &Metadata, entry: &Entry) -> Result<(), Harm> {
     let found = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
@@ -200,7 +227,8 @@ fn metadata_of(full: &Path) -> Result<Metadata, Harm> {
 #[cfg(unix)]
 fn open(full: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
-    Ok(rustix::fs::open(full, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?.into())
+    Ok(rustix::fs::open(full, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?
+        .into())
 }
 
 #[cfg(not(unix))]
@@ -208,8 +236,15 @@ fn open(full: &Path) -> io::Result<File> {
     File::open(full)
 }
 
-/// Walks what is there and keeps what nobody named. A folder that cannot be listed was told as damage already, or is extra.
-fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet<&str>, extra: &mut Vec<PathBuf>) {
+/// Walks what is there and keeps what nobody named. A folder that cannot be listed was told as
+/// damage already, or is extra.
+fn find_extra(
+    root: &Path,
+    folder: &str,
+    manifest: &Manifest,
+    folders: &BTreeSet<&str>,
+    extra: &mut Vec<PathBuf>,
+) {
     let Ok(content) = fs::read_dir(root.join(folder)) else { return };
     for item in content.flatten() {
         let Ok(name) = item.file_name().into_string() else {
@@ -220,7 +255,10 @@ fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet
         let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
         if is_mutable(&path)
             || [MANIFEST_PATH, INDEX_PATH, RETAINED_FOLDER].contains(&path.as_str())
-            || manifest.file_manifest.get(path.as_str()).is_some_and(|entry| !is_folder || entry.symlink.is_some())
+            || manifest
+                .file_manifest
+                .get(path.as_str())
+                .is_some_and(|entry| !is_folder || entry.symlink.is_some())
         {
             continue;
         }
@@ -242,15 +280,28 @@ mod tests {
 
     fn installed() -> (tempfile::TempDir, Arc<Manifest>) {
         let folder = tempfile::tempdir().unwrap();
-        let files: &[(&str, &[u8])] =
-            &[("app/a.py", b"aaaa"), ("app/sub/b.py", b"b"), ("scripts/launch.sh", b"#!"), ("config/c.toml", b"c")];
+        let files: &[(&str, &[u8])] = &[
+            ("app/a.py", b"aaaa"),
+            ("app/sub/b.py", b"b"),
+            ("scripts/launch.sh", b"#!"),
+            ("config/c.toml", b"c"),
+        ];
         let (mut manifest, index, payload) = fixture::container(files);
         manifest.file_manifest.insert("app/link".parse().unwrap(), fixture::link("a.py"));
         manifest.empty_folders.push("runtime/empty".parse().unwrap());
         let manifest = Arc::new(manifest);
         let mut package = tempfile::tempfile().unwrap();
         package.write_all(&payload).unwrap();
-        unpack_package(&package, manifest.clone(), &index, b"{}", folder.path().join("c"), 1, &|_| ()).unwrap();
+        unpack_package(
+            &package,
+            manifest.clone(),
+            &index,
+            b"{}",
+            folder.path().join("c"),
+            1,
+            &|_| (),
+        )
+        .unwrap();
         (folder, manifest)
     }
 
@@ -282,8 +333,11 @@ mod tests {
         fs::remove_file(root.join("app/link")).unwrap();
         fs::write(root.join("app/link"), b"aaaa").unwrap();
         let verification = verify_tree(&root, &manifest, 2, &|_| ());
-        let reported: Vec<String> =
-            verification.damaged.iter().map(|damage| format!("{}: {}", damage.path, damage.what)).collect();
+        let reported: Vec<String> = verification
+            .damaged
+            .iter()
+            .map(|damage| format!("{}: {}", damage.path, damage.what))
+            .collect();
         // A copy of what a link leads to stands for it.
         let expected = [
             "app/a.py: its content changed",
@@ -305,11 +359,16 @@ mod tests {
         let root = folder.path().join("c");
         fs::remove_file(root.join("app/link")).unwrap();
         symlink("/etc/passwd", root.join("app/link")).unwrap();
-        fs::set_permissions(root.join("scripts/launch.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(root.join("scripts/launch.sh"), fs::Permissions::from_mode(0o644))
+            .unwrap();
         fs::rename(root.join("app/a.py"), root.join("app/moved")).unwrap();
         symlink("moved", root.join("app/a.py")).unwrap();
         let verification = verify_tree(&root, &manifest, 1, &|_| ());
-        let kinds: Vec<_> = verification.damaged.iter().map(|damage| (damage.path.as_str(), &damage.what)).collect();
+        let kinds: Vec<_> = verification
+            .damaged
+            .iter()
+            .map(|damage| (damage.path.as_str(), &damage.what))
+            .collect();
         assert!(
             matches!(
                 kinds[..],

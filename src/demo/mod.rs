@@ -1,8 +1,9 @@
-//! The demo: everything a newcomer needs to see an update, in one folder and one process. Two releases of a sample app with the
-//! host's Python, a publisher's folder, and three local nodes of different speed, one of which fails midway.
+//! The demo: everything a newcomer needs to see an update, in one folder and one process. Two
+//! releases of a sample app with the host's Python, a publisher's folder, and three local nodes of
+//! different speed, one of which fails midway.
 //!
-//! In: a folder. Out: a launcher's settings to go on with, and nodes that serve until the value is dropped. Never: anything that the
-//! real publisher, server and launcher do not do as well.
+//! In: a folder. Out: a launcher's settings to go on with, and nodes that serve until the value is
+//! dropped. Never: anything that the real publisher, server and launcher do not do as well.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,14 +19,18 @@ use crate::model::platform::{AppName, InvalidAppName};
 use crate::model::{Node, Version};
 use crate::publish::bundling::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
 use crate::publish::package::{Effort, inspect, release_of};
-use crate::publish::{InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError};
+use crate::publish::{
+    InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError,
+};
 use crate::server::fault_injection::FaultInjection;
 use crate::server::{self, ServerError, ServerOptions};
 use crate::settings::Settings;
 
 const APP: &str = include_str!("../../assets/demo/app.py");
-const NOTES: [(&str, &str); 2] =
-    [("zh-CN", include_str!("../../assets/demo/notes.zh-CN.md")), ("en", include_str!("../../assets/demo/notes.en.md"))];
+const NOTES: [(&str, &str); 2] = [
+    ("zh-CN", include_str!("../../assets/demo/notes.zh-CN.md")),
+    ("en", include_str!("../../assets/demo/notes.en.md")),
+];
 const OLD: Version = Version::new(1, 0, 0);
 const NEW: Version = Version::new(2, 0, 0);
 
@@ -87,8 +92,8 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DemoE
 }
 
 impl Demo {
-    /// Builds both releases in `folder`, publishes the old one, and serves it. `megabytes` of noise go into the new release, so
-    /// that there is something to download.
+    /// Builds both releases in `folder`, publishes the old one, and serves it. `megabytes` of noise
+    /// go into the new release, so that there is something to download.
     pub fn prepare(
         folder: &Path,
         megabytes: u32,
@@ -97,17 +102,25 @@ impl Demo {
         let name: AppName = "sample".parse()?;
         let built = folder.join("built");
         fs::create_dir_all(&built).map_err(io("create", &built))?;
-        for (version, greeting, noise) in
-            [(&OLD, "Hello from the old release", 1), (&NEW, "Hello from the NEW release", megabytes)]
-        {
+        for (version, greeting, noise) in [
+            (&OLD, "Hello from the old release", 1),
+            (&NEW, "Hello from the NEW release", megabytes),
+        ] {
             let app = folder.join(format!("app-{version}"));
             write_app(&app, greeting, noise)?;
-            let mut request = BuildRequest::new(&app, name.clone(), version.clone(), EntryPoint::Script("app.py".parse()?));
+            let mut request = BuildRequest::new(
+                &app,
+                name.clone(),
+                version.clone(),
+                EntryPoint::Script("app.py".parse()?),
+            );
             request.display_name = "Sample App".to_owned();
             request.description = "The sample app of the demo".to_owned();
             // A demo is judged by its waiting time, not by its package's size.
             request.effort.level = 3;
-            build(&request, &built.join(format!("{version}.kuzflow")), &|step| progress(version, step))?;
+            build(&request, &built.join(format!("{version}.kuzflow")), &|step| {
+                progress(version, step)
+            })?;
         }
         let runtime = Runtime::new().map_err(io("start the nodes in", folder))?;
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
@@ -115,7 +128,13 @@ impl Demo {
         let origin = listener.local_addr().map_err(io("listen for", folder))?;
         let nodes = vec![Node::at(format!("http://{origin}/").parse()?)];
         let settings = ProjectSettings { nodes, ..ProjectSettings::new(name, "Sample App") };
-        let options = InitOptions { settings, root_keys: 1, root_threshold: 1, offline_password: None, online_password: None };
+        let options = InitOptions {
+            settings,
+            root_keys: 1,
+            root_threshold: 1,
+            offline_password: None,
+            online_password: None,
+        };
         let project = Project::init(&folder.join("publisher"), &options, host::now())?;
         let server = ServerOptions::new(project.repository());
         runtime.spawn(async move {
@@ -142,14 +161,19 @@ impl Demo {
     pub fn go_on(&self) -> Result<(), DemoError> {
         self.publish(&NEW)?;
         let path = self.config();
-        let mut settings = Settings::read(&path).map_err(|error| io("read", &path)(std::io::Error::other(error)))?;
+        let mut settings = Settings::read(&path)
+            .map_err(|error| io("read", &path)(std::io::Error::other(error)))?;
         settings.region = "Asia-Pacific".to_owned();
         settings.update.delay_seconds = 0;
         settings.nodes.clear();
         for (id, name, region, bytes_per_second, dies_after_bytes) in NODES {
-            let listener = self.runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(io("listen for", &path))?;
+            let listener = self
+                .runtime
+                .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+                .map_err(io("listen for", &path))?;
             let address = listener.local_addr().map_err(io("listen for", &path))?;
-            let fault_injection = FaultInjection { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
+            let fault_injection =
+                FaultInjection { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
             let origin = self.origin;
             self.runtime.spawn(async move {
                 if let Err(error) = fault_injection.run(listener, origin).await {
@@ -157,10 +181,16 @@ impl Demo {
                 }
             });
             let url = format!("http://{address}/").parse()?;
-            settings.nodes.push(Node { id: id.to_owned(), name: name.to_owned(), region: region.to_owned(), ..Node::at(url) });
+            settings.nodes.push(Node {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                region: region.to_owned(),
+                ..Node::at(url)
+            });
         }
         fs::write(&path, toml::to_string(&settings)?).map_err(io("write", &path))?;
-        // The list of nodes that the old settings' single node gave must not bring that fast one back.
+        // The list of nodes that the old settings' single node gave must not bring that fast one
+        // back.
         let list = self.project.repository().join("nodes.json");
         durable::replace(&list, b"[]").map_err(io("write", &list))
     }
@@ -177,7 +207,11 @@ impl Demo {
         }
         let keyring = Keyring::new([self.project.keys_folder()]);
         self.project
-            .publish(&[PackageToPublish { path, release, manifest: package.manifest, notes }], &keyring, host::now())?
+            .publish(
+                &[PackageToPublish { path, release, manifest: package.manifest, notes }],
+                &keyring,
+                host::now(),
+            )?
             .run()?;
         Ok(())
     }

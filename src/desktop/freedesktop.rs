@@ -1,5 +1,6 @@
-//! Menu entries and the kind of file that bundles are, for Linux and its relatives: Desktop Entry Specification 1.5, Shared MIME-info
-//! Database 0.22, Icon Theme Specification 0.13. Pure: an entry in, texts out.
+//! Menu entries and the kind of file that bundles are, for Linux and its relatives: Desktop Entry
+//! Specification 1.5, Shared MIME-info Database 0.22, Icon Theme Specification 0.13. Pure: an entry
+//! in, texts out.
 
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
 
@@ -16,7 +17,11 @@ pub fn application(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} run", command(entry)?));
     lines.push("Categories=Utility;".to_owned());
-    let keywords: String = entry.keywords.iter().map(|word| format!("{};", string(word).replace(';', "\\;"))).collect();
+    let keywords: String = entry
+        .keywords
+        .iter()
+        .map(|word| format!("{};", string(word).replace(';', "\\;")))
+        .collect();
     if !keywords.is_empty() {
         lines.push(format!("Keywords={keywords}"));
     }
@@ -27,7 +32,9 @@ pub fn application(entry: &Entry) -> Result<String, DesktopError> {
     }
     for action in &entry.actions {
         lines.extend([String::new(), format!("[Desktop Action {}]", action.id)]);
-        lines.extend(action.names.iter().map(|(tag, name)| format!("Name{}={}", locale(tag), string(name))));
+        lines.extend(
+            action.names.iter().map(|(tag, name)| format!("Name{}={}", locale(tag), string(name))),
+        );
         lines.push(format!("Exec={} {}", command(entry)?, action.words.join(" ")));
     }
     Ok(lines.join("\n") + "\n")
@@ -52,7 +59,12 @@ fn head(entry: &Entry) -> Result<Vec<String>, DesktopError> {
         format!("Version={SPECIFICATION}"),
         format!("Name={}", string(&entry.name)),
     ];
-    lines.extend(entry.comments.iter().map(|(tag, comment)| format!("Comment{}={}", locale(tag), string(comment))));
+    lines.extend(
+        entry
+            .comments
+            .iter()
+            .map(|(tag, comment)| format!("Comment{}={}", locale(tag), string(comment))),
+    );
     lines.extend([
         format!("Icon={}", string(&entry.id)),
         // The menu hides the entry while the launcher is not there.
@@ -69,8 +81,9 @@ const DETOUR: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\""];
 /// The launcher with what stands before its verb.
 fn command(entry: &Entry) -> Result<String, DesktopError> {
     let program = text(&entry.program)?;
-    // The specification allows no equals sign in the program's name, and GLib looks for the program before it has made one percent sign
-    // of two. As an argument of another program the same name is fine.
+    // The specification allows no equals sign in the program's name, and GLib looks for the program
+    // before it has made one percent sign of two. As an argument of another program the same name
+    // is fine.
     let detour = if program.contains(['=', '%']) { DETOUR.as_slice() } else { &[] };
     let mut words: Vec<String> = detour.iter().copied().chain([program]).map(argument).collect();
     for word in &entry.arguments {
@@ -100,7 +113,8 @@ fn string(value: &str) -> String {
     if escaped.starts_with(' ') { escaped.replacen(' ', "\\s", 1) } else { escaped }
 }
 
-/// One word of `Exec`: a percent sign is doubled, and the word quoted unless it is plain, before the rule for strings is applied.
+/// One word of `Exec`: a percent sign is doubled, and the word quoted unless it is plain, before
+/// the rule for strings is applied.
 fn argument(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:+@=".contains(c);
     let doubled = word.replace('%', "%%");
@@ -125,7 +139,11 @@ pub fn mime_package(entry: &Entry) -> String {
         .iter()
         .map(|(tag, name)| match tag.as_str() {
             "" => format!("    <comment>{}</comment>\n", xml(name)),
-            tag => format!("    <comment xml:lang=\"{}\">{}</comment>\n", xml(&tag.replace('-', "_")), xml(name)),
+            tag => format!(
+                "    <comment xml:lang=\"{}\">{}</comment>\n",
+                xml(&tag.replace('-', "_")),
+                xml(name)
+            ),
         })
         .collect();
     format!(
@@ -156,7 +174,8 @@ mod tests {
     use crate::desktop::Action;
     use crate::desktop::shortcut::tests::entry;
 
-    /// What a desktop does with `Exec`: the string's escapes, the words and their quotes, the percent signs.
+    /// What a desktop does with `Exec`: the string's escapes, the words and their quotes, the
+    /// percent signs.
     fn read_back(exec: &str) -> Vec<String> {
         let mut unescaped = String::new();
         let mut characters = exec.chars();
@@ -204,41 +223,78 @@ mod tests {
             " ",
             "",
         ] {
-            let entry = Entry { program: path.into(), arguments: vec!["--home".into(), path.into()], ..entry() };
+            let entry = Entry {
+                program: path.into(),
+                arguments: vec!["--home".into(), path.into()],
+                ..entry()
+            };
             let text = application(&entry).unwrap();
             let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
             assert_eq!(read_back(exec), [path, "--home", path, "run"], "{exec}");
         }
         for path in ["/tmp/100% %f", "/tmp/a=b"] {
-            let entry = Entry { program: path.into(), arguments: vec!["--home".into(), path.into()], ..entry() };
+            let entry = Entry {
+                program: path.into(),
+                arguments: vec!["--home".into(), path.into()],
+                ..entry()
+            };
             let text = application(&entry).unwrap();
             let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
-            assert_eq!(read_back(exec), ["sh", "-c", "exec \"$0\" \"$@\"", path, "--home", path, "run"], "{exec}");
+            assert_eq!(
+                read_back(exec),
+                ["sh", "-c", "exec \"$0\" \"$@\"", path, "--home", path, "run"],
+                "{exec}"
+            );
         }
     }
 
     #[test]
     fn the_window_is_among_the_actions_of_the_entry() {
-        let names = vec![(String::new(), "Versions".to_owned()), ("zh-CN".to_owned(), "版本".to_owned())];
+        let names =
+            vec![(String::new(), "Versions".to_owned()), ("zh-CN".to_owned(), "版本".to_owned())];
         let action = Action { id: "versions", words: vec!["window", "--versions"], names };
-        let entry = Entry { program: "/opt/kuzflow-launcher".into(), actions: vec![action], ..entry() };
+        let entry =
+            Entry { program: "/opt/kuzflow-launcher".into(), actions: vec![action], ..entry() };
         let text = application(&entry).unwrap();
         let (main, action) = text.split_once("\n\n").unwrap();
         assert!(main.ends_with("\nActions=versions;"), "{main}");
-        let wanted =
-            ["[Desktop Action versions]", "Name=Versions", "Name[zh_CN]=版本", "Exec=/opt/kuzflow-launcher window --versions"];
+        let wanted = [
+            "[Desktop Action versions]",
+            "Name=Versions",
+            "Name[zh_CN]=版本",
+            "Exec=/opt/kuzflow-launcher window --versions",
+        ];
         assert_eq!(action.lines().collect::<Vec<_>>(), wanted);
     }
 
     #[test]
     fn texts_cannot_break_out_of_their_line() {
-        let entry = Entry { name: "A\nExec=evil\\".to_owned(), keywords: vec!["a;b".to_owned(), "数据".to_owned()], ..entry() };
+        let entry = Entry {
+            name: "A\nExec=evil\\".to_owned(),
+            keywords: vec!["a;b".to_owned(), "数据".to_owned()],
+            ..entry()
+        };
         let text = application(&entry).unwrap();
-        assert!(text.contains("\nName=A\\nExec=evil\\\\\n") && text.contains("\nKeywords=a\\;b;数据;\n"), "{text}");
+        assert!(
+            text.contains("\nName=A\\nExec=evil\\\\\n")
+                && text.contains("\nKeywords=a\\;b;数据;\n"),
+            "{text}"
+        );
         assert_eq!(text.lines().filter(|line| line.starts_with("Exec=")).count(), 1);
-        assert!(opener(&entry).unwrap().contains("%f\nMimeType=application/vnd.kuzflow.bundle;\nNoDisplay=true\n"));
-        let entry = Entry { bundle_names: vec![("zh-CN".to_owned(), "<更新> & \"包\"".to_owned())], ..entry };
-        assert!(mime_package(&entry).contains("<comment xml:lang=\"zh_CN\">&lt;更新&gt; &amp; &quot;包&quot;</comment>"));
+        assert!(
+            opener(&entry)
+                .unwrap()
+                .contains("%f\nMimeType=application/vnd.kuzflow.bundle;\nNoDisplay=true\n")
+        );
+        let entry = Entry {
+            bundle_names: vec![("zh-CN".to_owned(), "<更新> & \"包\"".to_owned())],
+            ..entry
+        };
+        assert!(
+            mime_package(&entry).contains(
+                "<comment xml:lang=\"zh_CN\">&lt;更新&gt; &amp; &quot;包&quot;</comment>"
+            )
+        );
     }
 
     #[test]

@@ -38,30 +38,44 @@ fn encoded(picture: &RgbaImage) -> Option<Vec<u8>> {
 pub fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     let (width, height) = picture.dimensions();
     let longer = width.max(height).max(1);
-    let part = |length: u32| u32::try_from(u64::from(length) * u64::from(side) / u64::from(longer)).unwrap_or(side).max(1);
+    let part = |length: u32| {
+        u32::try_from(u64::from(length) * u64::from(side) / u64::from(longer))
+            .unwrap_or(side)
+            .max(1)
+    };
     let (width, height) = (part(width), part(height));
     let scaled = imageops::resize(picture, width, height, FilterType::CatmullRom);
     let mut square = RgbaImage::new(side, side);
-    imageops::replace(&mut square, &scaled, i64::from((side - width) / 2), i64::from((side - height) / 2));
+    imageops::replace(
+        &mut square,
+        &scaled,
+        i64::from((side - width) / 2),
+        i64::from((side - height) / 2),
+    );
     encoded(&square)
 }
 
-/// The pictures for hicolor, each with its size: the largest that the icon has pixels for, and one for lists.
+/// The pictures for hicolor, each with its size: the largest that the icon has pixels for, and one
+/// for lists.
 pub fn for_hicolor(png: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let Some(picture) = read(png) else { return Vec::new() };
     let pixels = picture.width().max(picture.height());
     let largest = HICOLOR.into_iter().rev().find(|side| *side <= pixels).unwrap_or(HICOLOR[0]);
     let sides = if largest > 48 { vec![48, largest] } else { vec![largest] };
     let exact = |side| picture.dimensions() == (side, side);
-    let made = sides.into_iter().map(|side| (side, if exact(side) { Some(png.to_vec()) } else { fitted(&picture, side) }));
+    let made = sides
+        .into_iter()
+        .map(|side| (side, if exact(side) { Some(png.to_vec()) } else { fitted(&picture, side) }));
     made.filter_map(|(side, png)| Some((side, png?))).collect()
 }
 
 /// A Windows icon file: a table, then the pictures as PNG, which Windows reads since Vista.
 pub fn for_windows(png: &[u8]) -> Option<Vec<u8>> {
     let picture = read(png)?;
-    let pictures: Vec<(u32, Vec<u8>)> =
-        WINDOWS.into_iter().map(|side| Some((side, fitted(&picture, side)?))).collect::<Option<_>>()?;
+    let pictures: Vec<(u32, Vec<u8>)> = WINDOWS
+        .into_iter()
+        .map(|side| Some((side, fitted(&picture, side)?)))
+        .collect::<Option<_>>()?;
     let count = u16::try_from(pictures.len()).ok()?;
     let mut file = vec![0, 0, 1, 0];
     file.extend(count.to_le_bytes());
@@ -115,9 +129,16 @@ mod tests {
         let wide = for_hicolor(&png(300, 100));
         let largest = read(&wide[1].1).unwrap();
         assert_eq!((wide[1].0, largest.dimensions()), (256, (256, 256)));
-        assert_eq!((largest.get_pixel(128, 10).0[3], largest.get_pixel(128, 128).0), (0, [200, 30, 60, 255]));
+        assert_eq!(
+            (largest.get_pixel(128, 10).0[3], largest.get_pixel(128, 128).0),
+            (0, [200, 30, 60, 255])
+        );
         assert_eq!(for_hicolor(&png(10, 20))[0].0, 16);
-        assert!(for_hicolor(b"nonsense").is_empty() && for_windows(b"").is_none() && for_mac(b"\x89PNG").is_none());
+        assert!(
+            for_hicolor(b"nonsense").is_empty()
+                && for_windows(b"").is_none()
+                && for_mac(b"\x89PNG").is_none()
+        );
         let mut huge = square;
         huge[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
         assert!(read(&huge).is_none());
@@ -129,16 +150,23 @@ mod tests {
         assert_eq!(file[..6], [0, 0, 1, 0, 4, 0]);
         for (index, side) in WINDOWS.into_iter().enumerate() {
             let entry = &file[6 + 16 * index..][..16];
-            let number = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
+            let number =
+                |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as usize;
             let picture = read(&file[number(12)..][..number(8)]).unwrap();
             assert_eq!((picture.dimensions(), u32::from(entry[0])), ((side, side), side % 256));
         }
         let file = for_mac(&png(64, 64)).unwrap();
-        assert_eq!((&file[..4], u32::from_be_bytes(file[4..8].try_into().unwrap()) as usize), (b"icns".as_slice(), file.len()));
+        assert_eq!(
+            (&file[..4], u32::from_be_bytes(file[4..8].try_into().unwrap()) as usize),
+            (b"icns".as_slice(), file.len())
+        );
         let mut rest = &file[8..];
         for (side, name) in MAC {
             let length = u32::from_be_bytes(rest[4..8].try_into().unwrap()) as usize;
-            assert_eq!((&rest[..4], read(&rest[8..length]).unwrap().width()), (name.as_slice(), side));
+            assert_eq!(
+                (&rest[..4], read(&rest[8..length]).unwrap().width()),
+                (name.as_slice(), side)
+            );
             rest = &rest[length..];
         }
         assert!(rest.is_empty());

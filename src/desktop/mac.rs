@@ -1,6 +1,7 @@
 //! An application bundle that starts the launcher, for macOS. Pure: an entry in, texts out.
 //!
-//! It is made on this machine, so it carries no mark of quarantine and needs no signature of its own; the launcher it starts has one.
+//! It is made on this machine, so it carries no mark of quarantine and needs no signature of its
+//! own; the launcher it starts has one.
 
 use super::freedesktop::xml;
 use super::{DesktopError, Entry, text};
@@ -18,8 +19,10 @@ pub fn information(entry: &Entry) -> String {
         ("CFBundleVersion", "1"),
         ("CFBundleShortVersionString", "1"),
     ];
-    let pairs: String =
-        pairs.iter().map(|(key, value)| format!("  <key>{key}</key>\n  <string>{}</string>\n", xml(value))).collect();
+    let pairs: String = pairs
+        .iter()
+        .map(|(key, value)| format!("  <key>{key}</key>\n  <string>{}</string>\n", xml(value)))
+        .collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
          \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\">\n<dict>\n{pairs}  <key>LSUIElement</key>\n  \
@@ -27,8 +30,8 @@ pub fn information(entry: &Entry) -> String {
     )
 }
 
-/// `Contents/MacOS/start`: a script in the place of the program. The app it leads to has an icon of its own in the dock; this one shows
-/// none (`LSUIElement`).
+/// `Contents/MacOS/start`: a script in the place of the program. The app it leads to has an icon of
+/// its own in the dock; this one shows none (`LSUIElement`).
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
@@ -45,9 +48,14 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The bundle's name in the folder for applications: what Finder or a path would trip over is replaced.
+/// The bundle's name in the folder for applications: what Finder or a path would trip over is
+/// replaced.
 pub fn bundle_name(entry: &Entry) -> String {
-    let name: String = entry.name.chars().map(|c| if c == '/' || c == ':' || c.is_control() { '-' } else { c }).collect();
+    let name: String = entry
+        .name
+        .chars()
+        .map(|c| if c == '/' || c == ':' || c.is_control() { '-' } else { c })
+        .collect();
     let name = name.trim().trim_start_matches('.');
     format!("{}.app", if name.is_empty() { &entry.id } else { name })
 }
@@ -62,15 +70,26 @@ mod tests {
         let entry = Entry { name: "../A & <B>".to_owned(), ..entry() };
         assert_eq!(bundle_name(&entry), "-A & <B>.app");
         assert!(information(&entry).contains("<string>../A &amp; &lt;B&gt;</string>"));
-        assert_eq!(bundle_name(&Entry { name: "..".to_owned(), ..entry.clone() }), format!("{}.app", entry.id));
+        assert_eq!(
+            bundle_name(&Entry { name: "..".to_owned(), ..entry.clone() }),
+            format!("{}.app", entry.id)
+        );
     }
 
     #[test]
     #[cfg(unix)]
     fn a_shell_gives_the_words_back() {
         let path = "/tmp/it's a \"$HOME\" `x` \\ 数据";
-        let entry = Entry { program: "printf".into(), arguments: vec!["%s|".into(), path.into()], ..entry() };
-        let output = std::process::Command::new("sh").arg("-c").arg(script(&entry).unwrap()).output().unwrap();
+        let entry = Entry {
+            program: "printf".into(),
+            arguments: vec!["%s|".into(), path.into()],
+            ..entry()
+        };
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(script(&entry).unwrap())
+            .output()
+            .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{path}|run|"));
     }
 }

@@ -1,8 +1,9 @@
-//! What the launcher leaves outside its home, and takes away again: the app's entry in the system's menu, the kind of file that
-//! bundles are, and the launcher's own executable.
+//! What the launcher leaves outside its home, and takes away again: the app's entry in the system's
+//! menu, the kind of file that bundles are, and the launcher's own executable.
 //!
-//! In: an [`Entry`], the user's folders, a home. Out: files, of which `<home>/desktop.json` keeps a list. Never: the network, a window, a
-//! file deleted that is not on that list, in the home's own layout, or beside the executable under a name of ours.
+//! In: an [`Entry`], the user's folders, a home. Out: files, of which `<home>/desktop.json` keeps a
+//! list. Never: the network, a window, a file deleted that is not on that list, in the home's own
+//! layout, or beside the executable under a name of ours.
 //!
 //! ```text
 //! freedesktop, mac, windows   pure: an entry -> texts and bytes         icon      pure: one PNG -> the sizes and formats of each system
@@ -47,7 +48,8 @@ pub struct Entry {
     pub keywords: Vec<String>,
     /// The launcher.
     pub program: PathBuf,
-    /// What stands before the launcher's verb: `--config` and `--home`, where they are not the usual ones.
+    /// What stands before the launcher's verb: `--config` and `--home`, where they are not the
+    /// usual ones.
     pub arguments: Vec<OsString>,
     /// What the app's windows say they belong to, as far as it is known.
     pub window_class: String,

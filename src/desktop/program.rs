@@ -1,4 +1,5 @@
-//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up (docs/security.md, fault 25).
+//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up
+//! (docs/security.md, fault 25).
 //!
 //! ```text
 //! kuzflow-launcher               always a whole executable (on Windows: but for an instant between two renames)
@@ -8,9 +9,10 @@
 //! kuzflow-launcher.update.lock   held by whoever exchanges it, and by a new one until it is confirmed
 //! ```
 //!
-//! A new one that cannot run at all is found out before the exchange: it must answer `self-test`. One that answers, but then dies before
-//! it has started the app, notes each start as the very first thing it does. The second time nobody has confirmed it, and it puts the old
-//! one back and hands over to it.
+//! A new one that cannot run at all is found out before the exchange: it must answer `self-test`.
+//! One that answers, but then dies before it has started the app, notes each start as the very
+//! first thing it does. The second time nobody has confirmed it, and it puts the old one back and
+//! hands over to it.
 
 mod staged;
 
@@ -32,7 +34,8 @@ pub use staged::{ExchangeStep, Staged};
 
 /// Starts of a new launcher that nobody confirmed, after which the old one is put back.
 const STARTS: u32 = 1;
-/// How often a build may fail its self-test before it is not fetched again: a busy machine can make one late.
+/// How often a build may fail its self-test before it is not fetched again: a busy machine can make
+/// one late.
 const FAILED_TESTS: u32 = 2;
 /// Builds that are remembered as failed.
 const REMEMBERED: usize = 8;
@@ -84,13 +87,16 @@ struct Failed {
 pub enum Begun {
     /// Nothing is under way.
     Usual,
-    /// This is a new launcher that nobody has confirmed; to be handed to [`Program::confirm`] once the app has started.
+    /// This is a new launcher that nobody has confirmed; to be handed to [`Program::confirm`] once
+    /// the app has started.
     Unproved(Attempt),
-    /// The old launcher is back in its place, and is to be started instead of this one: [`Program::hand_over`].
+    /// The old launcher is back in its place, and is to be started instead of this one:
+    /// [`Program::hand_over`].
     PutBack,
 }
 
-/// A start of an unproved launcher; holds the lock, so that a second start at the same moment does not count as a second try.
+/// A start of an unproved launcher; holds the lock, so that a second start at the same moment does
+/// not count as a second try.
 #[derive(Debug)]
 pub struct Attempt {
     #[allow(dead_code)]
@@ -136,8 +142,8 @@ impl Unfit {
 }
 
 impl Program {
-    /// The executable at `path`, links resolved. To be asked for at the start of a process: after an exchange the system may name another
-    /// path for the file that runs.
+    /// The executable at `path`, links resolved. To be asked for at the start of a process: after
+    /// an exchange the system may name another path for the file that runs.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -184,7 +190,8 @@ impl Program {
         self.beside("update.lock", false)
     }
 
-    /// `None` while somebody else holds it. A process that another thread is just starting holds it for a moment without meaning to.
+    /// `None` while somebody else holds it. A process that another thread is just starting holds it
+    /// for a moment without meaning to.
     fn lock(&self) -> Result<Option<File>, DesktopError> {
         let path = self.lock_path();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -193,7 +200,9 @@ impl Program {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-                Err(TryLockError::Error(error)) => return Err(DesktopError::io("lock", &path)(error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(DesktopError::io("lock", &path)(error));
+                }
             }
         }
         Ok(None)
@@ -216,12 +225,14 @@ impl Program {
         if *note == Note::default() {
             return remove_file(&path).map(drop);
         }
-        let json = serde_json::to_vec_pretty(note).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
+        let json = serde_json::to_vec_pretty(note)
+            .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
         durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
     }
 
-    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user cannot write to is usual: a package manager
-    /// or an administrator put the launcher there, and brings the next one.
+    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
+    /// cannot write to is usual: a package manager or an administrator put the launcher there, and
+    /// brings the next one.
     pub fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         match fs::symlink_metadata(&self.path) {
@@ -232,12 +243,17 @@ impl Program {
         tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
     }
 
-    /// The very first thing a start does. One read of a file that usually is not there; nothing is written then.
+    /// The very first thing a start does. One read of a file that usually is not there; nothing is
+    /// written then.
     ///
-    /// `own` is the version of the running program. Whatever goes wrong in here is told in the log and does not keep the app from starting.
+    /// `own` is the version of the running program. Whatever goes wrong in here is told in the log
+    /// and does not keep the app from starting.
     pub fn begin(&self, own: &Version) -> Begun {
         self.try_begin(own).unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the exchange of the launcher cannot be looked after");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the exchange of the launcher cannot be looked after"
+            );
             Begun::Usual
         })
     }
@@ -246,12 +262,14 @@ impl Program {
         if self.note()?.is_none_or(|note| note.exchange.is_none()) {
             return Ok(Begun::Usual);
         }
-        // Whoever holds it is at work on the exchange, or a new launcher on its way to the app: alive in both cases.
+        // Whoever holds it is at work on the exchange, or a new launcher on its way to the app:
+        // alive in both cases.
         let Some(lock) = self.lock()? else { return Ok(Begun::Usual) };
         let Some(mut note) = self.note()? else { return Ok(Begun::Usual) };
         let Some(exchange) = note.exchange.clone() else { return Ok(Begun::Usual) };
         if exchange.to != *own {
-            // It did not take place, or was undone; by a kill, or by somebody who put another launcher here.
+            // It did not take place, or was undone; by a kill, or by somebody who put another
+            // launcher here.
             if exchange.starts >= STARTS {
                 note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
             }
@@ -277,7 +295,8 @@ impl Program {
 
     /// The new launcher has started the app: the old one goes.
     pub fn confirm(&self, attempt: Attempt) {
-        // First what there would be to go back to: a kill before the note leaves a new one that is simply confirmed once more.
+        // First what there would be to go back to: a kill before the note leaves a new one that is
+        // simply confirmed once more.
         self.clean();
         let confirm = || {
             let mut note = self.note()?.unwrap_or_default();
@@ -285,16 +304,25 @@ impl Program {
             self.write_note(&note)
         };
         match confirm() {
-            Ok(()) => tracing::info!(program = %self.path.display(), "the new launcher is confirmed"),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the new launcher cannot be confirmed"),
+            Ok(()) => {
+                tracing::info!(program = %self.path.display(), "the new launcher is confirmed")
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the new launcher cannot be confirmed"
+            ),
         }
         drop(attempt);
     }
 
-    /// Removes an old launcher that was still running when the new one was confirmed: Windows keeps the files of running programs.
+    /// Removes an old launcher that was still running when the new one was confirmed: Windows keeps
+    /// the files of running programs.
     pub fn tidy(&self) {
         let is_idle = |note: Option<Note>| note.is_none_or(|note| note.exchange.is_none());
-        if self.old().is_file() && self.note().is_ok_and(is_idle) && matches!(self.lock(), Ok(Some(_))) {
+        if self.old().is_file()
+            && self.note().is_ok_and(is_idle)
+            && matches!(self.lock(), Ok(Some(_)))
+        {
             self.clean();
         }
     }
@@ -303,12 +331,16 @@ impl Program {
     fn clean(&self) {
         for path in [self.old(), self.staged()] {
             if let Err(error) = remove_file(&path) {
-                tracing::info!(error = &error as &dyn std::error::Error, "what an exchange of the launcher left stays for now");
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "what an exchange of the launcher left stays for now"
+                );
             }
         }
     }
 
-    /// Removes all that exchanges leave beside the executable, notes and lock included. Nothing while one is under way.
+    /// Removes all that exchanges leave beside the executable, notes and lock included. Nothing
+    /// while one is under way.
     ///
     /// # Errors
     /// [`DesktopError::Io`] if a file cannot be removed.
@@ -331,11 +363,18 @@ impl Program {
         note.failed.iter().any(|failed| failed.hash == *hash && failed.times >= FAILED_TESTS)
     }
 
-    /// Writes the new executable beside the old one, with the old one's permissions, and proves its digest.
+    /// Writes the new executable beside the old one, with the old one's permissions, and proves its
+    /// digest.
     ///
     /// # Errors
     /// [`Unfit`]; nothing is left beside the executable then but perhaps a file that the next try replaces.
-    pub fn stage(&self, bytes: &mut dyn io::Read, version: &Version, hash: Digest, most: u64) -> Result<Staged<'_>, Unfit> {
+    pub fn stage(
+        &self,
+        bytes: &mut dyn io::Read,
+        version: &Version,
+        hash: Digest,
+        most: u64,
+    ) -> Result<Staged<'_>, Unfit> {
         if self.has_failed(&hash) {
             return Err(Unfit::Known);
         }
@@ -367,7 +406,8 @@ impl Program {
             remove_file(&path)?;
             return Err(Unfit::Digest { found, signed: hash });
         }
-        let permissions = fs::metadata(&self.path).map_err(DesktopError::io("read", &self.path))?.permissions();
+        let permissions =
+            fs::metadata(&self.path).map_err(DesktopError::io("read", &self.path))?.permissions();
         file.set_permissions(permissions).map_err(failed("make executable"))?;
         file.sync_all().map_err(failed("write"))?;
         Ok(Staged { program: self, version: version.clone(), hash, lock })
@@ -378,7 +418,8 @@ impl Program {
         self.take_place(&self.old(), &self.staged())
     }
 
-    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved to `aside`.
+    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved
+    /// to `aside`.
     fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
         let failed = |error| DesktopError::io("replace", &self.path)(error);
         if cfg!(windows) {
@@ -394,8 +435,8 @@ impl Program {
         durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
     }
 
-    /// Starts the executable in the place of this process, with the same arguments. Returns only if that is not possible, or, on Windows,
-    /// with the status it ended with.
+    /// Starts the executable in the place of this process, with the same arguments. Returns only if
+    /// that is not possible, or, on Windows, with the status it ended with.
     ///
     /// # Errors
     /// Why it could not be started.
@@ -408,7 +449,9 @@ impl Program {
         }
         #[cfg(not(unix))]
         {
-            command.status().map(|status| status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1))
+            command.status().map(|status| {
+                status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+            })
         }
     }
 }

@@ -1,11 +1,14 @@
-//! Windows' own calls: the shell makes links (COM, so that any name in any language works), the registry holds kinds of files.
+//! Windows' own calls: the shell makes links (COM, so that any name in any language works), the
+//! registry holds kinds of files.
 
 use std::path::Path;
 
 use windows::Win32::System::Com::{
     CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, CoCreateInstance, CoInitializeEx, IPersistFile,
 };
-use windows::Win32::UI::Shell::{IShellLinkW, SHCNE_ASSOCCHANGED, SHCNF_IDLIST, SHChangeNotify, ShellLink};
+use windows::Win32::UI::Shell::{
+    IShellLinkW, SHCNE_ASSOCCHANGED, SHCNF_IDLIST, SHChangeNotify, ShellLink,
+};
 use windows::core::{HSTRING, Interface as _};
 use windows_registry::CURRENT_USER;
 
@@ -19,21 +22,27 @@ fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopErro
     move |error| DesktopError::System { action, source: error.into() }
 }
 
-/// Writes `link` as a `.lnk` file at `path`, on a thread of its own: this one may be set up for COM in another way.
+/// Writes `link` as a `.lnk` file at `path`, on a thread of its own: this one may be set up for COM
+/// in another way.
 pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
     let (path, link) = (path.to_owned(), link.clone());
     let make = move || make_link(&path, &link).map_err(refused("make a link"));
     let made = threads::spawn("link", make);
-    let made = made.map_err(|source| DesktopError::System { action: "make a link", source: source.into() })?;
+    let made = made
+        .map_err(|source| DesktopError::System { action: "make a link", source: source.into() })?;
     made.join().unwrap_or_else(|_| {
-        Err(DesktopError::System { action: "make a link", source: "the thread that makes it has panicked".into() })
+        Err(DesktopError::System {
+            action: "make a link",
+            source: "the thread that makes it has panicked".into(),
+        })
     })
 }
 
 #[allow(unsafe_code)]
 fn make_link(path: &Path, link: &Link) -> windows::core::Result<()> {
-    // SAFETY: all pointers are to strings that live through their call; the objects are reference-counted by their wrappers. That COM
-    // is not closed again costs nothing: the thread ends after this.
+    // SAFETY: all pointers are to strings that live through their call; the objects are
+    // reference-counted by their wrappers. That COM is not closed again costs nothing: the thread
+    // ends after this.
     unsafe {
         CoInitializeEx(None, COINIT_APARTMENTTHREADED).ok()?;
         let shell: IShellLinkW = CoCreateInstance(&ShellLink, None, CLSCTX_INPROC_SERVER)?;
@@ -65,7 +74,9 @@ pub fn dissociate(class: &str) -> Result<(), DesktopError> {
     let classes = CURRENT_USER.create(CLASSES).map_err(refused("open the kinds of files"))?;
     // What is not there is gone already.
     let _ = classes.remove_tree(class);
-    if let Ok(openers) = classes.options().read().write().open(format!(".{}\\OpenWithProgids", super::BUNDLE_SUFFIX)) {
+    if let Ok(openers) =
+        classes.options().read().write().open(format!(".{}\\OpenWithProgids", super::BUNDLE_SUFFIX))
+    {
         let _ = openers.remove_value(class);
     }
     classes_changed();

@@ -1,5 +1,6 @@
-//! Making, refreshing and removing what a user's desktop shows of the app. What was made stands in `<home>/desktop.json`, which is written
-//! before the first file is: a launcher that is killed leaves nothing that nobody knows of.
+//! Making, refreshing and removing what a user's desktop shows of the app. What was made stands in
+//! `<home>/desktop.json`, which is written before the first file is: a launcher that is killed
+//! leaves nothing that nobody knows of.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -92,8 +93,8 @@ struct Made {
     file: Option<Digest>,
 }
 
-/// The name of a shortcut's files: of the app, and of its home if that is not the usual one, so that two installations of an app can both
-/// have a shortcut.
+/// The name of a shortcut's files: of the app, and of its home if that is not the usual one, so
+/// that two installations of an app can both have a shortcut.
 pub fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
     if usual_home == Some(home) {
         return format!("kuzflow-{app}");
@@ -137,19 +138,39 @@ pub fn artifacts(
                 false,
             ));
             let opener = freedesktop::opener(entry)?.into_bytes();
-            all.push(file("opener", data.join(format!("applications/{id}-install.desktop")), opener, false));
-            all.push(file("menu", data.join(format!("applications/{id}.desktop")), application.clone(), false));
+            all.push(file(
+                "opener",
+                data.join(format!("applications/{id}-install.desktop")),
+                opener,
+                false,
+            ));
+            all.push(file(
+                "menu",
+                data.join(format!("applications/{id}.desktop")),
+                application.clone(),
+                false,
+            ));
             // Desktops start only what is marked as a program.
-            all.extend(desktop.map(|folder| file("desktop", folder.join(format!("{id}.desktop")), application, true)));
+            all.extend(desktop.map(|folder| {
+                file("desktop", folder.join(format!("{id}.desktop")), application, true)
+            }));
         }
         System::Windows => {
             let icon_file = home.root().join("icon.ico");
-            all.extend(icon::for_windows(&entry.icon).map(|icon| file("icon", icon_file.clone(), icon, false)));
+            all.extend(
+                icon::for_windows(&entry.icon)
+                    .map(|icon| file("icon", icon_file.clone(), icon, false)),
+            );
             let link = windows::link(entry, &icon_file)?;
             let name = windows::link_name(entry);
             let mut add = |kind: &str, folder: PathBuf| {
                 let content = ShortcutContent::Link(link.clone());
-                all.push(Artifact { kind: kind.to_owned(), path: folder.join(&name), content, executable: false });
+                all.push(Artifact {
+                    kind: kind.to_owned(),
+                    path: folder.join(&name),
+                    content,
+                    executable: false,
+                });
             };
             let menu = data.join("Microsoft\\Windows\\Start Menu\\Programs");
             add("menu", menu.clone());
@@ -165,11 +186,25 @@ pub fn artifacts(
         System::Mac => {
             let name = mac::bundle_name(entry);
             let folder = folders.home.join("Applications").join(&name).join("Contents");
-            all.extend(icon::for_mac(&entry.icon).map(|icon| file("icon", folder.join("Resources/icon.icns"), icon, false)));
-            all.push(file("information", folder.join("Info.plist"), mac::information(entry).into_bytes(), false));
-            all.push(file("menu", folder.join("MacOS/start"), mac::script(entry)?.into_bytes(), true));
+            all.extend(
+                icon::for_mac(&entry.icon)
+                    .map(|icon| file("icon", folder.join("Resources/icon.icns"), icon, false)),
+            );
+            all.push(file(
+                "information",
+                folder.join("Info.plist"),
+                mac::information(entry).into_bytes(),
+                false,
+            ));
+            all.push(file(
+                "menu",
+                folder.join("MacOS/start"),
+                mac::script(entry)?.into_bytes(),
+                true,
+            ));
             if let Some(desktop) = desktop {
-                // Finder opens such a script in a terminal, which is more than an icon; there is no text that is an alias.
+                // Finder opens such a script in a terminal, which is more than an icon; there is no
+                // text that is an alias.
                 let path = desktop.join(format!("{}.command", name.trim_end_matches(".app")));
                 all.push(file("desktop", path, mac::script(entry)?.into_bytes(), true));
             }
@@ -178,7 +213,8 @@ pub fn artifacts(
     Ok(all)
 }
 
-/// Makes the shortcut, or brings it up to date; also what a person changed or deleted is made again. Gives the files that were written.
+/// Makes the shortcut, or brings it up to date; also what a person changed or deleted is made
+/// again. Gives the files that were written.
 ///
 /// # Errors
 /// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be written.
@@ -194,12 +230,18 @@ pub fn make(
     bring(entry, home, folders, system, before, wanted, on_desktop, |_, _| true)
 }
 
-/// Brings a shortcut that was made before up to date with the app's name and icon. What a person deleted stays away, what a person
-/// changed stays as it is; without a shortcut there is nothing to do.
+/// Brings a shortcut that was made before up to date with the app's name and icon. What a person
+/// deleted stays away, what a person changed stays as it is; without a shortcut there is nothing to
+/// do.
 ///
 /// # Errors
 /// As [`make`].
-pub fn refresh(entry: &Entry, home: &Home, folders: &UserFolders, system: System) -> Result<Vec<PathBuf>, DesktopError> {
+pub fn refresh(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    system: System,
+) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(before) = read(home) else { return Ok(Vec::new()) };
     let on_desktop = before.desktop;
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
@@ -255,7 +297,9 @@ fn bring(
     let outdated: Vec<Made> = before
         .files
         .iter()
-        .filter(|made| !retained.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path))
+        .filter(|made| {
+            !retained.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path)
+        })
         .cloned()
         .collect();
     let class = (system == System::Windows).then(|| windows::class(entry));
@@ -295,7 +339,11 @@ fn bring(
 ///
 /// # Errors
 /// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated call goes on there.
-pub fn remove(home: &Home, folders: Option<&UserFolders>, system: System) -> Result<Vec<PathBuf>, DesktopError> {
+pub fn remove(
+    home: &Home,
+    folders: Option<&UserFolders>,
+    system: System,
+) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(record) = read(home) else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
     for made in &record.files {
@@ -319,7 +367,9 @@ fn put(artifact: &Artifact) -> Result<(), DesktopError> {
         durable::create_folders(folder).map_err(DesktopError::io("create", folder))?;
     }
     match &artifact.content {
-        ShortcutContent::Bytes(bytes) => durable::replace(path, bytes).map_err(DesktopError::io("write", path))?,
+        ShortcutContent::Bytes(bytes) => {
+            durable::replace(path, bytes).map_err(DesktopError::io("write", path))?
+        }
         ShortcutContent::Link(link) => write_link(path, link)?,
     }
     #[cfg(unix)]
@@ -333,8 +383,11 @@ fn put(artifact: &Artifact) -> Result<(), DesktopError> {
 /// Deletes a file, and the folders of an application bundle once they are empty.
 fn remove_made(path: &Path) -> Result<bool, DesktopError> {
     let removed = remove_file(path)?;
-    let bundle =
-        |folder: &&Path| folder.components().any(|part| Path::new(part.as_os_str()).extension().is_some_and(|e| e == "app"));
+    let bundle = |folder: &&Path| {
+        folder
+            .components()
+            .any(|part| Path::new(part.as_os_str()).extension().is_some_and(|e| e == "app"))
+    };
     for folder in path.ancestors().skip(1).take(3).take_while(bundle) {
         if std::fs::remove_dir(folder).is_err() {
             break;
@@ -364,7 +417,8 @@ fn read(home: &Home) -> Option<ShortcutRecord> {
 
 fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     let path = home.desktop_record();
-    let json = serde_json::to_vec_pretty(record).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
+    let json = serde_json::to_vec_pretty(record)
+        .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
     durable::create_folders(home.root()).map_err(DesktopError::io("create", home.root()))?;
     durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
 }
@@ -375,23 +429,39 @@ fn tell_system(system: System, folders: &UserFolders, written: &[PathBuf]) {
         return;
     }
     let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
-        let silent =
-            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let silent = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         match silent {
             Ok(status) if status.success() => {}
-            Ok(status) => tracing::info!(program, %status, "the desktop may notice the shortcut later"),
-            Err(error) => tracing::info!(program, error = error_chain::line(&error), "the desktop may notice the shortcut later"),
+            Ok(status) => {
+                tracing::info!(program, %status, "the desktop may notice the shortcut later")
+            }
+            Err(error) => tracing::info!(
+                program,
+                error = error_chain::line(&error),
+                "the desktop may notice the shortcut later"
+            ),
         }
     };
-    for (program, folder) in [("update-desktop-database", "applications"), ("update-mime-database", "mime")] {
+    for (program, folder) in
+        [("update-desktop-database", "applications"), ("update-mime-database", "mime")]
+    {
         let folder = folders.data.join(folder);
         if folder.is_dir() {
             run(program, &[folder.as_os_str()]);
         }
     }
-    // GNOME asks before it starts what lies on the desktop, unless this says that the user has agreed.
+    // GNOME asks before it starts what lies on the desktop, unless this says that the user has
+    // agreed.
     for path in written.iter().filter(|path| folders.desktop.as_deref() == path.parent()) {
-        run("gio", &["set".as_ref(), path.as_os_str(), "metadata::trusted".as_ref(), "true".as_ref()]);
+        run(
+            "gio",
+            &["set".as_ref(), path.as_os_str(), "metadata::trusted".as_ref(), "true".as_ref()],
+        );
     }
 }
 

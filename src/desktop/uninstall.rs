@@ -1,8 +1,10 @@
-//! Everything goes that the launcher put on this computer, but the user's own files, unless that is wanted too.
+//! Everything goes that the launcher put on this computer, but the user's own files, unless that is
+//! wanted too.
 //!
-//! The order is what makes a kill at any time harmless: first one rename makes the app uninstalled, with all files still there; then the
-//! user's files move into safety; then the rest goes. A repeated call ends what an interrupted one began, and so does the next
-//! installation, as far as the user's files are concerned.
+//! The order is what makes a kill at any time harmless: first one rename makes the app uninstalled,
+//! with all files still there; then the user's files move into safety; then the rest goes. A
+//! repeated call ends what an interrupted one began, and so does the next installation, as far as
+//! the user's files are concerned.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,22 @@ use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{Home, retained};
 
-/// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or it stays behind, and is told.
-const FILES: [&str; 5] = ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
+/// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or
+/// it stays behind, and is told.
+const FILES: [&str; 5] =
+    ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
 /// Folders in a home that are the launcher's, whole.
-const FOLDERS: [&str; 9] =
-    ["containers", "staging", "incoming", "running", "snapshots", "trust", "logs", "own-update", "neighbours"];
+const FOLDERS: [&str; 9] = [
+    "containers",
+    "staging",
+    "incoming",
+    "running",
+    "snapshots",
+    "trust",
+    "logs",
+    "own-update",
+    "neighbours",
+];
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,8 +53,8 @@ pub struct Uninstall<'a> {
     pub home: &'a Home,
     /// Where shortcuts may be.
     pub folders: Option<&'a UserFolders>,
-    /// The launcher's own executable, beside which it may have left something. It stays itself: a running program cannot remove itself
-    /// everywhere, and whoever put it there takes it away.
+    /// The launcher's own executable, beside which it may have left something. It stays itself: a
+    /// running program cannot remove itself everywhere, and whoever put it there takes it away.
     pub program: Option<&'a Program>,
     /// Whether the user's files stay.
     pub keep_data: bool,
@@ -55,7 +68,9 @@ pub fn is_installed(home: &Home) -> bool {
         let path = home.root().join(name);
         // What cannot be looked at is taken for ours: then the uninstalling says why it fails.
         match look::at(&path) {
-            Ok(Some(found)) if found.is_dir() => look::entries(&path).map_or(true, |all| !all.is_empty()),
+            Ok(Some(found)) if found.is_dir() => {
+                look::entries(&path).map_or(true, |all| !all.is_empty())
+            }
             found => !matches!(found, Ok(None)),
         }
     };
@@ -71,7 +86,8 @@ impl Uninstall<'_> {
     /// After another error a repeated call goes on.
     pub fn perform(self) -> Result<Uninstalled, DesktopError> {
         let Self { home, folders, program, keep_data, now } = self;
-        if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true)) {
+        if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true))
+        {
             return Ok(Uninstalled { foreign: foreign(home), ..Uninstalled::default() });
         }
         let lock = HomeLock::take(home)?;
@@ -91,13 +107,18 @@ impl Uninstall<'_> {
         for file in FILES {
             remove_file(&home.root().join(file))?;
         }
-        for path in foreign(home).iter().filter(|path| name_of(path).starts_with(durable::TEMPORARY_PREFIX)) {
+        for path in
+            foreign(home).iter().filter(|path| name_of(path).starts_with(durable::TEMPORARY_PREFIX))
+        {
             remove_file(path)?;
         }
         if let Some(program) = program
             && let Err(error) = program.forget()
         {
-            tracing::info!(error = &error as &dyn std::error::Error, "what lies beside the launcher stays");
+            tracing::info!(
+                error = &error as &dyn std::error::Error,
+                "what lies beside the launcher stays"
+            );
         }
         // The lock is let go before its file goes: Windows keeps an open file's name.
         drop(lock);
@@ -135,7 +156,9 @@ fn name_of(path: &Path) -> String {
 /// Deletes a folder of ours with all in it; a link in its place goes, what it leads to stays.
 fn remove_folder(path: &Path) -> Result<(), DesktopError> {
     match look::at(path).map_err(DesktopError::io("look at", path))? {
-        Some(found) if found.is_dir() => fs::remove_dir_all(path).map_err(DesktopError::io("remove", path)),
+        Some(found) if found.is_dir() => {
+            fs::remove_dir_all(path).map_err(DesktopError::io("remove", path))
+        }
         Some(_) => remove_file(path).map(drop),
         None => Ok(()),
     }
@@ -166,7 +189,10 @@ mod tests {
         let done = uninstall(&home, true).unwrap();
         assert_eq!(done.foreign, [home.root().join("launcher.toml"), home.root().join("photos")]);
         assert_eq!(done.retained.len(), 1);
-        let left: Vec<String> = fs::read_dir(home.root()).unwrap().map(|entry| name_of(&entry.unwrap().path())).collect();
+        let left: Vec<String> = fs::read_dir(home.root())
+            .unwrap()
+            .map(|entry| name_of(&entry.unwrap().path()))
+            .collect();
         assert_eq!(left.len(), 3, "{left:?}");
         assert!(!uninstall(&home, true).unwrap().anything);
         assert!(uninstall(&home, false).unwrap().anything, "what was kept can go later");

@@ -1,4 +1,5 @@
-//! What a shortcut and a kind of file are on Windows. Pure: an entry in, values out; [`super::shell`] hands them to the system.
+//! What a shortcut and a kind of file are on Windows. Pure: an entry in, values out;
+//! [`super::shell`] hands them to the system.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,12 @@ impl Link {
     /// Everything the link says, for comparing it with what was made before.
     pub fn facts(&self) -> String {
         let Self { target, arguments, folder, icon, description } = self;
-        format!("{}\n{arguments}\n{}\n{}\n{description}", target.display(), folder.display(), icon.display())
+        format!(
+            "{}\n{arguments}\n{}\n{}\n{description}",
+            target.display(),
+            folder.display(),
+            icon.display()
+        )
     }
 }
 
@@ -69,12 +75,18 @@ pub fn window_link(entry: &Entry, icon: &Path) -> Result<Option<(String, Link)>,
 
 /// The file name of the link: characters that Windows forbids are replaced.
 pub fn link_name(entry: &Entry) -> String {
-    let name: String = entry.name.chars().map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c }).collect();
+    let name: String = entry
+        .name
+        .chars()
+        .map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c })
+        .collect();
     let name = name.trim().trim_end_matches(['.', ' ']);
     // CON.lnk and the like are devices, whatever their ending.
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let digit = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1);
-    let reserved = ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || digit("COM") || digit("LPT");
+    let digit =
+        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1);
+    let reserved =
+        ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || digit("COM") || digit("LPT");
     format!("{}.lnk", if name.is_empty() || reserved { &entry.id } else { name })
 }
 
@@ -83,13 +95,15 @@ pub fn class(entry: &Entry) -> String {
     format!("{}.{BUNDLE_SUFFIX}", entry.id)
 }
 
-/// What makes Windows offer this launcher for bundles. Which of several programs opens them by itself the user decides there.
+/// What makes Windows offer this launcher for bundles. Which of several programs opens them by
+/// itself the user decides there.
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
 pub fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let class = class(entry);
-    let value = |key: String, name: &str, value: String| ClassValue { key, name: name.to_owned(), value };
+    let value =
+        |key: String, name: &str, value: String| ClassValue { key, name: name.to_owned(), value };
     let mut words = vec![quoted(text(&entry.program)?)];
     words.extend(arguments(entry)?);
     let bundle = entry.bundle_names.first().map(|(_, name)| name.clone()).unwrap_or_default();
@@ -105,7 +119,8 @@ fn arguments(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     entry.arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
 }
 
-/// One word of a command line, as `CommandLineToArgvW` reads it: backslashes count only before a quote.
+/// One word of a command line, as `CommandLineToArgvW` reads it: backslashes count only before a
+/// quote.
 fn quoted(word: &str) -> String {
     if !word.is_empty() && !word.contains([' ', '\t', '\n', '"']) {
         return word.to_owned();
@@ -146,9 +161,16 @@ mod tests {
     #[test]
     fn the_link_and_the_class_name_the_launcher() {
         let program = "C:\\Program Files\\应用\\kuzflow-launcher.exe";
-        let entry = Entry { program: program.into(), arguments: vec!["--home".into(), "D:\\my data".into()], ..entry() };
+        let entry = Entry {
+            program: program.into(),
+            arguments: vec!["--home".into(), "D:\\my data".into()],
+            ..entry()
+        };
         let link = link(&entry, Path::new("D:\\icon.ico")).unwrap();
-        assert_eq!((link.target.to_str().unwrap(), link.arguments.as_str()), (program, "--home \"D:\\my data\" run"));
+        assert_eq!(
+            (link.target.to_str().unwrap(), link.arguments.as_str()),
+            (program, "--home \"D:\\my data\" run")
+        );
         let classes = classes(&entry, Path::new("D:\\icon.ico")).unwrap();
         assert_eq!(classes[2].value, format!("\"{program}\" --home \"D:\\my data\" \"%1\""));
         assert_eq!(
@@ -160,21 +182,32 @@ mod tests {
     #[test]
     fn a_second_link_opens_the_window() {
         let names = vec![(String::new(), "Versions and updates".to_owned())];
-        let action = crate::desktop::Action { id: "versions", words: vec!["window", "--versions"], names };
-        let entry =
-            Entry { name: "A: B".to_owned(), arguments: vec!["--home".into(), "D:\\x".into()], actions: vec![action], ..entry() };
+        let action =
+            crate::desktop::Action { id: "versions", words: vec!["window", "--versions"], names };
+        let entry = Entry {
+            name: "A: B".to_owned(),
+            arguments: vec!["--home".into(), "D:\\x".into()],
+            actions: vec![action],
+            ..entry()
+        };
         let (name, link) = window_link(&entry, Path::new("D:\\icon.ico")).unwrap().unwrap();
         assert_eq!(
             (name.as_str(), link.arguments.as_str()),
             ("A- B - Versions and updates.lnk", "--home D:\\x window --versions")
         );
-        assert_eq!(window_link(&Entry { actions: Vec::new(), ..entry }, Path::new("x")).unwrap(), None);
+        assert_eq!(
+            window_link(&Entry { actions: Vec::new(), ..entry }, Path::new("x")).unwrap(),
+            None
+        );
     }
 
     #[test]
     fn names_of_links_are_names_of_files() {
         let named = |name: &str| link_name(&Entry { name: name.to_owned(), ..entry() });
-        assert_eq!((named("A: B/C?").as_str(), named("示例 Sample").as_str()), ("A- B-C-.lnk", "示例 Sample.lnk"));
+        assert_eq!(
+            (named("A: B/C?").as_str(), named("示例 Sample").as_str()),
+            ("A- B-C-.lnk", "示例 Sample.lnk")
+        );
         for reserved in ["CON", "nul.x", "com1", "LPT9 ", "...", " "] {
             assert_eq!(named(reserved), "kuzflow-sample.lnk", "{reserved}");
         }

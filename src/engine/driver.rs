@@ -1,4 +1,5 @@
-//! Performs the machine's effects: one thread with its own runtime, that feeds commands and outcomes into the machine.
+//! Performs the machine's effects: one thread with its own runtime, that feeds commands and
+//! outcomes into the machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::messages::language::{Chosen, Effect, MachineInput, Setup};
 use crate::messages::mailbox::{self, Emitter, EngineEnd, Handle};
 use crate::messages::problem;
 use crate::messages::protocol::{
-    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired, RetainedFiles,
+    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress,
+    Repaired, RetainedFiles,
 };
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
@@ -33,9 +35,13 @@ use crate::update::{check, from_file, hot_swap, install, peer_service, repair};
 /// User files from which on their carrying over is shown, bytes.
 pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
-pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
+pub fn spawn(
+    context: Context,
+    setup: Setup,
+) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     context.peer_network.open(&context);
-    let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
+    let client =
+        Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
     let runtime = threads::runtime(2).map_err(|error| problem::of_system(&error))?;
     let (handle, end) = mailbox::channel();
     let thread = threads::spawn("engine", move || {
@@ -85,7 +91,8 @@ impl Driver {
         let happenings = driver.inputs.clone();
         driver.context.app.on_happening(move |what| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = happenings.send(MachineInput::Incident(Notice { when: host::now(), what: what.clone() }));
+            let _ = happenings
+                .send(MachineInput::Incident(Notice { when: host::now(), what: what.clone() }));
         });
         if let Some(app) = driver.context.app.get() {
             driver.watcher.watch(app, &driver.context.app, &driver.inputs);
@@ -128,7 +135,8 @@ impl Driver {
         tokio::spawn(channel::serve(channel, app, home, commands));
     }
 
-    /// A download is kept as at a pause: it is told to stop, and given the time to note its last pieces.
+    /// A download is kept as at a pause: it is told to stop, and given the time to note its last
+    /// pieces.
     async fn stop(self) {
         self.steer(RunState::Cancel);
         if let Some((control, _)) = &self.closing {
@@ -153,13 +161,20 @@ impl Driver {
             }
             Effect::Check(wanted) => {
                 let (context, client) = (Arc::clone(&self.context), self.client.clone());
-                let check = async move { MachineInput::Checked(check::check(&context, &client, wanted).await) };
+                let check = async move {
+                    MachineInput::Checked(check::check(&context, &client, wanted).await)
+                };
                 self.work(check, |bug| MachineInput::Checked(Err(bug)));
             }
             Effect::CheckFile { path, accept_expired } => {
                 let (context, client) = (Arc::clone(&self.context), self.client.clone());
-                let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
-                let check = async move { MachineInput::Checked(from_file::check(&context, &client, path, freshness).await) };
+                let freshness =
+                    if accept_expired { Freshness::Waived } else { Freshness::Required };
+                let check = async move {
+                    MachineInput::Checked(
+                        from_file::check(&context, &client, path, freshness).await,
+                    )
+                };
                 self.work(check, |bug| MachineInput::Checked(Err(bug)));
             }
             Effect::Update(offer) => {
@@ -184,30 +199,40 @@ impl Driver {
                     control: self.control.subscribe(),
                     emitter: self.emitter.clone(),
                 };
-                let repair = async move { MachineInput::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))) };
+                let repair = async move {
+                    MachineInput::Repaired(job.run().await.map(|repaired| repaired.map(Box::new)))
+                };
                 self.download = Some(self.work(repair, |bug| MachineInput::Repaired(Err(bug))));
             }
             Effect::Pause => self.steer(RunState::Pause),
             Effect::Resume => self.steer(RunState::Run),
             Effect::Cancel => self.steer(RunState::Cancel),
-            Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
+            Effect::LimitBandwidth(limit) => {
+                self.control.send_modify(|control| control.limit = limit)
+            }
             Effect::Skip(version) => self.skip(version),
             Effect::SkipNothing => self.remember(|state| state.skipped.clear()),
             Effect::Choose { id, at_next_start } => {
                 let emitter = self.emitter.clone();
                 let choose = move |context: &Context| {
-                    MachineInput::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event)))
+                    MachineInput::Chosen(choose(context, id, at_next_start, &|event| {
+                        emitter.emit(event)
+                    }))
                 };
                 let choosing = self.blocking(choose, |bug| MachineInput::Chosen(Err(bug)));
                 self.starting.push(choosing);
             }
             Effect::Swap(offer) => {
                 let context = Arc::clone(&self.context);
-                let swap = async move { MachineInput::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await) };
+                let swap = async move {
+                    MachineInput::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await)
+                };
                 self.work(swap, |_| MachineInput::Swapped(Err(Vec::new())));
             }
             // One at a time: a second wish is the same wish.
-            Effect::RestartWhenEnded if self.restarting.as_ref().is_none_or(|task| task.is_finished()) => {
+            Effect::RestartWhenEnded
+                if self.restarting.as_ref().is_none_or(|task| task.is_finished()) =>
+            {
                 let starter = self.starter();
                 // Said now, before anybody looks at the app's end.
                 let expected = self.context.app.expect_another();
@@ -227,7 +252,9 @@ impl Driver {
                 // Said now, before anybody looks at the app's end.
                 self.closing = Some((control.clone(), self.context.app.expect_another()));
                 let starter = self.starter();
-                let close = move |context: &Context| MachineInput::Closed(starter.close(context, back, &control));
+                let close = move |context: &Context| {
+                    MachineInput::Closed(starter.close(context, back, &control))
+                };
                 let closing = self.blocking(close, |bug| MachineInput::Closed(Err(bug)));
                 self.starting.push(closing);
             }
@@ -256,7 +283,8 @@ impl Driver {
             Effect::Pin(version) => self.remember(|state| state.pinned = version),
             Effect::Remove(id) => {
                 let remove = move |context: &Context| {
-                    let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
+                    let removed =
+                        context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
                     MachineInput::Removed(removed.map_err(|error| problem::of_store(&error)))
                 };
                 let removing = self.blocking(remove, |bug| MachineInput::Removed(Err(bug)));
@@ -264,9 +292,10 @@ impl Driver {
             }
             Effect::Prune => {
                 let prune = |context: &Context| {
-                    let pruned = context
-                        .lock()
-                        .and_then(|lock| remove::prune(&context.home, context.settings.update.keep_versions, &lock).map(drop));
+                    let pruned = context.lock().and_then(|lock| {
+                        remove::prune(&context.home, context.settings.update.keep_versions, &lock)
+                            .map(drop)
+                    });
                     // The list is told anew, whatever came of it.
                     MachineInput::Removed(pruned.map_err(|error| problem::of_store(&error)))
                 };
@@ -284,9 +313,13 @@ impl Driver {
             }
             Effect::MeasureDisk => {
                 let (context, emitter) = (Arc::clone(&self.context), self.emitter.clone());
-                tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&context))));
+                tokio::task::spawn_blocking(move || {
+                    emitter.emit(Event::DiskUse(disk_use(&context)))
+                });
             }
-            Effect::Forget(what) => self.remember(|state| state.notices.retain(|notice| notice.what != *what)),
+            Effect::Forget(what) => {
+                self.remember(|state| state.notices.retain(|notice| notice.what != *what))
+            }
             Effect::Share(on) => {
                 self.remember(|state| state.peers_off = !on);
                 // Opens it, or closes it, as the user wants it now.
@@ -305,14 +338,19 @@ impl Driver {
     }
 
     fn starter(&self) -> Starter {
-        Starter { emitter: self.emitter.clone(), inputs: self.inputs.clone(), watcher: self.watcher.clone() }
+        Starter {
+            emitter: self.emitter.clone(),
+            inputs: self.inputs.clone(),
+            watcher: self.watcher.clone(),
+        }
     }
 
     fn steer(&self, state: RunState) {
         self.control.send_modify(|control| control.state = state);
     }
 
-    /// Work whose outcome comes in as an input. A panic in it is an outcome as well, which `failed` makes: the machine would wait for ever.
+    /// Work whose outcome comes in as an input. A panic in it is an outcome as well, which `failed`
+    /// makes: the machine would wait for ever.
     fn work(
         &self,
         work: impl Future<Output = MachineInput> + Send + 'static,
@@ -321,7 +359,9 @@ impl Driver {
         let inputs = self.inputs.clone();
         let work = tokio::spawn(work);
         tokio::spawn(async move {
-            let outcome = work.await.unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)));
+            let outcome = work
+                .await
+                .unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)));
             // Nobody is left to hear it once the engine has ended.
             let _ = inputs.send(outcome);
         })
@@ -366,7 +406,9 @@ impl Driver {
             self.emitter.emit(Event::Sharing { on: peer_service::in_force(&self.context) });
         }
         match installed(&self.context) {
-            Ok(versions) => self.emitter.emit(Event::Installed { versions, retained: retained(&self.context) }),
+            Ok(versions) => {
+                self.emitter.emit(Event::Installed { versions, retained: retained(&self.context) })
+            }
             Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
         }
     }
@@ -376,8 +418,10 @@ impl Driver {
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.chosen().ok();
     let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
-    let waits =
-        |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);
+    let waits = |id: &ContainerId| {
+        active.as_ref().is_some_and(|active| id.version > active.version)
+            && !skipped.contains(&id.version)
+    };
     let records = context.home.installed()?;
     let points = rollback::points(&context.home)?;
     // Where nothing is installed yet there is no folder to remember anything in.
@@ -393,7 +437,10 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
             holds_files: usage::holds_user_files(&context.home.container(&record.container)),
             size: record.size,
             installed: record.installed,
-            left: points.iter().find(|point| point.container == record.container).map(|point| point.left),
+            left: points
+                .iter()
+                .find(|point| point.container == record.container)
+                .map(|point| point.left),
             failed: failed.contains(&record.container.version),
             pinned: pinned.is_some() && active.as_ref() == Some(&record.container),
             surplus: surplus.contains(&record.container),
@@ -411,22 +458,33 @@ pub fn retained(context: &Context) -> Vec<RetainedFiles> {
         folder: snapshot.place(home),
     };
     // What cannot be looked at now is not shown, nor is what holds nothing.
-    let retained = snapshots::list(home).unwrap_or_default().iter().map(retained).collect::<Vec<_>>();
+    let retained =
+        snapshots::list(home).unwrap_or_default().iter().map(retained).collect::<Vec<_>>();
     retained.into_iter().filter(|retained| usage::holds_user_files(&retained.folder)).collect()
 }
 
 /// The room that the installation takes; looks at every file.
 pub fn disk_use(context: &Context) -> DiskUse {
     let usage::Usage { whole, folders } = usage::measure(&context.home);
-    DiskUse { whole, folders: folders.into_iter().map(|(folder, bytes)| FolderUse { folder, bytes }).collect() }
+    DiskUse {
+        whole,
+        folders: folders.into_iter().map(|(folder, bytes)| FolderUse { folder, bytes }).collect(),
+    }
 }
 
-/// Switches to `id`: now, or at the next start while the app is running in another version, whoever started it.
-pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dyn Fn(Event)) -> Result<Chosen, Problem> {
+/// Switches to `id`: now, or at the next start while the app is running in another version, whoever
+/// started it.
+pub fn choose(
+    context: &Context,
+    id: ContainerId,
+    at_next_start: bool,
+    tell: &dyn Fn(Event),
+) -> Result<Chosen, Problem> {
     let home = &context.home;
     let result = context.lock().and_then(|lock| {
         let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
-        let at_next_start = at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
+        let at_next_start =
+            at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
         if at_next_start {
             switch::switch_at_next_start(home, &id, &lock)?;
         } else {
@@ -435,13 +493,19 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, migration) = match switch::switch(home, &id, options(context, &on_progress), &lock) {
-                // The version that was to be left was started meanwhile: the switch waits for its end.
-                Err(StoreError::InUse { .. }) if home.named()?.is_some_and(|active| active.pending.as_ref() == Some(&id)) => {
-                    return Ok(true);
-                }
-                result => result?,
-            };
+            let (record, migration) =
+                match switch::switch(home, &id, options(context, &on_progress), &lock) {
+                    // The version that was to be left was started meanwhile: the switch waits for
+                    // its end.
+                    Err(StoreError::InUse { .. })
+                        if home
+                            .named()?
+                            .is_some_and(|active| active.pending.as_ref() == Some(&id)) =>
+                    {
+                        return Ok(true);
+                    }
+                    result => result?,
+                };
             migration.log();
             if !migration.conflicts.is_empty() {
                 let version = record.container.version.clone();
@@ -451,26 +515,39 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
         }
         Ok(at_next_start)
     });
-    result.map(|at_next_start| Chosen { id, at_next_start }).map_err(|error| problem::of_store(&error))
+    result
+        .map(|at_next_start| Chosen { id, at_next_start })
+        .map_err(|error| problem::of_store(&error))
 }
 
-/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is held only until the old versions have
-/// lost their names; deleting their files takes longer, and keeps nobody from switching. That one of them stays is no reason to fail.
+/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is
+/// held only until the old versions have lost their names; deleting their files takes longer, and
+/// keeps nobody from switching. That one of them stays is no reason to fail.
 pub fn tidy_up(context: &Context) {
     let home = &context.home;
-    match context.lock().and_then(|lock| remove::set_aside_surplus(home, context.settings.update.keep_versions, &lock)) {
+    match context.lock().and_then(|lock| {
+        remove::set_aside_surplus(home, context.settings.update.keep_versions, &lock)
+    }) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "old versions removed"),
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old versions could not be removed"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "old versions could not be removed"
+        ),
     }
     remove::delete_set_aside(home);
 }
 
 fn options<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> SwitchOptions<'a> {
-    SwitchOptions { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), on_progress }
+    SwitchOptions {
+        variable: &context.variable,
+        migration_limit: context.settings.update.migration_limit(),
+        on_progress,
+    }
 }
 
-/// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on the way.
+/// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on
+/// the way.
 pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
     supervisor::start(context, tell)
 }

@@ -1,13 +1,19 @@
-//! The engine's pure core: which phase follows which, and what has to be done for it. No I/O, no clock, no thread.
+//! The engine's pure core: which phase follows which, and what has to be done for it. No I/O, no
+//! clock, no thread.
 //!
-//! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver performs them and reports what came of
-//! them as further inputs. An input that makes no sense in the present phase changes nothing: a second click is not an error.
+//! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver
+//! performs them and reports what came of them as further inputs. An input that makes no sense in
+//! the present phase changes nothing: a second click is not an error.
 
 use std::path::PathBuf;
 
-use crate::messages::language::{Back, Checked, Chosen, Effect, MachineInput, RolledBackTo, Setup, Updated};
+use crate::messages::language::{
+    Back, Checked, Chosen, Effect, MachineInput, RolledBackTo, Setup, Updated,
+};
 
-use crate::messages::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
+use crate::messages::protocol::{
+    ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker,
+};
 use crate::model::incident::Notice;
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::{ContainerId, Offer, Version};
@@ -18,7 +24,8 @@ pub struct Machine {
     setup: Setup,
     phase: Phase,
     offer: Option<Box<Offer>>,
-    /// The release that was fetched without a question open, and that the running app could take over.
+    /// The release that was fetched without a question open, and that the running app could take
+    /// over.
     swapping: Option<Box<Offer>>,
     /// The version chosen last; what "restart now" switches to.
     chosen: Option<ContainerId>,
@@ -101,7 +108,9 @@ impl Machine {
             MachineInput::Relaunched(result) => self.relaunched(result),
             MachineInput::AppEnded => self.app_ended(),
             MachineInput::RolledBack(result) => self.rolled_back(result),
-            MachineInput::Incident(Notice { when, what }) => vec![Effect::Emit(Event::Incident { when, what }), Effect::List],
+            MachineInput::Incident(Notice { when, what }) => {
+                vec![Effect::Emit(Event::Incident { when, what }), Effect::List]
+            }
             MachineInput::Repaired(result) => self.repaired(result),
             MachineInput::Removed(Ok(())) => vec![Effect::List],
             MachineInput::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
@@ -111,11 +120,17 @@ impl Machine {
     fn command(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Check { by_user } if self.at_rest() => self.check(None, by_user, false),
-            Command::CheckVersion(version) if self.at_rest() => self.check(Some(version), true, false),
-            Command::StartVersion(version) if self.at_rest() => self.check(Some(version), true, true),
+            Command::CheckVersion(version) if self.at_rest() => {
+                self.check(Some(version), true, false)
+            }
+            Command::StartVersion(version) if self.at_rest() => {
+                self.check(Some(version), true, true)
+            }
             Command::InstallFile(path) if self.at_rest() => self.check_file(path, false),
             Command::AcceptExpired => match (&self.phase, &self.failed) {
-                (Phase::Failed { problem }, Some(Failed::File(path))) if problem.kind == ProblemKind::BundleExpired => {
+                (Phase::Failed { problem }, Some(Failed::File(path)))
+                    if problem.kind == ProblemKind::BundleExpired =>
+                {
                     self.check_file(path.clone(), true)
                 }
                 _ => Vec::new(),
@@ -127,13 +142,19 @@ impl Machine {
                 }
                 _ => Vec::new(),
             },
-            Command::Start if matches!(self.phase, Phase::Offered { .. } | Phase::Cancelled) => self.update(),
+            Command::Start if matches!(self.phase, Phase::Offered { .. } | Phase::Cancelled) => {
+                self.update()
+            }
             Command::Pause if !self.cancelling => match self.phase.clone() {
-                Phase::Downloading { version } => vec![Effect::Pause, self.enter(Phase::Paused { version })],
+                Phase::Downloading { version } => {
+                    vec![Effect::Pause, self.enter(Phase::Paused { version })]
+                }
                 _ => Vec::new(),
             },
             Command::Resume if !self.cancelling => match self.phase.clone() {
-                Phase::Paused { version } => vec![Effect::Resume, self.enter(Phase::Downloading { version })],
+                Phase::Paused { version } => {
+                    vec![Effect::Resume, self.enter(Phase::Downloading { version })]
+                }
                 _ => Vec::new(),
             },
             Command::Cancel if self.fetching() => {
@@ -168,8 +189,12 @@ impl Machine {
             Command::Seen(what) => vec![Effect::Forget(what)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],
-            Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
-            Command::RestartLater if matches!(self.phase, Phase::Closing { .. }) => vec![Effect::KeepRunning],
+            Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => {
+                vec![self.enter(Phase::Idle)]
+            }
+            Command::RestartLater if matches!(self.phase, Phase::Closing { .. }) => {
+                vec![Effect::KeepRunning]
+            }
             Command::EndApp if matches!(self.phase, Phase::Closing { .. }) => vec![Effect::EndApp],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::Quit => vec![Effect::Stop],
@@ -183,7 +208,10 @@ impl Machine {
     }
 
     fn fetching(&self) -> bool {
-        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Repairing { .. }) && !self.cancelling
+        matches!(
+            self.phase,
+            Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Repairing { .. }
+        ) && !self.cancelling
     }
 
     fn enter(&mut self, phase: Phase) -> Effect {
@@ -196,7 +224,12 @@ impl Machine {
         vec![self.enter(Phase::Failed { problem })]
     }
 
-    fn check(&mut self, version: Option<Version>, is_manual: bool, start_at_once: bool) -> Vec<Effect> {
+    fn check(
+        &mut self,
+        version: Option<Version>,
+        is_manual: bool,
+        start_at_once: bool,
+    ) -> Vec<Effect> {
         self.is_manual = is_manual;
         self.start_at_once = start_at_once;
         self.file = None;
@@ -221,13 +254,18 @@ impl Machine {
                 let begun = if self.start_at_once { self.update() } else { Vec::new() };
                 std::iter::once(shown).chain(begun).collect()
             }
-            // Whoever gave a file wants to know what came of it, also where the app waits to be started.
+            // Whoever gave a file wants to know what came of it, also where the app waits to be
+            // started.
             Err(problem) if self.file.is_some() => {
                 let file = self.file.take().unwrap_or_default();
                 self.fail(Failed::File(file), problem)
             }
-            Ok(Checked::Nothing { .. }) if self.setup.start_anyway && self.file.is_none() => self.restart(),
-            Ok(Checked::Nothing { reason, current }) => vec![self.enter(Phase::UpToDate { reason, current })],
+            Ok(Checked::Nothing { .. }) if self.setup.start_anyway && self.file.is_none() => {
+                self.restart()
+            }
+            Ok(Checked::Nothing { reason, current }) => {
+                vec![self.enter(Phase::UpToDate { reason, current })]
+            }
             Err(problem) if self.setup.start_anyway => {
                 let effects = Effect::Emit(Event::Notice { problem });
                 std::iter::once(effects).chain(self.restart()).collect()
@@ -240,15 +278,23 @@ impl Machine {
     fn update(&mut self) -> Vec<Effect> {
         let Some(offer) = self.offer.clone() else { return Vec::new() };
         if offer.plan.is_local() {
-            return vec![self.enter(Phase::Installing { version: offer.version().clone() }), Effect::Update(offer)];
+            return vec![
+                self.enter(Phase::Installing { version: offer.version().clone() }),
+                Effect::Update(offer),
+            ];
         }
-        vec![self.enter(Phase::Downloading { version: offer.version().clone() }), Effect::Update(offer)]
+        vec![
+            self.enter(Phase::Downloading { version: offer.version().clone() }),
+            Effect::Update(offer),
+        ]
     }
 
     fn fetched(&mut self) -> Vec<Effect> {
         match self.phase.clone() {
             // A pause that comes after the last byte has nothing left to stop.
-            Phase::Downloading { version } | Phase::Paused { version } => vec![self.enter(Phase::Installing { version })],
+            Phase::Downloading { version } | Phase::Paused { version } => {
+                vec![self.enter(Phase::Installing { version })]
+            }
             _ => Vec::new(),
         }
     }
@@ -259,14 +305,20 @@ impl Machine {
         match (result, self.offer.take()) {
             (Ok(Updated::Installed(_)), Some(offer)) if prefetched => {
                 let Plan { requires_restart, hot_swappable, full_bytes, .. } = offer.plan;
-                let plan =
-                    Plan { requires_restart, hot_swappable, ..Plan::without_fetching(UpdateStrategy::Installed, full_bytes) };
-                let offer = Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
+                let plan = Plan {
+                    requires_restart,
+                    hot_swappable,
+                    ..Plan::without_fetching(UpdateStrategy::Installed, full_bytes)
+                };
+                let offer =
+                    Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
                 self.offer = Some(offer.clone());
                 vec![Effect::Prune, self.enter(Phase::Offered { offer })]
             }
             (result, offer) => {
-                self.swapping = offer.clone().filter(|offer| self.setup.running && !offer.plan.requires_restart);
+                self.swapping = offer
+                    .clone()
+                    .filter(|offer| self.setup.running && !offer.plan.requires_restart);
                 self.offer = offer;
                 self.installed(result)
             }
@@ -275,7 +327,9 @@ impl Machine {
 
     fn installed(&mut self, result: Result<Updated, Problem>) -> Vec<Effect> {
         match result {
-            Ok(Updated::Installed(id)) => std::iter::once(Effect::List).chain(self.choose(id)).collect(),
+            Ok(Updated::Installed(id)) => {
+                std::iter::once(Effect::List).chain(self.choose(id)).collect()
+            }
             Ok(Updated::Stopped) => vec![self.enter(Phase::Cancelled)],
             Err(problem) => self.fail(Failed::Update, problem),
         }
@@ -305,7 +359,10 @@ impl Machine {
         self.chosen = Some(id.clone());
         let version = id.version.clone();
         if !self.setup.running && self.setup.launch_when_ready {
-            return vec![self.enter(Phase::Switching { version }), Effect::Restart { switch_to: Some(id) }];
+            return vec![
+                self.enter(Phase::Switching { version }),
+                Effect::Restart { switch_to: Some(id) },
+            ];
         }
         vec![Effect::Choose { id, at_next_start: self.setup.running }]
     }
@@ -321,9 +378,18 @@ impl Machine {
     }
 
     /// Has the running app closed; what follows is done when it has ended.
-    fn close(&mut self, after: AfterClosing, version: Option<Version>, back: Option<Back>) -> Vec<Effect> {
+    fn close(
+        &mut self,
+        after: AfterClosing,
+        version: Option<Version>,
+        back: Option<Back>,
+    ) -> Vec<Effect> {
         self.closing = Some((after, self.phase.clone()));
-        let phase = Phase::Closing { version, back: after == AfterClosing::RollBack, wait: ClosingWait::App };
+        let phase = Phase::Closing {
+            version,
+            back: after == AfterClosing::RollBack,
+            wait: ClosingWait::App,
+        };
         vec![self.enter(phase), Effect::Close { back }]
     }
 
@@ -376,12 +442,19 @@ impl Machine {
         match result {
             Ok(Chosen { id, at_next_start }) => {
                 let running = self.setup.running || at_next_start;
-                let taken = self.swapping.take().filter(|offer| offer.signed.release.container == id && self.setup.running);
+                let taken = self
+                    .swapping
+                    .take()
+                    .filter(|offer| offer.signed.release.container == id && self.setup.running);
                 if let Some(offer) = taken {
                     let swapping = self.enter(Phase::Swapping { version: id.version });
                     return vec![Effect::TidyUp, Effect::List, swapping, Effect::Swap(offer)];
                 }
-                vec![Effect::TidyUp, Effect::List, self.enter(Phase::Ready { version: id.version, running })]
+                vec![
+                    Effect::TidyUp,
+                    Effect::List,
+                    self.enter(Phase::Ready { version: id.version, running }),
+                ]
             }
             Err(problem) => match self.chosen.clone() {
                 Some(id) => self.fail(Failed::Choose(id), problem),
@@ -394,7 +467,8 @@ impl Machine {
         let Phase::Swapping { version } = self.phase.clone() else { return Vec::new() };
         match result {
             Ok(modules) => {
-                // The next start is in this version anyway: nothing is left that "restart now" would switch to.
+                // The next start is in this version anyway: nothing is left that "restart now"
+                // would switch to.
                 self.chosen = None;
                 vec![self.enter(Phase::Swapped { version, modules })]
             }
@@ -411,7 +485,9 @@ impl Machine {
         if self.setup.running {
             return self.close(AfterClosing::Restart, switch_to.map(|id| id.version), None);
         }
-        let shown = switch_to.as_ref().map(|id| self.enter(Phase::Switching { version: id.version.clone() }));
+        let shown = switch_to
+            .as_ref()
+            .map(|id| self.enter(Phase::Switching { version: id.version.clone() }));
         shown.into_iter().chain([Effect::Restart { switch_to }]).collect()
     }
 
@@ -441,8 +517,12 @@ impl Machine {
         self.setup.running = false;
         match self.phase.clone() {
             // Nobody is left to take anything over.
-            Phase::Swapping { version } => vec![self.enter(Phase::Ready { version, running: false }), Effect::List],
-            Phase::Ready { version, running: true } => vec![self.enter(Phase::Ready { version, running: false }), Effect::List],
+            Phase::Swapping { version } => {
+                vec![self.enter(Phase::Ready { version, running: false }), Effect::List]
+            }
+            Phase::Ready { version, running: true } => {
+                vec![self.enter(Phase::Ready { version, running: false }), Effect::List]
+            }
             _ => vec![Effect::List],
         }
     }

@@ -1,4 +1,5 @@
-//! The update engine: commands in, events out. Window, headless mode and tests are three equal drivers of it.
+//! The update engine: commands in, events out. Window, headless mode and tests are three equal
+//! drivers of it.
 //!
 //! ```text
 //! machine      the pure core: step(input) -> effects
@@ -6,7 +7,8 @@
 //! starter      a restart, a rollback         supervisor   watches the app that was started
 //! ```
 //!
-//! In: commands and inputs of [`crate::messages`]. Out: events, and effects that `update`, `session` and `store` perform.
+//! In: commands and inputs of [`crate::messages`]. Out: events, and effects that `update`,
+//! `session` and `store` perform.
 //! Never: a window, a second place that decides what comes next.
 
 pub mod driver;

@@ -1,7 +1,8 @@
 //! Starting the app anew: for a switch, a rollback, or since the app asked for it.
 //!
-//! In: a context, who wants what. Out: the app in its slot, and whoever waits for its end. Never: two apps at once, an app that is ended
-//! without its person's word (see [`super::closing`]), or a start for a wish that was taken back.
+//! In: a context, who wants what. Out: the app in its slot, and whoever waits for its end. Never:
+//! two apps at once, an app that is ended without its person's word (see [`super::closing`]), or a
+//! start for a wish that was taken back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,11 +42,18 @@ pub struct Starter {
 pub struct Watcher(Arc<AtomicBool>);
 
 impl Starter {
-    /// Has the running app closed, and waits for it as long as it takes its person. Whether it has ended.
-    pub fn close(&self, context: &Context, back: Option<Back>, control: &CloseControl) -> Result<bool, Problem> {
+    /// Has the running app closed, and waits for it as long as it takes its person. Whether it has
+    /// ended.
+    pub fn close(
+        &self,
+        context: &Context,
+        back: Option<Back>,
+        control: &CloseControl,
+    ) -> Result<bool, Problem> {
         if let Some(Back { to }) = back {
             // Nothing is closed for what would be refused.
-            rollback::check(&context.home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
+            rollback::check(&context.home, to.as_ref())
+                .map_err(|error| problem::of_store(&error))?;
         }
         let Some(app) = context.app.running() else { return Ok(true) };
         let on_wait = |wait| {
@@ -55,8 +63,13 @@ impl Starter {
         Ok(closing::close(&app, &context.channel, control, &on_wait) == Closed::Ended)
     }
 
-    /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the version it had.
-    pub fn restart(&self, context: &Context, switch_to: Option<ContainerId>) -> Result<Version, Problem> {
+    /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the
+    /// version it had.
+    pub fn restart(
+        &self,
+        context: &Context,
+        switch_to: Option<ContainerId>,
+    ) -> Result<Version, Problem> {
         let _alone = context.app.alone();
         refuse_beside_an_app(context)?;
         if let Some(id) = switch_to
@@ -75,13 +88,16 @@ impl Starter {
         Ok(version)
     }
 
-    /// Waits for the end of the app, which said that it is about to end, and starts the version that is active then. `None` if it goes on
-    /// after all (somebody had unsaved work), or if somebody else has started another one meanwhile.
+    /// Waits for the end of the app, which said that it is about to end, and starts the version
+    /// that is active then. `None` if it goes on after all (somebody had unsaved work), or if
+    /// somebody else has started another one meanwhile.
     pub fn restart_when_ended(&self, context: &Context) -> Option<Result<Version, Problem>> {
         let app = context.app.get()?;
         context.channel.expect_end();
         if closing::wait_for_own_end(&app, &context.channel, OWN_END_WITHIN) == Closed::GoesOn {
-            tracing::info!("the app wanted to be started anew and has not ended: the wish is forgotten");
+            tracing::info!(
+                "the app wanted to be started anew and has not ended: the wish is forgotten"
+            );
             return None;
         }
         let _alone = context.app.alone();
@@ -93,7 +109,12 @@ impl Starter {
     }
 
     /// Goes back, and starts if wanted; no app of ours runs.
-    pub fn roll_back(&self, context: &Context, to: Option<ContainerId>, launch: bool) -> Result<RolledBackTo, Problem> {
+    pub fn roll_back(
+        &self,
+        context: &Context,
+        to: Option<ContainerId>,
+        launch: bool,
+    ) -> Result<RolledBackTo, Problem> {
         let home = &context.home;
         let _alone = context.app.alone();
         refuse_beside_an_app(context)?;
@@ -107,23 +128,40 @@ impl Starter {
             of_active: usage::holds_user_files(&home.container(&back.record.container)),
         };
         let to = back.record.container.version;
-        Ok(RolledBackTo { from: back.from.version, to, retained: back.retained, files, running: launch })
+        Ok(RolledBackTo {
+            from: back.from.version,
+            to,
+            retained: back.retained,
+            files,
+            running: launch,
+        })
     }
 }
 
-/// Nothing is started beside an app: one that was started in the place of the one that has ended, by whoever attends it, goes on.
+/// Nothing is started beside an app: one that was started in the place of the one that has ended,
+/// by whoever attends it, goes on.
 fn refuse_beside_an_app(context: &Context) -> Result<(), Problem> {
     if let Some(app) = context.app.running() {
         let chain = vec!["the app runs again".to_owned()];
-        return Err(Problem { kind: ProblemKind::AppRunning, subject: app.container.to_string(), chain });
+        return Err(Problem {
+            kind: ProblemKind::AppRunning,
+            subject: app.container.to_string(),
+            chain,
+        });
     }
     context.channel.release();
     Ok(())
 }
 
 impl Watcher {
-    /// Tells the engine when `app` ends, or the one that took its place by then, unless another one is started in its place.
-    pub fn watch(&self, app: Arc<RunningApp>, slot: &AppSlot, inputs: &mpsc::UnboundedSender<MachineInput>) {
+    /// Tells the engine when `app` ends, or the one that took its place by then, unless another one
+    /// is started in its place.
+    pub fn watch(
+        &self,
+        app: Arc<RunningApp>,
+        slot: &AppSlot,
+        inputs: &mpsc::UnboundedSender<MachineInput>,
+    ) {
         if self.0.swap(true, Ordering::AcqRel) {
             // The one that waits goes on with whatever was started.
             return;

@@ -1,11 +1,13 @@
-//! Starting the app, and staying with a version on probation until it has come up: tried again once, then rolled back, code and
-//! the user's files, with nobody asked.
+//! Starting the app, and staying with a version on probation until it has come up: tried again
+//! once, then rolled back, code and the user's files, with nobody asked.
 //!
-//! The start is counted before it happens, so that also one that takes the launcher along counts. While the app is on probation a thread
-//! looks at it some times a second until it is up, and then every few seconds until it is settled; for every other version nothing here
-//! wakes the processor. In: a context. Out: the running app in its slot, what happened as a notice. Never: a judgement on a version
-//! that is no longer the active one (another launcher may have rolled it back), a second attempt for one that was settled, or a rollback
-//! of a rollback. Where a rollback cannot be written down (a full disk), the version it would go to is started all the same.
+//! The start is counted before it happens, so that also one that takes the launcher along counts.
+//! While the app is on probation a thread looks at it some times a second until it is up, and then
+//! every few seconds until it is settled; for every other version nothing here wakes the processor.
+//! In: a context. Out: the running app in its slot, what happened as a notice. Never: a judgement
+//! on a version that is no longer the active one (another launcher may have rolled it back), a
+//! second attempt for one that was settled, or a rollback of a rollback. Where a rollback cannot be
+//! written down (a full disk), the version it would go to is started all the same.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -36,7 +38,8 @@ const HUNG_APP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a start is begun anew because another launcher was switching.
 const MOST_RESOLUTIONS: u32 = 5;
 
-/// Starts the active version, a pending switch first, and attends it while it is on probation. `tell` hears of the switch.
+/// Starts the active version, a pending switch first, and attends it while it is on probation.
+/// `tell` hears of the switch.
 pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
     let mut resolutions = 0;
     loop {
@@ -48,12 +51,17 @@ pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>,
 }
 
 /// With `looks_again`, a version that another launcher has left since it was chosen is not started.
-fn start_once(context: &Context, tell: &dyn Fn(Event), looks_again: bool) -> Result<Arc<RunningApp>, StoreError> {
+fn start_once(
+    context: &Context,
+    tell: &dyn Fn(Event),
+    looks_again: bool,
+) -> Result<Arc<RunningApp>, StoreError> {
     if let Some(coming) = context.home.named().ok().flatten().and_then(|active| active.pending) {
         tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
     }
     let on_progress = |done, total| {
-        // Once they are there the release's own migration follows, of which nobody knows how far it is.
+        // Once they are there the release's own migration follows, of which nobody knows how far it
+        // is.
         let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
         tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
     };
@@ -67,9 +75,13 @@ fn start_once(context: &Context, tell: &dyn Fn(Event), looks_again: bool) -> Res
     let chosen = resolved.record.container.clone();
     let mut trial = count(context, resolved.record);
     // Where a rollback could not be written down, what is started is not what the pointer names.
-    // Another launcher may have switched since the version was chosen; its files are then no longer there.
+    // Another launcher may have switched since the version was chosen; its files are then no longer
+    // there.
     let is_active = looks_again && trial.record.container == chosen
-        || context.home.active().is_ok_and(|(active, _)| active.container == trial.record.container);
+        || context
+            .home
+            .active()
+            .is_ok_and(|(active, _)| active.container == trial.record.container);
     let which = if is_active { Which::Active } else { Which::Any };
     if !trial.is_judged() {
         return Ok(context.app.set(launch_or_other(context, &trial.record, which)?));
@@ -77,13 +89,16 @@ fn start_once(context: &Context, tell: &dyn Fn(Event), looks_again: bool) -> Res
     let rules = rules(context);
     let app = loop {
         let environment = context.channel.admit();
-        let error = match launch::start(&context.home, &trial.record, which, call(context, &environment)) {
-            Ok(app) => break app,
-            Err(error @ StoreError::Switched { .. }) => return Err(error),
-            Err(error) => error,
-        };
-        // What this computer forbids every version, and damage on this disk, are no fault of the release.
-        let program = trial.record.launch.program.under(&context.home.container(&trial.record.container));
+        let error =
+            match launch::start(&context.home, &trial.record, which, call(context, &environment)) {
+                Ok(app) => break app,
+                Err(error @ StoreError::Switched { .. }) => return Err(error),
+                Err(error) => error,
+            };
+        // What this computer forbids every version, and damage on this disk, are no fault of the
+        // release.
+        let program =
+            trial.record.launch.program.under(&context.home.container(&trial.record.container));
         let is_damaged = !program.try_exists().unwrap_or(false);
         if error.is_of_the_system() || is_damaged || trial.probation.is_none() {
             uncount(context, &trial.record);
@@ -95,12 +110,17 @@ fn start_once(context: &Context, tell: &dyn Fn(Event), looks_again: bool) -> Res
                 }
             };
         }
-        tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a version on probation cannot be started"
+        );
         // A scanner may still hold what was just written.
         std::thread::sleep(LOOK);
         if fail(context, &mut trial, &rules, true) {
-            let next = go_back(context, &trial.record, LaunchFailure::NotStarted).unwrap_or_else(|_| trial.record.clone());
-            let started = launch_or_other(context, &next, Which::Any).inspect_err(|_| acquit(context));
+            let next = go_back(context, &trial.record, LaunchFailure::NotStarted)
+                .unwrap_or_else(|_| trial.record.clone());
+            let started =
+                launch_or_other(context, &next, Which::Any).inspect_err(|_| acquit(context));
             return Ok(context.app.set(started?));
         }
     };
@@ -120,7 +140,8 @@ struct Trial {
     record: InstalledRecord,
     /// It has to prove itself.
     probation: Option<Probation>,
-    /// It took the place of a version that did not come up: if it fails as well, neither is charged.
+    /// It took the place of a version that did not come up: if it fails as well, neither is
+    /// charged.
     accused: Option<Version>,
 }
 
@@ -142,12 +163,17 @@ impl Trial {
     fn came_up(&mut self, context: &Context) {
         if let Some(probation) = &mut self.probation {
             (probation.up, probation.failures) = (true, 0);
-            change(context, &self.record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
+            change(context, &self.record, |probation| {
+                Some(Probation { up: true, failures: 0, ..probation })
+            });
         }
         if self.accused.take().is_some()
             && let Err(error) = probation::convict(&context.home)
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "who was at fault is not written down");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "who was at fault is not written down"
+            );
         }
     }
 
@@ -162,13 +188,20 @@ impl Trial {
 
 fn acquit(context: &Context) {
     if let Err(error) = probation::acquit(&context.home) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a release stays charged with what it may not be guilty of");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a release stays charged with what it may not be guilty of"
+        );
     }
 }
 
-/// Starts `record`, or where that cannot be started another version. One that the pointer does not name (a rollback that could not be written
-/// down) starts all the same.
-fn launch_or_other(context: &Context, record: &InstalledRecord, which: Which) -> Result<RunningApp, StoreError> {
+/// Starts `record`, or where that cannot be started another version. One that the pointer does not
+/// name (a rollback that could not be written down) starts all the same.
+fn launch_or_other(
+    context: &Context,
+    record: &InstalledRecord,
+    which: Which,
+) -> Result<RunningApp, StoreError> {
     app::launch_or_other(&context.home, record, which, call(context, &context.channel.admit()))
 }
 
@@ -207,16 +240,22 @@ fn leave(context: &Context, what: Incident) {
 fn remember_failed(context: &Context, version: &Version) -> bool {
     let written = probation::remember_failed(&context.home, version);
     if let Err(error) = &written {
-        tracing::warn!(error = error as &dyn std::error::Error, "the failed version may be offered again");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the failed version may be offered again"
+        );
     }
     written.is_ok()
 }
 
-/// Counts the start of a version on probation, which may be one too many: then the version to start is the one before it.
+/// Counts the start of a version on probation, which may be one too many: then the version to start
+/// is the one before it.
 fn count(context: &Context, record: InstalledRecord) -> Trial {
     let home = &context.home;
     let trial = |probation| Trial::new(context, record.clone(), probation);
-    let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else { return trial(None) };
+    let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else {
+        return trial(None);
+    };
     if probation.up {
         let age = jiff::Timestamp::now().duration_since(probation.since);
         if Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY) {
@@ -225,7 +264,8 @@ fn count(context: &Context, record: InstalledRecord) -> Trial {
         }
         return trial(Some(probation));
     }
-    if launch::last_words_of_app(home, &record.container, probation.since) == Some(HealthReport::Up) {
+    if launch::last_words_of_app(home, &record.container, probation.since) == Some(HealthReport::Up)
+    {
         // It came up, and the launcher did not live to see it.
         let mut trial = trial(Some(probation));
         trial.came_up(context);
@@ -241,23 +281,36 @@ fn count(context: &Context, record: InstalledRecord) -> Trial {
         let probation = home.active().ok().and_then(|(active, _)| active.probation);
         return Trial::new(context, back, probation);
     }
-    change(context, &record, |probation| Some(Probation { starts: probation.starts + 1, ..probation }));
+    change(context, &record, |probation| {
+        Some(Probation { starts: probation.starts + 1, ..probation })
+    });
     trial(Some(Probation { starts: probation.starts + 1, ..probation }))
 }
 
 /// A start whose end was seen, and says nothing, does not count.
 fn uncount(context: &Context, record: &InstalledRecord) {
     change(context, record, |probation| {
-        let starts = if probation.up { probation.starts } else { probation.starts.saturating_sub(1) };
+        let starts =
+            if probation.up { probation.starts } else { probation.starts.saturating_sub(1) };
         Some(Probation { starts, ..probation })
     });
 }
 
-/// Writes down how the probation goes on. That it cannot be written is told in the log: then this launcher goes on as if it had been.
-fn change(context: &Context, record: &InstalledRecord, changed: impl FnOnce(Probation) -> Option<Probation>) {
-    let written = context.lock_for_start().and_then(|lock| probation::change(&context.home, &record.container, &lock, changed));
+/// Writes down how the probation goes on. That it cannot be written is told in the log: then this
+/// launcher goes on as if it had been.
+fn change(
+    context: &Context,
+    record: &InstalledRecord,
+    changed: impl FnOnce(Probation) -> Option<Probation>,
+) {
+    let written = context
+        .lock_for_start()
+        .and_then(|lock| probation::change(&context.home, &record.container, &lock, changed));
     if let Err(error) = written {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the probation is not written down");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the probation is not written down"
+        );
     }
 }
 
@@ -276,12 +329,20 @@ fn fail(context: &Context, trial: &mut Trial, rules: &Rules, is_sure: bool) -> b
     probation.failures += 1;
     let (failures, up) = (probation.failures, probation.up);
     change(context, &trial.record, |probation| Some(Probation { failures, ..probation }));
-    if is_sure { health::is_beaten(rules, failures, up) } else { health::is_beaten_in_doubt(rules, failures) }
+    if is_sure {
+        health::is_beaten(rules, failures, up)
+    } else {
+        health::is_beaten_in_doubt(rules, failures)
+    }
 }
 
-/// Whether `record` is still the version that is active and on probation: another launcher may have rolled it back meanwhile.
+/// Whether `record` is still the version that is active and on probation: another launcher may have
+/// rolled it back meanwhile.
 fn is_judged_here(context: &Context, record: &InstalledRecord) -> bool {
-    context.home.active().is_ok_and(|(active, _)| active.container == record.container && active.probation.is_some())
+    context
+        .home
+        .active()
+        .is_ok_and(|(active, _)| active.container == record.container && active.probation.is_some())
 }
 
 /// Stays with `app` until it is decided what becomes of its version.
@@ -303,7 +364,8 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
             _ => return uncount(context, &trial.record),
         };
         if app.ended().is_none() && closing::may_have_window(&app) {
-            // Its person may have work in it, or read what is wrong: it is judged when it has ended.
+            // Its person may have work in it, or read what is wrong: it is judged when it has
+            // ended.
             std::thread::sleep(LOOK_WHEN_UP);
             continue;
         }
@@ -329,7 +391,8 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
                 Err(_) => return,
             }
         } else if trial.is_up() || !is_sure {
-            // It worked for a while, or did not like what was typed; whoever saw it decides whether to start it again.
+            // It worked for a while, or did not like what was typed; whoever saw it decides whether
+            // to start it again.
             return uncount(context, &trial.record);
         } else {
             trial.record.clone()
@@ -364,8 +427,8 @@ fn home_probation(context: &Context, app: &RunningApp) -> Option<Probation> {
 /// Lines of what an app wrote to standard error that are told.
 const REPORTED_LINES: usize = 24;
 
-/// In what way the last app failed to start, and what it wrote last: for the person who sees nothing. `None` if it did not fail, was up
-/// before, or may not have liked what was typed.
+/// In what way the last app failed to start, and what it wrote last: for the person who sees
+/// nothing. `None` if it did not fail, was up before, or may not have liked what was typed.
 pub fn failed_start(context: &Context) -> Option<FailedStart> {
     let app = context.app.get()?;
     let status = app.ended()?;
@@ -384,9 +447,11 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
         was_up,
     };
     match health::judge(&rules, &seen) {
-        Verdict::Failed(failure) if !was_up => {
-            Some(FailedStart { version: app.container.version.clone(), failure, lines: app.last_lines(REPORTED_LINES) })
-        }
+        Verdict::Failed(failure) if !was_up => Some(FailedStart {
+            version: app.container.version.clone(),
+            failure,
+            lines: app.last_lines(REPORTED_LINES),
+        }),
         _ => None,
     }
 }
@@ -402,13 +467,19 @@ pub struct FailedStart {
     pub lines: Vec<String>,
 }
 
-/// Looks at the app, and once it has ended at what it left in its place, until something is known for good; notes on the way that it is
-/// up.
-fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Attending), trial: &mut Trial) -> Verdict {
+/// Looks at the app, and once it has ended at what it left in its place, until something is known
+/// for good; notes on the way that it is up.
+fn watch(
+    context: &Context,
+    rules: &Rules,
+    (app, attending): (&RunningApp, &Attending),
+    trial: &mut Trial,
+) -> Verdict {
     let mut handed_over = false;
     loop {
         let status = app.first_ended();
-        let ended = status.map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
+        let ended = status
+            .map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let others = match ended {
             None | Some(Ended::Asked) => Others::None,
             Some(_) if app.was_handed_over() => Others::Left,
@@ -443,9 +514,13 @@ fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Atte
     }
 }
 
-/// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be written down that version is started all the
-/// same, with its own files.
-fn go_back(context: &Context, record: &InstalledRecord, failure: LaunchFailure) -> Result<InstalledRecord, StoreError> {
+/// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be
+/// written down that version is started all the same, with its own files.
+fn go_back(
+    context: &Context,
+    record: &InstalledRecord,
+    failure: LaunchFailure,
+) -> Result<InstalledRecord, StoreError> {
     let home = &context.home;
     let refused = || StoreError::NoRollbackPoint { id: record.container.to_string() };
     if !context.settings.health.automatic_rollback {
@@ -453,7 +528,8 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: LaunchFailure) 
     }
     let target = rollback::fallback(home).ok_or_else(refused)?;
     let back = context.lock_for_start().and_then(|lock| {
-        // Under the lock: two launchers may have seen the same version fail, and only one goes back.
+        // Under the lock: two launchers may have seen the same version fail, and only one goes
+        // back.
         if !is_judged_here(context, record) {
             return Err(StoreError::Switched { id: record.container.to_string() });
         }
@@ -469,11 +545,23 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: LaunchFailure) 
         Ok(back) => {
             let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
             if let Err(error) = probation::accuse(home, &from, &back.record.container) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "if the version before fails as well, nobody will know");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "if the version before fails as well, nobody will know"
+                );
             }
             let places = [back.retained.clone(), home.container(&back.record.container)];
             let holds_files = places.iter().any(|place| usage::holds_user_files(place));
-            leave(context, Incident::RolledBack { from, to, failure, retained: back.retained.clone(), holds_files });
+            leave(
+                context,
+                Incident::RolledBack {
+                    from,
+                    to,
+                    failure,
+                    retained: back.retained.clone(),
+                    holds_files,
+                },
+            );
             Ok(back.record)
         }
         Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),

@@ -1,11 +1,14 @@
-//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they are stored, but for JSON documents,
-//! which may come compressed; redirects few and never from https to http; proxies from the environment.
+//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they
+//! are stored, but for JSON documents, which may come compressed; redirects few and never from
+//! https to http; proxies from the environment.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+};
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -33,8 +36,8 @@ const PEER_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 pub struct ClientOptions {
     /// Time for name, connection and TLS.
     pub connect_time: Duration,
-    /// Time for the head of a small document's answer, and the longest silence within it. A slow line that goes on may take as long as
-    /// it needs.
+    /// Time for the head of a small document's answer, and the longest silence within it. A slow
+    /// line that goes on may take as long as it needs.
     pub document_silence: Duration,
     /// A proxy for everything, in place of those of the environment.
     pub proxy: Option<Url>,
@@ -42,7 +45,11 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { connect_time: Duration::from_secs(6), document_silence: Duration::from_secs(30), proxy: None }
+        Self {
+            connect_time: Duration::from_secs(6),
+            document_silence: Duration::from_secs(30),
+            proxy: None,
+        }
     }
 }
 
@@ -59,7 +66,8 @@ impl Client {
     /// A client with the given limits.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
         let builder = || {
-            let builder = plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
+            let builder =
+                plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
             match &options.proxy {
                 Some(proxy) => Ok(builder.proxy(reqwest::Proxy::all(proxy.clone())?)),
                 None => Ok(builder),
@@ -75,16 +83,22 @@ impl Client {
         Ok(Self { http: local.clone(), local, document_silence: PEER_CONNECT_TIMEOUT })
     }
 
-    /// A small document, at most `limit` bytes, also where the node names no length. Its content is not judged here: a captive
-    /// portal's page comes back as it is.
+    /// A small document, at most `limit` bytes, also where the node names no length. Its content is
+    /// not judged here: a captive portal's page comes back as it is.
     pub async fn get(&self, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
         self.get_counting(url, limit, &|_| {}).await
     }
 
-    /// As [`Self::get`]; `arrived` is told how many bytes come, as they come. A fault that passes (the connection broke, the node asks
-    /// for a pause, a name was not found) is waited out, as it is for the pieces of a package. JSON may come compressed; `limit` is that of
-    /// the document itself.
-    pub async fn get_counting(&self, url: &Url, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, FetchError> {
+    /// As [`Self::get`]; `arrived` is told how many bytes come, as they come. A fault that passes
+    /// (the connection broke, the node asks for a pause, a name was not found) is waited out, as it
+    /// is for the pieces of a package. JSON may come compressed; `limit` is that of the document
+    /// itself.
+    pub async fn get_counting(
+        &self,
+        url: &Url,
+        limit: u64,
+        arrived: &(dyn Fn(u64) + Sync),
+    ) -> Result<Bytes, FetchError> {
         let (mut tries, mut compressed) = (0, encoding::is_worth_it(url));
         loop {
             tries += 1;
@@ -103,8 +117,17 @@ impl Client {
         }
     }
 
-    async fn get_once(&self, url: &Url, limit: u64, compressed: bool, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, Failed> {
-        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: self.document_silence.as_secs() };
+    async fn get_once(
+        &self,
+        url: &Url,
+        limit: u64,
+        compressed: bool,
+        arrived: &(dyn Fn(u64) + Sync),
+    ) -> Result<Bytes, Failed> {
+        let late = |_| FetchError::TimedOut {
+            url: redacted(url),
+            seconds: self.document_silence.as_secs(),
+        };
         let mut request = self.http.get(url.clone());
         if compressed {
             request = request.header(ACCEPT_ENCODING, GZIP);
@@ -112,47 +135,80 @@ impl Client {
         let response = tokio::time::timeout(self.document_silence, request.send()).await;
         let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         if let Err(error) = check_status(url, response.status()) {
-            return Err(Failed { error, retry_after: super::response::retry_after(response.headers()) });
+            return Err(Failed {
+                error,
+                retry_after: super::response::retry_after(response.headers()),
+            });
         }
         Ok(read(response, url, limit, self.document_silence, arrived).await?)
     }
 
-    /// A stream of server-sent events. `last` is the id of the last one that was heard. An answer that is none is refused: a captive
-    /// portal's page, or a host that has one page for all addresses.
+    /// A stream of server-sent events. `last` is the id of the last one that was heard. An answer
+    /// that is none is refused: a captive portal's page, or a host that has one page for all
+    /// addresses.
     pub async fn listen(&self, url: &Url, last: Option<&str>) -> Result<Stream, FetchError> {
         let mut request = self.http.get(url.clone()).header(ACCEPT, EVENT_STREAM);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: self.document_silence.as_secs() };
+        let late = |_| FetchError::TimedOut {
+            url: redacted(url),
+            seconds: self.document_silence.as_secs(),
+        };
         let response = tokio::time::timeout(self.document_silence, request.send()).await;
         let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         check_status(url, response.status())?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case(EVENT_STREAM) {
-            return Err(FetchError::WrongAnswer { url: redacted(url), reason: format!("no stream of events, but {kind:?}") });
+            return Err(FetchError::WrongAnswer {
+                url: redacted(url),
+                reason: format!("no stream of events, but {kind:?}"),
+            });
         }
         Ok(Stream { response, url: url.clone() })
     }
 
     /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
-    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>, local: bool) -> Result<reqwest::Response, reqwest::Error> {
+    pub(super) async fn ask(
+        &self,
+        url: &Url,
+        span: &Range<u64>,
+        local: bool,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let range = format!("bytes={}-{}", span.start, span.end.saturating_sub(1));
         let http = if local { &self.local } else { &self.http };
         http.get(url.clone()).header(RANGE, range).send().await
     }
 
-    /// A document of a neighbour, at most `limit` bytes, within `time`. Neighbours are near: one that is silent or crawls is left at once.
-    pub async fn get_from_peer(&self, url: &Url, limit: u64, time: Duration) -> Result<Bytes, FetchError> {
+    /// A document of a neighbour, at most `limit` bytes, within `time`. Neighbours are near: one
+    /// that is silent or crawls is left at once.
+    pub async fn get_from_peer(
+        &self,
+        url: &Url,
+        limit: u64,
+        time: Duration,
+    ) -> Result<Bytes, FetchError> {
         let within = tokio::time::timeout(time, async {
-            let late = |_| FetchError::TimedOut { url: redacted(url), seconds: PEER_ANSWER_TIMEOUT.as_secs() };
-            let response = tokio::time::timeout(PEER_ANSWER_TIMEOUT, self.local.get(url.clone()).send()).await.map_err(late)?;
+            let late = |_| FetchError::TimedOut {
+                url: redacted(url),
+                seconds: PEER_ANSWER_TIMEOUT.as_secs(),
+            };
+            let response =
+                tokio::time::timeout(PEER_ANSWER_TIMEOUT, self.local.get(url.clone()).send())
+                    .await
+                    .map_err(late)?;
             let response = response.map_err(|source| http(url, source))?;
             check_status(url, response.status())?;
             read_from_peer(response, url, limit).await
         });
-        within.await.map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
+        within
+            .await
+            .map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
     }
 }
 
@@ -170,7 +226,8 @@ fn plain() -> reqwest::ClientBuilder {
         .default_headers(headers)
         .http1_only()
         .referer(false)
-        // A connection that idled longer may be dead without saying so (network changed, NAT forgot it).
+        // A connection that idled longer may be dead without saying so (network changed, NAT forgot
+        // it).
         .pool_idle_timeout(Duration::from_secs(15))
         .tcp_nodelay(true)
 }
@@ -189,7 +246,8 @@ impl Stream {
     }
 }
 
-/// Reads a whole body, at most `limit` bytes. It may take as long as it needs while bytes come steadily.
+/// Reads a whole body, at most `limit` bytes. It may take as long as it needs while bytes come
+/// steadily.
 async fn read(
     mut response: reqwest::Response,
     url: &Url,
@@ -197,16 +255,23 @@ async fn read(
     silence: Duration,
     arrived: &(dyn Fn(u64) + Sync),
 ) -> Result<Bytes, FetchError> {
-    let encoding = response.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes().to_vec());
-    let (mut body, mut steady) = (Body::new(encoding.as_deref(), limit), Steady::new(silence, Instant::now()));
+    let encoding =
+        response.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes().to_vec());
+    let (mut body, mut steady) =
+        (Body::new(encoding.as_deref(), limit), Steady::new(silence, Instant::now()));
     let refused = |refused| match refused {
         Refused::TooLarge => FetchError::TooLarge { url: redacted(url), limit },
-        Refused::NotGzip => FetchError::WrongAnswer { url: redacted(url), reason: "what came is not whole gzip".to_owned() },
+        Refused::NotGzip => FetchError::WrongAnswer {
+            url: redacted(url),
+            reason: "what came is not whole gzip".to_owned(),
+        },
     };
     loop {
         let late = |_| FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() };
         let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
-        let Some(chunk) = chunk.map_err(|source| http(url, source))? else { return body.finish().map_err(refused) };
+        let Some(chunk) = chunk.map_err(|source| http(url, source))? else {
+            return body.finish().map_err(refused);
+        };
         body.push(&chunk).map_err(refused)?;
         arrived(chunk.len() as u64);
         if !steady.goes_on(chunk.len() as u64, Instant::now()) {
@@ -216,13 +281,20 @@ async fn read(
 }
 
 /// The same of a neighbour, who has a moment, and then must send at least so much.
-async fn read_from_peer(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
+async fn read_from_peer(
+    mut response: reqwest::Response,
+    url: &Url,
+    limit: u64,
+) -> Result<Bytes, FetchError> {
     let (mut body, began) = (BytesMut::new(), Instant::now());
     loop {
         let earned = Duration::from_secs_f64(body.len() as f64 / PEER_MIN_RATE);
-        let chunk = tokio::time::timeout_at((began + PEER_GRACE + earned).into(), response.chunk()).await;
+        let chunk =
+            tokio::time::timeout_at((began + PEER_GRACE + earned).into(), response.chunk()).await;
         let late = |_| FetchError::TimedOut { url: redacted(url), seconds: PEER_GRACE.as_secs() };
-        let Some(chunk) = chunk.map_err(late)?.map_err(|source| http(url, source))? else { return Ok(body.freeze()) };
+        let Some(chunk) = chunk.map_err(late)?.map_err(|source| http(url, source))? else {
+            return Ok(body.freeze());
+        };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(FetchError::TooLarge { url: redacted(url), limit });
         }
@@ -252,7 +324,8 @@ impl Steady {
         if passed < self.time {
             return true;
         }
-        let enough = self.bytes as f64 >= Self::LEAST_BYTES_PER_SECOND as f64 * passed.as_secs_f64();
+        let enough =
+            self.bytes as f64 >= Self::LEAST_BYTES_PER_SECOND as f64 * passed.as_secs_f64();
         *self = Self::new(self.time, now);
         enough
     }
@@ -279,13 +352,16 @@ fn follow(attempt: reqwest::redirect::Attempt) -> reqwest::redirect::Action {
     }
 }
 
-/// Why a redirect to `to` is not followed, where `from` are the addresses so far, the first one first.
+/// Why a redirect to `to` is not followed, where `from` are the addresses so far, the first one
+/// first.
 fn refused(to: &Url, from: &[Url]) -> Option<&'static str> {
     if !matches!(to.scheme(), "http" | "https") {
         Some("redirect to another protocol refused")
     } else if to.scheme() != "https" && from.iter().any(|url| url.scheme() == "https") {
         Some("redirect from https to http refused")
-    } else if locality(to) != Locality::Remote && from.first().is_some_and(|first| locality(first) != locality(to)) {
+    } else if locality(to) != Locality::Remote
+        && from.first().is_some_and(|first| locality(first) != locality(to))
+    {
         // A server out there must not make this computer ask itself or what hangs on the same wire.
         Some("redirect to an address of this computer refused")
     } else if !to.username().is_empty() || to.password().is_some() {
@@ -298,104 +374,4 @@ fn refused(to: &Url, from: &[Url]) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_to_the_web_and_never_inside() {
-        let refused = |from: &str, to: &str| super::refused(&to.parse().unwrap(), &[from.parse().unwrap()]).is_some();
-        let (public, local) = ("http://cdn.example.com/", "http://127.0.0.1:8080/");
-        for to in ["https://other.example.com/", "http://other.example.com/", "http://10.0.0.8/"] {
-            assert!(!refused(public, to), "{to}");
-        }
-        for to in ["http://127.0.0.1:631/", "http://169.254.169.254/latest/", "http://localhost/", "http://[::1]/"] {
-            assert!(refused(public, to), "{to}");
-        }
-        assert!(refused(local, "http://169.254.169.254/latest/"), "what is on the wire is not this computer");
-        assert!(!refused(local, "http://127.0.0.1:9090/"), "a repository that is on this computer itself");
-        for to in ["ftp://other.example.com/", "file:///etc/passwd", "http://user:secret@other.example.com/"] {
-            assert!(refused(public, to) && refused(local, to), "{to}");
-        }
-        assert!(refused("https://cdn.example.com/", "http://cdn.example.com/"));
-        let many = vec![public.parse().unwrap(); REDIRECTS + 1];
-        assert!(super::refused(&public.parse().unwrap(), &many).is_some());
-    }
-
-    #[test]
-    fn a_slow_line_goes_on_and_a_drip_ends() {
-        let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let ends = |bytes: u64| {
-            let mut steady = Steady::new(Duration::from_secs(30), start);
-            (1..4000).find(|seconds| !steady.goes_on(bytes, start + second * *seconds))
-        };
-        assert_eq!(ends(100), None);
-        assert_eq!(ends(1), Some(30));
-        // A good start earns no end without bytes.
-        let mut steady = Steady::new(Duration::from_secs(30), start);
-        assert!(steady.goes_on(1 << 20, start + second * 30));
-        assert!(!steady.goes_on(1, start + second * 61));
-    }
-
-    /// A node that answers each request by what its head says.
-    fn node(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Url {
-        use std::io::{Read as _, Write as _};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/metadata/7.targets.json", listener.local_addr().unwrap()).parse().unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, mut head, mut part) = (stream.unwrap(), Vec::new(), [0; 1024]);
-                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-                    let count = stream.read(&mut part).unwrap();
-                    head.extend_from_slice(&part[..count]);
-                }
-                let _ = stream.write_all(&answer(&String::from_utf8_lossy(&head).to_ascii_lowercase()));
-            }
-        });
-        url
-    }
-
-    fn answer(fields: &str, body: &[u8]) -> Vec<u8> {
-        let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
-        [head.as_bytes(), body].concat()
-    }
-
-    #[tokio::test]
-    async fn json_comes_compressed_from_nodes_that_can_and_plain_from_others() {
-        use std::io::Write as _;
-        let document = b"{\"signed\": {}}".repeat(100);
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&document).unwrap();
-        let packed = encoder.finish().unwrap();
-        let client = Client::new(&ClientOptions::default()).unwrap();
-        let (whole, cut) = (answer("content-encoding: gzip\r\n", &packed), answer("content-encoding: gzip\r\n", &packed[..20]));
-        let plain = answer("", &document);
-        let asks = |head: &str| head.contains("accept-encoding: gzip\r\n");
-        let (compressing, ignoring, broken) = (
-            node({
-                let (whole, plain) = (whole.clone(), plain.clone());
-                move |head| if asks(head) { whole.clone() } else { plain.clone() }
-            }),
-            node({
-                let plain = plain.clone();
-                move |_| plain.clone()
-            }),
-            node(move |head| if asks(head) { cut.clone() } else { plain.clone() }),
-        );
-        for url in [&compressing, &ignoring, &broken] {
-            assert_eq!(client.get(url, document.len() as u64).await.unwrap(), document);
-            let short = client.get(url, document.len() as u64 - 1).await;
-            assert!(matches!(short, Err(FetchError::TooLarge { .. })), "{short:?}");
-        }
-        let came = std::sync::atomic::AtomicU64::new(0);
-        let count = |bytes| {
-            came.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-        };
-        client.get_counting(&compressing, 1 << 20, &count).await.unwrap();
-        assert_eq!(came.into_inner(), packed.len() as u64);
-        // A span is never asked for compressed.
-        let other = compressing.join("/targets/package").unwrap();
-        for asked in [client.ask(&other, &(0..10), false).await, client.ask(&compressing, &(0..10), false).await] {
-            assert!(asked.unwrap().headers().get(CONTENT_ENCODING).is_none());
-        }
-    }
-}
+mod tests;

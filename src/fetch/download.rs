@@ -1,4 +1,5 @@
-//! The driver of one download: gives the scheduler time and reports, performs its effects, tells what happened.
+//! The driver of one download: gives the scheduler time and reports, performs its effects, tells
+//! what happened.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,7 +16,9 @@ use super::memory::{Measured, NodeMemory};
 use super::partial::{Journal, Partial};
 use super::peer_source::{Availability, PeerEvent, PeerSource};
 use super::range_request::{Begun, Handle, RangeRequest, Report, TransferState};
-use super::scheduler::{Effect, Prior, Request, RequestId, Scheduler, SchedulerInput, SchedulerLimits};
+use super::scheduler::{
+    Effect, Prior, Request, RequestId, Scheduler, SchedulerInput, SchedulerLimits,
+};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
 use crate::model::transfer::{NodeFault, NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
@@ -31,15 +34,17 @@ const SMOOTHING: f64 = 3.0;
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
 const MAX_PEERS: usize = 32;
-/// Of these, how many of one address: some users may share a computer. Numbers can be made up, addresses less easily.
+/// Of these, how many of one address: some users may share a computer. Numbers can be made up,
+/// addresses less easily.
 const MOST_OF_ONE_ADDRESS: usize = 4;
 /// How long neighbours may take for a first answer before the internet is asked.
 const ACQUAINTANCE: Duration = Duration::from_millis(150);
 /// Beginnings of pieces that are kept at most.
 const MOST_BEGUN: usize = 16;
 
-/// Downloads the pieces that the partial file does not hold yet. Returns when all are there, or when no node delivers any more,
-/// or when cancelled. Dropping the future stops everything; what was verified stays for the next time.
+/// Downloads the pieces that the partial file does not hold yet. Returns when all are there, or
+/// when no node delivers any more, or when cancelled. Dropping the future stops everything; what
+/// was verified stays for the next time.
 pub async fn download(
     client: &Client,
     job: DownloadJob,
@@ -61,7 +66,11 @@ pub async fn download_among(
         return Err(FetchError::NoNodes { location: job.location });
     }
     let addresses = job.nodes.iter().map(|node| {
-        let error = |source| FetchError::Address { node: node.id.clone(), location: job.location.clone(), source };
+        let error = |source| FetchError::Address {
+            node: node.id.clone(),
+            location: job.location.clone(),
+            source,
+        };
         node.address(&job.location).map_err(error)
     });
     let addresses = addresses.collect::<Result<Vec<Url>, _>>()?;
@@ -72,7 +81,16 @@ pub async fn download_among(
         Partial::open(&path, table).map(|partial| (partial, memory))
     });
     let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
-    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, peer_source)?;
+    let mut driver = Driver::new(
+        client.clone(),
+        job,
+        addresses,
+        partial,
+        &memory,
+        control,
+        events,
+        peer_source,
+    )?;
     let result = driver.run().await;
     driver.tell(false);
     driver.range_requests.shutdown().await;
@@ -95,11 +113,17 @@ fn remember(job: &DownloadJob, scheduler: &Scheduler, mut memory: NodeMemory) {
     let measured = job.nodes.iter().enumerate().filter_map(|(index, node)| {
         let Prior { bytes_per_second, latency_seconds, connections } = scheduler.measured(index)?;
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
-        Some((node.url.to_string(), Measured { bytes_per_second, latency_seconds, connections, used: 0 }))
+        Some((
+            node.url.to_string(),
+            Measured { bytes_per_second, latency_seconds, connections, used: 0 },
+        ))
     });
     memory.learn(measured);
     if let Err(error) = memory.save(path) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "measurements of nodes are not kept");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "measurements of nodes are not kept"
+        );
     }
 }
 
@@ -143,7 +167,10 @@ struct PeerConnection {
 }
 
 impl Driver {
-    #[expect(clippy::too_many_arguments, reason = "the parts of a download, put together in one place")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a download, put together in one place"
+    )]
     fn new(
         client: Client,
         job: DownloadJob,
@@ -156,12 +183,14 @@ impl Driver {
     ) -> Result<Self, FetchError> {
         let (sender, reports) = mpsc::unbounded_channel();
         let prior = |node: &Node| {
-            let Measured { bytes_per_second, latency_seconds, connections, .. } = memory.of(node)?;
+            let Measured { bytes_per_second, latency_seconds, connections, .. } =
+                memory.of(node)?;
             Some(Prior { bytes_per_second, latency_seconds, connections: connections as usize })
         };
         let priors: Vec<Option<Prior>> = job.nodes.iter().map(prior).collect();
         let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
-        let max_requests = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
+        let max_requests =
+            job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
         let limits = SchedulerLimits {
             first_requests: job.connections.0.clamp(1, max_requests),
             max_requests,
@@ -172,7 +201,9 @@ impl Driver {
         let held: Vec<u32> = partial.held().collect();
         let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
         // What nobody wants is nothing that the scheduler has to look for.
-        let wanted = |piece: &u32| job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok());
+        let wanted = |piece: &u32| {
+            job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok())
+        };
         let unwanted: Vec<u32> = (0..job.pieces.count()).filter(|piece| !wanted(piece)).collect();
         let size = |piece: &u32| job.pieces.span(*piece).end - job.pieces.span(*piece).start;
         let total = job.pieces.length - unwanted.iter().map(size).sum::<u64>();
@@ -183,7 +214,8 @@ impl Driver {
             let _ = events.send(FetchEvent::Piece(piece));
         }
         let failed = sender.clone();
-        let (file, journal) = partial.start(move |error| drop(failed.send(Report::Broken(error))))?;
+        let (file, journal) =
+            partial.start(move |error| drop(failed.send(Report::Broken(error))))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(TransferState {
             client,
@@ -244,7 +276,11 @@ impl Driver {
             if let Some(outcome) = self.outcome.take() {
                 self.progress();
                 outcome?;
-                return Ok(Summary { resumed: self.resumed, received: self.received, nodes: self.nodes() });
+                return Ok(Summary {
+                    resumed: self.resumed,
+                    received: self.received,
+                    nodes: self.nodes(),
+                });
             }
             tokio::select! {
                 Some(report) = self.reports.recv() => self.report(report),
@@ -265,12 +301,15 @@ impl Driver {
         }
     }
 
-    /// Gives neighbours a moment to say what they have: whatever is asked of the internet before that is asked twice.
+    /// Gives neighbours a moment to say what they have: whatever is asked of the internet before
+    /// that is asked twice.
     async fn get_acquainted(&mut self) {
         let until = Instant::now() + ACQUAINTANCE;
         let mut heard = Vec::new();
         if let Some(peer_source) = &mut self.peer_source {
-            while let Ok(Some(event)) = tokio::time::timeout_at(until, peer_source.events.recv()).await {
+            while let Ok(Some(event)) =
+                tokio::time::timeout_at(until, peer_source.events.recv()).await
+            {
                 if event == PeerEvent::Acquainted {
                     break;
                 }
@@ -295,7 +334,9 @@ impl Driver {
 
     fn take_in(&mut self, heard: Vec<PeerEvent>) {
         for event in heard {
-            let (PeerEvent::Joined { instance, .. } | PeerEvent::Updated { instance, .. } | PeerEvent::Left { instance }) = event
+            let (PeerEvent::Joined { instance, .. }
+            | PeerEvent::Updated { instance, .. }
+            | PeerEvent::Left { instance }) = event
             else {
                 continue;
             };
@@ -312,8 +353,20 @@ impl Driver {
                     self.addresses.push(url);
                     self.step(SchedulerInput::Joined { instance });
                 }
-                (PeerEvent::Updated { availability: Availability { held, in_flight, takes_part, received }, .. }, Some(node)) => {
-                    self.step(SchedulerInput::Updated { node, held, in_flight, takes_part, received });
+                (
+                    PeerEvent::Updated {
+                        availability: Availability { held, in_flight, takes_part, received },
+                        ..
+                    },
+                    Some(node),
+                ) => {
+                    self.step(SchedulerInput::Updated {
+                        node,
+                        held,
+                        in_flight,
+                        takes_part,
+                        received,
+                    });
                 }
                 (PeerEvent::Left { .. }, Some(node)) => self.step(SchedulerInput::Left { node }),
                 _ => {}
@@ -321,10 +374,12 @@ impl Driver {
         }
     }
 
-    /// Whether one more neighbour at this address may join. Announcements never lead to this computer: those of its own are in the settings.
+    /// Whether one more neighbour at this address may join. Announcements never lead to this
+    /// computer: those of its own are in the settings.
     fn has_room_for(&self, url: &Url) -> bool {
         let is_here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
-        let of_the_same = self.peers.iter().filter(|peer| peer.node.url.host() == url.host()).count();
+        let of_the_same =
+            self.peers.iter().filter(|peer| peer.node.url.host() == url.host()).count();
         self.peers.len() < MAX_PEERS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
     }
 
@@ -343,7 +398,9 @@ impl Driver {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Answered { range_request, seconds } => self.step(SchedulerInput::Answered { range_request, seconds }),
+            Report::Answered { range_request, seconds } => {
+                self.step(SchedulerInput::Answered { range_request, seconds })
+            }
             Report::Verified { piece, node } => self.step(SchedulerInput::Verified { piece, node }),
             Report::Wrong { piece, nodes } => self.step(SchedulerInput::Wrong { piece, nodes }),
             Report::Ended { range_request, mut position, fault, begun } => {
@@ -367,7 +424,8 @@ impl Driver {
     fn count(&mut self) {
         let mut arrived = Vec::new();
         for (range_request, (handle, seen)) in &mut self.handles {
-            let now = [&handle.received, &handle.passed_over].map(|counter| counter.load(Ordering::Relaxed));
+            let now = [&handle.received, &handle.passed_over]
+                .map(|counter| counter.load(Ordering::Relaxed));
             if now != *seen {
                 arrived.push((*range_request, now[0] - seen[0], now[1] - seen[1]));
                 *seen = now;
@@ -417,7 +475,8 @@ impl Driver {
                     }
                 }
                 Effect::Fault { node, fault, dropped } => {
-                    let (id, name) = self.node(node).map_or(("?", "?"), |node| (&node.id, node.label()));
+                    let (id, name) =
+                        self.node(node).map_or(("?", "?"), |node| (&node.id, node.label()));
                     tracing::warn!(node = id, kind = ?fault.kind, dropped, "{}", fault.detail);
                     let fault = NodeFault {
                         node: id.to_owned(),
@@ -440,7 +499,10 @@ impl Driver {
                     let mut faults: Vec<_> = self.faults.drain().collect();
                     faults.sort_by_key(|(index, _)| *index);
                     let faults = faults.into_iter().map(|(_, fault)| fault).collect();
-                    self.outcome = Some(Err(FetchError::NodesFailed { location: self.job.location.clone(), faults }));
+                    self.outcome = Some(Err(FetchError::NodesFailed {
+                        location: self.job.location.clone(),
+                        faults,
+                    }));
                 }
             }
         }
@@ -449,8 +511,10 @@ impl Driver {
     fn request(&mut self, request: Request) {
         let Some(url) = self.addresses.get(request.node).cloned() else { return };
         let start = self.job.pieces.span(request.pieces.start).start;
-        let begun =
-            self.begun.remove(&request.pieces.start).filter(|begun| start + begun.bytes.len() as u64 == request.bytes.start);
+        let begun = self
+            .begun
+            .remove(&request.pieces.start)
+            .filter(|begun| start + begun.bytes.len() as u64 == request.bytes.start);
         let first = if begun.is_some() { request.bytes.start } else { start };
         let handle = Arc::new(Handle {
             end: AtomicU32::new(request.pieces.end),
@@ -479,10 +543,17 @@ impl Driver {
         let missing = self.scheduler.missing_bytes();
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
         let total = self.total;
-        // Of large pieces on slow lines nothing would be seen for long. What is lost of them again is not taken back: it comes once more.
+        // Of large pieces on slow lines nothing would be seen for long. What is lost of them again
+        // is not taken back: it comes once more.
         let in_flight = self.scheduler.in_flight_bytes().min(missing);
         self.done = self.done.max(total - missing + in_flight);
-        let progress = Progress { done: self.done, total, speed: self.speed, seconds_left, nodes: self.nodes() };
+        let progress = Progress {
+            done: self.done,
+            total,
+            speed: self.speed,
+            seconds_left,
+            nodes: self.nodes(),
+        };
         let _ = self.events.send(FetchEvent::Progress(progress));
     }
 
@@ -500,10 +571,13 @@ impl Driver {
             }
         };
         let peers = self.peers.iter().map(|peer| &peer.node);
-        let lines: Vec<NodeProgress> = self.job.nodes.iter().chain(peers).enumerate().map(line).collect();
+        let lines: Vec<NodeProgress> =
+            self.job.nodes.iter().chain(peers).enumerate().map(line).collect();
         // A neighbour that has given nothing is of no interest.
         let first = self.job.nodes.len();
-        let worth = |(index, line): &(usize, NodeProgress)| *index < first || line.done > 0 || line.state == NodeState::Active;
+        let worth = |(index, line): &(usize, NodeProgress)| {
+            *index < first || line.done > 0 || line.state == NodeState::Active
+        };
         lines.into_iter().enumerate().filter(worth).map(|(_, line)| line).collect()
     }
 

@@ -1,7 +1,8 @@
-//! Bodies that a node has compressed: JSON documents alone are asked for so. Packages and packs have ranges, and are compressed already.
+//! Bodies that a node has compressed: JSON documents alone are asked for so. Packages and packs
+//! have ranges, and are compressed already.
 //!
-//! In: the bytes of an answer, in parts. Out: the document as it was signed. Never: more than the limit allows of either, whatever the
-//! compressed form unfolds to.
+//! In: the bytes of an answer, in parts. Out: the document as it was signed. Never: more than the
+//! limit allows of either, whatever the compressed form unfolds to.
 
 use std::io::{self, Write as _};
 
@@ -12,7 +13,8 @@ use url::Url;
 /// What a request says that it takes.
 pub(super) const GZIP: &str = "gzip";
 
-/// Bytes that the compressed form may have beyond the document's own limit: its head and end, and what noise grows by.
+/// Bytes that the compressed form may have beyond the document's own limit: its head and end, and
+/// what noise grows by.
 const OVERHEAD: usize = 4096;
 
 /// Whether a document is worth being compressed on its way.
@@ -63,11 +65,12 @@ impl io::Write for Limited {
 }
 
 impl Body {
-    /// A body of at most `limit` bytes; `encoding` is what the answer's head says of it. What is in a form that nobody asked for is taken
-    /// as it is: whoever reads the document proves it.
+    /// A body of at most `limit` bytes; `encoding` is what the answer's head says of it. What is in
+    /// a form that nobody asked for is taken as it is: whoever reads the document proves it.
     pub(super) fn new(encoding: Option<&[u8]>, limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let is_gzip = encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(GZIP.as_bytes()));
+        let is_gzip =
+            encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(GZIP.as_bytes()));
         let form = match is_gzip {
             true => Form::Gzip(Box::new(GzDecoder::new(Limited { bytes: Vec::new(), limit }))),
             false => Form::Plain(Vec::new()),
@@ -85,7 +88,9 @@ impl Body {
                 Ok(())
             }
             // What unfolds to nothing could go on for ever.
-            Form::Gzip(_) if self.arrived > self.limit.saturating_add(OVERHEAD) => Err(Refused::TooLarge),
+            Form::Gzip(_) if self.arrived > self.limit.saturating_add(OVERHEAD) => {
+                Err(Refused::TooLarge)
+            }
             Form::Gzip(decoder) => decoder.write_all(part).map_err(refused),
         }
     }
@@ -94,7 +99,9 @@ impl Body {
     pub(super) fn finish(self) -> Result<Bytes, Refused> {
         match self.form {
             Form::Plain(bytes) => Ok(bytes.into()),
-            Form::Gzip(decoder) => decoder.finish().map(|limited| limited.bytes.into()).map_err(refused),
+            Form::Gzip(decoder) => {
+                decoder.finish().map(|limited| limited.bytes.into()).map_err(refused)
+            }
         }
     }
 }
@@ -113,7 +120,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn read(encoding: Option<&[u8]>, limit: u64, body: &[u8], part: usize) -> Result<Vec<u8>, Refused> {
+    fn read(
+        encoding: Option<&[u8]>,
+        limit: u64,
+        body: &[u8],
+        part: usize,
+    ) -> Result<Vec<u8>, Refused> {
         let mut read = Body::new(encoding, limit);
         body.chunks(part).try_for_each(|part| read.push(part))?;
         read.finish().map(|bytes| bytes.to_vec())
@@ -137,7 +149,8 @@ mod tests {
             assert_eq!(read(encoding, 10_000, &body, 100).unwrap(), document);
             assert_eq!(read(encoding, 9_999, &body, 100), Err(Refused::TooLarge));
         }
-        // A gigabyte of zeros in a megabyte is left when the limit is reached, not when it is unfolded.
+        // A gigabyte of zeros in a megabyte is left when the limit is reached, not when it is
+        // unfolded.
         let bomb = gzip(&vec![0; 64 << 20]);
         assert!(bomb.len() < 100_000);
         assert_eq!(read(Some(b"gzip"), 1 << 20, &bomb, bomb.len()), Err(Refused::TooLarge));
@@ -151,19 +164,32 @@ mod tests {
     fn what_is_cut_or_damaged_or_something_else_is_refused() {
         let whole = gzip(&b"{\"signed\": {}}".repeat(100));
         for cut in [0, 5, 10, whole.len() / 2, whole.len() - 1] {
-            assert_eq!(read(Some(b"gzip"), 10_000, &whole[..cut], 100), Err(Refused::NotGzip), "{cut}");
+            assert_eq!(
+                read(Some(b"gzip"), 10_000, &whole[..cut], 100),
+                Err(Refused::NotGzip),
+                "{cut}"
+            );
         }
         let mut damaged = whole.clone();
         let checksum = damaged.len() - 6;
         damaged[checksum] ^= 1;
         assert_eq!(read(Some(b"gzip"), 10_000, &damaged, 100), Err(Refused::NotGzip));
-        assert_eq!(read(Some(b"gzip"), 10_000, b"{\"signed\": {}} and more of it", 100), Err(Refused::NotGzip));
+        assert_eq!(
+            read(Some(b"gzip"), 10_000, b"{\"signed\": {}} and more of it", 100),
+            Err(Refused::NotGzip)
+        );
     }
 
     #[test]
     fn only_json_is_asked_for_so() {
         let asks = |url: &str| is_worth_it(&url.parse().unwrap());
-        assert!(asks("https://a.example/x/metadata/7.targets.json") && asks("https://a.example/nodes.json?v=1"));
-        assert!(!asks("https://a.example/targets/0.sample.kuzflow") && !asks("https://a.example/api/events"));
+        assert!(
+            asks("https://a.example/x/metadata/7.targets.json")
+                && asks("https://a.example/nodes.json?v=1")
+        );
+        assert!(
+            !asks("https://a.example/targets/0.sample.kuzflow")
+                && !asks("https://a.example/api/events")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A download in words: what is wanted, what its owner may say meanwhile, what is told on the way and at the end.
+//! A download in words: what is wanted, what its owner may say meanwhile, what is told on the way
+//! and at the end.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use crate::model::{Digest, Node, PieceTable};
 pub struct DownloadJob {
     /// Relative to each node's address, for example `targets/HASH.name.kuzflow`.
     pub location: String,
-    /// Digest of the whole object, by which neighbours know it; they are not asked for an object without.
+    /// Digest of the whole object, by which neighbours know it; they are not asked for an object
+    /// without.
     pub digest: Option<Digest>,
     /// Bytes of the whole object; a node that names another size has a different file.
     pub object_length: u64,
@@ -22,7 +24,8 @@ pub struct DownloadJob {
     pub wanted: Option<Vec<u32>>,
     /// Whom to ask, the best first.
     pub nodes: Vec<Node>,
-    /// The file to write to; `PATH.journal` lies beside it. Both are kept by pause, cancel and failure, for the next time.
+    /// The file to write to; `PATH.journal` lies beside it. Both are kept by pause, cancel and
+    /// failure, for the next time.
     pub partial: PathBuf,
     /// Where measurements of nodes are kept; none are kept if absent.
     pub memory: Option<PathBuf>,
@@ -33,7 +36,8 @@ pub struct DownloadJob {
 }
 
 impl DownloadJob {
-    /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing remembered.
+    /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing
+    /// remembered.
     pub fn new(
         location: impl Into<String>,
         object_length: u64,
@@ -81,7 +85,8 @@ pub enum RunState {
 /// What happens during a download.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FetchEvent {
-    /// Piece `index` is verified and in the partial file, which may be read there. Pieces from an earlier time come first.
+    /// Piece `index` is verified and in the partial file, which may be read there. Pieces from an
+    /// earlier time come first.
     Piece(u32),
     /// How far it is, some times a second.
     Progress(Progress),
@@ -92,7 +97,8 @@ pub enum FetchEvent {
 /// How far a download is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Verified bytes, those of an earlier time included, and what has come of the pieces that are not whole yet. It never falls.
+    /// Verified bytes, those of an earlier time included, and what has come of the pieces that are
+    /// not whole yet. It never falls.
     pub done: u64,
     /// Bytes in all.
     pub total: u64,
@@ -100,7 +106,8 @@ pub struct Progress {
     pub speed: f64,
     /// Seconds left at this speed; `None` while nothing comes.
     pub seconds_left: Option<u64>,
-    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has given something.
+    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has
+    /// given something.
     pub nodes: Vec<NodeProgress>,
 }
 
@@ -111,6 +118,7 @@ pub struct Summary {
     pub resumed: u64,
     /// Bytes that came over the network, including those fetched twice.
     pub received: u64,
-    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has given something.
+    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has
+    /// given something.
     pub nodes: Vec<NodeProgress>,
 }

@@ -1,5 +1,6 @@
-//! What this client measured of nodes, kept in a small JSON file: the prior for the next download, and the base of the
-//! estimate that an offer shows. A file that cannot be read is an empty memory: nothing depends on it.
+//! What this client measured of nodes, kept in a small JSON file: the prior for the next download,
+//! and the base of the estimate that an offer shows. A file that cannot be read is an empty memory:
+//! nothing depends on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +51,10 @@ impl NodeMemory {
                 && measured.latency_seconds.is_finite()
                 && measured.latency_seconds >= 0.0
         };
-        Self { nodes: memory.nodes.into_iter().filter(|(_, measured)| sound(measured)).collect(), ..memory }
+        Self {
+            nodes: memory.nodes.into_iter().filter(|(_, measured)| sound(measured)).collect(),
+            ..memory
+        }
     }
 
     /// Writes the file in one step.
@@ -65,14 +69,20 @@ impl NodeMemory {
         self.nodes.get(node.url.as_str()).copied()
     }
 
-    /// Seconds to fetch `bytes` from these nodes together, at `cap` bytes a second at most; `None` if none of them was ever measured and
-    /// there is no cap, which is what a line gives that was made slower on purpose.
+    /// Seconds to fetch `bytes` from these nodes together, at `cap` bytes a second at most; `None`
+    /// if none of them was ever measured and there is no cap, which is what a line gives that was
+    /// made slower on purpose.
     pub fn estimated_seconds(&self, nodes: &[Node], bytes: u64, cap: Option<u64>) -> Option<f64> {
         let known: Vec<Measured> = nodes.iter().filter_map(|node| self.of(node)).collect();
         let measured: f64 = known.iter().map(|measured| measured.bytes_per_second).sum();
-        let latency = known.iter().map(|measured| measured.latency_seconds).reduce(f64::min).unwrap_or_default();
+        let latency = known
+            .iter()
+            .map(|measured| measured.latency_seconds)
+            .reduce(f64::min)
+            .unwrap_or_default();
         let cap = cap.filter(|cap| *cap > 0).map(|cap| cap as f64);
-        let rate = Some(measured).filter(|rate| *rate > 0.0).into_iter().chain(cap).reduce(f64::min)?;
+        let rate =
+            Some(measured).filter(|rate| *rate > 0.0).into_iter().chain(cap).reduce(f64::min)?;
         Some(latency + bytes as f64 / rate)
     }
 
@@ -83,7 +93,11 @@ impl NodeMemory {
             self.nodes.insert(address, Measured { used: self.downloads, ..measured });
         }
         while self.nodes.len() > NODES {
-            let oldest = self.nodes.iter().min_by_key(|(_, measured)| measured.used).map(|(address, _)| address.clone());
+            let oldest = self
+                .nodes
+                .iter()
+                .min_by_key(|(_, measured)| measured.used)
+                .map(|(address, _)| address.clone());
             oldest.and_then(|address| self.nodes.remove(&address));
         }
     }
@@ -102,9 +116,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nodes.json");
         assert_eq!(NodeMemory::load(&path), NodeMemory::default());
-        let nodes: Vec<Node> = (1..4).map(|k| Node::at(format!("http://127.0.0.1:{k}/").parse().unwrap())).collect();
+        let nodes: Vec<Node> =
+            (1..4).map(|k| Node::at(format!("http://127.0.0.1:{k}/").parse().unwrap())).collect();
         let mut memory = NodeMemory::default();
-        memory.learn([(nodes[0].url.to_string(), measured(1e6)), (nodes[1].url.to_string(), measured(3e6))]);
+        memory.learn([
+            (nodes[0].url.to_string(), measured(1e6)),
+            (nodes[1].url.to_string(), measured(3e6)),
+        ]);
         memory.save(&path).unwrap();
         let memory = NodeMemory::load(&path);
         assert_eq!(memory.of(&nodes[1]).map(|measured| measured.used), Some(1));
@@ -124,8 +142,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert_eq!(NodeMemory::load(&path), NodeMemory::default(), "{text}");
         }
-        let zero =
-            "{\"nodes\": {\"http://a/\": {\"bytes_per_second\": 0, \"latency_seconds\": 0, \"connections\": 1, \"used\": 1}}}";
+        let zero = "{\"nodes\": {\"http://a/\": {\"bytes_per_second\": 0, \"latency_seconds\": 0, \"connections\": 1, \"used\": 1}}}";
         std::fs::write(&path, zero).unwrap();
         assert_eq!(NodeMemory::load(&path).nodes.len(), 0);
     }

@@ -1,8 +1,10 @@
-//! Bytes from nodes: small documents, spans of a package, and whole packages from several nodes at the same time.
+//! Bytes from nodes: small documents, spans of a package, and whole packages from several nodes at
+//! the same time.
 //!
-//! In: addresses, the lengths and hashes that signed metadata gives, a bandwidth cap, pause and cancel. Out: verified bytes: a
-//! [`FetchEvent::Piece`] says that a piece is in the partial file and has its signed hash. Never: trust in a node. A node can
-//! only waste time; one that sends wrong bytes is named and left.
+//! In: addresses, the lengths and hashes that signed metadata gives, a bandwidth cap, pause and
+//! cancel. Out: verified bytes: a [`FetchEvent::Piece`] says that a piece is in the partial file
+//! and has its signed hash. Never: trust in a node. A node can only waste time; one that sends
+//! wrong bytes is named and left.
 //!
 //! ```text
 //! download ── driver: performs effects ──┬─ lane: one Range request, one connection ── client ── node
@@ -11,10 +13,12 @@
 //!        (no I/O, no clock)
 //! ```
 //!
-//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after them and sends [`PeerEvent`].
+//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after
+//! them and sends [`PeerEvent`].
 //!
-//! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs of pieces are sized by
-//! what is left, the tail of a slow run is taken over by whoever is free first.
+//! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs
+//! of pieces are sized by what is left, the tail of a slow run is taken over by whoever is free
+//! first.
 
 mod client;
 mod download;
@@ -128,7 +132,8 @@ pub enum FetchError {
         reasons: Vec<String>,
         /// None of them could even be reached.
         unreachable: bool,
-        /// One of them sends whole objects only, so that it would be had where [`Span::whole`] is allowed.
+        /// One of them sends whole objects only, so that it would be had where [`Span::whole`] is
+        /// allowed.
         whole: bool,
     },
     /// Every node failed for longer than the download's patience, or was left for good.
@@ -181,9 +186,9 @@ impl FetchError {
         match self {
             Self::Http { source, .. } => source.is_connect() || source.is_timeout(),
             Self::TimedOut { .. } | Self::NoneAcceptable { unreachable: true, .. } => true,
-            Self::NodesFailed { faults, .. } => {
-                faults.iter().all(|fault| matches!(fault.fault, FaultKind::Unreachable | FaultKind::Stalled))
-            }
+            Self::NodesFailed { faults, .. } => faults
+                .iter()
+                .all(|fault| matches!(fault.fault, FaultKind::Unreachable | FaultKind::Stalled)),
             _ => false,
         }
     }
@@ -193,5 +198,9 @@ fn describe(faults: &[NodeFault]) -> String {
     if faults.is_empty() {
         return "no node could be asked".to_owned();
     }
-    faults.iter().map(|fault| format!("{}: {}", fault.node, fault.detail)).collect::<Vec<_>>().join("; ")
+    faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.node, fault.detail))
+        .collect::<Vec<_>>()
+        .join("; ")
 }

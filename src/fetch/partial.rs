@@ -1,8 +1,9 @@
-//! Pieces on disk: a sparse file that grows piece by piece, and beside it a journal of the finished ones.
+//! Pieces on disk: a sparse file that grows piece by piece, and beside it a journal of the finished
+//! ones.
 //!
-//! A piece is marked only after its bytes were written and the file was synced, in batches; and since a journal proves nothing
-//! (the disk may have rotted, a person may have meddled), opening re-hashes whatever is marked. Another piece table makes both
-//! files start anew.
+//! A piece is marked only after its bytes were written and the file was synced, in batches; and
+//! since a journal proves nothing (the disk may have rotted, a person may have meddled), opening
+//! re-hashes whatever is marked. Another piece table makes both files start anew.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -18,7 +19,8 @@ use crate::model::{Digest, Hasher, PieceTable};
 use crate::threads;
 use crate::{durable, look};
 
-/// A batch of marks is written when this much time has passed since its first piece: what a power loss costs at most.
+/// A batch of marks is written when this much time has passed since its first piece: what a power
+/// loss costs at most.
 const BATCH: Duration = Duration::from_millis(1500);
 /// Threads that re-hash at most: more only fight over the disk.
 const HASHERS: usize = 4;
@@ -33,8 +35,8 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Opens or makes the file and its journal, and re-hashes every piece that the journal marks. Blocks: hashing runs on
-    /// several threads at the speed of disk and cores.
+    /// Opens or makes the file and its journal, and re-hashes every piece that the journal marks.
+    /// Blocks: hashing runs on several threads at the speed of disk and cores.
     pub fn open(path: &Path, table: Arc<PieceTable>) -> Result<Self, FetchError> {
         table.check()?;
         fn disk(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
@@ -51,7 +53,9 @@ impl Partial {
         file.set_len(table.length).map_err(disk(path))?;
         let mut options = OpenOptions::new();
         options.append(!fresh).write(true).create(true).truncate(fresh);
-        let mut journal = durable::written_by_owner(&mut options).open(&journal_path).map_err(disk(&journal_path))?;
+        let mut journal = durable::written_by_owner(&mut options)
+            .open(&journal_path)
+            .map_err(disk(&journal_path))?;
         let mut held = vec![false; table.hashes.len()];
         match marked {
             Some(marked) if !fresh => {
@@ -77,14 +81,27 @@ impl Partial {
     /// Bytes that need not be fetched again, by the journal alone: quick, for showing a price.
     pub fn marked_bytes(path: &Path, table: &PieceTable) -> u64 {
         let is_there = look::is_there(path).unwrap_or(false);
-        let marked = if is_there { marks(&journal_path(path), table).unwrap_or_default() } else { None };
-        marked.unwrap_or_default().into_iter().map(|index| table.span(index)).map(|span| span.end - span.start).sum()
+        let marked =
+            if is_there { marks(&journal_path(path), table).unwrap_or_default() } else { None };
+        marked
+            .unwrap_or_default()
+            .into_iter()
+            .map(|index| table.span(index))
+            .map(|span| span.end - span.start)
+            .sum()
     }
 
     /// Starts the journal's thread; `failed` is called from it when the disk refuses.
-    pub(super) fn start(self, failed: impl FnOnce(FetchError) + Send + 'static) -> Result<(PieceFile, Journal), FetchError> {
+    pub(super) fn start(
+        self,
+        failed: impl FnOnce(FetchError) + Send + 'static,
+    ) -> Result<(PieceFile, Journal), FetchError> {
         let (sender, receiver) = mpsc::channel();
-        let file = PieceFile { path: self.path.clone(), file: Arc::clone(&self.file), table: Arc::clone(&self.table) };
+        let file = PieceFile {
+            path: self.path.clone(),
+            file: Arc::clone(&self.file),
+            table: Arc::clone(&self.table),
+        };
         let thread = threads::spawn("journal", move || {
             if let Err(source) = keep_journal(&self.file, self.journal, &self.held, &receiver) {
                 failed(FetchError::Disk { path: self.path, source });
@@ -99,7 +116,9 @@ impl Partial {
 pub fn discard(path: &Path) -> Result<(), FetchError> {
     for path in [path.to_owned(), journal_path(path)] {
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(FetchError::Disk { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(FetchError::Disk { path, source });
+            }
             _ => {}
         }
     }
@@ -115,7 +134,8 @@ pub(super) struct PieceFile {
 }
 
 impl PieceFile {
-    /// Whether `bytes` have the signed hash of piece `index`; if so they are in the file when this returns.
+    /// Whether `bytes` have the signed hash of piece `index`; if so they are in the file when this
+    /// returns.
     pub(super) fn verify_and_write(&self, index: u32, bytes: &[u8]) -> Result<bool, FetchError> {
         if self.table.hashes.get(index as usize) != Some(&Digest::of(bytes)) {
             return Ok(false);
@@ -126,7 +146,8 @@ impl PieceFile {
     }
 }
 
-/// The journal's thread. Dropping it without [`Journal::finish`] writes the outstanding marks in the background.
+/// The journal's thread. Dropping it without [`Journal::finish`] writes the outstanding marks in
+/// the background.
 pub(super) struct Journal {
     sender: Option<mpsc::Sender<u32>>,
     thread: Option<JoinHandle<()>>,
@@ -147,7 +168,12 @@ impl Journal {
     }
 }
 
-fn keep_journal(file: &File, mut journal: File, held: &[bool], written: &mpsc::Receiver<u32>) -> io::Result<()> {
+fn keep_journal(
+    file: &File,
+    mut journal: File,
+    held: &[bool],
+    written: &mpsc::Receiver<u32>,
+) -> io::Result<()> {
     let mut missing = held.iter().filter(|held| !**held).count();
     let mut open = true;
     while open {
@@ -165,8 +191,8 @@ fn keep_journal(file: &File, mut journal: File, held: &[bool], written: &mpsc::R
             }
         }
         missing = missing.saturating_sub(batch.len());
-        // A whole file is about to be used and then deleted: waiting for the disk would delay the user for nothing, and the
-        // hashes would tell after a power loss.
+        // A whole file is about to be used and then deleted: waiting for the disk would delay the
+        // user for nothing, and the hashes would tell after a power loss.
         if open || missing > 0 {
             file.sync_data()?;
         }
@@ -191,15 +217,19 @@ fn header(table: &PieceTable) -> String {
     format!("pieces {}\n", hasher.finish())
 }
 
-/// The marked pieces, in order and once each; `None` if the journal is absent or belongs to another table.
+/// The marked pieces, in order and once each; `None` if the journal is absent or belongs to another
+/// table.
 fn marks(journal: &Path, table: &PieceTable) -> io::Result<Option<Vec<u32>>> {
     let Some(text) = look::read(journal, look::LARGE)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&text);
     let Some(lines) = text.strip_prefix(&header(table)) else { return Ok(None) };
     // A line without its end was cut; the number in it may be another one.
     let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let mut marked: Vec<u32> =
-        whole.lines().filter_map(|line| line.parse().ok()).filter(|index| *index < table.count()).collect();
+    let mut marked: Vec<u32> = whole
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter(|index| *index < table.count())
+        .collect();
     marked.sort_unstable();
     marked.dedup();
     Ok(Some(marked))
@@ -207,7 +237,8 @@ fn marks(journal: &Path, table: &PieceTable) -> io::Result<Option<Vec<u32>>> {
 
 fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) -> io::Result<()> {
     let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(marked.len());
+    let threads =
+        std::thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(marked.len());
     let work = || -> io::Result<Vec<u32>> {
         let mut good = Vec::new();
         let mut bytes = vec![0; table.piece_size as usize];
@@ -224,7 +255,8 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
     let results = std::thread::scope(|scope| {
         let helpers = threads::help(scope, threads.saturating_sub(1), work);
         let own = work();
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Ok(Vec::new())));
+        let others =
+            helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Ok(Vec::new())));
         others.chain([own]).collect::<Vec<_>>()
     });
     for result in results {
@@ -285,10 +317,16 @@ mod tests {
     }
 
     fn write(path: &Path, table: &Arc<PieceTable>, data: &[u8], pieces: &[u32]) {
-        let (file, journal) = Partial::open(path, Arc::clone(table)).unwrap().start(|error| panic!("{error}")).unwrap();
+        let (file, journal) = Partial::open(path, Arc::clone(table))
+            .unwrap()
+            .start(|error| panic!("{error}"))
+            .unwrap();
         for index in pieces {
             let span = table.span(*index);
-            assert!(file.verify_and_write(*index, &data[span.start as usize..span.end as usize]).unwrap());
+            assert!(
+                file.verify_and_write(*index, &data[span.start as usize..span.end as usize])
+                    .unwrap()
+            );
             journal.written(*index);
         }
         journal.finish();
@@ -339,7 +377,10 @@ mod tests {
         let path = folder.path().join("package.partial");
         let data = [7; 32];
         let table = table(&data, 16);
-        let (file, journal) = Partial::open(&path, Arc::clone(&table)).unwrap().start(|error| panic!("{error}")).unwrap();
+        let (file, journal) = Partial::open(&path, Arc::clone(&table))
+            .unwrap()
+            .start(|error| panic!("{error}"))
+            .unwrap();
         assert!(!file.verify_and_write(1, &[8; 16]).unwrap());
         assert!(!file.verify_and_write(9, &[7; 16]).unwrap());
         journal.finish();

@@ -1,7 +1,9 @@
-//! What a download has to do with the neighbours: whom it may ask besides its nodes, and what it tells them.
+//! What a download has to do with the neighbours: whom it may ask besides its nodes, and what it
+//! tells them.
 //!
-//! In: news of neighbours, from whoever looks after them. Out: what is held and what is coming. Never: trust; a neighbour's bytes are
-//! proved like a node's. Neighbours are asked directly, past every proxy, and may not send this client anywhere else.
+//! In: news of neighbours, from whoever looks after them. Out: what is held and what is coming.
+//! Never: trust; a neighbour's bytes are proved like a node's. Neighbours are asked directly, past
+//! every proxy, and may not send this client anywhere else.
 
 use tokio::sync::{mpsc, watch};
 use url::Url;
@@ -37,7 +39,8 @@ pub enum PeerEvent {
         /// What it holds and is fetching.
         availability: Availability,
     },
-    /// All neighbours that were known at the beginning have answered, or have not: more is known only later.
+    /// All neighbours that were known at the beginning have answered, or have not: more is known
+    /// only later.
     Acquainted,
     /// It does not answer any more.
     Left {

@@ -1,5 +1,6 @@
-//! One lane: one Range request, from the question to the last piece. Pieces are gathered in memory, proved and written on a
-//! blocking thread while the next one is coming in: bytes that were not proved never reach the disk.
+//! One lane: one Range request, from the question to the last piece. Pieces are gathered in memory,
+//! proved and written on a blocking thread while the next one is coming in: bytes that were not
+//! proved never reach the disk.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -100,21 +101,40 @@ impl RangeRequest {
             result = self.transfer(&mut gather) => result.err(),
         };
         let (position, begun) = gather.end(&self.shared);
-        let _ = self.shared.reports.send(Report::Ended { range_request: self.id, position, fault, begun });
+        let _ = self.shared.reports.send(Report::Ended {
+            range_request: self.id,
+            position,
+            fault,
+            begun,
+        });
     }
 
     async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
         let asked = Instant::now();
-        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes, self.is_peer)).await;
+        let answer = tokio::time::timeout(
+            self.answer_within,
+            self.shared.client.ask(&self.url, &self.bytes, self.is_peer),
+        )
+        .await;
         let mut answer = answer
             .map_err(|_| {
-                passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
+                passing(
+                    FaultKind::Stalled,
+                    format!("did not answer within {} s", self.answer_within.as_secs_f64().round()),
+                )
             })?
-            .map_err(|error| passing(FaultKind::Unreachable, error_chain::line(&error.without_url())))?;
+            .map_err(|error| {
+                passing(FaultKind::Unreachable, error_chain::line(&error.without_url()))
+            })?;
         if self.is_peer && answer.status().as_u16() == 200 {
             // Neighbours are launchers: they send parts.
             let detail = "a neighbour sent the whole file in place of a range".to_owned();
-            return Err(Fault { kind: FaultKind::IgnoredRange, detail, lasting: true, retry_after: None });
+            return Err(Fault {
+                kind: FaultKind::IgnoredRange,
+                detail,
+                lasting: true,
+                retry_after: None,
+            });
         }
         let judged = response::judge(
             answer.status(),
@@ -130,19 +150,31 @@ impl RangeRequest {
             lasting: unfit.lasting,
             retry_after: unfit.retry_after,
         })?;
-        let report = Report::Answered { range_request: self.id, seconds: asked.elapsed().as_secs_f64() };
+        let report =
+            Report::Answered { range_request: self.id, seconds: asked.elapsed().as_secs_f64() };
         let _ = self.shared.reports.send(report);
         loop {
             let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
             let chunk = chunk
-                .map_err(|_| passing(FaultKind::Stalled, format!("sent nothing for {} s", self.silence.as_secs_f64().round())))?
-                .map_err(|error| passing(FaultKind::Truncated, error_chain::line(&error.without_url())))?;
+                .map_err(|_| {
+                    passing(
+                        FaultKind::Stalled,
+                        format!("sent nothing for {} s", self.silence.as_secs_f64().round()),
+                    )
+                })?
+                .map_err(|error| {
+                    passing(FaultKind::Truncated, error_chain::line(&error.without_url()))
+                })?;
             let Some(chunk) = chunk else {
-                // Some servers send no more than so much at a time. As long as that is worth a request it is no fault.
+                // Some servers send no more than so much at a time. As long as that is worth a
+                // request it is no fault.
                 if gather.position >= end && end - self.bytes.start >= WORTH_KEEPING as u64 {
                     return Ok(());
                 }
-                return Err(passing(FaultKind::Truncated, format!("ended its answer at byte {}", gather.position)));
+                return Err(passing(
+                    FaultKind::Truncated,
+                    format!("ended its answer at byte {}", gather.position),
+                ));
             };
             let skipped = skip.min(chunk.len() as u64);
             skip -= skipped;
@@ -151,8 +183,9 @@ impl RangeRequest {
             self.handle.passed_over.fetch_add(skipped, Ordering::Relaxed);
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {
-                // Read to the end of the body, and leave the connection time to go back to the pool: else the next request
-                // would go to a colder one, whose congestion window is small.
+                // Read to the end of the body, and leave the connection time to go back to the
+                // pool: else the next request would go to a colder one, whose congestion window is
+                // small.
                 if gather.position == self.bytes.end && skipped == 0 {
                     let _ = tokio::time::timeout(Duration::from_millis(50), answer.chunk()).await;
                     drop(answer);
@@ -167,13 +200,16 @@ impl RangeRequest {
     async fn gather(&self, gather: &mut Gather, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let end = self.shared.table.span(gather.piece).end;
-            let room = usize::try_from(end - gather.position).unwrap_or(usize::MAX).min(bytes.len());
+            let room =
+                usize::try_from(end - gather.position).unwrap_or(usize::MAX).min(bytes.len());
             gather.bytes.extend_from_slice(&bytes[..room]);
             gather.position += room as u64;
             bytes = &bytes[room..];
             if gather.position == end {
                 self.hand_over(gather).await;
-                if gather.piece >= self.handle.end.load(Ordering::Relaxed) || gather.position >= self.bytes.end {
+                if gather.piece >= self.handle.end.load(Ordering::Relaxed)
+                    || gather.position >= self.bytes.end
+                {
                     return true;
                 }
             }
@@ -235,8 +271,8 @@ impl Gather {
         nodes
     }
 
-    /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only if the lane was cancelled
-    /// between its last byte and its hash; it is let go.
+    /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only
+    /// if the lane was cancelled between its last byte and its hash; it is let go.
     fn end(self, shared: &TransferState) -> (u64, Option<Begun>) {
         if self.bytes.len() < WORTH_KEEPING || self.position == shared.table.span(self.piece).end {
             let position = self.position - self.bytes.len() as u64;

@@ -1,4 +1,5 @@
-//! Judges the head of an answer to a Range request: is this the span that was asked for, of the object that metadata names?
+//! Judges the head of an answer to a Range request: is this the span that was asked for, of the
+//! object that metadata names?
 
 use std::ops::Range;
 
@@ -20,22 +21,23 @@ pub(super) struct Unfit {
     pub retry_after: Option<f64>,
 }
 
-/// Bytes of a whole-object answer that may be read and thrown away to reach the span that was asked for; more than this costs
-/// more than leaving the node.
+/// Bytes of a whole-object answer that may be read and thrown away to reach the span that was asked
+/// for; more than this costs more than leaving the node.
 const CHEAP_SKIP: u64 = 256 << 10;
 
 /// An answer that will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fit {
-    /// Bytes of the body to pass over before the span begins: 0 for a proper 206, the span's start where the node sends the whole object
-    /// and that is cheap or allowed.
+    /// Bytes of the body to pass over before the span begins: 0 for a proper 206, the span's start
+    /// where the node sends the whole object and that is cheap or allowed.
     pub skip: u64,
     /// The byte that the answer ends before: a node may send less than it was asked for.
     pub end: u64,
 }
 
-/// Judges an answer to the question for `span`. A validator (`ETag`, `Last-Modified`) is no ground: several servers behind one name have
-/// their own, and what the bytes are their hash tells. Neither is a length that the node does not name.
+/// Judges an answer to the question for `span`. A validator (`ETag`, `Last-Modified`) is no ground:
+/// several servers behind one name have their own, and what the bytes are their hash tells. Neither
+/// is a length that the node does not name.
 pub(super) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
@@ -44,35 +46,64 @@ pub(super) fn judge(
     object_length: u64,
     whole_allowed: bool,
 ) -> Result<Fit, Unfit> {
-    let unfit = |kind, detail: String, lasting| Err(Unfit { kind, detail, lasting, retry_after: None });
-    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("that cannot be read").to_owned());
-    if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success()) {
-        return unfit(FaultKind::IgnoredRange, format!("answered with Content-Encoding {encoding}"), true);
+    let unfit =
+        |kind, detail: String, lasting| Err(Unfit { kind, detail, lasting, retry_after: None });
+    let encoding = headers
+        .get(CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or("that cannot be read").to_owned());
+    if let Some(encoding) = encoding
+        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success())
+    {
+        return unfit(
+            FaultKind::IgnoredRange,
+            format!("answered with Content-Encoding {encoding}"),
+            true,
+        );
     }
     match status {
         StatusCode::PARTIAL_CONTENT => match content_range(headers) {
-            None => unfit(FaultKind::IgnoredRange, "answered 206 without a readable Content-Range".to_owned(), true),
-            Some((_, Some(length))) if length != object_length => {
-                unfit(FaultKind::DifferentFile, format!("its file has {length} bytes in place of {object_length}"), true)
-            }
+            None => unfit(
+                FaultKind::IgnoredRange,
+                "answered 206 without a readable Content-Range".to_owned(),
+                true,
+            ),
+            Some((_, Some(length))) if length != object_length => unfit(
+                FaultKind::DifferentFile,
+                format!("its file has {length} bytes in place of {object_length}"),
+                true,
+            ),
             Some((got, _)) if got.start != span.start || got.end > span.end || got.is_empty() => {
-                let detail = format!("answered with bytes {}-{} in place of {}-{}", got.start, got.end, span.start, span.end);
+                let detail = format!(
+                    "answered with bytes {}-{} in place of {}-{}",
+                    got.start, got.end, span.start, span.end
+                );
                 unfit(FaultKind::DifferentFile, detail, true)
             }
             Some((got, _)) => Ok(Fit { skip: 0, end: got.end }),
         },
         StatusCode::OK => match body_length {
-            Some(length) if length != object_length => {
-                unfit(FaultKind::DifferentFile, format!("its file has {length} bytes in place of {object_length}"), true)
+            Some(length) if length != object_length => unfit(
+                FaultKind::DifferentFile,
+                format!("its file has {length} bytes in place of {object_length}"),
+                true,
+            ),
+            _ if span.start <= CHEAP_SKIP || whole_allowed => {
+                Ok(Fit { skip: span.start, end: span.end })
             }
-            _ if span.start <= CHEAP_SKIP || whole_allowed => Ok(Fit { skip: span.start, end: span.end }),
-            _ => unfit(FaultKind::IgnoredRange, "sent the whole file in place of a range".to_owned(), false),
+            _ => unfit(
+                FaultKind::IgnoredRange,
+                "sent the whole file in place of a range".to_owned(),
+                false,
+            ),
         },
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            unfit(FaultKind::DifferentFile, "says that the range is not in its file (status 416)".to_owned(), true)
-        }
+        StatusCode::RANGE_NOT_SATISFIABLE => unfit(
+            FaultKind::DifferentFile,
+            "says that the range is not in its file (status 416)".to_owned(),
+            true,
+        ),
         status => {
-            // What a client may mend by waiting: time-outs, rate limits, anything that is the server's own trouble.
+            // What a client may mend by waiting: time-outs, rate limits, anything that is the
+            // server's own trouble.
             let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
             let retry_after = retry_after(headers);
             let detail = format!("answered with status {}", status.as_u16());
@@ -81,12 +112,14 @@ pub(super) fn judge(
     }
 }
 
-/// Seconds after which a node that refuses for now wants to be asked again, if it says so in seconds.
+/// Seconds after which a node that refuses for now wants to be asked again, if it says so in
+/// seconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
     headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok())
 }
 
-/// `bytes 0-9/100` as the span and the object's length; `None` for the length if the node does not say it.
+/// `bytes 0-9/100` as the span and the object's length; `None` for the length if the node does not
+/// say it.
 fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
     let (span, length) = text.split_once('/')?;
@@ -111,8 +144,16 @@ mod tests {
         start: u64,
         whole: bool,
     ) -> Result<Fit, Unfit> {
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        judge(StatusCode::from_u16(status).unwrap(), &headers, body_length, &(start..start + 10), 1_000_000, whole)
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        judge(
+            StatusCode::from_u16(status).unwrap(),
+            &headers,
+            body_length,
+            &(start..start + 10),
+            1_000_000,
+            whole,
+        )
     }
 
     fn whole(skip: u64) -> Result<Fit, Unfit> {
@@ -130,15 +171,22 @@ mod tests {
         assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/1000000")], Some(10), 5, false), all);
         assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/*")], Some(10), 5, false), all);
         let part = Ok(Fit { skip: 0, end: 14 });
-        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-13/1000000")], Some(9), 5, false), part, "less than was asked for");
-        for wrong in ["bytes 6-15/1000000", "bytes 5-15/1000000", "bytes 5-4/1000000", "bytes 5-14/999999"] {
+        assert_eq!(
+            answer(206, &[(CONTENT_RANGE, "bytes 5-13/1000000")], Some(9), 5, false),
+            part,
+            "less than was asked for"
+        );
+        for wrong in
+            ["bytes 6-15/1000000", "bytes 5-15/1000000", "bytes 5-4/1000000", "bytes 5-14/999999"]
+        {
             assert_eq!(
                 kind(answer(206, &[(CONTENT_RANGE, wrong)], Some(10), 5, false)),
                 (FaultKind::DifferentFile, true),
                 "{wrong}"
             );
         }
-        for wrong in ["bytes */1000000", "5-14/1000000", "bytes 5-18446744073709551615/1000000", ""] {
+        for wrong in ["bytes */1000000", "5-14/1000000", "bytes 5-18446744073709551615/1000000", ""]
+        {
             assert_eq!(
                 kind(answer(206, &[(CONTENT_RANGE, wrong)], Some(10), 5, false)),
                 (FaultKind::IgnoredRange, true),
@@ -151,7 +199,10 @@ mod tests {
     #[test]
     fn a_whole_file_is_used_where_it_is_cheap() {
         assert_eq!(answer(200, &[], Some(1_000_000), 5, false), whole(5));
-        assert_eq!(kind(answer(200, &[], Some(1_000_000), 900_000, false)), (FaultKind::IgnoredRange, false));
+        assert_eq!(
+            kind(answer(200, &[], Some(1_000_000), 900_000, false)),
+            (FaultKind::IgnoredRange, false)
+        );
         assert_eq!(answer(200, &[], Some(1_000_000), 900_000, true), whole(900_000));
         assert_eq!(kind(answer(200, &[], Some(512), 5, true)), (FaultKind::DifferentFile, true));
         assert_eq!(answer(200, &[], None, 5, false), whole(5), "of unknown length");
@@ -165,7 +216,10 @@ mod tests {
         assert_eq!(kind(answer(206, &gzip, Some(10), 5, false)), (FaultKind::IgnoredRange, true));
         assert_eq!(kind(answer(416, &[], None, 5, false)), (FaultKind::DifferentFile, true));
         assert_eq!(kind(answer(404, &[], None, 5, false)), (FaultKind::Refused, true));
-        assert_eq!(answer(503, &[(RETRY_AFTER, "7")], None, 5, false).unwrap_err().retry_after, Some(7.0));
+        assert_eq!(
+            answer(503, &[(RETRY_AFTER, "7")], None, 5, false).unwrap_err().retry_after,
+            Some(7.0)
+        );
         assert_eq!(kind(answer(503, &[], None, 5, false)), (FaultKind::Refused, false));
     }
 }

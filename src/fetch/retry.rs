@@ -24,21 +24,30 @@ impl From<FetchError> for Failed {
     }
 }
 
-/// How long to wait before the document is asked for again, after `tries` that failed; `None` if that makes no sense.
+/// How long to wait before the document is asked for again, after `tries` that failed; `None` if
+/// that makes no sense.
 pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
     if tries >= TRIES {
         return None;
     }
     let usual = FIRST_PAUSE * 2_u32.pow(tries - 1);
     match &failed.error {
-        FetchError::Status { status, .. } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
-            let pause = failed.retry_after.map_or(Some(usual), |seconds| Duration::try_from_secs_f64(seconds).ok())?;
+        FetchError::Status { status, .. }
+            if *status >= 500 || matches!(status, 408 | 425 | 429) =>
+        {
+            let pause = failed
+                .retry_after
+                .map_or(Some(usual), |seconds| Duration::try_from_secs_f64(seconds).ok())?;
             (pause <= LONGEST_PAUSE).then_some(pause)
         }
-        // A name that is not found may be one that is not found yet: Wi-Fi comes up, a VPN switches over. Once is enough.
-        FetchError::Http { source, .. } if source.is_connect() => (tries == 1 && is_of_a_name(source)).then_some(usual * 2),
+        // A name that is not found may be one that is not found yet: Wi-Fi comes up, a VPN switches
+        // over. Once is enough.
+        FetchError::Http { source, .. } if source.is_connect() => {
+            (tries == 1 && is_of_a_name(source)).then_some(usual * 2)
+        }
         FetchError::Http { source, .. } if source.is_redirect() || source.is_builder() => None,
-        // A kept connection that the other side had closed, or one that broke midway: a fresh one at once.
+        // A kept connection that the other side had closed, or one that broke midway: a fresh one
+        // at once.
         FetchError::Http { .. } => Some(if tries == 1 { Duration::ZERO } else { usual }),
         _ => None,
     }
@@ -67,7 +76,10 @@ mod tests {
 
     #[test]
     fn what_passes_is_waited_out_and_what_stays_is_not() {
-        assert_eq!([1, 2, 3, 4].map(|tries| after(503, None, tries)), [Some(500), Some(1000), Some(2000), None]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|tries| after(503, None, tries)),
+            [Some(500), Some(1000), Some(2000), None]
+        );
         assert_eq!(after(503, Some(1.0), 1), Some(1000));
         assert_eq!(after(429, Some(10.0), 1), Some(10_000));
         assert_eq!(after(503, Some(3600.0), 1), None);

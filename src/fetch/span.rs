@@ -1,7 +1,9 @@
-//! A small span of an object (a package's manifest, up to some MB) from the first node that gives acceptable bytes. The best
-//! node is asked first; each time the answer is late, or is no good, the next one is asked too.
+//! A small span of an object (a package's manifest, up to some MB) from the first node that gives
+//! acceptable bytes. The best node is asked first; each time the answer is late, or is no good, the
+//! next one is asked too.
 //!
-//! Time is bounded by silence and by a least rate, never as a whole: a slow line that goes on is waited for, one that drips is not.
+//! Time is bounded by silence and by a least rate, never as a whole: a slow line that goes on is
+//! waited for, one that drips is not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,15 +22,15 @@ use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::transfer::{FaultKind, NodeFault};
 
-/// How long a node may be silent about a small span before the next one is asked too: above the round trip of a far node with
-/// a lost packet, below what a person notices as a pause.
+/// How long a node may be silent about a small span before the next one is asked too: above the
+/// round trip of a far node with a lost packet, below what a person notices as a pause.
 const HEDGE: Duration = Duration::from_millis(900);
-/// A node that will be done within this time, seconds, is helped by nobody; nor is one that sends a whole object at this rate, bytes a
-/// second.
+/// A node that will be done within this time, seconds, is helped by nobody; nor is one that sends a
+/// whole object at this rate, bytes a second.
 const SOON: f64 = 5.0;
 const FAIR_RATE: f64 = 16_384.0;
-/// A node below this rate is as good as silent; above it, others that are asked too take from its line, and so they are asked ever later,
-/// and so many at most.
+/// A node below this rate is as good as silent; above it, others that are asked too take from its
+/// line, and so they are asked ever later, and so many at most.
 const DRIP: f64 = 64.0;
 const MOST_AT_WORK: usize = 3;
 /// How long a node may be silent before its answer and within it.
@@ -37,7 +39,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 const LEAST_TIME: Duration = Duration::from_secs(60);
 const LEAST: u64 = 8 << 10;
 const LEAST_SHARE: u64 = 40;
-/// A request that broke is made again where it broke if it has brought so many bytes, and so often at most.
+/// A request that broke is made again where it broke if it has brought so many bytes, and so often
+/// at most.
 const FRUITFUL: u64 = 4 << 10;
 const RESUMED: u32 = 200;
 
@@ -51,8 +54,9 @@ pub struct Span<'a> {
     pub span: Range<u64>,
     /// Decides, usually by a hash; a node whose bytes it refuses is passed over.
     pub accept: &'a (dyn Fn(&[u8]) -> bool + Sync),
-    /// Whether nodes may send the whole object, as the simplest static hosts do: what lies before the span comes as well, and is thrown
-    /// away as it comes. For a span without which nothing goes on.
+    /// Whether nodes may send the whole object, as the simplest static hosts do: what lies before
+    /// the span comes as well, and is thrown away as it comes. For a span without which nothing
+    /// goes on.
     pub whole: bool,
     /// How long a node may be silent.
     pub silence: Duration,
@@ -62,8 +66,21 @@ pub struct Span<'a> {
 
 impl<'a> Span<'a> {
     /// A span with the usual limits, of nodes that send parts.
-    pub fn new(location: &'a str, object_length: u64, span: Range<u64>, accept: &'a (dyn Fn(&[u8]) -> bool + Sync)) -> Self {
-        Self { location, object_length, span, accept, whole: false, silence: SILENCE, faults: &|_| () }
+    pub fn new(
+        location: &'a str,
+        object_length: u64,
+        span: Range<u64>,
+        accept: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Self {
+        Self {
+            location,
+            object_length,
+            span,
+            accept,
+            whole: false,
+            silence: SILENCE,
+            faults: &|_| (),
+        }
     }
 }
 
@@ -93,7 +110,8 @@ impl Runner {
     }
 
     fn will_do(&self, whole: bool) -> bool {
-        self.asked.left.load(Ordering::Relaxed) as f64 <= self.rate * SOON || (whole && self.rate >= FAIR_RATE)
+        self.asked.left.load(Ordering::Relaxed) as f64 <= self.rate * SOON
+            || (whole && self.rate >= FAIR_RATE)
     }
 }
 
@@ -101,7 +119,11 @@ impl Runner {
 ///
 /// # Errors
 /// [`FetchError::NoneAcceptable`] with a reason for each node, or [`FetchError::NoNodes`].
-pub async fn fetch_span(client: &Client, nodes: &[Node], wanted: &Span<'_>) -> Result<Bytes, FetchError> {
+pub async fn fetch_span(
+    client: &Client,
+    nodes: &[Node],
+    wanted: &Span<'_>,
+) -> Result<Bytes, FetchError> {
     if wanted.span.is_empty() {
         return Ok(Bytes::new());
     }
@@ -116,12 +138,15 @@ pub async fn fetch_span(client: &Client, nodes: &[Node], wanted: &Span<'_>) -> R
         if now >= due {
             runners.iter_mut().flatten().for_each(|runner| runner.look(now));
             let at_work = runners.iter().flatten().filter(|runner| runner.rate > DRIP).count();
-            let served = at_work >= MOST_AT_WORK || runners.iter().flatten().any(|runner| runner.will_do(wanted.whole));
+            let served = at_work >= MOST_AT_WORK
+                || runners.iter().flatten().any(|runner| runner.will_do(wanted.whole));
             due = now + pause;
             if !served && let Some((index, node)) = waiting.next() {
                 let length = wanted.span.end - wanted.span.start;
-                let here = Arc::new(Asked { came: AtomicU64::new(0), left: AtomicU64::new(length) });
-                runners[index] = Some(Runner { asked: Arc::clone(&here), seen: (now, 0), rate: 0.0 });
+                let here =
+                    Arc::new(Asked { came: AtomicU64::new(0), left: AtomicU64::new(length) });
+                runners[index] =
+                    Some(Runner { asked: Arc::clone(&here), seen: (now, 0), rate: 0.0 });
                 asked.push(async move { (index, ask(client, node, wanted, &here).await) });
                 pause = if at_work > 0 { pause * 2 } else { HEDGE };
                 due = now + pause;
@@ -172,9 +197,18 @@ fn kind_of(error: &FetchError) -> FaultKind {
 }
 
 /// Asks one node, and again where its answer broke.
-async fn ask(client: &Client, node: &Node, wanted: &Span<'_>, asked: &Asked) -> Result<Bytes, FetchError> {
+async fn ask(
+    client: &Client,
+    node: &Node,
+    wanted: &Span<'_>,
+    asked: &Asked,
+) -> Result<Bytes, FetchError> {
     let Span { location, span, .. } = wanted;
-    let address = |source| FetchError::Address { node: node.id.clone(), location: (*location).to_owned(), source };
+    let address = |source| FetchError::Address {
+        node: node.id.clone(),
+        location: (*location).to_owned(),
+        source,
+    };
     let url = node.address(location).map_err(address)?;
     let mut body = BytesMut::new();
     let mut pace = Pace { since: Instant::now(), came: 0 };
@@ -188,10 +222,13 @@ async fn ask(client: &Client, node: &Node, wanted: &Span<'_>, asked: &Asked) -> 
         tries += 1;
         let gained = body.len() as u64 - before;
         match read {
-            Err(error @ (FetchError::TimedOut { .. } | FetchError::Whole { .. })) => return Err(error),
+            Err(error @ (FetchError::TimedOut { .. } | FetchError::Whole { .. })) => {
+                return Err(error);
+            }
             read if gained < FRUITFUL || tries >= RESUMED => {
                 read?;
-                let reason = format!("ended {} bytes too early", span.end - span.start - body.len() as u64);
+                let reason =
+                    format!("ended {} bytes too early", span.end - span.start - body.len() as u64);
                 return Err(FetchError::WrongAnswer { url: redacted(&url), reason });
             }
             _ => {}
@@ -223,12 +260,22 @@ async fn read(
     asked: &Asked,
     (body, pace): (&mut BytesMut, &mut Pace),
 ) -> Result<(), FetchError> {
-    let late = |seconds: Duration| FetchError::TimedOut { url: redacted(url), seconds: seconds.as_secs() };
+    let late =
+        |seconds: Duration| FetchError::TimedOut { url: redacted(url), seconds: seconds.as_secs() };
     let span = wanted.span.start + body.len() as u64..wanted.span.end;
-    let answer = timeout(wanted.silence, client.ask(url, &span, false)).await.map_err(|_| late(wanted.silence))?;
+    let answer = timeout(wanted.silence, client.ask(url, &span, false))
+        .await
+        .map_err(|_| late(wanted.silence))?;
     let mut answer = answer.map_err(|source| http(url, source))?;
     let (status, length) = (answer.status(), answer.content_length());
-    let judged = response::judge(status, answer.headers(), length, &span, wanted.object_length, wanted.whole);
+    let judged = response::judge(
+        status,
+        answer.headers(),
+        length,
+        &span,
+        wanted.object_length,
+        wanted.whole,
+    );
     let response::Fit { mut skip, .. } = judged.map_err(|unfit| match unfit.kind {
         FaultKind::IgnoredRange if !unfit.lasting => FetchError::Whole { url: redacted(url) },
         _ => FetchError::WrongAnswer { url: redacted(url), reason: unfit.detail },
@@ -236,7 +283,8 @@ async fn read(
     let mut missing = span.end - span.start;
     while missing > 0 {
         asked.left.store(skip + missing, Ordering::Relaxed);
-        let chunk = timeout(wanted.silence, answer.chunk()).await.map_err(|_| late(wanted.silence))?;
+        let chunk =
+            timeout(wanted.silence, answer.chunk()).await.map_err(|_| late(wanted.silence))?;
         let Some(mut chunk) = chunk.map_err(|source| http(url, source))? else { break };
         let came = chunk.len() as u64;
         asked.came.fetch_add(came, Ordering::Relaxed);

@@ -1,5 +1,6 @@
-//! The bandwidth cap: a token bucket that all lanes share. Lanes pay for bytes after they have read them, so the cap holds on
-//! average; what a socket's buffer took in between is paid for before the next read.
+//! The bandwidth cap: a token bucket that all lanes share. Lanes pay for bytes after they have read
+//! them, so the cap holds on average; what a socket's buffer took in between is paid for before the
+//! next read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 
 use super::job::Control;
 
-/// Longest wait before the cap is looked at again: a change of the cap takes effect within this time.
+/// Longest wait before the cap is looked at again: a change of the cap takes effect within this
+/// time.
 const RECHECK: Duration = Duration::from_millis(100);
 
 /// The shared bucket.
@@ -46,7 +48,11 @@ impl Throttle {
     pub(super) async fn pay(&self, bytes: usize) {
         let mut due = bytes as f64;
         while let Some(limit) = self.limit() {
-            let debt = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(due, limit, Instant::now());
+            let debt = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(
+                due,
+                limit,
+                Instant::now(),
+            );
             if debt <= 0.0 {
                 return;
             }
@@ -62,7 +68,8 @@ impl Throttle {
 }
 
 impl Bucket {
-    /// Refills, takes `bytes`, and tells the debt. At most a tenth of a second of unused allowance is kept.
+    /// Refills, takes `bytes`, and tells the debt. At most a tenth of a second of unused allowance
+    /// is kept.
     fn take(&mut self, bytes: f64, limit: f64, now: Instant) -> f64 {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;

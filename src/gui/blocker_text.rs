@@ -1,6 +1,7 @@
 //! Why a running app cannot take over a version without a restart, in one plain sentence.
 //!
-//! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a code; those are in the log.
+//! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a
+//! code; those are in the log.
 
 use super::texts::Texts;
 use crate::messages::protocol::SwapBlocker;
@@ -10,7 +11,8 @@ impl Texts {
     pub fn obstacle(&self, obstacles: &[SwapBlocker]) -> Option<String> {
         let named = obstacles.iter().map(|obstacle| name(&obstacle.code));
         // What is half done outweighs what was not begun; else the first that the app thought of.
-        let heaviest = named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
+        let heaviest =
+            named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
         heaviest.map(|name| self.get(name))
     }
 }
@@ -18,12 +20,18 @@ impl Texts {
 /// The message of a code, as `assets/runtime/PROTOCOL.md` lists them.
 fn name(code: &str) -> &'static str {
     match code {
-        "c-extension" | "resource" | "main-module" | "removed-module" | "runtime" => "obstacle-files",
-        "other-file" | "loaded-twice" | "kind-of-module" | "special-module" | "circular" => "obstacle-loading",
-        "syntax" | "unreadable" | "wrong-digest" | "bad-path" | "bad-kind" | "bad-digest" | "bad-change" | "bad-container"
-        | "no-container" => "obstacle-content",
+        "c-extension" | "resource" | "main-module" | "removed-module" | "runtime" => {
+            "obstacle-files"
+        }
+        "other-file" | "loaded-twice" | "kind-of-module" | "special-module" | "circular" => {
+            "obstacle-loading"
+        }
+        "syntax" | "unreadable" | "wrong-digest" | "bad-path" | "bad-kind" | "bad-digest"
+        | "bad-change" | "bad-container" | "no-container" => "obstacle-content",
         "missing-name" | "required-attribute" => "obstacle-needed",
-        "live-class" | "live-qt-class" | "layout" | "migrate" | "held" | "undeclared-state" => "obstacle-in-use",
+        "live-class" | "live-qt-class" | "layout" | "migrate" | "held" | "undeclared-state" => {
+            "obstacle-in-use"
+        }
         "import-error" | "self-check" | "starts-thread" | "listener" | "failed" => "obstacle-tried",
         "main-thread" | "busy" => "obstacle-busy",
         "undo" => "obstacle-undo",
@@ -61,7 +69,10 @@ mod tests {
             assert_ne!(name(code), "obstacle-other", "{code}");
         }
         let english = Texts::new(Language::English);
-        assert_eq!(english.obstacle(&obstacles(&["next-year"])).unwrap(), "This change takes effect after a restart.");
+        assert_eq!(
+            english.obstacle(&obstacles(&["next-year"])).unwrap(),
+            "This change takes effect after a restart."
+        );
     }
 
     #[test]
@@ -70,7 +81,10 @@ mod tests {
             assert_eq!(texts.obstacle(&[]), None);
             let reported = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();
             assert_eq!(reported, texts.get("obstacle-undo"));
-            assert_eq!(texts.obstacle(&obstacles(&["live-class", "syntax"])), Some(texts.get("obstacle-in-use")));
+            assert_eq!(
+                texts.obstacle(&obstacles(&["live-class", "syntax"])),
+                Some(texts.get("obstacle-in-use"))
+            );
             assert!(!reported.contains("app.executor") && !reported.contains("words for the log"));
         }
     }

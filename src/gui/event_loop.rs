@@ -1,8 +1,8 @@
-//! The one event loop of this process: window systems allow no second, and a launcher that lives as long as its app opens one window
-//! after another.
+//! The one event loop of this process: window systems allow no second, and a launcher that lives as
+//! long as its app opens one window after another.
 //!
-//! In: who takes events while a window is open. Out: nothing but errors. Never: two windows at a time. The loop is of eframe's kind, so
-//! that the windows with OpenGL and those without share it.
+//! In: who takes events while a window is open. Out: nothing but errors. Never: two windows at a
+//! time. The loop is of eframe's kind, so that the windows with OpenGL and those without share it.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -22,8 +22,11 @@ thread_local! {
     static LOOP: RefCell<Option<EventLoop<UserEvent>>> = const { RefCell::new(None) };
 }
 
-/// Lends the loop, made at the first call. After a panic in `run` it is gone, since it would go on in the middle of what it did.
-pub(super) fn lend<R>(run: impl FnOnce(&mut EventLoop<UserEvent>) -> Result<R, WindowError>) -> Result<R, WindowError> {
+/// Lends the loop, made at the first call. After a panic in `run` it is gone, since it would go on
+/// in the middle of what it did.
+pub(super) fn lend<R>(
+    run: impl FnOnce(&mut EventLoop<UserEvent>) -> Result<R, WindowError>,
+) -> Result<R, WindowError> {
     let retained = LOOP.with(|retained| retained.borrow_mut().take());
     let mut event_loop = match retained {
         Some(event_loop) => event_loop,
@@ -42,8 +45,9 @@ pub(super) fn run(
     event_loop.run_app_on_demand(app).map_err(|error| no_window(&error))
 }
 
-/// Takes in what the window system has sent since the last window closed, if there was one. It tells every key that changes letters, to
-/// every program; without this it would keep that for hours.
+/// Takes in what the window system has sent since the last window closed, if there was one. It
+/// tells every key that changes letters, to every program; without this it would keep that for
+/// hours.
 pub(super) fn catch_up() {
     if LOOP.with(|retained| retained.borrow().is_some()) {
         // The next window meets the same fault, and says so.
@@ -55,7 +59,11 @@ pub(super) fn catch_up() {
 pub(super) fn repaint(proxy: &EventLoopProxy<UserEvent>, when: Option<Instant>) {
     if let Some(when) = when {
         // Without a loop there is nothing to repaint.
-        let _ = proxy.send_event(UserEvent::RequestRepaint { viewport_id: ViewportId::ROOT, when, cumulative_pass_nr: 0 });
+        let _ = proxy.send_event(UserEvent::RequestRepaint {
+            viewport_id: ViewportId::ROOT,
+            when,
+            cumulative_pass_nr: 0,
+        });
     }
 }
 
@@ -64,13 +72,16 @@ fn builder() -> winit::event_loop::EventLoopBuilder<UserEvent> {
     EventLoop::with_user_event()
 }
 
-/// A launcher beside its app has no place of its own in the Dock, and takes the keyboard from nobody by itself.
+/// A launcher beside its app has no place of its own in the Dock, and takes the keyboard from
+/// nobody by itself.
 #[cfg(target_os = "macos")]
 fn builder() -> winit::event_loop::EventLoopBuilder<UserEvent> {
     use winit::platform::macos::{ActivationPolicy, EventLoopBuilderExtMacOS};
 
     let mut builder = EventLoop::with_user_event();
-    builder.with_activation_policy(ActivationPolicy::Accessory).with_activate_ignoring_other_apps(false);
+    builder
+        .with_activation_policy(ActivationPolicy::Accessory)
+        .with_activate_ignoring_other_apps(false);
     builder
 }
 
@@ -95,7 +106,13 @@ impl ApplicationHandler<UserEvent> for Asking {
         event_loop.exit();
     }
 
-    fn window_event(&mut self, _event_loop: &ActiveEventLoop, _window: WindowId, _event: WindowEvent) {}
+    fn window_event(
+        &mut self,
+        _event_loop: &ActiveEventLoop,
+        _window: WindowId,
+        _event: WindowEvent,
+    ) {
+    }
 }
 
 /// Leaves as soon as what waits is taken.
@@ -106,5 +123,11 @@ impl ApplicationHandler<UserEvent> for Leaving {
         event_loop.exit();
     }
 
-    fn window_event(&mut self, _event_loop: &ActiveEventLoop, _window: WindowId, _event: WindowEvent) {}
+    fn window_event(
+        &mut self,
+        _event_loop: &ActiveEventLoop,
+        _window: WindowId,
+        _event: WindowEvent,
+    ) {
+    }
 }

@@ -1,17 +1,21 @@
-//! The system's file dialog: through the desktop portal on Linux, natively elsewhere. The window goes on meanwhile.
+//! The system's file dialog: through the desktop portal on Linux, natively elsewhere. The window
+//! goes on meanwhile.
 
 use std::time::{Duration, Instant};
 
 use super::dialog::{FileAnswer, FileQuestion, Picked};
 use crate::threads;
 
-/// Nobody closes a dialog faster than this. An answer without a file that comes sooner means that there was none: the library tells
-/// its log and nobody else.
+/// Nobody closes a dialog faster than this. An answer without a file that comes sooner means that
+/// there was none: the library tells its log and nobody else.
 const FASTEST_PERSON: Duration = Duration::from_millis(250);
 
-/// Asks for a file. Call it on the window's thread (macOS insists); the answer comes on another one.
+/// Asks for a file. Call it on the window's thread (macOS insists); the answer comes on another
+/// one.
 pub fn pick(question: FileQuestion, answer: FileAnswer) {
-    let dialog = rfd::AsyncFileDialog::new().set_title(question.title).add_filter(question.kind, &[question.extension]);
+    let dialog = rfd::AsyncFileDialog::new()
+        .set_title(question.title)
+        .add_filter(question.kind, &[question.extension]);
     let asked = Instant::now();
     let choosing = dialog.pick_file();
     let waiting = threads::spawn("file dialog", move || {

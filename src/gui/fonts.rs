@@ -1,5 +1,5 @@
-//! The embedded fonts, so that every text of the catalogue can be read on a machine without Chinese fonts. Other characters
-//! (names of apps, release notes) come from the system's fonts.
+//! The embedded fonts, so that every text of the catalogue can be read on a machine without Chinese
+//! fonts. Other characters (names of apps, release notes) come from the system's fonts.
 //!
 //! `packaging/fonts/subset.sh` makes the files; 178 kB for two weights and the code font.
 
@@ -22,12 +22,20 @@ const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regul
 
 /// What the bold font was made for: the catalogue, and Latin-1.
 static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
-    let catalogue = [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")];
+    let catalogue =
+        [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")];
     let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
-    catalogue.into_iter().flat_map(str::chars).chain(names).chain('\u{20}'..='\u{7e}').chain('\u{a0}'..='\u{ff}').collect()
+    catalogue
+        .into_iter()
+        .flat_map(str::chars)
+        .chain(names)
+        .chain('\u{20}'..='\u{7e}')
+        .chain('\u{a0}'..='\u{ff}')
+        .collect()
 });
 
-/// Whether the bold font has all of a text. Where it has not, single letters would come from a system font that is not bold.
+/// Whether the bold font has all of a text. Where it has not, single letters would come from a
+/// system font that is not bold.
 pub fn bold_has(text: &str) -> bool {
     text.chars().all(|character| IN_BOLD.contains(&character))
 }
@@ -37,10 +45,13 @@ pub fn bold() -> FontFamily {
     FontFamily::Name("bold".into())
 }
 
-/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in Chinese they fill a square.
+/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in
+/// Chinese they fill a square.
 pub fn definitions(language: Language) -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
-    let mut add = |name: &str, bytes| fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+    let mut add = |name: &str, bytes| {
+        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)))
+    };
     add("regular", REGULAR);
     add("bold", BOLD);
     add("regular marks", MARKS_REGULAR);
@@ -56,19 +67,21 @@ pub fn definitions(language: Language) -> FontDefinitions {
     fonts
 }
 
-/// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms that Chinese and Japanese
-/// give the same character.
+/// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms
+/// that Chinese and Japanese give the same character.
 pub fn install(context: &egui::Context, language: Language) {
     context.set_fonts(definitions(language));
     let locale = match language {
         Language::Chinese => "zh-Hans",
         Language::English => "en",
     };
-    context.set_font_providers(vec![Arc::new(Guarded::new(SystemFontProvider::new().with_locale(Some(locale))))]);
+    context.set_font_providers(vec![Arc::new(Guarded::new(
+        SystemFontProvider::new().with_locale(Some(locale)),
+    ))]);
 }
 
-/// A provider that finds nothing once it has panicked: fontique does so on a machine without a single font, where the window must
-/// open all the same.
+/// A provider that finds nothing once it has panicked: fontique does so on a machine without a
+/// single font, where the window must open all the same.
 struct Guarded<P> {
     provider: P,
     broken: AtomicBool,
@@ -116,8 +129,11 @@ mod tests {
     fn every_character_of_the_catalogue_has_a_glyph() {
         let mut definitions = definitions(Language::Chinese);
         definitions.families.insert(bold(), vec!["bold".to_owned()]);
-        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions);
-        for &character in IN_BOLD.iter().filter(|character| !character.is_control() && **character != '\u{ad}') {
+        let mut fonts =
+            egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions);
+        for &character in
+            IN_BOLD.iter().filter(|character| !character.is_control() && **character != '\u{ad}')
+        {
             for font in [theme::body(14.0), theme::title(14.0)] {
                 assert!(
                     fonts.has_glyph(&font, character),

@@ -65,7 +65,11 @@ mod tests {
     #[test]
     fn the_launchers_icon_is_there_and_nonsense_is_not() {
         assert_eq!(launcher().size, [256, 256]);
-        assert!(decode(b"").is_none() && decode(b"\x89PNG").is_none() && decode(&LAUNCHER[..200]).is_none());
+        assert!(
+            decode(b"").is_none()
+                && decode(b"\x89PNG").is_none()
+                && decode(&LAUNCHER[..200]).is_none()
+        );
         let mut huge = LAUNCHER.to_vec();
         huge[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
         assert!(decode(&huge).is_none());

@@ -1,6 +1,8 @@
-//! The picture of an app that has no icon, for the task bar and the menu: the first letter of its name, as the window shows it.
+//! The picture of an app that has no icon, for the task bar and the menu: the first letter of its
+//! name, as the window shows it.
 //!
-//! In: a name. Out: pixels. Never: a window, a display, or the launcher's own picture in the app's place.
+//! In: a name. Out: pixels. Never: a window, a display, or the launcher's own picture in the app's
+//! place.
 
 use egui::{Color32, ColorImage, Pos2, RawInput, Rect, Theme, vec2};
 
@@ -22,7 +24,8 @@ pub fn icon(name: &str) -> ColorImage {
     let input = || RawInput { screen_rect: Some(place), ..RawInput::default() };
     let mut rasteriser = Rasteriser::default();
     let mut pixels = vec![0; SIDE * SIDE];
-    // The letter's shape is known from the second frame on where a font of the system is asked for it.
+    // The letter's shape is known from the second frame on where a font of the system is asked for
+    // it.
     for _ in 0..2 {
         let mut output = context.run_ui(input(), |ui| widgets::initial(ui, place, name));
         rasteriser.update(&mut output.textures_delta);
@@ -50,8 +53,13 @@ mod tests {
         assert_eq!(sample.size, [SIDE, SIDE]);
         let at = |picture: &ColorImage, x: usize, y: usize| picture.pixels[y * SIDE + x];
         assert_eq!((at(&sample, 0, 0).a(), at(&sample, 128, 4).a()), (0, 255));
-        let light = |picture: &ColorImage| picture.pixels.iter().filter(|pixel| pixel.a() == 255 && pixel.r() > 200).count();
-        assert!(light(&sample) > 1500 && light(&other) > 1500 && light(&none) == 0, "a letter in light on dark");
+        let light = |picture: &ColorImage| {
+            picture.pixels.iter().filter(|pixel| pixel.a() == 255 && pixel.r() > 200).count()
+        };
+        assert!(
+            light(&sample) > 1500 && light(&other) > 1500 && light(&none) == 0,
+            "a letter in light on dark"
+        );
         assert!(sample.pixels != other.pixels);
     }
 }

@@ -1,7 +1,8 @@
-//! Release notes: the part of Markdown that notes use (headings, lists, emphasis, code, links), laid out with egui.
+//! Release notes: the part of Markdown that notes use (headings, lists, emphasis, code, links),
+//! laid out with egui.
 //!
-//! In: text written by the publisher, or by whoever is behind the nodes before it is verified. Never: HTML, images, or a link
-//! to anything but a web page.
+//! In: text written by the publisher, or by whoever is behind the nodes before it is verified.
+//! Never: HTML, images, or a link to anything but a web page.
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, Stroke, Ui};
@@ -74,10 +75,13 @@ impl Markdown {
                     });
                 }
                 Block::Code(text) => {
-                    egui::Frame::new().fill(colours.track).corner_radius(6).inner_margin(8).show(ui, |ui| {
-                        ui.take_available_width();
-                        ui.label(egui::RichText::new(text.trim_end()).monospace());
-                    });
+                    egui::Frame::new().fill(colours.track).corner_radius(6).inner_margin(8).show(
+                        ui,
+                        |ui| {
+                            ui.take_available_width();
+                            ui.label(egui::RichText::new(text.trim_end()).monospace());
+                        },
+                    );
                 }
                 Block::Rule => {
                     ui.separator();
@@ -116,7 +120,8 @@ impl Reader {
                 self.end_block();
                 self.blocks.push(Block::Rule);
             }
-            // HTML is left out, the text between its tags is not; the rest needs options that are off.
+            // HTML is left out, the text between its tags is not; the rest needs options that are
+            // off.
             _ => {}
         }
     }
@@ -194,7 +199,8 @@ impl Reader {
     }
 }
 
-/// The address, if it is a web page's: a `file:` or `javascript:` link in notes must not be opened by a click.
+/// The address, if it is a web page's: a `file:` or `javascript:` link in notes must not be opened
+/// by a click.
 fn web_page(address: &str) -> Option<String> {
     let url = url::Url::parse(address).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| url.to_string())
@@ -204,8 +210,11 @@ fn web_page(address: &str) -> Option<String> {
 fn line(ui: &mut Ui, colours: &Palette, spans: &[Span], heading: Option<u8>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;
-        let strong = |span: &Span| (heading.is_some() || span.bold) && !span.code && span.link.is_none();
-        for run in spans.chunk_by(|a, b| a.link.is_none() && b.link.is_none() && strong(a) == strong(b)) {
+        let strong =
+            |span: &Span| (heading.is_some() || span.bold) && !span.code && span.link.is_none();
+        for run in
+            spans.chunk_by(|a, b| a.link.is_none() && b.link.is_none() && strong(a) == strong(b))
+        {
             let mut job = LayoutJob::default();
             for span in run {
                 job.append(&span.text, 0.0, format(span, colours, heading));
@@ -234,7 +243,8 @@ fn size(heading: Option<u8>) -> f32 {
 }
 
 fn format(span: &Span, colours: &Palette, heading: Option<u8>) -> TextFormat {
-    let font_id = if span.code { egui::FontId::monospace(13.0) } else { theme::body(size(heading)) };
+    let font_id =
+        if span.code { egui::FontId::monospace(13.0) } else { theme::body(size(heading)) };
     let color = if span.link.is_some() { colours.accent_text } else { colours.text };
     TextFormat {
         font_id,
@@ -273,12 +283,27 @@ mod tests {
         let text = "# 1.8.6\nSome *text*\nover **two** lines.\n\n- one\n- two\n  1. inner\n  2. second\n\n---\n```\ncode\n```\n";
         assert_eq!(
             read(text),
-            ["1# 1.8.6", "Some text over two lines.", "0 • one", "0 • two", "1 1. inner", "1 2. second", "---", "`code\n`"]
+            [
+                "1# 1.8.6",
+                "Some text over two lines.",
+                "0 • one",
+                "0 • two",
+                "1 1. inner",
+                "1 2. second",
+                "---",
+                "`code\n`"
+            ]
         );
         let Markdown(blocks) = Markdown::parse("a **b** `c` ~~d~~ *e*");
         let Block::Paragraph(spans) = &blocks[0] else { panic!("{blocks:?}") };
-        assert!(spans.iter().any(|s| s.bold && s.text == "b") && spans.iter().any(|s| s.code && s.text == "c"));
-        assert!(spans.iter().any(|s| s.struck && s.text == "d") && spans.iter().any(|s| s.italic && s.text == "e"));
+        assert!(
+            spans.iter().any(|s| s.bold && s.text == "b")
+                && spans.iter().any(|s| s.code && s.text == "c")
+        );
+        assert!(
+            spans.iter().any(|s| s.struck && s.text == "d")
+                && spans.iter().any(|s| s.italic && s.text == "e")
+        );
     }
 
     #[test]
@@ -289,7 +314,12 @@ mod tests {
             spans[0].link.clone()
         };
         assert_eq!(link("[a](https://example.org/x)").as_deref(), Some("https://example.org/x"));
-        for bad in ["[a](file:///etc/passwd)", "[a](javascript:alert(1))", "[a](notes.md)", "[a](\\\\host\\share)"] {
+        for bad in [
+            "[a](file:///etc/passwd)",
+            "[a](javascript:alert(1))",
+            "[a](notes.md)",
+            "[a](\\\\host\\share)",
+        ] {
             assert_eq!(link(bad), None, "{bad}");
         }
     }

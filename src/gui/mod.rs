@@ -1,8 +1,9 @@
-//! The window: a driver of the engine. It takes events, shows phases, and sends what a person chose.
+//! The window: a driver of the engine. It takes events, shows phases, and sends what a person
+//! chose.
 //!
-//! In: [`mailbox::Handle`], the state so far, names and settings. Out: commands, and why the window closed. Never: a decision about
-//! updates, a file or a network connection. Whatever goes wrong in here is returned as an error, so that the caller can start the
-//! app without a window.
+//! In: [`mailbox::Handle`], the state so far, names and settings. Out: commands, and why the window
+//! closed. Never: a decision about updates, a file or a network connection. Whatever goes wrong in
+//! here is returned as an error, so that the caller can start the app without a window.
 //!
 //! ```text
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
@@ -49,7 +50,8 @@ use crate::messages::mailbox;
 use crate::messages::protocol::Problem;
 use crate::settings::{Renderer, Theme};
 
-/// How long the window waits for the desktop to say whether it is dark; usually it takes a few milliseconds.
+/// How long the window waits for the desktop to say whether it is dark; usually it takes a few
+/// milliseconds.
 const DESKTOP_ANSWER: std::time::Duration = std::time::Duration::from_millis(150);
 
 /// What a window needs to know.
@@ -100,12 +102,17 @@ pub enum WindowError {
     Panicked(String),
 }
 
-/// Opens the window and returns when it has closed. Always on the same thread, the process's main one (macOS insists); one window at a
-/// time, as many one after another as there is need for.
+/// Opens the window and returns when it has closed. Always on the same thread, the process's main
+/// one (macOS insists); one window at a time, as many one after another as there is need for.
 ///
-/// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
-/// engine still runs: whether a download goes on or [`crate::messages::protocol::Command::Quit`] is sent is the caller's choice.
-pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -> Result<Closed, WindowError> {
+/// `state` is what the caller has seen of the engine so far; later events come from `handle`. After
+/// the window has closed the engine still runs: whether a download goes on or
+/// [`crate::messages::protocol::Command::Quit`] is sent is the caller's choice.
+pub fn open(
+    options: WindowOptions,
+    handle: mailbox::Handle,
+    state: ViewState,
+) -> Result<Closed, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let dialog = Dialog::new(
@@ -137,8 +144,8 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }
 
-/// Shows why nothing could be begun, in a window of its own, and returns when it has closed; where there can be none, in a message of the
-/// system.
+/// Shows why nothing could be begun, in a window of its own, and returns when it has closed; where
+/// there can be none, in a message of the system.
 pub fn show_problem(options: WindowOptions, problem: &Problem) {
     let texts = Texts::new(options.language).of_app(&options.app_name);
     let title = options.title.clone();
@@ -150,25 +157,30 @@ pub fn show_problem(options: WindowOptions, problem: &Problem) {
     }
 }
 
-/// Takes in what the window system has sent since the last window closed, if there was one: to be called now and then by a launcher that
-/// stays without a window for hours, on the thread of [`open`].
+/// Takes in what the window system has sent since the last window closed, if there was one: to be
+/// called now and then by a launcher that stays without a window for hours, on the thread of
+/// [`open`].
 pub fn catch_up() {
     event_loop::catch_up();
 }
 
-/// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read.
+/// Tells a person what failed by a message of the system, as far as the system can, and waits until
+/// it was read.
 fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
     tell(title, &texts.problem(problem).join("\n\n"));
 }
 
-/// Tells a person by a message of the system that [`open`] failed and the app starts without a window, as far as the system can.
-/// Waits until it was read, so call it from a thread of its own.
+/// Tells a person by a message of the system that [`open`] failed and the app starts without a
+/// window, as far as the system can. Waits until it was read, so call it from a thread of its own.
 pub fn tell_no_window(title: &str, texts: &Texts) {
     tell(title, &texts.get("no-window"));
 }
 
 fn tell(title: &str, text: &str) {
-    let message = rfd::MessageDialog::new().set_level(rfd::MessageLevel::Warning).set_title(title).set_description(text);
+    let message = rfd::MessageDialog::new()
+        .set_level(rfd::MessageLevel::Warning)
+        .set_title(title)
+        .set_description(text);
     // A system that cannot even show this may panic on the way; there is nobody left to tell.
     let _ = catch_unwind(AssertUnwindSafe(|| message.show()));
 }

@@ -1,6 +1,7 @@
 //! What happened while nobody looked, in words: what in one sentence, and in what way.
 //!
-//! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about what is not known.
+//! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about
+//! what is not known.
 
 use super::texts::Texts;
 use crate::model::incident::{Incident, LaunchFailure};
@@ -13,18 +14,24 @@ impl Texts {
     pub fn notice_text(&self, what: &Incident) -> [String; 2] {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
-                let now = if *holds_files { "told-rolled-back-now" } else { "told-rolled-back-now-plain" };
+                let now = if *holds_files {
+                    "told-rolled-back-now"
+                } else {
+                    "told-rolled-back-now-plain"
+                };
                 [
                     self.with("told-rolled-back", &[("version", &from.to_string())]),
                     self.with(now, &[("version", &to.to_string())]),
                 ]
             }
-            Incident::NotSwitched { to, .. } => {
-                [self.with("told-not-switched", &[("version", &to.to_string())]), self.get("told-not-switched-now")]
-            }
+            Incident::NotSwitched { to, .. } => [
+                self.with("told-not-switched", &[("version", &to.to_string())]),
+                self.get("told-not-switched-now"),
+            ],
             Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
-                let text = self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
+                let text =
+                    self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
                 [self.count("told-conflicts", count, &[]), text]
             }
         }
@@ -36,10 +43,14 @@ impl Texts {
             LaunchFailure::Crashed { status } if *status > SIGNALS => {
                 self.with("failure-signal", &[("signal", &(status - SIGNALS).to_string())])
             }
-            LaunchFailure::Crashed { status } => self.with("failure-crashed", &[("status", &status.to_string())]),
+            LaunchFailure::Crashed { status } => {
+                self.with("failure-crashed", &[("status", &status.to_string())])
+            }
             LaunchFailure::EndedAtOnce => self.get("failure-ended-at-once"),
             LaunchFailure::Hung => self.get("failure-hung"),
-            LaunchFailure::Reported { reason } if reason.is_empty() => self.get("failure-said-nothing"),
+            LaunchFailure::Reported { reason } if reason.is_empty() => {
+                self.get("failure-said-nothing")
+            }
             LaunchFailure::Reported { reason } => self.with("failure-said", &[("reason", reason)]),
             LaunchFailure::NotStarted => self.get("failure-not-started"),
             LaunchFailure::NeverUp => self.get("failure-never-up"),
@@ -78,11 +89,16 @@ mod tests {
             LaunchFailure::NeverUp,
         ];
         for texts in Language::ALL.map(Texts::new) {
-            let notice_text: std::collections::BTreeSet<_> = failures.iter().map(|failure| texts.failure(failure)).collect();
+            let notice_text: std::collections::BTreeSet<_> =
+                failures.iter().map(|failure| texts.failure(failure)).collect();
             assert_eq!(notice_text.len(), failures.len(), "{notice_text:?}");
-            assert!(notice_text.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')), "{notice_text:?}");
             assert!(
-                notice_text.iter().any(|text| text.contains("11")) && notice_text.iter().any(|text| text.contains("no display"))
+                notice_text.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')),
+                "{notice_text:?}"
+            );
+            assert!(
+                notice_text.iter().any(|text| text.contains("11"))
+                    && notice_text.iter().any(|text| text.contains("no display"))
             );
         }
     }
@@ -98,11 +114,20 @@ mod tests {
             retained: "/k".into(),
             holds_files: true,
         };
-        let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
+        let expected = [
+            "Version 2.0.0 did not start properly",
+            "You are back on 1.9.0, and your files are as they were.",
+        ];
         assert_eq!(texts.notice_text(&back), expected);
-        let Incident::RolledBack { from, to, failure, retained, .. } = back.clone() else { unreachable!() };
-        let plain = Incident::RolledBack { from: from.clone(), to, failure, retained, holds_files: false };
-        assert_eq!(texts.notice_text(&plain), ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]);
+        let Incident::RolledBack { from, to, failure, retained, .. } = back.clone() else {
+            unreachable!()
+        };
+        let plain =
+            Incident::RolledBack { from: from.clone(), to, failure, retained, holds_files: false };
+        assert_eq!(
+            texts.notice_text(&plain),
+            ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]
+        );
         assert!(!texts.incident(&plain).contains("files"));
         for texts in Language::ALL.map(Texts::new) {
             for what in [
@@ -111,7 +136,13 @@ mod tests {
                 Incident::NotSwitched { to: from.clone(), chain: Vec::new() },
                 Incident::Conflicts { version: from.clone(), files: Vec::new() },
             ] {
-                assert!(texts.notice_text(&what).iter().all(|text| !text.contains("told-") && !text.contains('{')), "{what:?}");
+                assert!(
+                    texts
+                        .notice_text(&what)
+                        .iter()
+                        .all(|text| !text.contains("told-") && !text.contains('{')),
+                    "{what:?}"
+                );
                 assert!(!texts.incident(&what).starts_with("happened-"));
             }
         }
@@ -123,6 +154,9 @@ mod tests {
         let moment = jiff::Timestamp::from_second(1_795_305_600 + 7 * 3600 + 5 * 60).unwrap();
         assert_eq!(english.moment(moment, &jiff::tz::TimeZone::UTC), "November 22, 2026, 07:05");
         assert_eq!(chinese.moment(moment, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日 07:05");
-        assert_eq!(english.taken_along(312_400_000, 1_024_000_000), "Taking your files along: 312 of 1,024 MB");
+        assert_eq!(
+            english.taken_along(312_400_000, 1_024_000_000),
+            "Taking your files along: 312 of 1,024 MB"
+        );
     }
 }

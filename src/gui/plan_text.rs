@@ -1,4 +1,5 @@
-//! A plan in plain words, for the window and the terminal: which way, why, what becomes of the files, and whether a restart follows.
+//! A plan in plain words, for the window and the terminal: which way, why, what becomes of the
+//! files, and whether a restart follows.
 //!
 //! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between ways.
 
@@ -12,7 +13,10 @@ impl Texts {
     pub fn price(&self, plan: &Plan) -> String {
         let (size, full) = (self.size(plan.bytes), self.size(plan.full_bytes));
         if plan.is_local() {
-            self.with("offer-subtitle", &[("way", &self.strategy(plan)), ("size", &self.get("detail-no-download"))])
+            self.with(
+                "offer-subtitle",
+                &[("way", &self.strategy(plan)), ("size", &self.get("detail-no-download"))],
+            )
         } else if plan.is_incremental() {
             self.with("offer-subtitle-incremental", &[("size", &size), ("full", &full)])
         } else {
@@ -23,23 +27,36 @@ impl Texts {
     /// The same in very few words: `Small update • 5.4 KB`.
     pub fn short_price(&self, plan: &Plan) -> String {
         if plan.is_local() {
-            return self.get(if plan.strategy == UpdateStrategy::File { "way-file" } else { "notification-fetched" });
+            return self.get(if plan.strategy == UpdateStrategy::File {
+                "way-file"
+            } else {
+                "notification-fetched"
+            });
         }
         let strategy = self.get(if plan.is_incremental() { "price-small" } else { "price-whole" });
         self.with("offer-subtitle", &[("way", &strategy), ("size", &self.size(plan.bytes))])
     }
 
-    /// What an offer costs a person, in one line: how much, how long, and whether a restart follows; the rest is for who asks.
+    /// What an offer costs a person, in one line: how much, how long, and whether a restart
+    /// follows; the rest is for who asks.
     pub fn cost(&self, offer: &Offer) -> String {
         let plan = &offer.plan;
-        let time = offer.estimated_seconds.filter(|_| !plan.is_local()).map(|seconds| self.about(seconds));
+        let time =
+            offer.estimated_seconds.filter(|_| !plan.is_local()).map(|seconds| self.about(seconds));
         let restart = offer.current.is_some().then(|| self.restart(plan));
-        let price = if offer.current.is_none() && !plan.is_local() { self.size(plan.bytes) } else { self.short_price(plan) };
+        let price = if offer.current.is_none() && !plan.is_local() {
+            self.size(plan.bytes)
+        } else {
+            self.short_price(plan)
+        };
         let parts = [Some(price), time, restart].into_iter().flatten();
-        parts.reduce(|before, next| self.with("cost-list", &[("before", &before), ("next", &next)])).unwrap_or_default()
+        parts
+            .reduce(|before, next| self.with("cost-list", &[("before", &before), ("next", &next)]))
+            .unwrap_or_default()
     }
 
-    /// What is fetched: what an interrupted download left is told, else how much less it is than the whole package.
+    /// What is fetched: what an interrupted download left is told, else how much less it is than
+    /// the whole package.
     pub fn fetched(&self, plan: &Plan, bytes_to_fetch: u64) -> String {
         if plan.is_local() {
             return self.get("detail-no-download");
@@ -47,7 +64,9 @@ impl Texts {
         let size = self.size(plan.bytes);
         let already = plan.bytes.saturating_sub(bytes_to_fetch);
         match saving(plan) {
-            _ if already > 0 => self.with("detail-already", &[("size", &size), ("done", &self.size(already))]),
+            _ if already > 0 => {
+                self.with("detail-already", &[("size", &size), ("done", &self.size(already))])
+            }
             Some(saved) => self.with("detail-saved", &[("size", &size), ("percent", &saved)]),
             None => size,
         }
@@ -58,9 +77,13 @@ impl Texts {
         let from = plan.from.as_ref().map(Version::to_string);
         match (plan.strategy, from) {
             (UpdateStrategy::Full, _) => self.get("way-full"),
-            (UpdateStrategy::Patches, Some(from)) => self.count("way-patches", whole(plan.patches.len()), &[("from", &from)]),
+            (UpdateStrategy::Patches, Some(from)) => {
+                self.count("way-patches", whole(plan.patches.len()), &[("from", &from)])
+            }
             (UpdateStrategy::Patches, None) => self.get("way-incremental"),
-            (UpdateStrategy::PatchesAndEntries, Some(from)) => self.with("way-patches-and-entries", &[("from", &from)]),
+            (UpdateStrategy::PatchesAndEntries, Some(from)) => {
+                self.with("way-patches-and-entries", &[("from", &from)])
+            }
             (UpdateStrategy::PatchesAndEntries, None) => self.get("way-incremental"),
             (UpdateStrategy::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
             (UpdateStrategy::Entries, None) => self.get("way-entries-here"),
@@ -69,7 +92,8 @@ impl Texts {
         }
     }
 
-    /// Why the whole package is fetched; `None` where less or nothing is, since what it saves is reason enough.
+    /// Why the whole package is fetched; `None` where less or nothing is, since what it saves is
+    /// reason enough.
     pub fn reason(&self, plan: &Plan) -> Option<String> {
         let name = match plan.reason {
             _ if plan.is_incremental() || plan.is_local() => return None,
@@ -83,19 +107,29 @@ impl Texts {
         Some(self.get(name))
     }
 
-    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. What there is none of is left out.
+    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. What there
+    /// is none of is left out.
     pub fn files(&self, files: FileCounts) -> String {
-        let parts = [("files-cloned", files.cloned), ("files-patched", files.patched), ("files-fetched", files.fetched)];
+        let parts = [
+            ("files-cloned", files.cloned),
+            ("files-patched", files.patched),
+            ("files-fetched", files.fetched),
+        ];
         let parts = parts.into_iter().filter(|(_, count)| *count > 0);
         let parts = parts.map(|(name, count)| self.count(name, count, &[]));
-        let list = parts.reduce(|before, next| self.with("list", &[("before", &before), ("next", &next)])).unwrap_or_default();
+        let list = parts
+            .reduce(|before, next| self.with("list", &[("before", &before), ("next", &next)]))
+            .unwrap_or_default();
         let total = files.cloned.saturating_add(files.patched).saturating_add(files.fetched);
         self.count(if total == 0 { "files-none" } else { "files-all" }, total, &[("list", &list)])
     }
 
-    /// How long it takes, and for a part of the package whether the app must be started anew (after a whole one it always is).
+    /// How long it takes, and for a part of the package whether the app must be started anew (after
+    /// a whole one it always is).
     pub fn time(&self, offer: &Offer) -> String {
-        let time = offer.estimated_seconds.map_or_else(|| self.get("detail-time-unknown"), |seconds| self.about(seconds));
+        let time = offer
+            .estimated_seconds
+            .map_or_else(|| self.get("detail-time-unknown"), |seconds| self.about(seconds));
         if !offer.plan.is_incremental() {
             return time;
         }
@@ -129,13 +163,17 @@ pub fn repaired_title(repaired: &Repaired) -> &'static str {
 
 /// What was mended and what was not, in a sentence or two.
 pub fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
-    let counts = [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
+    let counts =
+        [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
     let reported = counts.into_iter().find(|(_, count)| *count > 0);
-    reported.map_or_else(|| texts.get("repaired-nothing"), |(name, count)| texts.count(name, whole(count), &[]))
+    reported.map_or_else(
+        || texts.get("repaired-nothing"),
+        |(name, count)| texts.count(name, whole(count), &[]),
+    )
 }
 
-/// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the end `99.9%`. `None` if it is less
-/// than one percent.
+/// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the
+/// end `99.9%`. `None` if it is less than one percent.
 fn saving(plan: &Plan) -> Option<String> {
     let saved = u128::from(plan.full_bytes.saturating_sub(plan.bytes)) * 1000;
     // Something is always fetched, so it is never all.
@@ -159,7 +197,14 @@ mod tests {
     fn plan(strategy: UpdateStrategy, bytes: u64) -> Plan {
         let files = FileCounts { cloned: 1521, patched: 9, fetched: 2 };
         let from = Some(Version::new(1, 8, 5));
-        Plan { strategy, bytes, from, files, requires_restart: false, ..Plan::full(82_617_013, 1532, Reason::Cheapest) }
+        Plan {
+            strategy,
+            bytes,
+            from,
+            files,
+            requires_restart: false,
+            ..Plan::full(82_617_013, 1532, Reason::Cheapest)
+        }
     }
 
     #[test]
@@ -176,20 +221,29 @@ mod tests {
 
     #[test]
     fn a_saving_is_never_stated_greater_than_it_is() {
-        let saved = |bytes, full_bytes| saving(&Plan { bytes, ..Plan::full(full_bytes, 1, Reason::Cheapest) });
+        let saved = |bytes, full_bytes| {
+            saving(&Plan { bytes, ..Plan::full(full_bytes, 1, Reason::Cheapest) })
+        };
         assert_eq!(saved(300, 1000).as_deref(), Some("70%"));
         assert_eq!(saved(301, 1000).as_deref(), Some("69%"));
         assert_eq!(saved(10, 1000).as_deref(), Some("99%"));
         assert_eq!(saved(9, 1000).as_deref(), Some("99.1%"));
         assert_eq!(saved(0, u64::MAX).as_deref(), Some("99.9%"));
-        assert_eq!([saved(991, 1000), saved(1000, 1000), saved(1001, 1000), saved(0, 0)], [None, None, None, None]);
+        assert_eq!(
+            [saved(991, 1000), saved(1000, 1000), saved(1001, 1000), saved(0, 0)],
+            [None, None, None, None]
+        );
     }
 
     #[test]
     fn every_strategy_and_reason_has_words_in_each_language() {
         for texts in Language::ALL.map(Texts::new) {
             let mut seen = std::collections::BTreeSet::new();
-            for strategy in [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::PatchesAndEntries] {
+            for strategy in [
+                UpdateStrategy::Patches,
+                UpdateStrategy::Entries,
+                UpdateStrategy::PatchesAndEntries,
+            ] {
                 for from in [Some(Version::new(1, 8, 5)), None] {
                     seen.insert(texts.strategy(&Plan { from, ..plan(strategy, 1) }));
                     assert_eq!(texts.reason(&plan(strategy, 1)), None);
@@ -219,8 +273,14 @@ mod tests {
             (english.price(&plan), english.fetched(&plan, 0), english.reason(&plan))
         };
         let free = "no download".to_owned();
-        assert_eq!(reported(UpdateStrategy::File), ("From a file • no download".to_owned(), free.clone(), None));
-        assert_eq!(reported(UpdateStrategy::Installed), ("Ready on this computer • no download".to_owned(), free, None));
+        assert_eq!(
+            reported(UpdateStrategy::File),
+            ("From a file • no download".to_owned(), free.clone(), None)
+        );
+        assert_eq!(
+            reported(UpdateStrategy::Installed),
+            ("Ready on this computer • no download".to_owned(), free, None)
+        );
     }
 
     #[test]
@@ -229,7 +289,10 @@ mod tests {
         let all = plan(UpdateStrategy::Patches, 1).files;
         assert_eq!(english.files(all), "1,532 files: 1,521 taken over, 9 patched, 2 fetched");
         assert_eq!(chinese.files(all), "共 1,532 个文件：沿用 1,521，打补丁 9，下载 2");
-        assert_eq!(english.files(FileCounts { fetched: 1, ..FileCounts::default() }), "1 file: 1 fetched");
+        assert_eq!(
+            english.files(FileCounts { fetched: 1, ..FileCounts::default() }),
+            "1 file: 1 fetched"
+        );
         assert_eq!(english.files(FileCounts::default()), "No files");
     }
 
@@ -238,7 +301,10 @@ mod tests {
         let english = Texts::new(Language::English);
         assert_eq!(english.fallen_back(0), None);
         let reported = [1, 1200].map(|count| english.fallen_back(count).unwrap());
-        assert_eq!(reported[0], "One file fetched whole, since its patch did not fit. All is well.");
+        assert_eq!(
+            reported[0],
+            "One file fetched whole, since its patch did not fit. All is well."
+        );
         assert!(reported[1].starts_with("1,200 files fetched whole"), "{}", reported[1]);
     }
 }

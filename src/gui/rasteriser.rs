@@ -1,8 +1,10 @@
-//! Draws egui's triangles into memory, as a graphics card would: for machines without OpenGL, and for the pictures in tests.
+//! Draws egui's triangles into memory, as a graphics card would: for machines without OpenGL, and
+//! for the pictures in tests.
 //!
-//! In: clipped meshes, texture changes. Out: pixels. Vertices are snapped to 1/256 of a pixel and edges follow the top-left rule, so
-//! that neighbouring triangles neither overlap nor leave a gap; colours are blended as egui expects it, premultiplied and in sRGB
-//! without conversion. Against a graphics card's picture single channels differ by about 1/255.
+//! In: clipped meshes, texture changes. Out: pixels. Vertices are snapped to 1/256 of a pixel and
+//! edges follow the top-left rule, so that neighbouring triangles neither overlap nor leave a gap;
+//! colours are blended as egui expects it, premultiplied and in sRGB without conversion. Against a
+//! graphics card's picture single channels differ by about 1/255.
 
 use std::collections::HashMap;
 
@@ -11,7 +13,8 @@ use egui::{Color32, Mesh, TextureFilter, TextureId, TexturesDelta};
 
 /// Steps of a vertex position within a pixel.
 const SUBPIXELS: f32 = 256.0;
-/// Vertices farther out than this, in pixels, would overflow the edge functions; no window is that large.
+/// Vertices farther out than this, in pixels, would overflow the edge functions; no window is that
+/// large.
 const FARTHEST: f32 = 100_000.0;
 
 /// Textures, kept from frame to frame.
@@ -58,7 +61,11 @@ impl Rasteriser {
                 let texture = self.textures.entry(id).or_default();
                 texture.linear = image.options.magnification == TextureFilter::Linear;
                 match image.pos {
-                    None => texture.replace(pixels.pixels.clone(), pixels.size, image.options.mipmap_mode.is_some()),
+                    None => texture.replace(
+                        pixels.pixels.clone(),
+                        pixels.size,
+                        image.options.mipmap_mode.is_some(),
+                    ),
                     Some(position) => texture.patch(&pixels.pixels, pixels.size, position),
                 }
             }
@@ -73,7 +80,13 @@ impl Rasteriser {
     }
 
     /// Fills the canvas with a colour and draws a frame over it.
-    pub fn draw(&self, canvas: &mut Canvas<'_>, background: Color32, primitives: &[ClippedPrimitive], pixels_per_point: f32) {
+    pub fn draw(
+        &self,
+        canvas: &mut Canvas<'_>,
+        background: Color32,
+        primitives: &[ClippedPrimitive],
+        pixels_per_point: f32,
+    ) {
         canvas.pixels.fill(pack(background));
         for ClippedPrimitive { clip_rect, primitive } in primitives {
             // A callback is code for a graphics card; this window has none.
@@ -82,8 +95,10 @@ impl Rasteriser {
             let clip = Clip {
                 left: ((clip_rect.min.x * pixels_per_point).round() as i64).max(0),
                 top: ((clip_rect.min.y * pixels_per_point).round() as i64).max(0),
-                right: ((clip_rect.max.x * pixels_per_point).round() as i64).min(canvas.width as i64),
-                bottom: ((clip_rect.max.y * pixels_per_point).round() as i64).min(canvas.height as i64),
+                right: ((clip_rect.max.x * pixels_per_point).round() as i64)
+                    .min(canvas.width as i64),
+                bottom: ((clip_rect.max.y * pixels_per_point).round() as i64)
+                    .min(canvas.height as i64),
             };
             if clip.left < clip.right && clip.top < clip.bottom {
                 draw_mesh(canvas, clip, texture, mesh, pixels_per_point);
@@ -106,7 +121,8 @@ impl Texture {
         if left + width <= self.width && top + height <= self.height {
             for row in 0..height {
                 let start = (top + row) * self.width + left;
-                self.pixels[start..start + width].copy_from_slice(&pixels[row * width..(row + 1) * width]);
+                self.pixels[start..start + width]
+                    .copy_from_slice(&pixels[row * width..(row + 1) * width]);
             }
         }
     }
@@ -118,15 +134,20 @@ impl Texture {
     fn half(&self) -> Self {
         let (width, height) = (self.width / 2, self.height / 2);
         let mean = |x: usize, y: usize| {
-            let four = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| self.pixels[(2 * y + dy) * self.width + 2 * x + dx]);
-            let channel = |k: usize| (four.iter().map(|pixel| u32::from(pixel[k])).sum::<u32>().div_ceil(4)).min(255) as u8;
+            let four = [(0, 0), (1, 0), (0, 1), (1, 1)]
+                .map(|(dx, dy)| self.pixels[(2 * y + dy) * self.width + 2 * x + dx]);
+            let channel = |k: usize| {
+                (four.iter().map(|pixel| u32::from(pixel[k])).sum::<u32>().div_ceil(4)).min(255)
+                    as u8
+            };
             Color32::from_rgba_premultiplied(channel(0), channel(1), channel(2), channel(3))
         };
         let pixels = (0..width * height).map(|index| mean(index % width, index / width)).collect();
         Self { pixels, width, height, linear: self.linear, smaller: Vec::new() }
     }
 
-    /// The version of this texture whose texels are nearest in size to the pixels they are drawn on.
+    /// The version of this texture whose texels are nearest in size to the pixels they are drawn
+    /// on.
     fn level(&self, texels_per_pixel: f32) -> &Self {
         let steps = texels_per_pixel.max(1.0).log2().round() as usize;
         match steps.min(self.smaller.len()) {
@@ -137,41 +158,60 @@ impl Texture {
 
     /// The colour at a position from 0 to 1, each channel 0 to 255.
     fn sample(&self, u: f32, v: f32) -> [f32; 4] {
-        // Casts are used for rounding, since without SSE 4.1 `round` and `floor` are calls. They round towards zero, and outside
-        // the texture it does not matter where exactly the edge's texel is taken.
-        let within = |position: f32, size: usize| (position * size as f32 - 0.5).clamp(0.0, size as f32);
+        // Casts are used for rounding, since without SSE 4.1 `round` and `floor` are calls. They
+        // round towards zero, and outside the texture it does not matter where exactly the edge's
+        // texel is taken.
+        let within =
+            |position: f32, size: usize| (position * size as f32 - 0.5).clamp(0.0, size as f32);
         let (x, y) = (within(u, self.width), within(v, self.height));
         let texel = |x: usize, y: usize| {
-            self.pixels[y.min(self.height - 1) * self.width + x.min(self.width - 1)].to_array().map(f32::from)
+            self.pixels[y.min(self.height - 1) * self.width + x.min(self.width - 1)]
+                .to_array()
+                .map(f32::from)
         };
         if !self.linear {
             return texel((x + 0.5) as usize, (y + 0.5) as usize);
         }
         let (left, top) = (x as usize, y as usize);
         let (fx, fy) = (x - left as f32, y - top as f32);
-        let corners = [texel(left, top), texel(left + 1, top), texel(left, top + 1), texel(left + 1, top + 1)];
+        let corners = [
+            texel(left, top),
+            texel(left + 1, top),
+            texel(left, top + 1),
+            texel(left + 1, top + 1),
+        ];
         let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
         std::array::from_fn(|channel| (0..4).map(|k| corners[k][channel] * weights[k]).sum())
     }
 
-    /// The texels from a position on, if one step of `across` leads from the middle of one to the middle of the next.
+    /// The texels from a position on, if one step of `across` leads from the middle of one to the
+    /// middle of the next.
     fn exact(&self, u: f32, v: f32, across: [f32; 2], count: usize) -> Option<&[Color32]> {
         let (x, y) = (u * self.width as f32, v * self.height as f32);
         let (column, row) = (x as usize, y as usize);
         let about = |value: f32, whole: f32| (value - whole).abs() < 1.0 / 128.0;
-        let step = about(across[0] * self.width as f32 * count as f32, count as f32) && across[1].abs() < f32::EPSILON;
+        let step = about(across[0] * self.width as f32 * count as f32, count as f32)
+            && across[1].abs() < f32::EPSILON;
         let middle = about(x, column as f32 + 0.5) && about(y, row as f32 + 0.5);
         let inside = column.saturating_add(count) <= self.width && row < self.height;
         (step && middle && inside).then(|| &self.pixels[row * self.width + column..][..count])
     }
 }
 
-fn draw_mesh(canvas: &mut Canvas<'_>, clip: Clip, texture: &Texture, mesh: &Mesh, pixels_per_point: f32) {
+fn draw_mesh(
+    canvas: &mut Canvas<'_>,
+    clip: Clip,
+    texture: &Texture,
+    mesh: &Mesh,
+    pixels_per_point: f32,
+) {
     if texture.pixels.is_empty() {
         return;
     }
     for [a, b, c] in mesh.triangles() {
-        let corner = |index: u32| mesh.vertices.get(index as usize).map(|vertex| Corner::new(vertex, pixels_per_point));
+        let corner = |index: u32| {
+            mesh.vertices.get(index as usize).map(|vertex| Corner::new(vertex, pixels_per_point))
+        };
         if let (Some(a), Some(b), Some(c)) = (corner(a), corner(b), corner(c)) {
             draw_triangle(canvas, clip, texture, [a, b, c]);
         }
@@ -189,9 +229,15 @@ struct Corner {
 
 impl Corner {
     fn new(vertex: &Vertex, pixels_per_point: f32) -> Self {
-        let snap = |points: f32| ((points * pixels_per_point).clamp(-FARTHEST, FARTHEST) * SUBPIXELS).round() as i64;
+        let snap = |points: f32| {
+            ((points * pixels_per_point).clamp(-FARTHEST, FARTHEST) * SUBPIXELS).round() as i64
+        };
         let [r, g, b, a] = vertex.color.to_array().map(f32::from);
-        Self { x: snap(vertex.pos.x), y: snap(vertex.pos.y), values: [vertex.uv.x, vertex.uv.y, r, g, b, a] }
+        Self {
+            x: snap(vertex.pos.x),
+            y: snap(vertex.pos.y),
+            values: [vertex.uv.x, vertex.uv.y, r, g, b, a],
+        }
     }
 }
 
@@ -237,7 +283,8 @@ struct Edge {
 impl Edge {
     fn new(from: Corner, to: Corner) -> Self {
         let (dx, dy) = (from.y - to.y, to.x - from.x);
-        // Pixels on a left or top edge belong to this triangle, those on another edge to the neighbour.
+        // Pixels on a left or top edge belong to this triangle, those on another edge to the
+        // neighbour.
         let belongs = dx > 0 || (dx == 0 && dy > 0);
         Self { dx, dy, constant: -(from.x * dx + from.y * dy) - i64::from(!belongs) }
     }
@@ -260,7 +307,8 @@ impl Edge {
 /// How the inside of a triangle is coloured.
 struct Fill<'a> {
     texture: &'a Texture,
-    /// Values at the centre of pixel (0, 0), and their change from pixel to pixel and from row to row.
+    /// Values at the centre of pixel (0, 0), and their change from pixel to pixel and from row to
+    /// row.
     origin: [f32; 6],
     across: [f32; 6],
     down: [f32; 6],
@@ -274,13 +322,16 @@ impl<'a> Fill<'a> {
     fn new(texture: &'a Texture, [a, b, c]: [Corner; 3], doubled: i64) -> Self {
         let scale = SUBPIXELS / doubled as f32;
         let gradient = |along: i64, against: i64, k: usize| {
-            ((b.values[k] - a.values[k]) * along as f32 - (c.values[k] - a.values[k]) * against as f32) * scale
+            ((b.values[k] - a.values[k]) * along as f32
+                - (c.values[k] - a.values[k]) * against as f32)
+                * scale
         };
         let across: [f32; 6] = std::array::from_fn(|k| gradient(c.y - a.y, b.y - a.y, k));
         let down: [f32; 6] = std::array::from_fn(|k| -gradient(c.x - a.x, b.x - a.x, k));
         let (x, y) = ((128 - a.x) as f32 / SUBPIXELS, (128 - a.y) as f32 / SUBPIXELS);
         let origin = std::array::from_fn(|k| a.values[k] + across[k] * x + down[k] * y);
-        let texels = (across[0].hypot(down[0]) * texture.width as f32).max(across[1].hypot(down[1]) * texture.height as f32);
+        let texels = (across[0].hypot(down[0]) * texture.width as f32)
+            .max(across[1].hypot(down[1]) * texture.height as f32);
         let texture = texture.level(texels);
         let flat = a.values == b.values && b.values == c.values;
         let solid = flat.then(|| tint(texture.sample(a.values[0], a.values[1]), &a.values));
@@ -295,13 +346,21 @@ impl<'a> Fill<'a> {
             }
             return pixels.iter_mut().for_each(|pixel| *pixel = blend(colour, *pixel));
         }
-        let mut values: [f32; 6] =
-            std::array::from_fn(|k| self.origin[k] + self.across[k] * left as f32 + self.down[k] * y as f32);
+        let mut values: [f32; 6] = std::array::from_fn(|k| {
+            self.origin[k] + self.across[k] * left as f32 + self.down[k] * y as f32
+        });
         // Glyphs lie exactly on pixels, and most of what is drawn is text.
         if self.one_colour
-            && let Some(texels) = self.texture.exact(values[0], values[1], [self.across[0], self.across[1]], pixels.len())
+            && let Some(texels) = self.texture.exact(
+                values[0],
+                values[1],
+                [self.across[0], self.across[1]],
+                pixels.len(),
+            )
         {
-            for (pixel, texel) in pixels.iter_mut().zip(texels).filter(|(_, texel)| **texel != Color32::TRANSPARENT) {
+            for (pixel, texel) in
+                pixels.iter_mut().zip(texels).filter(|(_, texel)| **texel != Color32::TRANSPARENT)
+            {
                 *pixel = blend(tint(texel.to_array().map(f32::from), &values), *pixel);
             }
             return;
@@ -336,108 +395,4 @@ fn pack(colour: Color32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use egui::epaint::ImageDelta;
-    use egui::{ColorImage, Pos2, Rect, TextureOptions, pos2};
-
-    fn rasteriser(image: ColorImage, options: TextureOptions) -> Rasteriser {
-        let mut rasteriser = Rasteriser::default();
-        let mut delta = TexturesDelta::default();
-        delta.push(TextureId::default(), ImageDelta::full(image, options));
-        rasteriser.update(&mut delta);
-        rasteriser
-    }
-
-    fn draw(rasteriser: &Rasteriser, mesh: Mesh, clip: Rect, size: usize) -> Vec<u32> {
-        let mut pixels = vec![0; size * size];
-        let primitives = [ClippedPrimitive { clip_rect: clip, primitive: Primitive::Mesh(mesh) }];
-        let mut canvas = Canvas { pixels: &mut pixels, width: size, height: size };
-        rasteriser.draw(&mut canvas, Color32::BLACK, &primitives, 1.0);
-        pixels
-    }
-
-    fn white() -> Rasteriser {
-        rasteriser(ColorImage::filled([1, 1], Color32::WHITE), TextureOptions::NEAREST)
-    }
-
-    fn triangle(points: [(f32, f32); 3], colour: Color32) -> Mesh {
-        let mut mesh = Mesh::default();
-        for (x, y) in points {
-            mesh.vertices.push(Vertex { pos: pos2(x, y), uv: Pos2::ZERO, color: colour });
-        }
-        mesh.add_triangle(0, 1, 2);
-        mesh
-    }
-
-    #[test]
-    fn adjacent_shapes_share_no_pixel_and_leave_none_out() {
-        let quarter = Color32::from_rgba_premultiplied(64, 64, 64, 64);
-        // A fan of triangles around an odd centre covers the square once, wherever the centre lies.
-        for step in 0..40 {
-            let centre = (3.1 + step as f32 * 0.37, 17.9 - step as f32 * 0.31);
-            let rim = [(0.0, 0.0), (9.3, 0.0), (20.0, 0.0), (20.0, 11.7), (20.0, 20.0), (4.9, 20.0), (0.0, 20.0)];
-            let mut mesh = Mesh::default();
-            for k in 0..rim.len() {
-                mesh.append(triangle([centre, rim[k], rim[(k + 1) % rim.len()]], quarter));
-            }
-            let pixels = draw(&white(), mesh, Rect::EVERYTHING, 20);
-            assert!(pixels.iter().all(|pixel| *pixel == 0x0040_4040), "gap or overlap around {centre:?}");
-        }
-    }
-
-    #[test]
-    fn drawing_stays_inside_the_clip_and_the_canvas() {
-        let everywhere = triangle([(-1e9, -1e9), (1e9, -1e9), (0.0, 1e9)], Color32::RED);
-        let clip = Rect::from_min_max(pos2(2.0, 3.0), pos2(5.0, 4.0));
-        let pixels = draw(&white(), everywhere.clone(), clip, 8);
-        let red: Vec<usize> = (0..64).filter(|&index| pixels[index] == 0x00ff_0000).collect();
-        assert_eq!(red, [26, 27, 28]);
-        assert!(draw(&white(), everywhere, Rect::EVERYTHING, 8).iter().filter(|pixel| **pixel != 0).count() > 30);
-        let nowhere = triangle([(f32::NAN, 0.0), (1.0, f32::INFINITY), (0.0, 1.0)], Color32::RED);
-        draw(&white(), nowhere, Rect::EVERYTHING, 8);
-        for far in [f32::NAN, f32::INFINITY, 1e30, -1e30] {
-            let mut outside = triangle([(0.0, 0.0), (8.0, 0.0), (0.0, 8.0)], Color32::RED);
-            outside.vertices[1].uv = pos2(far, far);
-            draw(&white(), outside, Rect::EVERYTHING, 8);
-        }
-    }
-
-    #[test]
-    fn colours_are_interpolated_and_blended_premultiplied() {
-        let mut mesh = Mesh::default();
-        mesh.add_colored_rect(Rect::from_min_max(pos2(0.0, 0.0), pos2(4.0, 4.0)), Color32::WHITE);
-        mesh.vertices[0].color = Color32::BLACK;
-        mesh.vertices[2].color = Color32::BLACK;
-        let row: Vec<u32> = draw(&white(), mesh, Rect::EVERYTHING, 4)[..4].iter().map(|pixel| pixel & 0xff).collect();
-        assert_eq!(row, [32, 96, 159, 223]);
-        // Additive: colour without opacity.
-        let glow = triangle([(0.0, 0.0), (8.0, 0.0), (0.0, 8.0)], Color32::from_rgba_premultiplied(10, 0, 0, 0));
-        assert_eq!(draw(&white(), glow, Rect::EVERYTHING, 4)[0], 0x000a_0000);
-    }
-
-    #[test]
-    fn textures_are_sampled_patched_and_made_smaller() {
-        let mut board = rasteriser(
-            ColorImage::new([2, 2], vec![Color32::RED, Color32::GREEN, Color32::BLUE, Color32::WHITE]),
-            TextureOptions::LINEAR,
-        );
-        let mut quad = Mesh::default();
-        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        quad.add_rect_with_uv(Rect::from_min_max(pos2(0.0, 0.0), pos2(2.0, 2.0)), whole, Color32::WHITE);
-        assert_eq!(draw(&board, quad.clone(), Rect::EVERYTHING, 2), [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0x00ff_ffff]);
-        let mut delta = TexturesDelta::default();
-        let patch = ColorImage::filled([1, 1], Color32::BLACK);
-        delta.push(TextureId::default(), ImageDelta::partial([1, 1], patch, TextureOptions::LINEAR));
-        board.update(&mut delta);
-        assert_eq!(draw(&board, quad, Rect::EVERYTHING, 2)[3], 0);
-        let fine = ColorImage::new(
-            [8, 8],
-            (0..64).map(|k| if (k + k / 8) % 2 == 0 { Color32::BLACK } else { Color32::WHITE }).collect(),
-        );
-        let fine = rasteriser(fine, TextureOptions::LINEAR.with_mipmap_mode(Some(TextureFilter::Linear)));
-        let mut small = Mesh::default();
-        small.add_rect_with_uv(Rect::from_min_max(pos2(0.0, 0.0), pos2(2.0, 2.0)), whole, Color32::WHITE);
-        assert!(draw(&fine, small, Rect::EVERYTHING, 2).iter().all(|pixel| (0x7e..=0x82).contains(&(pixel & 0xff))));
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! Where on the screen a window goes, when and how it appears, and what of it is cut away. Arithmetic in pixels; the questions to the
-//! system are winit's and [`crate::host::screen`]'s.
+//! Where on the screen a window goes, when and how it appears, and what of it is cut away.
+//! Arithmetic in pixels; the questions to the system are winit's and [`crate::host::screen`]'s.
 
 use egui::{Vec2, vec2};
 use winit::event_loop::ActiveEventLoop;
@@ -9,7 +9,8 @@ use winit::window::Window;
 use super::rasteriser::Canvas;
 use crate::host::screen::{self, Area};
 
-/// What a title bar, borders and a little distance take of the screen around a window's contents, points.
+/// What a title bar, borders and a little distance take of the screen around a window's contents,
+/// points.
 pub(super) const AROUND: Vec2 = vec2(24.0, 56.0);
 /// What the desktop's bars may take where it does not say, points.
 pub(super) const BARS: f32 = 48.0;
@@ -30,20 +31,26 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The primary screen of the desktop, else the one that the window is on; `None` if the system tells of none.
+    /// The primary screen of the desktop, else the one that the window is on; `None` if the system
+    /// tells of none.
     pub fn of(window: &Window) -> Option<Self> {
         let monitor = window.primary_monitor().or_else(|| window.current_monitor())?;
         let scale = window.scale_factor();
         Some(Self::from(&monitor, window.available_monitors(), scale, screen::work_area(scale)))
     }
 
-    /// The screen that a window will be on, asked before there is one: the primary screen. Where the system names none (Wayland) and may
-    /// choose any, the one that leaves the least room.
+    /// The screen that a window will be on, asked before there is one: the primary screen. Where
+    /// the system names none (Wayland) and may choose any, the one that leaves the least room.
     pub fn before(event_loop: &ActiveEventLoop) -> Option<Self> {
         let asks = places_windows(event_loop);
         let screen = |monitor: &MonitorHandle| {
             let scale = monitor.scale_factor();
-            Self::from(monitor, event_loop.available_monitors(), scale, asks.then(|| screen::work_area(scale)).flatten())
+            Self::from(
+                monitor,
+                event_loop.available_monitors(),
+                scale,
+                asks.then(|| screen::work_area(scale)).flatten(),
+            )
         };
         if let Some(primary) = event_loop.primary_monitor() {
             return Some(screen(&primary));
@@ -53,7 +60,12 @@ impl Screen {
         screens.min_by(|one, other| height(one).total_cmp(&height(other)))
     }
 
-    fn from(monitor: &MonitorHandle, all: impl IntoIterator<Item = MonitorHandle>, scale: f64, free: Option<Area>) -> Self {
+    fn from(
+        monitor: &MonitorHandle,
+        all: impl IntoIterator<Item = MonitorHandle>,
+        scale: f64,
+        free: Option<Area>,
+    ) -> Self {
         let area = |monitor: &MonitorHandle| {
             let (start, size) = (monitor.position(), monitor.size());
             Area { left: start.x, top: start.y, width: size.width, height: size.height }
@@ -71,14 +83,18 @@ impl Screen {
         (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(LEAST)
     }
 
-    /// The upper left corner of a window of this size in pixels, so that it stands in the middle of what bars leave.
+    /// The upper left corner of a window of this size in pixels, so that it stands in the middle of
+    /// what bars leave.
     pub fn centre(&self, (width, height): (u32, u32)) -> (i32, i32) {
         let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
-        (self.free.left + middle(self.free.width, width), self.free.top + middle(self.free.height, height))
+        (
+            self.free.left + middle(self.free.width, width),
+            self.free.top + middle(self.free.height, height),
+        )
     }
 
-    /// The same for a window with a title bar, of whose contents only the size is known; points, which the system counts from the
-    /// desktop's corner.
+    /// The same for a window with a title bar, of whose contents only the size is known; points,
+    /// which the system counts from the desktop's corner.
     pub fn centre_framed(&self, contents: Vec2) -> egui::Pos2 {
         let pixels = |points: f32| (f64::from(points) * self.scale).round().max(0.0) as u32;
         let frame = contents + vec2(2.0, 36.0);
@@ -87,7 +103,8 @@ impl Screen {
     }
 }
 
-/// Whether the desktop counts places as its screens do; Wayland tells nothing of bars, and what X says there is of another world.
+/// Whether the desktop counts places as its screens do; Wayland tells nothing of bars, and what X
+/// says there is of another world.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn places_windows(event_loop: &ActiveEventLoop) -> bool {
     use winit::platform::wayland::ActiveEventLoopExtWayland;
@@ -100,17 +117,20 @@ const fn places_windows(_event_loop: &ActiveEventLoop) -> bool {
     true
 }
 
-/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it is.
+/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it
+/// is.
 #[cfg(not(target_os = "macos"))]
 pub(super) fn appear(window: &Window, active: bool) {
     if !active {
         round(window);
     }
-    // Windows: a window that was made inactive is shown so the first time. X11: the window's kind tells the desktop.
+    // Windows: a window that was made inactive is shown so the first time. X11: the window's kind
+    // tells the desktop.
     window.set_visible(true);
 }
 
-/// Windows 11 rounds the corners of a window that has no title bar only when it is asked to; earlier ones do not.
+/// Windows 11 rounds the corners of a window that has no title bar only when it is asked to;
+/// earlier ones do not.
 #[cfg(windows)]
 fn round(window: &Window) {
     use winit::platform::windows::{CornerPreference, WindowExtWindows};
@@ -120,7 +140,8 @@ fn round(window: &Window) {
 #[cfg(not(any(windows, target_os = "macos")))]
 const fn round(_window: &Window) {}
 
-/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it is.
+/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it
+/// is.
 #[cfg(target_os = "macos")]
 pub(super) fn appear(window: &Window, active: bool) {
     use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
@@ -152,7 +173,8 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// Gives a finished picture its transparency: colours multiplied by it, and it in the uppermost byte.
+    /// Gives a finished picture its transparency: colours multiplied by it, and it in the uppermost
+    /// byte.
     pub fn cut(&self, canvas: &mut Canvas<'_>, pixels_per_point: f32) {
         let radius = self.radius * pixels_per_point;
         let (width, height) = (canvas.width as f32, canvas.height as f32);
@@ -179,7 +201,8 @@ mod tests {
     fn corners_are_cut_and_the_middle_stays() {
         let (width, height) = (20, 12);
         let mut pixels = vec![0x00ff_8040; width * height];
-        Shape { radius: 4.0, opacity: 1.0 }.cut(&mut Canvas { pixels: &mut pixels, width, height }, 1.0);
+        Shape { radius: 4.0, opacity: 1.0 }
+            .cut(&mut Canvas { pixels: &mut pixels, width, height }, 1.0);
         let at = |x: usize, y: usize| pixels[y * width + x];
         assert_eq!([at(0, 0), at(19, 0), at(0, 11), at(19, 11)], [0; 4]);
         assert_eq!([at(10, 0), at(0, 6), at(10, 6), at(19, 6)], [0xffff_8040; 4]);
@@ -187,7 +210,8 @@ mod tests {
         assert!((1..255).contains(&edge), "{edge}");
 
         let mut pixels = vec![0x00ff_8040; width * height];
-        Shape { radius: 0.0, opacity: 0.5 }.cut(&mut Canvas { pixels: &mut pixels, width, height }, 2.0);
+        Shape { radius: 0.0, opacity: 0.5 }
+            .cut(&mut Canvas { pixels: &mut pixels, width, height }, 2.0);
         assert!(pixels.iter().all(|pixel| *pixel == 0x8080_4020), "{:x}", pixels[0]);
     }
 
@@ -200,14 +224,20 @@ mod tests {
     fn there_is_room_for_what_fits_with_its_title_and_the_desktops_bars() {
         assert_eq!(screen(1920, 1080, 1.0).room(), vec2(1896.0, 976.0));
         assert_eq!(screen(1280, 800, 2.0).room(), vec2(616.0, 296.0));
-        let bar = Screen { free: Area { left: 0, top: 32, width: 1024, height: 568 }, ..screen(1024, 600, 1.0) };
+        let bar = Screen {
+            free: Area { left: 0, top: 32, width: 1024, height: 568 },
+            ..screen(1024, 600, 1.0)
+        };
         assert_eq!(bar.room(), vec2(1000.0, 512.0));
         assert_eq!(screen(100, 100, 3.0).room(), LEAST, "whoever says so is wrong");
     }
 
     #[test]
     fn a_framed_window_stands_in_the_middle_of_what_bars_leave() {
-        let bar = Screen { free: Area { left: 0, top: 100, width: 2000, height: 1500 }, ..screen(2000, 1600, 2.0) };
+        let bar = Screen {
+            free: Area { left: 0, top: 100, width: 2000, height: 1500 },
+            ..screen(2000, 1600, 2.0)
+        };
         let place = bar.centre_framed(vec2(500.0, 400.0));
         assert_eq!(place, egui::pos2(249.0, 207.0));
         assert!(place.y + 400.0 + 36.0 <= 1600.0 / 2.0);

@@ -1,7 +1,8 @@
-//! The window without OpenGL: winit for the window, egui-winit for input and screen readers, [`super::rasteriser`] for the
-//! pixels, softbuffer to show them. For remote desktops, virtual machines and broken drivers; also the lighter one: in its trial
-//! (X11, the offer's screen) 45 MB resident, 9 MB of them its own, against 133 and 34 MB by OpenGL with llvmpipe, and the same picture
-//! but for 2/255. Neither uses the CPU while nothing happens.
+//! The window without OpenGL: winit for the window, egui-winit for input and screen readers,
+//! [`super::rasteriser`] for the pixels, softbuffer to show them. For remote desktops, virtual
+//! machines and broken drivers; also the lighter one: in its trial (X11, the offer's screen) 45 MB
+//! resident, 9 MB of them its own, against 133 and 34 MB by OpenGL with llvmpipe, and the same
+//! picture but for 2/255. Neither uses the CPU while nothing happens.
 
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -30,8 +31,8 @@ pub(super) trait Contents {
     fn check(&self, _event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
         Ok(())
     }
-    /// Where the window of this size begins, in pixels of the desktop; some systems place windows themselves and ignore it. `None`
-    /// where the window was made.
+    /// Where the window of this size begins, in pixels of the desktop; some systems place windows
+    /// themselves and ignore it. `None` where the window was made.
     fn place(&mut self, _screen: &Screen, _size: (u32, u32)) -> Option<(i32, i32)> {
         None
     }
@@ -60,7 +61,11 @@ impl Contents for Dialog {
 }
 
 /// Shows the dialog until it closes.
-pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
+pub(super) fn run(
+    title: &str,
+    icon: &egui::ColorImage,
+    mut dialog: Dialog,
+) -> Result<Ended, WindowError> {
     event_loop::lend(|event_loop| {
         let screen = event_loop::screen(event_loop);
         let builder = viewport(title, icon, &mut dialog, screen.as_ref());
@@ -70,7 +75,10 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
 }
 
 /// Shows a window until what is in it is over.
-pub(super) fn show(builder: egui::ViewportBuilder, contents: &mut impl Contents) -> Result<(), WindowError> {
+pub(super) fn show(
+    builder: egui::ViewportBuilder,
+    contents: &mut impl Contents,
+) -> Result<(), WindowError> {
     event_loop::lend(|event_loop| show_in(event_loop, builder, contents))
 }
 
@@ -135,14 +143,21 @@ impl<C: Contents> App<'_, C> {
             .map_err(|error| WindowError::NoWindow(error.to_string()))?;
         let window = Rc::new(window);
         let scale = window.scale_factor() as f32;
-        let mut input =
-            egui_winit::State::new(self.context.clone(), ViewportId::ROOT, event_loop, Some(scale), window.theme(), None);
+        let mut input = egui_winit::State::new(
+            self.context.clone(),
+            ViewportId::ROOT,
+            event_loop,
+            Some(scale),
+            window.theme(),
+            None,
+        );
         input.init_accesskit(event_loop, &window, self.proxy.clone());
         let surface = softbuffer::Context::new(Rc::clone(&window))
             .and_then(|context| softbuffer::Surface::new(&context, Rc::clone(&window)))
             .map_err(no_drawing)?;
         egui_winit::update_viewport_info(&mut self.info, &self.context, &window, true);
-        let place = Screen::of(&window).and_then(|screen| self.contents.place(&screen, window.outer_size().into()));
+        let place = Screen::of(&window)
+            .and_then(|screen| self.contents.place(&screen, window.outer_size().into()));
         if let Some((x, y)) = place {
             window.set_outer_position(winit::dpi::PhysicalPosition::new(x, y));
         }
@@ -163,12 +178,23 @@ impl<C: Contents> App<'_, C> {
         self.info.events.clear();
         let contents = &mut self.contents;
         let mut output = self.context.run_ui(input, |ui| contents.ui(ui));
-        shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
+        shown.input.handle_platform_output_with_event_loop(
+            &shown.window,
+            event_loop,
+            output.platform_output,
+        );
         self.rasteriser.update(&mut output.textures_delta);
         let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
         let colours = theme::Palette::for_theme(self.context.theme());
         let shape = self.contents.shape();
-        let drawn = draw(&self.rasteriser, shown, colours.background, &primitives, output.pixels_per_point, shape);
+        let drawn = draw(
+            &self.rasteriser,
+            shown,
+            colours.background,
+            &primitives,
+            output.pixels_per_point,
+            shape,
+        );
         self.rasteriser.free(&mut output.textures_delta);
         if std::mem::take(&mut shown.hidden) {
             screen::appear(&shown.window, self.builder.active.unwrap_or(true));
@@ -181,7 +207,8 @@ impl<C: Contents> App<'_, C> {
             return self.fail(event_loop, no_drawing(failure));
         }
         if self.contents.is_over() {
-            // Destroying it is only told to the X server with the next request, and after the loop there is none.
+            // Destroying it is only told to the X server with the next request, and after the loop
+            // there is none.
             shown.window.set_visible(false);
             return event_loop.exit();
         }
@@ -220,12 +247,14 @@ fn draw(
     shape: Shape,
 ) -> Result<(), softbuffer::SoftBufferError> {
     let size = shown.window.inner_size();
-    let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
+    let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height))
+    else {
         return Ok(());
     };
     shown.surface.resize(width, height)?;
     let mut pixels = shown.surface.buffer_mut()?;
-    let mut canvas = Canvas { pixels: &mut pixels, width: size.width as usize, height: size.height as usize };
+    let mut canvas =
+        Canvas { pixels: &mut pixels, width: size.width as usize, height: size.height as usize };
     rasteriser.draw(&mut canvas, background, primitives, pixels_per_point);
     if shown.transparent {
         shape.cut(&mut canvas, pixels_per_point);
@@ -266,11 +295,15 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
             UserEvent::AccessKitActionRequest(event) if event.window_id != shown.window.id() => {}
             UserEvent::AccessKitActionRequest(event) => {
                 match event.window_event {
-                    accesskit_winit::WindowEvent::InitialTreeRequested => self.context.enable_accesskit(),
+                    accesskit_winit::WindowEvent::InitialTreeRequested => {
+                        self.context.enable_accesskit()
+                    }
                     accesskit_winit::WindowEvent::ActionRequested(request) => {
                         shown.input.on_accesskit_action_request(request);
                     }
-                    accesskit_winit::WindowEvent::AccessibilityDeactivated => self.context.disable_accesskit(),
+                    accesskit_winit::WindowEvent::AccessibilityDeactivated => {
+                        self.context.disable_accesskit()
+                    }
                 }
                 shown.window.request_redraw();
             }
@@ -278,14 +311,17 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
     }
 
     fn window_event(&mut self, event_loop: &ActiveEventLoop, window: WindowId, event: WindowEvent) {
-        let Some(shown) = self.shown.as_mut().filter(|shown| shown.window.id() == window) else { return };
+        let Some(shown) = self.shown.as_mut().filter(|shown| shown.window.id() == window) else {
+            return;
+        };
         match event {
             WindowEvent::RedrawRequested => return self.frame(event_loop),
             WindowEvent::CloseRequested => self.info.events.push(ViewportEvent::Close),
             _ => {}
         }
         let close = matches!(event, WindowEvent::CloseRequested);
-        let resized = matches!(event, WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. });
+        let resized =
+            matches!(event, WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. });
         if shown.input.on_window_event(&shown.window, &event).repaint || close || resized {
             shown.window.request_redraw();
         }

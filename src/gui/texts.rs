@@ -1,5 +1,5 @@
-//! The catalogue: every text a person reads, in Simplified Chinese and English, and the ways to write sizes, speeds, durations
-//! and dates.
+//! The catalogue: every text a person reads, in Simplified Chinese and English, and the ways to
+//! write sizes, speeds, durations and dates.
 //!
 //! In: message names, numbers. Out: text in the chosen language. Never: a text written in code.
 
@@ -39,8 +39,8 @@ impl Language {
         }
     }
 
-    /// The language for a setting (`auto`, `zh-CN`, `en`) on a system that speaks `system` (a tag such as `zh_CN.UTF-8`). A system
-    /// in any Chinese gets Chinese, every other one English.
+    /// The language for a setting (`auto`, `zh-CN`, `en`) on a system that speaks `system` (a tag
+    /// such as `zh_CN.UTF-8`). A system in any Chinese gets Chinese, every other one English.
     pub fn choose(setting: &str, system: Option<&str>) -> Self {
         let tag = if setting == "auto" { system.unwrap_or_default() } else { setting };
         let primary = tag.split(['-', '_', '.']).next().unwrap_or_default();
@@ -72,11 +72,15 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Reads the catalogue that is compiled in. A message that cannot be read is left out, and its name shown instead.
+    /// Reads the catalogue that is compiled in. A message that cannot be read is left out, and its
+    /// name shown instead.
     pub fn new(language: Language) -> Self {
-        let resource = FluentResource::try_new(language.source().to_owned()).unwrap_or_else(|(resource, _)| resource);
-        let mut bundle = FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
-        // Neither language is written from right to left, and fonts have no glyph for the isolation marks.
+        let resource = FluentResource::try_new(language.source().to_owned())
+            .unwrap_or_else(|(resource, _)| resource);
+        let mut bundle =
+            FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
+        // Neither language is written from right to left, and fonts have no glyph for the isolation
+        // marks.
         bundle.set_use_isolating(false);
         bundle.set_formatter(Some(|value, _| match value {
             FluentValue::Number(number) => Some(grouped(number.value as u64)),
@@ -110,13 +114,15 @@ impl Texts {
 
     /// A message with text arguments.
     pub fn with(&self, name: &str, arguments: &[(&str, &str)]) -> String {
-        let arguments: FluentArgs<'_> = arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
+        let arguments: FluentArgs<'_> =
+            arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
         self.format(name, None, &arguments)
     }
 
     /// A message about a number of things (`$count`), perhaps with further arguments.
     pub fn count(&self, name: &str, count: u64, arguments: &[(&str, &str)]) -> String {
-        let mut all: FluentArgs<'_> = arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
+        let mut all: FluentArgs<'_> =
+            arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
         all.set("count", count);
         self.format(name, None, &all)
     }
@@ -124,15 +130,20 @@ impl Texts {
     /// What happened, why, and what to do next.
     pub fn problem(&self, problem: &Problem) -> [String; 3] {
         let name = problem_name(problem.kind);
-        let subject = match (problem.subject.as_str(), problem.subject.parse::<jiff::civil::Date>()) {
+        let subject = match (problem.subject.as_str(), problem.subject.parse::<jiff::civil::Date>())
+        {
             ("", _) => self.get("problem-subject-unknown"),
             // A day is written as everywhere else.
             (_, Ok(day)) => self.day(day),
             (subject, Err(_)) => subject.to_owned(),
         };
         let (wanted, found) = subject.split_once(Problem::BOTH_SIDES).unwrap_or((&subject, ""));
-        let sides = [("wanted", FluentValue::from(wanted.to_owned())), ("found", FluentValue::from(found.to_owned()))];
-        let arguments: FluentArgs<'_> = sides.into_iter().chain([("subject", FluentValue::from(subject))]).collect();
+        let sides = [
+            ("wanted", FluentValue::from(wanted.to_owned())),
+            ("found", FluentValue::from(found.to_owned())),
+        ];
+        let arguments: FluentArgs<'_> =
+            sides.into_iter().chain([("subject", FluentValue::from(subject))]).collect();
         [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
     }
 
@@ -159,10 +170,16 @@ impl Texts {
     pub fn incident(&self, what: &Incident) -> String {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
-                let text = if *holds_files { "happened-rolled-back" } else { "happened-rolled-back-plain" };
+                let text = if *holds_files {
+                    "happened-rolled-back"
+                } else {
+                    "happened-rolled-back-plain"
+                };
                 self.with(text, &[("from", &from.to_string()), ("to", &to.to_string())])
             }
-            Incident::NotSwitched { to, .. } => self.with("happened-not-switched", &[("version", &to.to_string())]),
+            Incident::NotSwitched { to, .. } => {
+                self.with("happened-not-switched", &[("version", &to.to_string())])
+            }
             Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
                 self.count("happened-conflicts", count, &[("version", &version.to_string())])
@@ -192,7 +209,8 @@ impl Texts {
         grouped(number)
     }
 
-    /// Bytes, in units of a thousand as shops and network providers count: `812 B`, `5.4 KB`, `82.6 MB`.
+    /// Bytes, in units of a thousand as shops and network providers count: `812 B`, `5.4 KB`, `82.6
+    /// MB`.
     pub fn size(&self, bytes: u64) -> String {
         size(bytes)
     }
@@ -210,11 +228,13 @@ impl Texts {
             (0, _) => ("duration-minutes", [("minutes", minutes), ("seconds", rest)]),
             _ => ("duration-hours", [("hours", hours), ("minutes", minutes)]),
         };
-        let arguments: FluentArgs<'_> = numbers.map(|(name, number)| (name, FluentValue::from(number))).into_iter().collect();
+        let arguments: FluentArgs<'_> =
+            numbers.map(|(name, number)| (name, FluentValue::from(number))).into_iter().collect();
         self.format(name, None, &arguments)
     }
 
-    /// A rough duration: beyond a minute in whole minutes or steps of ten seconds, since an estimate is no more exact.
+    /// A rough duration: beyond a minute in whole minutes or steps of ten seconds, since an
+    /// estimate is no more exact.
     pub fn about(&self, seconds: u64) -> String {
         let rounded = match seconds {
             0..60 => seconds.max(1),
@@ -347,140 +367,4 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    /// Names of messages and the arguments each uses, from the catalogue's text.
-    fn messages(language: Language) -> Vec<(String, BTreeSet<String>)> {
-        let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
-        for line in language.source().lines() {
-            if let Some((name, _)) = line.split_once(" = ")
-                && !line.starts_with([' ', '#'])
-            {
-                found.push((name.to_owned(), BTreeSet::new()));
-            }
-            if let Some((name, _)) = line.trim_start().strip_prefix('.').and_then(|rest| rest.split_once(" = ")) {
-                let message = found.last().unwrap().0.split('.').next().unwrap().to_owned();
-                found.push((format!("{message}.{name}"), BTreeSet::new()));
-            }
-            for (at, _) in line.match_indices('$') {
-                let argument = line[at + 1..].chars().take_while(char::is_ascii_alphanumeric).collect();
-                found.last_mut().unwrap().1.insert(argument);
-            }
-        }
-        found
-    }
-
-    fn sources(folder: &Path, text: &mut String) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, text);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text.push_str(&std::fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-
-    #[test]
-    fn both_languages_parse_and_say_the_same_things() {
-        for language in Language::ALL {
-            assert!(FluentResource::try_new(language.source().to_owned()).is_ok(), "{language:?} does not parse");
-        }
-        let names = |language| messages(language).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(Language::Chinese), names(Language::English));
-        let total: BTreeSet<String> = names(Language::English).into_iter().collect();
-        assert_eq!(total.len(), names(Language::English).len(), "a message is written twice");
-        for ((name, chinese), (_, english)) in messages(Language::Chinese).iter().zip(messages(Language::English)) {
-            if name != "date" {
-                assert_eq!(*chinese, english, "{name} takes other arguments in the other language");
-            }
-        }
-    }
-
-    #[test]
-    fn no_message_is_unused_and_none_is_missing() {
-        let mut code = String::new();
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
-        let names: BTreeSet<String> = messages(Language::English).into_iter().map(|(name, _)| name).collect();
-        for name in names.iter().filter(|name| !name.contains('.')) {
-            assert!(code.contains(&format!("\"{name}\"")), "{name} is used nowhere");
-        }
-        for call in ["texts.get(\"", "texts.with(\"", "texts.count(\"", "self.get(\"", "self.with(\""] {
-            for (at, _) in code.match_indices(call) {
-                let name = code[at + call.len()..].split('"').next().unwrap();
-                assert!(names.contains(name), "{name} is not in the catalogue");
-            }
-        }
-    }
-
-    #[test]
-    fn every_kind_has_a_text_in_each_language() {
-        for texts in Language::ALL.map(Texts::new) {
-            for kind in ProblemKind::ALL {
-                let problem = Problem { kind, subject: "SUBJECT".to_owned(), chain: Vec::new() };
-                for text in texts.problem(&problem) {
-                    assert!(!text.contains("problem-") && !text.contains('{'), "{kind:?}: {text}");
-                }
-                let unknown = Problem { subject: String::new(), ..problem };
-                assert!(texts.problem(&unknown).iter().all(|text| !text.contains("  ") && !text.contains("SUBJECT")));
-            }
-            for fault in [
-                FaultKind::Unreachable,
-                FaultKind::Refused,
-                FaultKind::Stalled,
-                FaultKind::Truncated,
-                FaultKind::WrongBytes,
-                FaultKind::IgnoredRange,
-                FaultKind::DifferentFile,
-            ] {
-                assert!(!texts.fault(fault).starts_with("fault-"));
-            }
-            for reason in [
-                NoUpdate::Newest,
-                NoUpdate::Skipped,
-                NoUpdate::FailedHere,
-                NoUpdate::Pinned,
-                NoUpdate::NotYet,
-                NoUpdate::NothingPublished,
-                NoUpdate::Installed,
-                NoUpdate::OnlyWhole,
-            ] {
-                assert!(!texts.no_update(reason).starts_with("no-update-"));
-            }
-        }
-    }
-
-    #[test]
-    fn figures_are_written_for_people() {
-        let written = [0, 999, 1000, 82_617_013, 999_949, 999_999, 1_234_567_890, 245_000_000].map(size);
-        assert_eq!(written, ["0 B", "999 B", "1.0 KB", "82.6 MB", "1.0 MB", "1.0 MB", "1.23 GB", "245 MB"]);
-        assert_eq!(size(u64::MAX), "18446744 TB");
-        assert_eq!([812, 5_432, 99_949, 99_951].map(size), ["812 B", "5.4 KB", "99.9 KB", "100 KB"]);
-        let numbers = [0, 999, 1532, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,532", "1,234,567"]);
-        let (chinese, english) = (Texts::new(Language::Chinese), Texts::new(Language::English));
-        assert_eq!(chinese.speed(5_240_000.0), "5.2 MB/s");
-        assert_eq!(chinese.speed(f64::NAN), "0 B/s");
-        assert_eq!([1, 59, 80, 7500].map(|s| english.duration(s)), ["1 second", "59 seconds", "1 min 20 s", "2 h 5 min"]);
-        assert_eq!([1, 80, 7500].map(|s| chinese.duration(s)), ["1 秒", "1 分 20 秒", "2 小时 5 分"]);
-        assert_eq!(english.about(0), "about 1 second");
-        assert_eq!(english.about(83), "about 1 min 30 s");
-        assert_eq!(english.count("status-downloading", 1, &[]), "Downloading from one server");
-        let day = jiff::Timestamp::from_second(1_795_305_600).unwrap();
-        assert_eq!(chinese.date(day, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日");
-        assert_eq!(english.date(day, &jiff::tz::TimeZone::UTC), "November 22, 2026");
-    }
-
-    #[test]
-    fn the_system_chooses_unless_the_user_does() {
-        assert_eq!(Language::choose("auto", Some("zh_TW.UTF-8")), Language::Chinese);
-        assert_eq!(Language::choose("auto", Some("zh-Hans-CN")), Language::Chinese);
-        assert_eq!(Language::choose("auto", Some("de-AT")), Language::English);
-        assert_eq!(Language::choose("auto", None), Language::English);
-        assert_eq!(Language::choose("zh-CN", Some("en")), Language::Chinese);
-        assert_eq!(Language::choose("en", Some("zh")), Language::English);
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! Colours, sizes and distances of the window, light and dark. One accent colour; everything else is a shade of grey or says
-//! how something went.
+//! Colours, sizes and distances of the window, light and dark. One accent colour; everything else
+//! is a shade of grey or says how something went.
 
 use egui::{Color32, CornerRadius, FontFamily, FontId, Margin, Stroke, TextStyle, Theme, Visuals};
 
@@ -36,7 +36,8 @@ pub struct Palette {
     pub accent_hover: Color32,
     /// Links and bars.
     pub accent_text: Color32,
-    /// Around what has the focus of the keyboard, at a little distance. At least 3:1 on background and card.
+    /// Around what has the focus of the keyboard, at a little distance. At least 3:1 on background
+    /// and card.
     pub focus: Color32,
     /// The other buttons.
     pub button: Color32,
@@ -113,14 +114,16 @@ pub fn title(size: f32) -> FontId {
     FontId::new(size, fonts::bold())
 }
 
-/// Prepares a context for a window: fonts, theme, and what a click is. `dark` is for [`Choice::Auto`] where the window system does not say.
+/// Prepares a context for a window: fonts, theme, and what a click is. `dark` is for
+/// [`Choice::Auto`] where the window system does not say.
 pub fn prepare(context: &egui::Context, language: Language, theme: Choice, dark: bool) {
     fonts::install(context, language);
     install(context, preference(theme));
     let fallback = if dark { Theme::Dark } else { Theme::Light };
     context.options_mut(|options| {
         options.fallback_theme = fallback;
-        // Slow machines and slow hands: a press is a click however long it takes, as everywhere else.
+        // Slow machines and slow hands: a press is a click however long it takes, as everywhere
+        // else.
         options.input_options.max_click_duration = f64::INFINITY;
     });
 }
@@ -149,7 +152,8 @@ pub fn install(context: &egui::Context, preference: egui::ThemePreference) {
             ]
             .into();
             style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-            // The bar lies beside the cards, over the window's margin, and is to be seen wherever there is more than fits.
+            // The bar lies beside the cards, over the window's margin, and is to be seen wherever
+            // there is more than fits.
             style.spacing.scroll = egui::style::ScrollStyle {
                 floating_allocated_width: 0.0,
                 floating_width: 6.0,
@@ -202,7 +206,8 @@ mod tests {
             let [r, g, b, _] = egui::Rgba::from(colour).to_array();
             0.2126 * r + 0.7152 * g + 0.0722 * b
         };
-        let (light, dark) = (luminance(one).max(luminance(other)), luminance(one).min(luminance(other)));
+        let (light, dark) =
+            (luminance(one).max(luminance(other)), luminance(one).min(luminance(other)));
         (light + 0.05) / (dark + 0.05)
     }
 
@@ -222,13 +227,23 @@ mod tests {
     fn all_text_can_be_read() {
         for palette in [LIGHT, DARK] {
             for background in [palette.background, palette.card] {
-                for colour in [palette.text, palette.muted, palette.accent_text, palette.success, palette.warning, palette.danger]
-                {
+                for colour in [
+                    palette.text,
+                    palette.muted,
+                    palette.accent_text,
+                    palette.success,
+                    palette.warning,
+                    palette.danger,
+                ] {
                     assert!(contrast(colour, background) >= 4.5, "{colour:?} on {background:?}");
                 }
             }
             for background in [palette.background, palette.card] {
-                assert!(contrast(palette.focus, background) >= 3.0, "{:?} on {background:?}", palette.focus);
+                assert!(
+                    contrast(palette.focus, background) >= 3.0,
+                    "{:?} on {background:?}",
+                    palette.focus
+                );
             }
             for button in [palette.accent, palette.accent_hover] {
                 assert!(contrast(Color32::WHITE, button) >= 4.0, "white on {button:?}");

@@ -1,12 +1,12 @@
 //! What the window shows, as values: engine events go in, [`ViewState`] comes out.
 //!
-//! Pure: no egui, no clock, no I/O. It decides nothing about updates; it says which actions make sense on a screen and which
-//! command each of them stands for.
+//! Pure: no egui, no clock, no I/O. It decides nothing about updates; it says which actions make
+//! sense on a screen and which command each of them stands for.
 
 use super::texts::Language;
 use crate::messages::protocol::{
-    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
-    Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
+    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, NoUpdate, NodeFault,
+    NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };
 use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
@@ -30,9 +30,11 @@ pub struct ViewState {
     pub sharing: Option<bool>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
-    /// The language tags of these notes for readers of each language, in the order of [`Language::ALL`].
+    /// The language tags of these notes for readers of each language, in the order of
+    /// [`Language::ALL`].
     notes_tags: [Option<String>; 2],
-    /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
+    /// Whether the newest offer is of less than the whole package; it stays while that is fetched
+    /// and installed.
     pub incremental: bool,
     /// Whether the newest offer comes from a file; it stays while that is installed.
     pub from_file: bool,
@@ -42,7 +44,8 @@ pub struct ViewState {
     pub elsewhere: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
-    /// Why the running app goes on with the code it has; empty if nothing kept it from taking over the newest version.
+    /// Why the running app goes on with the code it has; empty if nothing kept it from taking over
+    /// the newest version.
     pub obstacles: Vec<SwapBlocker>,
     /// What happened to the app or the user's files, and has not been dismissed; the newest first.
     pub incidents: Vec<Notice>,
@@ -155,7 +158,12 @@ impl Action {
             Self::Retry => Command::Retry,
             Self::Check => Command::Check { by_user: true },
             Self::AcceptExpired => Command::AcceptExpired,
-            Self::InstallFile | Self::Versions | Self::Close | Self::Ok | Self::EndApp | Self::StayHere => return None,
+            Self::InstallFile
+            | Self::Versions
+            | Self::Close
+            | Self::Ok
+            | Self::EndApp
+            | Self::StayHere => return None,
         })
     }
 
@@ -237,7 +245,8 @@ impl ViewState {
         Self { nodes: nodes.iter().map(NodeView::published).collect(), ..Self::default() }
     }
 
-    /// A state for a file that a person gave; `elsewhere` if the app runs, started by another launcher.
+    /// A state for a file that a person gave; `elsewhere` if the app runs, started by another
+    /// launcher.
     pub fn of_file(elsewhere: bool) -> Self {
         Self { file_given: true, elsewhere, ..Self::default() }
     }
@@ -247,7 +256,8 @@ impl ViewState {
         Self { elsewhere, ..Self::default() }
     }
 
-    /// A state of a start that takes longer than usual: nothing is asked, and nothing can be chosen.
+    /// A state of a start that takes longer than usual: nothing is asked, and nothing can be
+    /// chosen.
     pub fn of_start() -> Self {
         Self { starts: true, alone: true, ..Self::default() }
     }
@@ -257,12 +267,18 @@ impl ViewState {
         Self { phase: Phase::Failed { problem }, alone: true, ..Self::default() }
     }
 
-    /// A state of a window that only tells what happened while nobody looked; `notices` are the oldest first.
+    /// A state of a window that only tells what happened while nobody looked; `notices` are the
+    /// oldest first.
     pub fn telling(notices: Vec<Notice>) -> Self {
-        Self { incidents: notices.into_iter().rev().collect(), only_reports: true, ..Self::default() }
+        Self {
+            incidents: notices.into_iter().rev().collect(),
+            only_reports: true,
+            ..Self::default()
+        }
     }
 
-    /// Whether this screen tells what happened and asks nothing: until something else is chosen in the version menu.
+    /// Whether this screen tells what happened and asks nothing: until something else is chosen in
+    /// the version menu.
     pub fn reports(&self) -> bool {
         self.only_reports && self.phase == Phase::Idle && !self.incidents.is_empty()
     }
@@ -275,7 +291,8 @@ impl ViewState {
         }
     }
 
-    /// Forgets something that was told, once a person has seen it. Gives the command that makes the engine forget it too.
+    /// Forgets something that was told, once a person has seen it. Gives the command that makes the
+    /// engine forget it too.
     pub fn seen(&mut self, notice: &Notice) -> Command {
         self.incidents.retain(|reported| reported != notice);
         Command::Seen(Box::new(notice.what.clone()))
@@ -287,7 +304,9 @@ impl ViewState {
             Event::Phase { phase } => self.enter(phase),
             Event::Progress(progress) => self.advance(progress),
             Event::NodeFault(fault) => self.blame(&fault),
-            Event::Installed { versions, retained } => (self.installed, self.retained) = (versions, retained),
+            Event::Installed { versions, retained } => {
+                (self.installed, self.retained) = (versions, retained)
+            }
             Event::Sharing { on } => self.sharing = Some(on),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
@@ -296,7 +315,8 @@ impl ViewState {
         }
     }
 
-    /// Done of the whole, 0 to 1: bytes, and once they are there ([`ViewState::counts_files`]) files.
+    /// Done of the whole, 0 to 1: bytes, and once they are there ([`ViewState::counts_files`])
+    /// files.
     pub fn fraction(&self) -> f32 {
         if self.counts_files() {
             fraction(self.progress.files_done, self.progress.files_total)
@@ -317,7 +337,10 @@ impl ViewState {
 
     /// Bytes on disk of a version: as measured, else as its manifest says.
     pub fn size_of(&self, version: &InstalledVersion) -> u64 {
-        self.disk_use.as_ref().and_then(|disk_use| disk_use.of(&version.folder)).unwrap_or(version.size)
+        self.disk_use
+            .as_ref()
+            .and_then(|disk_use| disk_use.of(&version.folder))
+            .unwrap_or(version.size)
     }
 
     /// The versions that freeing up space would remove.
@@ -340,12 +363,14 @@ impl ViewState {
         self.installed.iter().find(|version| version.active)
     }
 
-    /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole since their patches did not fit.
+    /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole
+    /// since their patches did not fit.
     pub fn shows_nodes(&self) -> bool {
         !self.nodes.is_empty() && (!self.counts_files() || self.active_nodes() > 0)
     }
 
-    /// A node's part of all bytes, 0 to 1; while bytes come the parts add up to [`ViewState::fraction`].
+    /// A node's part of all bytes, 0 to 1; while bytes come the parts add up to
+    /// [`ViewState::fraction`].
     pub fn share(&self, node: &NodeView) -> f32 {
         fraction(node.done, self.progress.total)
     }
@@ -380,7 +405,9 @@ impl ViewState {
     /// Whether nothing comes at the moment although it should: every node has failed or waits.
     pub fn stands_still(&self) -> bool {
         let faulty = |node: &NodeView| node.fault.is_some() || node.state == NodeState::Waiting;
-        matches!(self.phase, Phase::Downloading { .. }) && self.active_nodes() == 0 && self.nodes.iter().any(faulty)
+        matches!(self.phase, Phase::Downloading { .. })
+            && self.active_nodes() == 0
+            && self.nodes.iter().any(faulty)
     }
 
     /// Whether a version waits for the app's restart.
@@ -398,7 +425,8 @@ impl ViewState {
         self.alone
     }
 
-    /// Whether the window has nothing more to show: the app runs, and whatever should be known was seen.
+    /// Whether the window has nothing more to show: the app runs, and whatever should be known was
+    /// seen.
     pub fn finished(&self) -> bool {
         matches!(self.phase, Phase::Launched { .. }) && self.incidents.is_empty()
     }
@@ -411,27 +439,46 @@ impl ViewState {
             Phase::Idle if self.starts => Actions::default(),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
-            Phase::UpToDate { reason: NoUpdate::Skipped, .. } => actions(Some(Action::Close), Some(Action::OfferSkipped), None),
+            Phase::UpToDate { reason: NoUpdate::Skipped, .. } => {
+                actions(Some(Action::Close), Some(Action::OfferSkipped), None)
+            }
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
-            Phase::Offered { offer } if offer.file.is_some() => actions(Some(Action::Install), Some(Action::Later), None),
-            Phase::Offered { offer } if offer.current.is_none() => actions(Some(Action::Install), Some(Action::Close), None),
-            Phase::Offered { offer } if offer.signed.release.mandatory => actions(Some(Action::Start), Some(Action::Later), None),
-            Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
+            Phase::Offered { offer } if offer.file.is_some() => {
+                actions(Some(Action::Install), Some(Action::Later), None)
+            }
+            Phase::Offered { offer } if offer.current.is_none() => {
+                actions(Some(Action::Install), Some(Action::Close), None)
+            }
+            Phase::Offered { offer } if offer.signed.release.mandatory => {
+                actions(Some(Action::Start), Some(Action::Later), None)
+            }
+            Phase::Offered { .. } => {
+                actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip))
+            }
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
             Phase::Launched { .. } if self.incidents.is_empty() => Actions::default(),
-            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => {
-                Actions::default()
-            }
+            Phase::Installing { .. }
+            | Phase::Swapping { .. }
+            | Phase::Switching { .. }
+            | Phase::RollingBack => Actions::default(),
             Phase::Closing { back, wait, .. } => {
                 let stay = if *back { Action::NotBack } else { Action::KeepRunning };
                 actions(None, Some(stay), (*wait != ClosingWait::App).then_some(Action::EndApp))
             }
             Phase::RolledBack { .. } => actions(Some(Action::Close), Some(Action::StayHere), None),
-            Phase::Swapped { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
-            Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
-            Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
-            Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
+            Phase::Swapped { .. } | Phase::Launched { .. } => {
+                actions(Some(Action::Close), None, None)
+            }
+            Phase::Ready { running: true, .. } if self.elsewhere => {
+                actions(Some(Action::Close), None, None)
+            }
+            Phase::Ready { running: true, .. } => {
+                actions(Some(Action::RestartNow), Some(Action::RestartLater), None)
+            }
+            Phase::Ready { running: false, .. } => {
+                actions(Some(Action::StartNow), Some(Action::RestartLater), None)
+            }
             Phase::Failed { .. } if self.alone => actions(Some(Action::Close), None, None),
             Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
                 actions(Some(Action::Retry), Some(Action::Versions), Some(Action::Close))
@@ -445,17 +492,22 @@ impl ViewState {
             Phase::Failed { problem } if wants_network(problem.kind) => {
                 actions(Some(Action::Retry), Some(Action::Close), Some(Action::InstallFile))
             }
-            Phase::Failed { problem } if !worth_retrying(problem.kind) => actions(Some(Action::Close), None, None),
+            Phase::Failed { problem } if !worth_retrying(problem.kind) => {
+                actions(Some(Action::Close), None, None)
+            }
             Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
             Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
             Phase::Repaired(_) => actions(Some(Action::Close), None, None),
-            Phase::Cancelled if self.first_install() && self.offered => actions(Some(Action::GoOn), Some(Action::Close), None),
+            Phase::Cancelled if self.first_install() && self.offered => {
+                actions(Some(Action::GoOn), Some(Action::Close), None)
+            }
             Phase::Cancelled => actions(Some(Action::Check), Some(Action::Close), None),
         }
     }
 
-    /// What closing the window means on this screen, by Escape or by the window's own button: the answer "not now" where a
-    /// question is open. `None` where Escape must not do anything, since work is under way.
+    /// What closing the window means on this screen, by Escape or by the window's own button: the
+    /// answer "not now" where a question is open. `None` where Escape must not do anything, since
+    /// work is under way.
     pub fn dismissal(&self) -> Option<Action> {
         let actions = self.actions();
         let answers = [actions.secondary, actions.primary].into_iter().flatten();
@@ -464,7 +516,8 @@ impl ViewState {
 
     fn enter(&mut self, phase: Phase) {
         if self.reports() && phase != Phase::Idle {
-            // It was read; whoever goes on from there need not be told again, and what it says may no longer hold.
+            // It was read; whoever goes on from there need not be told again, and what it says may
+            // no longer hold.
             self.incidents.clear();
             self.only_reports = false;
         }
@@ -497,7 +550,8 @@ impl ViewState {
             self.incremental = offer.plan.is_incremental();
             self.notes.clone_from(&offer.notes);
             let release = &offer.signed.release;
-            self.notes_tags = Language::ALL.map(|language| Some(release.notes_in(&[language.tag().to_owned()])?.0.to_owned()));
+            self.notes_tags = Language::ALL
+                .map(|language| Some(release.notes_in(&[language.tag().to_owned()])?.0.to_owned()));
             // What an earlier try has left is done, from the first moment on.
             self.progress.total = offer.plan.bytes.max(offer.bytes_to_fetch);
             self.progress.done = self.progress.total - offer.bytes_to_fetch;
@@ -517,7 +571,8 @@ impl ViewState {
                 None => self.nodes.push(NodeView::seen(seen)),
             }
         }
-        // What an earlier try has left is counted one object after another; what was reached by all of them stays reached.
+        // What an earlier try has left is counted one object after another; what was reached by all
+        // of them stays reached.
         let goes_on = matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. });
         if goes_on && progress.total == self.progress.total {
             progress.done = progress.done.max(self.progress.done);
@@ -568,7 +623,8 @@ impl NodeView {
     }
 }
 
-/// The file that is being written, counted from 1, and how many there are; the last one until the end.
+/// The file that is being written, counted from 1, and how many there are; the last one until the
+/// end.
 pub fn step(progress: &Progress) -> (u64, u64) {
     (progress.files_done.saturating_add(1).min(progress.files_total), progress.files_total)
 }
@@ -577,7 +633,10 @@ pub fn step(progress: &Progress) -> (u64, u64) {
 const fn worth_retrying(kind: ProblemKind) -> bool {
     !matches!(
         kind,
-        ProblemKind::BadSettings | ProblemKind::LauncherTooOld | ProblemKind::NoSuchVersion | ProblemKind::NotInstalled
+        ProblemKind::BadSettings
+            | ProblemKind::LauncherTooOld
+            | ProblemKind::NoSuchVersion
+            | ProblemKind::NotInstalled
     )
 }
 
@@ -596,7 +655,10 @@ const fn wants_another_file(kind: ProblemKind) -> bool {
 
 /// Whether a file would be a way without a network.
 const fn wants_network(kind: ProblemKind) -> bool {
-    matches!(kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable | ProblemKind::NothingInstalled)
+    matches!(
+        kind,
+        ProblemKind::NoNetwork | ProblemKind::NodesUnusable | ProblemKind::NothingInstalled
+    )
 }
 
 /// A part of a whole; an unknown whole gives 0, a part that is too large 1.

@@ -1,12 +1,12 @@
-//! The few controls the window is made of, drawn in its own style. Each has a name and, where it has one, a value for screen
-//! readers.
+//! The few controls the window is made of, drawn in its own style. Each has a name and, where it
+//! has one, a value for screen readers.
 
 use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Align, Align2, Color32, CornerRadius, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2,
-    WidgetInfo, pos2, vec2,
+    Align, Align2, Color32, CornerRadius, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind,
+    Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::fonts;
@@ -25,7 +25,8 @@ pub enum Emphasis {
     Danger,
 }
 
-/// Distance of a quiet button's text from its sides, points. It has no visible edge, so to align it is moved out by this much.
+/// Distance of a quiet button's text from its sides, points. It has no visible edge, so to align it
+/// is moved out by this much.
 pub const QUIET_SIDE: f32 = 6.0;
 
 /// A button of the dialog's size.
@@ -44,28 +45,44 @@ pub fn fixed_button(ui: &mut Ui, text: &str, emphasis: Emphasis, size: Vec2) -> 
 }
 
 /// `size` is the distance of the text from the sides, and the height.
-fn sized_button(ui: &mut Ui, text: &str, emphasis: Emphasis, font: egui::FontId, size: Vec2, smallest: f32) -> Response {
+fn sized_button(
+    ui: &mut Ui,
+    text: &str,
+    emphasis: Emphasis,
+    font: egui::FontId,
+    size: Vec2,
+    smallest: f32,
+) -> Response {
     let colours = Palette::of(ui);
     let galley = ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
-    let (side, smallest) = if emphasis == Emphasis::Quiet { (QUIET_SIDE, 0.0) } else { (size.x, smallest) };
+    let (side, smallest) =
+        if emphasis == Emphasis::Quiet { (QUIET_SIDE, 0.0) } else { (size.x, smallest) };
     let wanted = vec2((galley.size().x + 2.0 * side).max(smallest), size.y);
     let (rect, response) = ui.allocate_exact_size(wanted, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), text));
     if ui.is_rect_visible(rect) {
         let hot = response.hovered() || response.is_pointer_button_down_on();
         let (fill, stroke, ink) = match emphasis {
-            Emphasis::Primary => (if hot { colours.accent_hover } else { colours.accent }, Stroke::NONE, Color32::WHITE),
-            Emphasis::Secondary => {
-                (if hot { colours.button_hover } else { colours.button }, Stroke::new(1.0, colours.border), colours.text)
-            }
+            Emphasis::Primary => (
+                if hot { colours.accent_hover } else { colours.accent },
+                Stroke::NONE,
+                Color32::WHITE,
+            ),
+            Emphasis::Secondary => (
+                if hot { colours.button_hover } else { colours.button },
+                Stroke::new(1.0, colours.border),
+                colours.text,
+            ),
             Emphasis::Quiet => (
                 if hot { colours.button_hover } else { Color32::TRANSPARENT },
                 Stroke::NONE,
                 if hot { colours.text } else { colours.muted },
             ),
-            Emphasis::Danger => {
-                (if hot { colours.button_hover } else { colours.button }, Stroke::new(1.0, colours.border), colours.danger)
-            }
+            Emphasis::Danger => (
+                if hot { colours.button_hover } else { colours.button },
+                Stroke::new(1.0, colours.border),
+                colours.danger,
+            ),
         };
         let corners = CornerRadius::same(8);
         ui.painter().rect(rect, corners, fill, stroke, StrokeKind::Inside);
@@ -75,8 +92,13 @@ fn sized_button(ui: &mut Ui, text: &str, emphasis: Emphasis, font: egui::FontId,
     response
 }
 
-/// A button that is only an icon, drawn by `draw` into a rectangle in a colour; `name` is for screen readers and as a hint.
-pub fn icon_button(ui: &mut Ui, name: &str, draw: impl FnOnce(&egui::Painter, Rect, Color32)) -> Response {
+/// A button that is only an icon, drawn by `draw` into a rectangle in a colour; `name` is for
+/// screen readers and as a hint.
+pub fn icon_button(
+    ui: &mut Ui,
+    name: &str,
+    draw: impl FnOnce(&egui::Painter, Rect, Color32),
+) -> Response {
     let colours = Palette::of(ui);
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(28.0), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
@@ -114,7 +136,12 @@ pub fn cross(ui: &mut Ui, name: &str) -> Response {
 fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, colours: &Palette) {
     if response.has_focus() {
         let stroke = Stroke::new(2.0, colours.focus);
-        ui.painter().rect_stroke(rect.expand(4.0), corners + CornerRadius::same(4), stroke, StrokeKind::Inside);
+        ui.painter().rect_stroke(
+            rect.expand(4.0),
+            corners + CornerRadius::same(4),
+            stroke,
+            StrokeKind::Inside,
+        );
     }
 }
 
@@ -123,7 +150,9 @@ pub fn trailing<R>(ui: &mut Ui, row: Rect, salt: &str, contents: impl FnOnce(&mu
     let id = ui.scope_id().with(salt);
     let width = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(0.0);
     let place = row.with_min_x(row.right() - width);
-    let mut inner = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place).layout(Layout::left_to_right(Align::Center)));
+    let mut inner = ui.new_child(
+        UiBuilder::new().id_salt(salt).max_rect(place).layout(Layout::left_to_right(Align::Center)),
+    );
     let result = contents(&mut inner);
     let used = inner.min_rect().width();
     if (used - width).abs() > 0.5 {
@@ -137,9 +166,13 @@ pub fn trailing<R>(ui: &mut Ui, row: Rect, salt: &str, contents: impl FnOnce(&mu
 /// A quiet button that folds something out below it; `name` says what pressing it does.
 pub fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
     let colours = Palette::of(ui);
-    let galley = ui.painter().layout_no_wrap(name.to_owned(), theme::body(13.0), Color32::PLACEHOLDER);
+    let galley =
+        ui.painter().layout_no_wrap(name.to_owned(), theme::body(13.0), Color32::PLACEHOLDER);
     let arrow = 16.0;
-    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + arrow + 2.0 * QUIET_SIDE, 28.0), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(
+        vec2(galley.size().x + arrow + 2.0 * QUIET_SIDE, 28.0),
+        Sense::click(),
+    );
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
     let hot = response.hovered();
     let corners = CornerRadius::same(8);
@@ -172,10 +205,12 @@ pub struct Bar<'a> {
     pub name: &'a str,
 }
 
-/// A progress bar of the available width. Without a fraction it asks to be drawn again, ten times a second.
+/// A progress bar of the available width. Without a fraction it asks to be drawn again, ten times a
+/// second.
 pub fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
     let colours = Palette::of(ui);
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), bar.height), Sense::hover());
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), bar.height), Sense::hover());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::ProgressIndicator, ui.is_enabled(), bar.name);
         info.value = bar.fraction.map(|fraction| f64::from(fraction * 100.0).floor());
@@ -188,13 +223,20 @@ pub fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
             // A sliver narrower than the bar is high would not be round.
             Some(fraction) if fraction > 0.0 => {
                 let width = (rect.width() * fraction).max(bar.height);
-                ui.painter().rect_filled(Rect::from_min_size(rect.min, vec2(width, bar.height)), corners, bar.colour);
+                ui.painter().rect_filled(
+                    Rect::from_min_size(rect.min, vec2(width, bar.height)),
+                    corners,
+                    bar.colour,
+                );
             }
             Some(_) => {}
             None => {
                 let phase = (ui.input(|input| input.time) * 0.6).fract() as f32;
                 let start = rect.left() + rect.width() * (phase * 1.3 - 0.3);
-                let part = Rect::from_min_size(egui::pos2(start, rect.top()), vec2(rect.width() * 0.3, bar.height));
+                let part = Rect::from_min_size(
+                    egui::pos2(start, rect.top()),
+                    vec2(rect.width() * 0.3, bar.height),
+                );
                 ui.painter().rect_filled(part.intersect(rect), corners, bar.colour);
                 ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
             }
@@ -220,13 +262,15 @@ pub fn card_title(ui: &mut Ui, text: &str) {
     ui.label(egui::RichText::new(text).font(theme::title(13.0)).color(colours.muted));
 }
 
-/// Text on the left and text on the right of one line; the left one is cut short if both do not fit.
+/// Text on the left and text on the right of one line; the left one is cut short if both do not
+/// fit.
 pub fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
     egui::Sides::new().shrink_left().truncate().show(ui, |ui| ui.label(left), |ui| ui.label(right));
 }
 
-/// Bold text that wraps. What the bold font lacks (an app's name, release notes) is drawn twice, half a point apart: a regular
-/// font made bold is better than bold and regular letters in one word.
+/// Bold text that wraps. What the bold font lacks (an app's name, release notes) is drawn twice,
+/// half a point apart: a regular font made bold is better than bold and regular letters in one
+/// word.
 pub fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
     let mut job: LayoutJob = text.into();
     let thicken = !fonts::bold_has(&job.text);
@@ -252,7 +296,8 @@ pub fn plain(text: impl Into<String>, colour: Color32) -> LayoutJob {
 /// A word in a tinted pill.
 pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
     let galley = ui.painter().layout_no_wrap(text.to_owned(), theme::body(12.0), colour);
-    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 14.0, 20.0), Sense::hover());
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(galley.size().x + 14.0, 20.0), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), text));
     ui.painter().rect_filled(rect, CornerRadius::same(10), colour.gamma_multiply(0.14));
     ui.painter().galley(rect.center() - galley.size() / 2.0, galley, colour);
@@ -270,11 +315,18 @@ pub const INITIAL_ROUNDNESS: f32 = 0.22;
 /// The picture of an app that has none: the first letter of its name.
 pub fn initial(ui: &Ui, rect: Rect, name: &str) {
     let colours = Palette::of(ui);
-    let letter: String =
-        name.chars().find(|letter| letter.is_alphanumeric()).map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    let letter: String = name
+        .chars()
+        .find(|letter| letter.is_alphanumeric())
+        .map(|letter| letter.to_uppercase().collect())
+        .unwrap_or_default();
     let size = rect.width() * 0.5;
     let font = if fonts::bold_has(&letter) { theme::title(size) } else { theme::body(size) };
-    ui.painter().rect_filled(rect, CornerRadius::same((rect.width() * INITIAL_ROUNDNESS) as u8), colours.muted);
+    ui.painter().rect_filled(
+        rect,
+        CornerRadius::same((rect.width() * INITIAL_ROUNDNESS) as u8),
+        colours.muted,
+    );
     ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colours.background);
 }
 
@@ -306,7 +358,8 @@ pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
     painter.circle_filled(centre, 11.0, colour);
     match mark {
         Mark::Done => {
-            let points = [vec2(-4.6, 0.4), vec2(-1.4, 3.6), vec2(4.8, -3.2)].map(|offset| centre + offset);
+            let points =
+                [vec2(-4.6, 0.4), vec2(-1.4, 3.6), vec2(4.8, -3.2)].map(|offset| centre + offset);
             painter.line(points.to_vec(), ink);
         }
         Mark::Paused => {
@@ -315,7 +368,13 @@ pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
             }
         }
         Mark::Failed => {
-            painter.text(centre, Align2::CENTER_CENTER, "!", theme::title(15.0), colours.background);
+            painter.text(
+                centre,
+                Align2::CENTER_CENTER,
+                "!",
+                theme::title(15.0),
+                colours.background,
+            );
         }
         Mark::Note => {
             painter.circle_filled(centre - vec2(0.0, 4.6), 1.6, colours.background);

@@ -8,8 +8,14 @@ use super::{WindowError, event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How the native window is made, in both ways of drawing: of its final size, in the middle of the screen.
-pub(super) fn viewport(title: &str, icon: &egui::ColorImage, dialog: &mut Dialog, screen: Option<&Screen>) -> ViewportBuilder {
+/// How the native window is made, in both ways of drawing: of its final size, in the middle of the
+/// screen.
+pub(super) fn viewport(
+    title: &str,
+    icon: &egui::ColorImage,
+    dialog: &mut Dialog,
+    screen: Option<&Screen>,
+) -> ViewportBuilder {
     let size = dialog.size_on(screen.map(Screen::room));
     let builder = ViewportBuilder::default()
         .with_title(title)
@@ -33,7 +39,11 @@ pub(super) struct Ended {
 }
 
 /// Shows the dialog until it closes.
-pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
+pub(super) fn run(
+    title: &str,
+    icon: &egui::ColorImage,
+    mut dialog: Dialog,
+) -> Result<Ended, WindowError> {
     let ended = Rc::new(RefCell::new(Ended::default()));
     let shared = Rc::clone(&ended);
     let began = Rc::new(Cell::new(false));
@@ -76,14 +86,16 @@ struct App {
 }
 
 impl App {
-    /// eframe shows the window after its first frame, and a window manager of X11 hears this wish only of windows that it shows already.
+    /// eframe shows the window after its first frame, and a window manager of X11 hears this wish
+    /// only of windows that it shows already.
     fn rise(&mut self, context: &egui::Context) {
         self.frames += 1;
         if self.frames < 2 {
             return context.request_repaint();
         }
         self.rises = false;
-        context.send_viewport_cmd(egui::ViewportCommand::WindowLevel(egui::WindowLevel::AlwaysOnTop));
+        context
+            .send_viewport_cmd(egui::ViewportCommand::WindowLevel(egui::WindowLevel::AlwaysOnTop));
     }
 }
 
@@ -93,6 +105,7 @@ impl eframe::App for App {
             self.rise(ui.ctx());
         }
         self.dialog.ui(ui);
-        *self.ended.borrow_mut() = Ended { reason: self.dialog.closed(), choices: self.dialog.choices() };
+        *self.ended.borrow_mut() =
+            Ended { reason: self.dialog.closed(), choices: self.dialog.choices() };
     }
 }

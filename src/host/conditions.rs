@@ -1,8 +1,8 @@
 //! What the system tells of power and network: whether work that nobody asked for had better wait.
 //!
-//! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the runtime's own classes on Windows; `pmset` on
-//! macOS. Out: [`Conditions`], within a second. Never: an error. What is not told is not known, and a caller takes that for mains and
-//! an ordinary network.
+//! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the runtime's own
+//! classes on Windows; `pmset` on macOS. Out: [`Conditions`], within a second. Never: an error.
+//! What is not told is not known, and a caller takes that for mains and an ordinary network.
 
 use std::time::Duration;
 
@@ -38,19 +38,34 @@ mod system {
 
     pub fn conditions() -> Conditions {
         let power = supplies::read(Path::new("/sys/class/power_supply"));
-        let (metered, saver) = in_time(SYSTEM_TIMEOUT, || pollster::block_on(ask_services())).unwrap_or_default();
+        let (metered, saver) =
+            in_time(SYSTEM_TIMEOUT, || pollster::block_on(ask_services())).unwrap_or_default();
         Conditions { metered, saver, ..power }
     }
 
-    /// Whether the network is metered and power is saved, of services that run anyway: none is started by being asked.
+    /// Whether the network is metered and power is saved, of services that run anyway: none is
+    /// started by being asked.
     async fn ask_services() -> (Option<bool>, Option<bool>) {
-        let bus = zbus::connection::Builder::system().map(|builder| builder.method_timeout(SYSTEM_TIMEOUT));
+        let bus = zbus::connection::Builder::system()
+            .map(|builder| builder.method_timeout(SYSTEM_TIMEOUT));
         let Ok(bus) = async { bus?.build().await }.await else { return (None, None) };
         // NMMetered: 1 yes, 2 no, 3 guessed yes (a phone's hotspot), 4 guessed no, 0 unknown.
-        let network = property::<u32>(&bus, "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager", "Metered").await;
+        let network = property::<u32>(
+            &bus,
+            "org.freedesktop.NetworkManager",
+            "/org/freedesktop/NetworkManager",
+            "Metered",
+        )
+        .await;
         let metered = network.filter(|answer| *answer != 0).map(|answer| matches!(answer, 1 | 3));
         // The older name is the one that every version of the service answers to.
-        let profile = property::<String>(&bus, "net.hadess.PowerProfiles", "/net/hadess/PowerProfiles", "ActiveProfile").await;
+        let profile = property::<String>(
+            &bus,
+            "net.hadess.PowerProfiles",
+            "/net/hadess/PowerProfiles",
+            "ActiveProfile",
+        )
+        .await;
         (metered, profile.map(|profile| profile == "power-saver"))
     }
 
@@ -62,12 +77,14 @@ mod system {
         property: &str,
     ) -> Option<T> {
         let (daemon, place) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
-        let runs = bus.call_method(Some(daemon), place, Some(daemon), "NameHasOwner", &name).await.ok()?;
+        let runs =
+            bus.call_method(Some(daemon), place, Some(daemon), "NameHasOwner", &name).await.ok()?;
         if !runs.body().deserialize::<bool>().ok()? {
             return None;
         }
         let properties = Some("org.freedesktop.DBus.Properties");
-        let answer = bus.call_method(Some(name), path, properties, "Get", &(name, property)).await.ok()?;
+        let answer =
+            bus.call_method(Some(name), path, properties, "Get", &(name, property)).await.ok()?;
         answer.body().deserialize::<zbus::zvariant::OwnedValue>().ok()?.try_into().ok()
     }
 }
@@ -75,7 +92,9 @@ mod system {
 #[cfg(windows)]
 mod system {
     use windows::Networking::Connectivity::{NetworkCostType, NetworkInformation};
-    use windows::System::Power::{BatteryStatus, EnergySaverStatus, PowerManager, PowerSupplyStatus};
+    use windows::System::Power::{
+        BatteryStatus, EnergySaverStatus, PowerManager, PowerSupplyStatus,
+    };
 
     use super::{Conditions, LOW_PERCENT, SYSTEM_TIMEOUT};
     use crate::host::in_time;
@@ -92,7 +111,8 @@ mod system {
 
     fn metered() -> Option<bool> {
         // Without a connection there is no profile.
-        let cost = NetworkInformation::GetInternetConnectionProfile().ok()?.GetConnectionCost().ok()?;
+        let cost =
+            NetworkInformation::GetInternetConnectionProfile().ok()?.GetConnectionCost().ok()?;
         let roams = cost.Roaming().unwrap_or(false) || cost.OverDataLimit().unwrap_or(false);
         match cost.NetworkCostType().ok()? {
             NetworkCostType::Fixed | NetworkCostType::Variable => Some(true),
@@ -103,7 +123,9 @@ mod system {
 
     fn on_battery() -> Option<bool> {
         let has_battery = PowerManager::BatteryStatus().ok()? != BatteryStatus::NotPresent;
-        Some(has_battery && PowerManager::PowerSupplyStatus().ok()? == PowerSupplyStatus::NotPresent)
+        Some(
+            has_battery && PowerManager::PowerSupplyStatus().ok()? == PowerSupplyStatus::NotPresent,
+        )
     }
 
     fn battery_low() -> Option<bool> {
@@ -123,14 +145,22 @@ mod system {
     use super::{Conditions, SYSTEM_TIMEOUT, pmset};
     use crate::host::in_time;
 
-    /// The system tells metered networks only to code that observes paths for a while, so that is not known.
+    /// The system tells metered networks only to code that observes paths for a while, so that is
+    /// not known.
     pub fn conditions() -> Conditions {
-        in_time(SYSTEM_TIMEOUT, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"]))).unwrap_or_default()
+        in_time(SYSTEM_TIMEOUT, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"])))
+            .unwrap_or_default()
     }
 
     fn ask(arguments: &[&str]) -> String {
-        let answer = Command::new("/usr/bin/pmset").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
-        answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).unwrap_or_default()
+        let answer = Command::new("/usr/bin/pmset")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        answer
+            .map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -160,7 +190,8 @@ mod supplies {
                 Some("Battery") => {
                     let discharges = value("status").as_deref() == Some("Discharging");
                     discharging = Some(discharging.unwrap_or(false) || discharges);
-                    percents.extend(value("capacity").and_then(|percent| percent.parse::<u32>().ok()));
+                    percents
+                        .extend(value("capacity").and_then(|percent| percent.parse::<u32>().ok()));
                 }
                 _ => {}
             }
@@ -184,14 +215,29 @@ mod pmset {
 
     /// Reads `pmset -g batt` and `pmset -g`.
     pub fn conditions(battery: &str, settings: &str) -> Conditions {
-        let on_battery =
-            battery.lines().find(|line| line.starts_with("Now drawing from")).map(|line| line.contains("Battery Power"));
-        let percent = battery.lines().filter(|line| line.contains("InternalBattery")).find_map(|line| {
-            let (before, _) = line.split_once('%')?;
-            before.rsplit(|character: char| !character.is_ascii_digit()).next()?.parse::<u32>().ok()
-        });
-        let saver = settings.lines().find_map(|line| line.trim().strip_prefix("lowpowermode")).map(|value| value.trim() == "1");
-        Conditions { metered: None, on_battery, battery_low: percent.map(|percent| percent <= LOW_PERCENT), saver }
+        let on_battery = battery
+            .lines()
+            .find(|line| line.starts_with("Now drawing from"))
+            .map(|line| line.contains("Battery Power"));
+        let percent =
+            battery.lines().filter(|line| line.contains("InternalBattery")).find_map(|line| {
+                let (before, _) = line.split_once('%')?;
+                before
+                    .rsplit(|character: char| !character.is_ascii_digit())
+                    .next()?
+                    .parse::<u32>()
+                    .ok()
+            });
+        let saver = settings
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("lowpowermode"))
+            .map(|value| value.trim() == "1");
+        Conditions {
+            metered: None,
+            on_battery,
+            battery_low: percent.map(|percent| percent <= LOW_PERCENT),
+            saver,
+        }
     }
 }
 
@@ -209,7 +255,9 @@ mod tests {
                 std::fs::write(supply.join(file), format!("{content}\n")).unwrap();
             }
         }
-        let Conditions { on_battery, battery_low, metered: None, saver: None } = supplies::read(folder.path()) else {
+        let Conditions { on_battery, battery_low, metered: None, saver: None } =
+            supplies::read(folder.path())
+        else {
             panic!("supplies tell nothing of networks")
         };
         (on_battery, battery_low)
@@ -219,7 +267,8 @@ mod tests {
     fn power_supplies() {
         let off = ("AC", [("type", "Mains"), ("online", "0")].as_slice());
         let on = ("AC", [("type", "Mains"), ("online", "1")].as_slice());
-        let battery = |status, capacity| [("type", "Battery"), ("status", status), ("capacity", capacity)];
+        let battery =
+            |status, capacity| [("type", "Battery"), ("status", status), ("capacity", capacity)];
         let low = battery("Discharging", "20");
         let good = battery("Discharging", "21");
         let charging = battery("Charging", "5");
@@ -228,9 +277,18 @@ mod tests {
         assert_eq!(read(&[off, ("BAT0", &low)]), (Some(true), Some(true)));
         assert_eq!(read(&[off, ("BAT0", &good)]), (Some(true), Some(false)));
         assert_eq!(read(&[on, ("BAT0", &charging)]), (Some(false), Some(true)));
-        assert_eq!(read(&[off, ("BAT0", &low), ("BAT1", &good)]), (Some(true), Some(false)), "two batteries");
+        assert_eq!(
+            read(&[off, ("BAT0", &low), ("BAT1", &good)]),
+            (Some(true), Some(false)),
+            "two batteries"
+        );
         assert_eq!(read(&[("BAT0", &good)]), (Some(true), Some(false)), "no charger is listed");
-        let mouse = [("type", "Battery"), ("scope", "Device"), ("status", "Discharging"), ("capacity", "3")];
+        let mouse = [
+            ("type", "Battery"),
+            ("scope", "Device"),
+            ("status", "Discharging"),
+            ("capacity", "3"),
+        ];
         assert_eq!(read(&[("hidpp_battery_0", &mouse)]), (None, None));
         let odd = [("type", "Battery"), ("status", "Discharging"), ("capacity", "many")];
         assert_eq!(read(&[("BAT0", &odd), ("nothing", &[])]), (Some(true), None));
@@ -240,13 +298,27 @@ mod tests {
     #[test]
     fn pmset_words() {
         let battery = "Now drawing from 'Battery Power'\n -InternalBattery-0 (id=4653155)\t17%; discharging; 1:02 remaining present: true\n";
-        let mains =
-            "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t85%; charging; 0:40 remaining present: true\n";
+        let mains = "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t85%; charging; 0:40 remaining present: true\n";
         let settings = "System-wide power settings:\nCurrently in use:\n standby              1\n lowpowermode         1\n";
-        let expected = |on_battery, battery_low, saver| Conditions { metered: None, on_battery, battery_low, saver };
-        assert_eq!(pmset::conditions(battery, settings), expected(Some(true), Some(true), Some(true)));
-        assert_eq!(pmset::conditions(mains, " lowpowermode 0\n"), expected(Some(false), Some(false), Some(false)));
-        assert_eq!(pmset::conditions("Now drawing from 'AC Power'\n", ""), expected(Some(false), None, None), "a desktop");
+        let expected = |on_battery, battery_low, saver| Conditions {
+            metered: None,
+            on_battery,
+            battery_low,
+            saver,
+        };
+        assert_eq!(
+            pmset::conditions(battery, settings),
+            expected(Some(true), Some(true), Some(true))
+        );
+        assert_eq!(
+            pmset::conditions(mains, " lowpowermode 0\n"),
+            expected(Some(false), Some(false), Some(false))
+        );
+        assert_eq!(
+            pmset::conditions("Now drawing from 'AC Power'\n", ""),
+            expected(Some(false), None, None),
+            "a desktop"
+        );
         assert_eq!(pmset::conditions("", "nonsense % 7"), Conditions::default());
     }
 }

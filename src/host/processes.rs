@@ -1,4 +1,5 @@
-//! Which processes an app consists of, and whether a person may be sitting in front of one that has no window.
+//! Which processes an app consists of, and whether a person may be sitting in front of one that has
+//! no window.
 
 /// A process, and the one that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,8 +10,8 @@ pub struct Process {
     pub parent: u32,
 }
 
-/// These and everything that they have started and that still lives below them, parents first, each process once. A process whose parent
-/// has ended belongs to somebody else by then.
+/// These and everything that they have started and that still lives below them, parents first, each
+/// process once. A process whose parent has ended belongs to somebody else by then.
 pub fn trees(roots: &[u32]) -> Vec<Process> {
     let all = all();
     let mut found: Vec<Process> = Vec::new();
@@ -27,7 +28,9 @@ fn below(root: u32, all: &[Process]) -> Vec<Process> {
     let mut tree = vec![Process { id: root, parent }];
     let mut next = 0;
     while let Some(parent) = tree.get(next).copied() {
-        let is_new = |process: &&Process| process.parent == parent.id && tree.iter().all(|known| known.id != process.id);
+        let is_new = |process: &&Process| {
+            process.parent == parent.id && tree.iter().all(|known| known.id != process.id)
+        };
         let children: Vec<Process> = all.iter().filter(is_new).copied().collect();
         tree.extend(children);
         next += 1;
@@ -39,7 +42,8 @@ fn below(root: u32, all: &[Process]) -> Vec<Process> {
 fn all() -> Vec<Process> {
     let parent = |id: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // proc_pid_stat(5): the program's name in parentheses may hold anything; state and parent follow it.
+        // proc_pid_stat(5): the program's name in parentheses may hold anything; state and parent
+        // follow it.
         let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         Some(Process { id, parent })
     };
@@ -50,7 +54,9 @@ fn all() -> Vec<Process> {
 #[cfg(all(unix, not(target_os = "linux")))]
 fn all() -> Vec<Process> {
     let output = std::process::Command::new("/bin/ps").args(["-axo", "pid=,ppid="]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     let process = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse);
         Some(Process { id: numbers.next()?.ok()?, parent: numbers.next()?.ok()? })
@@ -62,11 +68,13 @@ fn all() -> Vec<Process> {
 fn all() -> Vec<Process> {
     use windows_sys::Win32::Foundation::{CloseHandle, INVALID_HANDLE_VALUE};
     use windows_sys::Win32::System::Diagnostics::ToolHelp::{
-        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,
+        TH32CS_SNAPPROCESS,
     };
 
     let mut found = Vec::new();
-    // SAFETY: the entry is a plain record that says its own size; the handle is this function's own and is closed once.
+    // SAFETY: the entry is a plain record that says its own size; the handle is this function's own
+    // and is closed once.
     #[allow(unsafe_code)]
     unsafe {
         let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
@@ -89,7 +97,9 @@ fn all() -> Vec<Process> {
 #[cfg(unix)]
 pub fn reads_terminal(process: u32) -> bool {
     let input = std::fs::read_link(format!("/proc/{process}/fd/0"));
-    input.is_ok_and(|input| input.starts_with("/dev/pts") || input.to_string_lossy().starts_with("/dev/tty"))
+    input.is_ok_and(|input| {
+        input.starts_with("/dev/pts") || input.to_string_lossy().starts_with("/dev/tty")
+    })
 }
 
 /// Consoles have windows of their own here.
@@ -104,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_tree_has_everything_below_its_root_and_nothing_else() {
-        let all = [(1, 0), (40, 1), (7, 40), (41, 40), (9, 7), (8, 1), (3, 3)].map(|(id, parent)| Process { id, parent });
+        let all = [(1, 0), (40, 1), (7, 40), (41, 40), (9, 7), (8, 1), (3, 3)]
+            .map(|(id, parent)| Process { id, parent });
         let ids = |root| below(root, &all).iter().map(|process| process.id).collect::<Vec<_>>();
         assert_eq!(ids(40), [40, 7, 41, 9]);
         assert_eq!(ids(8), [8]);
@@ -114,9 +125,13 @@ mod tests {
 
     #[test]
     fn a_child_is_found() {
-        let mut child = std::process::Command::new(if cfg!(windows) { "timeout" } else { "sleep" }).arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new(if cfg!(windows) { "timeout" } else { "sleep" })
+            .arg("60")
+            .spawn()
+            .unwrap();
         assert!(
-            trees(&[std::process::id(), std::process::id()]).contains(&Process { id: child.id(), parent: std::process::id() })
+            trees(&[std::process::id(), std::process::id()])
+                .contains(&Process { id: child.id(), parent: std::process::id() })
         );
         child.kill().unwrap();
         child.wait().unwrap();

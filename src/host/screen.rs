@@ -1,4 +1,5 @@
-//! What the desktop says about the screen that winit does not: where bars and docks leave room, and whether windows can be see-through.
+//! What the desktop says about the screen that winit does not: where bars and docks leave room, and
+//! whether windows can be see-through.
 
 /// A rectangle of the desktop, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,12 @@ impl Area {
     /// What of it lies in another one; `None` if nothing does.
     pub fn within(&self, other: Self) -> Option<Self> {
         let (left, top) = (self.left.max(other.left), self.top.max(other.top));
-        let width = u32::try_from(self.right().min(other.right()) - left).ok().filter(|width| *width > 0)?;
-        let height = u32::try_from(self.bottom().min(other.bottom()) - top).ok().filter(|height| *height > 0)?;
+        let width = u32::try_from(self.right().min(other.right()) - left)
+            .ok()
+            .filter(|width| *width > 0)?;
+        let height = u32::try_from(self.bottom().min(other.bottom()) - top)
+            .ok()
+            .filter(|height| *height > 0)?;
         Some(Self { left, top, width, height })
     }
 
@@ -38,8 +43,9 @@ impl Area {
     }
 }
 
-/// What bars leave of the primary screen: on X11 of all screens together, so that it is to be cut to one of them. `None` where the system
-/// does not say. `scale` is in pixels per point, for systems that count in points.
+/// What bars leave of the primary screen: on X11 of all screens together, so that it is to be cut
+/// to one of them. `None` where the system does not say. `scale` is in pixels per point, for
+/// systems that count in points.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn work_area(_scale: f64) -> Option<Area> {
     use x11rb::connection::Connection;
@@ -49,13 +55,20 @@ pub fn work_area(_scale: f64) -> Option<Area> {
     let root = server.setup().roots.get(screen)?.root;
     let numbers = |name: &[u8]| -> Option<Vec<u32>> {
         let atom = server.intern_atom(true, name).ok()?.reply().ok()?.atom;
-        let reply = server.get_property(false, root, atom, AtomEnum::CARDINAL, 0, 256).ok()?.reply().ok()?;
+        let reply = server
+            .get_property(false, root, atom, AtomEnum::CARDINAL, 0, 256)
+            .ok()?
+            .reply()
+            .ok()?;
         Some(reply.value32()?.collect())
     };
     // Four numbers for each virtual desktop.
-    let desktop = numbers(b"_NET_CURRENT_DESKTOP").and_then(|all| all.first().copied()).unwrap_or(0) as usize;
+    let desktop =
+        numbers(b"_NET_CURRENT_DESKTOP").and_then(|all| all.first().copied()).unwrap_or(0) as usize;
     let areas = numbers(b"_NET_WORKAREA")?;
-    let [left, top, width, height] = *areas.chunks_exact(4).nth(desktop).or_else(|| areas.chunks_exact(4).next())? else {
+    let [left, top, width, height] =
+        *areas.chunks_exact(4).nth(desktop).or_else(|| areas.chunks_exact(4).next())?
+    else {
         return None;
     };
     Some(Area { left: left as i32, top: top as i32, width, height })
@@ -69,7 +82,12 @@ pub fn blends() -> bool {
     // Whoever blends owns this name of the screen.
     let owner = || {
         let (server, screen) = x11rb::connect(None).ok()?;
-        let atom = server.intern_atom(true, format!("_NET_WM_CM_S{screen}").as_bytes()).ok()?.reply().ok()?.atom;
+        let atom = server
+            .intern_atom(true, format!("_NET_WM_CM_S{screen}").as_bytes())
+            .ok()?
+            .reply()
+            .ok()?
+            .atom;
         (atom != x11rb::NONE).then(|| server.get_selection_owner(atom).ok()?.reply().ok()).flatten()
     };
     owner().is_some_and(|reply| reply.owner != x11rb::NONE)
@@ -106,12 +124,20 @@ pub fn work_area(_scale: f64) -> Option<Area> {
     use windows_sys::Win32::UI::WindowsAndMessaging::{SPI_GETWORKAREA, SystemParametersInfoW};
 
     let mut area = RECT { left: 0, top: 0, right: 0, bottom: 0 };
-    // SAFETY: for this question the system writes one rectangle to the address, which is that of one.
+    // SAFETY: for this question the system writes one rectangle to the address, which is that of
+    // one.
     #[allow(unsafe_code)]
-    let answered = unsafe { SystemParametersInfoW(SPI_GETWORKAREA, 0, std::ptr::from_mut(&mut area).cast(), 0) };
+    let answered = unsafe {
+        SystemParametersInfoW(SPI_GETWORKAREA, 0, std::ptr::from_mut(&mut area).cast(), 0)
+    };
     let length = |from: i32, to: i32| u32::try_from(to - from).ok();
     (answered != 0).then_some(())?;
-    Some(Area { left: area.left, top: area.top, width: length(area.left, area.right)?, height: length(area.top, area.bottom)? })
+    Some(Area {
+        left: area.left,
+        top: area.top,
+        width: length(area.left, area.right)?,
+        height: length(area.top, area.bottom)?,
+    })
 }
 
 /// What menu bar and Dock leave of the primary screen.
@@ -134,14 +160,15 @@ pub fn work_area(scale: f64) -> Option<Area> {
     })
 }
 
-/// Pixels that are drawn here are shown as they are; Windows rounds corners by itself when it is asked to.
+/// Pixels that are drawn here are shown as they are; Windows rounds corners by itself when it is
+/// asked to.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn blends() -> bool {
     false
 }
 
-/// Whether this program has a place in the Dock and may come forward: while a whole window is open. A launcher beside its app has none.
-/// Elsewhere the window itself is all there is.
+/// Whether this program has a place in the Dock and may come forward: while a whole window is open.
+/// A launcher beside its app has none. Elsewhere the window itself is all there is.
 #[cfg(target_os = "macos")]
 pub fn in_dock(shown: bool) {
     use objc2::MainThreadMarker;
@@ -163,8 +190,8 @@ pub fn in_dock(shown: bool) {
 #[cfg(not(target_os = "macos"))]
 pub const fn in_dock(_shown: bool) {}
 
-/// Shows the window of a view before all others, without making it the one that gets the keys. The view must be alive, and this the main
-/// thread; otherwise nothing happens.
+/// Shows the window of a view before all others, without making it the one that gets the keys. The
+/// view must be alive, and this the main thread; otherwise nothing happens.
 #[cfg(target_os = "macos")]
 pub fn order_front(view: std::ptr::NonNull<std::ffi::c_void>) {
     use objc2_app_kit::NSView;
@@ -188,7 +215,10 @@ mod tests {
         let all = Area { left: 0, top: 32, width: 4480, height: 1400 };
         assert_eq!(all.within(SCREEN), Some(Area { left: 0, top: 32, width: 1920, height: 1048 }));
         let second = Area { left: 1920, top: 0, width: 2560, height: 1440 };
-        assert_eq!(all.within(second).map(|area| (area.right(), area.bottom())), Some((4480, 1432)));
+        assert_eq!(
+            all.within(second).map(|area| (area.right(), area.bottom())),
+            Some((4480, 1432))
+        );
         assert_eq!(SCREEN.within(Area { left: 1920, ..SCREEN }), None);
     }
 

@@ -25,7 +25,8 @@ pub(crate) fn offer() -> Box<Offer> {
         hot_swap: None,
         notes: BTreeMap::new(),
     };
-    let signed = SignedRelease { target: "t".to_owned(), length: 1, hash: Digest::of(b""), release };
+    let signed =
+        SignedRelease { target: "t".to_owned(), length: 1, hash: Digest::of(b""), release };
     Box::new(Offer {
         signed,
         current: None,

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use super::protocol::{ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapBlocker};
+use super::protocol::{
+    ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapBlocker,
+};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setup {
-    /// Start the app when an update is in place and nothing is running (the window), or leave that to the caller (the terminal).
+    /// Start the app when an update is in place and nothing is running (the window), or leave that
+    /// to the caller (the terminal).
     pub launch_when_ready: bool,
-    /// An installed version waits for this check: if nothing comes of it, that version starts (docs/security.md, promise 1).
+    /// An installed version waits for this check: if nothing comes of it, that version starts
+    /// (docs/security.md, promise 1).
     pub start_anyway: bool,
     /// The app runs already.
     pub running: bool,
@@ -30,11 +34,13 @@ pub enum MachineInput {
     Updated(Result<Updated, Problem>),
     /// A version was chosen, or was refused.
     Chosen(Result<Chosen, Problem>),
-    /// The running app has taken over a version, with these modules, or goes on with the code it has, and why.
+    /// The running app has taken over a version, with these modules, or goes on with the code it
+    /// has, and why.
     Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
     /// The app is closing, and waits for something else than before.
     Closing(ClosingWait),
-    /// The app was asked to close: whether it has ended, or goes on. An error if what should follow is refused.
+    /// The app was asked to close: whether it has ended, or goes on. An error if what should follow
+    /// is refused.
     Closed(Result<bool, Problem>),
     /// The app was started, or could not be.
     Launched(Result<Version, Problem>),

@@ -1,5 +1,6 @@
-//! The two ends between an engine and its driver: a queue of commands in, a queue of events with a latest-value slot for progress
-//! out. A slow window never makes the engine wait and never sees stale progress.
+//! The two ends between an engine and its driver: a queue of commands in, a queue of events with a
+//! latest-value slot for progress out. A slow window never makes the engine wait and never sees
+//! stale progress.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -105,7 +106,8 @@ impl MailboxState {
 impl Handle {
     /// Sends a command; without effect once the engine has ended.
     pub fn send(&self, command: Command) {
-        // The engine ends only after `Quit` or with the process; a command that comes later has no meaning.
+        // The engine ends only after `Quit` or with the process; a command that comes later has no
+        // meaning.
         let _ = self.commands.send(command);
     }
 
@@ -116,16 +118,26 @@ impl Handle {
         state.queue.drain(..).chain(progress).collect()
     }
 
-    /// Waits until something has happened, the engine has ended, or `limit` has passed; then as [`Handle::take`].
+    /// Waits until something has happened, the engine has ended, or `limit` has passed; then as
+    /// [`Handle::take`].
     pub fn wait(&self, limit: Duration) -> Vec<Event> {
         let end = Instant::now() + limit;
         let mut state = self.shared.lock();
-        while state.queue.is_empty() && state.progress.is_none() && !state.closed && !std::mem::take(&mut state.poked) {
+        while state.queue.is_empty()
+            && state.progress.is_none()
+            && !state.closed
+            && !std::mem::take(&mut state.poked)
+        {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            state = self.shared.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .shared
+                .arrived
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         drop(state);
         self.take()
@@ -137,7 +149,8 @@ impl Handle {
         self.shared.arrived.notify_all();
     }
 
-    /// Wants a part of the window to be shown, by whoever drives this engine. [`Handle::wanted`] is nothing again once that has happened.
+    /// Wants a part of the window to be shown, by whoever drives this engine. [`Handle::wanted`] is
+    /// nothing again once that has happened.
     pub fn want(&self, part: WindowPart) {
         self.shared.change(|state| (state.wanted, state.poked) = (Some(part), true));
     }
@@ -173,7 +186,8 @@ impl Handle {
         self.shared.lock().closed
     }
 
-    /// Calls `wake` at every event from now on, from the engine's threads; a window asks for a repaint there.
+    /// Calls `wake` at every event from now on, from the engine's threads; a window asks for a
+    /// repaint there.
     pub fn on_event(&self, wake: impl Fn() + Send + 'static) {
         self.shared.lock().waker = Some(Box::new(wake));
     }
@@ -236,7 +250,10 @@ mod tests {
         emitter.emit(progress(2));
         emitter.emit(Event::Phase { phase: Phase::Cancelled });
         emitter.emit(progress(3));
-        assert_eq!(handle.take(), vec![progress(2), Event::Phase { phase: Phase::Cancelled }, progress(3)]);
+        assert_eq!(
+            handle.take(),
+            vec![progress(2), Event::Phase { phase: Phase::Cancelled }, progress(3)]
+        );
         assert!(handle.take().is_empty());
     }
 

@@ -22,15 +22,23 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::NotInstalled { id } => (ProblemKind::NotInstalled, id.clone()),
         StoreError::Switched { id } => (ProblemKind::Busy, id.clone()),
         StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
-        StoreError::NothingInstalled { home } => (ProblemKind::NothingInstalled, home.display().to_string()),
+        StoreError::NothingInstalled { home } => {
+            (ProblemKind::NothingInstalled, home.display().to_string())
+        }
         StoreError::DataTooNew { id, .. } => (ProblemKind::DataTooNew, id.clone()),
-        StoreError::Migration { id, .. } | StoreError::MigrationTime { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
+        StoreError::Migration { id, .. } | StoreError::MigrationTime { id, .. } => {
+            (ProblemKind::MigrationFailed, id.clone())
+        }
         StoreError::NoRollbackPoint { id } => (ProblemKind::NoRollbackPoint, id.clone()),
-        StoreError::NoPrograms { folder, .. } => (ProblemKind::ProgramsForbidden, folder.display().to_string()),
+        StoreError::NoPrograms { folder, .. } => {
+            (ProblemKind::ProgramsForbidden, folder.display().to_string())
+        }
         StoreError::Start { program, source } if look::is_shortage(source) => {
             (ProblemKind::Exhausted, program.display().to_string())
         }
-        StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
+        StoreError::Start { program, .. } => {
+            (ProblemKind::LaunchFailed, program.display().to_string())
+        }
     };
     Problem::new(kind, subject, error)
 }
@@ -40,7 +48,9 @@ pub fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
         ContainerError::File { path, source, .. } => (kind_of(source), path.display().to_string()),
-        ContainerError::Entry { path, fault: Fault::Read(source) | Fault::Write(source) } => (kind_of(source), path.to_string()),
+        ContainerError::Entry { path, fault: Fault::Read(source) | Fault::Write(source) } => {
+            (kind_of(source), path.to_string())
+        }
         ContainerError::Entry { path, .. } => (ProblemKind::BadPackage, path.to_string()),
         _ => (ProblemKind::BadPackage, String::new()),
     };
@@ -51,7 +61,9 @@ pub fn of_container(error: &ContainerError) -> Problem {
 pub fn of_trust(error: &TrustError) -> Problem {
     let kind = match (error.fault(), error) {
         (Some(MirrorFaultKind::Unreachable), _) => ProblemKind::NoNetwork,
-        (Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable), _) => ProblemKind::NodesUnusable,
+        (Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable), _) => {
+            ProblemKind::NodesUnusable
+        }
         (Some(MirrorFaultKind::Expired), _) => ProblemKind::MetadataExpired,
         (Some(MirrorFaultKind::NotTrusted), _) => ProblemKind::NotTrusted,
         (None, TrustError::Root { .. }) => ProblemKind::BadSettings,
@@ -66,9 +78,11 @@ pub fn of_trust(error: &TrustError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// A repository that has releases, but none for this installation: both sides are named, since the settings of one of them are wrong.
+/// A repository that has releases, but none for this installation: both sides are named, since the
+/// settings of one of them are wrong.
 pub fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
-    let own: Vec<[String; 3]> = repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
+    let own: Vec<[String; 3]> =
+        repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
     // What fits longest says most: the right app in other channels before other apps.
     let fitting = |parts: usize| own.iter().filter(move |own| own[..parts] == wanted[..parts]);
     let most = (0..3).rev().find(|parts| fitting(*parts).next().is_some())?;
@@ -79,28 +93,44 @@ pub fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<
     found.sort();
     found.dedup();
     let rest = found.len().saturating_sub(MOST_SHOWN);
-    let mut shown = found.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let mut shown =
+        found.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if rest > 0 {
         shown.push_str(" …");
     }
     let wanted = wanted.join(", ");
-    let chain = vec![format!("this launcher is set up for {wanted}; the repository has releases for {}", found.join("; "))];
-    Some(Problem { kind: ProblemKind::NothingForThis, subject: [wanted, shown].join(Problem::BOTH_SIDES), chain })
+    let chain = vec![format!(
+        "this launcher is set up for {wanted}; the repository has releases for {}",
+        found.join("; ")
+    )];
+    Some(Problem {
+        kind: ProblemKind::NothingForThis,
+        subject: [wanted, shown].join(Problem::BOTH_SIDES),
+        chain,
+    })
 }
 
 /// Groups of releases that a message names at most.
 const MOST_SHOWN: usize = 4;
 
 fn audience_of(release: &Release) -> [String; 3] {
-    [release.container.app.to_string(), release.channel.clone(), release.container.platform.to_string()]
+    [
+        release.container.app.to_string(),
+        release.channel.clone(),
+        release.container.platform.to_string(),
+    ]
 }
 
 /// From a file that is no bundle, or cannot be read.
 pub fn of_bundle(error: &BundleError) -> Problem {
     match error {
         BundleError::Io { path, source } => of_disk(path, source),
-        BundleError::Package { path } => Problem::new(ProblemKind::BundleIsPackage, path.display().to_string(), error),
-        BundleError::Form { path, .. } => Problem::new(ProblemKind::BundleDamaged, path.display().to_string(), error),
+        BundleError::Package { path } => {
+            Problem::new(ProblemKind::BundleIsPackage, path.display().to_string(), error)
+        }
+        BundleError::Form { path, .. } => {
+            Problem::new(ProblemKind::BundleDamaged, path.display().to_string(), error)
+        }
     }
 }
 
@@ -112,7 +142,11 @@ pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
         Some(MirrorFaultKind::Unreachable) => ProblemKind::DiskError,
         Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable) => ProblemKind::BundleDamaged,
         // What no later word can save is no question to be asked.
-        Some(MirrorFaultKind::Expired) if error.expired().is_none_or(|expired| !expired.waivable) => ProblemKind::MetadataExpired,
+        Some(MirrorFaultKind::Expired)
+            if error.expired().is_none_or(|expired| !expired.waivable) =>
+        {
+            ProblemKind::MetadataExpired
+        }
         Some(MirrorFaultKind::Expired) => ProblemKind::BundleExpired,
         Some(MirrorFaultKind::NotTrusted) => ProblemKind::BundleNotTrusted,
     };
@@ -126,10 +160,14 @@ pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
 /// From nodes.
 pub fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
-        FetchError::Disk { source, .. } if is_full(source) => (ProblemKind::DiskFull, String::new()),
+        FetchError::Disk { source, .. } if is_full(source) => {
+            (ProblemKind::DiskFull, String::new())
+        }
         FetchError::Disk { path, source } => (kind_of(source), path.display().to_string()),
         FetchError::Thread(source) => (of_system(source).kind, String::new()),
-        FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => (ProblemKind::Internal, String::new()),
+        FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => {
+            (ProblemKind::Internal, String::new())
+        }
         FetchError::Address { node, .. } => (ProblemKind::BadSettings, node.clone()),
         FetchError::Pieces(_) => (ProblemKind::BadPackage, String::new()),
         error if error.is_unreachable() => (ProblemKind::NoNetwork, String::new()),
@@ -142,16 +180,25 @@ pub fn of_fetch(error: &FetchError) -> Problem {
 pub fn of_desktop(error: &DesktopError) -> Problem {
     match error {
         DesktopError::Store(error) => of_store(error),
-        DesktopError::Io { path, source, .. } => Problem { chain: crate::error_chain::list(error), ..of_disk(path, source) },
-        DesktopError::NotUnicode { path } => Problem::new(ProblemKind::DiskError, path.display().to_string(), error),
-        DesktopError::NoFolder(_) => Problem::new(ProblemKind::FileMissing, error.to_string(), error),
-        DesktopError::System { .. } => Problem::new(ProblemKind::DiskError, error.to_string(), error),
+        DesktopError::Io { path, source, .. } => {
+            Problem { chain: crate::error_chain::list(error), ..of_disk(path, source) }
+        }
+        DesktopError::NotUnicode { path } => {
+            Problem::new(ProblemKind::DiskError, path.display().to_string(), error)
+        }
+        DesktopError::NoFolder(_) => {
+            Problem::new(ProblemKind::FileMissing, error.to_string(), error)
+        }
+        DesktopError::System { .. } => {
+            Problem::new(ProblemKind::DiskError, error.to_string(), error)
+        }
     }
 }
 
 /// From threads, runtimes and the like.
 pub fn of_system(error: &std::io::Error) -> Problem {
-    let kind = if look::is_shortage(error) { ProblemKind::Exhausted } else { ProblemKind::Internal };
+    let kind =
+        if look::is_shortage(error) { ProblemKind::Exhausted } else { ProblemKind::Internal };
     Problem::new(kind, "", error)
 }
 

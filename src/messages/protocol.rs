@@ -1,6 +1,7 @@
 //! The language between the engine and whoever drives it: [`Command`]s go in, [`Event`]s come out.
 //!
-//! Progress is a latest-value slot: a driver that is slow sees fewer of them, never older ones. Everything else is a queue.
+//! Progress is a latest-value slot: a driver that is slow sees fewer of them, never older ones.
+//! Everything else is a queue.
 
 mod problem;
 
@@ -15,7 +16,8 @@ use crate::model::{ContainerId, Offer, Version};
 /// What a person, a timer or a script asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Look for a release now. A check that a person asked for fails loudly, a scheduled one quietly.
+    /// Look for a release now. A check that a person asked for fails loudly, a scheduled one
+    /// quietly.
     Check {
         /// Whether a person asked.
         by_user: bool,
@@ -28,7 +30,8 @@ pub enum Command {
     AcceptExpired,
     /// Fetch and install what is on offer.
     Start,
-    /// Fetch and install what is on offer, but do not choose it: it is offered again, with nothing left to fetch.
+    /// Fetch and install what is on offer, but do not choose it: it is offered again, with nothing
+    /// left to fetch.
     Prefetch,
     /// Fetch and install this version, also an older one.
     StartVersion(Version),
@@ -50,7 +53,8 @@ pub enum Command {
     StartFailed(Box<Problem>),
     /// Make another installed version the active one.
     Switch(ContainerId),
-    /// Go back to the user's files and the version as they were: of this version, or of the one before the active.
+    /// Go back to the user's files and the version as they were: of this version, or of the one
+    /// before the active.
     RollBack(Option<ContainerId>),
     /// Stay at this version (mandatory releases come all the same); `None`: no longer.
     Pin(Option<Version>),
@@ -64,13 +68,15 @@ pub enum Command {
     List,
     /// Tell how much room versions and kept files take on the disk.
     MeasureDisk,
-    /// Share with computers nearby, or no longer; without effect where the publisher does not allow it.
+    /// Share with computers nearby, or no longer; without effect where the publisher does not allow
+    /// it.
     Share(bool),
     /// A person has seen this; it is not told again at the next start.
     Seen(Box<Incident>),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
-    /// The app is about to end by itself and wants to be started anew, in the version that is active then.
+    /// The app is about to end by itself and wants to be started anew, in the version that is
+    /// active then.
     RestartWhenEnded,
     /// After an update: the new version starts the next time. While the app is closing: it goes on.
     RestartLater,
@@ -104,7 +110,8 @@ pub enum Event {
         #[serde(rename = "kept")]
         retained: Vec<RetainedFiles>,
     },
-    /// Whether fetched and installed releases are shared with computers nearby. Told only where the publisher allows it.
+    /// Whether fetched and installed releases are shared with computers nearby. Told only where the
+    /// publisher allows it.
     Sharing {
         /// As the user wants it.
         on: bool,
@@ -119,14 +126,16 @@ pub enum Event {
         /// What.
         what: Incident,
     },
-    /// The running app goes on with the code it has: why it cannot take over this version without a restart.
+    /// The running app goes on with the code it has: why it cannot take over this version without a
+    /// restart.
     NotSwapped {
         /// Which version.
         version: Version,
         /// Every reason.
         reasons: Vec<SwapBlocker>,
     },
-    /// Something went wrong that does not end the phase, for example a version that could not be removed.
+    /// Something went wrong that does not end the phase, for example a version that could not be
+    /// removed.
     Notice {
         /// What.
         problem: Problem,
@@ -187,7 +196,8 @@ pub enum Phase {
         /// The modules that were loaded anew, by their dotted names.
         modules: Vec<String>,
     },
-    /// The running app is asked to close, and its person answers what it asks. Nothing is lost: it is not ended.
+    /// The running app is asked to close, and its person answers what it asks. Nothing is lost: it
+    /// is not ended.
     Closing {
         /// Which version starts afterwards, if that is known.
         version: Option<Version>,
@@ -280,7 +290,8 @@ pub enum ClosingWait {
 /// Something that keeps a running app from taking over a version without a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct SwapBlocker {
-    /// What kind, as `assets/runtime/PROTOCOL.md` lists them; what is not listed there is shown by its text.
+    /// What kind, as `assets/runtime/PROTOCOL.md` lists them; what is not listed there is shown by
+    /// its text.
     pub code: String,
     /// The same in English, for the log.
     #[serde(default)]
@@ -322,7 +333,14 @@ pub struct Repaired {
 impl Repaired {
     /// Nothing was found yet.
     pub const fn begun(version: Version) -> Self {
-        Self { version, mended: Vec::new(), left: Vec::new(), removed: Vec::new(), aside: None, problem: None }
+        Self {
+            version,
+            mended: Vec::new(),
+            left: Vec::new(),
+            removed: Vec::new(),
+            aside: None,
+            problem: None,
+        }
     }
 }
 
@@ -435,8 +453,8 @@ pub struct InstalledVersion {
     pub folder: std::path::PathBuf,
 }
 
-/// Which of two versions have files of the user in the launcher's folders; an app may keep them elsewhere. Without them nothing is said
-/// of files.
+/// Which of two versions have files of the user in the launcher's folders; an app may keep them
+/// elsewhere. Without them nothing is said of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FilesHeld {
     /// The version that was left.
@@ -464,7 +482,8 @@ pub struct RetainedFiles {
     pub folder: std::path::PathBuf,
 }
 
-/// Room on the disk, bytes. Blocks that files share are counted for each of them, so it is at most as much.
+/// Room on the disk, bytes. Blocks that files share are counted for each of them, so it is at most
+/// as much.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DiskUse {
     /// Of all: versions, kept files, downloads under way, logs.

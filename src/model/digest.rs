@@ -70,7 +70,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -97,7 +99,10 @@ mod tests {
     #[test]
     fn text_and_back() {
         let digest = Digest::of(b"abc");
-        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         let mut hasher = Hasher::default();
         hasher.update(b"a");
@@ -108,7 +113,14 @@ mod tests {
     #[test]
     fn anything_but_64_lower_case_digits_is_refused() {
         let good = Digest::of(b"").to_string();
-        for bad in ["", "ab", &good[1..], &good.to_uppercase(), &format!("{}+1", &good[2..]), &"é".repeat(32)] {
+        for bad in [
+            "",
+            "ab",
+            &good[1..],
+            &good.to_uppercase(),
+            &format!("{}+1", &good[2..]),
+            &"é".repeat(32),
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

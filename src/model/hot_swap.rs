@@ -1,8 +1,9 @@
-//! What an update means for a running app: which files differ between the release whose code it runs and another one, and whether a
-//! running Python could take all of that over.
+//! What an update means for a running app: which files differ between the release whose code it
+//! runs and another one, and whether a running Python could take all of that over.
 //!
-//! In: two manifests and the publisher's patterns. Out: a list of changes and a yes or no. Never: a promise. The app itself has the
-//! last word (`assets/runtime/PROTOCOL.md`), since only it knows what it has loaded.
+//! In: two manifests and the publisher's patterns. Out: a list of changes and a yes or no. Never: a
+//! promise. The app itself has the last word (`assets/runtime/PROTOCOL.md`), since only it knows
+//! what it has loaded.
 
 use serde::{Deserialize, Serialize};
 
@@ -65,16 +66,22 @@ pub struct Difference {
 impl Difference {
     /// What changes from `old` to `new`.
     ///
-    /// A running app can take over a module's source below `app` that the patterns name, and its byte code goes with it. All else
-    /// that was changed, added, moved or removed needs a new start, as does another way of starting or another form of the user's
-    /// data; but for the manifest and the start script, which say the version and are no part of a running app.
+    /// A running app can take over a module's source below `app` that the patterns name, and its
+    /// byte code goes with it. All else that was changed, added, moved or removed needs a new
+    /// start, as does another way of starting or another form of the user's data; but for the
+    /// manifest and the start script, which say the version and are no part of a running app.
     pub fn between(old: &Manifest, new: &Manifest, patterns: AppPatterns<'_>) -> Self {
         let schema = |manifest: &Manifest| manifest.application_info.data_schema;
-        let mut found = Self { requires_restart: launch(old) != launch(new) || schema(old) != schema(new), ..Self::default() };
+        let mut found = Self {
+            requires_restart: launch(old) != launch(new) || schema(old) != schema(new),
+            ..Self::default()
+        };
         for (path, entry) in &new.file_manifest {
             match old.file_manifest.get(path) {
                 None => found.note(path, ChangeKind::Added, Some(entry), patterns),
-                Some(before) if !is_same(before, entry) => found.note(path, ChangeKind::Modified, Some(entry), patterns),
+                Some(before) if !is_same(before, entry) => {
+                    found.note(path, ChangeKind::Modified, Some(entry), patterns)
+                }
                 Some(_) => {}
             }
         }
@@ -85,7 +92,13 @@ impl Difference {
         found
     }
 
-    fn note(&mut self, path: &RelativePath, kind: ChangeKind, entry: Option<&Entry>, patterns: AppPatterns<'_>) {
+    fn note(
+        &mut self,
+        path: &RelativePath,
+        kind: ChangeKind,
+        entry: Option<&Entry>,
+        patterns: AppPatterns<'_>,
+    ) {
         if is_of_the_app(path) {
             let is_link = entry.is_some_and(|entry| entry.symlink.is_some());
             match extension(path) {
@@ -94,16 +107,22 @@ impl Difference {
                 _ => self.requires_restart = true,
             }
         }
-        self.changes.push(Change { path: path.clone(), kind, sha256: entry.map(|entry| entry.hash) });
+        self.changes.push(Change {
+            path: path.clone(),
+            kind,
+            sha256: entry.map(|entry| entry.hash),
+        });
     }
 }
 
 /// The time of a file is no difference to a running app.
 fn is_same(one: &Entry, other: &Entry) -> bool {
-    (one.hash, one.size, one.permissions, &one.symlink) == (other.hash, other.size, other.permissions, &other.symlink)
+    (one.hash, one.size, one.permissions, &one.symlink)
+        == (other.hash, other.size, other.permissions, &other.symlink)
 }
 
-/// How a release is started, apart from the version that it is told, which is another one each time.
+/// How a release is started, apart from the version that it is told, which is another one each
+/// time.
 fn launch(manifest: &Manifest) -> Launch {
     let mut launch = manifest.application_info.launch.clone();
     launch.environment.remove("KUZFLOW_VERSION");
@@ -136,7 +155,9 @@ mod tests {
     }
 
     fn manifest(files: &[(&str, &str)]) -> Manifest {
-        Manifest::sample(files.iter().map(|(path, content)| (path.parse().unwrap(), entry(content))).collect())
+        Manifest::sample(
+            files.iter().map(|(path, content)| (path.parse().unwrap(), entry(content))).collect(),
+        )
     }
 
     fn patterns() -> HotSwap {
@@ -154,7 +175,11 @@ mod tests {
     #[test]
     fn modules_that_the_patterns_name_need_no_restart_and_everything_else_does() {
         let module = "app/manipulate/executor.py";
-        let old = manifest(&[(module, "one"), ("app/manipulate/old.py", "old"), ("scripts/launch.sh", "1.0.0")]);
+        let old = manifest(&[
+            (module, "one"),
+            ("app/manipulate/old.py", "old"),
+            ("scripts/launch.sh", "1.0.0"),
+        ]);
         assert_eq!(reported(&old, &old), (false, 0));
         let changed: &[(&str, &str)] = &[
             (module, "two"),
@@ -165,7 +190,10 @@ mod tests {
         let new = manifest(changed);
         assert_eq!(reported(&old, &new), (false, 3), "changed, added, removed");
         let paths: Vec<_> = Difference::between(&old, &new, patterns().patterns()).changes;
-        let kinds: Vec<_> = paths.iter().map(|change| (change.path.as_str(), change.kind, change.sha256.is_some())).collect();
+        let kinds: Vec<_> = paths
+            .iter()
+            .map(|change| (change.path.as_str(), change.kind, change.sha256.is_some()))
+            .collect();
         assert_eq!(
             kinds,
             [
@@ -192,10 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn another_way_of_starting_or_another_form_of_data_needs_a_restart_and_another_version_does_not() {
+    fn another_way_of_starting_or_another_form_of_data_needs_a_restart_and_another_version_does_not()
+     {
         let old = manifest(&[]);
         let mut new = old.clone();
-        new.application_info.launch.environment.insert("KUZFLOW_VERSION".to_owned(), "2.0.0".to_owned());
+        new.application_info
+            .launch
+            .environment
+            .insert("KUZFLOW_VERSION".to_owned(), "2.0.0".to_owned());
         assert_eq!(reported(&old, &new), (false, 0));
         new.application_info.launch.arguments.push("-X".to_owned());
         assert_eq!(reported(&old, &new), (true, 0));

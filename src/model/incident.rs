@@ -1,4 +1,5 @@
-//! What happened to the app or to the user's files without anybody having asked: kept in the home until a person has seen it.
+//! What happened to the app or to the user's files without anybody having asked: kept in the home
+//! until a person has seen it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -69,8 +70,8 @@ fn holds_files() -> bool {
     true
 }
 
-/// A file that both the user and a release had changed, or whose place something of another kind has taken. Both paths are below the
-/// version's folder.
+/// A file that both the user and a release had changed, or whose place something of another kind
+/// has taken. Both paths are below the version's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// Where the user's own file is.
@@ -102,7 +103,8 @@ pub enum LaunchFailure {
     },
     /// It could not be started.
     NotStarted,
-    /// It was started several times, and each time something ended it and the launcher before it was known to be up.
+    /// It was started several times, and each time something ended it and the launcher before it
+    /// was known to be up.
     NeverUp,
 }
 
@@ -110,7 +112,9 @@ pub enum LaunchFailure {
 impl fmt::Display for LaunchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Crashed { status: status @ 129.. } => write!(f, "ended by signal {}", status - 128),
+            Self::Crashed { status: status @ 129.. } => {
+                write!(f, "ended by signal {}", status - 128)
+            }
             Self::Crashed { status } => write!(f, "ended with status {status}"),
             Self::EndedAtOnce => f.write_str("ended at once with status 0"),
             Self::Hung => f.write_str("did not say that it is ready"),

@@ -55,12 +55,19 @@ impl SignedLauncher {
 }
 
 /// The newest launcher for `platform` that is newer than `than`.
-pub fn newer<'a>(launchers: &'a [SignedLauncher], platform: &Platform, than: &Version) -> Option<&'a SignedLauncher> {
-    let fitting = launchers.iter().filter(|signed| signed.launcher.platform == *platform && signed.launcher.version > *than);
+pub fn newer<'a>(
+    launchers: &'a [SignedLauncher],
+    platform: &Platform,
+    than: &Version,
+) -> Option<&'a SignedLauncher> {
+    let fitting = launchers
+        .iter()
+        .filter(|signed| signed.launcher.platform == *platform && signed.launcher.version > *than);
     fitting.max_by(|a, b| a.launcher.version.cmp(&b.launcher.version))
 }
 
-/// How the executable says its version to whoever reads the file: a publisher who signs it need not be told, and cannot mistake it.
+/// How the executable says its version to whoever reads the file: a publisher who signs it need not
+/// be told, and cannot mistake it.
 const STAMP_BEGIN: &str = "kuzflow-launcher-version:[";
 const STAMP_END: u8 = b']';
 /// Longest version in a stamp, bytes.
@@ -96,7 +103,8 @@ mod tests {
     #[test]
     fn the_stamp_is_found_and_its_own_beginning_is_no_stamp() {
         assert_eq!(own_version().to_string(), env!("CARGO_PKG_VERSION"));
-        let mut bytes = format!("\x7fELF {STAMP_BEGIN}\0 not a version] {STAMP_BEGIN}").into_bytes();
+        let mut bytes =
+            format!("\x7fELF {STAMP_BEGIN}\0 not a version] {STAMP_BEGIN}").into_bytes();
         assert_eq!(version_in(&bytes), None);
         bytes.extend(b"1.2.3-beta.1] and more");
         assert_eq!(version_in(&bytes).unwrap().to_string(), "1.2.3-beta.1");
@@ -110,11 +118,25 @@ mod tests {
             let launcher = Launcher { version, platform, size: 1, hash: Digest::of(b""), pieces };
             SignedLauncher { target: launcher.target(), length: 1, hash: Digest::of(b""), launcher }
         };
-        let all = [signed("1.0.0", "Linux_x86_64"), signed("1.10.0", "Linux_x86_64"), signed("2.0.0", "Windows_AMD64")];
+        let all = [
+            signed("1.0.0", "Linux_x86_64"),
+            signed("1.10.0", "Linux_x86_64"),
+            signed("2.0.0", "Windows_AMD64"),
+        ];
         let linux = "Linux_x86_64".parse().unwrap();
-        let found = |than: &str| newer(&all, &linux, &than.parse().unwrap()).map(|signed| signed.launcher.version.to_string());
-        assert_eq!((found("1.2.0").as_deref(), found("1.10.0"), found("3.0.0")), (Some("1.10.0"), None, None));
-        let windows = newer(&all, &"Windows_AMD64".parse().unwrap(), &Version::new(1, 0, 0)).unwrap();
-        assert_eq!(windows.location(), format!("targets/{}.kuzflow-launcher_2.0.0_Windows_AMD64.launcher", Digest::of(b"")));
+        let found = |than: &str| {
+            newer(&all, &linux, &than.parse().unwrap())
+                .map(|signed| signed.launcher.version.to_string())
+        };
+        assert_eq!(
+            (found("1.2.0").as_deref(), found("1.10.0"), found("3.0.0")),
+            (Some("1.10.0"), None, None)
+        );
+        let windows =
+            newer(&all, &"Windows_AMD64".parse().unwrap(), &Version::new(1, 0, 0)).unwrap();
+        assert_eq!(
+            windows.location(),
+            format!("targets/{}.kuzflow-launcher_2.0.0_Windows_AMD64.launcher", Digest::of(b""))
+        );
     }
 }

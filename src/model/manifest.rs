@@ -1,8 +1,9 @@
-//! The manifest, `metadata/container.json`: what a container is, how it is started, and every file with its hash. Field names are
-//! those of the specification. Its digest is in signed metadata.
+//! The manifest, `metadata/container.json`: what a container is, how it is started, and every file
+//! with its hash. Field names are those of the specification. Its digest is in signed metadata.
 //!
-//! Where each file's bytes lie in the package is not said here but in [`PackageIndex`](super::PackageIndex): whoever comes by
-//! patches needs this document, and not a piece table that changes from end to end with every release.
+//! Where each file's bytes lie in the package is not said here but in
+//! [`PackageIndex`](super::PackageIndex): whoever comes by patches needs this document, and not a
+//! piece table that changes from end to end with every release.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,11 +18,13 @@ use super::version::Version;
 pub const MANIFEST_PATH: &str = "metadata/container.json";
 /// Where the package index lies in a package; it is not installed.
 pub const INDEX_PATH: &str = "metadata/package.json";
-/// Where an installed version keeps what came with it in the folders that the user may change; named by digest, of no release.
+/// Where an installed version keeps what came with it in the folders that the user may change;
+/// named by digest, of no release.
 pub const RETAINED_FOLDER: &str = "metadata/kept";
 /// The version of this document's form that this program writes and reads.
 pub const MANIFEST_FORMAT: u32 = 2;
-/// Folders that belong to the user once a container is installed: their files may change, and outlive the container.
+/// Folders that belong to the user once a container is installed: their files may change, and
+/// outlive the container.
 pub const MUTABLE_FOLDERS: [&str; 4] = ["config", "data", "logs", "temp"];
 /// The eight folders of a container with the words in their `.description`.
 pub const FOLDERS: [(&str, &str); 8] = [
@@ -53,7 +56,8 @@ pub struct Manifest {
     /// Folders without a file in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub empty_folders: Vec<RelativePath>,
-    /// The specification's field. Always `null`: the signature is the repository's TUF metadata, which covers this document.
+    /// The specification's field. Always `null`: the signature is the repository's TUF metadata,
+    /// which covers this document.
     pub signature: Option<String>,
 }
 
@@ -98,8 +102,8 @@ pub struct ApplicationInfo {
     pub main_executable: RelativePath,
     /// A PNG, if the app has one.
     pub icon: Option<RelativePath>,
-    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count. A version that knows less than what
-    /// the user has is not switched to.
+    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count. A
+    /// version that knows less than what the user has is not switched to.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub data_schema: u32,
     /// How the launcher starts it without a shell.
@@ -125,10 +129,12 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Folders to put before what a list variable (`PATH`, `PYTHONPATH`) already holds.
     pub prepend: BTreeMap<String, Vec<RelativePath>>,
-    /// Folders to put behind what a list variable already holds: programs of the container that nothing of the system gives way to.
+    /// Folders to put behind what a list variable already holds: programs of the container that
+    /// nothing of the system gives way to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub append: BTreeMap<String, Vec<RelativePath>>,
-    /// Variables of the session that are not handed on, since they are meant for another runtime than the container's.
+    /// Variables of the session that are not handed on, since they are meant for another runtime
+    /// than the container's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
     /// Whether the app says when it is up, by a line in the file that `KUZFLOW_HEALTH` names.
@@ -178,7 +184,8 @@ impl Permissions {
     /// `755`.
     pub const PROGRAM: Self = Self(0o755);
 
-    /// `755` if the owner may execute, else `644`: all that is carried over, so that a publisher's umask changes nothing.
+    /// `755` if the owner may execute, else `644`: all that is carried over, so that a publisher's
+    /// umask changes nothing.
     pub fn from_mode(mode: u32) -> Self {
         if mode & 0o100 == 0 { Self::FILE } else { Self::PROGRAM }
     }
@@ -203,7 +210,11 @@ impl Serialize for Permissions {
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        match u32::from_str_radix(&text, 8).ok().filter(|_| text.len() == 3).and_then(Self::from_bits) {
+        match u32::from_str_radix(&text, 8)
+            .ok()
+            .filter(|_| text.len() == 3)
+            .and_then(Self::from_bits)
+        {
             Some(permissions) => Ok(permissions),
             None => Err(serde::de::Error::custom(format!(
                 "permissions {text:?} are not three octal digits that let the owner read and write"
@@ -219,7 +230,9 @@ pub enum InvalidManifest {
     #[error("the manifest cannot be read")]
     Form(#[from] serde_json::Error),
     /// Written by a newer program.
-    #[error("the manifest has format {found}, this program reads format {MANIFEST_FORMAT}; update the launcher")]
+    #[error(
+        "the manifest has format {found}, this program reads format {MANIFEST_FORMAT}; update the launcher"
+    )]
     Format {
         /// The format it has.
         found: u32,
@@ -293,7 +306,10 @@ impl Manifest {
 
     /// The platform it runs on.
     pub fn platform(&self) -> Platform {
-        Platform { os: self.platform_info.os.clone(), architecture: self.platform_info.architecture.clone() }
+        Platform {
+            os: self.platform_info.os.clone(),
+            architecture: self.platform_info.architecture.clone(),
+        }
     }
 
     /// Bytes of all files when unpacked, the manifest aside.
@@ -313,14 +329,19 @@ impl Manifest {
         Ok(())
     }
 
-    /// Refuses two names for one place. Windows and macOS take names that differ in case or in the form of their characters for the same;
-    /// Linux keeps them apart, and Python distributions for it bring such names (`share/terminfo/2/2621A` and `2621a`). Where a person has
-    /// put the home on a file system that does not, creating the second file fails: nothing is ever written through a name of another.
+    /// Refuses two names for one place. Windows and macOS take names that differ in case or in the
+    /// form of their characters for the same; Linux keeps them apart, and Python distributions for
+    /// it bring such names (`share/terminfo/2/2621A` and `2621a`). Where a person has put the home
+    /// on a file system that does not, creating the second file fails: nothing is ever written
+    /// through a name of another.
     fn check_names(&self) -> Result<(), InvalidManifest> {
         let folds = matches!(self.platform_info.os.as_str(), "Windows" | "Darwin");
-        let key = |path: &RelativePath| if folds { path.folded() } else { path.as_str().to_owned() };
-        let collision =
-            |first: &str, second: &str| InvalidManifest::Collision { first: first.to_owned(), second: second.to_owned() };
+        let key =
+            |path: &RelativePath| if folds { path.folded() } else { path.as_str().to_owned() };
+        let collision = |first: &str, second: &str| InvalidManifest::Collision {
+            first: first.to_owned(),
+            second: second.to_owned(),
+        };
         let own = [MANIFEST_PATH, INDEX_PATH];
         let mut files: HashMap<String, &str> = HashMap::new();
         for path in self.file_manifest.keys() {
@@ -334,11 +355,17 @@ impl Manifest {
         }
         let mut folders: HashMap<String, &str> = HashMap::new();
         let in_files = self.file_manifest.keys().flat_map(RelativePath::ancestors);
-        let empty = self.empty_folders.iter().flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
+        let empty = self
+            .empty_folders
+            .iter()
+            .flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
         for folder in in_files.chain(empty) {
             let key = key(&folder.parse::<RelativePath>()?);
             // The same folder in two spellings is one folder here and two folders there.
-            let other = folders.insert(key.clone(), folder).filter(|first| *first != folder).or_else(|| files.get(&key).copied());
+            let other = folders
+                .insert(key.clone(), folder)
+                .filter(|first| *first != folder)
+                .or_else(|| files.get(&key).copied());
             if let Some(first) = other {
                 return Err(collision(first, folder));
             }
@@ -350,15 +377,20 @@ impl Manifest {
         for (path, entry) in &self.file_manifest {
             let Some(target) = &entry.symlink else { continue };
             let refuse = || InvalidManifest::Link { path: path.clone(), target: target.clone() };
-            if path.resolve_link(target).is_none() || entry.size != 0 || entry.hash != Digest::of(target.as_bytes()) {
+            if path.resolve_link(target).is_none()
+                || entry.size != 0
+                || entry.hash != Digest::of(target.as_bytes())
+            {
                 return Err(refuse());
             }
-            // User data must stay plain files: a link there would let a later write leave its place.
+            // User data must stay plain files: a link there would let a later write leave its
+            // place.
             if MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder)) {
                 return Err(refuse());
             }
         }
-        // That no path leads through a link follows from `check_names`: a link is a file there, never also a folder.
+        // That no path leads through a link follows from `check_names`: a link is a file there,
+        // never also a folder.
         Ok(())
     }
 
@@ -429,100 +461,4 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(size: u64) -> Entry {
-        Entry { size, mtime: 0, hash: Digest::of(b"x"), permissions: Permissions::FILE, symlink: None }
-    }
-
-    fn link(target: &str) -> Entry {
-        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), ..file(0) }
-    }
-
-    fn manifest(entries: &[(&str, Entry)]) -> Manifest {
-        let mut files: BTreeMap<RelativePath, Entry> =
-            entries.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone())).collect();
-        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(10));
-        Manifest::sample(files)
-    }
-
-    fn refused(entries: &[(&str, Entry)]) -> InvalidManifest {
-        manifest(entries).check().unwrap_err()
-    }
-
-    fn manifest_for(os: &str, entries: &[(&str, Entry)]) -> Manifest {
-        let mut manifest = manifest(entries);
-        manifest.platform_info.os = os.to_owned();
-        manifest
-    }
-
-    #[test]
-    fn json_and_back() {
-        let manifest = manifest(&[("app/b", file(5)), ("app/l", link("b"))]);
-        let json = manifest.to_json().unwrap();
-        assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
-        let text = String::from_utf8(json).unwrap();
-        assert!(
-            text.contains("\"file_manifest\"")
-                && text.contains("\"permissions\": \"644\"")
-                && text.contains("\"signature\": null")
-        );
-        assert!(matches!(
-            Manifest::from_json(text.replace("\"format\": 2", "\"format\": 1").as_bytes()),
-            Err(InvalidManifest::Format { found: 1 })
-        ));
-        assert!(Manifest::from_json(text.replace("\"644\"", "\"4755\"").as_bytes()).is_err());
-        assert!(Manifest::from_json(text.replace("app/b", "../b").as_bytes()).is_err());
-    }
-
-    #[test]
-    fn names_that_collide_are_refused() {
-        for os in ["Linux", "Windows", "Darwin"] {
-            for pair in [("app/x", "app/x/y"), ("metadata/Container.json", "app/z"), ("metadata/package.json", "app/z")] {
-                let error = manifest_for(os, &[(pair.0, file(1)), (pair.1, file(1))]).check().unwrap_err();
-                assert!(matches!(error, InvalidManifest::Collision { .. }), "{os} {pair:?}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn names_that_differ_in_case_alone_collide_where_the_system_takes_them_for_one() {
-        for pair in [
-            ("app/A.py", "app/a.py"),
-            ("App2/x", "app2/y"),
-            ("app/X", "app/x/y"),
-            ("app/u\u{308}.txt", "app/\u{fc}.txt"),
-            ("runtime/share/terminfo/2/2621A", "runtime/share/terminfo/2/2621a"),
-            ("runtime/share/terminfo/E/Eterm", "runtime/share/terminfo/e/eterm"),
-        ] {
-            let checked = |os| manifest_for(os, &[(pair.0, file(1)), (pair.1, file(1))]).check();
-            for os in ["Windows", "Darwin"] {
-                assert!(matches!(checked(os), Err(InvalidManifest::Collision { .. })), "{os} {pair:?}");
-            }
-            assert!(checked("Linux").is_ok(), "{pair:?}");
-        }
-    }
-
-    #[test]
-    fn links_that_leave_or_lead_are_refused() {
-        assert!(matches!(refused(&[("app/l", link("../../x"))]), InvalidManifest::Link { .. }));
-        assert!(matches!(refused(&[("app/l", link("/etc"))]), InvalidManifest::Link { .. }));
-        assert!(matches!(refused(&[("data/l", link("x"))]), InvalidManifest::Link { .. }));
-        assert!(matches!(refused(&[("app/l", Entry { hash: Digest::of(b"other"), ..link("b") })]), InvalidManifest::Link { .. }));
-        assert!(matches!(refused(&[("app/l", link("../data")), ("app/l/x", file(1))]), InvalidManifest::Collision { .. }));
-    }
-
-    #[test]
-    fn impossible_sizes_are_refused() {
-        assert!(refused(&[("app/b", file(0))]).to_string().contains("hash"));
-        assert!(refused(&[("app/b", file(u64::MAX))]).to_string().contains("beyond"));
-    }
-
-    #[test]
-    fn the_program_must_be_among_the_files() {
-        let mut manifest = manifest(&[]);
-        manifest.application_info.launch.program = "runtime/bin/python3".parse().unwrap();
-        assert!(matches!(manifest.check(), Err(InvalidManifest::NoProgram { .. })));
-    }
-}
+mod tests;

@@ -1,12 +1,14 @@
-//! Nodes: anything that answers HTTP Range requests for the repository's files. The score and the region priority of the
-//! specification are a prior, used until this client has measured a node itself.
+//! Nodes: anything that answers HTTP Range requests for the repository's files. The score and the
+//! region priority of the specification are a prior, used until this client has measured a node
+//! itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// One node, as `nodes.json`, `check_update` and `launcher.toml` name it. Everything here is a hint: bytes are verified.
+/// One node, as `nodes.json`, `check_update` and `launcher.toml` name it. Everything here is a
+/// hint: bytes are verified.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Short and unique: `ap-1`.
@@ -46,7 +48,11 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, name, region, url, bandwidth, metrics } = self;
         let mut shown = f.debug_struct("Node");
-        shown.field("id", id).field("name", name).field("region", region).field("url", &redacted(url).as_str());
+        shown
+            .field("id", id)
+            .field("name", name)
+            .field("region", region)
+            .field("url", &redacted(url).as_str());
         shown.field("bandwidth", bandwidth).field("metrics", metrics).finish()
     }
 }
@@ -62,7 +68,14 @@ impl Node {
             || url.host_str().unwrap_or("node").to_owned(),
             |port| format!("{}:{port}", url.host_str().unwrap_or("node")),
         );
-        Self { name: id.clone(), id, region: global(), url, bandwidth: None, metrics: Metrics::default() }
+        Self {
+            name: id.clone(),
+            id,
+            region: global(),
+            url,
+            bandwidth: None,
+            metrics: Metrics::default(),
+        }
     }
 
     /// The name for people; the id where there is none.
@@ -79,17 +92,20 @@ impl Node {
         base.join(location)
     }
 
-    /// The specification's weighted score, 0 to 100: bandwidth 0.4, latency 0.3, availability 0.2, load 0.1.
+    /// The specification's weighted score, 0 to 100: bandwidth 0.4, latency 0.3, availability 0.2,
+    /// load 0.1.
     pub fn score(&self) -> f64 {
         let metrics = &self.metrics;
-        let bandwidth = (metrics.bandwidth_mbps.or(self.bandwidth).unwrap_or(0.0) / 10.0).clamp(0.0, 100.0);
+        let bandwidth =
+            (metrics.bandwidth_mbps.or(self.bandwidth).unwrap_or(0.0) / 10.0).clamp(0.0, 100.0);
         let latency = (100.0 - metrics.latency_ms.unwrap_or(1000.0) / 10.0).clamp(0.0, 100.0);
         let availability = metrics.availability_percent.unwrap_or(0.0).clamp(0.0, 100.0);
         let load = (100.0 - metrics.cpu_usage_percent.unwrap_or(100.0)).clamp(0.0, 100.0);
         bandwidth * 0.4 + latency * 0.3 + availability * 0.2 + load * 0.1
     }
 
-    /// How near the node's region is to `region` by the specification's table: 0 is the nearest, 3 any other.
+    /// How near the node's region is to `region` by the specification's table: 0 is the nearest, 3
+    /// any other.
     fn distance(&self, region: &str) -> usize {
         let order: &[&str] = match region {
             "Asia-Pacific" => &["Asia-Pacific", "Global", "Europe"],
@@ -101,7 +117,8 @@ impl Node {
     }
 }
 
-/// An address as it may be shown, logged or printed: without the user's name and password that it may hold.
+/// An address as it may be shown, logged or printed: without the user's name and password that it
+/// may hold.
 pub fn redacted(url: &Url) -> Url {
     let mut shown = url.clone();
     if !shown.username().is_empty() || shown.password().is_some() {
@@ -112,8 +129,12 @@ pub fn redacted(url: &Url) -> Url {
 }
 
 /// Writes nodes for whoever reads what this program prints.
-pub(super) fn without_passwords<S: serde::Serializer>(nodes: &[Node], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }))
+pub(super) fn without_passwords<S: serde::Serializer>(
+    nodes: &[Node],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_seq(nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }))
 }
 
 /// Where an address leads.
@@ -127,8 +148,8 @@ pub enum Locality {
     ThisComputer,
 }
 
-/// Where an address leads, by its text alone. A name that leads near is not seen through: that would take a look-up, and what it answers
-/// may change a moment later.
+/// Where an address leads, by its text alone. A name that leads near is not seen through: that
+/// would take a look-up, and what it answers may change a moment later.
 pub fn locality(url: &Url) -> Locality {
     match url.host() {
         Some(url::Host::Ipv4(address)) => locality_v4(address),
@@ -140,7 +161,11 @@ pub fn locality(url: &Url) -> Locality {
         },
         Some(url::Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            if name == "localhost" || name.ends_with(".localhost") { Locality::ThisComputer } else { Locality::Remote }
+            if name == "localhost" || name.ends_with(".localhost") {
+                Locality::ThisComputer
+            } else {
+                Locality::Remote
+            }
         }
         None => Locality::Remote,
     }
@@ -156,9 +181,15 @@ fn locality_v4(address: std::net::Ipv4Addr) -> Locality {
     }
 }
 
-/// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a last resort, not a failure.
+/// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a
+/// last resort, not a failure.
 pub fn rank(nodes: &mut [Node], region: &str) {
-    nodes.sort_by(|a, b| a.distance(region).cmp(&b.distance(region)).then(b.score().total_cmp(&a.score())).then(a.id.cmp(&b.id)));
+    nodes.sort_by(|a, b| {
+        a.distance(region)
+            .cmp(&b.distance(region))
+            .then(b.score().total_cmp(&a.score()))
+            .then(a.id.cmp(&b.id))
+    });
 }
 
 #[cfg(test)]
@@ -183,7 +214,10 @@ mod tests {
     #[test]
     fn score_is_the_specifications() {
         let score = node("n", "Global", 500.0).score();
-        assert!((score - (50.0 * 0.4 + 95.0 * 0.3 + 99.0 * 0.2 + 80.0 * 0.1)).abs() < 1e-9, "{score}");
+        assert!(
+            (score - (50.0 * 0.4 + 95.0 * 0.3 + 99.0 * 0.2 + 80.0 * 0.1)).abs() < 1e-9,
+            "{score}"
+        );
         assert_eq!(Node::at("http://127.0.0.1:1/".parse().unwrap()).score(), 0.0);
     }
 
@@ -197,16 +231,24 @@ mod tests {
             node("fast", "Asia-Pacific", 100.0),
         ];
         rank(&mut nodes, "Asia-Pacific");
-        assert_eq!(nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["fast", "slow", "cdn", "eu", "us"]);
+        assert_eq!(
+            nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(),
+            ["fast", "slow", "cdn", "eu", "us"]
+        );
     }
 
     #[test]
     fn a_password_is_not_shown() {
         let shown = |text: &str| redacted(&text.parse().unwrap()).to_string();
-        assert_eq!(shown("https://deploy:hunter2@example.com:8443/r/?x=1"), "https://example.com:8443/r/?x=1");
+        assert_eq!(
+            shown("https://deploy:hunter2@example.com:8443/r/?x=1"),
+            "https://example.com:8443/r/?x=1"
+        );
         assert_eq!(shown("https://token@example.com/"), "https://example.com/");
         let node = Node::at("https://deploy:hunter2@example.com/".parse().unwrap());
-        assert!(format!("{node:?}").contains("example.com") && !format!("{node:?}").contains("hunter2"));
+        assert!(
+            format!("{node:?}").contains("example.com") && !format!("{node:?}").contains("hunter2")
+        );
         assert_eq!(shown("https://:hunter2@example.com/"), "https://example.com/");
         assert_eq!(shown("https://example.com/a%20b"), "https://example.com/a%20b");
     }
@@ -226,16 +268,26 @@ mod tests {
         ] {
             assert_eq!(place_of(inside), Locality::ThisComputer, "{inside}");
         }
-        for beside in ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:169.254.1.1]/"] {
+        for beside in
+            ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:169.254.1.1]/"]
+        {
             assert_eq!(place_of(beside), Locality::SameWire, "{beside}");
         }
-        for outside in ["http://10.0.0.1/", "http://192.168.1.2/", "https://example.com/", "http://[2001:db8::1]/"] {
+        for outside in [
+            "http://10.0.0.1/",
+            "http://192.168.1.2/",
+            "https://example.com/",
+            "http://[2001:db8::1]/",
+        ] {
             assert_eq!(place_of(outside), Locality::Remote, "{outside}");
         }
     }
 
     #[test]
     fn addresses_keep_the_base() {
-        assert_eq!(node("n", "Global", 1.0).address("targets/a").unwrap().as_str(), "http://127.0.0.1:1/repository/targets/a");
+        assert_eq!(
+            node("n", "Global", 1.0).address("targets/a").unwrap().as_str(),
+            "http://127.0.0.1:1/repository/targets/a"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! An offer: a release that this installation may move to, with the way it would be fetched and its price in bytes.
+//! An offer: a release that this installation may move to, with the way it would be fetched and its
+//! price in bytes.
 
 use std::path::PathBuf;
 
@@ -25,7 +26,8 @@ pub struct Offer {
     /// The nodes it would be fetched from, the best first.
     #[serde(serialize_with = "without_passwords")]
     pub nodes: Vec<Node>,
-    /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
+    /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before
+    /// any measurement.
     pub estimated_seconds: Option<u64>,
     /// The bundle that it comes from, for [`super::plan::UpdateStrategy::File`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]

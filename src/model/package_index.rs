@@ -1,8 +1,9 @@
-//! The package index, `metadata/package.json`: where each file's bytes lie in the package, and the hash of every piece of it.
+//! The package index, `metadata/package.json`: where each file's bytes lie in the package, and the
+//! hash of every piece of it.
 //!
-//! The launcher never reads a zip's own headers: offsets and sizes come from here, and the digest of this document is in signed
-//! metadata. So local header and central directory can disagree as they like. It is fetched by whoever takes bytes out of the
-//! package, and is not installed.
+//! The launcher never reads a zip's own headers: offsets and sizes come from here, and the digest
+//! of this document is in signed metadata. So local header and central directory can disagree as
+//! they like. It is fetched by whoever takes bytes out of the package, and is not installed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,7 +16,8 @@ use super::pieces::{InvalidPieceTable, PieceTable};
 
 /// The version of this document's form that this program writes and reads.
 const INDEX_FORMAT: u32 = 1;
-/// No real file packs better than this; a larger ratio is a bomb (zstd's own limit for zeros is about 32,000).
+/// No real file packs better than this; a larger ratio is a bomb (zstd's own limit for zeros is
+/// about 32,000).
 const LARGEST_RATIO: u64 = 40_000;
 
 /// Where the bytes of a package lie.
@@ -23,7 +25,8 @@ const LARGEST_RATIO: u64 = 40_000;
 pub struct PackageIndex {
     /// Every file that has bytes.
     pub places: BTreeMap<RelativePath, Packed>,
-    /// The payload (all files' bytes; index, manifest and the zip's directory lie behind it) cut into pieces.
+    /// The payload (all files' bytes; index, manifest and the zip's directory lie behind it) cut
+    /// into pieces.
     pub pieces: PieceTable,
 }
 
@@ -54,7 +57,8 @@ pub enum Compression {
     Zstd,
 }
 
-/// The document: columns over the manifest's files with bytes in the order of their paths, which need not be named again.
+/// The document: columns over the manifest's files with bytes in the order of their paths, which
+/// need not be named again.
 #[derive(Serialize, Deserialize)]
 struct IndexDocument {
     format: u32,
@@ -72,7 +76,9 @@ pub enum InvalidIndex {
     #[error("the package index cannot be read")]
     Form(#[from] serde_json::Error),
     /// Written by a newer program.
-    #[error("the package index has format {found}, this program reads format {INDEX_FORMAT}; update the launcher")]
+    #[error(
+        "the package index has format {found}, this program reads format {INDEX_FORMAT}; update the launcher"
+    )]
     Format {
         /// The format it has.
         found: u32,
@@ -99,7 +105,8 @@ pub enum InvalidIndex {
 }
 
 impl PackageIndex {
-    /// Reads and checks the index of the package that `manifest` describes. Every index, also a signed one, comes in this way.
+    /// Reads and checks the index of the package that `manifest` describes. Every index, also a
+    /// signed one, comes in this way.
     pub fn from_json(json: &[u8], manifest: &Manifest) -> Result<Self, InvalidIndex> {
         let document: IndexDocument = serde_json::from_slice(json)?;
         if document.format != INDEX_FORMAT {
@@ -116,7 +123,9 @@ impl PackageIndex {
             .map(|(offset, size)| Packed { offset, size, compression: Compression::Zstd })
             .collect();
         for number in document.stored {
-            if let Some(packed) = usize::try_from(number).ok().and_then(|number| columns.get_mut(number)) {
+            if let Some(packed) =
+                usize::try_from(number).ok().and_then(|number| columns.get_mut(number))
+            {
                 packed.compression = Compression::Stored;
             }
         }
@@ -128,7 +137,9 @@ impl PackageIndex {
 
     /// The document's bytes: compact JSON with a line feed at the end.
     pub fn to_json(&self) -> Result<Vec<u8>, InvalidIndex> {
-        let stored = |(number, packed): (u64, &Packed)| (packed.compression == Compression::Stored).then_some(number);
+        let stored = |(number, packed): (u64, &Packed)| {
+            (packed.compression == Compression::Stored).then_some(number)
+        };
         let document = IndexDocument {
             format: INDEX_FORMAT,
             offsets: self.places.values().map(|packed| packed.offset).collect(),
@@ -141,11 +152,15 @@ impl PackageIndex {
         Ok(json)
     }
 
-    /// Refuses overlapping or impossible spans, and places that are not those of the manifest's files (docs/security.md, fault 13).
+    /// Refuses overlapping or impossible spans, and places that are not those of the manifest's
+    /// files (docs/security.md, fault 13).
     pub fn check(&self, manifest: &Manifest) -> Result<(), InvalidIndex> {
         self.pieces.check()?;
         if !manifest.files_with_bytes().map(|(path, _)| path).eq(self.places.keys()) {
-            return Err(InvalidIndex::Count { places: self.places.len(), files: manifest.files_with_bytes().count() });
+            return Err(InvalidIndex::Count {
+                places: self.places.len(),
+                files: manifest.files_with_bytes().count(),
+            });
         }
         let mut spans = Vec::with_capacity(self.places.len());
         for ((path, packed), (_, entry)) in self.places.iter().zip(manifest.files_with_bytes()) {
@@ -167,7 +182,10 @@ impl PackageIndex {
         spans.sort_unstable();
         for pair in spans.windows(2) {
             if pair[1].0 < pair[0].1 {
-                return Err(InvalidIndex::Span { path: pair[1].2.clone(), reason: "its bytes overlap another file's" });
+                return Err(InvalidIndex::Span {
+                    path: pair[1].2.clone(),
+                    reason: "its bytes overlap another file's",
+                });
             }
         }
         Ok(())
@@ -181,8 +199,17 @@ mod tests {
     use crate::model::manifest::{Entry, Permissions};
 
     fn manifest(sizes: &[u64]) -> Manifest {
-        let entry = |size| Entry { size, mtime: 0, hash: Digest::of(b"x"), permissions: Permissions::FILE, symlink: None };
-        let files = sizes.iter().enumerate().map(|(number, size)| (format!("app/{number}").parse().unwrap(), entry(*size)));
+        let entry = |size| Entry {
+            size,
+            mtime: 0,
+            hash: Digest::of(b"x"),
+            permissions: Permissions::FILE,
+            symlink: None,
+        };
+        let files = sizes
+            .iter()
+            .enumerate()
+            .map(|(number, size)| (format!("app/{number}").parse().unwrap(), entry(*size)));
         Manifest::sample(files.collect())
     }
 
@@ -192,19 +219,31 @@ mod tests {
 
     fn index(manifest: &Manifest, places: &[Packed]) -> PackageIndex {
         let places = manifest.file_manifest.keys().cloned().zip(places.iter().copied()).collect();
-        PackageIndex { places, pieces: PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] } }
+        PackageIndex {
+            places,
+            pieces: PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] },
+        }
     }
 
     #[test]
     fn json_and_back() {
         let manifest = manifest(&[10, 50]);
-        let index = index(&manifest, &[packed(0, 10), Packed { compression: Compression::Zstd, ..packed(10, 20) }]);
+        let index = index(
+            &manifest,
+            &[packed(0, 10), Packed { compression: Compression::Zstd, ..packed(10, 20) }],
+        );
         assert_eq!(PackageIndex::from_json(&index.to_json().unwrap(), &manifest).unwrap(), index);
         let text = String::from_utf8(index.to_json().unwrap()).unwrap();
         let newer = text.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(PackageIndex::from_json(newer.as_bytes(), &manifest), Err(InvalidIndex::Format { found: 2 })));
+        assert!(matches!(
+            PackageIndex::from_json(newer.as_bytes(), &manifest),
+            Err(InvalidIndex::Format { found: 2 })
+        ));
         let other = super::tests::manifest(&[10]);
-        assert!(matches!(PackageIndex::from_json(text.as_bytes(), &other), Err(InvalidIndex::Count { .. })));
+        assert!(matches!(
+            PackageIndex::from_json(text.as_bytes(), &other),
+            Err(InvalidIndex::Count { .. })
+        ));
     }
 
     #[test]

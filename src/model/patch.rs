@@ -1,6 +1,6 @@
-//! A patch pack as signed metadata describes it: the custom part of a pack's TUF target. A pack turns the files of one release
-//! into those of another; what comes out is proved against the release's own manifest, so a pack can waste bytes, never change
-//! one.
+//! A patch pack as signed metadata describes it: the custom part of a pack's TUF target. A pack
+//! turns the files of one release into those of another; what comes out is proved against the
+//! release's own manifest, so a pack can waste bytes, never change one.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +10,19 @@ use super::platform::ContainerId;
 
 /// How the name of every pack's target ends; the role that signs packs may sign nothing else.
 pub const PACK_SUFFIX: &str = ".kuzpatch";
-/// Packs up to this size, bytes, are one piece: their digest is signed anyway, and metadata travels with every check.
+/// Packs up to this size, bytes, are one piece: their digest is signed anyway, and metadata travels
+/// with every check.
 pub const LARGEST_SINGLE_PIECE: u64 = 1 << 20;
 
 /// Smallest and largest piece of a pack, bytes.
 const SMALLEST_PIECE: u32 = 256 << 10;
 const LARGEST_PIECE: u32 = 4 << 20;
-/// At most about this many pieces are made: each costs 67 bytes of metadata for every client, also for those that need no pack.
+/// At most about this many pieces are made: each costs 67 bytes of metadata for every client, also
+/// for those that need no pack.
 const WANTED_PIECES: u64 = 32;
 
-/// The description of one pack. Written by the publisher, covered by the signature of the role for patches.
+/// The description of one pack. Written by the publisher, covered by the signature of the role for
+/// patches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     /// The container it starts from.
@@ -93,7 +96,8 @@ impl Patch {
         format!("{}.from-{}{PACK_SUFFIX}", self.to, self.from.version)
     }
 
-    /// The piece size for a pack of `length` bytes: a power of two, or 0 for a pack that is one piece.
+    /// The piece size for a pack of `length` bytes: a power of two, or 0 for a pack that is one
+    /// piece.
     pub fn piece_size_for(length: u64) -> u32 {
         if length <= LARGEST_SINGLE_PIECE {
             return 0;
@@ -131,10 +135,15 @@ impl SignedPatch {
             let piece_size = u32::try_from(self.length).unwrap_or(u32::MAX);
             return PieceTable { piece_size, length: self.length, hashes: vec![self.hash] };
         }
-        PieceTable { piece_size: self.patch.piece_size, length: self.length, hashes: self.patch.pieces.clone() }
+        PieceTable {
+            piece_size: self.patch.piece_size,
+            length: self.length,
+            hashes: self.patch.pieces.clone(),
+        }
     }
 
-    /// Refuses a description that contradicts itself or its target; call it on every pack that comes from outside.
+    /// Refuses a description that contradicts itself or its target; call it on every pack that
+    /// comes from outside.
     pub fn check(&self) -> Result<(), InvalidPatch> {
         let Patch { from, to, .. } = &self.patch;
         let expected = self.patch.target_name();
@@ -142,7 +151,10 @@ impl SignedPatch {
             return Err(InvalidPatch::Name { expected });
         }
         if from.app != to.app || from.platform != to.platform || from.version == to.version {
-            return Err(InvalidPatch::Pair { from: Box::new(from.clone()), to: Box::new(to.clone()) });
+            return Err(InvalidPatch::Pair {
+                from: Box::new(from.clone()),
+                to: Box::new(to.clone()),
+            });
         }
         if self.length == 0 {
             return Err(InvalidPatch::Empty);
@@ -175,11 +187,20 @@ mod tests {
     fn a_small_pack_is_one_piece_and_says_nothing_of_pieces() {
         let pack = pack();
         pack.check().unwrap();
-        assert_eq!(pack.piece_table(), PieceTable { piece_size: 1000, length: 1000, hashes: vec![pack.hash] });
+        assert_eq!(
+            pack.piece_table(),
+            PieceTable { piece_size: 1000, length: 1000, hashes: vec![pack.hash] }
+        );
         let text = serde_json::to_string(&pack.patch).unwrap();
         assert!(!text.contains("piece"), "{text}");
         assert_eq!(serde_json::from_str::<Patch>(&text).unwrap(), pack.patch);
-        assert_eq!(pack.location(), format!("targets/{}.sample_1.1.0_Linux_x86_64.from-1.0.0.kuzpatch", Digest::of(b"pack")));
+        assert_eq!(
+            pack.location(),
+            format!(
+                "targets/{}.sample_1.1.0_Linux_x86_64.from-1.0.0.kuzpatch",
+                Digest::of(b"pack")
+            )
+        );
     }
 
     #[test]
@@ -191,8 +212,14 @@ mod tests {
         };
         let version = |text: &str| text.parse().unwrap();
         assert!(matches!(with(&|pack| pack.target.push('x')), Err(InvalidPatch::Name { .. })));
-        assert!(matches!(with(&|pack| pack.patch.from.version = version("0.9.0")), Err(InvalidPatch::Name { .. })));
-        assert!(matches!(with(&|pack| pack.patch.from.app = "other".parse().unwrap()), Err(InvalidPatch::Pair { .. })));
+        assert!(matches!(
+            with(&|pack| pack.patch.from.version = version("0.9.0")),
+            Err(InvalidPatch::Name { .. })
+        ));
+        assert!(matches!(
+            with(&|pack| pack.patch.from.app = "other".parse().unwrap()),
+            Err(InvalidPatch::Pair { .. })
+        ));
         assert!(matches!(
             with(&|pack| pack.patch.from.platform = "Linux_aarch64".parse().unwrap()),
             Err(InvalidPatch::Pair { .. })
@@ -203,15 +230,20 @@ mod tests {
         });
         assert!(matches!(to_itself, Err(InvalidPatch::Pair { .. })));
         assert!(matches!(with(&|pack| pack.length = 0), Err(InvalidPatch::Empty)));
-        // More than one piece may have, fewer pieces than the length needs, a size without pieces, pieces without a size.
+        // More than one piece may have, fewer pieces than the length needs, a size without pieces,
+        // pieces without a size.
         assert!(matches!(with(&|pack| pack.length = 65 << 20), Err(InvalidPatch::Pieces(_))));
         assert!(matches!(
             with(&|pack| (pack.patch.piece_size, pack.patch.pieces) = (999, vec![Digest::of(b"")])),
             Err(InvalidPatch::Pieces(_))
         ));
         assert!(matches!(with(&|pack| pack.patch.piece_size = 1000), Err(InvalidPatch::Pieces(_))));
-        assert!(matches!(with(&|pack| pack.patch.pieces = vec![pack.hash]), Err(InvalidPatch::Pieces(_))));
-        with(&|pack| (pack.patch.piece_size, pack.patch.pieces) = (500, vec![Digest::of(b""); 2])).unwrap();
+        assert!(matches!(
+            with(&|pack| pack.patch.pieces = vec![pack.hash]),
+            Err(InvalidPatch::Pieces(_))
+        ));
+        with(&|pack| (pack.patch.piece_size, pack.patch.pieces) = (500, vec![Digest::of(b""); 2]))
+            .unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! A path inside a container. A dangerous one cannot be constructed, on any platform: what is harmless on Linux and leaves
-//! the folder on Windows is refused everywhere, so that a package means the same thing on every machine (docs/security.md, fault 11).
+//! A path inside a container. A dangerous one cannot be constructed, on any platform: what is
+//! harmless on Linux and leaves the folder on Windows is refused everywhere, so that a package
+//! means the same thing on every machine (docs/security.md, fault 11).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,7 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A relative path with `/` between its parts; no part is empty, `.` or `..`, or is treated specially by a known file system.
+/// A relative path with `/` between its parts; no part is empty, `.` or `..`, or is treated
+/// specially by a known file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelativePath(String);
 
@@ -21,7 +23,8 @@ pub struct UnsafePath {
     reason: &'static str,
 }
 
-/// Longest path in bytes; with a home folder before it this stays clear of every system's limit in use.
+/// Longest path in bytes; with a home folder before it this stays clear of every system's limit in
+/// use.
 const LONGEST_PATH: usize = 1024;
 const LONGEST_PART: usize = 255;
 
@@ -63,14 +66,17 @@ impl RelativePath {
         self.0.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// A key that is equal for two paths that some file system in use (NTFS, APFS) takes for the same one.
+    /// A key that is equal for two paths that some file system in use (NTFS, APFS) takes for the
+    /// same one.
     pub fn folded(&self) -> String {
-        let upper: String = self.0.nfc().flat_map(char::to_lowercase).flat_map(char::to_uppercase).collect();
+        let upper: String =
+            self.0.nfc().flat_map(char::to_lowercase).flat_map(char::to_uppercase).collect();
         upper.nfc().collect()
     }
 
-    /// The path that a symlink at `self` with `target` points to, or `None` if it would leave the container. `..` is only allowed
-    /// at the front: behind a name that is a link itself it means another folder to the system than to this calculation.
+    /// The path that a symlink at `self` with `target` points to, or `None` if it would leave the
+    /// container. `..` is only allowed at the front: behind a name that is a link itself it means
+    /// another folder to the system than to this calculation.
     pub fn resolve_link(&self, target: &str) -> Option<String> {
         if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0', ':']) {
             return None;
@@ -123,17 +129,23 @@ fn objection(part: &str) -> Option<&'static str> {
         return Some("a part is longer than 255 bytes");
     }
     if part.chars().any(|c| c.is_control() || "\\:*?\"<>|".contains(c)) {
-        return Some("it has a backslash, a colon, or another character that a file system treats specially");
+        return Some(
+            "it has a backslash, a colon, or another character that a file system treats specially",
+        );
     }
     if part.ends_with(['.', ' ']) {
         return Some("a part ends with a dot or a space, which Windows drops");
     }
     let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
     let numbered = |device: &str| {
-        stem.strip_prefix(device)
-            .is_some_and(|n| matches!(n, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"))
+        stem.strip_prefix(device).is_some_and(|n| {
+            matches!(n, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+        })
     };
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str()) || numbered("COM") || numbered("LPT") {
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+        || numbered("COM")
+        || numbered("LPT")
+    {
         return Some("a part is the name of a Windows device");
     }
     None
@@ -159,7 +171,9 @@ impl Serialize for RelativePath {
 
 impl<'de> Deserialize<'de> for RelativePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -200,7 +214,16 @@ mod tests {
         }
         assert!("a".repeat(256).parse::<RelativePath>().is_err());
         assert!("a/".repeat(600).parse::<RelativePath>().is_err());
-        for good in ["app/app.py", ".description", "a b/ü.txt", "数据/文件", "console", "com10", "lib..so", "nulls.txt"] {
+        for good in [
+            "app/app.py",
+            ".description",
+            "a b/ü.txt",
+            "数据/文件",
+            "console",
+            "com10",
+            "lib..so",
+            "nulls.txt",
+        ] {
             assert!(good.parse::<RelativePath>().is_ok(), "{good:?}");
         }
     }
@@ -208,9 +231,19 @@ mod tests {
     #[test]
     fn links_stay_inside() {
         let link: RelativePath = "runtime/lib/libpython3.so".parse().unwrap();
-        assert_eq!(link.resolve_link("libpython3.11.so").as_deref(), Some("runtime/lib/libpython3.11.so"));
+        assert_eq!(
+            link.resolve_link("libpython3.11.so").as_deref(),
+            Some("runtime/lib/libpython3.11.so")
+        );
         assert_eq!(link.resolve_link("../bin/python3").as_deref(), Some("runtime/bin/python3"));
-        for outside in ["../../../etc/passwd", "/etc/passwd", "", "..\\..\\x", "../../../../runtime/x", "up/../../x"] {
+        for outside in [
+            "../../../etc/passwd",
+            "/etc/passwd",
+            "",
+            "..\\..\\x",
+            "../../../../runtime/x",
+            "up/../../x",
+        ] {
             assert_eq!(link.resolve_link(outside), None, "{outside}");
         }
     }
@@ -229,7 +262,12 @@ mod tests {
         let path: RelativePath = "a/b/c".parse().unwrap();
         assert_eq!(path.ancestors().collect::<Vec<_>>(), ["a/b", "a"]);
         assert_eq!(path.file_name(), "c");
-        assert!(path.is_under("a/b") && path.is_under("a/b/c") && !path.is_under("a/bb") && !path.is_under("b"));
+        assert!(
+            path.is_under("a/b")
+                && path.is_under("a/b/c")
+                && !path.is_under("a/bb")
+                && !path.is_under("b")
+        );
         assert_eq!(path.under(Path::new("root")), Path::new("root").join("a").join("b").join("c"));
     }
 }

@@ -1,7 +1,7 @@
 //! Patterns for files of the app: which of them a running app can take over, and which never.
 //!
-//! `*` stands for any characters, none and `/` or `.` included, `?` for any single one: what Python's `fnmatch` does with the
-//! specification's patterns.
+//! `*` stands for any characters, none and `/` or `.` included, `?` for any single one: what
+//! Python's `fnmatch` does with the specification's patterns.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::path::RelativePath;
 
-/// Modules of the app by their dotted names, for example `manipulate.*`: the specification's `hot_swap_modules`.
+/// Modules of the app by their dotted names, for example `manipulate.*`: the specification's
+/// `hot_swap_modules`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModulePattern(String);
 
-/// Files of the app by their paths below `app`, for example `updater_core/*`: the specification's `critical_files`.
+/// Files of the app by their paths below `app`, for example `updater_core/*`: the specification's
+/// `critical_files`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePattern(String);
 
@@ -33,9 +35,9 @@ const LONGEST_PATTERN: usize = 255;
 const APP: &str = "app/";
 
 impl ModulePattern {
-    /// Whether the file at `path` in a container belongs to such a module: a source, its byte code, or a file that lies between the
-    /// modules (`config/operation.json` is `config.operation`). Compiled extension modules never do, since no running Python can
-    /// load one anew.
+    /// Whether the file at `path` in a container belongs to such a module: a source, its byte code,
+    /// or a file that lies between the modules (`config/operation.json` is `config.operation`).
+    /// Compiled extension modules never do, since no running Python can load one anew.
     pub fn matches(&self, path: &RelativePath) -> bool {
         module_names(path).is_some_and(|names| names.iter().any(|name| matches(&self.0, name)))
     }
@@ -48,7 +50,8 @@ impl FilePattern {
     }
 }
 
-/// Which files of the app a running one can take over, and which make a difference too great for that.
+/// Which files of the app a running one can take over, and which make a difference too great for
+/// that.
 #[derive(Clone, Copy, Debug)]
 pub struct AppPatterns<'a> {
     /// What a running app can take over.
@@ -63,7 +66,8 @@ impl AppPatterns<'_> {
         self.critical_files.iter().any(|pattern| pattern.matches(path))
     }
 
-    /// Whether a running app can take over a change of this file in a container. Only files below `app` can be.
+    /// Whether a running app can take over a change of this file in a container. Only files below
+    /// `app` can be.
     pub fn is_hot_updatable(&self, path: &RelativePath) -> bool {
         !self.is_critical(path) && self.hot_swap_modules.iter().any(|pattern| pattern.matches(path))
     }
@@ -79,18 +83,22 @@ fn module_names(path: &RelativePath) -> Option<Vec<String>> {
     }
     let (folder, stem) = match folder.strip_suffix("__pycache__") {
         // executor.cpython-311.pyc, executor.cpython-311.opt-1.pyc
-        Some(folder) if extension == "pyc" => (folder.trim_end_matches('/'), stem.split('.').next().unwrap_or(stem)),
+        Some(folder) if extension == "pyc" => {
+            (folder.trim_end_matches('/'), stem.split('.').next().unwrap_or(stem))
+        }
         _ => (folder, stem),
     };
     let package = folder.replace('/', ".");
     let name = if package.is_empty() { stem.to_owned() } else { format!("{package}.{stem}") };
-    // `manipulate/__init__.py` is the module `manipulate`, and one of those that `manipulate.*` means.
+    // `manipulate/__init__.py` is the module `manipulate`, and one of those that `manipulate.*`
+    // means.
     Some(if stem == "__init__" { vec![name, package] } else { vec![name] })
 }
 
 /// Whether `text` matches `pattern`, in time of the product of their lengths.
 fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut place) = (0, 0);
     // Where the last `*` is, and how much of the text it has taken.
     let mut star: Option<(usize, usize)> = None;
@@ -119,7 +127,9 @@ impl FromStr for ModulePattern {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "_-*?".contains(c));
+        let plain = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "_-*?".contains(c))
+        };
         if text.len() <= LONGEST_PATTERN && text.split('.').all(plain) {
             return Ok(Self(text.to_owned()));
         }
@@ -133,13 +143,15 @@ impl FromStr for FilePattern {
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         let plain = |part: &str| {
-            !part.is_empty() && part != "." && part != ".." && part.chars().all(|c| !c.is_control() && !"\\:\"<>|".contains(c))
+            !part.is_empty()
+                && part != "."
+                && part != ".."
+                && part.chars().all(|c| !c.is_control() && !"\\:\"<>|".contains(c))
         };
         if text.len() <= LONGEST_PATTERN && text.split('/').all(plain) {
             return Ok(Self(text.to_owned()));
         }
-        let expected =
-            "a path below the app's folder, with / between its parts and * and ? for any characters, for example core/*";
+        let expected = "a path below the app's folder, with / between its parts and * and ? for any characters, for example core/*";
         Err(InvalidPattern { text: text.chars().take(80).collect(), expected })
     }
 }
@@ -171,21 +183,34 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks() {
-        for (pattern, text) in
-            [("a", "a"), ("*", ""), ("*", "a.b"), ("a*c", "abc"), ("a*b*c", "a.b.b.c"), ("?", "ü"), ("a**", "a")]
-        {
+        for (pattern, text) in [
+            ("a", "a"),
+            ("*", ""),
+            ("*", "a.b"),
+            ("a*c", "abc"),
+            ("a*b*c", "a.b.b.c"),
+            ("?", "ü"),
+            ("a**", "a"),
+        ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [("a", "ab"), ("", "a"), ("a*c", "abcd"), ("?", ""), ("a?", "a"), ("*b", "a")] {
+        for (pattern, text) in
+            [("a", "ab"), ("", "a"), ("a*c", "abcd"), ("?", ""), ("a?", "a"), ("*b", "a")]
+        {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
         // No exponential time.
-        assert!(!matches(&"a*".repeat(100), &format!("{}b", "a".repeat(1000))[..1000].replace('a', "c")));
+        assert!(!matches(
+            &"a*".repeat(100),
+            &format!("{}b", "a".repeat(1000))[..1000].replace('a', "c")
+        ));
     }
 
     #[test]
     fn modules_are_found_by_their_files() {
-        let hot = |pattern: &str, path: &str| pattern.parse::<ModulePattern>().unwrap().matches(&path.parse().unwrap());
+        let hot = |pattern: &str, path: &str| {
+            pattern.parse::<ModulePattern>().unwrap().matches(&path.parse().unwrap())
+        };
         for (pattern, path) in [
             ("manipulate.*", "app/manipulate/executor.py"),
             ("manipulate.*", "app/manipulate/deep/er.py"),
@@ -213,10 +238,17 @@ mod tests {
 
     #[test]
     fn critical_wins() {
-        let (hot, critical) = (["*".parse().unwrap()], ["app.py".parse().unwrap(), "updater_core/*".parse().unwrap()]);
+        let (hot, critical) = (
+            ["*".parse().unwrap()],
+            ["app.py".parse().unwrap(), "updater_core/*".parse().unwrap()],
+        );
         let patterns = AppPatterns { hot_swap_modules: &hot, critical_files: &critical };
-        let reported =
-            |path: &str| (patterns.is_critical(&path.parse().unwrap()), patterns.is_hot_updatable(&path.parse().unwrap()));
+        let reported = |path: &str| {
+            (
+                patterns.is_critical(&path.parse().unwrap()),
+                patterns.is_hot_updatable(&path.parse().unwrap()),
+            )
+        };
         assert_eq!(reported("app/app.py"), (true, false));
         assert_eq!(reported("app/updater_core/deep/x.py"), (true, false));
         assert_eq!(reported("app/ui/app.py"), (false, true));

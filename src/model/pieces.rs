@@ -1,5 +1,5 @@
-//! Pieces: fixed-size spans of a package's payload, each with its own hash in signed metadata; the unit of download, of resume
-//! and of blame.
+//! Pieces: fixed-size spans of a package's payload, each with its own hash in signed metadata; the
+//! unit of download, of resume and of blame.
 
 use std::ops::Range;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 
-/// How a span of bytes is cut, and the hash of each cut. Piece `k` covers `[k * piece_size, min((k + 1) * piece_size, length))`.
+/// How a span of bytes is cut, and the hash of each cut. Piece `k` covers `[k * piece_size, min((k
+/// + 1) * piece_size, length))`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceTable {
     /// Bytes a piece; the last one may be shorter.
@@ -30,7 +31,8 @@ pub struct InvalidPieceTable {
 /// Smallest and largest piece that a builder makes, bytes.
 const SMALLEST_PIECE: u32 = 64 << 10;
 const LARGEST_PIECE: u32 = 4 << 20;
-/// About this many pieces are wanted: enough to share work finely, few enough that their hashes stay below 64 KiB.
+/// About this many pieces are wanted: enough to share work finely, few enough that their hashes
+/// stay below 64 KiB.
 const WANTED_PIECES: u64 = 768;
 
 impl PieceTable {
@@ -43,15 +45,21 @@ impl PieceTable {
         size
     }
 
-    /// Refuses a table whose numbers do not fit each other; call it on every table that comes from outside.
+    /// Refuses a table whose numbers do not fit each other; call it on every table that comes from
+    /// outside.
     pub fn check(&self) -> Result<(), InvalidPieceTable> {
         let fits = self.piece_size > 0
             && self.piece_size <= 64 << 20
-            && usize::try_from(self.length.div_ceil(u64::from(self.piece_size))).is_ok_and(|count| count == self.hashes.len());
+            && usize::try_from(self.length.div_ceil(u64::from(self.piece_size)))
+                .is_ok_and(|count| count == self.hashes.len());
         if fits {
             Ok(())
         } else {
-            Err(InvalidPieceTable { length: self.length, piece_size: self.piece_size, count: self.hashes.len() })
+            Err(InvalidPieceTable {
+                length: self.length,
+                piece_size: self.piece_size,
+                count: self.hashes.len(),
+            })
         }
     }
 
@@ -78,8 +86,8 @@ impl PieceTable {
     }
 }
 
-/// Some of an object's pieces: what somebody holds, or is fetching. Travels as hexadecimal digits, piece 0 in the lowest bit of the
-/// first byte.
+/// Some of an object's pieces: what somebody holds, or is fetching. Travels as hexadecimal digits,
+/// piece 0 in the lowest bit of the first byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PieceSet {
     count: u32,
@@ -111,7 +119,8 @@ impl PieceSet {
 
     /// Whether piece `index` is in it.
     pub fn holds(&self, index: u32) -> bool {
-        index < self.count && self.bits.get(index as usize / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0)
+        index < self.count
+            && self.bits.get(index as usize / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0)
     }
 
     /// Puts piece `index` in.
@@ -138,13 +147,16 @@ impl PieceSet {
         self.bits.iter().map(|bits| format!("{bits:02x}")).collect()
     }
 
-    /// Reads [`PieceSet::to_hex`] for an object of `count` pieces; `None` if it is not exactly that.
+    /// Reads [`PieceSet::to_hex`] for an object of `count` pieces; `None` if it is not exactly
+    /// that.
     pub fn from_hex(count: u32, text: &str) -> Option<Self> {
         let length = count.div_ceil(8) as usize;
         if text.len() != 2 * length || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
-        let bits = (0..length).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect::<Option<_>>()?;
+        let bits = (0..length)
+            .map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect::<Option<_>>()?;
         Some(Self { count, bits })
     }
 }
@@ -156,13 +168,19 @@ mod tests {
     #[test]
     fn sets_travel_as_digits() {
         let set = PieceSet::of(11, [0, 3, 10, 11, 99]);
-        assert_eq!((set.to_hex().as_str(), set.pieces().collect::<Vec<_>>()), ("0904", vec![0, 3, 10]));
+        assert_eq!(
+            (set.to_hex().as_str(), set.pieces().collect::<Vec<_>>()),
+            ("0904", vec![0, 3, 10])
+        );
         assert_eq!(PieceSet::from_hex(11, "0904"), Some(set.clone()));
         for wrong in ["", "090", "090400", "zz04", "+904", "09\u{e9}"] {
             assert_eq!(PieceSet::from_hex(11, wrong), None, "{wrong}");
         }
         // Bits behind the last piece are nobody's.
-        assert_eq!(PieceSet::from_hex(11, "09fc").unwrap().pieces().collect::<Vec<_>>(), [0, 3, 10]);
+        assert_eq!(
+            PieceSet::from_hex(11, "09fc").unwrap().pieces().collect::<Vec<_>>(),
+            [0, 3, 10]
+        );
         let mut set = set;
         set.remove(3);
         set.remove(400);
@@ -179,11 +197,15 @@ mod tests {
         for (length, size) in [(0, 4), (1, 4), (4, 4), (9, 4), (12, 4)] {
             let table = table(length, size);
             table.check().unwrap();
-            let covered: u64 = (0..table.count()).map(|k| table.span(k).end - table.span(k).start).sum();
+            let covered: u64 =
+                (0..table.count()).map(|k| table.span(k).end - table.span(k).start).sum();
             assert_eq!(covered, length);
         }
         let table = table(9, 4);
-        assert_eq!((table.covering(&(3..5)), table.covering(&(8..9)), table.covering(&(2..2))), (0..2, 2..3, 0..0));
+        assert_eq!(
+            (table.covering(&(3..5)), table.covering(&(8..9)), table.covering(&(2..2))),
+            (0..2, 2..3, 0..0)
+        );
     }
 
     #[test]

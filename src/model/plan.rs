@@ -19,7 +19,8 @@ pub struct Plan {
     pub full_bytes: u64,
     /// The installed version that most content comes from; `None` if everything is fetched.
     pub from: Option<Version>,
-    /// The packs to apply, in this order; empty unless the way is [`UpdateStrategy::Patches`] or [`UpdateStrategy::PatchesAndEntries`].
+    /// The packs to apply, in this order; empty unless the way is [`UpdateStrategy::Patches`] or
+    /// [`UpdateStrategy::PatchesAndEntries`].
     pub patches: Vec<SignedPatch>,
     /// What becomes of the files.
     pub files: FileCounts,
@@ -39,7 +40,8 @@ pub enum UpdateStrategy {
     Patches,
     /// Single entries of the package; all else is taken from installed versions.
     Entries,
-    /// One or more patch packs to another release on the way, and then single entries of the package for what differs from that one.
+    /// One or more patch packs to another release on the way, and then single entries of the
+    /// package for what differs from that one.
     PatchesAndEntries,
     /// Nothing is fetched: the package lies in a file on this computer.
     File,
@@ -57,7 +59,8 @@ pub enum Reason {
     Sooner,
     /// Nothing is installed that anything could be taken from.
     NothingInstalled,
-    /// Patches and single entries would cost more than the share of the package that the settings allow.
+    /// Patches and single entries would cost more than the share of the package that the settings
+    /// allow.
     AboveThreshold,
     /// The settings say so.
     SwitchedOff,
@@ -94,12 +97,20 @@ impl Plan {
 
     /// Nothing to fetch, since everything is on this computer: in a file, or installed.
     pub fn without_fetching(strategy: UpdateStrategy, full_bytes: u64) -> Self {
-        Self { strategy, bytes: 0, files: FileCounts::default(), ..Self::full(full_bytes, 0, Reason::Cheapest) }
+        Self {
+            strategy,
+            bytes: 0,
+            files: FileCounts::default(),
+            ..Self::full(full_bytes, 0, Reason::Cheapest)
+        }
     }
 
     /// Whether a part of the package is fetched.
     pub fn is_incremental(&self) -> bool {
-        matches!(self.strategy, UpdateStrategy::Patches | UpdateStrategy::Entries | UpdateStrategy::PatchesAndEntries)
+        matches!(
+            self.strategy,
+            UpdateStrategy::Patches | UpdateStrategy::Entries | UpdateStrategy::PatchesAndEntries
+        )
     }
 
     /// Whether nothing is fetched.

@@ -1,5 +1,5 @@
-//! Platforms (`Linux_x86_64`, `Windows_AMD64`, `Darwin_arm64`: what Python's `platform.system()` and `machine()` say) and the
-//! container id `{app}_{version}_{platform}`.
+//! Platforms (`Linux_x86_64`, `Windows_AMD64`, `Darwin_arm64`: what Python's `platform.system()`
+//! and `machine()` say) and the container id `{app}_{version}_{platform}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,7 +47,9 @@ impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let plain = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
         match text.split_once('_') {
             Some((os, architecture)) if plain(os) && plain(architecture) && text.len() <= 64 => {
                 Ok(Self { os: os.to_owned(), architecture: architecture.to_owned() })
@@ -63,13 +65,16 @@ impl fmt::Display for Platform {
     }
 }
 
-/// The name of an app in ids and file names: ASCII letters, digits, `-` and `.`, beginning with a letter or digit.
+/// The name of an app in ids and file names: ASCII letters, digits, `-` and `.`, beginning with a
+/// letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppName(String);
 
 /// Text that cannot be an app's name.
 #[derive(Debug, thiserror::Error)]
-#[error("not an app name: {0:?}, allowed are up to 64 ASCII letters, digits, '-' and '.', beginning with a letter or digit")]
+#[error(
+    "not an app name: {0:?}, allowed are up to 64 ASCII letters, digits, '-' and '.', beginning with a letter or digit"
+)]
 pub struct InvalidAppName(String);
 
 impl AppName {
@@ -92,7 +97,11 @@ impl FromStr for AppName {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
             && text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && !text.ends_with('.');
-        if good { Ok(Self(text.to_owned())) } else { Err(InvalidAppName(text.chars().take(80).collect())) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAppName(text.chars().take(80).collect()))
+        }
     }
 }
 
@@ -102,7 +111,8 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The id of a container, `{app}_{version}_{platform}`; also the name of its folder and the stem of its package.
+/// The id of a container, `{app}_{version}_{platform}`; also the name of its folder and the stem of
+/// its package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId {
     /// Which app.
@@ -115,7 +125,9 @@ pub struct ContainerId {
 
 /// Text of another form than `{app}_{version}_{platform}`.
 #[derive(Debug, thiserror::Error)]
-#[error("not a container id: {0:?}, expected {{app}}_{{version}}_{{platform}}, for example labelimg_1.8.6_Linux_x86_64")]
+#[error(
+    "not a container id: {0:?}, expected {{app}}_{{version}}_{{platform}}, for example labelimg_1.8.6_Linux_x86_64"
+)]
 pub struct InvalidContainerId(String);
 
 impl FromStr for ContainerId {
@@ -124,7 +136,8 @@ impl FromStr for ContainerId {
     fn from_str(text: &str) -> Result<Self, InvalidContainerId> {
         let invalid = || InvalidContainerId(text.chars().take(120).collect());
         let mut parts = text.splitn(3, '_');
-        let (Some(app), Some(version), Some(platform)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(app), Some(version), Some(platform)) = (parts.next(), parts.next(), parts.next())
+        else {
             return Err(invalid());
         };
         let id = Self {

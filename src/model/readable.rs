@@ -1,5 +1,5 @@
-//! Paths in JSON as people read them: JSON has no other text than Unicode, and a path that is none must not keep a record from being
-//! written or a script from being told.
+//! Paths in JSON as people read them: JSON has no other text than Unicode, and a path that is none
+//! must not keep a record from being written or a script from being told.
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,8 @@ mod tests {
     fn what_is_no_unicode_is_written_all_the_same() {
         use std::os::unix::ffi::OsStringExt as _;
         let odd = PathBuf::from(std::ffi::OsString::from_vec(b"/home/\xff".to_vec()));
-        let record = Record { one: odd.clone(), maybe: Some(odd.clone()), many: vec![odd, "数据".into()] };
+        let record =
+            Record { one: odd.clone(), maybe: Some(odd.clone()), many: vec![odd, "数据".into()] };
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(json["one"], "/home/\u{fffd}");
         assert_eq!((&json["maybe"], &json["many"][1]), (&"/home/\u{fffd}".into(), &"数据".into()));

@@ -1,5 +1,5 @@
-//! A release as signed metadata describes it: the custom part of a package's TUF target. It says what may be installed where,
-//! for whom, and where in the package the manifest lies.
+//! A release as signed metadata describes it: the custom part of a package's TUF target. It says
+//! what may be installed where, for whom, and where in the package the manifest lies.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,9 @@ use super::hot_swap::HotSwap;
 use super::platform::{ContainerId, Platform};
 use super::version::Version;
 
-/// The description of one package. Written by the publisher, covered by the targets role's signature. What has its usual value is
-/// not written: every byte of metadata travels to every client.
+/// The description of one package. Written by the publisher, covered by the targets role's
+/// signature. What has its usual value is not written: every byte of metadata travels to every
+/// client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// App, version and platform.
@@ -30,7 +31,8 @@ pub struct Release {
     pub unpacked_size: u64,
     /// How many files and links it has.
     pub file_count: u64,
-    /// Once it is known it is looked for before each start, and cannot be skipped; without a network the app starts all the same.
+    /// Once it is known it is looked for before each start, and cannot be skipped; without a
+    /// network the app starts all the same.
     #[serde(default, skip_serializing_if = "is_false")]
     pub mandatory: bool,
     /// Share of installations that may see it, in thousandths (canonical JSON has no fractions).
@@ -48,7 +50,8 @@ pub struct Release {
     /// What of it a running app can take over; absent if the publisher did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_swap: Option<HotSwap>,
-    /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in Markdown.
+    /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in
+    /// Markdown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }
@@ -89,16 +92,22 @@ impl Release {
         !self.halted && reachable
     }
 
-    /// The notes for a reader of these languages, the most wanted first: exactly such a tag, else the same language of another
-    /// region, else the notes for any language, English ones, whatever there is. Gives the language tag and the target.
+    /// The notes for a reader of these languages, the most wanted first: exactly such a tag, else
+    /// the same language of another region, else the notes for any language, English ones, whatever
+    /// there is. Gives the language tag and the target.
     pub fn notes_in(&self, wanted: &[String]) -> Option<(&str, &str)> {
         let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
         let find = |matches: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| matches(tag));
         let same = |wanted: &String| find(&|tag| tag.eq_ignore_ascii_case(wanted));
-        let similar = |wanted: &String| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted));
+        let similar =
+            |wanted: &String| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted));
         let by_language = wanted.iter().find_map(|wanted| same(wanted).or_else(|| similar(wanted)));
-        let found = by_language.or_else(|| find(&str::is_empty)).or_else(|| find(&|tag| primary(tag) == "en"));
-        found.or_else(|| self.notes.iter().next()).map(|(tag, target)| (tag.as_str(), target.as_str()))
+        let found = by_language
+            .or_else(|| find(&str::is_empty))
+            .or_else(|| find(&|tag| primary(tag) == "en"));
+        found
+            .or_else(|| self.notes.iter().next())
+            .map(|(tag, target)| (tag.as_str(), target.as_str()))
     }
 }
 
@@ -172,28 +181,41 @@ impl SignedRelease {
     }
 }
 
-/// What a user who skipped these versions is not offered: those, and, as long as one of them is there to be had, nothing older in their place.
-/// What the publisher insists on is offered all the same.
+/// What a user who skipped these versions is not offered: those, and, as long as one of them is
+/// there to be had, nothing older in their place. What the publisher insists on is offered all the
+/// same.
 pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version> {
     let version = |signed: &SignedRelease| signed.release.container.version.clone();
     let is_skipped = |signed: &&SignedRelease| skipped.contains(&signed.release.container.version);
-    let newest = releases.iter().filter(is_skipped).filter(|signed| !signed.release.halted).map(version).max();
-    let aside = |signed: &&SignedRelease| is_skipped(signed) || newest.as_ref() > Some(&signed.release.container.version);
+    let newest = releases
+        .iter()
+        .filter(is_skipped)
+        .filter(|signed| !signed.release.halted)
+        .map(version)
+        .max();
+    let aside = |signed: &&SignedRelease| {
+        is_skipped(signed) || newest.as_ref() > Some(&signed.release.container.version)
+    };
     releases.iter().filter(|signed| !signed.release.mandatory).filter(aside).map(version).collect()
 }
 
 impl Audience<'_> {
-    /// The release to offer among `releases`. Never an older one than the current; the same question always has the same answer.
+    /// The release to offer among `releases`. Never an older one than the current; the same
+    /// question always has the same answer.
     pub fn choose<'a>(&self, releases: &'a [SignedRelease]) -> Choice<'a> {
-        let mut mine: Vec<&SignedRelease> = releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
+        let mut mine: Vec<&SignedRelease> =
+            releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
         mine.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
-        let newer = |signed: &&&SignedRelease| self.current.is_none_or(|current| signed.release.container.version > *current);
+        let newer = |signed: &&&SignedRelease| {
+            self.current.is_none_or(|current| signed.release.container.version > *current)
+        };
         if mine.is_empty() {
             return Choice::Nothing;
         }
         let candidates: Vec<&SignedRelease> = mine.iter().filter(newer).copied().collect();
         let open = |signed: &&&SignedRelease| self.admitted(&signed.release);
-        let wanted = |signed: &&&SignedRelease| !self.skipped.contains(&signed.release.container.version);
+        let wanted =
+            |signed: &&&SignedRelease| !self.skipped.contains(&signed.release.container.version);
         if let Some(offer) = candidates.iter().filter(open).find(wanted) {
             Choice::Offer(offer)
         } else if let Some(skipped) = candidates.iter().find(open) {
@@ -212,13 +234,15 @@ impl Audience<'_> {
             && release.channel == self.channel
     }
 
-    /// Inside the rollout, not halted, and reachable from the current version. A first install takes part in every rollout that
-    /// is not halted only if its bucket does too: the same dice for everyone.
+    /// Inside the rollout, not halted, and reachable from the current version. A first install
+    /// takes part in every rollout that is not halted only if its bucket does too: the same dice
+    /// for everyone.
     fn admitted(&self, release: &Release) -> bool {
         release.open_to(self.current) && self.bucket(&release.container) < release.rollout_permille
     }
 
-    /// A number below 1000 that is fixed for this installation and release: growing the share only ever adds installations.
+    /// A number below 1000 that is fixed for this installation and release: growing the share only
+    /// ever adds installations.
     fn bucket(&self, container: &ContainerId) -> u16 {
         let digest = Digest::of(format!("{}\n{container}", self.installation_id).as_bytes());
         let bytes: [u8; 8] = std::array::from_fn(|k| digest.as_bytes()[k]);
@@ -241,8 +265,18 @@ mod tests {
                 display_name: "Sample".to_owned(),
                 channel: "stable".to_owned(),
                 published: jiff::Timestamp::UNIX_EPOCH,
-                manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
-                index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
+                manifest: DocumentLocation {
+                    offset: 0,
+                    packed_size: 1,
+                    size: 1,
+                    hash: Digest::of(b""),
+                },
+                index: DocumentLocation {
+                    offset: 0,
+                    packed_size: 1,
+                    size: 1,
+                    hash: Digest::of(b""),
+                },
                 unpacked_size: 0,
                 file_count: 0,
                 mandatory: false,
@@ -256,7 +290,12 @@ mod tests {
         }
     }
 
-    fn choose<'a>(releases: &'a [SignedRelease], current: Option<&str>, skipped: &[Version], id: &str) -> Choice<'a> {
+    fn choose<'a>(
+        releases: &'a [SignedRelease],
+        current: Option<&str>,
+        skipped: &[Version],
+        id: &str,
+    ) -> Choice<'a> {
         let platform = "Linux_x86_64".parse().unwrap();
         let current = current.map(|text| text.parse().unwrap());
         Audience {
@@ -277,7 +316,10 @@ mod tests {
         assert_eq!(choose(&releases, None, &[], "i"), Choice::Offer(&releases[1]));
         assert_eq!(choose(&releases, Some("1.10.0"), &[], "i"), Choice::UpToDate);
         assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::UpToDate);
-        assert_eq!(choose(&releases, Some("1.9.0"), &[Version::new(1, 10, 0)], "i"), Choice::Skipped(&releases[1]));
+        assert_eq!(
+            choose(&releases, Some("1.9.0"), &[Version::new(1, 10, 0)], "i"),
+            Choice::Skipped(&releases[1])
+        );
     }
 
     #[test]
@@ -287,7 +329,11 @@ mod tests {
         assert_eq!(put_aside(&releases, &[]), []);
         assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 1, 0), Version::new(1, 2, 0)]);
         let aside = put_aside(&releases, &skipped);
-        assert_eq!(choose(&releases, Some("1.0.0"), &aside, "i"), Choice::Offer(&releases[2]), "the newer one is");
+        assert_eq!(
+            choose(&releases, Some("1.0.0"), &aside, "i"),
+            Choice::Offer(&releases[2]),
+            "the newer one is"
+        );
         // Withdrawn: the older one is what takes its place now.
         releases[1].release.halted = true;
         assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
@@ -310,8 +356,12 @@ mod tests {
 
     #[test]
     fn a_rollout_is_stable_and_only_grows() {
-        let admitted =
-            |permille: u16, id: &str| matches!(choose(&[release("2.0.0", permille)], Some("1.0.0"), &[], id), Choice::Offer(_));
+        let admitted = |permille: u16, id: &str| {
+            matches!(
+                choose(&[release("2.0.0", permille)], Some("1.0.0"), &[], id),
+                Choice::Offer(_)
+            )
+        };
         let ids: Vec<String> = (0..2000).map(|n| format!("installation-{n}")).collect();
         let share = ids.iter().filter(|id| admitted(250, id)).count();
         assert!((400..600).contains(&share), "{share} of 2000 in a rollout of a quarter");
@@ -326,7 +376,8 @@ mod tests {
     fn notes_are_given_in_the_nearest_language() {
         let notes = |tags: &[&str], language: &str| {
             let mut release = release("1.0.0", 1000).release;
-            release.notes = tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}"))).collect();
+            release.notes =
+                tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}"))).collect();
             release.notes_in(&[language.to_owned()]).map(|(_, target)| target.to_owned())
         };
         assert_eq!(notes(&["en", "zh-CN", "zh-TW"], "zh-tw").as_deref(), Some("notes.zh-TW"));
@@ -350,7 +401,8 @@ mod tests {
     fn notes_fall_back_from_tag_to_language_to_anything() {
         let best = |tags: &[&str], wanted: &[&str]| {
             let mut signed = release("1.0.0", 1000);
-            signed.release.notes = tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}.md"))).collect();
+            signed.release.notes =
+                tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}.md"))).collect();
             let wanted: Vec<String> = wanted.iter().map(|tag| (*tag).to_owned()).collect();
             signed.release.notes_in(&wanted).map(|(tag, _)| tag.to_owned())
         };

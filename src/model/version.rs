@@ -1,4 +1,5 @@
-//! Versions and their order: semantic versions, read leniently (`v1.8` is `1.8.0`), since PyQt apps seldom keep to three numbers.
+//! Versions and their order: semantic versions, read leniently (`v1.8` is `1.8.0`), since PyQt apps
+//! seldom keep to three numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,7 +40,8 @@ impl FromStr for Version {
         let trimmed = trimmed.strip_prefix(['v', 'V']).unwrap_or(trimmed);
         let numbers = trimmed.find(['-', '+']).unwrap_or(trimmed.len());
         let missing = 2usize.saturating_sub(trimmed[..numbers].matches('.').count());
-        let padded = format!("{}{}{}", &trimmed[..numbers], ".0".repeat(missing), &trimmed[numbers..]);
+        let padded =
+            format!("{}{}{}", &trimmed[..numbers], ".0".repeat(missing), &trimmed[numbers..]);
         semver::Version::parse(&padded).map(Self).map_err(|source| InvalidVersion {
             text: text.chars().take(80).collect(),
             advice: advice(trimmed),
@@ -48,11 +50,15 @@ impl FromStr for Version {
     }
 }
 
-/// How what other tools take for a version is written here: a fourth number, and pre-releases as Python has them.
+/// How what other tools take for a version is written here: a fourth number, and pre-releases as
+/// Python has them.
 fn advice(text: &str) -> String {
     let numbers: Vec<&str> = text.split('.').collect();
     if numbers.len() > 3 && numbers.iter().all(|part| part.parse::<u64>().is_ok()) {
-        return format!("it has more than three numbers; write for example {}", numbers[..3].join("."));
+        return format!(
+            "it has more than three numbers; write for example {}",
+            numbers[..3].join(".")
+        );
     }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (release, rest) = (text[..end].trim_end_matches('.'), &text[end..]);
@@ -86,7 +92,9 @@ impl Serialize for Version {
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -100,7 +108,8 @@ mod tests {
 
     #[test]
     fn order_is_semantic() {
-        let sorted = ["1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0", "1.2", "v1.10", "2"];
+        let sorted =
+            ["1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0", "1.2", "v1.10", "2"];
         assert!(sorted.windows(2).all(|pair| version(pair[0]) < version(pair[1])));
         assert_eq!(version("1.8"), Version::new(1, 8, 0));
         assert_eq!(version("v1.8-rc.1").to_string(), "1.8.0-rc.1");

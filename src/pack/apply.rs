@@ -1,8 +1,10 @@
-//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written. The streams of fresh bytes that
-//! groups share come first, into a file of that folder that is gone at the end; the groups that need nothing of it are decoded meanwhile.
+//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is
+//! written. The streams of fresh bytes that groups share come first, into a file of that folder
+//! that is gone at the end; the groups that need nothing of it are decoded meanwhile.
 //!
-//! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be had another way. A base is hashed
-//! before anything is made from it, so a wrong one is told as what it is.
+//! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be
+//! had another way. A base is hashed before anything is made from it, so a wrong one is told as
+//! what it is.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -21,7 +23,8 @@ use kuzflow_delta::prediction::ReadAt;
 
 /// Where the files of the base are.
 pub trait Bases: Sync {
-    /// Opens a file that is said to have this content; `None` if there is none. Whether it has is proved here.
+    /// Opens a file that is said to have this content; `None` if there is none. Whether it has is
+    /// proved here.
     fn open(&self, path: &RelativePath, digest: &Digest) -> Option<File>;
 }
 
@@ -30,15 +33,18 @@ pub trait Bases: Sync {
 pub struct ApplyOptions<'a> {
     /// Cores to use at most.
     pub threads: usize,
-    /// Memory to take at most, bytes; fewer cores are used where it does not suffice for all of them.
+    /// Memory to take at most, bytes; fewer cores are used where it does not suffice for all of
+    /// them.
     pub memory: u64,
     /// Set by whoever wants it to stop.
     pub stop: &'a AtomicBool,
 }
 
-/// Memory that one group takes at most, bytes: models and history of the coder, a decoder's lists, small bases.
+/// Memory that one group takes at most, bytes: models and history of the coder, a decoder's lists,
+/// small bases.
 pub(super) const MEMORY_OF_A_GROUP: u64 = 56 << 20;
-/// Bases of a group up to this size together are read into memory, bytes; larger ones stay on disk and are read by position.
+/// Bases of a group up to this size together are read into memory, bytes; larger ones stay on disk
+/// and are read by position.
 const SMALL_BASES: u64 = 8 << 20;
 /// Bytes that are written at once.
 const BLOCK: usize = 256 << 10;
@@ -85,8 +91,9 @@ pub enum Failed {
     Stopped,
 }
 
-/// Makes all files of `pack` in `folder`, which must exist; each gets its number in [`super::Outline::made`] as its name. Gives for
-/// each of them the file, or `None`; and why groups failed. `progress` is told the number of files made so far, from any thread.
+/// Makes all files of `pack` in `folder`, which must exist; each gets its number in
+/// [`super::Outline::made`] as its name. Gives for each of them the file, or `None`; and why groups
+/// failed. `progress` is told the number of files made so far, from any thread.
 pub fn apply(
     pack: &Pack,
     file: &(dyn ReadAt + Sync),
@@ -111,10 +118,20 @@ pub fn apply(
                 }
                 return Ok(());
             }
-            Task::Group(_) if options.stop.load(Ordering::Relaxed) => return Err(PackError::Stopped),
+            Task::Group(_) if options.stop.load(Ordering::Relaxed) => {
+                return Err(PackError::Stopped);
+            }
             Task::Group(group) => group,
         };
-        let mut makers = Makers { folder, sizes: &made, group, stop: options.stop, open: None, made: Vec::new(), member: 0 };
+        let mut makers = Makers {
+            folder,
+            sizes: &made,
+            group,
+            stop: options.stop,
+            open: None,
+            made: Vec::new(),
+            member: 0,
+        };
         let outcome = makers.run(pack, (file, &shared), base, bases);
         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
@@ -150,13 +167,20 @@ enum Task<'a> {
     Group(&'a Group),
 }
 
-/// What is to be done, in the order in which it is begun: the shared streams, what does without them, then what waits for them; of each kind the
-/// largest first. So whoever waits knows that somebody is at what it waits for.
+/// What is to be done, in the order in which it is begun: the shared streams, what does without
+/// them, then what waits for them; of each kind the largest first. So whoever waits knows that
+/// somebody is at what it waits for.
 fn queue(pack: &Pack) -> Vec<Task<'_>> {
     let mut groups: Vec<&Group> = pack.groups.iter().collect();
-    groups.sort_by_key(|group| (Pack::shares(group), std::cmp::Reverse(group.span.end - group.span.start)));
+    groups.sort_by_key(|group| {
+        (Pack::shares(group), std::cmp::Reverse(group.span.end - group.span.start))
+    });
     let shared = groups.last().is_some_and(|group| Pack::shares(group));
-    shared.then_some(Task::Literals).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
+    shared
+        .then_some(Task::Literals)
+        .into_iter()
+        .chain(groups.into_iter().map(Task::Group))
+        .collect()
 }
 
 /// The fresh bytes that groups share, unpacked: the streams one behind the other.
@@ -206,7 +230,11 @@ impl ApplyState {
     fn new(pack: &Pack, folder: &Path) -> Self {
         let mut end = 0;
         let needed = std::array::from_fn(|number| {
-            let used = pack.groups.iter().map(|group| &group.literals[number]).filter(|literals| !literals.is_empty());
+            let used = pack
+                .groups
+                .iter()
+                .map(|group| &group.literals[number])
+                .filter(|literals| !literals.is_empty());
             used.map(|literals| literals.end).max().unwrap_or(0)
         });
         let starts = needed.map(|length| {
@@ -216,27 +244,47 @@ impl ApplyState {
         Self { path: folder.join("fresh"), needed, starts, file: OnceLock::new() }
     }
 
-    fn unpack(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<(), Failed> {
+    fn unpack(
+        &self,
+        pack: &Pack,
+        file: &(dyn ReadAt + Sync),
+        stop: &AtomicBool,
+    ) -> Result<(), Failed> {
         let file = self.write(pack, file, stop)?;
         self.file.get_or_init(|| Some(file));
         Ok(())
     }
 
-    fn write(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<FileBytes, Failed> {
+    fn write(
+        &self,
+        pack: &Pack,
+        file: &(dyn ReadAt + Sync),
+        stop: &AtomicBool,
+    ) -> Result<FileBytes, Failed> {
         let local = |action| move |source| Failed::File { action, path: self.path.clone(), source };
-        let mut out =
-            File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
+        let mut out = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&self.path)
+            .map_err(local("create"))?;
         let mut block = vec![0; BLOCK];
-        for (number, stream) in pack.literals.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0) {
+        for (number, stream) in
+            pack.literals.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0)
+        {
             let packed = Stream::new(file, &stream.span);
-            let mut unpacked = literals::unpack(packed, number, stream.length).map_err(|error| Failed::Patch(error.into()))?;
+            let mut unpacked = literals::unpack(packed, number, stream.length)
+                .map_err(|error| Failed::Patch(error.into()))?;
             let mut left = self.needed[number];
             while left > 0 {
                 if stop.load(Ordering::Relaxed) {
                     return Err(Failed::Stopped);
                 }
                 let count = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                unpacked.read_exact(&mut block[..count]).map_err(|error| Failed::Patch(error.into()))?;
+                unpacked
+                    .read_exact(&mut block[..count])
+                    .map_err(|error| Failed::Patch(error.into()))?;
                 out.write_all(&block[..count]).map_err(local("write"))?;
                 left -= count as u64;
             }
@@ -244,11 +292,16 @@ impl ApplyState {
         FileBytes::new(out).map_err(local("read"))
     }
 
-    /// The bytes of one group in each stream. They are waited for when the first of them is read: until then a group has enough to do.
+    /// The bytes of one group in each stream. They are waited for when the first of them is read:
+    /// until then a group has enough to do.
     fn of(&self, group: &Group) -> [Awaited<'_>; STREAMS] {
         std::array::from_fn(|number| {
             let (start, literals) = (self.starts[number], &group.literals[number]);
-            Awaited { shared: self, span: start + literals.start..start + literals.end, stream: None }
+            Awaited {
+                shared: self,
+                span: start + literals.start..start + literals.end,
+                stream: None,
+            }
         })
     }
 
@@ -296,31 +349,46 @@ impl Makers<'_> {
         bases: &dyn Bases,
     ) -> Result<(), Failed> {
         let paths = pack.bases_of(self.group);
-        let entry = |path: &RelativePath| base.file_manifest.get(path).ok_or_else(|| Failed::NoBase { path: path.clone() });
-        let total = paths.iter().map(|path| entry(path).map(|entry| entry.size)).sum::<Result<u64, Failed>>()?;
+        let entry = |path: &RelativePath| {
+            base.file_manifest.get(path).ok_or_else(|| Failed::NoBase { path: path.clone() })
+        };
+        let total = paths
+            .iter()
+            .map(|path| entry(path).map(|entry| entry.size))
+            .sum::<Result<u64, Failed>>()?;
         let mut opened: Vec<Box<dyn ReadAt>> = Vec::with_capacity(paths.len());
         for path in paths {
             let digest = entry(path)?.hash;
-            let found = bases.open(path, &digest).ok_or_else(|| Failed::NoBase { path: path.clone() })?;
+            let found =
+                bases.open(path, &digest).ok_or_else(|| Failed::NoBase { path: path.clone() })?;
             opened.push(proved(path, &digest, found, total <= SMALL_BASES)?);
         }
         let opened: Vec<&dyn ReadAt> = opened.iter().map(|base| &**base).collect();
         let members = self.group.members.clone();
-        let lengths: Vec<u64> = members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
+        let lengths: Vec<u64> =
+            members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
         let mut packed = Stream::new(file, &self.group.span);
         let mut literals = shared.of(self.group);
         let mut failed = None;
         let literals = literals.each_mut().map(|literals| literals as &mut dyn Read);
-        let decoded =
-            group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, literals), MEMORY_OF_A_GROUP, &mut |bytes| {
+        let decoded = group::decode(
+            self.group.algorithm,
+            &opened,
+            &lengths,
+            (&mut packed, literals),
+            MEMORY_OF_A_GROUP,
+            &mut |bytes| {
                 self.take(bytes).map_err(|error| {
                     failed = Some(error);
                     io::ErrorKind::Other.into()
                 })
-            });
+            },
+        );
         match (failed, decoded) {
             (Some(error), _) => Err(error),
-            (None, Err(_)) if Pack::shares(self.group) && shared.failed() => Err(Failed::Patch(GroupError::SharedLiterals)),
+            (None, Err(_)) if Pack::shares(self.group) && shared.failed() => {
+                Err(Failed::Patch(GroupError::SharedLiterals))
+            }
             (None, Err(error)) => Err(Failed::Patch(error)),
             (None, Ok(())) => Ok(()),
         }
@@ -341,7 +409,8 @@ impl Makers<'_> {
             open.hasher.update(now);
             let written = open.file.write_all(now);
             let left = open.left - count as u64;
-            let written = if left == 0 { written.and_then(|()| open.file.flush()) } else { written };
+            let written =
+                if left == 0 { written.and_then(|()| open.file.flush()) } else { written };
             if let Err(source) = written {
                 let path = open.path.clone();
                 // Still known, so that what is there of it is deleted with the others of its group.
@@ -361,20 +430,33 @@ impl Makers<'_> {
 
     fn begin(&mut self) -> Result<Open, Failed> {
         let number = self.group.members.get(self.member).copied();
-        let (Some(number), Some(size)) = (number, number.and_then(|number| self.sizes.get(number))) else {
+        let (Some(number), Some(size)) = (number, number.and_then(|number| self.sizes.get(number)))
+        else {
             let source = io::ErrorKind::InvalidData.into();
-            return Err(Failed::File { action: "find a place in", path: self.folder.to_owned(), source });
+            return Err(Failed::File {
+                action: "find a place in",
+                path: self.folder.to_owned(),
+                source,
+            });
         };
         self.member += 1;
         let path = self.folder.join(number.to_string());
-        let created = File::create(&path).map_err(|source| Failed::File { action: "create", path: path.clone(), source })?;
+        let created = File::create(&path).map_err(|source| Failed::File {
+            action: "create",
+            path: path.clone(),
+            source,
+        })?;
         let file = io::BufWriter::with_capacity(BLOCK, created);
         Ok(Open { path, file, hasher: Hasher::default(), left: *size })
     }
 
     /// Deletes what a failed group has written.
     fn discard(self) {
-        let paths = self.made.into_iter().map(|applied| applied.path).chain(self.open.map(|open| open.path));
+        let paths = self
+            .made
+            .into_iter()
+            .map(|applied| applied.path)
+            .chain(self.open.map(|open| open.path));
         for path in paths {
             if let Err(error) = fs::remove_file(&path) {
                 tracing::debug!(%error, path = %path.display(), "a file of a failed patch stays until the next try");
@@ -383,9 +465,16 @@ impl Makers<'_> {
     }
 }
 
-/// A base whose content was proved: in memory, or the open file, so that nobody can exchange it in between.
-fn proved(path: &RelativePath, digest: &Digest, file: File, in_memory: bool) -> Result<Box<dyn ReadAt>, Failed> {
-    let unreadable = |source| Failed::File { action: "read", path: PathBuf::from(path.as_str()), source };
+/// A base whose content was proved: in memory, or the open file, so that nobody can exchange it in
+/// between.
+fn proved(
+    path: &RelativePath,
+    digest: &Digest,
+    file: File,
+    in_memory: bool,
+) -> Result<Box<dyn ReadAt>, Failed> {
+    let unreadable =
+        |source| Failed::File { action: "read", path: PathBuf::from(path.as_str()), source };
     let file = FileBytes::new(file).map_err(unreadable)?;
     let (mut hasher, mut retained, mut at) = (Hasher::default(), Vec::new(), 0);
     let mut block = vec![0; BLOCK];

@@ -47,8 +47,9 @@ const MODELS: u64 = 48 << 20;
 /// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
 const MEMORY_OF_A_STEP: u64 = 48;
 
-/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `literals` are the group's own of what
-/// the pack's groups share. `memory` bounds what it takes beside the bases, bytes.
+/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in
+/// order. `literals` are the group's own of what the pack's groups share. `memory` bounds what it
+/// takes beside the bases, bytes.
 pub fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
@@ -65,7 +66,8 @@ pub fn decode(
             let hints = if program.is_empty() { Vec::new() } else { read_hints(packed)? };
             let most_steps = usize::try_from(memory / 2 / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
             let limits = CoderLimits { most_steps, most_memory: MODELS };
-            let predict = |steps: &[CopyInstruction]| predictor(&old, &program, lengths, steps, &hints);
+            let predict =
+                |steps: &[CopyInstruction]| predictor(&old, &program, lengths, steps, &hints);
             Ok(coder::decode(&old, length, &limits, (packed, literals), predict, sink)?)
         }
         Algorithm::Zstd => {
@@ -116,7 +118,8 @@ fn read_hints(packed: &mut dyn Read) -> Result<Vec<u8>, GroupError> {
 
 fn in_memory(old: &dyn ReadAt, memory: u64) -> Result<Vec<u8>, GroupError> {
     let length = usize::try_from(old.len()).ok().filter(|_| old.len() <= memory);
-    let mut bytes = vec![0; length.ok_or(GroupError::Memory { needed: old.len(), allowed: memory })?];
+    let mut bytes =
+        vec![0; length.ok_or(GroupError::Memory { needed: old.len(), allowed: memory })?];
     old.read_at(0, &mut bytes)?;
     Ok(bytes)
 }
@@ -158,8 +161,12 @@ mod encode {
         /// The class of a file.
         pub fn of(file: &[u8]) -> Self {
             let magic = file.get(..4).unwrap_or_default();
-            let mach = [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe].map(|magic| (magic.to_be_bytes(), magic.to_le_bytes()));
-            if magic == b"\x7fELF" || magic.starts_with(b"MZ") || mach.iter().any(|(a, b)| magic == a || magic == b) {
+            let mach = [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe]
+                .map(|magic| (magic.to_be_bytes(), magic.to_le_bytes()));
+            if magic == b"\x7fELF"
+                || magic.starts_with(b"MZ")
+                || mach.iter().any(|(a, b)| magic == a || magic == b)
+            {
                 return Self::Native;
             }
             if coder::is_dense(file) {
@@ -175,7 +182,8 @@ mod encode {
     fn mode(target: &[u8], lengths: &[u64]) -> Option<Mode> {
         let mut rest = target;
         lengths.iter().find_map(|length| {
-            let (file, behind) = rest.split_at(rest.len().min(usize::try_from(*length).unwrap_or(usize::MAX)));
+            let (file, behind) =
+                rest.split_at(rest.len().min(usize::try_from(*length).unwrap_or(usize::MAX)));
             rest = behind;
             native::is_wide_x86(file).map(|wide| if wide { Mode::Wide } else { Mode::Narrow })
         })
@@ -208,9 +216,13 @@ mod encode {
         }
     }
 
-    /// Aligns for the algorithm of our own; with steps that cost `coarseness` times as much where there would be too many for a decoder's
-    /// memory.
-    pub fn align(contents: Contents<'_>, apart: bool, coarseness: u32) -> Result<Alignment, GroupError> {
+    /// Aligns for the algorithm of our own; with steps that cost `coarseness` times as much where
+    /// there would be too many for a decoder's memory.
+    pub fn align(
+        contents: Contents<'_>,
+        apart: bool,
+        coarseness: u32,
+    ) -> Result<Alignment, GroupError> {
         let Contents { class, bases, target, lengths } = contents;
         let old = Joined::new(bases.iter().copied());
         let program = program_of(&old, bases)?;
@@ -224,11 +236,13 @@ mod encode {
         if program.is_empty() {
             return Ok(Alignment { steps: align::align(&old, target, &options)?, hints: None });
         }
-        let native::Aligned { steps, hints } = native::align(&old, &program, target, lengths, &options)?;
+        let native::Aligned { steps, hints } =
+            native::align(&old, &program, target, lengths, &options)?;
         Ok(Alignment { steps, hints: Some(hints) })
     }
 
-    /// Codes what was aligned and appends it to `out`; what is fresh goes to `literals` if it is to stand `apart`.
+    /// Codes what was aligned and appends it to `out`; what is fresh goes to `literals` if it is to
+    /// stand `apart`.
     pub fn encode(
         contents: Contents<'_>,
         Alignment { steps, hints }: &Alignment,
@@ -240,7 +254,8 @@ mod encode {
         let program = program_of(&old, bases)?;
         let hints = match hints {
             Some(hints) => {
-                let length = u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
+                let length =
+                    u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
                 out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
                 out.extend_from_slice(hints);
                 hints
@@ -250,13 +265,21 @@ mod encode {
         let count = steps.iter().map(|step| step.literals).sum();
         let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
         let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
-        let options = coder::CoderOptions { apart, code, ..coder::CoderOptions::for_target(nature, target.len() as u64, count) };
+        let options = coder::CoderOptions {
+            apart,
+            code,
+            ..coder::CoderOptions::for_target(nature, target.len() as u64, count)
+        };
         let mut predictor = predictor(&old, &program, lengths, steps, hints)?;
         Ok(coder::encode(&old, target, steps, options, &mut *predictor, (out, literals))?)
     }
 
     /// Codes with one of the other algorithms and appends that to `out`.
-    pub fn encode_otherwise(algorithm: Algorithm, contents: Contents<'_>, out: &mut Vec<u8>) -> Result<(), GroupError> {
+    pub fn encode_otherwise(
+        algorithm: Algorithm,
+        contents: Contents<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GroupError> {
         let old = in_memory(&Joined::new(contents.bases.iter().copied()), u64::MAX)?;
         match algorithm {
             Algorithm::Aligned => return Err(GroupError::Unfit),

@@ -1,13 +1,16 @@
-//! The fresh bytes of a pack: what stands in no old file, of all groups that leave it to these streams, one behind the other.
+//! The fresh bytes of a pack: what stands in no old file, of all groups that leave it to these
+//! streams, one behind the other.
 //!
-//! Libraries that are built together hold the same code many times over, so one dictionary for all of them saves more than a stronger
-//! model for each: LZMA (Igor Pavlov, 7-Zip) makes less of the 20 MB of labelme 5.4.0 to 5.4.1 than context mixing group by group did, and
-//! is decoded in a fifteenth of the time. No old byte is needed for it, so a damaged base costs no other group anything. There is a
-//! stream for code and everything else, one for each kind of operand, and one that stays as it is, of bytes on which nothing can be saved
-//! ([`STREAMS`]).
+//! Libraries that are built together hold the same code many times over, so one dictionary for all
+//! of them saves more than a stronger model for each: LZMA (Igor Pavlov, 7-Zip) makes less of the
+//! 20 MB of labelme 5.4.0 to 5.4.1 than context mixing group by group did, and is decoded in a
+//! fifteenth of the time. No old byte is needed for it, so a damaged base costs no other group
+//! anything. There is a stream for code and everything else, one for each kind of operand, and one
+//! that stays as it is, of bytes on which nothing can be saved ([`STREAMS`]).
 //!
-//! In: bytes, or their packed form and length. Out: the other. Never: more memory than about one and a half times the dictionary
-//! that the first byte tells, which is bounded (the decoder's window grows by doubling); a byte more than was asked for.
+//! In: bytes, or their packed form and length. Out: the other. Never: more memory than about one
+//! and a half times the dictionary that the first byte tells, which is bounded (the decoder's
+//! window grows by doubling); a byte more than was asked for.
 
 use std::io::{self, Read};
 
@@ -18,8 +21,8 @@ use kuzflow_delta::coder::STREAMS;
 /// The largest dictionary, as a power of two, bytes.
 const LARGEST_DICTIONARY: u32 = 24;
 
-/// LZMA's parameters for one kind of bytes, in bits: how much of the byte before and of the position tells literals apart, and how much of
-/// the position tells everything else apart.
+/// LZMA's parameters for one kind of bytes, in bits: how much of the byte before and of the
+/// position tells literals apart, and how much of the position tells everything else apart.
 #[derive(Clone, Copy)]
 struct Parameters {
     literal: u32,
@@ -30,12 +33,24 @@ struct Parameters {
 /// Code has no lanes; operands have four bytes. None for what stays as it is.
 const PARAMETERS: [Option<Parameters>; STREAMS] = {
     let operands = Some(Parameters { literal: 0, literal_position: 2, position: 2 });
-    [Some(Parameters { literal: 8, literal_position: 0, position: 0 }), operands, operands, operands, None]
+    [
+        Some(Parameters { literal: 8, literal_position: 0, position: 0 }),
+        operands,
+        operands,
+        operands,
+        None,
+    ]
 };
 
 /// Reads the `length` bytes of stream `number` that were packed.
-pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io::Result<Box<dyn Read + 'a>> {
-    let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
+pub fn unpack<'a>(
+    mut packed: impl Read + 'a,
+    number: usize,
+    length: u64,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let Some(Parameters { literal, literal_position, position }) =
+        PARAMETERS[number.min(STREAMS - 1)]
+    else {
         return Ok(Box::new(packed.take(length)));
     };
     let mut head = [0];
@@ -45,7 +60,15 @@ pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io:
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the dictionary is too large"));
     }
     let packed = io::BufReader::new(packed);
-    Ok(Box::new(LzmaReader::new(packed, length, literal, literal_position, position, 1 << dictionary, None)?))
+    Ok(Box::new(LzmaReader::new(
+        packed,
+        length,
+        literal,
+        literal_position,
+        position,
+        1 << dictionary,
+        None,
+    )?))
 }
 
 #[cfg(feature = "publisher")]
@@ -63,17 +86,29 @@ mod encode {
     /// Memory that a byte of the dictionary takes for packing, bytes.
     const MEMORY_A_BYTE: u64 = 12;
 
-    /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or what the smallest dictionary needs. What comes out
-    /// was unpacked once, and is an error if that gave other bytes.
+    /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or what
+    /// the smallest dictionary needs. What comes out was unpacked once, and is an error if that
+    /// gave other bytes.
     pub fn pack(bytes: Vec<u8>, number: usize, memory: u64) -> io::Result<Vec<u8>> {
-        let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
+        let Some(Parameters { literal, literal_position, position }) =
+            PARAMETERS[number.min(STREAMS - 1)]
+        else {
             return Ok(bytes);
         };
         let fits = (memory / MEMORY_A_BYTE).max(1).ilog2();
         let needed = (bytes.len().max(1) as u64).next_power_of_two().ilog2();
         let dictionary = needed.min(fits).clamp(16, LARGEST_DICTIONARY);
         let (mode, finder) = (EncodeMode::Normal, MfType::Bt4);
-        let options = LzmaOptions::new(1 << dictionary, literal, literal_position, position, mode, NICE_LENGTH, finder, DEPTH);
+        let options = LzmaOptions::new(
+            1 << dictionary,
+            literal,
+            literal_position,
+            position,
+            mode,
+            NICE_LENGTH,
+            finder,
+            DEPTH,
+        );
         let mut writer = LzmaWriter::new_no_header(vec![dictionary as u8], &options, false)?;
         writer.write_all(&bytes)?;
         let packed = writer.finish()?;
@@ -101,7 +136,9 @@ mod tests {
     #[test]
     fn what_was_packed_comes_back() {
         for length in [1, 2, 100, 70_000, 300_000] {
-            let bytes: Vec<u8> = (0..length as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+            let bytes: Vec<u8> = (0..length as u32)
+                .map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8)
+                .collect();
             for (number, memory) in [(0, 0), (0, 1 << 30), (1, 1 << 30), (3, 0), (4, 0)] {
                 let packed = pack(bytes.clone(), number, memory).unwrap();
                 let mut back = Vec::new();
@@ -113,10 +150,13 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_cut_or_wants_too_much_is_refused() {
-        let bytes: Vec<u8> = (0..10_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..10_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let mut packed = pack(bytes, 0, 1 << 30).unwrap();
         let mut back = Vec::new();
-        assert!(unpack(&packed[..packed.len() / 2], 0, 10_000).unwrap().read_to_end(&mut back).is_err());
+        assert!(
+            unpack(&packed[..packed.len() / 2], 0, 10_000).unwrap().read_to_end(&mut back).is_err()
+        );
         packed[0] = 25;
         assert!(unpack(&packed[..], 0, 10_000).is_err());
         assert!(unpack(&[][..], 0, 10_000).is_err());

@@ -7,12 +7,14 @@
 //! fresh    what stands in no old file, of all groups that leave it to these streams
 //! ```
 //!
-//! Files that are alike share a group, and with it everything the coder has learned: of a release that changes nine text files,
-//! eight profit. Groups are independent, so they are applied on all cores; where there are many fresh bytes, those of all groups are
-//! streams of their own, which are decoded first ([`literals`]).
+//! Files that are alike share a group, and with it everything the coder has learned: of a release
+//! that changes nine text files, eight profit. Groups are independent, so they are applied on all
+//! cores; where there are many fresh bytes, those of all groups are streams of their own, which are
+//! decoded first ([`literals`]).
 //!
-//! In: the base's manifest, the base's files by content. Out: the target's files, and the target's manifest, which the caller
-//! holds against signed metadata. Never: a hash of its own that anyone trusts; the four bytes of check only tell a mistake early.
+//! In: the base's manifest, the base's files by content. Out: the target's files, and the target's
+//! manifest, which the caller holds against signed metadata. Never: a hash of its own that anyone
+//! trusts; the four bytes of check only tell a mistake early.
 
 mod apply;
 mod bytes;
@@ -43,7 +45,8 @@ const MAGIC: &[u8; 4] = b"KZP3";
 const MAX_OUTLINE_BYTES: u64 = 64 << 20;
 /// Memory that the outline's models may take, bytes.
 const OUTLINE_MEMORY: u64 = 64 << 20;
-/// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group at a time with its small bases.
+/// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group
+/// at a time with its small bases.
 pub const APPLY_MEMORY: u64 = 64 << 20;
 
 /// Why a pack was refused or not applied.
@@ -144,7 +147,9 @@ impl Pack {
         let packed_length = numbers.next()?;
         let lengths = [numbers.next()?, numbers.next()?, numbers.next()?];
         let total = lengths.iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
-        let total = total.filter(|total| *total <= MAX_OUTLINE_BYTES).ok_or(PackError::Form("its outline is too large"))?;
+        let total = total
+            .filter(|total| *total <= MAX_OUTLINE_BYTES)
+            .ok_or(PackError::Form("its outline is too large"))?;
         let at = (start.len() - numbers.rest().len()) as u64;
         if at.checked_add(packed_length).is_none_or(|end| end > file.len()) {
             return Err(PackError::Form("its outline lies outside of it"));
@@ -172,8 +177,11 @@ impl Pack {
         )
         .map_err(PackError::Outline)?;
         let cut = lengths.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        let (head, rest) = streams.split_at_checked(cut[0]).ok_or(PackError::Form("its outline ends too early"))?;
-        let (names, numbers) = rest.split_at_checked(cut[1]).ok_or(PackError::Form("its outline ends too early"))?;
+        let (head, rest) = streams
+            .split_at_checked(cut[0])
+            .ok_or(PackError::Form("its outline ends too early"))?;
+        let (names, numbers) =
+            rest.split_at_checked(cut[1]).ok_or(PackError::Form("its outline ends too early"))?;
         let mut numbers = Numbers::new(numbers);
         let outline = Outline::read(base, head, names, &mut numbers)?;
         let made: Vec<u64> = outline.made().map(|(_, made)| made.size).collect();
@@ -184,9 +192,14 @@ impl Pack {
         Ok(Self { outline, groups, literals, check })
     }
 
-    /// The manifest of the target, from the digests of what was made. It is checked, and it is the one that the pack was made for,
-    /// as far as four bytes of its digest can tell; whether it is the signed one is for the caller to prove.
-    pub fn manifest(&self, base: &Manifest, made: &[Digest]) -> Result<(Manifest, Vec<u8>), PackError> {
+    /// The manifest of the target, from the digests of what was made. It is checked, and it is the
+    /// one that the pack was made for, as far as four bytes of its digest can tell; whether it is
+    /// the signed one is for the caller to prove.
+    pub fn manifest(
+        &self,
+        base: &Manifest,
+        made: &[Digest],
+    ) -> Result<(Manifest, Vec<u8>), PackError> {
         let manifest = self.outline.manifest(base, made)?;
         manifest.check()?;
         let json = manifest.to_json()?;
@@ -201,7 +214,8 @@ impl Pack {
         group.literals.iter().any(|literals| !literals.is_empty())
     }
 
-    /// The bases of a group, each once, in the order in which their bytes stand in the coder's address space.
+    /// The bases of a group, each once, in the order in which their bytes stand in the coder's
+    /// address space.
     pub fn bases_of(&self, group: &Group) -> Vec<&RelativePath> {
         let made: Vec<(&RelativePath, &Made)> = self.outline.made().collect();
         let mut bases: Vec<&RelativePath> = Vec::new();
@@ -236,7 +250,10 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], literals: [usize; STREA
         numbers::put(numbers, group.span.end - group.span.start);
         let lengths = group.literals.each_ref().map(|literals| literals.end - literals.start);
         numbers.push(lengths.iter().rev().fold(0, |set, length| set << 1 | u8::from(*length > 0)));
-        lengths.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length));
+        lengths
+            .iter()
+            .filter(|length| **length > 0)
+            .for_each(|length| numbers::put(numbers, *length));
         numbers::put(numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
@@ -244,11 +261,14 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], literals: [usize; STREA
             next = *member as i64 + 1;
         }
     }
-    literals.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length as u64));
+    literals
+        .iter()
+        .filter(|length| **length > 0)
+        .for_each(|length| numbers::put(numbers, *length as u64));
 }
 
-/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the streams of their
-/// fresh bytes behind them.
+/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in
+/// `start..end` with the streams of their fresh bytes behind them.
 fn read_groups(
     numbers: &mut Numbers<'_>,
     made: &[u64],
@@ -260,20 +280,24 @@ fn read_groups(
     let mut seen = vec![false; made.len()];
     let (mut at, mut literals_at) = (start, [0_u64; STREAMS]);
     let mut span = |length: u64| {
-        let span = at..at.checked_add(length).ok_or(PackError::Form("a part of it lies outside of it"))?;
+        let span =
+            at..at.checked_add(length).ok_or(PackError::Form("a part of it lies outside of it"))?;
         at = span.end;
         Ok::<_, PackError>(span)
     };
     for _ in 0..count {
-        let algorithm =
-            *Algorithm::ALL.get(usize::from(numbers.byte()?)).ok_or(PackError::Form("a group is of no known kind"))?;
+        let algorithm = *Algorithm::ALL
+            .get(usize::from(numbers.byte()?))
+            .ok_or(PackError::Form("a group is of no known kind"))?;
         let span = span(numbers.next()?)?;
         let set = numbers.byte()?;
         if u32::from(set) >> STREAMS > 0 {
             return Err(PackError::Form("a group has more streams than there are"));
         }
         let mut literals = [0; STREAMS];
-        for (_, length) in literals.iter_mut().enumerate().filter(|(number, _)| set >> number & 1 == 1) {
+        for (_, length) in
+            literals.iter_mut().enumerate().filter(|(number, _)| set >> number & 1 == 1)
+        {
             *length = numbers.next()?;
         }
         let length = numbers.below(made.len() + 1)?;
@@ -281,8 +305,11 @@ fn read_groups(
         let mut next = 0i64;
         let mut bytes = 0_u64;
         for _ in 0..length {
-            let member = next.checked_add(numbers.signed()?).ok_or(PackError::Form("a number is out of bounds"))?;
-            let index = usize::try_from(member).ok().filter(|index| seen.get(*index) == Some(&false));
+            let member = next
+                .checked_add(numbers.signed()?)
+                .ok_or(PackError::Form("a number is out of bounds"))?;
+            let index =
+                usize::try_from(member).ok().filter(|index| seen.get(*index) == Some(&false));
             let index = index.ok_or(PackError::Form("a file is in two groups, or is none"))?;
             seen[index] = true;
             bytes = bytes.saturating_add(made[index]);
@@ -295,7 +322,8 @@ fn read_groups(
         if literals.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
             return Err(PackError::Form("a group has more fresh bytes than bytes"));
         }
-        // Each group's are no more than its files, the sum of which the caller holds against what was signed.
+        // Each group's are no more than its files, the sum of which the caller holds against what
+        // was signed.
         let from = literals_at;
         literals_at = std::array::from_fn(|number| from[number].saturating_add(literals[number]));
         let literals = std::array::from_fn(|number| from[number]..literals_at[number]);

@@ -1,4 +1,5 @@
-//! Whole numbers as few bytes: seven bits a byte, the lowest first, the eighth bit says that more follow.
+//! Whole numbers as few bytes: seven bits a byte, the lowest first, the eighth bit says that more
+//! follow.
 
 use super::PackError;
 
@@ -59,7 +60,8 @@ impl<'a> Numbers<'a> {
 
     /// The next byte.
     pub fn byte(&mut self) -> Result<u8, PackError> {
-        let (first, rest) = self.0.split_first().ok_or(PackError::Form("its outline ends too early"))?;
+        let (first, rest) =
+            self.0.split_first().ok_or(PackError::Form("its outline ends too early"))?;
         self.0 = rest;
         Ok(*first)
     }
@@ -98,7 +100,11 @@ mod tests {
     fn what_is_too_large_or_cut_is_refused() {
         assert!(Numbers::new(&[0xff; 9]).next().is_err());
         assert!(Numbers::new(&[0xff; 20]).next().is_err());
-        assert!(Numbers::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).next().is_err());
+        assert!(
+            Numbers::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2])
+                .next()
+                .is_err()
+        );
         assert!(Numbers::new(&[5]).below(5).is_err());
         assert_eq!(Numbers::new(&[4]).below(5).unwrap(), 4);
         assert!(Numbers::new(&[1, 2]).bytes(3).is_err());

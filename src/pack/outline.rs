@@ -1,8 +1,10 @@
-//! A pack's outline: the manifest's own change, and for each file of the target where its content comes from.
+//! A pack's outline: the manifest's own change, and for each file of the target where its content
+//! comes from.
 //!
-//! A manifest of 15,000 files is larger than most updates, and most of what changes in it is hashes. The outline names only files
-//! that are not as in the base, and no hash at all: the client hashes what the pack makes, puts the new manifest together, and
-//! that must have the digest in signed metadata.
+//! A manifest of 15,000 files is larger than most updates, and most of what changes in it is
+//! hashes. The outline names only files that are not as in the base, and no hash at all: the client
+//! hashes what the pack makes, puts the new manifest together, and that must have the digest in
+//! signed metadata.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +94,10 @@ struct Numbered<'a> {
 
 impl<'a> Numbered<'a> {
     fn new(base: &'a Manifest) -> Self {
-        Self { files: base.file_manifest.iter().collect(), build_time: base.container_info.build_date.as_second() }
+        Self {
+            files: base.file_manifest.iter().collect(),
+            build_time: base.container_info.build_date.as_second(),
+        }
     }
 
     fn number(&self, path: &RelativePath) -> Option<usize> {
@@ -112,7 +117,9 @@ impl<'a> Numbered<'a> {
                 // A build gives all files its own time.
                 mtime: if entry.mtime == self.build_time { build_time } else { entry.mtime },
             },
-            None => Fate { content: Content::Empty, permissions: Permissions::FILE, mtime: build_time },
+            None => {
+                Fate { content: Content::Empty, permissions: Permissions::FILE, mtime: build_time }
+            }
         }
     }
 }
@@ -136,7 +143,9 @@ impl Outline {
         for (number, (path, entry)) in old.files.iter().enumerate() {
             match self.fates.get(*path) {
                 None => removed.push(number),
-                Some(fate) if *fate != old.expected(Some((path, entry)), build_time) => changed.push(number),
+                Some(fate) if *fate != old.expected(Some((path, entry)), build_time) => {
+                    changed.push(number)
+                }
                 Some(_) => {}
             }
         }
@@ -152,7 +161,8 @@ impl Outline {
             let (path, entry) = old.files[number];
             self.write_fate(&mut streams, &old, (path, Some(entry)), build_time)?;
         }
-        let added: Vec<&RelativePath> = self.fates.keys().filter(|path| old.number(path).is_none()).collect();
+        let added: Vec<&RelativePath> =
+            self.fates.keys().filter(|path| old.number(path).is_none()).collect();
         put(&mut streams.numbers, added.len() as u64);
         for path in added {
             put_name(&mut streams.names, path.as_str())?;
@@ -181,12 +191,15 @@ impl Outline {
             Content::Empty => EMPTY,
             Content::Link(_) => LINK,
         };
-        let permissions = if fate.permissions == expected.permissions { 0 } else { OTHER_PERMISSIONS };
+        let permissions =
+            if fate.permissions == expected.permissions { 0 } else { OTHER_PERMISSIONS };
         let time = if fate.mtime == expected.mtime { 0 } else { OTHER_TIME };
         let numbers = &mut streams.numbers;
         numbers.push(kind | permissions | time);
         match &fate.content {
-            Content::Old(other) if kind == OTHER_FILE => put(numbers, old.number(other).ok_or_else(missing)? as u64),
+            Content::Old(other) if kind == OTHER_FILE => {
+                put(numbers, old.number(other).ok_or_else(missing)? as u64)
+            }
             Content::Made(Made { size, base: Some(base) }) => {
                 let number = old.number(base).ok_or_else(missing)?;
                 if kind == MADE_FROM_OTHER {
@@ -207,10 +220,16 @@ impl Outline {
         Ok(())
     }
 
-    /// Reads what [`Outline::write`] wrote for the same `base`; `numbers` stands behind it afterwards. The number of paths is bounded
-    /// by the bytes of the streams.
-    pub fn read(base: &Manifest, head: &[u8], names: &[u8], numbers: &mut Numbers<'_>) -> Result<Self, PackError> {
-        let head: Manifest = serde_json::from_slice(head).map_err(|_| PackError::Form("its manifest's head cannot be read"))?;
+    /// Reads what [`Outline::write`] wrote for the same `base`; `numbers` stands behind it
+    /// afterwards. The number of paths is bounded by the bytes of the streams.
+    pub fn read(
+        base: &Manifest,
+        head: &[u8],
+        names: &[u8],
+        numbers: &mut Numbers<'_>,
+    ) -> Result<Self, PackError> {
+        let head: Manifest = serde_json::from_slice(head)
+            .map_err(|_| PackError::Form("its manifest's head cannot be read"))?;
         if !head.file_manifest.is_empty() {
             return Err(PackError::Form("its manifest's head has files"));
         }
@@ -218,7 +237,9 @@ impl Outline {
         let build_time = head.container_info.build_date.as_second();
         let count = old.files.len();
         let [removed, changed] = [list(numbers, count)?, list(numbers, count)?];
-        let mut names = std::str::from_utf8(names).map_err(|_| PackError::Form("a name is not UTF-8"))?.split_terminator('\n');
+        let mut names = std::str::from_utf8(names)
+            .map_err(|_| PackError::Form("a name is not UTF-8"))?
+            .split_terminator('\n');
         let mut fates = BTreeMap::new();
         let mut gone = removed.iter().peekable();
         for (number, (path, entry)) in old.files.iter().enumerate() {
@@ -236,7 +257,8 @@ impl Outline {
         let added = numbers.below(numbers.rest().len() + 1)?;
         for _ in 0..added {
             let name = names.next().ok_or(PackError::Form("a name is missing"))?;
-            let path: RelativePath = name.parse().map_err(|_| PackError::Form("a name is unsafe"))?;
+            let path: RelativePath =
+                name.parse().map_err(|_| PackError::Form("a name is unsafe"))?;
             let fate = read_fate(&old, (&path, None), build_time, &mut names, numbers)?;
             if fates.insert(path, fate).is_some() {
                 return Err(PackError::Form("an added file is there already"));
@@ -248,21 +270,30 @@ impl Outline {
         total.map(|_| outline).ok_or(PackError::Form("all sizes together are beyond all numbers"))
     }
 
-    /// The target's manifest. `made` are the digests of the files that the pack makes, in the order of [`Outline::made`].
+    /// The target's manifest. `made` are the digests of the files that the pack makes, in the order
+    /// of [`Outline::made`].
     pub fn manifest(&self, base: &Manifest, made: &[Digest]) -> Result<Manifest, PackError> {
         let mut digests = made.iter();
         let mut manifest = self.head.clone();
         for (path, fate) in &self.fates {
             let (size, hash, symlink) = match &fate.content {
                 Content::Old(old) => {
-                    let entry = base.file_manifest.get(old).ok_or(PackError::Form("a base is not a file of the base"))?;
+                    let entry = base
+                        .file_manifest
+                        .get(old)
+                        .ok_or(PackError::Form("a base is not a file of the base"))?;
                     (entry.size, entry.hash, None)
                 }
-                Content::Made(made) => (made.size, *digests.next().ok_or(PackError::Form("a file was not made"))?, None),
+                Content::Made(made) => (
+                    made.size,
+                    *digests.next().ok_or(PackError::Form("a file was not made"))?,
+                    None,
+                ),
                 Content::Empty => (0, Digest::of(b""), None),
                 Content::Link(target) => (0, Digest::of(target.as_bytes()), Some(target.clone())),
             };
-            let entry = Entry { size, mtime: fate.mtime, hash, permissions: fate.permissions, symlink };
+            let entry =
+                Entry { size, mtime: fate.mtime, hash, permissions: fate.permissions, symlink };
             manifest.file_manifest.insert(path.clone(), entry);
         }
         Ok(manifest)
@@ -289,7 +320,9 @@ fn read_fate<'n>(
         (path, entry) if entry.has_bytes() => Ok((path, entry)),
         _ => Err(PackError::Form("a base has no content")),
     };
-    let sized = |size: u64| if size > 0 { Ok(size) } else { Err(PackError::Form("a file that is made is empty")) };
+    let sized = |size: u64| {
+        if size > 0 { Ok(size) } else { Err(PackError::Form("a file that is made is empty")) }
+    };
     let from = |(path, entry): (&RelativePath, &Entry), difference: i64| {
         let size = sized(entry.size.wrapping_add(difference as u64))?;
         Ok::<_, PackError>(Content::Made(Made { size, base: Some(path.clone()) }))
@@ -339,131 +372,4 @@ fn put_name(names: &mut Vec<u8>, name: &str) -> Result<(), PackError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(text: &str) -> Entry {
-        Entry {
-            size: text.len() as u64,
-            mtime: 0,
-            hash: Digest::of(text.as_bytes()),
-            permissions: Permissions::FILE,
-            symlink: None,
-        }
-    }
-
-    fn link(target: &str) -> Entry {
-        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), ..entry("") }
-    }
-
-    fn manifest(files: &[(&str, Entry)]) -> Manifest {
-        let files = files.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone()));
-        Manifest::sample(files.collect())
-    }
-
-    fn path(text: &str) -> RelativePath {
-        text.parse().unwrap()
-    }
-
-    /// Base, target, and its outline with one of everything.
-    fn example() -> (Manifest, Manifest, Outline) {
-        let base = manifest(&[
-            ("app/app.py", entry("main")),
-            ("app/changed", entry("old text")),
-            ("app/gone", entry("gone")),
-            ("app/kept", entry("kept")),
-            ("app/kept too", Entry { mtime: 77, ..entry("kept too") }),
-            ("app/link", link("kept")),
-            ("app/renamed-1", entry("renamed")),
-            ("app/script", entry("#!")),
-            ("app/turns", entry("file")),
-        ]);
-        let mut target = manifest(&[
-            ("app/app.py", entry("main")),
-            ("app/changed", entry("new text, longer")),
-            ("app/kept", entry("kept")),
-            ("app/kept too", Entry { mtime: 77, ..entry("kept too") }),
-            ("app/link", link("changed")),
-            ("app/new", entry("new")),
-            ("app/new empty", entry("")),
-            ("app/renamed-2", entry("renamed")),
-            ("app/renamed-3", entry("renamed and changed")),
-            ("app/script", Entry { permissions: Permissions::PROGRAM, mtime: -5, ..entry("#!") }),
-            ("app/turns", link("kept")),
-        ]);
-        target.container_info.build_date = jiff::Timestamp::from_second(1000).unwrap();
-        for entry in target.file_manifest.values_mut().filter(|entry| entry.mtime == 0) {
-            entry.mtime = 1000;
-        }
-        let made = |size, base: Option<&str>| Content::Made(Made { size, base: base.map(path) });
-        let content = |name: &str, entry: &Entry| match (name, &entry.symlink) {
-            (_, Some(target)) => Content::Link(target.clone()),
-            ("app/changed", _) => made(entry.size, Some("app/changed")),
-            ("app/new", _) => made(entry.size, None),
-            ("app/renamed-2", _) => Content::Old(path("app/renamed-1")),
-            ("app/renamed-3", _) => made(entry.size, Some("app/renamed-1")),
-            (_, _) if entry.size == 0 => Content::Empty,
-            (name, _) => Content::Old(path(name)),
-        };
-        let fates = target.file_manifest.iter().map(|(name, entry)| {
-            let fate = Fate { content: content(name.as_str(), entry), permissions: entry.permissions, mtime: entry.mtime };
-            (name.clone(), fate)
-        });
-        let outline = Outline { fates: fates.collect(), head: Manifest { file_manifest: BTreeMap::new(), ..target.clone() } };
-        (base, target, outline)
-    }
-
-    fn read(base: &Manifest, streams: &Streams) -> Result<Outline, PackError> {
-        let mut numbers = Numbers::new(&streams.numbers);
-        let outline = Outline::read(base, &streams.head, &streams.names, &mut numbers)?;
-        assert!(numbers.rest().is_empty());
-        Ok(outline)
-    }
-
-    #[test]
-    fn an_outline_comes_back_and_gives_the_manifest() {
-        let (base, target, outline) = example();
-        let streams = outline.write(&base).unwrap();
-        assert_eq!(read(&base, &streams).unwrap(), outline);
-        let made: Vec<Digest> = outline.made().map(|(path, _)| target.file_manifest[path].hash).collect();
-        assert_eq!(made.len(), 3);
-        assert_eq!(outline.manifest(&base, &made).unwrap(), target);
-        assert!(outline.manifest(&base, &made[1..]).is_err());
-        let names = String::from_utf8(streams.names).unwrap();
-        assert_eq!(names, "changed\nkept\napp/new\napp/new empty\napp/renamed-2\napp/renamed-3\n");
-        assert!(streams.numbers.len() < 60, "{}", streams.numbers.len());
-    }
-
-    #[test]
-    fn what_does_not_change_costs_nothing() {
-        let (base, _, _) = example();
-        let old = Numbered::new(&base);
-        let fates = base.file_manifest.iter().map(|(path, entry)| (path.clone(), old.expected(Some((path, entry)), 9)));
-        let mut head = Manifest { file_manifest: BTreeMap::new(), ..base.clone() };
-        head.container_info.build_date = jiff::Timestamp::from_second(9).unwrap();
-        let streams = Outline { head, fates: fates.collect() }.write(&base).unwrap();
-        assert_eq!((streams.names.len(), streams.numbers.as_slice()), (0, &[0, 0, 0][..]));
-    }
-
-    #[test]
-    fn cut_and_changed_streams_are_refused_or_give_another_manifest() {
-        let (base, _, outline) = example();
-        let streams = outline.write(&base).unwrap();
-        for cut in 0..streams.numbers.len() {
-            let numbers = streams.numbers[..cut].to_vec();
-            assert!(read(&base, &Streams { numbers, ..streams.clone() }).is_err(), "{cut}");
-        }
-        for at in 0..streams.numbers.len() {
-            for bit in 0..8 {
-                let mut numbers = streams.numbers.clone();
-                numbers[at] ^= 1 << bit;
-                let mut reader = Numbers::new(&numbers);
-                if let Ok(other) = Outline::read(&base, &streams.head, &streams.names, &mut reader) {
-                    assert!(other != outline || !reader.rest().is_empty(), "byte {at} bit {bit} says nothing");
-                }
-            }
-        }
-        let names = b"../x\n".repeat(9);
-        assert!(read(&base, &Streams { names, ..streams }).is_err());
-    }
-}
+mod tests;

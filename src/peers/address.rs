@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 /// The lowest port that a neighbour may be at: below are the system's own services.
 const LOWEST_PORT: u16 = 1024;
 
-/// Whether an address is one of a local network: private or link-local (RFC 1918, 3927, 4193), of IPv4 or IPv6.
+/// Whether an address is one of a local network: private or link-local (RFC 1918, 3927, 4193), of
+/// IPv4 or IPv6.
 pub(super) fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local(),
@@ -13,7 +14,8 @@ pub(super) fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// Whether somebody on the network may send this client there: near, not this computer, not a system's service.
+/// Whether somebody on the network may send this client there: near, not this computer, not a
+/// system's service.
 pub(super) fn may_be_asked(address: SocketAddr) -> bool {
     is_local(address.ip()) && address.port() >= LOWEST_PORT
 }
@@ -29,7 +31,13 @@ mod tests {
 
     #[test]
     fn only_local_networks_are_local() {
-        for local in ["10.1.2.3:4000", "172.16.0.1:4000", "192.168.1.9:65535", "169.254.7.7:1024", "[fd00::1]:4000"] {
+        for local in [
+            "10.1.2.3:4000",
+            "172.16.0.1:4000",
+            "192.168.1.9:65535",
+            "169.254.7.7:1024",
+            "[fd00::1]:4000",
+        ] {
             assert!(may_be_asked(local.parse().unwrap()), "{local}");
         }
         for far in [

@@ -1,4 +1,5 @@
-//! What a neighbour says of an object: one small JSON document, judged before it is believed. A pure core.
+//! What a neighbour says of an object: one small JSON document, judged before it is believed. A
+//! pure core.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +43,14 @@ impl AvailabilityMessage {
         Self { instance: digits(instance), whole: false, soon: false, pieces: None }
     }
 
-    /// The neighbour's number, and what it holds of an object of `count` pieces, if anything; `None` if this is no sense.
+    /// The neighbour's number, and what it holds of an object of `count` pieces, if anything;
+    /// `None` if this is no sense.
     pub(super) fn read(json: &[u8], count: u32) -> Option<(u64, Option<Availability>)> {
         let message: Self = serde_json::from_slice(json).ok()?;
         let availability = match message.pieces {
             Some(Pieces { held, in_flight, takes_part, received }) => {
-                let (held, in_flight) = (PieceSet::from_hex(count, &held)?, PieceSet::from_hex(count, &in_flight)?);
+                let (held, in_flight) =
+                    (PieceSet::from_hex(count, &held)?, PieceSet::from_hex(count, &in_flight)?);
                 Some(Availability { held, in_flight, takes_part, received })
             }
             None => None,
@@ -59,7 +62,12 @@ impl AvailabilityMessage {
 impl Pieces {
     pub(super) fn of(availability: &Availability) -> Self {
         let Availability { held, in_flight, takes_part, received } = availability;
-        Self { held: held.to_hex(), in_flight: in_flight.to_hex(), takes_part: *takes_part, received: *received }
+        Self {
+            held: held.to_hex(),
+            in_flight: in_flight.to_hex(),
+            takes_part: *takes_part,
+            received: *received,
+        }
     }
 }
 
@@ -69,13 +77,26 @@ mod tests {
 
     #[test]
     fn what_is_stated_is_read_and_nonsense_is_not() {
-        let availability =
-            Availability { held: PieceSet::of(9, [0, 8]), in_flight: PieceSet::of(9, [1]), takes_part: true, received: 1 << 40 };
-        let message = AvailabilityMessage { pieces: Some(Pieces::of(&availability)), ..AvailabilityMessage::nothing(7) };
+        let availability = Availability {
+            held: PieceSet::of(9, [0, 8]),
+            in_flight: PieceSet::of(9, [1]),
+            takes_part: true,
+            received: 1 << 40,
+        };
+        let message = AvailabilityMessage {
+            pieces: Some(Pieces::of(&availability)),
+            ..AvailabilityMessage::nothing(7)
+        };
         let json = serde_json::to_vec(&message).unwrap();
         assert_eq!(AvailabilityMessage::read(&json, 9), Some((7, Some(availability))));
         assert_eq!(AvailabilityMessage::read(&json, 17), None, "of another object");
-        assert_eq!(AvailabilityMessage::read(&serde_json::to_vec(&AvailabilityMessage::nothing(7)).unwrap(), 9), Some((7, None)));
+        assert_eq!(
+            AvailabilityMessage::read(
+                &serde_json::to_vec(&AvailabilityMessage::nothing(7)).unwrap(),
+                9
+            ),
+            Some((7, None))
+        );
         for nonsense in [
             "",
             "{}",

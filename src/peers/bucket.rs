@@ -1,4 +1,5 @@
-//! The cap on what is sent to neighbours: one token bucket for all connections. A pure core, and the waiting around it.
+//! The cap on what is sent to neighbours: one token bucket for all connections. A pure core, and
+//! the waiting around it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

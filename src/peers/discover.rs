@@ -1,7 +1,9 @@
-//! Announcing oneself and hearing of others: multicast DNS with service discovery (RFC 6762, 6763), type `_kuzflow._tcp`.
+//! Announcing oneself and hearing of others: multicast DNS with service discovery (RFC 6762, 6763),
+//! type `_kuzflow._tcp`.
 //!
-//! What is announced is the app, the protocol's version and a random number, which is also the host's name: nothing of the computer, the
-//! user or the version. IPv4 only, as most offices are; not over the loopback interface.
+//! What is announced is the app, the protocol's version and a random number, which is also the
+//! host's name: nothing of the computer, the user or the version. IPv4 only, as most offices are;
+//! not over the loopback interface.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,7 +27,11 @@ pub(super) struct Announced {
 }
 
 /// Announces this client at `port`, and listens.
-pub(super) fn announce(instance: u64, app: &str, port: u16) -> Result<(Announced, Receiver<ServiceEvent>), mdns_sd::Error> {
+pub(super) fn announce(
+    instance: u64,
+    app: &str,
+    port: u16,
+) -> Result<(Announced, Receiver<ServiceEvent>), mdns_sd::Error> {
     let daemon = ServiceDaemon::new()?;
     let id = digits(instance);
     let name = format!("{id}.{SERVICE}");
@@ -35,8 +41,11 @@ pub(super) fn announce(instance: u64, app: &str, port: u16) -> Result<(Announced
     daemon.set_ip_check_interval(INTERFACE_INTERVAL)?;
     let protocol = PROTOCOL.to_string();
     let properties = [("v", protocol.as_str()), ("app", app), ("id", id.as_str())];
-    let mut service = ServiceInfo::new(SERVICE, &id, &format!("{id}.local."), "", port, &properties[..])?.enable_addr_auto();
-    // Nobody else has this number, and asking whether somebody has takes three quarters of a second.
+    let mut service =
+        ServiceInfo::new(SERVICE, &id, &format!("{id}.local."), "", port, &properties[..])?
+            .enable_addr_auto();
+    // Nobody else has this number, and asking whether somebody has takes three quarters of a
+    // second.
     service.set_requires_probe(false);
     daemon.register(service)?;
     let events = daemon.browse(SERVICE)?;
@@ -78,7 +87,11 @@ fn announcement(service: &ResolvedService) -> Option<Announcement> {
         protocol: property("v"),
         app: property("app"),
         id: property("id"),
-        addresses: service.get_addresses_v4().into_iter().map(|address| SocketAddr::from((address, port))).collect(),
+        addresses: service
+            .get_addresses_v4()
+            .into_iter()
+            .map(|address| SocketAddr::from((address, port)))
+            .collect(),
     })
 }
 

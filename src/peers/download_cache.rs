@@ -1,5 +1,6 @@
-//! Objects that were fetched, kept for a while for neighbours that come later: a second name of the same file where the disk can do that,
-//! so that keeping costs room only once the first name is gone. Bounded in time and bytes.
+//! Objects that were fetched, kept for a while for neighbours that come later: a second name of the
+//! same file where the disk can do that, so that keeping costs room only once the first name is
+//! gone. Bounded in time and bytes.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -41,11 +42,18 @@ pub(super) struct DownloadCache {
 
 impl DownloadCache {
     /// Keeps the whole object in `file`. Where the disk knows no second names it is not kept.
-    pub(super) fn keep(&self, digest: &Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> Option<Share> {
+    pub(super) fn keep(
+        &self,
+        digest: &Digest,
+        table: &Arc<PieceTable>,
+        object_length: u64,
+        file: &Path,
+    ) -> Option<Share> {
         if table.length > self.bytes || self.time.is_zero() {
             return None;
         }
-        let (object, package_documents) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
+        let (object, package_documents) =
+            (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
         let cache = || -> std::io::Result<()> {
             durable::create_folders(&self.folder)?;
             let _ = fs::remove_file(&object);
@@ -67,13 +75,19 @@ impl DownloadCache {
     pub(super) fn load(&self) -> Vec<(Digest, Share)> {
         self.tidy(SystemTime::now());
         let entries = look::entries_if_readable(&self.folder).into_iter();
-        let digests = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse::<Digest>().ok());
+        let digests = entries.filter_map(|entry| {
+            entry.file_name().to_str()?.strip_suffix(".json")?.parse::<Digest>().ok()
+        });
         digests.filter_map(|digest| Some((digest, self.open(&digest)?))).collect()
     }
 
     fn open(&self, digest: &Digest) -> Option<Share> {
         let mut json = Vec::new();
-        File::open(self.file(digest, DESCRIPTION)).ok()?.take(LARGEST_DESCRIPTION).read_to_end(&mut json).ok()?;
+        File::open(self.file(digest, DESCRIPTION))
+            .ok()?
+            .take(LARGEST_DESCRIPTION)
+            .read_to_end(&mut json)
+            .ok()?;
         let Description { object_length, pieces } = serde_json::from_slice(&json).ok()?;
         pieces.check().ok()?;
         let object = self.file(digest, OBJECT);
@@ -97,10 +111,13 @@ impl DownloadCache {
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
-                // The description is written when the object is kept; the object itself keeps the time of its last piece. One whose
-                // description cannot be looked at stays for now; one that has none is old.
+                // The description is written when the object is kept; the object itself keeps the
+                // time of its last piece. One whose description cannot be looked at stays for now;
+                // one that has none is old.
                 let package_documents = look::at(&entry.path().with_extension(DESCRIPTION)).ok()?;
-                let time = package_documents.and_then(|found| found.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
+                let time = package_documents
+                    .and_then(|found| found.modified().ok())
+                    .unwrap_or(SystemTime::UNIX_EPOCH);
                 Some((time, metadata.len(), entry.path()))
             })
             .collect();
@@ -125,7 +142,8 @@ impl DownloadCache {
 /// A share that changes no more.
 fn whole(table: Arc<PieceTable>, object_length: u64, file: PathBuf, held: PieceSet) -> Share {
     let in_flight = PieceSet::none(table.count());
-    let (_, availability) = watch::channel(Availability { held, in_flight, takes_part: false, received: 0 });
+    let (_, availability) =
+        watch::channel(Availability { held, in_flight, takes_part: false, received: 0 });
     Share { table, object_length, file, availability }
 }
 
@@ -144,7 +162,11 @@ mod tests {
     #[test]
     fn what_is_retained_outlives_its_first_name_and_is_proved_again() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = DownloadCache { folder: folder.path().join("neighbours"), bytes: 1000, time: Duration::from_secs(60) };
+        let cache = DownloadCache {
+            folder: folder.path().join("neighbours"),
+            bytes: 1000,
+            time: Duration::from_secs(60),
+        };
         let (file, digest, table) = object(folder.path(), 1);
         assert!(cache.keep(&digest, &table, 12, &file).is_some());
         fs::remove_file(&file).unwrap();
@@ -154,7 +176,10 @@ mod tests {
         let mut bytes = fs::read(&loaded[0].1.file).unwrap();
         bytes[5] ^= 1;
         fs::write(&loaded[0].1.file, bytes).unwrap();
-        assert_eq!(cache.load()[0].1.availability.borrow().held.pieces().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(
+            cache.load()[0].1.availability.borrow().held.pieces().collect::<Vec<_>>(),
+            [0, 2]
+        );
         cache.tidy(SystemTime::now() + Duration::from_secs(61));
         assert!(cache.load().is_empty() && fs::read_dir(&cache.folder).unwrap().next().is_none());
     }
@@ -162,17 +187,28 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_there_is_too_much() {
         let folder = tempfile::tempdir().unwrap();
-        let cache =
-            DownloadCache { folder: folder.path().join("neighbours"), bytes: LARGEST_DESCRIPTION, time: Duration::from_secs(60) };
+        let cache = DownloadCache {
+            folder: folder.path().join("neighbours"),
+            bytes: LARGEST_DESCRIPTION,
+            time: Duration::from_secs(60),
+        };
         let small = DownloadCache { bytes: 5, ..cache.clone() };
         let (file, digest, table) = object(folder.path(), 1);
-        assert!(small.keep(&digest, &table, 10, &file).is_none(), "larger than all that may be kept");
+        assert!(
+            small.keep(&digest, &table, 10, &file).is_none(),
+            "larger than all that may be kept"
+        );
         cache.keep(&digest, &table, 10, &file).unwrap();
         let large = folder.path().join("neighbours/other.object");
         fs::write(&large, vec![0; 3 << 20]).unwrap();
         fs::write(large.with_extension("json"), "").unwrap();
         let past = SystemTime::now() - Duration::from_secs(30);
-        File::options().write(true).open(large.with_extension("json")).unwrap().set_modified(past).unwrap();
+        File::options()
+            .write(true)
+            .open(large.with_extension("json"))
+            .unwrap()
+            .set_modified(past)
+            .unwrap();
         cache.tidy(SystemTime::now());
         assert!(large.exists(), "there is room for both");
         let room = DownloadCache { bytes: 0, ..cache };

@@ -1,4 +1,5 @@
-//! Single files from neighbours that installed a version before, by digest: each is proved on its way to the disk.
+//! Single files from neighbours that installed a version before, by digest: each is proved on its
+//! way to the disk.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,12 +25,13 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// Files that are fetched from one neighbour at a time.
 const AT_ONCE: usize = 2;
 
-/// How long all of an office may take to give a document: a moment, and what it takes at [`LEAST_RATE`]. The next neighbour is asked when
-/// one has not given it within so long.
+/// How long all of an office may take to give a document: a moment, and what it takes at
+/// [`LEAST_RATE`]. The next neighbour is asked when one has not given it within so long.
 const DOCUMENT_TIME: Duration = Duration::from_secs(1);
 const DOCUMENT_HEDGE: Duration = Duration::from_millis(150);
 
-/// How long each waits for one that comes before it, for how many of them at most, and how often it looks.
+/// How long each waits for one that comes before it, for how many of them at most, and how often it
+/// looks.
 const TURN: Duration = Duration::from_millis(150);
 const MOST_TURNS: u32 = 6;
 const LOOK_AGAIN: Duration = Duration::from_millis(60);
@@ -47,7 +49,11 @@ pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAdd
     which(inner, digest, |message| message.pieces.is_some()).await
 }
 
-async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&AvailabilityMessage) -> bool) -> Vec<SocketAddr> {
+async fn which(
+    inner: &Arc<Inner>,
+    digest: Digest,
+    is_one: fn(&AvailabilityMessage) -> bool,
+) -> Vec<SocketAddr> {
     let message = ask(inner, digest).await;
     message.into_iter().filter(|(_, message)| is_one(message)).map(|(address, _)| address).collect()
 }
@@ -70,8 +76,9 @@ async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Availabilit
     message
 }
 
-/// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
-/// a neighbour that fails is left. Tells of each file, and gives those that are there now.
+/// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does
+/// not give, or gives wrong, is asked of the others; a neighbour that fails is left. Tells of each
+/// file, and gives those that are there now.
 pub(super) async fn fetch(
     inner: &Arc<Inner>,
     holders: Vec<SocketAddr>,
@@ -80,13 +87,15 @@ pub(super) async fn fetch(
     until: Instant,
     noted: &(impl Fn(u64) + Clone + Send + Sync + 'static),
 ) -> Vec<(Digest, PathBuf)> {
-    let mut wanted: Vec<Wanted> = wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
+    let mut wanted: Vec<Wanted> =
+        wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
     wanted.sort_unstable();
     wanted.dedup_by_key(|(digest, _)| *digest);
     let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
     let mut working = JoinSet::new();
     for address in holders.into_iter().flat_map(|address| [address; AT_ONCE]) {
-        let (inner, open, folder, noted) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), noted.clone());
+        let (inner, open, folder, noted) =
+            (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), noted.clone());
         working.spawn(async move {
             let mut placed = Vec::new();
             while Instant::now() < until {
@@ -111,21 +120,33 @@ pub(super) async fn fetch(
     all
 }
 
-/// A document of `size` bytes that some neighbour has, proved. While others are fetching it from the internet that come before this
-/// client in the order of the neighbours, it waits a little for them, if `waits`: of an office that updates at once few fetch it.
-pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, waits: bool) -> Option<Bytes> {
+/// A document of `size` bytes that some neighbour has, proved. While others are fetching it from
+/// the internet that come before this client in the order of the neighbours, it waits a little for
+/// them, if `waits`: of an office that updates at once few fetch it.
+pub(super) async fn document(
+    inner: &Arc<Inner>,
+    digest: Digest,
+    size: u64,
+    waits: bool,
+) -> Option<Bytes> {
     inner.shared.await_document(digest);
     let began = Instant::now();
     let until = began + DOCUMENT_TIME + Duration::from_secs(size / LEAST_RATE);
     let mine = crate::fetch::weight(inner.instance, &digest);
     loop {
         let message = ask(inner, digest).await;
-        let holders: Vec<SocketAddr> = message.iter().filter(|(_, message)| message.whole).map(|(address, _)| *address).collect();
+        let holders: Vec<SocketAddr> = message
+            .iter()
+            .filter(|(_, message)| message.whole)
+            .map(|(address, _)| *address)
+            .collect();
         if let Some(bytes) = first_proved(inner, holders, (digest, size), until).await {
             return Some(bytes);
         }
         let before = |message: &AvailabilityMessage| {
-            message.soon && number(&message.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine)
+            message.soon
+                && number(&message.instance)
+                    .is_some_and(|other| crate::fetch::weight(other, &digest) > mine)
         };
         let turns = message.iter().filter(|(_, message)| before(message)).count();
         if !waits
@@ -138,9 +159,14 @@ pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, wait
     }
 }
 
-/// The document from the first of these neighbours that gives it: asked in any order, each a moment after the one before, and none of them
-/// for longer than all of them together.
-async fn first_proved(inner: &Arc<Inner>, mut holders: Vec<SocketAddr>, (digest, size): Wanted, until: Instant) -> Option<Bytes> {
+/// The document from the first of these neighbours that gives it: asked in any order, each a moment
+/// after the one before, and none of them for longer than all of them together.
+async fn first_proved(
+    inner: &Arc<Inner>,
+    mut holders: Vec<SocketAddr>,
+    (digest, size): Wanted,
+    until: Instant,
+) -> Option<Bytes> {
     fastrand::shuffle(&mut holders);
     let mut asking = JoinSet::new();
     loop {
@@ -171,9 +197,16 @@ async fn first_proved(inner: &Arc<Inner>, mut holders: Vec<SocketAddr>, (digest,
     }
 }
 
-async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf, until: Instant) -> bool {
+async fn one(
+    inner: &Arc<Inner>,
+    address: SocketAddr,
+    (digest, size): Wanted,
+    path: PathBuf,
+    until: Instant,
+) -> bool {
     let url = address_of(address, &inner.options.app, "content", &digest);
-    let time = (FILE_TIME + Duration::from_secs(size / LEAST_RATE)).min(until.saturating_duration_since(Instant::now()));
+    let time = (FILE_TIME + Duration::from_secs(size / LEAST_RATE))
+        .min(until.saturating_duration_since(Instant::now()));
     let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -1,4 +1,5 @@
-//! Follows what neighbours have of one object, for as long as it is being downloaded: asks each some times a second, waits for nobody.
+//! Follows what neighbours have of one object, for as long as it is being downloaded: asks each
+//! some times a second, waits for nobody.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use super::{Inner, address_of};
 use crate::fetch::PeerEvent;
 use crate::model::Digest;
 
-/// Time between two questions to the same neighbour: more in a large office, where each is asked by many.
+/// Time between two questions to the same neighbour: more in a large office, where each is asked by
+/// many.
 const INTERVAL: Duration = Duration::from_millis(150);
 const INTERVAL_EACH: Duration = Duration::from_millis(12);
 /// How long an answer may take.
@@ -37,7 +39,12 @@ struct Asked {
 }
 
 /// Runs until nobody listens to `events` any more.
-pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, events: mpsc::UnboundedSender<PeerEvent>) {
+pub(super) async fn follow(
+    inner: Arc<Inner>,
+    digest: Digest,
+    count: u32,
+    events: mpsc::UnboundedSender<PeerEvent>,
+) {
     let mut all: BTreeMap<SocketAddr, Asked> = BTreeMap::new();
     let mut asking = JoinSet::new();
     let mut round = 0_u32;

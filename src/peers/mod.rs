@@ -1,8 +1,11 @@
-//! Neighbours: installations of the same app on the same local network that hand over to each other what the publisher has signed.
+//! Neighbours: installations of the same app on the same local network that hand over to each other
+//! what the publisher has signed.
 //!
-//! In: what is being fetched ([`PeerNetwork::share`]) and what is installed ([`Library`]), from the engine. Out: news of neighbours for a
-//! download ([`crate::fetch::PeerSource`]), files by digest. Never: trust (bytes of a neighbour are proved like a node's, and a liar
-//! is named and left), a file outside this app's releases, anything of the user's, a wait for a neighbour that does not answer.
+//! In: what is being fetched ([`PeerNetwork::share`]) and what is installed ([`Library`]), from the
+//! engine. Out: news of neighbours for a download ([`crate::fetch::PeerSource`]), files by digest.
+//! Never: trust (bytes of a neighbour are proved like a node's, and a liar is named and left), a
+//! file outside this app's releases, anything of the user's, a wait for a neighbour that does not
+//! answer.
 //!
 //! ```text
 //! discover ── announcements ── roster ──┬── follow: what has each of an object? ── news ── a download
@@ -18,14 +21,17 @@
 //! GET /kuzflow/1/APP/content/SHA256    bytes of the object, with Range; 404 for what is not here or not proved
 //! ```
 //!
-//! What an intruder on the network learns: that this computer has this app, and, by asking for digests that the publisher has published,
-//! which release. All bytes that it can get are the publisher's, and public. Requests as a web page can make them are refused
-//! ([`request`]); announcements are not believed further than an address of this network ([`roster`]). Connections, heads, times and
-//! bytes a second are bounded.
+//! What an intruder on the network learns: that this computer has this app, and, by asking for
+//! digests that the publisher has published, which release. All bytes that it can get are the
+//! publisher's, and public. Requests as a web page can make them are refused ([`request`]);
+//! announcements are not believed further than an address of this network ([`roster`]).
+//! Connections, heads, times and bytes a second are bounded.
 //!
-//! Measured (2026-11-27, `benches/peer_network.py`, 20 launchers and all networks on two loaded cores): an office that updates at once behind
-//! 100 Mbit/s fetches 1.4 to 1.6 packages in place of 20.9, in 8.5 to 10.4 s in place of 108 s; what is above one are the first second,
-//! when not all know each other, headers, and pieces that seem to be late where the cores are busy. Idle: 0.3 wake-ups a second, 2.1 MB.
+//! Measured (2026-11-27, `benches/peer_network.py`, 20 launchers and all networks on two loaded
+//! cores): an office that updates at once behind 100 Mbit/s fetches 1.4 to 1.6 packages in place of
+//! 20.9, in 8.5 to 10.4 s in place of 108 s; what is above one are the first second, when not all
+//! know each other, headers, and pieces that seem to be late where the cores are busy. Idle: 0.3
+//! wake-ups a second, 2.1 MB.
 
 mod address;
 mod availability;
@@ -101,7 +107,8 @@ pub struct Volume {
     pub size: u64,
 }
 
-/// Finds an unchangeable file of an installed version by its digest. It is called on threads that may block.
+/// Finds an unchangeable file of an installed version by its digest. It is called on threads that
+/// may block.
 pub type Library = Arc<dyn Fn(&Digest) -> Option<Volume> + Send + Sync>;
 
 /// Whether neighbours may still be served: the user may have changed their mind in another process.
@@ -155,11 +162,14 @@ impl Inner {
         answer
     }
 
-    /// Whom to ask: those that are known by their number, and those that are known by their address alone.
+    /// Whom to ask: those that are known by their number, and those that are known by their address
+    /// alone.
     fn peers(&self) -> Vec<(Option<u64>, SocketAddr)> {
         let known = self.options.known.iter().map(|address| (None, *address));
         let found = self.roster.lock().unwrap_or_else(PoisonError::into_inner).asked();
-        known.chain(found.into_iter().map(|(instance, address)| (Some(instance), address))).collect()
+        known
+            .chain(found.into_iter().map(|(instance, address)| (Some(instance), address)))
+            .collect()
     }
 
     fn answered(&self, instance: u64, well: bool) {
@@ -170,7 +180,11 @@ impl Inner {
     fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> PeerEvent {
         let url = address_of(address, &self.options.app, "content", digest);
         // Four digits are enough to tell the computers of an office apart.
-        PeerEvent::Joined { instance, url, name: roster::digits(instance).chars().take(4).collect() }
+        PeerEvent::Joined {
+            instance,
+            url,
+            name: roster::digits(instance).chars().take(4).collect(),
+        }
     }
 }
 
@@ -185,7 +199,8 @@ fn address_of(address: SocketAddr, app: &str, kind: &str, digest: &Digest) -> Ur
 }
 
 #[expect(clippy::expect_used, reason = "a constant that a test parses")]
-static NOWHERE: std::sync::LazyLock<Url> = std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
+static NOWHERE: std::sync::LazyLock<Url> =
+    std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
 
 /// This client among its neighbours: it is announced and serves them until this is dropped.
 pub struct PeerNetwork {
@@ -198,14 +213,19 @@ pub struct PeerNetwork {
 }
 
 impl PeerNetwork {
-    /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where multicast is not to be had the known
-    /// neighbours remain.
-    pub fn start(options: PeerOptions, library: Library, allowed: Allowed) -> Result<Self, PeersError> {
+    /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where
+    /// multicast is not to be had the known neighbours remain.
+    pub fn start(
+        options: PeerOptions,
+        library: Library,
+        allowed: Allowed,
+    ) -> Result<Self, PeersError> {
         let instance = fastrand::u64(1..);
         let port = options.port;
         let listen = |source| PeersError::Listen { port, source };
         let bind = |port| std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
-        // Another launcher, of another user or another home, may have the port: neighbours are told which one it is.
+        // Another launcher, of another user or another home, may have the port: neighbours are told
+        // which one it is.
         let listener = bind(port).or_else(|_| bind(0)).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -216,7 +236,11 @@ impl PeerNetwork {
             roster: Mutex::new(Roster::new(instance, &options.app)),
             shared: ShareIndex::new(instance, library),
             bucket: Bucket::new(options.upload_bytes_per_second),
-            cache: DownloadCache { folder: options.cache.clone(), bytes: options.cache_bytes, time: options.cache_time },
+            cache: DownloadCache {
+                folder: options.cache.clone(),
+                bytes: options.cache_bytes,
+                time: options.cache_time,
+            },
             started: Instant::now(),
             allowed,
             allowed_then: Mutex::new(None),
@@ -227,11 +251,16 @@ impl PeerNetwork {
         let (shared, port) = (Arc::clone(&inner), address.port());
         let thread = threads::spawn("neighbours", move || {
             runtime.block_on(live(shared, listener, port, stopped));
-            // The socket is free again when this has ended; a read of a slow disk is not waited for.
+            // The socket is free again when this has ended; a read of a slow disk is not waited
+            // for.
             runtime.shutdown_timeout(ENDING);
         });
         let thread = thread.map_err(PeersError::Start)?;
-        tracing::info!(port = address.port(), instance = roster::digits(instance), "neighbours are looked after");
+        tracing::info!(
+            port = address.port(),
+            instance = roster::digits(instance),
+            "neighbours are looked after"
+        );
         Ok(Self { inner, address, handle, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -247,7 +276,8 @@ impl PeerNetwork {
 
     /// How many neighbours are known now.
     pub fn known(&self) -> usize {
-        self.inner.roster.lock().unwrap_or_else(PoisonError::into_inner).len() + self.inner.options.known.len()
+        self.inner.roster.lock().unwrap_or_else(PoisonError::into_inner).len()
+            + self.inner.options.known.len()
     }
 
     /// Objects that are offered in pieces, with their bytes that are there.
@@ -255,19 +285,32 @@ impl PeerNetwork {
         self.inner.shared.shares().into_iter().collect()
     }
 
-    /// An object is about to be downloaded into `file`: it is offered as it comes, and neighbours that have some of it are told of.
-    pub fn share(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> PeerSource {
+    /// An object is about to be downloaded into `file`: it is offered as it comes, and neighbours
+    /// that have some of it are told of.
+    pub fn share(
+        &self,
+        digest: Digest,
+        table: &Arc<PieceTable>,
+        object_length: u64,
+        file: &Path,
+    ) -> PeerSource {
         let count = table.count();
-        let nothing = Availability { held: PieceSet::none(count), in_flight: PieceSet::none(count), ..Availability::default() };
+        let nothing = Availability {
+            held: PieceSet::none(count),
+            in_flight: PieceSet::none(count),
+            ..Availability::default()
+        };
         let (sender, availability) = watch::channel(nothing);
-        let share = Share { table: Arc::clone(table), object_length, file: file.to_owned(), availability };
+        let share =
+            Share { table: Arc::clone(table), object_length, file: file.to_owned(), availability };
         self.inner.shared.put(digest, share);
         let (events, heard) = mpsc::unbounded_channel();
         self.handle.spawn(follow::follow(Arc::clone(&self.inner), digest, count, events));
         PeerSource { instance: self.inner.instance, events: heard, availability: sender }
     }
 
-    /// The object in `file` is whole, and the file about to go: it is offered for some time more. Works on files.
+    /// The object in `file` is whole, and the file about to go: it is offered for some time more.
+    /// Works on files.
     pub fn keep(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) {
         if let Some(share) = self.inner.cache.keep(&digest, table, object_length, file) {
             self.inner.shared.put(digest, share);
@@ -279,37 +322,49 @@ impl PeerNetwork {
         self.inner.shared.put_document(digest, bytes::Bytes::copy_from_slice(document));
     }
 
-    /// A document of `size` bytes from a neighbour, proved. It takes a second at most, and the time that its bytes
-    /// need on a slow local network.
+    /// A document of `size` bytes from a neighbour, proved. It takes a second at most, and the time
+    /// that its bytes need on a slow local network.
     pub async fn document(&self, digest: Digest, size: u64, waits: bool) -> Option<bytes::Bytes> {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
             return None;
         }
-        self.handle.spawn(async move { files::document(&inner, digest, size, waits).await }).await.ok().flatten()
+        self.handle
+            .spawn(async move { files::document(&inner, digest, size, waits).await })
+            .await
+            .ok()
+            .flatten()
     }
 
-    /// Neighbours that have the object `digest` as an installed file: for the manifest of a release, those that have installed it. It
-    /// takes a second at most.
+    /// Neighbours that have the object `digest` as an installed file: for the manifest of a
+    /// release, those that have installed it. It takes a second at most.
     pub async fn holders(&self, digest: Digest) -> Vec<SocketAddr> {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
             return Vec::new();
         }
-        self.handle.spawn(async move { files::holders(&inner, digest).await }).await.unwrap_or_default()
+        self.handle
+            .spawn(async move { files::holders(&inner, digest).await })
+            .await
+            .unwrap_or_default()
     }
 
-    /// Whether some neighbour has, or is fetching, the object `digest` in pieces. It takes a second at most.
+    /// Whether some neighbour has, or is fetching, the object `digest` in pieces. It takes a second
+    /// at most.
     pub async fn has_pieces(&self, digest: Digest) -> bool {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
             return false;
         }
-        self.handle.spawn(async move { !files::sharers(&inner, digest).await.is_empty() }).await.unwrap_or_default()
+        self.handle
+            .spawn(async move { !files::sharers(&inner, digest).await.is_empty() })
+            .await
+            .unwrap_or_default()
     }
 
-    /// Fetches files from these neighbours into `folder` until that time, proved and named by their digests; `noted` hears of the bytes of
-    /// each. What none of them gives is not there afterwards.
+    /// Fetches files from these neighbours into `folder` until that time, proved and named by their
+    /// digests; `noted` hears of the bytes of each. What none of them gives is not there
+    /// afterwards.
     pub async fn files(
         &self,
         holders: Vec<SocketAddr>,
@@ -319,7 +374,9 @@ impl PeerNetwork {
         noted: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Vec<(Digest, PathBuf)> {
         let (inner, folder) = (Arc::clone(&self.inner), folder.to_owned());
-        let fetching = self.handle.spawn(async move { files::fetch(&inner, holders, wanted, &folder, until, &noted).await });
+        let fetching = self.handle.spawn(async move {
+            files::fetch(&inner, holders, wanted, &folder, until, &noted).await
+        });
         // Whoever stops waiting stops it.
         let _stop = StopOnDrop(fetching.abort_handle());
         fetching.await.unwrap_or_default()
@@ -349,14 +406,23 @@ impl std::fmt::Debug for PeerNetwork {
 }
 
 /// The thread's life.
-async fn live(inner: Arc<Inner>, listener: std::net::TcpListener, port: u16, stopped: oneshot::Receiver<()>) {
+async fn live(
+    inner: Arc<Inner>,
+    listener: std::net::TcpListener,
+    port: u16,
+    stopped: oneshot::Receiver<()>,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::warn!(%error, "neighbours cannot be served"),
     };
     let loading = Arc::clone(&inner);
     tokio::task::spawn_blocking(move || {
-        loading.cache.load().into_iter().for_each(|(digest, share)| loading.shared.put(digest, share));
+        loading
+            .cache
+            .load()
+            .into_iter()
+            .for_each(|(digest, share)| loading.shared.put(digest, share));
     });
     tokio::spawn(serve::serve(Arc::clone(&inner), listener));
     let announced = if inner.options.discover { listen(&inner, port) } else { None };
@@ -370,7 +436,10 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
     let (announced, events) = match discover::announce(inner.instance, &inner.options.app, port) {
         Ok(announced) => announced,
         Err(error) => {
-            tracing::warn!(cause = error_chain::line(&error), "no multicast here: neighbours are not found by themselves");
+            tracing::warn!(
+                cause = error_chain::line(&error),
+                "no multicast here: neighbours are not found by themselves"
+            );
             return None;
         }
     };
@@ -381,8 +450,14 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
             let mut roster = inner.roster.lock().unwrap_or_else(PoisonError::into_inner);
             match discover::heard(event) {
                 Some(Heard::Found(announcement)) => match roster.found(now, &announcement) {
-                    Ok(_) => tracing::info!(peer = announcement.name, at = ?announcement.addresses, "a neighbour is there"),
-                    Err(why) => tracing::debug!(name = announcement.name, ?why, "an announcement is not taken"),
+                    Ok(_) => {
+                        tracing::info!(peer = announcement.name, at = ?announcement.addresses, "a neighbour is there")
+                    }
+                    Err(why) => tracing::debug!(
+                        name = announcement.name,
+                        ?why,
+                        "an announcement is not taken"
+                    ),
                 },
                 Some(Heard::Gone(name)) => roster.left(&name),
                 None => {}
@@ -393,15 +468,4 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_plain() {
-        let digest = Digest::of(b"");
-        for (address, start) in [("10.0.0.7:4711", "http://10.0.0.7:4711/"), ("[fd00::1]:4711", "http://[fd00::1]:4711/")] {
-            let url = address_of(address.parse().unwrap(), "my-app", "have", &digest);
-            assert_eq!(url.as_str(), format!("{start}kuzflow/1/my-app/have/{digest}"));
-        }
-    }
-}
+mod tests;

@@ -1,14 +1,17 @@
-//! Judges a neighbour's request before anything is looked up. A pure core: the head in, what is asked for or a status out.
+//! Judges a neighbour's request before anything is looked up. A pure core: the head in, what is
+//! asked for or a status out.
 //!
-//! A web page in a browser of this network can make that browser ask us, also under a name of its own that leads to our address
-//! (DNS rebinding). It cannot keep the browser from naming a `Host` that is no address, or from adding `Origin`, `Sec-…` or `Referer`;
-//! and since no answer carries a CORS header, it could not read one.
+//! A web page in a browser of this network can make that browser ask us, also under a name of its
+//! own that leads to our address (DNS rebinding). It cannot keep the browser from naming a `Host`
+//! that is no address, or from adding `Origin`, `Sec-…` or `Referer`; and since no answer carries a
+//! CORS header, it could not read one.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 
 use hyper::header::{
-    AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, ORIGIN, RANGE, REFERER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, ORIGIN, RANGE, REFERER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, StatusCode, Uri};
 
@@ -25,25 +28,35 @@ pub(super) enum Asked {
 }
 
 /// Headers that only a browser, or somebody with other intentions, sends.
-const REFUSED: [hyper::header::HeaderName; 6] = [ORIGIN, REFERER, COOKIE, AUTHORIZATION, UPGRADE, EXPECT];
+const REFUSED: [hyper::header::HeaderName; 6] =
+    [ORIGIN, REFERER, COOKIE, AUTHORIZATION, UPGRADE, EXPECT];
 
 /// Judges a request that came in at the address `here` of this computer.
-pub(super) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, here: SocketAddr, app: &str) -> Result<Asked, StatusCode> {
+pub(super) fn judge(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    here: SocketAddr,
+    app: &str,
+) -> Result<Asked, StatusCode> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let browser =
-        REFUSED.iter().any(|name| headers.contains_key(name)) || headers.keys().any(|name| name.as_str().starts_with("sec-"));
+    let browser = REFUSED.iter().any(|name| headers.contains_key(name))
+        || headers.keys().any(|name| name.as_str().starts_with("sec-"));
     if browser {
         return Err(StatusCode::FORBIDDEN);
     }
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()?.parse::<SocketAddr>().ok());
-    let meant = host.is_some_and(|host| host.ip().to_canonical() == here.ip().to_canonical() && host.port() == here.port());
+    let meant = host.is_some_and(|host| {
+        host.ip().to_canonical() == here.ip().to_canonical() && host.port() == here.port()
+    });
     if !meant || hosts.next().is_some() || uri.authority().is_some() {
         return Err(StatusCode::MISDIRECTED_REQUEST);
     }
-    let has_body = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_body {
         return Err(StatusCode::BAD_REQUEST);
     }
@@ -64,8 +77,11 @@ fn parts<'a>(uri: &'a Uri, app: &str) -> Option<(&'a str, Digest)> {
     let (protocol, rest) = rest.split_once('/')?;
     let (named, rest) = rest.split_once('/')?;
     let (kind, digest) = rest.split_once('/')?;
-    let plain = digest.len() == 64 && digest.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
-    (protocol == PROTOCOL.to_string() && named == app && plain).then(|| Some((kind, digest.parse().ok()?))).flatten()
+    let plain = digest.len() == 64
+        && digest.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
+    (protocol == PROTOCOL.to_string() && named == app && plain)
+        .then(|| Some((kind, digest.parse().ok()?)))
+        .flatten()
 }
 
 /// One span, `bytes=FIRST-LAST`, or none: nothing else is asked by a launcher.
@@ -74,7 +90,12 @@ fn span(headers: &HeaderMap) -> Result<Option<Range<u64>>, StatusCode> {
     let Some(range) = ranges.next() else { return Ok(None) };
     let read = || {
         let (first, last) = range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
-        let number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+        let number = |text: &str| {
+            text.bytes()
+                .all(|digit| digit.is_ascii_digit())
+                .then(|| text.parse::<u64>().ok())
+                .flatten()
+        };
         let span = number(first)?..number(last)?.checked_add(1)?;
         (span.start < span.end).then_some(span)
     };
@@ -107,31 +128,72 @@ mod tests {
     fn what_a_launcher_asks_is_understood() {
         let digest = Digest::of(b"x");
         assert_eq!(ask(Method::GET, &path("have"), &[("host", HERE)]), Ok(Asked::Have(digest)));
-        assert_eq!(ask(Method::HEAD, &path("content"), &[("host", HERE)]), Ok(Asked::Content(digest, None)));
+        assert_eq!(
+            ask(Method::HEAD, &path("content"), &[("host", HERE)]),
+            Ok(Asked::Content(digest, None))
+        );
         let range = [("host", HERE), ("range", "bytes=5-14")];
-        assert_eq!(ask(Method::GET, &path("content"), &range), Ok(Asked::Content(digest, Some(5..15))));
+        assert_eq!(
+            ask(Method::GET, &path("content"), &range),
+            Ok(Asked::Content(digest, Some(5..15)))
+        );
     }
 
     #[test]
     fn a_web_page_gets_nothing() {
-        for host in
-            ["evil.example:40000", "localhost:40000", "192.168.1.5", "192.168.1.5:80", "192.168.1.6:40000", "", "127.0.0.1:40000"]
-        {
-            assert_eq!(ask(Method::GET, &path("have"), &[("host", host)]), Err(StatusCode::MISDIRECTED_REQUEST), "{host}");
+        for host in [
+            "evil.example:40000",
+            "localhost:40000",
+            "192.168.1.5",
+            "192.168.1.5:80",
+            "192.168.1.6:40000",
+            "",
+            "127.0.0.1:40000",
+        ] {
+            assert_eq!(
+                ask(Method::GET, &path("have"), &[("host", host)]),
+                Err(StatusCode::MISDIRECTED_REQUEST),
+                "{host}"
+            );
         }
         assert_eq!(ask(Method::GET, &path("have"), &[]), Err(StatusCode::MISDIRECTED_REQUEST));
-        assert_eq!(ask(Method::GET, &path("have"), &[("host", HERE), ("host", HERE)]), Err(StatusCode::MISDIRECTED_REQUEST));
+        assert_eq!(
+            ask(Method::GET, &path("have"), &[("host", HERE), ("host", HERE)]),
+            Err(StatusCode::MISDIRECTED_REQUEST)
+        );
         let absolute = format!("http://{HERE}{}", path("have"));
-        assert_eq!(ask(Method::GET, &absolute, &[("host", HERE)]), Err(StatusCode::MISDIRECTED_REQUEST));
-        for name in
-            ["origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode", "sec-ch-ua", "authorization", "upgrade", "expect"]
+        assert_eq!(
+            ask(Method::GET, &absolute, &[("host", HERE)]),
+            Err(StatusCode::MISDIRECTED_REQUEST)
+        );
+        for name in [
+            "origin",
+            "referer",
+            "cookie",
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "sec-ch-ua",
+            "authorization",
+            "upgrade",
+            "expect",
+        ] {
+            assert_eq!(
+                ask(Method::GET, &path("have"), &[("host", HERE), (name, "x")]),
+                Err(StatusCode::FORBIDDEN),
+                "{name}"
+            );
+        }
+        for method in [Method::POST, Method::OPTIONS, Method::PUT, Method::DELETE, Method::CONNECT]
         {
-            assert_eq!(ask(Method::GET, &path("have"), &[("host", HERE), (name, "x")]), Err(StatusCode::FORBIDDEN), "{name}");
+            assert_eq!(
+                ask(method, &path("have"), &[("host", HERE)]),
+                Err(StatusCode::METHOD_NOT_ALLOWED)
+            );
         }
-        for method in [Method::POST, Method::OPTIONS, Method::PUT, Method::DELETE, Method::CONNECT] {
-            assert_eq!(ask(method, &path("have"), &[("host", HERE)]), Err(StatusCode::METHOD_NOT_ALLOWED));
-        }
-        assert_eq!(ask(Method::GET, &path("have"), &[("host", HERE), ("content-length", "1")]), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(
+            ask(Method::GET, &path("have"), &[("host", HERE), ("content-length", "1")]),
+            Err(StatusCode::BAD_REQUEST)
+        );
     }
 
     #[test]
@@ -154,7 +216,11 @@ mod tests {
             format!("/{base}/sample/content/{digest}"),
         ];
         for uri in wrong {
-            assert_eq!(ask(Method::GET, &uri, &[("host", HERE)]), Err(StatusCode::NOT_FOUND), "{uri}");
+            assert_eq!(
+                ask(Method::GET, &uri, &[("host", HERE)]),
+                Err(StatusCode::NOT_FOUND),
+                "{uri}"
+            );
         }
     }
 
@@ -171,9 +237,16 @@ mod tests {
             "bytes=-",
         ] {
             let headers = [("host", HERE), ("range", range)];
-            assert_eq!(ask(Method::GET, &path("content"), &headers), Err(StatusCode::RANGE_NOT_SATISFIABLE), "{range}");
+            assert_eq!(
+                ask(Method::GET, &path("content"), &headers),
+                Err(StatusCode::RANGE_NOT_SATISFIABLE),
+                "{range}"
+            );
         }
         let twice = [("host", HERE), ("range", "bytes=0-1"), ("range", "bytes=0-1")];
-        assert_eq!(ask(Method::GET, &path("content"), &twice), Err(StatusCode::RANGE_NOT_SATISFIABLE));
+        assert_eq!(
+            ask(Method::GET, &path("content"), &twice),
+            Err(StatusCode::RANGE_NOT_SATISFIABLE)
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Who is known: a bounded list of neighbours, from announcements that anybody on the network can forge. A pure core.
+//! Who is known: a bounded list of neighbours, from announcements that anybody on the network can
+//! forge. A pure core.
 //!
-//! A forged announcement can make this client ask an address of the local network some times, and leave it. It cannot point to the
-//! internet or to this computer, fill the list from one address, or take the place of one that has ever answered.
+//! A forged announcement can make this client ask an address of the local network some times, and
+//! leave it. It cannot point to the internet or to this computer, fill the list from one address,
+//! or take the place of one that has ever answered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -71,7 +73,14 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) fn new(instance: u64, app: &str) -> Self {
-        Self { instance, app: app.to_owned(), known: BTreeMap::new(), forgotten: BTreeMap::new(), tokens: AT_ONCE, refilled: 0.0 }
+        Self {
+            instance,
+            app: app.to_owned(),
+            known: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            tokens: AT_ONCE,
+            refilled: 0.0,
+        }
     }
 
     /// Takes in an announcement; `now` in seconds. The number of a neighbour that is new.
@@ -90,23 +99,36 @@ impl Roster {
         if instance == self.instance {
             return Err(Ignored::Oneself);
         }
-        let address = addresses.iter().copied().filter(|address| may_be_asked(*address)).min().ok_or(Ignored::Far)?;
+        let address = addresses
+            .iter()
+            .copied()
+            .filter(|address| may_be_asked(*address))
+            .min()
+            .ok_or(Ignored::Far)?;
         self.forgotten.retain(|_, until| *until > now);
         if self.known.contains_key(&instance) || self.forgotten.contains_key(&instance) {
             return Err(Ignored::Enough);
         }
-        let at_this_address = self.known.values().filter(|known| known.address.ip() == address.ip()).count();
-        if at_this_address >= MOST_AT_ONE_ADDRESS || (self.known.len() >= MOST_KNOWN && !self.make_room(now)) {
+        let at_this_address =
+            self.known.values().filter(|known| known.address.ip() == address.ip()).count();
+        if at_this_address >= MOST_AT_ONE_ADDRESS
+            || (self.known.len() >= MOST_KNOWN && !self.make_room(now))
+        {
             return Err(Ignored::Enough);
         }
         self.known.insert(instance, Known { address, since: now, failures: 0, proved: false });
         Ok(instance)
     }
 
-    /// Forgets the one that has been known for longest without ever having answered, if it has had time to.
+    /// Forgets the one that has been known for longest without ever having answered, if it has had
+    /// time to.
     fn make_room(&mut self, now: f64) -> bool {
-        let silent = self.known.iter().filter(|(_, known)| !known.proved && now - known.since > TIME_TO_ANSWER);
-        let oldest = silent.min_by(|a, b| a.1.since.total_cmp(&b.1.since)).map(|(instance, _)| *instance);
+        let silent = self
+            .known
+            .iter()
+            .filter(|(_, known)| !known.proved && now - known.since > TIME_TO_ANSWER);
+        let oldest =
+            silent.min_by(|a, b| a.1.since.total_cmp(&b.1.since)).map(|(instance, _)| *instance);
         oldest.is_some_and(|instance| self.known.remove(&instance).is_some())
     }
 
@@ -130,7 +152,8 @@ impl Roster {
 
     /// Whom to ask. In a large office each asks others, so that everybody is asked by somebody.
     pub(super) fn asked(&self) -> Vec<(u64, SocketAddr)> {
-        let mut all: Vec<(u64, SocketAddr)> = self.known.iter().map(|(instance, known)| (*instance, known.address)).collect();
+        let mut all: Vec<(u64, SocketAddr)> =
+            self.known.iter().map(|(instance, known)| (*instance, known.address)).collect();
         all.sort_by_key(|(instance, _)| instance.wrapping_sub(self.instance));
         all.truncate(MOST_ASKED);
         all
@@ -144,7 +167,8 @@ impl Roster {
 
 /// A neighbour's number as it is written: sixteen digits.
 pub(super) fn number(text: &str) -> Option<u64> {
-    let digits = text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
+    let digits = text.len() == 16
+        && text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
@@ -178,18 +202,27 @@ mod tests {
             Announcement { app: "other".to_owned(), ..announcement(3, "192.168.1.2:5000") },
             Announcement { protocol: "2".to_owned(), ..announcement(3, "192.168.1.2:5000") },
             Announcement { name: digits(4), ..announcement(3, "192.168.1.2:5000") },
-            Announcement { name: "x".to_owned(), id: "x".to_owned(), ..announcement(3, "192.168.1.2:5000") },
+            Announcement {
+                name: "x".to_owned(),
+                id: "x".to_owned(),
+                ..announcement(3, "192.168.1.2:5000")
+            },
         ];
         assert!(foreign.iter().all(|foreign| roster.found(0.0, foreign) == Err(Ignored::Foreign)));
         for far in ["8.8.8.8:5000", "127.0.0.1:5000", "192.168.1.2:22"] {
             assert_eq!(roster.found(0.0, &announcement(5, far)), Err(Ignored::Far), "{far}");
         }
         let mixed = Announcement {
-            addresses: ["8.8.8.8:5000", "10.0.0.7:5000"].map(|address| address.parse().unwrap()).to_vec(),
+            addresses: ["8.8.8.8:5000", "10.0.0.7:5000"]
+                .map(|address| address.parse().unwrap())
+                .to_vec(),
             ..announcement(6, "8.8.8.8:5000")
         };
         assert_eq!(roster.found(0.0, &mixed), Ok(6));
-        assert_eq!(roster.asked(), [(2, "192.168.1.2:5000".parse().unwrap()), (6, "10.0.0.7:5000".parse().unwrap())]);
+        assert_eq!(
+            roster.asked(),
+            [(2, "192.168.1.2:5000".parse().unwrap()), (6, "10.0.0.7:5000".parse().unwrap())]
+        );
     }
 
     #[test]
@@ -197,9 +230,18 @@ mod tests {
         let mut roster = Roster::new(1, "sample");
         assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
         roster.answered(0.0, 2, true);
-        let from_all = |number: u64| announcement(10 + number, &format!("10.0.{}.{}:5000", 1 + number / 200, 1 + number % 200));
-        let taken = (0..1000).filter(|number| roster.found(0.1, &from_all(*number)).is_ok()).count();
-        assert!(taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED, "{taken}");
+        let from_all = |number: u64| {
+            announcement(
+                10 + number,
+                &format!("10.0.{}.{}:5000", 1 + number / 200, 1 + number % 200),
+            )
+        };
+        let taken =
+            (0..1000).filter(|number| roster.found(0.1, &from_all(*number)).is_ok()).count();
+        assert!(
+            taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED,
+            "{taken}"
+        );
         // Those that do not answer make room, and do not come back at once.
         for _ in 0..FAILURES {
             (0..1000).for_each(|number| roster.answered(1.0, 10 + number, false));
@@ -214,26 +256,39 @@ mod tests {
     fn one_computer_does_not_fill_the_list() {
         let mut roster = Roster::new(1, "sample");
         let one = |number: u64| announcement(10 + number, &format!("10.0.0.3:{}", 5000 + number));
-        let taken = (0..1000).filter(|number| roster.found(*number as f64, &one(*number)).is_ok()).count();
+        let taken =
+            (0..1000).filter(|number| roster.found(*number as f64, &one(*number)).is_ok()).count();
         assert_eq!(taken, MOST_AT_ONE_ADDRESS);
         for number in 0..3 {
-            assert_eq!(roster.found(1001.0, &announcement(2 + number, "10.0.0.4:5000")), Ok(2 + number), "newcomers are taken");
+            assert_eq!(
+                roster.found(1001.0, &announcement(2 + number, "10.0.0.4:5000")),
+                Ok(2 + number),
+                "newcomers are taken"
+            );
         }
     }
 
     #[test]
     fn newcomers_take_the_places_of_those_that_never_answered() {
         let mut roster = Roster::new(1, "sample");
-        let forged = |number: u64| announcement(100 + number, &format!("10.0.1.{}:5000", 1 + number));
-        let taken = (0..64).filter(|number| roster.found(*number as f64, &forged(*number)).is_ok()).count();
+        let forged =
+            |number: u64| announcement(100 + number, &format!("10.0.1.{}:5000", 1 + number));
+        let taken =
+            (0..64).filter(|number| roster.found(*number as f64, &forged(*number)).is_ok()).count();
         assert_eq!(taken, MOST_KNOWN);
         assert_eq!(roster.len(), MOST_KNOWN);
         (0..32).for_each(|number| roster.answered(63.0, 100 + number, true));
         assert_eq!(roster.found(63.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
-        assert!(roster.known.contains_key(&100) && !roster.known.contains_key(&132), "the oldest of those that never answered");
+        assert!(
+            roster.known.contains_key(&100) && !roster.known.contains_key(&132),
+            "the oldest of those that never answered"
+        );
         let taken = (64..96).filter(|number| roster.found(80.0, &forged(*number)).is_ok()).count();
         assert!(taken > 0);
-        assert!((0..32).all(|number| roster.known.contains_key(&(100 + number))), "who answered stays");
+        assert!(
+            (0..32).all(|number| roster.known.contains_key(&(100 + number))),
+            "who answered stays"
+        );
         assert_eq!(roster.len(), MOST_KNOWN);
     }
 

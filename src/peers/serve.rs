@@ -1,4 +1,5 @@
-//! The socket for neighbours: few connections, short heads, one answer at a time, at a bounded rate.
+//! The socket for neighbours: few connections, short heads, one answer at a time, at a bounded
+//! rate.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -42,7 +45,10 @@ pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 // Whoever finds no place is left standing: its next try may find one.
-                let Some(place) = may_ask(remote.ip()).then(|| places.take(remote.ip())).flatten() else { continue };
+                let Some(place) = may_ask(remote.ip()).then(|| places.take(remote.ip())).flatten()
+                else {
+                    continue;
+                };
                 tokio::spawn(connection(Arc::clone(&inner), stream, place));
             }
             Err(error) => {
@@ -71,15 +77,24 @@ async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: PeerPlace) {
     }
 }
 
-async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming>) -> Response<Sent> {
+async fn answer(
+    inner: &Arc<Inner>,
+    here: SocketAddr,
+    request: &Request<Incoming>,
+) -> Response<Sent> {
     match judge(request.method(), request.uri(), request.headers(), here, &inner.options.app) {
         Ok(Asked::Have(digest)) => {
             let shared = Arc::clone(inner);
-            let message = tokio::task::spawn_blocking(move || shared.is_allowed().then(|| shared.shared.have(&digest))).await;
+            let message = tokio::task::spawn_blocking(move || {
+                shared.is_allowed().then(|| shared.shared.have(&digest))
+            })
+            .await;
             let Ok(Some(message)) = message else { return refusal(StatusCode::NOT_FOUND) };
             let json = serde_json::to_vec(&message).unwrap_or_default();
             let mut response = Response::new(Sent::Whole(Some(Bytes::from(json))));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             guarded(response)
         }
         Ok(Asked::Content(digest, span)) => {
@@ -89,7 +104,12 @@ async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming
             })
             .await;
             match opened {
-                Ok(Some(portion)) => guarded(content(inner, portion, span.is_some(), request.method() == Method::HEAD)),
+                Ok(Some(portion)) => guarded(content(
+                    inner,
+                    portion,
+                    span.is_some(),
+                    request.method() == Method::HEAD,
+                )),
                 _ => refusal(StatusCode::NOT_FOUND),
             }
         }
@@ -100,7 +120,8 @@ async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming
 fn content(inner: &Arc<Inner>, portion: Portion, partial: bool, head_only: bool) -> Response<Sent> {
     let Portion { source, span, length } = portion;
     let bytes = span.end - span.start;
-    let body = if head_only { Sent::Whole(None) } else { stream(Arc::clone(inner), source, span.clone()) };
+    let body =
+        if head_only { Sent::Whole(None) } else { stream(Arc::clone(inner), source, span.clone()) };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -144,7 +165,10 @@ impl Body for Sent {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream { chunks, left } => chunks.poll_recv(context).map(|chunk| match chunk {
@@ -167,7 +191,9 @@ impl Body for Sent {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Self::Stream { left, .. } => SizeHint::with_exact(*left),
         }
     }
@@ -198,7 +224,8 @@ fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
                 }
             });
             let Ok(Ok(bytes)) = read.await else { return };
-            // The reader is gone, or takes too long: the answer ends early, and with it the connection.
+            // The reader is gone, or takes too long: the answer ends early, and with it the
+            // connection.
             if !matches!(tokio::time::timeout(STALL_TIME, sender.send(bytes)).await, Ok(Ok(()))) {
                 return;
             }
@@ -257,7 +284,8 @@ mod tests {
     fn places_are_few_and_come_back() {
         let places = Places::new(3, 2);
         let [one, two] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().unwrap());
-        let held: Vec<PeerPlace> = [one, one, two].iter().map(|address| places.take(*address).unwrap()).collect();
+        let held: Vec<PeerPlace> =
+            [one, one, two].iter().map(|address| places.take(*address).unwrap()).collect();
         assert!(places.take(one).is_none() && places.take(two).is_none());
         drop(held);
         assert!(places.taken.lock().unwrap().is_empty());

@@ -1,5 +1,6 @@
-//! What neighbours may have: proved pieces of what is being fetched or was fetched lately, and the unchangeable files of installed
-//! versions. Everything is named by its digest; there is no list, and no name of a file ever comes from outside.
+//! What neighbours may have: proved pieces of what is being fetched or was fetched lately, and the
+//! unchangeable files of installed versions. Everything is named by its digest; there is no list,
+//! and no name of a file ever comes from outside.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -115,31 +116,45 @@ impl ShareIndex {
             message.pieces = Some(Pieces::of(&share.availability.borrow()));
         }
         message.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
-        message.soon = !message.whole && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        message.soon = !message.whole
+            && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         message
     }
 
-    /// Opens the bytes of `span` of an object; `None` if they are not there, or not proved. Reads files: an installed one as a whole before
-    /// it is sent for the first time, since the user may have changed it.
+    /// Opens the bytes of `span` of an object; `None` if they are not there, or not proved. Reads
+    /// files: an installed one as a whole before it is sent for the first time, since the user may
+    /// have changed it.
     pub(super) fn open(&self, digest: &Digest, span: Option<&Range<u64>>) -> Option<Portion> {
         if let Some(share) = self.share(digest) {
             let span = span.filter(|span| span.end <= share.table.length)?;
-            let held = share.table.covering(span).all(|piece| share.availability.borrow().held.holds(piece));
+            let held = share
+                .table
+                .covering(span)
+                .all(|piece| share.availability.borrow().held.holds(piece));
             if held && let Some(file) = open_plain(&share.file) {
-                return Some(Portion { source: SharedSource::File(file), span: span.clone(), length: share.object_length });
+                return Some(Portion {
+                    source: SharedSource::File(file),
+                    span: span.clone(),
+                    length: share.object_length,
+                });
             }
         }
         if let Some(document) = self.document(digest) {
             let length = document.len() as u64;
             let span = span.cloned().unwrap_or(0..length);
             let span = span.start..span.end.min(length);
-            return (span.start < span.end).then_some(Portion { source: SharedSource::Memory(document), span, length });
+            return (span.start < span.end).then_some(Portion {
+                source: SharedSource::Memory(document),
+                span,
+                length,
+            });
         }
         let volume = (self.library)(digest)?;
         let mut file = open_plain(&volume.path)?;
         let found = file.metadata().ok().filter(|found| found.len() == volume.size)?;
         let print = (volume.path, found.len(), found.modified().ok()?);
-        let known = self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
+        let known =
+            self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
         if !known {
             if digest_of(&mut file).ok()? != *digest {
                 tracing::info!(file = %print.0.display(), "an installed file is not what it was; neighbours do not get it");
@@ -149,7 +164,11 @@ impl ShareIndex {
         }
         let span = span.cloned().unwrap_or(0..volume.size);
         let span = span.start..span.end.min(volume.size);
-        (span.start < span.end).then_some(Portion { source: SharedSource::File(file), span, length: volume.size })
+        (span.start < span.end).then_some(Portion {
+            source: SharedSource::File(file),
+            span,
+            length: volume.size,
+        })
     }
 
     /// Objects in pieces that are offered, with the bytes of each that are there.
@@ -157,7 +176,11 @@ impl ShareIndex {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = |share: &Share| {
             let held = share.availability.borrow();
-            held.held.pieces().map(|piece| share.table.span(piece)).map(|span| span.end - span.start).sum()
+            held.held
+                .pieces()
+                .map(|piece| share.table.span(piece))
+                .map(|span| span.end - span.start)
+                .sum()
         };
         shares.iter().map(|(digest, share)| (*digest, bytes(share))).collect()
     }
@@ -211,9 +234,9 @@ mod tests {
                 file.seek(io::SeekFrom::Start(portion.span.start)).unwrap();
                 file.take(portion.span.end - portion.span.start).read_to_end(&mut bytes).unwrap();
             }
-            SharedSource::Memory(document) => {
-                bytes.extend_from_slice(&document[portion.span.start as usize..portion.span.end as usize])
-            }
+            SharedSource::Memory(document) => bytes.extend_from_slice(
+                &document[portion.span.start as usize..portion.span.end as usize],
+            ),
         }
         bytes
     }
@@ -223,14 +246,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("package.partial");
         fs::write(&file, b"0123456789").unwrap();
-        let table = Arc::new(PieceTable { piece_size: 4, length: 10, hashes: vec![Digest::of(b""); 3] });
-        let availability =
-            |pieces: &[u32]| Availability { held: PieceSet::of(3, pieces.iter().copied()), ..Availability::default() };
+        let table =
+            Arc::new(PieceTable { piece_size: 4, length: 10, hashes: vec![Digest::of(b""); 3] });
+        let availability = |pieces: &[u32]| Availability {
+            held: PieceSet::of(3, pieces.iter().copied()),
+            ..Availability::default()
+        };
         let (sender, receiver) = watch::channel(availability(&[0, 1]));
         let shared = shared(Vec::new());
         let digest = Digest::of(b"object");
-        shared.put(digest, Share { table, object_length: 12, file: file.clone(), availability: receiver });
-        let open = |span: Range<u64>| shared.open(&digest, Some(&span)).map(|portion| (portion.length, read(portion)));
+        shared.put(
+            digest,
+            Share { table, object_length: 12, file: file.clone(), availability: receiver },
+        );
+        let open = |span: Range<u64>| {
+            shared.open(&digest, Some(&span)).map(|portion| (portion.length, read(portion)))
+        };
         assert_eq!(open(2..8), Some((12, b"234567".to_vec())));
         for not_there in [2..9, 8..10, 0..12, 9..10] {
             assert_eq!(open(not_there.clone()), None, "{not_there:?}");
@@ -251,9 +282,15 @@ mod tests {
         for number in &numbers {
             shared.put_document(Digest::of(&[*number]), Bytes::from(vec![*number; 5]));
         }
-        let open = |number: u8, span: Option<&Range<u64>>| shared.open(&Digest::of(&[number]), span).map(read);
+        let open = |number: u8, span: Option<&Range<u64>>| {
+            shared.open(&Digest::of(&[number]), span).map(read)
+        };
         assert_eq!((open(9, None), open(9, Some(&(3..9)))), (Some(vec![9; 5]), Some(vec![9; 2])));
-        assert_eq!((open(9, Some(&(5..9))), open(0, None)), (None, None), "behind its end; too many");
+        assert_eq!(
+            (open(9, Some(&(5..9))), open(0, None)),
+            (None, None),
+            "behind its end; too many"
+        );
         assert!(shared.have(&Digest::of(&[9])).whole && !shared.have(&Digest::of(&[0])).whole);
     }
 
@@ -270,7 +307,12 @@ mod tests {
         assert!(stale.open(&digest, Some(&(7..100))).is_none());
         // Of the same size, with the user's words in it.
         fs::write(&good, b"private").unwrap();
-        File::options().write(true).open(&good).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        File::options()
+            .write(true)
+            .open(&good)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
         assert!(stale.open(&digest, None).is_none());
         #[cfg(unix)]
         {

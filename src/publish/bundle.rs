@@ -1,4 +1,5 @@
-//! Bundles: a release with everything that a client without a network needs, in one file (its form: `trust::bundle`).
+//! Bundles: a release with everything that a client without a network needs, in one file (its form:
+//! `trust::bundle`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -45,7 +46,8 @@ struct Member {
 }
 
 impl Project {
-    /// Writes a bundle to `out`, in one step. Needs no key. The same repository gives the same bytes.
+    /// Writes a bundle to `out`, in one step. Needs no key. The same repository gives the same
+    /// bytes.
     ///
     /// # Errors
     /// [`PublishError::NoSuchRelease`] if nothing fits the request, [`PublishError::Options`] if a release is halted, since no client
@@ -55,21 +57,30 @@ impl Project {
         let _lock = self.lock()?;
         let current = self.current()?;
         let targets = &current.targets.signed.signed.targets;
-        let digest = |target: &tough::schema::Target| <[u8; 32]>::try_from(&target.hashes.sha256[..]).map(Digest::from).ok();
+        let digest = |target: &tough::schema::Target| {
+            <[u8; 32]>::try_from(&target.hashes.sha256[..]).map(Digest::from).ok()
+        };
         let mut containers = Vec::new();
         let (mut notes, mut packages, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (name, target) in targets {
-            let Some(release) = release_of(target).filter(|release| request.fits(&release.container, &release.channel)) else {
+            let Some(release) = release_of(target)
+                .filter(|release| request.fits(&release.container, &release.channel))
+            else {
                 continue;
             };
             if release.halted {
-                let what =
-                    format!("{} is halted, no client would install it; resume it with kuzflow rollout first", release.container);
+                let what = format!(
+                    "{} is halted, no client would install it; resume it with kuzflow rollout first",
+                    release.container
+                );
                 return Err(PublishError::Options(what));
             }
             packages.extend(digest(target).map(|hash| (name.raw().to_owned(), hash)));
             // Several platforms may share their notes.
-            for (note, target) in targets.iter().filter(|(note, _)| release.notes.values().any(|name| name == note.raw())) {
+            for (note, target) in targets
+                .iter()
+                .filter(|(note, _)| release.notes.values().any(|name| name == note.raw()))
+            {
                 if named.insert(note.raw().to_owned()) {
                     notes.extend(digest(target).map(|hash| (note.raw().to_owned(), hash)));
                 }
@@ -79,11 +90,15 @@ impl Project {
         if containers.is_empty() {
             let releases = targets.values().filter_map(release_of);
             let others = releases.filter(|release| release.container.version == request.version);
-            let mut others: Vec<String> =
-                others.map(|release| format!("{} (channel {})", release.container.platform, release.channel)).collect();
+            let mut others: Vec<String> = others
+                .map(|release| {
+                    format!("{} (channel {})", release.container.platform, release.channel)
+                })
+                .collect();
             others.sort();
             if !others.is_empty() {
-                let what = format!("{} is published for {} only", request.version, others.join(", "));
+                let what =
+                    format!("{} is published for {} only", request.version, others.join(", "));
                 return Err(PublishError::Options(what));
             }
             return Err(PublishError::NoSuchRelease { version: request.version.clone() });
@@ -99,14 +114,25 @@ impl Project {
         };
         let snapshot = current.snapshot.signed.signed.version;
         let documents = ["timestamp.json".to_owned(), format!("{snapshot}.snapshot.json")];
-        let documents = documents.into_iter().chain([format!("{}.targets.json", current.targets.signed.signed.version)]);
-        let roots = (1..=current.root.signed.signed.version.get()).map(|version| format!("{version}.root.json"));
-        let metadata =
-            roots.chain(documents).map(|name| Member { folder: "metadata", path: self.metadata_folder().join(name), hash: None });
-        let members: Vec<Member> = metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
+        let documents = documents
+            .into_iter()
+            .chain([format!("{}.targets.json", current.targets.signed.signed.version)]);
+        let roots = (1..=current.root.signed.signed.version.get())
+            .map(|version| format!("{version}.root.json"));
+        let metadata = roots.chain(documents).map(|name| Member {
+            folder: "metadata",
+            path: self.metadata_folder().join(name),
+            hash: None,
+        });
+        let members: Vec<Member> =
+            metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
         let length = write(&members, out)?;
         // The list of patches is not in it: a whole package needs none.
-        let expiries = self.expiries()?.into_iter().filter(|(role, _)| *role != KeyRole::Patches).map(|(_, expires)| expires);
+        let expiries = self
+            .expiries()?
+            .into_iter()
+            .filter(|(role, _)| *role != KeyRole::Patches)
+            .map(|(_, expires)| expires);
         Ok(Bundled { containers, length, fresh_until: expiries.min().unwrap_or(Time::MIN) })
     }
 }
@@ -126,7 +152,9 @@ fn write(members: &[Member], out: &Path) -> Result<u64, PublishError> {
     for member in members {
         append(&mut tar, member, out)?;
     }
-    let file = tar.into_inner().and_then(|buffered| buffered.into_inner().map_err(io::IntoInnerError::into_error));
+    let file = tar
+        .into_inner()
+        .and_then(|buffered| buffered.into_inner().map_err(io::IntoInnerError::into_error));
     let mut file = file.map_err(at(out))?;
     file.flush().map_err(at(out))?;
     let length = file.as_file().metadata().map_err(at(out))?.len();
@@ -134,7 +162,11 @@ fn write(members: &[Member], out: &Path) -> Result<u64, PublishError> {
     Ok(length)
 }
 
-fn append(tar: &mut tar::Builder<impl io::Write>, member: &Member, out: &Path) -> Result<(), PublishError> {
+fn append(
+    tar: &mut tar::Builder<impl io::Write>,
+    member: &Member,
+    out: &Path,
+) -> Result<(), PublishError> {
     let path = &member.path;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let file = File::open(path).map_err(at(path))?;
@@ -145,13 +177,17 @@ fn append(tar: &mut tar::Builder<impl io::Write>, member: &Member, out: &Path) -
     header.set_mtime(0);
     // Exactly as much as the header says, whatever becomes of the file meanwhile.
     let mut source = Hashed { file: file.take(length), hasher: Hasher::default(), read: 0 };
-    tar.append_data(&mut header, format!("{}/{name}", member.folder), &mut source).map_err(at(out))?;
-    let damaged = |reason: &str| PublishError::Damaged { file: name.clone(), reason: reason.to_owned() };
+    tar.append_data(&mut header, format!("{}/{name}", member.folder), &mut source)
+        .map_err(at(out))?;
+    let damaged =
+        |reason: &str| PublishError::Damaged { file: name.clone(), reason: reason.to_owned() };
     if source.read != length {
         return Err(damaged("it has changed while it was read"));
     }
     match member.hash {
-        Some(hash) if source.hasher.finish() != hash => Err(damaged("it is not the file that was signed")),
+        Some(hash) if source.hasher.finish() != hash => {
+            Err(damaged("it is not the file that was signed"))
+        }
         _ => Ok(()),
     }
 }

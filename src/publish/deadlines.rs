@@ -1,7 +1,7 @@
 //! Until when signatures hold, and from when on somebody must be told.
 //!
-//! In: when each role expires, how long its signatures last, the time. Out: each role's deadline, the earliest first, and a sentence that
-//! says what to do. Never: a clock, a file.
+//! In: when each role expires, how long its signatures last, the time. Out: each role's deadline,
+//! the earliest first, and a sentence that says what to do. Never: a clock, a file.
 
 use std::fmt;
 
@@ -65,8 +65,8 @@ pub fn most_urgent(deadlines: &[Deadline]) -> Urgency {
     deadlines.iter().map(|deadline| deadline.state).max().unwrap_or(Urgency::Fine)
 }
 
-/// How long before its end a role is told. A signature that lasts short on purpose is told in the second half of its life: a warning
-/// that always stands is none.
+/// How long before its end a role is told. A signature that lasts short on purpose is told in the
+/// second half of its life: a warning that always stands is none.
 fn notice(role: KeyRole, lifetimes: &Lifetimes) -> SignedDuration {
     let usual = if role.is_offline() { OFFLINE_NOTICE } else { ONLINE_NOTICE };
     usual.min(lifetimes.of(role) / 2)
@@ -80,13 +80,21 @@ impl Deadline {
 
     /// The command that renews it.
     pub fn remedy(&self) -> &'static str {
-        if self.role.is_offline() { "kuzflow renew --repo DIR --keys DIR" } else { "kuzflow refresh --repo DIR" }
+        if self.role.is_offline() {
+            "kuzflow renew --repo DIR --keys DIR"
+        } else {
+            "kuzflow refresh --repo DIR"
+        }
     }
 
     fn consequence(&self) -> &'static str {
         match (self.role, self.state) {
-            (KeyRole::Patches, Urgency::Past) => "launchers fetch whole packages in place of patches",
-            (KeyRole::Patches, _) => "after that launchers fetch whole packages in place of patches",
+            (KeyRole::Patches, Urgency::Past) => {
+                "launchers fetch whole packages in place of patches"
+            }
+            (KeyRole::Patches, _) => {
+                "after that launchers fetch whole packages in place of patches"
+            }
             (_, Urgency::Past) => "launchers refuse every update",
             (_, _) => "after that launchers refuse every update",
         }
@@ -103,7 +111,11 @@ impl fmt::Display for Deadline {
         };
         let verb = if self.role.is_offline() { "bring its key and run" } else { "run" };
         let remedy = self.remedy();
-        write!(f, "the signature of the {role} role {when} ({expires}); {}: {verb} `{remedy}`", self.consequence())
+        write!(
+            f,
+            "the signature of the {role} role {when} ({expires}); {}: {verb} `{remedy}`",
+            self.consequence()
+        )
     }
 }
 
@@ -112,7 +124,11 @@ fn span(length: SignedDuration) -> String {
     if length.as_hours() == 0 {
         return "less than an hour".to_owned();
     }
-    let (count, unit) = if length >= DAY * 2 { (length.as_hours() / 24, "day") } else { (length.as_hours(), "hour") };
+    let (count, unit) = if length >= DAY * 2 {
+        (length.as_hours() / 24, "day")
+    } else {
+        (length.as_hours(), "hour")
+    };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
 }
@@ -145,13 +161,27 @@ mod tests {
     fn offline_roles_are_reported_60_days_before_and_online_ones_3() {
         use Urgency::{Fine, Past, Soon};
         let usual = Lifetimes::default();
-        let states = |now: &str| at(now, &usual).into_iter().map(|(_, state)| state).collect::<Vec<_>>();
-        let order: Vec<String> = at("2026-12-01T00:00:00Z", &usual).into_iter().map(|(role, _)| role).collect();
-        assert_eq!(order, ["timestamp", "snapshot", "patches", "root", "targets"], "the earliest first");
+        let states =
+            |now: &str| at(now, &usual).into_iter().map(|(_, state)| state).collect::<Vec<_>>();
+        let order: Vec<String> =
+            at("2026-12-01T00:00:00Z", &usual).into_iter().map(|(role, _)| role).collect();
+        assert_eq!(
+            order,
+            ["timestamp", "snapshot", "patches", "root", "targets"],
+            "the earliest first"
+        );
         assert_eq!(states("2026-12-04T23:59:59Z"), [Fine; 5]);
         assert_eq!(states("2026-12-05T00:00:00Z"), [Soon, Fine, Fine, Fine, Fine]);
-        assert_eq!(states("2026-12-08T00:00:00Z"), [Past, Fine, Fine, Fine, Fine], "the very second is too late");
-        assert_eq!(states("2026-12-31T00:00:00Z"), [Past, Past, Fine, Soon, Fine], "60 days before the root");
+        assert_eq!(
+            states("2026-12-08T00:00:00Z"),
+            [Past, Fine, Fine, Fine, Fine],
+            "the very second is too late"
+        );
+        assert_eq!(
+            states("2026-12-31T00:00:00Z"),
+            [Past, Past, Fine, Soon, Fine],
+            "60 days before the root"
+        );
         assert_eq!(states("2027-01-01T00:00:00Z"), [Past, Past, Fine, Soon, Soon]);
         assert_eq!(states("2027-03-03T00:00:00Z"), [Past; 5]);
     }
@@ -164,8 +194,14 @@ mod tests {
         assert_eq!(state("2027-02-13T00:00:00Z"), Urgency::Fine);
         assert_eq!(state("2027-02-14T00:00:00Z"), Urgency::Soon);
         let timestamp = [(KeyRole::Timestamp, time("2026-12-02T00:00:00Z"))];
-        assert_eq!(deadlines(&timestamp, &short, time("2026-12-01T00:00:00Z"))[0].state, Urgency::Fine);
-        assert_eq!(deadlines(&timestamp, &short, time("2026-12-01T13:00:00Z"))[0].state, Urgency::Soon);
+        assert_eq!(
+            deadlines(&timestamp, &short, time("2026-12-01T00:00:00Z"))[0].state,
+            Urgency::Fine
+        );
+        assert_eq!(
+            deadlines(&timestamp, &short, time("2026-12-01T13:00:00Z"))[0].state,
+            Urgency::Soon
+        );
     }
 
     #[test]
@@ -175,7 +211,9 @@ mod tests {
             deadlines(&expiries, &Lifetimes::default(), time(now))[0].to_string()
         };
         let root = say(KeyRole::Root, "2027-02-14T06:00:00Z");
-        for part in ["root", "expires in 14 days", "2027-03-01", "refuse every update", "kuzflow renew"] {
+        for part in
+            ["root", "expires in 14 days", "2027-03-01", "refuse every update", "kuzflow renew"]
+        {
             assert!(root.contains(part), "{part}: {root}");
         }
         let past = say(KeyRole::Timestamp, "2027-03-02T01:00:00Z");

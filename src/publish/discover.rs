@@ -1,7 +1,8 @@
-//! What an app's folder tells of the app, so that nobody has to type it: its name, where its code lies, how it starts, what it needs.
+//! What an app's folder tells of the app, so that nobody has to type it: its name, where its code
+//! lies, how it starts, what it needs.
 //!
-//! In: a folder. Out: what was found, as it would stand in `[app]` of `kuzflow.toml`. Never: a guess where two things could be meant, a
-//! change of the folder, a run of the app's code.
+//! In: a folder. Out: what was found, as it would stand in `[app]` of `kuzflow.toml`. Never: a
+//! guess where two things could be meant, a change of the folder, a run of the app's code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ const SCRIPTS: [&str; 5] = ["app.py", "main.py", "run.py", "start.py", "gui.py"]
 /// Where pictures lie.
 const PICTURE_FOLDERS: [&str; 6] = ["", "assets", "resources", "icons", "images", "data"];
 /// What is in many projects and in no release.
-const NOT_SHIPPED: [&str; 8] = ["tests", "test", "docs", "doc", "build", "dist", "*.egg-info", "pyproject.toml"];
+const NOT_SHIPPED: [&str; 8] =
+    ["tests", "test", "docs", "doc", "build", "dist", "*.egg-info", "pyproject.toml"];
 
 impl Discovered {
     /// Whether there is anything to build.
@@ -38,19 +40,31 @@ impl Discovered {
 
     /// Looks at `folder`.
     pub fn in_folder(folder: &Path) -> Self {
-        let project = fs::read_to_string(folder.join("pyproject.toml")).ok().and_then(|text| text.parse::<toml::Table>().ok());
+        let project = fs::read_to_string(folder.join("pyproject.toml"))
+            .ok()
+            .and_then(|text| text.parse::<toml::Table>().ok());
         let project = project.unwrap_or_default();
-        let text = |key: &str| metadata(&project, key).and_then(toml::Value::as_str).map(str::to_owned);
+        let text =
+            |key: &str| metadata(&project, key).and_then(toml::Value::as_str).map(str::to_owned);
         let own_name = std::path::absolute(folder).ok();
-        let own_name = own_name.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let own_name = own_name
+            .as_deref()
+            .and_then(Path::file_name)
+            .map(|name| name.to_string_lossy().into_owned());
         let named = text("name").or(own_name);
         let name = named.as_deref().and_then(app_name);
         let (inside, entry) = start(folder, &project, name.as_ref()).unzip();
-        let requirements = ["requirements.txt"].into_iter().find(|file| folder.join(file).is_file());
-        let lists = metadata(&project, "dependencies").and_then(toml::Value::as_array).is_some_and(|list| !list.is_empty());
+        let requirements =
+            ["requirements.txt"].into_iter().find(|file| folder.join(file).is_file());
+        let lists = metadata(&project, "dependencies")
+            .and_then(toml::Value::as_array)
+            .is_some_and(|list| !list.is_empty());
         let requirements = requirements.or_else(|| lists.then_some("pyproject.toml"));
-        let exclude =
-            if entry.is_some() { not_shipped(&folder.join(inside.as_deref().unwrap_or(Path::new("")))) } else { Vec::new() };
+        let exclude = if entry.is_some() {
+            not_shipped(&folder.join(inside.as_deref().unwrap_or(Path::new(""))))
+        } else {
+            Vec::new()
+        };
         // A program brings what it needs, but for a script that asks for Python.
         let brings_itself = match (&inside, &entry) {
             (Some(inside), Some(EntryPoint::Executable(path))) => {
@@ -80,13 +94,21 @@ fn metadata<'a>(project: &'a toml::Table, key: &str) -> Option<&'a toml::Value> 
 
 /// A name for ids from one for people: small letters, digits and hyphens.
 fn app_name(text: &str) -> Option<AppName> {
-    let plain: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .collect();
     let parts: Vec<&str> = plain.split('-').filter(|part| !part.is_empty()).collect();
     parts.join("-").parse().ok()
 }
 
-/// Where the code lies, and what is started: what the project says, else the only thing that looks like it.
-fn start(folder: &Path, project: &toml::Table, name: Option<&AppName>) -> Option<(PathBuf, EntryPoint)> {
+/// Where the code lies, and what is started: what the project says, else the only thing that looks
+/// like it.
+fn start(
+    folder: &Path,
+    project: &toml::Table,
+    name: Option<&AppName>,
+) -> Option<(PathBuf, EntryPoint)> {
     declared(project, name)
         .and_then(|(module, function)| {
             let inside = home_of(folder, &module)?;
@@ -97,13 +119,18 @@ fn start(folder: &Path, project: &toml::Table, name: Option<&AppName>) -> Option
         .or_else(|| program(folder))
 }
 
-/// The script that the project declares: one with a window before others, the one with the app's name before others.
+/// The script that the project declares: one with a window before others, the one with the app's
+/// name before others.
 fn declared(project: &toml::Table, name: Option<&AppName>) -> Option<(String, String)> {
-    let of = |key: &str| metadata(project, key).and_then(toml::Value::as_table).filter(|table| !table.is_empty());
+    let of = |key: &str| {
+        metadata(project, key).and_then(toml::Value::as_table).filter(|table| !table.is_empty())
+    };
     let scripts = of("gui-scripts").or_else(|| of("scripts"))?;
     let same = |script: &str| app_name(script).as_ref() == name;
-    let (_, target) =
-        scripts.iter().find(|(script, _)| same(script)).or_else(|| scripts.iter().next().filter(|_| scripts.len() == 1))?;
+    let (_, target) = scripts
+        .iter()
+        .find(|(script, _)| same(script))
+        .or_else(|| scripts.iter().next().filter(|_| scripts.len() == 1))?;
     let (module, function) = target.as_str()?.split_once(':')?;
     // Extras may stand behind it in brackets.
     let function = function.split('[').next().unwrap_or(function).trim();
@@ -135,8 +162,17 @@ fn script(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
 
 /// Python files at the top that could be an app.
 fn python_files(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".py") && !["setup.py", "conftest.py", "__init__.py"].contains(&name.as_str())).collect()
+    let names = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(|name| {
+            name.ends_with(".py")
+                && !["setup.py", "conftest.py", "__init__.py"].contains(&name.as_str())
+        })
+        .collect()
 }
 
 /// The only package that `python -m` starts.
@@ -154,8 +190,12 @@ fn package(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
 /// The only program at the top, of those that the system starts by itself.
 fn program(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_one = |path: &Path| is_program(path) && FileKind::of(path).is_some_and(FileKind::starts_by_itself);
-    let names = entries.filter(|entry| is_one(&entry.path())).filter_map(|entry| entry.file_name().into_string().ok());
+    let is_one = |path: &Path| {
+        is_program(path) && FileKind::of(path).is_some_and(FileKind::starts_by_itself)
+    };
+    let names = entries
+        .filter(|entry| is_one(&entry.path()))
+        .filter_map(|entry| entry.file_name().into_string().ok());
     let mut names = names.filter(|name| !name.starts_with('.') && !is_library(name));
     let name = names.next().filter(|_| names.next().is_none())?;
     Some((PathBuf::new(), EntryPoint::Executable(name.parse().ok()?)))
@@ -164,20 +204,30 @@ fn program(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
 /// Whether a file is code that others load: it may be marked as a program all the same.
 fn is_library(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [".so", ".dll", ".dylib", ".pyd"].iter().any(|ending| name.ends_with(ending)) || name.contains(".so.")
+    [".so", ".dll", ".dylib", ".pyd"].iter().any(|ending| name.ends_with(ending))
+        || name.contains(".so.")
 }
 
 fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
-    let names = name.map(|name| format!("{name}.png")).into_iter().chain(["icon.png".into(), "logo.png".into()]);
+    let names = name
+        .map(|name| format!("{name}.png"))
+        .into_iter()
+        .chain(["icon.png".into(), "logo.png".into()]);
     let names: Vec<String> = names.collect();
-    let places = PICTURE_FOLDERS.iter().flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)));
+    let places = PICTURE_FOLDERS
+        .iter()
+        .flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)));
     places.into_iter().find(|path| folder.join(path).is_file())
 }
 
 /// Of what is seldom shipped, what is there.
 fn not_shipped(folder: &Path) -> Vec<String> {
-    let names: Vec<String> =
-        fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     let is_there = |pattern: &&&str| match pattern.strip_prefix('*') {
         Some(end) => names.iter().any(|name| name.ends_with(end)),
         None => names.iter().any(|name| name == **pattern),
@@ -185,7 +235,11 @@ fn not_shipped(folder: &Path) -> Vec<String> {
     NOT_SHIPPED
         .iter()
         .filter(is_there)
-        .map(|pattern| if pattern.starts_with('*') { (*pattern).to_owned() } else { format!("/{pattern}") })
+        .map(
+            |pattern| {
+                if pattern.starts_with('*') { (*pattern).to_owned() } else { format!("/{pattern}") }
+            },
+        )
         .collect()
 }
 
@@ -207,20 +261,35 @@ mod tests {
     fn a_project_reports_its_name_entry_and_requirements() {
         let project = "[project]\nname = \"ReText\"\nversion = \"8.0.2\"\ndescription = \"An editor\"\ndependencies = [\"PyQt6\"]\n\
                        [project.gui-scripts]\nretext = \"ReText.__main__:main\"\n[project.scripts]\nother = \"x:y\"\n";
-        let found = discovered(&[("pyproject.toml", project), ("ReText/__main__.py", ""), ("tests/t.py", ""), ("icon.png", "")]);
+        let found = discovered(&[
+            ("pyproject.toml", project),
+            ("ReText/__main__.py", ""),
+            ("tests/t.py", ""),
+            ("icon.png", ""),
+        ]);
         assert_eq!(found.name.unwrap().as_str(), "retext");
-        assert_eq!((found.display_name.as_deref(), found.version.as_deref()), (Some("ReText"), Some("8.0.2")));
+        assert_eq!(
+            (found.display_name.as_deref(), found.version.as_deref()),
+            (Some("ReText"), Some("8.0.2"))
+        );
         let recipe = found.recipe;
         assert_eq!(recipe.entry.unwrap().to_string(), "module:ReText.__main__:main");
         assert_eq!((recipe.folder, recipe.icon), (Some("".into()), Some("icon.png".into())));
-        assert_eq!((recipe.description.as_str(), recipe.requirements), ("An editor", Some("pyproject.toml".into())));
+        assert_eq!(
+            (recipe.description.as_str(), recipe.requirements),
+            ("An editor", Some("pyproject.toml".into()))
+        );
         assert_eq!(recipe.exclude, ["/tests", "/pyproject.toml"]);
     }
 
     #[test]
     fn a_source_folder_and_poetry_are_known() {
         let project = "[tool.poetry]\nname = \"tool_box\"\n[tool.poetry.scripts]\ntool-box = \"tool_box.cli:main\"\n";
-        let found = discovered(&[("pyproject.toml", project), ("src/tool_box/cli.py", ""), ("requirements.txt", "")]);
+        let found = discovered(&[
+            ("pyproject.toml", project),
+            ("src/tool_box/cli.py", ""),
+            ("requirements.txt", ""),
+        ]);
         assert_eq!(found.name.unwrap().as_str(), "tool-box");
         assert_eq!(found.recipe.folder, Some("src".into()));
         assert_eq!(found.recipe.entry.unwrap().to_string(), "module:tool_box.cli:main");
@@ -235,26 +304,36 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             for (path, text) in files {
                 fs::write(folder.path().join(path), text).unwrap();
-                fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+                fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0o755))
+                    .unwrap();
             }
             Discovered::in_folder(folder.path()).recipe
         };
         let entry = |recipe: &Recipe| recipe.entry.as_ref().map(ToString::to_string);
         let none = Some(RuntimeChoice::All("none".to_owned()));
-        let shell = with(&[("start.sh", "#!/bin/sh\n"), ("readme.txt", "hello"), ("libx.so.1", "\u{7f}ELF")]);
+        let shell = with(&[
+            ("start.sh", "#!/bin/sh\n"),
+            ("readme.txt", "hello"),
+            ("libx.so.1", "\u{7f}ELF"),
+        ]);
         assert_eq!((entry(&shell).as_deref(), &shell.runtime), (Some("exe:start.sh"), &none));
         let machine = with(&[("tool", "\u{7f}ELF"), ("plugin.so", "\u{7f}ELF")]);
         assert_eq!((entry(&machine).as_deref(), &machine.runtime), (Some("exe:tool"), &none));
         let python = with(&[("tool", "#!/usr/bin/env python3\n")]);
         assert_eq!((entry(&python).as_deref(), &python.runtime), (Some("exe:tool"), &None));
-        assert_eq!(entry(&with(&[("one", "#!/bin/sh\n"), ("two", "#!/bin/sh\n")])), None, "nothing is guessed");
+        assert_eq!(
+            entry(&with(&[("one", "#!/bin/sh\n"), ("two", "#!/bin/sh\n")])),
+            None,
+            "nothing is guessed"
+        );
         let both = with(&[("app.py", "#!/usr/bin/env python3\n"), ("build.sh", "#!/bin/sh\n")]);
         assert_eq!((entry(&both).as_deref(), &both.runtime), (Some("app.py"), &None));
     }
 
     #[test]
     fn scripts_and_packages_are_found_and_nothing_is_guessed() {
-        let entry = |files: &[(&str, &str)]| discovered(files).recipe.entry.map(|entry| entry.to_string());
+        let entry =
+            |files: &[(&str, &str)]| discovered(files).recipe.entry.map(|entry| entry.to_string());
         assert_eq!(entry(&[("app.py", ""), ("helper.py", "")]).as_deref(), Some("app.py"));
         assert_eq!(entry(&[("hello.py", ""), ("setup.py", "")]).as_deref(), Some("hello.py"));
         assert_eq!(entry(&[("pkg/__main__.py", "")]).as_deref(), Some("module:pkg"));
@@ -263,6 +342,8 @@ mod tests {
         assert_eq!(entry(&[("one/__main__.py", ""), ("two/__main__.py", "")]), None);
         assert_eq!(entry(&[("readme.md", "")]), None);
         let broken = discovered(&[("pyproject.toml", "not toml"), ("app.py", "")]);
-        assert!(broken.name.unwrap().as_str().starts_with("my-app-") && broken.recipe.entry.is_some());
+        assert!(
+            broken.name.unwrap().as_str().starts_with("my-app-") && broken.recipe.entry.is_some()
+        );
     }
 }

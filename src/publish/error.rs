@@ -10,7 +10,8 @@ use crate::model::{ContainerId, Version};
 /// Any error, with its own causes.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why something could not be published. Whatever it is, the repository is as valid as it was before.
+/// Why something could not be published. Whatever it is, the repository is as valid as it was
+/// before.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// A file cannot be read or written.
@@ -35,7 +36,8 @@ pub enum PublishError {
         /// What is there.
         path: PathBuf,
     },
-    /// A folder that is a publisher's already: its keys must not be taken for the remains of an init.
+    /// A folder that is a publisher's already: its keys must not be taken for the remains of an
+    /// init.
     #[error("{} is a publisher's folder already, with its keys; go on with it, or choose another folder", folder.display())]
     IsProject {
         /// Which folder.
@@ -137,8 +139,11 @@ pub enum PublishError {
         /// Which file.
         path: PathBuf,
     },
-    /// The version is published, with other bytes. Clients may have it: give the build another version.
-    #[error("{container} is published already with other bytes; a changed build needs a new version")]
+    /// The version is published, with other bytes. Clients may have it: give the build another
+    /// version.
+    #[error(
+        "{container} is published already with other bytes; a changed build needs a new version"
+    )]
     AlreadyPublished {
         /// Which.
         container: ContainerId,

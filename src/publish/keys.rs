@@ -1,7 +1,9 @@
-//! Signing keys: Ed25519, one PEM file each (PKCS#8, plain or encrypted with a password; `openssl pkey` reads both).
+//! Signing keys: Ed25519, one PEM file each (PKCS#8, plain or encrypted with a password; `openssl
+//! pkey` reads both).
 //!
-//! A file's name is `{role}-{first 8 digits of the key id}.pem`, so that only keys that are about to sign are opened, and a
-//! password is asked for only then. Root and targets keys belong on removable media: a [`Keyring`] looks into several folders.
+//! A file's name is `{role}-{first 8 digits of the key id}.pem`, so that only keys that are about
+//! to sign are opened, and a password is asked for only then. Root and targets keys belong on
+//! removable media: a [`Keyring`] looks into several folders.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,8 +29,10 @@ use crate::trust::PATCHES_ROLE;
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
 
-const NEEDS_PASSWORD: &str = "it needs a password: type it, pipe it in, or set KUZFLOW_KEY_PASSWORD";
-const WRONG_PASSWORD: &str = "the password is wrong (as it was typed, piped in, or set in KUZFLOW_KEY_PASSWORD)";
+const NEEDS_PASSWORD: &str =
+    "it needs a password: type it, pipe it in, or set KUZFLOW_KEY_PASSWORD";
+const WRONG_PASSWORD: &str =
+    "the password is wrong (as it was typed, piped in, or set in KUZFLOW_KEY_PASSWORD)";
 
 /// A password that no log and no message shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,7 +83,8 @@ pub enum KeyRole {
 
 impl KeyRole {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
+    pub const ALL: [Self; 5] =
+        [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
 
     /// Whether its keys should be kept away from machines with a network.
     pub fn is_offline(self) -> bool {
@@ -118,7 +123,9 @@ impl FromStr for KeyRole {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
-        found.ok_or_else(|| format!("not a role: {text:?}, expected root, targets, snapshot, timestamp or patches"))
+        found.ok_or_else(|| {
+            format!("not a role: {text:?}, expected root, targets, snapshot, timestamp or patches")
+        })
     }
 }
 
@@ -136,14 +143,18 @@ impl KeyPair {
     }
 
     /// Reads a key file; `password` is asked if it is encrypted.
-    pub fn read(path: &Path, password: impl FnOnce() -> Option<String>) -> Result<Self, PublishError> {
+    pub fn read(
+        path: &Path,
+        password: impl FnOnce() -> Option<String>,
+    ) -> Result<Self, PublishError> {
         let refuse = |reason| PublishError::Key { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(at(path))?;
-        let (label, document) = Document::from_pem(&text).map_err(|_| refuse("it is not a PEM file"))?;
+        let (label, document) =
+            Document::from_pem(&text).map_err(|_| refuse("it is not a PEM file"))?;
         let document = document.into_secret();
         let plain = if label == EncryptedPrivateKeyInfo::PEM_LABEL {
-            let encrypted =
-                EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| refuse("it is not a PKCS#8 key"))?;
+            let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+                .map_err(|_| refuse("it is not a PKCS#8 key"))?;
             let password = password().ok_or_else(|| refuse(NEEDS_PASSWORD))?;
             encrypted.decrypt(password).map_err(|_| refuse(WRONG_PASSWORD))?
         } else {
@@ -154,15 +165,19 @@ impl KeyPair {
         Self::new(pair.map_err(|_| refuse("it is not an Ed25519 key"))?)
     }
 
-    /// Writes a key file that only its owner can read, encrypted if there is a password; never over another file.
+    /// Writes a key file that only its owner can read, encrypted if there is a password; never over
+    /// another file.
     pub fn write(&self, path: &Path, password: Option<&str>) -> Result<(), PublishError> {
         let plain = self.pair.to_pkcs8v1().map_err(|error| crypto("write a key", error))?;
         let failed = |error: pkcs8::Error| crypto("write a key", error);
         let key = PrivateKeyInfo::try_from(plain.as_ref()).map_err(failed)?;
         let pem = match password {
             None => {
-                let document = pkcs8::SecretDocument::encode_msg(&key).map_err(|error| failed(error.into()))?;
-                document.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(|error| failed(error.into()))?
+                let document = pkcs8::SecretDocument::encode_msg(&key)
+                    .map_err(|error| failed(error.into()))?;
+                document
+                    .to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF)
+                    .map_err(|error| failed(error.into()))?
             }
             Some(password) => {
                 let (mut salt, mut vector) = ([0; 16], [0; 16]);
@@ -171,10 +186,13 @@ impl KeyPair {
                     .fill(&mut salt)
                     .and_then(|()| random.fill(&mut vector))
                     .map_err(|error| crypto("get random bytes", error))?;
-                let parameters = pbes2::Parameters::pbkdf2_sha256_aes256cbc(PASSWORD_ROUNDS, &salt, &vector)
-                    .map_err(|error| crypto("encrypt a key", pkcs8::Error::from(error)))?;
+                let parameters =
+                    pbes2::Parameters::pbkdf2_sha256_aes256cbc(PASSWORD_ROUNDS, &salt, &vector)
+                        .map_err(|error| crypto("encrypt a key", pkcs8::Error::from(error)))?;
                 let document = key.encrypt_with_params(parameters, password).map_err(failed)?;
-                document.to_pem(EncryptedPrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(|error| failed(error.into()))?
+                document
+                    .to_pem(EncryptedPrivateKeyInfo::PEM_LABEL, LineEnding::LF)
+                    .map_err(|error| failed(error.into()))?
             }
         };
         write_secret(path, pem.as_bytes()).map_err(at(path))
@@ -216,19 +234,23 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Keys in these folders, looked for in this order. Without [`Keyring::with_passwords`] encrypted keys cannot be used.
+    /// Keys in these folders, looked for in this order. Without [`Keyring::with_passwords`]
+    /// encrypted keys cannot be used.
     pub fn new(folders: impl IntoIterator<Item = PathBuf>) -> Self {
         Self { folders: folders.into_iter().collect(), ask: Box::new(|_| None), read: None }
     }
 
     /// The same folders, with passwords.
     #[must_use]
-    pub fn with_passwords(self, ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn with_passwords(
+        self,
+        ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         Self { ask: Box::new(ask), ..self }
     }
 
-    /// The same folders; a key that was read once is not read again, and its password not asked for. For a program that signs several
-    /// times and then ends.
+    /// The same folders; a key that was read once is not read again, and its password not asked
+    /// for. For a program that signs several times and then ends.
     #[must_use]
     pub fn remembering(self) -> Self {
         Self { read: Some(Mutex::default()), ..self }
@@ -247,27 +269,41 @@ impl Keyring {
     }
 
     /// The keys of a role that are here, of those with these ids, apart from those in `known`.
-    pub(super) fn available(&self, role: KeyRole, ids: &[Decoded<Hex>], known: &[KeyPair]) -> Result<Vec<KeyPair>, PublishError> {
+    pub(super) fn available(
+        &self,
+        role: KeyRole,
+        ids: &[Decoded<Hex>],
+        known: &[KeyPair],
+    ) -> Result<Vec<KeyPair>, PublishError> {
         let mut found = Vec::new();
         for id in ids.iter().filter(|id| known.iter().all(|key| key.id() != *id)) {
             let name = file_name(role, id);
-            let Some(path) = self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.try_exists().unwrap_or(true))
+            let Some(path) = self
+                .folders
+                .iter()
+                .map(|folder| folder.join(&name))
+                .find(|path| path.try_exists().unwrap_or(true))
             else {
                 continue;
             };
             let pair = self.read(&path)?;
             if pair.id() != id {
-                return Err(PublishError::Key { path, reason: "it is another key than its name says" });
+                return Err(PublishError::Key {
+                    path,
+                    reason: "it is another key than its name says",
+                });
             }
             found.push(pair);
         }
         Ok(found)
     }
 
-    /// Where the keys with these ids live; `None` if none of them is here. Encrypted ones need no password for it.
+    /// Where the keys with these ids live; `None` if none of them is here. Encrypted ones need no
+    /// password for it.
     pub(super) fn home(&self, role: KeyRole, ids: &[Decoded<Hex>]) -> Option<KeyHome> {
         let label = format!("-----BEGIN {}-----", EncryptedPrivateKeyInfo::PEM_LABEL);
-        let is_encrypted = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&label));
+        let is_encrypted =
+            |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&label));
         let of = |id| {
             let name = file_name(role, id);
             self.folders
@@ -280,7 +316,13 @@ impl Keyring {
         Some(KeyHome { folder, is_encrypted: found.iter().any(|(_, path)| is_encrypted(path)) })
     }
 
-    pub(super) fn missing(&self, role: KeyRole, ids: &[Decoded<Hex>], needed: u64, found: usize) -> PublishError {
+    pub(super) fn missing(
+        &self,
+        role: KeyRole,
+        ids: &[Decoded<Hex>],
+        needed: u64,
+        found: usize,
+    ) -> PublishError {
         let files = ids.iter().map(|id| file_name(role, id)).collect();
         PublishError::MissingKeys { role, needed, found, files, folders: self.folders.clone() }
     }
@@ -322,7 +364,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         for password in [None, Some("a pass word, 口令")] {
-            let path = folder.path().join(if password.is_some() { "encrypted.pem" } else { "plain.pem" });
+            let path =
+                folder.path().join(if password.is_some() { "encrypted.pem" } else { "plain.pem" });
             key.write(&path, password).unwrap();
             let again = KeyPair::read(&path, || password.map(str::to_owned)).unwrap();
             assert_eq!(again.id(), key.id());
@@ -335,7 +378,9 @@ mod tests {
             }
         }
         let encrypted = folder.path().join("encrypted.pem");
-        let reason = |password: Option<&str>| KeyPair::read(&encrypted, || password.map(str::to_owned)).unwrap_err().to_string();
+        let reason = |password: Option<&str>| {
+            KeyPair::read(&encrypted, || password.map(str::to_owned)).unwrap_err().to_string()
+        };
         assert!(reason(Some("wrong")).contains("the password is wrong"));
         assert!(reason(None).contains("needs a password"));
     }
@@ -354,7 +399,9 @@ mod tests {
             });
             let keyring = if remembers { keyring.remembering() } else { keyring };
             for _ in 0..3 {
-                let found = keyring.available(KeyRole::Targets, std::slice::from_ref(key.id()), &[]).unwrap();
+                let found = keyring
+                    .available(KeyRole::Targets, std::slice::from_ref(key.id()), &[])
+                    .unwrap();
                 assert_eq!(found.first().map(KeyPair::id), Some(key.id()));
             }
             assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), expected);
@@ -367,7 +414,10 @@ mod tests {
         let path = folder.path().join("key.pem");
         std::fs::write(&path, "hello").unwrap();
         assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not a PEM file"));
-        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n").unwrap();
-        assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not an Ed25519 key"));
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n")
+            .unwrap();
+        assert!(
+            KeyPair::read(&path, || None).unwrap_err().to_string().contains("not an Ed25519 key")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The launcher's own executable as a signed target: packed, described, in the place of the one before it.
+//! The launcher's own executable as a signed target: packed, described, in the place of the one
+//! before it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,9 @@ pub struct LauncherToPublish {
 }
 
 impl Project {
-    /// Prepares a launcher for publication. Clients that have an older one exchange it for this one; the one that was published for this
-    /// platform before is no longer offered. Publishing the same executable again changes nothing.
+    /// Prepares a launcher for publication. Clients that have an older one exchange it for this
+    /// one; the one that was published for this platform before is no longer offered. Publishing
+    /// the same executable again changes nothing.
     ///
     /// # Errors
     /// [`PublishError::Package`] if the file is for another system, says another version or none, or is older than the published one.
@@ -78,18 +80,35 @@ impl Project {
                 return Ok((Transaction::new(lock, Vec::new()), earlier));
             }
             if earlier.version >= version {
-                return Err(refuse(format!("{} is published for {} already", earlier.version, launcher.platform)));
+                return Err(refuse(format!(
+                    "{} is published for {} already",
+                    earlier.version, launcher.platform
+                )));
             }
             targets.targets.remove(&name);
         }
         // Packing takes a minute; a missing key shows before.
-        metadata::sign(current.targets.signed.signed.clone(), &[&current.root.signed.signed], keyring, &[])?;
+        metadata::sign(
+            current.targets.signed.signed.clone(),
+            &[&current.root.signed.signed],
+            keyring,
+            &[],
+        )?;
         let packed = pack(&executable, launcher)?;
         let length = packed.len() as u64;
         let piece_size = PieceTable::size_for(length).max(PIECE);
-        let hashes = packed.chunks(usize::try_from(piece_size).unwrap_or(usize::MAX)).map(Digest::of).collect();
+        let hashes = packed
+            .chunks(usize::try_from(piece_size).unwrap_or(usize::MAX))
+            .map(Digest::of)
+            .collect();
         let pieces = PieceTable { piece_size, length, hashes };
-        let description = Launcher { version, platform: launcher.platform.clone(), size: executable.len() as u64, hash, pieces };
+        let description = Launcher {
+            version,
+            platform: launcher.platform.clone(),
+            size: executable.len() as u64,
+            hash,
+            pieces,
+        };
         let (name, packed_hash) = (description.target(), Digest::of(&packed));
         let destination = self.targets_folder().join(format!("{packed_hash}.{name}"));
         let mut steps = Vec::new();

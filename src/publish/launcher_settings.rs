@@ -1,5 +1,6 @@
-//! The settings of launchers as a signed target: where the repository is, and what `[client]` in `kuzflow.toml` says. Launchers lay it
-//! over the settings that they were shipped with, so a repository can move and switches can be turned without a new launcher.
+//! The settings of launchers as a signed target: where the repository is, and what `[client]` in
+//! `kuzflow.toml` says. Launchers lay it over the settings that they were shipped with, so a
+//! repository can move and switches can be turned without a new launcher.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,17 +34,24 @@ impl ProjectSettings {
 
     /// Refuses a `[client]` that launchers would pass over.
     pub(super) fn check_client(&self, path: &Path) -> Result<(), PublishError> {
-        let refuse = |error: RenewalError| PublishError::Settings { path: path.to_owned(), source: error.into() };
+        let refuse = |error: RenewalError| PublishError::Settings {
+            path: path.to_owned(),
+            source: error.into(),
+        };
         let Some(renewal) = self.renewal().map_err(refuse)? else { return Ok(()) };
-        let shipped = format!("app = \"{}\"\n[[nodes]]\nid = \"shipped\"\nurl = \"http://127.0.0.1/\"\n", self.app);
+        let shipped = format!(
+            "app = \"{}\"\n[[nodes]]\nid = \"shipped\"\nurl = \"http://127.0.0.1/\"\n",
+            self.app
+        );
         let (_, mut passed_over) = renewal.over(&shipped, Path::new("[client]")).map_err(refuse)?;
         if passed_over.is_empty() { Ok(()) } else { Err(refuse(passed_over.swap_remove(0))) }
     }
 }
 
 impl Project {
-    /// Whether launchers do not know yet what kuzflow.toml says to them: it is signed by the offline keys, so `refresh` cannot bring it.
-    /// Before the first release nobody has heard anything else.
+    /// Whether launchers do not know yet what kuzflow.toml says to them: it is signed by the
+    /// offline keys, so `refresh` cannot bring it. Before the first release nobody has heard
+    /// anything else.
     ///
     /// # Errors
     /// Those of reading the repository.
@@ -51,13 +59,20 @@ impl Project {
         let signed = self.current()?.targets.signed.signed;
         let mut wanted = signed.clone();
         self.renew_launcher_settings(&mut wanted)?;
-        Ok(signed.targets.values().any(|target| release_of(target).is_some()) && wanted.targets != signed.targets)
+        Ok(signed.targets.values().any(|target| release_of(target).is_some())
+            && wanted.targets != signed.targets)
     }
 
-    /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings the file.
-    pub(super) fn renew_launcher_settings(&self, targets: &mut Targets) -> Result<Option<TransactionStep>, PublishError> {
-        let refuse =
-            |error: RenewalError| PublishError::Settings { path: self.folder().join("kuzflow.toml"), source: error.into() };
+    /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings
+    /// the file.
+    pub(super) fn renew_launcher_settings(
+        &self,
+        targets: &mut Targets,
+    ) -> Result<Option<TransactionStep>, PublishError> {
+        let refuse = |error: RenewalError| PublishError::Settings {
+            path: self.folder().join("kuzflow.toml"),
+            source: error.into(),
+        };
         let name = renewed::target_name(&self.settings().app);
         let Some(renewal) = self.settings().renewal().map_err(refuse)? else {
             targets.targets.remove(&target_name(&name)?);
@@ -65,7 +80,9 @@ impl Project {
         };
         let bytes = serde_json::to_vec_pretty(&renewal).map_err(|error| refuse(error.into()))?;
         if bytes.len() as u64 > LARGEST_RENEWAL {
-            return Err(PublishError::Options(format!("the settings for launchers may have {LARGEST_RENEWAL} bytes")));
+            return Err(PublishError::Options(format!(
+                "the settings for launchers may have {LARGEST_RENEWAL} bytes"
+            )));
         }
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
         let custom = HashMap::from([(SETTINGS_KEY.to_owned(), Value::Bool(true))]);

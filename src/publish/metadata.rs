@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::{
-    DelegatedRole, Delegations, Hashes, Metafile, PathPattern, PathSet, Role, RoleKeys, RoleType, Root, Signature, Signed,
-    Snapshot, Targets, Timestamp,
+    DelegatedRole, Delegations, Hashes, Metafile, PathPattern, PathSet, Role, RoleKeys, RoleType,
+    Root, Signature, Signed, Snapshot, Targets, Timestamp,
 };
 
 use super::error::{PublishError, at};
@@ -22,7 +22,8 @@ use crate::trust::PATCHES_ROLE;
 
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
-/// Snapshots and targets that are kept besides the current ones, for clients and mirrors in the middle of a load.
+/// Snapshots and targets that are kept besides the current ones, for clients and mirrors in the
+/// middle of a load.
 const RETAINED_VERSIONS: u64 = 8;
 
 /// A signed document and the bytes of its file.
@@ -45,15 +46,17 @@ impl<T: Role> SignedDocument<T> {
     }
 }
 
-/// Signs `document` with every key here that one of `roots` names for its role. The last of `roots` must be satisfied; the
-/// earlier ones are, if their keys are here (see [`satisfies`]). `extra` are keys of this role that were made just now.
+/// Signs `document` with every key here that one of `roots` names for its role. The last of `roots`
+/// must be satisfied; the earlier ones are, if their keys are here (see [`satisfies`]). `extra` are
+/// keys of this role that were made just now.
 pub(super) fn sign<T: Role + Serialize + Clone>(
     document: T,
     roots: &[&Root],
     keyring: &Keyring,
     extra: &[KeyPair],
 ) -> Result<SignedDocument<T>, PublishError> {
-    let role = KeyRole::of(T::TYPE).ok_or_else(|| PublishError::Options(format!("{} is no role here", T::TYPE)))?;
+    let role = KeyRole::of(T::TYPE)
+        .ok_or_else(|| PublishError::Options(format!("{} is no role here", T::TYPE)))?;
     let mut keys: Vec<KeyPair> = extra.to_vec();
     for root in roots {
         let found = keyring.available(role, key_ids(root, role), &keys)?;
@@ -68,7 +71,8 @@ pub(super) fn sign<T: Role + Serialize + Clone>(
     Ok(document)
 }
 
-/// Signs the list of patches with every key here that `targets` names for it. `extra` are keys that were made just now.
+/// Signs the list of patches with every key here that `targets` names for it. `extra` are keys that
+/// were made just now.
 pub(super) fn sign_patches(
     document: Targets,
     targets: &Targets,
@@ -87,14 +91,21 @@ pub(super) fn sign_patches(
     Ok(document)
 }
 
-fn signed_with<T: Role + Serialize>(document: T, keys: &mut [KeyPair]) -> Result<SignedDocument<T>, PublishError> {
+fn signed_with<T: Role + Serialize>(
+    document: T,
+    keys: &mut [KeyPair],
+) -> Result<SignedDocument<T>, PublishError> {
     keys.sort_by(|a, b| a.id().cmp(b.id()));
     let message = document.canonical_form().map_err(|error| crypto("sign metadata", error))?;
-    let signatures = keys.iter().map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() }).collect();
+    let signatures = keys
+        .iter()
+        .map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() })
+        .collect();
     let signed = Signed { signed: document, signatures };
     // By way of a value, whose keys are ordered: the same document has the same bytes.
     let value = serde_json::to_value(&signed).map_err(|error| crypto("write metadata", error))?;
-    // Roots are few and read by people who compare key ids; of everything else each byte travels with every check.
+    // Roots are few and read by people who compare key ids; of everything else each byte travels
+    // with every check.
     let bytes = if T::TYPE == RoleType::Root {
         serde_json::to_vec_pretty(&value).map(|mut bytes| {
             bytes.push(b'\n');
@@ -112,23 +123,38 @@ pub(super) fn satisfies<T: Role + Serialize>(root: &Root, document: &Signed<T>) 
 }
 
 /// An empty targets document.
-pub(super) fn new_targets(version: NonZeroU64, now: Time, lifetimes: &Lifetimes) -> Result<Targets, PublishError> {
-    let mut targets = Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Targets, now)?);
+pub(super) fn new_targets(
+    version: NonZeroU64,
+    now: Time,
+    lifetimes: &Lifetimes,
+) -> Result<Targets, PublishError> {
+    let mut targets =
+        Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Targets, now)?);
     targets.delegations = None;
     Ok(targets)
 }
 
 /// An empty list of patches.
-pub(super) fn new_patches(version: NonZeroU64, now: Time, lifetimes: &Lifetimes) -> Result<Targets, PublishError> {
-    let mut patches = Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Patches, now)?);
+pub(super) fn new_patches(
+    version: NonZeroU64,
+    now: Time,
+    lifetimes: &Lifetimes,
+) -> Result<Targets, PublishError> {
+    let mut patches =
+        Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Patches, now)?);
     patches.delegations = None;
     Ok(patches)
 }
 
-/// Makes `keys` the keys of the role for patches, which `targets` delegates to. The role can name packs and nothing else.
-pub(super) fn delegate(targets: &mut Targets, keys: &[KeyPair], threshold: NonZeroU64) -> Result<(), PublishError> {
-    let pattern =
-        PathPattern::new(format!("*{PACK_SUFFIX}")).map_err(|error| crypto("delegate to the role for patches", error))?;
+/// Makes `keys` the keys of the role for patches, which `targets` delegates to. The role can name
+/// packs and nothing else.
+pub(super) fn delegate(
+    targets: &mut Targets,
+    keys: &[KeyPair],
+    threshold: NonZeroU64,
+) -> Result<(), PublishError> {
+    let pattern = PathPattern::new(format!("*{PACK_SUFFIX}"))
+        .map_err(|error| crypto("delegate to the role for patches", error))?;
     let role = DelegatedRole {
         name: PATCHES_ROLE.to_owned(),
         keyids: keys.iter().map(|key| key.id().clone()).collect(),
@@ -137,7 +163,9 @@ pub(super) fn delegate(targets: &mut Targets, keys: &[KeyPair], threshold: NonZe
         terminating: false,
         targets: None,
     };
-    let delegations = targets.delegations.get_or_insert_with(|| Delegations { keys: HashMap::new(), roles: Vec::new() });
+    let delegations = targets
+        .delegations
+        .get_or_insert_with(|| Delegations { keys: HashMap::new(), roles: Vec::new() });
     delegations.roles.retain(|other| other.name != PATCHES_ROLE);
     delegations.roles.push(role);
     delegations.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public())));
@@ -165,9 +193,12 @@ pub(super) fn new_snapshot(
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Snapshot, PublishError> {
-    let mut snapshot = Snapshot::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Snapshot, now)?);
+    let mut snapshot =
+        Snapshot::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Snapshot, now)?);
     snapshot.meta.insert("targets.json".to_owned(), targets.metafile());
-    snapshot.meta.extend(patches.map(|patches| (format!("{PATCHES_ROLE}.json"), patches.metafile())));
+    snapshot
+        .meta
+        .extend(patches.map(|patches| (format!("{PATCHES_ROLE}.json"), patches.metafile())));
     Ok(snapshot)
 }
 
@@ -178,7 +209,11 @@ pub(super) fn new_timestamp(
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Timestamp, PublishError> {
-    let mut timestamp = Timestamp::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Timestamp, now)?);
+    let mut timestamp = Timestamp::new(
+        SPECIFICATION.to_owned(),
+        version,
+        lifetimes.expiry(KeyRole::Timestamp, now)?,
+    );
     timestamp.meta.insert("snapshot.json".to_owned(), snapshot.metafile());
     Ok(timestamp)
 }
@@ -209,7 +244,8 @@ pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], thresho
 #[derive(Debug)]
 pub(super) struct Current {
     folder: PathBuf,
-    /// New documents bear at least this number; clients may have seen higher ones than this folder holds.
+    /// New documents bear at least this number; clients may have seen higher ones than this folder
+    /// holds.
     pub(super) at_least: u64,
     pub(super) root: SignedDocument<Root>,
     pub(super) timestamp: SignedDocument<Timestamp>,
@@ -227,15 +263,20 @@ impl Current {
         let timestamp: SignedDocument<Timestamp> = read(folder, "timestamp.json")?;
         let snapshot: SignedDocument<Snapshot> =
             follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
-        let targets: SignedDocument<Targets> = follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
+        let targets: SignedDocument<Targets> =
+            follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
         let patches = match delegation(&targets.signed.signed) {
             None => None,
             Some((delegations, _)) => {
                 let name = format!("{PATCHES_ROLE}.json");
-                let patches: SignedDocument<Targets> = follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
-                delegations
-                    .verify_role(&patches.signed, PATCHES_ROLE)
-                    .map_err(|error| PublishError::Damaged { file: patches_file(&patches), reason: error.to_string() })?;
+                let patches: SignedDocument<Targets> =
+                    follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
+                delegations.verify_role(&patches.signed, PATCHES_ROLE).map_err(|error| {
+                    PublishError::Damaged {
+                        file: patches_file(&patches),
+                        reason: error.to_string(),
+                    }
+                })?;
                 Some(patches)
             }
         };
@@ -248,12 +289,21 @@ impl Current {
             let reason = "the root's keys did not sign all of the metadata".to_owned();
             return Err(PublishError::Damaged { file: format!("{newest}.root.json"), reason });
         }
-        Ok(Self { folder: folder.to_owned(), at_least: 0, root, timestamp, snapshot, targets, patches })
+        Ok(Self {
+            folder: folder.to_owned(),
+            at_least: 0,
+            root,
+            timestamp,
+            snapshot,
+            targets,
+            patches,
+        })
     }
 
     /// When each role expires.
     pub(super) fn expiries(&self) -> Vec<(KeyRole, Time)> {
-        let patches = self.patches.as_ref().map(|patches| (KeyRole::Patches, patches.signed.signed.expires));
+        let patches =
+            self.patches.as_ref().map(|patches| (KeyRole::Patches, patches.signed.signed.expires));
         let others = [
             (KeyRole::Root, self.root.signed.signed.expires),
             (KeyRole::Targets, self.targets.signed.signed.expires),
@@ -266,13 +316,14 @@ impl Current {
     /// The keys of a role.
     pub(super) fn key_ids(&self, role: KeyRole) -> &[Decoded<Hex>] {
         match role {
-            KeyRole::Patches => delegation(&self.targets.signed.signed).map_or(&[], |(_, role)| role.keyids.as_slice()),
+            KeyRole::Patches => delegation(&self.targets.signed.signed)
+                .map_or(&[], |(_, role)| role.keyids.as_slice()),
             _ => key_ids(&self.root.signed.signed, role),
         }
     }
 
-    /// A version number that no file of this role ever had here: what a killed publisher left is never overwritten, so a cache
-    /// that has seen it serves nothing wrong.
+    /// A version number that no file of this role ever had here: what a killed publisher left is
+    /// never overwritten, so a cache that has seen it serves nothing wrong.
     pub(super) fn next_version(&self, role: KeyRole) -> Result<NonZeroU64, PublishError> {
         let current = match role {
             KeyRole::Root => self.root.signed.signed.version.get(),
@@ -281,11 +332,14 @@ impl Current {
             KeyRole::Timestamp => self.timestamp.signed.signed.version.get(),
             KeyRole::Patches => self.patches_version(),
         };
-        let highest = versions_on_disk(&self.folder, role)?.into_iter().chain([current]).max().unwrap_or(0);
+        let highest =
+            versions_on_disk(&self.folder, role)?.into_iter().chain([current]).max().unwrap_or(0);
         // Roots are a chain without gaps.
         let at_least = if role == KeyRole::Root { 0 } else { self.at_least };
         let next = highest.checked_add(1).map(|next| next.max(at_least)).and_then(NonZeroU64::new);
-        next.ok_or_else(|| PublishError::Options(format!("the {role} role has used up its version numbers")))
+        next.ok_or_else(|| {
+            PublishError::Options(format!("the {role} role has used up its version numbers"))
+        })
     }
 
     /// 0 if there are none yet.
@@ -294,7 +348,11 @@ impl Current {
     }
 
     /// Snapshots, targets and lists of patches that nobody needs once `next` versions are current.
-    pub(super) fn outdated(&self, role: KeyRole, next: NonZeroU64) -> Result<Vec<PathBuf>, PublishError> {
+    pub(super) fn outdated(
+        &self,
+        role: KeyRole,
+        next: NonZeroU64,
+    ) -> Result<Vec<PathBuf>, PublishError> {
         let current = match role {
             KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
             KeyRole::Targets => self.targets.signed.signed.version.get(),
@@ -303,7 +361,9 @@ impl Current {
             KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
         };
         let versions = versions_on_disk(&self.folder, role)?.into_iter();
-        let old = versions.filter(|version| *version != current && version.saturating_add(RETAINED_VERSIONS) < next.get());
+        let old = versions.filter(|version| {
+            *version != current && version.saturating_add(RETAINED_VERSIONS) < next.get()
+        });
         Ok(old.map(|version| self.folder.join(format!("{version}.{role}.json"))).collect())
     }
 }
@@ -314,7 +374,10 @@ fn follow<T: Role + DeserializeOwned>(
     name: &str,
     entry: Option<&Metafile>,
 ) -> Result<SignedDocument<T>, PublishError> {
-    let damaged = |file: &str, reason: &str| PublishError::Damaged { file: file.to_owned(), reason: reason.to_owned() };
+    let damaged = |file: &str, reason: &str| PublishError::Damaged {
+        file: file.to_owned(),
+        reason: reason.to_owned(),
+    };
     let entry = entry.ok_or_else(|| damaged(name, "it is not listed"))?;
     let file = format!("{}.{name}", entry.version);
     let document: SignedDocument<T> = read(folder, &file)?;
@@ -330,8 +393,10 @@ fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<SignedDocument
         std::io::ErrorKind::NotFound => PublishError::Incomplete { path },
         _ => at(&path)(error),
     })?;
-    let signed = serde_json::from_slice(&bytes)
-        .map_err(|error| PublishError::Damaged { file: file.to_owned(), reason: error.to_string() })?;
+    let signed = serde_json::from_slice(&bytes).map_err(|error| PublishError::Damaged {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })?;
     Ok(SignedDocument { signed, bytes })
 }
 
@@ -341,7 +406,11 @@ fn versions_on_disk(folder: &Path, role: KeyRole) -> Result<Vec<u64>, PublishErr
     let mut versions = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(at(folder))? {
         let name = entry.map_err(at(folder))?.file_name();
-        versions.extend(name.to_str().and_then(|name| name.strip_suffix(&end)).and_then(|number| number.parse::<u64>().ok()));
+        versions.extend(
+            name.to_str()
+                .and_then(|name| name.strip_suffix(&end))
+                .and_then(|number| number.parse::<u64>().ok()),
+        );
     }
     Ok(versions)
 }
@@ -358,7 +427,9 @@ pub(super) fn threshold(root: &Root, role: KeyRole) -> NonZeroU64 {
 
 /// A threshold that so many keys can meet.
 pub(super) fn checked_threshold(keys: usize, threshold: u64) -> Result<NonZeroU64, PublishError> {
-    let fits = |threshold: &NonZeroU64| usize::try_from(threshold.get()).is_ok_and(|threshold| threshold <= keys);
+    let fits = |threshold: &NonZeroU64| {
+        usize::try_from(threshold.get()).is_ok_and(|threshold| threshold <= keys)
+    };
     let message = "the root threshold must be between 1 and the number of root keys";
     NonZeroU64::new(threshold).filter(fits).ok_or_else(|| PublishError::Options(message.to_owned()))
 }

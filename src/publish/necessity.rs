@@ -1,6 +1,7 @@
 //! Which releases somebody is offered, or will be: they cannot be taken out of the repository.
 //!
-//! In: releases as they are signed. Out: why each of them is needed, or nothing. Never: a file, a signature, a clock.
+//! In: releases as they are signed. Out: why each of them is needed, or nothing. Never: a file, a
+//! signature, a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,7 +29,9 @@ impl fmt::Display for Need {
         match self {
             Self::Offered => f.write_str("it is what new installations are offered"),
             Self::RollingOut => f.write_str("it is being rolled out"),
-            Self::TransactionStep { to } => write!(f, "older installations get to {to} by way of it"),
+            Self::TransactionStep { to } => {
+                write!(f, "older installations get to {to} by way of it")
+            }
             Self::Waiting => f.write_str("it waits for its rollout"),
         }
     }
@@ -52,17 +55,26 @@ pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<
     kinds
 }
 
-/// Why each of these releases of one kind, the newest first, must stay; those that need not are left out.
+/// Why each of these releases of one kind, the newest first, must stay; those that need not are
+/// left out.
 pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     let open: Vec<&Release> = kind.iter().filter(|release| !release.halted).copied().collect();
     let mut needed = BTreeMap::new();
-    for share in open.iter().map(|release| release.rollout_permille).filter(|share| *share > 0).collect::<BTreeSet<_>>() {
-        let admitted: Vec<&Release> = open.iter().filter(|release| release.rollout_permille >= share).copied().collect();
+    for share in open
+        .iter()
+        .map(|release| release.rollout_permille)
+        .filter(|share| *share > 0)
+        .collect::<BTreeSet<_>>()
+    {
+        let admitted: Vec<&Release> =
+            open.iter().filter(|release| release.rollout_permille >= share).copied().collect();
         for start in starts(&open) {
             let newer = |release: &&&Release| match &start {
                 Start::Nothing => true,
                 Start::Before => release.minimum_version.is_none(),
-                Start::At(current) => release.container.version > **current && release.open_to(Some(current)),
+                Start::At(current) => {
+                    release.container.version > **current && release.open_to(Some(current))
+                }
             };
             let Some(offer) = admitted.iter().find(newer) else { continue };
             let newest = admitted.first().map(|release| &release.container.version);
@@ -79,7 +91,10 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
             }
         }
     }
-    let offered = open.iter().find(|release| release.rollout_permille == 1000).map(|release| &release.container.version);
+    let offered = open
+        .iter()
+        .find(|release| release.rollout_permille == 1000)
+        .map(|release| &release.container.version);
     for release in open.iter().filter(|release| Some(&release.container.version) > offered) {
         let need = if release.rollout_permille > 0 { Need::RollingOut } else { Need::Waiting };
         needed.entry(release.container.clone()).or_insert(need);
@@ -99,7 +114,8 @@ enum Start<'a> {
 
 fn starts<'a>(open: &[&'a Release]) -> Vec<Start<'a>> {
     let minimums = open.iter().filter_map(|release| release.minimum_version.as_ref());
-    let versions: BTreeSet<&Version> = open.iter().map(|release| &release.container.version).chain(minimums).collect();
+    let versions: BTreeSet<&Version> =
+        open.iter().map(|release| &release.container.version).chain(minimums).collect();
     [Start::Nothing, Start::Before].into_iter().chain(versions.into_iter().map(Start::At)).collect()
 }
 
@@ -110,7 +126,8 @@ mod tests {
     use crate::model::release::DocumentLocation;
 
     fn release(version: &str) -> Release {
-        let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+        let location =
+            DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
         Release {
             container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
             display_name: "Sample".to_owned(),
@@ -152,7 +169,10 @@ mod tests {
     fn the_newest_open_release_is_needed_and_older_ones_are_not() {
         let offered = |version: &str| (version.to_owned(), Need::Offered);
         assert_eq!(reported(&[]), []);
-        assert_eq!(reported(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]), [offered("2.0.0")]);
+        assert_eq!(
+            reported(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]),
+            [offered("2.0.0")]
+        );
         let halted = Release { halted: true, ..release("3.0.0") };
         assert_eq!(reported(&[release("1.0.0"), release("2.0.0"), halted]), [offered("2.0.0")]);
         let beta = Release { channel: "beta".to_owned(), ..release("1.5.0") };
@@ -165,22 +185,43 @@ mod tests {
 
     #[test]
     fn a_rollout_needs_each_of_its_stages() {
-        let releases = [release("1.0.0"), release("1.5.0"), share("2.0.0", 500), share("3.0.0", 100), share("4.0.0", 0)];
-        let expected =
-            [("1.5.0", Need::Offered), ("2.0.0", Need::RollingOut), ("3.0.0", Need::RollingOut), ("4.0.0", Need::Waiting)];
+        let releases = [
+            release("1.0.0"),
+            release("1.5.0"),
+            share("2.0.0", 500),
+            share("3.0.0", 100),
+            share("4.0.0", 0),
+        ];
+        let expected = [
+            ("1.5.0", Need::Offered),
+            ("2.0.0", Need::RollingOut),
+            ("3.0.0", Need::RollingOut),
+            ("4.0.0", Need::Waiting),
+        ];
         assert_eq!(reported(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
-        // Nobody is offered 2.0.0 as long as 3.0.0 goes to more; once that is halted it is the next.
+        // Nobody is offered 2.0.0 as long as 3.0.0 goes to more; once that is halted it is the
+        // next.
         let releases = [release("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
         assert_eq!(reported(&releases).len(), 3);
     }
 
     #[test]
     fn a_step_on_the_way_is_needed() {
-        let releases = [release("1.0.0"), release("1.5.0"), minimum("2.0.0", "1.2.0"), minimum("3.0.0", "2.0.0")];
-        let expected = [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
+        let releases = [
+            release("1.0.0"),
+            release("1.5.0"),
+            minimum("2.0.0", "1.2.0"),
+            minimum("3.0.0", "2.0.0"),
+        ];
+        let expected =
+            [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
         assert_eq!(reported(&releases), expected);
         // A newer step takes the place of an older one.
-        let releases = [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
-        assert_eq!(reported(&releases), [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]);
+        let releases =
+            [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
+        assert_eq!(
+            reported(&releases),
+            [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]
+        );
     }
 }

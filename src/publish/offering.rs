@@ -1,4 +1,5 @@
-//! Releases brought in on terms: what is new begins on them, what is published keeps its own unless whoever publishes says otherwise.
+//! Releases brought in on terms: what is new begins on them, what is published keeps its own unless
+//! whoever publishes says otherwise.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,8 +31,9 @@ pub struct Offering {
 }
 
 impl Project {
-    /// Prepares releases for publication, all in one step for clients. A package that is published already keeps its terms, so that
-    /// a retry is harmless; with [`Terms::again`] what is said changes, and nothing else. Nothing but [`Project::set_rollout`] ends a halt.
+    /// Prepares releases for publication, all in one step for clients. A package that is published
+    /// already keeps its terms, so that a retry is harmless; with [`Terms::again`] what is said
+    /// changes, and nothing else. Nothing but [`Project::set_rollout`] ends a halt.
     ///
     /// # Errors
     /// [`PublishError::AlreadyPublished`] for other bytes of a published version.
@@ -68,12 +70,19 @@ impl Project {
     ///
     /// # Errors
     /// Those of reading the repository, or the notes.
-    pub fn foresee(&self, terms: &Terms, packages: &mut [PackageToPublish]) -> Result<(), PublishError> {
+    pub fn foresee(
+        &self,
+        terms: &Terms,
+        packages: &mut [PackageToPublish],
+    ) -> Result<(), PublishError> {
         let targets = self.current()?.targets.signed.signed;
-        packages.iter_mut().try_for_each(|package| self.decided(&targets, package, terms).map(|_| ()))
+        packages
+            .iter_mut()
+            .try_for_each(|package| self.decided(&targets, package, terms).map(|_| ()))
     }
 
-    /// Everything that brings `targets` with the files of new packages to clients; nothing if they are as they were.
+    /// Everything that brings `targets` with the files of new packages to clients; nothing if they
+    /// are as they were.
     pub(super) fn bring(
         &self,
         current: &Current,
@@ -86,7 +95,8 @@ impl Project {
         files.extend(self.renew_launcher_settings(&mut targets)?);
         let trees = self.grow_trees(current, &mut targets, packages)?;
         let nodes = self.nodes_step()?;
-        let mut steps: Vec<TransactionStep> = files.into_iter().chain(trees.before).chain(nodes).collect();
+        let mut steps: Vec<TransactionStep> =
+            files.into_iter().chain(trees.before).chain(nodes).collect();
         if targets.targets != current.targets.signed.signed.targets {
             steps.extend(self.new_targets(current, targets, keyring, now)?);
         }
@@ -97,7 +107,12 @@ impl Project {
     fn reach(&self, targets: &Targets, release: &Release) -> Vec<Remark> {
         let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let launchers: Vec<_> = targets.targets.values().filter_map(launcher_of).collect();
-        terms::reach(release, &releases.iter().collect::<Vec<_>>(), &launchers, &self.settings().channel)
+        terms::reach(
+            release,
+            &releases.iter().collect::<Vec<_>>(),
+            &launchers,
+            &self.settings().channel,
+        )
     }
 
     /// Puts the terms of a package into its description.
@@ -114,7 +129,9 @@ impl Project {
             .iter()
             .filter(|release| {
                 let other = &release.container;
-                other.app == container.app && other.version == container.version && other.platform != container.platform
+                other.app == container.app
+                    && other.version == container.version
+                    && other.platform != container.platform
             })
             .collect();
         if published.is_none() {
@@ -127,14 +144,20 @@ impl Project {
         Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
     }
 
-    /// A version that was taken out stays out, unless whoever publishes says otherwise; and it is never another build: there are
-    /// installations of it.
-    fn check_history(&self, targets: &Targets, package: &PackageToPublish, terms: &Terms) -> Result<(), PublishError> {
+    /// A version that was taken out stays out, unless whoever publishes says otherwise; and it is
+    /// never another build: there are installations of it.
+    fn check_history(
+        &self,
+        targets: &Targets,
+        package: &PackageToPublish,
+        terms: &Terms,
+    ) -> Result<(), PublishError> {
         let container = package.release.container.clone();
         let Some(files) = self.history_of(targets, &container)? else { return Ok(()) };
-        let known = |files: BTreeMap<RelativePath, FileState>| -> BTreeMap<RelativePath, (Digest, u64)> {
-            files.into_iter().map(|(path, state)| (path, (state.hash, state.size))).collect()
-        };
+        let known =
+            |files: BTreeMap<RelativePath, FileState>| -> BTreeMap<RelativePath, (Digest, u64)> {
+                files.into_iter().map(|(path, state)| (path, (state.hash, state.size))).collect()
+            };
         let patterns = self.settings().incremental_update.patterns();
         if known(files) != known(FileState::all(&package.manifest, patterns)) {
             return Err(PublishError::AlreadyPublished { container });
@@ -144,7 +167,11 @@ impl Project {
 }
 
 /// Whether one of these notes is not the published one of its language.
-fn notes_differ(targets: &Targets, published: &Release, notes: &BTreeMap<String, PathBuf>) -> Result<bool, PublishError> {
+fn notes_differ(
+    targets: &Targets,
+    published: &Release,
+    notes: &BTreeMap<String, PathBuf>,
+) -> Result<bool, PublishError> {
     for (language, path) in notes {
         let (_, bytes) = read_notes(&published.container, language, path)?;
         let signed = match published.notes.get(language) {

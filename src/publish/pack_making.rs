@@ -1,8 +1,9 @@
-//! Packs made for releases that are published, or about to be: which pairs, whether one is worth having, and what a running app can
-//! take over of it.
+//! Packs made for releases that are published, or about to be: which pairs, whether one is worth
+//! having, and what a running app can take over of it.
 //!
-//! In: the packages in the repository, the tables on patches in `kuzflow.toml`. Out: a pack in a temporary file of the publisher's
-//! folder and its description, for [`Project::add_patches`]; or why there is none. Never: a signature, a package that was not proved.
+//! In: the packages in the repository, the tables on patches in `kuzflow.toml`. Out: a pack in a
+//! temporary file of the publisher's folder and its description, for [`Project::add_patches`]; or
+//! why there is none. Never: a signature, a package that was not proved.
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
@@ -191,34 +192,48 @@ impl Project {
     ) -> Result<Vec<(ContainerSource, ContainerSource)>, PublishError> {
         let sources = self.sources()?;
         let of = |version: &Version| -> Result<Vec<&ContainerSource>, PublishError> {
-            let wanted = |source: &&ContainerSource| platform.is_none_or(|platform| source.container.platform == *platform);
+            let wanted = |source: &&ContainerSource| {
+                platform.is_none_or(|platform| source.container.platform == *platform)
+            };
             let all = sources.iter().filter(|source| source.container.version == *version);
             let found: Vec<&ContainerSource> = all.filter(wanted).collect();
-            if found.is_empty() { Err(PublishError::NoSuchRelease { version: version.clone() }) } else { Ok(found) }
+            if found.is_empty() {
+                Err(PublishError::NoSuchRelease { version: version.clone() })
+            } else {
+                Ok(found)
+            }
         };
         let (olds, newer) = (of(from)?, of(to)?);
         let pairs: Vec<(ContainerSource, ContainerSource)> = newer
             .into_iter()
             .filter_map(|new| {
                 let same = |old: &&&ContainerSource| {
-                    old.container.platform == new.container.platform && old.container.app == new.container.app
+                    old.container.platform == new.container.platform
+                        && old.container.app == new.container.app
                 };
                 Some(((*olds.iter().find(same)?).clone(), new.clone()))
             })
             .filter(|(old, new)| old.container != new.container)
             .collect();
         match pairs.is_empty() {
-            true => Err(PublishError::Options(format!("no platform has both {from} and {to}, or they are the same"))),
+            true => Err(PublishError::Options(format!(
+                "no platform has both {from} and {to}, or they are the same"
+            ))),
             false => Ok(pairs),
         }
     }
 
-    /// Publishes packs, all in one step for clients. A publisher who is at work in the folder is waited for, at most this long.
-    /// Gives whether anything changed.
+    /// Publishes packs, all in one step for clients. A publisher who is at work in the folder is
+    /// waited for, at most this long. Gives whether anything changed.
     ///
     /// # Errors
     /// As [`Project::add_patches`].
-    pub fn publish_packs(&self, packs: &[NewPack], keyring: &Keyring, timeout: Duration) -> Result<bool, PublishError> {
+    pub fn publish_packs(
+        &self,
+        packs: &[NewPack],
+        keyring: &Keyring,
+        timeout: Duration,
+    ) -> Result<bool, PublishError> {
         let packs: Vec<PackToPublish> = packs.iter().map(NewPack::to_publish).collect();
         let transaction = when_free(timeout, || self.add_patches(&packs, keyring, host::now()))?;
         let changes = !transaction.is_empty();
@@ -227,11 +242,19 @@ impl Project {
     }
 }
 
-/// The releases among `published` that packs to `to` start from: the newest `latest` older ones of its channel and platform.
-pub fn earlier<'a>(published: &'a [ContainerSource], to: &ContainerSource, latest: usize) -> Vec<&'a ContainerSource> {
+/// The releases among `published` that packs to `to` start from: the newest `latest` older ones of
+/// its channel and platform.
+pub fn earlier<'a>(
+    published: &'a [ContainerSource],
+    to: &ContainerSource,
+    latest: usize,
+) -> Vec<&'a ContainerSource> {
     let concerned = |source: &&ContainerSource| {
         let (old, new) = (&source.container, &to.container);
-        old.app == new.app && old.platform == new.platform && old.version < new.version && source.channel == to.channel
+        old.app == new.app
+            && old.platform == new.platform
+            && old.version < new.version
+            && source.channel == to.channel
     };
     let mut found: Vec<&ContainerSource> = published.iter().filter(concerned).collect();
     found.sort_by(|a, b| b.container.version.cmp(&a.container.version));
@@ -252,7 +275,8 @@ impl PackMaker {
         Self { project: project.clone(), threads: threads.max(1), target: None }
     }
 
-    /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides that are done, from any thread.
+    /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides
+    /// that are done, from any thread.
     pub fn make(
         &mut self,
         from: &ContainerSource,
@@ -282,7 +306,8 @@ impl PackMaker {
         let made = {
             let mut out = BufWriter::new(file.as_file_mut());
             let made = pack::make(&old, &*new, self.options(), &mut out, progress);
-            let made = made.and_then(|made| out.flush().map(|()| made).map_err(MakePackError::Write));
+            let made =
+                made.and_then(|made| out.flush().map(|()| made).map_err(MakePackError::Write));
             made.map_err(|source| PackMakingError::Make {
                 from: from.container.version.clone(),
                 to: to.container.version.clone(),
@@ -291,12 +316,22 @@ impl PackMaker {
         };
         let length = made.length;
         if length > incremental.max_patch_size {
-            return Ok(Making::Refused(Unworthy::TooLarge { length, limit: incremental.max_patch_size }));
+            return Ok(Making::Refused(Unworthy::TooLarge {
+                length,
+                limit: incremental.max_patch_size,
+            }));
         }
         if length as f64 >= self.project.settings().fallback.fallback_threshold * to.length as f64 {
             return Ok(Making::Refused(Unworthy::SavesTooLittle { length, package: to.length }));
         }
-        let patch = describe(from, to, &made, (old.manifest(), new.manifest()), incremental.patterns(), now);
+        let patch = describe(
+            from,
+            to,
+            &made,
+            (old.manifest(), new.manifest()),
+            incremental.patterns(),
+            now,
+        );
         Ok(Making::Made(NewPack { file, patch, length, package: to.length }))
     }
 
@@ -335,8 +370,10 @@ impl PackMaker {
 }
 
 fn open(source: &ContainerSource, threads: usize) -> Result<PackageTree, PackMakingError> {
-    PackageTree::open(&source.path, threads)
-        .map_err(|error| PackMakingError::Package { container: source.container.clone(), source: error.into() })
+    PackageTree::open(&source.path, threads).map_err(|error| PackMakingError::Package {
+        container: source.container.clone(),
+        source: error.into(),
+    })
 }
 
 /// Removes what killed processes left.
@@ -360,7 +397,8 @@ fn describe(
     patterns: AppPatterns<'_>,
     now: Time,
 ) -> Patch {
-    let count = |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count() as u64;
+    let count =
+        |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count() as u64;
     let difference = Difference::between(old, new, patterns);
     Patch {
         from: from.container.clone(),
@@ -382,38 +420,4 @@ fn describe(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(version: &str, channel: &str, platform: &str) -> ContainerSource {
-        ContainerSource {
-            container: format!("sample_{version}_{platform}").parse().unwrap(),
-            channel: channel.to_owned(),
-            path: PathBuf::new(),
-            length: 1,
-            manifest: Digest::of(version.as_bytes()),
-        }
-    }
-
-    #[test]
-    fn packs_start_from_the_newest_older_releases_of_the_same_kind() {
-        let linux = "Linux_x86_64";
-        let published = [
-            source("1.0.0", "stable", linux),
-            source("1.1.0", "stable", linux),
-            source("1.2.0", "beta", linux),
-            source("1.3.0", "stable", "Windows_AMD64"),
-            source("1.4.0", "stable", linux),
-            source("2.0.0", "stable", linux),
-            source("3.0.0", "stable", linux),
-        ];
-        let to = &published[5];
-        let versions = |latest| {
-            let found = earlier(&published, to, latest);
-            found.into_iter().map(|source| source.container.version.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(versions(2), ["1.4.0", "1.1.0"]);
-        assert_eq!(versions(10), ["1.4.0", "1.1.0", "1.0.0"]);
-        assert!(versions(0).is_empty());
-    }
-}
+mod tests;

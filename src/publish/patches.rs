@@ -1,5 +1,5 @@
-//! Patch packs in a signed repository: brought in, replaced, and taken out when they are old. Their role's keys are online, so all
-//! of this runs where no release could be signed.
+//! Patch packs in a signed repository: brought in, replaced, and taken out when they are old. Their
+//! role's keys are online, so all of this runs where no release could be signed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
@@ -29,13 +29,19 @@ pub struct PackToPublish {
 }
 
 impl Project {
-    /// Prepares packs for publication, all in one step for clients, with the online keys alone. A pack takes the place of an older
-    /// one of the same pair; the same bytes again are an empty transaction.
+    /// Prepares packs for publication, all in one step for clients, with the online keys alone. A
+    /// pack takes the place of an older one of the same pair; the same bytes again are an empty
+    /// transaction.
     ///
     /// # Errors
     /// [`PublishError::Package`] for a pack that does not fit its description or the published releases,
     /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
-    pub fn add_patches(&self, packs: &[PackToPublish], keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+    pub fn add_patches(
+        &self,
+        packs: &[PackToPublish],
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let mut list = self.next_patches(&current, now)?.targets;
@@ -45,7 +51,11 @@ impl Project {
             let signed = describe(pack, &manifests, &list)?;
             let destination = self.repository().join(signed.location());
             if !is_there(&destination, signed.hash, signed.length)? {
-                steps.push(TransactionStep::Copy { source: pack.path.clone(), destination, hash: signed.hash });
+                steps.push(TransactionStep::Copy {
+                    source: pack.path.clone(),
+                    destination,
+                    hash: signed.hash,
+                });
             }
             let custom = HashMap::from([(PATCH_KEY.to_owned(), to_value(&signed.patch)?)]);
             list.insert(target_name(&signed.target)?, target(signed.hash, signed.length, custom));
@@ -54,8 +64,8 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares the removal of the packs that `unwanted` picks, and of the files of packs that nobody names any more. A client that
-    /// is fetching one of them goes on without it.
+    /// Prepares the removal of the packs that `unwanted` picks, and of the files of packs that
+    /// nobody names any more. A client that is fetching one of them goes on without it.
     ///
     /// # Errors
     /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
@@ -71,13 +81,19 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of those that lead to a release that is
-    /// not published, or from or to one that is published with another manifest. 0 days keep none. Packs from a release that was taken
-    /// out stay as long as others: installations that have it still update.
+    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of
+    /// those that lead to a release that is not published, or from or to one that is published with
+    /// another manifest. 0 days keep none. Packs from a release that was taken out stay as long as
+    /// others: installations that have it still update.
     ///
     /// # Errors
     /// As [`Project::remove_patches`].
-    pub fn expire_patches(&self, retention_days: u32, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+    pub fn expire_patches(
+        &self,
+        retention_days: u32,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let manifests = manifests(&current);
@@ -92,17 +108,24 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// The packs that are published, ordered by name; none in a repository that was made before there were packs.
+    /// The packs that are published, ordered by name; none in a repository that was made before
+    /// there were packs.
     pub fn patches(&self) -> Result<Vec<SignedPatch>, PublishError> {
         let current = self.current()?;
         let list = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
-        let mut packs: Vec<SignedPatch> = list.filter_map(|(name, target)| signed_patch(name.raw(), target)).collect();
+        let mut packs: Vec<SignedPatch> =
+            list.filter_map(|(name, target)| signed_patch(name.raw(), target)).collect();
         packs.sort_by(|a, b| a.target.cmp(&b.target));
         Ok(packs)
     }
 
-    /// The next version of the list of patches, with the same packs; an empty one if there is none yet.
-    pub(super) fn next_patches(&self, current: &Current, now: Time) -> Result<Targets, PublishError> {
+    /// The next version of the list of patches, with the same packs; an empty one if there is none
+    /// yet.
+    pub(super) fn next_patches(
+        &self,
+        current: &Current,
+        now: Time,
+    ) -> Result<Targets, PublishError> {
         let version = current.next_version(KeyRole::Patches)?;
         let mut next = metadata::new_patches(version, now, &self.settings().lifetimes)?;
         if let Some(before) = &current.patches {
@@ -143,11 +166,14 @@ impl Project {
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let mut list = self.next_patches(current, now)?.targets;
         // What cannot be read was written by a newer program, which knows better.
-        list.retain(|name, target| signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed)));
+        list.retain(|name, target| {
+            signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed))
+        });
         self.list_steps(current, list, keyring, now)
     }
 
-    /// Signs `list` if it is another one than the current, and removes the files that it does not name.
+    /// Signs `list` if it is another one than the current, and removes the files that it does not
+    /// name.
     fn list_steps(
         &self,
         current: &Current,
@@ -157,20 +183,27 @@ impl Project {
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let before = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
         // Also of packs that this program cannot read.
-        let file_name = |(name, target): (&TargetName, &Target)| Some(format!("{}.{}", hash_of(target)?, name.raw()));
+        let file_name = |(name, target): (&TargetName, &Target)| {
+            Some(format!("{}.{}", hash_of(target)?, name.raw()))
+        };
         let named: HashSet<String> = list.iter().filter_map(file_name).collect();
         let mut steps = Vec::new();
         if list != before.signed.signed.targets {
             let mut document = self.next_patches(current, now)?;
             document.targets = list;
-            let signed = metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[])?;
+            let signed =
+                metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[])?;
             steps.extend(self.new_patches(current, &signed, keyring, now)?);
         }
         let folder = self.targets_folder();
         for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
             let name = entry.map_err(at(&folder))?.file_name();
             let stray = |name: &&str| name.ends_with(PACK_SUFFIX) && !named.contains(*name);
-            steps.extend(name.to_str().filter(stray).map(|name| TransactionStep::Remove { path: folder.join(name) }));
+            steps.extend(
+                name.to_str()
+                    .filter(stray)
+                    .map(|name| TransactionStep::Remove { path: folder.join(name) }),
+            );
         }
         Ok(steps)
     }
@@ -184,7 +217,9 @@ fn describe(
 ) -> Result<SignedPatch, PublishError> {
     let refuse = |reason: String| PublishError::Package { path: pack.path.clone(), reason };
     let mut patch = pack.patch.clone();
-    for (container, manifest) in [(&patch.from, patch.base_manifest), (&patch.to, patch.target_manifest)] {
+    for (container, manifest) in
+        [(&patch.from, patch.base_manifest), (&patch.to, patch.target_manifest)]
+    {
         match manifests.get(container) {
             None => return Err(refuse(format!("it needs {container}, which is not published"))),
             Some(published) if *published != manifest => {
@@ -197,7 +232,8 @@ fn describe(
     patch.piece_size = Patch::piece_size_for(length);
     patch.pieces = pieces_of(&pack.path, patch.piece_size)?;
     let target = patch.target_name();
-    let earlier = list.get(&target_name(&target)?).and_then(|earlier| signed_patch(&target, earlier));
+    let earlier =
+        list.get(&target_name(&target)?).and_then(|earlier| signed_patch(&target, earlier));
     if let Some(earlier) = earlier.filter(|earlier| earlier.hash == hash) {
         patch.created = earlier.patch.created;
     }
@@ -232,7 +268,12 @@ fn manifests(current: &Current) -> BTreeMap<ContainerId, Digest> {
 /// A pack of the list; `None` for one that this program cannot read.
 pub(super) fn signed_patch(name: &str, target: &Target) -> Option<SignedPatch> {
     let patch = serde_json::from_value(target.custom.get(PATCH_KEY)?.clone()).ok()?;
-    Some(SignedPatch { target: name.to_owned(), length: target.length, hash: hash_of(target)?, patch })
+    Some(SignedPatch {
+        target: name.to_owned(),
+        length: target.length,
+        hash: hash_of(target)?,
+        patch,
+    })
 }
 
 /// A target's digest, if it is a SHA-256.

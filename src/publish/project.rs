@@ -22,14 +22,18 @@ use super::transaction::{Lock, Transaction, TransactionStep};
 use crate::durable;
 use crate::model::Node;
 use crate::settings::incremental::LAUNCHER_EXAMPLE;
-use crate::settings::{DesktopSettings, HotUpdateSettings, LauncherSettings, Settings, UpdateSettings, WindowSettings};
+use crate::settings::{
+    DesktopSettings, HotUpdateSettings, LauncherSettings, Settings, UpdateSettings, WindowSettings,
+};
 
 const SETTINGS: &str = "kuzflow.toml";
 
-/// `.gitignore` of a publisher's folder: keys never belong into version control, and the rest is made.
+/// `.gitignore` of a publisher's folder: keys never belong into version control, and the rest is
+/// made.
 const IGNORED: &str = "keys/\nrepository/\npackages/\nmaking/\npatch-jobs/\n.lock\n";
 
-/// What an init has made so far; taken away again when it fails, so that the next one finds no half-made folder.
+/// What an init has made so far; taken away again when it fails, so that the next one finds no
+/// half-made folder.
 struct Unfinished {
     folder: PathBuf,
     made: Vec<PathBuf>,
@@ -48,7 +52,10 @@ impl Unfinished {
             folder.join(".lock"),
             folder.join(".gitignore"),
         ];
-        let new = inside.into_iter().filter(|path| !path.try_exists().unwrap_or(true)).chain(is_new.then(|| folder.clone()));
+        let new = inside
+            .into_iter()
+            .filter(|path| !path.try_exists().unwrap_or(true))
+            .chain(is_new.then(|| folder.clone()));
         Ok(Self { folder: folder.clone(), made: new.collect() })
     }
 
@@ -60,17 +67,22 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         for path in &self.made {
-            // What cannot be taken away is named by the next init. The folder itself goes only if nothing else is in it.
+            // What cannot be taken away is named by the next init. The folder itself goes only if
+            // nothing else is in it.
             let is_all = self.folder == *path;
-            let _ = std::fs::remove_file(path)
-                .or_else(|_| if is_all { std::fs::remove_dir(path) } else { std::fs::remove_dir_all(path) });
+            let _ = std::fs::remove_file(path).or_else(|_| {
+                if is_all { std::fs::remove_dir(path) } else { std::fs::remove_dir_all(path) }
+            });
         }
     }
 }
 
 /// The file that `path` is, or would lie in.
 fn is_under_a_file(path: &Path) -> Option<PathBuf> {
-    path.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()).map(Path::to_owned)
+    path.ancestors()
+        .find(|above| above.exists())
+        .filter(|above| !above.is_dir())
+        .map(Path::to_owned)
 }
 
 /// How to begin.
@@ -84,7 +96,8 @@ pub struct InitOptions {
     pub root_threshold: u64,
     /// Encrypts the root and targets keys; `None` leaves them plain.
     pub offline_password: Option<String>,
-    /// Encrypts the snapshot, timestamp and patches keys; `None` leaves them plain, so that a timer can sign.
+    /// Encrypts the snapshot, timestamp and patches keys; `None` leaves them plain, so that a timer
+    /// can sign.
     pub online_password: Option<String>,
 }
 
@@ -96,12 +109,14 @@ pub struct Project {
 }
 
 impl Project {
-    /// Makes a publisher's folder: settings, keys, an empty signed repository, and what the launcher is shipped with.
+    /// Makes a publisher's folder: settings, keys, an empty signed repository, and what the
+    /// launcher is shipped with.
     pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
         Self::init_with_keys(folder, options, None, now)
     }
 
-    /// The same, with the root and targets keys in another folder than the online ones, for example on removable media.
+    /// The same, with the root and targets keys in another folder than the online ones, for example
+    /// on removable media.
     ///
     /// # Errors
     /// As [`Project::init`].
@@ -115,15 +130,25 @@ impl Project {
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
         options.settings.check(&project.settings_file())?;
         for node in &options.settings.nodes {
-            check_address(&node.url).map_err(|reason| PublishError::Address { node: node.id.clone(), reason })?;
+            check_address(&node.url)
+                .map_err(|reason| PublishError::Address { node: node.id.clone(), reason })?;
         }
-        if let Some(path) = [Some(folder), offline_keys].into_iter().flatten().find_map(is_under_a_file) {
+        if let Some(path) =
+            [Some(folder), offline_keys].into_iter().flatten().find_map(is_under_a_file)
+        {
             return Err(PublishError::NoFolder { path });
         }
-        if project.settings_file().exists() && project.metadata_folder().join("timestamp.json").exists() {
+        if project.settings_file().exists()
+            && project.metadata_folder().join("timestamp.json").exists()
+        {
             return Err(PublishError::IsProject { folder: folder.to_owned() });
         }
-        let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
+        let taken = [
+            project.settings_file(),
+            project.keys_folder(),
+            project.repository(),
+            project.launcher_folder(),
+        ];
         if let Some(path) = taken.into_iter().find(|path| path.try_exists().unwrap_or(true)) {
             return Err(PublishError::Exists { path });
         }
@@ -152,15 +177,26 @@ impl Project {
         let keys = project.keys_folder();
         std::fs::create_dir_all(&keys).map_err(at(&keys))?;
         // A web server of another user serves these.
-        for path in [project.metadata_folder(), project.targets_folder(), project.launcher_folder()] {
+        for path in [project.metadata_folder(), project.targets_folder(), project.launcher_folder()]
+        {
             durable::create_shared_folders(&path).map_err(at(&path))?;
         }
         let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
         let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;
         for role in KeyRole::ALL {
-            let (count, threshold) = if role == KeyRole::Root { (options.root_keys, threshold) } else { (1, NonZeroU64::MIN) };
-            let password = if role.is_offline() { &options.offline_password } else { &options.online_password };
-            let folder = offline_keys.filter(|_| role.is_offline()).map_or_else(|| project.keys_folder(), Path::to_owned);
+            let (count, threshold) = if role == KeyRole::Root {
+                (options.root_keys, threshold)
+            } else {
+                (1, NonZeroU64::MIN)
+            };
+            let password = if role.is_offline() {
+                &options.offline_password
+            } else {
+                &options.online_password
+            };
+            let folder = offline_keys
+                .filter(|_| role.is_offline())
+                .map_or_else(|| project.keys_folder(), Path::to_owned);
             let keys = make_keys(&folder, role, count, password.as_deref())?;
             if role == KeyRole::Patches {
                 metadata::delegate(&mut targets, &keys, threshold)?;
@@ -169,17 +205,24 @@ impl Project {
             }
         }
         let passwords = (options.offline_password.clone(), options.online_password.clone());
-        let key_folders = offline_keys.map(Path::to_owned).into_iter().chain([project.keys_folder()]);
+        let key_folders =
+            offline_keys.map(Path::to_owned).into_iter().chain([project.keys_folder()]);
         let keyring = Keyring::new(key_folders).with_passwords(move |path| {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let offline = KeyRole::ALL.into_iter().any(|role| role.is_offline() && name.starts_with(&role.to_string()));
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            let offline = KeyRole::ALL
+                .into_iter()
+                .any(|role| role.is_offline() && name.starts_with(&role.to_string()));
             if offline { passwords.0.clone() } else { passwords.1.clone() }
         });
         let lifetimes = &options.settings.lifetimes;
         let targets = metadata::sign(targets, &[&root], &keyring, &[])?;
         let patches = metadata::new_patches(NonZeroU64::MIN, now, lifetimes)?;
         let patches = metadata::sign_patches(patches, &targets.signed.signed, &keyring, &[])?;
-        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
+        let snapshot =
+            metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&root], &keyring, &[])?;
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
@@ -194,8 +237,10 @@ impl Project {
             write(project.launcher_folder().join("root.json"), root.bytes),
         ];
         // What another publisher wrote into an app's own folder stays.
-        let texts =
-            texts.into_iter().filter(|(path, _)| !path.try_exists().unwrap_or(true)).map(|(path, bytes)| write(path, bytes));
+        let texts = texts
+            .into_iter()
+            .filter(|(path, _)| !path.try_exists().unwrap_or(true))
+            .map(|(path, bytes)| write(path, bytes));
         Transaction::new(project.lock()?, steps.into_iter().chain(texts).collect::<Vec<_>>()).run()
     }
 
@@ -208,8 +253,8 @@ impl Project {
             }
             _ => at(&path)(error),
         })?;
-        let settings: ProjectSettings =
-            toml::from_str(&text).map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
+        let settings: ProjectSettings = toml::from_str(&text)
+            .map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
         settings.check(&path)?;
         Ok(Self { folder: folder.to_owned(), settings })
     }
@@ -257,14 +302,20 @@ impl Project {
     }
 
     pub(super) fn lock(&self) -> Result<Lock, PublishError> {
-        let folders = [self.metadata_folder(), self.targets_folder(), self.repository(), self.launcher_folder()];
+        let folders = [
+            self.metadata_folder(),
+            self.targets_folder(),
+            self.repository(),
+            self.launcher_folder(),
+        ];
         Lock::take(&self.folder.join(".lock"), &folders)
     }
 
     /// The step that brings `nodes.json` up to date; none if it is.
     pub(super) fn nodes_step(&self) -> Result<Option<TransactionStep>, PublishError> {
         let (path, bytes) = (self.nodes_file(), self.nodes_json()?);
-        Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes)).then_some(TransactionStep::Write { path, bytes }))
+        Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes))
+            .then_some(TransactionStep::Write { path, bytes }))
     }
 
     fn nodes_file(&self) -> PathBuf {
@@ -276,7 +327,8 @@ impl Project {
     }
 
     fn nodes_json(&self) -> Result<Vec<u8>, PublishError> {
-        let mut json = serde_json::to_vec_pretty(&self.settings.public_nodes()).map_err(|error| self.unwritable(error))?;
+        let mut json = serde_json::to_vec_pretty(&self.settings.public_nodes())
+            .map_err(|error| self.unwritable(error))?;
         json.push(b'\n');
         Ok(json)
     }
@@ -285,16 +337,25 @@ impl Project {
         self.settings.to_toml().map(String::into_bytes).map_err(|error| self.unwritable(error))
     }
 
-    /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
+    /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a
+    /// first try with `kuzflow serve`.
     fn launcher_settings(&self) -> Result<Vec<u8>, PublishError> {
         let mut nodes = self.settings.public_nodes();
         let named = self.settings.client.get("api").and_then(toml::Value::as_str);
-        let mut api = named.map(str::parse::<url::Url>).transpose().map_err(|error| self.unwritable(error))?;
+        let mut api = named
+            .map(str::parse::<url::Url>)
+            .transpose()
+            .map_err(|error| self.unwritable(error))?;
         if nodes.is_empty() {
-            let local: url::Url = "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
+            let local: url::Url =
+                "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
             // Where `kuzflow serve` answers, it can also say when there is something new.
             api.get_or_insert_with(|| local.clone());
-            nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });
+            nodes.push(Node {
+                id: "local".to_owned(),
+                name: "local".to_owned(),
+                ..Node::at(local)
+            });
         }
         let settings = Settings {
             icon: None,
@@ -318,7 +379,8 @@ impl Project {
         };
         let example = if self.settings.has_usual_patches() { LAUNCHER_EXAMPLE } else { "" };
         let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))? + example;
-        Settings::parse(&text, &self.launcher_folder().join("launcher.toml")).map_err(|error| self.unwritable(error))?;
+        Settings::parse(&text, &self.launcher_folder().join("launcher.toml"))
+            .map_err(|error| self.unwritable(error))?;
         Ok(text.into_bytes())
     }
 
@@ -328,7 +390,12 @@ impl Project {
 }
 
 /// Makes new keys of a role and writes their files.
-fn make_keys(folder: &Path, role: KeyRole, count: usize, password: Option<&str>) -> Result<Vec<KeyPair>, PublishError> {
+fn make_keys(
+    folder: &Path,
+    role: KeyRole,
+    count: usize,
+    password: Option<&str>,
+) -> Result<Vec<KeyPair>, PublishError> {
     std::fs::create_dir_all(folder).map_err(at(folder))?;
     let make = |_| {
         let key = KeyPair::generate()?;

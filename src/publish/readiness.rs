@@ -11,11 +11,17 @@ use super::repository::release_of;
 use super::transaction::digest_of;
 
 impl Project {
-    /// Refuses if a key that a new release needs is missing, or cannot be used. What is published is signed again for this, and thrown
-    /// away; a keyring that remembers asks for passwords now and not later.
+    /// Refuses if a key that a new release needs is missing, or cannot be used. What is published
+    /// is signed again for this, and thrown away; a keyring that remembers asks for passwords now
+    /// and not later.
     pub fn check_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
-        metadata::sign(current.targets.signed.signed.clone(), &[&current.root.signed.signed], keyring, &[])?;
+        metadata::sign(
+            current.targets.signed.signed.clone(),
+            &[&current.root.signed.signed],
+            keyring,
+            &[],
+        )?;
         sign_online(&current, keyring)
     }
 
@@ -23,7 +29,12 @@ impl Project {
     pub fn check_pack_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
         let patches = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
-        metadata::sign_patches(patches.signed.signed.clone(), &current.targets.signed.signed, keyring, &[])?;
+        metadata::sign_patches(
+            patches.signed.signed.clone(),
+            &current.targets.signed.signed,
+            keyring,
+            &[],
+        )?;
         sign_online(&current, keyring)
     }
 

@@ -1,6 +1,8 @@
-//! `[app]` of `kuzflow.toml`: what the app is and what its releases are made of, said once instead of at every build.
+//! `[app]` of `kuzflow.toml`: what the app is and what its releases are made of, said once instead
+//! of at every build.
 //!
-//! In: the table as it is written. Out: the same, with paths from the folder that `kuzflow.toml` lies in. Never: a look at the disk.
+//! In: the table as it is written. Out: the same, with paths from the folder that `kuzflow.toml`
+//! lies in. Never: a look at the disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,13 +35,15 @@ pub struct Recipe {
     /// The app's picture, a PNG; from the folder of `kuzflow.toml`, else from the app's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<PathBuf>,
-    /// Which Python comes along: `host`, `none`, a folder or an archive; for all platforms or for each.
+    /// Which Python comes along: `host`, `none`, a folder or an archive; for all platforms or for
+    /// each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeChoice>,
     /// This machine's Python, for the copy and for pip: a program's name, or a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
-    /// Release notes in Markdown, for every language or for each; `{version}` stands for the version.
+    /// Release notes in Markdown, for every language or for each; `{version}` stands for the
+    /// version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<Notes>,
     /// A folder of default settings; becomes `config/`.
@@ -76,7 +80,10 @@ pub struct Recipe {
 
 /// The runtime of all platforms, or of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected \"host\", \"none\", a path, or a table with one of these for each platform")]
+#[serde(
+    untagged,
+    expecting = "expected \"host\", \"none\", a path, or a table with one of these for each platform"
+)]
 pub enum RuntimeChoice {
     /// The same for all.
     All(String),
@@ -103,17 +110,21 @@ impl Recipe {
         }
     }
 
-    /// The files of the notes of `version` by language tag, empty for every language; `project` is the folder of `kuzflow.toml`.
+    /// The files of the notes of `version` by language tag, empty for every language; `project` is
+    /// the folder of `kuzflow.toml`.
     pub fn notes_of(&self, version: &Version, project: &Path) -> BTreeMap<String, PathBuf> {
         let file = |pattern: &str| project.join(pattern.replace(VERSION, &version.to_string()));
         match &self.notes {
             None => BTreeMap::new(),
             Some(Notes::All(pattern)) => BTreeMap::from([(String::new(), file(pattern))]),
-            Some(Notes::Each(each)) => each.iter().map(|(tag, pattern)| (tag.clone(), file(pattern))).collect(),
+            Some(Notes::Each(each)) => {
+                each.iter().map(|(tag, pattern)| (tag.clone(), file(pattern))).collect()
+            }
         }
     }
 
-    /// Fills in what `[app]` says about a release; `project` is the folder of `kuzflow.toml`. What is not said stays as it is.
+    /// Fills in what `[app]` says about a release; `project` is the folder of `kuzflow.toml`. What
+    /// is not said stays as it is.
     pub fn fill(&self, request: &mut BuildRequest, project: &Path) -> Result<(), InvalidRuntime> {
         let from_here = |path: &PathBuf| project.join(path);
         if let Some(runtime) = self.runtime_for(&request.platform) {
@@ -121,7 +132,8 @@ impl Recipe {
         }
         if let Some(python) = &self.python {
             // A name alone is looked for where programs are.
-            request.python = if python.components().count() > 1 { project.join(python) } else { python.clone() };
+            request.python =
+                if python.components().count() > 1 { project.join(python) } else { python.clone() };
         }
         request.requirements = self.requirements.as_ref().map(from_here);
         request.icon = self.icon.as_ref().map(from_here);
@@ -140,7 +152,11 @@ impl Recipe {
     }
 
     /// The lines of `[app]`: what is known as values, the rest of what is often wanted as comments.
-    pub(super) fn to_toml(&self, app: &AppName, display_name: &str) -> Result<String, toml::ser::Error> {
+    pub(super) fn to_toml(
+        &self,
+        app: &AppName,
+        display_name: &str,
+    ) -> Result<String, toml::ser::Error> {
         let mut known = toml::Table::try_from(self)?;
         let names = [("name", app.as_str()), ("display_name", display_name)];
         let mut text = "[app]\n".to_owned();
@@ -163,10 +179,16 @@ impl Recipe {
 /// What `init` writes as comments where it knows nothing.
 const EXAMPLES: [(&str, &str); 6] = [
     ("folder", "\"../my-app\"              # the app's folder; \"..\" if this one lies in it"),
-    ("entry", "\"app.py\"                  # or module:package, module:package.main:run, exe:bin/program"),
+    (
+        "entry",
+        "\"app.py\"                  # or module:package, module:package.main:run, exe:bin/program",
+    ),
     ("requirements", "\"../requirements.txt\"  # or a pyproject.toml"),
     ("icon", "\"../icon.png\"              # a square PNG of 256 pixels or more"),
-    ("notes", "\"notes/{version}.md\"      # or { en = \"notes/{version}.en.md\", zh-CN = \"notes/{version}.zh.md\" }"),
+    (
+        "notes",
+        "\"notes/{version}.md\"      # or { en = \"notes/{version}.en.md\", zh-CN = \"notes/{version}.zh.md\" }",
+    ),
     ("exclude", "[\"tests\", \"docs/*.md\"]"),
 ];
 

@@ -66,8 +66,9 @@ pub struct FolderTree {
 const NOT_OF_A_RELEASE: [&str; 3] = [MANIFEST_PATH, INDEX_PATH, "metadata/installed.json"];
 
 impl FolderTree {
-    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is taken over, and the times of files that
-    /// have the content it says; nothing else of files is, since they may have changed.
+    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is
+    /// taken over, and the times of files that have the content it says; nothing else of files is,
+    /// since they may have changed.
     pub fn open(root: &Path) -> Result<Self, TreeError> {
         let mut files = BTreeMap::new();
         let mut empty_folders = Vec::new();
@@ -77,9 +78,13 @@ impl FolderTree {
                 TreeError::file("read", &path)(error.into())
             })?;
             let path = found.path();
-            let relative =
-                path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|text| text.replace('\\', "/").parse().ok());
-            let relative: RelativePath = relative.ok_or_else(|| TreeError::Name { path: path.to_owned() })?;
+            let relative = path
+                .strip_prefix(root)
+                .ok()
+                .and_then(Path::to_str)
+                .and_then(|text| text.replace('\\', "/").parse().ok());
+            let relative: RelativePath =
+                relative.ok_or_else(|| TreeError::Name { path: path.to_owned() })?;
             if NOT_OF_A_RELEASE.contains(&relative.as_str()) || relative.is_under(RETAINED_FOLDER) {
                 continue;
             }
@@ -91,14 +96,19 @@ impl FolderTree {
             }
             files.insert(relative, entry(path, &found.file_type())?);
         }
-        let known = fs::read(root.join(MANIFEST_PATH)).ok().and_then(|json| Manifest::from_json(&json).ok());
-        let program = files.iter().find(|(_, entry)| entry.symlink.is_none()).map(|(path, _)| path.clone());
+        let known = fs::read(root.join(MANIFEST_PATH))
+            .ok()
+            .and_then(|json| Manifest::from_json(&json).ok());
+        let program =
+            files.iter().find(|(_, entry)| entry.symlink.is_none()).map(|(path, _)| path.clone());
         let program = program.ok_or_else(|| TreeError::Empty { path: root.to_owned() })?;
         let manifest = match known {
             Some(known) => {
                 for (path, entry) in &mut files {
-                    let stated =
-                        known.file_manifest.get(path).filter(|stated| stated.hash == entry.hash && stated.size == entry.size);
+                    let stated = known
+                        .file_manifest
+                        .get(path)
+                        .filter(|stated| stated.hash == entry.hash && stated.size == entry.size);
                     if let Some(stated) = stated {
                         entry.mtime = stated.mtime;
                         if !cfg!(unix) {
@@ -125,13 +135,21 @@ impl Tree for FolderTree {
     }
 }
 
-/// A file or link as a manifest names it. Its own time is not looked at: a build gives all files one.
+/// A file or link as a manifest names it. Its own time is not looked at: a build gives all files
+/// one.
 fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
     if kind.is_symlink() {
         let target = fs::read_link(path).map_err(TreeError::file("read", path))?;
-        let target = target.to_str().ok_or_else(|| TreeError::Name { path: path.to_owned() })?.to_owned();
+        let target =
+            target.to_str().ok_or_else(|| TreeError::Name { path: path.to_owned() })?.to_owned();
         let hash = Digest::of(target.as_bytes());
-        return Ok(Entry { size: 0, mtime: 0, hash, permissions: Permissions::PROGRAM, symlink: Some(target) });
+        return Ok(Entry {
+            size: 0,
+            mtime: 0,
+            hash,
+            permissions: Permissions::PROGRAM,
+            symlink: Some(target),
+        });
     }
     let mut file = File::open(path).map_err(TreeError::file("open", path))?;
     let metadata = file.metadata().map_err(TreeError::file("look at", path))?;
@@ -147,7 +165,13 @@ fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
             }
         }
     }
-    Ok(Entry { size, mtime: 0, hash: hasher.finish(), permissions: permissions(&metadata), symlink: None })
+    Ok(Entry {
+        size,
+        mtime: 0,
+        hash: hasher.finish(),
+        permissions: permissions(&metadata),
+        symlink: None,
+    })
 }
 
 #[cfg(unix)]
@@ -161,7 +185,11 @@ fn permissions(_: &fs::Metadata) -> Permissions {
 }
 
 /// A manifest for a folder that has none.
-fn nameless(file_manifest: BTreeMap<RelativePath, Entry>, empty_folders: Vec<RelativePath>, program: RelativePath) -> Manifest {
+fn nameless(
+    file_manifest: BTreeMap<RelativePath, Entry>,
+    empty_folders: Vec<RelativePath>,
+    program: RelativePath,
+) -> Manifest {
     let platform = crate::model::Platform::current();
     Manifest {
         format: MANIFEST_FORMAT,
@@ -216,7 +244,12 @@ impl PackageTree {
     pub fn open(path: &Path, threads: usize) -> Result<Self, TreeError> {
         let package = inspect(path, threads)?;
         let file = File::open(path).map_err(TreeError::file("open", path))?;
-        Ok(Self { file, manifest: package.manifest, index: package.index, decoders: Mutex::default() })
+        Ok(Self {
+            file,
+            manifest: package.manifest,
+            index: package.index,
+            decoders: Mutex::default(),
+        })
     }
 
     /// Where its files' bytes lie.
@@ -241,7 +274,8 @@ impl Tree for PackageTree {
             Ok(())
         };
         let mut source = SpanReader::new(&self.file, packed);
-        let unpacked = decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut keep);
+        let unpacked =
+            decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut keep);
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
         unpacked.map_err(io::Error::other)?;
         Ok(content)

@@ -1,6 +1,8 @@
-//! The same content signed again, before its signatures expire: by a timer with the online keys, once a year with the offline ones.
+//! The same content signed again, before its signatures expire: by a timer with the online keys,
+//! once a year with the offline ones.
 //!
-//! What a role's keys are missing for stays as it is, and is told: a launcher can do without patches, but not without a timestamp.
+//! What a role's keys are missing for stays as it is, and is told: a launcher can do without
+//! patches, but not without a timestamp.
 
 use jiff::Timestamp as Time;
 use tough::schema::{Snapshot, Targets};
@@ -12,7 +14,8 @@ use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::transaction::{Transaction, TransactionStep};
 
-/// How far above the number that is known a wanted one may lie; a slip of the finger would use up numbers for ever.
+/// How far above the number that is known a wanted one may lie; a slip of the finger would use up
+/// numbers for ever.
 const LARGEST_LEAP: u64 = 1_000_000;
 
 /// What is to be signed again.
@@ -22,7 +25,8 @@ pub struct RenewalOptions {
     pub root: bool,
     /// Also the list of releases.
     pub targets: bool,
-    /// Numbers of new documents begin here: after a restore from a backup, above the ones that clients have seen.
+    /// Numbers of new documents begin here: after a restore from a backup, above the ones that
+    /// clients have seen.
     pub at_least: u64,
 }
 
@@ -38,13 +42,14 @@ pub struct Renewal {
 }
 
 impl Project {
-    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot and the list of patches once half
-    /// of their lives is over.
+    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot
+    /// and the list of patches once half of their lives is over.
     ///
     /// # Errors
     /// If the timestamp, or a snapshot that it is time for, cannot be signed; [`Project::renew`] signs what it can.
     pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
-        let Renewal { transaction, left, .. } = self.renew(RenewalOptions::default(), keyring, now)?;
+        let Renewal { transaction, left, .. } =
+            self.renew(RenewalOptions::default(), keyring, now)?;
         // Clients can do without patches, but not without a snapshot for long.
         match left.into_iter().find(|(role, _)| *role != KeyRole::Patches) {
             Some((_, error)) => Err(error),
@@ -52,16 +57,29 @@ impl Project {
         }
     }
 
-    /// Prepares fresh signatures of the roles that `options` name and of the online roles that it is time for.
+    /// Prepares fresh signatures of the roles that `options` name and of the online roles that it
+    /// is time for.
     ///
     /// # Errors
     /// If the timestamp cannot be signed, or none of the offline roles that were asked for.
-    pub fn renew(&self, options: RenewalOptions, keyring: &Keyring, now: Time) -> Result<Renewal, PublishError> {
+    pub fn renew(
+        &self,
+        options: RenewalOptions,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Renewal, PublishError> {
         let lock = self.lock()?;
         let mut current = self.current()?;
         current.start_at(options.at_least)?;
-        let mut work =
-            Work { project: self, current: &current, keyring, now, renewed: Vec::new(), left: Vec::new(), files: Vec::new() };
+        let mut work = Work {
+            project: self,
+            current: &current,
+            keyring,
+            now,
+            renewed: Vec::new(),
+            left: Vec::new(),
+            files: Vec::new(),
+        };
         let mut steps: Vec<TransactionStep> = self.nodes_step()?.into_iter().collect();
         let root = if options.root { work.root_steps()? } else { Vec::new() };
         match work.content_steps(options) {
@@ -91,10 +109,17 @@ impl Project {
 impl Current {
     /// Lets new documents bear numbers from `at_least` on.
     fn start_at(&mut self, at_least: u64) -> Result<(), PublishError> {
-        let highest = self.timestamp.signed.signed.version.get().max(self.snapshot.signed.signed.version.get());
+        let highest = self
+            .timestamp
+            .signed
+            .signed
+            .version
+            .get()
+            .max(self.snapshot.signed.signed.version.get());
         if at_least > highest.saturating_add(LARGEST_LEAP) {
-            let message =
-                format!("{at_least} is far above the repository's numbers ({highest}); take the number that clients name");
+            let message = format!(
+                "{at_least} is far above the repository's numbers ({highest}); take the number that clients name"
+            );
             return Err(PublishError::Options(message));
         }
         self.at_least = at_least;
@@ -148,21 +173,35 @@ impl Work<'_> {
     }
 
     /// Everything below the root.
-    fn content_steps(&mut self, options: RenewalOptions) -> Result<Vec<TransactionStep>, PublishError> {
+    fn content_steps(
+        &mut self,
+        options: RenewalOptions,
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let all = options.targets || options.at_least > 0;
         let targets = if options.targets { self.targets()? } else { None };
         let patches = self.patches(all, targets.as_ref())?;
-        let named = (targets.as_ref().unwrap_or(&self.current.targets), patches.as_ref().or(self.current.patches.as_ref()));
-        let is_due = all || patches.is_some() || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
+        let named = (
+            targets.as_ref().unwrap_or(&self.current.targets),
+            patches.as_ref().or(self.current.patches.as_ref()),
+        );
+        let is_due = all
+            || patches.is_some()
+            || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
         let snapshot = if is_due { self.snapshot(named.0, named.1)? } else { None };
         let mut steps = std::mem::take(&mut self.files);
         if let Some(snapshot) = &snapshot {
             for (document, file) in [(&targets, "targets"), (&patches, "patches")] {
                 let Some(document) = document else { continue };
-                let path = self.project.metadata_folder().join(format!("{}.{file}.json", document.signed.signed.version));
+                let path = self
+                    .project
+                    .metadata_folder()
+                    .join(format!("{}.{file}.json", document.signed.signed.version));
                 steps.push(TransactionStep::Write { path, bytes: document.bytes.clone() });
             }
-            let path = self.project.metadata_folder().join(format!("{}.snapshot.json", snapshot.signed.signed.version));
+            let path = self
+                .project
+                .metadata_folder()
+                .join(format!("{}.snapshot.json", snapshot.signed.signed.version));
             steps.push(TransactionStep::Write { path, bytes: snapshot.bytes.clone() });
         } else {
             self.give_up(KeyRole::Targets);
@@ -177,8 +216,15 @@ impl Work<'_> {
                 (KeyRole::Patches, patches.map(|patches| patches.signed.signed.version)),
                 (KeyRole::Snapshot, Some(snapshot.signed.signed.version)),
             ];
-            for (role, version) in versions.into_iter().filter_map(|(role, version)| Some((role, version?))) {
-                steps.extend(self.current.outdated(role, version)?.into_iter().map(|path| TransactionStep::Remove { path }));
+            for (role, version) in
+                versions.into_iter().filter_map(|(role, version)| Some((role, version?)))
+            {
+                steps.extend(
+                    self.current
+                        .outdated(role, version)?
+                        .into_iter()
+                        .map(|path| TransactionStep::Remove { path }),
+                );
             }
         }
         Ok(steps)
@@ -189,11 +235,13 @@ impl Work<'_> {
         self.files.extend(self.project.renew_launcher_settings(&mut targets)?);
         targets.version = self.current.next_version(KeyRole::Targets)?;
         targets.expires = self.project.settings().lifetimes.expiry(KeyRole::Targets, self.now)?;
-        let signed = metadata::sign(targets, &[&self.current.root.signed.signed], self.keyring, &[]);
+        let signed =
+            metadata::sign(targets, &[&self.current.root.signed.signed], self.keyring, &[]);
         Ok(self.note(KeyRole::Targets, signed))
     }
 
-    /// The list of patches, if it is time for it; it is verified by what `targets`, or the current ones, delegate.
+    /// The list of patches, if it is time for it; it is verified by what `targets`, or the current
+    /// ones, delegate.
     fn patches(
         &mut self,
         all: bool,
@@ -215,8 +263,15 @@ impl Work<'_> {
         patches: Option<&SignedDocument<Targets>>,
     ) -> Result<Option<SignedDocument<Snapshot>>, PublishError> {
         let version = self.current.next_version(KeyRole::Snapshot)?;
-        let snapshot = metadata::new_snapshot(version, targets, patches, self.now, &self.project.settings().lifetimes)?;
-        let signed = metadata::sign(snapshot, &[&self.current.root.signed.signed], self.keyring, &[]);
+        let snapshot = metadata::new_snapshot(
+            version,
+            targets,
+            patches,
+            self.now,
+            &self.project.settings().lifetimes,
+        )?;
+        let signed =
+            metadata::sign(snapshot, &[&self.current.root.signed.signed], self.keyring, &[]);
         Ok(self.note(KeyRole::Snapshot, signed))
     }
 

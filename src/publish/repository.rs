@@ -59,12 +59,17 @@ pub enum RolloutChange {
 }
 
 impl Project {
-    /// Prepares releases for publication, all in one step for clients. Packages of the same version for several platforms
-    /// belong together in one call.
+    /// Prepares releases for publication, all in one step for clients. Packages of the same version
+    /// for several platforms belong together in one call.
     ///
-    /// The descriptions are signed as they are given, whatever was decided before: what a person asks for goes by
-    /// [`Project::publish_on`]. If nothing changes, the transaction is empty.
-    pub fn publish(&self, packages: &[PackageToPublish], keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+    /// The descriptions are signed as they are given, whatever was decided before: what a person
+    /// asks for goes by [`Project::publish_on`]. If nothing changes, the transaction is empty.
+    pub fn publish(
+        &self,
+        packages: &[PackageToPublish],
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let mut targets = current.targets.signed.signed.clone();
@@ -85,14 +90,18 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         if matches!(change, RolloutChange::Permille(share) if share > 1000) {
-            return Err(PublishError::Options("a rollout is a share of 0 to 1000 thousandths".to_owned()));
+            return Err(PublishError::Options(
+                "a rollout is a share of 0 to 1000 thousandths".to_owned(),
+            ));
         }
         let lock = self.lock()?;
         let current = self.current()?;
         let mut targets = current.targets.signed.signed.clone();
         let mut found = false;
         for target in targets.targets.values_mut() {
-            let Some(mut release) = release_of(target).filter(|release| release.container.version == *version) else {
+            let Some(mut release) =
+                release_of(target).filter(|release| release.container.version == *version)
+            else {
                 continue;
             };
             found = true;
@@ -107,18 +116,23 @@ impl Project {
             return Err(PublishError::NoSuchRelease { version: version.clone() });
         }
         let unchanged = targets.targets == current.targets.signed.signed.targets;
-        let steps = if unchanged { Vec::new() } else { self.new_targets(&current, targets, keyring, now)? };
+        let steps =
+            if unchanged { Vec::new() } else { self.new_targets(&current, targets, keyring, now)? };
         Ok(Transaction::new(lock, steps))
     }
 
     /// The releases that are published.
     pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
-        let mut releases: Vec<Release> = self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
-        releases.sort_by(|a, b| b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container)));
+        let mut releases: Vec<Release> =
+            self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
+        releases.sort_by(|a, b| {
+            b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container))
+        });
         Ok(releases)
     }
 
-    /// Signs `targets`, then what names them. A repository that was made before there were patches gets a role for them.
+    /// Signs `targets`, then what names them. A repository that was made before there were patches
+    /// gets a role for them.
     pub(super) fn new_targets(
         &self,
         current: &Current,
@@ -155,10 +169,19 @@ impl Project {
         let mut patches = new_patches.or_else(|| current.patches.clone());
         if let Some(key) = key {
             let document = self.next_patches(current, now)?;
-            let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, std::slice::from_ref(&key))?;
-            // Without a password, as a timer needs it; `rotate --replace patches` makes one with a password.
+            let signed = metadata::sign_patches(
+                document,
+                &targets.signed.signed,
+                keyring,
+                std::slice::from_ref(&key),
+            )?;
+            // Without a password, as a timer needs it; `rotate --replace patches` makes one with a
+            // password.
             let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
-            steps.extend([TransactionStep::Key { path, key, password: None }, self.patches_step(&signed)]);
+            steps.extend([
+                TransactionStep::Key { path, key, password: None },
+                self.patches_step(&signed),
+            ]);
             patches = Some(signed);
         }
         let path = self.metadata_folder().join(format!("{version}.targets.json"));
@@ -177,12 +200,18 @@ impl Project {
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let version = current.next_version(KeyRole::Snapshot)?;
-        let snapshot = metadata::new_snapshot(version, targets, patches, now, &self.settings().lifetimes)?;
+        let snapshot =
+            metadata::new_snapshot(version, targets, patches, now, &self.settings().lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&current.root.signed.signed], keyring, &[])?;
         let path = self.metadata_folder().join(format!("{version}.snapshot.json"));
         let mut steps = vec![TransactionStep::Write { path, bytes: snapshot.bytes.clone() }];
         steps.extend(self.new_timestamp(current, &snapshot, keyring, now)?);
-        steps.extend(current.outdated(KeyRole::Snapshot, version)?.into_iter().map(|path| TransactionStep::Remove { path }));
+        steps.extend(
+            current
+                .outdated(KeyRole::Snapshot, version)?
+                .into_iter()
+                .map(|path| TransactionStep::Remove { path }),
+        );
         Ok(steps)
     }
 
@@ -194,9 +223,13 @@ impl Project {
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let version = current.next_version(KeyRole::Timestamp)?;
-        let timestamp = metadata::new_timestamp(version, snapshot, now, &self.settings().lifetimes)?;
+        let timestamp =
+            metadata::new_timestamp(version, snapshot, now, &self.settings().lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&current.root.signed.signed], keyring, &[])?;
-        Ok(vec![TransactionStep::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes }])
+        Ok(vec![TransactionStep::Write {
+            path: self.metadata_folder().join("timestamp.json"),
+            bytes: timestamp.bytes,
+        }])
     }
 
     /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
@@ -211,17 +244,26 @@ impl Project {
         let container = &release.container;
         let name = format!("{container}.kuzflow");
         if container.app != self.settings().app {
-            return Err(refuse(format!("it is {container}, published here is {}", self.settings().app)));
+            return Err(refuse(format!(
+                "it is {container}, published here is {}",
+                self.settings().app
+            )));
         }
         if manifest.id() != *container {
-            return Err(refuse(format!("its manifest is that of {}, its description that of {container}", manifest.id())));
+            return Err(refuse(format!(
+                "its manifest is that of {}, its description that of {container}",
+                manifest.id()
+            )));
         }
         if release.rollout_permille > 1000 {
             return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));
         }
         let (hash, length) = digest_of(path)?;
         let mut release = release.clone();
-        let earlier = targets.targets.get(&target_name(&name)?).map(|target| (target.hashes.sha256.to_vec(), release_of(target)));
+        let earlier = targets
+            .targets
+            .get(&target_name(&name)?)
+            .map(|target| (target.hashes.sha256.to_vec(), release_of(target)));
         if let Some((earlier_hash, earlier)) = earlier {
             if earlier_hash != hash.as_bytes() {
                 return Err(PublishError::AlreadyPublished { container: container.clone() });
@@ -235,7 +277,8 @@ impl Project {
                 }
             }
         }
-        // After the comparison: the description of a published version is that of the published bytes.
+        // After the comparison: the description of a published version is that of the published
+        // bytes.
         check_manifest(path, &release)?;
         let mut steps = Vec::new();
         let destination = self.targets_folder().join(format!("{hash}.{name}"));
@@ -265,9 +308,17 @@ impl Project {
 }
 
 /// Release notes and the name of their target.
-pub(super) fn read_notes(container: &ContainerId, language: &str, path: &Path) -> Result<(String, Vec<u8>), PublishError> {
+pub(super) fn read_notes(
+    container: &ContainerId,
+    language: &str,
+    path: &Path,
+) -> Result<(String, Vec<u8>), PublishError> {
     let refuse = |reason: String| PublishError::Package { path: path.to_owned(), reason };
-    let name = if language.is_empty() { format!("{container}.md") } else { format!("{container}.{language}.md") };
+    let name = if language.is_empty() {
+        format!("{container}.md")
+    } else {
+        format!("{container}.{language}.md")
+    };
     if !is_plain_name(&name) {
         return Err(refuse(format!("{language:?} is not a language tag such as zh-CN or en")));
     }
@@ -283,9 +334,11 @@ pub(super) fn read_notes(container: &ContainerId, language: &str, path: &Path) -
     Ok((name, bytes))
 }
 
-/// Makes sure that the package holds its manifest where the description says: what is signed can be installed.
+/// Makes sure that the package holds its manifest where the description says: what is signed can be
+/// installed.
 fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
-    let refuse = |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
+    let refuse =
+        |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
     let location = &release.manifest;
     if location.size > LARGEST_DOCUMENT {
         return Err(refuse("its manifest is too large"));
@@ -294,7 +347,9 @@ fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     file.seek(SeekFrom::Start(location.offset)).map_err(at(path))?;
     let mut manifest = Vec::new();
     zstd::Decoder::new(file.take(location.packed_size))
-        .and_then(|decoder| decoder.take(location.size.saturating_add(1)).read_to_end(&mut manifest))
+        .and_then(|decoder| {
+            decoder.take(location.size.saturating_add(1)).read_to_end(&mut manifest)
+        })
         .map_err(|_| refuse("there is no manifest where the description says"))?;
     if manifest.len() as u64 != location.size || Digest::of(&manifest) != location.hash {
         return Err(refuse("its manifest is not the one described"));
@@ -302,7 +357,8 @@ fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     Ok(())
 }
 
-/// Whether a killed publisher, or an earlier release with the same notes, has brought this file already.
+/// Whether a killed publisher, or an earlier release with the same notes, has brought this file
+/// already.
 pub(super) fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == length => Ok(digest_of(path)?.0 == hash),
@@ -312,13 +368,19 @@ pub(super) fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, P
     }
 }
 
-pub(super) fn target(hash: Digest, length: u64, custom: HashMap<String, serde_json::Value>) -> Target {
+pub(super) fn target(
+    hash: Digest,
+    length: u64,
+    custom: HashMap<String, serde_json::Value>,
+) -> Target {
     let hashes = Hashes { sha256: hash.as_bytes().to_vec().into(), _extra: HashMap::new() };
     Target { length, hashes, custom, _extra: HashMap::new() }
 }
 
 pub(super) fn target_name(name: &str) -> Result<TargetName, PublishError> {
-    let refused = |reason: String| PublishError::Options(format!("{name:?} cannot be a target's name{reason}"));
+    let refused = |reason: String| {
+        PublishError::Options(format!("{name:?} cannot be a target's name{reason}"))
+    };
     if !is_plain_name(name) {
         return Err(refused(String::new()));
     }
@@ -329,9 +391,11 @@ pub(super) fn release_of(target: &Target) -> Option<Release> {
     target.custom.get(RELEASE_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
 }
 
-/// A description as it is signed: all text in NFC. `tough` signs text in that form, other clients verify it as it is written.
+/// A description as it is signed: all text in NFC. `tough` signs text in that form, other clients
+/// verify it as it is written.
 pub(super) fn to_value<T: Serialize>(description: &T) -> Result<serde_json::Value, PublishError> {
-    let value = serde_json::to_value(description).map_err(|error| super::keys::crypto("write a description", error))?;
+    let value = serde_json::to_value(description)
+        .map_err(|error| super::keys::crypto("write a description", error))?;
     Ok(normalized(value))
 }
 
@@ -340,9 +404,12 @@ fn normalized(value: serde_json::Value) -> serde_json::Value {
     match value {
         Value::String(text) => Value::String(text.nfc().collect()),
         Value::Array(values) => Value::Array(values.into_iter().map(normalized).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.into_iter().map(|(key, value)| (key.nfc().collect(), normalized(value))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key.nfc().collect(), normalized(value)))
+                .collect(),
+        ),
         other => other,
     }
 }

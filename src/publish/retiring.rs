@@ -1,6 +1,8 @@
-//! Releases taken out of the repository: metadata names them no more, their files go, and nothing of an installation changes.
+//! Releases taken out of the repository: metadata names them no more, their files go, and nothing
+//! of an installation changes.
 //!
-//! Metadata travels whole to every client after each publish; without this it grows with each release for ever.
+//! Metadata travels whole to every client after each publish; without this it grows with each
+//! release for ever.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -63,36 +65,53 @@ pub struct Retired {
 }
 
 impl Project {
-    /// Prepares taking releases out, all in one step for clients: first the metadata that names them no more, then their files. Whatever
-    /// an earlier call of this kind left behind goes as well.
+    /// Prepares taking releases out, all in one step for clients: first the metadata that names
+    /// them no more, then their files. Whatever an earlier call of this kind left behind goes as
+    /// well.
     ///
     /// # Errors
     /// [`PublishError::Needed`] for a version that somebody is offered, [`PublishError::NoSuchRelease`] for one that was never
     /// published.
-    pub fn retire(&self, retirement: &Retirement, keyring: &Keyring, now: Time) -> Result<(Transaction, Retired), PublishError> {
+    pub fn retire(
+        &self,
+        retirement: &Retirement,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<(Transaction, Retired), PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let mut targets = current.targets.signed.signed.clone();
         let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let mut retired = Retired::default();
         match &retirement.selection {
-            Selection::Versions(versions) => self.by_name(versions, retirement, &releases, &mut retired)?,
+            Selection::Versions(versions) => {
+                self.by_name(versions, retirement, &releases, &mut retired)?
+            }
             Selection::Rule { keep, older_than_days } => {
                 by_rule((*keep, *older_than_days), retirement, &releases, now, &mut retired);
             }
         }
-        retired.releases.sort_by(|a, b| b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container)));
+        retired.releases.sort_by(|a, b| {
+            b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container))
+        });
         for release in &retired.releases {
             targets.targets.remove(&target_name(&package_name(&release.container))?);
             for name in release.notes.values() {
                 targets.targets.remove(&target_name(name)?);
             }
         }
-        let gone: BTreeSet<&ContainerId> = retired.releases.iter().map(|release| &release.container).collect();
+        let gone: BTreeSet<&ContainerId> =
+            retired.releases.iter().map(|release| &release.container).collect();
         let patches = self.without_packs_to(&gone, &current, keyring, now)?;
-        let before = current.patches.as_ref().map_or(0, |patches| patches.signed.signed.targets.len());
-        retired.packs = patches.as_ref().map_or(0, |patches| before - patches.signed.signed.targets.len());
-        let files = self.unnamed_files(&targets, patches.as_ref().or(current.patches.as_ref()), retirement.keep_files)?;
+        let before =
+            current.patches.as_ref().map_or(0, |patches| patches.signed.signed.targets.len());
+        retired.packs =
+            patches.as_ref().map_or(0, |patches| before - patches.signed.signed.targets.len());
+        let files = self.unnamed_files(
+            &targets,
+            patches.as_ref().or(current.patches.as_ref()),
+            retirement.keep_files,
+        )?;
         let mut steps = Vec::new();
         if !retired.releases.is_empty() {
             steps.extend(self.renew_launcher_settings(&mut targets)?);
@@ -112,10 +131,17 @@ impl Project {
     pub fn retired(&self) -> Result<Vec<ContainerId>, PublishError> {
         let current = self.current()?;
         let targets = &current.targets.signed.signed;
-        let published: HashSet<ContainerId> =
-            targets.targets.values().filter_map(release_of).map(|release| release.container).collect();
-        let mut retired: Vec<ContainerId> =
-            self.histories(targets).into_iter().filter(|container| !published.contains(container)).collect();
+        let published: HashSet<ContainerId> = targets
+            .targets
+            .values()
+            .filter_map(release_of)
+            .map(|release| release.container)
+            .collect();
+        let mut retired: Vec<ContainerId> = self
+            .histories(targets)
+            .into_iter()
+            .filter(|container| !published.contains(container))
+            .collect();
         retired.sort();
         Ok(retired)
     }
@@ -129,12 +155,17 @@ impl Project {
     ) -> Result<(), PublishError> {
         let needs = needs(releases);
         for version in versions {
-            let named = releases.iter().filter(|release| release.container.version == *version && is_meant(retirement, release));
+            let named = releases.iter().filter(|release| {
+                release.container.version == *version && is_meant(retirement, release)
+            });
             let mut found = false;
             for release in named {
                 found = true;
                 if let Some(need) = needs.get(&release.container) {
-                    return Err(PublishError::Needed { container: release.container.clone(), need: Box::new(need.clone()) });
+                    return Err(PublishError::Needed {
+                        container: release.container.clone(),
+                        need: Box::new(need.clone()),
+                    });
                 }
                 if !retired.releases.contains(release) {
                     retired.releases.push(release.clone());
@@ -143,9 +174,14 @@ impl Project {
             if found {
                 continue;
             }
-            let here = |platform: &Platform| retirement.platform.as_ref().is_none_or(|wanted| wanted == platform);
-            let was_there = self.retired()?.iter().any(|was| was.version == *version && here(&was.platform));
-            if let Some(other) = releases.iter().find(|release| release.container.version == *version) {
+            let here = |platform: &Platform| {
+                retirement.platform.as_ref().is_none_or(|wanted| wanted == platform)
+            };
+            let was_there =
+                self.retired()?.iter().any(|was| was.version == *version && here(&was.platform));
+            if let Some(other) =
+                releases.iter().find(|release| release.container.version == *version)
+            {
                 let (container, channel) = (&other.container, &other.channel);
                 return Err(PublishError::Options(format!(
                     "{container} is published, in the channel {channel}; nothing else of {version}"
@@ -159,8 +195,9 @@ impl Project {
         Ok(())
     }
 
-    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Those that lead from there to a release that
-    /// stays are how installations of `gone` get away for little.
+    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Those
+    /// that lead from there to a release that stays are how installations of `gone` get away for
+    /// little.
     fn without_packs_to(
         &self,
         gone: &BTreeSet<&ContainerId>,
@@ -170,8 +207,9 @@ impl Project {
     ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
         let Some(before) = &current.patches else { return Ok(None) };
         let mut document = self.next_patches(current, now)?;
-        let leads_there =
-            |name: &str, target: &Target| signed_patch(name, target).is_some_and(|signed| gone.contains(&signed.patch.to));
+        let leads_there = |name: &str, target: &Target| {
+            signed_patch(name, target).is_some_and(|signed| gone.contains(&signed.patch.to))
+        };
         document.targets.retain(|name, target| !leads_there(name.raw(), target));
         if document.targets.len() == before.signed.signed.targets.len() {
             return Ok(None);
@@ -179,7 +217,8 @@ impl Project {
         metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[]).map(Some)
     }
 
-    /// Files of packages, notes and packs that neither of these documents names, with their lengths.
+    /// Files of packages, notes and packs that neither of these documents names, with their
+    /// lengths.
     fn unnamed_files(
         &self,
         targets: &Targets,
@@ -188,8 +227,9 @@ impl Project {
     ) -> Result<Vec<(std::path::PathBuf, u64)>, PublishError> {
         let lists = [Some(targets), patches.map(|patches| &patches.signed.signed)];
         let all = lists.into_iter().flatten().flat_map(|list| &list.targets);
-        let named: HashSet<String> =
-            all.filter_map(|(name, target)| Some(format!("{}.{}", hash_of(target)?, name.raw()))).collect();
+        let named: HashSet<String> = all
+            .filter_map(|(name, target)| Some(format!("{}.{}", hash_of(target)?, name.raw())))
+            .collect();
         let folder = self.targets_folder();
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
@@ -204,11 +244,16 @@ impl Project {
         Ok(found)
     }
 
-    /// Whether a file in `targets` is a package of this app, or notes of one; what somebody else put there stays.
+    /// Whether a file in `targets` is a package of this app, or notes of one; what somebody else
+    /// put there stays.
     fn is_of_a_release(&self, name: &str) -> bool {
         let Some((digest, rest)) = name.split_once('.') else { return false };
-        let of_the_app = rest.strip_prefix(self.settings().app.as_str()).is_some_and(|rest| rest.starts_with('_'));
-        digest.parse::<Digest>().is_ok() && of_the_app && FILES_OF_RELEASES.iter().any(|end| rest.ends_with(end))
+        let of_the_app = rest
+            .strip_prefix(self.settings().app.as_str())
+            .is_some_and(|rest| rest.starts_with('_'));
+        digest.parse::<Digest>().is_ok()
+            && of_the_app
+            && FILES_OF_RELEASES.iter().any(|end| rest.ends_with(end))
     }
 }
 
@@ -224,9 +269,17 @@ fn by_rule(
     for kind in necessity::kinds(releases) {
         let open = |release: &&&Release| needs.get(&release.container) == Some(&Need::Offered);
         // What is newer than what everybody may have is somebody's work in hand, halted or not.
-        let Some(offered) = kind.iter().find(open).map(|release| release.container.version.clone()) else { continue };
-        let old = kind.iter().skip(keep.unwrap_or(0)).filter(|release| now.duration_since(release.published) >= age);
-        for release in old.filter(|release| release.container.version <= offered && is_meant(retirement, release)) {
+        let Some(offered) = kind.iter().find(open).map(|release| release.container.version.clone())
+        else {
+            continue;
+        };
+        let old = kind
+            .iter()
+            .skip(keep.unwrap_or(0))
+            .filter(|release| now.duration_since(release.published) >= age);
+        for release in old
+            .filter(|release| release.container.version <= offered && is_meant(retirement, release))
+        {
             match needs.get(&release.container) {
                 Some(need) => retired.needed.push((release.container.clone(), need.clone())),
                 None => retired.releases.push((*release).clone()),

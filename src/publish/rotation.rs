@@ -1,7 +1,8 @@
 //! A new root: renewed before it expires, or with new keys for some roles.
 //!
-//! The new root is signed with the old root's keys and with its own. Documents whose keys change are first published with both
-//! keys' signatures, so that clients verify them before and after the new root appears, whenever they come.
+//! The new root is signed with the old root's keys and with its own. Documents whose keys change
+//! are first published with both keys' signatures, so that clients verify them before and after the
+//! new root appears, whenever they come.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -20,7 +21,8 @@ use super::transaction::{Transaction, TransactionStep};
 pub struct Rotation {
     /// Roles that get new keys; empty for a root that only lasts longer.
     pub replace: Vec<KeyRole>,
-    /// How many new root keys, and how many of them must sign, if the root's keys are replaced; as before if `None`.
+    /// How many new root keys, and how many of them must sign, if the root's keys are replaced; as
+    /// before if `None`.
     pub root_keys: Option<(usize, u64)>,
     /// Encrypts new root and targets keys. Needed if the ones before are encrypted.
     pub offline_password: Option<Password>,
@@ -31,12 +33,19 @@ pub struct Rotation {
 }
 
 impl Project {
-    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root keys. New keys are what the ones
-    /// before were: in the same folder, and encrypted if those were.
+    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root
+    /// keys. New keys are what the ones before were: in the same folder, and encrypted if those
+    /// were.
     ///
-    /// If a replaced key is lost, so that its role cannot sign with old and new keys at once, there is a moment between two steps
-    /// in which clients refuse the repository and keep what they have.
-    pub fn rotate(&self, rotation: &Rotation, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+    /// If a replaced key is lost, so that its role cannot sign with old and new keys at once, there
+    /// is a moment between two steps in which clients refuse the repository and keep what they
+    /// have.
+    pub fn rotate(
+        &self,
+        rotation: &Rotation,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let lifetimes = &self.settings().lifetimes;
@@ -46,7 +55,12 @@ impl Project {
             keyring.available(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), &[])?.len(),
         );
         if u64::try_from(found).is_ok_and(|found| found < needed.get()) {
-            return Err(keyring.missing(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), needed.get(), found));
+            return Err(keyring.missing(
+                KeyRole::Root,
+                metadata::key_ids(old, KeyRole::Root),
+                needed.get(),
+                found,
+            ));
         }
         let mut root = old.clone();
         root.version = current.next_version(KeyRole::Root)?;
@@ -56,7 +70,11 @@ impl Project {
         let mut steps = Vec::new();
         for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
             let (count, threshold) = wanted_keys(role, &current, rotation)?;
-            let password = if role.is_offline() { &rotation.offline_password } else { &rotation.online_password };
+            let password = if role.is_offline() {
+                &rotation.offline_password
+            } else {
+                &rotation.online_password
+            };
             let home = self.new_home(&current, role, keyring, rotation);
             if home.is_encrypted && password.is_none() {
                 return Err(PublishError::NewPassword { role });
@@ -73,11 +91,18 @@ impl Project {
             }
             new_keys.extend(keys.into_iter().map(|key| (role, key)));
         }
-        let fresh = |role| new_keys.iter().filter(|(of, _)| *of == role).map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        let fresh = |role| {
+            new_keys
+                .iter()
+                .filter(|(of, _)| *of == role)
+                .map(|(_, key)| key.clone())
+                .collect::<Vec<_>>()
+        };
         let roots = [old, &root];
         let replaced = |role| rotation.replace.contains(&role);
 
-        // From the first role whose keys change down to the timestamp, everything is signed anew, with old and new keys.
+        // From the first role whose keys change down to the timestamp, everything is signed anew,
+        // with old and new keys.
         let mut seamless = true;
         let mut targets = current.targets.clone();
         if replaced(KeyRole::Targets) || replaced(KeyRole::Patches) {
@@ -87,29 +112,42 @@ impl Project {
             seamless &= metadata::satisfies(old, &targets.signed);
             steps.push(self.versioned(&targets));
         }
-        // Named by the snapshot together with the targets that name its new keys: no client sees one without the other.
+        // Named by the snapshot together with the targets that name its new keys: no client sees
+        // one without the other.
         let mut patches = current.patches.clone();
         if replaced(KeyRole::Patches) {
             let document = self.next_patches(&current, now)?;
-            let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, &fresh(KeyRole::Patches))?;
+            let signed = metadata::sign_patches(
+                document,
+                &targets.signed.signed,
+                keyring,
+                &fresh(KeyRole::Patches),
+            )?;
             steps.push(self.patches_step(&signed));
             patches = Some(signed);
         }
         let mut snapshot = current.snapshot.clone();
         if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced) {
             let version = current.next_version(KeyRole::Snapshot)?;
-            let document = metadata::new_snapshot(version, &targets, patches.as_ref(), now, lifetimes)?;
+            let document =
+                metadata::new_snapshot(version, &targets, patches.as_ref(), now, lifetimes)?;
             snapshot = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot))?;
             seamless &= metadata::satisfies(old, &snapshot.signed);
             steps.push(self.versioned(&snapshot));
         }
         let mut last = Vec::new();
-        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot, KeyRole::Timestamp].into_iter().any(replaced) {
+        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot, KeyRole::Timestamp]
+            .into_iter()
+            .any(replaced)
+        {
             let version = current.next_version(KeyRole::Timestamp)?;
             let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
             let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;
             seamless &= metadata::satisfies(old, &timestamp.signed);
-            last.push(TransactionStep::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes });
+            last.push(TransactionStep::Write {
+                path: self.metadata_folder().join("timestamp.json"),
+                bytes: timestamp.bytes,
+            });
         }
         let signed_root = metadata::sign(root.clone(), &roots, keyring, &fresh(KeyRole::Root))?;
         last.push(self.versioned(&signed_root));
@@ -117,7 +155,10 @@ impl Project {
             last.reverse();
         }
         steps.extend(last);
-        steps.push(TransactionStep::Write { path: self.launcher_folder().join("root.json"), bytes: signed_root.bytes });
+        steps.push(TransactionStep::Write {
+            path: self.launcher_folder().join("root.json"),
+            bytes: signed_root.bytes,
+        });
         Ok(Transaction::new(lock, steps))
     }
 
@@ -128,24 +169,46 @@ impl Project {
     pub fn root_keys(&self) -> Result<(usize, u64), PublishError> {
         let current = self.current()?;
         let root = &current.root.signed.signed;
-        Ok((metadata::key_ids(root, KeyRole::Root).len(), metadata::threshold(root, KeyRole::Root).get()))
+        Ok((
+            metadata::key_ids(root, KeyRole::Root).len(),
+            metadata::threshold(root, KeyRole::Root).get(),
+        ))
     }
 
-    /// Whether a key that `rotation` replaces, offline or online, is encrypted: then the new one needs a password.
+    /// Whether a key that `rotation` replaces, offline or online, is encrypted: then the new one
+    /// needs a password.
     ///
     /// # Errors
     /// Those of reading the repository.
-    pub fn needs_password(&self, rotation: &Rotation, keyring: &Keyring, offline: bool) -> Result<bool, PublishError> {
+    pub fn needs_password(
+        &self,
+        rotation: &Rotation,
+        keyring: &Keyring,
+        offline: bool,
+    ) -> Result<bool, PublishError> {
         let current = self.current()?;
         let mut roles = rotation.replace.iter().filter(|role| role.is_offline() == offline);
         Ok(roles.any(|role| self.new_home(&current, *role, keyring, rotation).is_encrypted))
     }
 
-    /// Where new keys of `role` go, and whether they must be encrypted: as the ones before; if those are lost, as the root's.
-    fn new_home(&self, current: &Current, role: KeyRole, keyring: &Keyring, rotation: &Rotation) -> KeyHome {
+    /// Where new keys of `role` go, and whether they must be encrypted: as the ones before; if
+    /// those are lost, as the root's.
+    fn new_home(
+        &self,
+        current: &Current,
+        role: KeyRole,
+        keyring: &Keyring,
+        rotation: &Rotation,
+    ) -> KeyHome {
         let of = |role: KeyRole| keyring.home(role, current.key_ids(role));
         let before = of(role);
-        let fallback = || if role.is_offline() { of(KeyRole::Root).or_else(|| of(KeyRole::Targets)) } else { None };
+        let fallback = || {
+            if role.is_offline() {
+                of(KeyRole::Root).or_else(|| of(KeyRole::Targets))
+            } else {
+                None
+            }
+        };
         let elsewhere = || KeyHome { folder: self.keys_folder(), is_encrypted: false };
         let mut home = before.or_else(fallback).unwrap_or_else(elsewhere);
         if let Some(folder) = rotation.offline_keys.clone().filter(|_| role.is_offline()) {
@@ -161,13 +224,20 @@ impl Project {
 }
 
 /// How many keys a role gets, and how many of them must sign.
-fn wanted_keys(role: KeyRole, current: &Current, rotation: &Rotation) -> Result<(usize, NonZeroU64), PublishError> {
+fn wanted_keys(
+    role: KeyRole,
+    current: &Current,
+    rotation: &Rotation,
+) -> Result<(usize, NonZeroU64), PublishError> {
     let root = &current.root.signed.signed;
     if role == KeyRole::Patches {
-        let before = metadata::delegation(&current.targets.signed.signed).map(|(_, role)| (role.keyids.len(), role.threshold));
+        let before = metadata::delegation(&current.targets.signed.signed)
+            .map(|(_, role)| (role.keyids.len(), role.threshold));
         return Ok(before.unwrap_or((1, NonZeroU64::MIN)));
     }
     let as_before = (root.keys(role.tuf()).count(), metadata::threshold(root, role));
-    let Some((count, threshold)) = rotation.root_keys.filter(|_| role == KeyRole::Root) else { return Ok(as_before) };
+    let Some((count, threshold)) = rotation.root_keys.filter(|_| role == KeyRole::Root) else {
+        return Ok(as_before);
+    };
     metadata::checked_threshold(count, threshold).map(|threshold| (count, threshold))
 }

@@ -52,13 +52,15 @@ pub struct ProjectSettings {
     pub performance: Performance,
     /// When clients should rather fetch the full package: what the server's answers assume.
     pub fallback: Fallback,
-    /// Settings of `launcher.toml` that launchers take over from signed metadata, see [`crate::settings::renewed`].
+    /// Settings of `launcher.toml` that launchers take over from signed metadata, see
+    /// [`crate::settings::renewed`].
     pub client: toml::Table,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
     pub nodes: Vec<Node>,
 }
 
-/// The file as it is written. Before there was `[app]`, the names stood at the top: `app = "sample"`, `display_name`.
+/// The file as it is written. Before there was `[app]`, the names stood at the top: `app =
+/// "sample"`, `display_name`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -86,7 +88,8 @@ enum WrittenApp {
     Table(Box<AppTable>),
 }
 
-/// `[app]`. Serde cannot refuse unknown keys of a table in two parts, so what is left over is read as the recipe, which does.
+/// `[app]`. Serde cannot refuse unknown keys of a table in two parts, so what is left over is read
+/// as the recipe, which does.
 #[derive(Deserialize)]
 struct AppTable {
     name: AppName,
@@ -109,8 +112,12 @@ impl<'de> Deserialize<'de> for WrittenApp {
                 text.parse().map(WrittenApp::Name).map_err(E::custom)
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<WrittenApp, A::Error> {
-                AppTable::deserialize(MapAccessDeserializer::new(map)).map(|table| WrittenApp::Table(Box::new(table)))
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<WrittenApp, A::Error> {
+                AppTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|table| WrittenApp::Table(Box::new(table)))
             }
         }
         deserializer.deserialize_any(Either)
@@ -124,10 +131,14 @@ impl TryFrom<Written> for ProjectSettings {
         let (app, display_name, recipe) = match written.app {
             WrittenApp::Name(app) => (app, written.display_name, Recipe::default()),
             WrittenApp::Table(_) if written.display_name.is_some() => {
-                return Err("display_name stands in [app] as well as at the top; leave it in [app]".to_owned());
+                return Err(
+                    "display_name stands in [app] as well as at the top; leave it in [app]"
+                        .to_owned(),
+                );
             }
             WrittenApp::Table(table) => {
-                let recipe = Recipe::deserialize(table.rest).map_err(|error| format!("in [app]: {error}"))?;
+                let recipe = Recipe::deserialize(table.rest)
+                    .map_err(|error| format!("in [app]: {error}"))?;
                 (table.name, table.display_name, recipe)
             }
         };
@@ -162,7 +173,8 @@ struct Rest {
     nodes: Vec<Node>,
 }
 
-/// How long signatures last, in days. When one has passed, clients refuse the repository until that role signs again.
+/// How long signatures last, in days. When one has passed, clients refuse the repository until that
+/// role signs again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifetimes {
@@ -172,14 +184,17 @@ pub struct Lifetimes {
     pub targets_days: u32,
     /// Of the snapshot; renewed by `refresh`.
     pub snapshot_days: u32,
-    /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a release from a client.
+    /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a
+    /// release from a client.
     pub timestamp_days: u32,
-    /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without patches.
+    /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without
+    /// patches.
     pub patches_days: u32,
 }
 
 impl ProjectSettings {
-    /// Settings for an app whose other settings are the usual ones: no node yet, the channel `stable`.
+    /// Settings for an app whose other settings are the usual ones: no node yet, the channel
+    /// `stable`.
     pub fn new(app: AppName, display_name: impl Into<String>) -> Self {
         Self {
             app,
@@ -209,7 +224,8 @@ impl ProjectSettings {
         };
         let rest = toml::to_string(&rest)?;
         let nodes = if self.nodes.is_empty() { NODES } else { "" };
-        // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
+        // Values that differ from the defaults stand above; beside them a comment with the same
+        // table would mislead.
         let patches = if self.has_usual_patches() { PUBLISHER_EXAMPLE } else { "" };
         Ok(format!("{HEAD}channel = {channel}\n\n{app}\n{rest}{patches}{nodes}"))
     }
@@ -228,14 +244,23 @@ impl ProjectSettings {
 
     pub(super) fn check(&self, path: &Path) -> Result<(), PublishError> {
         incremental::check(path, &self.incremental_update, &self.performance, &self.fallback)
-            .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })?;
+            .map_err(|error| PublishError::Settings {
+                path: path.to_owned(),
+                source: error.into(),
+            })?;
         self.check_client(path)
     }
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7, patches_days: 90 }
+        Self {
+            root_days: 365,
+            targets_days: 365,
+            snapshot_days: 30,
+            timestamp_days: 7,
+            patches_days: 90,
+        }
     }
 }
 
@@ -252,10 +277,16 @@ impl Lifetimes {
         SignedDuration::from_hours(24 * i64::from(days))
     }
 
-    /// When a signature of `role` made now expires; whole seconds, as the TUF specification writes times.
+    /// When a signature of `role` made now expires; whole seconds, as the TUF specification writes
+    /// times.
     pub(super) fn expiry(&self, role: KeyRole, now: Time) -> Result<Time, PublishError> {
-        let expires = now.checked_add(self.of(role)).ok().and_then(|time| Time::from_second(time.as_second()).ok());
-        expires.ok_or_else(|| PublishError::Options(format!("the lifetime of the {role} role is too long")))
+        let expires = now
+            .checked_add(self.of(role))
+            .ok()
+            .and_then(|time| Time::from_second(time.as_second()).ok());
+        expires.ok_or_else(|| {
+            PublishError::Options(format!("the lifetime of the {role} role is too long"))
+        })
     }
 }
 
@@ -266,7 +297,9 @@ pub enum InvalidAddress {
     #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
     NoAddress,
     /// `ftp:` and others.
-    #[error("repositories are fetched over https or http only, for example https://updates.example.com/")]
+    #[error(
+        "repositories are fetched over https or http only, for example https://updates.example.com/"
+    )]
     Scheme,
     /// `https://user:password@…`: it would stand in what everybody downloads.
     #[error(
@@ -278,7 +311,8 @@ pub enum InvalidAddress {
     Query,
 }
 
-/// Refuses an address that no launcher can use, or that would publish a secret. The address itself is not repeated: it may hold one.
+/// Refuses an address that no launcher can use, or that would publish a secret. The address itself
+/// is not repeated: it may hold one.
 pub fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(InvalidAddress::Scheme);
@@ -307,79 +341,4 @@ fn stable() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::publish::recipe::{Notes, RuntimeChoice};
-
-    fn read(text: &str) -> Result<ProjectSettings, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_password_in_an_address_stays_in_the_settings() {
-        let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample");
-        settings.nodes = vec![Node::at("https://deploy:hunter2@updates.example.com/app/".parse().unwrap())];
-        assert_eq!(settings.public_nodes()[0].url.as_str(), "https://updates.example.com/app/");
-    }
-
-    #[test]
-    fn what_init_writes_is_read_as_the_same() {
-        let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample \"App\" 示例");
-        settings.nodes = vec![Node::at("https://updates.example.com/".parse().unwrap())];
-        let again = read(&settings.to_toml().unwrap()).unwrap();
-        assert_eq!(again, settings);
-        settings.recipe = Recipe {
-            folder: Some("..".into()),
-            entry: Some("module:sample.main:run".parse().unwrap()),
-            icon: Some("../icon.png".into()),
-            notes: Some(Notes::Each([("zh-CN".to_owned(), "notes/{version}.md".to_owned())].into())),
-            runtime: Some(RuntimeChoice::Each([("Windows_AMD64".to_owned(), "python.zip".to_owned())].into())),
-            exclude: vec!["tests".to_owned()],
-            level: Some(19),
-            console: true,
-            ..Recipe::default()
-        };
-        let text = settings.to_toml().unwrap();
-        assert_eq!(read(&text).unwrap(), settings, "{text}");
-        assert!(text.contains("#requirements = "), "what is not known is there to be filled in: {text}");
-        assert!(!text.contains("#icon = "), "{text}");
-    }
-
-    #[test]
-    fn the_older_form_is_read_and_mistakes_are_named() {
-        let old = read("app = \"sample\"\ndisplay_name = \"Sample\"\n").unwrap();
-        assert_eq!((old.app.as_str(), old.display_name.as_str(), old.channel.as_str()), ("sample", "Sample", "stable"));
-        assert_eq!(read("[app]\nname = \"sample\"\n").unwrap().display_name, "sample");
-        for (text, word) in [
-            ("[app]\nname = \"sample\"\niconn = \"x.png\"\n", "iconn"),
-            ("[app]\nname = \"sample\"\nentry = \"module:\"\n", "entry"),
-            ("[app]\nname = \"sample\"\nnotes = 5\n", "expected a path"),
-            ("display_name = \"x\"\n[app]\nname = \"sample\"\n", "display_name"),
-            ("[app]\ndisplay_name = \"x\"\n", "name"),
-            ("app = \"sample\"\nunknown = 1\n", "unknown"),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.contains(word), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn addresses_that_cannot_be_used_or_hold_a_secret_are_refused() {
-        for (text, expected) in [
-            ("127.0.0.1:24000", InvalidAddress::NoAddress),
-            ("localhost:8080", InvalidAddress::NoAddress),
-            ("updates.example.com/app", InvalidAddress::NoAddress),
-            ("", InvalidAddress::NoAddress),
-            ("ftp://updates.example.com/", InvalidAddress::Scheme),
-            ("file:///srv/repository", InvalidAddress::Scheme),
-            ("https://deploy:hunter2@updates.example.com/", InvalidAddress::Password),
-            ("https://token@updates.example.com/", InvalidAddress::Password),
-            ("https://updates.example.com/?token=hunter2", InvalidAddress::Query),
-        ] {
-            let error = address(text).unwrap_err();
-            assert_eq!(error, expected, "{text}");
-            assert!(!error.to_string().contains("hunter2"));
-        }
-        assert!(address("https://updates.example.com/app").is_ok() && address("http://127.0.0.1:8080").is_ok());
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
-//! On what terms a release is offered: its channel, its share, halted or not, mandatory or not, from which versions, with which notes.
-//! They are decided when it is first published, and changed only by who says so.
+//! On what terms a release is offered: its channel, its share, halted or not, mandatory or not,
+//! from which versions, with which notes. They are decided when it is first published, and changed
+//! only by who says so.
 //!
-//! In: what is asked for now, and what is published. Out: what will be signed, and remarks for whoever asked. Never: a file, a signature.
+//! In: what is asked for now, and what is published. Out: what will be signed, and remarks for
+//! whoever asked. Never: a file, a signature.
 
 use std::fmt;
 
@@ -59,8 +61,9 @@ pub enum Remark {
 const ROLLOUT: &str = "kuzflow rollout";
 const AGAIN: &str = "kuzflow publish --again";
 
-/// Decides the terms of `release`, a package as it was built. `published` is what is signed of it now, `siblings` are the same version's
-/// packages for other platforms. Notes are not looked at here, but for `notes_differ`: others were given than are published.
+/// Decides the terms of `release`, a package as it was built. `published` is what is signed of it
+/// now, `siblings` are the same version's packages for other platforms. Notes are not looked at
+/// here, but for `notes_differ`: others were given than are published.
 pub(super) fn decide(
     release: &mut Release,
     terms: &Terms,
@@ -84,7 +87,8 @@ pub(super) fn decide(
 }
 
 fn apply(release: &mut Release, terms: &Terms) {
-    let Terms { channel, rollout_permille, mandatory, minimum_version, minimum_launcher, again: _ } = terms;
+    let Terms { channel, rollout_permille, mandatory, minimum_version, minimum_launcher, again: _ } =
+        terms;
     release.channel = channel.clone().unwrap_or_else(|| release.channel.clone());
     release.rollout_permille = rollout_permille.unwrap_or(release.rollout_permille);
     release.mandatory = mandatory.unwrap_or(release.mandatory);
@@ -92,8 +96,8 @@ fn apply(release: &mut Release, terms: &Terms) {
     release.minimum_launcher = minimum_launcher.clone().or(release.minimum_launcher.take());
 }
 
-/// The terms of a new package. What was decided of its version on another platform holds here as well: a version that was withdrawn for
-/// one system does not come back by another.
+/// The terms of a new package. What was decided of its version on another platform holds here as
+/// well: a version that was withdrawn for one system does not come back by another.
 fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut inherit = |what: String| remarks.push(Remark::Inherited { what });
@@ -102,7 +106,11 @@ fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Rem
             release.halted = true;
             inherit("halted".to_owned());
         }
-        let share = siblings.iter().map(|sibling| sibling.rollout_permille).min().unwrap_or(release.rollout_permille);
+        let share = siblings
+            .iter()
+            .map(|sibling| sibling.rollout_permille)
+            .min()
+            .unwrap_or(release.rollout_permille);
         if share != release.rollout_permille && terms.rollout_permille.is_none() {
             release.rollout_permille = share;
             inherit(percent(share));
@@ -112,7 +120,10 @@ fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Rem
             release.channel = first.channel.clone();
             inherit(format!("channel {}", first.channel));
         }
-        if siblings.iter().all(|sibling| sibling.mandatory) && terms.mandatory.is_none() && !release.mandatory {
+        if siblings.iter().all(|sibling| sibling.mandatory)
+            && terms.mandatory.is_none()
+            && !release.mandatory
+        {
             release.mandatory = true;
             inherit("mandatory".to_owned());
         }
@@ -124,9 +135,14 @@ fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Rem
 /// What was asked for and is another thing than what is published.
 fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let mut ignore = |option, stays, remedy| remarks.push(Remark::Ignored { option, stays, remedy });
+    let mut ignore =
+        |option, stays, remedy| remarks.push(Remark::Ignored { option, stays, remedy });
     if terms.rollout_permille.is_some_and(|share| share != published.rollout_permille) {
-        ignore("--rollout", format!("its share stays {}", percent(published.rollout_permille)), ROLLOUT);
+        ignore(
+            "--rollout",
+            format!("its share stays {}", percent(published.rollout_permille)),
+            ROLLOUT,
+        );
     }
     if terms.channel.as_ref().is_some_and(|channel| *channel != published.channel) {
         ignore("--channel", format!("it stays in the channel {}", published.channel), AGAIN);
@@ -135,9 +151,11 @@ fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark
         let stays = if published.mandatory { "it stays mandatory" } else { "it stays optional" };
         ignore("--mandatory", stays.to_owned(), AGAIN);
     }
-    let other = |asked: &Option<Version>, stands: &Option<Version>| asked.is_some() && asked != stands;
-    let stays =
-        |stands: &Option<Version>| stands.as_ref().map_or("there is none".to_owned(), |version| format!("it stays {version}"));
+    let other =
+        |asked: &Option<Version>, stands: &Option<Version>| asked.is_some() && asked != stands;
+    let stays = |stands: &Option<Version>| {
+        stands.as_ref().map_or("there is none".to_owned(), |version| format!("it stays {version}"))
+    };
     if other(&terms.minimum_version, &published.minimum_version) {
         ignore("--minimum-version", stays(&published.minimum_version), AGAIN);
     }
@@ -150,9 +168,14 @@ fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark
     remarks
 }
 
-/// Why `release` reaches nobody, or fewer than it seems, among the `others` that are published with it. `usual_channel` is the one that
-/// releases go to if none is named.
-pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launcher], usual_channel: &str) -> Vec<Remark> {
+/// Why `release` reaches nobody, or fewer than it seems, among the `others` that are published with
+/// it. `usual_channel` is the one that releases go to if none is named.
+pub(super) fn reach(
+    release: &Release,
+    others: &[&Release],
+    launchers: &[Launcher],
+    usual_channel: &str,
+) -> Vec<Remark> {
     let container = &release.container;
     let same = |other: &&&Release| {
         let found = &other.container;
@@ -165,7 +188,9 @@ pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launche
     let mut reported = Vec::new();
     let mut tell = |text: String| reported.push(Remark::Unreached(text));
     let version = &container.version;
-    let newer = others.iter().filter(|other| other.container.version > *version && !other.halted && other.rollout_permille > 0);
+    let newer = others.iter().filter(|other| {
+        other.container.version > *version && !other.halted && other.rollout_permille > 0
+    });
     if let Some(newer) = newer.max_by(|a, b| a.container.version.cmp(&b.container.version)) {
         let newest = &newer.container.version;
         let whom = if newer.rollout_permille == 1000 && newer.minimum_version.is_none() {
@@ -183,12 +208,18 @@ pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launche
     if release.halted {
         tell(format!("{version} is halted: nobody is offered it until `{ROLLOUT} --resume`"));
     } else if release.rollout_permille == 0 {
-        tell(format!("the share of {version} is 0 %: nobody is offered it until `{ROLLOUT} --percent N`"));
+        tell(format!(
+            "the share of {version} is 0 %: nobody is offered it until `{ROLLOUT} --percent N`"
+        ));
     }
     if let Some(minimum) = &release.minimum_version
-        && !others.iter().any(|other| other.container.version >= *minimum && other.container.version < *version)
+        && !others
+            .iter()
+            .any(|other| other.container.version >= *minimum && other.container.version < *version)
     {
-        tell(format!("no older release is {minimum} or newer: only first installations will be offered {version}"));
+        tell(format!(
+            "no older release is {minimum} or newer: only first installations will be offered {version}"
+        ));
     }
     if let Some(minimum) = &release.minimum_launcher {
         let published = launchers.iter().filter(|launcher| launcher.platform == container.platform);
@@ -210,13 +241,18 @@ pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launche
     reported
 }
 
-/// Whether letters and digits stand together in its pre-release part, as in `rc10`: such words are compared as text.
+/// Whether letters and digits stand together in its pre-release part, as in `rc10`: such words are
+/// compared as text.
 fn is_glued(version: &Version) -> bool {
     let text = version.to_string();
-    let parts = text.split_once('-').map(|(_, after)| after.split('+').next().unwrap_or_default()).unwrap_or_default();
-    parts
-        .split('.')
-        .any(|part| part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().any(|byte| byte.is_ascii_alphabetic()))
+    let parts = text
+        .split_once('-')
+        .map(|(_, after)| after.split('+').next().unwrap_or_default())
+        .unwrap_or_default();
+    parts.split('.').any(|part| {
+        part.bytes().any(|byte| byte.is_ascii_digit())
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
 }
 
 /// A share for people.
@@ -245,9 +281,14 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inherited { what } => write!(f, "{what}, as for the other platforms of this version"),
+            Self::Inherited { what } => {
+                write!(f, "{what}, as for the other platforms of this version")
+            }
             Self::Ignored { option, stays, remedy } => {
-                write!(f, "{option} is not applied to what is published: {stays}; `{remedy}` changes it")
+                write!(
+                    f,
+                    "{option} is not applied to what is published: {stays}; `{remedy}` changes it"
+                )
             }
             Self::Unreached(text) => f.write_str(text),
         }
@@ -255,117 +296,4 @@ impl fmt::Display for Remark {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Digest;
-    use crate::model::release::DocumentLocation;
-
-    fn release(version: &str, platform: &str) -> Release {
-        let place = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
-        Release {
-            container: format!("sample_{version}_{platform}").parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            channel: "stable".to_owned(),
-            published: jiff::Timestamp::UNIX_EPOCH,
-            manifest: place.clone(),
-            index: place,
-            unpacked_size: 0,
-            file_count: 0,
-            mandatory: false,
-            rollout_permille: 1000,
-            halted: false,
-            minimum_version: None,
-            minimum_launcher: None,
-            hot_swap: None,
-            notes: std::collections::BTreeMap::new(),
-        }
-    }
-
-    fn linux(version: &str) -> Release {
-        release(version, "Linux_x86_64")
-    }
-
-    fn everything() -> Terms {
-        Terms {
-            channel: Some("Beta".to_owned()),
-            rollout_permille: Some(500),
-            mandatory: Some(true),
-            minimum_version: Some(Version::new(0, 9, 0)),
-            minimum_launcher: Some(Version::new(2, 0, 0)),
-            again: false,
-        }
-    }
-
-    #[test]
-    fn what_was_decided_stays_whatever_a_retry_says() {
-        let published = Release { halted: true, rollout_permille: 100, ..linux("1.0.0") };
-        for terms in [Terms::default(), everything()] {
-            let mut again = linux("1.0.0");
-            let (standing, remarks) = decide(&mut again, &terms, Some(&published), &[], false);
-            assert_eq!((standing, &again), (Standing::Retained, &published));
-            assert_eq!(remarks.len(), if terms.channel.is_some() { 5 } else { 0 }, "{remarks:?}");
-        }
-        let same = Terms { rollout_permille: Some(100), channel: Some("stable".to_owned()), ..Terms::default() };
-        let (_, remarks) = decide(&mut linux("1.0.0"), &same, Some(&published), &[], true);
-        assert_eq!(remarks.len(), 1, "what is as asked needs no remark: {remarks:?}");
-        assert!(remarks[0].to_string().contains("--notes") && remarks[0].to_string().contains("--again"));
-    }
-
-    #[test]
-    fn again_changes_what_is_stated_and_nothing_else() {
-        let published = Release { halted: true, rollout_permille: 100, mandatory: true, ..linux("1.0.0") };
-        let change = |terms: Terms| {
-            let mut release = linux("1.0.0");
-            assert_eq!(decide(&mut release, &terms, Some(&published), &[], false).0, Standing::Changed);
-            release
-        };
-        assert_eq!(change(Terms { again: true, ..Terms::default() }), published);
-        let beta = change(Terms { again: true, channel: Some("beta".to_owned()), ..Terms::default() });
-        assert_eq!(beta, Release { channel: "beta".to_owned(), ..published.clone() });
-        let all = change(Terms { again: true, ..everything() });
-        assert!(all.halted, "nothing but `rollout --resume` ends a halt");
-        assert_eq!((all.rollout_permille, all.channel.as_str()), (500, "Beta"));
-        assert!(!change(Terms { again: true, mandatory: Some(false), ..Terms::default() }).mandatory);
-    }
-
-    #[test]
-    fn another_platform_of_a_version_takes_its_terms() {
-        let sibling = Release { halted: true, rollout_permille: 100, channel: "beta".to_owned(), ..linux("1.0.0") };
-        let mut windows = release("1.0.0", "Windows_AMD64");
-        let (standing, remarks) = decide(&mut windows, &Terms::default(), None, &[&sibling], false);
-        assert_eq!((standing, remarks.len()), (Standing::New, 3));
-        assert_eq!((windows.halted, windows.rollout_permille, windows.channel.as_str()), (true, 100, "beta"));
-        let mut stated = release("1.0.0", "Windows_AMD64");
-        let terms = Terms { channel: Some("stable".to_owned()), rollout_permille: Some(1000), ..Terms::default() };
-        decide(&mut stated, &terms, None, &[&sibling], false);
-        assert_eq!(
-            (stated.halted, stated.rollout_permille, stated.channel.as_str()),
-            (true, 1000, "stable"),
-            "said, but for the halt"
-        );
-    }
-
-    #[test]
-    fn a_release_that_reaches_nobody_is_reported() {
-        let reported = |release: &Release, others: &[&Release]| -> Vec<String> {
-            reach(release, others, &[], "stable").iter().map(ToString::to_string).collect()
-        };
-        let fine = linux("1.1.0");
-        assert_eq!(reported(&fine, &[&linux("1.0.0"), &release("2.0.0", "Windows_AMD64")]), [""; 0]);
-        let [older] = &reported(&linux("1.0.0-rc10"), &[&linux("1.0.0-rc9")])[..] else { panic!() };
-        assert!(older.contains("1.0.0-rc9 is newer") && older.contains("nobody") && older.contains("rc.10"), "{older}");
-        assert!(reported(&linux("1.0.0-rc.10"), &[&linux("1.0.0-rc.9")]).is_empty());
-        assert!(reported(&linux("1.0.1"), &[&linux("2.0.0")])[0].contains("nobody"));
-        let partly = Release { rollout_permille: 100, ..linux("2.0.0") };
-        assert!(reported(&linux("1.0.1"), &[&partly])[0].contains("only installations"));
-        let halted = Release { halted: true, ..linux("2.0.0") };
-        assert!(reported(&linux("1.0.1"), &[&halted]).is_empty());
-        assert!(reported(&halted, &[]).iter().any(|text| text.contains("--resume")));
-        assert!(reported(&Release { rollout_permille: 0, ..linux("1.0.0") }, &[])[0].contains("0 %"));
-        let minimum = Release { minimum_version: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
-        assert!(reported(&minimum, &[&linux("1.0.0")])[0].contains("only first installations"));
-        let needs = Release { minimum_launcher: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
-        assert!(reported(&needs, &[])[0].contains("publish-launcher"));
-        assert!(reported(&Release { channel: "Stable".to_owned(), ..linux("2.0.0") }, &[&linux("1.0.0")])[0].contains("channel"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
-//! A change to a repository as a list of small steps, each atomic, in such an order that the repository is valid after every
-//! one of them: files that nobody names yet come first, the one file that names them comes last.
+//! A change to a repository as a list of small steps, each atomic, in such an order that the
+//! repository is valid after every one of them: files that nobody names yet come first, the one
+//! file that names them comes last.
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -11,7 +12,8 @@ use super::keys::{KeyPair, Password};
 use crate::durable;
 use crate::model::{Digest, Hasher};
 
-/// A prepared change. Nothing of it is in the repository until it is run; dropping it leaves the repository as it is.
+/// A prepared change. Nothing of it is in the repository until it is run; dropping it leaves the
+/// repository as it is.
 ///
 /// It holds the folder's lock, so that two publishers do not interleave.
 #[must_use = "nothing is published until the transaction is run"]
@@ -24,7 +26,8 @@ pub struct Transaction {
 /// One atomic step.
 #[derive(Debug)]
 pub(super) enum TransactionStep {
-    /// A package, copied (or cloned, where the file system can) under the name that its digest gives it.
+    /// A package, copied (or cloned, where the file system can) under the name that its digest
+    /// gives it.
     Copy { source: PathBuf, destination: PathBuf, hash: Digest },
     /// A small file, written or replaced.
     Write { path: PathBuf, bytes: Vec<u8> },
@@ -46,7 +49,9 @@ impl Transaction {
 
     /// The files of keys that it makes.
     pub fn new_keys(&self) -> Vec<PathBuf> {
-        let key = |step: &TransactionStep| if let TransactionStep::Key { path, .. } = step { Some(path.clone()) } else { None };
+        let key = |step: &TransactionStep| {
+            if let TransactionStep::Key { path, .. } = step { Some(path.clone()) } else { None }
+        };
         self.steps.iter().filter_map(key).collect()
     }
 
@@ -68,22 +73,30 @@ impl Transaction {
     pub fn step(&mut self) -> Result<bool, PublishError> {
         match self.steps.pop_front() {
             None => return Ok(false),
-            Some(TransactionStep::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
-            Some(TransactionStep::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
+            Some(TransactionStep::Copy { source, destination, hash }) => {
+                copy(&source, &destination, hash)?
+            }
+            Some(TransactionStep::Write { path, bytes }) => {
+                durable::replace(&path, &bytes).map_err(at(&path))?
+            }
             Some(TransactionStep::Key { path, key, password }) => {
                 let folder = path.parent().unwrap_or(&path);
                 std::fs::create_dir_all(folder).map_err(at(folder))?;
                 key.write(&path, password.as_ref().map(Password::reveal))?;
             }
             // The change is in force by now; what stays behind is swept the next time.
-            Some(TransactionStep::Remove { path }) => std::fs::remove_file(&path)
-                .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),
+            Some(TransactionStep::Remove { path }) => {
+                std::fs::remove_file(&path).unwrap_or_else(|error| {
+                    tracing::warn!("cannot remove the outdated {}: {error}", path.display())
+                })
+            }
         }
         Ok(true)
     }
 }
 
-/// Copies a package and checks the copy: what is served is what was signed, also if the source changes meanwhile.
+/// Copies a package and checks the copy: what is served is what was signed, also if the source
+/// changes meanwhile.
 fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishError> {
     let temporary = durable::temporary(destination).map_err(at(destination))?;
     let mut from = File::open(source).map_err(at(source))?;
@@ -117,15 +130,21 @@ pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
 /// How often a publisher who is at work is asked whether it has finished.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries to prepare a change, and again while another publisher is at work in the folder, for at most `timeout`.
+/// Tries to prepare a change, and again while another publisher is at work in the folder, for at
+/// most `timeout`.
 ///
 /// # Errors
 /// Those of `prepare`; [`PublishError::Busy`] only when patience is over.
-pub fn when_free<T>(timeout: Duration, mut prepare: impl FnMut() -> Result<T, PublishError>) -> Result<T, PublishError> {
+pub fn when_free<T>(
+    timeout: Duration,
+    mut prepare: impl FnMut() -> Result<T, PublishError>,
+) -> Result<T, PublishError> {
     let deadline = Instant::now() + timeout;
     loop {
         match prepare() {
-            Err(PublishError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(PublishError::Busy { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_PAUSE)
+            }
             outcome => return outcome,
         }
     }
@@ -144,7 +163,9 @@ impl Lock {
         let file = options.create(true).truncate(false).write(true).open(path).map_err(at(path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PublishError::Busy { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(PublishError::Busy { path: path.to_owned() });
+            }
             Err(TryLockError::Error(error)) => return Err(at(path)(error)),
         }
         for folder in folders {

@@ -1,4 +1,5 @@
-//! The version trees of a repository: one signed document an app and platform, which grows by each release that is published.
+//! The version trees of a repository: one signed document an app and platform, which grows by each
+//! release that is published.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -27,9 +28,10 @@ pub(super) struct TreeSteps {
 }
 
 impl Project {
-    /// Adds the releases of `packages`, which `targets` name already, to their version trees, and the trees to `targets`. A release
-    /// that is in its tree stays as it is, so that publishing it again changes nothing; known sizes of packs are brought up to date
-    /// when a tree is written anyway.
+    /// Adds the releases of `packages`, which `targets` name already, to their version trees, and
+    /// the trees to `targets`. A release that is in its tree stays as it is, so that publishing it
+    /// again changes nothing; known sizes of packs are brought up to date when a tree is written
+    /// anyway.
     pub(super) fn grow_trees(
         &self,
         current: &Current,
@@ -58,15 +60,24 @@ impl Project {
         packages: &[&PackageToPublish],
         steps: &mut TreeSteps,
     ) -> Result<(), PublishError> {
-        let Some(container) = packages.first().map(|package| &package.release.container) else { return Ok(()) };
+        let Some(container) = packages.first().map(|package| &package.release.container) else {
+            return Ok(());
+        };
         let name = VersionTree::target_name(container);
         let key = target_name(&name)?;
-        let mut tree = targets.targets.get(&key).and_then(|target| self.read_tree(&name, target)).unwrap_or_default();
+        let mut tree = targets
+            .targets
+            .get(&key)
+            .and_then(|target| self.read_tree(&name, target))
+            .unwrap_or_default();
         let released: BTreeMap<Version, (Release, u64)> = targets
             .targets
             .values()
             .filter_map(|target| Some((release_of(target)?, target.length)))
-            .filter(|(release, _)| release.container.app == container.app && release.container.platform == container.platform)
+            .filter(|(release, _)| {
+                release.container.app == container.app
+                    && release.container.platform == container.platform
+            })
             .map(|(release, length)| (release.container.version.clone(), (release, length)))
             .collect();
         let mut has_grown = false;
@@ -75,12 +86,15 @@ impl Project {
             if tree.node(version).is_some() {
                 continue;
             }
-            // The newest older one of the same channel that the tree knows: a folder of before there were trees has others as well.
+            // The newest older one of the same channel that the tree knows: a folder of before
+            // there were trees has others as well.
             let in_flight = |(older, (release, _)): &(&Version, &(Release, u64))| {
                 release.channel == package.release.channel && tree.node(older).is_some()
             };
-            let parent = released.range(..version).rev().find(in_flight).map(|(older, _)| older.clone());
-            let files = FileState::all(&package.manifest, self.settings().incremental_update.patterns());
+            let parent =
+                released.range(..version).rev().find(in_flight).map(|(older, _)| older.clone());
+            let files =
+                FileState::all(&package.manifest, self.settings().incremental_update.patterns());
             let full_size = released.get(version).map_or(0, |(_, length)| *length);
             tree.add(version, parent.as_ref(), files, full_size);
             has_grown = true;
@@ -91,9 +105,14 @@ impl Project {
         self.put_tree(current, targets, container, tree, steps)
     }
 
-    /// Prepares version trees that tell the sizes of the packs that are published by now: packs are made for releases that are
-    /// published, and trees are signed by the offline keys, so this comes last. An empty transaction if the trees tell them already.
-    pub fn tell_patch_sizes(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+    /// Prepares version trees that tell the sizes of the packs that are published by now: packs are
+    /// made for releases that are published, and trees are signed by the offline keys, so this
+    /// comes last. An empty transaction if the trees tell them already.
+    pub fn tell_patch_sizes(
+        &self,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let mut targets = current.targets.signed.signed.clone();
@@ -119,7 +138,8 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Puts the tree of `container`'s app and platform into `targets`, with the sizes of the packs that are published.
+    /// Puts the tree of `container`'s app and platform into `targets`, with the sizes of the packs
+    /// that are published.
     fn put_tree(
         &self,
         current: &Current,
@@ -132,13 +152,20 @@ impl Project {
         let packs = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
         let packs: Vec<(Patch, u64)> = packs
             .filter_map(|(name, target)| signed_patch(name.raw(), target))
-            .filter(|pack| pack.patch.to.app == container.app && pack.patch.to.platform == container.platform)
+            .filter(|pack| {
+                pack.patch.to.app == container.app && pack.patch.to.platform == container.platform
+            })
             .map(|pack| (pack.patch, pack.length))
             .collect();
         tree.set_patch_sizes(|from, to| {
-            packs.iter().find(|(patch, _)| patch.from.version == *from && patch.to.version == *to).map(|(_, length)| *length)
+            packs
+                .iter()
+                .find(|(patch, _)| patch.from.version == *from && patch.to.version == *to)
+                .map(|(_, length)| *length)
         });
-        let bytes = tree.to_json_within(LARGEST_VERSION_TREE).map_err(|error| crypto("write a version tree", error))?;
+        let bytes = tree
+            .to_json_within(LARGEST_VERSION_TREE)
+            .map_err(|error| crypto("write a version tree", error))?;
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
         let destination = self.targets_folder().join(format!("{hash}.{name}"));
         if !is_there(&destination, hash, length)? {
@@ -149,36 +176,46 @@ impl Project {
         Ok(())
     }
 
-    /// Every release that the version trees of `targets` tell of, also those that are published no more.
+    /// Every release that the version trees of `targets` tell of, also those that are published no
+    /// more.
     pub(super) fn histories(&self, targets: &Targets) -> Vec<ContainerId> {
         let app = &self.settings().app;
         let mut found = Vec::new();
         for (name, target) in &targets.targets {
             let Some(platform) = platform_of_tree(app, name.raw()) else { continue };
             let Some(tree) = self.read_tree(name.raw(), target) else { continue };
-            let container =
-                |version: &Version| ContainerId { app: app.clone(), version: version.clone(), platform: platform.clone() };
+            let container = |version: &Version| ContainerId {
+                app: app.clone(),
+                version: version.clone(),
+                platform: platform.clone(),
+            };
             found.extend(tree.nodes().map(|(version, _)| container(version)));
         }
         found
     }
 
-    /// The files of a release as its version tree has them, be it published or not; `None` if the tree does not tell.
+    /// The files of a release as its version tree has them, be it published or not; `None` if the
+    /// tree does not tell.
     pub(super) fn history_of(
         &self,
         targets: &Targets,
         container: &ContainerId,
     ) -> Result<Option<BTreeMap<RelativePath, FileState>>, PublishError> {
         let name = VersionTree::target_name(container);
-        let tree = targets.targets.get(&target_name(&name)?).and_then(|target| self.read_tree(&name, target));
+        let tree = targets
+            .targets
+            .get(&target_name(&name)?)
+            .and_then(|target| self.read_tree(&name, target));
         Ok(tree.and_then(|tree| tree.files_of(&container.version)))
     }
 
-    /// A published tree; `None`, with a warning, if its file is lost or damaged: it is a convenience, and no release waits for it.
+    /// A published tree; `None`, with a warning, if its file is lost or damaged: it is a
+    /// convenience, and no release waits for it.
     fn read_tree(&self, name: &str, target: &Target) -> Option<VersionTree> {
         let hash = hash_of(target)?;
         let path = self.targets_folder().join(format!("{hash}.{name}"));
-        let complain = |reason: String| tracing::warn!("{} is begun anew: {reason}", path.display());
+        let complain =
+            |reason: String| tracing::warn!("{} is begun anew: {reason}", path.display());
         let bytes = std::fs::read(&path).inspect_err(|error| complain(error.to_string())).ok()?;
         if Digest::of(&bytes) != hash {
             complain("it is not what was signed".to_owned());
@@ -187,8 +224,13 @@ impl Project {
         VersionTree::from_json(&bytes).inspect_err(|error| complain(error_chain::line(error))).ok()
     }
 
-    /// Steps that remove every other version of a tree: each holds all that the ones before it held.
-    fn other_trees(&self, name: &str, retained: &Path) -> Result<Vec<TransactionStep>, PublishError> {
+    /// Steps that remove every other version of a tree: each holds all that the ones before it
+    /// held.
+    fn other_trees(
+        &self,
+        name: &str,
+        retained: &Path,
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let folder = self.targets_folder();
         let end = format!(".{name}");
         let mut steps = Vec::new();

@@ -1,7 +1,8 @@
-//! Which offers a person is told of by themselves: each version once in a launcher's life. A pure core.
+//! Which offers a person is told of by themselves: each version once in a launcher's life. A pure
+//! core.
 //!
-//! In: the offer that a check found. Out: whether it is shown. Never: an offer that was declined again before the next start, unless
-//! it has become mandatory since.
+//! In: the offer that a check found. Out: whether it is shown. Never: an offer that was declined
+//! again before the next start, unless it has become mandatory since.
 
 use crate::model::Version;
 
@@ -13,10 +14,11 @@ pub struct Announcements {
 }
 
 impl Announcements {
-    /// Whether the offer of `version` is to be shown; then it counts as shown. A version older than one that was shown (the newer one
-    /// was withdrawn) waits for the next start.
+    /// Whether the offer of `version` is to be shown; then it counts as shown. A version older than
+    /// one that was shown (the newer one was withdrawn) waits for the next start.
     pub fn shows(&mut self, version: &Version, mandatory: bool) -> bool {
-        let is_newer = |before: &Option<Version>| before.as_ref().is_none_or(|before| version > before);
+        let is_newer =
+            |before: &Option<Version>| before.as_ref().is_none_or(|before| version > before);
         let shows = is_newer(&self.newest) || mandatory && is_newer(&self.newest_mandatory);
         if is_newer(&self.newest) {
             self.newest = Some(version.clone());
@@ -40,7 +42,10 @@ mod tests {
     fn each_version_is_shown_once_and_a_newer_one_again() {
         let mut announcements = Announcements::default();
         let mut shows = |text| announcements.shows(&version(text), false);
-        assert_eq!([shows("1.1.0"), shows("1.1.0"), shows("1.10.0"), shows("1.10.0")], [true, false, true, false]);
+        assert_eq!(
+            [shows("1.1.0"), shows("1.1.0"), shows("1.10.0"), shows("1.10.0")],
+            [true, false, true, false]
+        );
         assert!(!shows("1.2.0"), "the newer one was withdrawn");
     }
 
@@ -48,8 +53,14 @@ mod tests {
     fn one_that_became_mandatory_is_shown_once_more() {
         let mut announcements = Announcements::default();
         let mut shows = |text, mandatory| announcements.shows(&version(text), mandatory);
-        assert_eq!([shows("1.1.0", false), shows("1.1.0", true), shows("1.1.0", true)], [true, true, false]);
-        assert_eq!([shows("1.2.0", true), shows("1.2.0", false), shows("1.2.0", true)], [true, false, false]);
+        assert_eq!(
+            [shows("1.1.0", false), shows("1.1.0", true), shows("1.1.0", true)],
+            [true, true, false]
+        );
+        assert_eq!(
+            [shows("1.2.0", true), shows("1.2.0", false), shows("1.2.0", true)],
+            [true, false, false]
+        );
         assert!(!shows("1.1.5", true), "a newer mandatory one was shown");
     }
 }

@@ -1,8 +1,10 @@
-//! Listens to the server that the settings name (`api`), which says when releases have changed: server-sent events on one connection.
+//! Listens to the server that the settings name (`api`), which says when releases have changed:
+//! server-sent events on one connection.
 //!
-//! In: a stream of events. Out: calls that say "there may be news". Never: trust. What is said is looked at only to see whether it
-//! concerns this app; it carries no version that counts, and can do nothing but make the schedule look a little sooner. A server that
-//! says too much, nothing, or nonsense is left for a while; one that has no events is asked again hours later.
+//! In: a stream of events. Out: calls that say "there may be news". Never: trust. What is said is
+//! looked at only to see whether it concerns this app; it carries no version that counts, and can
+//! do nothing but make the schedule look a little sooner. A server that says too much, nothing, or
+//! nonsense is left for a while; one that has no events is asked again hours later.
 
 mod backoff;
 mod event_stream;
@@ -42,11 +44,15 @@ impl Subscription {
         let (app, channel) = (settings.app.to_string(), settings.channel.clone());
         let platform = Platform::current().to_string();
         url.set_path(&format!("{}/api/events", url.path().trim_end_matches('/')));
-        url.query_pairs_mut().append_pair("app", &app).append_pair("channel", &channel).append_pair("platform", &platform);
+        url.query_pairs_mut()
+            .append_pair("app", &app)
+            .append_pair("channel", &channel)
+            .append_pair("platform", &platform);
         Some(Self { url, app, channel, platform })
     }
 
-    /// Whether an event is about releases of this app, in this channel, for this platform; what it does not say, it may be.
+    /// Whether an event is about releases of this app, in this channel, for this platform; what it
+    /// does not say, it may be.
     fn concerns(&self, name: &str, data: &str) -> bool {
         #[derive(Deserialize)]
         struct Announced {
@@ -63,10 +69,18 @@ impl Subscription {
     }
 }
 
-/// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a `seed` of its own.
-pub async fn listen(client: &Client, subscription: &Subscription, pace: Pace, seed: u64, hint: impl Fn()) -> Infallible {
+/// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a
+/// `seed` of its own.
+pub async fn listen(
+    client: &Client,
+    subscription: &Subscription,
+    pace: Pace,
+    seed: u64,
+    hint: impl Fn(),
+) -> Infallible {
     let mut reconnecting = Reconnecting::new(pace, seed);
-    let mut listener = PushListener { client, subscription, pace, last_id: None, hint, noted: None, unnoted: 0 };
+    let mut listener =
+        PushListener { client, subscription, pace, last_id: None, hint, noted: None, unnoted: 0 };
     let mut is_first = true;
     loop {
         let end = listener.connection(&mut reconnecting, is_first).await;
@@ -103,20 +117,24 @@ impl<H: Fn()> PushListener<'_, H> {
     /// One connection, from its beginning to its end.
     async fn connection(&mut self, reconnecting: &mut Reconnecting, is_first: bool) -> End {
         let began = Instant::now();
-        let mut stream = match self.client.listen(&self.subscription.url, self.last_id.as_deref()).await {
-            Ok(stream) => stream,
-            Err(FetchError::NotFound { .. }) => return End::Absent,
-            Err(error) => {
-                tracing::info!(cause = error_chain::line(&error), "no stream of events");
-                return End::Failed;
-            }
-        };
+        let mut stream =
+            match self.client.listen(&self.subscription.url, self.last_id.as_deref()).await {
+                Ok(stream) => stream,
+                Err(FetchError::NotFound { .. }) => return End::Absent,
+                Err(error) => {
+                    tracing::info!(cause = error_chain::line(&error), "no stream of events");
+                    return End::Failed;
+                }
+            };
         tracing::info!(url = %redacted(&self.subscription.url), "listening for releases");
         // The check at the start was made before there was anybody to say what came after it.
         let mut may_have_missed = !is_first && self.last_id.is_none();
-        let (mut parser, mut allowance, mut last_heard) = (Parser::default(), Allowance::default(), None);
+        let (mut parser, mut allowance, mut last_heard) =
+            (Parser::default(), Allowance::default(), None);
         // What fell silent was good as long as something came.
-        let over = |last_heard: Option<Duration>| last_heard.map_or(End::Failed, |lived| End::Over { lived });
+        let over = |last_heard: Option<Duration>| {
+            last_heard.map_or(End::Failed, |lived| End::Over { lived })
+        };
         loop {
             let bytes = match tokio::time::timeout(self.pace.silence, stream.next()).await {
                 Ok(Ok(Some(bytes))) => bytes,
@@ -145,12 +163,15 @@ impl<H: Fn()> PushListener<'_, H> {
             if let Some(id) = parser.last_id() {
                 self.last_id = Some(id.to_owned());
             }
-            let mut concerns = may_have_missed && (!events.is_empty() || parser.last_id().is_some());
+            let mut concerns =
+                may_have_missed && (!events.is_empty() || parser.last_id().is_some());
             may_have_missed &= !concerns;
             for events in events {
                 match events {
                     ServerSentEvent::Retry(wait) => reconnecting.asked_for(wait),
-                    ServerSentEvent::Event { name, data } => concerns |= self.subscription.concerns(&name, &data),
+                    ServerSentEvent::Event { name, data } => {
+                        concerns |= self.subscription.concerns(&name, &data)
+                    }
                 }
             }
             if concerns {

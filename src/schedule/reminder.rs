@@ -1,14 +1,20 @@
-//! When an offer that nobody has answered is announced again: at the next pause in somebody's work. A pure core; time is an argument, counted
-//! from any moment.
+//! When an offer that nobody has answered is announced again: at the next pause in somebody's work.
+//! A pure core; time is an argument, counted from any moment.
 //!
-//! In: that an announcement went unanswered or not, the time, for how long nobody has used the keyboard or the pointer. Out: when to look again,
-//! and that it is time. Never: a notice in the middle of a sentence, or before somebody who is away.
+//! In: that an announcement went unanswered or not, the time, for how long nobody has used the
+//! keyboard or the pointer. Out: when to look again, and that it is time. Never: a notice in the
+//! middle of a sentence, or before somebody who is away.
 
 use std::time::Duration;
 
-/// How long nothing is announced after each announcement that nobody answered; the last one holds for all that follow.
-const BREAKS: [Duration; 4] =
-    [Duration::from_secs(5 * 60), Duration::from_secs(30 * 60), Duration::from_secs(2 * 3600), Duration::from_secs(4 * 3600)];
+/// How long nothing is announced after each announcement that nobody answered; the last one holds
+/// for all that follow.
+const BREAKS: [Duration; 4] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(4 * 3600),
+];
 /// Who has not touched anything for so long makes a pause.
 const PAUSE: Duration = Duration::from_secs(20);
 /// And for so long is away; what is announced then is seen by nobody.
@@ -47,7 +53,8 @@ impl Reminder {
         *self = Self::default();
     }
 
-    /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the system says so.
+    /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the
+    /// system says so.
     pub fn step(&self, now: Duration, idle: impl FnOnce() -> Option<Duration>) -> ReminderStep {
         let Some(due) = self.due else { return ReminderStep::Nothing };
         let left = due.saturating_sub(now);
@@ -55,7 +62,9 @@ impl Reminder {
             return ReminderStep::LookIn(left);
         }
         match idle() {
-            Some(idle) if idle < PAUSE => ReminderStep::LookIn((PAUSE - idle).max(Duration::from_secs(1))),
+            Some(idle) if idle < PAUSE => {
+                ReminderStep::LookIn((PAUSE - idle).max(Duration::from_secs(1)))
+            }
             Some(idle) if idle >= AWAY => ReminderStep::LookIn(LOOK),
             _ => ReminderStep::Announce,
         }
@@ -79,11 +88,27 @@ mod tests {
         let mut reminder = Reminder::default();
         assert_eq!(reminder.step(minutes(1), idle(30)), ReminderStep::Nothing);
         reminder.unanswered(minutes(1));
-        assert_eq!(reminder.step(minutes(2), idle(30)), ReminderStep::LookIn(minutes(4)), "not at once again");
-        assert_eq!(reminder.step(minutes(6), idle(5)), ReminderStep::LookIn(Duration::from_secs(15)), "somebody types");
-        assert_eq!(reminder.step(minutes(6), idle(3600)), ReminderStep::LookIn(LOOK), "nobody is there");
+        assert_eq!(
+            reminder.step(minutes(2), idle(30)),
+            ReminderStep::LookIn(minutes(4)),
+            "not at once again"
+        );
+        assert_eq!(
+            reminder.step(minutes(6), idle(5)),
+            ReminderStep::LookIn(Duration::from_secs(15)),
+            "somebody types"
+        );
+        assert_eq!(
+            reminder.step(minutes(6), idle(3600)),
+            ReminderStep::LookIn(LOOK),
+            "nobody is there"
+        );
         assert_eq!(reminder.step(minutes(6), idle(30)), ReminderStep::Announce);
-        assert_eq!(reminder.step(minutes(6), || None), ReminderStep::Announce, "where nobody knows, the clock decides");
+        assert_eq!(
+            reminder.step(minutes(6), || None),
+            ReminderStep::Announce,
+            "where nobody knows, the clock decides"
+        );
     }
 
     #[test]

@@ -1,15 +1,19 @@
-//! When a release is looked for beside the running app: a pure core without clock, network or thread.
+//! When a release is looked for beside the running app: a pure core without clock, network or
+//! thread.
 //!
-//! In: the time since the launcher's start, what happened ([`ScheduleInput`]), how power and network are. Out: a [`Check`] to make now, and
-//! when to look at the clock again ([`Schedule::next`]). Never: a burst. Whatever hints arrive and however often the computer wakes
-//! up, checks that nobody asked for are bounded, and spread so that thousands of launchers do not ask in the same second.
+//! In: the time since the launcher's start, what happened ([`ScheduleInput`]), how power and
+//! network are. Out: a [`Check`] to make now, and when to look at the clock again
+//! ([`Schedule::next`]). Never: a burst. Whatever hints arrive and however often the computer wakes
+//! up, checks that nobody asked for are bounded, and spread so that thousands of launchers do not
+//! ask in the same second.
 
 use std::time::Duration;
 
 use crate::host::Conditions;
 use crate::settings::{Background, UpdateSettings};
 
-/// Before the first retry of a check that failed; doubled with each further failure, up to the interval.
+/// Before the first retry of a check that failed; doubled with each further failure, up to the
+/// interval.
 const FIRST_RETRY: Duration = Duration::from_secs(5 * 60);
 /// Between two checks that hints led to, whoever sends how many.
 const BETWEEN_HINTS: Duration = Duration::from_secs(5 * 60);
@@ -53,13 +57,19 @@ impl Rules {
         }
     }
 
-    /// What may be done in the background under these conditions. What the system does not tell counts as an ordinary network and mains.
+    /// What may be done in the background under these conditions. What the system does not tell
+    /// counts as an ordinary network and mains.
     pub fn permitted(&self, conditions: &Conditions) -> Permitted {
         let is = |answer: Option<bool>| answer.unwrap_or(false);
         let metered = is(conditions.metered);
         let low = is(conditions.saver) || is(conditions.on_battery) && is(conditions.battery_low);
         let limits = [(metered, self.on_metered), (low, self.on_low_battery)];
-        let least = limits.into_iter().filter(|(applies, _)| *applies).map(|(_, limit)| limit).min().unwrap_or(Background::All);
+        let least = limits
+            .into_iter()
+            .filter(|(applies, _)| *applies)
+            .map(|(_, limit)| limit)
+            .min()
+            .unwrap_or(Background::All);
         Permitted { check: least >= Background::Check, prefetch: least == Background::All }
     }
 }
@@ -160,10 +170,14 @@ impl Schedule {
     /// Takes in what happened at `now`, the time since the start.
     pub fn step(&mut self, now: Duration, input: ScheduleInput) -> Option<Check> {
         match (input, self.state) {
-            (ScheduleInput::Due(conditions), ScheduleState::Waiting { due, reason }) if now >= due => {
+            (ScheduleInput::Due(conditions), ScheduleState::Waiting { due, reason })
+                if now >= due =>
+            {
                 self.due(now, reason, &conditions)
             }
-            (ScheduleInput::Due(_), ScheduleState::Checking { since, .. }) if now >= since + LONGEST_CHECK => {
+            (ScheduleInput::Due(_), ScheduleState::Checking { since, .. })
+                if now >= since + LONGEST_CHECK =>
+            {
                 self.ended(now, CheckEnd::Failed);
                 None
             }
@@ -171,7 +185,9 @@ impl Schedule {
                 self.ended(now, outcome);
                 None
             }
-            (ScheduleInput::Hint, ScheduleState::Waiting { reason, .. }) if reason != Reason::Hint => {
+            (ScheduleInput::Hint, ScheduleState::Waiting { reason, .. })
+                if reason != Reason::Hint =>
+            {
                 self.hint(now);
                 None
             }
@@ -215,7 +231,8 @@ impl Schedule {
             }
             CheckEnd::Failed => {
                 self.failures = self.failures.saturating_add(1);
-                let doubled = FIRST_RETRY.saturating_mul(1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX));
+                let doubled = FIRST_RETRY
+                    .saturating_mul(1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX));
                 (self.jittered(doubled.min(self.rules.interval), JITTER_OF_RETRIES), Reason::Retry)
             }
         };
@@ -238,7 +255,10 @@ impl Schedule {
         self.state = if due > now + AFTER_SLEEP {
             ScheduleState::Waiting { due, reason }
         } else {
-            ScheduleState::Waiting { due: now + AFTER_SLEEP + self.part_of(SPREAD_AFTER_SLEEP), reason: Reason::Woken }
+            ScheduleState::Waiting {
+                due: now + AFTER_SLEEP + self.part_of(SPREAD_AFTER_SLEEP),
+                reason: Reason::Woken,
+            }
         };
     }
 

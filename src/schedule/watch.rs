@@ -1,8 +1,10 @@
-//! Looks at the clock and listens to the server as long as the app runs: what drives the [`Schedule`].
+//! Looks at the clock and listens to the server as long as the app runs: what drives the
+//! [`Schedule`].
 //!
-//! In: what happened to checks ([`Watch::tell`]), the settings, power and network when a check is due. Out: calls of `due`, each
-//! with a [`Check`] to make now. Never: a check itself, a second connection, a wake-up that is not needed: between two checks there is one
-//! timer, and one socket if the settings name a server that says when releases change.
+//! In: what happened to checks ([`Watch::tell`]), the settings, power and network when a check is
+//! due. Out: calls of `due`, each with a [`Check`] to make now. Never: a check itself, a second
+//! connection, a wake-up that is not needed: between two checks there is one timer, and one socket
+//! if the settings name a server that says when releases change.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,8 @@ use crate::messages::protocol::Problem;
 use crate::settings::Settings;
 use crate::threads;
 
-/// The longest time without a look at the clock. Timers of most systems stand still while the computer sleeps, so somebody must look.
+/// The longest time without a look at the clock. Timers of most systems stand still while the
+/// computer sleeps, so somebody must look.
 const LONGEST_NAP: Duration = Duration::from_secs(10 * 60);
 /// A nap that took so much longer than it should have was the computer's sleep.
 const SLEPT: Duration = Duration::from_secs(60);
@@ -54,10 +57,18 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts watching on a thread of its own, with a runtime of its own. `due` is called there and should be quick: it sends a
-    /// command. The first check is due when the settings say, counted from now.
-    pub fn start(options: WatchOptions, due: impl FnMut(Check) + Send + 'static) -> Result<Self, Problem> {
-        let client = options.subscription.is_some().then(|| Client::new(&ClientOptions::default())).transpose();
+    /// Starts watching on a thread of its own, with a runtime of its own. `due` is called there and
+    /// should be quick: it sends a command. The first check is due when the settings say, counted
+    /// from now.
+    pub fn start(
+        options: WatchOptions,
+        due: impl FnMut(Check) + Send + 'static,
+    ) -> Result<Self, Problem> {
+        let client = options
+            .subscription
+            .is_some()
+            .then(|| Client::new(&ClientOptions::default()))
+            .transpose();
         let client = client.map_err(|error| problem::of_fetch(&error))?;
         let internal = |error: std::io::Error| problem::of_system(&error);
         let runtime = threads::runtime(0).map_err(internal)?;
@@ -89,7 +100,9 @@ async fn run(
 ) {
     let schedule = Schedule::new(options.rules, fastrand::u64(..));
     let ticking = keep_time(schedule, inputs, options.conditions, due);
-    let (Some(client), Some(subscription)) = (client, options.subscription) else { return ticking.await };
+    let (Some(client), Some(subscription)) = (client, options.subscription) else {
+        return ticking.await;
+    };
     let hint = || {
         if let Some(inputs) = hints.upgrade() {
             let _ = inputs.send(ScheduleInput::Hint);
@@ -119,7 +132,8 @@ async fn keep_time(
             () = tokio::time::sleep(nap) => None,
         };
         // A clock that was set back tells nothing.
-        let on_the_clock = Duration::try_from(host::now().duration_since(clock_before)).unwrap_or_default();
+        let on_the_clock =
+            Duration::try_from(host::now().duration_since(clock_before)).unwrap_or_default();
         if let Some(uncounted) = slept(nap, before.elapsed(), on_the_clock) {
             tracing::info!(?on_the_clock, "the computer slept");
             schedule.step(began.elapsed(), ScheduleInput::Woken { uncounted });
@@ -137,7 +151,8 @@ async fn keep_time(
     }
 }
 
-/// Whether the computer slept during a nap: the time that the timer's clock did not count. On some systems that clock goes on.
+/// Whether the computer slept during a nap: the time that the timer's clock did not count. On some
+/// systems that clock goes on.
 fn slept(nap: Duration, counted: Duration, on_the_clock: Duration) -> Option<Duration> {
     let awake = nap.min(counted);
     (on_the_clock > awake + SLEPT).then(|| on_the_clock.saturating_sub(counted))
@@ -155,8 +170,16 @@ mod tests {
         assert_eq!(slept(nap, second, second), None, "something came in");
         assert_eq!(slept(nap, nap + second, nap + second), None, "a busy computer");
         assert_eq!(slept(nap, nap, minutes(500)), Some(minutes(490)), "its clock stood still");
-        assert_eq!(slept(nap, minutes(500), minutes(500)), Some(Duration::ZERO), "its clock went on");
-        assert_eq!(slept(nap, minutes(1), minutes(61)), Some(minutes(60)), "woken, and something came in at once");
+        assert_eq!(
+            slept(nap, minutes(500), minutes(500)),
+            Some(Duration::ZERO),
+            "its clock went on"
+        );
+        assert_eq!(
+            slept(nap, minutes(1), minutes(61)),
+            Some(minutes(60)),
+            "woken, and something came in at once"
+        );
         assert_eq!(slept(nap, nap, Duration::ZERO), None, "the clock was set back");
     }
 }

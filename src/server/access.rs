@@ -1,4 +1,5 @@
-//! Around every request: its limits, this node's name on the answer, and one line in the log when the last byte has gone.
+//! Around every request: its limits, this node's name on the answer, and one line in the log when
+//! the last byte has gone.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -6,7 +7,9 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, RANGE, SERVER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_LENGTH, HeaderName, HeaderValue, RANGE, SERVER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -25,20 +28,26 @@ const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");
 pub(super) struct Client(pub(super) IpAddr);
 
 impl Client {
-    /// Who is connected; behind a proxy, whom the proxy names last: what stands before that the client may have written itself.
+    /// Who is connected; behind a proxy, whom the proxy names last: what stands before that the
+    /// client may have written itself.
     fn of(request: &Request, behind_proxy: bool) -> Option<Self> {
         let forwarded = || {
             let last = request.headers().get_all(FORWARDED_FOR).iter().next_back()?;
             last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
         };
-        let connected = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let connected =
+            || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let named = if behind_proxy { forwarded() } else { None };
         named.or_else(connected).map(Self)
     }
 }
 
 /// Applies the limits, names the node and writes the access log.
-pub(super) async fn around(State(shared): State<ServerState>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around(
+    State(shared): State<ServerState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let client = Client::of(&request, shared.options.behind_proxy);
     let line = Line::of(&request, client.filter(|_| shared.options.log_addresses));
     if let Some(client) = client {
@@ -46,13 +55,21 @@ pub(super) async fn around(State(shared): State<ServerState>, mut request: Reque
     }
     let limits = &shared.limits;
     let uri = request.uri();
-    let too_long = uri.path().len() > limits.path_bytes || uri.query().is_some_and(|query| query.len() > limits.query_bytes);
+    let too_long = uri.path().len() > limits.path_bytes
+        || uri.query().is_some_and(|query| query.len() > limits.query_bytes);
     let mut response = if too_long {
-        Refusal::new(StatusCode::URI_TOO_LONG, "uri_too_long", "the address is too long").into_response()
-    } else if let Ok(response) = tokio::time::timeout(limits.request_time, next.run(request)).await {
+        Refusal::new(StatusCode::URI_TOO_LONG, "uri_too_long", "the address is too long")
+            .into_response()
+    } else if let Ok(response) = tokio::time::timeout(limits.request_time, next.run(request)).await
+    {
         response
     } else {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long; try again later").into_response()
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "the answer took too long; try again later",
+        )
+        .into_response()
     };
     let fields = response.headers_mut();
     fields.insert(NODE, shared.node_header.clone());
@@ -79,8 +96,17 @@ struct Line {
 
 impl Line {
     fn of(request: &Request, client: Option<Client>) -> Self {
-        let path: String = request.uri().path_and_query().map_or("*", |path| path.as_str()).chars().take(300).collect();
-        let range = request.headers().get(RANGE).and_then(|range| Some(range.to_str().ok()?.chars().take(100).collect()));
+        let path: String = request
+            .uri()
+            .path_and_query()
+            .map_or("*", |path| path.as_str())
+            .chars()
+            .take(300)
+            .collect();
+        let range = request
+            .headers()
+            .get(RANGE)
+            .and_then(|range| Some(range.to_str().ok()?.chars().take(100).collect()));
         let remote = client.map(|Client(address)| address);
         Self { began: Instant::now(), remote, method: request.method().clone(), path, range }
     }
@@ -99,7 +125,10 @@ impl HttpBody for Logged {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -175,20 +204,41 @@ mod tests {
     fn a_line_reports_whether_the_answer_was_taken_in_full() {
         let log = Log::default();
         let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
-            let request = Request::builder().uri("/targets/x?a=%0a").header(RANGE, "bytes=0-3").body(Body::empty()).unwrap();
+            let request = Request::builder()
+                .uri("/targets/x?a=%0a")
+                .header(RANGE, "bytes=0-3")
+                .body(Body::empty())
+                .unwrap();
             let line = || Line::of(&request, None);
-            let body = |bytes| Logged { body: Body::empty(), status: StatusCode::OK, bytes, announced: 4, line: line() };
+            let body = |bytes| Logged {
+                body: Body::empty(),
+                status: StatusCode::OK,
+                bytes,
+                announced: 4,
+                line: line(),
+            };
             drop(body(4));
             drop(body(3));
         });
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        for part in ["kuzflow::access", "method=GET", "path=\"/targets/x?a=%0a\"", "status=200", "bytes=4", "whole=true"] {
+        for part in [
+            "kuzflow::access",
+            "method=GET",
+            "path=\"/targets/x?a=%0a\"",
+            "status=200",
+            "bytes=4",
+            "whole=true",
+        ] {
             assert!(lines[0].contains(part), "{part}: {text}");
         }
-        assert!(lines[0].contains("range=\"bytes=0-3\"") && lines[1].contains("bytes=3 whole=false"), "{text}");
+        assert!(
+            lines[0].contains("range=\"bytes=0-3\"") && lines[1].contains("bytes=3 whole=false"),
+            "{text}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! JSON documents as gzip, for clients that ask for it: each is compressed once and kept.
 //!
-//! In: what a request accepts, and a document. Out: its compressed form, where that is worth it. Never: ranges of it, or files of
-//! `targets`, which are compressed already.
+//! In: what a request accepts, and a document. Out: its compressed form, where that is worth it.
+//! Never: ranges of it, or files of `targets`, which are compressed already.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -26,11 +26,14 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let accepts = |choice: &str| {
         let mut parts = choice.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let refuses =
-            |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse().is_ok_and(|weight: f32| weight <= 0.0));
+        let refuses = |part: &str| {
+            part.strip_prefix("q=")
+                .is_some_and(|weight| weight.parse().is_ok_and(|weight: f32| weight <= 0.0))
+        };
         name.eq_ignore_ascii_case("gzip") && !parts.any(refuses)
     };
-    !headers.contains_key(RANGE) && lines.flat_map(|line| line.split(',')).any(|choice| accepts(choice.trim()))
+    !headers.contains_key(RANGE)
+        && lines.flat_map(|line| line.split(',')).any(|choice| accepts(choice.trim()))
 }
 
 /// Compressed documents by the digest of what they are.
@@ -40,8 +43,9 @@ pub(super) struct Compressed {
 }
 
 impl Compressed {
-    /// The compressed form of a document; `None` where that is not worth it. It may take a second for a large one: not on a thread that
-    /// answers. Who asks meanwhile waits, so that a crowd compresses it once.
+    /// The compressed form of a document; `None` where that is not worth it. It may take a second
+    /// for a large one: not on a thread that answers. Who asks meanwhile waits, so that a crowd
+    /// compresses it once.
     pub(super) fn of(&self, digest: Digest, document: &[u8]) -> io::Result<Option<Bytes>> {
         if document.len() < SMALLEST {
             return Ok(None);
@@ -71,13 +75,23 @@ mod tests {
     #[test]
     fn gzip_is_for_whoever_names_it_and_wants_all() {
         let accepted = |fields: &[(&str, &str)]| {
-            let field = |(name, value): &(&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
+            let field =
+                |(name, value): &(&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
             is_accepted(&fields.iter().filter_map(field).collect())
         };
         let of = |value: &str| accepted(&[("accept-encoding", value)]);
         assert!(of("gzip") && of("br, GZIP") && of("gzip;q=0.5, identity") && of("gzip; q=1"));
-        assert!(!of("identity") && !of("br, zstd") && !of("gzip;q=0") && !of("gzip; q=0.0") && !of("*") && !of("x-gzipped"));
-        assert!(!accepted(&[]) && !accepted(&[("accept-encoding", "gzip"), ("range", "bytes=0-9")]));
+        assert!(
+            !of("identity")
+                && !of("br, zstd")
+                && !of("gzip;q=0")
+                && !of("gzip; q=0.0")
+                && !of("*")
+                && !of("x-gzipped")
+        );
+        assert!(
+            !accepted(&[]) && !accepted(&[("accept-encoding", "gzip"), ("range", "bytes=0-9")])
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Which part of a file a request asks for (RFC 9110, sections 13 and 14). A pure core: headers in, a decision out.
+//! Which part of a file a request asks for (RFC 9110, sections 13 and 14). A pure core: headers in,
+//! a decision out.
 //!
-//! A strong ETag is the only validator: it is the content's digest, hence the same on every node, while a modification time
-//! differs between mirrors. A date in `If-Range` therefore never matches, and the whole file is the answer.
+//! A strong ETag is the only validator: it is the content's digest, hence the same on every node,
+//! while a modification time differs between mirrors. A date in `If-Range` therefore never matches,
+//! and the whole file is the answer.
 
 use std::ops::Range;
 
@@ -25,8 +27,8 @@ pub(super) enum Portion {
 
 /// Decides for a file of `length` bytes with the strong, quoted `etag`.
 ///
-/// Several ranges in one request are answered with the whole file, as RFC 9110 (14.2) allows: no download of ours asks so, and
-/// overlapping ones are an old way to make a server work.
+/// Several ranges in one request are answered with the whole file, as RFC 9110 (14.2) allows: no
+/// download of ours asks so, and overlapping ones are an old way to make a server work.
 pub(super) fn portion(method: &Method, headers: &HeaderMap, etag: &str, length: u64) -> Portion {
     if headers.contains_key(IF_MATCH) && !listed(headers, IF_MATCH, |tag| tag == etag) {
         return Portion::OtherContent;
@@ -50,7 +52,9 @@ fn listed(headers: &HeaderMap, name: HeaderName, matches: impl Fn(&str) -> bool)
 }
 
 fn requested(range: &HeaderValue, length: u64) -> Portion {
-    let Some((unit, spec)) = range.to_str().ok().and_then(|text| text.split_once('=')) else { return Portion::Whole };
+    let Some((unit, spec)) = range.to_str().ok().and_then(|text| text.split_once('=')) else {
+        return Portion::Whole;
+    };
     if !unit.eq_ignore_ascii_case("bytes") || spec.contains(',') {
         return Portion::Whole;
     }
@@ -73,7 +77,8 @@ fn bounds(first: &str, last: &str, length: u64) -> Option<Range<u64>> {
     (first <= last).then(|| first..length.min(last.saturating_add(1)))
 }
 
-/// Digits only (`str::parse` would take a sign); one too large for 64 bits lies behind the end of every file.
+/// Digits only (`str::parse` would take a sign); one too large for 64 bits lies behind the end of
+/// every file.
 fn number(digits: &str) -> Option<u64> {
     let digits_only = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     digits_only.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -112,8 +117,25 @@ mod tests {
 
     #[test]
     fn ranges_without_a_byte_and_malformed_ones() {
-        for range in ["100-", "100-200", "-0", "5-2", "", "-", "a-b", "1", "+1-2", "1-2-3", "--1", "99999999999999999999999-"] {
-            assert_eq!(ask(100, &[(RANGE, &format!("bytes={range}"))]), Portion::OutOfRange, "{range}");
+        for range in [
+            "100-",
+            "100-200",
+            "-0",
+            "5-2",
+            "",
+            "-",
+            "a-b",
+            "1",
+            "+1-2",
+            "1-2-3",
+            "--1",
+            "99999999999999999999999-",
+        ] {
+            assert_eq!(
+                ask(100, &[(RANGE, &format!("bytes={range}"))]),
+                Portion::OutOfRange,
+                "{range}"
+            );
         }
         assert_eq!(ask(0, &[(RANGE, "bytes=0-")]), Portion::OutOfRange);
         assert_eq!(ask(0, &[(RANGE, "bytes=-5")]), Portion::OutOfRange);
@@ -141,7 +163,11 @@ mod tests {
     #[test]
     fn conditions_come_before_ranges() {
         for tags in [ETAG, "W/\"abc\"", "*", "\"x\", \"abc\""] {
-            assert_eq!(ask(100, &[(IF_NONE_MATCH, tags), (RANGE, "bytes=0-1")]), Portion::NotModified, "{tags}");
+            assert_eq!(
+                ask(100, &[(IF_NONE_MATCH, tags), (RANGE, "bytes=0-1")]),
+                Portion::NotModified,
+                "{tags}"
+            );
         }
         assert_eq!(ask(100, &[(IF_NONE_MATCH, "\"x\"")]), Portion::Whole);
         assert_eq!(ask(100, &[(IF_MATCH, ETAG), (RANGE, "bytes=0-1")]), Portion::Part(0..2));

@@ -1,12 +1,13 @@
-//! `GET /api/events?app=&channel=&platform=`: says that releases have changed, as server-sent events (WHATWG HTML, section 9.2), so that
-//! launchers need not ask often to know soon.
+//! `GET /api/events?app=&channel=&platform=`: says that releases have changed, as server-sent
+//! events (WHATWG HTML, section 9.2), so that launchers need not ask often to know soon.
 //!
-//! In: the catalogue, read again every second while somebody listens. Out: `event: release` with `app`, `channel`, `platform` and
-//! `version` (the newest that is not halted) when a release came, went, was halted or reaches more users; a comment at least twice a
-//! minute. Never: anything that a client may believe. It is a hint to look, and whoever looks verifies.
+//! In: the catalogue, read again every second while somebody listens. Out: `event: release` with
+//! `app`, `channel`, `platform` and `version` (the newest that is not halted) when a release came,
+//! went, was halted or reaches more users; a comment at least twice a minute. Never: anything that
+//! a client may believe. It is a hint to look, and whoever looks verifies.
 //!
-//! An event's `id` stands for the state of what is listened to, the same on every node. Who comes back with it as `Last-Event-ID` is
-//! told at once of what was missed.
+//! An event's `id` stands for the state of what is listened to, the same on every node. Who comes
+//! back with it as `Last-Event-ID` is told at once of what was missed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,7 +60,13 @@ impl Events {
     /// Room for so many listeners.
     pub(super) fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { places, shares: Shares::default(), most, announcements: watch::Sender::default(), somebody: Notify::new() }
+        Self {
+            places,
+            shares: Shares::default(),
+            most,
+            announcements: watch::Sender::default(),
+            somebody: Notify::new(),
+        }
     }
 
     /// A place for one more, of `origin` at most `most`.
@@ -106,12 +113,14 @@ impl Announcements {
         let mut releases: BTreeMap<Topic, Vec<&SignedRelease>> = BTreeMap::new();
         for signed in &catalogue.releases {
             let container = &signed.release.container;
-            let (app, channel, platform) = (container.app.clone(), signed.release.channel.clone(), container.platform.clone());
+            let (app, channel, platform) =
+                (container.app.clone(), signed.release.channel.clone(), container.platform.clone());
             releases.entry(Topic { app, channel, platform }).or_default().push(signed);
         }
         let topics = releases.into_iter().filter_map(|(topic, mut releases)| {
             releases.sort_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
-            let newest = releases.iter().rev().find(|signed| !signed.release.halted).or(releases.last())?;
+            let newest =
+                releases.iter().rev().find(|signed| !signed.release.halted).or(releases.last())?;
             let version = newest.release.container.version.clone();
             // Values of this program's own become JSON without fail.
             let mark = Digest::of(&serde_json::to_vec(&releases).unwrap_or_default());
@@ -191,7 +200,8 @@ pub(super) async fn listen(
     let origin = client.map(|Extension(Client(address))| address.into());
     let Some(place) = shared.events.place(origin, shared.limits.listeners_per_address) else {
         let message = "as many as this server has room for are listening; ask for metadata now and then instead";
-        let mut response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_room", message).into_response();
+        let mut response =
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_room", message).into_response();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(NO_ROOM));
         return Ok(response);
     };
@@ -248,8 +258,10 @@ impl Listening {
             Some(first) => first,
             None => self.later().await?,
         };
-        self.silent_until =
-            Instant::now() + Duration::from_secs_f64(SILENCE.start + (SILENCE.end - SILENCE.start) * fastrand::f64());
+        self.silent_until = Instant::now()
+            + Duration::from_secs_f64(
+                SILENCE.start + (SILENCE.end - SILENCE.start) * fastrand::f64(),
+            );
         Some(text)
     }
 
@@ -286,7 +298,13 @@ pub(super) async fn keep_looking(shared: ServerState) {
 /// Tells those who listen if the catalogue is another one.
 async fn look(shared: &ServerState) {
     let catalogue = shared.repository.catalogue().await;
-    let is_known = shared.events.announcements.borrow().of.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalogue));
+    let is_known = shared
+        .events
+        .announcements
+        .borrow()
+        .of
+        .as_ref()
+        .is_some_and(|known| Arc::ptr_eq(known, &catalogue));
     if !is_known {
         shared.events.announcements.send_replace(Arc::new(Announcements::of(catalogue)));
     }
@@ -302,9 +320,14 @@ mod tests {
             channel: "stable".to_owned(),
             platform: platform.parse().unwrap(),
         };
-        let standing =
-            |version: &str, mark: &str| Standing { version: version.parse().unwrap(), mark: Digest::of(mark.as_bytes()) };
-        given.iter().map(|(platform, version, mark)| (topic(platform), standing(version, mark))).collect()
+        let standing = |version: &str, mark: &str| Standing {
+            version: version.parse().unwrap(),
+            mark: Digest::of(mark.as_bytes()),
+        };
+        given
+            .iter()
+            .map(|(platform, version, mark)| (topic(platform), standing(version, mark)))
+            .collect()
     }
 
     #[test]
@@ -313,10 +336,14 @@ mod tests {
         assert_eq!(events(&before, &before), "");
         let after = state(&[("Linux_x86_64", "1.0.0", "a"), ("Windows_AMD64", "1.1.0", "c")]);
         let id = id(&after);
-        let data = r#"{"app":"sample","channel":"stable","platform":"Windows_AMD64","version":"1.1.0"}"#;
+        let data =
+            r#"{"app":"sample","channel":"stable","platform":"Windows_AMD64","version":"1.1.0"}"#;
         assert_eq!(events(&before, &after), format!("event: release\nid: {id}\ndata: {data}\n\n"));
         let wider = state(&[("Linux_x86_64", "1.0.0", "a"), ("Windows_AMD64", "1.0.0", "rollout")]);
-        assert!(events(&before, &wider).contains("\"version\":\"1.0.0\""), "the same version, for more users");
+        assert!(
+            events(&before, &wider).contains("\"version\":\"1.0.0\""),
+            "the same version, for more users"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! A bad node on purpose, for the demo and for tests: a slow link in front of any server, and a sudden death.
+//! A bad node on purpose, for the demo and for tests: a slow link in front of any server, and a
+//! sudden death.
 //!
-//! It stands between client and server as a plain TCP relay, so that nothing of it is in the server's own path and so that a
-//! death is a real one: connections break off, and new ones are refused.
+//! It stands between client and server as a plain TCP relay, so that nothing of it is in the
+//! server's own path and so that a death is a real one: connections break off, and new ones are
+//! refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,11 +29,15 @@ pub struct FaultInjection {
 }
 
 impl FaultInjection {
-    /// Relays connections on `listener` to `server` until the node dies, or until the future is dropped. `Ok` is its death.
+    /// Relays connections on `listener` to `server` until the node dies, or until the future is
+    /// dropped. `Ok` is its death.
     pub async fn run(self, listener: TcpListener, server: SocketAddr) -> io::Result<()> {
         let (death, mut dying) = watch::channel(false);
-        let link =
-            Arc::new(Link { fault_injection: self, state: Mutex::new(LinkState { free_at: Instant::now(), sent: 0 }), death });
+        let link = Arc::new(Link {
+            fault_injection: self,
+            state: Mutex::new(LinkState { free_at: Instant::now(), sent: 0 }),
+            death,
+        });
         let mut relays = JoinSet::new(); // dropped with this future, and its connections with it
         loop {
             tokio::select! {
@@ -59,7 +65,8 @@ struct LinkState {
 }
 
 impl Link {
-    /// Books `bytes` on the link and gives the time they are through; `None` if the node dies of them.
+    /// Books `bytes` on the link and gives the time they are through; `None` if the node dies of
+    /// them.
     fn book(&self, bytes: u64, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sent += bytes;
@@ -67,7 +74,8 @@ impl Link {
             return None;
         }
         if let Some(rate) = self.fault_injection.bytes_per_second {
-            state.free_at = state.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+            state.free_at =
+                state.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
         }
         Some(state.free_at)
     }
@@ -107,12 +115,21 @@ mod tests {
     fn a_link_takes_its_time_and_dies_at_its_limit() {
         let now = Instant::now();
         let state = Mutex::new(LinkState { free_at: now, sent: 0 });
-        let fault_injection = FaultInjection { bytes_per_second: Some(1000), dies_after_bytes: Some(3000) };
+        let fault_injection =
+            FaultInjection { bytes_per_second: Some(1000), dies_after_bytes: Some(3000) };
         let link = Link { fault_injection, state, death: watch::channel(false).0 };
         assert_eq!(link.book(500, now), Some(now + Duration::from_millis(500)));
-        assert_eq!(link.book(1000, now), Some(now + Duration::from_millis(1500)), "connections share the link");
+        assert_eq!(
+            link.book(1000, now),
+            Some(now + Duration::from_millis(1500)),
+            "connections share the link"
+        );
         let later = now + Duration::from_secs(10);
-        assert_eq!(link.book(1500, later), Some(later + Duration::from_millis(1500)), "an idle link saves nothing up");
+        assert_eq!(
+            link.book(1500, later),
+            Some(later + Duration::from_millis(1500)),
+            "an idle link saves nothing up"
+        );
         assert_eq!(link.book(1, later), None);
     }
 }

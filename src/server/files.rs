@@ -1,9 +1,11 @@
 //! Files of the repository over HTTP: validators, ranges, bytes.
 //!
-//! `tower_http::services::ServeFile` is not used: its ETag is the modification time (another one on each mirror), it ignores
-//! `If-Range`, and with both mended nothing of it would be left but reading a file.
+//! `tower_http::services::ServeFile` is not used: its ETag is the modification time (another one on
+//! each mirror), it ignores `If-Range`, and with both mended nothing of it would be left but
+//! reading a file.
 //!
-//! Names from requests pass [`file_name`] before they touch the disk: one part, no separator, no hidden file.
+//! Names from requests pass [`file_name`] before they touch the disk: one part, no separator, no
+//! hidden file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,8 +19,8 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path as PathParameter, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderName, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -32,8 +34,9 @@ use super::refusal::Refusal;
 use super::repository::LARGEST_DOCUMENT;
 use crate::model::{Digest, RelativePath};
 
-/// Bytes read at a time, and what a connection to a slow client holds. Smaller chunks cost more switches between the threads
-/// that read and the ones that send: at 64 KiB twice the CPU time, at 1 MiB no less than at 256 KiB.
+/// Bytes read at a time, and what a connection to a slow client holds. Smaller chunks cost more
+/// switches between the threads that read and the ones that send: at 64 KiB twice the CPU time, at
+/// 1 MiB no less than at 256 KiB.
 const CHUNK: u64 = 256 << 10;
 
 /// Documents up to this size are read and hashed on each request (0.2 ms); larger ones are kept.
@@ -75,17 +78,34 @@ pub(super) async fn metadata(
 }
 
 /// `GET /nodes.json`.
-pub(super) async fn nodes(State(shared): State<ServerState>, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(super) async fn nodes(
+    State(shared): State<ServerState>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     send_document(&shared, "nodes.json".to_owned(), &method, &headers).await
 }
 
 /// Sends `targets/{digest}.{name}` of the repository in `root`.
-pub(super) async fn send_target(root: &Path, location: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Refusal> {
+pub(super) async fn send_target(
+    root: &Path,
+    location: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let name = location.strip_prefix("targets/").unwrap_or(location);
-    let digest: Digest = name.split_once('.').and_then(|(digest, _)| digest.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let digest: Digest = name
+        .split_once('.')
+        .and_then(|(digest, _)| digest.parse().ok())
+        .ok_or_else(Refusal::not_found)?;
     let path = root.join(location);
     let (file, length) = on_disk(path.clone(), open).await?;
-    let entity = Entity { etag: format!("\"{digest}\""), length, content_type: content_type(name), cache: FOREVER };
+    let entity = Entity {
+        etag: format!("\"{digest}\""),
+        length,
+        content_type: content_type(name),
+        cache: FOREVER,
+    };
     Ok(entity.answer(method, headers, |span| FileBody { file, path, span }.into_body()))
 }
 
@@ -99,7 +119,11 @@ async fn send_document(
     let wants_gzip = compressed::is_accepted(headers);
     let (document, packed) = on_disk(shared.repository.root().join(location), move |path| {
         let document = documents.read(path)?;
-        let packed = if wants_gzip { documents.compressed.of(document.digest, &document.bytes)? } else { None };
+        let packed = if wants_gzip {
+            documents.compressed.of(document.digest, &document.bytes)?
+        } else {
+            None
+        };
         Ok((document, packed))
     })
     .await?;
@@ -109,7 +133,12 @@ async fn send_document(
         None => (format!("\"{}\"", document.digest), false),
     };
     let bytes = packed.unwrap_or_else(|| document.bytes.clone());
-    let entity = Entity { etag, length: bytes.len() as u64, content_type: "application/json", cache: ASK_AGAIN };
+    let entity = Entity {
+        etag,
+        length: bytes.len() as u64,
+        content_type: "application/json",
+        cache: ASK_AGAIN,
+    };
     let slice = |part: Range<u64>| {
         let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         Body::from(bytes.slice(bound(part.start)..bound(part.end)))
@@ -123,8 +152,8 @@ async fn send_document(
     Ok(response)
 }
 
-/// A name from a request as one plain part of a path. Everything else does not exist: separators of any system, `..`, device
-/// names, control characters, and hidden files, which may be half-written.
+/// A name from a request as one plain part of a path. Everything else does not exist: separators of
+/// any system, `..`, device names, control characters, and hidden files, which may be half-written.
 fn file_name(name: &str) -> Result<&str, Refusal> {
     let plain = name.parse::<RelativePath>().is_ok_and(|path| path.parent().is_none());
     if plain && !name.starts_with('.') { Ok(name) } else { Err(Refusal::not_found()) }
@@ -148,23 +177,41 @@ struct Entity {
 
 impl Entity {
     /// Answers with the portion that the request asks for; `body` makes the bytes of a span.
-    fn answer(&self, method: &Method, headers: &HeaderMap, body: impl FnOnce(Range<u64>) -> Body) -> Response {
-        let mut fields =
-            vec![(ETAG, self.etag.clone()), (CACHE_CONTROL, self.cache.to_owned()), (ACCEPT_RANGES, "bytes".to_owned())];
+    fn answer(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: impl FnOnce(Range<u64>) -> Body,
+    ) -> Response {
+        let mut fields = vec![
+            (ETAG, self.etag.clone()),
+            (CACHE_CONTROL, self.cache.to_owned()),
+            (ACCEPT_RANGES, "bytes".to_owned()),
+        ];
         let (status, span) = match portion(method, headers, &self.etag, self.length) {
             Portion::Whole => (StatusCode::OK, 0..self.length),
             Portion::Part(part) => {
-                fields.push((CONTENT_RANGE, format!("bytes {}-{}/{}", part.start, part.end - 1, self.length)));
+                fields.push((
+                    CONTENT_RANGE,
+                    format!("bytes {}-{}/{}", part.start, part.end - 1, self.length),
+                ));
                 (StatusCode::PARTIAL_CONTENT, part)
             }
-            Portion::NotModified => return respond(StatusCode::NOT_MODIFIED, fields, Body::empty()),
+            Portion::NotModified => {
+                return respond(StatusCode::NOT_MODIFIED, fields, Body::empty());
+            }
             Portion::OtherContent => {
-                let refusal = Refusal::new(StatusCode::PRECONDITION_FAILED, "other_content", "the file is not the one asked for");
+                let refusal = Refusal::new(
+                    StatusCode::PRECONDITION_FAILED,
+                    "other_content",
+                    "the file is not the one asked for",
+                );
                 return refusal.into_response();
             }
             Portion::OutOfRange => {
                 let message = format!("no such range in a file of {} bytes", self.length);
-                let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "out_of_range", message);
+                let refusal =
+                    Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "out_of_range", message);
                 let size = [(CONTENT_RANGE, format!("bytes */{}", self.length))];
                 return (size, refusal).into_response();
             }
@@ -205,7 +252,8 @@ struct FileBody {
 }
 
 impl FileBody {
-    /// A file that cannot be read to the end breaks the connection, so that the client does not take a part for the whole.
+    /// A file that cannot be read to the end breaks the connection, so that the client does not
+    /// take a part for the whole.
     fn into_body(self) -> Body {
         Body::from_stream(stream::try_unfold(self, async |body| {
             if body.span.is_empty() {
@@ -219,10 +267,13 @@ impl FileBody {
     fn next_chunk(mut self) -> io::Result<(Bytes, Self)> {
         let length = CHUNK.min(self.span.end - self.span.start);
         let mut chunk = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-        let read =
-            self.file.seek(SeekFrom::Start(self.span.start)).and_then(|_| (&self.file).take(length).read_to_end(&mut chunk));
-        let complete =
-            read.and_then(|read| if read as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+        let read = self
+            .file
+            .seek(SeekFrom::Start(self.span.start))
+            .and_then(|_| (&self.file).take(length).read_to_end(&mut chunk));
+        let complete = read.and_then(|read| {
+            if read as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        });
         if let Err(error) = complete {
             tracing::error!(path = %self.path.display(), %error, "a file cannot be read to its end");
             return Err(error);
@@ -237,23 +288,28 @@ pub(super) async fn on_disk<T: Send + 'static>(
     path: PathBuf,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let outcome = tokio::task::spawn_blocking(move || work(&path).map_err(|error| (path, error))).await;
+    let outcome =
+        tokio::task::spawn_blocking(move || work(&path).map_err(|error| (path, error))).await;
     match outcome.map_err(|panic| Refusal::internal(&panic))? {
         Ok(value) => Ok(value),
-        Err((_, error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err((_, error))
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
             Err(Refusal::not_found())
         }
         Err((path, error)) => Err(Refusal::internal(&format_args!("{}: {error}", path.display()))),
     }
 }
 
-/// Metadata files with their digests. Large ones are kept, since hashing them on each request would let a client spend this
-/// server's time; small ones are read anew, since two of them can differ with the same size and modification time.
+/// Metadata files with their digests. Large ones are kept, since hashing them on each request would
+/// let a client spend this server's time; small ones are read anew, since two of them can differ
+/// with the same size and modification time.
 #[derive(Default)]
 pub(super) struct Documents {
     stored: Mutex<HashMap<PathBuf, Arc<CachedFile>>>,
     compressed: Compressed,
-    /// Held while a large one is read: a crowd that asks for a new one at once must not read it once for each.
+    /// Held while a large one is read: a crowd that asks for a new one at once must not read it
+    /// once for each.
     reading: Mutex<()>,
 }
 
@@ -273,7 +329,12 @@ impl Documents {
         if length <= SMALL_DOCUMENT {
             return read_document(file, modified);
         }
-        let known = || self.stored().get(path).filter(|stored| stored.modified == modified && stored.length() == length).cloned();
+        let known = || {
+            self.stored()
+                .get(path)
+                .filter(|stored| stored.modified == modified && stored.length() == length)
+                .cloned()
+        };
         if let Some(document) = known() {
             return Ok(document);
         }
@@ -283,7 +344,9 @@ impl Documents {
         }
         let document = read_document(file, modified)?;
         let mut stored = self.stored();
-        if stored.values().map(|stored| stored.length()).sum::<u64>() + document.length() > CACHED_DOCUMENTS {
+        if stored.values().map(|stored| stored.length()).sum::<u64>() + document.length()
+            > CACHED_DOCUMENTS
+        {
             stored.clear();
         }
         stored.insert(path.to_owned(), document.clone());

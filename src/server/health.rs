@@ -1,7 +1,7 @@
 //! How the repository stands: for monitors at `/healthz`, for people in the log.
 //!
-//! In: the catalogue, the time. Out: a status that a monitor understands without reading, and one warning a day. Never: a refusal to serve;
-//! what has expired clients refuse themselves.
+//! In: the catalogue, the time. Out: a status that a monitor understands without reading, and one
+//! warning a day. Never: a refusal to serve; what has expired clients refuse themselves.
 
 use std::time::Duration;
 
@@ -29,7 +29,11 @@ pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
         Urgency::Soon => ("warning", StatusCode::OK),
         Urgency::Past => ("expired", StatusCode::SERVICE_UNAVAILABLE),
     };
-    let pressing: Vec<String> = deadlines.iter().filter(|deadline| deadline.is_pressing()).map(ToString::to_string).collect();
+    let pressing: Vec<String> = deadlines
+        .iter()
+        .filter(|deadline| deadline.is_pressing())
+        .map(ToString::to_string)
+        .collect();
     let mut response = updates::answer(&serde_json::json!({
         "status": status,
         "node": shared.options.node,
@@ -46,12 +50,15 @@ pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
     response
 }
 
-/// Writes deadlines that are near or past into the log: at once, when one comes near or passes, and once a day.
+/// Writes deadlines that are near or past into the log: at once, when one comes near or passes, and
+/// once a day.
 pub(super) async fn keep_reminding(shared: ServerState) {
     let mut reminder = Reminder::default();
     loop {
         let (catalogue, now) = (shared.repository.catalogue().await, host::now());
-        for deadline in reminder.due(deadlines(&catalogue.expiries, &shared.options.lifetimes, now), now) {
+        for deadline in
+            reminder.due(deadlines(&catalogue.expiries, &shared.options.lifetimes, now), now)
+        {
             match deadline.state {
                 Urgency::Past => tracing::error!("{deadline}"),
                 Urgency::Soon | Urgency::Fine => tracing::warn!("{deadline}"),
@@ -71,9 +78,12 @@ impl Reminder {
     /// The deadlines that are to be told now.
     fn due(&mut self, mut deadlines: Vec<Deadline>, now: Time) -> Vec<Deadline> {
         deadlines.retain(Deadline::is_pressing);
-        let mut states: Vec<(KeyRole, Urgency)> = deadlines.iter().map(|deadline| (deadline.role, deadline.state)).collect();
+        let mut states: Vec<(KeyRole, Urgency)> =
+            deadlines.iter().map(|deadline| (deadline.role, deadline.state)).collect();
         states.sort_by_key(|(role, _)| role.to_string());
-        let stated = self.last.as_ref().is_some_and(|(before, at)| *before == states && now.duration_since(*at) < REMIND_EVERY);
+        let stated = self.last.as_ref().is_some_and(|(before, at)| {
+            *before == states && now.duration_since(*at) < REMIND_EVERY
+        });
         if stated || states.is_empty() {
             if states.is_empty() {
                 self.last = None;

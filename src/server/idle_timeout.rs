@@ -1,6 +1,8 @@
-//! A socket that does not wait for ever for its reader: one that takes next to nothing must not hold a connection and memory.
+//! A socket that does not wait for ever for its reader: one that takes next to nothing must not
+//! hold a connection and memory.
 //!
-//! A limit on the pause between two writes alone (nginx's `send_timeout`) is met by a client that takes one byte at a time.
+//! A limit on the pause between two writes alone (nginx's `send_timeout`) is met by a client that
+//! takes one byte at a time.
 
 use std::future::Future as _;
 use std::io;
@@ -11,10 +13,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write with `TimedOut` when the reader, once it had to be waited for, took less than `least` bytes in `time`.
+/// Fails a write with `TimedOut` when the reader, once it had to be waited for, took less than
+/// `least` bytes in `time`.
 ///
-/// The system's send buffer grows with the link's speed and wakes a writer when a third of it is free, so a slow but honest
-/// link makes waits of a second or two; `time` must be well above that.
+/// The system's send buffer grows with the link's speed and wakes a writer when a third of it is
+/// free, so a slow but honest link makes waits of a second or two; `time` must be well above that.
 pub(super) struct WithIdleTimeout<S> {
     stream: S,
     time: Duration,
@@ -34,7 +37,11 @@ impl<S> WithIdleTimeout<S> {
         Self { stream, time, least, waiting: None }
     }
 
-    fn watch(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
                 if let Some(waiting) = &mut self.waiting {
@@ -46,7 +53,10 @@ impl<S> WithIdleTimeout<S> {
             }
             Poll::Pending => {
                 let time = self.time;
-                let begin = || Waiting { end: Box::pin(tokio::time::sleep_until(Instant::now() + time)), taken: 0 };
+                let begin = || Waiting {
+                    end: Box::pin(tokio::time::sleep_until(Instant::now() + time)),
+                    taken: 0,
+                };
                 if self.waiting.get_or_insert_with(begin).end.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -58,7 +68,11 @@ impl<S> WithIdleTimeout<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WithIdleTimeout<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, written)
     }
@@ -91,7 +105,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithIdleTimeout<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WithIdleTimeout<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -100,11 +118,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for WithIdleTimeout<S> {
 mod tests {
     use super::*;
 
-    /// A stream whose next writes have these outcomes: so many bytes, or not yet; and then never again.
+    /// A stream whose next writes have these outcomes: so many bytes, or not yet; and then never
+    /// again.
     struct Script(Vec<Option<usize>>);
 
     impl AsyncWrite for Script {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
             let next = if self.0.is_empty() { None } else { self.0.remove(0) };
             next.map_or(Poll::Pending, |count| Poll::Ready(Ok(count)))
         }
@@ -127,23 +150,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_takes_too_little_in_time_is_left() {
-        let mut stream = WithIdleTimeout::new(Script(vec![Some(100), None, Some(15)]), Duration::from_millis(1), 16);
+        let mut stream = WithIdleTimeout::new(
+            Script(vec![Some(100), None, Some(15)]),
+            Duration::from_millis(1),
+            16,
+        );
         assert!(matches!(write(&mut stream), Poll::Ready(Ok(100))));
         assert!(write(&mut stream).is_pending());
         assert!(matches!(write(&mut stream), Poll::Ready(Ok(15))));
-        let error = std::future::poll_fn(|context| Pin::new(&mut stream).poll_write(context, &[0; 100])).await.unwrap_err();
+        let error =
+            std::future::poll_fn(|context| Pin::new(&mut stream).poll_write(context, &[0; 100]))
+                .await
+                .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
     async fn a_wait_ends_with_enough_bytes_or_with_nothing_left_to_write() {
-        let mut stream = WithIdleTimeout::new(Script(vec![None, Some(10), None, Some(6), None]), LONG, 16);
+        let mut stream =
+            WithIdleTimeout::new(Script(vec![None, Some(10), None, Some(6), None]), LONG, 16);
         assert!(write(&mut stream).is_pending() && stream.waiting.is_some());
-        assert!(write(&mut stream).is_ready() && stream.waiting.is_some(), "10 of 16 bytes: the clock runs on");
+        assert!(
+            write(&mut stream).is_ready() && stream.waiting.is_some(),
+            "10 of 16 bytes: the clock runs on"
+        );
         assert!(write(&mut stream).is_pending());
         assert!(write(&mut stream).is_ready() && stream.waiting.is_none());
         assert!(write(&mut stream).is_pending() && stream.waiting.is_some());
         let mut context = Context::from_waker(std::task::Waker::noop());
-        assert!(Pin::new(&mut stream).poll_flush(&mut context).is_ready() && stream.waiting.is_none());
+        assert!(
+            Pin::new(&mut stream).poll_flush(&mut context).is_ready() && stream.waiting.is_none()
+        );
     }
 }

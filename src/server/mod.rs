@@ -1,8 +1,9 @@
 //! The server of a repository: its files, and what a launcher may ask about them, over HTTP/1.1.
 //!
-//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a decision about what may be installed (a
-//! launcher takes that from signed metadata alone; everything here is a hint), and in a request never a signature or a write to the
-//! repository. A server that was told to make patch packs lets the publisher's room do it, in the background.
+//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a
+//! decision about what may be installed (a launcher takes that from signed metadata alone;
+//! everything here is a hint), and in a request never a signature or a write to the repository. A
+//! server that was told to make patch packs lets the publisher's room do it, in the background.
 //!
 //! ```text
 //! GET /metadata/{name}  /targets/{name}  /nodes.json        the repository, as any static host serves it (packaging/nginx)
@@ -17,10 +18,12 @@
 //!
 //! TLS and HTTP/2 are a reverse proxy's work.
 //!
-//! Measured (2026-11-22, 2 cores under other load, release build, loopback, six runs each in turn): 1 GiB from the page cache by
-//! `curl -so /dev/null URL` takes 0.60 to 1.29 s, nginx with one worker and sendfile 1.18 to 1.40 s; the server's CPU time is
-//! 0.43 to 1.15 s a GiB, nginx's 0.09 to 0.33 s (bytes pass through user space here). Resident memory 7 MB. `ab -k -n 30000 -c 32`:
-//! 14,000 update checks a second with release notes, 24,000 `timestamp.json`, 66,000 `/healthz`, the access log included.
+//! Measured (2026-11-22, 2 cores under other load, release build, loopback, six runs each in turn):
+//! 1 GiB from the page cache by `curl -so /dev/null URL` takes 0.60 to 1.29 s, nginx with one
+//! worker and sendfile 1.18 to 1.40 s; the server's CPU time is 0.43 to 1.15 s a GiB, nginx's 0.09
+//! to 0.33 s (bytes pass through user space here). Resident memory 7 MB. `ab -k -n 30000 -c 32`:
+//! 14,000 update checks a second with release notes, 24,000 `timestamp.json`, 66,000 `/healthz`,
+//! the access log included.
 
 mod access;
 mod compressed;
@@ -79,7 +82,8 @@ pub struct ServerOptions {
     pub fallback: Fallback,
     /// How long signatures last: from when on their end is told.
     pub lifetimes: Lifetimes,
-    /// A reverse proxy stands before this server: it says in `X-Forwarded-For` who asks, and bounds what one address may hold.
+    /// A reverse proxy stands before this server: it says in `X-Forwarded-For` who asks, and bounds
+    /// what one address may hold.
     pub behind_proxy: bool,
     /// Whether the log tells the addresses of clients.
     pub log_addresses: bool,
@@ -94,16 +98,16 @@ pub struct ServerOptions {
 pub struct ServerLimits {
     /// Connections at once besides those of listeners; more wait in the system's queue.
     pub connections: usize,
-    /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some 13 kB (measured with 800) for as long
-    /// as its app runs.
+    /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some
+    /// 13 kB (measured with 800) for as long as its app runs.
     pub listeners: usize,
-    /// Of the connections, those of one address (of IPv6: one /64). An idle one makes room for a new one; if all are being answered, the
-    /// new one is turned away.
+    /// Of the connections, those of one address (of IPv6: one /64). An idle one makes room for a
+    /// new one; if all are being answered, the new one is turned away.
     pub connections_per_address: usize,
     /// Of the listeners, those of one address (503 beyond).
     pub listeners_per_address: usize,
-    /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a slow client, besides one
-    /// chunk of a file.
+    /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a
+    /// slow client, besides one chunk of a file.
     pub header_bytes: usize,
     /// The path, bytes (414 beyond).
     pub path_bytes: usize,
@@ -113,7 +117,8 @@ pub struct ServerLimits {
     pub header_time: Duration,
     /// Until an answer begins (503 beyond).
     pub request_time: Duration,
-    /// A client that is waited for must take [`ServerLimits::stall_bytes`] within this time, or it is left.
+    /// A client that is waited for must take [`ServerLimits::stall_bytes`] within this time, or it
+    /// is left.
     pub stall_time: Duration,
     /// See [`ServerLimits::stall_time`].
     pub stall_bytes: u64,
@@ -124,7 +129,8 @@ pub struct ServerLimits {
 }
 
 impl ServerOptions {
-    /// A server of the repository in this folder; node names, limits and checks can be changed afterwards.
+    /// A server of the repository in this folder; node names, limits and checks can be changed
+    /// afterwards.
     pub fn new(repository: impl Into<PathBuf>) -> Self {
         Self {
             repository: repository.into(),
@@ -141,10 +147,15 @@ impl ServerOptions {
         }
     }
 
-    /// How many connections one address may hold, those of listeners among them. Behind a proxy all come from there.
+    /// How many connections one address may hold, those of listeners among them. Behind a proxy all
+    /// come from there.
     fn connections_of_one_address(&self) -> usize {
         let ServerLimits { connections_per_address, listeners_per_address, .. } = self.limits;
-        if self.behind_proxy { usize::MAX } else { connections_per_address.saturating_add(listeners_per_address) }
+        if self.behind_proxy {
+            usize::MAX
+        } else {
+            connections_per_address.saturating_add(listeners_per_address)
+        }
     }
 }
 
@@ -240,8 +251,8 @@ impl std::ops::Deref for ServerState {
 
 impl ServerState {
     fn open(options: &ServerOptions) -> Result<Self, ServerError> {
-        let node_header =
-            HeaderValue::from_bytes(options.node.as_bytes()).map_err(|_| ServerError::NodeName(options.node.clone()))?;
+        let node_header = HeaderValue::from_bytes(options.node.as_bytes())
+            .map_err(|_| ServerError::NodeName(options.node.clone()))?;
         Ok(Self(Arc::new(Parts {
             repository: Repository::open(options.repository.clone(), options.limits.look_interval)?,
             documents: Arc::default(),
@@ -272,7 +283,11 @@ impl ServerState {
             .route("/healthz", get(health::healthz))
             .fallback(async || Refusal::not_found())
             .method_not_allowed_fallback(async || {
-                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
+                Refusal::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "method_not_allowed",
+                    "this address does not take this method",
+                )
             })
             .layer(CatchPanicLayer::custom(|_| Refusal::internal(&"panic").into_response()))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::around))
@@ -280,9 +295,9 @@ impl ServerState {
     }
 }
 
-/// The server's routes, without a socket, without checks of other nodes, without looks at the repository that nobody asked for (events
-/// need them). Reads the repository once, so that a wrong folder is
-/// told before the first request.
+/// The server's routes, without a socket, without checks of other nodes, without looks at the
+/// repository that nobody asked for (events need them). Reads the repository once, so that a wrong
+/// folder is told before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
     Ok(ServerState::open(options)?.router())
 }

@@ -1,4 +1,5 @@
-//! Which nodes are offered: those of `nodes.json`, checked in the background, the best three for where the user is.
+//! Which nodes are offered: those of `nodes.json`, checked in the background, the best three for
+//! where the user is.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -44,8 +45,8 @@ struct Health {
 }
 
 impl NodeBook {
-    /// The best nodes for a user in `region`. If every node fails its checks, they are all offered: this server is then more
-    /// likely cut off from them than the client is.
+    /// The best nodes for a user in `region`. If every node fails its checks, they are all offered:
+    /// this server is then more likely cut off from them than the client is.
     pub(super) fn offer(&self, published: &[Node], region: &str) -> Vec<Node> {
         let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let measured = |node: &Node| {
@@ -56,7 +57,9 @@ impl NodeBook {
             }
             node
         };
-        let healthy = |node: &&Node| book.get(&node.id).is_none_or(|health| health.failures <= FAILURES_ALLOWED);
+        let healthy = |node: &&Node| {
+            book.get(&node.id).is_none_or(|health| health.failures <= FAILURES_ALLOWED)
+        };
         let mut offered: Vec<Node> = published.iter().filter(healthy).map(measured).collect();
         if offered.is_empty() {
             offered = published.iter().map(measured).collect();
@@ -73,7 +76,9 @@ impl NodeBook {
         let after = Health::after(before, outcome.as_ref().ok().copied());
         let was_offered = before.is_none_or(|health| health.failures <= FAILURES_ALLOWED);
         match (was_offered, after.failures <= FAILURES_ALLOWED, outcome) {
-            (true, false, Err(cause)) => tracing::warn!(node = node.id, cause, "a node fails its checks; it is not offered"),
+            (true, false, Err(cause)) => {
+                tracing::warn!(node = node.id, cause, "a node fails its checks; it is not offered")
+            }
             (false, true, _) => tracing::info!(node = node.id, "a node passes its checks again"),
             _ => {}
         }
@@ -90,13 +95,19 @@ impl Health {
                 (Some(old), Some(new)) => Some(blend(old, new)),
                 (old, new) => new.or(old),
             },
-            availability_percent: before.map_or(success, |health| blend(health.availability_percent, success)),
-            failures: if latency_ms.is_some() { 0 } else { before.map_or(1, |health| health.failures.saturating_add(1)) },
+            availability_percent: before
+                .map_or(success, |health| blend(health.availability_percent, success)),
+            failures: if latency_ms.is_some() {
+                0
+            } else {
+                before.map_or(1, |health| health.failures.saturating_add(1))
+            },
         }
     }
 }
 
-/// The region a user's location means: a region's own name, or a time zone such as `Asia/Shanghai`; `Global` for all else.
+/// The region a user's location means: a region's own name, or a time zone such as `Asia/Shanghai`;
+/// `Global` for all else.
 pub(super) fn region_of(location: &str) -> &'static str {
     let area = location.split_once('/').map_or(location, |(area, _)| area).to_ascii_lowercase();
     match area.as_str() {
@@ -109,12 +120,18 @@ pub(super) fn region_of(location: &str) -> &'static str {
 
 /// The client for checks: no redirects, bounded time.
 pub(super) fn client() -> Result<reqwest::Client, ServerError> {
-    let client = || reqwest::Client::builder().timeout(CHECK_TIME).redirect(reqwest::redirect::Policy::none());
+    let client = || {
+        reqwest::Client::builder().timeout(CHECK_TIME).redirect(reqwest::redirect::Policy::none())
+    };
     https::client(|| Ok(client().user_agent("kuzflow-health"))).map_err(ServerError::HealthClient)
 }
 
 /// Checks all nodes every `interval`, for ever.
-pub(super) async fn keep_checking(shared: ServerState, interval: Duration, client: reqwest::Client) {
+pub(super) async fn keep_checking(
+    shared: ServerState,
+    interval: Duration,
+    client: reqwest::Client,
+) {
     let mut rounds = tokio::time::interval(interval);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -124,12 +141,15 @@ pub(super) async fn keep_checking(shared: ServerState, interval: Duration, clien
             let (client, version) = (client.clone(), catalogue.version);
             async move { (check(&client, &node, version).await, node) }
         });
-        checks.buffer_unordered(CHECKS_AT_ONCE).for_each(async |(outcome, node)| shared.nodes.enter(&node, outcome)).await;
+        checks
+            .buffer_unordered(CHECKS_AT_ONCE)
+            .for_each(async |(outcome, node)| shared.nodes.enter(&node, outcome))
+            .await;
     }
 }
 
-/// Milliseconds until the node answered with a `timestamp.json` that is not older than `our_version`: a mirror that lags behind would
-/// refuse the newest package.
+/// Milliseconds until the node answered with a `timestamp.json` that is not older than
+/// `our_version`: a mirror that lags behind would refuse the newest package.
 async fn check(client: &reqwest::Client, node: &Node, our_version: u64) -> Result<f64, String> {
     let address = node.address("metadata/timestamp.json").map_err(|error| error.to_string())?;
     let began = Instant::now();
@@ -143,9 +163,13 @@ async fn check(client: &reqwest::Client, node: &Node, our_version: u64) -> Resul
             return Err("its timestamp.json is too large".to_owned());
         }
     }
-    let theirs: Timestamp = serde_json::from_slice(&body).map_err(|error| format!("its timestamp.json is none: {error}"))?;
+    let theirs: Timestamp = serde_json::from_slice(&body)
+        .map_err(|error| format!("its timestamp.json is none: {error}"))?;
     if theirs.signed.version < our_version {
-        return Err(format!("it holds version {}, this server {}", theirs.signed.version, our_version));
+        return Err(format!(
+            "it holds version {}, this server {}",
+            theirs.signed.version, our_version
+        ));
     }
     Ok(latency_ms)
 }
@@ -165,7 +189,11 @@ mod tests {
     use super::*;
 
     fn node(id: &str, region: &str) -> Node {
-        Node { id: id.to_owned(), region: region.to_owned(), ..Node::at("http://127.0.0.1:1/".parse().unwrap()) }
+        Node {
+            id: id.to_owned(),
+            region: region.to_owned(),
+            ..Node::at("http://127.0.0.1:1/".parse().unwrap())
+        }
     }
 
     fn ids(nodes: &[Node]) -> Vec<&str> {
@@ -174,7 +202,12 @@ mod tests {
 
     #[test]
     fn the_best_three_for_the_region() {
-        let nodes = [node("us", "Americas"), node("eu", "Europe"), node("cdn", "Global"), node("ap", "Asia-Pacific")];
+        let nodes = [
+            node("us", "Americas"),
+            node("eu", "Europe"),
+            node("cdn", "Global"),
+            node("ap", "Asia-Pacific"),
+        ];
         assert_eq!(ids(&NodeBook::default().offer(&nodes, "Asia-Pacific")), ["ap", "cdn", "eu"]);
         assert_eq!(ids(&NodeBook::default().offer(&nodes, "Europe")), ["eu", "cdn", "us"]);
     }

@@ -1,14 +1,19 @@
-//! Room for as many open files as the limits on connections need: each connection is one, and so is each file that is being sent.
+//! Room for as many open files as the limits on connections need: each connection is one, and so is
+//! each file that is being sent.
 
 use super::ServerLimits;
 
-/// The log, the listening socket, the repository's documents, checks of other nodes, packs that are made.
+/// The log, the listening socket, the repository's documents, checks of other nodes, packs that are
+/// made.
 const BESIDES: u64 = 128;
 
 /// How many files these limits can open.
 fn needed(limits: &ServerLimits) -> u64 {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    count(limits.connections).saturating_mul(2).saturating_add(count(limits.listeners)).saturating_add(BESIDES)
+    count(limits.connections)
+        .saturating_mul(2)
+        .saturating_add(count(limits.listeners))
+        .saturating_add(BESIDES)
 }
 
 /// Raises the process's own limit as far as it may, and tells if that is not enough.

@@ -1,4 +1,5 @@
-//! What a person sees who opens the server's address in a browser: that it is an update server, of which app, with which versions.
+//! What a person sees who opens the server's address in a browser: that it is an update server, of
+//! which app, with which versions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,23 +28,35 @@ fn page<'a>(releases: impl Iterator<Item = &'a Release>) -> String {
     let mut newest: BTreeMap<(&str, &str, String), &Version> = BTreeMap::new();
     for release in releases.filter(|release| !release.halted && release.rollout_permille == 1000) {
         let container = &release.container;
-        let key = (release.display_name.as_str(), release.channel.as_str(), container.platform.to_string());
+        let key = (
+            release.display_name.as_str(),
+            release.channel.as_str(),
+            container.platform.to_string(),
+        );
         let known = newest.entry(key).or_insert(&container.version);
         *known = (*known).max(&container.version);
     }
     let mut names: Vec<&str> = newest.keys().map(|(name, ..)| *name).collect();
     names.dedup();
-    let title = if names.is_empty() { "Update server".to_owned() } else { format!("{} – updates", escaped(&names.join(", "))) };
+    let title = if names.is_empty() {
+        "Update server".to_owned()
+    } else {
+        format!("{} – updates", escaped(&names.join(", ")))
+    };
     let mut rows = String::new();
     for ((name, channel, platform), version) in &newest {
-        let cells = [*name, &version.to_string(), channel, platform].map(|cell| format!("<td>{}</td>", escaped(cell))).concat();
+        let cells = [*name, &version.to_string(), channel, platform]
+            .map(|cell| format!("<td>{}</td>", escaped(cell)))
+            .concat();
         // Writing into a string does not fail.
         let _ = writeln!(rows, "<tr>{cells}</tr>");
     }
     let content = if rows.is_empty() {
         "<p>Nothing is published yet.</p>".to_owned()
     } else {
-        format!("<table>\n<tr><th>App</th><th>Version</th><th>Channel</th><th>Platform</th></tr>\n{rows}</table>")
+        format!(
+            "<table>\n<tr><th>App</th><th>Version</th><th>Channel</th><th>Platform</th></tr>\n{rows}</table>"
+        )
     };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
@@ -66,7 +79,8 @@ mod tests {
     use crate::model::release::DocumentLocation;
 
     fn release(version: &str, name: &str) -> Release {
-        let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+        let location =
+            DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
         Release {
             container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
             display_name: name.to_owned(),
@@ -89,8 +103,13 @@ mod tests {
     #[test]
     fn the_page_names_the_app_and_what_all_may_have() {
         let halted = Release { halted: true, ..release("3.0.0", "示例") };
-        let page = page([&release("1.10.0", "示例"), &release("1.9.0", "示例"), &halted].into_iter());
-        assert!(page.contains("示例 – updates") && page.contains("<td>1.10.0</td>") && page.contains("update server"));
+        let page =
+            page([&release("1.10.0", "示例"), &release("1.9.0", "示例"), &halted].into_iter());
+        assert!(
+            page.contains("示例 – updates")
+                && page.contains("<td>1.10.0</td>")
+                && page.contains("update server")
+        );
         assert!(!page.contains("1.9.0") && !page.contains("3.0.0"));
     }
 

@@ -1,10 +1,12 @@
 //! Who holds how many connections: one address must not take the places of all others.
 //!
-//! In: the addresses of those who connect or listen. Out: a place for each, and a word to a connection that has to go. Never: a socket.
+//! In: the addresses of those who connect or listen. Out: a place for each, and a word to a
+//! connection that has to go. Never: a socket.
 //!
-//! An address that holds as many connections as it may gets room for a new one by giving up the one on which it has asked for nothing for
-//! longest; if it is being answered on all of them, the new one is turned away. So a heap of idle connections keeps nobody out, and an
-//! office behind one address goes on.
+//! An address that holds as many connections as it may gets room for a new one by giving up the one
+//! on which it has asked for nothing for longest; if it is being answered on all of them, the new
+//! one is turned away. So a heap of idle connections keeps nobody out, and an office behind one
+//! address goes on.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Where a connection comes from: an address of IPv4, or what one customer of a provider gets of IPv6 (a /64).
+/// Where a connection comes from: an address of IPv4, or what one customer of a provider gets of
+/// IPv6 (a /64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     /// A whole address.
@@ -55,13 +58,18 @@ impl Places {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
-    /// A place for a new connection; `None` if its origin is being answered on as many as it may have.
+    /// A place for a new connection; `None` if its origin is being answered on as many as it may
+    /// have.
     pub(super) fn take(self: &Arc<Self>, origin: Origin) -> Option<ConnectionPlace> {
-        let seat = Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
+        let seat =
+            Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
         let mut held = self.held();
         let seats = held.entry(origin).or_default();
         if seats.len() >= self.most {
-            let idle = seats.iter().enumerate().filter_map(|(index, seat)| Some((seat.idle_since()?, index)));
+            let idle = seats
+                .iter()
+                .enumerate()
+                .filter_map(|(index, seat)| Some((seat.idle_since()?, index)));
             let (_, index) = idle.min()?;
             seats.swap_remove(index).leave.notify_one();
         }

@@ -1,4 +1,5 @@
-//! Errors as clients see them: a status and `{"error": code, "message": text}`. The cause stays in the log.
+//! Errors as clients see them: a status and `{"error": code, "message": text}`. The cause stays in
+//! the log.
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
@@ -32,7 +33,11 @@ impl Refusal {
     /// 500: `cause` goes to the log alone.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server could not do this; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server could not do this; its log says why",
+        )
     }
 }
 

@@ -1,6 +1,8 @@
-//! What the repository says: its releases and nodes, read from `metadata/` and `nodes.json` and read again when they change.
+//! What the repository says: its releases and nodes, read from `metadata/` and `nodes.json` and
+//! read again when they change.
 //!
-//! Signatures are not checked here: the folder is the operator's own, what this room says of it is a hint, and clients verify.
+//! Signatures are not checked here: the folder is the operator's own, what this room says of it is
+//! a hint, and clients verify.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -40,7 +42,8 @@ pub(super) struct Catalogue {
     patches: Vec<SignedPatch>,
     patches_expire: jiff::Timestamp,
     targets: BTreeMap<String, TargetEntry>,
-    /// The two files whose change says that something changed, and the number of the newest root, which none of them names.
+    /// The two files whose change says that something changed, and the number of the newest root,
+    /// which none of them names.
     seen: (Vec<u8>, Option<Vec<u8>>, u64),
 }
 
@@ -62,23 +65,35 @@ impl Catalogue {
         let metadata = root.join("metadata");
         let nodes_path = root.join("nodes.json");
         let timestamp_path = metadata.join("timestamp.json");
-        let nodes = if nodes_path.try_exists().unwrap_or(true) { Some(read(&nodes_path)?) } else { None };
-        let seen = (read(&timestamp_path)?, nodes, newest_root(&metadata, before.map(|before| before.seen.2)));
+        let nodes =
+            if nodes_path.try_exists().unwrap_or(true) { Some(read(&nodes_path)?) } else { None };
+        let seen = (
+            read(&timestamp_path)?,
+            nodes,
+            newest_root(&metadata, before.map(|before| before.seen.2)),
+        );
         if before.is_some_and(|before| before.seen == seen) {
             return Ok(None);
         }
         let Signed { signed: timestamp } = parse::<Signed<Timestamp>>(&timestamp_path, &seen.0)?;
-        let snapshot_path = metadata.join(format!("{}.snapshot.json", timestamp.meta.snapshot.version));
-        let Signed { signed: snapshot } = parse::<Signed<Snapshot>>(&snapshot_path, &read(&snapshot_path)?)?;
+        let snapshot_path =
+            metadata.join(format!("{}.snapshot.json", timestamp.meta.snapshot.version));
+        let Signed { signed: snapshot } =
+            parse::<Signed<Snapshot>>(&snapshot_path, &read(&snapshot_path)?)?;
         let targets_path = metadata.join(format!("{}.targets.json", snapshot.meta.targets.version));
         let Signed { signed: Targets { targets, expires: targets_expire } } =
             parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
         let nodes = seen.1.as_deref().map_or(Ok(Vec::new()), |bytes| parse(&nodes_path, bytes))?;
-        let releases: Vec<_> = targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
+        let releases: Vec<_> =
+            targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
         let (version, expires) = (timestamp.version, timestamp.expires);
-        let patches_path = snapshot.meta.patches.map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
+        let patches_path = snapshot
+            .meta
+            .patches
+            .map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
         let has_patches = patches_path.is_some();
-        let (patches, patches_expire) = patches_path.map_or((Vec::new(), expires), |path| patches_of(&path, &releases));
+        let (patches, patches_expire) =
+            patches_path.map_or((Vec::new(), expires), |path| patches_of(&path, &releases));
         let expiries = [
             (KeyRole::Root, root_expiry(&metadata, seen.2)),
             (KeyRole::Targets, targets_expire),
@@ -86,17 +101,33 @@ impl Catalogue {
             (KeyRole::Timestamp, Some(expires)),
             (KeyRole::Patches, Some(patches_expire).filter(|_| has_patches)),
         ];
-        let expiries = expiries.into_iter().filter_map(|(role, time)| Some((role, time?))).collect();
-        Ok(Some(Self { version, expires, expiries, releases, nodes, patches, patches_expire, targets, seen }))
+        let expiries =
+            expiries.into_iter().filter_map(|(role, time)| Some((role, time?))).collect();
+        Ok(Some(Self {
+            version,
+            expires,
+            expiries,
+            releases,
+            nodes,
+            patches,
+            patches_expire,
+            targets,
+            seen,
+        }))
     }
 }
 
 /// The number of the newest root from `known` on; 0 if there is none.
 fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
     let on_disk = || {
-        let names =
-            std::fs::read_dir(metadata).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| name.strip_suffix(".root.json")?.parse::<u64>().ok()).max().unwrap_or(0)
+        let names = std::fs::read_dir(metadata)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names
+            .filter_map(|name| name.strip_suffix(".root.json")?.parse::<u64>().ok())
+            .max()
+            .unwrap_or(0)
     };
     let mut newest = known.unwrap_or_else(on_disk);
     while metadata.join(format!("{}.root.json", newest.saturating_add(1))).exists() {
@@ -105,21 +136,31 @@ fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
     newest
 }
 
-/// When the root `version` expires; `None` if it cannot be read: clients will tell, and the files below it are served all the same.
+/// When the root `version` expires; `None` if it cannot be read: clients will tell, and the files
+/// below it are served all the same.
 fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
     let path = metadata.join(format!("{version}.root.json"));
     let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
-    root.inspect_err(|error| tracing::warn!(cause = error_chain::line(error), "the root's end is not known")).ok()?.signed.expires
+    root.inspect_err(|error| {
+        tracing::warn!(cause = error_chain::line(error), "the root's end is not known")
+    })
+    .ok()?
+    .signed
+    .expires
 }
 
-/// The release that a target is, if it is one: the only place that knows how the publisher writes it down. One that this
-/// program cannot read (written by a newer one) is left out and told, the others stay.
+/// The release that a target is, if it is one: the only place that knows how the publisher writes
+/// it down. One that this program cannot read (written by a newer one) is left out and told, the
+/// others stay.
 fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
     let description = target.custom.get(RELEASE_KEY)?;
     match Release::deserialize(description) {
-        Ok(release) => {
-            Some(SignedRelease { target: name.to_owned(), length: target.length, hash: target.hashes.sha256, release })
-        }
+        Ok(release) => Some(SignedRelease {
+            target: name.to_owned(),
+            length: target.length,
+            hash: target.hashes.sha256,
+            release,
+        }),
         Err(error) => {
             tracing::warn!(target = name, %error, "a release with a description that cannot be read is not offered");
             None
@@ -127,8 +168,8 @@ fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
     }
 }
 
-/// The packs between `releases` in a list of patches, and when it expires. What is wrong with it means that there are none, as for
-/// the clients.
+/// The packs between `releases` in a list of patches, and when it expires. What is wrong with it
+/// means that there are none, as for the clients.
 fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jiff::Timestamp) {
     let list = read(path).and_then(|bytes| parse::<Signed<Patches>>(path, &bytes));
     let Patches { targets, expires } = match list {
@@ -138,14 +179,21 @@ fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jif
             return (Vec::new(), jiff::Timestamp::MIN);
         }
     };
-    let manifests: BTreeMap<&ContainerId, Digest> =
-        releases.iter().map(|signed| (&signed.release.container, signed.release.manifest.hash)).collect();
+    let manifests: BTreeMap<&ContainerId, Digest> = releases
+        .iter()
+        .map(|signed| (&signed.release.container, signed.release.manifest.hash))
+        .collect();
     let mut packs = Vec::new();
     for (name, target) in targets {
-        let Some(patch) = target.custom.get(PATCH_KEY).and_then(|value| Patch::deserialize(value).ok()) else { continue };
-        let fits =
-            manifests.get(&patch.from) == Some(&patch.base_manifest) && manifests.get(&patch.to) == Some(&patch.target_manifest);
-        let signed = SignedPatch { target: name, length: target.length, hash: target.hashes.sha256, patch };
+        let Some(patch) =
+            target.custom.get(PATCH_KEY).and_then(|value| Patch::deserialize(value).ok())
+        else {
+            continue;
+        };
+        let fits = manifests.get(&patch.from) == Some(&patch.base_manifest)
+            && manifests.get(&patch.to) == Some(&patch.target_manifest);
+        let signed =
+            SignedPatch { target: name, length: target.length, hash: target.hashes.sha256, patch };
         if fits && signed.check().is_ok() {
             packs.push(signed);
         }
@@ -169,8 +217,10 @@ struct Look {
 impl Repository {
     /// Reads the repository in `root`; later looks for changes are at least `look_interval` apart.
     pub(super) fn open(root: PathBuf, look_interval: Duration) -> Result<Self, ServerError> {
-        let first = Catalogue::read(&root, None)?
-            .ok_or_else(|| ServerError::Repository { path: root.clone(), source: std::io::ErrorKind::NotFound.into() })?;
+        let first = Catalogue::read(&root, None)?.ok_or_else(|| ServerError::Repository {
+            path: root.clone(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
         let last_look = Mutex::new(Look { at: Instant::now(), complaint: None });
         Ok(Self { root, look_interval, catalogue: RwLock::new(Arc::new(first)), last_look })
     }
@@ -180,21 +230,27 @@ impl Repository {
         &self.root
     }
 
-    /// What the repository says, at most the look interval old. One request looks for a change, the others meanwhile get the
-    /// old state; that also stays when the new one cannot be read.
+    /// What the repository says, at most the look interval old. One request looks for a change, the
+    /// others meanwhile get the old state; that also stays when the new one cannot be read.
     pub(super) async fn catalogue(&self) -> Arc<Catalogue> {
         if let Ok(mut look) = self.last_look.try_lock()
             && look.at.elapsed() >= self.look_interval
         {
             let (root, before) = (self.root.clone(), self.current());
-            let outcome = tokio::task::spawn_blocking(move || Catalogue::read(&root, Some(&before))).await;
+            let outcome =
+                tokio::task::spawn_blocking(move || Catalogue::read(&root, Some(&before))).await;
             look.at = Instant::now();
             match outcome {
                 Ok(Ok(found)) => {
                     look.complaint = None;
                     if let Some(newer) = found {
-                        tracing::info!(version = newer.version, releases = newer.releases.len(), "the repository has changed");
-                        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+                        tracing::info!(
+                            version = newer.version,
+                            releases = newer.releases.len(),
+                            "the repository has changed"
+                        );
+                        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) =
+                            Arc::new(newer);
                     }
                 }
                 Ok(Err(error)) => look.complain(error_chain::line(&error)),
@@ -213,7 +269,10 @@ impl Look {
     /// Once for each trouble, not once a second.
     fn complain(&mut self, cause: String) {
         if self.complaint.as_ref() != Some(&cause) {
-            tracing::error!(cause, "the repository's new state cannot be read, its last one stays in use");
+            tracing::error!(
+                cause,
+                "the repository's new state cannot be read, its last one stays in use"
+            );
             self.complaint = Some(cause);
         }
     }
@@ -224,11 +283,16 @@ fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_DOCUMENT { Err(failed(std::io::ErrorKind::FileTooLarge.into())) } else { Ok(bytes) }
+    if bytes.len() as u64 > LARGEST_DOCUMENT {
+        Err(failed(std::io::ErrorKind::FileTooLarge.into()))
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ServerError> {
-    serde_json::from_slice(bytes).map_err(|source| ServerError::Form { path: path.to_owned(), source })
+    serde_json::from_slice(bytes)
+        .map_err(|source| ServerError::Form { path: path.to_owned(), source })
 }
 
 #[derive(Deserialize)]

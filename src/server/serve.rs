@@ -1,6 +1,7 @@
 //! The server's socket: connections with time limits, and an orderly end.
 //!
-//! `axum::serve` sets no time limit on headers, idle connections and slow readers, hence this loop over hyper's connections.
+//! `axum::serve` sets no time limit on headers, idle connections and slow readers, hence this loop
+//! over hyper's connections.
 
 use crate::error_chain;
 use std::convert::Infallible;
@@ -27,10 +28,12 @@ use tower::Service as _;
 
 use super::idle_timeout::WithIdleTimeout;
 use super::places::{Busy, ConnectionPlace, Places};
-use super::{ServerError, ServerLimits, ServerOptions, ServerState, events, health, nodes, open_files};
+use super::{
+    ServerError, ServerLimits, ServerOptions, ServerState, events, health, nodes, open_files,
+};
 
-/// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
-/// have [`ServerLimits::grace`] to end.
+/// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any
+/// more, and running answers have [`ServerLimits::grace`] to end.
 pub async fn serve(
     options: ServerOptions,
     listener: TcpListener,
@@ -42,7 +45,9 @@ pub async fn serve(
     let catalogue = shared.repository.catalogue().await;
     tracing::info!(%address, node = options.node, releases = catalogue.releases.len(), "serving the repository");
     let checks = match options.health_interval {
-        Some(interval) => Some(tokio::spawn(nodes::keep_checking(shared.clone(), interval, nodes::client()?))),
+        Some(interval) => {
+            Some(tokio::spawn(nodes::keep_checking(shared.clone(), interval, nodes::client()?)))
+        }
         None => None,
     };
     let looking = tokio::spawn(events::keep_looking(shared.clone()));
@@ -56,9 +61,15 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connections(shared: &ServerState, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+async fn connections(
+    shared: &ServerState,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let (app, limits) = (shared.router(), &shared.limits);
-    let room = Arc::new(Semaphore::new(limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS)));
+    let room = Arc::new(Semaphore::new(
+        limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS),
+    ));
     let stopping = shared.ending.subscribe();
     let places = Places::new(shared.options.connections_of_one_address());
     let mut running = JoinSet::new();
@@ -80,13 +91,19 @@ async fn connections(shared: &ServerState, listener: TcpListener, shutdown: impl
     shared.ending.send_replace(true);
     let all_ended = async { while running.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, all_ended).await.is_err() {
-        tracing::warn!(connections = running.len(), "answers were still running when the grace ended; they are cut");
+        tracing::warn!(
+            connections = running.len(),
+            "answers were still running when the grace ended; they are cut"
+        );
     }
 }
 
-/// The next connection, once there is room for it. A failure (no file descriptor left, a client that was quicker to leave) is
-/// the system's to mend: it is told and tried again.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+/// The next connection, once there is room for it. A failure (no file descriptor left, a client
+/// that was quicker to leave) is the system's to mend: it is told and tried again.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     let place = room.clone().acquire_owned().await.ok(); // an error means a closed semaphore; this one never is
     loop {
         match listener.accept().await {
@@ -116,7 +133,9 @@ async fn connection(
     _ = stream.set_nodelay(true); // a matter of speed only
     let stream = WithIdleTimeout::new(stream, limits.stall_time, limits.stall_bytes);
     let place = &held.place;
-    let service = hyper::service::service_fn(|request: Request<Incoming>| answer(app.clone(), remote, place.busy(), request));
+    let service = hyper::service::service_fn(|request: Request<Incoming>| {
+        answer(app.clone(), remote, place.busy(), request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
@@ -138,7 +157,12 @@ async fn connection(
     }
 }
 
-async fn answer(mut app: Router, remote: SocketAddr, busy: Busy, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(
+    mut app: Router,
+    remote: SocketAddr,
+    busy: Busy,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(remote));
     let response = app.call(request).await?;
@@ -155,7 +179,10 @@ impl HttpBody for Answering {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

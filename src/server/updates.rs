@@ -1,7 +1,8 @@
 //! The questions of `/api/containers/…`, with the field names of the specification.
 //!
-//! Answers are the same for everyone who asks the same: which share of the installations a rollout has reached is decided by
-//! each launcher from the signed metadata and its own installation id, which this server never learns.
+//! Answers are the same for everyone who asks the same: which share of the installations a rollout
+//! has reached is decided by each launcher from the signed metadata and its own installation id,
+//! which this server never learns.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE,
+    HeaderName, HeaderValue, VARY,
 };
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
@@ -72,8 +74,9 @@ struct DownloadNode {
     bandwidth: Option<f64>,
 }
 
-/// `GET /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`; only `platform` is
-/// needed, `app` too if the repository has several.
+/// `GET
+/// /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`;
+/// only `platform` is needed, `app` too if the repository has several.
 pub(super) async fn check_update(
     State(shared): State<ServerState>,
     question: Result<Query<UpdateQuery>, QueryRejection>,
@@ -86,13 +89,19 @@ pub(super) async fn check_update(
     let catalogue = shared.repository.catalogue().await;
     let releases = of_app_and_channel(&catalogue, &question)?;
     let newest = releases
-        .filter(|signed| signed.release.container.platform == platform && signed.release.open_to(current.as_ref()))
+        .filter(|signed| {
+            signed.release.container.platform == platform
+                && signed.release.open_to(current.as_ref())
+        })
         .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
-    let newer = newest.filter(|signed| current.as_ref().is_none_or(|current| signed.release.container.version > *current));
+    let newer = newest.filter(|signed| {
+        current.as_ref().is_none_or(|current| signed.release.container.version > *current)
+    });
     let Some(signed) = newer else {
         return Ok(answer(&serde_json::json!({ "update_available": false })));
     };
-    let offered = offered_nodes(&shared, &catalogue, question.user_location.as_deref().unwrap_or_default());
+    let offered =
+        offered_nodes(&shared, &catalogue, question.user_location.as_deref().unwrap_or_default());
     let release = &signed.release;
     let notes = release.notes_in(&wanted_languages(&question, &headers));
     let release_notes = match notes {
@@ -115,44 +124,64 @@ pub(super) async fn check_update(
     }))
 }
 
-/// `GET /api/containers/download/{container_id}`: the package, with ranges, under a name for people.
+/// `GET /api/containers/download/{container_id}`: the package, with ranges, under a name for
+/// people.
 pub(super) async fn download(
     State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let id: ContainerId = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let id: ContainerId =
+        id.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(Refusal::not_found)?;
     let catalogue = shared.repository.catalogue().await;
-    let signed = catalogue.releases.iter().find(|signed| signed.release.container == id).ok_or_else(Refusal::not_found)?;
-    let mut response = files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
+    let signed = catalogue
+        .releases
+        .iter()
+        .find(|signed| signed.release.container == id)
+        .ok_or_else(Refusal::not_found)?;
+    let mut response =
+        files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.kuzflow\""));
-    response.headers_mut().insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
-    // Unlike the target's own address, this one can come to name other bytes (a release withdrawn and published again).
+    response
+        .headers_mut()
+        .insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
+    // Unlike the target's own address, this one can come to name other bytes (a release withdrawn
+    // and published again).
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
-/// `GET /api/containers/changelog/{version}?app=&platform=&channel=&lang=`: Markdown in the best language there is.
+/// `GET /api/containers/changelog/{version}?app=&platform=&channel=&lang=`: Markdown in the best
+/// language there is.
 pub(super) async fn changelog(
     State(shared): State<ServerState>,
     version: Result<Path<String>, PathRejection>,
     question: Result<Query<UpdateQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let version: Version = version.ok().and_then(|Path(version)| version.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let version: Version = version
+        .ok()
+        .and_then(|Path(version)| version.parse().ok())
+        .ok_or_else(Refusal::not_found)?;
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
     let platform: Option<Platform> = parsed("platform", question.platform.as_deref())?;
     let catalogue = shared.repository.catalogue().await;
     let mut releases = of_app_and_channel(&catalogue, &question)?.filter(|signed| {
         let container = &signed.release.container;
-        container.version == version && platform.as_ref().is_none_or(|platform| container.platform == *platform)
+        container.version == version
+            && platform.as_ref().is_none_or(|platform| container.platform == *platform)
     });
     let wanted = wanted_languages(&question, &headers);
-    let (language, target) = releases.find_map(|signed| signed.release.notes_in(&wanted)).ok_or_else(Refusal::not_found)?;
+    let (language, target) = releases
+        .find_map(|signed| signed.release.notes_in(&wanted))
+        .ok_or_else(Refusal::not_found)?;
     let text = read_notes(&shared, &catalogue, target).await?;
-    let mut response = (headers_of(&[(CONTENT_TYPE, "text/markdown; charset=utf-8")]), text).into_response();
-    if let Some(language) = HeaderValue::from_str(language).ok().filter(|language| !language.is_empty()) {
+    let mut response =
+        (headers_of(&[(CONTENT_TYPE, "text/markdown; charset=utf-8")]), text).into_response();
+    if let Some(language) =
+        HeaderValue::from_str(language).ok().filter(|language| !language.is_empty())
+    {
         response.headers_mut().insert(CONTENT_LANGUAGE, language);
     }
     Ok(response)
@@ -160,7 +189,8 @@ pub(super) async fn changelog(
 
 /// The apps of which something is published.
 pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
-    let mut apps: Vec<&AppName> = catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
+    let mut apps: Vec<&AppName> =
+        catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
     apps.sort_unstable();
     apps.dedup();
     apps
@@ -187,9 +217,13 @@ fn of_app_and_channel<'a>(
 }
 
 /// A parameter's value; empty counts as absent.
-pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Refusal> {
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Refusal> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(|error| Refusal::bad(format!("{name}: {error}")))).transpose()
+    text.map(|text| text.parse().map_err(|error| Refusal::bad(format!("{name}: {error}"))))
+        .transpose()
 }
 
 fn offered_nodes(shared: &ServerState, catalogue: &Catalogue, location: &str) -> Vec<Node> {
@@ -205,7 +239,13 @@ fn offered_nodes(shared: &ServerState, catalogue: &Catalogue, location: &str) ->
 
 fn download_node(node: &Node, bandwidth: Option<f64>) -> DownloadNode {
     let name = node.label().to_owned();
-    DownloadNode { id: node.id.clone(), name, region: node.region.clone(), url: node.url.clone(), bandwidth }
+    DownloadNode {
+        id: node.id.clone(),
+        name,
+        region: node.region.clone(),
+        url: node.url.clone(),
+        bandwidth,
+    }
 }
 
 /// Mbit/s of a node, as far as it is known.
@@ -214,7 +254,12 @@ fn bandwidth(node: &Node) -> Option<f64> {
 }
 
 /// Seconds for `bytes` at the best node for a user there; `None` if its bandwidth is not known.
-pub(super) fn estimated_time(shared: &ServerState, catalogue: &Catalogue, location: &str, bytes: u64) -> Option<u64> {
+pub(super) fn estimated_time(
+    shared: &ServerState,
+    catalogue: &Catalogue,
+    location: &str,
+    bytes: u64,
+) -> Option<u64> {
     time_from(&offered_nodes(shared, catalogue, location), bytes)
 }
 
@@ -243,7 +288,8 @@ fn wanted_languages(question: &UpdateQuery, headers: &HeaderMap) -> Vec<String> 
     if let Some(language) = question.lang.as_deref().filter(|language| !language.is_empty()) {
         return vec![language.to_owned()];
     }
-    let header = headers.get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let header =
+        headers.get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok()).unwrap_or_default();
     let mut weighted: Vec<(f32, &str)> = header
         .split(',')
         .map(|part| {
@@ -257,7 +303,11 @@ fn wanted_languages(question: &UpdateQuery, headers: &HeaderMap) -> Vec<String> 
 }
 
 /// The text of the notes in `target`.
-async fn read_notes(shared: &ServerState, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
+async fn read_notes(
+    shared: &ServerState,
+    catalogue: &Arc<Catalogue>,
+    target: &str,
+) -> Result<String, Refusal> {
     let (location, _) = catalogue.target(target).ok_or_else(Refusal::not_found)?;
     let path = shared.repository.root().join(location);
     files::on_disk(path, |path| {
@@ -275,7 +325,11 @@ pub(super) fn answer(body: &impl Serialize) -> Response {
 /// Fields of an answer that depends on what is published and on the language.
 fn headers_of(more: &[(HeaderName, &'static str)]) -> HeaderMap {
     let fields = [(CACHE_CONTROL, "no-cache"), (VARY, "accept-language")];
-    fields.iter().chain(more).map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    fields
+        .iter()
+        .chain(more)
+        .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -285,7 +339,8 @@ mod tests {
     #[test]
     fn languages_in_order_of_wish() {
         let wanted = |header: &'static str| {
-            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(header))]);
+            let headers =
+                HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(header))]);
             wanted_languages(&UpdateQuery::default(), &headers)
         };
         assert_eq!(wanted("en;q=0.5, zh-CN, zh;q=0.9, fr;q=0"), ["zh-CN", "zh", "en"]);

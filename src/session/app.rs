@@ -94,7 +94,8 @@ impl AppSlot {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps others in this process from ending, switching and starting; as long as the value lives.
+    /// Keeps others in this process from ending, switching and starting; as long as the value
+    /// lives.
     pub fn alone(&self) -> MutexGuard<'_, ()> {
         self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +113,8 @@ impl AppSlot {
     pub fn set_attended(&self, app: RunningApp, on_trial: bool) -> (Arc<RunningApp>, Attending) {
         let app = Arc::new(app);
         let mut held = self.lock();
-        (held.app, held.attended, held.on_trial) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
+        (held.app, held.attended, held.on_trial) =
+            (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
         (Arc::clone(&app), Attending { slot: self.clone(), app })
     }
 
@@ -145,7 +147,9 @@ impl AppSlot {
     /// Whether the last app has ended, and no other start will follow by itself.
     pub fn is_over(&self) -> bool {
         let held = self.lock();
-        held.attended.is_none() && held.expecting == 0 && held.app.as_ref().is_none_or(|app| app.ended().is_some())
+        held.attended.is_none()
+            && held.expecting == 0
+            && held.app.as_ref().is_none_or(|app| app.ended().is_some())
     }
 
     /// Whether `app` is still the one started last.
@@ -153,12 +157,14 @@ impl AppSlot {
         self.lock().app.as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
     }
 
-    /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took its place, if one did.
+    /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took
+    /// its place, if one did.
     pub fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
         let status = app.wait();
         let mut held = self.lock();
         let follows = |held: &Held| {
-            let is_attended = held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app));
+            let is_attended =
+                held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app));
             let is_last = held.app.as_ref().is_none_or(|held| Arc::ptr_eq(held, app));
             is_attended || held.expecting > 0 && is_last
         };
@@ -186,7 +192,8 @@ impl AppSlot {
         held.listener = Some(Box::new(listener));
     }
 
-    /// Says that nobody reads what apps started from now on write to standard error: it is kept in the home.
+    /// Says that nobody reads what apps started from now on write to standard error: it is kept in
+    /// the home.
     pub fn keep_errors(&self) {
         self.lock().keeps_errors = true;
     }
@@ -206,10 +213,16 @@ impl AppSlot {
     }
 }
 
-/// Starts the active version without anybody who attends it; what is left when there are no settings (docs/security.md, promise 1).
-pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
+/// Starts the active version without anybody who attends it; what is left when there are no
+/// settings (docs/security.md, promise 1).
+pub fn start(
+    home: &Home,
+    arguments: &[OsString],
+    variable: Variable,
+) -> Result<RunningApp, StoreError> {
     let call = Call { arguments, variable, environment: &[], keep_errors: false };
-    let mut chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
+    let mut chosen =
+        switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
@@ -218,15 +231,24 @@ pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<
     launch_or_other(home, &chosen.record, Which::Active, call)
 }
 
-/// Starts a version, and where that cannot be started the newest other one that can (docs/security.md, promise 1).
-pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
+/// Starts a version, and where that cannot be started the newest other one that can
+/// (docs/security.md, promise 1).
+pub fn launch_or_other(
+    home: &Home,
+    chosen: &InstalledRecord,
+    which: Which,
+    call: Call<'_>,
+) -> Result<RunningApp, StoreError> {
     let begin = |record: &InstalledRecord, which| launch::start(home, record, which, call);
     let first = match begin(chosen, which) {
         Ok(app) => return Ok(app),
         Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => error,
     };
-    tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
+    tracing::error!(
+        error = &first as &dyn std::error::Error,
+        "the active version cannot be started"
+    );
     if first.is_of_the_system() {
         // Nor can any other.
         return Err(first);
@@ -234,7 +256,9 @@ pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call
     for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
         match begin(&other, Which::Any) {
             Ok(app) => return Ok(app),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "nor can this version"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "nor can this version")
+            }
         }
     }
     Err(first)

@@ -1,6 +1,7 @@
 //! Whether a version that was just started has come up: the judgement, without clock or process.
 //!
-//! In: how long it has been running, how it ended, what it said. Out: a [`Verdict`]. Never: an action.
+//! In: how long it has been running, how it ended, what it said. Out: a [`Verdict`]. Never: an
+//! action.
 
 use std::time::Duration;
 
@@ -18,22 +19,27 @@ pub struct Rules {
     pub tries: u32,
 }
 
-/// Whatever ends before this has ended at once: a person needs longer to close a window that has just opened.
+/// Whatever ends before this has ended at once: a person needs longer to close a window that has
+/// just opened.
 pub const AT_ONCE: Duration = Duration::from_secs(3);
-/// A version that has run for so long once is settled: what ends it later is no matter of the update. Short, since some apps crash
-/// whenever they are closed, and a rollback takes the user's files back as well.
+/// A version that has run for so long once is settled: what ends it later is no matter of the
+/// update. Short, since some apps crash whenever they are closed, and a rollback takes the user's
+/// files back as well.
 pub const SETTLED: Duration = Duration::from_secs(2 * 60);
-/// A version that came up is settled after so long, however its runs ended: by then a rollback would take too much back.
+/// A version that came up is settled after so long, however its runs ended: by then a rollback
+/// would take too much back.
 pub const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// A version that has come up, and then crashed before it was settled, has this many tries in all.
 const TRIES_WHEN_UP: u32 = 3;
-/// Starts that neither came up nor were seen to fail: somebody pulled the plug, or the launcher was killed too.
+/// Starts that neither came up nor were seen to fail: somebody pulled the plug, or the launcher was
+/// killed too.
 pub const MOST_UNKNOWN_STARTS: u32 = 5;
 
 /// What is known of a running or ended app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// Time since it was started, or from its start to its end; while a process that it left goes on, since it was started.
+    /// Time since it was started, or from its start to its end; while a process that it left goes
+    /// on, since it was started.
     pub age: Duration,
     /// How it ended, if it has.
     pub ended: Option<Ended>,
@@ -45,7 +51,8 @@ pub struct Observation {
     pub others: Others,
     /// It has ended, and another process went on with its work for a while.
     pub handed_over: bool,
-    /// It was started with arguments of the user's (`--help`, a file that may not be there), which may be what made it end.
+    /// It was started with arguments of the user's (`--help`, a file that may not be there), which
+    /// may be what made it end.
     pub has_arguments: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
@@ -103,25 +110,32 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
         // Perhaps an error in what was typed, told with a status that programs choose themselves.
-        (Some(Ended::Badly(status)), _) if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE => {
+        (Some(Ended::Badly(status)), _)
+            if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
+        {
             Verdict::Doubtful(LaunchFailure::Crashed { status })
         }
         (_, Some(HealthReport::Failed(reason))) if !seen.was_up => {
             Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
         // What a crash leaves behind is a helper, perhaps the one that reports crashes.
-        (Some(Ended::Badly(status)), _) if status >= SIGNALS => Verdict::Failed(LaunchFailure::Crashed { status }),
+        (Some(Ended::Badly(status)), _) if status >= SIGNALS => {
+            Verdict::Failed(LaunchFailure::Crashed { status })
+        }
         // It handed over: what goes on is what is judged. How that ends nobody can know.
         (Some(_), _) if seen.others == Others::Left && up => Verdict::Settled,
         (Some(_), _) if seen.others == Others::Left => Verdict::Wait,
         (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
         (Some(Ended::Well), _) if up => Verdict::Settled,
-        // To end with status 0 is never a failure by itself: the app may have handed over to what nobody here can see.
+        // To end with status 0 is never a failure by itself: the app may have handed over to what
+        // nobody here can see.
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
-        (None, _) if seen.reports_up && seen.age >= rules.up_within => Verdict::Failed(LaunchFailure::Hung),
+        (None, _) if seen.reports_up && seen.age >= rules.up_within => {
+            Verdict::Failed(LaunchFailure::Hung)
+        }
         (None, _) => Verdict::Wait,
     }
 }
@@ -136,16 +150,20 @@ pub fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
     failures >= if was_up { TRIES_WHEN_UP.max(rules.tries) } else { rules.tries }
 }
 
-/// How an app ended: by `code` if it ended by itself, `status` as a shell tells it; `asked` if the launcher asked it to.
+/// How an app ended: by `code` if it ended by itself, `status` as a shell tells it; `asked` if the
+/// launcher asked it to.
 pub fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
     /// Signals by which a session, a terminal or an administrator ends programs: HUP, INT, TERM.
     const ASKED: [u8; 3] = [128 + 1, 128 + 2, 128 + 15];
-    /// STATUS_CONTROL_C_EXIT (a console or a session that closes) and DBG_TERMINATE_PROCESS (a session that ends).
+    /// STATUS_CONTROL_C_EXIT (a console or a session that closes) and DBG_TERMINATE_PROCESS (a
+    /// session that ends).
     const ASKED_ON_WINDOWS: [u32; 2] = [0xC000_013A, 0x4001_0004];
     match code {
         _ if asked => Ended::Asked,
         Some(0) => Ended::Well,
-        Some(code) if cfg!(windows) && ASKED_ON_WINDOWS.contains(&code.cast_unsigned()) => Ended::Asked,
+        Some(code) if cfg!(windows) && ASKED_ON_WINDOWS.contains(&code.cast_unsigned()) => {
+            Ended::Asked
+        }
         None if ASKED.contains(&status) => Ended::Asked,
         // On Windows the last byte of a code may be 0.
         _ => Ended::Badly(status.max(1)),
@@ -156,7 +174,8 @@ pub fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { survival: Duration::from_secs(10), up_within: Duration::from_secs(60), tries: 2 };
+    const RULES: Rules =
+        Rules { survival: Duration::from_secs(10), up_within: Duration::from_secs(60), tries: 2 };
 
     fn seen(seconds: u64) -> Observation {
         Observation {
@@ -176,7 +195,10 @@ mod tests {
         assert_eq!(judge(&RULES, &seen(9)), Verdict::Wait);
         assert_eq!(judge(&RULES, &seen(10)), Verdict::Up);
         assert_eq!(judge(&RULES, &seen(120)), Verdict::Settled);
-        assert_eq!(judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..seen(1) }), Verdict::Up);
+        assert_eq!(
+            judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..seen(1) }),
+            Verdict::Up
+        );
     }
 
     #[test]
@@ -184,9 +206,19 @@ mod tests {
         let quiet = |seconds| Observation { reports_up: true, ..seen(seconds) };
         assert_eq!(judge(&RULES, &quiet(59)), Verdict::Wait, "surviving is not enough");
         assert_eq!(judge(&RULES, &quiet(60)), Verdict::Failed(LaunchFailure::Hung));
-        assert_eq!(judge(&RULES, &Observation { was_up: true, ..quiet(60) }), Verdict::Up, "it came up in an earlier run");
-        let failed = Observation { health_report: Some(HealthReport::Failed("no display".to_owned())), ..quiet(1) };
-        assert_eq!(judge(&RULES, &failed), Verdict::Failed(LaunchFailure::Reported { reason: "no display".to_owned() }));
+        assert_eq!(
+            judge(&RULES, &Observation { was_up: true, ..quiet(60) }),
+            Verdict::Up,
+            "it came up in an earlier run"
+        );
+        let failed = Observation {
+            health_report: Some(HealthReport::Failed("no display".to_owned())),
+            ..quiet(1)
+        };
+        assert_eq!(
+            judge(&RULES, &failed),
+            Verdict::Failed(LaunchFailure::Reported { reason: "no display".to_owned() })
+        );
     }
 
     #[test]
@@ -194,10 +226,26 @@ mod tests {
         let end = |seconds, ended| Observation { ended: Some(ended), ..seen(seconds) };
         let crashed = Verdict::Failed(LaunchFailure::Crashed { status: 139 });
         assert_eq!(judge(&RULES, &end(1, Ended::Badly(139))), crashed);
-        assert_eq!(judge(&RULES, &end(100, Ended::Badly(139))), crashed, "it comes up and crashes later");
-        assert_eq!(judge(&RULES, &end(120, Ended::Badly(139))), Verdict::Settled, "every app crashes sometimes");
-        assert_eq!(judge(&RULES, &end(120, Ended::Asked)), Verdict::Settled, "a session that ends is no reason to doubt");
-        assert_eq!(judge(&RULES, &end(1, Ended::Well)), Verdict::Undecided, "what is not known is not bad");
+        assert_eq!(
+            judge(&RULES, &end(100, Ended::Badly(139))),
+            crashed,
+            "it comes up and crashes later"
+        );
+        assert_eq!(
+            judge(&RULES, &end(120, Ended::Badly(139))),
+            Verdict::Settled,
+            "every app crashes sometimes"
+        );
+        assert_eq!(
+            judge(&RULES, &end(120, Ended::Asked)),
+            Verdict::Settled,
+            "a session that ends is no reason to doubt"
+        );
+        assert_eq!(
+            judge(&RULES, &end(1, Ended::Well)),
+            Verdict::Undecided,
+            "what is not known is not bad"
+        );
         for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(139)] {
             let replaced = Observation { others: Others::Instance, ..end(1, ended) };
             assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
@@ -207,10 +255,17 @@ mod tests {
         assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
         assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
         assert_eq!(
-            judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..end(1, Ended::Well) }),
+            judge(
+                &RULES,
+                &Observation { health_report: Some(HealthReport::Up), ..end(1, Ended::Well) }
+            ),
             Verdict::Settled
         );
-        assert_eq!(judge(&RULES, &end(5, Ended::Well)), Verdict::Undecided, "closed by a person before it was known to be up");
+        assert_eq!(
+            judge(&RULES, &end(5, Ended::Well)),
+            Verdict::Undecided,
+            "closed by a person before it was known to be up"
+        );
         assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Settled);
         assert_eq!(judge(&RULES, &end(1, Ended::Asked)), Verdict::Undecided);
     }
@@ -218,7 +273,8 @@ mod tests {
     #[test]
     fn what_goes_on_in_its_place_is_judged() {
         let crashed = |status| Verdict::Failed(LaunchFailure::Crashed { status });
-        // How the first process ended, what is left of it, for how many seconds, and whether it came up before: the judgement.
+        // How the first process ended, what is left of it, for how many seconds, and whether it
+        // came up before: the judgement.
         for (ended, others, age, was_up, expected) in [
             (Ended::Well, Others::Left, 1, false, Verdict::Wait),
             (Ended::Well, Others::Left, 9, false, Verdict::Wait),
@@ -230,7 +286,8 @@ mod tests {
             (Ended::Badly(3), Others::None, 9, true, Verdict::Undecided),
             (Ended::Badly(139), Others::Left, 10, false, crashed(139)),
         ] {
-            let handed_over = Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
+            let handed_over =
+                Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
             assert_eq!(judge(&RULES, &handed_over), expected, "{ended:?}, {others:?}, {age} s");
         }
     }
@@ -241,8 +298,15 @@ mod tests {
         assert_eq!(ended(Some(0), 0, true), Ended::Asked);
         assert_eq!(ended(Some(3), 3, false), Ended::Badly(3));
         assert_eq!(ended(Some(0x100), 0, false), Ended::Badly(1));
-        assert_eq!([ended(None, 143, false), ended(None, 139, false)], [Ended::Asked, Ended::Badly(139)]);
-        assert_eq!(ended(Some(143), 143, false), Ended::Badly(143), "a code of the app's own, no signal");
+        assert_eq!(
+            [ended(None, 143, false), ended(None, 139, false)],
+            [Ended::Asked, Ended::Badly(139)]
+        );
+        assert_eq!(
+            ended(Some(143), 143, false),
+            Ended::Badly(143),
+            "a code of the app's own, no signal"
+        );
         #[cfg(windows)]
         assert_eq!(ended(Some(0xC000_013A_u32.cast_signed()), 0x3A, false), Ended::Asked);
     }

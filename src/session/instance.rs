@@ -1,10 +1,13 @@
-//! The launcher that lives beside the app, as another start of the same launcher finds it: it is asked to show its window.
+//! The launcher that lives beside the app, as another start of the same launcher finds it: it is
+//! asked to show its window.
 //!
-//! In: a home; wishes of this user's processes. Out: wishes into the engine's mailbox. Never: a network, another user, or an answer that says
-//! more than whether the window is shown. A place that somebody else prepared is passed over.
+//! In: a home; wishes of this user's processes. Out: wishes into the engine's mailbox. Never: a
+//! network, another user, or an answer that says more than whether the window is shown. A place
+//! that somebody else prepared is passed over.
 //!
-//! Each launcher listens at a place of its own, whose name says which home it serves. On Unix that is a socket in a folder of the
-//! session; on Windows a file of this user that names a port of this computer and a secret.
+//! Each launcher listens at a place of its own, whose name says which home it serves. On Unix that
+//! is a socket in a folder of the session; on Windows a file of this user that names a port of this
+//! computer and a secret.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +22,8 @@ use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a start waits for that. It comes before all other waits of a start, which are told from 2.5 seconds on.
+/// How long a start waits for that. It comes before all other waits of a start, which are told from
+/// 2.5 seconds on.
 const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(4);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(50);
@@ -87,7 +91,8 @@ pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     })
 }
 
-/// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped, or hang.
+/// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped,
+/// or hang.
 pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     let (home, folders) = (home.clone(), folders.to_vec());
     let (answer, answered) = mpsc::channel();
@@ -104,7 +109,10 @@ pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
 /// How the names of the places begin that serve a home.
 fn prefix(home: &Home) -> String {
     let root = home.root();
-    let root = root.canonicalize().or_else(|_| std::path::absolute(root)).unwrap_or_else(|_| root.to_owned());
+    let root = root
+        .canonicalize()
+        .or_else(|_| std::path::absolute(root))
+        .unwrap_or_else(|_| root.to_owned());
     let digest = Digest::of(root.as_os_str().as_encoded_bytes()).to_string();
     format!("{PREFIX}{}-", &digest[..16])
 }
@@ -143,12 +151,18 @@ fn serve(listener: &system::Listener, handle: &Handle) {
     }
 }
 
-fn answer(mut stream: system::Stream, listener: &system::Listener, handle: &Handle) -> io::Result<()> {
+fn answer(
+    mut stream: system::Stream,
+    listener: &system::Listener,
+    handle: &Handle,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut asked = String::new();
     BufReader::new((&stream).take(LONGEST)).read_line(&mut asked)?;
     let (secret, asked) = asked.trim().split_once(' ').unwrap_or_default();
-    let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check].into_iter().find(|part| word(*part) == asked);
+    let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check]
+        .into_iter()
+        .find(|part| word(*part) == asked);
     let shown = part.filter(|_| listener.is_secret(secret)).is_some_and(|part| wish(handle, part));
     stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })
 }
@@ -202,14 +216,19 @@ mod system {
 
     pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
         if !own_socket(place) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this is not a socket of this user"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "this is not a socket of this user",
+            ));
         }
         Ok((Stream::connect(place)?, "-".to_owned()))
     }
 
     fn own_socket(place: &Path) -> bool {
         let own = rustix::process::geteuid().as_raw();
-        place.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket() && metadata.uid() == own)
+        place
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.file_type().is_socket() && metadata.uid() == own)
     }
 }
 
@@ -249,7 +268,8 @@ mod system {
     }
 
     pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
-        let damaged = || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
+        let damaged =
+            || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
         let bytes = crate::look::read(place, crate::look::SMALL)?.ok_or_else(damaged)?;
         let text = String::from_utf8(bytes).map_err(|_| damaged())?;
         let (port, secret) = text.split_once(' ').ok_or_else(damaged)?;
@@ -277,7 +297,8 @@ mod tests {
     fn another_start_finds_the_launcher_of_its_home_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().to_owned()];
-        let (home, other) = (Home::new(folder.path().join("one")), Home::new(folder.path().join("two")));
+        let (home, other) =
+            (Home::new(folder.path().join("one")), Home::new(folder.path().join("two")));
         assert!(!ask(&home, &folders, WindowPart::Any), "nobody is there");
         let (handle, _engine) = mailbox::channel();
         let instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
@@ -315,7 +336,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().to_owned()];
         let home = Home::new(folder.path().join("home"));
-        let (dead, file) = (folder.path().join(format!("{}1", prefix(&home))), folder.path().join(format!("{}2", prefix(&home))));
+        let (dead, file) = (
+            folder.path().join(format!("{}1", prefix(&home))),
+            folder.path().join(format!("{}2", prefix(&home))),
+        );
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
         std::fs::write(&file, "somebody's").unwrap();
         assert!(!ask(&home, &folders, WindowPart::Any));

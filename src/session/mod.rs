@@ -1,4 +1,5 @@
-//! The running app and its launcher: who started it, how it is closed, whether it came up, and what the two say to each other.
+//! The running app and its launcher: who started it, how it is closed, whether it came up, and what
+//! the two say to each other.
 //!
 //! ```text
 //! app        the app that was started         channel    the conversation with it
@@ -6,7 +7,8 @@
 //! instance   another start of the launcher asks the one beside the app for its window
 //! ```
 //!
-//! In: an installation that starts, connections of the app. Out: a running app, events for it, commands from it.
+//! In: an installation that starts, connections of the app. Out: a running app, events for it,
+//! commands from it.
 //! Never: a decision about an update; `engine` takes those.
 
 pub mod app;

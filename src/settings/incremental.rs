@@ -1,6 +1,7 @@
-//! How small updates are made and used: the specification's configuration (its section 7.1), table by table, with its names and
-//! defaults. The same tables stand in `kuzflow.toml`, for the making, and in `launcher.toml`, for the using; each side reads what
-//! concerns it, so that one text serves both.
+//! How small updates are made and used: the specification's configuration (its section 7.1), table
+//! by table, with its names and defaults. The same tables stand in `kuzflow.toml`, for the making,
+//! and in `launcher.toml`, for the using; each side reads what concerns it, so that one text serves
+//! both.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ pub struct IncrementalUpdate {
     pub enabled: bool,
     /// Bytes of the largest pack that is published or used. A larger one hardly saves anything.
     pub max_patch_size: u64,
-    /// How many single files are fetched at the same time. Packs come one after another, each in pieces from all nodes.
+    /// How many single files are fetched at the same time. Packs come one after another, each in
+    /// pieces from all nodes.
     pub parallel_downloads: usize,
     /// What a running app can take over, as dotted names below the app's folder.
     pub hot_swap_modules: Vec<ModulePattern>,
@@ -26,11 +28,12 @@ pub struct IncrementalUpdate {
     pub critical_files: Vec<FilePattern>,
     /// Days after which a pack is taken out of the repository.
     pub patch_retention_days: u32,
-    /// From how many earlier releases of the same channel packs are made when one is published; 0 for none. Not in the specification,
-    /// which makes patches when they are asked for: on a static host nobody can ask.
+    /// From how many earlier releases of the same channel packs are made when one is published; 0
+    /// for none. Not in the specification, which makes patches when they are asked for: on a static
+    /// host nobody can ask.
     pub latest_releases: usize,
-    /// Bytes of memory that making a pack may need. Not in the specification: the publisher's computer is another one than the
-    /// user's, which `max_memory_usage` is about.
+    /// Bytes of memory that making a pack may need. Not in the specification: the publisher's
+    /// computer is another one than the user's, which `max_memory_usage` is about.
     pub making_memory: u64,
 }
 
@@ -40,17 +43,22 @@ pub struct IncrementalUpdate {
 pub struct Performance {
     /// How patches are made.
     pub compression_algorithm: Algorithm,
-    /// The specification's block size, bytes: by how much its code reads a file that it hashes. It is checked, so that a mistake in it is
-    /// seen, and has no effect, since the hash is the same whatever the block is: files are read and written in blocks of 256 KiB, with a
-    /// thirtieth of the system calls that the specification's default would take. What a pack needs is bounded by `max_memory_usage`.
+    /// The specification's block size, bytes: by how much its code reads a file that it hashes. It
+    /// is checked, so that a mistake in it is seen, and has no effect, since the hash is the same
+    /// whatever the block is: files are read and written in blocks of 256 KiB, with a thirtieth of
+    /// the system calls that the specification's default would take. What a pack needs is bounded
+    /// by `max_memory_usage`.
     pub chunk_size: u32,
-    /// Bytes of memory that applying a pack may need on the user's computer. No pack is published that needs more, and none is used.
+    /// Bytes of memory that applying a pack may need on the user's computer. No pack is published
+    /// that needs more, and none is used.
     pub max_memory_usage: u64,
-    /// Whether packs are made after the release is published, so that it is there at once, instead of before.
+    /// Whether packs are made after the release is published, so that it is there at once, instead
+    /// of before.
     pub background_generation: bool,
 }
 
-/// How patches are made. The specification knows only bsdiff4; it stays at choice, for packs that other programs can read.
+/// How patches are made. The specification knows only bsdiff4; it stays at choice, for packs that
+/// other programs can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
@@ -68,8 +76,9 @@ pub enum Algorithm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fallback {
-    /// Whether the full package is fetched where nothing smaller leads, costs little enough, or works out. Without it a release that could
-    /// only come whole is not offered, unless the publisher made it mandatory or nothing is installed yet.
+    /// Whether the full package is fetched where nothing smaller leads, costs little enough, or
+    /// works out. Without it a release that could only come whole is not offered, unless the
+    /// publisher made it mandatory or nothing is installed yet.
     pub enable_full_update: bool,
     /// Share of the full package from which on it is fetched instead of patches.
     pub fallback_threshold: f64,
@@ -121,7 +130,10 @@ impl IncrementalUpdate {
 
     /// The two lists of patterns, to ask about files.
     pub fn patterns(&self) -> AppPatterns<'_> {
-        AppPatterns { hot_swap_modules: &self.hot_swap_modules, critical_files: &self.critical_files }
+        AppPatterns {
+            hot_swap_modules: &self.hot_swap_modules,
+            critical_files: &self.critical_files,
+        }
     }
 }
 
@@ -154,7 +166,11 @@ pub fn check(
             (1..=3650).contains(&incremental.patch_retention_days),
             "expected a number of days from 1 to 3650",
         ),
-        ("incremental_update.latest_releases", incremental.latest_releases <= 100, "expected a number from 0 to 100"),
+        (
+            "incremental_update.latest_releases",
+            incremental.latest_releases <= 100,
+            "expected a number from 0 to 100",
+        ),
         (
             "incremental_update.making_memory",
             incremental.making_memory >= LEAST_MEMORY,
@@ -183,7 +199,9 @@ pub fn check(
         ),
     ];
     match rules.into_iter().find(|(_, good, _)| !good) {
-        Some((setting, _, reason)) => Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() }),
+        Some((setting, _, reason)) => {
+            Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() })
+        }
         None => Ok(()),
     }
 }
@@ -244,7 +262,12 @@ mod tests {
 
     fn parse(text: &str) -> Result<Tables, String> {
         let tables: Tables = toml::from_str(text).map_err(|error| error.to_string())?;
-        let checked = check(Path::new("x.toml"), &tables.incremental_update, &tables.performance, &tables.fallback);
+        let checked = check(
+            Path::new("x.toml"),
+            &tables.incremental_update,
+            &tables.performance,
+            &tables.fallback,
+        );
         checked.map(|()| tables).map_err(|error| error.to_string())
     }
 

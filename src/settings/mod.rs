@@ -1,7 +1,8 @@
 //! Settings: `launcher.toml` as written, checked and completed into what the launcher uses.
 //!
-//! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an unsigned file, so nothing here
-//! may replace the trusted root of an installation (docs/security.md, fault 10).
+//! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an
+//! unsigned file, so nothing here may replace the trusted root of an installation
+//! (docs/security.md, fault 10).
 
 pub mod incremental;
 pub mod peers;
@@ -18,7 +19,8 @@ use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
-/// What `launcher.toml` says. Unknown keys are errors: a misspelt setting must not be silently ignored.
+/// What `launcher.toml` says. Unknown keys are errors: a misspelt setting must not be silently
+/// ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -27,7 +29,8 @@ pub struct Settings {
     /// The app's name for people, until a container says it.
     #[serde(default)]
     pub display_name: String,
-    /// A PNG, shown until the app is installed and brings its own; a relative path begins at the settings' folder.
+    /// A PNG, shown until the app is installed and brings its own; a relative path begins at the
+    /// settings' folder.
     #[serde(default)]
     pub icon: Option<PathBuf>,
     /// The channel this installation follows.
@@ -38,7 +41,8 @@ pub struct Settings {
     pub region: String,
     /// Nodes that are always known. At least one; more may come from the repository's `nodes.json`.
     pub nodes: Vec<Node>,
-    /// The server that answers `check_update` with nodes near the user; optional, a static host needs none.
+    /// The server that answers `check_update` with nodes near the user; optional, a static host
+    /// needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<url::Url>,
     /// When and how to update.
@@ -84,7 +88,8 @@ pub struct UpdateSettings {
     pub check: CheckTime,
     /// Seconds to wait after the app's start before looking.
     pub delay_seconds: u64,
-    /// Hours between two looks while the app runs: [`SHORTEST_CHECK_HOURS`] to [`LONGEST_CHECK_HOURS`].
+    /// Hours between two looks while the app runs: [`SHORTEST_CHECK_HOURS`] to
+    /// [`LONGEST_CHECK_HOURS`].
     pub check_hours: f64,
     /// Whether the server named by `api` may say that it is worth looking.
     pub push: bool,
@@ -114,7 +119,9 @@ impl UpdateSettings {
 
     /// How long after a look the next one is taken while the app runs.
     pub fn check_interval(&self) -> Duration {
-        Duration::from_secs_f64(self.check_hours.clamp(SHORTEST_CHECK_HOURS, LONGEST_CHECK_HOURS) * 3600.0)
+        Duration::from_secs_f64(
+            self.check_hours.clamp(SHORTEST_CHECK_HOURS, LONGEST_CHECK_HOURS) * 3600.0,
+        )
     }
 }
 
@@ -125,7 +132,8 @@ pub const LONGEST_CHECK_HOURS: f64 = 744.0;
 /// Seconds over which a hint may be spread at most: an hour.
 pub const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
 
-/// What may be done without anybody having asked, where power or bytes are dear. Each includes those before it.
+/// What may be done without anybody having asked, where power or bytes are dear. Each includes
+/// those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
@@ -149,13 +157,20 @@ pub struct HealthSettings {
     pub tries: u32,
     /// Whether it is rolled back without anybody being asked.
     pub automatic_rollback: bool,
-    /// Whether the launcher stays, without a window, as long as the app runs; else it ends once there is nothing left to watch.
+    /// Whether the launcher stays, without a window, as long as the app runs; else it ends once
+    /// there is nothing left to watch.
     pub stay: bool,
 }
 
 impl Default for HealthSettings {
     fn default() -> Self {
-        Self { survival_seconds: 10, up_within_seconds: 60, tries: 2, automatic_rollback: true, stay: true }
+        Self {
+            survival_seconds: 10,
+            up_within_seconds: 60,
+            tries: 2,
+            automatic_rollback: true,
+            stay: true,
+        }
     }
 }
 
@@ -183,7 +198,8 @@ pub struct WindowSettings {
     pub renderer: Renderer,
     /// How an update is announced while the app runs: `window`, `system`, `dialog` or `off`.
     pub notification: Announcement,
-    /// What a second start of the launcher without a verb does while the app runs: `window` or `app`.
+    /// What a second start of the launcher without a verb does while the app runs: `window` or
+    /// `app`.
     pub second_start: SecondStart,
 }
 
@@ -191,9 +207,11 @@ pub struct WindowSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HotUpdateSettings {
-    /// Whether a running app takes over what it can, so that no restart is needed. Without it every update waits for the next start.
+    /// Whether a running app takes over what it can, so that no restart is needed. Without it every
+    /// update waits for the next start.
     pub enabled: bool,
-    /// Whether such an update is fetched and taken over without a question, and told when it is done.
+    /// Whether such an update is fetched and taken over without a question, and told when it is
+    /// done.
     pub automatic: bool,
 }
 
@@ -208,8 +226,8 @@ impl Default for HotUpdateSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DesktopSettings {
-    /// Whether the first installation makes a menu entry. Not by itself: an installer or a package that brings the launcher brings its
-    /// own entry, and nobody wants to find two.
+    /// Whether the first installation makes a menu entry. Not by itself: an installer or a package
+    /// that brings the launcher brings its own entry, and nobody wants to find two.
     pub shortcut: bool,
 }
 
@@ -217,8 +235,8 @@ pub struct DesktopSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LauncherSettings {
-    /// Whether the launcher exchanges its own executable for a newer one that is published. A package manager that looks after it
-    /// switches this off.
+    /// Whether the launcher exchanges its own executable for a newer one that is published. A
+    /// package manager that looks after it switches this off.
     pub self_update: bool,
 }
 
@@ -244,7 +262,8 @@ pub enum Theme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Renderer {
-    /// What the launcher finds best: software, which looks the same, needs less memory and no driver.
+    /// What the launcher finds best: software, which looks the same, needs less memory and no
+    /// driver.
     Auto,
     /// OpenGL only.
     Opengl,
@@ -252,11 +271,13 @@ pub enum Renderer {
     Software,
 }
 
-/// How an update is announced while the app runs. A mandatory release always comes with the whole window.
+/// How an update is announced while the app runs. A mandatory release always comes with the whole
+/// window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Announcement {
-    /// Small updates by a small window at the edge of the screen that goes by itself, others by the whole one.
+    /// Small updates by a small window at the edge of the screen that goes by itself, others by the
+    /// whole one.
     Window,
     /// By the notification of the system, where it has some that can be answered.
     System,
@@ -266,7 +287,8 @@ pub enum Announcement {
     Off,
 }
 
-/// What a second start of the launcher without a verb does while the app runs. `run`, which shortcuts use, always starts the app.
+/// What a second start of the launcher without a verb does while the app runs. `run`, which
+/// shortcuts use, always starts the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondStart {
@@ -358,7 +380,8 @@ impl Settings {
         let failed = |source| SettingsError::Read { path: path.to_owned(), source };
         let bytes = look::read(path, look::SMALL).map_err(failed)?;
         let bytes = bytes.ok_or_else(|| SettingsError::Missing { path: path.to_owned() })?;
-        let text = String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))?;
+        let text =
+            String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))?;
         let mut settings = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         settings.icon = settings.icon.map(|icon| folder.join(icon));
@@ -367,10 +390,13 @@ impl Settings {
 
     /// Checks settings given as text; `path` is for messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
-        let settings: Self =
-            toml::from_str(text).map_err(|source| SettingsError::Form { path: path.to_owned(), source: Box::new(source) })?;
-        let refuse =
-            |setting, reason: &str| Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() });
+        let settings: Self = toml::from_str(text).map_err(|source| SettingsError::Form {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        let refuse = |setting, reason: &str| {
+            Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() })
+        };
         if settings.nodes.is_empty() {
             return refuse("nodes", "at least one node is needed");
         }
@@ -389,7 +415,10 @@ impl Settings {
             return refuse("update.max_nodes", "at least one node must be allowed");
         }
         if !(SHORTEST_CHECK_HOURS..=LONGEST_CHECK_HOURS).contains(&settings.update.check_hours) {
-            return refuse("update.check_hours", "expected a number of hours from 0.05 (three minutes) to 744 (a month)");
+            return refuse(
+                "update.check_hours",
+                "expected a number of hours from 0.05 (three minutes) to 744 (a month)",
+            );
         }
         if settings.update.push_spread_seconds > LONGEST_PUSH_SPREAD_SECONDS {
             return refuse("update.push_spread_seconds", "expected at most 3600 seconds");
@@ -398,12 +427,20 @@ impl Settings {
             return refuse("api", "it must begin with http:// or https://");
         }
         if settings.peers.connections == 0 || settings.peers.connections_per_address == 0 {
-            return refuse("peers.connections", "at least one connection is needed; enabled = false switches sharing off");
+            return refuse(
+                "peers.connections",
+                "at least one connection is needed; enabled = false switches sharing off",
+            );
         }
         if settings.health.tries == 0 {
             return refuse("health.tries", "at least one try is needed");
         }
-        incremental::check(path, &settings.incremental_update, &settings.performance, &settings.fallback)?;
+        incremental::check(
+            path,
+            &settings.incremental_update,
+            &settings.performance,
+            &settings.fallback,
+        )?;
         Ok(settings)
     }
 
@@ -419,56 +456,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALLEST: &str = "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:8080/'\n";
-
-    fn parse(text: &str) -> Result<Settings, SettingsError> {
-        Settings::parse(text, Path::new("launcher.toml"))
-    }
-
-    #[test]
-    fn the_smallest_file_is_enough() {
-        let settings = parse(SMALLEST).unwrap();
-        assert_eq!(
-            (settings.channel.as_str(), settings.update.check, settings.bandwidth_limit()),
-            ("stable", CheckTime::AfterStart, None)
-        );
-        assert_eq!(settings.window.notification, Announcement::Window);
-        let again = parse(&toml::to_string(&settings).unwrap()).unwrap();
-        assert_eq!(again, settings);
-    }
-
-    #[test]
-    fn hours_are_whole_or_not() {
-        let interval =
-            |hours: &str| parse(&format!("{SMALLEST}[update]\ncheck_hours = {hours}")).unwrap().update.check_interval();
-        assert_eq!(parse(SMALLEST).unwrap().update.check_interval(), Duration::from_secs(2 * 3600));
-        assert_eq!([interval("1"), interval("0.5"), interval("0.05")], [3600, 1800, 180].map(Duration::from_secs));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let message = |text: &str| {
-            let error = parse(text).unwrap_err();
-            format!("{error} {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default())
-        };
-        assert!(message(&SMALLEST.replace("app =", "chanel = 'x'\napp =")).contains("chanel"));
-        assert!(message("app = 'sample'\nnodes = []").contains("at least one node"));
-        assert!(message(&format!("{SMALLEST}{}", &SMALLEST[15..])).contains("same id"));
-        assert!(message(&SMALLEST.replace("http:", "ftp:")).contains("http://"));
-        assert!(message(&SMALLEST.replace("'sample'", "'../x'")).contains("app name"));
-        assert!(message(&format!("{SMALLEST}[window]\nlanguage = 'de'")).contains("zh-CN"));
-        for hours in ["0", "0.049", "744.5", "-2", "nan", "inf"] {
-            let message = message(&format!("{SMALLEST}[update]\ncheck_hours = {hours}"));
-            assert!(message.contains("update.check_hours") && message.contains("0.05"), "{hours}: {message}");
-        }
-        assert!(message(&format!("{SMALLEST}[update]\non_metered = 'sometimes'")).contains("`nothing`, `check`, `all`"));
-        assert!(message(&format!("{SMALLEST}[update]\npush_spread_seconds = 3601")).contains("update.push_spread_seconds"));
-        assert!(message(&format!("api = 'ftp://x/'\n{SMALLEST}")).contains("api: it must begin with http://"));
-        assert!(message(&format!("{SMALLEST}[window]\nnotification = 'loud'")).contains("loud"));
-        let chain = message(&format!("{SMALLEST}[fallback]\nmax_patch_chain_length = 0"));
-        assert!(chain.contains("fallback.max_patch_chain_length") && chain.contains("1 to 20"), "{chain}");
-    }
-}
+mod tests;

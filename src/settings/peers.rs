@@ -1,4 +1,5 @@
-//! `[peers]`: whether and how installations of one office share. Off unless the publisher says otherwise; the user has the last word.
+//! `[peers]`: whether and how installations of one office share. Off unless the publisher says
+//! otherwise; the user has the last word.
 
 use std::net::SocketAddr;
 use std::time::Duration;

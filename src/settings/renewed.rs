@@ -1,9 +1,9 @@
-//! Settings that a publisher renews by a signed document: where the repository is, and the switches of `launcher.toml` that are the
-//! publisher's to decide.
+//! Settings that a publisher renews by a signed document: where the repository is, and the switches
+//! of `launcher.toml` that are the publisher's to decide.
 //!
-//! They lie over the shipped `launcher.toml` and under what the user decided (that is in the home's state and on the command line). The app,
-//! its channel, the region, the home, the window, the desktop and the launcher's own update are never theirs: these belong to the
-//! installation.
+//! They lie over the shipped `launcher.toml` and under what the user decided (that is in the home's
+//! state and on the command line). The app, its channel, the region, the home, the window, the
+//! desktop and the launcher's own update are never theirs: these belong to the installation.
 
 use std::path::Path;
 
@@ -20,8 +20,17 @@ pub const LARGEST_RENEWAL: u64 = 64 << 10;
 /// Nodes that it may name.
 const MOST_NODES: usize = 64;
 /// What it may renew.
-pub const RENEWABLE: [&str; 9] =
-    ["nodes", "api", "update", "health", "incremental_update", "performance", "fallback", "hot_update", "peers"];
+pub const RENEWABLE: [&str; 9] = [
+    "nodes",
+    "api",
+    "update",
+    "health",
+    "incremental_update",
+    "performance",
+    "fallback",
+    "hot_update",
+    "peers",
+];
 
 /// The target that holds the settings of an app's launchers.
 pub fn target_name(app: &AppName) -> String {
@@ -33,7 +42,8 @@ pub fn target_name(app: &AppName) -> String {
 pub struct Renewal {
     /// Whose launchers it is for.
     pub app: AppName,
-    /// What it renews, as `launcher.toml` has it. What a launcher does not know is passed over: it may be meant for a newer one.
+    /// What it renews, as `launcher.toml` has it. What a launcher does not know is passed over: it
+    /// may be meant for a newer one.
     pub settings: Map<String, Value>,
 }
 
@@ -78,29 +88,41 @@ impl Renewal {
     }
 
     fn nodes_in(list: &Value) -> Vec<Node> {
-        let nodes = list.as_array().into_iter().flatten().filter_map(|node| Node::deserialize(node).ok());
-        nodes.filter(|node| matches!(node.url.scheme(), "http" | "https")).take(MOST_NODES).collect()
+        let nodes =
+            list.as_array().into_iter().flatten().filter_map(|node| Node::deserialize(node).ok());
+        nodes
+            .filter(|node| matches!(node.url.scheme(), "http" | "https"))
+            .take(MOST_NODES)
+            .collect()
     }
 
-    /// The settings that are in force where `shipped` is the text of `launcher.toml` at `path`, and what was passed over: settings that
-    /// this launcher does not know, or that would make no sense. One bad value does not take the others along.
+    /// The settings that are in force where `shipped` is the text of `launcher.toml` at `path`, and
+    /// what was passed over: settings that this launcher does not know, or that would make no
+    /// sense. One bad value does not take the others along.
     ///
     /// # Errors
     /// Those of the shipped settings themselves.
-    pub fn over(&self, shipped: &str, path: &Path) -> Result<(Settings, Vec<RenewalError>), RenewalError> {
-        let table = toml::from_str(shipped).map_err(|error: toml::de::Error| RenewalError::Overlay(error.to_string()))?;
+    pub fn over(
+        &self,
+        shipped: &str,
+        path: &Path,
+    ) -> Result<(Settings, Vec<RenewalError>), RenewalError> {
+        let table = toml::from_str(shipped)
+            .map_err(|error: toml::de::Error| RenewalError::Overlay(error.to_string()))?;
         let mut base: (toml::Table, Settings) = (table, Settings::parse(shipped, path)?);
         let mut passed_over = Vec::new();
         for change in self.changes() {
             let (key, within) = (change.key, change.within);
             let changed = change.apply(base.0.clone()).and_then(|table| {
-                let text = toml::to_string(&table).map_err(|error| RenewalError::Overlay(error.to_string()))?;
+                let text = toml::to_string(&table)
+                    .map_err(|error| RenewalError::Overlay(error.to_string()))?;
                 Ok((table, Settings::parse(&text, path)?))
             });
             match changed {
                 Ok(changed) => base = changed,
                 Err(error) => {
-                    let name = within.map_or_else(|| key.to_owned(), |within| format!("{key}.{within}"));
+                    let name =
+                        within.map_or_else(|| key.to_owned(), |within| format!("{key}.{within}"));
                     passed_over.push(RenewalError::PassedOver { name, source: Box::new(error) });
                 }
             }
@@ -111,9 +133,10 @@ impl Renewal {
     /// Every single value that it renews.
     fn changes(&self) -> impl Iterator<Item = Change<'_>> {
         self.settings.iter().flat_map(|(key, value)| match value {
-            Value::Object(table) => {
-                table.iter().map(|(within, value)| Change { key, within: Some(within.as_str()), value }).collect::<Vec<_>>()
-            }
+            Value::Object(table) => table
+                .iter()
+                .map(|(within, value)| Change { key, within: Some(within.as_str()), value })
+                .collect::<Vec<_>>(),
             value => vec![Change { key, within: None, value }],
         })
     }
@@ -142,8 +165,12 @@ impl Change<'_> {
         match self.within {
             None => drop(settings.insert(self.key.to_owned(), value)),
             Some(within) => {
-                let table = settings.entry(self.key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                let Some(table) = table.as_table_mut() else { return Err(RenewalError::Overlay("it is no table".to_owned())) };
+                let table = settings
+                    .entry(self.key)
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                let Some(table) = table.as_table_mut() else {
+                    return Err(RenewalError::Overlay("it is no table".to_owned()));
+                };
                 table.insert(within.to_owned(), value);
             }
         }
@@ -180,7 +207,8 @@ mod tests {
 
     fn over(settings: Value) -> Result<(Settings, Vec<RenewalError>), RenewalError> {
         let bytes = serde_json::to_vec(&json!({"app": "sample", "settings": settings})).unwrap();
-        Renewal::parse(&bytes, &"sample".parse().unwrap())?.over(SHIPPED, Path::new("launcher.toml"))
+        Renewal::parse(&bytes, &"sample".parse().unwrap())?
+            .over(SHIPPED, Path::new("launcher.toml"))
     }
 
     #[test]
@@ -191,7 +219,10 @@ mod tests {
         }))
         .unwrap();
         let urls: Vec<_> = settings.nodes.iter().map(|node| node.url.as_str()).collect();
-        assert_eq!(urls, ["https://new.example.com/", "https://one.example.com/", "http://two.example.com/"]);
+        assert_eq!(
+            urls,
+            ["https://new.example.com/", "https://one.example.com/", "http://two.example.com/"]
+        );
         assert_eq!((settings.update.check_hours, settings.update.prefetch), (12.0, true));
         assert!(settings.peers.enabled && settings.api.is_some());
         assert_eq!((settings.channel.as_str(), passed_over.len()), ("beta", 0));
@@ -199,9 +230,13 @@ mod tests {
 
     #[test]
     fn a_shipped_password_is_retained_for_the_same_node() {
-        let shipped = "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'https://user:secret@one.example.com/'\n";
+        let shipped =
+            "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'https://user:secret@one.example.com/'\n";
         let nodes = json!([{"id": "one", "url": "https://one.example.com/"}]);
-        let renewal = Renewal { app: "sample".parse().unwrap(), settings: Map::from_iter([("nodes".to_owned(), nodes)]) };
+        let renewal = Renewal {
+            app: "sample".parse().unwrap(),
+            settings: Map::from_iter([("nodes".to_owned(), nodes)]),
+        };
         let (settings, _) = renewal.over(shipped, Path::new("launcher.toml")).unwrap();
         assert_eq!(
             settings.nodes.iter().map(|node| node.url.as_str()).collect::<Vec<_>>(),
@@ -233,9 +268,15 @@ mod tests {
             assert_eq!((settings.update.prefetch, passed_over.len()), (false, 1), "{bad}");
             assert_eq!(settings.update.check_hours, 2.0);
         }
-        assert!(over(json!({"nodes": []})).is_ok_and(|(settings, _)| settings.nodes.len() == 2), "never without a node");
+        assert!(
+            over(json!({"nodes": []})).is_ok_and(|(settings, _)| settings.nodes.len() == 2),
+            "never without a node"
+        );
         let other = br#"{"app": "other", "settings": {}}"#;
-        assert!(matches!(Renewal::parse(other, &"sample".parse().unwrap()), Err(RenewalError::OtherApp(_))));
+        assert!(matches!(
+            Renewal::parse(other, &"sample".parse().unwrap()),
+            Err(RenewalError::OtherApp(_))
+        ));
         assert!(Renewal::parse(b"nonsense", &"sample".parse().unwrap()).is_err());
     }
 }

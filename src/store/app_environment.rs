@@ -1,4 +1,5 @@
-//! What surrounds the process of an app: the user's session, without what is meant for another runtime, and with what its manifest says.
+//! What surrounds the process of an app: the user's session, without what is meant for another
+//! runtime, and with what its manifest says.
 //!
 //! ```text
 //! the session    as the user has it: what another container's launcher changed in it is taken back first
@@ -6,10 +7,11 @@
 //! manifest       variables, folders in lists
 //! ```
 //!
-//! What was changed is named in `KUZFLOW_CHANGED` (names, separated by blanks), what it was before stands in `KUZFLOW_ORIGINAL_…`: for
-//! apps that start programs of the system, and for another launcher that an app starts. Containers of older builders, which told their
-//! Python everything by variables, are started by options like new ones. In: a launch and what the session's variables hold. Out: what a
-//! command is given. Never: a process, or a look at the environment.
+//! What was changed is named in `KUZFLOW_CHANGED` (names, separated by blanks), what it was before
+//! stands in `KUZFLOW_ORIGINAL_…`: for apps that start programs of the system, and for another
+//! launcher that an app starts. Containers of older builders, which told their Python everything by
+//! variables, are started by options like new ones. In: a launch and what the session's variables
+//! hold. Out: what a command is given. Never: a process, or a look at the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -25,8 +27,15 @@ const CHANGED: &str = "KUZFLOW_CHANGED";
 /// Before the name of a variable: what it held before.
 const ORIGINAL: &str = "KUZFLOW_ORIGINAL_";
 /// What a launcher tells its own app, and no other.
-const OWN: &[&str] =
-    &["KUZFLOW_HOME", "KUZFLOW_VERSION", "KUZFLOW_HEALTH", "KUZFLOW_CHANNEL", "KUZFLOW_TOKEN", "KUZFLOW_CALLER_FOLDER", CHANGED];
+const OWN: &[&str] = &[
+    "KUZFLOW_HOME",
+    "KUZFLOW_VERSION",
+    "KUZFLOW_HEALTH",
+    "KUZFLOW_CHANNEL",
+    "KUZFLOW_TOKEN",
+    "KUZFLOW_CALLER_FOLDER",
+    CHANGED,
+];
 
 /// What a process of a container is given.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,8 +64,10 @@ impl Surroundings {
             Purpose::App => by_options(launch),
             Purpose::Script => launch.clone(),
         };
-        let mut around =
-            Self { arguments: launch.arguments.iter().map(|text| expand(text, folder)).collect(), ..Self::default() };
+        let mut around = Self {
+            arguments: launch.arguments.iter().map(|text| expand(text, folder)).collect(),
+            ..Self::default()
+        };
         let session = Session::new(variable);
         around.take_back(&session);
         let mut changed = BTreeSet::new();
@@ -77,16 +88,22 @@ impl Surroundings {
         let lists = launch.prepend.keys().chain(launch.append.keys()).collect::<BTreeSet<_>>();
         for name in lists {
             let listed = |list: &BTreeMap<String, Vec<_>>| -> Vec<_> {
-                list.get(name).into_iter().flatten().map(|entry: &crate::model::RelativePath| entry.under(folder)).collect()
+                list.get(name)
+                    .into_iter()
+                    .flatten()
+                    .map(|entry: &crate::model::RelativePath| entry.under(folder))
+                    .collect()
             };
             let (mut before, mut after) = (listed(&launch.prepend), listed(&launch.append));
             if purpose == Purpose::Script {
                 before.append(&mut after);
             }
-            let now = session.get(name).filter(|_| !without.contains(&name.as_str())).unwrap_or_default();
+            let now =
+                session.get(name).filter(|_| !without.contains(&name.as_str())).unwrap_or_default();
             let now = std::env::split_paths(&now).filter(|path| !path.as_os_str().is_empty());
             let all = before.into_iter().chain(now).chain(after);
-            // A folder whose name holds the separator cannot be in a list; the app then misses that folder only.
+            // A folder whose name holds the separator cannot be in a list; the app then misses that
+            // folder only.
             if let Ok(joined) = std::env::join_paths(all) {
                 around.give(name, joined);
                 changed.insert(name.clone());
@@ -124,7 +141,8 @@ impl Surroundings {
             let names: Vec<_> = changed.iter().map(String::as_str).collect();
             self.give(CHANGED, names.join(" ").into());
         }
-        // Not changed, since programs of the system may need it; the container's Python passes over it.
+        // Not changed, since programs of the system may need it; the container's Python passes over
+        // it.
         if let Some(path) = session.get("PYTHONPATH") {
             self.give(&format!("{ORIGINAL}PYTHONPATH"), path);
         }
@@ -140,8 +158,16 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(variable: Variable<'a>) -> Self {
-        let changed = variable(CHANGED).and_then(|names| names.into_string().ok()).unwrap_or_default();
-        Self { variable, changed: changed.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect() }
+        let changed =
+            variable(CHANGED).and_then(|names| names.into_string().ok()).unwrap_or_default();
+        Self {
+            variable,
+            changed: changed
+                .split(' ')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
     }
 
     fn get(&self, name: &str) -> Option<OsString> {
@@ -159,19 +185,27 @@ fn without(launch: &Launch) -> BTreeSet<&str> {
     if launch.environment.contains_key("QT_PLUGIN_PATH") {
         without.extend(session::QT);
     }
-    if launch.environment.contains_key("PYTHONNOUSERSITE") || launch.environment.contains_key("PYTHONHOME") {
+    if launch.environment.contains_key("PYTHONNOUSERSITE")
+        || launch.environment.contains_key("PYTHONHOME")
+    {
         without.extend([session::PYTHON_PLACES, session::PYTHON_VARIABLES, session::TCL].concat());
     }
     without
 }
 
-/// A launch of an older builder as a new one would write it: its Python is told by options what it was told by variables, which every
-/// program that the app starts would see as well. One that cannot do without them stays as it is.
+/// A launch of an older builder as a new one would write it: its Python is told by options what it
+/// was told by variables, which every program that the app starts would see as well. One that
+/// cannot do without them stays as it is.
 fn by_options(launch: &Launch) -> Launch {
     let variables = &launch.environment;
-    let is_python = launch.program.as_str().starts_with("runtime/") && launch.program.file_name().starts_with("python");
-    let is_old = is_python && variables.contains_key("PYTHONNOUSERSITE") && !variables.contains_key("PYTHONHOME");
-    let Some(entry) = is_old.then(|| entry_of(&launch.arguments)).flatten() else { return launch.clone() };
+    let is_python = launch.program.as_str().starts_with("runtime/")
+        && launch.program.file_name().starts_with("python");
+    let is_old = is_python
+        && variables.contains_key("PYTHONNOUSERSITE")
+        && !variables.contains_key("PYTHONHOME");
+    let Some(entry) = is_old.then(|| entry_of(&launch.arguments)).flatten() else {
+        return launch.clone();
+    };
     let mut launch = launch.clone();
     let mut arguments = vec!["-E".to_owned(), "-s".to_owned()];
     if launch.environment.contains_key("PYTHONDONTWRITEBYTECODE") {
@@ -182,7 +216,9 @@ fn by_options(launch: &Launch) -> Launch {
     }
     arguments.extend(entry);
     launch.arguments = arguments;
-    launch.without.extend([session::PYTHON_PLACES, session::TCL].concat().into_iter().map(str::to_owned));
+    launch
+        .without
+        .extend([session::PYTHON_PLACES, session::TCL].concat().into_iter().map(str::to_owned));
     if launch.environment.remove("QT_PLUGIN_PATH").is_some() {
         // The wheels of Qt find their plugins by themselves.
         launch.without.extend(session::QT.iter().map(|name| (*name).to_owned()));
@@ -195,8 +231,8 @@ fn by_options(launch: &Launch) -> Launch {
     launch
 }
 
-/// The arguments of an older launch, if its modules are found without a variable: a script finds those beside it, a module those in the
-/// working folder, which is the app's.
+/// The arguments of an older launch, if its modules are found without a variable: a script finds
+/// those beside it, a module those in the working folder, which is the app's.
 fn entry_of(arguments: &[String]) -> Option<Vec<String>> {
     match arguments {
         [option, code, rest @ ..] if option == "-c" => {
@@ -204,7 +240,12 @@ fn entry_of(arguments: &[String]) -> Option<Vec<String>> {
             Some([option.clone(), code].into_iter().chain(rest.iter().cloned()).collect())
         }
         [option, ..] if option == "-m" => Some(arguments.to_vec()),
-        [script, ..] if script.strip_prefix(CONTAINER)?.strip_prefix("/app/").is_some_and(|path| !path.contains('/')) => {
+        [script, ..]
+            if script
+                .strip_prefix(CONTAINER)?
+                .strip_prefix("/app/")
+                .is_some_and(|path| !path.contains('/')) =>
+        {
             Some(arguments.to_vec())
         }
         _ => None,
@@ -260,7 +301,10 @@ mod tests {
     }
 
     fn around(launch: &Launch, purpose: Purpose, session: &[(&str, &str)]) -> Surroundings {
-        let session: BTreeMap<_, _> = session.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
+        let session: BTreeMap<_, _> = session
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
+            .collect();
         Surroundings::of(launch, Path::new("/c"), purpose, &|name| session.get(name).cloned())
     }
 
@@ -280,14 +324,23 @@ mod tests {
         let around = around(&old(&["{container}/app/app.py", "-x"]), Purpose::App, &session);
         assert_eq!(around.arguments, ["-E", "-s", "-B", "/c/app/app.py", "-x"]);
         for name in ["PYTHONHOME", "PYTHONPLATLIBDIR", "QT_PLUGIN_PATH", "QML2_IMPORT_PATH"] {
-            assert!(around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(), "{name}");
+            assert!(
+                around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(),
+                "{name}"
+            );
         }
         // What others may need is as the user has it: nothing is said of it, so it is inherited.
         for name in ["PYTHONPATH", "HOME"] {
-            assert!(!around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(), "{name}");
+            assert!(
+                !around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(),
+                "{name}"
+            );
         }
         assert_eq!(value(&around, "PATH").as_deref(), Some("/bin:/usr/bin:/c/runtime/bin"));
-        assert_eq!(value(&around, "KUZFLOW_CHANGED").as_deref(), Some("PATH PYTHONHOME QT_PLUGIN_PATH"));
+        assert_eq!(
+            value(&around, "KUZFLOW_CHANGED").as_deref(),
+            Some("PATH PYTHONHOME QT_PLUGIN_PATH")
+        );
         assert_eq!(value(&around, "KUZFLOW_ORIGINAL_PYTHONHOME").as_deref(), Some("/other"));
         assert_eq!(value(&around, "KUZFLOW_HOME").as_deref(), Some("/c"));
     }
@@ -297,15 +350,27 @@ mod tests {
         let arguments = |entry: &[&str]| around(&old(entry), Purpose::App, &[]).arguments;
         assert_eq!(arguments(&["-m", "pkg"]), ["-E", "-s", "-B", "-m", "pkg"]);
         let code = "import sys; from a import b; sys.exit(b())";
-        assert_eq!(arguments(&["-c", code])[4], *format!("import os, sys; sys.path[0] = os.getcwd(); {code}"));
+        assert_eq!(
+            arguments(&["-c", code])[4],
+            *format!("import os, sys; sys.path[0] = os.getcwd(); {code}")
+        );
         // A script in a folder of its own imports from the app's top.
-        let deep = around(&old(&["{container}/app/src/a.py"]), Purpose::App, &[("PYTHONPATH", "/ros"), ("PYTHONHOME", "/x")]);
+        let deep = around(
+            &old(&["{container}/app/src/a.py"]),
+            Purpose::App,
+            &[("PYTHONPATH", "/ros"), ("PYTHONHOME", "/x")],
+        );
         assert_eq!(deep.arguments, ["/c/app/src/a.py"]);
-        assert_eq!(value(&deep, "PYTHONPATH").as_deref(), Some("/c/app"), "the session's is not behind it");
+        assert_eq!(
+            value(&deep, "PYTHONPATH").as_deref(),
+            Some("/c/app"),
+            "the session's is not behind it"
+        );
         assert!(deep.removed.contains(&OsString::from("PYTHONHOME")));
         let mut with_home = old(&["{container}/app/a.py"]);
         with_home.environment.insert("PYTHONHOME".to_owned(), "{container}/runtime".to_owned());
-        let with_home = around(&with_home, Purpose::App, &[("PYTHONHOME", "/x"), ("PYTHONWARNINGS", "error")]);
+        let with_home =
+            around(&with_home, Purpose::App, &[("PYTHONHOME", "/x"), ("PYTHONWARNINGS", "error")]);
         assert_eq!(value(&with_home, "PYTHONHOME").as_deref(), Some("/c/runtime"));
         assert!(with_home.removed.contains(&OsString::from("PYTHONWARNINGS")));
         // A migration is the release's own: it finds the container's programs first.
@@ -316,11 +381,18 @@ mod tests {
 
     #[test]
     fn a_program_without_a_runtime_keeps_the_session() {
-        let around =
-            around(&launch("app/run", &["{container}/x"]), Purpose::App, &[("PYTHONHOME", "/x"), ("QT_PLUGIN_PATH", "/y")]);
+        let around = around(
+            &launch("app/run", &["{container}/x"]),
+            Purpose::App,
+            &[("PYTHONHOME", "/x"), ("QT_PLUGIN_PATH", "/y")],
+        );
         assert_eq!(around.arguments, ["/c/x"]);
         assert_eq!(around.set.keys().collect::<Vec<_>>(), ["KUZFLOW_HOME"]);
-        assert!(around.removed.iter().all(|name| name.to_str().unwrap().starts_with("KUZFLOW_")), "{:?}", around.removed);
+        assert!(
+            around.removed.iter().all(|name| name.to_str().unwrap().starts_with("KUZFLOW_")),
+            "{:?}",
+            around.removed
+        );
     }
 
     #[test]
@@ -336,9 +408,22 @@ mod tests {
         ];
         let around = around(&launch("app/run", &[]), Purpose::App, &session);
         assert_eq!(value(&around, "PATH").as_deref(), Some("/bin"));
-        assert_eq!(value(&around, "PYTHONHOME").as_deref(), Some("/mine"), "this app may want the user's own");
-        for name in ["LD_LIBRARY_PATH", "KUZFLOW_CHANNEL", "KUZFLOW_TOKEN", "KUZFLOW_CHANGED", "KUZFLOW_ORIGINAL_PATH"] {
-            assert!(around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(), "{name}");
+        assert_eq!(
+            value(&around, "PYTHONHOME").as_deref(),
+            Some("/mine"),
+            "this app may want the user's own"
+        );
+        for name in [
+            "LD_LIBRARY_PATH",
+            "KUZFLOW_CHANNEL",
+            "KUZFLOW_TOKEN",
+            "KUZFLOW_CHANGED",
+            "KUZFLOW_ORIGINAL_PATH",
+        ] {
+            assert!(
+                around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(),
+                "{name}"
+            );
         }
     }
 }

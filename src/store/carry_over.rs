@@ -1,10 +1,12 @@
-//! Carrying the user's files from one version to another, file by file, as dpkg treats conffiles: a shipped default that nobody
-//! touched takes the new release's version; what the user changed or made is carried over; where both sides changed the user's file
-//! stands and the new default is kept beside it. Where one side has a folder and the other a file, the user's are kept beside.
+//! Carrying the user's files from one version to another, file by file, as dpkg treats conffiles: a
+//! shipped default that nobody touched takes the new release's version; what the user changed or
+//! made is carried over; where both sides changed the user's file stands and the new default is
+//! kept beside it. Where one side has a folder and the other a file, the user's are kept beside.
 //!
-//! The version that is left is only read. What the version to come shall find is laid out in a folder of its own ([`lay_out`]): the
-//! defaults it ships, then the user's files. Nothing of it counts until the switch moves it into place, so a failure or a kill here
-//! changes nothing. Files are cloned where the file system can, else copied; the user's links are carried as links.
+//! The version that is left is only read. What the version to come shall find is laid out in a
+//! folder of its own ([`lay_out`]): the defaults it ships, then the user's files. Nothing of it
+//! counts until the switch moves it into place, so a failure or a kill here changes nothing. Files
+//! are cloned where the file system can, else copied; the user's links are carried as links.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -36,7 +38,8 @@ const RETAINED_SUFFIX: &str = ".kept";
 pub struct Migration {
     /// Carried over.
     pub carried: Vec<PathBuf>,
-    /// Carried over, and both kept: the new default beside the user's file, or the user's file beside what took its place.
+    /// Carried over, and both kept: the new default beside the user's file, or the user's file
+    /// beside what took its place.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -50,8 +53,9 @@ impl Migration {
 /// Told bytes done and bytes in all while files are carried over.
 pub type ProgressSink<'a> = &'a dyn Fn(u64, u64);
 
-/// Lays out in `target` what `container` shall find: the defaults it ships, and over them the user's files of `source`, another
-/// version. `target` is empty. If `source` is `damaged`, a file that cannot be read is told in the log and is no reason to fail.
+/// Lays out in `target` what `container` shall find: the defaults it ships, and over them the
+/// user's files of `source`, another version. `target` is empty. If `source` is `damaged`, a file
+/// that cannot be read is told in the log and is no reason to fail.
 pub(super) fn lay_out(
     source: &Path,
     container: &Path,
@@ -69,8 +73,9 @@ pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
     Ok(Walk::of(source)?.bytes())
 }
 
-/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a fresh one that does not count yet. A file that cannot be
-/// read is told in the log and is no reason to fail: `damaged` stays.
+/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a fresh one that
+/// does not count yet. A file that cannot be read is told in the log and is no reason to fail:
+/// `damaged` stays.
 pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
     Carrying::new(damaged, tree, Shipped::of(tree)?.contents())?.all(true, &|_, _| ())
 }
@@ -81,7 +86,9 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     let mut last = None;
     for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders) {
         // What goes while it is looked at changes its folder.
-        let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else { continue };
+        let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else {
+            continue;
+        };
         last = last.max(found.modified().ok());
     }
     Ok(last)
@@ -97,7 +104,8 @@ fn passing<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T, Store
     ask().or_else(|_| ask()).or_else(|_| ask())
 }
 
-/// A number that is another one as soon as a file of the user's in `container` is changed, made or removed.
+/// A number that is another one as soon as a file of the user's in `container` is changed, made or
+/// removed.
 pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     let walk = Walk::of(container)?;
     let mut hasher = DefaultHasher::new();
@@ -108,8 +116,8 @@ pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     Ok(hasher.finish())
 }
 
-/// Whether nobody ever changed or made a file in the folders of `container` that are the user's. What cannot be read, also when it is
-/// asked for again, is not known to be nobody's.
+/// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
+/// What cannot be read, also when it is asked for again, is not known to be nobody's.
 pub(super) fn is_pristine(container: &Path) -> bool {
     let unchanged = look::again(|| is_unchanged(container).map_err(io::Error::other));
     unchanged.unwrap_or_else(|error| {
@@ -161,7 +169,10 @@ impl Shipped {
         }
         let manifest = match read_json_of::<Manifest>(&container.join(MANIFEST_PATH), look::LARGE) {
             Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the shipped defaults are not known"
+                );
                 None
             }
             read => read?,
@@ -169,8 +180,14 @@ impl Shipped {
         let carried = |path: &RelativePath| CARRIED.iter().any(|folder| path.is_under(folder));
         Ok(match manifest {
             Some(manifest) => Self {
-                entries: Some(manifest.file_manifest.into_iter().filter(|(path, _)| carried(path)).collect()),
-                empty_folders: manifest.empty_folders.into_iter().filter(|path| carried(path)).collect(),
+                entries: Some(
+                    manifest.file_manifest.into_iter().filter(|(path, _)| carried(path)).collect(),
+                ),
+                empty_folders: manifest
+                    .empty_folders
+                    .into_iter()
+                    .filter(|path| carried(path))
+                    .collect(),
             },
             None => Self { entries: None, empty_folders: Vec::new() },
         })
@@ -182,18 +199,31 @@ impl Shipped {
     }
 
     fn contents(&self) -> HashMap<String, Content> {
-        let content = |entry: &Entry| if entry.symlink.is_some() { Content::Link(entry.hash) } else { Content::File(entry.hash) };
-        self.entries.iter().flatten().map(|(path, entry)| (path.to_string(), content(entry))).collect()
+        let content = |entry: &Entry| {
+            if entry.symlink.is_some() {
+                Content::Link(entry.hash)
+            } else {
+                Content::File(entry.hash)
+            }
+        };
+        self.entries
+            .iter()
+            .flatten()
+            .map(|(path, entry)| (path.to_string(), content(entry)))
+            .collect()
     }
 
-    /// Puts the defaults into `target`. Where the user has changed one in `container`, it comes from the copy that is kept. One that is
-    /// nowhere any more is told in the log. Where it is not known what was shipped, what lies in `container` has to do.
+    /// Puts the defaults into `target`. Where the user has changed one in `container`, it comes
+    /// from the copy that is kept. One that is nowhere any more is told in the log. Where it is not
+    /// known what was shipped, what lies in `container` has to do.
     fn lay(&self, container: &Path, target: &Path) -> Result<(), StoreError> {
         for folder in CARRIED {
             create(&target.join(folder))?;
         }
         let Some(entries) = &self.entries else {
-            return Carrying::new(container, target, HashMap::new())?.all(false, &|_, _| ()).map(drop);
+            return Carrying::new(container, target, HashMap::new())?
+                .all(false, &|_, _| ())
+                .map(drop);
         };
         for folder in &self.empty_folders {
             create(&folder.under(target))?;
@@ -206,9 +236,9 @@ impl Shipped {
                 continue;
             }
             let retained = retained_at(container, &entry.hash);
-            let found = [retained, own]
-                .into_iter()
-                .find(|from| passing(|| content_of(from)).is_ok_and(|it| it == Some(Content::File(entry.hash))));
+            let found = [retained, own].into_iter().find(|from| {
+                passing(|| content_of(from)).is_ok_and(|it| it == Some(Content::File(entry.hash)))
+            });
             match found {
                 Some(from) => {
                     clone_file(&from, &place)?;
@@ -234,7 +264,8 @@ fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), StoreE
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt as _;
-    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode))).map_err(StoreError::io("change", path))
+    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .map_err(StoreError::io("change", path))
 }
 
 #[cfg(not(unix))]
@@ -247,13 +278,18 @@ struct Carrying {
     target: PathBuf,
     old_defaults: HashMap<String, Content>,
     new_defaults: HashMap<String, Content>,
-    /// Where files with several names were carried to: the other names lead to the same file there too.
+    /// Where files with several names were carried to: the other names lead to the same file there
+    /// too.
     carried_as: HashMap<Inode, PathBuf>,
     migration: Migration,
 }
 
 impl Carrying {
-    fn new(source: &Path, target: &Path, new_defaults: HashMap<String, Content>) -> Result<Self, StoreError> {
+    fn new(
+        source: &Path,
+        target: &Path,
+        new_defaults: HashMap<String, Content>,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             source: source.to_owned(),
             target: target.to_owned(),
@@ -270,8 +306,11 @@ impl Carrying {
         let mut done = 0;
         for Found { path, room, .. } in &walk.files {
             match self.carry(path) {
-                // Deleted since it was seen, by whatever still works with these files: then it is not there to be carried over.
-                Err(_) if has_gone(path)? => tracing::info!(file = %path.display(), "it went while files were carried over"),
+                // Deleted since it was seen, by whatever still works with these files: then it is
+                // not there to be carried over.
+                Err(_) if has_gone(path)? => {
+                    tracing::info!(file = %path.display(), "it went while files were carried over")
+                }
                 Err(error) if damaged && !error.is_disk_full() => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -295,12 +334,18 @@ impl Carrying {
     fn carry(&mut self, path: &Path) -> Result<(), StoreError> {
         let Ok(relative) = path.strip_prefix(&self.source) else { return Ok(()) };
         let key = key_of(relative);
-        let (old_default, default_there) = (self.old_defaults.get(&key).copied(), self.new_defaults.get(&key).copied());
+        let (old_default, default_there) =
+            (self.old_defaults.get(&key).copied(), self.new_defaults.get(&key).copied());
         let beside = self.default_beside(&key);
         // Most of the user's files are nobody's default: their bytes need not be looked at.
-        let content = if old_default.is_some() || default_there.is_some() || beside.is_some() { content_of(path)? } else { None };
+        let content = if old_default.is_some() || default_there.is_some() || beside.is_some() {
+            content_of(path)?
+        } else {
+            None
+        };
         if content.is_some() {
-            // Untouched; or a new default that an earlier switch put beside the user's file: the next release brings its own.
+            // Untouched; or a new default that an earlier switch put beside the user's file: the
+            // next release brings its own.
             if beside.copied() == content {
                 return Ok(());
             }
@@ -343,9 +388,13 @@ impl Carrying {
         Ok(())
     }
 
-    /// One file with several names stays one: as copies they would take room several times, and a change in one would not be in the others.
+    /// One file with several names stays one: as copies they would take room several times, and a
+    /// change in one would not be in the others.
     fn copy(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        let inode = look::at(from).map_err(StoreError::io("look at", from))?.as_ref().and_then(inode_of_several_names);
+        let inode = look::at(from)
+            .map_err(StoreError::io("look at", from))?
+            .as_ref()
+            .and_then(inode_of_several_names);
         let before = inode.and_then(|inode| self.carried_as.get(&inode));
         // A file system without links takes copies.
         if before.is_some_and(|before| fs::hard_link(before, to).is_ok()) {
@@ -358,17 +407,20 @@ impl Carrying {
         Ok(())
     }
 
-    /// The old default that lies beside the user's file at `key`, where an earlier switch put it; its name may have been shortened.
+    /// The old default that lies beside the user's file at `key`, where an earlier switch put it;
+    /// its name may have been shortened.
     fn default_beside(&self, key: &str) -> Option<&Content> {
         let name = key.strip_suffix(NEW_DEFAULT)?;
         let shortened = || {
-            let is_it = |default: &&String| name_beside(Path::new(default), NEW_DEFAULT) == Path::new(key);
+            let is_it =
+                |default: &&String| name_beside(Path::new(default), NEW_DEFAULT) == Path::new(key);
             self.old_defaults.get(self.old_defaults.keys().find(is_it)?)
         };
         self.old_defaults.get(name).or_else(shortened)
     }
 
-    /// Both sides of a conflict: a file that had to move lies beside what took its place, else a new default lies beside the file.
+    /// Both sides of a conflict: a file that had to move lies beside what took its place, else a
+    /// new default lies beside the file.
     fn conflict(&self, relative: &Path, place: &Path, moved: bool) -> Conflict {
         let yours = place.strip_prefix(&self.target).unwrap_or(relative).to_owned();
         if !moved {
@@ -385,7 +437,8 @@ impl Carrying {
         Conflict { yours, beside }
     }
 
-    /// The user's empty folders, and who may look into his folders. Called last: a folder may be read-only.
+    /// The user's empty folders, and who may look into his folders. Called last: a folder may be
+    /// read-only.
     fn folders(&self, walk: &Walk) -> Result<(), StoreError> {
         for folder in walk.folders.iter().rev() {
             let Ok(relative) = folder.strip_prefix(&self.source) else { continue };
@@ -393,9 +446,12 @@ impl Carrying {
             if moved {
                 continue;
             }
-            let Some(found) = look::at(folder).map_err(StoreError::io("look at", folder))? else { continue };
+            let Some(found) = look::at(folder).map_err(StoreError::io("look at", folder))? else {
+                continue;
+            };
             create(&place)?;
-            as_far_as_can_be(fs::set_permissions(&place, found.permissions())).map_err(StoreError::io("change", &place))?;
+            as_far_as_can_be(fs::set_permissions(&place, found.permissions()))
+                .map_err(StoreError::io("change", &place))?;
         }
         Ok(())
     }
@@ -445,14 +501,16 @@ struct Found {
     room: u64,
 }
 
-/// Files, links and folders in the user's folders of a version, in order. Links are not followed: what they point to may be anywhere.
+/// Files, links and folders in the user's folders of a version, in order. Links are not followed:
+/// what they point to may be anywhere.
 #[derive(Default)]
 struct Walk {
     files: Vec<Found>,
     folders: Vec<PathBuf>,
     /// Files with several names that were seen: each takes room once.
     seen: HashSet<Inode>,
-    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as it is, and what it leads to stays.
+    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as
+    /// it is, and what it leads to stays.
     links: Vec<PathBuf>,
 }
 
@@ -482,7 +540,9 @@ impl Walk {
         for entry in entries {
             let path = entry.path();
             // What is deleted at this moment is not there.
-            let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else { continue };
+            let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else {
+                continue;
+            };
             if found.is_dir() {
                 self.folders.push(path.clone());
                 self.add(&path)?;
@@ -490,7 +550,8 @@ impl Walk {
                 // Making one needs a right there that users do not have.
                 tracing::warn!(link = %path.display(), "a link is not carried over");
             } else if found.is_file() || found.is_symlink() {
-                let is_again = inode_of_several_names(&found).is_some_and(|inode| !self.seen.insert(inode));
+                let is_again =
+                    inode_of_several_names(&found).is_some_and(|inode| !self.seen.insert(inode));
                 let room = match found.is_file() {
                     true if is_again => 0,
                     true => allocated(&found).min(found.len()),
@@ -505,8 +566,9 @@ impl Walk {
     }
 }
 
-/// Where `relative` can lie below `target`, and whether it had to move: a folder where a file is to lie, and anything else where a folder
-/// is to lie, stay, and what is the user's gets a name beside. Only kinds decide, so that a repetition finds the same place.
+/// Where `relative` can lie below `target`, and whether it had to move: a folder where a file is to
+/// lie, and anything else where a folder is to lie, stay, and what is the user's gets a name
+/// beside. Only kinds decide, so that a repetition finds the same place.
 fn free_place(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
     place_of(target, relative, relative.iter().count())
 }
@@ -523,7 +585,10 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
     for (index, part) in relative.iter().enumerate() {
         place.push(part);
         let is_file = index + 1 == file;
-        while look::at(&place).map_err(StoreError::io("look at", &place))?.is_some_and(|found| found.is_dir() == is_file) {
+        while look::at(&place)
+            .map_err(StoreError::io("look at", &place))?
+            .is_some_and(|found| found.is_dir() == is_file)
+        {
             place = name_beside(&place, RETAINED_SUFFIX);
             moved = true;
         }
@@ -533,7 +598,9 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
 
 /// What stands at `path`; `None` if that is nothing, or neither a file nor a link.
 fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
-    let Some(metadata) = look::at(path).map_err(StoreError::io("look at", path))? else { return Ok(None) };
+    let Some(metadata) = look::at(path).map_err(StoreError::io("look at", path))? else {
+        return Ok(None);
+    };
     if metadata.is_symlink() {
         let link = fs::read_link(path).map_err(StoreError::io("read", path))?;
         return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));

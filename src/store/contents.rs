@@ -1,12 +1,13 @@
 //! What installed versions hold, by content: where a new version's files may be taken from.
 //!
-//! A file's fingerprint is its digest, size and time of change as the manifest names them; installing gives each file that time. So
-//! looking at a version costs one look at each file, and only a file whose time differs is hashed again. This is for planning:
-//! whoever takes a file's content proves it while reading, since a fingerprint can be forged.
+//! A file's fingerprint is its digest, size and time of change as the manifest names them;
+//! installing gives each file that time. So looking at a version costs one look at each file, and
+//! only a file whose time differs is hashed again. This is for planning: whoever takes a file's
+//! content proves it while reading, since a fingerprint can be forged.
 //!
-//! Damaged versions count as well, file by file: what is still good is good. The user may change the files of `config`, `data`, `logs` and
-//! `temp`; of the small ones that came with a release a copy is kept beside the manifest, so that an update finds their content whatever
-//! the user did.
+//! Damaged versions count as well, file by file: what is still good is good. The user may change
+//! the files of `config`, `data`, `logs` and `temp`; of the small ones that came with a release a
+//! copy is kept beside the manifest, so that an update finds their content whatever the user did.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -37,10 +38,14 @@ impl Contents {
         let mut contents = Self::default();
         for folder in look::entries_if_readable(&home.containers()) {
             let root = folder.path();
-            let Ok(Some(json)) = look::read(&root.join(MANIFEST_PATH), look::LARGE) else { continue };
+            let Ok(Some(json)) = look::read(&root.join(MANIFEST_PATH), look::LARGE) else {
+                continue;
+            };
             match Manifest::from_json(&json) {
                 Ok(manifest) => contents.add(&root, &json, manifest),
-                Err(error) => tracing::info!(%error, folder = %root.display(), "a version whose manifest cannot be read"),
+                Err(error) => {
+                    tracing::info!(%error, folder = %root.display(), "a version whose manifest cannot be read")
+                }
             }
         }
         contents
@@ -49,7 +54,10 @@ impl Contents {
     fn add(&mut self, root: &Path, json: &[u8], manifest: Manifest) {
         for (path, entry) in manifest.files_with_bytes() {
             let retained = retained_at(root, &entry.hash);
-            for full in [path.under(root), retained].into_iter().filter(|full| matches_fingerprint(full, entry)) {
+            for full in [path.under(root), retained]
+                .into_iter()
+                .filter(|full| matches_fingerprint(full, entry))
+            {
                 self.places.entry(entry.hash).or_default().push(full);
             }
         }
@@ -86,7 +94,8 @@ impl Contents {
         }
     }
 
-    /// Reads the files that seem to have this content, up to the first that has it, and forgets those that have not; how many those were.
+    /// Reads the files that seem to have this content, up to the first that has it, and forgets
+    /// those that have not; how many those were.
     pub fn prove(&mut self, digest: &Digest) -> usize {
         let mut forgotten = 0;
         while let Some(path) = self.places(digest).first().cloned() {
@@ -118,25 +127,30 @@ impl Contents {
     }
 }
 
-/// Whether a file is what the manifest says, by size and time; by its bytes where only the time differs.
+/// Whether a file is what the manifest says, by size and time; by its bytes where only the time
+/// differs.
 fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     if !found.is_file() || found.len() != entry.size {
         return false;
     }
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(entry.mtime).unwrap_or_default());
-    found.modified().is_ok_and(|modified| modified == time) || digest_of(path).is_ok_and(|digest| digest == entry.hash)
+    let time = SystemTime::UNIX_EPOCH
+        + Duration::from_secs(u64::try_from(entry.mtime).unwrap_or_default());
+    found.modified().is_ok_and(|modified| modified == time)
+        || digest_of(path).is_ok_and(|digest| digest == entry.hash)
 }
 
 pub(super) fn retained_at(root: &Path, digest: &Digest) -> PathBuf {
     root.join(RETAINED_FOLDER).join(digest.to_string())
 }
 
-/// Keeps what came with a release in the folders that the user may change: bytes of a later update, and the defaults that a switch back
-/// lays out. To be called on a fresh tree.
+/// Keeps what came with a release in the folders that the user may change: bytes of a later update,
+/// and the defaults that a switch back lays out. To be called on a fresh tree.
 pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
-    let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= MAX_RETAINED);
+    let wanted = manifest
+        .files_with_bytes()
+        .filter(|(path, entry)| mutable(path) && entry.size <= MAX_RETAINED);
     for (path, entry) in wanted {
         let (full, retained) = (path.under(tree), retained_at(tree, &entry.hash));
         if exists(&retained)? {
@@ -164,16 +178,24 @@ mod tests {
     #[test]
     fn contents_are_found_in_every_version_and_what_changed_is_not() {
         let fixture = Fixture::new();
-        let one = fixture.install("1.0.0", &[("app/same", "same"), ("app/one", "only in one"), ("config/c", "default")]);
+        let one = fixture.install(
+            "1.0.0",
+            &[("app/same", "same"), ("app/one", "only in one"), ("config/c", "default")],
+        );
         let two = fixture.install("2.0.0", &[("app/same", "same"), ("app/two", "only in two")]);
-        let held = |text: &str| Contents::of(&fixture.home).places(&Digest::of(text.as_bytes())).len();
-        assert_eq!((held("same"), held("only in one"), held("only in two"), held("none")), (2, 1, 1, 0));
+        let held =
+            |text: &str| Contents::of(&fixture.home).places(&Digest::of(text.as_bytes())).len();
+        assert_eq!(
+            (held("same"), held("only in one"), held("only in two"), held("none")),
+            (2, 1, 1, 0)
+        );
         // Rotten with another time; touched but the same; gone.
         fixture.write(&one, "app/same", "SAME");
         fixture.write(&one, "app/one", "only in one");
         fs::remove_file(fixture.home.container(&two).join("app/two")).unwrap();
         assert_eq!((held("same"), held("only in one"), held("only in two")), (1, 1, 0));
-        // The user changed a default: its content is there all the same, and a version without its record still counts.
+        // The user changed a default: its content is there all the same, and a version without its
+        // record still counts.
         fixture.write(&one, "config/c", "mine");
         fs::remove_file(fixture.home.container(&one).join("metadata/installed.json")).unwrap();
         assert_eq!((held("default"), held("mine"), held("only in one")), (1, 0, 1));
@@ -201,13 +223,17 @@ mod tests {
     #[test]
     fn of_many_places_the_first_that_is_sound_is_retained() {
         let fixture = Fixture::new();
-        let ids = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[("app/file", "content")]));
+        let ids = ["1.0.0", "2.0.0", "3.0.0"]
+            .map(|version| fixture.install(version, &[("app/file", "content")]));
         let mut contents = Contents::of(&fixture.home);
         let digest = Digest::of(b"content");
         let paths = contents.places(&digest).to_vec();
         fs::write(&paths[0], "CONTENT").unwrap();
         fs::remove_file(&paths[1]).unwrap();
-        assert_eq!((paths.len(), contents.prove(&digest), contents.prove(&digest)), (ids.len(), 2, 0));
+        assert_eq!(
+            (paths.len(), contents.prove(&digest), contents.prove(&digest)),
+            (ids.len(), 2, 0)
+        );
         assert_eq!(contents.places(&digest), &paths[2..]);
         fs::write(&paths[2], "").unwrap();
         assert_eq!((contents.prove(&digest), contents.holds(&digest)), (1, false));

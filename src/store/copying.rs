@@ -1,8 +1,9 @@
-//! Copies of the user's files that keep what a file is: its bytes and its holes, its permissions, its time of change, and its extended
-//! attributes as far as the system lets them be set. Blocks are shared where the file system can.
+//! Copies of the user's files that keep what a file is: its bytes and its holes, its permissions,
+//! its time of change, and its extended attributes as far as the system lets them be set. Blocks
+//! are shared where the file system can.
 //!
-//! In: a plain file. Out: another one beside nothing. Never: a hole that becomes bytes (a database of 200 GB may hold 12 kB), or a wait
-//! for a pipe.
+//! In: a plain file. Out: another one beside nothing. Never: a hole that becomes bytes (a database
+//! of 200 GB may hold 12 kB), or a wait for a pipe.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -15,7 +16,8 @@ use crate::look;
 /// Bytes that are copied at once.
 const COPIED_AT_ONCE: usize = 256 << 10;
 
-/// Bytes that a file really takes on disk: a preallocated or sparse one may take more or fewer than its length.
+/// Bytes that a file really takes on disk: a preallocated or sparse one may take more or fewer than
+/// its length.
 pub fn allocated(found: &Metadata) -> u64 {
     #[cfg(unix)]
     {
@@ -27,12 +29,14 @@ pub fn allocated(found: &Metadata) -> u64 {
     }
 }
 
-/// A second file with the same bytes, permissions and time of change, its blocks shared where the file system can. Not durable yet.
+/// A second file with the same bytes, permissions and time of change, its blocks shared where the
+/// file system can. Not durable yet.
 pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
     let copy = match reflink_copy::reflink(from, to) {
         Ok(()) => {
-            // Some systems clone the mode as well, and a read-only file cannot be opened for its time to be set.
+            // Some systems clone the mode as well, and a read-only file cannot be opened for its
+            // time to be set.
             set_owner_writable(to);
             File::options().write(true).open(to).map_err(StoreError::io("open", to))?
         }
@@ -40,13 +44,20 @@ pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     };
     copy_attributes(from, &copy);
     let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions()))).map_err(StoreError::io("change", to))
+    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions())))
+        .map_err(StoreError::io("change", to))
 }
 
-/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes are what counts. Other failures stand.
+/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes
+/// are what counts. Other failures stand.
 pub fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     match done {
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
+        {
             tracing::debug!(%error, "time and permissions are not kept");
             Ok(())
         }
@@ -106,7 +117,12 @@ fn next_data(source: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd")))]
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "freebsd"
+)))]
 fn next_data(source: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     whole(source, at)
 }
@@ -135,11 +151,14 @@ fn copy_without_zeros(source: &mut dyn Read, copy: &mut File) -> io::Result<()> 
     }
 }
 
-/// Copies extended attributes: tags, origins, access lists. What the system or the file system does not let be set is left out.
+/// Copies extended attributes: tags, origins, access lists. What the system or the file system does
+/// not let be set is left out.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn copy_attributes(from: &Path, to: &File) {
     for (name, value) in attributes(from) {
-        if let Err(error) = rustix::fs::fsetxattr(to, name.as_slice(), &value, rustix::fs::XattrFlags::empty()) {
+        if let Err(error) =
+            rustix::fs::fsetxattr(to, name.as_slice(), &value, rustix::fs::XattrFlags::empty())
+        {
             tracing::debug!(%error, file = %from.display(), "an attribute is not kept");
         }
     }
@@ -149,7 +168,11 @@ fn copy_attributes(from: &Path, to: &File) {
 fn attributes(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let names = grown(|buffer| rustix::fs::listxattr(path, buffer)).unwrap_or_default();
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    names.filter_map(|name| Some((name.to_vec(), grown(|buffer| rustix::fs::getxattr(path, name, buffer))?))).collect()
+    names
+        .filter_map(|name| {
+            Some((name.to_vec(), grown(|buffer| rustix::fs::getxattr(path, name, buffer))?))
+        })
+        .collect()
 }
 
 /// What `read` puts into a buffer that is large enough for it; `None` if it fails.
@@ -232,7 +255,8 @@ mod tests {
         let set = rustix::fs::setxattr(&from, "user.tag", &value, rustix::fs::XattrFlags::empty());
         clone_file(&from, &to).unwrap();
         let expected = if set.is_ok() { vec![(b"user.tag".to_vec(), value)] } else { Vec::new() };
-        let found: Vec<_> = attributes(&to).into_iter().filter(|(name, _)| name.starts_with(b"user.")).collect();
+        let found: Vec<_> =
+            attributes(&to).into_iter().filter(|(name, _)| name.starts_with(b"user.")).collect();
         assert_eq!(found, expected);
     }
 }

@@ -1,9 +1,11 @@
-//! What an app without a terminal writes to its standard error: kept, so that whoever helps can read why it did not start.
+//! What an app without a terminal writes to its standard error: kept, so that whoever helps can
+//! read why it did not start.
 //!
-//! It is a file that the app itself appends to, and no pipe: the app goes on after the launcher has ended, and never waits for it. A file
-//! for each version, `<home>/logs/app-ID.txt`; what is too much is cut off at a start, and now and then while the launcher stays, and the
-//! end of it stays. In: a home, a version. Out: a file for the app, its last lines. Never: the user's own `logs`, a start that fails since
-//! nothing can be kept, or more than [`LONGEST`] bytes for long.
+//! It is a file that the app itself appends to, and no pipe: the app goes on after the launcher has
+//! ended, and never waits for it. A file for each version, `<home>/logs/app-ID.txt`; what is too
+//! much is cut off at a start, and now and then while the launcher stays, and the end of it stays.
+//! In: a home, a version. Out: a file for the app, its last lines. Never: the user's own `logs`, a
+//! start that fails since nothing can be kept, or more than [`LONGEST`] bytes for long.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -45,7 +47,8 @@ impl ErrorOutput {
         Ok((Self { begun, ..output }, file))
     }
 
-    /// Cuts it off if it has become too long: the end stays. What the app writes at this very moment may be lost.
+    /// Cuts it off if it has become too long: the end stays. What the app writes at this very
+    /// moment may be lost.
     pub fn cut(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
         if file.metadata()?.len() <= LONGEST {
@@ -68,7 +71,13 @@ impl ErrorOutput {
         let bytes = read().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         // What a terminal would act on is nothing to show.
-        let clean = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>().trim_end().to_owned();
+        let clean = |line: &str| {
+            line.chars()
+                .filter(|c| !c.is_control() || *c == '\t')
+                .collect::<String>()
+                .trim_end()
+                .to_owned()
+        };
         let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(most)..].to_vec()
     }
@@ -93,7 +102,9 @@ fn forget_removed(home: &Home) {
     };
     for path in look::entries_if_readable(&home.logs()).into_iter().map(|entry| entry.path()) {
         let folder = of(&path).map(|id| fs::symlink_metadata(home.container(&id)));
-        if folder.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)) {
+        if folder
+            .is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -112,7 +123,8 @@ mod tests {
         file.write_all(b"of an earlier start\n").unwrap();
         let (output, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();
         assert!(output.last_lines(5).is_empty());
-        file.write_all(b"Traceback:\n\n  \x1b[31mModuleNotFoundError\x1b[0m: no module\r\n").unwrap();
+        file.write_all(b"Traceback:\n\n  \x1b[31mModuleNotFoundError\x1b[0m: no module\r\n")
+            .unwrap();
         assert_eq!(output.last_lines(5), ["Traceback:", "  [31mModuleNotFoundError[0m: no module"]);
         assert_eq!(output.last_lines(1).len(), 1);
         for number in 0..40_000 {

@@ -13,7 +13,8 @@ use crate::{durable, look};
 
 /// Replaces a file by a value as JSON, in one durable step.
 pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
-    let mut json = serde_json::to_vec_pretty(value).map_err(|source| StoreError::Damaged { path: path.to_owned(), source })?;
+    let mut json = serde_json::to_vec_pretty(value)
+        .map_err(|source| StoreError::Damaged { path: path.to_owned(), source })?;
     json.push(b'\n');
     durable::replace(path, &json).map_err(StoreError::io("replace", path))
 }
@@ -30,7 +31,12 @@ pub fn read_json_of<T: DeserializeOwned>(path: &Path, most: u64) -> Result<Optio
         Ok(Some(json)) => serde_json::from_slice(&json).map(Some).map_err(damaged),
         Ok(None) => Ok(None),
         // Something else stands in its place: no passing failure of the disk.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge
+            ) =>
+        {
             Err(damaged(serde_json::Error::io(error)))
         }
         Err(error) => Err(StoreError::io("read", path)(error)),
@@ -44,11 +50,15 @@ pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
             // The user's own folders may be read-only, and then their entries cannot be deleted.
             open_up(path);
             match fs::remove_dir_all(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(StoreError::io("remove", path)(error))
+                }
                 _ => Ok(()),
             }
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -82,13 +92,18 @@ pub fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
     look::entries(folder).map_err(StoreError::io("read", folder))
 }
 
-/// Renames a folder of the user's. A read-only one is made writable for that: its entry for the folder above changes with it.
+/// Renames a folder of the user's. A read-only one is made writable for that: its entry for the
+/// folder above changes with it.
 pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
     match durable::rename(from, to) {
         #[cfg(unix)]
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && look::is_folder(from).unwrap_or(false) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && look::is_folder(from).unwrap_or(false) =>
+        {
             use std::os::unix::fs::PermissionsExt as _;
-            let permissions = fs::metadata(from).map_err(StoreError::io("look at", from))?.permissions();
+            let permissions =
+                fs::metadata(from).map_err(StoreError::io("look at", from))?.permissions();
             let open = fs::Permissions::from_mode(permissions.mode() | 0o700);
             fs::set_permissions(from, open).map_err(StoreError::io("make writable", from))?;
             let moved = durable::rename(from, to).map_err(StoreError::io("rename", from));
@@ -117,7 +132,9 @@ pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
 pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     writable(path);
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -129,7 +146,8 @@ pub fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
 }
 
-/// Making a link needs a right there that users do not have; whoever carries files over passes links by.
+/// Making a link needs a right there that users do not have; whoever carries files over passes
+/// links by.
 #[cfg(not(unix))]
 pub fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
     Err(StoreError::io("copy", from)(io::ErrorKind::Unsupported.into()))
@@ -159,10 +177,14 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Longest name of a file, bytes.
 const LONGEST_NAME: usize = 255;
 
-/// `path` with `ending` behind its name, which is shortened where the two together are longer than file systems take.
+/// `path` with `ending` behind its name, which is shortened where the two together are longer than
+/// file systems take.
 pub fn name_beside(path: &Path, ending: &str) -> PathBuf {
-    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return with_ending(path, ending) };
-    // 255 bytes on Unix, 255 UTF-16 units on Windows and macOS: whoever keeps to the first keeps to all.
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
+        return with_ending(path, ending);
+    };
+    // 255 bytes on Unix, 255 UTF-16 units on Windows and macOS: whoever keeps to the first keeps to
+    // all.
     let room = LONGEST_NAME.saturating_sub(ending.len());
     if name.len() <= room {
         return with_ending(path, ending);
@@ -170,6 +192,9 @@ pub fn name_beside(path: &Path, ending: &str) -> PathBuf {
     // Names that begin alike must not become one.
     let mark = format!("~{}", &Digest::of(name.as_encoded_bytes()).to_string()[..8]);
     let name = name.to_string_lossy();
-    let end = (0..=room.saturating_sub(mark.len()).min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=room.saturating_sub(mark.len()).min(name.len()))
+        .rev()
+        .find(|end| name.is_char_boundary(*end))
+        .unwrap_or(0);
     folder.join(format!("{}{mark}{ending}", &name[..end]))
 }

@@ -43,7 +43,11 @@ impl Fixture {
             fs::write(&path, text).unwrap();
         }
         #[cfg(unix)]
-        fs::set_permissions(tree.join("runtime/run"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(
+            tree.join("runtime/run"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         fs::write(tree.join(MANIFEST_PATH), manifest.to_json().unwrap()).unwrap();
         staging.register(&manifest, Digest::of(b""), jiff::Timestamp::UNIX_EPOCH).unwrap().container
     }
@@ -63,7 +67,12 @@ impl Fixture {
     }
 
     pub fn versions(&self) -> Vec<String> {
-        self.home.installed().unwrap().iter().map(|record| record.container.version.to_string()).collect()
+        self.home
+            .installed()
+            .unwrap()
+            .iter()
+            .map(|record| record.container.version.to_string())
+            .collect()
     }
 }
 

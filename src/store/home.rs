@@ -36,7 +36,8 @@ impl Home {
     pub fn create(&self) -> Result<(), StoreError> {
         // What an administrator installs is for others to start; their own files are elsewhere.
         let containers = self.containers();
-        durable::create_shared_folders(&containers).map_err(StoreError::io("create", &containers))?;
+        durable::create_shared_folders(&containers)
+            .map_err(StoreError::io("create", &containers))?;
         for folder in [self.staging(), self.running(), self.trust(), self.logs()] {
             durable::create_folders(&folder).map_err(StoreError::io("create", &folder))?;
         }
@@ -158,8 +159,9 @@ impl Home {
         self.root.join("state.json")
     }
 
-    /// The active version's record. Where `active.json` is missing, damaged, or names a version that is not whole, the newest whole
-    /// version stands in. A failure to read is an error: the pointer may be right, and who changes versions must not guess.
+    /// The active version's record. Where `active.json` is missing, damaged, or names a version
+    /// that is not whole, the newest whole version stands in. A failure to read is an error: the
+    /// pointer may be right, and who changes versions must not guess.
     pub fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
@@ -173,18 +175,21 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
-    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version stands in. The app starts (docs/security.md, promise 1).
+    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version
+    /// stands in. The app starts (docs/security.md, promise 1).
     pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::Io { .. }) => {
                 tracing::error!(%error, "the active version cannot be read");
-                self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
+                self.stand_in()?
+                    .ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
             }
             result => result,
         }
     }
 
-    /// The active version for whoever decides what is to be deleted or moved: `None` if none is installed.
+    /// The active version for whoever decides what is to be deleted or moved: `None` if none is
+    /// installed.
     pub(super) fn active_if_any(&self) -> Result<Option<Active>, StoreError> {
         match self.active() {
             Ok((active, _)) => Ok(Some(active)),
@@ -193,7 +198,8 @@ impl Home {
         }
     }
 
-    /// The version that the next start uses: the one that waits for it, if that is still whole, else the active one.
+    /// The version that the next start uses: the one that waits for it, if that is still whole,
+    /// else the active one.
     pub fn chosen(&self) -> Result<ContainerId, StoreError> {
         let (active, _) = self.active()?;
         let pending = active.pending.filter(|pending| self.record(pending).is_ok());
@@ -205,11 +211,18 @@ impl Home {
         let failed = self.failed();
         let mut installed = self.installed()?;
         installed.sort_by_key(|record| failed.contains(&record.container.version));
-        // What it was worth is lost with the pointer; where there is another one it has to prove itself again.
+        // What it was worth is lost with the pointer; where there is another one it has to prove
+        // itself again.
         let probation = (installed.len() > 1).then(|| Probation::begin(jiff::Timestamp::now()));
         Ok(installed.into_iter().next().map(|record| {
             (
-                Active { container: record.container.clone(), previous: None, pending: None, pending_failures: 0, probation },
+                Active {
+                    container: record.container.clone(),
+                    previous: None,
+                    pending: None,
+                    pending_failures: 0,
+                    probation,
+                },
                 record,
             )
         }))
@@ -230,9 +243,10 @@ impl Home {
         matches!(self.named(), Ok(None))
     }
 
-    /// Writes down which version stands in where `active.json` names no whole one; nothing if nothing is installed. To be called
-    /// before a version is registered: afterwards the new one would be the newest, and nobody would know whose data to carry over.
-    /// A record that cannot be read for another reason than damage is an error: the pointer may be right.
+    /// Writes down which version stands in where `active.json` names no whole one; nothing if
+    /// nothing is installed. To be called before a version is registered: afterwards the new one
+    /// would be the newest, and nobody would know whose data to carry over. A record that cannot be
+    /// read for another reason than damage is an error: the pointer may be right.
     pub fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
@@ -253,19 +267,25 @@ impl Home {
     pub fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         let path = self.container(id).join(RECORD);
         let record: Option<InstalledRecord> = read_json(&path)?;
-        record.filter(|record| record.container == *id).ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
+        record
+            .filter(|record| record.container == *id)
+            .ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
     }
 
     pub(super) fn write_record(tree: &Path, record: &InstalledRecord) -> Result<(), StoreError> {
         replace_json(&tree.join(RECORD), record)
     }
 
-    /// All whole versions, the newest first. Folders that are none are passed over, and so are those whose record cannot be read now.
+    /// All whole versions, the newest first. Folders that are none are passed over, and so are
+    /// those whose record cannot be read now.
     pub fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
         let whole = |id: ContainerId| {
             let reported = |error: &StoreError| {
                 if matches!(error, StoreError::Io { .. }) {
-                    tracing::warn!(error = error as &dyn std::error::Error, "a version cannot be looked at now");
+                    tracing::warn!(
+                        error = error as &dyn std::error::Error,
+                        "a version cannot be looked at now"
+                    );
                 }
             };
             self.record(&id).inspect_err(reported).ok()
@@ -278,11 +298,16 @@ impl Home {
         self.folders().map(|folders| folders.is_empty())
     }
 
-    /// What was set aside of damaged versions, by repairs and new installations: it may hold somebody's work, and nothing removes it by itself.
+    /// What was set aside of damaged versions, by repairs and new installations: it may hold
+    /// somebody's work, and nothing removes it by itself.
     pub fn set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
-        let mut aside: Vec<PathBuf> =
-            entries(&self.containers())?.into_iter().filter(is_aside).map(|entry| entry.path()).collect();
+        let is_aside =
+            |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
+        let mut aside: Vec<PathBuf> = entries(&self.containers())?
+            .into_iter()
+            .filter(is_aside)
+            .map(|entry| entry.path())
+            .collect();
         aside.sort();
         Ok(aside)
     }
@@ -290,18 +315,22 @@ impl Home {
     /// Ids of all folders of versions, whole or not, the newest first.
     pub fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
         let entries = entries(&self.containers())?;
-        let mut ids: Vec<ContainerId> =
-            entries.into_iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut ids: Vec<ContainerId> = entries
+            .into_iter()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
         ids.sort_by(|a, b| b.version.cmp(&a.version));
         Ok(ids)
     }
 
-    /// Versions that did not come up here; only looks, so that nothing is made where nothing is installed.
+    /// Versions that did not come up here; only looks, so that nothing is made where nothing is
+    /// installed.
     pub fn failed(&self) -> Vec<Version> {
         self.known_failed().unwrap_or_default()
     }
 
-    /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one is empty.
+    /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one
+    /// is empty.
     pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(state) => Ok(state.map(|state| state.failed).unwrap_or_default()),
@@ -310,8 +339,8 @@ impl Home {
         }
     }
 
-    /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:
-    /// nothing in it is worth a failed start.
+    /// What this installation remembers; a fresh one gets a new installation id, which is stored at
+    /// once. A damaged file is replaced: nothing in it is worth a failed start.
     pub fn state(&self) -> Result<HomeState, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(Some(state)) if !state.installation_id.is_empty() => return Ok(state),
@@ -321,7 +350,10 @@ impl Home {
             }
             Err(error) => return Err(error),
         }
-        let state = HomeState { installation_id: format!("{:032x}", fastrand::u128(..)), ..HomeState::default() };
+        let state = HomeState {
+            installation_id: format!("{:032x}", fastrand::u128(..)),
+            ..HomeState::default()
+        };
         self.set_state(&state)?;
         Ok(state)
     }
@@ -333,23 +365,28 @@ impl Home {
 
     /// Refuses if fewer than `needed` bytes are free where this home lies.
     pub fn check_space(&self, needed: u64) -> Result<(), StoreError> {
-        let free = fs4::available_space(&self.root).map_err(StoreError::io("ask the free space of", &self.root))?;
+        let free = fs4::available_space(&self.root)
+            .map_err(StoreError::io("ask the free space of", &self.root))?;
         if free < needed {
             return Err(StoreError::DiskFull { home: self.root.clone(), needed, free });
         }
         Ok(())
     }
 
-    /// Removes what a kill left: half removed versions, pieces of installed ones, files that were to replace a record, locks of
-    /// versions that are gone. What cannot be removed is told in the log and is no reason to fail. The user's files of a damaged
-    /// version (`.damaged-…`) stay.
+    /// Removes what a kill left: half removed versions, pieces of installed ones, files that were
+    /// to replace a record, locks of versions that are gone. What cannot be removed is told in the
+    /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
     pub fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
-        let in_staging = staging::left_by_installed(self).into_iter().chain(staging::left_by_repairs(self));
+        let in_staging =
+            staging::left_by_installed(self).into_iter().chain(staging::left_by_repairs(self));
         for half in self.half_removed().into_iter().chain(in_staging) {
             if let Err(error) = remove_tree(&half) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what a kill left could not be removed"
+                );
             }
         }
         self.forgotten().iter().for_each(|id| RunningLock::forget(self, id));
@@ -360,7 +397,8 @@ impl Home {
         self.replaced_in().iter().for_each(|folder| durable::sweep(folder));
     }
 
-    /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits: half a version may be large.
+    /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits:
+    /// half a version may be large.
     pub fn tidy(&self) {
         // What is not known is looked at by whoever has the lock.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
@@ -382,129 +420,30 @@ impl Home {
 
     /// Versions that are gone but for their locks.
     fn forgotten(&self) -> Vec<ContainerId> {
-        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
+        let id =
+            |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
         let is_gone = |id: &ContainerId| exists(&self.container(id)).is_ok_and(|there| !there);
         let running = look::entries_if_readable(&self.running()).into_iter().filter_map(id);
         running.filter(|id| is_gone(id) && !RunningLock::is_held(self, id)).collect()
     }
 
     pub(super) fn half_removed(&self) -> Vec<PathBuf> {
-        let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
-        look::entries_if_readable(&self.containers()).into_iter().filter(is_removed).map(|entry| entry.path()).collect()
+        let is_removed =
+            |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
+        look::entries_if_readable(&self.containers())
+            .into_iter()
+            .filter(is_removed)
+            .map(|entry| entry.path())
+            .collect()
     }
 
     /// Folders in which records are replaced, also without the lock.
     fn replaced_in(&self) -> Vec<PathBuf> {
-        let snapshots = look::entries_if_readable(&self.snapshots()).into_iter().map(|entry| entry.path());
+        let snapshots =
+            look::entries_if_readable(&self.snapshots()).into_iter().map(|entry| entry.path());
         [self.root.clone(), self.trust()].into_iter().chain(snapshots).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::fixture::{Fixture, id};
-    use crate::store::switch::{SwitchOptions, switch};
-
-    #[test]
-    fn the_newest_whole_version_stands_in_for_a_lost_pointer() {
-        let fixture = Fixture::new();
-        let home = &fixture.home;
-        assert!(matches!(home.active(), Err(StoreError::NothingInstalled { .. })));
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        assert_eq!(home.active().unwrap().1.container, one);
-        fs::write(home.active_path(), "{\"container\":").unwrap();
-        assert_eq!(home.active().unwrap().1.container, two);
-        fs::remove_file(home.active_path()).unwrap();
-        fs::remove_file(home.container(&two).join(RECORD)).unwrap();
-        assert_eq!(home.active().unwrap().1.container, one);
-    }
-
-    #[test]
-    fn a_version_that_waits_counts_as_chosen_as_long_as_it_is_there() {
-        let fixture = Fixture::new();
-        let home = &fixture.home;
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        crate::store::switch::switch_at_next_start(home, &two, &fixture.lock).unwrap();
-        assert_eq!(home.chosen().unwrap(), two);
-        fs::remove_dir_all(home.container(&two)).unwrap();
-        assert_eq!(home.chosen().unwrap(), one, "it can be offered again");
-    }
-
-    #[test]
-    fn folders_that_are_no_version_are_passed_over() {
-        let fixture = Fixture::new();
-        fixture.install("1.0.0", &[]);
-        fixture.install("1.10.0", &[]);
-        fs::create_dir_all(fixture.home.containers().join("sample_9.0.0_Linux_x86_64")).unwrap();
-        fs::create_dir_all(fixture.home.containers().join("something")).unwrap();
-        // A record that was copied from another version does not make a folder that version.
-        let copy = fixture.home.container(&id("8.0.0")).join("metadata");
-        fs::create_dir_all(&copy).unwrap();
-        fs::copy(fixture.home.container(&id("1.0.0")).join(RECORD), copy.join("installed.json")).unwrap();
-        assert_eq!(fixture.versions(), ["1.10.0", "1.0.0"]);
-    }
-
-    #[test]
-    fn the_installation_id_is_made_once_and_damage_begins_anew() {
-        let fixture = Fixture::new();
-        let first = fixture.home.state().unwrap();
-        assert_eq!(first.installation_id.len(), 32);
-        assert_eq!(fixture.home.state().unwrap(), first);
-        fs::write(fixture.home.state_path(), "[").unwrap();
-        assert_ne!(fixture.home.state().unwrap().installation_id, first.installation_id);
-    }
-
-    #[test]
-    fn missing_room_is_reported_in_numbers() {
-        let fixture = Fixture::new();
-        let error = fixture.home.check_space(u64::MAX).unwrap_err();
-        assert!(error.is_disk_full() && error.to_string().contains(&u64::MAX.to_string()), "{error}");
-        fixture.home.check_space(1).unwrap();
-    }
-    #[test]
-    fn the_stand_in_is_written_down_before_a_new_version_could_become_it() {
-        let fixture = Fixture::new();
-        let home = &fixture.home;
-        home.ensure_active(&fixture.lock).unwrap();
-        assert!(home.has_lost_pointer(), "nothing is installed");
-        let one = fixture.install("1.0.0", &[]);
-        fixture.write(&one, "data/file", "mine");
-        let two = fixture.install("2.0.0", &[]);
-        assert_eq!(home.active().unwrap().0.container, one);
-        switch(home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
-        // A whole version is not touched, a damaged one is replaced by the stand-in before another one comes.
-        home.ensure_active(&fixture.lock).unwrap();
-        assert_eq!(home.named().unwrap().unwrap().previous, Some(one.clone()));
-        fs::write(home.container(&two).join(RECORD), "{").unwrap();
-        let three = fixture.install("3.0.0", &[]);
-        assert_eq!(home.named().unwrap().unwrap().container, one);
-        switch(home, &three, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("mine"));
-    }
-
-    #[test]
-    fn what_a_kill_left_is_swept_before_the_next_download() {
-        let fixture = Fixture::new();
-        let home = &fixture.home;
-        let half = home.containers().join(format!("{REMOVED}x"));
-        fs::create_dir_all(half.join("app")).unwrap();
-        let damaged = home.containers().join(".damaged-x");
-        fs::create_dir(&damaged).unwrap();
-        let left = home.root().join(format!("{}{}-x", durable::TEMPORARY_PREFIX, i32::MAX));
-        let fresh = durable::temporary(&home.root().join("state.json")).unwrap();
-        fs::write(&left, "").unwrap();
-        let done = home.staging().join(fixture.install("2.0.0", &[]).to_string());
-        fs::create_dir_all(done.join("tree")).unwrap();
-        let forgotten = home.running().join(id("9.0.0").to_string());
-        fs::write(&forgotten, "").unwrap();
-        fixture.install("1.0.0", &[]);
-        let are_there = [&half, &done, &forgotten, &damaged].map(|path| path.exists());
-        assert_eq!(are_there, [false, false, false, true]);
-        assert_eq!(left.exists(), cfg!(not(unix)));
-        assert!(fresh.path().exists(), "another launcher may be writing the fresh one");
-    }
-}
+mod tests;

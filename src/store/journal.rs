@@ -1,6 +1,7 @@
-//! The journal of a switch: what was decided, written down before the first step that others can see, so that whoever takes the lock
-//! next can finish it. A switch is prepared in a folder of its own, where a failure or a kill changes nothing; once the journal is on
-//! disk a kill is followed by the rest of the steps.
+//! The journal of a switch: what was decided, written down before the first step that others can
+//! see, so that whoever takes the lock next can finish it. A switch is prepared in a folder of its
+//! own, where a failure or a kill changes nothing; once the journal is on disk a kill is followed
+//! by the rest of the steps.
 //!
 //! ```text
 //! 1  the folders that the version to come had are moved out      (to a snapshot; to be deleted if nobody ever used them)
@@ -9,9 +10,10 @@
 //! 4  the journal goes
 //! ```
 //!
-//! Each step looks at what is there and does what is missing, so it can be repeated from any point. A step before the flip that *fails* (a
-//! scanner holds a file, the disk is full) is followed by the way back, so that no version is ever started with a journal waiting. In:
-//! a [`Journal`]. Out: the new version's folders and the pointer, or everything as it was.
+//! Each step looks at what is there and does what is missing, so it can be repeated from any point.
+//! A step before the flip that *fails* (a scanner holds a file, the disk is full) is followed by
+//! the way back, so that no version is ever started with a journal waiting. In: a [`Journal`]. Out:
+//! the new version's folders and the pointer, or everything as it was.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +61,8 @@ impl Journal {
         self.perform_or_undo(home)
     }
 
-    /// Undoes what was performed, for `active` as it is to be again: the version that was left has turned out to be in use.
+    /// Undoes what was performed, for `active` as it is to be again: the version that was left has
+    /// turned out to be in use.
     pub fn take_back(&self, home: &Home, active: &Active) -> Result<(), StoreError> {
         home.set_active(active)?;
         self.undo(home)
@@ -72,7 +75,10 @@ impl Journal {
         };
         let undone = match self.is_flipped(home) {
             Ok(true) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the switch is done, but not yet durable");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the switch is done, but not yet durable"
+                );
                 self.forget(home);
                 return Ok(());
             }
@@ -81,8 +87,12 @@ impl Journal {
         };
         match undone {
             Ok(()) => self.forget(home),
-            // The version that is active has its own folders; only those of the other one are in disorder, and all are somewhere.
-            Err(undoing) => tracing::error!(error = &undoing as &dyn std::error::Error, "a failed switch cannot be undone now"),
+            // The version that is active has its own folders; only those of the other one are in
+            // disorder, and all are somewhere.
+            Err(undoing) => tracing::error!(
+                error = &undoing as &dyn std::error::Error,
+                "a failed switch cannot be undone now"
+            ),
         }
         Err(error)
     }
@@ -90,8 +100,12 @@ impl Journal {
     /// Whether a file of the user's in the version that is still active is newer than the decision.
     fn is_outrun(&self, home: &Home) -> Result<bool, StoreError> {
         let journal = home.journal();
-        let decided = fs::metadata(&journal).and_then(|found| found.modified()).map_err(StoreError::io("look at", &journal))?;
-        let Some(active) = home.named()?.filter(|active| active.container != self.container) else { return Ok(false) };
+        let decided = fs::metadata(&journal)
+            .and_then(|found| found.modified())
+            .map_err(StoreError::io("look at", &journal))?;
+        let Some(active) = home.named()?.filter(|active| active.container != self.container) else {
+            return Ok(false);
+        };
         let changed = carry_over::last_change(&home.container(&active.container))?;
         Ok(changed.is_some_and(|changed| changed > decided))
     }
@@ -116,7 +130,8 @@ impl Journal {
         }
         if !waiting.is_empty() {
             // Out before in, also on the disk.
-            let above = displaced.ancestors().skip(1).take_while(|above| above.starts_with(home.root()));
+            let above =
+                displaced.ancestors().skip(1).take_while(|above| above.starts_with(home.root()));
             [displaced.as_path(), &place].into_iter().chain(above).try_for_each(sync)?;
         }
         for folder in &waiting {
@@ -151,9 +166,11 @@ impl Journal {
         sync(&place)
     }
 
-    /// It goes once nothing is left to be done. That it cannot be removed is told in the log: performing it again changes nothing.
+    /// It goes once nothing is left to be done. That it cannot be removed is told in the log:
+    /// performing it again changes nothing.
     fn forget(&self, home: &Home) {
-        let removed = fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
+        let removed =
+            fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
         if let Err(error) = removed {
             tracing::warn!(%error, "the journal of a switch that is done stays");
         }
@@ -161,28 +178,41 @@ impl Journal {
 
     /// Prepared folders, the version, displaced folders.
     fn places(&self, home: &Home) -> (PathBuf, PathBuf, PathBuf) {
-        (home.root().join(&self.prepared), home.container(&self.container), home.root().join(&self.displaced))
+        (
+            home.root().join(&self.prepared),
+            home.container(&self.container),
+            home.root().join(&self.displaced),
+        )
     }
 }
 
-/// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had not been decided yet. Called by whoever
-/// takes the lock. What fails here is told in the log and never keeps the lock from anybody: the active version has its own folders.
+/// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had
+/// not been decided yet. Called by whoever takes the lock. What fails here is told in the log and
+/// never keeps the lock from anybody: the active version has its own folders.
 pub(super) fn recover(home: &Home, lock: &HomeLock) {
     home.sweep(lock);
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {
             tracing::warn!(?journal, "finishing an interrupted switch");
-            // Where the disk refused before, the old version was started all the same, and what the user did in it counts. The pointer
-            // remembers that the switch is wanted.
+            // Where the disk refused before, the old version was started all the same, and what the
+            // user did in it counts. The pointer remembers that the switch is wanted.
             let done = journal.is_outrun(home).and_then(|outrun| {
-                if outrun { journal.undo(home).map(|()| journal.forget(home)) } else { journal.perform_or_undo(home) }
+                if outrun {
+                    journal.undo(home).map(|()| journal.forget(home))
+                } else {
+                    journal.perform_or_undo(home)
+                }
             });
             if let Err(error) = done {
-                tracing::error!(error = &error as &dyn std::error::Error, "the interrupted switch waits");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the interrupted switch waits"
+                );
             }
         }
-        // It is written in one step; so this is a damaged disk. The pointer still names a version with its own folders.
+        // It is written in one step; so this is a damaged disk. The pointer still names a version
+        // with its own folders.
         Err(StoreError::Damaged { path, source }) => {
             tracing::error!(path = %path.display(), %source, "the journal is damaged; the switch is given up");
             let _ = fs::remove_file(path);
@@ -196,7 +226,8 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
     discard_prepared(home);
 }
 
-/// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is tried again later.
+/// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is
+/// tried again later.
 pub(super) fn discard_prepared(home: &Home) {
     // A switch that could be neither finished nor undone still needs it.
     if exists(&home.journal()).unwrap_or(true) {
@@ -204,13 +235,17 @@ pub(super) fn discard_prepared(home: &Home) {
     }
     let incoming = home.incoming();
     if let Err(error) = remove_tree(&incoming) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "what was prepared for a switch could not be removed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what was prepared for a switch could not be removed"
+        );
         let aside = home.containers().join(format!("{REMOVED}incoming-{:08x}", fastrand::u32(..)));
         let _ = fs::rename(&incoming, aside);
     }
 }
 
-/// Renames, if there is something and nothing is in the way; both are so after the step was done once.
+/// Renames, if there is something and nothing is in the way; both are so after the step was done
+/// once.
 fn move_to(from: &Path, to: &Path) -> Result<(), StoreError> {
     if exists(from)? && !exists(to)? { move_folder(from, to) } else { Ok(()) }
 }
@@ -237,14 +272,21 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let home = &fixture.home;
         switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        let (work, place, retained) = (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
+        let (work, place, retained) =
+            (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
         for folder in CARRIED {
             for (root, text) in [(&work, "new"), (&place, "old")] {
                 fs::create_dir_all(root.join(folder)).unwrap();
                 fs::write(root.join(folder).join("file"), text).unwrap();
             }
         }
-        let active = Active { container: two.clone(), previous: Some(one), pending: None, pending_failures: 0, probation: None };
+        let active = Active {
+            container: two.clone(),
+            previous: Some(one),
+            pending: None,
+            pending_failures: 0,
+            probation: None,
+        };
         let journal = Journal {
             container: two,
             prepared: "incoming/x".into(),
@@ -252,16 +294,21 @@ mod tests {
             displaced: "snapshots/kept/files".into(),
             active,
         };
-        let mut steps: Vec<_> = CARRIED.iter().map(|folder| (place.join(folder), retained.join(folder))).collect();
+        let mut steps: Vec<_> =
+            CARRIED.iter().map(|folder| (place.join(folder), retained.join(folder))).collect();
         steps.extend(CARRIED.iter().map(|folder| (work.join(folder), place.join(folder))));
         Prepared { fixture, journal, steps }
     }
 
     fn read(root: &Path) -> Vec<String> {
-        CARRIED.iter().map(|folder| fs::read_to_string(root.join(folder).join("file")).unwrap()).collect()
+        CARRIED
+            .iter()
+            .map(|folder| fs::read_to_string(root.join(folder).join("file")).unwrap())
+            .collect()
     }
 
-    /// Every state that a kill can leave between the steps of a switch ends in the new version with all files.
+    /// Every state that a kill can leave between the steps of a switch ends in the new version with
+    /// all files.
     #[test]
     fn a_decided_switch_is_finished_from_every_step() {
         for step in 0..=8 {

@@ -41,20 +41,22 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// Nothing of its own.
-    pub const PLAIN: Call<'static> = Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
+    pub const PLAIN: Call<'static> =
+        Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
 }
 
 /// What a start is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The version that is active; if it no longer is once its lock is held, [`StoreError::Switched`].
+    /// The version that is active; if it no longer is once its lock is held,
+    /// [`StoreError::Switched`].
     Active,
     /// This version, whatever the pointer says.
     Any,
 }
 
-/// The running app: our own child, and after it whoever goes on in its place. May be shared: one thread waits for its end, another ends
-/// it.
+/// The running app: our own child, and after it whoever goes on in its place. May be shared: one
+/// thread waits for its end, another ends it.
 #[derive(Debug)]
 pub struct RunningApp {
     /// Which version.
@@ -89,13 +91,23 @@ enum After {
 }
 
 /// Starts the version of `record`.
-pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
+pub fn start(
+    home: &Home,
+    record: &InstalledRecord,
+    which: Which,
+    call: Call<'_>,
+) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
-    // The app starts also where the lock cannot be had (a read-only home): it only guards against removal.
+    // The app starts also where the lock cannot be had (a read-only home): it only guards against
+    // removal.
     let lock = match RunningLock::hold(home, &record.container) {
-        // From here on nobody switches away from it; but somebody may have done so since it was chosen.
-        Ok(_) if which == Which::Active && home.active().is_ok_and(|(active, _)| active.container != record.container) => {
+        // From here on nobody switches away from it; but somebody may have done so since it was
+        // chosen.
+        Ok(_)
+            if which == Which::Active
+                && home.active().is_ok_and(|(active, _)| active.container != record.container) =>
+        {
             return Err(StoreError::Switched { id: record.container.to_string() });
         }
         Ok(lock) => Some(lock),
@@ -112,7 +124,8 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
         command.env(HEALTH, path);
     }
-    let errors = call.keep_errors.then(|| keep_errors(&mut command, home, &record.container)).flatten();
+    let errors =
+        call.keep_errors.then(|| keep_errors(&mut command, home, &record.container)).flatten();
     let spawned = match &lock {
         Some(lock) => lock.inherited_by(|| programs::spawn(&mut command)),
         None => programs::spawn(&mut command),
@@ -120,7 +133,9 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     let child = spawned.map_err(|source| {
         let program = record.launch.program.under(&folder);
         match source.kind() {
-            std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => StoreError::NoPrograms { folder, source },
+            std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => {
+                StoreError::NoPrograms { folder, source }
+            }
             _ => StoreError::Start { program, source },
         }
     })?;
@@ -176,7 +191,8 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
 /// Whether the file system of `folder` lets no program be started from it.
 #[cfg(unix)]
 fn forbids_programs(folder: &Path) -> bool {
-    rustix::fs::statvfs(folder).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+    rustix::fs::statvfs(folder)
+        .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
 /// Elsewhere it is a matter of rules that nobody tells.
@@ -186,7 +202,11 @@ fn forbids_programs(_folder: &Path) -> bool {
 }
 
 /// Gives a command of a version its variables.
-pub(super) fn apply_environment(command: &mut Command, record: &InstalledRecord, around: Surroundings) {
+pub(super) fn apply_environment(
+    command: &mut Command,
+    record: &InstalledRecord,
+    around: Surroundings,
+) {
     for name in around.removed {
         command.env_remove(name);
     }
@@ -214,7 +234,8 @@ impl RunningApp {
         self.started.elapsed()
     }
 
-    /// How long it has run: up to now, or up to when its end was noticed, and that of those that went on in its place.
+    /// How long it has run: up to now, or up to when its end was noticed, and that of those that
+    /// went on in its place.
     pub fn lifetime(&self) -> Duration {
         self.ran.get().copied().unwrap_or_else(|| self.age())
     }
@@ -240,7 +261,8 @@ impl RunningApp {
         RunningLock::is_started(home, &self.container)
     }
 
-    /// Whether a process that this one has started lives, now that it has ended: a helper, as far as it is known.
+    /// Whether a process that this one has started lives, now that it has ended: a helper, as far
+    /// as it is known.
     pub fn has_left_a_process(&self, home: &Home) -> bool {
         RunningLock::is_inherited(home, &self.container)
     }
@@ -269,7 +291,8 @@ impl RunningApp {
         self.child().id()
     }
 
-    /// The processes that run it: the one that the launcher has started, or those that go on in its place.
+    /// The processes that run it: the one that the launcher has started, or those that go on in its
+    /// place.
     pub fn processes(&self) -> Vec<u32> {
         // Looks who goes on.
         let _ = self.ended();
@@ -279,7 +302,8 @@ impl RunningApp {
         }
     }
 
-    /// It has said by another way that it is up: written down as if it had said so in its file, which outlives this launcher.
+    /// It has said by another way that it is up: written down as if it had said so in its file,
+    /// which outlives this launcher.
     pub fn say_up(&self) {
         if let Some(health) = &self.health
             && let Err(error) = health.say_up()
@@ -303,7 +327,8 @@ impl RunningApp {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// The exit status of the app's first process if that has ended and nobody goes on in its place.
+    /// The exit status of the app's first process if that has ended and nobody goes on in its
+    /// place.
     pub fn ended(&self) -> Option<ExitStatus> {
         let status = self.first_ended()?;
         self.is_over(status).then_some(status)
@@ -329,7 +354,8 @@ impl RunningApp {
             After::Over => return true,
             After::First => self.successors_of_first(status),
             After::Successors(successors) => {
-                let ended = successors.extract_if(.., |process| !processes::is_alive(process.id, &process.started));
+                let ended = successors
+                    .extract_if(.., |process| !processes::is_alive(process.id, &process.started));
                 let ended: Vec<Process> = ended.collect();
                 if !successors.is_empty() {
                     return false;
@@ -349,13 +375,23 @@ impl RunningApp {
         false
     }
 
-    /// Who goes on in the place of the first process. What a crash leaves behind is a helper, and a session that ends takes all along.
+    /// Who goes on in the place of the first process. What a crash leaves behind is a helper, and a
+    /// session that ends takes all along.
     fn successors_of_first(&self, status: ExitStatus) -> Vec<Process> {
-        let record = Process { id: self.process(), started: self.first_started.clone(), ..Process::default() };
-        if status.code().is_some() { self.successors_of(&[record]) } else { self.note_ends(&[record]) }
+        let record = Process {
+            id: self.process(),
+            started: self.first_started.clone(),
+            ..Process::default()
+        };
+        if status.code().is_some() {
+            self.successors_of(&[record])
+        } else {
+            self.note_ends(&[record])
+        }
     }
 
-    /// Notes who goes on in the place of processes that have ended, and that these were seen to end.
+    /// Notes who goes on in the place of processes that have ended, and that these were seen to
+    /// end.
     fn successors_of(&self, ended: &[Process]) -> Vec<Process> {
         let lifetime = self.first_ran.get().copied().unwrap_or_else(|| self.age());
         let seen = Some(SeenEnd { lifetime, asked: self.was_asked_to_end() });
@@ -370,8 +406,10 @@ impl RunningApp {
                 let found = lock.successors(&Ended { started: &started, start, seen });
                 // Noted first: a kill in between leaves one too many.
                 found.iter().for_each(|process| lock.run_by(process.id));
-                let is_alive = |process: &Process| processes::is_alive(process.id, &process.started);
-                let (alive, dead): (Vec<Process>, Vec<Process>) = found.into_iter().partition(is_alive);
+                let is_alive =
+                    |process: &Process| processes::is_alive(process.id, &process.started);
+                let (alive, dead): (Vec<Process>, Vec<Process>) =
+                    found.into_iter().partition(is_alive);
                 if alive.is_empty() {
                     before = dead.into_iter().next_back().map(|dead| dead.started);
                 } else {
@@ -403,9 +441,12 @@ impl RunningApp {
             #[cfg(unix)]
             {
                 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-                // NOWAIT leaves the child unreaped: its id stays ours until `ended` takes it under the lock.
+                // NOWAIT leaves the child unreaped: its id stays ours until `ended` takes it under
+                // the lock.
                 let pid = i32::try_from(self.child().id()).ok().and_then(Pid::from_raw);
-                let waited = pid.map(|pid| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+                let waited = pid.map(|pid| {
+                    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+                });
                 if !matches!(waited, Some(Ok(_))) {
                     std::thread::sleep(LOOK);
                 }
@@ -415,8 +456,9 @@ impl RunningApp {
         }
     }
 
-    /// Ends the app, whatever it is doing: asked first where the system has a signal for it, then by force after `limit`. What is not
-    /// saved is lost, so that this is for an app without a window that hangs, and for a person's own word.
+    /// Ends the app, whatever it is doing: asked first where the system has a signal for it, then
+    /// by force after `limit`. What is not saved is lost, so that this is for an app without a
+    /// window that hangs, and for a person's own word.
     pub fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
         self.ask_politely();
         // Windows has no such signal: there is nothing to wait for.
@@ -436,8 +478,9 @@ impl RunningApp {
         }
     }
 
-    /// The signal that programs get when the computer is shut down, which they may answer as they like; nothing on Windows. A child that
-    /// has ended and was not reaped keeps its id, and reaping needs the lock: so this never reaches another process.
+    /// The signal that programs get when the computer is shut down, which they may answer as they
+    /// like; nothing on Windows. A child that has ended and was not reaped keeps its id, and
+    /// reaping needs the lock: so this never reaches another process.
     pub fn ask_politely(&self) {
         self.note_asked();
         #[cfg(unix)]
@@ -454,7 +497,10 @@ impl RunningApp {
     /// Asks those to end that go on in the place of the first process, or ends them.
     fn end_successors(&self, by_force: bool) {
         if let After::Successors(successors) = &*self.after() {
-            for process in successors.iter().filter(|process| processes::is_alive(process.id, &process.started)) {
+            for process in successors
+                .iter()
+                .filter(|process| processes::is_alive(process.id, &process.started))
+            {
                 processes::end(process.id, by_force);
             }
         }
@@ -462,7 +508,11 @@ impl RunningApp {
 }
 
 /// What the last start of `id` since `since` said, also to a launcher that has ended since.
-pub fn last_words_of_app(home: &Home, id: &ContainerId, since: jiff::Timestamp) -> Option<HealthReport> {
+pub fn last_words_of_app(
+    home: &Home,
+    id: &ContainerId,
+    since: jiff::Timestamp,
+) -> Option<HealthReport> {
     HealthFile::last(&lock::records(home, id), since)?.health_report()
 }
 
@@ -475,7 +525,8 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     status.code().map_or(1, as_byte)
 }
 
-/// A code as one byte. Windows' codes have four: an exception (`0xC0000005`) may end in a zero byte, and must not be told as success.
+/// A code as one byte. Windows' codes have four: an exception (`0xC0000005`) may end in a zero
+/// byte, and must not be told as success.
 fn as_byte(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(match code & 0xff {
         0 => 1,
@@ -484,108 +535,4 @@ fn as_byte(code: i32) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::fixture::Fixture;
-
-    #[test]
-    #[cfg(unix)]
-    fn the_app_gets_its_environment_arguments_and_folder() {
-        let fixture = Fixture::new();
-        let id = fixture.install("1.0.0", &[]);
-        let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
-        let call =
-            Call { arguments: &["a b".into(), "数据".into()], variable: &variable, environment: &[], keep_errors: false };
-        let app = start(&fixture.home, &fixture.record(&id), Which::Any, call).unwrap();
-        assert!(app.wait().success());
-        let root = fixture.home.container(&id);
-        let root = root.to_str().unwrap();
-        let reported = fixture.read(&id, "temp-out").unwrap();
-        assert_eq!(
-            reported.trim_end(),
-            format!("1.0.0|{root}|{root}/app:/before:/after|{root}/metadata|--root={root}/x a b 数据")
-        );
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn ending_it_is_asked_first_and_its_lock_goes_with_it() {
-        let fixture = Fixture::new();
-        let id = fixture.install("1.0.0", &[]);
-        let mut record = fixture.record(&id);
-        record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
-        let app = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
-        assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
-        let status = app.stop(Duration::from_secs(30)).unwrap();
-        assert_eq!(exit_code(status), 128 + 15);
-        assert!(!RunningLock::is_held(&fixture.home, &id));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn an_app_that_goes_on_after_all_was_not_asked_to_end() {
-        let fixture = Fixture::new();
-        let id = fixture.install("1.0.0", &[]);
-        let mut record = fixture.record(&id);
-        record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
-        let app = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
-        app.note_asked();
-        assert!(app.was_asked_to_end() && app.ended().is_none());
-        app.goes_on();
-        assert!(!app.was_asked_to_end() && app.ended().is_none());
-        app.stop(Duration::from_secs(30)).unwrap();
-        assert!(app.was_asked_to_end() && app.ended().is_some());
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn what_the_app_leaves_behind_is_not_the_app() {
-        let fixture = Fixture::new();
-        let id = fixture.install("1.0.0", &[]);
-        fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
-        let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
-        let left = loop {
-            if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
-                break rustix::process::Pid::from_raw(left).unwrap();
-            }
-            std::thread::sleep(LOOK_WHILE_ENDING);
-        };
-        assert!(RunningLock::is_held(&fixture.home, &id));
-        app.stop(Duration::from_secs(30)).unwrap();
-        let lock = std::fs::File::open(fixture.home.running().join(id.to_string())).unwrap();
-        assert!(lock.try_lock().is_err(), "the process left behind has inherited the lock");
-        assert!(!RunningLock::is_held(&fixture.home, &id));
-        rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_version_that_somebody_switched_away_from_is_not_started_as_the_active_one() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        let chosen = fixture.record(&one);
-        crate::store::switch::switch(&fixture.home, &two, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        let stale = start(&fixture.home, &chosen, Which::Active, Call::PLAIN);
-        assert!(matches!(stale, Err(StoreError::Switched { .. })), "{stale:?}");
-        start(&fixture.home, &chosen, Which::Any, Call::PLAIN).unwrap().wait();
-        start(&fixture.home, &fixture.record(&two), Which::Active, Call::PLAIN).unwrap().wait();
-    }
-
-    #[test]
-    fn a_crash_is_never_reported_as_success() {
-        assert_eq!([0, 1, 255].map(as_byte), [0, 1, 255]);
-        assert_eq!([256, 0x100_0000, i32::MIN].map(as_byte), [1; 3], "whose last byte is zero");
-        let exceptions = [0xC000_0005_u32, 0xC000_013A, 0xC000_0100, 0xC000_0409, u32::MAX].map(u32::cast_signed);
-        assert_eq!(exceptions.map(as_byte), [5, 0x3A, 1, 9, 255]);
-    }
-
-    #[test]
-    fn a_program_that_is_missing_is_named() {
-        let fixture = Fixture::new();
-        let id = fixture.install("1.0.0", &[]);
-        let record = fixture.record(&id);
-        std::fs::remove_file(fixture.home.container(&id).join("runtime/run")).unwrap();
-        let error = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap_err();
-        assert!(error.to_string().contains("run"), "{error}");
-    }
-}
+mod tests;

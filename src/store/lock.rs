@@ -1,6 +1,7 @@
-//! Locks that the system releases when their holder ends, however it ends. A running version's lock is inherited by the app, and by
-//! whatever the app starts and leaves behind (a browser); so beside the lock stands which processes are the app itself, with their start
-//! times, so that a process id used again is not taken for one:
+//! Locks that the system releases when their holder ends, however it ends. A running version's lock
+//! is inherited by the app, and by whatever the app starts and leaves behind (a browser); so beside
+//! the lock stands which processes are the app itself, with their start times, so that a process id
+//! used again is not taken for one:
 //!
 //! ```text
 //! <home>/running/<id>                    the lock
@@ -9,9 +10,10 @@
 //! <home>/running/<id>.d/<pid>.launcher   a launcher that is about to start it; it counts only with the lock
 //! ```
 //!
-//! The two are known apart: a noted process counts also where nobody holds the lock, since Windows' programs inherit none, and some
-//! programs close whatever they have inherited. A process that goes on in the place of one that is noted, or uses the version's files,
-//! counts as well (see [`super::successors`]).
+//! The two are known apart: a noted process counts also where nobody holds the lock, since Windows'
+//! programs inherit none, and some programs close whatever they have inherited. A process that goes
+//! on in the place of one that is noted, or uses the version's files, counts as well (see
+//! [`super::successors`]).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -30,7 +32,8 @@ use crate::{durable, look};
 pub struct HomeLock(#[allow(dead_code)] File);
 
 impl HomeLock {
-    /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it. A switch that a kill interrupted is finished.
+    /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it. A switch that a
+    /// kill interrupted is finished.
     pub fn take(home: &Home) -> Result<Self, StoreError> {
         home.create()?;
         let path = home.root().join("lock");
@@ -47,8 +50,9 @@ impl HomeLock {
     }
 }
 
-/// Locks a file, unless another process holds it. A process that this one is just starting has a copy of every open file until it runs its
-/// own program, so what was let go of a moment ago may look locked for as long.
+/// Locks a file, unless another process holds it. A process that this one is just starting has a
+/// copy of every open file until it runs its own program, so what was let go of a moment ago may
+/// look locked for as long.
 fn try_briefly(file: &File) -> Result<(), TryLockError> {
     for _ in 0..20 {
         match file.try_lock() {
@@ -59,7 +63,8 @@ fn try_briefly(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// As long as this lives, a version is not started; but by a launcher that has waited for it in vain ([`LONGEST_WAIT_OF_A_START`]).
+/// As long as this lives, a version is not started; but by a launcher that has waited for it in
+/// vain ([`LONGEST_WAIT_OF_A_START`]).
 #[derive(Debug)]
 pub(super) struct NotStarting {
     #[allow(dead_code)]
@@ -68,7 +73,8 @@ pub(super) struct NotStarting {
 }
 
 impl NotStarting {
-    /// Whether a launcher may have waited for this in vain by now: this one was stopped, or is slow.
+    /// Whether a launcher may have waited for this in vain by now: this one was stopped, or is
+    /// slow.
     pub fn may_be_outrun(&self) -> bool {
         self.since.elapsed() >= LONGEST_WAIT_OF_A_START / 2
     }
@@ -76,13 +82,17 @@ impl NotStarting {
     /// [`StoreError::InUse`] if `id` was started all the same.
     pub fn refuse_if_outrun(&self, home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         if self.may_be_outrun() && RunningLock::is_noted(home, id)? {
-            return Err(StoreError::InUse { id: id.to_string(), reason: "it was started meanwhile" });
+            return Err(StoreError::InUse {
+                id: id.to_string(),
+                reason: "it was started meanwhile",
+            });
         }
         Ok(())
     }
 }
 
-/// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the launcher.
+/// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the
+/// launcher.
 #[derive(Debug)]
 pub struct RunningLock {
     file: File,
@@ -91,8 +101,8 @@ pub struct RunningLock {
 }
 
 impl RunningLock {
-    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives. [`RunningLock::run_by`] says which
-    /// process it is.
+    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives.
+    /// [`RunningLock::run_by`] says which process it is.
     pub fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
         durable::create_folders(&home.running()).map_err(StoreError::io("create", &path))?;
@@ -100,7 +110,8 @@ impl RunningLock {
         let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
         loop {
             match file.try_lock_shared() {
-                // Its files were carried over to another version; which one is active is to be asked again.
+                // Its files were carried over to another version; which one is active is to be
+                // asked again.
                 Ok(()) if waited => return Err(StoreError::Switched { id: id.to_string() }),
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if Instant::now() < end => {
@@ -110,11 +121,14 @@ impl RunningLock {
                     std::thread::sleep(WAIT_AGAIN);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    // Whoever holds it is stopped or slow, and looks before it switches whether somebody is noted.
+                    // Whoever holds it is stopped or slow, and looks before it switches whether
+                    // somebody is noted.
                     tracing::warn!(%id, "the other launcher is not done; the version is started all the same");
                     break;
                 }
-                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(StoreError::io("lock", &path)(error));
+                }
             }
         }
         let lock = Self { file, records: records(home, id), place: place(home, id) };
@@ -125,22 +139,29 @@ impl RunningLock {
         Ok(lock)
     }
 
-    /// Keeps `id` from being started while its user files are carried over; a start waits for the value to be dropped.
-    /// [`StoreError::InUse`] if it runs.
-    pub(super) fn keep_from_starting(home: &Home, id: &ContainerId) -> Result<NotStarting, StoreError> {
+    /// Keeps `id` from being started while its user files are carried over; a start waits for the
+    /// value to be dropped. [`StoreError::InUse`] if it runs.
+    pub(super) fn keep_from_starting(
+        home: &Home,
+        id: &ContainerId,
+    ) -> Result<NotStarting, StoreError> {
         Self::refuse_if_running(home, id)?;
-        // Where there can be no lock file (a read-only home), or a browser that the app opened holds it, there is nothing to be had.
+        // Where there can be no lock file (a read-only home), or a browser that the app opened
+        // holds it, there is nothing to be had.
         let file = open(&home.running().join(id.to_string())).ok();
         Ok(NotStarting { file: file.filter(|file| file.try_lock().is_ok()), since: Instant::now() })
     }
 
     /// [`StoreError::InUse`] if `id` runs, and still does after a moment.
     pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
-        // A process that was just made holds all of its parent's locks until it begins its own program.
+        // A process that was just made holds all of its parent's locks until it begins its own
+        // program.
         let mut looks = 0..LOOKS_BEFORE_REFUSAL;
         loop {
             match Self::refuse_if_held(home, id) {
-                Err(StoreError::InUse { .. }) if looks.next().is_some() => std::thread::sleep(LOOK_AGAIN),
+                Err(StoreError::InUse { .. }) if looks.next().is_some() => {
+                    std::thread::sleep(LOOK_AGAIN)
+                }
                 answer => return answer,
             }
         }
@@ -155,7 +176,8 @@ impl RunningLock {
         Ok(())
     }
 
-    /// Whether a process that is alive is noted for `id`: it runs the version, or is about to start it.
+    /// Whether a process that is alive is noted for `id`: it runs the version, or is about to start
+    /// it.
     fn is_noted(home: &Home, id: &ContainerId) -> Result<bool, StoreError> {
         let folder = records(home, id);
         look::entries(&folder).map_err(StoreError::io("read", &folder))?;
@@ -163,12 +185,15 @@ impl RunningLock {
         Ok(recorded(&folder).any(|record| is_other(record.process) && record.is_alive()))
     }
 
-    /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.
+    /// Whether any process at all has inherited the lock of `id`, also one that the app left
+    /// behind.
     pub fn is_inherited(home: &Home, id: &ContainerId) -> bool {
-        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN)).unwrap_or(true)
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+            .unwrap_or(true)
     }
 
-    /// Says that it is `process` that runs the version; from its end on the version is not running, whoever has inherited the lock.
+    /// Says that it is `process` that runs the version; from its end on the version is not running,
+    /// whoever has inherited the lock.
     pub fn run_by(&self, process: u32) {
         match self.write(&process.to_string(), process) {
             Ok(()) => {
@@ -212,7 +237,8 @@ impl RunningLock {
     }
 
     fn forget_dead(&self) {
-        let dead: Vec<LockRecord> = recorded(&self.records).filter(|record| !record.is_alive()).collect();
+        let dead: Vec<LockRecord> =
+            recorded(&self.records).filter(|record| !record.is_alive()).collect();
         // A launcher that was ended did not see who went on in the place of its app.
         for record in dead.iter().filter(|record| record.may_have_successor()) {
             self.successors(&record.ended()).iter().for_each(|process| self.run_by(process.id));
@@ -223,7 +249,9 @@ impl RunningLock {
         // Notes that a kill left half written.
         for part in look::entries_if_readable(&self.records) {
             let name = part.file_name();
-            let writer = name.to_str().and_then(|name| name.strip_suffix(PART)?.split('.').next()?.parse().ok());
+            let writer = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(PART)?.split('.').next()?.parse().ok());
             if writer.is_some_and(|writer: u32| processes::start(writer).is_none()) {
                 let _ = std::fs::remove_file(part.path());
             }
@@ -236,9 +264,11 @@ impl RunningLock {
         let _ = std::fs::remove_dir_all(records(home, id));
     }
 
-    /// Runs `spawn`, whose child inherits the lock and so holds it as long as it lives, also after the launcher.
+    /// Runs `spawn`, whose child inherits the lock and so holds it as long as it lives, also after
+    /// the launcher.
     pub fn inherited_by<T>(&self, spawn: impl FnOnce() -> T) -> T {
-        // One at a time: a child must not inherit the lock of another version that starts at the same moment.
+        // One at a time: a child must not inherit the lock of another version that starts at the
+        // same moment.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         self.set_inheritable(true);
@@ -262,7 +292,8 @@ impl RunningLock {
         let _ = &self.file;
     }
 
-    /// Whether some process runs `id`: one that a launcher has started, one that went on in its place, or any that uses its files.
+    /// Whether some process runs `id`: one that a launcher has started, one that went on in its
+    /// place, or any that uses its files.
     pub fn is_held(home: &Home, id: &ContainerId) -> bool {
         // What cannot be asked may be held: the version is left alone.
         Self::held(home, id).unwrap_or(true)
@@ -273,8 +304,8 @@ impl RunningLock {
         Ok(Self::started(home, id)? || has_successor(home, id))
     }
 
-    /// Whether a launcher has started `id`, and it runs: one of the processes that are noted is alive; or the lock is held, and either
-    /// nobody is noted or a launcher is about to start it.
+    /// Whether a launcher has started `id`, and it runs: one of the processes that are noted is
+    /// alive; or the lock is held, and either nobody is noted or a launcher is about to start it.
     pub fn is_started(home: &Home, id: &ContainerId) -> bool {
         Self::started(home, id).unwrap_or(true)
     }
@@ -282,7 +313,8 @@ impl RunningLock {
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
             recorded(&records(home, id)).partition(|record| record.is_launcher);
-        // Where the system does not tell when a process was started, its id may be that of a later one: there the lock must be held too.
+        // Where the system does not tell when a process was started, its id may be that of a later
+        // one: there the lock must be held too.
         let alone = |record: &LockRecord| !record.started.is_empty() && record.is_alive();
         if apps.iter().any(alone) {
             return Ok(true);
@@ -295,8 +327,9 @@ impl RunningLock {
     }
 }
 
-/// How long a start waits for a launcher that carries the version's files over. All waits of a start together must stay below five
-/// seconds: this one, that for a switch which is decided, and those for the home's lock.
+/// How long a start waits for a launcher that carries the version's files over. All waits of a
+/// start together must stay below five seconds: this one, that for a switch which is decided, and
+/// those for the home's lock.
 const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(2);
 /// Between two tries to get a lock that a start waits for.
 const WAIT_AGAIN: Duration = Duration::from_millis(20);
@@ -307,7 +340,8 @@ const PART: &str = ".part";
 /// Between two looks at a lock; asking holds it for microseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would see; so only the third look counts.
+/// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would
+/// see; so only the third look counts.
 fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
     let file = match look::open(path) {
         Ok(file) => file,
@@ -326,10 +360,16 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
 
 /// Whether a process that nobody has noted runs `id`.
 fn has_successor(home: &Home, id: &ContainerId) -> bool {
-    let dead: Vec<LockRecord> =
-        recorded(&records(home, id)).filter(|record| !record.is_alive() && record.may_have_successor()).collect();
-    let follows = |process: &Process, bond| dead.iter().any(|record| record.ended().is_followed_by(process, bond));
-    !successors::bound(&place(home, id), |process, bond| bond == Bond::Uses || follows(process, bond)).is_empty()
+    let dead: Vec<LockRecord> = recorded(&records(home, id))
+        .filter(|record| !record.is_alive() && record.may_have_successor())
+        .collect();
+    let follows = |process: &Process, bond| {
+        dead.iter().any(|record| record.ended().is_followed_by(process, bond))
+    };
+    !successors::bound(&place(home, id), |process, bond| {
+        bond == Bond::Uses || follows(process, bond)
+    })
+    .is_empty()
 }
 
 fn place(home: &Home, id: &ContainerId) -> Place {
@@ -410,7 +450,8 @@ fn open(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// A lock that an older launcher made could be opened by all. Whoever may not change that (another user's home) goes on.
+/// A lock that an older launcher made could be opened by all. Whoever may not change that (another
+/// user's home) goes on.
 #[cfg(unix)]
 fn keep_to_owner(file: &File) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -423,131 +464,4 @@ fn keep_to_owner(file: &File) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_lock_that_all_could_open_is_its_owners_afterwards() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        std::fs::write(&path, "").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        drop(HomeLock::take(&Home::new(folder.path())).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn one_launcher_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let first = HomeLock::take(&home).unwrap();
-        assert!(matches!(HomeLock::take(&home), Err(StoreError::Busy { .. })));
-        drop(first);
-        HomeLock::take(&home).unwrap();
-    }
-
-    #[test]
-    fn running_is_seen_while_held() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-        assert!(!RunningLock::is_held(&home, &id));
-        let (one, two) = (RunningLock::hold(&home, &id).unwrap(), RunningLock::hold(&home, &id).unwrap());
-        drop(one);
-        assert!(RunningLock::is_held(&home, &id));
-        drop(two);
-        assert!(!RunningLock::is_held(&home, &id));
-    }
-    #[test]
-    fn a_lock_that_cannot_be_asked_is_reported_as_that_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-        // No file that could be locked.
-        std::fs::create_dir_all(home.running().join(id.to_string())).unwrap();
-        assert!(RunningLock::is_held(&home, &id));
-        for refused in [RunningLock::refuse_if_held(&home, &id), RunningLock::refuse_if_running(&home, &id)] {
-            assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-        // The lock stays held, as by a browser that inherited it.
-        let lock = RunningLock::hold(&home, &id).unwrap();
-        let sleep = || std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let (mut one, mut two) = (sleep(), sleep());
-        lock.run_by(one.id());
-        lock.run_by(two.id());
-        let end = |child: &mut std::process::Child| {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        };
-        end(&mut one);
-        assert!(RunningLock::is_held(&home, &id), "another instance runs");
-        // Its id, used by a process that started at another time.
-        let record = records(&home, &id).join(two.id().to_string());
-        let started = std::fs::read_to_string(&record).unwrap();
-        std::fs::write(&record, "1").unwrap();
-        assert!(!RunningLock::is_held(&home, &id));
-        std::fs::write(&record, started).unwrap();
-        assert!(RunningLock::is_held(&home, &id));
-        end(&mut two);
-        assert!(!RunningLock::is_held(&home, &id));
-        // The next start notes itself, and forgets the dead.
-        let again = RunningLock::hold(&home, &id).unwrap();
-        let noted = recorded(&records(&home, &id)).map(|record| (record.process, record.is_launcher)).collect::<Vec<_>>();
-        assert_eq!(noted, [(std::process::id(), true)]);
-        assert!(RunningLock::is_held(&home, &id));
-        // Without records the lock alone tells.
-        std::fs::remove_dir_all(records(&home, &id)).unwrap();
-        assert!(RunningLock::is_held(&home, &id));
-        drop((lock, again));
-        assert!(!RunningLock::is_held(&home, &id));
-    }
-
-    #[test]
-    #[cfg(any(target_os = "linux", windows))]
-    fn an_app_that_has_not_inherited_the_lock_is_known_after_its_launcher_has_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-        let lock = RunningLock::hold(&home, &id).unwrap();
-        let mut app = std::process::Command::new(if cfg!(windows) { "ping" } else { "sleep" });
-        let mut app = app.args(if cfg!(windows) { &["-n", "60", "127.0.0.1"][..] } else { &["60"] }).spawn().unwrap();
-        lock.run_by(app.id());
-        // The launcher ends.
-        drop(lock);
-        assert!(RunningLock::is_held(&home, &id));
-        app.kill().unwrap();
-        app.wait().unwrap();
-        assert!(!RunningLock::is_held(&home, &id));
-        // A launcher that was about to start it and did not.
-        drop(RunningLock::hold(&home, &id).unwrap());
-        assert!(!RunningLock::is_held(&home, &id));
-    }
-
-    #[test]
-    fn those_who_ask_at_the_same_time_do_not_take_each_other_for_the_app() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-        drop(RunningLock::hold(&home, &id).unwrap());
-        let path = home.running().join(id.to_string());
-        let ask = || {
-            let file = open(&path).unwrap();
-            file.try_lock().unwrap();
-            Some(file)
-        };
-        let mut asking = ask();
-        assert!(!is_locked(&path, || drop(asking.take())).unwrap());
-        let _app = ask();
-        assert!(is_locked(&path, || {}).unwrap());
-    }
-}
+mod tests;

@@ -1,10 +1,13 @@
-//! A release's own migration, `scripts/migrate`: run on the copy of the user's files that the new version shall find, before anything
-//! counts. Out: a changed copy, or a refusal. Never: the user's present files, or more time than was given.
+//! A release's own migration, `scripts/migrate`: run on the copy of the user's files that the new
+//! version shall find, before anything counts. Out: a changed copy, or a refusal. Never: the user's
+//! present files, or more time than was given.
 //!
-//! The script is called with two arguments, the version that is left and the one to come, in a folder that holds `config`, `data` and
-//! `logs`; the same is in `KUZFLOW_FROM`, `KUZFLOW_TO`, `KUZFLOW_CONFIG`, `KUZFLOW_DATA`. Status 0 means that the copy is right for
-//! the version to come. It is `scripts/migrate` (a program) or `scripts/migrate.py` (run by the version's own Python); on Windows
-//! `migrate.exe`, `migrate.cmd` or `migrate.bat`. The newer of the two versions brings it, since only that one knows both forms.
+//! The script is called with two arguments, the version that is left and the one to come, in a
+//! folder that holds `config`, `data` and `logs`; the same is in `KUZFLOW_FROM`, `KUZFLOW_TO`,
+//! `KUZFLOW_CONFIG`, `KUZFLOW_DATA`. Status 0 means that the copy is right for the version to come.
+//! It is `scripts/migrate` (a program) or `scripts/migrate.py` (run by the version's own Python);
+//! on Windows `migrate.exe`, `migrate.cmd` or `migrate.bat`. The newer of the two versions brings
+//! it, since only that one knows both forms.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +43,11 @@ pub(super) fn run(
     let folder = home.container(&owner.container);
     let folder = std::path::absolute(&folder).map_err(StoreError::io("find", &folder))?;
     let Some(script) = find(&folder)? else { return Ok(()) };
-    let refuse = |reason: String| StoreError::Migration { id: to.to_string(), script: script.clone(), reason };
+    let refuse = |reason: String| StoreError::Migration {
+        id: to.to_string(),
+        script: script.clone(),
+        reason,
+    };
     let work = std::path::absolute(work).map_err(StoreError::io("find", work))?;
     let written = home.logs().join("migrate.txt");
     fs::create_dir_all(home.logs()).map_err(StoreError::io("create", &home.logs()))?;
@@ -54,7 +61,11 @@ pub(super) fn run(
         }
         _ => Command::new(&script),
     };
-    launch::apply_environment(&mut command, owner, Surroundings::of(&owner.launch, &folder, Purpose::Script, variable));
+    launch::apply_environment(
+        &mut command,
+        owner,
+        Surroundings::of(&owner.launch, &folder, Purpose::Script, variable),
+    );
     command.args([from.version.to_string(), to.version.to_string()]).current_dir(&work);
     command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
     command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));
@@ -63,7 +74,8 @@ pub(super) fn run(
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     tracing::info!(script = %script.display(), %from, %to, "migrating");
-    let mut child = programs::spawn(&mut command).map_err(|error| refuse(format!("cannot be started: {error}")))?;
+    let mut child = programs::spawn(&mut command)
+        .map_err(|error| refuse(format!("cannot be started: {error}")))?;
     let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
@@ -75,7 +87,11 @@ pub(super) fn run(
             Ok(None) if Instant::now() < end => std::thread::sleep(LOOK),
             Ok(None) => {
                 end_all(&mut child);
-                return Err(StoreError::MigrationTime { id: to.to_string(), script, seconds: limit.as_secs() });
+                return Err(StoreError::MigrationTime {
+                    id: to.to_string(),
+                    script,
+                    seconds: limit.as_secs(),
+                });
             }
             Err(error) => return Err(refuse(error.to_string())),
         }
@@ -102,11 +118,17 @@ fn interpreter_options(owner: &InstalledRecord) -> impl Iterator<Item = &String>
 }
 
 fn find(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let names: &[&str] =
-        if cfg!(windows) { &["migrate.exe", "migrate.cmd", "migrate.bat", "migrate.py"] } else { &["migrate", "migrate.py"] };
+    let names: &[&str] = if cfg!(windows) {
+        &["migrate.exe", "migrate.cmd", "migrate.bat", "migrate.py"]
+    } else {
+        &["migrate", "migrate.py"]
+    };
     for path in names.iter().map(|name| folder.join("scripts").join(name)) {
-        // A link is followed, and one that leads nowhere is an error: without its migration a switch would mix two forms of data.
-        if exists(&path)? && fs::metadata(&path).map_err(StoreError::io("look at", &path))?.is_file() {
+        // A link is followed, and one that leads nowhere is an error: without its migration a
+        // switch would mix two forms of data.
+        if exists(&path)?
+            && fs::metadata(&path).map_err(StoreError::io("look at", &path))?.is_file()
+        {
             return Ok(Some(path));
         }
     }
@@ -125,6 +147,7 @@ fn end_all(child: &mut Child) {
 /// The last lines of what it wrote.
 fn end_of(written: &Path) -> String {
     let bytes = fs::read(written).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(REPORTED)..]).trim().to_owned();
+    let text =
+        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(REPORTED)..]).trim().to_owned();
     if text.is_empty() { "it wrote nothing".to_owned() } else { text }
 }

@@ -1,5 +1,5 @@
-//! The installed versions: where they lie, which one is active, how a new one is staged, registered, switched to, started and
-//! removed.
+//! The installed versions: where they lie, which one is active, how a new one is staged,
+//! registered, switched to, started and removed.
 //!
 //! ```text
 //! <home>/lock                  held while versions are changed
@@ -19,7 +19,8 @@
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
-//! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
+//! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written
+//! file in the place of a whole one.
 
 mod app_environment;
 pub mod carry_over;
@@ -142,7 +143,8 @@ pub enum StoreError {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// Another launcher was just switching from or to the version; which one is active is to be asked again.
+    /// Another launcher was just switching from or to the version; which one is active is to be
+    /// asked again.
     #[error("another launcher has just switched from or to {id}")]
     Switched {
         /// The version that was to be started.
@@ -173,7 +175,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether this computer starts no program at all now, so that it says nothing about the version, and no other one would start.
+    /// Whether this computer starts no program at all now, so that it says nothing about the
+    /// version, and no other one would start.
     pub fn is_of_the_system(&self) -> bool {
         match self {
             Self::NoPrograms { .. } => true,
@@ -195,7 +198,9 @@ impl StoreError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::DiskFull { .. } => true,
-            Self::Io { source, .. } => matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             _ => false,
         }
     }

@@ -1,7 +1,9 @@
-//! The probation of a version that was switched to, as the home remembers it: written before each start, so that also a start that a
-//! power cut ended counts; and the file through which the app says that it is up.
+//! The probation of a version that was switched to, as the home remembers it: written before each
+//! start, so that also a start that a power cut ended counts; and the file through which the app
+//! says that it is up.
 //!
-//! In: what was seen of a start. Out: `active.json` and `state.json`. Never: a judgement (the engine's `health` has those).
+//! In: what was seen of a start. Out: `active.json` and `state.json`. Never: a judgement (the
+//! engine's `health` has those).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,8 @@ pub enum HealthReport {
     Failed(String),
 }
 
-/// Changes the probation of `id`, if that is the active version and on probation. Gives the new one; `None` if it is not, or no longer.
+/// Changes the probation of `id`, if that is the active version and on probation. Gives the new
+/// one; `None` if it is not, or no longer.
 pub fn change(
     home: &Home,
     id: &ContainerId,
@@ -33,7 +36,9 @@ pub fn change(
     change: impl FnOnce(Probation) -> Option<Probation>,
 ) -> Result<Option<Probation>, StoreError> {
     let (active, _) = home.active()?;
-    let Some(probation) = active.probation.clone().filter(|_| active.container == *id) else { return Ok(None) };
+    let Some(probation) = active.probation.clone().filter(|_| active.container == *id) else {
+        return Ok(None);
+    };
     let changed = change(probation.clone());
     if changed.as_ref() != Some(&probation) {
         home.set_active(&Active { probation: changed.clone(), ..active })?;
@@ -54,10 +59,14 @@ pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError>
 /// Remembers that `fallback` takes the place of `version`, which did not come up.
 pub fn accuse(home: &Home, version: &Version, fallback: &ContainerId) -> Result<(), StoreError> {
     let state = home.state()?;
-    home.set_state(&HomeState { accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }), ..state })
+    home.set_state(&HomeState {
+        accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }),
+        ..state
+    })
 }
 
-/// The version that did not come up before `fallback` took its place, if it is not known yet whether that one does.
+/// The version that did not come up before `fallback` took its place, if it is not known yet
+/// whether that one does.
 pub fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
     let accused = home.state().ok()?.accused?;
     (accused.fallback == *fallback).then_some(accused.version)
@@ -66,10 +75,15 @@ pub fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
 /// The version in its place has come up: it was the accused one's own fault.
 pub fn convict(home: &Home) -> Result<(), StoreError> {
     let state = home.state()?;
-    if state.accused.is_some() { home.set_state(&HomeState { accused: None, ..state }) } else { Ok(()) }
+    if state.accused.is_some() {
+        home.set_state(&HomeState { accused: None, ..state })
+    } else {
+        Ok(())
+    }
 }
 
-/// The version in its place has failed as well: neither is charged, and the accused one is offered again.
+/// The version in its place has failed as well: neither is charged, and the accused one is offered
+/// again.
 pub fn acquit(home: &Home) -> Result<(), StoreError> {
     let mut state = home.state()?;
     let Some(accused) = state.accused.take() else { return Ok(()) };
@@ -106,8 +120,9 @@ pub fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
 pub struct HealthFile(PathBuf);
 
 impl HealthFile {
-    /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without a tool, nothing listens on the
-    /// machine, an app never waits for a launcher that has ended, and what it said outlives the launcher.
+    /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without
+    /// a tool, nothing listens on the machine, an app never waits for a launcher that has ended,
+    /// and what it said outlives the launcher.
     pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
         durable::create_folders(folder)?;
         for (file, modified) in files(folder) {
@@ -128,7 +143,10 @@ impl HealthFile {
     /// The one that was written last in `folder`, if that was after `since`.
     pub(super) fn last(folder: &Path, since: jiff::Timestamp) -> Option<Self> {
         let since = SystemTime::from(since);
-        files(folder).filter(|(_, modified)| *modified >= since).max_by_key(|(_, modified)| *modified).map(|(path, _)| Self(path))
+        files(folder)
+            .filter(|(_, modified)| *modified >= since)
+            .max_by_key(|(_, modified)| *modified)
+            .map(|(path, _)| Self(path))
     }
 
     /// Where it lies.
@@ -157,7 +175,9 @@ impl HealthFile {
         text.lines().rev().find_map(|line| {
             let line = line.trim();
             match line.strip_prefix("failed") {
-                Some(reason) => Some(HealthReport::Failed(reason.trim_start_matches([':', ' ']).to_owned())),
+                Some(reason) => {
+                    Some(HealthReport::Failed(reason.trim_start_matches([':', ' ']).to_owned()))
+                }
                 None => (line == "up").then_some(HealthReport::Up),
             }
         })
@@ -187,7 +207,9 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
-        let failed = |probation: Probation| Some(Probation { failures: probation.failures + 1, ..probation });
+        let failed = |probation: Probation| {
+            Some(Probation { failures: probation.failures + 1, ..probation })
+        };
         assert_eq!(change(home, &one, lock, failed).unwrap(), None, "it was active before");
         switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
         assert_eq!(change(home, &one, lock, failed).unwrap(), None);
@@ -209,10 +231,18 @@ mod tests {
         assert_eq!(file.health_report(), None);
         assert_eq!(after(b"starting\n"), None);
         assert_eq!(after(b"starting\r\nup \r\n"), Some(HealthReport::Up));
-        assert_eq!(after(b"up\nfailed: no database\n"), Some(HealthReport::Failed("no database".to_owned())));
+        assert_eq!(
+            after(b"up\nfailed: no database\n"),
+            Some(HealthReport::Failed("no database".to_owned()))
+        );
         assert_eq!(after(&[0xFF; 100_000]), None);
-        assert_eq!(after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()), Some(HealthReport::Up), "the end is read");
-        // Another instance starts: it has a file of its own, and what counts is who wrote last, after the given time.
+        assert_eq!(
+            after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()),
+            Some(HealthReport::Up),
+            "the end is read"
+        );
+        // Another instance starts: it has a file of its own, and what counts is who wrote last,
+        // after the given time.
         let next = HealthFile::create(folder.path()).unwrap();
         fs::File::options()
             .write(true)
@@ -222,7 +252,13 @@ mod tests {
             .unwrap();
         let since = jiff::Timestamp::from_second(90_000).unwrap();
         assert_eq!(HealthFile::last(folder.path(), since).unwrap().path(), next.path());
-        assert!(HealthFile::last(folder.path(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).is_none());
+        assert!(
+            HealthFile::last(
+                folder.path(),
+                jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)
+            )
+            .is_none()
+        );
         HealthFile::create(folder.path()).unwrap();
         assert!(!file.path().exists() && next.path().exists());
     }
@@ -233,7 +269,9 @@ mod tests {
         let one = fixture.install("1.0.0", &[]);
         switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         let (active, _) = fixture.home.active().unwrap();
-        assert!(active.previous.is_none() && active.probation.is_some_and(|probation| !probation.up));
+        assert!(
+            active.previous.is_none() && active.probation.is_some_and(|probation| !probation.up)
+        );
     }
 
     #[test]
@@ -255,15 +293,26 @@ mod tests {
         };
         begin();
         assert_eq!(accused(home, &old), Some(new.clone()));
-        assert_eq!(accused(home, &crate::store::fixture::id("3.0.0")), None, "that one was not put in its place");
+        assert_eq!(
+            accused(home, &crate::store::fixture::id("3.0.0")),
+            None,
+            "that one was not put in its place"
+        );
         acquit(home).unwrap();
         let state = home.state().unwrap();
-        assert!(state.failed.is_empty() && state.notices.is_empty() && accused(home, &old).is_none(), "{state:?}");
+        assert!(
+            state.failed.is_empty() && state.notices.is_empty() && accused(home, &old).is_none(),
+            "{state:?}"
+        );
         begin();
         convict(home).unwrap();
         acquit(home).unwrap();
         let state = home.state().unwrap();
-        assert_eq!((state.failed, state.notices.len()), (vec![new.clone()], 1), "it was decided before");
+        assert_eq!(
+            (state.failed, state.notices.len()),
+            (vec![new.clone()], 1),
+            "it was decided before"
+        );
     }
 
     #[test]
@@ -272,11 +321,18 @@ mod tests {
         let home = &fixture.home;
         for minor in 0..12 {
             let to = format!("1.{minor}.0").parse().unwrap();
-            leave_notice(home, Incident::NotSwitched { to, chain: Vec::new() }, jiff::Timestamp::UNIX_EPOCH).unwrap();
+            leave_notice(
+                home,
+                Incident::NotSwitched { to, chain: Vec::new() },
+                jiff::Timestamp::UNIX_EPOCH,
+            )
+            .unwrap();
         }
         let taken = take_notices(home).unwrap();
         assert_eq!(taken.len(), MOST_NOTICES);
-        assert!(matches!(&taken[0].what, Incident::NotSwitched { to, .. } if to.to_string() == "1.2.0"));
+        assert!(
+            matches!(&taken[0].what, Incident::NotSwitched { to, .. } if to.to_string() == "1.2.0")
+        );
         assert_eq!(take_notices(home).unwrap(), []);
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();

@@ -1,7 +1,8 @@
 //! What the system tells of processes, which need not be children of this one.
 //!
-//! In: process ids. Out: when a process was started, and what binds it to a version. Never: a decision about what that means (that is
-//! made in [`super::successors`]). A process that another user owns, or that ends during the look, is left out.
+//! In: process ids. Out: when a process was started, and what binds it to a version. Never: a
+//! decision about what that means (that is made in [`super::successors`]). A process that another
+//! user owns, or that ends during the look, is left out.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -44,7 +45,8 @@ mod system {
     use crate::look;
     use std::path::Path;
 
-    /// What tells a process from a later one with the same id; `None` if it is not alive or the system does not say.
+    /// What tells a process from a later one with the same id; `None` if it is not alive or the
+    /// system does not say.
     pub fn start(process: u32) -> Option<String> {
         start_in(&read_stat(process).ok()?)
     }
@@ -56,8 +58,8 @@ mod system {
     }
 
     fn start_in(stat: &str) -> Option<String> {
-        // proc_pid_stat(5): the second field is the program's name in parentheses and may hold anything; the third is the state, the
-        // 22nd the start in clock ticks since boot.
+        // proc_pid_stat(5): the second field is the program's name in parentheses and may hold
+        // anything; the third is the state, the 22nd the start in clock ticks since boot.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
         let ended = ["Z", "X"].contains(&state);
@@ -68,8 +70,11 @@ mod system {
     pub fn is_alive(process: u32, started: &str) -> bool {
         match look::again(|| read_stat(process)) {
             Ok(stat) => start_in(&stat).as_deref() == Some(started),
-            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive: then the version is left alone.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => false,
+            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive:
+            // then the version is left alone.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                false
+            }
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
@@ -78,12 +83,14 @@ mod system {
         PathBuf::from(format!("/proc/{process}/{what}"))
     }
 
-    /// The living processes of this user, and whether none came, went or began another program meanwhile.
+    /// The living processes of this user, and whether none came, went or began another program
+    /// meanwhile.
     pub fn all() -> (Vec<Process>, bool) {
         let (now, before) = (since_boot(), ids());
         let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
         // For a moment such a one has neither arguments nor environment.
-        let is_beginning = |process: &Process| process.arguments.is_empty() && process.version.is_none();
+        let is_beginning =
+            |process: &Process| process.arguments.is_empty() && process.version.is_none();
         let is_settled = !all.iter().any(is_beginning) && ids() == before;
         (all, is_settled)
     }
@@ -95,7 +102,8 @@ mod system {
 
     fn since_boot() -> Option<Duration> {
         let text = look::read(Path::new("/proc/uptime"), look::SMALL).ok()??;
-        let seconds: f64 = std::str::from_utf8(&text).ok()?.split_whitespace().next()?.parse().ok()?;
+        let seconds: f64 =
+            std::str::from_utf8(&text).ok()?.split_whitespace().next()?.parse().ok()?;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
@@ -108,7 +116,12 @@ mod system {
         // Only the owner may ask for it.
         let program = fs::read_link(of(id, "exe")).ok()?;
         let started = start(id)?;
-        let age = || Some(now?.saturating_sub(Duration::from_millis(started.parse::<u64>().ok()? * 1000 / TICKS)));
+        let age =
+            || {
+                Some(now?.saturating_sub(Duration::from_millis(
+                    started.parse::<u64>().ok()? * 1000 / TICKS,
+                )))
+            };
         let (mut version, mut health) = (None, None);
         for variable in words(id, "environ") {
             let variable = variable.as_bytes();
@@ -143,7 +156,8 @@ mod system {
         let maps = look::read(&of(process, "maps"), look::LARGE).ok().flatten().unwrap_or_default();
         let mut folder = folder.as_os_str().as_bytes().to_owned();
         folder.push(b'/');
-        maps.split(|byte| *byte == b'\n').any(|line| line.windows(folder.len()).any(|part| part == folder))
+        maps.split(|byte| *byte == b'\n')
+            .any(|line| line.windows(folder.len()).any(|part| part == folder))
     }
 
     /// Whether it has the file `path` open.
@@ -152,7 +166,8 @@ mod system {
         open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
     }
 
-    /// Blocks until one of these processes ends, at most for `limit`; without using the processor where the system can.
+    /// Blocks until one of these processes ends, at most for `limit`; without using the processor
+    /// where the system can.
     pub fn wait_for_any(processes: &[u32], limit: Duration) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -166,8 +181,12 @@ mod system {
                 Err(_) => return std::thread::sleep(super::LOOK),
             }
         }
-        let mut waiting: Vec<_> = opened.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
-        let limit = Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), tv_nsec: limit.subsec_nanos().into() };
+        let mut waiting: Vec<_> =
+            opened.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
+        let limit = Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
         if poll(&mut waiting, Some(&limit)).is_err() {
             std::thread::sleep(super::LOOK);
         }
@@ -181,7 +200,8 @@ mod system {
     use super::{Duration, OsString, PathBuf, Process};
     use std::path::Path;
 
-    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used again counts as alive.
+    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used
+    /// again counts as alive.
     pub fn start(process: u32) -> Option<String> {
         let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw)?;
         match rustix::process::test_kill_process(id) {
@@ -195,10 +215,13 @@ mod system {
         start(process).as_deref() == Some(started)
     }
 
-    /// The living processes with their programs, which is all that `ps` tells in a form that can be read.
+    /// The living processes with their programs, which is all that `ps` tells in a form that can be
+    /// read.
     pub fn all() -> (Vec<Process>, bool) {
         let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output();
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let text = output
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
         let process = |line: &str| {
             let (id, program) = line.trim_start().split_once(' ')?;
             let program = Some(PathBuf::from(OsString::from(program.trim())));
@@ -239,13 +262,16 @@ mod system {
     use super::{Duration, OsString, PathBuf, Process, TICKS};
     use std::os::windows::ffi::OsStringExt as _;
     use std::path::Path;
-    use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
+    use windows_sys::Win32::Foundation::{
+        CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT,
+    };
     use windows_sys::Win32::System::Diagnostics::ToolHelp::{
-        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,
+        TH32CS_SNAPPROCESS,
     };
     use windows_sys::Win32::System::Threading::{
-        GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
-        QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
+        GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+        PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
     };
 
     /// Seconds from 1601, where the system's clock begins, to 1970.
@@ -272,7 +298,8 @@ mod system {
         }
     }
 
-    /// When the system made it; it stays known for a while after its end, which is asked for as well.
+    /// When the system made it; it stays known for a while after its end, which is asked for as
+    /// well.
     pub fn start(process: u32) -> Option<String> {
         let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)?;
         let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
@@ -280,10 +307,18 @@ mod system {
         // SAFETY: the times are written to the addresses of four records of their kind.
         #[allow(unsafe_code)]
         let is_running = unsafe {
-            let reported = GetProcessTimes(open.0, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
+            let reported = GetProcessTimes(
+                open.0,
+                &raw mut made,
+                &raw mut ended,
+                &raw mut kernel,
+                &raw mut user,
+            );
             reported != 0 && WaitForSingleObject(open.0, 0) == WAIT_TIMEOUT
         };
-        is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
+        is_running.then(|| {
+            (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string()
+        })
     }
 
     /// Whether `process` is the one that was started then.
@@ -297,7 +332,8 @@ mod system {
         let mut length = u32::try_from(name.len()).ok()?;
         // SAFETY: the name is written to a buffer of the length that is told.
         #[allow(unsafe_code)]
-        let reported = unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
+        let reported =
+            unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
         let name = name.get(..usize::try_from(length).ok()?).filter(|_| reported != 0)?;
         Some(OsString::from_wide(name).into())
     }
@@ -319,7 +355,8 @@ mod system {
 
     fn ids() -> Vec<u32> {
         let mut found = Vec::new();
-        // SAFETY: the entry is a plain record that says its own size; the handle is this function's own and is closed once.
+        // SAFETY: the entry is a plain record that says its own size; the handle is this function's
+        // own and is closed once.
         #[allow(unsafe_code)]
         unsafe {
             let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
@@ -347,7 +384,9 @@ mod system {
     }
 
     pub fn wait_for_any(processes: &[u32], limit: Duration) {
-        let Some(open) = processes.first().and_then(|process| Open::new(*process, PROCESS_SYNCHRONIZE)) else {
+        let Some(open) =
+            processes.first().and_then(|process| Open::new(*process, PROCESS_SYNCHRONIZE))
+        else {
             return std::thread::sleep(super::LOOK);
         };
         // SAFETY: no pointers; the handle lives until the end of this function.

@@ -1,5 +1,5 @@
-//! The small records of the store. All are JSON, replaced in one step, and small enough that a start reads them in well under a
-//! millisecond (the manifest of an app has megabytes).
+//! The small records of the store. All are JSON, replaced in one step, and small enough that a
+//! start reads them in well under a millisecond (the manifest of an app has megabytes).
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,8 @@ pub struct Active {
     pub probation: Option<Probation>,
 }
 
-/// How a version that was switched to has fared so far. It ends when the version has come up and then ended well or run for long.
+/// How a version that was switched to has fared so far. It ends when the version has come up and
+/// then ended well or run for long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probation {
     /// When it was switched to.
@@ -46,7 +47,8 @@ impl Probation {
     }
 }
 
-/// `containers/<id>/metadata/installed.json`: written last into a staged tree, so a folder that has it is a whole version.
+/// `containers/<id>/metadata/installed.json`: written last into a staged tree, so a folder that has
+/// it is a whole version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstalledRecord {
     /// Which version.
@@ -92,8 +94,8 @@ fn is_zero(schema: &u32) -> bool {
     *schema == 0
 }
 
-/// A version that did not come up. If the one that took its place fails as well, it is this computer that keeps both from starting, and
-/// the release is not charged with it.
+/// A version that did not come up. If the one that took its place fails as well, it is this
+/// computer that keeps both from starting, and the release is not charged with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accused {
     /// Which version.
@@ -102,7 +104,8 @@ pub struct Accused {
     pub fallback: ContainerId,
 }
 
-/// `state.json`: what this installation remembers between starts. Nothing here is needed to start the app.
+/// `state.json`: what this installation remembers between starts. Nothing here is needed to start
+/// the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HomeState {
@@ -123,7 +126,8 @@ pub struct HomeState {
     /// Versions that did not come up here; not offered again unless somebody asks for one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,
-    /// A version that did not come up, while it is not known whether the one that took its place does.
+    /// A version that did not come up, while it is not known whether the one that took its place
+    /// does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accused: Option<Accused>,
     /// What the user has not been told yet, the oldest first.

@@ -14,7 +14,8 @@ pub fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), Stor
     remove_tree(&set_aside(home, id, lock)?)
 }
 
-/// The part of [`remove`] that is quick: afterwards the version is gone, and its files wait to be deleted.
+/// The part of [`remove`] that is quick: afterwards the version is gone, and its files wait to be
+/// deleted.
 fn set_aside(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<PathBuf, StoreError> {
     home.record(id)?;
     let in_use = |reason| Err(StoreError::InUse { id: id.to_string(), reason });
@@ -27,13 +28,15 @@ fn set_aside(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<PathBuf,
         }
     }
     RunningLock::refuse_if_held(home, id)?;
-    // Renamed first: a removal that is cut short leaves no half version under a version's name. Where a file is held open (Windows) this
-    // fails, and nothing has changed.
+    // Renamed first: a removal that is cut short leaves no half version under a version's name.
+    // Where a file is held open (Windows) this fails, and nothing has changed.
     let place = home.container(id);
     let leaving = home.containers().join(format!("{LEAVING}{id}"));
     durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
-    // On the disk before anything of it goes: a power cut must not bring back half a version under a version's name.
-    durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
+    // On the disk before anything of it goes: a power cut must not bring back half a version under
+    // a version's name.
+    durable::sync_folder(&home.containers())
+        .map_err(StoreError::io("make durable", &home.containers()))?;
     let aside = finish_removal(home, id, &leaving)?;
     RunningLock::forget(home, id);
     snapshots::prune(home, None);
@@ -48,7 +51,8 @@ fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathB
     Ok(aside)
 }
 
-/// Finishes removals that were cut short. What fails is told in the log, and tried again the next time.
+/// Finishes removals that were cut short. What fails is told in the log, and tried again the next
+/// time.
 pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     let leaving = |entry: std::fs::DirEntry| {
         let id = entry.file_name().to_str()?.strip_prefix(LEAVING)?.parse::<ContainerId>().ok()?;
@@ -57,7 +61,8 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     let finish = || -> Result<(), StoreError> {
         for (id, folder) in entries(&home.containers())?.into_iter().filter_map(leaving) {
             // The rename may not have reached the disk yet.
-            durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
+            durable::sync_folder(&home.containers())
+                .map_err(StoreError::io("make durable", &home.containers()))?;
             remove_tree(&finish_removal(home, &id, &folder)?)?;
         }
         Ok(())
@@ -67,26 +72,42 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     }
 }
 
-/// Versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
-/// always kept, what is running, and the newest one if it is newer than the active one: it was fetched ahead.
+/// Versions beyond `keep` (the active one not counted), those that did not come up first, then the
+/// oldest. The one to go back to is always kept, what is running, and the newest one if it is newer
+/// than the active one: it was fetched ahead.
 pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
     let Some(active) = home.active_if_any()? else { return Ok(Vec::new()) };
-    let mut others: Vec<ContainerId> =
-        home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
+    let mut others: Vec<ContainerId> = home
+        .installed()?
+        .into_iter()
+        .map(|record| record.container)
+        .filter(|id| *id != active.container)
+        .collect();
     let failed = home.known_failed()?;
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
-    let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);
+    let is_ahead = |newest: &&ContainerId| {
+        newest.version > active.container.version && !failed.contains(&newest.version)
+    };
     let ahead = others.first().filter(is_ahead).cloned();
     let protected = |id: &ContainerId| {
         let retained = [active.previous.as_ref(), active.pending.as_ref(), ahead.as_ref()];
         *id == active.container || retained.contains(&Some(id))
     };
-    Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !RunningLock::is_held(home, id)).collect())
+    Ok(others
+        .into_iter()
+        .skip(keep)
+        .filter(|id| !protected(id) && !RunningLock::is_held(home, id))
+        .collect())
 }
 
-/// Removes the [`surplus`] but for its files, which [`delete_set_aside`] deletes: nobody has to wait for that. Returns what was removed.
-pub fn set_aside_surplus(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
+/// Removes the [`surplus`] but for its files, which [`delete_set_aside`] deletes: nobody has to
+/// wait for that. Returns what was removed.
+pub fn set_aside_surplus(
+    home: &Home,
+    keep: usize,
+    lock: &HomeLock,
+) -> Result<Vec<ContainerId>, StoreError> {
     let mut removed = Vec::new();
     for id in surplus(home, keep)? {
         match set_aside(home, &id, lock) {
@@ -98,11 +119,15 @@ pub fn set_aside_surplus(home: &Home, keep: usize, lock: &HomeLock) -> Result<Ve
     Ok(removed)
 }
 
-/// Deletes the files of versions that are gone; without the home's lock, since nothing else uses them.
+/// Deletes the files of versions that are gone; without the home's lock, since nothing else uses
+/// them.
 pub fn delete_set_aside(home: &Home) {
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "files of a removed version stay for now");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "files of a removed version stay for now"
+            );
         }
     }
 }
@@ -139,7 +164,11 @@ mod tests {
     #[test]
     fn what_is_in_use_stays() {
         let fixture = Fixture::new();
-        let (one, two, three) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]), fixture.install("3.0.0", &[]));
+        let (one, two, three) = (
+            fixture.install("1.0.0", &[]),
+            fixture.install("2.0.0", &[]),
+            fixture.install("3.0.0", &[]),
+        );
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         switch_at_next_start(home, &two, lock).unwrap();
@@ -156,7 +185,10 @@ mod tests {
     #[test]
     fn a_version_that_did_not_come_up_goes_before_an_older_one_that_did() {
         let fixture = Fixture::new();
-        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
+        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"]
+            .iter()
+            .map(|version| fixture.install(version, &[]))
+            .collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &ids[2], SwitchOptions::PLAIN, lock).unwrap();
         crate::store::probation::remember_failed(home, &ids[1].version).unwrap();
@@ -166,8 +198,10 @@ mod tests {
     #[test]
     fn pruning_keeps_the_newest_and_the_one_to_go_back_to() {
         let fixture = Fixture::new();
-        let ids: Vec<_> =
-            ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
+        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"]
+            .iter()
+            .map(|version| fixture.install(version, &[]))
+            .collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &ids[0], SwitchOptions::PLAIN, lock).unwrap();
         switch(home, &ids[4], SwitchOptions::PLAIN, lock).unwrap();
@@ -185,7 +219,10 @@ mod tests {
     #[test]
     fn a_version_that_is_set_aside_is_gone_at_once_and_its_files_later() {
         let fixture = Fixture::new();
-        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
+        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"]
+            .iter()
+            .map(|version| fixture.install(version, &[]))
+            .collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &ids[0], SwitchOptions::PLAIN, lock).unwrap();
         switch(home, &ids[2], SwitchOptions::PLAIN, lock).unwrap();

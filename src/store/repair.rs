@@ -1,8 +1,10 @@
-//! An installed version mended in its place, file by file: what is new is made in a folder of its own under `staging/`, made durable, and
-//! takes its place by one rename. A kill at any time leaves the version no worse than it was; the next repair begins anew.
+//! An installed version mended in its place, file by file: what is new is made in a folder of its
+//! own under `staging/`, made durable, and takes its place by one rename. A kill at any time leaves
+//! the version no worse than it was; the next repair begins anew.
 //!
-//! Never: a write into a file of the version, a file of the user's in `config data logs temp`, a step through a link. What stands in the way
-//! and is not the release's own may be somebody's work: it is set aside in `containers/.damaged-…`, as a damaged version is.
+//! Never: a write into a file of the version, a file of the user's in `config data logs temp`, a
+//! step through a link. What stands in the way and is not the release's own may be somebody's work:
+//! it is set aside in `containers/.damaged-…`, as a damaged version is.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,7 +50,8 @@ pub struct Repair {
 }
 
 impl Repair {
-    /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced, so there it is refused.
+    /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced,
+    /// so there it is refused.
     pub fn begin(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<Self, StoreError> {
         let root = home.container(id);
         if !look::is_folder(&root).map_err(StoreError::io("look at", &root))? {
@@ -61,7 +64,15 @@ impl Repair {
         remove_tree(&place)?;
         durable::create_private_folders(&place).map_err(StoreError::io("create", &place))?;
         let aside = home.containers().join(format!(".damaged-{id}-{:08x}", fastrand::u32(..)));
-        Ok(Self { home: home.clone(), id: id.clone(), root, place, aside, changed: BTreeSet::new(), numbers: 0 })
+        Ok(Self {
+            home: home.clone(),
+            id: id.clone(),
+            root,
+            place,
+            aside,
+            changed: BTreeSet::new(),
+            numbers: 0,
+        })
     }
 
     /// The version's folder.
@@ -83,9 +94,16 @@ impl Repair {
     }
 
     /// Holds the version against its manifest, after giving back the right to enter its folders.
-    pub fn look(&self, manifest: &Manifest, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Verification {
+    pub fn look(
+        &self,
+        manifest: &Manifest,
+        threads: usize,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Verification {
         self.open_up(&self.root);
-        for folder in manifest.file_manifest.keys().flat_map(|path| path.ancestors()).collect::<BTreeSet<_>>() {
+        for folder in
+            manifest.file_manifest.keys().flat_map(|path| path.ancestors()).collect::<BTreeSet<_>>()
+        {
             if !is_mutable(Path::new(folder)) {
                 self.open_up(&self.root.join(folder));
             }
@@ -133,12 +151,17 @@ impl Repair {
         match look::at(&full).map_err(StoreError::io("look at", &full))? {
             Some(found) if found.is_dir() => return Ok(()),
             // A link has nothing of its own.
-            Some(found) if found.is_symlink() => fs::remove_file(&full).map_err(StoreError::io("remove", &full))?,
+            Some(found) if found.is_symlink() => {
+                fs::remove_file(&full).map_err(StoreError::io("remove", &full))?
+            }
             Some(_) => self.set_aside(Path::new(path.as_str()))?,
             None => {}
         }
-        let create =
-            if is_mutable(Path::new(path.as_str())) { durable::create_user_folders } else { durable::create_shared_folders };
+        let create = if is_mutable(Path::new(path.as_str())) {
+            durable::create_user_folders
+        } else {
+            durable::create_shared_folders
+        };
         create(&full).map_err(StoreError::io("create", &full))?;
         self.changed.extend(full.parent().map(Path::to_owned));
         Ok(())
@@ -148,7 +171,8 @@ impl Repair {
     pub fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
-        dress(entry, &full).map_err(|error| StoreError::io("change", &full)(io::Error::other(error)))
+        dress(entry, &full)
+            .map_err(|error| StoreError::io("change", &full)(io::Error::other(error)))
     }
 
     /// Replaces the manifest.
@@ -158,11 +182,15 @@ impl Repair {
 
     /// Writes the record that makes the folder a whole version, unless it is there already.
     pub fn put_record(&mut self, record: &InstalledRecord) -> Result<bool, StoreError> {
-        if self.home.record(&self.id).is_ok_and(|found| InstalledRecord { installed: record.installed, ..found } == *record) {
+        if self
+            .home
+            .record(&self.id)
+            .is_ok_and(|found| InstalledRecord { installed: record.installed, ..found } == *record)
+        {
             return Ok(false);
         }
-        let mut json =
-            serde_json::to_vec_pretty(record).map_err(|source| StoreError::Damaged { path: self.root.join(RECORD), source })?;
+        let mut json = serde_json::to_vec_pretty(record)
+            .map_err(|source| StoreError::Damaged { path: self.root.join(RECORD), source })?;
         json.push(b'\n');
         self.put_document(RECORD, &json)?;
         Ok(true)
@@ -188,8 +216,8 @@ impl Repair {
             return Ok(Removal::Left);
         }
         let full = self.root.join(extra);
-        let bytecode =
-            extra.iter().any(|part| part == BYTECODE_FOLDER) || extra.extension().is_some_and(|ending| ending == "pyc");
+        let bytecode = extra.iter().any(|part| part == BYTECODE_FOLDER)
+            || extra.extension().is_some_and(|ending| ending == "pyc");
         if !bytecode && !is_temporary(extra) {
             self.set_aside(extra)?;
             return Ok(Removal::SetAside);
@@ -224,7 +252,8 @@ impl Repair {
         Ok(())
     }
 
-    /// Refuses a path that leads through anything but folders: what is put there would be put elsewhere.
+    /// Refuses a path that leads through anything but folders: what is put there would be put
+    /// elsewhere.
     fn check_path(&self, path: &RelativePath) -> Result<(), StoreError> {
         for folder in path.ancestors() {
             let full = self.root.join(folder);
@@ -335,13 +364,19 @@ mod tests {
             ("elsewhere/x", "elsewhere", Removal::Left),
             ("app", "app", Removal::Left),
         ];
-        for (file, _, _) in extras.iter().filter(|(file, _, _)| !["metadata/installed.json", "app"].contains(file)) {
+        for (file, _, _) in
+            extras.iter().filter(|(file, _, _)| !["metadata/installed.json", "app"].contains(file))
+        {
             fixture.write(&id, file, "extra");
         }
         let mut repair = begin(&fixture, &id);
         for (file, extra, expected) in extras {
             assert_eq!(repair.take_away(Path::new(extra)).unwrap(), expected, "{file}");
-            assert_eq!(fixture.home.container(&id).join(file).exists(), expected == Removal::Left, "{file}");
+            assert_eq!(
+                fixture.home.container(&id).join(file).exists(),
+                expected == Removal::Left,
+                "{file}"
+            );
         }
         assert!(repair.aside().unwrap().join("app/work.txt").exists());
     }

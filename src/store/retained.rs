@@ -7,8 +7,8 @@
 //! <home>/user-data/taken-over-<time>/  the same once a new installation has copied what it holds
 //! ```
 //!
-//! Uninstalling is one rename; what comes after only moves and removes, so an interrupted one is ended by the next call, or by the next
-//! installation.
+//! Uninstalling is one rename; what comes after only moves and removes, so an interrupted one is
+//! ended by the next call, or by the next installation.
 
 use std::path::{Path, PathBuf};
 
@@ -36,22 +36,24 @@ struct Note {
     active: String,
 }
 
-/// Makes the app uninstalled in one step: all versions get out of the way at once. `now` names them. Nothing if there is none.
+/// Makes the app uninstalled in one step: all versions get out of the way at once. `now` names
+/// them. Nothing if there is none.
 ///
 /// # Errors
 /// [`StoreError::Io`]; then everything is as it was.
 pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(), StoreError> {
     let containers = home.containers();
     if !entries(&containers)?.is_empty() {
-        let place = home.root().join(format!("{UNINSTALLING}{}", now.strftime("%Y-%m-%dT%H-%M-%SZ")));
+        let place =
+            home.root().join(format!("{UNINSTALLING}{}", now.strftime("%Y-%m-%dT%H-%M-%SZ")));
         durable::rename(&containers, &place).map_err(StoreError::io("rename", &containers))?;
         durable::sync_folder(home.root()).map_err(StoreError::io("make durable", home.root()))?;
     }
     Ok(())
 }
 
-/// Ends what [`put_away`] began: the user's files move to [`Home::user_data`], or go, and the rest is deleted. Gives the folders with the
-/// user's files.
+/// Ends what [`put_away`] began: the user's files move to [`Home::user_data`], or go, and the rest
+/// is deleted. Gives the folders with the user's files.
 ///
 /// # Errors
 /// [`StoreError::Io`]; a repeated call goes on there.
@@ -125,8 +127,9 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Brings kept files into `tree`, a version that is about to be the first one here: those of the version the user worked with last, file
-/// by file as at a switch. `None` if none are kept. [`adopted`] is to follow once the version is registered.
+/// Brings kept files into `tree`, a version that is about to be the first one here: those of the
+/// version the user worked with last, file by file as at a switch. `None` if none are kept.
+/// [`adopted`] is to follow once the version is registered.
 ///
 /// # Errors
 /// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
@@ -135,12 +138,13 @@ pub fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> 
     carry_over::rescue(&version, tree).map(Some)
 }
 
-/// Notes that a new installation has copied the kept files. They stay until a person deletes them: what could not be read or had no
-/// place is only there. A failure costs a second copying at most.
+/// Notes that a new installation has copied the kept files. They stay until a person deletes them:
+/// what could not be read or had no place is only there. A failure costs a second copying at most.
 pub fn adopted(home: &Home) {
     for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
         if !time.starts_with(ADOPTED)
-            && let Err(error) = durable::rename(&folder, &home.user_data().join(format!("{ADOPTED}{time}")))
+            && let Err(error) =
+                durable::rename(&folder, &home.user_data().join(format!("{ADOPTED}{time}")))
         {
             tracing::warn!(%error, folder = %folder.display(), "kept files could not be marked as taken over");
         }
@@ -159,10 +163,14 @@ fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
             read => read?,
         };
         let versions = folders(&folder)?;
-        let active = note.and_then(|note| versions.iter().find(|version| version.ends_with(&note.active)).cloned());
+        let active = note.and_then(|note| {
+            versions.iter().find(|version| version.ends_with(&note.active)).cloned()
+        });
         let newest = || {
-            let mut versions: Vec<(crate::model::ContainerId, PathBuf)> =
-                versions.into_iter().filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path))).collect();
+            let mut versions: Vec<(crate::model::ContainerId, PathBuf)> = versions
+                .into_iter()
+                .filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path)))
+                .collect();
             versions.sort_by(|a, b| a.0.version.cmp(&b.0.version));
             versions.pop().map(|(_, path)| path)
         };
@@ -233,7 +241,10 @@ mod tests {
         assert_eq!(fixture.read(&three, "data/图/mine.txt").as_deref(), Some("the user's"));
         assert_eq!(fixture.read(&three, "data/old.txt").as_deref(), Some("of the old version"));
         assert!(adopt(&fixture.home, &fixture.home.container(&three)).unwrap().is_none(), "once");
-        assert!(fixture.home.user_data().join("taken-over-2026-03-01T12-00-00Z").is_dir(), "nothing is deleted");
+        assert!(
+            fixture.home.user_data().join("taken-over-2026-03-01T12-00-00Z").is_dir(),
+            "nothing is deleted"
+        );
     }
 
     #[test]
@@ -241,7 +252,8 @@ mod tests {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         // Killed between the two moves of one version.
-        let place = fixture.home.root().join("uninstalling-2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
+        let place =
+            fixture.home.root().join("uninstalling-2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
         let to = fixture.home.user_data().join("2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
         fs::create_dir_all(place.join("config")).unwrap();
         fs::write(place.join("config/own"), "x").unwrap();
@@ -250,7 +262,11 @@ mod tests {
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         let retained = settle(&fixture.home, true, &fixture.lock).unwrap();
         assert_eq!(retained.len(), 1);
-        assert!(to.join("config/own").is_file() && to.join("data/图/mine.txt").is_file() && to.join(MANIFEST_PATH).is_file());
+        assert!(
+            to.join("config/own").is_file()
+                && to.join("data/图/mine.txt").is_file()
+                && to.join(MANIFEST_PATH).is_file()
+        );
         assert!(last_used(&fixture.home).unwrap().unwrap().ends_with("sample_2.0.0_Linux_x86_64"));
     }
 
@@ -259,6 +275,9 @@ mod tests {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         assert!(settle(&fixture.home, false, &fixture.lock).unwrap().is_empty());
-        assert!(!fixture.home.user_data().exists() && named(fixture.home.root(), UNINSTALLING).unwrap().is_empty());
+        assert!(
+            !fixture.home.user_data().exists()
+                && named(fixture.home.root(), UNINSTALLING).unwrap().is_empty()
+        );
     }
 }

@@ -1,15 +1,16 @@
-//! The user's files as a version had them when it was left: what a rollback goes back to, and what is kept of a version that was rolled
-//! back or removed. The newest three stay.
+//! The user's files as a version had them when it was left: what a rollback goes back to, and what
+//! is kept of a version that was rolled back or removed. The newest three stay.
 //!
 //! ```text
 //! <home>/snapshots/<UTC time>-<version>/snapshot.json     which version, when, why
 //!                                       files/            config data logs; absent while they still lie in the version's own folder
 //! ```
 //!
-//! Versions lie side by side, each with its own user files, so keeping them costs nothing: they stay in the version's folder. They move
-//! into the snapshot when the version is switched to again with other files, is rolled back, or is removed. In: versions that are left,
-//! switched to again, removed. Out: [`Snapshot`]s. Never: a copy, half of the files as if they were all, or a folder in `snapshots/` that is
-//! no snapshot.
+//! Versions lie side by side, each with its own user files, so keeping them costs nothing: they
+//! stay in the version's folder. They move into the snapshot when the version is switched to again
+//! with other files, is rolled back, or is removed. In: versions that are left, switched to again,
+//! removed. Out: [`Snapshot`]s. Never: a copy, half of the files as if they were all, or a folder
+//! in `snapshots/` that is no snapshot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,20 +72,30 @@ impl Snapshot {
         now: jiff::Timestamp,
     ) -> Result<Self, StoreError> {
         // Later than all others, also after the clock was set back: the order is what counts.
-        let newest = all(home)?.first().map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
+        let newest = all(home)?
+            .first()
+            .map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
         let left = newest.and_then(Result::ok).map_or(now, |after| after.max(now));
         // One width, so that the order of names is the order of times.
-        let folder = home.snapshots().join(format!("{}-{container}", left.strftime("%Y%m%dT%H%M%S.%6fZ")));
-        Ok(Self { container: container.clone(), left, next: next.clone(), reason, healthy: true, folder })
+        let folder =
+            home.snapshots().join(format!("{}-{container}", left.strftime("%Y%m%dT%H%M%S.%6fZ")));
+        Ok(Self {
+            container: container.clone(),
+            left,
+            next: next.clone(),
+            reason,
+            healthy: true,
+            folder,
+        })
     }
 
     /// Writes it down; repeating that changes nothing.
     pub(super) fn write(&self, home: &Home) -> Result<(), StoreError> {
         durable::create_folders(&self.folder).map_err(StoreError::io("create", &self.folder))?;
         replace_json(&self.folder.join(NOTE), self)?;
-        [home.snapshots().as_path(), home.root()]
-            .into_iter()
-            .try_for_each(|folder| durable::sync_folder(folder).map_err(StoreError::io("make durable", folder)))
+        [home.snapshots().as_path(), home.root()].into_iter().try_for_each(|folder| {
+            durable::sync_folder(folder).map_err(StoreError::io("make durable", folder))
+        })
     }
 
     /// Its own folder.
@@ -104,7 +115,11 @@ impl Snapshot {
 
     /// The folder that holds `config`, `data` and `logs`; for showing it.
     pub fn place(&self, home: &Home) -> PathBuf {
-        if self.has_files().unwrap_or(true) { self.files() } else { home.container(&self.container) }
+        if self.has_files().unwrap_or(true) {
+            self.files()
+        } else {
+            home.container(&self.container)
+        }
     }
 }
 
@@ -126,18 +141,22 @@ pub fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let mut seen = Vec::new();
     let mut snapshots = Vec::new();
     for snapshot in all(home)? {
-        // Files in a version's own folder belong to the last time it was left, and to none while it is in use.
+        // Files in a version's own folder belong to the last time it was left, and to none while it
+        // is in use.
         let is_last = !seen.contains(&snapshot.container);
         seen.push(snapshot.container.clone());
         let may_be_in_version = is_last && active.as_ref() != Some(&snapshot.container);
-        if snapshot.has_files()? || may_be_in_version && exists(&home.container(&snapshot.container))? {
+        if snapshot.has_files()?
+            || may_be_in_version && exists(&home.container(&snapshot.container))?
+        {
             snapshots.push(snapshot);
         }
     }
     Ok(snapshots)
 }
 
-/// The newest snapshot of `id` if its files are in the version's folder, or on their way from there.
+/// The newest snapshot of `id` if its files are in the version's folder, or on their way from
+/// there.
 pub(super) fn in_version(home: &Home, id: &ContainerId) -> Result<Option<Snapshot>, StoreError> {
     match all(home)?.into_iter().find(|snapshot| snapshot.container == *id) {
         Some(snapshot) if !snapshot.has_files()? => Ok(Some(snapshot)),
@@ -153,7 +172,9 @@ fn all(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
             Ok(Some(snapshot)) => snapshots.push(Snapshot { folder, ..snapshot }),
             Ok(None) => {}
             // For good: nothing is decided by it, and its files stay.
-            Err(StoreError::Damaged { .. }) => tracing::warn!(folder = %folder.display(), "the note of a snapshot is damaged"),
+            Err(StoreError::Damaged { .. }) => {
+                tracing::warn!(folder = %folder.display(), "the note of a snapshot is damaged")
+            }
             Err(error) => return Err(error),
         }
     }
@@ -167,12 +188,17 @@ fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(folders.filter(|path| is_snapshot(path)).collect())
 }
 
-/// Moves the user's files in `folder`, a version that is about to go or was rolled back, into its snapshot; one is made if it has none and
-/// somebody used it. They are in the snapshot all together or not at all; what an interruption left is continued. After an error `folder`
-/// must stay: what is in it is not known.
+/// Moves the user's files in `folder`, a version that is about to go or was rolled back, into its
+/// snapshot; one is made if it has none and somebody used it. They are in the snapshot all together
+/// or not at all; what an interruption left is continued. After an error `folder` must stay: what
+/// is in it is not known.
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
     let noted = in_version(home, id)?;
-    let is_in_progress = noted.as_ref().map(|snapshot| exists(&snapshot.folder.join(TAKING))).transpose()?.unwrap_or(false);
+    let is_in_progress = noted
+        .as_ref()
+        .map(|snapshot| exists(&snapshot.folder.join(TAKING)))
+        .transpose()?
+        .unwrap_or(false);
     if !is_in_progress && carry_over::is_pristine(folder) {
         return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
@@ -196,12 +222,14 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
     complete(&snapshot)
 }
 
-/// What a removal has begun to take in counts from now on: the version is switched to again, and what is left of its files follows.
+/// What a removal has begun to take in counts from now on: the version is switched to again, and
+/// what is left of its files follows.
 pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     let taking = snapshot.folder.join(TAKING);
     if exists(&taking)? {
         durable::rename(&taking, &snapshot.files()).map_err(StoreError::io("rename", &taking))?;
-        durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))?;
+        durable::sync_folder(&snapshot.folder)
+            .map_err(StoreError::io("make durable", &snapshot.folder))?;
     }
     Ok(())
 }
@@ -211,7 +239,8 @@ pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     remove_folder(&snapshot.folder)
 }
 
-/// Renamed first: cut short, it is no snapshot any more, and [`tidy`] does the rest. Files whose note got lost are never taken for that.
+/// Renamed first: cut short, it is no snapshot any more, and [`tidy`] does the rest. Files whose
+/// note got lost are never taken for that.
 fn remove_folder(folder: &Path) -> Result<(), StoreError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if name.starts_with(REMOVED) {
@@ -225,29 +254,42 @@ fn remove_folder(folder: &Path) -> Result<(), StoreError> {
     remove_tree(&aside)
 }
 
-/// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note is gone. A failure is told in the log:
-/// the next one who comes tries again. Nothing is deleted after a look that failed.
+/// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note
+/// is gone. A failure is told in the log: the next one who comes tries again. Nothing is deleted
+/// after a look that failed.
 pub(super) fn tidy(home: &Home) {
     // A rollback that was cut short before it took the files of the version that it left.
     let taken = rolled_back(home).and_then(|cut_short| {
-        cut_short.iter().try_for_each(|snapshot| take_in(home, &snapshot.container, &home.container(&snapshot.container)))
+        cut_short.iter().try_for_each(|snapshot| {
+            take_in(home, &snapshot.container, &home.container(&snapshot.container))
+        })
     });
     if let Err(error) = taken {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the user's files stay in the version that was left"
+        );
     }
-    if let Err(error) = left(home).and_then(|left| left.iter().try_for_each(|folder| remove_folder(folder))) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
+    if let Err(error) =
+        left(home).and_then(|left| left.iter().try_for_each(|folder| remove_folder(folder)))
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what a snapshot left could not be removed"
+        );
     }
 }
 
 /// Whether [`tidy`] has something to do, or that is not known.
 pub(super) fn has_left(home: &Home) -> bool {
-    !left(home).is_ok_and(|left| left.is_empty()) || !rolled_back(home).is_ok_and(|cut_short| cut_short.is_empty())
+    !left(home).is_ok_and(|left| left.is_empty())
+        || !rolled_back(home).is_ok_and(|cut_short| cut_short.is_empty())
 }
 
 fn rolled_back(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let mut cut_short = Vec::new();
-    for snapshot in list(home)?.into_iter().filter(|snapshot| snapshot.reason == Reason::RolledBack) {
+    for snapshot in list(home)?.into_iter().filter(|snapshot| snapshot.reason == Reason::RolledBack)
+    {
         if !snapshot.has_files()? && !RunningLock::is_held(home, &snapshot.container) {
             cut_short.push(snapshot);
         }
@@ -268,10 +310,12 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
         if snapshot.has_files()? || exists(&snapshot.folder.join(TAKING))? {
             continue;
         }
-        // The files of the active version are in use; those of a version that is gone are nowhere. A version whose removal was cut short
-        // still has its files.
+        // The files of the active version are in use; those of a version that is gone are nowhere.
+        // A version whose removal was cut short still has its files.
         let leaving = home.containers().join(format!("{LEAVING}{}", snapshot.container));
-        let is_gone = active.is_some() && !exists(&home.container(&snapshot.container))? && !exists(&leaving)?;
+        let is_gone = active.is_some()
+            && !exists(&home.container(&snapshot.container))?
+            && !exists(&leaving)?;
         if is_gone || active.as_ref() == Some(&snapshot.container) {
             left.push(snapshot.folder);
         }
@@ -282,31 +326,44 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
             left.push(folder);
         }
     }
-    let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
-    left.extend(entries(&home.snapshots())?.into_iter().filter(is_removed).map(|entry| entry.path()));
+    let is_removed =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
+    left.extend(
+        entries(&home.snapshots())?.into_iter().filter(is_removed).map(|entry| entry.path()),
+    );
     Ok(left)
 }
 
-/// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folder that was just made. Called when
-/// all is done: what cannot be removed is told in the log and is no reason to fail.
+/// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`,
+/// the folder that was just made. Called when all is done: what cannot be removed is told in the
+/// log and is no reason to fail.
 pub(super) fn prune(home: &Home, made: Option<&Path>) {
     let pruned = surplus(home).and_then(|surplus| {
         let surplus = surplus.iter().filter(|folder| made != Some(folder.as_path()));
         surplus.into_iter().try_for_each(|folder| remove_folder(folder))
     });
     if let Err(error) = pruned {
-        tracing::warn!(error = &error as &dyn std::error::Error, "old snapshots could not be removed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "old snapshots could not be removed"
+        );
     }
 }
 
 /// Which folders can go; an error if one of the looks that say so fails.
 fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
-    let mut retained: Vec<PathBuf> = list(home)?.into_iter().map(|snapshot| snapshot.folder).take(MAX_POINTS).collect();
+    let mut retained: Vec<PathBuf> =
+        list(home)?.into_iter().map(|snapshot| snapshot.folder).take(MAX_POINTS).collect();
     let active = home.active_if_any()?.map(|active| active.container);
-    // The note of files that are still in an installed version costs nothing, and says whose they are.
+    // The note of files that are still in an installed version costs nothing, and says whose they
+    // are.
     for note in all(home)? {
-        let is_last = in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
-        if is_last && active.as_ref() != Some(&note.container) && exists(&home.container(&note.container))? {
+        let is_last =
+            in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
+        if is_last
+            && active.as_ref() != Some(&note.container)
+            && exists(&home.container(&note.container))?
+        {
             retained.push(note.folder);
         }
     }
@@ -325,7 +382,8 @@ fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(surplus)
 }
 
-/// Whether this folder's name is one that a switch gave: a time and a version. Others are not ours to remove.
+/// Whether this folder's name is one that a switch gave: a time and a version. Others are not ours
+/// to remove.
 fn is_snapshot(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let Some((time, id)) = name.and_then(|name| name.split_once("Z-")) else { return false };

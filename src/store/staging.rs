@@ -24,11 +24,13 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the home is put right first.
+    /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the
+    /// home is put right first.
     pub fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
         home.clean(lock);
         retained::settle(home, true, lock)?;
-        // If the pointer names just this version, damaged, it becomes right again with it, and with the user's files in it.
+        // If the pointer names just this version, damaged, it becomes right again with it, and with
+        // the user's files in it.
         if home.named()?.is_none_or(|active| active.container != *id) {
             home.ensure_active(lock)?;
         }
@@ -62,7 +64,8 @@ impl Staging {
         self.folder().join(name)
     }
 
-    /// An empty folder for the files that are made before the tree is known. What an interrupted try made is thrown away.
+    /// An empty folder for the files that are made before the tree is known. What an interrupted
+    /// try made is thrown away.
     pub fn fresh_made(&self) -> Result<PathBuf, StoreError> {
         let made = self.folder().join("made");
         remove_tree(&made)?;
@@ -75,7 +78,8 @@ impl Staging {
         self.folder().join("tree")
     }
 
-    /// An empty folder for the tree. What an interrupted try unpacked is thrown away: unpacking again is cheaper than proving it.
+    /// An empty folder for the tree. What an interrupted try unpacked is thrown away: unpacking
+    /// again is cheaper than proving it.
     pub fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
         let tree = self.tree();
         remove_tree(&tree)?;
@@ -87,16 +91,27 @@ impl Staging {
     pub fn check_space(&self, package: u64, unpacked: u64) -> Result<(), StoreError> {
         let there = fs::metadata(self.package()).map_or(0, |found| allocated(&found));
         // Every file wastes half a block on average; a sixteenth covers that for real trees.
-        let needed = package.saturating_sub(there).saturating_add(unpacked).saturating_add(unpacked / 16);
+        let needed =
+            package.saturating_sub(there).saturating_add(unpacked).saturating_add(unpacked / 16);
         self.home.check_space(needed.saturating_add(RESERVE))
     }
 
-    /// Makes the finished tree an installed version: record, durability, one rename. Afterwards the staging place is gone.
+    /// Makes the finished tree an installed version: record, durability, one rename. Afterwards the
+    /// staging place is gone.
     ///
-    /// Only what is no whole version can be in the way: a whole one would have been found before. It may still hold all of the user's
-    /// files. They are carried into the tree before it takes its place, and what was in the way stays beside it.
-    pub fn register(self, manifest: &Manifest, digest: Digest, now: jiff::Timestamp) -> Result<InstalledRecord, StoreError> {
-        let record = InstalledRecord { container: self.id.clone(), ..InstalledRecord::of(manifest, digest, now) };
+    /// Only what is no whole version can be in the way: a whole one would have been found before.
+    /// It may still hold all of the user's files. They are carried into the tree before it takes
+    /// its place, and what was in the way stays beside it.
+    pub fn register(
+        self,
+        manifest: &Manifest,
+        digest: Digest,
+        now: jiff::Timestamp,
+    ) -> Result<InstalledRecord, StoreError> {
+        let record = InstalledRecord {
+            container: self.id.clone(),
+            ..InstalledRecord::of(manifest, digest, now)
+        };
         let place = self.home.container(&self.id);
         let aside = self.home.containers().join(format!(".damaged-{}", self.id));
         // The first is there if a kill came between the renames below.
@@ -113,7 +128,9 @@ impl Staging {
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
         // Without an ending of its own: not yet carried over. With one: nothing but kept.
-        let retained = || self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)));
+        let retained = || {
+            self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)))
+        };
         if exists(&place)? {
             if exists(&aside)? {
                 rename(&aside, &retained())?;
@@ -124,14 +141,18 @@ impl Staging {
         if exists(&aside)? {
             rename(&aside, &retained())?;
         }
-        durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
+        durable::sync_folder(&self.home.containers())
+            .map_err(StoreError::io("make durable", &place))?;
         if let Some(migration) = taken {
             migration.log();
             retained::adopted(&self.home);
         }
         // The version is installed, whatever becomes of its pieces.
         if let Err(error) = self.discard() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the pieces of an installed version are not deleted");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the pieces of an installed version are not deleted"
+            );
         }
         Ok(record)
     }
@@ -151,7 +172,8 @@ pub fn left_by(home: &Home, id: &ContainerId) -> Staging {
     Staging { home: home.clone(), id: id.clone() }
 }
 
-/// Staging places of versions that are installed: a kill or an error came before the last step of [`Staging::register`].
+/// Staging places of versions that are installed: a kill or an error came before the last step of
+/// [`Staging::register`].
 pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
     let places = look::entries_if_readable(&home.staging()).into_iter().map(|entry| entry.path());
     let is_installed = |place: &PathBuf| {
@@ -161,13 +183,18 @@ pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
     places.filter(is_installed).collect()
 }
 
-/// What repairs that were killed left. Only for whoever has the lock: a repair that is at work holds it.
+/// What repairs that were killed left. Only for whoever has the lock: a repair that is at work
+/// holds it.
 pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
     let places = look::entries_if_readable(&home.staging()).into_iter();
-    places.filter(|entry| entry.file_name().to_string_lossy().starts_with(REPAIR)).map(|entry| entry.path()).collect()
+    places
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(REPAIR))
+        .map(|entry| entry.path())
+        .collect()
 }
 
-/// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one worthless.
+/// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one
+/// worthless.
 pub fn discard_others(home: &Home, keep: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
     for entry in entries(&home.staging())? {
         if entry.file_name().to_str() != Some(&keep.to_string()) {
@@ -187,8 +214,11 @@ mod tests {
     const RECORD: &str = "metadata/installed.json";
 
     fn damaged(fixture: &Fixture) -> Vec<PathBuf> {
-        let entries = fs::read_dir(fixture.home.containers()).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".damaged-")).collect()
+        let entries =
+            fs::read_dir(fixture.home.containers()).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".damaged-"))
+            .collect()
     }
 
     #[test]
@@ -199,7 +229,12 @@ mod tests {
         fixture.write(&one, "data/made", "stale");
         let two = fixture.install("2.0.0", &files);
         switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        for (path, text) in [("data/made", "mine"), ("config/changed", "mine"), ("app/code", "broken"), (RECORD, "{\"conta")] {
+        for (path, text) in [
+            ("data/made", "mine"),
+            ("config/changed", "mine"),
+            ("app/code", "broken"),
+            (RECORD, "{\"conta"),
+        ] {
             fixture.write(&two, path, text);
         }
         assert_eq!(fixture.install("2.0.0", &files), two);
@@ -213,7 +248,8 @@ mod tests {
         let retained = damaged(&fixture);
         assert_eq!(retained.len(), 1);
         assert_eq!(fs::read_to_string(retained[0].join("app/code")).unwrap(), "broken");
-        // The pointer named it all the time, so its files stand, not those of the version that stood in.
+        // The pointer named it all the time, so its files stand, not those of the version that
+        // stood in.
         assert_eq!(fixture.home.active().unwrap().0.container, two);
         switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(read("data/made").as_deref(), Some("mine"));
@@ -235,7 +271,8 @@ mod tests {
     fn a_kill_between_the_renames_costs_nothing() {
         let fixture = Fixture::new();
         let two = id("2.0.0");
-        // Moved aside, and the new tree did not take its place; then once more with a damaged version at the place as well.
+        // Moved aside, and the new tree did not take its place; then once more with a damaged
+        // version at the place as well.
         let aside = fixture.home.containers().join(format!(".damaged-{two}"));
         for round in 1..=2 {
             fs::create_dir_all(aside.join("data")).unwrap();
@@ -248,6 +285,10 @@ mod tests {
             assert!(!aside.exists(), "what was carried over is not carried again");
         }
         assert_eq!(damaged(&fixture).len(), 3);
-        assert_eq!(fixture.read(&two, "data/aside").as_deref(), Some("mine 1"), "the version at the place is the later one");
+        assert_eq!(
+            fixture.read(&two, "data/aside").as_deref(),
+            Some("mine 1"),
+            "the version at the place is the later one"
+        );
     }
 }

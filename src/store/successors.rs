@@ -1,12 +1,14 @@
-//! Which living processes are an app, beside the one that a launcher started: an app's first process may hand over to another one and
-//! end (a stub, a daemon, an app that starts itself anew).
+//! Which living processes are an app, beside the one that a launcher started: an app's first
+//! process may hand over to another one and end (a stub, a daemon, an app that starts itself anew).
 //!
-//! A process *uses* a version that runs a program of it, has a library of it in memory, or was called with a script of it. While it lives
-//! the version is running, whoever started it. One that only *descends* from a start (it has the start's environment, and its working folder
-//! or its lock) may be the app, or a browser that the app opened: it counts if it came with the start, or just before the end of the
-//! process whose place it takes.
+//! A process *uses* a version that runs a program of it, has a library of it in memory, or was
+//! called with a script of it. While it lives the version is running, whoever started it. One that
+//! only *descends* from a start (it has the start's environment, and its working folder or its
+//! lock) may be the app, or a browser that the app opened: it counts if it came with the start, or
+//! just before the end of the process whose place it takes.
 //!
-//! In: what the system tells of processes. Out: those that count. Never: a launcher, which an app may start as well.
+//! In: what the system tells of processes. Out: those that count. Never: a launcher, which an app
+//! may start as well.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,8 @@ use std::time::Duration;
 
 use super::processes::{self, Process, TICKS};
 
-/// A process that descends from an app and lives on took its place if the app ended so soon after its own start.
+/// A process that descends from an app and lives on took its place if the app ended so soon after
+/// its own start.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
 /// The same if it was started so shortly before the app's end, however long the app ran.
 const STARTED_BEFORE_END: Duration = Duration::from_secs(5);
@@ -45,8 +48,16 @@ pub(super) struct Place {
 
 impl Place {
     pub fn new(folder: &Path, lock: &Path) -> Self {
-        let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
-        Self { named: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()), real: real(folder), lock: real(lock) }
+        let real = |path: &Path| {
+            path.canonicalize()
+                .or_else(|_| std::path::absolute(path))
+                .unwrap_or_else(|_| path.to_owned())
+        };
+        Self {
+            named: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+            real: real(folder),
+            lock: real(lock),
+        }
     }
 
     fn holds(&self, path: &Path) -> bool {
@@ -54,12 +65,16 @@ impl Place {
     }
 
     fn holds_what_is_run(&self, path: &Path) -> bool {
-        RUN.iter().any(|folder| path.starts_with(self.real.join(folder)) || path.starts_with(self.named.join(folder)))
+        RUN.iter().any(|folder| {
+            path.starts_with(self.real.join(folder)) || path.starts_with(self.named.join(folder))
+        })
     }
 
     fn is_named_by(&self, name: &OsStr) -> bool {
         let name = Path::new(name);
-        name == self.named || name == self.real || name.canonicalize().is_ok_and(|name| name == self.real)
+        name == self.named
+            || name == self.real
+            || name.canonicalize().is_ok_and(|name| name == self.real)
     }
 
     /// What binds `process` to the version, as far as that is seen without asking the system more.
@@ -69,11 +84,22 @@ impl Place {
         }
         // A script's path stands behind its interpreter and that one's options.
         let folder = process.folder.as_deref().unwrap_or(Path::new("/"));
-        let is_script = |word: &&std::ffi::OsString| self.holds_what_is_run(&folder.join(Path::new(word)));
-        if process.arguments.iter().skip(1).find(|word| is_script(word)).is_some_and(|word| folder.join(word).is_file()) {
+        let is_script =
+            |word: &&std::ffi::OsString| self.holds_what_is_run(&folder.join(Path::new(word)));
+        if process
+            .arguments
+            .iter()
+            .skip(1)
+            .find(|word| is_script(word))
+            .is_some_and(|word| folder.join(word).is_file())
+        {
             return Some(Bond::Uses);
         }
-        process.version.as_ref().is_some_and(|name| self.is_named_by(name)).then_some(Bond::Descends)
+        process
+            .version
+            .as_ref()
+            .is_some_and(|name| self.is_named_by(name))
+            .then_some(Bond::Descends)
     }
 
     fn bond(&self, process: &Process) -> Option<Bond> {
@@ -82,7 +108,8 @@ impl Place {
             // Daemons of the system that an app happens to be the first to need leave both.
             Bond::Descends => {
                 let works_there = process.folder.as_ref().is_some_and(|folder| self.holds(folder));
-                (works_there || processes::holds_open(process.id, &self.lock)).then_some(Bond::Descends)
+                (works_there || processes::holds_open(process.id, &self.lock))
+                    .then_some(Bond::Descends)
             }
             bond => Some(bond),
         }
@@ -104,17 +131,32 @@ pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> V
     found
 }
 
-fn bound_of(place: &Place, all: Vec<Process>, counts: &impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
+fn bound_of(
+    place: &Place,
+    all: Vec<Process>,
+    counts: &impl Fn(&Process, Bond) -> bool,
+) -> Vec<Process> {
     let own = std::process::id();
-    let launcher = all.iter().find(|process| process.id == own).and_then(|process| program_of(process).map(Path::to_owned));
-    let is_launcher = |process: &Process| process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref();
+    let launcher = all
+        .iter()
+        .find(|process| process.id == own)
+        .and_then(|process| program_of(process).map(Path::to_owned));
+    let is_launcher = |process: &Process| {
+        process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref()
+    };
     let others = all.iter().filter(|process| !is_launcher(process));
-    let bound: Vec<(&Process, Bond)> = others.filter_map(|process| place.bond(process).map(|bond| (process, bond))).collect();
-    let roots = bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
-    roots.filter(|(process, bond)| counts(process, *bond)).map(|(process, _)| (*process).clone()).collect()
+    let bound: Vec<(&Process, Bond)> =
+        others.filter_map(|process| place.bond(process).map(|bond| (process, bond))).collect();
+    let roots =
+        bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
+    roots
+        .filter(|(process, bond)| counts(process, *bond))
+        .map(|(process, _)| (*process).clone())
+        .collect()
 }
 
-/// A browser's new process is the browser's, and a helper without the environment of its start is that of whoever started it.
+/// A browser's new process is the browser's, and a helper without the environment of its start is
+/// that of whoever started it.
 fn counts_by_its_parent(process: &Process, bond: Bond, bound: &[(&Process, Bond)]) -> bool {
     let is_bound = |id: u32| bound.iter().any(|(other, _)| other.id == id);
     (bond == Bond::Descends || process.start.is_none()) && process.parent.is_some_and(is_bound)
@@ -123,7 +165,12 @@ fn counts_by_its_parent(process: &Process, bond: Bond, bound: &[(&Process, Bond)
 /// The program, also after it was exchanged for a newer one.
 fn program_of(process: &Process) -> Option<&Path> {
     let program = process.program.as_deref()?;
-    Some(program.to_str().and_then(|name| name.strip_suffix(" (deleted)")).map_or(program, Path::new))
+    Some(
+        program
+            .to_str()
+            .and_then(|name| name.strip_suffix(" (deleted)"))
+            .map_or(program, Path::new),
+    )
 }
 
 /// The process whose place is to be taken.
@@ -150,7 +197,9 @@ impl Ended<'_> {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
             // One without that environment: it was not started before, at least.
-            _ => ticks(&process.started).zip(ticks(self.started)).is_some_and(|(theirs, ours)| theirs >= ours),
+            _ => ticks(&process.started)
+                .zip(ticks(self.started))
+                .is_some_and(|(theirs, ours)| theirs >= ours),
         };
         if !same_start {
             return false;
@@ -159,10 +208,13 @@ impl Ended<'_> {
             (Bond::Uses, _) => true,
             (Bond::Descends, Some(SeenEnd { asked: true, .. })) => false,
             (Bond::Descends, Some(SeenEnd { lifetime, .. })) => {
-                lifetime < HANDED_OVER_WITHIN || process.age.is_some_and(|age| age <= STARTED_BEFORE_END)
+                lifetime < HANDED_OVER_WITHIN
+                    || process.age.is_some_and(|age| age <= STARTED_BEFORE_END)
             }
             (Bond::Descends, None) => match (ticks(&process.started), ticks(self.started)) {
-                (Some(theirs), Some(ours)) => theirs >= ours && theirs - ours <= CAME_WITH_START.as_secs() * TICKS,
+                (Some(theirs), Some(ours)) => {
+                    theirs >= ours && theirs - ours <= CAME_WITH_START.as_secs() * TICKS
+                }
                 _ => false,
             },
         }
@@ -179,7 +231,13 @@ mod tests {
 
     fn process(program: &str, folder: &str, arguments: &[&str]) -> Process {
         let arguments = arguments.iter().map(Into::into).collect();
-        Process { id: 7, program: Some(program.into()), folder: Some(folder.into()), arguments, ..Process::default() }
+        Process {
+            id: 7,
+            program: Some(program.into()),
+            folder: Some(folder.into()),
+            arguments,
+            ..Process::default()
+        }
     }
 
     #[test]
@@ -193,17 +251,37 @@ mod tests {
         let place = Place::new(&version, &folder.path().join("lock"));
         let text = |name: &str| version.join(name).to_str().unwrap().to_owned();
         let app = text("app");
-        let bond = |program: &str, at: &str, arguments: &[&str]| place.plain_bond(&process(program, at, arguments));
+        let bond = |program: &str, at: &str, arguments: &[&str]| {
+            place.plain_bond(&process(program, at, arguments))
+        };
         assert_eq!(bond(&text("runtime/bin/python3"), "/", &["python3"]), Some(Bond::Uses));
         assert_eq!(bond(&text("app/helper (deleted)"), "/", &["helper"]), Some(Bond::Uses));
-        assert_eq!(bond("/usr/bin/python3", "/", &["python3", "-E", &text("app/main.py")]), Some(Bond::Uses));
+        assert_eq!(
+            bond("/usr/bin/python3", "/", &["python3", "-E", &text("app/main.py")]),
+            Some(Bond::Uses)
+        );
         assert_eq!(bond("/usr/bin/python3", &app, &["python3", "main.py"]), Some(Bond::Uses));
         assert_eq!(bond("/bin/sh", "/", &["/bin/sh", &text("app/run")]), Some(Bond::Uses));
-        assert_eq!(bond("/usr/bin/evince", "/", &["evince", &text("data/report.pdf")]), None, "a document");
+        assert_eq!(
+            bond("/usr/bin/evince", "/", &["evince", &text("data/report.pdf")]),
+            None,
+            "a document"
+        );
         assert_eq!(bond("/usr/bin/ls", "/", &["ls", &app]), None, "a folder");
-        assert_eq!(bond("/usr/bin/python3", "/tmp", &["python3", "main.py"]), None, "another script of that name");
-        assert_eq!(bond(&format!("{}0/app/run", version.display()), "/", &["run"]), None, "another version");
-        let browser = Process { version: Some(version.clone().into()), ..process("/usr/bin/firefox", &app, &["firefox"]) };
+        assert_eq!(
+            bond("/usr/bin/python3", "/tmp", &["python3", "main.py"]),
+            None,
+            "another script of that name"
+        );
+        assert_eq!(
+            bond(&format!("{}0/app/run", version.display()), "/", &["run"]),
+            None,
+            "another version"
+        );
+        let browser = Process {
+            version: Some(version.clone().into()),
+            ..process("/usr/bin/firefox", &app, &["firefox"])
+        };
         assert_eq!(place.plain_bond(&browser), Some(Bond::Descends));
         let link = folder.path().join("link");
         #[cfg(unix)]
@@ -235,7 +313,9 @@ mod tests {
         let seconds = |seconds: u64| (seconds * TICKS).to_string();
         let started = seconds(1000);
         let ended = |seen| Ended { started: &started, start: Some(OsStr::new("/h")), seen };
-        let seen = |lifetime, asked| ended(Some(SeenEnd { lifetime: Duration::from_secs(lifetime), asked }));
+        let seen = |lifetime, asked| {
+            ended(Some(SeenEnd { lifetime: Duration::from_secs(lifetime), asked }))
+        };
         let one = |at: u64, age: u64| Process {
             started: seconds(at),
             age: Some(Duration::from_secs(age)),
@@ -244,7 +324,10 @@ mod tests {
         };
         use Bond::{Descends, Uses};
         assert!(seen(1, false).is_followed_by(&one(1001, 0), Descends), "it hands over at once");
-        assert!(seen(900, false).is_followed_by(&one(1899, 1), Descends), "it starts itself anew after a while");
+        assert!(
+            seen(900, false).is_followed_by(&one(1899, 1), Descends),
+            "it starts itself anew after a while"
+        );
         assert!(!seen(900, false).is_followed_by(&one(1100, 800), Descends), "a browser");
         assert!(seen(900, false).is_followed_by(&one(1100, 800), Uses), "a helper of its own");
         assert!(!seen(1, true).is_followed_by(&one(1001, 0), Descends), "it was asked to end");
@@ -253,10 +336,18 @@ mod tests {
         assert!(!ended(None).is_followed_by(&one(1031, 900), Descends));
         let other = |start: Option<&str>| Process { start: start.map(Into::into), ..one(1001, 0) };
         assert!(!seen(1, false).is_followed_by(&other(Some("/other")), Uses), "another instance");
-        assert!(seen(1, false).is_followed_by(&other(None), Uses), "its environment was taken away");
-        assert!(!seen(1, false).is_followed_by(&Process { started: seconds(999), ..other(None) }, Uses));
+        assert!(
+            seen(1, false).is_followed_by(&other(None), Uses),
+            "its environment was taken away"
+        );
+        assert!(
+            !seen(1, false).is_followed_by(&Process { started: seconds(999), ..other(None) }, Uses)
+        );
         let unknown = Ended { started: "", ..seen(1, false) };
-        assert!(!unknown.is_followed_by(&other(None), Uses), "it ended before the system could say when it was started");
+        assert!(
+            !unknown.is_followed_by(&other(None), Uses),
+            "it ended before the system could say when it was started"
+        );
         assert!(unknown.is_followed_by(&one(1001, 0), Descends));
     }
 }

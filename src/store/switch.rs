@@ -6,10 +6,11 @@
 //! commit     journal, folders moved into place, pointer                                                        (forward only)
 //! ```
 //!
-//! A failure or a kill while preparing leaves everything as it was; one while committing is finished by whoever takes the lock next.
-//! The app must have ended: what it still writes would be left behind. The new version is then on probation ([`super::Probation`])
-//! until it has come up. A switch back is a switch like any other: the user's present files go along. [`super::rollback`] is the other
-//! way back, to the files as they were.
+//! A failure or a kill while preparing leaves everything as it was; one while committing is
+//! finished by whoever takes the lock next. The app must have ended: what it still writes would be
+//! left behind. The new version is then on probation ([`super::Probation`]) until it has come up. A
+//! switch back is a switch like any other: the user's present files go along. [`super::rollback`]
+//! is the other way back, to the files as they were.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ use crate::model::ContainerId;
 
 /// Room that stays free on the disk, bytes.
 const RESERVE: u64 = 16 << 20;
-/// How often a pending switch is tried that fails for a reason that may pass: a full disk, a file that cannot be read.
+/// How often a pending switch is tried that fails for a reason that may pass: a full disk, a file
+/// that cannot be read.
 const MOST_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
 const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
@@ -46,8 +48,11 @@ pub struct SwitchOptions<'a> {
 
 impl SwitchOptions<'_> {
     /// An environment without variables, five minutes for a migration, nobody to be told.
-    pub const PLAIN: SwitchOptions<'static> =
-        SwitchOptions { variable: &|_| None, migration_limit: Duration::from_secs(300), on_progress: &|_, _| () };
+    pub const PLAIN: SwitchOptions<'static> = SwitchOptions {
+        variable: &|_| None,
+        migration_limit: Duration::from_secs(300),
+        on_progress: &|_, _| (),
+    };
 }
 
 /// Switches to `id` now.
@@ -71,10 +76,17 @@ pub fn switch(
     let Some(source) = source else {
         let (previous, probation) = match before {
             Some((active, _)) if !home.has_lost_pointer() => (active.previous, active.probation),
-            // A first version: there is nothing to go back to yet, but one that never comes up is nothing to go back to later.
+            // A first version: there is nothing to go back to yet, but one that never comes up is
+            // nothing to go back to later.
             _ => (None, Some(Probation::begin(jiff::Timestamp::now()))),
         };
-        home.set_active(&Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation })?;
+        home.set_active(&Active {
+            container: id.clone(),
+            previous,
+            pending: None,
+            pending_failures: 0,
+            probation,
+        })?;
         return Ok((record, Migration::default()));
     };
     let left = before.filter(|(active, _)| active.container != *id);
@@ -82,7 +94,8 @@ pub fn switch(
     RunningLock::refuse_if_running(home, id)?;
     let from = left.as_ref().map(|(active, _)| &active.container);
     let alone = from.map(|from| Alone::begin(home, from)).transpose()?;
-    let switched = transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, options, lock);
+    let switched =
+        transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, options, lock);
     if switched.is_err() {
         // On a full disk the app needs the room.
         journal::discard_prepared(home);
@@ -90,9 +103,10 @@ pub fn switch(
     Ok((record, switched?))
 }
 
-/// The version that is left, which nobody starts or works in meanwhile: a start waits for a switch, but not for ever. If this launcher was
-/// stopped, or a migration takes its time, the version is started all the same, and what its user does there counts; so it is looked for that
-/// before the switch counts, and once more after.
+/// The version that is left, which nobody starts or works in meanwhile: a start waits for a switch,
+/// but not for ever. If this launcher was stopped, or a migration takes its time, the version is
+/// started all the same, and what its user does there counts; so it is looked for that before the
+/// switch counts, and once more after.
 struct Alone<'a> {
     home: &'a Home,
     id: &'a ContainerId,
@@ -110,8 +124,13 @@ impl<'a> Alone<'a> {
     /// [`StoreError::InUse`] if somebody has started the version meanwhile, or has worked in it.
     fn check(&self) -> Result<(), StoreError> {
         self.waiting.refuse_if_outrun(self.home, self.id)?;
-        if self.waiting.may_be_outrun() && carry_over::fingerprint(&self.home.container(self.id))? != self.files {
-            return Err(StoreError::InUse { id: self.id.to_string(), reason: "somebody has worked in it meanwhile" });
+        if self.waiting.may_be_outrun()
+            && carry_over::fingerprint(&self.home.container(self.id))? != self.files
+        {
+            return Err(StoreError::InUse {
+                id: self.id.to_string(),
+                reason: "somebody has worked in it meanwhile",
+            });
         }
         Ok(())
     }
@@ -136,7 +155,10 @@ fn transfer(
     let note = match left {
         Some((active, _)) => {
             let healthy = active.probation.as_ref().is_none_or(|probation| probation.up);
-            let note = Snapshot { healthy, ..Snapshot::new(home, &active.container, id, Reason::Switched, now)? };
+            let note = Snapshot {
+                healthy,
+                ..Snapshot::new(home, &active.container, id, Reason::Switched, now)?
+            };
             note.write(home)?;
             Some(note)
         }
@@ -144,12 +166,16 @@ fn transfer(
     };
     // One that never came up is nothing to fall back on.
     let previous = left.and_then(|(active, _)| match &active.probation {
-        Some(probation) if !probation.up => active.previous.clone().filter(|previous| previous != id),
+        Some(probation) if !probation.up => {
+            active.previous.clone().filter(|previous| previous != id)
+        }
         _ => Some(active.container.clone()),
     });
     let probation = left.map(|_| Probation::begin(now));
-    let active = Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
-    // A kill from here on, followed by a disk that refuses, ends in the old version; then the next start tries again.
+    let active =
+        Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
+    // A kill from here on, followed by a disk that refuses, ends in the old version; then the next
+    // start tries again.
     if let Some((before, _)) = left {
         home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
     }
@@ -157,7 +183,10 @@ fn transfer(
         if let Some((before, _)) = left
             && let Err(error) = home.set_active(before)
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the next start will try the switch again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the next start will try the switch again"
+            );
         }
     })?;
     if let (Some((before, _)), Some(alone)) = (left, alone)
@@ -197,7 +226,13 @@ pub(super) fn commit(
     let below = |path: &Path| path.strip_prefix(home.root()).unwrap_or(path).to_owned();
     let folders = journal::folders_in(prepared)?;
     let container = active.container.clone();
-    let journal = Journal { container, prepared: below(prepared), folders, displaced: below(displaced), active };
+    let journal = Journal {
+        container,
+        prepared: below(prepared),
+        folders,
+        displaced: below(displaced),
+        active,
+    };
     journal.commit(home, lock)?;
     Ok(journal)
 }
@@ -215,23 +250,40 @@ fn prepare(
         && from.data_schema > to.data_schema
         && !migration_script::is_there(home, &newer.container)?
     {
-        return Err(StoreError::DataTooNew { id: to.container.to_string(), found: from.data_schema, known: to.data_schema });
+        return Err(StoreError::DataTooNew {
+            id: to.container.to_string(),
+            found: from.data_schema,
+            known: to.data_schema,
+        });
     }
     let work = fresh_incoming(home)?;
     if !can_clone(&work) {
         home.check_space(carry_over::bytes_of(source)?.saturating_add(RESERVE))?;
     }
-    let migration = carry_over::lay_out(source, &home.container(&to.container), &work, from.is_none(), options.on_progress)?;
+    let migration = carry_over::lay_out(
+        source,
+        &home.container(&to.container),
+        &work,
+        from.is_none(),
+        options.on_progress,
+    )?;
     if let Some(from) = from {
         let versions = (&from.container, &to.container);
-        migration_script::run(home, newer, versions, &work, options.migration_limit, options.variable)?;
+        migration_script::run(
+            home,
+            newer,
+            versions,
+            &work,
+            options.migration_limit,
+            options.variable,
+        )?;
     }
     durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
     Ok((work, migration))
 }
 
-/// An empty folder that only this user may look into. Each has a name of its own: a migration script whose launcher was killed may still
-/// write to the one before.
+/// An empty folder that only this user may look into. Each has a name of its own: a migration
+/// script whose launcher was killed may still write to the one before.
 fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     let incoming = home.incoming();
     remove_tree(&incoming)?;
@@ -240,9 +292,13 @@ fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     Ok(work)
 }
 
-/// Where the present user files of `id` go: to the snapshot of when it was left, to one made now, or, if nobody ever touched them, to
-/// where removed things go.
-pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> Result<PathBuf, StoreError> {
+/// Where the present user files of `id` go: to the snapshot of when it was left, to one made now,
+/// or, if nobody ever touched them, to where removed things go.
+pub(super) fn displaced(
+    home: &Home,
+    id: &ContainerId,
+    now: jiff::Timestamp,
+) -> Result<PathBuf, StoreError> {
     if let Some(snapshot) = snapshots::in_version(home, id)? {
         snapshots::complete(&snapshot)?;
         return Ok(snapshot.files());
@@ -255,25 +311,34 @@ pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> 
     Ok(snapshot.files())
 }
 
-/// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans up tries again.
+/// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans
+/// up tries again.
 pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
     journal::discard_prepared(home);
-    let is_removed = displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
+    let is_removed =
+        displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
     if is_removed && let Err(error) = remove_tree(displaced) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "what a switch left could not be removed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what a switch left could not be removed"
+        );
     }
     snapshots::prune(home, note.map(Snapshot::folder));
 }
 
-/// The folder of the version that the pointer names, if that is another one than `id`, which only stands in for it: damaged as it is,
-/// the user's present files are there.
+/// The folder of the version that the pointer names, if that is another one than `id`, which only
+/// stands in for it: damaged as it is, the user's present files are there.
 fn damaged_before(home: &Home, id: &ContainerId) -> Result<Option<PathBuf>, StoreError> {
     let named = home.named()?.map(|active| active.container);
     Ok(named.filter(|named| named != id).map(|named| home.container(&named)))
 }
 
 /// Remembers to switch to `id` before the next start, since the app is running now.
-pub fn switch_at_next_start(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
+pub fn switch_at_next_start(
+    home: &Home,
+    id: &ContainerId,
+    _lock: &HomeLock,
+) -> Result<(), StoreError> {
     home.record(id)?;
     let (active, _) = home.active()?;
     let pending = (active.container != *id).then(|| id.clone());
@@ -285,20 +350,25 @@ pub fn switch_at_next_start(home: &Home, id: &ContainerId, _lock: &HomeLock) -> 
 pub struct Resolved {
     /// The version to start.
     pub record: InstalledRecord,
-    /// A pending switch that was carried out, with what became of the user's files, or that failed and is given up.
+    /// A pending switch that was carried out, with what became of the user's files, or that failed
+    /// and is given up.
     pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
 }
 
-/// The version to start now: an interrupted switch is finished and a pending one carried out first, unless another launcher is at work
-/// or the app is still running in the old version. A switch that fails is told, and the version that was active before starts. A
-/// lost `active.json` is written anew if nobody else is at work.
+/// The version to start now: an interrupted switch is finished and a pending one carried out first,
+/// unless another launcher is at work or the app is still running in the old version. A switch that
+/// fails is told, and the version that was active before starts. A lost `active.json` is written
+/// anew if nobody else is at work.
 pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes it.
         let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;
         while let Err(error) = HomeLock::take(home) {
             if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
-                tracing::error!(error = &error as &dyn std::error::Error, "an interrupted switch is not finished");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an interrupted switch is not finished"
+                );
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -307,7 +377,10 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
     if home.has_lost_pointer() {
         let written = HomeLock::take(home).and_then(|lock| home.ensure_active(&lock));
         if let Err(error) = written {
-            tracing::warn!(error = &error as &dyn std::error::Error, "active.json could not be written anew");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "active.json could not be written anew"
+            );
         }
     }
     let (active, record) = home.active_for_start()?;
@@ -340,8 +413,13 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
             let given_up = error.is_final() || failures >= MOST_TRIES;
             let pending_failures = if given_up { 0 } else { failures };
             let left = active.pending.clone().filter(|_| !given_up);
-            if let Err(error) = home.set_active(&Active { pending: left, pending_failures, ..active }) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the failure of a pending switch is not written down");
+            if let Err(error) =
+                home.set_active(&Active { pending: left, pending_failures, ..active })
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the failure of a pending switch is not written down"
+                );
             }
             Ok(Resolved { record, switched: given_up.then_some(Err((pending, error))) })
         }
@@ -349,187 +427,4 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::store::fixture::Fixture;
-    use crate::store::lock::RunningLock;
-
-    #[test]
-    fn switching_remembers_where_it_came_from() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        let (active, _) = fixture.home.active().unwrap();
-        assert_eq!((active.container, active.previous), (two, Some(one)));
-        let missing = crate::store::fixture::id("3.0.0");
-        assert!(matches!(
-            switch(&fixture.home, &missing, SwitchOptions::PLAIN, &fixture.lock),
-            Err(StoreError::NotInstalled { .. })
-        ));
-    }
-
-    #[test]
-    fn a_pending_switch_waits_for_the_end_of_the_app_and_of_the_other_launcher() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
-        let start = |home: &Home| resolve_for_start(home, SwitchOptions::PLAIN).unwrap().record.container;
-        assert_eq!(start(&fixture.home), one, "another launcher holds the lock");
-        let Fixture { home, lock, .. } = &fixture;
-        let running = RunningLock::hold(home, &one).unwrap();
-        let _ = lock;
-        assert_eq!(start(home), one, "the app is running");
-        drop(running);
-        // Hand the lock over for the rest of the test.
-        let fixture_home = home.clone();
-        let keep = fixture.release();
-        assert_eq!(start(&fixture_home), two);
-        let (active, _) = fixture_home.active().unwrap();
-        assert_eq!((active.previous, active.pending), (Some(one), None));
-        drop(keep);
-    }
-
-    #[test]
-    fn choosing_the_active_version_again_takes_a_pending_switch_back() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
-        switch_at_next_start(&fixture.home, &one, &fixture.lock).unwrap();
-        assert_eq!(fixture.home.active().unwrap().0.pending, None);
-    }
-    #[test]
-    fn a_start_writes_a_lost_pointer_anew_unless_somebody_is_at_work() {
-        let fixture = Fixture::new();
-        let home = fixture.home.clone();
-        let one = fixture.install("1.0.0", &[]);
-        let start = || resolve_for_start(&home, SwitchOptions::PLAIN).unwrap().record.container;
-        assert_eq!(start(), one);
-        assert_eq!(home.named().unwrap(), None, "another launcher holds the lock");
-        let keep = fixture.release();
-        assert_eq!(start(), one);
-        assert_eq!(home.named().unwrap().map(|active| active.container), Some(one));
-        drop(keep);
-    }
-
-    #[test]
-    fn the_only_version_hands_its_files_on_even_when_damaged() {
-        let fixture = Fixture::new();
-        let one = fixture.install("1.0.0", &[]);
-        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        fixture.write(&one, "data/file", "mine");
-        fixture.write(&one, "metadata/installed.json", "");
-        let two = fixture.install("2.0.0", &[]);
-        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
-        let (active, _) = fixture.home.active().unwrap();
-        assert_eq!((active.container, active.previous), (two, None));
-    }
-
-    #[test]
-    fn a_switch_back_takes_the_present_files_along_and_keeps_the_older_ones() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[("config/c", "default")]), fixture.install("2.0.0", &[]));
-        fixture.write(&one, "data/file", "old");
-        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        for round in 0..5 {
-            switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-            fixture.write(&two, "data/file", &format!("present {round}"));
-            switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-            assert_eq!(fixture.read(&one, "data/file"), Some(format!("present {round}")));
-            assert_eq!(fixture.read(&one, "config/c").as_deref(), Some("default"));
-        }
-        let retained: Vec<_> = snapshots::list(&fixture.home)
-            .unwrap()
-            .iter()
-            .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
-            .collect();
-        assert_eq!(retained, ["present 4", "present 3", "present 3"], "in the version left last, and what each switch replaced");
-        assert_eq!(fs::read_dir(fixture.home.snapshots()).unwrap().count(), 3);
-        assert!(!fixture.home.incoming().exists() && !fixture.home.journal().exists());
-        let names = fs::read_dir(fixture.home.containers()).unwrap().count();
-        assert_eq!(names, 2, "nothing is left of what was displaced");
-    }
-
-    #[test]
-    fn a_version_that_knows_less_is_refused_the_newer_form_of_data() {
-        let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
-        let record = InstalledRecord { data_schema: 3, ..fixture.record(&two) };
-        Home::write_record(&home.container(&two), &record).unwrap();
-        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
-        let refused = switch(home, &one, SwitchOptions::PLAIN, lock).unwrap_err();
-        assert!(matches!(refused, StoreError::DataTooNew { found: 3, known: 0, .. }) && refused.is_final());
-        assert_eq!(home.active().unwrap().0.container, two);
-        // The way out: the version with the files that it had.
-        crate::store::rollback::roll_back(home, None, lock).unwrap();
-        assert_eq!(home.active().unwrap().0.container, one);
-    }
-
-    #[cfg(unix)]
-    mod scripts {
-        use super::*;
-
-        fn with_script(fixture: &Fixture, version: &str, script: &str) -> ContainerId {
-            let id = fixture.install(version, &[("data/shipped", "s")]);
-            fixture.write(&id, "scripts/migrate", &format!("#!/bin/sh\n{script}\n"));
-            let path = fixture.home.container(&id).join("scripts/migrate");
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-            id
-        }
-
-        #[test]
-        fn a_release_migrates_a_copy() {
-            let fixture = Fixture::new();
-            let one = fixture.install("1.0.0", &[]);
-            let (home, lock) = (&fixture.home, &fixture.lock);
-            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
-            fixture.write(&one, "data/file", "old");
-            let script =
-                "echo \"$1 $2 $KUZFLOW_FROM\" > data/told; sed -i s/old/new/ \"$KUZFLOW_DATA/file\"; ls > \"$KUZFLOW_CONFIG/ls\"";
-            let two = with_script(&fixture, "2.0.0", script);
-            switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
-            assert_eq!(fixture.read(&two, "data/told").as_deref(), Some("1.0.0 2.0.0 1.0.0\n"));
-            assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("new\n".trim_end()));
-            assert_eq!(fixture.read(&two, "config/ls").as_deref(), Some("config\ndata\nlogs\n"));
-            assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"), "the version that was left is as it was");
-            // Back again it is the newer one's script that knows both forms.
-            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
-            assert_eq!(fixture.read(&one, "data/told").as_deref(), Some("2.0.0 1.0.0 2.0.0\n"));
-        }
-
-        #[test]
-        fn a_migration_that_fails_or_hangs_changes_nothing() {
-            let fixture = Fixture::new();
-            let one = fixture.install("1.0.0", &[]);
-            let (home, lock) = (&fixture.home, &fixture.lock);
-            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
-            fixture.write(&one, "data/file", "old");
-            let two = with_script(&fixture, "2.0.0", "echo half > data/file; echo no such table >&2; exit 3");
-            let refused = switch(home, &two, SwitchOptions::PLAIN, lock).unwrap_err();
-            assert!(refused.to_string().contains("no such table") && refused.is_final(), "{refused}");
-            let three = with_script(&fixture, "3.0.0", "echo half > data/file; sleep 60 & sleep 60");
-            let short = SwitchOptions { migration_limit: Duration::ZERO, ..SwitchOptions::PLAIN };
-            assert!(matches!(switch(home, &three, short, lock), Err(StoreError::MigrationTime { seconds: 0, .. })));
-            assert_eq!(home.active().unwrap().0.container, one);
-            assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
-            assert_eq!(fixture.read(&two, "data/file"), None);
-            assert!(snapshots::list(home).unwrap().is_empty());
-            // At a start it is tried once, told, and not again.
-            switch_at_next_start(home, &two, lock).unwrap();
-            let home = home.clone();
-            let _keep = fixture.release();
-            let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
-            assert_eq!(resolved.record.container, one);
-            assert!(matches!(resolved.switched, Some(Err((id, StoreError::Migration { .. }))) if id == two));
-            assert!(resolve_for_start(&home, SwitchOptions::PLAIN).unwrap().switched.is_none());
-        }
-    }
-}
+mod tests;

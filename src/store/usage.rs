@@ -1,7 +1,9 @@
-//! How much room a home takes on its disk: what the file system has given to each file, not what the files say of themselves.
+//! How much room a home takes on its disk: what the file system has given to each file, not what
+//! the files say of themselves.
 //!
-//! In: a home. Out: bytes. Never: a lock, or an error: what cannot be read is not counted, and files may go while they are counted. Blocks
-//! that files share where the file system can clone are counted for each of them, so a figure says how much it is at most.
+//! In: a home. Out: bytes. Never: a lock, or an error: what cannot be read is not counted, and
+//! files may go while they are counted. Blocks that files share where the file system can clone are
+//! counted for each of them, so a figure says how much it is at most.
 
 use std::collections::HashSet;
 use std::fs;
@@ -39,7 +41,8 @@ pub fn measure(home: &Home) -> Usage {
     usage
 }
 
-/// Whether any file of the user lies in a version's folder, or in one where such files are kept. What cannot be looked at may be one.
+/// Whether any file of the user lies in a version's folder, or in one where such files are kept.
+/// What cannot be looked at may be one.
 pub fn holds_user_files(folder: &Path) -> bool {
     CARRIED.iter().any(|part| holds_files(&folder.join(part)))
 }
@@ -67,7 +70,10 @@ impl Measuring {
         let Ok(found) = fs::symlink_metadata(path) else { return 0 };
         let own = self.own(&found);
         if found.is_dir() {
-            own + entries_if_readable(path).iter().map(|entry| self.bytes(&entry.path())).sum::<u64>()
+            own + entries_if_readable(path)
+                .iter()
+                .map(|entry| self.bytes(&entry.path()))
+                .sum::<u64>()
         } else {
             own
         }
@@ -101,11 +107,13 @@ mod tests {
     #[test]
     fn every_folder_is_counted_once_and_the_whole_is_more_than_its_parts() {
         let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[("app/file", "x")]), fixture.install("2.0.0", &[]));
+        let (one, two) =
+            (fixture.install("1.0.0", &[("app/file", "x")]), fixture.install("2.0.0", &[]));
         let before = measure(&fixture.home);
         fixture.write(&one, "data/large", &"x".repeat(1 << 20));
         let after = measure(&fixture.home);
-        let grown = |id| of(&after, &fixture.home.container(id)) - of(&before, &fixture.home.container(id));
+        let grown =
+            |id| of(&after, &fixture.home.container(id)) - of(&before, &fixture.home.container(id));
         assert!((1 << 20..2 << 20).contains(&grown(&one)), "{}", grown(&one));
         assert_eq!((grown(&two), after.whole - before.whole), (0, grown(&one)));
         assert!(after.whole > after.folders.iter().map(|(_, bytes)| bytes).sum());

@@ -1,11 +1,13 @@
 //! A bundle: a part of a repository in one file, for computers without a network.
 //!
-//! It is a plain tar of `metadata/…` and `targets/…` as nodes serve them: every root, the other roles, and of the targets a release's
-//! packages and notes. Nothing in it is packed, so that a package is read in place. It is one more mirror: what it holds gets the
-//! same checks as a node's answers, and the tar itself is trusted in nothing.
+//! It is a plain tar of `metadata/…` and `targets/…` as nodes serve them: every root, the other
+//! roles, and of the targets a release's packages and notes. Nothing in it is packed, so that a
+//! package is read in place. It is one more mirror: what it holds gets the same checks as a node's
+//! answers, and the tar itself is trusted in nothing.
 //!
-//! A hostile one costs a bounded number of headers, each of 512 bytes: names and sizes are read, nothing else, and what a size
-//! promises must lie inside the file. That entries overlap or a header lies changes nothing, since every byte is proved.
+//! A hostile one costs a bounded number of headers, each of 512 bytes: names and sizes are read,
+//! nothing else, and what a size promises must lie inside the file. That entries overlap or a
+//! header lies changes nothing, since every byte is proved.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -69,7 +71,8 @@ impl Bundle {
     /// or has no metadata; [`BundleError::Package`] if it is a package.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         let failed = |source| BundleError::Io { path: path.to_owned(), source };
-        let refuse = |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
+        let refuse =
+            |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
         // Asked before it is opened: opening a pipe would wait for its other end.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(refuse("it is no file"));
@@ -82,14 +85,23 @@ impl Bundle {
         let places = read_places(&file, length).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => refuse(&error.to_string()),
             // What the tar reader says of a form that it does not know; it would repeat the bytes.
-            io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => refuse("its headers are not those of a tar"),
+            io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => {
+                refuse("its headers are not those of a tar")
+            }
             _ => failed(error),
         })?;
         if !places.contains_key("metadata/timestamp.json") {
             return Err(refuse("it has no signed metadata"));
         }
-        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { path: path.to_owned(), name, file: Arc::new(Mutex::new(file)), places: Arc::new(places) })
+        let name = path
+            .file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            path: path.to_owned(),
+            name,
+            file: Arc::new(Mutex::new(file)),
+            places: Arc::new(places),
+        })
     }
 
     /// Its path.
@@ -97,7 +109,8 @@ impl Bundle {
         &self.path
     }
 
-    /// Where the file of the repository at `location` (for example `targets/…`) lies in the bundle, bytes; `None` if it does not hold it.
+    /// Where the file of the repository at `location` (for example `targets/…`) lies in the bundle,
+    /// bytes; `None` if it does not hold it.
     pub fn place(&self, location: &str) -> Option<Range<u64>> {
         self.places.get(location).cloned()
     }
@@ -116,7 +129,11 @@ impl Bundle {
             let mut bytes = Vec::new();
             // Grows as bytes come: that they are there is not yet known.
             (&mut *file).take(wanted).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+            if bytes.len() as u64 == wanted {
+                Ok(bytes)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
         };
         read().map_err(|source| BundleError::Io { path: self.path.clone(), source })
     }
@@ -134,7 +151,9 @@ impl Bundle {
 
     fn newest(&self, role: &str) -> Option<u64> {
         let ending = format!(".{role}.json");
-        let version = |location: &str| location.strip_prefix("metadata/")?.strip_suffix(&ending)?.parse().ok();
+        let version = |location: &str| {
+            location.strip_prefix("metadata/")?.strip_suffix(&ending)?.parse().ok()
+        };
         self.locations().filter_map(version).max()
     }
 }
@@ -152,7 +171,8 @@ impl MetadataSource for Bundle {
         }
         let bundle = self.clone();
         let read = tokio::task::spawn_blocking(move || bundle.read(&place)).await;
-        read.map_err(|error| SourceError::Other(error.into()))?.map_err(|error| SourceError::Other(error.into()))
+        read.map_err(|error| SourceError::Other(error.into()))?
+            .map_err(|error| SourceError::Other(error.into()))
     }
 }
 
@@ -177,8 +197,12 @@ fn read_places(file: &File, length: u64) -> io::Result<BTreeMap<String, Range<u6
             return Err(refuse("it has too many entries"));
         }
         let mut entry = entry?;
-        let (kind, size, start) = (entry.header().entry_type(), entry.header().entry_size()?, entry.raw_file_position());
-        let end = start.checked_add(size).filter(|end| *end <= length).ok_or_else(|| refuse("it is cut short"))?;
+        let (kind, size, start) =
+            (entry.header().entry_type(), entry.header().entry_size()?, entry.raw_file_position());
+        let end = start
+            .checked_add(size)
+            .filter(|end| *end <= length)
+            .ok_or_else(|| refuse("it is cut short"))?;
         if kind.is_gnu_longname() {
             if size > LONGEST_NAME {
                 return Err(refuse("it has a name that is too long"));
@@ -205,7 +229,9 @@ fn location(name: &[u8]) -> Option<String> {
     // A target's name has its digest and a dot before it.
     let plain = match folder {
         "metadata" => is_plain_name(file),
-        "targets" => file.split_once('.').is_some_and(|(digest, file)| digest.len() == 64 && is_plain_name(file)),
+        "targets" => file
+            .split_once('.')
+            .is_some_and(|(digest, file)| digest.len() == 64 && is_plain_name(file)),
         _ => false,
     };
     plain.then(|| name.to_owned())
@@ -240,12 +266,23 @@ mod tests {
     #[tokio::test]
     async fn files_are_found_by_location_and_read_in_place() {
         let target = format!("targets/{}.{}.kuzflow", "a".repeat(64), "long-name".repeat(20));
-        let (file, bundle) =
-            open(&tar_of(&[TIMESTAMP, (&target, b"package"), ("else/where", b"1"), ("metadata/a/b", b"2")])).unwrap();
-        assert_eq!(bundle.locations().collect::<Vec<_>>(), ["metadata/timestamp.json", target.as_str()]);
+        let (file, bundle) = open(&tar_of(&[
+            TIMESTAMP,
+            (&target, b"package"),
+            ("else/where", b"1"),
+            ("metadata/a/b", b"2"),
+        ]))
+        .unwrap();
+        assert_eq!(
+            bundle.locations().collect::<Vec<_>>(),
+            ["metadata/timestamp.json", target.as_str()]
+        );
         assert_eq!(bundle.read(&bundle.place(&target).unwrap()).unwrap(), b"package");
         assert_eq!(bundle.get("metadata/timestamp.json", 2).await.unwrap(), b"{}");
-        assert!(matches!(bundle.get("metadata/timestamp.json", 1).await, Err(SourceError::TooLong { limit: 1 })));
+        assert!(matches!(
+            bundle.get("metadata/timestamp.json", 1).await,
+            Err(SourceError::TooLong { limit: 1 })
+        ));
         assert!(matches!(bundle.get("metadata/1.root.json", 9).await, Err(SourceError::NotFound)));
         // The stick is pulled out, or something else is written in its place.
         file.as_file().set_len(600).unwrap();
@@ -266,7 +303,10 @@ mod tests {
         assert!(matches!(Bundle::open(folder.path()), Err(BundleError::Form { .. })));
         let package = folder.path().join("app.kuzflow");
         std::fs::write(&package, b"PK\x03\x04 and so on").unwrap();
-        assert!(matches!(Bundle::open(&package), Err(BundleError::Package { .. })), "no part of it is missing");
+        assert!(
+            matches!(Bundle::open(&package), Err(BundleError::Package { .. })),
+            "no part of it is missing"
+        );
         assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::Io { .. })));
     }
 
@@ -276,9 +316,16 @@ mod tests {
         for good in ["metadata/1.root.json", "./metadata/timestamp.json", target.as_str()] {
             assert!(location(good.as_bytes()).is_some(), "{good}");
         }
-        for bad in
-            ["metadata/../x", "../metadata/x", "/metadata/x", "metadata/", "metadata/.x", "targets/x", "other/x", "metadata\\x"]
-        {
+        for bad in [
+            "metadata/../x",
+            "../metadata/x",
+            "/metadata/x",
+            "metadata/",
+            "metadata/.x",
+            "targets/x",
+            "other/x",
+            "metadata\\x",
+        ] {
             assert!(location(bad.as_bytes()).is_none(), "{bad}");
         }
         assert_eq!(location(b"metadata/\xff"), None);
@@ -286,8 +333,10 @@ mod tests {
 
     #[test]
     fn a_hostile_tar_costs_little() {
-        let empty: Vec<(String, &[u8])> = (0..=MOST_HEADERS).map(|number| (format!("x/{number}"), b"".as_slice())).collect();
-        let empty: Vec<(&str, &[u8])> = empty.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+        let empty: Vec<(String, &[u8])> =
+            (0..=MOST_HEADERS).map(|number| (format!("x/{number}"), b"".as_slice())).collect();
+        let empty: Vec<(&str, &[u8])> =
+            empty.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
         assert!(reason(&tar_of(&empty)).contains("too many"));
         // A size beyond all numbers, and one beyond the file.
         for size in [u64::MAX, u64::MAX - 511, 1 << 40] {

@@ -1,7 +1,8 @@
 //! Signed documents: read, and believed only if the keys that must sign them did.
 //!
-//! What is verified is the canonical form of the very JSON that arrived, not of what this program understands of it, so that fields
-//! of a later time neither break a signature nor slip past it. The signatures themselves are `tough`'s work.
+//! What is verified is the canonical form of the very JSON that arrived, not of what this program
+//! understands of it, so that fields of a later time neither break a signature nor slip past it.
+//! The signatures themselves are `tough`'s work.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
@@ -18,7 +19,8 @@ use tough::schema::{Role, RoleKeys, RoleType, Root, Signed};
 use super::error::{MirrorFaultKind, Refusal};
 use crate::model::Digest;
 
-/// A role's document that was verified, and its text exactly as it came, since others name it by digest.
+/// A role's document that was verified, and its text exactly as it came, since others name it by
+/// digest.
 #[derive(Clone, Debug)]
 pub(super) struct TufDocument<T> {
     pub(super) text: String,
@@ -170,19 +172,26 @@ pub(super) struct DelegatedRole {
 }
 
 impl Delegations {
-    /// The keys of `role` in the form in which the top-level targets role's keys are known, so that both are verified alike.
+    /// The keys of `role` in the form in which the top-level targets role's keys are known, so that
+    /// both are verified alike.
     pub(super) fn keys_of(&self, role: &DelegatedRole) -> Root {
         let mut keys = HashMap::new();
         for (id, value) in &self.keys {
-            // A key of a kind that is not known, or under another id than its own, signs nothing here.
+            // A key of a kind that is not known, or under another id than its own, signs nothing
+            // here.
             let Ok(key) = Key::deserialize(value) else { continue };
             if let Ok(own) = key.key_id()
-                && serde_json::from_value::<Decoded<Hex>>(Value::String(id.clone())).is_ok_and(|id| id == own)
+                && serde_json::from_value::<Decoded<Hex>>(Value::String(id.clone()))
+                    .is_ok_and(|id| id == own)
             {
                 keys.insert(own, key);
             }
         }
-        let role = RoleKeys { keyids: role.keyids.clone(), threshold: role.threshold, _extra: HashMap::new() };
+        let role = RoleKeys {
+            keyids: role.keyids.clone(),
+            threshold: role.threshold,
+            _extra: HashMap::new(),
+        };
         Root {
             spec_version: String::new(),
             consistent_snapshot: true,
@@ -201,12 +210,15 @@ impl Delegations {
 pub(super) struct Hashes(pub(super) BTreeMap<String, String>);
 
 impl Hashes {
-    /// Whether they are the digests of `bytes`: of those of a known algorithm every one, and at least one.
+    /// Whether they are the digests of `bytes`: of those of a known algorithm every one, and at
+    /// least one.
     pub(super) fn are_of(&self, bytes: &[u8]) -> bool {
         let mut known = self.0.iter().filter_map(|(algorithm, digest)| {
             let found = match algorithm.as_str() {
                 "sha256" => Digest::of(bytes).to_string(),
-                "sha512" => sha2::Sha512::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+                "sha512" => {
+                    sha2::Sha512::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+                }
                 _ => return None,
             };
             Some(found.eq_ignore_ascii_case(digest))
@@ -264,23 +276,34 @@ impl<T: Body> Unverified<T> {
         if let Some(refusal) = foreign(T::NAME, bytes, None) {
             return Err(refusal);
         }
-        let unusable = |cause: String| Refusal::new(MirrorFaultKind::Unusable, format!("no {} document: {cause}", T::NAME));
-        let text = std::str::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?.to_owned();
-        let raw: Signed<Raw<T>> = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        let unusable = |cause: String| {
+            Refusal::new(MirrorFaultKind::Unusable, format!("no {} document: {cause}", T::NAME))
+        };
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?.to_owned();
+        let raw: Signed<Raw<T>> =
+            serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { text, raw })
     }
 
     /// Whether enough of the keys that `keys` names for this role signed it.
     pub(super) fn is_signed_by(&self, keys: &Root) -> Result<(), Refusal> {
-        keys.verify_role(&self.raw)
-            .map_err(|error| Refusal::new(MirrorFaultKind::NotTrusted, format!("the {} document: {error}", T::NAME)))
+        keys.verify_role(&self.raw).map_err(|error| {
+            Refusal::new(MirrorFaultKind::NotTrusted, format!("the {} document: {error}", T::NAME))
+        })
     }
 
     /// What it says. Only for documents whose signatures were looked at.
     fn open(self) -> Result<TufDocument<T>, Refusal> {
-        let not_trusted =
-            |cause: String| Refusal::new(MirrorFaultKind::NotTrusted, format!("the signed {} document: {cause}", T::NAME));
-        let field = |name: &str| self.raw.signed.value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let not_trusted = |cause: String| {
+            Refusal::new(
+                MirrorFaultKind::NotTrusted,
+                format!("the signed {} document: {cause}", T::NAME),
+            )
+        };
+        let field = |name: &str| {
+            self.raw.signed.value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let (kind, form) = (field("_type"), field("spec_version"));
         if kind != T::NAME {
             return Err(not_trusted(format!("it is a {kind:?} document")));
@@ -288,7 +311,8 @@ impl<T: Body> Unverified<T> {
         if !form.starts_with("1.") {
             return Err(not_trusted(format!("its form {form:?} is not known")));
         }
-        let signed = T::deserialize(self.raw.signed.value).map_err(|error| not_trusted(error.to_string()))?;
+        let signed = T::deserialize(self.raw.signed.value)
+            .map_err(|error| not_trusted(error.to_string()))?;
         Ok(TufDocument { text: self.text, signed })
     }
 
@@ -299,15 +323,17 @@ impl<T: Body> Unverified<T> {
     }
 }
 
-/// Why `bytes` are no document at all, if that is plain to see: a copy that has not come to its end, or the page of a network that wants a
-/// sign-in first. Neither is a forgery.
+/// Why `bytes` are no document at all, if that is plain to see: a copy that has not come to its
+/// end, or the page of a network that wants a sign-in first. Neither is a forgery.
 pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<Refusal> {
     let unusable = |cause: String| Some(Refusal::new(MirrorFaultKind::Unusable, cause));
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     // A whole document that is too short is another one under this name.
     let is_cut = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err();
     match length {
-        _ if first == Some(&b'<') => unusable(format!("a web page came in place of the {role} document")),
+        _ if first == Some(&b'<') => {
+            unusable(format!("a web page came in place of the {role} document"))
+        }
         Some(length) if (bytes.len() as u64) < length && is_cut() => {
             unusable(format!("the {role} document is not whole: {} of {length} bytes", bytes.len()))
         }
@@ -318,8 +344,9 @@ pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<R
 /// Reads a root that its own keys signed.
 pub(super) fn root(bytes: &[u8]) -> Result<TufDocument<Root>, Refusal> {
     let unverified = Unverified::<Root>::read(bytes)?;
-    let own = Root::deserialize(&unverified.raw.signed.value)
-        .map_err(|error| Refusal::new(MirrorFaultKind::Unusable, format!("no root document: {error}")))?;
+    let own = Root::deserialize(&unverified.raw.signed.value).map_err(|error| {
+        Refusal::new(MirrorFaultKind::Unusable, format!("no root document: {error}"))
+    })?;
     unverified.verify(&own)
 }
 
@@ -329,13 +356,24 @@ mod tests {
 
     #[test]
     fn half_a_document_and_a_web_page_are_no_forgeries() {
-        let of =
-            |bytes: &[u8], length| foreign("snapshot", bytes, length).map(|refusal| (refusal.kind, refusal.cause.to_string()));
+        let of = |bytes: &[u8], length| {
+            foreign("snapshot", bytes, length)
+                .map(|refusal| (refusal.kind, refusal.cause.to_string()))
+        };
         let unusable = |cause: &str| Some((MirrorFaultKind::Unusable, cause.to_owned()));
-        assert_eq!(of(b"{\"sig", Some(500)), unusable("the snapshot document is not whole: 5 of 500 bytes"));
-        assert_eq!(of(b"", Some(500)), unusable("the snapshot document is not whole: 0 of 500 bytes"));
+        assert_eq!(
+            of(b"{\"sig", Some(500)),
+            unusable("the snapshot document is not whole: 5 of 500 bytes")
+        );
+        assert_eq!(
+            of(b"", Some(500)),
+            unusable("the snapshot document is not whole: 0 of 500 bytes")
+        );
         for length in [None, Some(3), Some(500)] {
-            assert_eq!(of(b"\r\n <!DOCTYPE html>", length), unusable("a web page came in place of the snapshot document"));
+            assert_eq!(
+                of(b"\r\n <!DOCTYPE html>", length),
+                unusable("a web page came in place of the snapshot document")
+            );
         }
         let whole = b"{\"signed\":1}";
         for length in [None, Some(3), Some(12), Some(500)] {
@@ -346,14 +384,28 @@ mod tests {
     #[test]
     fn every_known_digest_must_fit_and_one_must_be_known() {
         let of = |pairs: &[(&str, String)]| {
-            Hashes(pairs.iter().map(|(algorithm, digest)| ((*algorithm).to_owned(), digest.clone())).collect()).are_of(b"bytes")
+            Hashes(
+                pairs
+                    .iter()
+                    .map(|(algorithm, digest)| ((*algorithm).to_owned(), digest.clone()))
+                    .collect(),
+            )
+            .are_of(b"bytes")
         };
         let sha256 = Digest::of(b"bytes").to_string();
-        let sha512: String = sha2::Sha512::digest(b"bytes").iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha512: String =
+            sha2::Sha512::digest(b"bytes").iter().map(|byte| format!("{byte:02x}")).collect();
         let wrong = "0".repeat(64);
         assert!(of(&[("sha256", sha256.clone())]) && of(&[("sha512", sha512.clone())]));
-        assert!(of(&[("sha256", sha256.clone()), ("sha512", sha512.clone()), ("new", wrong.clone())]));
-        assert!(!of(&[("sha256", sha256), ("sha512", wrong.clone())]) && !of(&[("sha256", wrong.clone()), ("sha512", sha512)]));
+        assert!(of(&[
+            ("sha256", sha256.clone()),
+            ("sha512", sha512.clone()),
+            ("new", wrong.clone())
+        ]));
+        assert!(
+            !of(&[("sha256", sha256), ("sha512", wrong.clone())])
+                && !of(&[("sha256", wrong.clone()), ("sha512", sha512)])
+        );
         assert!(!of(&[("new", wrong)]) && !of(&[]));
     }
 }

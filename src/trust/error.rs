@@ -58,13 +58,19 @@ pub enum TrustError {
 }
 
 impl TrustError {
-    /// The kind of fault that tells a person most: of the mirrors' faults the gravest, [`MirrorFaultKind::Unreachable`] if there
-    /// was no mirror; `None` for an error of this machine or of the caller.
+    /// The kind of fault that tells a person most: of the mirrors' faults the gravest,
+    /// [`MirrorFaultKind::Unreachable`] if there was no mirror; `None` for an error of this machine
+    /// or of the caller.
     pub fn fault(&self) -> Option<MirrorFaultKind> {
         match self {
-            Self::Mirrors { faults } => Some(faults.iter().map(|fault| fault.kind).max().unwrap_or(MirrorFaultKind::Unreachable)),
+            Self::Mirrors { faults } => Some(
+                faults.iter().map(|fault| fault.kind).max().unwrap_or(MirrorFaultKind::Unreachable),
+            ),
             Self::Target { fault, .. } => Some(fault.kind),
-            Self::Root { .. } | Self::Io { .. } | Self::UnknownTarget { .. } | Self::TooLong { .. } => None,
+            Self::Root { .. }
+            | Self::Io { .. }
+            | Self::UnknownTarget { .. }
+            | Self::TooLong { .. } => None,
         }
     }
 }
@@ -109,13 +115,17 @@ pub struct MirrorFault {
 pub enum MirrorFaultKind {
     /// It does not answer.
     Unreachable,
-    /// Its metadata is genuine, but older than what was seen before, or parts of the newer one are not there yet: a copy that lags.
+    /// Its metadata is genuine, but older than what was seen before, or parts of the newer one are
+    /// not there yet: a copy that lags.
     Behind,
-    /// It answers, but with something that is no repository: a file is missing, a login page comes instead of metadata.
+    /// It answers, but with something that is no repository: a file is missing, a login page comes
+    /// instead of metadata.
     Unusable,
-    /// Its metadata is genuine but too old: nobody re-signed it, someone holds back the newer, or this clock is wrong.
+    /// Its metadata is genuine but too old: nobody re-signed it, someone holds back the newer, or
+    /// this clock is wrong.
     Expired,
-    /// It hands over what was not signed, or what contradicts what was signed before, or more than was announced.
+    /// It hands over what was not signed, or what contradicts what was signed before, or more than
+    /// was announced.
     NotTrusted,
 }
 

@@ -1,8 +1,9 @@
-//! Loads metadata from mirrors: the next mirror is asked as soon as those before it fail or are silent, and a document that others name
-//! by digest may come from any of them.
+//! Loads metadata from mirrors: the next mirror is asked as soon as those before it fail or are
+//! silent, and a document that others name by digest may come from any of them.
 //!
-//! What a load verifies counts, also where the load fails later on. Each mirror is judged by what was trusted when the load began: one
-//! that lags behind another is still good for a first installation.
+//! What a load verifies counts, also where the load fails later on. Each mirror is judged by what
+//! was trusted when the load began: one that lags behind another is still good for a first
+//! installation.
 
 use std::sync::Arc;
 
@@ -31,24 +32,32 @@ pub(super) struct Loaded {
     pub(super) trusted: Trusted,
     pub(super) documents: Result<Documents, Refusal>,
     pub(super) texts: Texts,
-    /// Mirrors that handed over something else than what was signed, where another one had the right thing.
+    /// Mirrors that handed over something else than what was signed, where another one had the
+    /// right thing.
     pub(super) liars: Vec<MirrorFault>,
 }
 
 impl Trust {
     /// Asks the mirrors until one has metadata that passes every check, and remembers it.
     ///
-    /// A mirror that lies, or does not answer, is passed over and named in the result. The list of patches may come from another one;
-    /// that no mirror has a good one is no failure. If no mirror has news, and one lags behind what is trusted, what is trusted goes on
-    /// until it expires. How long a mirror may take is for its [`MetadataSource`] to bound; `now` decides what has expired.
+    /// A mirror that lies, or does not answer, is passed over and named in the result. The list of
+    /// patches may come from another one; that no mirror has a good one is no failure. If no mirror
+    /// has news, and one lags behind what is trusted, what is trusted goes on until it expires. How
+    /// long a mirror may take is for its [`MetadataSource`] to bound; `now` decides what has
+    /// expired.
     ///
     /// # Errors
     /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
     /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
-    pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
+    pub async fn refresh(
+        &self,
+        mirrors: &[Arc<dyn MetadataSource>],
+        now: Timestamp,
+    ) -> Result<Refreshed, TrustError> {
         let stored = self.state.stored()?;
         let before = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
-        let (mut base, mut newest, mut whole) = (before.clone(), before.clone(), stored.whole().clone());
+        let (mut base, mut newest, mut whole) =
+            (before.clone(), before.clone(), stored.whole().clone());
         let (mut faults, mut asked) = (Vec::new(), Vec::new());
         let mut heads = Hedge::new(0..mirrors.len(), |index, received| {
             let (mirror, root) = (Arc::clone(&mirrors[index]), before.root.clone());
@@ -59,14 +68,18 @@ impl Trust {
             newest.follow(&base);
             asked.push(index);
             let order: Vec<_> = in_order(mirrors, &asked);
-            let loaded = below(base.clone(), head.timestamp, &order, &whole, now, Freshness::Required).await;
+            let loaded =
+                below(base.clone(), head.timestamp, &order, &whole, now, Freshness::Required).await;
             newest.learn(&loaded.trusted);
             faults.extend(loaded.liars);
             match loaded.documents {
                 Ok(documents) => {
                     whole = loaded.texts;
                     self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
-                    return Ok(Refreshed { repository: Repository::new(&newest.root.signed, &documents), faults });
+                    return Ok(Refreshed {
+                        repository: Repository::new(&newest.root.signed, &documents),
+                        faults,
+                    });
                 }
                 Err(refusal) => {
                     self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
@@ -80,12 +93,21 @@ impl Trust {
     }
 
     /// What is trusted, if a mirror that lags behind it is all that there is against it.
-    fn unless_behind(&self, mut faults: Vec<MirrorFault>, now: Timestamp) -> Result<Refreshed, TrustError> {
+    fn unless_behind(
+        &self,
+        mut faults: Vec<MirrorFault>,
+        now: Timestamp,
+    ) -> Result<Refreshed, TrustError> {
         if faults.iter().any(|fault| fault.kind == MirrorFaultKind::Behind)
             && let Some((root, documents)) = self.verified()
         {
             match documents.check(&root.signed, now, Freshness::Required) {
-                Ok(()) => return Ok(Refreshed { repository: Repository::new(&root.signed, &documents), faults }),
+                Ok(()) => {
+                    return Ok(Refreshed {
+                        repository: Repository::new(&root.signed, &documents),
+                        faults,
+                    });
+                }
                 // Whoever holds back what is newer gains the time until then, and no more.
                 Err(refusal) => faults.push(refusal.of("(what was trusted before)")),
             }
@@ -104,19 +126,31 @@ impl Trust {
         let mut trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let head = head(mirror.as_ref(), trusted.root.clone(), now, &Received::default()).await;
         climb(&mut trusted, &head.roots);
-        Ok(below(trusted, head.timestamp, std::slice::from_ref(mirror), stored.whole(), now, freshness).await)
+        Ok(below(
+            trusted,
+            head.timestamp,
+            std::slice::from_ref(mirror),
+            stored.whole(),
+            now,
+            freshness,
+        )
+        .await)
     }
 }
 
-/// The mirror that was asked last, then those that were not asked yet, then those that had nothing good.
+/// The mirror that was asked last, then those that were not asked yet, then those that had nothing
+/// good.
 fn in_order(mirrors: Mirrors, asked: &[usize]) -> Vec<Arc<dyn MetadataSource>> {
-    let (last, before) = asked.split_last().map_or((&[][..], asked), |(last, before)| (std::slice::from_ref(last), before));
+    let (last, before) = asked
+        .split_last()
+        .map_or((&[][..], asked), |(last, before)| (std::slice::from_ref(last), before));
     let others: Vec<usize> = (0..mirrors.len()).filter(|index| !asked.contains(index)).collect();
     last.iter().chain(&others).chain(before).map(|index| Arc::clone(&mirrors[*index])).collect()
 }
 
 impl Trusted {
-    /// Takes over a newer root of `other`, which has seen the same documents but for those that the root made it forget.
+    /// Takes over a newer root of `other`, which has seen the same documents but for those that the
+    /// root made it forget.
     fn follow(&mut self, other: &Self) {
         if other.root.signed.version > self.root.signed.version {
             *self = other.clone();
@@ -124,7 +158,8 @@ impl Trusted {
     }
 }
 
-/// Takes the roots that a mirror has beyond the one that is trusted. They were verified as they came, but perhaps above an older one.
+/// Takes the roots that a mirror has beyond the one that is trusted. They were verified as they
+/// came, but perhaps above an older one.
 fn climb(trusted: &mut Trusted, roots: &[Vec<u8>]) {
     for bytes in roots {
         // Those that are known already do not follow.
@@ -135,13 +170,22 @@ fn climb(trusted: &mut Trusted, roots: &[Vec<u8>]) {
 }
 
 /// 5.3 and 5.4.1 of the specification for one mirror.
-async fn head(mirror: &dyn MetadataSource, root: TufDocument<Root>, now: Timestamp, received: &Received) -> Head {
+async fn head(
+    mirror: &dyn MetadataSource,
+    root: TufDocument<Root>,
+    now: Timestamp,
+    received: &Received,
+) -> Head {
     let mut trusted = Trusted { root, timestamp: None, snapshot: None, targets: None };
     let mut roots = Vec::new();
     let chain = async {
-        // A mirror that breaks off must not hide a newer root: only its word that there is none ends the chain.
+        // A mirror that breaks off must not hide a newer root: only its word that there is none
+        // ends the chain.
         while roots.len() < LIMITS.roots {
-            let location = format!("metadata/{}.root.json", trusted.root.signed.version.get().saturating_add(1));
+            let location = format!(
+                "metadata/{}.root.json",
+                trusted.root.signed.version.get().saturating_add(1)
+            );
             match fetch(mirror, &location, LIMITS.root, received).await {
                 Ok(bytes) => {
                     trusted.next_root(&bytes)?;
@@ -184,11 +228,18 @@ async fn below(
     let steps = async {
         let timestamp = timestamp?;
         trusted.timestamp(&timestamp, now, freshness).map_err(|refusal| {
-            let was_trusted = known.timestamp.as_ref().is_some_and(|known| known.as_bytes() == timestamp);
-            if refusal.kind == MirrorFaultKind::NotTrusted && was_trusted { replaced_keys() } else { refusal }
+            let was_trusted =
+                known.timestamp.as_ref().is_some_and(|known| known.as_bytes() == timestamp);
+            if refusal.kind == MirrorFaultKind::NotTrusted && was_trusted {
+                replaced_keys()
+            } else {
+                refusal
+            }
         })?;
         if !trusted.has_wanted_snapshot()
-            && !offer(&mut trusted, whole.texts().snapshot, |trusted, text| trusted.snapshot(text, now, freshness))
+            && !offer(&mut trusted, whole.texts().snapshot, |trusted, text| {
+                trusted.snapshot(text, now, freshness)
+            })
         {
             let file = trusted.wanted_snapshot()?.clone();
             let location = format!("metadata/{}.snapshot.json", file.version);
@@ -197,24 +248,33 @@ async fn below(
         }
         trusted.check_snapshot(now, freshness)?;
         if !trusted.has_wanted_targets()
-            && !offer(&mut trusted, whole.texts().targets, |trusted, text| trusted.targets(text, now))
+            && !offer(&mut trusted, whole.texts().targets, |trusted, text| {
+                trusted.targets(text, now)
+            })
         {
             let file = trusted.wanted_targets()?.clone();
             let location = format!("metadata/{}.targets.json", file.version);
             let mut step = |bytes: &[u8]| trusted.targets(bytes, now);
             liars.extend(wanted(mirrors, &location, file.limit(LIMITS.targets), &mut step).await?);
         }
-        trusted
-            .documents()
-            .ok_or_else(|| Refusal::new(MirrorFaultKind::NotTrusted, "its documents do not fit together".to_owned()))
+        trusted.documents().ok_or_else(|| {
+            Refusal::new(
+                MirrorFaultKind::NotTrusted,
+                "its documents do not fit together".to_owned(),
+            )
+        })
     };
-    let documents = steps.await.and_then(|documents| documents.check(&trusted.root.signed, now, freshness).map(|()| documents));
+    let documents = steps.await.and_then(|documents| {
+        documents.check(&trusted.root.signed, now, freshness).map(|()| documents)
+    });
     let mut texts = trusted.texts();
     let documents = match documents {
         Ok(mut documents) => {
-            if let Some(patches) = load_patches(&documents, known.patches.as_deref(), mirrors).await {
+            if let Some(patches) = load_patches(&documents, known.patches.as_deref(), mirrors).await
+            {
                 texts.patches = Some(patches.text.clone());
-                documents.patches = Some(patches).filter(|patches| !patches::have_expired(patches, now));
+                documents.patches =
+                    Some(patches).filter(|patches| !patches::have_expired(patches, now));
             }
             Ok(documents)
         }
@@ -223,18 +283,24 @@ async fn below(
     Loaded { trusted, documents, texts, liars }
 }
 
-/// What was trusted until a new root replaced the keys that signed it is still what a copy has that lags.
+/// What was trusted until a new root replaced the keys that signed it is still what a copy has that
+/// lags.
 fn replaced_keys() -> Refusal {
     let cause = "its timestamp is the one of before the keys were replaced".to_owned();
     Refusal::new(MirrorFaultKind::Behind, cause)
 }
 
 /// Whether a text that is known already passes the step.
-fn offer(trusted: &mut Trusted, text: Option<String>, step: impl Fn(&mut Trusted, &[u8]) -> Result<(), Refusal>) -> bool {
+fn offer(
+    trusted: &mut Trusted,
+    text: Option<String>,
+    step: impl Fn(&mut Trusted, &[u8]) -> Result<(), Refusal>,
+) -> bool {
     text.is_some_and(|text| step(trusted, text.as_bytes()).is_ok())
 }
 
-/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`. Returns those that lied before that.
+/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`.
+/// Returns those that lied before that.
 pub(super) async fn wanted(
     mirrors: Mirrors<'_>,
     location: &str,
@@ -249,10 +315,12 @@ pub(super) async fn wanted(
     while let Some((index, answer)) = answers.next().await {
         let passed = match answer {
             Ok(bytes) => step(&bytes),
-            // What names it is genuine, so the rest is on its way to this copy, or somebody holds it back.
-            Err(super::SourceError::NotFound) => {
-                Err(Refusal::new(MirrorFaultKind::Behind, format!("{location} is signed, and is not there")))
-            }
+            // What names it is genuine, so the rest is on its way to this copy, or somebody holds
+            // it back.
+            Err(super::SourceError::NotFound) => Err(Refusal::new(
+                MirrorFaultKind::Behind,
+                format!("{location} is signed, and is not there"),
+            )),
             Err(error) => Err(error.into()),
         };
         let Err(refusal) = passed else { return Ok(liars) };
@@ -265,12 +333,18 @@ pub(super) async fn wanted(
         }
         first.get_or_insert(refusal);
     }
-    Err(first.unwrap_or_else(|| Refusal::new(MirrorFaultKind::Unreachable, "there is no mirror to ask".to_owned())))
+    Err(first.unwrap_or_else(|| {
+        Refusal::new(MirrorFaultKind::Unreachable, "there is no mirror to ask".to_owned())
+    }))
 }
 
-/// The document of the role for patches: the known one, else from the first of `mirrors` that has it. Whatever is wrong with it is told
-/// in the log and means that there is none.
-async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirrors<'_>) -> Option<TufDocument<TargetsBody>> {
+/// The document of the role for patches: the known one, else from the first of `mirrors` that has
+/// it. Whatever is wrong with it is told in the log and means that there is none.
+async fn load_patches(
+    documents: &Documents,
+    known: Option<&str>,
+    mirrors: Mirrors<'_>,
+) -> Option<TufDocument<TargetsBody>> {
     let wanted_patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
     if let Some(known) = known.and_then(|known| wanted_patches.verify(known.as_bytes()).ok()) {
         return Some(known);
@@ -280,14 +354,22 @@ async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirro
         found = Some(wanted_patches.verify(bytes)?);
         Ok(())
     };
-    let asked = wanted(mirrors, &wanted_patches.location(), wanted_patches.limit(LIMITS.targets), &mut step).await;
+    let asked = wanted(
+        mirrors,
+        &wanted_patches.location(),
+        wanted_patches.limit(LIMITS.targets),
+        &mut step,
+    )
+    .await;
     match asked {
         Ok(_) => {}
         // A bundle, or a copy that is not whole yet, has none.
         Err(refusal) if refusal.kind == MirrorFaultKind::Behind => {
             tracing::info!("there is no list of patches: {}", refusal.cause)
         }
-        Err(refusal) => tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause),
+        Err(refusal) => {
+            tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause)
+        }
     }
     found
 }

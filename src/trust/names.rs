@@ -1,7 +1,7 @@
 //! Names of targets: which are plain, and which a pattern means.
 
-/// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning with a dot. Such a name is
-/// one flat file name everywhere and needs no quoting in an address.
+/// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning
+/// with a dot. Such a name is one flat file name everywhere and needs no quoting in an address.
 pub fn is_plain_name(name: &str) -> bool {
     (1..=200).contains(&name.len())
         && !name.starts_with('.')
@@ -10,15 +10,16 @@ pub fn is_plain_name(name: &str) -> bool {
 
 /// Whether a shell pattern (`*`, `?`, `[…]`, `[!…]`) means a name. No wildcard reaches over a `/`.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), name.split('/').collect());
+    let (patterns, parts): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), name.split('/').collect());
     patterns.len() == parts.len()
-        && patterns
-            .iter()
-            .zip(&parts)
-            .all(|(pattern, part)| part_fits(&pattern.chars().collect::<Vec<_>>(), &part.chars().collect::<Vec<_>>()))
+        && patterns.iter().zip(&parts).all(|(pattern, part)| {
+            part_fits(&pattern.chars().collect::<Vec<_>>(), &part.chars().collect::<Vec<_>>())
+        })
 }
 
-/// Goes back at most to the last `*`, so that no pattern costs more than its length times the name's.
+/// Goes back at most to the last `*`, so that no pattern costs more than its length times the
+/// name's.
 fn part_fits(pattern: &[char], part: &[char]) -> bool {
     let (mut at, mut from, mut star) = (0, 0, None);
     while at < part.len() {
@@ -56,7 +57,8 @@ fn part_fits(pattern: &[char], part: &[char]) -> bool {
     pattern[from..].iter().all(|letter| *letter == '*')
 }
 
-/// Whether a set at the start of `pattern` holds `letter`, and how long it is; `None` if the set has no end.
+/// Whether a set at the start of `pattern` holds `letter`, and how long it is; `None` if the set
+/// has no end.
 fn set(pattern: &[char], letter: char) -> Option<(bool, usize)> {
     let negated = pattern.get(1) == Some(&'!');
     let begin = 1 + usize::from(negated);

@@ -1,16 +1,18 @@
-//! The role that signs patch packs: delegated by the targets role to online keys, for names that end in `.kuzpatch` and nothing
-//! else.
+//! The role that signs patch packs: delegated by the targets role to online keys, for names that
+//! end in `.kuzpatch` and nothing else.
 //!
-//! Packs only save bytes: whatever is wrong with this role must not keep a release from anybody. So its document is verified on its
-//! own, and what is wrong with it means that there are no packs. A rollback of it is noticed all the same, since the snapshot names its
-//! version.
+//! Packs only save bytes: whatever is wrong with this role must not keep a release from anybody. So
+//! its document is verified on its own, and what is wrong with it means that there are no packs. A
+//! rollback of it is noticed all the same, since the snapshot names its version.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Deserialize as _;
 
-use super::document::{DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetFile, TargetsBody, TufDocument};
+use super::document::{
+    DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetFile, TargetsBody, TufDocument,
+};
 use super::error::Refusal;
 use super::names::{fits, is_plain_name};
 use super::repository::signed_length_and_hash;
@@ -33,12 +35,17 @@ pub(super) struct Wanted<'a> {
 }
 
 /// What `targets` and `snapshot` say of the role; `None` if the repository has no such role.
-pub(super) fn wanted<'a>(targets: &'a TargetsBody, snapshot: &'a SnapshotBody) -> Option<Wanted<'a>> {
+pub(super) fn wanted<'a>(
+    targets: &'a TargetsBody,
+    snapshot: &'a SnapshotBody,
+) -> Option<Wanted<'a>> {
     let delegations = targets.delegations.as_ref()?;
     let role = delegations.roles.iter().find(|role| role.name == PATCHES_ROLE)?;
     let file = snapshot.0.meta.get(&format!("{PATCHES_ROLE}.json"));
     if file.is_none() {
-        tracing::warn!("the snapshot does not name the document of the role {PATCHES_ROLE}: there are no patches");
+        tracing::warn!(
+            "the snapshot does not name the document of the role {PATCHES_ROLE}: there are no patches"
+        );
     }
     Some(Wanted { delegations, role, file: file? })
 }
@@ -69,15 +76,29 @@ pub(super) fn have_expired(patches: &TufDocument<TargetsBody>, now: Timestamp) -
     expires < now
 }
 
-/// The packs that `patches` signs. One that contradicts itself, its release, or what the role may sign is left out with a warning.
-pub(super) fn packs(targets: &TargetsBody, patches: &TargetsBody, releases: &[SignedRelease]) -> Vec<SignedPatch> {
-    let Some(role) = targets.delegations.iter().flat_map(|found| &found.roles).find(|role| role.name == PATCHES_ROLE) else {
+/// The packs that `patches` signs. One that contradicts itself, its release, or what the role may
+/// sign is left out with a warning.
+pub(super) fn packs(
+    targets: &TargetsBody,
+    patches: &TargetsBody,
+    releases: &[SignedRelease],
+) -> Vec<SignedPatch> {
+    let Some(role) = targets
+        .delegations
+        .iter()
+        .flat_map(|found| &found.roles)
+        .find(|role| role.name == PATCHES_ROLE)
+    else {
         return Vec::new();
     };
-    let manifests = releases.iter().map(|signed| (&signed.release.container, signed.release.manifest.hash)).collect();
+    let manifests = releases
+        .iter()
+        .map(|signed| (&signed.release.container, signed.release.manifest.hash))
+        .collect();
     let mut packs = Vec::new();
     for (name, target) in &patches.targets {
-        // The order of TUF: what the delegating role names itself, the delegated one cannot name differently.
+        // The order of TUF: what the delegating role names itself, the delegated one cannot name
+        // differently.
         let read = if targets.targets.contains_key(name) {
             Err("the targets role names it as well".to_owned())
         } else {

@@ -1,4 +1,5 @@
-//! A verified repository as a value: its releases, and the lengths and digests of everything else it names.
+//! A verified repository as a value: its releases, and the lengths and digests of everything else
+//! it names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub const LAUNCHER_KEY: &str = "launcher";
 pub struct Repository {
     /// The releases, ordered by target name.
     pub releases: Vec<SignedRelease>,
-    /// Patch packs to these releases, ordered by target name. Empty if their role is broken, expired or missing: packs save bytes,
-    /// nothing depends on them.
+    /// Patch packs to these releases, ordered by target name. Empty if their role is broken,
+    /// expired or missing: packs save bytes, nothing depends on them.
     pub patches: Vec<SignedPatch>,
     /// Launchers, ordered by target name.
     #[serde(default)]
@@ -78,7 +79,11 @@ impl Repository {
             patches: Vec::new(),
             launchers: Vec::new(),
             patches_expire: patches.as_ref().map(|patches| patches.signed.expires),
-            expires: root.expires.min(timestamp.signed.expires()).min(snapshot.signed.expires()).min(targets.signed.expires),
+            expires: root
+                .expires
+                .min(timestamp.signed.expires())
+                .min(snapshot.signed.expires())
+                .min(targets.signed.expires),
             versions: Versions {
                 root: root.version.get(),
                 timestamp: timestamp.signed.version(),
@@ -105,7 +110,8 @@ impl Repository {
         repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
         repository.launchers.sort_by(|a, b| a.target.cmp(&b.target));
         if let Some(patches) = patches {
-            repository.patches = patches::packs(&targets.signed, &patches.signed, &repository.releases);
+            repository.patches =
+                patches::packs(&targets.signed, &patches.signed, &repository.releases);
         }
         repository
     }
@@ -115,7 +121,8 @@ impl Repository {
         self.targets.get(name)
     }
 
-    /// Reads a small target as [`Self::read_small`] does, from whichever of the sources has it first.
+    /// Reads a small target as [`Self::read_small`] does, from whichever of the sources has it
+    /// first.
     pub async fn read_small_from(
         &self,
         sources: &[Arc<dyn MetadataSource>],
@@ -137,7 +144,12 @@ impl Repository {
     }
 
     /// Reads a small target, at most `limit` bytes, and checks it.
-    pub async fn read_small(&self, source: &dyn MetadataSource, name: &str, limit: u64) -> Result<Vec<u8>, TrustError> {
+    pub async fn read_small(
+        &self,
+        source: &dyn MetadataSource,
+        name: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, TrustError> {
         self.read_counting(source, name, limit, &Received::default()).await
     }
 
@@ -148,9 +160,14 @@ impl Repository {
         limit: u64,
         received: &Received,
     ) -> Result<Vec<u8>, TrustError> {
-        let target = self.target(name).ok_or_else(|| TrustError::UnknownTarget { name: name.to_owned() })?;
+        let target =
+            self.target(name).ok_or_else(|| TrustError::UnknownTarget { name: name.to_owned() })?;
         if target.length > limit {
-            return Err(TrustError::TooLong { name: name.to_owned(), length: target.length, limit });
+            return Err(TrustError::TooLong {
+                name: name.to_owned(),
+                length: target.length,
+                limit,
+            });
         }
         let fault = |kind, cause| TrustError::Target {
             name: name.to_owned(),
@@ -162,13 +179,23 @@ impl Repository {
             .and_then(|bytes| within(bytes, target.length))
         {
             Ok(bytes) => bytes,
-            Err(error @ SourceError::NotFound) => return Err(fault(MirrorFaultKind::Unusable, error.into())),
-            Err(error @ SourceError::TooLong { .. }) => return Err(fault(MirrorFaultKind::NotTrusted, error.into())),
-            Err(error @ SourceError::Other(_)) => return Err(fault(MirrorFaultKind::Unreachable, error.into())),
+            Err(error @ SourceError::NotFound) => {
+                return Err(fault(MirrorFaultKind::Unusable, error.into()));
+            }
+            Err(error @ SourceError::TooLong { .. }) => {
+                return Err(fault(MirrorFaultKind::NotTrusted, error.into()));
+            }
+            Err(error @ SourceError::Other(_)) => {
+                return Err(fault(MirrorFaultKind::Unreachable, error.into()));
+            }
         };
         let found = Digest::of(&bytes);
         if found != target.hash {
-            let cause = format!("its {} bytes have the digest {found}, signed is {}", bytes.len(), target.hash);
+            let cause = format!(
+                "its {} bytes have the digest {found}, signed is {}",
+                bytes.len(),
+                target.hash
+            );
             return Err(fault(MirrorFaultKind::NotTrusted, cause.into()));
         }
         Ok(bytes)
@@ -219,12 +246,15 @@ pub(super) fn signed_length_and_hash(target: &TargetFile) -> Result<(u64, Digest
 fn check_release(name: &str, length: u64, release: &Release) -> Result<(), String> {
     let expected = format!("{}.kuzflow", release.container);
     let mut documents = [("manifest", &release.manifest), ("index", &release.index)].into_iter();
-    let outside = |document: &DocumentLocation| document.span().is_none_or(|span| span.end > length);
+    let outside =
+        |document: &DocumentLocation| document.span().is_none_or(|span| span.end > length);
     if name != expected {
         Err(format!("it describes {expected}"))
     } else if let Some((which, _)) = documents.clone().find(|(_, document)| outside(document)) {
         Err(format!("its {which} lies outside the package"))
-    } else if let Some((which, document)) = documents.find(|(_, document)| document.size > LARGEST_DOCUMENT) {
+    } else if let Some((which, document)) =
+        documents.find(|(_, document)| document.size > LARGEST_DOCUMENT)
+    {
         Err(format!("its {which} has {} bytes, at most {LARGEST_DOCUMENT} are read", document.size))
     } else if release.rollout_permille > 1000 {
         Err(format!("its rollout is {} of 1000", release.rollout_permille))
@@ -295,7 +325,10 @@ mod tests {
             *json.pointer_mut(pointer).unwrap() = value;
             read_launcher(NAME, &target(json!({"launcher": json})))
         };
-        assert_eq!(with("/size", json!(301)).unwrap().unwrap().launcher.version.to_string(), "2.0.0");
+        assert_eq!(
+            with("/size", json!(301)).unwrap().unwrap().launcher.version.to_string(),
+            "2.0.0"
+        );
         for (pointer, value) in [
             ("/version", json!("2.0.1")),
             ("/version", json!("../2")),

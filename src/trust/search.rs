@@ -1,8 +1,9 @@
-//! Finds a target among those of the targets role and of every role that it delegates to: in pre-order, each role once, and no further
-//! than a delegation that says so (5.6.7 of the specification).
+//! Finds a target among those of the targets role and of every role that it delegates to: in
+//! pre-order, each role once, and no further than a delegation that says so (5.6.7 of the
+//! specification).
 //!
-//! A role's document is verified by the keys of the very delegation that led to it, each time anew: that it was good for one delegator
-//! says nothing for another.
+//! A role's document is verified by the keys of the very delegation that led to it, each time anew:
+//! that it was good for one delegator says nothing for another.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -11,7 +12,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::{Body as _, DelegatedRole, Delegations, Hashes, SnapshotBody, TargetFile, TargetsBody, TufDocument};
+use super::document::{
+    Body as _, DelegatedRole, Delegations, Hashes, SnapshotBody, TargetFile, TargetsBody,
+    TufDocument,
+};
 use super::error::{Expired, MirrorFaultKind, Refusal, TrustError};
 use super::load::wanted;
 use super::source::encoded;
@@ -46,13 +50,17 @@ impl FoundTarget {
         if parts.iter().any(|part| matches!(part.as_str(), "" | "." | "..")) {
             return None;
         }
-        Some(Self { location: format!("targets/{}", parts.join("/")), length: file.length, hashes: file.hashes.clone() })
+        Some(Self {
+            location: format!("targets/{}", parts.join("/")),
+            length: file.length,
+            hashes: file.hashes.clone(),
+        })
     }
 }
 
 impl Trust {
-    /// Looks for the target `name` in what the last refresh found, and loads the documents of delegated roles on the way from
-    /// `mirrors`. What is verified is remembered.
+    /// Looks for the target `name` in what the last refresh found, and loads the documents of
+    /// delegated roles on the way from `mirrors`. What is verified is remembered.
     ///
     /// # Errors
     /// [`TrustError::UnknownTarget`] if no role that may sign it names it, [`TrustError::Mirrors`] if a role on the way has no good
@@ -65,8 +73,14 @@ impl Trust {
     ) -> Result<FoundTarget, TrustError> {
         let unknown = || TrustError::UnknownTarget { name: name.to_owned() };
         let (_, documents) = self.verified().ok_or_else(unknown)?;
-        let mut search =
-            Search { trust: self, mirrors, snapshot: &documents.snapshot.signed, name, now, visited: BTreeSet::new() };
+        let mut search = Search {
+            trust: self,
+            mirrors,
+            snapshot: &documents.snapshot.signed,
+            name,
+            now,
+            visited: BTreeSet::new(),
+        };
         match search.within(&documents.targets.signed).await? {
             SearchOutcome::Found(file) => FoundTarget::new(name, &file).ok_or_else(unknown),
             SearchOutcome::Goes | SearchOutcome::Ends => Err(unknown()),
@@ -120,11 +134,20 @@ impl Search<'_> {
         })
     }
 
-    /// The document of a delegated role: the stored one if it is the one that the snapshot names, else a mirror's.
-    async fn document(&self, delegations: &Delegations, role: &DelegatedRole) -> Result<TufDocument<TargetsBody>, TrustError> {
-        let failed = |refusal: Refusal| TrustError::Mirrors { faults: vec![refusal.of(&role.name)] };
+    /// The document of a delegated role: the stored one if it is the one that the snapshot names,
+    /// else a mirror's.
+    async fn document(
+        &self,
+        delegations: &Delegations,
+        role: &DelegatedRole,
+    ) -> Result<TufDocument<TargetsBody>, TrustError> {
+        let failed =
+            |refusal: Refusal| TrustError::Mirrors { faults: vec![refusal.of(&role.name)] };
         let file = self.snapshot.0.meta.get(&format!("{}.json", role.name)).ok_or_else(|| {
-            failed(Refusal::new(MirrorFaultKind::NotTrusted, format!("the snapshot does not name the role {:?}", role.name)))
+            failed(Refusal::new(
+                MirrorFaultKind::NotTrusted,
+                format!("the snapshot does not name the role {:?}", role.name),
+            ))
         })?;
         let keys = delegations.keys_of(role);
         let read = |bytes: &[u8]| -> Result<TufDocument<TargetsBody>, Refusal> {
@@ -148,8 +171,11 @@ impl Search<'_> {
             Ok(())
         };
         let location = format!("metadata/{}.{}.json", file.version, encoded(&role.name));
-        wanted(self.mirrors, &location, file.limit(LIMITS.targets), &mut step).await.map_err(failed)?;
-        let found = found.ok_or_else(|| TrustError::UnknownTarget { name: self.name.to_owned() })?;
+        wanted(self.mirrors, &location, file.limit(LIMITS.targets), &mut step)
+            .await
+            .map_err(failed)?;
+        let found =
+            found.ok_or_else(|| TrustError::UnknownTarget { name: self.name.to_owned() })?;
         self.trust.state.save_delegated(&role.name, &found.text)?;
         Ok(found)
     }
@@ -159,5 +185,10 @@ impl Search<'_> {
 fn may_sign(role: &DelegatedRole, name: &str) -> bool {
     let by_path = role.paths.iter().flatten().any(|pattern| names::fits(pattern, name));
     let digest = crate::model::Digest::of(name.as_bytes()).to_string();
-    by_path || role.path_hash_prefixes.iter().flatten().any(|prefix| digest.starts_with(prefix.as_str()))
+    by_path
+        || role
+            .path_hash_prefixes
+            .iter()
+            .flatten()
+            .any(|prefix| digest.starts_with(prefix.as_str()))
 }

@@ -13,13 +13,21 @@ pub trait MetadataSource: Send + Sync {
     /// What to call this mirror in messages: the node's id.
     fn name(&self) -> &str;
 
-    /// The file at `location` (relative to the repository, for example `metadata/timestamp.json`), at most `limit` bytes.
+    /// The file at `location` (relative to the repository, for example `metadata/timestamp.json`),
+    /// at most `limit` bytes.
     ///
-    /// A source stops reading at `limit` and gives up on a mirror that drips; its bytes need no check, they get one here.
+    /// A source stops reading at `limit` and gives up on a mirror that drips; its bytes need no
+    /// check, they get one here.
     async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// As [`Self::get`]; `received` is told of bytes as they come, so that a slow mirror is not taken for a silent one.
-    async fn get_counting(&self, location: &str, limit: u64, received: &Received) -> Result<Vec<u8>, SourceError> {
+    /// As [`Self::get`]; `received` is told of bytes as they come, so that a slow mirror is not
+    /// taken for a silent one.
+    async fn get_counting(
+        &self,
+        location: &str,
+        limit: u64,
+        received: &Received,
+    ) -> Result<Vec<u8>, SourceError> {
         let answer = self.get(location, limit).await;
         received.answered();
         answer
@@ -29,7 +37,8 @@ pub trait MetadataSource: Send + Sync {
 /// Why a source has no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The mirror answers that there is no such file. A static host may say so with 403 as well as with 404.
+    /// The mirror answers that there is no such file. A static host may say so with 403 as well as
+    /// with 404.
     #[error("there is no such file")]
     NotFound,
     /// The file goes on beyond the limit.
@@ -79,7 +88,11 @@ impl MetadataSource for FolderSource {
 
 /// The same bytes if there are not too many of them, whatever the source promised.
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) { Ok(bytes) } else { Err(SourceError::TooLong { limit }) }
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+        Ok(bytes)
+    } else {
+        Err(SourceError::TooLong { limit })
+    }
 }
 
 /// A name as one part of an address: only letters, digits and `-._~` stand for themselves.

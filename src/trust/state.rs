@@ -1,11 +1,12 @@
-//! What an installation remembers of its trust: the root, and the newest verified document of each role below it. Each file is
-//! replaced in one step.
+//! What an installation remembers of its trust: the root, and the newest verified document of each
+//! role below it. Each file is replaced in one step.
 //!
-//! The newest documents need not fit together: a load may have failed halfway, and what it verified counts all the same. So the last
-//! ones that did fit are kept beside them, as long as they are others.
+//! The newest documents need not fit together: a load may have failed halfway, and what it verified
+//! counts all the same. So the last ones that did fit are kept beside them, as long as they are
+//! others.
 //!
-//! What is read back is verified again before it counts: the disk may have been damaged, and the two files are not written in one
-//! step.
+//! What is read back is verified again before it counts: the disk may have been damaged, and the
+//! two files are not written in one step.
 
 use std::path::PathBuf;
 
@@ -57,7 +58,8 @@ impl StoredMetadata {
     /// The newest that `trusted` has, beside the last ones that fit together.
     pub(super) fn of(trusted: &Trusted, whole: &Texts) -> Self {
         let mut newest = trusted.texts();
-        let same = (&newest.timestamp, &newest.snapshot, &newest.targets) == (&whole.timestamp, &whole.snapshot, &whole.targets);
+        let same = (&newest.timestamp, &newest.snapshot, &newest.targets)
+            == (&whole.timestamp, &whole.snapshot, &whole.targets);
         if same {
             newest.patches.clone_from(&whole.patches);
         }
@@ -83,15 +85,22 @@ impl StateFolder {
             Ok(Some(bytes)) => match document::root(&bytes) {
                 Ok(root) => return Ok(root),
                 Err(refusal) => {
-                    tracing::warn!("{} is damaged, beginning with the shipped root: {}", path.display(), refusal.cause);
+                    tracing::warn!(
+                        "{} is damaged, beginning with the shipped root: {}",
+                        path.display(),
+                        refusal.cause
+                    );
                 }
             },
             Ok(None) => {}
-            // Not "damaged": falling back here would let a passing fault of the disk undo a revocation.
+            // Not "damaged": falling back here would let a passing fault of the disk undo a
+            // revocation.
             Err(source) => return Err(TrustError::Io { path, source }),
         }
         if shipped.is_empty() {
-            return Err(TrustError::Root { source: "root.json is missing beside launcher.toml, or it is empty".into() });
+            return Err(TrustError::Root {
+                source: "root.json is missing beside launcher.toml, or it is empty".into(),
+            });
         }
         document::root(shipped).map_err(|refusal| TrustError::Root { source: refusal.cause })
     }
@@ -106,14 +115,24 @@ impl StateFolder {
             Err(source) => return Err(TrustError::Io { path, source }),
         };
         let parsed = serde_json::from_slice(&bytes);
-        Ok(parsed.inspect_err(|error| tracing::warn!("{} is damaged and not used: {error}", path.display())).unwrap_or_default())
+        Ok(parsed
+            .inspect_err(|error| {
+                tracing::warn!("{} is damaged and not used: {error}", path.display())
+            })
+            .unwrap_or_default())
     }
 
     /// Remembers, if it is not what is there.
-    pub(super) fn save(&self, root: &TufDocument<Root>, stored: &StoredMetadata) -> Result<(), TrustError> {
-        // The root last: a kill between the two leaves documents that the next load takes for signed with replaced keys and
-        // drops. The other order could leave fast-forwarded documents under the root that was made to get rid of them.
-        let json = serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;
+    pub(super) fn save(
+        &self,
+        root: &TufDocument<Root>,
+        stored: &StoredMetadata,
+    ) -> Result<(), TrustError> {
+        // The root last: a kill between the two leaves documents that the next load takes for
+        // signed with replaced keys and drops. The other order could leave fast-forwarded documents
+        // under the root that was made to get rid of them.
+        let json =
+            serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;
         self.write(METADATA, &json)?;
         self.write(ROOT, root.text.as_bytes())
     }
@@ -127,14 +146,23 @@ impl StateFolder {
     /// All stored documents of delegated roles by their encoded names.
     pub(super) fn all_delegated(&self) -> Result<Vec<(String, String)>, TrustError> {
         let folder = self.folder.join(DELEGATED);
-        let entries = look::entries(&folder).map_err(|source| TrustError::Io { path: folder, source })?;
+        let entries =
+            look::entries(&folder).map_err(|source| TrustError::Io { path: folder, source })?;
         let mut all = Vec::new();
         for entry in entries {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let Some(role) = name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json")) else { continue };
+            let Some(role) = name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json"))
+            else {
+                continue;
+            };
             let path = entry.path();
-            let bytes = look::read(&path, look::LARGE).map_err(|source| TrustError::Io { path, source })?;
-            all.extend(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map(|text| (role.to_owned(), text)));
+            let bytes =
+                look::read(&path, look::LARGE).map_err(|source| TrustError::Io { path, source })?;
+            all.extend(
+                bytes
+                    .and_then(|bytes| String::from_utf8(bytes).ok())
+                    .map(|text| (role.to_owned(), text)),
+            );
         }
         Ok(all)
     }
@@ -143,11 +171,13 @@ impl StateFolder {
     pub(super) fn save_delegated(&self, role: &str, text: &str) -> Result<(), TrustError> {
         let path = self.delegated_path(role);
         let folder = self.folder.join(DELEGATED);
-        let written = std::fs::create_dir_all(&folder).and_then(|()| durable::replace(&path, text.as_bytes()));
+        let written = std::fs::create_dir_all(&folder)
+            .and_then(|()| durable::replace(&path, text.as_bytes()));
         written.map_err(|source| TrustError::Io { path, source })
     }
 
-    /// No role's name can lead out of the folder: of what is no letter or digit it keeps `-`, `_`, `~` and dots, behind a letter.
+    /// No role's name can lead out of the folder: of what is no letter or digit it keeps `-`, `_`,
+    /// `~` and dots, behind a letter.
     fn delegated_path(&self, role: &str) -> PathBuf {
         self.folder.join(DELEGATED).join(format!("r.{}.json", encoded(role)))
     }
@@ -155,10 +185,13 @@ impl StateFolder {
     /// Replaces a file in one step, unless it holds the same already.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrustError> {
         let path = self.folder.join(name);
-        if look::read(&path, look::LARGE).is_ok_and(|stored| stored.is_some_and(|stored| stored == bytes)) {
+        if look::read(&path, look::LARGE)
+            .is_ok_and(|stored| stored.is_some_and(|stored| stored == bytes))
+        {
             return Ok(());
         }
-        let written = std::fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, bytes));
+        let written =
+            std::fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, bytes));
         written.map_err(|source| self.failed(name, source))
     }
 

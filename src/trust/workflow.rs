@@ -1,16 +1,19 @@
-//! The client workflow of the specification (5.3 to 5.6), step by step, without I/O and with time as an argument: each document
-//! that arrives is believed, refused, or known to be older than what was seen.
+//! The client workflow of the specification (5.3 to 5.6), step by step, without I/O and with time
+//! as an argument: each document that arrives is believed, refused, or known to be older than what
+//! was seen.
 
 use jiff::Timestamp;
 use tough::schema::{RoleType, Root};
 
 use super::Freshness;
-use super::document::{self, Body as _, MetaFile, SnapshotBody, TargetsBody, TimestampBody, TufDocument, Unverified};
+use super::document::{
+    self, Body as _, MetaFile, SnapshotBody, TargetsBody, TimestampBody, TufDocument, Unverified,
+};
 use super::error::{Expired, MirrorFaultKind, Refusal};
 use super::state::Texts;
 
-/// What is trusted at a moment: the newest verified document of each role. They need not fit together until a load has come to its
-/// end.
+/// What is trusted at a moment: the newest verified document of each role. They need not fit
+/// together until a load has come to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Trusted {
     pub(super) root: TufDocument<Root>,
@@ -34,11 +37,17 @@ fn refuse(reason: impl Into<String>) -> Refusal {
 }
 
 impl Trusted {
-    /// What `texts` hold of documents that the keys of `root` signed. Others are as if they were not there.
+    /// What `texts` hold of documents that the keys of `root` signed. Others are as if they were
+    /// not there.
     pub(super) fn remember(root: TufDocument<Root>, texts: &Texts) -> Self {
         fn read<T: document::Body>(text: Option<&String>, root: &Root) -> Option<TufDocument<T>> {
-            let verified = Unverified::read(text?.as_bytes()).and_then(|unverified: Unverified<T>| unverified.verify(root));
-            verified.inspect_err(|refusal| tracing::debug!("a stored document does not count: {}", refusal.cause)).ok()
+            let verified = Unverified::read(text?.as_bytes())
+                .and_then(|unverified: Unverified<T>| unverified.verify(root));
+            verified
+                .inspect_err(|refusal| {
+                    tracing::debug!("a stored document does not count: {}", refusal.cause)
+                })
+                .ok()
         }
         Self {
             timestamp: read(texts.timestamp.as_ref(), &root.signed),
@@ -50,13 +59,16 @@ impl Trusted {
 
     /// The documents, if the timestamp names the snapshot and the snapshot the targets.
     pub(super) fn documents(&self) -> Option<Documents> {
-        let (timestamp, snapshot, targets) = (self.timestamp.clone()?, self.snapshot.clone()?, self.targets.clone()?);
-        let fit = is_meant(snapshot_file(&timestamp).ok()?, &snapshot) && is_meant(targets_file(&snapshot).ok()?, &targets);
+        let (timestamp, snapshot, targets) =
+            (self.timestamp.clone()?, self.snapshot.clone()?, self.targets.clone()?);
+        let fit = is_meant(snapshot_file(&timestamp).ok()?, &snapshot)
+            && is_meant(targets_file(&snapshot).ok()?, &targets);
         fit.then_some(Documents { timestamp, snapshot, targets, patches: None })
     }
 
-    /// 5.3.3 to 5.3.8, and 5.3.11: the next root. Returns whether it replaces keys of the timestamp or the snapshot, so that their
-    /// documents are forgotten: that is how clients recover from version numbers driven up with stolen keys.
+    /// 5.3.3 to 5.3.8, and 5.3.11: the next root. Returns whether it replaces keys of the timestamp
+    /// or the snapshot, so that their documents are forgotten: that is how clients recover from
+    /// version numbers driven up with stolen keys.
     pub(super) fn next_root(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
         let next = document::root(bytes)?;
         Unverified::<Root>::read(bytes)?.is_signed_by(&self.root.signed)?;
@@ -73,24 +85,37 @@ impl Trusted {
         Ok(forget)
     }
 
-    /// 5.3.10, once there is no newer root; and file names must carry versions and digests, since that is where nodes are asked.
+    /// 5.3.10, once there is no newer root; and file names must carry versions and digests, since
+    /// that is where nodes are asked.
     pub(super) fn check_root(&self, now: Timestamp) -> Result<(), Refusal> {
         not_expired("root", self.root.signed.expires, now, Freshness::Required)?;
         if self.root.signed.consistent_snapshot {
             Ok(())
         } else {
-            Err(Refusal::new(MirrorFaultKind::Unusable, "the repository has no consistent snapshots".to_owned()))
+            Err(Refusal::new(
+                MirrorFaultKind::Unusable,
+                "the repository has no consistent snapshots".to_owned(),
+            ))
         }
     }
 
     /// 5.4.2 to 5.4.5: a timestamp that arrived.
-    pub(super) fn timestamp(&mut self, bytes: &[u8], now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
-        let found: TufDocument<TimestampBody> = Unverified::read(bytes)?.verify(&self.root.signed)?;
+    pub(super) fn timestamp(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+        freshness: Freshness,
+    ) -> Result<(), Refusal> {
+        let found: TufDocument<TimestampBody> =
+            Unverified::read(bytes)?.verify(&self.root.signed)?;
         let meant = snapshot_file(&found)?.version;
         if let Some(known) = &self.timestamp {
             let versions = (known.signed.version(), found.signed.version());
             if versions.1 < versions.0 {
-                let cause = format!("its timestamp is number {}, {} was seen before", versions.1, versions.0);
+                let cause = format!(
+                    "its timestamp is number {}, {} was seen before",
+                    versions.1, versions.0
+                );
                 return Err(Refusal::new(MirrorFaultKind::Behind, cause));
             }
             if versions.1 == versions.0 {
@@ -99,7 +124,9 @@ impl Trusted {
             }
             let before = snapshot_file(known)?.version;
             if meant < before {
-                return Err(refuse(format!("a newer timestamp names the snapshot {meant}, an older one named {before}")));
+                return Err(refuse(format!(
+                    "a newer timestamp names the snapshot {meant}, an older one named {before}"
+                )));
             }
         }
         not_expired("timestamp", found.signed.expires(), now, freshness)?;
@@ -118,11 +145,19 @@ impl Trusted {
     }
 
     /// 5.5.2 to 5.5.7: a snapshot that arrived.
-    pub(super) fn snapshot(&mut self, bytes: &[u8], now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
-        let found: TufDocument<SnapshotBody> = meant(self.wanted_snapshot()?, "snapshot", bytes, &self.root.signed)?;
+    pub(super) fn snapshot(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+        freshness: Freshness,
+    ) -> Result<(), Refusal> {
+        let found: TufDocument<SnapshotBody> =
+            meant(self.wanted_snapshot()?, "snapshot", bytes, &self.root.signed)?;
         for (name, before) in self.snapshot.iter().flat_map(|known| &known.signed.0.meta) {
             match found.signed.0.meta.get(name) {
-                None => return Err(refuse(format!("a newer snapshot does not name {name} any more"))),
+                None => {
+                    return Err(refuse(format!("a newer snapshot does not name {name} any more")));
+                }
                 Some(file) if file.version < before.version => {
                     return Err(refuse(format!(
                         "a newer snapshot names {name} {}, an older one {}",
@@ -139,14 +174,19 @@ impl Trusted {
     }
 
     /// 5.5.6 for a snapshot that was known already.
-    pub(super) fn check_snapshot(&self, now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
+    pub(super) fn check_snapshot(
+        &self,
+        now: Timestamp,
+        freshness: Freshness,
+    ) -> Result<(), Refusal> {
         let known = self.snapshot.as_ref().ok_or_else(|| refuse("there is no snapshot"))?;
         not_expired("snapshot", known.signed.expires(), now, freshness)
     }
 
     /// 5.6.2 to 5.6.6: the targets that arrived.
     pub(super) fn targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), Refusal> {
-        let found: TufDocument<TargetsBody> = meant(self.wanted_targets()?, "targets", bytes, &self.root.signed)?;
+        let found: TufDocument<TargetsBody> =
+            meant(self.wanted_targets()?, "targets", bytes, &self.root.signed)?;
         not_expired("targets", found.signed.expires, now, Freshness::Required)?;
         self.targets = Some(found);
         Ok(())
@@ -154,12 +194,14 @@ impl Trusted {
 
     /// Whether the snapshot that is known is the one that the timestamp names.
     pub(super) fn has_wanted_snapshot(&self) -> bool {
-        self.wanted_snapshot().is_ok_and(|file| self.snapshot.as_ref().is_some_and(|known| is_meant(file, known)))
+        self.wanted_snapshot()
+            .is_ok_and(|file| self.snapshot.as_ref().is_some_and(|known| is_meant(file, known)))
     }
 
     /// Whether the targets that are known are those that the snapshot names.
     pub(super) fn has_wanted_targets(&self) -> bool {
-        self.wanted_targets().is_ok_and(|file| self.targets.as_ref().is_some_and(|known| is_meant(file, known)))
+        self.wanted_targets()
+            .is_ok_and(|file| self.targets.as_ref().is_some_and(|known| is_meant(file, known)))
     }
 
     /// Takes over what `other`, which has the same root, has seen that is newer.
@@ -167,7 +209,10 @@ impl Trusted {
         fn version<T: document::Body>(document: &Option<TufDocument<T>>) -> Option<u64> {
             document.as_ref().map(|document| document.signed.version())
         }
-        fn newer<T: document::Body + Clone>(known: &mut Option<TufDocument<T>>, found: &Option<TufDocument<T>>) {
+        fn newer<T: document::Body + Clone>(
+            known: &mut Option<TufDocument<T>>,
+            found: &Option<TufDocument<T>>,
+        ) {
             // Also one with the same number: a publisher's disk may have come back from a backup.
             if found.is_some() && version(found) >= version(known) {
                 known.clone_from(found);
@@ -175,7 +220,8 @@ impl Trusted {
         }
         newer(&mut self.timestamp, &other.timestamp);
         let snapshots = (version(&self.snapshot), version(&other.snapshot));
-        // The snapshot says which targets count, also older ones once a new root has undone a fast-forward.
+        // The snapshot says which targets count, also older ones once a new root has undone a
+        // fast-forward.
         if other.snapshot.is_some() && snapshots.1 >= snapshots.0 {
             self.snapshot.clone_from(&other.snapshot);
             self.targets.clone_from(&other.targets);
@@ -194,7 +240,12 @@ impl Trusted {
 
 impl Documents {
     /// Whether nothing of them has expired; first what can never be waived.
-    pub(super) fn check(&self, root: &Root, now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        root: &Root,
+        now: Timestamp,
+        freshness: Freshness,
+    ) -> Result<(), Refusal> {
         not_expired("root", root.expires, now, Freshness::Required)?;
         not_expired("targets", self.targets.signed.expires, now, Freshness::Required)?;
         not_expired("timestamp", self.timestamp.signed.expires(), now, freshness)?;
@@ -202,7 +253,12 @@ impl Documents {
     }
 }
 
-fn not_expired(role: &'static str, at: Timestamp, now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
+fn not_expired(
+    role: &'static str,
+    at: Timestamp,
+    now: Timestamp,
+    freshness: Freshness,
+) -> Result<(), Refusal> {
     let waivable = matches!(role, "timestamp" | "snapshot");
     if at >= now || (waivable && freshness == Freshness::Waived) {
         return Ok(());
@@ -211,11 +267,21 @@ fn not_expired(role: &'static str, at: Timestamp, now: Timestamp, freshness: Fre
 }
 
 fn snapshot_file(timestamp: &TufDocument<TimestampBody>) -> Result<&MetaFile, Refusal> {
-    timestamp.signed.0.meta.get("snapshot.json").ok_or_else(|| refuse("the timestamp names no snapshot"))
+    timestamp
+        .signed
+        .0
+        .meta
+        .get("snapshot.json")
+        .ok_or_else(|| refuse("the timestamp names no snapshot"))
 }
 
 fn targets_file(snapshot: &TufDocument<SnapshotBody>) -> Result<&MetaFile, Refusal> {
-    snapshot.signed.0.meta.get("targets.json").ok_or_else(|| refuse("the snapshot names no targets"))
+    snapshot
+        .signed
+        .0
+        .meta
+        .get("targets.json")
+        .ok_or_else(|| refuse("the snapshot names no targets"))
 }
 
 /// Whether a document that is known is the one that is meant.
@@ -231,13 +297,19 @@ pub(super) fn meant<T: document::Body>(
     keys: &Root,
 ) -> Result<TufDocument<T>, Refusal> {
     if !file.is(bytes) {
-        return Err(document::foreign(role, bytes, file.length)
-            .unwrap_or_else(|| refuse(format!("the length or digest of the {role} document is not the one that is signed"))));
+        return Err(document::foreign(role, bytes, file.length).unwrap_or_else(|| {
+            refuse(format!(
+                "the length or digest of the {role} document is not the one that is signed"
+            ))
+        }));
     }
     let found: TufDocument<T> = Unverified::read(bytes)?.verify(keys)?;
     let version = found.signed.version();
     if version != file.version.get() {
-        return Err(refuse(format!("the {role} document has the version {version}, {} was named", file.version)));
+        return Err(refuse(format!(
+            "the {role} document has the version {version}, {} was named",
+            file.version
+        )));
     }
     Ok(found)
 }

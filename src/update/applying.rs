@@ -1,5 +1,6 @@
-//! A patch pack applied to what is on this disk. Where a base turns out to be damaged or missing, the groups that need it wait until it was
-//! mended, and are applied once more; the others are not made twice.
+//! A patch pack applied to what is on this disk. Where a base turns out to be damaged or missing,
+//! the groups that need it wait until it was mended, and are applied once more; the others are not
+//! made twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -64,32 +65,57 @@ pub struct Application {
 
 impl Application {
     /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
-    pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, ApplyFailure> {
-        durable::create_folders(&folder).map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
-        let bytes = File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
-            // A file that is not there was not fetched, and that was told.
-            std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),
-            _ => ApplyFailure::Local(problem::of_disk(file, &error)),
-        })?;
+    pub fn open(
+        file: &Path,
+        signed: SignedPatch,
+        base: Arc<Manifest>,
+        folder: PathBuf,
+    ) -> Result<Self, ApplyFailure> {
+        durable::create_folders(&folder)
+            .map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
+        let bytes =
+            File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
+                // A file that is not there was not fetched, and that was told.
+                std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),
+                _ => ApplyFailure::Local(problem::of_disk(file, &error)),
+            })?;
         let pack = Pack::open(&bytes, &base)?;
         // What is written is bounded by what was signed, whatever the pack says of itself.
         let sizes = pack.outline.made().map(|(_, made)| made.size);
         if sizes.fold(0u64, u64::saturating_add) > signed.patch.written {
-            return Err(ApplyFailure::Pack(PackError::Form("it makes more than its description says")));
+            return Err(ApplyFailure::Pack(PackError::Form(
+                "it makes more than its description says",
+            )));
         }
         let (made, left) = (vec![None; pack.outline.made().count()], pack.groups.clone());
-        Ok(Self { signed, base, bytes: Arc::new(bytes), folder, pack, made, left, lacking: BTreeSet::new() })
+        Ok(Self {
+            signed,
+            base,
+            bytes: Arc::new(bytes),
+            folder,
+            pack,
+            made,
+            left,
+            lacking: BTreeSet::new(),
+        })
     }
 
     /// Leaves only the groups that make one of these files of the target.
     pub fn only(&mut self, wanted: &dyn Fn(&RelativePath) -> bool) {
-        let numbers: BTreeSet<usize> =
-            self.pack.outline.made().enumerate().filter(|(_, (path, _))| wanted(path)).map(|(number, _)| number).collect();
+        let numbers: BTreeSet<usize> = self
+            .pack
+            .outline
+            .made()
+            .enumerate()
+            .filter(|(_, (path, _))| wanted(path))
+            .map(|(number, _)| number)
+            .collect();
         self.left.retain(|group| group.members.iter().any(|member| numbers.contains(member)));
     }
 
-    /// Applies the groups that are left; those that lack a base are left once more. What is made goes into `contents`, and what turns out
-    /// to be damaged is forgotten there. `progress` is told the number of files made so far, from any thread.
+    /// Applies the groups that are left; those that lack a base are left once more. What is made
+    /// goes into `contents`, and what turns out to be damaged is forgotten there. `progress` is
+    /// told the number of files made so far, from any thread.
     pub fn run(
         &mut self,
         contents: &mut Contents,
@@ -101,13 +127,27 @@ impl Application {
         self.lacking.clear();
         let before = self.made.iter().flatten().count();
         let on_progress = |count| progress(before + count);
-        let (made, failed) = pack::apply(&part, &*self.bytes, &self.base, contents, &self.folder, options, &on_progress)?;
-        for (number, applied) in made.into_iter().enumerate().filter_map(|(number, made)| Some((number, made?))) {
+        let (made, failed) = pack::apply(
+            &part,
+            &*self.bytes,
+            &self.base,
+            contents,
+            &self.folder,
+            options,
+            &on_progress,
+        )?;
+        for (number, applied) in
+            made.into_iter().enumerate().filter_map(|(number, made)| Some((number, made?)))
+        {
             contents.insert(applied.digest, applied.path.clone());
             self.made[number] = Some(applied);
         }
         for failed in &failed {
-            tracing::warn!(error = failed as &dyn std::error::Error, pack = self.signed.target, "a part of a patch pack fails");
+            tracing::warn!(
+                error = failed as &dyn std::error::Error,
+                pack = self.signed.target,
+                "a part of a patch pack fails"
+            );
             if let pack::Failed::File { path, source, .. } = failed
                 && is_full(source)
             {
@@ -117,13 +157,18 @@ impl Application {
         // Proving the bases of failed groups tells whether it was them.
         let mut proofs = HashMap::new();
         for group in part.groups {
-            if group.members.iter().all(|member| self.made.get(*member).is_some_and(Option::is_some)) {
+            if group
+                .members
+                .iter()
+                .all(|member| self.made.get(*member).is_some_and(Option::is_some))
+            {
                 continue;
             }
             let mut for_want = false;
             for path in self.pack.bases_of(&group) {
                 let Some(entry) = self.base.file_manifest.get(path) else { continue };
-                let forgotten = *proofs.entry(entry.hash).or_insert_with(|| contents.prove(&entry.hash));
+                let forgotten =
+                    *proofs.entry(entry.hash).or_insert_with(|| contents.prove(&entry.hash));
                 let held = contents.holds(&entry.hash);
                 for_want |= forgotten > 0 || !held;
                 if !held {
@@ -147,19 +192,31 @@ impl Application {
         !self.left.is_empty()
     }
 
-    /// Files of the base that have to be mended first, each content once; none if what is left can be applied at once.
+    /// Files of the base that have to be mended first, each content once; none if what is left can
+    /// be applied at once.
     pub fn lacking(&self) -> Vec<RelativePath> {
         let mut seen = BTreeSet::new();
         let hash = |path: &RelativePath| self.base.file_manifest.get(path).map(|entry| entry.hash);
-        self.lacking.iter().filter(|path| hash(path).is_some_and(|hash| seen.insert(hash))).cloned().collect()
+        self.lacking
+            .iter()
+            .filter(|path| hash(path).is_some_and(|hash| seen.insert(hash)))
+            .cloned()
+            .collect()
     }
 
     /// Bytes of the bases that are lacking, and of the files that wait for them.
     pub fn at_stake(&self) -> (u64, u64) {
         let bases = self.lacking();
         let sizes: Vec<u64> = self.pack.outline.made().map(|(_, made)| made.size).collect();
-        let bases = bases.iter().filter_map(|path| self.base.file_manifest.get(path)).map(|entry| entry.size);
-        let files = self.left.iter().flat_map(|group| &group.members).filter_map(|member| sizes.get(*member).copied());
+        let bases = bases
+            .iter()
+            .filter_map(|path| self.base.file_manifest.get(path))
+            .map(|entry| entry.size);
+        let files = self
+            .left
+            .iter()
+            .flat_map(|group| &group.members)
+            .filter_map(|member| sizes.get(*member).copied());
         (bases.fold(0, u64::saturating_add), files.fold(0, u64::saturating_add))
     }
 
@@ -170,8 +227,11 @@ impl Application {
 
     /// The release that the pack leads to, if all of it worked out.
     pub fn target(&self) -> Option<ApplyTarget> {
-        let made: Vec<Digest> =
-            self.made.iter().map(|made| made.as_ref().map(|applied| applied.digest)).collect::<Option<_>>()?;
+        let made: Vec<Digest> = self
+            .made
+            .iter()
+            .map(|made| made.as_ref().map(|applied| applied.digest))
+            .collect::<Option<_>>()?;
         let name = &self.signed.target;
         match self.pack.manifest(&self.base, &made) {
             Ok((manifest, json)) if Digest::of(&json) == self.signed.patch.target_manifest => {
@@ -183,7 +243,11 @@ impl Application {
                 None
             }
             Err(error) => {
-                tracing::warn!(error = error_chain::line(&error), pack = name, "a patch pack makes no manifest");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    pack = name,
+                    "a patch pack makes no manifest"
+                );
                 None
             }
         }

@@ -25,10 +25,15 @@ const LONGEST_NAME: usize = 60;
 pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
 /// Looks for a release: the best one, or `wanted`.
-pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) -> Result<Checked, Problem> {
+pub async fn check(
+    context: &Context,
+    client: &Client,
+    wanted: Option<Version>,
+) -> Result<Checked, Problem> {
     let store = |error: StoreError| problem::of_store(&error);
     context.home.create().map_err(store)?;
-    // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's network.
+    // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's
+    // network.
     let repository = match refresh(context, client).await {
         Ok(repository) => repository,
         Err(problem) => return prefetched(context, &problem, wanted).ok_or(problem),
@@ -42,7 +47,10 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     let asked_for = wanted.is_some();
     let chosen = choose(context, &repository, &state, current.as_ref(), wanted)?;
     // A release that was mandatory and is halted, or installed, no longer holds anybody up.
-    let mandatory = chosen.ok().filter(|signed| signed.release.mandatory).map(|signed| signed.release.container.version.clone());
+    let mandatory = chosen
+        .ok()
+        .filter(|signed| signed.release.mandatory)
+        .map(|signed| signed.release.container.version.clone());
     if !asked_for && state.mandatory != mandatory {
         state.mandatory = mandatory;
         context.home.set_state(&state).map_err(store)?;
@@ -51,9 +59,19 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         Ok(signed) => signed.clone(),
         Err(reason) => return Ok(Checked::Nothing { reason, current }),
     };
-    if let Some(needed) = signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version()) {
-        let chain = vec![format!("{} needs the launcher {needed}, this is {}", signed.release.container, own_version())];
-        return Err(Problem { kind: ProblemKind::LauncherTooOld, subject: needed.to_string(), chain });
+    if let Some(needed) =
+        signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version())
+    {
+        let chain = vec![format!(
+            "{} needs the launcher {needed}, this is {}",
+            signed.release.container,
+            own_version()
+        )];
+        return Err(Problem {
+            kind: ProblemKind::LauncherTooOld,
+            subject: needed.to_string(),
+            chain,
+        });
     }
     let nodes = nodes(context, client).await;
     let notes = notes(context, &sources, &repository, &signed).await;
@@ -70,18 +88,30 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
     };
     // The first version can only come whole, and so may what the publisher insists on.
-    let only_whole = plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
+    let only_whole =
+        plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
     if only_whole && !context.settings.fallback.enable_full_update && !signed.release.mandatory {
         return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
     }
     let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
-    let estimated_seconds =
-        memory.estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit()).map(|seconds| seconds.ceil() as u64);
+    let estimated_seconds = memory
+        .estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit())
+        .map(|seconds| seconds.ceil() as u64);
     let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
-    Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds, file: None })))
+    Ok(Checked::Offer(Box::new(Offer {
+        signed,
+        current,
+        plan,
+        bytes_to_fetch,
+        notes,
+        nodes,
+        estimated_seconds,
+        file: None,
+    })))
 }
 
-/// The versions that the repository had for this installation when it was seen last; `None` if it never was.
+/// The versions that the repository had for this installation when it was seen last; `None` if it
+/// never was.
 pub fn seen_last(context: &Context) -> Option<Vec<Version>> {
     let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
     let mine = repository.releases.iter().filter(|signed| concerns(context, signed));
@@ -101,8 +131,8 @@ pub(crate) fn current(context: &Context) -> Option<Version> {
     context.home.chosen().ok().map(|chosen| chosen.version)
 }
 
-/// Without a network: the release that would be offered by the metadata trusted last, if that has not expired and the release is
-/// installed already. `problem` is why there is nothing newer.
+/// Without a network: the release that would be offered by the metadata trusted last, if that has
+/// not expired and the release is installed already. `problem` is why there is nothing newer.
 fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> Option<Checked> {
     if !matches!(problem.kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable) {
         return None;
@@ -110,8 +140,13 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
     let current = current(context);
-    let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
-    let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
+    let chosen =
+        choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
+    let signed = chosen
+        .ok()?
+        .ok()
+        .filter(|signed| context.home.record(&signed.release.container).is_ok())?
+        .clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
     let plan = hot_swap::predict_hot_swap(
         context,
@@ -153,15 +188,25 @@ fn choose<'a>(
     let platform = Platform::current();
     let app = context.settings.app.as_str();
     if let Some(version) = wanted {
-        // Asked for by name: also an older one, one that was skipped, or one that has not reached this installation. What the
-        // publisher halted, or put into another channel, is not to be had.
+        // Asked for by name: also an older one, one that was skipped, or one that has not reached
+        // this installation. What the publisher halted, or put into another channel, is not to be
+        // had.
         let named = |signed: &&SignedRelease| {
             let container = &signed.release.container;
-            container.version == version && container.platform == platform && container.app.as_str() == app
+            container.version == version
+                && container.platform == platform
+                && container.app.as_str() == app
         };
-        let refuse =
-            |why: &str| Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain: vec![why.to_owned()] };
-        let found = repository.releases.iter().find(named).ok_or_else(|| refuse("the repository has no such release"))?;
+        let refuse = |why: &str| Problem {
+            kind: ProblemKind::NoSuchVersion,
+            subject: version.to_string(),
+            chain: vec![why.to_owned()],
+        };
+        let found = repository
+            .releases
+            .iter()
+            .find(named)
+            .ok_or_else(|| refuse("the repository has no such release"))?;
         return if found.release.channel != context.settings.channel {
             Err(refuse(&format!("it is in the channel {}", found.release.channel)))
         } else if found.release.halted {
@@ -171,7 +216,8 @@ fn choose<'a>(
         };
     }
     // What did not come up here is not offered again.
-    let mine: Vec<SignedRelease> = repository.releases.iter().filter(|signed| concerns(context, signed)).cloned().collect();
+    let mine: Vec<SignedRelease> =
+        repository.releases.iter().filter(|signed| concerns(context, signed)).cloned().collect();
     let aside = put_aside(&mine, &state.skipped);
     let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
     let audience = Audience {
@@ -183,29 +229,37 @@ fn choose<'a>(
         skipped: &unwanted,
     };
     Ok(match audience.choose(&repository.releases) {
-        Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => Err(NoUpdate::Pinned),
+        Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => {
+            Err(NoUpdate::Pinned)
+        }
         Choice::Offer(signed) => Ok(signed),
         Choice::UpToDate => Err(NoUpdate::Newest),
-        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => Err(NoUpdate::FailedHere),
+        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
+            Err(NoUpdate::FailedHere)
+        }
         Choice::Skipped(_) => Err(NoUpdate::Skipped),
         Choice::NotYet(_) => Err(NoUpdate::NotYet),
-        Choice::Nothing => match problem::of_others_releases([app, &context.settings.channel, &platform.to_string()], repository)
-        {
+        Choice::Nothing => match problem::of_others_releases(
+            [app, &context.settings.channel, &platform.to_string()],
+            repository,
+        ) {
             Some(problem) => return Err(problem),
             None => Err(NoUpdate::NothingPublished),
         },
     })
 }
 
-/// All nodes that are known, the best first: those of the settings, of the repository's list, and of the API's answer. The last two
-/// are hints: whoever gives them can waste time, not change a byte.
+/// All nodes that are known, the best first: those of the settings, of the repository's list, and
+/// of the API's answer. The last two are hints: whoever gives them can waste time, not change a
+/// byte.
 pub(crate) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let settings = &context.settings;
     let mut nodes = sources::own_nodes(context);
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
     for found in hints(context, client).await.into_iter().map(presentable) {
-        // One server under several paths or spellings is one node: it must not take the places of others.
+        // One server under several paths or spellings is one node: it must not take the places of
+        // others.
         let alias = nodes.iter().any(|node| is_same_server(&node.url, &found.url));
         let room = nodes.len() < settings.update.max_nodes && !alias;
         let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
@@ -233,7 +287,8 @@ pub(crate) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
 
 /// A node as somebody described it, with words fit for people.
 fn presentable(node: Node) -> Node {
-    let [id, name, region] = [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
+    let [id, name, region] =
+        [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
     Node { id, name, region, ..node }
 }
 
@@ -273,11 +328,15 @@ async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
         .append_pair("platform", &Platform::current().to_string())
         .append_pair("user_location", &settings.region);
     let shown = redacted(&url);
-    let asked = tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::LARGEST_NODE_LIST)).await;
+    let asked =
+        tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::LARGEST_NODE_LIST))
+            .await;
     match asked {
         Ok(Ok(body)) => match serde_json::from_slice::<Answer>(&body) {
             Ok(answer) => return Some(answer.download_nodes),
-            Err(error) => tracing::info!(url = %shown, %error, "the server's answer is not understood"),
+            Err(error) => {
+                tracing::info!(url = %shown, %error, "the server's answer is not understood")
+            }
         },
         Ok(Err(error)) => tracing::info!(url = %shown, %error, "the server does not answer"),
         Err(_) => tracing::info!(url = %shown, "the server does not answer in time"),
@@ -285,8 +344,14 @@ async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
     None
 }
 
-/// The release notes in the best language there is. That they cannot be had is no reason not to offer the release.
-async fn notes(context: &Context, sources: &Sources, repository: &Repository, signed: &SignedRelease) -> String {
+/// The release notes in the best language there is. That they cannot be had is no reason not to
+/// offer the release.
+async fn notes(
+    context: &Context,
+    sources: &Sources,
+    repository: &Repository,
+    signed: &SignedRelease,
+) -> String {
     let wanted = std::slice::from_ref(&context.language);
     let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
     match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
@@ -307,7 +372,10 @@ mod tests {
         let same = |a: &str, b: &str| is_same_server(&a.parse().unwrap(), &b.parse().unwrap());
         assert!(same("https://a.example/", "https://A.example:443/other/"));
         assert!(same("http://a.example./", "http://a.example:80/"));
-        assert!(!same("https://a.example/", "https://b.example/") && !same("http://a.example/", "http://a.example:8080/"));
+        assert!(
+            !same("https://a.example/", "https://b.example/")
+                && !same("http://a.example/", "http://a.example:8080/")
+        );
         let node = Node {
             id: "\u{1b}[2Jid".to_owned(),
             name: "x".repeat(1000),
@@ -315,6 +383,9 @@ mod tests {
             ..Node::at("http://a.example/".parse().unwrap())
         };
         let Node { id, name, region, .. } = presentable(node);
-        assert_eq!((id.as_str(), name.chars().count(), region.as_str()), ("[2Jid", LONGEST_NAME, "Eu rope at last"));
+        assert_eq!(
+            (id.as_str(), name.chars().count(), region.as_str()),
+            ("[2Jid", LONGEST_NAME, "Eu rope at last")
+        );
     }
 }

@@ -47,9 +47,14 @@ impl Context {
         self.lock_within(LOCK_TIMEOUT)
     }
 
-    /// The same on the way to a start, which a launcher that is stopped must not hold up: until the app runs the wait is short.
+    /// The same on the way to a start, which a launcher that is stopped must not hold up: until the
+    /// app runs the wait is short.
     pub fn lock_for_start(&self) -> Result<HomeLock, StoreError> {
-        self.lock_within(if self.app.get().is_some() { LOCK_TIMEOUT } else { LOCK_TIMEOUT_OF_A_START })
+        self.lock_within(if self.app.get().is_some() {
+            LOCK_TIMEOUT
+        } else {
+            LOCK_TIMEOUT_OF_A_START
+        })
     }
 
     fn lock_within(&self, limit: Duration) -> Result<HomeLock, StoreError> {

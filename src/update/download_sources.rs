@@ -30,7 +30,12 @@ pub struct DownloadSources {
 
 impl DownloadSources {
     /// A line to `nodes`.
-    pub fn new(context: &Context, client: &Client, nodes: &[Node], control: watch::Receiver<Control>) -> Self {
+    pub fn new(
+        context: &Context,
+        client: &Client,
+        nodes: &[Node],
+        control: watch::Receiver<Control>,
+    ) -> Self {
         let at_once = context.settings.incremental_update.parallel_downloads.max(1);
         Self {
             client: client.clone(),
@@ -51,10 +56,14 @@ impl DownloadSources {
         let job = fetch::DownloadJob { memory: Some(self.memory.clone()), ..job };
         let (events, mut arriving) = mpsc::unbounded_channel();
         let shared = self.peer_network.clone().zip(job.digest);
-        let (table, length, file) = (Arc::clone(&job.pieces), job.object_length, job.partial.clone());
+        let (table, length, file) =
+            (Arc::clone(&job.pieces), job.object_length, job.partial.clone());
         let whole = job.wanted.is_none();
-        let peer_source = shared.as_ref().map(|(peer_network, digest)| peer_network.share(*digest, &table, length, &file));
-        let download = fetch::download_among(&self.client, job, self.control.clone(), events, peer_source);
+        let peer_source = shared
+            .as_ref()
+            .map(|(peer_network, digest)| peer_network.share(*digest, &table, length, &file));
+        let download =
+            fetch::download_among(&self.client, job, self.control.clone(), events, peer_source);
         tokio::pin!(download);
         let result = loop {
             tokio::select! {
@@ -94,6 +103,10 @@ pub async fn cancelled(mut control: watch::Receiver<Control>) {
 }
 
 /// Runs what blocks on a thread for such.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
 }

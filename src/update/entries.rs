@@ -1,4 +1,5 @@
-//! Single entries of a package: large runs as pieces, from several nodes at the same time; small ones as they are, some at a time.
+//! Single entries of a package: large runs as pieces, from several nodes at the same time; small
+//! ones as they are, some at a time.
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,7 +21,8 @@ use crate::model::package_index::Packed;
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
-/// From this many pieces on, a run of entries is fetched in pieces: what they hold beside the run is a small part of it then.
+/// From this many pieces on, a run of entries is fetched in pieces: what they hold beside the run
+/// is a small part of it then.
 const PIECES_OF_A_RUN: u64 = 4;
 /// How long a download may get nothing from anybody where there is another way.
 pub const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
@@ -56,7 +58,8 @@ pub enum Arrived {
 /// Hears what is told on the way.
 pub type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 
-/// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if somebody cancelled.
+/// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if
+/// somebody cancelled.
 pub async fn fetch(
     line: &DownloadSources,
     source: &EntrySource<'_>,
@@ -67,19 +70,23 @@ pub async fn fetch(
     durable::create_folders(to).map_err(|error| problem::of_disk(to, &error))?;
     let piece = u64::from(source.index.pieces.piece_size);
     let spans = planner::spans(source.index, absent.iter());
-    let (runs, small): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| span.end - span.start >= PIECES_OF_A_RUN * piece);
+    let (runs, small): (Vec<_>, Vec<_>) =
+        spans.into_iter().partition(|span| span.end - span.start >= PIECES_OF_A_RUN * piece);
     let wanted = wanted(source, absent);
     let mut placed = Vec::new();
     if !runs.is_empty() {
         if !fetch_runs(line, source, &runs, on_arrival).await? {
             return Ok(None);
         }
-        let (inside, package, folder) = (within(&wanted, &runs), source.partial.clone(), to.to_owned());
+        let (inside, package, folder) =
+            (within(&wanted, &runs), source.partial.clone(), to.to_owned());
         let unpacked = blocking(move || unpack_runs(&inside, &package, &folder)).await?;
         placed.extend(unpacked.map_err(|error| problem::of_container(&error))?);
     }
-    let small: Vec<(Range<u64>, Vec<Wanted>)> =
-        small.into_iter().map(|span| (span.clone(), within(&wanted, std::slice::from_ref(&span)))).collect();
+    let small: Vec<(Range<u64>, Vec<Wanted>)> = small
+        .into_iter()
+        .map(|span| (span.clone(), within(&wanted, std::slice::from_ref(&span))))
+        .collect();
     let fetched = tokio::select! {
         fetched = fetch_small(line, source, small, to, on_arrival) => fetched?,
         () = line.cancelled() => return Ok(None),
@@ -99,10 +106,16 @@ async fn fetch_runs(
     let mut pieces: Vec<u32> = runs.iter().flat_map(|span| table.covering(span)).collect();
     pieces.sort_unstable();
     pieces.dedup();
-    let bytes: u64 = pieces.iter().map(|piece| table.span(*piece)).map(|span| span.end - span.start).sum();
+    let bytes: u64 =
+        pieces.iter().map(|piece| table.span(*piece)).map(|span| span.end - span.start).sum();
     let EntrySource { signed, partial, .. } = source;
-    let mut job =
-        fetch::DownloadJob::new(signed.location(), signed.length, Arc::new(table.clone()), line.nodes.clone(), partial.clone());
+    let mut job = fetch::DownloadJob::new(
+        signed.location(),
+        signed.length,
+        Arc::new(table.clone()),
+        line.nodes.clone(),
+        partial.clone(),
+    );
     job.digest = Some(signed.hash);
     if !source.tolerant {
         job.timeout = ENTRY_TIMEOUT;
@@ -135,7 +148,8 @@ async fn fetch_small(
         nodes.rotate_left(number % count);
         let location = location.clone();
         async move {
-            let accept = |bytes: &[u8]| inside.iter().all(|wanted| is_right(wanted, bytes, span.start));
+            let accept =
+                |bytes: &[u8]| inside.iter().all(|wanted| is_right(wanted, bytes, span.start));
             let wanted = Span::new(&location, length, span.clone(), &accept);
             let bytes = if source.tolerant {
                 patiently(&line.client, &nodes, wanted).await
@@ -145,7 +159,8 @@ async fn fetch_small(
             let bytes = bytes.map_err(|error| problem::of_fetch(&error))?;
             let length = bytes.len() as u64;
             let folder = folder.to_owned();
-            let placed = blocking(move || unpack_small(&inside, &bytes, span.start, &folder)).await?;
+            let placed =
+                blocking(move || unpack_small(&inside, &bytes, span.start, &folder)).await?;
             placed.map(|placed| (placed, length)).map_err(|error| problem::of_container(&error))
         }
     });
@@ -167,7 +182,9 @@ fn wanted(source: &EntrySource<'_>, absent: &[RelativePath]) -> Vec<Wanted> {
 }
 
 fn within(wanted: &[Wanted], spans: &[Range<u64>]) -> Vec<Wanted> {
-    let inside = |packed: &Packed| spans.iter().any(|span| span.start <= packed.offset && packed.span().end <= span.end);
+    let inside = |packed: &Packed| {
+        spans.iter().any(|span| span.start <= packed.offset && packed.span().end <= span.end)
+    };
     wanted.iter().filter(|(_, _, packed)| inside(packed)).cloned().collect()
 }
 
@@ -182,7 +199,12 @@ fn is_right((_, entry, packed): &Wanted, bytes: &[u8], start: u64) -> bool {
     container::check_entry(entry, packed, &mut part(packed, bytes, start)).is_ok()
 }
 
-fn unpack_small(inside: &[Wanted], bytes: &[u8], start: u64, folder: &Path) -> Result<Vec<Placed>, ContainerError> {
+fn unpack_small(
+    inside: &[Wanted],
+    bytes: &[u8],
+    start: u64,
+    folder: &Path,
+) -> Result<Vec<Placed>, ContainerError> {
     let unpack = |wanted: &Wanted| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());
@@ -192,13 +214,27 @@ fn unpack_small(inside: &[Wanted], bytes: &[u8], start: u64, folder: &Path) -> R
     inside.iter().map(unpack).collect()
 }
 
-fn unpack_runs(inside: &[Wanted], package: &Path, folder: &Path) -> Result<Vec<Placed>, ContainerError> {
+fn unpack_runs(
+    inside: &[Wanted],
+    package: &Path,
+    folder: &Path,
+) -> Result<Vec<Placed>, ContainerError> {
     let opened = File::open(package);
-    let file = opened.map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })?;
+    let file = opened.map_err(|source| ContainerError::File {
+        action: "open",
+        path: package.to_owned(),
+        source,
+    })?;
     let unpack = |wanted: &Wanted| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());
-        container::unpack_entry(path, entry, packed, &mut container::SpanReader::new(&file, packed), &to)?;
+        container::unpack_entry(
+            path,
+            entry,
+            packed,
+            &mut container::SpanReader::new(&file, packed),
+            &to,
+        )?;
         Ok((entry.hash, to))
     };
     inside.iter().map(unpack).collect()

@@ -1,8 +1,9 @@
-//! A check of a bundle: which release is in it, whether the publisher vouches for it, and whether it is one for this installation.
+//! A check of a bundle: which release is in it, whether the publisher vouches for it, and whether
+//! it is one for this installation.
 //!
-//! Whoever gives a file asks for what is in it by name, so an older release, one that was skipped, or one whose rollout has not come
-//! this far is offered. What the publisher has withdrawn, made for another system or channel, or does not let this version move to
-//! directly, is not.
+//! Whoever gives a file asks for what is in it by name, so an older release, one that was skipped,
+//! or one whose rollout has not come this far is offered. What the publisher has withdrawn, made
+//! for another system or channel, or does not let this version move to directly, is not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,11 +20,17 @@ use crate::model::release::SignedRelease;
 use crate::model::{Offer, Platform, Version};
 use crate::trust::{Bundle, Freshness, Judged, Repository, Trust};
 
-/// How long the nodes are asked for fresh metadata where the bundle's does not do: usually there is no network.
+/// How long the nodes are asked for fresh metadata where the bundle's does not do: usually there is
+/// no network.
 const NODES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks into the bundle at `path`.
-pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness: Freshness) -> Result<Checked, Problem> {
+pub async fn check(
+    context: &Context,
+    client: &Client,
+    path: PathBuf,
+    freshness: Freshness,
+) -> Result<Checked, Problem> {
     context.home.create().map_err(|error| problem::of_store(&error))?;
     // The path must mean the same when the offer is taken.
     let path = std::path::absolute(&path).map_err(|error| problem::of_disk(&path, &error))?;
@@ -42,13 +49,27 @@ pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness:
     let strategy = if installed { UpdateStrategy::Installed } else { UpdateStrategy::File };
     let plan = Plan::without_fetching(strategy, signed.length);
     let file = (!installed).then(|| bundle.path().to_owned());
-    let offer = Offer { signed, current, plan, bytes_to_fetch: 0, notes, nodes: Vec::new(), estimated_seconds: None, file };
+    let offer = Offer {
+        signed,
+        current,
+        plan,
+        bytes_to_fetch: 0,
+        notes,
+        nodes: Vec::new(),
+        estimated_seconds: None,
+        file,
+    };
     Ok(Checked::Offer(Box::new(offer)))
 }
 
-/// The newest metadata that can be had: the bundle's; where that is older than what was seen before or has expired, the nodes' if
-/// they answer; else what was trusted before.
-async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: Freshness) -> Result<Judged, Problem> {
+/// The newest metadata that can be had: the bundle's; where that is older than what was seen before
+/// or has expired, the nodes' if they answer; else what was trusted before.
+async fn judge(
+    context: &Context,
+    client: &Client,
+    bundle: &Bundle,
+    freshness: Freshness,
+) -> Result<Judged, Problem> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     let judged = trust.judge(bundle, host::now(), freshness).await;
     // What has expired was verified before that was noticed.
@@ -56,7 +77,10 @@ async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: F
         Ok(Judged { older, genuine, .. }) => (*older, *genuine),
         Err(error) => (error.expired().is_some(), true),
     };
-    if asks_nodes && let Ok(Ok(repository)) = tokio::time::timeout(NODES_TIMEOUT, check::refresh(context, client)).await {
+    if asks_nodes
+        && let Ok(Ok(repository)) =
+            tokio::time::timeout(NODES_TIMEOUT, check::refresh(context, client)).await
+    {
         return Ok(Judged { repository, older: true, genuine });
     }
     judged.map_err(|error| problem::of_judgement(bundle.path(), &error))
@@ -70,13 +94,17 @@ fn choose<'a>(
     genuine: bool,
     current: Option<&Version>,
 ) -> Result<&'a SignedRelease, Problem> {
-    let is_in =
-        |signed: &&SignedRelease| bundle.place(&signed.location()).is_some_and(|place| place.end - place.start == signed.length);
+    let is_in = |signed: &&SignedRelease| {
+        bundle
+            .place(&signed.location())
+            .is_some_and(|place| place.end - place.start == signed.length)
+    };
     let mut inside: Vec<&SignedRelease> = repository.releases.iter().filter(is_in).collect();
     inside.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
     let path = bundle.path();
     if inside.is_empty() {
-        let packages: Vec<&str> = bundle.locations().filter(|location| location.ends_with(".kuzflow")).collect();
+        let packages: Vec<&str> =
+            bundle.locations().filter(|location| location.ends_with(".kuzflow")).collect();
         let why = "the newest signed metadata names no package that is in it";
         return Err(if genuine {
             refused(ProblemKind::BundleWithdrawn, path, name_of(&packages), why.to_owned())
@@ -86,21 +114,42 @@ fn choose<'a>(
     }
     let platform = Platform::current();
     let (app, channel) = (&context.settings.app, &context.settings.channel);
-    let mine = |signed: &&&SignedRelease| signed.release.container.app == *app && signed.release.container.platform == platform;
+    let mine = |signed: &&&SignedRelease| {
+        signed.release.container.app == *app && signed.release.container.platform == platform
+    };
     let Some(found) = inside.iter().find(mine) else {
-        let all = inside.iter().map(|signed| signed.release.container.to_string()).collect::<Vec<_>>().join(", ");
+        let all = inside
+            .iter()
+            .map(|signed| signed.release.container.to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
         let why = format!("this installation is of {app} on {platform}");
         return Err(refused(ProblemKind::BundleUnsuitable, path, all, why));
     };
     let release = &found.release;
     if release.channel != *channel {
         let holds = format!("{} ({})", release.container, release.channel);
-        Err(refused(ProblemKind::BundleUnsuitable, path, holds, format!("this installation follows the channel {channel}")))
+        Err(refused(
+            ProblemKind::BundleUnsuitable,
+            path,
+            holds,
+            format!("this installation follows the channel {channel}"),
+        ))
     } else if release.halted {
-        Err(refused(ProblemKind::BundleWithdrawn, path, release.container.to_string(), "the publisher has halted it".to_owned()))
+        Err(refused(
+            ProblemKind::BundleWithdrawn,
+            path,
+            release.container.to_string(),
+            "the publisher has halted it".to_owned(),
+        ))
     } else if !release.open_to(current) {
         let minimum = release.minimum_version.as_ref().map(Version::to_string).unwrap_or_default();
-        Err(refused(ProblemKind::BundleTooFar, path, minimum, format!("{} does not follow every version", release.container)))
+        Err(refused(
+            ProblemKind::BundleTooFar,
+            path,
+            minimum,
+            format!("{} does not follow every version", release.container),
+        ))
     } else {
         Ok(found)
     }
@@ -108,17 +157,29 @@ fn choose<'a>(
 
 /// Packages by their targets' names.
 fn name_of(locations: &[&str]) -> String {
-    let names = locations.iter().filter_map(|location| location.split_once('.').map(|(_, name)| name));
+    let names =
+        locations.iter().filter_map(|location| location.split_once('.').map(|(_, name)| name));
     names.collect::<Vec<_>>().join(", ")
 }
 
 fn refused(kind: ProblemKind, path: &Path, subject: String, why: String) -> Problem {
-    Problem { kind, subject, chain: vec![format!("nothing in {} can be installed here", path.display()), why] }
+    Problem {
+        kind,
+        subject,
+        chain: vec![format!("nothing in {} can be installed here", path.display()), why],
+    }
 }
 
 /// The release notes in the best language there is in the bundle.
-async fn notes(context: &Context, repository: &Repository, bundle: &Bundle, signed: &SignedRelease) -> String {
-    let Some((_, target)) = signed.release.notes_in(std::slice::from_ref(&context.language)) else { return String::new() };
+async fn notes(
+    context: &Context,
+    repository: &Repository,
+    bundle: &Bundle,
+    signed: &SignedRelease,
+) -> String {
+    let Some((_, target)) = signed.release.notes_in(std::slice::from_ref(&context.language)) else {
+        return String::new();
+    };
     match repository.read_small(bundle, target, LARGEST_NOTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => {

@@ -1,7 +1,8 @@
 //! Whether the running app could take a release over without a restart, and having it do so.
 //!
-//! In: a release, its plan, what the connected app says it runs. Out: the plan with a yes or no, and what the app made of it. Never: a
-//! swap of what the publisher's signed patterns do not allow, or of files that are not those of an installed, verified manifest.
+//! In: a release, its plan, what the connected app says it runs. Out: the plan with a yes or no,
+//! and what the app made of it. Never: a swap of what the publisher's signed patterns do not allow,
+//! or of files that are not those of an installed, verified manifest.
 
 use super::context::Context;
 use crate::look;
@@ -15,11 +16,19 @@ use crate::session::channel::{Swap, Swapped};
 /// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
 const MOST_CHANGES: usize = 4000;
 
-/// Says in the plan whether the running app must be started anew. `new` is the release's manifest where it is at hand; without it a
-/// pack says what it changes.
-pub fn predict_hot_swap(context: &Context, release: &Release, plan: Plan, new: Option<&Manifest>) -> Plan {
+/// Says in the plan whether the running app must be started anew. `new` is the release's manifest
+/// where it is at hand; without it a pack says what it changes.
+pub fn predict_hot_swap(
+    context: &Context,
+    release: &Release,
+    plan: Plan,
+    new: Option<&Manifest>,
+) -> Plan {
     let restart = |plan| Plan { requires_restart: true, ..plan };
-    let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled) else { return restart(plan) };
+    let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled)
+    else {
+        return restart(plan);
+    };
     let installed;
     let new = match new {
         Some(new) => Some(new),
@@ -32,7 +41,8 @@ pub fn predict_hot_swap(context: &Context, release: &Release, plan: Plan, new: O
         let Some(old) = manifest(context, &running) else { return restart(plan) };
         let Some(patterns) = &release.hot_swap else { return restart(plan) };
         let difference = Difference::between(&old, new, patterns.patterns());
-        let requires_restart = difference.requires_restart || difference.changes.len() > MOST_CHANGES;
+        let requires_restart =
+            difference.requires_restart || difference.changes.len() > MOST_CHANGES;
         return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
     }
     let begins_there = plan.patches.first().is_some_and(|signed| signed.patch.from == running);
@@ -57,7 +67,9 @@ fn swap(context: &Context, release: &Release) -> Result<Swap, SwapBlocker> {
     let Some(running) = context.channel.runs() else {
         return refuse("not-connected", "the app does not talk to its launcher");
     };
-    let (Some(old), Some(new)) = (manifest(context, &running), manifest(context, &release.container)) else {
+    let (Some(old), Some(new)) =
+        (manifest(context, &running), manifest(context, &release.container))
+    else {
         return refuse("no-container", "a manifest is missing or damaged");
     };
     let Some(patterns) = &release.hot_swap else {

@@ -1,4 +1,5 @@
-//! The update pipeline: what there is, the cheapest way to it, and a new version on disk, or an old one mended.
+//! The update pipeline: what there is, the cheapest way to it, and a new version on disk, or an old
+//! one mended.
 //!
 //! ```text
 //! check      sources  renewal               what there is

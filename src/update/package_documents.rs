@@ -1,5 +1,5 @@
-//! A package's manifest and index: from an interrupted try, from an earlier question, or from the package's end, where they lie one
-//! behind the other.
+//! A package's manifest and index: from an interrupted try, from an earlier question, or from the
+//! package's end, where they lie one behind the other.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,17 @@ use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
 use crate::trust::Trust;
 
-/// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients do not come back at once.
+/// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients
+/// do not come back at once.
 const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
-/// No try is begun after so long; the silence that nodes are granted doubles from one to the next, at most so often. One that needs twenty
-/// seconds for its answer is waited for, one that never answers costs less than two minutes.
+/// No try is begun after so long; the silence that nodes are granted doubles from one to the next,
+/// at most so often. One that needs twenty seconds for its answer is waited for, one that never
+/// answers costs less than two minutes.
 const RETRY_PERIOD: Duration = Duration::from_secs(60);
 const DOUBLINGS: usize = 2;
 
-/// Documents from this size on, packed, are worth waiting for neighbours that are fetching them, bytes.
+/// Documents from this size on, packed, are worth waiting for neighbours that are fetching them,
+/// bytes.
 const WORTH_WAITING: u64 = 128 << 10;
 
 /// A package's manifest with its proved bytes, and its index.
@@ -48,11 +51,14 @@ pub struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
 impl DocumentCache {
     fn get(&self, manifest: &Digest) -> Option<PackageDocuments> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|(digest, _)| digest == manifest).map(|(_, package_documents)| package_documents.clone())
+        held.as_ref()
+            .filter(|(digest, _)| digest == manifest)
+            .map(|(_, package_documents)| package_documents.clone())
     }
 
     fn set(&self, manifest: Digest, package_documents: PackageDocuments) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((manifest, package_documents));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((manifest, package_documents));
     }
 }
 
@@ -77,12 +83,16 @@ pub struct Library<'a> {
 pub fn span(signed: &SignedRelease) -> Range<u64> {
     let locations = [&signed.release.manifest, &signed.release.index];
     let start = locations.map(|location| location.offset).into_iter().min().unwrap_or_default();
-    let end = locations.map(|location| location.offset.saturating_add(location.packed_size)).into_iter().max();
+    let end = locations
+        .map(|location| location.offset.saturating_add(location.packed_size))
+        .into_iter()
+        .max();
     start..end.unwrap_or_default()
 }
 
-/// The release with this manifest, if the repository listed it when it was asked last. Its metadata may have expired since; that does not
-/// matter to whoever knows by a digest what has to come. Reads and verifies files.
+/// The release with this manifest, if the repository listed it when it was asked last. Its metadata
+/// may have expired since; that does not matter to whoever knows by a digest what has to come.
+/// Reads and verifies files.
 pub fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
@@ -90,7 +100,11 @@ pub fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
 
 impl Library<'_> {
     /// The index of a package whose manifest is here already. Asks each node once.
-    pub async fn index(&self, signed: &SignedRelease, manifest: &Manifest) -> Result<Arc<PackageIndex>, Problem> {
+    pub async fn index(
+        &self,
+        signed: &SignedRelease,
+        manifest: &Manifest,
+    ) -> Result<Arc<PackageIndex>, Problem> {
         if let Some(package_documents) = self.slot.get(&signed.release.manifest.hash) {
             return Ok(package_documents.index);
         }
@@ -101,7 +115,9 @@ impl Library<'_> {
         let wanted = Span::new(&location_of_package, signed.length, span, &accept);
         let fetched = fetch::fetch_span(self.client, self.nodes, &wanted).await;
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
-        container::read_index(&packed, location, manifest).map(Arc::new).map_err(|error| problem::of_container(&error))
+        container::read_index(&packed, location, manifest)
+            .map(Arc::new)
+            .map_err(|error| problem::of_container(&error))
     }
 
     /// The documents of a signed package.
@@ -111,11 +127,16 @@ impl Library<'_> {
         let files = self.staging.map(|staging| [staging.manifest(), staging.index()]);
         let keep = |documents: [&[u8]; 2]| {
             let mut pairs = documents.into_iter().zip(files.iter().flatten());
-            pairs.try_for_each(|(json, file)| std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error)))
+            pairs.try_for_each(|(json, file)| {
+                std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error))
+            })
         };
         let offer = |documents: [&[u8]; 2]| {
             if let Some(peer_network) = self.peer_network.get() {
-                locations.iter().zip(documents).for_each(|(location, json)| peer_network.offer(location.hash, json));
+                locations
+                    .iter()
+                    .zip(documents)
+                    .for_each(|(location, json)| peer_network.offer(location.hash, json));
             }
         };
         if let Some(package_documents) = self.slot.get(&digest) {
@@ -151,13 +172,15 @@ impl Library<'_> {
         let span = span(signed);
         let waits = span.end - span.start >= WORTH_WAITING;
         let locations = [&signed.release.manifest, &signed.release.index];
-        let [manifest, index] = locations.map(|location| peer_network.document(location.hash, location.size, waits));
+        let [manifest, index] =
+            locations.map(|location| peer_network.document(location.hash, location.size, waits));
         let (manifest, index) = tokio::join!(manifest, index);
         Some([manifest?.to_vec(), index?.to_vec()])
     }
 
     async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
-        // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
+        // A node whose bytes are not the signed documents has sent wrong bytes; the next one is
+        // asked.
         let accept = |packed: &[u8]| documents(signed, packed).is_ok();
         let location = signed.location();
         let on_fault = |fault| {
@@ -165,14 +188,24 @@ impl Library<'_> {
                 emitter.emit(Event::NodeFault(fault));
             }
         };
-        let wanted = Span { faults: &on_fault, ..Span::new(&location, signed.length, span(signed), &accept) };
+        let wanted = Span {
+            faults: &on_fault,
+            ..Span::new(&location, signed.length, span(signed), &accept)
+        };
         let mut fetched = patiently(self.client, self.nodes, wanted).await;
         // Who only asks what an update would cost does not fetch a whole package for it.
         if let Err(FetchError::NoneAcceptable { whole: true, .. }) = &fetched
             && self.staging.is_some()
         {
-            tracing::warn!(location, "no node sends parts of a file: all that lies before the package's manifest comes as well");
-            let whole = Span { faults: &on_fault, whole: true, ..Span::new(&location, signed.length, span(signed), &accept) };
+            tracing::warn!(
+                location,
+                "no node sends parts of a file: all that lies before the package's manifest comes as well"
+            );
+            let whole = Span {
+                faults: &on_fault,
+                whole: true,
+                ..Span::new(&location, signed.length, span(signed), &accept)
+            };
             fetched = patiently(self.client, self.nodes, whole).await;
         }
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
@@ -186,7 +219,10 @@ pub fn documents(signed: &SignedRelease, packed: &[u8]) -> Result<[Vec<u8>; 2], 
     let read = |location: &DocumentLocation| {
         let from = usize::try_from(location.offset - start).unwrap_or(usize::MAX);
         let length = usize::try_from(location.packed_size).unwrap_or(usize::MAX);
-        container::read_document(packed.get(from..from.saturating_add(length)).unwrap_or_default(), location)
+        container::read_document(
+            packed.get(from..from.saturating_add(length)).unwrap_or_default(),
+            location,
+        )
     };
     Ok([read(&signed.release.manifest)?, read(&signed.release.index)?])
 }
@@ -195,18 +231,32 @@ impl PackageDocuments {
     /// Reads proved documents, and refuses what contradicts the signed release.
     pub fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
         let [json, index_json] = documents;
-        let manifest = Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
-        let index = PackageIndex::from_json(&index_json, &manifest).map_err(|error| problem::of_container(&error.into()))?;
+        let manifest =
+            Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
+        let index = PackageIndex::from_json(&index_json, &manifest)
+            .map_err(|error| problem::of_container(&error.into()))?;
         if manifest.id() != signed.release.container || index.pieces.length > signed.length {
-            let chain =
-                vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
-            return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
+            let chain = vec![format!(
+                "the manifest describes {}, the signed release is {}",
+                manifest.id(),
+                signed.release.container
+            )];
+            return Err(Problem {
+                kind: ProblemKind::BadPackage,
+                subject: signed.target.clone(),
+                chain,
+            });
         }
-        Ok(Self { manifest: Arc::new(manifest), json: Arc::new(json), index: Arc::new(index), index_json: Arc::new(index_json) })
+        Ok(Self {
+            manifest: Arc::new(manifest),
+            json: Arc::new(json),
+            index: Arc::new(index),
+            index_json: Arc::new(index_json),
+        })
     }
 
-    /// The same for a package that begins `offset` bytes behind the start of its file: its entries are found there. Pieces are not
-    /// moved.
+    /// The same for a package that begins `offset` bytes behind the start of its file: its entries
+    /// are found there. Pieces are not moved.
     pub fn moved_by(&self, offset: u64) -> Self {
         let mut index = PackageIndex::clone(&self.index);
         for packed in index.places.values_mut() {
@@ -216,17 +266,27 @@ impl PackageDocuments {
     }
 }
 
-/// A span of an object; a network that is gone for a moment is waited for, as while pieces are coming. Not so a node that sends whole
-/// objects only: it will do so the next time.
-pub async fn patiently(client: &Client, nodes: &[Node], mut wanted: Span<'_>) -> Result<bytes::Bytes, FetchError> {
+/// A span of an object; a network that is gone for a moment is waited for, as while pieces are
+/// coming. Not so a node that sends whole objects only: it will do so the next time.
+pub async fn patiently(
+    client: &Client,
+    nodes: &[Node],
+    mut wanted: Span<'_>,
+) -> Result<bytes::Bytes, FetchError> {
     let (mut waits, began) = (WAITS.iter().enumerate(), Instant::now());
     loop {
         let fetched = fetch::fetch_span(client, nodes, &wanted).await;
         match (fetched, waits.next().filter(|_| began.elapsed() < RETRY_PERIOD)) {
             (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
             (Err(error), Some((tries, seconds))) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a part of a package cannot be had; trying again");
-                tokio::time::sleep(Duration::from_secs_f64(seconds * (0.75 + 0.5 * fastrand::f64()))).await;
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a part of a package cannot be had; trying again"
+                );
+                tokio::time::sleep(Duration::from_secs_f64(
+                    seconds * (0.75 + 0.5 * fastrand::f64()),
+                ))
+                .await;
                 if tries < DOUBLINGS {
                     wanted.silence *= 2;
                 }

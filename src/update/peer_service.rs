@@ -1,5 +1,5 @@
-//! The engine's side of the local network: whether there is an office at all, what of this installation it may hand out, and what is
-//! taken from it file by file.
+//! The engine's side of the local network: whether there is an office at all, what of this
+//! installation it may hand out, and what is taken from it file by file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,12 +26,14 @@ impl PeerNetworkSlot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens it, unless that was done before, or somebody does not want it. That it cannot be opened is no reason to fail.
+    /// Opens it, unless that was done before, or somebody does not want it. That it cannot be
+    /// opened is no reason to fail.
     pub fn open(&self, context: &Context) -> Option<Arc<PeerNetwork>> {
         if !in_force(context) {
             self.close();
             let cache = context.home.for_peers();
-            // What was kept for others is of no use any more; the next try deletes what this one could not.
+            // What was kept for others is of no use any more; the next try deletes what this one
+            // could not.
             if look::is_there(&cache).unwrap_or(true) {
                 let _ = std::fs::remove_dir_all(cache);
             }
@@ -83,8 +85,9 @@ struct Catalogue {
     volumes: HashMap<Digest, Volume>,
 }
 
-/// The unchangeable files of whole versions, and their manifests: what signed metadata has covered when they were installed. Nothing in
-/// the folders that are the user's, whatever the manifest says of it.
+/// The unchangeable files of whole versions, and their manifests: what signed metadata has covered
+/// when they were installed. Nothing in the folders that are the user's, whatever the manifest says
+/// of it.
 fn library(home: Home) -> Library {
     let catalogue = Mutex::new(Catalogue::default());
     Arc::new(move |digest| {
@@ -99,7 +102,8 @@ fn library(home: Home) -> Library {
 
 fn look(home: &Home, catalogue: &mut Catalogue) {
     let records = home.installed().unwrap_or_default();
-    let versions: Vec<ContainerId> = records.iter().map(|record| record.container.clone()).collect();
+    let versions: Vec<ContainerId> =
+        records.iter().map(|record| record.container.clone()).collect();
     if versions == catalogue.versions {
         return;
     }
@@ -111,7 +115,8 @@ fn look(home: &Home, catalogue: &mut Catalogue) {
             continue;
         }
         let Ok(manifest) = Manifest::from_json(&json) else { continue };
-        let volumes = shared(&manifest).map(|(path, digest, size)| (digest, Volume { path: path.under(&root), size }));
+        let volumes = shared(&manifest)
+            .map(|(path, digest, size)| (digest, Volume { path: path.under(&root), size }));
         catalogue.volumes.extend(volumes);
         catalogue.volumes.insert(record.manifest, Volume { path, size: json.len() as u64 });
     }
@@ -128,6 +133,9 @@ fn shared(manifest: &Manifest) -> impl Iterator<Item = (&RelativePath, Digest, u
 /// Of `absent` what neighbours may have.
 pub fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Digest, u64)> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
-    let entries = absent.iter().filter(|path| !mutable(path)).filter_map(|path| manifest.file_manifest.get(path));
+    let entries = absent
+        .iter()
+        .filter(|path| !mutable(path))
+        .filter_map(|path| manifest.file_manifest.get(path));
     entries.filter(|entry| entry.has_bytes()).map(|entry| (entry.hash, entry.size)).collect()
 }

@@ -1,4 +1,5 @@
-//! A plan for an offer: what the planner is asked, with what is installed and what the network was like.
+//! A plan for an offer: what the planner is asked, with what is installed and what the network was
+//! like.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,8 @@ use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
 
-/// Packages that cost no more than this many times their manifest and index are not worth a question about their entries.
+/// Packages that cost no more than this many times their manifest and index are not worth a
+/// question about their entries.
 const WORTH_ASKING: u64 = 4;
 
 /// The cheapest way to `signed` that the settings allow.
@@ -44,16 +46,27 @@ pub async fn plan(
     let Ok(contents) = tokio::task::spawn_blocking(move || Contents::of(&home)).await else {
         return Ok(full(Reason::Unknown));
     };
-    let ids: Vec<_> = contents.manifests().map(|(digest, manifest)| (manifest.id(), *digest)).collect();
-    let installed: Vec<planner::Installed<'_>> = ids.iter().map(|(id, digest)| (id, *digest)).collect();
+    let ids: Vec<_> =
+        contents.manifests().map(|(digest, manifest)| (manifest.id(), *digest)).collect();
+    let installed: Vec<planner::Installed<'_>> =
+        ids.iter().map(|(id, digest)| (id, *digest)).collect();
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
-    let reason = match planner::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
+    let reason = match planner::by_patches(
+        wanted,
+        &installed,
+        patches,
+        &allowance,
+        &prices(context, nodes, memory),
+    ) {
         Ok(plan) => return Ok(hot_swap::predict_hot_swap(context, release, plan, None)),
-        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
+        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => {
+            return Ok(full(reason));
+        }
         Err(reason) => reason,
     };
-    // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.
+    // No pack leads there, or none that is worth it. What of the package is held already is told by
+    // its manifest.
     let span = package_documents::span(signed);
     let documents = span.end - span.start;
     let may_be_full = context.settings.fallback.enable_full_update;
@@ -76,15 +89,33 @@ pub async fn plan(
         }
     };
     let held = |digest: &Digest| contents.holds(digest);
-    let entries =
-        planner::by_entries(wanted, documents, &package_documents.manifest, &package_documents.index, &held, &allowance);
+    let entries = planner::by_entries(
+        wanted,
+        documents,
+        &package_documents.manifest,
+        &package_documents.index,
+        &held,
+        &allowance,
+    );
     let entries = entries.map(|entries| entries.plan);
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
     let prices = prices(context, nodes, memory);
-    let question = PlanningInput { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
-    let both = question.intermediate(&repository.releases, &contents, &package_documents, &library).await;
+    let question = PlanningInput {
+        signed,
+        wanted,
+        documents,
+        installed: &installed,
+        patches,
+        allowance,
+        prices,
+        dearest,
+    };
+    let both =
+        question.intermediate(&repository.releases, &contents, &package_documents, &library).await;
     Ok(match both.map_or(entries, Ok) {
-        Ok(plan) => hot_swap::predict_hot_swap(context, release, plan, Some(&package_documents.manifest)),
+        Ok(plan) => {
+            hot_swap::predict_hot_swap(context, release, plan, Some(&package_documents.manifest))
+        }
         Err(reason) => full(reason),
     })
 }
@@ -104,8 +135,9 @@ struct PlanningInput<'a> {
 }
 
 impl PlanningInput<'_> {
-    /// Packs to another release that has more in common with the wanted one than what is installed, and then the entries that differ from
-    /// that one; `None` if that is not cheaper, or what the other release holds is not known.
+    /// Packs to another release that has more in common with the wanted one than what is installed,
+    /// and then the entries that differ from that one; `None` if that is not cheaper, or what the
+    /// other release holds is not known.
     async fn intermediate(
         &self,
         releases: &[SignedRelease],
@@ -120,11 +152,23 @@ impl PlanningInput<'_> {
             same_kind && container != kind && contents.manifest(hash).is_none()
         });
         let reached = others.filter_map(|other| {
-            let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..self.wanted };
-            let path = planner::by_patches(stop, self.installed, self.patches, &self.allowance, &self.prices).ok()?;
+            let stop = Wanted {
+                container: &other.release.container,
+                manifest: other.release.manifest.hash,
+                ..self.wanted
+            };
+            let path = planner::by_patches(
+                stop,
+                self.installed,
+                self.patches,
+                &self.allowance,
+                &self.prices,
+            )
+            .ok()?;
             Some((other, path))
         });
-        let (other, path) = nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
+        let (other, path) =
+            nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
         let span = package_documents::span(other);
         let question = (span.end - span.start).saturating_mul(WORTH_ASKING);
         if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
@@ -133,12 +177,24 @@ impl PlanningInput<'_> {
         // In a slot of its own: the release's own documents stay where they are.
         let slot = DocumentCache::default();
         let between = Library { slot: &slot, ..*library }.describe(other).await;
-        let between =
-            between.inspect_err(|problem| tracing::info!(?problem, "what a release on the way holds is not known")).ok()?;
-        let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
+        let between = between
+            .inspect_err(|problem| {
+                tracing::info!(?problem, "what a release on the way holds is not known")
+            })
+            .ok()?;
+        let digests: HashSet<Digest> =
+            between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
         let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
         let (manifest, index) = (&package_documents.manifest, &package_documents.index);
-        let rest = planner::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
+        let rest = planner::by_entries(
+            self.wanted,
+            self.documents,
+            manifest,
+            index,
+            &held,
+            &self.allowance,
+        )
+        .ok()?;
         let absent = planner::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
         let plan = by_both(path, rest.plan, absent);
         let allowed = self.allowance.threshold * self.signed.length as f64;
@@ -146,10 +202,15 @@ impl PlanningInput<'_> {
     }
 }
 
-/// Of the releases that can be reached, the one that is likely to have most in common with `wanted`: the newest older one, else the oldest
-/// newer one.
-fn nearest<T>(reached: impl Iterator<Item = T>, wanted: &Version, version: impl Fn(&T) -> &Version) -> Option<T> {
-    // Newer ones count the less the newer they are; older ones, all of which come before them, the more.
+/// Of the releases that can be reached, the one that is likely to have most in common with
+/// `wanted`: the newest older one, else the oldest newer one.
+fn nearest<T>(
+    reached: impl Iterator<Item = T>,
+    wanted: &Version,
+    version: impl Fn(&T) -> &Version,
+) -> Option<T> {
+    // Newer ones count the less the newer they are; older ones, all of which come before them, the
+    // more.
     reached.max_by(|a, b| {
         let (a, b) = (version(a), version(b));
         match (a < wanted, b < wanted) {
@@ -160,7 +221,8 @@ fn nearest<T>(reached: impl Iterator<Item = T>, wanted: &Version, version: impl 
     })
 }
 
-/// The packs of `path`, and then the entries of `rest`; `absent` files of the release have content that no installed version holds.
+/// The packs of `path`, and then the entries of `rest`; `absent` files of the release have content
+/// that no installed version holds.
 fn by_both(path: Plan, rest: Plan, absent: u64) -> Plan {
     let files = FileCounts { patched: absent.saturating_sub(rest.files.fetched), ..rest.files };
     Plan {
@@ -181,7 +243,11 @@ fn allowance(context: &Context) -> Allowance {
         memory: settings.performance.max_memory_usage,
         longest_chain: settings.fallback.max_patch_chain_length,
         // Without the whole package as a way out, any share of it will do.
-        threshold: if settings.fallback.enable_full_update { settings.fallback.fallback_threshold } else { 1.0 },
+        threshold: if settings.fallback.enable_full_update {
+            settings.fallback.fallback_threshold
+        } else {
+            1.0
+        },
     }
 }
 
@@ -194,32 +260,46 @@ fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
         usual.unpacked_per_second = f64::MIN_POSITIVE;
     }
     // Under the user's cap no node is faster than that.
-    let capped = |rate: f64| context.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0);
+    let capped = |rate: f64| {
+        context.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0)
+    };
     if measured.is_empty() {
         return Prices { bytes_per_second: capped(usual.bytes_per_second), ..usual };
     }
     let bytes_per_second: f64 = measured.iter().map(|measured| measured.bytes_per_second).sum();
-    let latency = measured.iter().map(|measured| measured.latency_seconds).fold(f64::INFINITY, f64::min);
-    Prices { bytes_per_second: capped(bytes_per_second), request: latency.clamp(0.0, 10.0), ..usual }
+    let latency =
+        measured.iter().map(|measured| measured.latency_seconds).fold(f64::INFINITY, f64::min);
+    Prices {
+        bytes_per_second: capped(bytes_per_second),
+        request: latency.clamp(0.0, 10.0),
+        ..usual
+    }
 }
 
-/// Bytes that an interrupted download left, by its own account: for showing a price, proved when it goes on.
+/// Bytes that an interrupted download left, by its own account: for showing a price, proved when it
+/// goes on.
 pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&context.home, &signed.release.container);
     if !plan.patches.is_empty() {
-        let marked =
-            |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
+        let marked = |signed: &crate::model::SignedPatch| {
+            Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table())
+        };
         return plan.patches.iter().map(marked).sum();
     }
-    let read =
-        |path: std::path::PathBuf, hash| look::read(&path, look::LARGE).ok().flatten().filter(|json| Digest::of(json) == hash);
+    let read = |path: std::path::PathBuf, hash| {
+        look::read(&path, look::LARGE).ok().flatten().filter(|json| Digest::of(json) == hash)
+    };
     let manifest = read(staging.manifest(), signed.release.manifest.hash);
     let manifest = manifest.and_then(|json| Manifest::from_json(&json).ok());
     let index = read(staging.index(), signed.release.index.hash);
-    let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
+    let index = manifest
+        .zip(index)
+        .and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
     // What lies behind the pieces are these documents.
     let documents = |index: &PackageIndex| signed.length.saturating_sub(index.pieces.length);
-    index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces) + documents(&index))
+    index.map_or(0, |index| {
+        Partial::marked_bytes(&staging.package(), &index.pieces) + documents(&index)
+    })
 }
 
 #[cfg(test)]
@@ -229,7 +309,9 @@ mod tests {
     #[test]
     fn the_nearest_release_is_the_newest_older_one() {
         let version = |major| Version::new(major, 0, 0);
-        let nearest = |reached: &[u64]| nearest(reached.iter().map(|major| version(*major)), &version(5), |version| version);
+        let nearest = |reached: &[u64]| {
+            nearest(reached.iter().map(|major| version(*major)), &version(5), |version| version)
+        };
         assert_eq!(nearest(&[1, 4, 3, 6]), Some(version(4)));
         assert_eq!(nearest(&[9, 6, 7]), Some(version(6)));
         assert_eq!(nearest(&[7, 1]), Some(version(1)));
@@ -239,10 +321,23 @@ mod tests {
     #[test]
     fn files_of_a_mixed_strategy_are_counted_once() {
         let files = FileCounts { cloned: 95, patched: 0, fetched: 5 };
-        let rest = Plan { strategy: UpdateStrategy::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
-        let path = Plan { strategy: UpdateStrategy::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };
+        let rest = Plan {
+            strategy: UpdateStrategy::Entries,
+            bytes: 500,
+            files,
+            ..Plan::full(10_000, 100, Reason::Cheapest)
+        };
+        let path = Plan {
+            strategy: UpdateStrategy::Patches,
+            bytes: 70,
+            from: Some(Version::new(1, 0, 0)),
+            ..rest.clone()
+        };
         let both = by_both(path, rest, 20);
-        assert_eq!((both.strategy, both.bytes, both.from), (UpdateStrategy::PatchesAndEntries, 570, Some(Version::new(1, 0, 0))));
+        assert_eq!(
+            (both.strategy, both.bytes, both.from),
+            (UpdateStrategy::PatchesAndEntries, 570, Some(Version::new(1, 0, 0)))
+        );
         assert_eq!(both.files, FileCounts { cloned: 80, patched: 15, fetched: 5 });
     }
 }

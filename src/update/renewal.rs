@@ -1,7 +1,9 @@
-//! Launcher settings that a publisher renews: a document that signed metadata names, kept as a verified copy in the home.
+//! Launcher settings that a publisher renews: a document that signed metadata names, kept as a
+//! verified copy in the home.
 //!
-//! In: the verified repository, and sources of its files. Out: the copy in the home, which the next start lays over the shipped
-//! settings, and nodes to ask from now on. Never: a document that signed metadata does not name now, or one for another app.
+//! In: the verified repository, and sources of its files. Out: the copy in the home, which the next
+//! start lays over the shipped settings, and nodes to ask from now on. Never: a document that
+//! signed metadata does not name now, or one for another app.
 
 use super::context::Context;
 use super::sources::Sources;
@@ -21,15 +23,19 @@ pub(crate) fn nodes(context: &Context) -> Vec<Node> {
     stored(context).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
 }
 
-/// Fetches the document if it is another one than the copy. That it cannot be had is told in the log: the next check tries again.
+/// Fetches the document if it is another one than the copy. That it cannot be had is told in the
+/// log: the next check tries again.
 pub(crate) async fn follow(context: &Context, repository: &Repository, sources: &Sources) {
     let name = target_name(&context.settings.app);
     let Some(target) = repository.target(&name) else {
         // Signed metadata names none any more.
         let forgotten = context.home.keep_renewed_settings(None);
-        return forgotten.unwrap_or_else(|error| tracing::warn!(%error, "the renewed settings stay"));
+        return forgotten
+            .unwrap_or_else(|error| tracing::warn!(%error, "the renewed settings stay"));
     };
-    if crate::settings::renewed::read(&context.home.renewed_settings()).is_some_and(|bytes| Digest::of(&bytes) == target.hash) {
+    if crate::settings::renewed::read(&context.home.renewed_settings())
+        .is_some_and(|bytes| Digest::of(&bytes) == target.hash)
+    {
         return;
     }
     let bytes = match repository.read_small_from(&sources.list, &name, LARGEST_RENEWAL).await {
@@ -38,7 +44,10 @@ pub(crate) async fn follow(context: &Context, repository: &Repository, sources: 
     };
     match Renewal::parse(&bytes, &context.settings.app) {
         Ok(_) => match context.home.keep_renewed_settings(Some(&bytes)) {
-            Ok(()) => tracing::info!(version = repository.versions.targets, "the publisher has renewed the launcher's settings"),
+            Ok(()) => tracing::info!(
+                version = repository.versions.targets,
+                "the publisher has renewed the launcher's settings"
+            ),
             Err(error) => tracing::warn!(%error, "the renewed settings cannot be kept"),
         },
         // What a newer launcher understands, perhaps. What was renewed before goes on.

@@ -1,5 +1,6 @@
-//! A repair: an installed version held against its manifest, and what is bad made anew: from another file on this disk, by a patch pack
-//! where that is cheaper, or as an entry of the release's package.
+//! A repair: an installed version held against its manifest, and what is bad made anew: from
+//! another file on this disk, by a patch pack where that is cheaper, or as an entry of the
+//! release's package.
 //!
 //! ```text
 //! manifest ── proved by the record, or by signed metadata; else fetched
@@ -8,7 +9,8 @@
 //! look again; the record last, once everything is whole
 //! ```
 //!
-//! The network is asked only for what this disk does not have. Nothing here needs fresh metadata: what has to come is known by its digest.
+//! The network is asked only for what this disk does not have. Nothing here needs fresh metadata:
+//! what has to come is known by its digest.
 
 mod on_disk;
 
@@ -33,7 +35,9 @@ use crate::host;
 use crate::look;
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
-use crate::messages::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
+use crate::messages::protocol::{
+    Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended,
+};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath, SignedPatch};
@@ -44,7 +48,8 @@ use crate::store::repair::{Removal, Repair};
 use crate::store::{InstalledRecord, StoreError};
 use crate::trust::{Repository, Trust};
 
-/// Times that the version is looked at and mended: what stood behind a link is seen only once the link is gone.
+/// Times that the version is looked at and mended: what stood behind a link is seen only once the
+/// link is gone.
 const ROUNDS: usize = 3;
 
 /// What one repair works with.
@@ -71,7 +76,8 @@ struct Proved {
 }
 
 impl RepairJob {
-    /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays mended.
+    /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays
+    /// mended.
     pub async fn run(self) -> Result<Option<Repaired>, Problem> {
         let (context, id) = (Arc::clone(&self.context), self.id.clone());
         let begun = blocking(move || -> Result<(HomeLock, Repair), StoreError> {
@@ -97,7 +103,10 @@ impl RepairJob {
                 self.take_away(&mut repair, &found, &mut report)?;
             }
             if found.is_whole() || round == ROUNDS || report.problem.is_some() {
-                let left = |damage: &container::Damage| Unmended { path: damage.path.to_string(), what: damage.what.to_string() };
+                let left = |damage: &container::Damage| Unmended {
+                    path: damage.path.to_string(),
+                    what: damage.what.to_string(),
+                };
                 report.left = found.damaged.iter().map(left).collect();
                 break;
             }
@@ -110,7 +119,9 @@ impl RepairJob {
         if report.left.is_empty() {
             let record = InstalledRecord::of(&proved.manifest, proved.digest, host::now());
             if repair.put_record(&record).map_err(|error| problem::of_store(&error))? {
-                report.mended.push(Mended { path: "metadata/installed.json".to_owned(), how: How::Made });
+                report
+                    .mended
+                    .push(Mended { path: "metadata/installed.json".to_owned(), how: How::Made });
             }
         }
         repair.finish().map_err(|error| problem::of_store(&error))?;
@@ -120,12 +131,14 @@ impl RepairJob {
         Ok(Some(report))
     }
 
-    /// The manifest that the version must have. The one on the disk counts if the record or signed metadata has its digest.
+    /// The manifest that the version must have. The one on the disk counts if the record or signed
+    /// metadata has its digest.
     async fn manifest(&self, repair: &Repair) -> Result<Proved, Problem> {
         let on_disk = repair.manifest_on_disk();
         let found = on_disk.as_ref().map(|json| Digest::of(json));
         let read = |json: Vec<u8>, digest| {
-            let manifest = Manifest::from_json(&json).ok().filter(|manifest| manifest.id() == self.id)?;
+            let manifest =
+                Manifest::from_json(&json).ok().filter(|manifest| manifest.id() == self.id)?;
             Some(Proved { manifest: Arc::new(manifest), json: Arc::new(json), digest, anew: false })
         };
         let recorded = self.context.home.record(&self.id).ok().map(|record| record.manifest);
@@ -138,21 +151,40 @@ impl RepairJob {
         tracing::warn!(container = %self.id, "the manifest or the record is not what was installed");
         let signed = self.listed(&|signed| signed.release.container == self.id).await?.0;
         let digest = signed.release.manifest.hash;
-        if let Some(proved) = on_disk.filter(|_| found == Some(digest)).and_then(|json| read(json, digest)) {
+        if let Some(proved) =
+            on_disk.filter(|_| found == Some(digest)).and_then(|json| read(json, digest))
+        {
             return Ok(proved);
         }
         let nodes = check::nodes(&self.context, &self.client).await;
         let (slot, peer_network) = (&DocumentCache::default(), &self.context.peer_network);
-        let library =
-            Library { client: &self.client, nodes: &nodes, slot, peer_network, staging: None, emitter: Some(&self.emitter) };
+        let library = Library {
+            client: &self.client,
+            nodes: &nodes,
+            slot,
+            peer_network,
+            staging: None,
+            emitter: Some(&self.emitter),
+        };
         let package_documents = library.describe(&signed).await?;
-        Ok(Proved { manifest: package_documents.manifest, json: package_documents.json, digest, anew: true })
+        Ok(Proved {
+            manifest: package_documents.manifest,
+            json: package_documents.json,
+            digest,
+            anew: true,
+        })
     }
 
     /// A release as signed metadata lists it: that of the last check, else of one now.
-    async fn listed(&self, is: &(dyn Fn(&SignedRelease) -> bool + Sync)) -> Result<(SignedRelease, Repository), Problem> {
+    async fn listed(
+        &self,
+        is: &(dyn Fn(&SignedRelease) -> bool + Sync),
+    ) -> Result<(SignedRelease, Repository), Problem> {
         let context = Arc::clone(&self.context);
-        let cached = blocking(move || Trust::new(context.home.trust(), context.shipped_root.clone()).cached()).await?;
+        let cached = blocking(move || {
+            Trust::new(context.home.trust(), context.shipped_root.clone()).cached()
+        })
+        .await?;
         let find = |repository: Repository| {
             let found = repository.releases.iter().find(|signed| is(signed)).cloned();
             found.map(|signed| (signed, repository))
@@ -167,14 +199,22 @@ impl RepairJob {
         })
     }
 
-    async fn look(&self, repair: Repair, manifest: &Arc<Manifest>) -> Result<(Repair, Verification), Problem> {
+    async fn look(
+        &self,
+        repair: Repair,
+        manifest: &Arc<Manifest>,
+    ) -> Result<(Repair, Verification), Problem> {
         let (manifest, emitter) = (Arc::clone(manifest), self.emitter.clone());
         blocking(move || {
             let (files, total) = (AtomicU64::new(0), manifest.file_manifest.len() as u64);
             let progress = |_| {
                 let files_done = files.fetch_add(1, Ordering::Relaxed) + 1;
                 if files_done.is_multiple_of(64) {
-                    emitter.emit(Event::Progress(Progress { files_done, files_total: total, ..Progress::default() }));
+                    emitter.emit(Event::Progress(Progress {
+                        files_done,
+                        files_total: total,
+                        ..Progress::default()
+                    }));
                 }
             };
             let found = repair.look(&manifest, cores(), &progress);
@@ -183,23 +223,32 @@ impl RepairJob {
         .await
     }
 
-    /// What the release does not have is taken out of its own folders. That something stays is told, and is no reason to fail.
-    fn take_away(&self, repair: &mut Repair, found: &Verification, report: &mut Repaired) -> Result<(), Problem> {
+    /// What the release does not have is taken out of its own folders. That something stays is
+    /// told, and is no reason to fail.
+    fn take_away(
+        &self,
+        repair: &mut Repair,
+        found: &Verification,
+        report: &mut Repaired,
+    ) -> Result<(), Problem> {
         for extra in &found.extra {
             match repair.take_away(extra) {
                 Ok(Removal::Left) => {}
                 Ok(Removal::Deleted | Removal::SetAside) => report.removed.push(extra.clone()),
                 Err(error) if error.is_disk_full() => return Err(problem::of_store(&error)),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "what does not belong to the release stays");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "what does not belong to the release stays"
+                    );
                 }
             }
         }
         Ok(())
     }
 
-    /// One round: what is bad is made anew in the place for it, and then put into its place. What cannot be had is left, with the reason in
-    /// `report`. `None` if somebody cancelled.
+    /// One round: what is bad is made anew in the place for it, and then put into its place. What
+    /// cannot be had is left, with the reason in `report`. `None` if somebody cancelled.
     async fn mend(
         &self,
         mut repair: Repair,
@@ -210,11 +259,15 @@ impl RepairJob {
         let manifest = Arc::clone(&proved.manifest);
         let (plain, needed) = sort_out(&manifest, found);
         let bytes: u64 = needed.values().flatten().map(|(_, entry)| entry.size).sum();
-        self.context.home.check_space(bytes.saturating_mul(2)).map_err(|error| problem::of_store(&error))?;
+        self.context
+            .home
+            .check_space(bytes.saturating_mul(2))
+            .map_err(|error| problem::of_store(&error))?;
         let context = Arc::clone(&self.context);
-        let (json, work) = (Arc::clone(&proved.json), move |mut repair: Repair| -> Result<_, Problem> {
-            Ok((make_plain(&mut repair, &plain, &manifest)?, repair, plain))
-        });
+        let (json, work) =
+            (Arc::clone(&proved.json), move |mut repair: Repair| -> Result<_, Problem> {
+                Ok((make_plain(&mut repair, &plain, &manifest)?, repair, plain))
+            });
         let made = blocking(move || work(repair)).await??;
         let (mut done, back, plain) = made;
         repair = back;
@@ -229,7 +282,8 @@ impl RepairJob {
         let (mut contents, staged, rest);
         (repair, contents, staged, rest) = blocking(move || {
             let mut contents = Contents::of(&context.home);
-            copy(repair, &mut contents, needed, How::Cloned).map(|(repair, staged, rest)| (repair, contents, staged, rest))
+            copy(repair, &mut contents, needed, How::Cloned)
+                .map(|(repair, staged, rest)| (repair, contents, staged, rest))
         })
         .await??;
         let mut all = staged;
@@ -249,7 +303,8 @@ impl RepairJob {
         Ok(Some(back))
     }
 
-    /// Brings contents that no file on this disk has, each file staged; and why some could not be had. `None` if somebody cancelled.
+    /// Brings contents that no file on this disk has, each file staged; and why some could not be
+    /// had. `None` if somebody cancelled.
     async fn fetch(
         &self,
         mut repair: Repair,
@@ -277,13 +332,20 @@ impl RepairJob {
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };
         let (mut all, mut needed) = (Vec::new(), needed);
-        if let Some(pack) = cheaper_pack(&self.context, &repository, contents, &index, proved, &needed) {
-            tracing::info!(pack = pack.target, bytes = pack.length, "a patch pack is the cheapest way to mend this");
+        if let Some(pack) =
+            cheaper_pack(&self.context, &repository, contents, &index, proved, &needed)
+        {
+            tracing::info!(
+                pack = pack.target,
+                bytes = pack.length,
+                "a patch pack is the cheapest way to mend this"
+            );
             if self.patch(&line, &mut repair, contents, &pack, &needed).await? {
                 let mut given = std::mem::take(contents);
                 let staged;
                 (repair, staged, needed, *contents) = blocking(move || {
-                    copy(repair, &mut given, needed, How::Patched).map(|(repair, staged, rest)| (repair, staged, rest, given))
+                    copy(repair, &mut given, needed, How::Patched)
+                        .map(|(repair, staged, rest)| (repair, staged, rest, given))
                 })
                 .await??;
                 all.extend(staged);
@@ -292,16 +354,28 @@ impl RepairJob {
         if needed.is_empty() {
             return Ok(Some((repair, all, None)));
         }
-        let firsts: Vec<RelativePath> = needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
+        let firsts: Vec<RelativePath> =
+            needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
         let (folder, partial) = (repair.fresh(), repair.fresh());
-        let source = EntrySource { signed: &signed, manifest: &proved.manifest, index: &index, partial, tolerant: true };
-        let total: u64 = planner::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
+        let source = EntrySource {
+            signed: &signed,
+            manifest: &proved.manifest,
+            index: &index,
+            partial,
+            tolerant: true,
+        };
+        let total: u64 =
+            planner::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
         let mut report = |arrived| match arrived {
             Arrived::Event(event) => self.tell(event),
             Arrived::Bytes(count) => {
                 done += count;
-                self.emitter.emit(Event::Progress(Progress { done, total: total.max(done), ..Progress::default() }));
+                self.emitter.emit(Event::Progress(Progress {
+                    done,
+                    total: total.max(done),
+                    ..Progress::default()
+                }));
             }
         };
         let placed = match entries::fetch(&line, &source, &firsts, &folder, &mut report).await {
@@ -329,10 +403,18 @@ impl RepairJob {
         pack: &SignedPatch,
         needed: &Needed,
     ) -> Result<bool, Problem> {
-        let Some(base) = contents.manifest(&pack.patch.base_manifest).cloned() else { return Ok(false) };
+        let Some(base) = contents.manifest(&pack.patch.base_manifest).cloned() else {
+            return Ok(false);
+        };
         let (file, folder) = (repair.fresh(), repair.fresh());
         let table = Arc::new(pack.piece_table());
-        let mut job = fetch::DownloadJob::new(pack.location(), pack.length, table, line.nodes.clone(), file.clone());
+        let mut job = fetch::DownloadJob::new(
+            pack.location(),
+            pack.length,
+            table,
+            line.nodes.clone(),
+            file.clone(),
+        );
         job.timeout = ENTRY_TIMEOUT;
         let mut take = |event| {
             self.tell(event);
@@ -343,20 +425,26 @@ impl RepairJob {
             Err(FetchError::Cancelled) => return Ok(false),
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack cannot be had; going on without");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a patch pack cannot be had; going on without"
+                );
                 return Ok(false);
             }
         }
-        let wanted: BTreeSet<RelativePath> = needed.values().flatten().map(|(path, _)| path.clone()).collect();
+        let wanted: BTreeSet<RelativePath> =
+            needed.values().flatten().map(|(path, _)| path.clone()).collect();
         let (pack, mut given) = (pack.clone(), std::mem::take(contents));
         let memory = self.context.settings.performance.max_memory_usage;
         let (back, outcome) = blocking(move || {
             let stop = AtomicBool::new(false);
             let options = ApplyOptions { threads: cores(), memory, stop: &stop };
-            let applied = Application::open(&file, pack, Arc::new(base), folder).and_then(|mut application| {
-                application.only(&|path| wanted.contains(path));
-                application.run(&mut given, options, &|_| ())
-            });
+            let applied = Application::open(&file, pack, Arc::new(base), folder).and_then(
+                |mut application| {
+                    application.only(&|path| wanted.contains(path));
+                    application.run(&mut given, options, &|_| ())
+                },
+            );
             (given, applied)
         })
         .await?;
@@ -365,7 +453,10 @@ impl RepairJob {
             Ok(()) => Ok(true),
             Err(ApplyFailure::Local(problem)) => Err(problem),
             Err(ApplyFailure::Pack(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a patch pack is no good; going on without"
+                );
                 Ok(false)
             }
         }
@@ -375,7 +466,8 @@ impl RepairJob {
         match event {
             FetchEvent::Piece(_) => {}
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
-                let progress = Progress { done, total, speed, seconds_left, nodes, ..Progress::default() };
+                let progress =
+                    Progress { done, total, speed, seconds_left, nodes, ..Progress::default() };
                 self.emitter.emit(Event::Progress(progress));
             }
             FetchEvent::Fault(fault) => self.emitter.emit(Event::NodeFault(fault)),
@@ -406,8 +498,10 @@ fn cheaper_pack(
     if !in_force || !settings.incremental_update.enabled {
         return None;
     }
-    let firsts: Vec<&RelativePath> = needed.values().filter_map(|paths| Some(&paths.first()?.0)).collect();
-    let entries: u64 = planner::spans(index, firsts.into_iter()).iter().map(|span| span.end - span.start).sum();
+    let firsts: Vec<&RelativePath> =
+        needed.values().filter_map(|paths| Some(&paths.first()?.0)).collect();
+    let entries: u64 =
+        planner::spans(index, firsts.into_iter()).iter().map(|span| span.end - span.start).sum();
     let usable = |signed: &&SignedPatch| {
         signed.patch.target_manifest == proved.digest
             && signed.length < entries
@@ -418,13 +512,20 @@ fn cheaper_pack(
     repository.patches.iter().filter(usable).min_by_key(|signed| signed.length).cloned()
 }
 
-/// The version that should have been started and was stepped over, if that is so: what the pointer names, when another one runs.
+/// The version that should have been started and was stepped over, if that is so: what the pointer
+/// names, when another one runs.
 pub fn stepped_over(context: &Context, running: &ContainerId) -> Option<ContainerId> {
     let named = context.home.named().ok().flatten()?.container;
-    (named != *running && look::is_folder(&context.home.container(&named)).unwrap_or(true)).then_some(named)
+    (named != *running && look::is_folder(&context.home.container(&named)).unwrap_or(true))
+        .then_some(named)
 }
 
 /// Ids of versions in the home by version, whole or not.
 pub fn find(context: &Context, version: &crate::model::Version) -> Option<ContainerId> {
-    context.home.folders().ok()?.into_iter().find(|id| id.version == *version && id.app == context.settings.app)
+    context
+        .home
+        .folders()
+        .ok()?
+        .into_iter()
+        .find(|id| id.version == *version && id.app == context.settings.app)
 }

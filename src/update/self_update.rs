@@ -1,7 +1,9 @@
-//! The launcher's own update: what signed metadata says is newer is fetched, proved, tried, and exchanged for this executable. Quietly:
-//! nobody asked for it, nobody waits for it, and whatever goes wrong is told in the log.
+//! The launcher's own update: what signed metadata says is newer is fetched, proved, tried, and
+//! exchanged for this executable. Quietly: nobody asked for it, nobody waits for it, and whatever
+//! goes wrong is told in the log.
 //!
-//! It reads what the last check came to trust; so it comes after a check, and asks the network only for the launcher itself.
+//! It reads what the last check came to trust; so it comes after a check, and asks the network only
+//! for the launcher itself.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -50,8 +52,8 @@ pub enum SelfUpdateError {
     Runtime(#[source] std::io::Error),
 }
 
-/// What a new launcher answers for before it takes a place: settings were read (or there would be no `context`), there is a root to trust, and
-/// the home can be read. Writes nothing.
+/// What a new launcher answers for before it takes a place: settings were read (or there would be
+/// no `context`), there is a root to trust, and the home can be read. Writes nothing.
 ///
 /// # Errors
 /// What a person would be told.
@@ -73,7 +75,8 @@ pub enum SelfUpdateOutcome {
     Stopped,
 }
 
-/// Exchanges this launcher if a newer one is published. Blocks; `go_on` is asked some times a second whether to.
+/// Exchanges this launcher if a newer one is published. Blocks; `go_on` is asked some times a
+/// second whether to.
 ///
 /// `test` are the arguments with which the new launcher tests itself.
 ///
@@ -154,9 +157,18 @@ async fn download(
     let job = fetch::DownloadJob {
         memory: Some(context.home.node_memory()),
         timeout: FETCH_TIMEOUT,
-        ..fetch::DownloadJob::new(signed.location(), signed.length, pieces, nodes, partial.to_owned())
+        ..fetch::DownloadJob::new(
+            signed.location(),
+            signed.length,
+            pieces,
+            nodes,
+            partial.to_owned(),
+        )
     };
-    let control = watch::Sender::new(Control { state: RunState::Run, limit: context.settings.bandwidth_limit() });
+    let control = watch::Sender::new(Control {
+        state: RunState::Run,
+        limit: context.settings.bandwidth_limit(),
+    });
     // Nobody looks at the events; the sender must not find a closed channel, nor a full one.
     let (events, mut arriving) = mpsc::unbounded_channel();
     let download = fetch::download(&client, job, control.subscribe(), events);

@@ -1,8 +1,9 @@
-//! Where small documents come from: the nodes of the settings, those that the publisher's signed settings name, and those that were
-//! learned from a repository's list, in the order in which they are worth asking.
+//! Where small documents come from: the nodes of the settings, those that the publisher's signed
+//! settings name, and those that were learned from a repository's list, in the order in which they
+//! are worth asking.
 //!
-//! In: what was remembered of nodes. Out: sources of metadata. Never: trust: whoever a node is, its documents are verified, so a list
-//! that nobody signed can waste time and change nothing.
+//! In: what was remembered of nodes. Out: sources of metadata. Never: trust: whoever a node is, its
+//! documents are verified, so a list that nobody signed can waste time and change nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,8 @@ pub(crate) const HINT_TIME: Duration = Duration::from_secs(3);
 /// Largest file that is read back, bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What is remembered of sources, in a small file. One that cannot be read is an empty memory: nothing depends on it.
+/// What is remembered of sources, in a small file. One that cannot be read is an empty memory:
+/// nothing depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Known {
     /// Nodes that a repository's list named last.
@@ -61,7 +63,9 @@ impl Known {
     fn was_silent(&self, node: &Node, now: Timestamp) -> bool {
         let since = self.silent.get(redacted(&node.url).as_str());
         // A clock that was set back forgives.
-        since.is_some_and(|since| (0..SHUNNED.as_secs().cast_signed()).contains(&(now.as_second() - since.as_second())))
+        since.is_some_and(|since| {
+            (0..SHUNNED.as_secs().cast_signed()).contains(&(now.as_second() - since.as_second()))
+        })
     }
 
     /// Takes in who was silent and who answered.
@@ -72,13 +76,16 @@ impl Known {
                 SourceOutcome::Silent => drop(self.silent.insert(address.clone(), now)),
             }
         }
-        let old = Timestamp::from_second(now.as_second().saturating_sub(SHUNNED.as_secs().cast_signed())).unwrap_or(now);
+        let old =
+            Timestamp::from_second(now.as_second().saturating_sub(SHUNNED.as_secs().cast_signed()))
+                .unwrap_or(now);
         self.silent.retain(|_, since| *since >= old);
     }
 }
 
-/// Takes the nodes of a list that nobody signed which may be asked at all: of the web, without a password, and, unless the publisher's
-/// own nodes are there, neither on this computer nor on the same wire, which are two cases.
+/// Takes the nodes of a list that nobody signed which may be asked at all: of the web, without a
+/// password, and, unless the publisher's own nodes are there, neither on this computer nor on the
+/// same wire, which are two cases.
 pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
     let allowed = |url: &Url| match locality(url) {
         Locality::Remote => true,
@@ -86,8 +93,9 @@ pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
     };
     let mut nodes: Vec<Node> = Vec::new();
     for node in found {
-        let web =
-            matches!(node.url.scheme(), "http" | "https") && node.url.username().is_empty() && node.url.password().is_none();
+        let web = matches!(node.url.scheme(), "http" | "https")
+            && node.url.username().is_empty()
+            && node.url.password().is_none();
         let known = nodes.iter().any(|known| known.url == node.url || known.id == node.id);
         if web && !known && allowed(&node.url) && nodes.len() < MOST_LEARNED {
             nodes.push(node);
@@ -105,13 +113,17 @@ fn candidates(context: &Context, known: &Known, now: Timestamp) -> Vec<Node> {
             nodes.push(node);
         }
     }
-    // Those that answered come before those that were silent, and measured ones, the nearest first, before others. The sort is stable.
-    let latency = |node: &Node| memory.of(node).map_or(u64::MAX, |measured| (measured.latency_seconds * 10.0) as u64);
+    // Those that answered come before those that were silent, and measured ones, the nearest first,
+    // before others. The sort is stable.
+    let latency = |node: &Node| {
+        memory.of(node).map_or(u64::MAX, |measured| (measured.latency_seconds * 10.0) as u64)
+    };
     nodes.sort_by_key(|node| (known.was_silent(node, now), latency(node)));
     nodes
 }
 
-/// The nodes that the publisher names: in the settings that are in force, and in signed ones that came since this launcher started.
+/// The nodes that the publisher names: in the settings that are in force, and in signed ones that
+/// came since this launcher started.
 pub(crate) fn own_nodes(context: &Context) -> Vec<Node> {
     let mut nodes = super::renewal::nodes(context);
     for node in &context.settings.nodes {
@@ -147,7 +159,11 @@ impl Sources {
     pub(crate) fn of(client: &Client, nodes: &[Node]) -> Self {
         let outcomes = Outcomes::default();
         let source = |node: &Node| {
-            let source = NodeSource { client: client.clone(), node: node.clone(), outcomes: Arc::clone(&outcomes) };
+            let source = NodeSource {
+                client: client.clone(),
+                node: node.clone(),
+                outcomes: Arc::clone(&outcomes),
+            };
             Arc::new(source) as Arc<dyn MetadataSource>
         };
         Self { list: nodes.iter().map(source).collect(), outcomes }
@@ -169,7 +185,8 @@ impl Sources {
     }
 }
 
-/// The repository's list of nodes from whoever has it first, and what is acceptable of it. `None` if nobody gives it in time.
+/// The repository's list of nodes from whoever has it first, and what is acceptable of it. `None`
+/// if nobody gives it in time.
 pub(crate) async fn listed_nodes(context: &Context, client: &Client) -> Option<Vec<Node>> {
     let sources = Sources::new(context, client);
     let mut answers = Hedge::new(0..sources.list.len(), |index, received| {
@@ -182,7 +199,9 @@ pub(crate) async fn listed_nodes(context: &Context, client: &Client) -> Option<V
                 Ok(body) => return Some(serde_json::from_slice(&body).unwrap_or_default()),
                 // The node is there and has no list: neither have the others.
                 Err(SourceError::NotFound) => return Some(Vec::new()),
-                Err(error) => tracing::info!(node = sources.list[index].name(), %error, "no list of nodes from here"),
+                Err(error) => {
+                    tracing::info!(node = sources.list[index].name(), %error, "no list of nodes from here")
+                }
             }
         }
         None
@@ -191,8 +210,8 @@ pub(crate) async fn listed_nodes(context: &Context, client: &Client) -> Option<V
     Some(acceptable(found, &own_nodes(context)))
 }
 
-/// Reads the repository's list of nodes after its timestamp has changed, so that this installation finds the repository also where its
-/// first nodes are gone some day.
+/// Reads the repository's list of nodes after its timestamp has changed, so that this installation
+/// finds the repository also where its first nodes are gone some day.
 pub(crate) async fn learn_nodes(context: &Context, client: &Client, timestamp: u64) {
     let known = Known::load(context);
     if known.timestamp == timestamp {
@@ -224,7 +243,11 @@ impl Drop for Noted<'_> {
         let late = self.since.elapsed() >= hedge::SILENCE;
         if let Some(outcome) = self.outcome.or(late.then_some(SourceOutcome::Silent)) {
             let address = redacted(&self.source.node.url).to_string();
-            self.source.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(address, outcome);
+            self.source
+                .outcomes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(address, outcome);
         }
     }
 }
@@ -240,8 +263,14 @@ impl MetadataSource for NodeSource {
         self.get_counting(location, limit, &Received::default()).await
     }
 
-    async fn get_counting(&self, location: &str, limit: u64, received: &Received) -> Result<Vec<u8>, SourceError> {
-        let url = self.node.address(location).map_err(|error| SourceError::Other(Box::new(error)))?;
+    async fn get_counting(
+        &self,
+        location: &str,
+        limit: u64,
+        received: &Received,
+    ) -> Result<Vec<u8>, SourceError> {
+        let url =
+            self.node.address(location).map_err(|error| SourceError::Other(Box::new(error)))?;
         let mut noted = Noted { source: self, since: Instant::now(), outcome: None };
         let answer = self.client.get_counting(&url, limit, &|bytes| received.add(bytes)).await;
         let reached = answer.is_ok() || answer.as_ref().is_err_and(FetchError::is_not_found);
@@ -278,17 +307,33 @@ mod tests {
                 "http://10.0.0.8/",
                 "https://a.example.com/",
             ];
-            let found = found.iter().enumerate().map(|(number, url)| node(&number.to_string(), url)).collect();
+            let found = found
+                .iter()
+                .enumerate()
+                .map(|(number, url)| node(&number.to_string(), url))
+                .collect();
             let nodes = acceptable(found, &[node("own", own)]);
             nodes.iter().map(|node| node.url.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(list("https://e.example.com/"), ["https://a.example.com/", "http://b.example.com/x/", "http://10.0.0.8/"]);
-        // A repository on this computer, as in a first try, may name others there, and one on a wire others on it.
+        assert_eq!(
+            list("https://e.example.com/"),
+            ["https://a.example.com/", "http://b.example.com/x/", "http://10.0.0.8/"]
+        );
+        // A repository on this computer, as in a first try, may name others there, and one on a
+        // wire others on it.
         let accepts = |own: &str, found: &str| list(own).iter().any(|url| url.contains(found));
-        assert!(accepts("http://127.0.0.1:8080/", "127.0.0.1") && accepts("http://127.0.0.1:8080/", "[::1]"));
+        assert!(
+            accepts("http://127.0.0.1:8080/", "127.0.0.1")
+                && accepts("http://127.0.0.1:8080/", "[::1]")
+        );
         assert!(!accepts("http://127.0.0.1:8080/", "169.254"));
-        assert!(accepts("http://169.254.1.1/", "169.254") && !accepts("http://169.254.1.1/", "127.0.0.1"));
-        let many = (0..100).map(|number| node(&number.to_string(), &format!("https://n{number}.example.com/"))).collect();
+        assert!(
+            accepts("http://169.254.1.1/", "169.254")
+                && !accepts("http://169.254.1.1/", "127.0.0.1")
+        );
+        let many = (0..100)
+            .map(|number| node(&number.to_string(), &format!("https://n{number}.example.com/")))
+            .collect();
         assert_eq!(acceptable(many, &[]).len(), MOST_LEARNED);
     }
 

@@ -1,5 +1,6 @@
-//! What must hold after an interruption: one plain run starts a healthy version with the user's files as they were before or after, the
-//! same verb can be done again, and then the home is what it would have been without the interruption.
+//! What must hold after an interruption: one plain run starts a healthy version with the user's
+//! files as they were before or after, the same verb can be done again, and then the home is what
+//! it would have been without the interruption.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -20,7 +21,8 @@ pub struct Reference {
     /// What the app says afterwards.
     after: String,
     home: BTreeMap<String, String>,
-    /// States after a disturbance from which all went well: the same state again need not be played again.
+    /// States after a disturbance from which all went well: the same state again need not be played
+    /// again.
     good: Mutex<HashSet<(bool, u64)>>,
 }
 
@@ -34,22 +36,40 @@ pub struct Point {
 impl Reference {
     pub fn play(stage: &Stage, scene: &Scene) -> Self {
         let home = stage.copy(&scene.template, &format!("{} undisturbed", scene.name));
-        let output = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat()).output().unwrap();
-        assert!(output.status.success(), "{}: {}", scene.name, String::from_utf8_lossy(&output.stderr));
+        let output = stage
+            .launcher(&home, scene.settings, &[&["--json"], scene.verb].concat())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            scene.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
         let after = stage.start(&home).0;
-        let converged = converge(stage, scene, &home).unwrap_or_else(|problem| panic!("{}: {problem}", scene.name));
+        let converged = converge(stage, scene, &home)
+            .unwrap_or_else(|problem| panic!("{}: {problem}", scene.name));
         assert!(!after.is_empty() && after == converged, "{}: {after} {converged}", scene.name);
         Self { after, home: listing(&home), good: Mutex::default() }
     }
 }
 
 /// Disturbs the scene at one point, and looks at what comes of it.
-pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, number): (Fault, usize)) -> Point {
+pub fn try_point(
+    stage: &Stage,
+    scene: &Scene,
+    reference: &Reference,
+    (fault, number): (Fault, usize),
+) -> Point {
     let home = stage.copy(&scene.template, &format!("{} {fault:?} {number}", scene.name));
     let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
     let traced = stage.tracer.run(&command, Some((fault, number)), &home);
     let reached = traced.changes.len() >= number;
-    let place = traced.changes.get(number - 1).map_or("never reached", |change| change).replace(home.to_str().unwrap(), "~");
+    let place = traced
+        .changes
+        .get(number - 1)
+        .map_or("never reached", |change| change)
+        .replace(home.to_str().unwrap(), "~");
     let failure = look_at(fault, scene, reference, &traced.output)
         .and_then(|done| look_after(stage, scene, reference, &home, (fault, done)))
         .err()
@@ -68,24 +88,43 @@ pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, nu
     Point { reached, failure }
 }
 
-/// Longest wait for the app beside a launcher that is stopped, and would be for ever. The promise is five seconds; a busy machine gets more.
+/// Longest wait for the app beside a launcher that is stopped, and would be for ever. The promise
+/// is five seconds; a busy machine gets more.
 const START_WITHIN: Duration = Duration::from_secs(90);
 
-/// Stops the scene's verb at one of its changes, starts the app, works in it, lets the verb go on, and looks at what comes of it.
-pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usize) -> Result<(), String> {
+/// Stops the scene's verb at one of its changes, starts the app, works in it, lets the verb go on,
+/// and looks at what comes of it.
+pub fn try_stop(
+    stage: &Stage,
+    scene: &Scene,
+    reference: &Reference,
+    number: usize,
+) -> Result<(), String> {
     let home = stage.copy(&scene.template, &format!("{} stopped {number}", scene.name));
     let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
     let Some(stopped) = stage.tracer.stop(&command, number, &home) else { return Ok(()) };
     let begun = Instant::now();
     let (reported, how) = stage.start(&home);
     let took = begun.elapsed();
-    let version = reported.lines().next().and_then(|line| line.strip_prefix("version=")).unwrap_or_default().to_owned();
+    let version = reported
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("version="))
+        .unwrap_or_default()
+        .to_owned();
     let later = "document of later";
     if !version.is_empty() {
-        fs::write(stage.container(&home, &version).join("data/document"), format!("{later}\n")).unwrap();
+        fs::write(stage.container(&home, &version).join("data/document"), format!("{later}\n"))
+            .unwrap();
     }
     let output = stopped.go_on();
-    let say = |problem: String| Err(format!("{} stopped at {number}: {problem}\n{how}\n{}", scene.name, reply(&output).errors));
+    let say = |problem: String| {
+        Err(format!(
+            "{} stopped at {number}: {problem}\n{how}\n{}",
+            scene.name,
+            reply(&output).errors
+        ))
+    };
     if reported != scene.before && reported != reference.after {
         return say(format!("the start beside it says {reported:?}"));
     }
@@ -95,9 +134,12 @@ pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usi
     let (reported, again) = stage.start(&home);
     let goes_along = ["switch", "update"].contains(&scene.verb[0]);
     if reported.is_empty() || goes_along && !reported.contains(later) {
-        return say(format!("after {version} was worked in the next start says {reported:?}\n{again}"));
+        return say(format!(
+            "after {version} was worked in the next start says {reported:?}\n{again}"
+        ));
     }
-    let is_retained = Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
+    let is_retained =
+        Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
     if !is_retained {
         return say(format!("what was written in {version} is gone"));
     }
@@ -106,10 +148,16 @@ pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usi
 }
 
 /// Kills the scene's verb after `delay`, and looks at what comes of it.
-pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Duration) -> Result<(), String> {
+pub fn try_time(
+    stage: &Stage,
+    scene: &Scene,
+    reference: &Reference,
+    delay: Duration,
+) -> Result<(), String> {
     let home = stage.copy(&scene.template, &format!("{} killed", scene.name));
     let mut command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(delay);
     let _ = child.kill();
     child.wait().unwrap();
@@ -117,9 +165,14 @@ pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Dura
         .map_err(|problem| format!("{} killed after {delay:?}\n{problem}", scene.name))
 }
 
-/// The disturbed run itself: no panic, no hang, a problem of the disk told as one; and it starts the app if that is what it is for.
-/// Gives whether it said that it is done.
-fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::process::Output) -> Result<bool, String> {
+/// The disturbed run itself: no panic, no hang, a problem of the disk told as one; and it starts
+/// the app if that is what it is for. Gives whether it said that it is done.
+fn look_at(
+    fault: Fault,
+    scene: &Scene,
+    reference: &Reference,
+    output: &std::process::Output,
+) -> Result<bool, String> {
     let code = output.status.code().unwrap_or(-1);
     let reply = reply(output);
     if reply.errors.contains("panicked") || [124, 125, 126, 101, 134].contains(&code) {
@@ -130,7 +183,9 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
     }
     let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
     let has_run_out = match fault {
-        Fault::Look(errno) | Fault::Lasting(errno) => matches!(errno, Errno::Handles | Errno::Memory),
+        Fault::Look(errno) | Fault::Lasting(errno) => {
+            matches!(errno, Errno::Handles | Errno::Memory)
+        }
         Fault::Threads | Fault::Tasks => true,
         _ => false,
     };
@@ -140,7 +195,9 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
         if fault == Fault::Tasks && reported.is_empty() && (code, kind) == (1, "exhausted") {
             return Ok(false);
         }
-        if reported.is_empty() || ![&reference.after, &scene.before, &scene.meanwhile].contains(&&reported) {
+        if reported.is_empty()
+            || ![&reference.after, &scene.before, &scene.meanwhile].contains(&&reported)
+        {
             return Err(format!("the disturbed run did not start the app: {reported:?}"));
         }
         return Ok(false);
@@ -155,7 +212,13 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
 }
 
 /// The home afterwards.
-fn look_after(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, how: (Fault, bool)) -> Result<(), String> {
+fn look_after(
+    stage: &Stage,
+    scene: &Scene,
+    reference: &Reference,
+    home: &Path,
+    how: (Fault, bool),
+) -> Result<(), String> {
     let state = (how.1, state(home));
     if reference.good.lock().unwrap().contains(&state) {
         return Ok(());
@@ -179,7 +242,13 @@ fn state(home: &Path) -> u64 {
     hash(format!("{:?} {passing:?} {}", listing(home), home.join("nodes.json").exists()).as_bytes())
 }
 
-fn look_on(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, (fault, done): (Fault, bool)) -> Result<(), String> {
+fn look_on(
+    stage: &Stage,
+    scene: &Scene,
+    reference: &Reference,
+    home: &Path,
+    (fault, done): (Fault, bool),
+) -> Result<(), String> {
     let (reported, how) = stage.start(home);
     let is_before = reported == scene.before && !done && !reported.is_empty();
     if !is_before && reported != reference.after {
@@ -187,23 +256,37 @@ fn look_on(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, (fa
     }
     let reported = converge(stage, scene, home)?;
     if reported != reference.after {
-        return Err(format!("after the second try a plain run says {reported:?}, not {:?}", reference.after));
+        return Err(format!(
+            "after the second try a plain run says {reported:?}, not {:?}",
+            reference.after
+        ));
     }
     let listing = listing(home);
     let lacking = reference.home.iter().filter(|(path, what)| listing.get(*path) != Some(*what));
     // What could not be read may be the user's, and is kept.
-    let may_be_more = |path: &str| matches!(fault, Fault::Lasting(_)) && path.starts_with("snapshots/");
-    let surplus = listing.iter().filter(|(path, what)| reference.home.get(*path) != Some(*what) && !may_be_more(path));
+    let may_be_more =
+        |path: &str| matches!(fault, Fault::Lasting(_)) && path.starts_with("snapshots/");
+    let surplus = listing
+        .iter()
+        .filter(|(path, what)| reference.home.get(*path) != Some(*what) && !may_be_more(path));
     let lines: Vec<String> = lacking
         .map(|(path, what)| format!("- {path} {what}"))
         .chain(surplus.map(|(path, what)| format!("+ {path} {what}")))
         .collect();
-    if lines.is_empty() { Ok(()) } else { Err(format!("the home is not as without the disturbance:\n{}", lines.join("\n"))) }
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("the home is not as without the disturbance:\n{}", lines.join("\n")))
+    }
 }
 
 /// The verb again, then a plain run.
 fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String> {
-    let again = stage.launcher(home, scene.settings, &[&["--json"], scene.verb].concat()).stdin(Stdio::null()).output().unwrap();
+    let again = stage
+        .launcher(home, scene.settings, &[&["--json"], scene.verb].concat())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let reply = reply(&again);
     let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
     if !matches!(reply.code, 0 | 3) && !scene.nothing_left.contains(&kind) {
@@ -212,7 +295,8 @@ fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String>
     Ok(stage.start(home).0)
 }
 
-/// Everything in a home, as far as two homes in the same state agree: times, random names and measurements left out.
+/// Everything in a home, as far as two homes in the same state agree: times, random names and
+/// measurements left out.
 pub fn listing(home: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     list(home, Path::new(""), &mut found);
@@ -227,10 +311,12 @@ fn list(home: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
         let what = if metadata.is_symlink() {
             format!("link to {}", fs::read_link(entry.path()).unwrap().display())
         } else {
-            let content = if metadata.is_dir() { "folder".to_owned() } else { content(&path, &entry.path()) };
+            let content =
+                if metadata.is_dir() { "folder".to_owned() } else { content(&path, &entry.path()) };
             format!("{:o} {content}", metadata.permissions().mode() & 0o7777)
         };
-        // Health files and notes of processes are cleared away by the next start of that version; measurements differ.
+        // Health files and notes of processes are cleared away by the next start of that version;
+        // measurements differ.
         let is_passing = matches!(path.components().count(), 3) && path.starts_with("running");
         if is_passing || path.starts_with("logs/") || path == Path::new("nodes.json") {
             continue;
@@ -257,8 +343,13 @@ fn same_name(path: &Path) -> String {
 fn content(path: &Path, file: &Path) -> String {
     let bytes = fs::read(file).unwrap();
     // Records in the order of their names: theirs is not the same each time.
-    let value = path.extension().filter(|ending| *ending == "json").and_then(|_| serde_json::from_slice::<Value>(&bytes).ok());
-    let Some(mut value) = value else { return format!("{} bytes, {:016x}", bytes.len(), hash(&bytes)) };
+    let value = path
+        .extension()
+        .filter(|ending| *ending == "json")
+        .and_then(|_| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(mut value) = value else {
+        return format!("{} bytes, {:016x}", bytes.len(), hash(&bytes));
+    };
     without_times(&mut value);
     let text = value.to_string();
     if text.len() > 500 { format!("record {:016x}", hash(text.as_bytes())) } else { text }
@@ -277,5 +368,7 @@ fn without_times(value: &mut Value) {
 
 /// FNV-1a.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

@@ -1,4 +1,5 @@
-//! Faults of disk, processes, migrations and new versions (docs/security.md, faults 20 to 24), through the real executable.
+//! Faults of disk, processes, migrations and new versions (docs/security.md, faults 20 to 24),
+//! through the real executable.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,11 +35,20 @@ fn a_new_version_that_does_not_come_up_is_tried_twice_left_and_not_offered_again
             let record = stage.container(&home, "2.0.0").join("metadata/installed.json");
             change_json(&record, |record| record["launch"]["reports_up"] = true.into());
         }
-        assert_eq!(run(&stage, &home), (vec!["2.0.0".into(), "2.0.0".into(), "1.0.0".into()], Some(0)), "{fault}");
+        assert_eq!(
+            run(&stage, &home),
+            (vec!["2.0.0".into(), "2.0.0".into(), "1.0.0".into()], Some(0)),
+            "{fault}"
+        );
         assert_eq!(run(&stage, &home), (vec!["1.0.0".into()], Some(0)), "{fault}");
         // The release between them, which this home has never seen, is the newest that is offered.
         let check = stage.say(&home, "plain", &["check"]);
-        assert_eq!((check.code, check.result["version"].as_str()), (0, Some("1.5.0")), "{fault}: {}", check.errors);
+        assert_eq!(
+            (check.code, check.result["version"].as_str()),
+            (0, Some("1.5.0")),
+            "{fault}: {}",
+            check.errors
+        );
         assert_eq!(run(&stage, &home).0, ["1.0.0"], "{fault}");
     }
 }
@@ -49,7 +59,11 @@ fn a_version_that_ends_with_status_0_is_never_charged_with_it() {
     let home = stage.copy(stage.template("first start on probation"), "quit");
     stage.spoil(&home, "quit");
     for _ in 0..7 {
-        assert_eq!(run(&stage, &home), (vec!["2.0.0".into()], Some(0)), "it may have handed over to what nobody here can see");
+        assert_eq!(
+            run(&stage, &home),
+            (vec!["2.0.0".into()], Some(0)),
+            "it may have handed over to what nobody here can see"
+        );
     }
 }
 
@@ -59,7 +73,11 @@ fn a_new_version_that_crashes_later_is_left_after_three_crashes() {
     let home = stage.copy(stage.template("first start on probation"), "later");
     stage.spoil(&home, "later");
     for _ in 0..2 {
-        assert_eq!(run(&stage, &home), (vec!["2.0.0".into()], Some(7)), "whoever saw it crash decides whether to start it again");
+        assert_eq!(
+            run(&stage, &home),
+            (vec!["2.0.0".into()], Some(7)),
+            "whoever saw it crash decides whether to start it again"
+        );
     }
     assert_eq!(run(&stage, &home), (vec!["2.0.0".into(), "1.0.0".into()], Some(0)));
     assert_eq!(run(&stage, &home).0, ["1.0.0"]);
@@ -78,17 +96,32 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
         assert!(!reply.errors.contains("panicked"), "{}: {}", scene.name, reply.errors);
         if scene.verb == ["run"] {
             let reported = reply_of_app(&traced.output.stdout);
-            // A version that does not come up cannot be left for good then; the one before starts all the same.
-            let expected =
-                if scene.name == "rollback by itself" { reported.starts_with("version=1.0.0") } else { !reported.is_empty() };
+            // A version that does not come up cannot be left for good then; the one before starts
+            // all the same.
+            let expected = if scene.name == "rollback by itself" {
+                reported.starts_with("version=1.0.0")
+            } else {
+                !reported.is_empty()
+            };
             assert!(expected, "{}: {reported:?} {}", scene.name, reply.errors);
         } else {
             let kind = reply.result["problem"]["kind"].as_str();
-            assert_eq!((reply.code, kind), (1, Some("disk_error")), "{}: {}", scene.name, reply.errors);
+            assert_eq!(
+                (reply.code, kind),
+                (1, Some("disk_error")),
+                "{}: {}",
+                scene.name,
+                reply.errors
+            );
         }
         // A broken app writes what it likes.
         if scene.name != "rollback by itself" {
-            assert_eq!(listing(&home), before, "{}: something was written all the same", scene.name);
+            assert_eq!(
+                listing(&home),
+                before,
+                "{}: something was written all the same",
+                scene.name
+            );
         }
     }
 }
@@ -98,10 +131,19 @@ fn a_migration_that_fails_halfway_changes_nothing_and_is_reported_once() {
     let stage = Stage::shared();
     let home = stage.copy(stage.template("switch with a migration"), "halfway");
     let script = stage.container(&home, "2.0.0").join("scripts/migrate");
-    fs::write(&script, "#!/bin/sh\necho half > data/document\nrm -r data/notes\necho no such table >&2\nexit 3\n").unwrap();
+    fs::write(
+        &script,
+        "#!/bin/sh\necho half > data/document\nrm -r data/notes\necho no such table >&2\nexit 3\n",
+    )
+    .unwrap();
     let before = listing(&home);
     let switch = stage.say(&home, "plain", &["switch", "2.0.0"]);
-    assert_eq!((switch.code, switch.result["problem"]["kind"].as_str()), (1, Some("migration_failed")), "{}", switch.errors);
+    assert_eq!(
+        (switch.code, switch.result["problem"]["kind"].as_str()),
+        (1, Some("migration_failed")),
+        "{}",
+        switch.errors
+    );
     assert!(switch.errors.contains("no such table"), "{}", switch.errors);
     assert_eq!(listing(&home), before, "a failed migration left something");
     // At a start: tried once, told once, and the version before runs.
@@ -111,7 +153,10 @@ fn a_migration_that_fails_halfway_changes_nothing_and_is_reported_once() {
     });
     let reported = [(); 2].map(|()| {
         let output = stage.launcher(&home, "plain", &["--json", "run"]).output().unwrap();
-        assert!(reply_of_app(&output.stdout).starts_with("version=1.0.0\nsettings of one\ndocument of one\nnote of one"));
+        assert!(
+            reply_of_app(&output.stdout)
+                .starts_with("version=1.0.0\nsettings of one\ndocument of one\nnote of one")
+        );
         reply(&output).events.iter().filter(|event| event["event"] == "happened").count()
     });
     assert_eq!(reported, [1, 0]);
@@ -124,11 +169,15 @@ fn after_a_rollback_both_copies_of_what_was_edited_are_there() {
     let back = stage.say(&home, "plain", &["rollback"]);
     assert_eq!(back.code, 0, "{}", back.errors);
     assert!(stage.start(&home).0.contains("document of one"));
-    let found: Vec<_> = fs::read_dir(home.join("snapshots")).unwrap().flatten().map(|entry| entry.path()).collect();
+    let found: Vec<_> =
+        fs::read_dir(home.join("snapshots")).unwrap().flatten().map(|entry| entry.path()).collect();
     assert_eq!(found.len(), 1);
     let retained = found[0].join("files/data");
     assert_eq!(fs::read_to_string(retained.join("document")).unwrap(), "document of two\n");
-    assert_eq!(fs::metadata(retained.join("document")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(retained.join("document")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     // Also when that version goes.
     assert_eq!(stage.say(&home, "plain", &["remove", "2.0.0"]).code, 0);
     assert_eq!(fs::read_to_string(retained.join("document")).unwrap(), "document of two\n");
@@ -143,13 +192,18 @@ fn prune_takes_neither_the_running_nor_the_active_nor_the_fallback_version() {
     let running = stage.start_and_stay(&home);
     // 1.0.0 runs, 2.0.0 is active, 1.5.0 is what it came from.
     change_json(&home.join("active.json"), |active| {
-        let id = |version: &str| stage.container(&home, version).file_name().unwrap().to_str().unwrap().to_owned();
+        let id = |version: &str| {
+            stage.container(&home, version).file_name().unwrap().to_str().unwrap().to_owned()
+        };
         (active["container"], active["previous"]) = (id("2.0.0").into(), id("1.5.0").into());
     });
     let prune = stage.say(&home, "plain", &["prune", "--keep", "0"]);
     assert_eq!(prune.code, 3, "{:?}", prune.result);
     for version in ["1.0.0", "2.0.0"] {
-        assert_eq!(stage.say(&home, "plain", &["remove", version]).result["problem"]["kind"], "version_in_use");
+        assert_eq!(
+            stage.say(&home, "plain", &["remove", version]).result["problem"]["kind"],
+            "version_in_use"
+        );
     }
     running.end();
     let prune = stage.say(&home, "plain", &["prune", "--keep", "0"]);
@@ -181,10 +235,17 @@ fn stale_locks_reused_process_ids_and_open_files_hold_nothing_up() {
 fn launchers_at_once_get_in_nobodys_way() {
     let stage = Stage::shared();
     let home = stage.copy(stage.template("switch"), "crowd");
-    let verbs: [&[&str]; 6] =
-        [&["run"], &["update"], &["switch", "1.0.0"], &["switch", "2.0.0"], &["rollback"], &["prune", "--keep", "0"]];
+    let verbs: [&[&str]; 6] = [
+        &["run"],
+        &["update"],
+        &["switch", "1.0.0"],
+        &["switch", "2.0.0"],
+        &["rollback"],
+        &["prune", "--keep", "0"],
+    ];
     // What another one's work may lead to; anything else is a fault.
-    let expected = ["busy", "no_rollback_point", "no_such_version", "not_installed", "version_in_use"];
+    let expected =
+        ["busy", "no_rollback_point", "no_such_version", "not_installed", "version_in_use"];
     let end = Instant::now() + Duration::from_secs(5);
     std::thread::scope(|scope| {
         for seed in 0..4 {
@@ -193,15 +254,28 @@ fn launchers_at_once_get_in_nobodys_way() {
                 let mut random = fastrand::Rng::with_seed(seed);
                 while Instant::now() < end {
                     let verb = random.choice(verbs).unwrap();
-                    let output = stage.launcher(home, "plain", &[&["--json"], verb].concat()).output().unwrap();
+                    let output = stage
+                        .launcher(home, "plain", &[&["--json"], verb].concat())
+                        .output()
+                        .unwrap();
                     let reply = reply(&output);
                     let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
                     if verb == ["run"] {
                         let reported = reply_of_app(&output.stdout);
-                        let whole = ["version=1.0.0", "version=2.0.0"].iter().any(|version| reported.starts_with(version));
-                        assert!(whole && reported.contains("document of one"), "{reported:?} {}", reply.errors);
+                        let whole = ["version=1.0.0", "version=2.0.0"]
+                            .iter()
+                            .any(|version| reported.starts_with(version));
+                        assert!(
+                            whole && reported.contains("document of one"),
+                            "{reported:?} {}",
+                            reply.errors
+                        );
                     } else {
-                        assert!(matches!(reply.code, 0 | 3) || expected.contains(&kind), "{verb:?}: {kind} {}", reply.errors);
+                        assert!(
+                            matches!(reply.code, 0 | 3) || expected.contains(&kind),
+                            "{verb:?}: {kind} {}",
+                            reply.errors
+                        );
                     }
                     assert!(!reply.errors.contains("panicked"), "{}", reply.errors);
                 }
@@ -211,18 +285,32 @@ fn launchers_at_once_get_in_nobodys_way() {
     // Pruned or left, as it may be.
     stage.say(&home, "plain", &["update", "--to", "2.0.0"]);
     let reported = stage.start(&home).0;
-    assert!(reported.starts_with("version=2.0.0") && reported.contains("document of one"), "{reported}");
-    let names: Vec<_> = fs::read_dir(&home).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    assert!(names.iter().all(|name| !text(Path::new(name)).starts_with('.') && name != "incoming" && name != "journal.json"));
-    let versions: Vec<_> = fs::read_dir(home.join("containers")).unwrap().flatten().map(|entry| entry.path()).collect();
-    assert!(versions.iter().all(|path| path.join("metadata/installed.json").exists()), "{versions:?}");
+    assert!(
+        reported.starts_with("version=2.0.0") && reported.contains("document of one"),
+        "{reported}"
+    );
+    let names: Vec<_> =
+        fs::read_dir(&home).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(names.iter().all(|name| !text(Path::new(name)).starts_with('.')
+        && name != "incoming"
+        && name != "journal.json"));
+    let versions: Vec<_> = fs::read_dir(home.join("containers"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    assert!(
+        versions.iter().all(|path| path.join("metadata/installed.json").exists()),
+        "{versions:?}"
+    );
     assert_eq!(fs::read_dir(home.join("staging")).unwrap().count(), 0);
 }
 
 #[test]
 fn killed_at_random_times_the_next_run_converges() {
     let stage = Stage::shared();
-    let played: Vec<_> = stage.scenes.iter().map(|scene| (scene, Reference::play(&stage, scene))).collect();
+    let played: Vec<_> =
+        stage.scenes.iter().map(|scene| (scene, Reference::play(&stage, scene))).collect();
     let mut random = fastrand::Rng::with_seed(19);
     let end = Instant::now() + Duration::from_secs(8);
     while Instant::now() < end {

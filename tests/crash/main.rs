@@ -1,11 +1,14 @@
-//! Crash safety through the real executable: after a kill, an error of the disk or a full disk at any point, one plain run starts a
-//! healthy version with the user's files as they were before or after, the same verb can be done again, and then nothing is left over.
+//! Crash safety through the real executable: after a kill, an error of the disk or a full disk at
+//! any point, one plain run starts a healthy version with the user's files as they were before or
+//! after, the same verb can be done again, and then nothing is left over.
 //!
-//! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
-//! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them.
-//! `KUZFLOW_CRASH_FAULT=lasting` has looks fail at every later try too, `threads` and `tasks` let no more threads, or threads and
-//! processes, be started: for looking for faults by hand. All 18 scenes:
+//! `points.c` counts every call by which the launcher changes files in its home, over all its
+//! threads, and interferes with one of them: that is a point. A sample is tried each time;
+//! `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name of a scene
+//! (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them.
+//! `KUZFLOW_CRASH_FAULT=lasting` has looks fail at every later try too, `threads` and `tasks` let
+//! no more threads, or threads and processes, be started: for looking for faults by hand. All 18
+//! scenes:
 //!
 //! ```text
 //! some 6,690 points (kills, EIO and a full disk), two shared cores, about 20 minutes; failures 0
@@ -62,7 +65,8 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
     try_points(&|_| Fault::AT_EACH.to_vec(), SAMPLE);
 }
 
-/// The same where nothing is changed: a look that fails is no reason to delete, to choose another version, or not to start the app.
+/// The same where nothing is changed: a look that fails is no reason to delete, to choose another
+/// version, or not to start the app.
 #[test]
 fn no_single_look_is_the_wrong_one_to_fail() {
     let fault = match std::env::var("KUZFLOW_CRASH_FAULT").as_deref() {
@@ -74,16 +78,17 @@ fn no_single_look_is_the_wrong_one_to_fail() {
     try_points(&|_| vec![fault], SAMPLE);
 }
 
-/// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and what is done in the version that starts
-/// then is not lost when the other one goes on.
+/// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and
+/// what is done in the version that starts then is not lost when the other one goes on.
 #[test]
 fn nobody_waits_for_a_launcher_that_is_stopped() {
     let stage = Stage::shared();
     let wanted = std::env::var("KUZFLOW_CRASH").unwrap_or_default();
     let mut random = fastrand::Rng::with_seed(11);
     let mut all = Vec::new();
-    for scene in stage.scenes.iter().filter(|scene| !scene.before.is_empty() && scene.verb != ["run"] && scene.verb != ["check"])
-    {
+    for scene in stage.scenes.iter().filter(|scene| {
+        !scene.before.is_empty() && scene.verb != ["run"] && scene.verb != ["check"]
+    }) {
         let reference = Reference::play(&stage, scene);
         let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
         let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
@@ -97,13 +102,17 @@ fn nobody_waits_for_a_launcher_that_is_stopped() {
     }
     let points: Vec<_> = all
         .iter()
-        .flat_map(|(scene, reference, numbers)| numbers.iter().map(move |number| (scene, reference, *number)))
+        .flat_map(|(scene, reference, numbers)| {
+            numbers.iter().map(move |number| (scene, reference, *number))
+        })
         .collect();
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some((scene, reference, number)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((scene, reference, number)) =
+                    points.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     if let Err(failure) = check::try_stop(&stage, scene, reference, *number) {
                         eprintln!("{failure}");
                         failures.lock().unwrap().push(failure);
@@ -113,7 +122,13 @@ fn nobody_waits_for_a_launcher_that_is_stopped() {
         }
     });
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{} of {} points failed:\n{}", failures.len(), points.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} points failed:\n{}",
+        failures.len(),
+        points.len(),
+        failures.join("\n")
+    );
 }
 
 /// The points of a fault in a scene with these places.
@@ -126,11 +141,16 @@ fn points_of(fault: Fault, places: &[String]) -> Vec<(Fault, usize)> {
         // Once for each path.
         Fault::Lasting(_) => {
             let mut paths = HashSet::new();
-            let path = |number: &usize| places.get(number - 1).and_then(|place| place.split_once(' ')).map(|(_, path)| path);
+            let path = |number: &usize| {
+                places.get(number - 1).and_then(|place| place.split_once(' ')).map(|(_, path)| path)
+            };
             let numbers = numbers.filter(|number| paths.insert(path(number)));
             // A signal does not last.
             let lasting = Errno::ALL.len() - 1;
-            numbers.enumerate().map(|(index, number)| (Fault::Lasting(errno(index % lasting)), number)).collect()
+            numbers
+                .enumerate()
+                .map(|(index, number)| (Fault::Lasting(errno(index % lasting)), number))
+                .collect()
         }
         fault => numbers.map(|number| (fault, number)).collect(),
     }
@@ -139,7 +159,9 @@ fn points_of(fault: Fault, places: &[String]) -> Vec<(Fault, usize)> {
 /// Which part of the points is asked for, and of how many.
 fn shard() -> Option<(usize, usize)> {
     let wanted = std::env::var("KUZFLOW_CRASH_SHARD").ok()?;
-    let parts = wanted.split_once('/').and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
+    let parts = wanted
+        .split_once('/')
+        .and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
     let parts = parts.filter(|(shard, shards)| (1..=*shards).contains(shard));
     Some(parts.unwrap_or_else(|| panic!("KUZFLOW_CRASH_SHARD={wanted}: for example 2/6")))
 }
@@ -158,7 +180,8 @@ fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
     for (index, (scene, _)) in played.iter().enumerate() {
         for fault in faults(scene) {
             let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
-            let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+            let command =
+                stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
             let places = stage.tracer.places(&command, fault, &home);
             all.extend(points_of(fault, &places).into_iter().map(|point| (index, point)));
         }
@@ -172,14 +195,16 @@ fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
     if let Some((shard, shards)) = shard() {
         all = all.into_iter().skip(shard - 1).step_by(shards).collect();
     }
-    let (next, failures, tried) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
+    let (next, failures, tried) =
+        (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some((index, point)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (scene, reference) = &played[*index];
                     let done = check::try_point(&stage, scene, reference, *point);
-                    *tried.lock().unwrap().entry((scene.name, point.0)).or_insert(0) += usize::from(done.reached);
+                    *tried.lock().unwrap().entry((scene.name, point.0)).or_insert(0) +=
+                        usize::from(done.reached);
                     if let Some(failure) = done.failure {
                         eprintln!("{failure}");
                         failures.lock().unwrap().push(failure);

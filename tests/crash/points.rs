@@ -1,4 +1,5 @@
-//! Runs a command under `points.c`, which counts its changes of files and interferes with one of them.
+//! Runs a command under `points.c`, which counts its changes of files and interferes with one of
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub enum Errno {
 }
 
 impl Errno {
-    pub const ALL: [Self; 6] = [Self::Io, Self::Access, Self::Handles, Self::Memory, Self::Stale, Self::Interrupted];
+    pub const ALL: [Self; 6] =
+        [Self::Io, Self::Access, Self::Handles, Self::Memory, Self::Stale, Self::Interrupted];
 
     fn name(self) -> &'static str {
         match self {
@@ -109,8 +111,8 @@ pub struct Traced {
 }
 
 impl Tracer {
-    /// Compiles the tool into `folder` and tries it. Where processes cannot be traced this fails: a crash test that tests nothing must
-    /// not pass.
+    /// Compiles the tool into `folder` and tries it. Where processes cannot be traced this fails: a
+    /// crash test that tests nothing must not pass.
     pub fn compile(folder: &Path) -> Self {
         let program = folder.join("points");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/points.c");
@@ -132,17 +134,22 @@ impl Tracer {
         tracer
     }
 
-    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`, or at its look at one.
+    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`, or
+    /// at its look at one.
     pub fn run(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Traced {
         let log = self.log(folder);
         let output = self.traced(command, fault, folder).output().unwrap();
         let changes = fs::read(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
-        let changes = String::from_utf8_lossy(&changes).lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        let changes = String::from_utf8_lossy(&changes)
+            .lines()
+            .map(|line| line.split_once(' ').unwrap().1.to_owned())
+            .collect();
         Traced { output, changes }
     }
 
-    /// Begins to run `command`, which stops at its change with that number; `None` if it has ended before.
+    /// Begins to run `command`, which stops at its change with that number; `None` if it has ended
+    /// before.
     pub fn stop(&self, command: &Command, number: usize, folder: &Path) -> Option<Stopped> {
         let log = self.log(folder);
         let mut traced = self.traced(command, Some((Fault::Stop, number)), folder);
@@ -161,10 +168,16 @@ impl Tracer {
 
     fn traced(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Command {
         let log = self.log(folder);
-        let (word, number) = fault.map_or(("none".into(), 0), |(fault, number)| (fault.word(), number));
+        let (word, number) =
+            fault.map_or(("none".into(), 0), |(fault, number)| (fault.word(), number));
         // A point at which it hangs is a failure, and does not hang the test.
         let mut traced = Command::new("timeout");
-        traced.args(["--kill-after=1", "120"]).arg(&self.program).arg(&log).args([&word, &number.to_string()]).arg(folder);
+        traced
+            .args(["--kill-after=1", "120"])
+            .arg(&self.program)
+            .arg(&log)
+            .args([&word, &number.to_string()])
+            .arg(folder);
         traced.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {

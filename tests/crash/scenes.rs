@@ -1,4 +1,5 @@
-//! What is interrupted: homes before something is done in them, made by the real executables, and the verb that does it.
+//! What is interrupted: homes before something is done in them, made by the real executables, and
+//! the verb that does it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,7 +14,8 @@ use crate::points::{Fault, Tracer};
 use crate::release::{NodeProcess, Reply, World, reply, text};
 use crate::waiting::until;
 
-/// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
+/// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it
+/// a release that does not come up.
 const APP: &str = r#"#!/bin/sh
 cd "$KUZFLOW_HOME" || exit 9
 fault=$(cat app/fault 2>/dev/null)
@@ -33,8 +35,7 @@ exit 0
 "#;
 
 /// A release's own migration, in several steps.
-const MIGRATE: &str =
-    "#!/bin/sh\nset -e\necho \"migrated $1 to $2\" >> data/document\necho made > data/made\nmv data/made data/table\n";
+const MIGRATE: &str = "#!/bin/sh\nset -e\necho \"migrated $1 to $2\" >> data/document\necho made > data/made\nmv data/made data/table\n";
 
 const CUT_SHORT: &str = "switch that was cut short";
 
@@ -48,7 +49,8 @@ pub struct Scene {
     pub settings: &'static str,
     /// What the app says if nothing was done; empty if it cannot start then.
     pub before: String,
-    /// What else a disturbed start may say: what can no longer be put off may have to wait for a disk that works.
+    /// What else a disturbed start may say: what can no longer be put off may have to wait for a
+    /// disk that works.
     pub meanwhile: String,
     /// Kinds of problems with which the verb, repeated, says that there is nothing left to do.
     pub nothing_left: &'static [&'static str],
@@ -57,7 +59,8 @@ pub struct Scene {
 /// The publisher, its node, and all scenes.
 pub struct Stage {
     pub world: World,
-    /// Where homes lie; in memory if the machine has room there, since the disk is not what is tested.
+    /// Where homes lie; in memory if the machine has room there, since the disk is not what is
+    /// tested.
     pub homes: tempfile::TempDir,
     pub scenes: Vec<Scene>,
     pub tracer: Tracer,
@@ -81,11 +84,15 @@ impl Stage {
         let world = World::new();
         let node = world.serve();
         let memory = Path::new("/dev/shm");
-        let folder =
-            if fs4::available_space(memory).is_ok_and(|free| free > 1 << 30) { memory.to_owned() } else { std::env::temp_dir() };
+        let folder = if fs4::available_space(memory).is_ok_and(|free| free > 1 << 30) {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
         let homes = tempfile::Builder::new().prefix("kuzflow 家 ").tempdir_in(folder).unwrap();
         let tracer = Tracer::compile(homes.path());
-        let mut stage = Self { world, homes, scenes: Vec::new(), tracer, node, copies: AtomicUsize::new(0) };
+        let mut stage =
+            Self { world, homes, scenes: Vec::new(), tracer, node, copies: AtomicUsize::new(0) };
         stage.configure();
         stage.scenes();
         stage
@@ -111,7 +118,16 @@ impl Stage {
     /// The launcher in a home.
     pub fn launcher(&self, home: &Path, settings: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-        command.args(["--home", text(home), "--config", text(&self.settings(settings)), "--language", "en"]).args(arguments);
+        command
+            .args([
+                "--home",
+                text(home),
+                "--config",
+                text(&self.settings(settings)),
+                "--language",
+                "en",
+            ])
+            .args(arguments);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         command
     }
@@ -123,8 +139,15 @@ impl Stage {
 
     /// A plain run; what the app said, and what the launcher did.
     pub fn start(&self, home: &Path) -> (String, String) {
-        let output = self.launcher(home, "plain", &["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
-        (reply_of_app(&output.stdout), format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
+        let output = self
+            .launcher(home, "plain", &["--headless", "run"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (
+            reply_of_app(&output.stdout),
+            format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)),
+        )
     }
 
     /// The home of a scene.
@@ -136,7 +159,9 @@ impl Stage {
     pub fn copy(&self, home: &Path, name: &str) -> PathBuf {
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let copy = self.homes.path().join(format!("{number} {name}"));
-        assert!(Command::new("cp").args(["-a", "-T"]).args([home, &copy]).status().unwrap().success());
+        assert!(
+            Command::new("cp").args(["-a", "-T"]).args([home, &copy]).status().unwrap().success()
+        );
         copy
     }
 
@@ -148,17 +173,41 @@ impl Stage {
         fs::write(app.join("run.sh"), APP).unwrap();
         fs::set_permissions(app.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
         let mut random = fastrand::Rng::with_seed(1);
-        let mut lines: Vec<String> = (0..200).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
+        let mut lines: Vec<String> =
+            (0..200).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
         lines[words] = format!("version {version} was here\n");
         fs::write(app.join("words.txt"), lines.concat()).unwrap();
-        fs::write(app.join("same.bin"), std::iter::repeat_with(|| random.u8(..)).take(20_000).collect::<Vec<_>>()).unwrap();
+        fs::write(
+            app.join("same.bin"),
+            std::iter::repeat_with(|| random.u8(..)).take(20_000).collect::<Vec<_>>(),
+        )
+        .unwrap();
         fs::write(app.join("empty"), "").unwrap();
         symlink("words.txt", app.join("link")).unwrap();
         fs::write(config.join("settings"), format!("default of {version}\n")).unwrap();
         fs::write(config.join("plain"), format!("plain {version}\n")).unwrap();
         let out = self.world.path(&format!("{version}.kuzflow"));
-        let arguments = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
-        let rest = ["--runtime", "none", "--config-defaults", text(&config), "--level", "1", "--out", text(&out)];
+        let arguments = [
+            "build",
+            "--app",
+            text(&app),
+            "--name",
+            "sample",
+            "--app-version",
+            version,
+            "--entry",
+            "exe:run.sh",
+        ];
+        let rest = [
+            "--runtime",
+            "none",
+            "--config-defaults",
+            text(&config),
+            "--level",
+            "1",
+            "--out",
+            text(&out),
+        ];
         self.world.kuzflow(&[arguments.as_slice(), &rest].concat());
         self.world.publish(&out, &[]);
         // Publishing names the made-up node again.
@@ -183,7 +232,8 @@ impl Stage {
         fs::write(container.join("config/settings"), format!("settings of {what}\n")).unwrap();
         fs::write(container.join("data/document"), format!("document of {what}\n")).unwrap();
         fs::write(container.join("data/notes/笔 记.txt"), format!("note of {what}\n")).unwrap();
-        fs::set_permissions(container.join("data/document"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(container.join("data/document"), fs::Permissions::from_mode(0o600))
+            .unwrap();
         let _ = symlink("document", container.join("data/link"));
     }
 
@@ -220,7 +270,9 @@ impl Stage {
         let pending = self.copy(&one, "pending");
         self.update_while_it_runs(&pending);
         let ready = self.copy(&pending, "ready");
-        change_json(&ready.join("active.json"), |active| drop(active.as_object_mut().unwrap().remove("pending")));
+        change_json(&ready.join("active.json"), |active| {
+            drop(active.as_object_mut().unwrap().remove("pending"))
+        });
         let migrating = self.copy(&ready, "migrating");
         let script = self.container(&migrating, "2.0.0").join("scripts/migrate");
         fs::write(&script, MIGRATE).unwrap();
@@ -242,7 +294,15 @@ impl Stage {
 
         let mut add = |name, template, verb, settings, before: &str, nothing_left| {
             let meanwhile = if name == CUT_SHORT { says_one.clone() } else { String::new() };
-            self.scenes.push(Scene { name, template, verb, settings, before: before.to_owned(), meanwhile, nothing_left });
+            self.scenes.push(Scene {
+                name,
+                template,
+                verb,
+                settings,
+                before: before.to_owned(),
+                meanwhile,
+                nothing_left,
+            });
         };
         let none: &[&str] = &[];
         add("check", one.clone(), &["check"][..], "plain", &says_one, none);
@@ -256,7 +316,14 @@ impl Stage {
         add("switch with a migration", migrating, &["switch", "2.0.0"], "plain", &says_one, none);
         add(CUT_SHORT, cut, &["run"], "plain", "", none);
         add("rollback", two.clone(), &["rollback"], "plain", &says_two, &["no_rollback_point"]);
-        add("rollback to a snapshot", returned, &["rollback", "1.0.0"], "plain", &says_two, &["no_rollback_point"]);
+        add(
+            "rollback to a snapshot",
+            returned,
+            &["rollback", "1.0.0"],
+            "plain",
+            &says_two,
+            &["no_rollback_point"],
+        );
         add("rollback by itself", broken, &["run"], "plain", "", none);
         add("first start on probation", fresh, &["run"], "plain", &says_one, none);
         add("plain start", two, &["run"], "plain", &says_two, none);
@@ -270,8 +337,11 @@ impl Stage {
         let [probe, cut] = ["probe", "cut short"].map(|name| self.copy(ready, name));
         let verb = ["--json", "switch", "2.0.0"];
         let changes = self.tracer.run(&self.launcher(&probe, "plain", &verb), None, &probe).changes;
-        let moved =
-            |change: &String| change.starts_with("rename") && change.contains("/incoming/") && change.ends_with("/config");
+        let moved = |change: &String| {
+            change.starts_with("rename")
+                && change.contains("/incoming/")
+                && change.ends_with("/config")
+        };
         let moved = changes.iter().position(moved).unwrap();
         // Numbers begin with 1; so this is the call after that one.
         self.tracer.run(&self.launcher(&cut, "plain", &verb), Some((Fault::Kill, moved + 2)), &cut);
@@ -289,11 +359,14 @@ impl Stage {
     /// Starts the active version, which stays.
     pub fn start_and_stay(&self, home: &Path) -> Staying {
         let mut command = self.launcher(home, "plain", &["--headless", "run"]);
-        let launcher = command.env("STAY", "600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let launcher =
+            command.env("STAY", "600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let staying = Staying { launcher, home: home.to_owned() };
         let runs = || {
             let list = self.say(home, "plain", &["list"]).result;
-            list["versions"].as_array().is_some_and(|versions| versions.iter().any(|version| version["running"] == true))
+            list["versions"]
+                .as_array()
+                .is_some_and(|versions| versions.iter().any(|version| version["running"] == true))
         };
         until("the app starts", runs);
         staying
@@ -315,7 +388,11 @@ impl Staying {
 
 /// Ends the app that runs in a home, by the process ids that the home knows.
 fn end_app(home: &Path) {
-    let folders = fs::read_dir(home.join("running")).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let folders = fs::read_dir(home.join("running"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir());
     for entry in folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten()) {
         if entry.file_name().to_str().unwrap().parse::<u32>().is_ok() {
             // Records of earlier starts name processes that are gone.
@@ -330,13 +407,18 @@ pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
 }
 
-/// What the app wrote to standard output at its last start, all in lower case; what the launcher itself says stands between.
+/// What the app wrote to standard output at its last start, all in lower case; what the launcher
+/// itself says stands between.
 pub fn reply_of_app(stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stdout).into_owned();
     // What the launcher says of the app begins with its name.
-    let is_apps = |line: &&str| line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("sample ");
+    let is_apps = |line: &&str| {
+        line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("sample ")
+    };
     let lines = text.lines().filter(is_apps).collect::<Vec<_>>();
-    let Some(start) = lines.iter().rposition(|line| line.starts_with("version=")) else { return String::new() };
+    let Some(start) = lines.iter().rposition(|line| line.starts_with("version=")) else {
+        return String::new();
+    };
     let end = lines[start..].iter().position(|line| *line == "end");
     end.map_or_else(String::new, |end| lines[start..start + end].join("\n"))
 }

@@ -1,4 +1,5 @@
-//! The documents are held against the programs: links, the reference, commands, citations, and the guide's first app as it is written.
+//! The documents are held against the programs: links, the reference, commands, citations, and the
+//! guide's first app as it is written.
 //!
 //! ```text
 //! pages       the Markdown files, their links and anchors    reference   verbs, options and settings
@@ -24,7 +25,9 @@ fn files_below(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && !["target", "suite", "node_modules"].contains(&name.as_str()) {
+            if !name.starts_with('.')
+                && !["target", "suite", "node_modules"].contains(&name.as_str())
+            {
                 files_below(&path, endings, found);
             }
         } else if endings.iter().any(|ending| name.ends_with(ending)) {
@@ -35,7 +38,9 @@ fn files_below(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    for folder in ["src", "tests", "examples", "benches", "fuzz", "packaging", "crates", "assets/runtime"] {
+    for folder in
+        ["src", "tests", "examples", "benches", "fuzz", "packaging", "crates", "assets/runtime"]
+    {
         files_below(&root().join(folder), &[".rs", ".py", ".sh", ".service", ".conf"], &mut files);
     }
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
@@ -47,11 +52,13 @@ fn numbers_behind(text: &str, word: &str) -> BTreeSet<u32> {
     for (at, _) in text.match_indices(word) {
         let mut rest = text[at + word.len()..].trim_start_matches('s');
         loop {
-            let number: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+            let number: String =
+                rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
             let Ok(value) = number.parse() else { break };
             found.insert(value);
             rest = &rest.trim_start()[number.len()..];
-            let next = [", ", " and ", " to "].iter().find_map(|between| rest.strip_prefix(between));
+            let next =
+                [", ", " and ", " to "].iter().find_map(|between| rest.strip_prefix(between));
             let Some(behind) = next else { break };
             rest = behind;
         }
@@ -73,8 +80,11 @@ fn every_page_is_reached_from_the_readme() {
     let pages = pages();
     let mut reached: BTreeSet<PathBuf> = BTreeSet::from([root().join("README.md")]);
     loop {
-        let next: BTreeSet<PathBuf> =
-            pages.iter().filter(|page| reached.contains(&page.path)).flat_map(Page::linked_files).collect();
+        let next: BTreeSet<PathBuf> = pages
+            .iter()
+            .filter(|page| reached.contains(&page.path))
+            .flat_map(Page::linked_files)
+            .collect();
         let before = reached.len();
         reached.extend(next);
         if reached.len() == before {
@@ -93,13 +103,17 @@ fn every_page_is_reached_from_the_readme() {
 fn the_readme_is_short() {
     for name in ["README.md", "README.zh-CN.md"] {
         let length = fs::metadata(root().join(name)).unwrap().len();
-        assert!(length <= 6144, "{name} has {length} bytes, 6144 are allowed: move a part of it into docs/");
+        assert!(
+            length <= 6144,
+            "{name} has {length} bytes, 6144 are allowed: move a part of it into docs/"
+        );
     }
 }
 
 #[test]
 fn no_document_names_a_machine() {
-    let hosts = [("crates", "io"), ("pypi", "org"), ("npmjs", "org")].map(|(name, end)| format!("{name}.{end}"));
+    let hosts = [("crates", "io"), ("pypi", "org"), ("npmjs", "org")]
+        .map(|(name, end)| format!("{name}.{end}"));
     let folders = ["root", "home"].map(|name| format!("/{name}/"));
     let foreign = hosts.into_iter().chain(folders).collect::<Vec<_>>();
     let found: Vec<String> = pages()
@@ -112,7 +126,8 @@ fn no_document_names_a_machine() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// `fault 11` and `promise 1` in sources name lines of docs/security.md, and a path of a page names a page.
+/// `fault 11` and `promise 1` in sources name lines of docs/security.md, and a path of a page names
+/// a page.
 #[test]
 fn citations_lead_somewhere() {
     let security = fs::read_to_string(root().join("docs/security.md")).unwrap();
@@ -123,7 +138,9 @@ fn citations_lead_somewhere() {
         if path.starts_with(root().join("tests/documents")) {
             continue;
         }
-        for (word, anchor) in [("docs/security.md, fault", "fault"), ("docs/security.md, promise", "promise")] {
+        for (word, anchor) in
+            [("docs/security.md, fault", "fault"), ("docs/security.md, promise", "promise")]
+        {
             for number in numbers_behind(&text, word) {
                 cited.insert((anchor, number));
                 if !security.contains(&format!("<a id=\"{anchor}-{number}\"></a>")) {
@@ -135,16 +152,26 @@ fn citations_lead_somewhere() {
             lost.push(format!("{}: write `docs/security.md, fault N`", path.display()));
         }
         for (at, _) in text.match_indices("its section ") {
-            let section: String = text[at + 12..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            let section: String =
+                text[at + 12..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
             if !specification.contains(&format!("| {} |", section.trim_end_matches('.'))) {
                 lost.push(format!("{}: section {section} of the specification", path.display()));
             }
         }
         for (at, _) in text.match_indices("docs/") {
-            let page: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_.".contains(*c)).collect();
+            let page: String = text[at..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || "/-_.".contains(*c))
+                .collect();
             let page = page.trim_end_matches('.');
-            let ours =
-                ["docs/guide/", "docs/reference/", "docs/operations/", "docs/internals/", "docs/security", "docs/glossary"];
+            let ours = [
+                "docs/guide/",
+                "docs/reference/",
+                "docs/operations/",
+                "docs/internals/",
+                "docs/security",
+                "docs/glossary",
+            ];
             if ours.iter().any(|start| page.starts_with(start)) && !root().join(page).is_file() {
                 lost.push(format!("{}: {page}", path.display()));
             }
@@ -159,12 +186,17 @@ fn citations_lead_somewhere() {
 fn proofs_are_there() {
     let code: String = sources().into_iter().map(|(_, text)| text).collect();
     let mut missing = Vec::new();
-    for name in ["docs/security.md", "docs/internals/architecture.md", "docs/internals/home-layout.md"] {
+    for name in
+        ["docs/security.md", "docs/internals/architecture.md", "docs/internals/home-layout.md"]
+    {
         let page = Page::read(&root().join(name));
         for span in &page.code_spans {
-            let is_test =
-                span.matches('_').count() >= 3 && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if is_test && !code.contains(&format!("fn {span}(")) && !code.contains(&format!("def {span}(")) {
+            let is_test = span.matches('_').count() >= 3
+                && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if is_test
+                && !code.contains(&format!("fn {span}("))
+                && !code.contains(&format!("def {span}("))
+            {
                 missing.push(format!("{name}: {span}"));
             }
         }
@@ -177,7 +209,8 @@ fn proofs_are_there() {
 fn every_route_is_in_the_reference() {
     let server = fs::read_to_string(root().join("src/server/mod.rs")).unwrap();
     let reference = fs::read_to_string(root().join("docs/reference/http-api.md")).unwrap();
-    let routes: Vec<&str> = server.match_indices(".route(\"").map(|(at, found)| &server[at + found.len()..]).collect();
+    let routes: Vec<&str> =
+        server.match_indices(".route(\"").map(|(at, found)| &server[at + found.len()..]).collect();
     let routes: Vec<&str> = routes.into_iter().filter_map(|rest| rest.split('"').next()).collect();
     assert!(routes.len() >= 10, "{routes:?}");
     let missing: Vec<&&str> = routes.iter().filter(|route| !reference.contains(**route)).collect();

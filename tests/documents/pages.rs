@@ -59,9 +59,15 @@ impl Page {
                     page.anchors.insert(if *count == 0 { slug } else { format!("{slug}-{count}") });
                     *count += 1;
                 }
-                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => page.links.push(dest_url.to_string()),
+                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                    page.links.push(dest_url.to_string())
+                }
                 Event::Start(Tag::CodeBlock(kind)) => {
-                    let words = if let CodeBlockKind::Fenced(words) = kind { words.to_string() } else { String::new() };
+                    let words = if let CodeBlockKind::Fenced(words) = kind {
+                        words.to_string()
+                    } else {
+                        String::new()
+                    };
                     block = Some(CodeBlock { words, text: String::new() });
                 }
                 Event::End(TagEnd::CodeBlock) => page.code_blocks.extend(block.take()),
@@ -90,17 +96,25 @@ impl Page {
     pub fn broken_links(&self, pages: &[Self]) -> Vec<String> {
         self.links
             .iter()
-            .filter_map(|link| self.fault(link, pages).map(|why| format!("{}: {link}: {why}", self.path.display())))
+            .filter_map(|link| {
+                self.fault(link, pages).map(|why| format!("{}: {link}: {why}", self.path.display()))
+            })
             .collect()
     }
 
     /// The files that links lead to.
     pub fn linked_files(&self) -> Vec<PathBuf> {
-        self.links.iter().filter(|link| !is_elsewhere(link)).map(|link| self.target(link).0).collect()
+        self.links
+            .iter()
+            .filter(|link| !is_elsewhere(link))
+            .map(|link| self.target(link).0)
+            .collect()
     }
 
     fn target(&self, link: &str) -> (PathBuf, Option<String>) {
-        let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor.to_owned())));
+        let (file, anchor) = link
+            .split_once('#')
+            .map_or((link, None), |(file, anchor)| (file, Some(anchor.to_owned())));
         if file.is_empty() {
             return (self.path.clone(), anchor);
         }
@@ -134,10 +148,15 @@ fn is_elsewhere(link: &str) -> bool {
     ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme))
 }
 
-/// The anchor that a heading gets where Markdown is shown: letters, digits, `-` and `_`; blanks become `-`.
+/// The anchor that a heading gets where Markdown is shown: letters, digits, `-` and `_`; blanks
+/// become `-`.
 fn slug(heading: &str) -> String {
     let retained = heading.to_lowercase();
-    retained.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+    retained
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]

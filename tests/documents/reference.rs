@@ -1,4 +1,5 @@
-//! The reference is what the programs accept: verbs and options from clap, settings from what the parsers say they know.
+//! The reference is what the programs accept: verbs and options from clap, settings from what the
+//! parsers say they know.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,7 +35,9 @@ fn cell(text: &str) -> String {
 }
 
 fn name_of(argument: &Arg) -> String {
-    let value = argument.get_value_names().map(|names| names.iter().map(|name| format!(" {name}")).collect::<String>());
+    let value = argument
+        .get_value_names()
+        .map(|names| names.iter().map(|name| format!(" {name}")).collect::<String>());
     let takes = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
     let value = value.filter(|_| takes).unwrap_or_default();
     match (argument.get_short(), argument.get_long()) {
@@ -46,7 +49,11 @@ fn name_of(argument: &Arg) -> String {
 
 fn package_documents(argument: &Arg) -> String {
     let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    let defaults: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+    let defaults: Vec<String> = argument
+        .get_default_values()
+        .iter()
+        .map(|value| value.to_string_lossy().into_owned())
+        .collect();
     let values = argument.get_possible_values();
     let takes = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
     if takes && !values.is_empty() && !argument.is_hide_possible_values_set() {
@@ -68,13 +75,22 @@ fn package_documents(argument: &Arg) -> String {
 fn table(arguments: &[&Arg]) -> String {
     let mut text = "| option | means |\n| --- | --- |\n".to_owned();
     for argument in arguments {
-        let _ = writeln!(text, "| `{}` | {} |", name_of(argument).replace('|', "\\|"), cell(&package_documents(argument)));
+        let _ = writeln!(
+            text,
+            "| `{}` | {} |",
+            name_of(argument).replace('|', "\\|"),
+            cell(&package_documents(argument))
+        );
     }
     text
 }
 
 fn shown(arguments: impl Iterator<Item = Arg>) -> Vec<Arg> {
-    arguments.filter(|argument| !argument.is_hide_set() && !["help", "version"].contains(&argument.get_id().as_str())).collect()
+    arguments
+        .filter(|argument| {
+            !argument.is_hide_set() && !["help", "version"].contains(&argument.get_id().as_str())
+        })
+        .collect()
 }
 
 fn own(verb: &Command) -> Vec<Arg> {
@@ -90,12 +106,21 @@ fn page(program: &Command) -> String {
          This page is made from the program itself: `{WRITE}=1 cargo test --test documents` writes it.\n",
         program.get_about().map(ToString::to_string).unwrap_or_default()
     );
-    let globals = shown(program.get_arguments().filter(|argument| argument.is_global_set()).cloned());
+    let globals =
+        shown(program.get_arguments().filter(|argument| argument.is_global_set()).cloned());
     let without_verb = own(program);
     if !without_verb.is_empty() {
-        let _ = write!(text, "\n## Without a verb\n\n{}", table(&without_verb.iter().collect::<Vec<_>>()));
+        let _ = write!(
+            text,
+            "\n## Without a verb\n\n{}",
+            table(&without_verb.iter().collect::<Vec<_>>())
+        );
     }
-    let _ = write!(text, "\n## Options of every verb\n\n{}", table(&globals.iter().collect::<Vec<_>>()));
+    let _ = write!(
+        text,
+        "\n## Options of every verb\n\n{}",
+        table(&globals.iter().collect::<Vec<_>>())
+    );
     for verb in verbs(program) {
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         let usage = verb.clone().render_usage().to_string();
@@ -115,7 +140,8 @@ fn page(program: &Command) -> String {
             if !words.trim().is_empty() {
                 let _ = write!(text, "\n{}\n", words.trim());
             }
-            let examples: Vec<&str> = examples.trim_start_matches("Example: ").lines().map(str::trim).collect();
+            let examples: Vec<&str> =
+                examples.trim_start_matches("Example: ").lines().map(str::trim).collect();
             if !examples.is_empty() {
                 let _ = write!(text, "\n```text\n{}\n```\n", examples.join("\n"));
             }
@@ -134,7 +160,11 @@ fn the_reference_is_what_the_programs_accept() {
         }
         let found = fs::read_to_string(&path).unwrap();
         let first = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
-        assert!(found == wanted, "{} is old, {WRITE}=1 cargo test --test documents writes it anew: {first:?}", path.display());
+        assert!(
+            found == wanted,
+            "{} is old, {WRITE}=1 cargo test --test documents writes it anew: {first:?}",
+            path.display()
+        );
     }
 }
 
@@ -145,15 +175,18 @@ fn commands_in_documents_are_accepted() {
     let mut wrong = Vec::new();
     let mut checked = 0;
     for page in pages() {
-        let blocks = page
-            .code_blocks
-            .iter()
-            .filter(|block| ["sh", "text", ""].contains(&block.words.split(' ').next().unwrap_or_default()));
+        let blocks = page.code_blocks.iter().filter(|block| {
+            ["sh", "text", ""].contains(&block.words.split(' ').next().unwrap_or_default())
+        });
         let lines = blocks.flat_map(|block| block.text.lines().map(ToOwned::to_owned));
         for line in lines.chain(page.code_spans.iter().cloned()) {
             let line = line.trim().trim_start_matches("$ ");
             for program in &programs {
-                let Some(rest) = line.strip_prefix(program.get_name()).and_then(|rest| rest.strip_prefix(' ')) else { continue };
+                let Some(rest) =
+                    line.strip_prefix(program.get_name()).and_then(|rest| rest.strip_prefix(' '))
+                else {
+                    continue;
+                };
                 checked += 1;
                 if let Some(why) = fault(program, rest) {
                     wrong.push(format!("{}: `{line}`: {why}", page.path.display()));
@@ -167,8 +200,10 @@ fn commands_in_documents_are_accepted() {
 
 /// What is wrong with the rest of a command line; words in capitals stand for something.
 fn fault(program: &Command, rest: &str) -> Option<String> {
-    let words: Vec<&str> =
-        rest.split_whitespace().take_while(|word| !["#", "|", "||", "&&", ">", ";", "←"].contains(word)).collect();
+    let words: Vec<&str> = rest
+        .split_whitespace()
+        .take_while(|word| !["#", "|", "||", "&&", ">", ";", "←"].contains(word))
+        .collect();
     let options = |command: &Command| -> Vec<String> {
         command
             .get_arguments()
@@ -185,19 +220,27 @@ fn fault(program: &Command, rest: &str) -> Option<String> {
             break;
         }
         if let Some(option) = word.strip_prefix("--") {
-            let option: String = option.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let option: String =
+                option.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
             if !known.contains(&option) {
                 return Some(format!("there is no option --{option}"));
             }
             is_value = ["home", "config", "language", "renderer"].contains(&option.as_str());
         } else if is_value {
             is_value = false;
-        } else if verb.is_none() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-') {
+        } else if verb.is_none()
+            && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+            && !word.starts_with('-')
+        {
             let found = program.find_subcommand(word);
             match found {
                 Some(found) => known.extend(options(found)),
                 // A line of output, or of a drawing.
-                None if word == "is" || programs().iter().any(|program| program.get_name() == word) => return None,
+                None if word == "is"
+                    || programs().iter().any(|program| program.get_name() == word) =>
+                {
+                    return None;
+                }
                 None => return Some(format!("there is no verb {word}")),
             }
             verb = Some(word);
@@ -213,26 +256,46 @@ fn man_pages_and_completions_have_every_verb() {
     let folder = tempfile::tempdir().unwrap();
     let kuzflow = |arguments: &[&str]| {
         let output = Process::new(env!("CARGO_BIN_EXE_kuzflow")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     };
     let pages = folder.path().join("share/man1");
     kuzflow(&["manual", pages.to_str().unwrap()]);
     for program in programs() {
         let name = program.get_name();
-        let scripts: Vec<String> =
-            ["bash", "zsh", "fish", "powershell"].iter().map(|shell| kuzflow(&["completions", shell, name])).collect();
+        let scripts: Vec<String> = ["bash", "zsh", "fish", "powershell"]
+            .iter()
+            .map(|shell| kuzflow(&["completions", shell, name]))
+            .collect();
         for verb in verbs(&program) {
-            let page = fs::read_to_string(pages.join(format!("{name}-{}.1", verb.get_name()))).unwrap();
+            let page =
+                fs::read_to_string(pages.join(format!("{name}-{}.1", verb.get_name()))).unwrap();
             for option in own(verb).iter().filter_map(Arg::get_long) {
-                assert!(page.contains(&option.replace('-', "\\-")), "{name} {}: --{option}", verb.get_name());
+                assert!(
+                    page.contains(&option.replace('-', "\\-")),
+                    "{name} {}: --{option}",
+                    verb.get_name()
+                );
             }
-            assert!(scripts.iter().all(|script| script.contains(verb.get_name())), "{name} {}", verb.get_name());
+            assert!(
+                scripts.iter().all(|script| script.contains(verb.get_name())),
+                "{name} {}",
+                verb.get_name()
+            );
         }
     }
-    let bash = Process::new("bash").args(["-n", "/dev/stdin"]).stdin(std::process::Stdio::piped()).spawn();
+    let bash =
+        Process::new("bash").args(["-n", "/dev/stdin"]).stdin(std::process::Stdio::piped()).spawn();
     if let Ok(mut bash) = bash {
-        std::io::Write::write_all(bash.stdin.as_mut().unwrap(), kuzflow(&["completions", "bash"]).as_bytes()).unwrap();
+        std::io::Write::write_all(
+            bash.stdin.as_mut().unwrap(),
+            kuzflow(&["completions", "bash"]).as_bytes(),
+        )
+        .unwrap();
         assert!(bash.wait().unwrap().success(), "bash reads its script");
     }
 }
@@ -270,10 +333,19 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[test]
 fn every_setting_is_in_the_reference() {
-    let launcher = |text: &str| Settings::parse(text, Path::new("launcher.toml")).map(drop).map_err(|error| chain(&error));
-    let publisher = |text: &str| toml::from_str::<ProjectSettings>(text).map(drop).map_err(|error| error.to_string());
+    let launcher = |text: &str| {
+        Settings::parse(text, Path::new("launcher.toml")).map(drop).map_err(|error| chain(&error))
+    };
+    let publisher = |text: &str| {
+        toml::from_str::<ProjectSettings>(text).map(drop).map_err(|error| error.to_string())
+    };
     let files: [(&str, &str, Parse<'_>, usize); 2] = [
-        ("launcher-toml.md", "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:1/'\n", &launcher, 60),
+        (
+            "launcher-toml.md",
+            "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:1/'\n",
+            &launcher,
+            60,
+        ),
         ("kuzflow-toml.md", "[app]\nname = 'sample'\n", &publisher, 35),
     ];
     for (name, smallest, parse, least) in files {
@@ -281,13 +353,24 @@ fn every_setting_is_in_the_reference() {
         let settings = settings(smallest, parse);
         assert!(settings.values().map(Vec::len).sum::<usize>() >= least, "{name}: {settings:?}");
         for (table, keys) in settings {
-            let heading = if table.is_empty() { "\n## At the top\n".to_owned() } else { format!("\n## `[{table}]`\n") };
-            let section = text.split(&heading).nth(1).unwrap_or_else(|| panic!("{name} has no heading {heading:?}"));
+            let heading = if table.is_empty() {
+                "\n## At the top\n".to_owned()
+            } else {
+                format!("\n## `[{table}]`\n")
+            };
+            let section = text
+                .split(&heading)
+                .nth(1)
+                .unwrap_or_else(|| panic!("{name} has no heading {heading:?}"));
             let section = section.split("\n## ").next().unwrap();
             for key in keys {
-                let has_own_heading =
-                    table.is_empty() && (text.contains(&format!("## `[{key}]`")) || text.contains(&format!("## `[[{key}]]`")));
-                assert!(has_own_heading || section.contains(&format!("`{key}`")), "{name}, {heading:?} lacks {key}");
+                let has_own_heading = table.is_empty()
+                    && (text.contains(&format!("## `[{key}]`"))
+                        || text.contains(&format!("## `[[{key}]]`")));
+                assert!(
+                    has_own_heading || section.contains(&format!("`{key}`")),
+                    "{name}, {heading:?} lacks {key}"
+                );
             }
         }
     }

@@ -1,7 +1,9 @@
-//! The guide's first app, typed by a machine: each block of its page in order, in one shell, with the programs that were built.
+//! The guide's first app, typed by a machine: each block of its page in order, in one shell, with
+//! the programs that were built.
 //!
-//! In: the page. A block `sh` is typed, `sh terminal=2` is typed in another terminal and goes on, a block with `file=NAME` is saved, and
-//! each line of a block `text` must have been printed since the block before. The port is the only thing that is changed.
+//! In: the page. A block `sh` is typed, `sh terminal=2` is typed in another terminal and goes on, a
+//! block with `file=NAME` is saved, and each line of a block `text` must have been printed since
+//! the block before. The port is the only thing that is changed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,13 +22,23 @@ fn script(page: &Page, port: u16) -> (String, Vec<Vec<String>>) {
         let file = words.iter().find_map(|word| word.strip_prefix("file="));
         match (words.first().copied(), file) {
             (_, Some(name)) => {
-                let _ = write!(script, "cat > {name} <<'END OF THE FILE'\n{}END OF THE FILE\n", block.text);
+                let _ = write!(
+                    script,
+                    "cat > {name} <<'END OF THE FILE'\n{}END OF THE FILE\n",
+                    block.text
+                );
             }
             (Some("sh"), None) if words.contains(&"terminal=2") => {
                 let command = in_use(&block.text);
-                let _ = write!(script, "{} > \"$OTHER_TERMINAL\" 2>&1 &\ntrap \"kill $!\" EXIT\n", command.trim_end());
-                let _ =
-                    writeln!(script, "for try in $(seq 300); do grep -q 127.0.0.1 \"$OTHER_TERMINAL\" && break; sleep 0.1; done");
+                let _ = write!(
+                    script,
+                    "{} > \"$OTHER_TERMINAL\" 2>&1 &\ntrap \"kill $!\" EXIT\n",
+                    command.trim_end()
+                );
+                let _ = writeln!(
+                    script,
+                    "for try in $(seq 300); do grep -q 127.0.0.1 \"$OTHER_TERMINAL\" && break; sleep 0.1; done"
+                );
             }
             (Some("sh"), None) => {
                 let _ = write!(script, "echo '=== {}'\n{}", expected.len(), in_use(&block.text));
@@ -34,7 +46,10 @@ fn script(page: &Page, port: u16) -> (String, Vec<Vec<String>>) {
             }
             (Some("text"), None) => {
                 let lines = block.text.lines().map(in_use_of_this_machine);
-                expected.last_mut().unwrap_or_else(|| panic!("the page begins with output")).extend(lines);
+                expected
+                    .last_mut()
+                    .unwrap_or_else(|| panic!("the page begins with output"))
+                    .extend(lines);
             }
             _ => {}
         }
@@ -83,7 +98,9 @@ fn walk(name: &str) {
     assert!(output.status.success(), "{name} as written fails:\n{reply}\n{errors}");
     for (number, lines) in expected.iter().enumerate() {
         let from = reply.find(&format!("=== {number}\n")).unwrap();
-        let end = reply[from..].find(&format!("=== {}\n", number + 1)).map_or(reply.len(), |end| from + end);
+        let end = reply[from..]
+            .find(&format!("=== {}\n", number + 1))
+            .map_or(reply.len(), |end| from + end);
         for line in lines {
             assert!(
                 reply[from..end].lines().any(|reply| reply == line),
@@ -92,7 +109,10 @@ fn walk(name: &str) {
             );
         }
     }
-    assert!(expected.iter().filter(|lines| !lines.is_empty()).count() >= 5, "{name} shows what is printed");
+    assert!(
+        expected.iter().filter(|lines| !lines.is_empty()).count() >= 5,
+        "{name} shows what is printed"
+    );
     assert!(!home.join(".local/share/my-app/containers").exists(), "and leaves nothing behind");
 }
 
@@ -106,7 +126,11 @@ fn the_guides_first_app_works_as_it_is_written() {
 fn the_chinese_guide_has_the_same_commands() {
     let commands = |name: &str| -> Vec<String> {
         let page = Page::read(&root().join(name));
-        page.code_blocks.into_iter().filter(|block| !block.words.starts_with("text")).map(|block| block.text).collect()
+        page.code_blocks
+            .into_iter()
+            .filter(|block| !block.words.starts_with("text"))
+            .map(|block| block.text)
+            .collect()
     };
     assert_eq!(commands("docs/guide/first-app.md"), commands("docs/zh-CN/guide/first-app.md"));
 }

@@ -17,7 +17,8 @@ fn update_checks_answer_as_specified() {
     let check = |query: &str| get(server.address, &format!("/api/containers/check_update?{query}"));
     let offer = |query: &str| check(query).json();
 
-    let update = offer("current_version=1.0.0&platform=Linux_x86_64&user_location=Asia-Pacific&lang=zh");
+    let update =
+        offer("current_version=1.0.0&platform=Linux_x86_64&user_location=Asia-Pacific&lang=zh");
     assert_eq!(
         update,
         json!({
@@ -42,13 +43,24 @@ fn update_checks_answer_as_specified() {
 
     let none = json!({ "update_available": false });
     assert_eq!(offer("current_version=2.0&platform=Linux_x86_64"), none);
-    assert_eq!(offer("current_version=10.0.0&platform=Linux_x86_64"), none, "an older one is never offered");
+    assert_eq!(
+        offer("current_version=10.0.0&platform=Linux_x86_64"),
+        none,
+        "an older one is never offered"
+    );
     assert_eq!(offer("current_version=1.0.0&platform=Windows_AMD64"), none);
     assert_eq!(offer("current_version=1.0.0&platform=Linux_x86_64&channel=nightly"), none);
     assert_eq!(offer("current_version=1.0.0&platform=Linux_x86_64&app=other"), none);
-    assert_eq!(offer("platform=Linux_x86_64")["version"], "2.0.0", "a first install has no version yet");
+    assert_eq!(
+        offer("platform=Linux_x86_64")["version"],
+        "2.0.0",
+        "a first install has no version yet"
+    );
     assert_eq!(offer("platform=Linux_x86_64&channel=beta")["version"], "3.0.0-beta.1");
-    assert_eq!(offer("platform=Linux_x86_64&user_location=Europe%2FBerlin")["download_nodes"][0]["id"], "eu");
+    assert_eq!(
+        offer("platform=Linux_x86_64&user_location=Europe%2FBerlin")["download_nodes"][0]["id"],
+        "eu"
+    );
 
     let oversize = format!("platform=Linux_x86_64&app={}", "a".repeat(2000));
     let oversize_path = format!("platform=Linux_x86_64&app={}", "a".repeat(64));
@@ -76,7 +88,10 @@ fn update_checks_answer_as_specified() {
     repository.release("another_1.0.0_Linux_x86_64", b"another", json!({}));
     repository.publish();
     assert_eq!(check("platform=Linux_x86_64").status, 400, "several apps: one must be named");
-    assert_eq!(offer("platform=Linux_x86_64&app=another")["container_id"], "another_1.0.0_Linux_x86_64");
+    assert_eq!(
+        offer("platform=Linux_x86_64&app=another")["container_id"],
+        "another_1.0.0_Linux_x86_64"
+    );
 }
 
 #[test]
@@ -86,7 +101,10 @@ fn downloads_and_changelogs_by_name() {
     let path = "/api/containers/download/sample_2.0.0_Linux_x86_64";
     let part = ask(server.address, "GET", path, &[("Range", "bytes=4-7")]);
     assert_eq!((part.status, &part.body[..]), (206, &[0, 0, 0, 1][..]));
-    assert_eq!(part.field("content-disposition"), Some("attachment; filename=\"sample_2.0.0_Linux_x86_64.kuzflow\""));
+    assert_eq!(
+        part.field("content-disposition"),
+        Some("attachment; filename=\"sample_2.0.0_Linux_x86_64.kuzflow\"")
+    );
     assert_eq!(ask(server.address, "HEAD", path, &[]).field("content-length"), Some("1000000"));
 
     let notes = |query: &str, languages: &str| {
@@ -94,12 +112,19 @@ fn downloads_and_changelogs_by_name() {
         ask(server.address, "GET", &path, &[("Accept-Language", languages)])
     };
     let answer = notes("", "zh-TW,zh;q=0.9,en;q=0.8");
-    assert_eq!((answer.field("content-language"), &answer.body[..]), (Some("zh-CN"), "# 新\n".as_bytes()));
+    assert_eq!(
+        (answer.field("content-language"), &answer.body[..]),
+        (Some("zh-CN"), "# 新\n".as_bytes())
+    );
     assert_eq!(answer.field("content-type"), Some("text/markdown; charset=utf-8"));
     assert_eq!(notes("", "fr").body, b"# New\n");
     assert_eq!(notes("?lang=en&platform=Linux_x86_64", "zh-CN").body, b"# New\n");
     assert_eq!(notes("?platform=Windows_AMD64", "en").status, 404);
-    assert_eq!(get(server.address, "/api/containers/changelog/1.0.0").status, 404, "a release without notes");
+    assert_eq!(
+        get(server.address, "/api/containers/changelog/1.0.0").status,
+        404,
+        "a release without notes"
+    );
 }
 
 #[test]
@@ -109,7 +134,10 @@ fn a_state_that_cannot_be_read_leaves_the_last_one_in_use() {
     let health = || get(server.address, "/healthz").json();
     assert_eq!(health()["metadata_version"], 1);
     assert_eq!((health()["status"].as_str(), health()["releases"].as_u64()), (Some("ok"), Some(3)));
-    assert_eq!((health()["node"].as_str(), health()["region"].as_str()), (Some("上海-1"), Some("Asia-Pacific")));
+    assert_eq!(
+        (health()["node"].as_str(), health()["region"].as_str()),
+        (Some("上海-1"), Some("Asia-Pacific"))
+    );
 
     let timestamp = repository.path().join("metadata/timestamp.json");
     for broken in ["{", "{\"signed\": {}}", ""] {
@@ -118,9 +146,16 @@ fn a_state_that_cannot_be_read_leaves_the_last_one_in_use() {
     }
     std::fs::remove_file(&timestamp).unwrap();
     assert_eq!(health()["metadata_version"], 1);
-    repository.target("sample_9.0.0_Linux_x86_64.kuzflow", b"new", json!({ "release": { "written": "by a newer program" } }));
+    repository.target(
+        "sample_9.0.0_Linux_x86_64.kuzflow",
+        b"new",
+        json!({ "release": { "written": "by a newer program" } }),
+    );
     repository.publish();
-    assert_eq!((health()["metadata_version"].as_u64(), health()["releases"].as_u64()), (Some(2), Some(3)));
+    assert_eq!(
+        (health()["metadata_version"].as_u64(), health()["releases"].as_u64()),
+        (Some(2), Some(3))
+    );
 
     std::fs::remove_file(&timestamp).unwrap();
     let message = app(&repository.options()).unwrap_err().to_string();
@@ -144,10 +179,12 @@ fn nodes_that_are_down_or_behind_are_not_offered() {
         { "id": "gone", "url": format!("http://{gone}/") },
         { "id": "good", "url": format!("http://{}/", good.address) },
     ]));
-    let options = ServerOptions { health_interval: Some(Duration::from_millis(20)), ..repository.options() };
+    let options =
+        ServerOptions { health_interval: Some(Duration::from_millis(20)), ..repository.options() };
     let server = Server::start(options);
     until("the good one is offered alone", || {
-        let update = get(server.address, "/api/containers/check_update?platform=Linux_x86_64").json();
+        let update =
+            get(server.address, "/api/containers/check_update?platform=Linux_x86_64").json();
         let nodes = update["download_nodes"].as_array().unwrap();
         nodes.len() == 1 && nodes[0]["id"] == "good"
     });
@@ -174,7 +211,8 @@ fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     let server = Server::start(repository.options());
     let health = || get(server.address, "/healthz");
     assert_eq!((health().status, health().json()["status"].as_str()), (200, Some("ok")));
-    let later = |hours: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
+    let later =
+        |hours: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
     repository.patches_expire = Box::leak(later(24).into_boxed_str());
     repository.publish();
     let soon = health();
@@ -189,7 +227,8 @@ fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     repository.patches_expire = "2999-01-01T00:00:00Z";
     repository.publish();
     assert_eq!(health().status, 200);
-    let root = serde_json::json!({ "signed": { "version": 5, "expires": later(-1) }, "signatures": [] });
+    let root =
+        serde_json::json!({ "signed": { "version": 5, "expires": later(-1) }, "signatures": [] });
     std::fs::write(repository.path().join("metadata/5.root.json"), root.to_string()).unwrap();
     let past = health();
     assert_eq!((past.status, past.json()["deadlines"][0]["role"].as_str()), (503, Some("root")));

@@ -21,9 +21,11 @@ struct Case {
 fn package_cases() -> Vec<Case> {
     let etag = format!("\"{}\"", Digest::of(&package()));
     let range = |range: &str| vec![("Range", range.to_owned())];
-    let case = |fields, status, bytes| Case { method: "GET", path: package_path(), fields, status, bytes };
+    let case =
+        |fields, status, bytes| Case { method: "GET", path: package_path(), fields, status, bytes };
     let part = |text: &str, bytes| case(range(text), 206, Some(bytes));
-    let if_range = |tag: &str| vec![("Range", "bytes=10-19".to_owned()), ("If-Range", tag.to_owned())];
+    let if_range =
+        |tag: &str| vec![("Range", "bytes=10-19".to_owned()), ("If-Range", tag.to_owned())];
     vec![
         case(vec![], 200, Some(0..1_000_000)),
         part("bytes=0-0", 0..1),
@@ -48,7 +50,13 @@ fn package_cases() -> Vec<Case> {
         case(vec![("If-None-Match", etag.clone())], 304, None),
         case(vec![("If-None-Match", "\"other\"".to_owned())], 200, Some(0..1_000_000)),
         case(vec![("Accept-Encoding", "gzip, br, zstd".to_owned())], 200, Some(0..1_000_000)),
-        Case { method: "HEAD", path: package_path(), fields: vec![], status: 200, bytes: Some(0..0) },
+        Case {
+            method: "HEAD",
+            path: package_path(),
+            fields: vec![],
+            status: 200,
+            bytes: Some(0..0),
+        },
     ]
 }
 
@@ -99,17 +107,34 @@ fn refused_paths(outside: &str) -> Vec<String> {
 fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     let (package, etag) = (package(), format!("\"{}\"", Digest::of(&package())));
     for case in package_cases() {
-        let fields: Vec<(&str, &str)> = case.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let fields: Vec<(&str, &str)> =
+            case.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = ask(address, case.method, &case.path, &fields);
-        let reported = format!("{who}: {} {fields:?}: {} {:?}", case.method, answer.status, answer.fields);
+        let reported =
+            format!("{who}: {} {fields:?}: {} {:?}", case.method, answer.status, answer.fields);
         assert_eq!(answer.status, case.status, "{reported}");
         if let Some(bytes) = case.bytes.clone() {
-            assert!(answer.body == package[bytes.clone()], "{reported}: other bytes, {} of them", answer.body.len());
-            assert!(case.status == 206 || answer.field("accept-ranges") == Some("bytes"), "{reported}");
-            assert_eq!(answer.field("content-type"), Some("application/octet-stream"), "{reported}");
+            assert!(
+                answer.body == package[bytes.clone()],
+                "{reported}: other bytes, {} of them",
+                answer.body.len()
+            );
+            assert!(
+                case.status == 206 || answer.field("accept-ranges") == Some("bytes"),
+                "{reported}"
+            );
+            assert_eq!(
+                answer.field("content-type"),
+                Some("application/octet-stream"),
+                "{reported}"
+            );
             assert_eq!(answer.field("content-encoding"), None, "{reported}");
             let length = if case.method == "HEAD" { package.len() } else { bytes.len() };
-            assert_eq!(answer.field("content-length"), Some(length.to_string().as_str()), "{reported}");
+            assert_eq!(
+                answer.field("content-length"),
+                Some(length.to_string().as_str()),
+                "{reported}"
+            );
         }
         let content_range = match (case.status, case.bytes) {
             (206, Some(bytes)) => Some(format!("bytes {}-{}/1000000", bytes.start, bytes.end - 1)),
@@ -125,13 +150,28 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     }
 
     for (path, content_type, file) in [
-        ("/metadata/timestamp.json".to_owned(), "application/json", "metadata/timestamp.json".to_owned()),
-        ("/metadata/1.targets.json".to_owned(), "application/json", "metadata/1.targets.json".to_owned()),
+        (
+            "/metadata/timestamp.json".to_owned(),
+            "application/json",
+            "metadata/timestamp.json".to_owned(),
+        ),
+        (
+            "/metadata/1.targets.json".to_owned(),
+            "application/json",
+            "metadata/1.targets.json".to_owned(),
+        ),
         ("/nodes.json".to_owned(), "application/json", "nodes.json".to_owned()),
     ] {
         let answer = get(address, &path);
-        assert_eq!((answer.status, answer.field("content-type")), (200, Some(content_type)), "{who}: {path}");
-        assert!(answer.body == std::fs::read(repository.path().join(file)).unwrap(), "{who}: {path}: other bytes");
+        assert_eq!(
+            (answer.status, answer.field("content-type")),
+            (200, Some(content_type)),
+            "{who}: {path}"
+        );
+        assert!(
+            answer.body == std::fs::read(repository.path().join(file)).unwrap(),
+            "{who}: {path}: other bytes"
+        );
         assert_eq!(answer.field("cache-control"), Some("no-cache"), "{who}: {path}");
         let etag = answer.field("etag").unwrap();
         let again = ask(address, "GET", &path, &[("If-None-Match", etag)]);
@@ -146,7 +186,10 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     for path in refused_paths(outside.to_str().unwrap().trim_start_matches('/')) {
         let answer = get(address, &path);
         assert!([400, 404].contains(&answer.status), "{who}: {path}: {answer:?}");
-        assert!(answer.field("cache-control").is_none_or(|cache| cache == "no-store"), "{who}: {path}: {answer:?}");
+        assert!(
+            answer.field("cache-control").is_none_or(|cache| cache == "no-store"),
+            "{who}: {path}: {answer:?}"
+        );
     }
     for method in ["POST", "PUT", "DELETE"] {
         let answer = ask(address, method, &package_path(), &[("Content-Length", "0")]);
@@ -164,21 +207,31 @@ fn comes_compressed(who: &str, address: SocketAddr, repository: &Repository) {
     };
     let url = format!("http://{address}/metadata/1.targets.json").parse().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let document = runtime.block_on(client.get_counting(&url, stored.len() as u64, &count)).unwrap();
+    let document =
+        runtime.block_on(client.get_counting(&url, stored.len() as u64, &count)).unwrap();
     assert!(document == stored, "{who}: another document");
     let came = came.into_inner();
     assert!(came < stored.len() as u64 / 2, "{who}: {came} of {} bytes", stored.len());
     for (accepts, encoding) in [("gzip", Some("gzip")), ("br", None), ("gzip;q=0", None)] {
-        let head = ask(address, "HEAD", "/metadata/1.targets.json", &[("Accept-Encoding", accepts)]);
-        assert_eq!((head.status, head.field("content-encoding")), (200, encoding), "{who}: {accepts}");
-        assert!(head.field("vary").is_some_and(|vary| vary.eq_ignore_ascii_case("accept-encoding")), "{who}: {head:?}");
+        let head =
+            ask(address, "HEAD", "/metadata/1.targets.json", &[("Accept-Encoding", accepts)]);
+        assert_eq!(
+            (head.status, head.field("content-encoding")),
+            (200, encoding),
+            "{who}: {accepts}"
+        );
+        assert!(
+            head.field("vary").is_some_and(|vary| vary.eq_ignore_ascii_case("accept-encoding")),
+            "{who}: {head:?}"
+        );
     }
 }
 
 fn with_traps(repository: &Repository) {
     std::fs::write(repository.path().join("secret.txt"), "secret").unwrap();
     std::fs::write(repository.path().join("metadata/.hidden.json"), "{}").unwrap();
-    std::fs::create_dir(repository.path().join(format!("targets/{}.folder", Digest::of(b"old")))).unwrap();
+    std::fs::create_dir(repository.path().join(format!("targets/{}.folder", Digest::of(b"old"))))
+        .unwrap();
 }
 
 #[test]
@@ -192,20 +245,35 @@ fn the_server_serves_a_repository_as_any_static_host() {
     let packed = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip")]);
     let (tag, plain) = (packed.field("etag").unwrap(), get(server.address, path));
     assert_ne!(Some(tag), plain.field("etag"));
-    let known = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tag)]);
+    let known =
+        ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tag)]);
     assert_eq!((known.status, known.field("content-encoding"), known.body.len()), (304, None, 0));
-    let part = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("Range", "bytes=2-8")]);
-    assert_eq!((part.status, part.field("content-encoding"), &part.body[..]), (206, None, &plain.body[2..9]));
+    let part =
+        ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("Range", "bytes=2-8")]);
+    assert_eq!(
+        (part.status, part.field("content-encoding"), &part.body[..]),
+        (206, None, &plain.body[2..9])
+    );
     let other = ask(server.address, "GET", path, &[("Range", "bytes=2-8"), ("If-Range", tag)]);
-    assert_eq!((other.status, other.body == plain.body), (200, true), "a part of another form is not gone on with");
+    assert_eq!(
+        (other.status, other.body == plain.body),
+        (200, true),
+        "a part of another form is not gone on with"
+    );
 
     let page = get(server.address, "/");
     let text = String::from_utf8(page.body.clone()).unwrap();
     assert_eq!((page.status, page.field("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert!(text.contains("update server") && text.contains("2.0.0") && !text.contains("1.0.0"), "{text}");
+    assert!(
+        text.contains("update server") && text.contains("2.0.0") && !text.contains("1.0.0"),
+        "{text}"
+    );
     let answer = get(server.address, "/nowhere");
     assert_eq!(answer.field("x-kuzflow-node"), Some("上海-1"));
-    assert_eq!((answer.json()["error"].as_str(), answer.field("cache-control")), (Some("not_found"), Some("no-store")));
+    assert_eq!(
+        (answer.json()["error"].as_str(), answer.field("cache-control")),
+        (Some("not_found"), Some("no-store"))
+    );
 }
 
 #[test]

@@ -21,7 +21,11 @@ impl Listener {
     fn new(address: SocketAddr, question: &str, last: Option<&str>) -> Self {
         let mut stream = connect(address);
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        stream.write_all(format!("GET /api/events{question} HTTP/1.1\r\nHost: n\r\n{last}\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(
+                format!("GET /api/events{question} HTTP/1.1\r\nHost: n\r\n{last}\r\n").as_bytes(),
+            )
+            .unwrap();
         let mut listener = Self { stream: BufReader::new(stream), id: String::new() };
         assert_eq!(listener.line("content-type: "), "text/event-stream");
         assert_eq!(listener.line("retry: "), "10000");
@@ -33,7 +37,10 @@ impl Listener {
     fn line(&mut self, start: &str) -> String {
         loop {
             let mut line = String::new();
-            assert!(self.stream.read_line(&mut line).unwrap() > 0, "the stream ended before {start:?}");
+            assert!(
+                self.stream.read_line(&mut line).unwrap() > 0,
+                "the stream ended before {start:?}"
+            );
             let line = line.trim_end();
             // nginx writes header names with capitals.
             if line.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start)) {
@@ -64,14 +71,17 @@ fn who_listens_hears_of_a_release_and_of_nothing_else() {
     let mut repository = Repository::sample();
     let mut options = repository.options();
     // No time limit of a connection applies to one that listens.
-    (options.limits.header_time, options.limits.request_time) = (Duration::from_secs(2), Duration::from_secs(2));
+    (options.limits.header_time, options.limits.request_time) =
+        (Duration::from_secs(2), Duration::from_secs(2));
     let server = Server::start(options);
-    let mut stable = Listener::new(server.address, "?app=sample&channel=stable&platform=Linux_x86_64", None);
+    let mut stable =
+        Listener::new(server.address, "?app=sample&channel=stable&platform=Linux_x86_64", None);
     let mut all = Listener::new(server.address, "", None);
     assert_eq!(get(server.address, "/healthz").json()["listeners"], 2);
     std::thread::sleep(Duration::from_secs(3));
 
-    // Metadata that is only signed again is no news; neither is another channel, for one who did not ask for it.
+    // Metadata that is only signed again is no news; neither is another channel, for one who did
+    // not ask for it.
     repository.publish();
     release(&mut repository, "sample_3.0.0-beta.2_Linux_x86_64", json!({ "channel": "beta" }));
     assert_eq!(all.event().0, reply("sample", "beta", "Linux_x86_64", "3.0.0-beta.2"));
@@ -118,7 +128,8 @@ fn room_is_bounded_and_given_back() {
     let mut options = repository.options();
     options.limits.listeners = 2;
     let server = Server::start(options);
-    let (first, _second) = (Listener::new(server.address, "", None), Listener::new(server.address, "", None));
+    let (first, _second) =
+        (Listener::new(server.address, "", None), Listener::new(server.address, "", None));
     let refused = get(server.address, "/api/events");
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("600")), "{refused:?}");
     assert_eq!(refused.json()["error"], "no_room");

@@ -45,14 +45,20 @@ fn a_flood_of_checks_is_answered_and_broken_requests_are_not() {
             Ok(()) => status.starts_with(b"HTTP/1.1 4"),
             Err(_) => true,
         };
-        assert!(refused, "{:?}: {}", &request[..20.min(request.len())], String::from_utf8_lossy(&status));
+        assert!(
+            refused,
+            "{:?}: {}",
+            &request[..20.min(request.len())],
+            String::from_utf8_lossy(&status)
+        );
     }
     for client in clients {
         client.join().unwrap();
     }
 }
 
-/// A repository with a package larger than what the system's socket buffers take (some MB on loopback), as a sparse file.
+/// A repository with a package larger than what the system's socket buffers take (some MB on
+/// loopback), as a sparse file.
 fn with_large_package(length: u64) -> (Repository, String) {
     let mut repository = Repository::sample();
     let name = format!("{}.large", Digest::of(b"large"));
@@ -87,7 +93,10 @@ fn clients_that_send_or_read_too_slowly_are_left() {
         std::iter::from_fn(|| stream.read(&mut buffer).ok().filter(|count| *count > 0)).sum()
     };
     let shortest = readers.into_iter().map(&mut rest).min().unwrap();
-    assert!(shortest < 200 << 20, "{shortest} bytes: the connection that was left ends before the file does");
+    assert!(
+        shortest < 200 << 20,
+        "{shortest} bytes: the connection that was left ends before the file does"
+    );
 }
 
 #[test]
@@ -98,7 +107,12 @@ fn a_file_cut_while_it_is_sent_breaks_the_connection() {
     stream.write_all(format!("GET {large} HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).unwrap();
     let mut first = [0; 1000];
     stream.read_exact(&mut first).unwrap();
-    std::fs::File::options().write(true).open(repository.path().join(&large[1..])).unwrap().set_len(1 << 20).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(repository.path().join(&large[1..]))
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
     let mut rest = Vec::new();
     _ = stream.read_to_end(&mut rest); // an end or a reset, but an end
     assert!(rest.len() < 63 << 20, "{} bytes", rest.len());
@@ -110,7 +124,10 @@ fn asked_to_stop_it_ends_what_runs_and_takes_no_more() {
     let mut server = Server::start(repository.options());
     let mut idle = connect(server.address);
     let mut stream = BufReader::new(connect(server.address));
-    stream.get_mut().write_all(format!("GET {large} HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .get_mut()
+        .write_all(format!("GET {large} HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes())
+        .unwrap();
     stream.fill_buf().unwrap();
     server.tell_to_stop();
     assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle connection is closed");
@@ -132,20 +149,29 @@ fn asked_to_stop_it_ends_what_runs_and_takes_no_more() {
 fn a_rehearsed_node_is_slow_then_dead() {
     let repository = Repository::sample();
     let server = Server::start(repository.options());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let relay = |fault_injection: FaultInjection| {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         (address, runtime.spawn(fault_injection.run(listener, server.address)))
     };
-    let (address, _running) = relay(FaultInjection { bytes_per_second: Some(4_000_000), dies_after_bytes: None });
+    let (address, _running) =
+        relay(FaultInjection { bytes_per_second: Some(4_000_000), dies_after_bytes: None });
     let began = Instant::now();
     assert!(get(address, &package_path()).body == package());
-    assert!(began.elapsed() >= Duration::from_millis(250), "a megabyte at 4 MB/s took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(250),
+        "a megabyte at 4 MB/s took {:?}",
+        began.elapsed()
+    );
 
-    let (address, running) = relay(FaultInjection { bytes_per_second: None, dies_after_bytes: Some(600_000) });
+    let (address, running) =
+        relay(FaultInjection { bytes_per_second: None, dies_after_bytes: Some(600_000) });
     let mut stream = connect(address);
-    stream.write_all(format!("GET {} HTTP/1.1\r\nHost: n\r\n\r\n", package_path()).as_bytes()).unwrap();
+    stream
+        .write_all(format!("GET {} HTTP/1.1\r\nHost: n\r\n\r\n", package_path()).as_bytes())
+        .unwrap();
     let mut got = Vec::new();
     _ = stream.read_to_end(&mut got);
     assert!((1..=600_000).contains(&got.len()), "{} bytes", got.len());

@@ -1,4 +1,5 @@
-//! Questions about patches: analysis, packs by id, packs made when somebody asks, and hostile questions.
+//! Questions about patches: analysis, packs by id, packs made when somebody asks, and hostile
+//! questions.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,7 +29,12 @@ fn adjacent_packs() -> Repository {
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
         repository.release(&id(version), &vec![b'x'; 1000], json!({}));
     }
-    repository.pack(&id("1.0.0"), "2.0.0", &[1; 100], json!({ "requires_restart": false, "hot_swappable": 3 }));
+    repository.pack(
+        &id("1.0.0"),
+        "2.0.0",
+        &[1; 100],
+        json!({ "requires_restart": false, "hot_swappable": 3 }),
+    );
     repository.pack(&id("2.0.0"), "3.0.0", &[2; 200], json!({}));
     repository.pack(&id("1.0.0"), "3.0.0", &[3; 500], json!({}));
     repository.pack(&id("3.0.0"), "1.0.0", &[4; 50], json!({}));
@@ -69,7 +75,10 @@ fn the_cheapest_packs_are_the_answer() {
         })
     );
     let hot = analyze(server.address, "1.0.0", Some("2.0.0"));
-    assert_eq!((hot["requires_restart"].clone(), hot["hot_swappable_count"].clone()), (json!(false), json!(1)));
+    assert_eq!(
+        (hot["requires_restart"].clone(), hot["hot_swappable_count"].clone()),
+        (json!(false), json!(1))
+    );
     let back = analyze(server.address, "3.0.0", Some("1.0.0"));
     assert_eq!((back["way"].as_str(), back["total_size"].as_u64()), (Some("patches"), Some(50)));
     // Nothing leads to the newest: the whole package, and nobody makes packs here.
@@ -83,12 +92,21 @@ fn the_cheapest_packs_are_the_answer() {
         })
     );
     let unknown = analyze(server.address, "0.5.0", Some("3.0.0"));
-    assert_eq!((unknown["way"].as_str(), unknown["total_size"].as_u64()), (Some("full"), Some(1000)));
+    assert_eq!(
+        (unknown["way"].as_str(), unknown["total_size"].as_u64()),
+        (Some("full"), Some(1000))
+    );
     for (from, to) in [("4.0.0", None), ("9.0.0", None), ("2.0.0", Some("2.0.0"))] {
         let nothing = analyze(server.address, from, to);
         assert_eq!(nothing["has_updates"], false, "{from}");
-        assert_eq!((nothing["way"].as_str(), nothing["target_version"].as_str()), (Some("none"), Some(from)));
-        assert_eq!((nothing["total_size"].as_u64(), nothing["patches"].clone()), (Some(0), json!([])));
+        assert_eq!(
+            (nothing["way"].as_str(), nothing["target_version"].as_str()),
+            (Some("none"), Some(from))
+        );
+        assert_eq!(
+            (nothing["total_size"].as_u64(), nothing["patches"].clone()),
+            (Some(0), json!([]))
+        );
     }
 
     // Settings of the publisher: shorter chains, other thresholds.
@@ -99,7 +117,11 @@ fn the_cheapest_packs_are_the_answer() {
         analyze(server.address, "1.0.0", Some("3.0.0"))["total_size"].as_u64().unwrap()
     };
     assert_eq!(with(&|options| options.fallback.max_patch_chain_length = 1), 500);
-    assert_eq!(with(&|options| options.fallback.fallback_threshold = 0.3), 1000, "no less than the threshold is too much");
+    assert_eq!(
+        with(&|options| options.fallback.fallback_threshold = 0.3),
+        1000,
+        "no less than the threshold is too much"
+    );
     let never_whole = |options: &mut ServerOptions| {
         options.fallback.fallback_threshold = 0.3;
         options.fallback.enable_full_update = false;
@@ -112,14 +134,27 @@ fn the_cheapest_packs_are_the_answer() {
     assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["way"], "full");
     assert_eq!(get(server.address, "/api/incremental/patch/1.0.0_2.0.0_Linux_x86_64").status, 404);
     repository.patches_expire = "2999-01-01T00:00:00Z";
-    repository.pack(&id("1.0.0"), "3.0.0", b"other base", json!({ "base_manifest": Digest::of(b"other") }));
+    repository.pack(
+        &id("1.0.0"),
+        "3.0.0",
+        b"other base",
+        json!({ "base_manifest": Digest::of(b"other") }),
+    );
     repository.pack(&id("2.0.0"), "3.0.0", b"unreadable", json!({ "cloned": "many" }));
     repository.publish();
     assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["way"], "full");
-    assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["way"], "patches", "the others stay");
+    assert_eq!(
+        analyze(server.address, "1.0.0", Some("2.0.0"))["way"],
+        "patches",
+        "the others stay"
+    );
     repository.publish();
-    let lists = std::fs::read_dir(repository.path().join("metadata")).unwrap().map(|entry| entry.unwrap().path());
-    lists.filter(|path| path.to_str().unwrap().ends_with("patches.json")).for_each(|path| std::fs::write(path, "{").unwrap());
+    let lists = std::fs::read_dir(repository.path().join("metadata"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    lists
+        .filter(|path| path.to_str().unwrap().ends_with("patches.json"))
+        .for_each(|path| std::fs::write(path, "{").unwrap());
     assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["way"], "full");
     assert_eq!(get(server.address, "/healthz").json()["releases"], 4);
 }
@@ -128,14 +163,28 @@ fn the_cheapest_packs_are_the_answer() {
 fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs() {
     let mut repository = adjacent_packs();
     let files = |files: &[(&str, &[u8])]| -> BTreeMap<RelativePath, FileState> {
-        let state =
-            |bytes: &[u8]| FileState { hash: Digest::of(bytes), size: bytes.len() as u64, critical: false, hot_updatable: false };
+        let state = |bytes: &[u8]| FileState {
+            hash: Digest::of(bytes),
+            size: bytes.len() as u64,
+            critical: false,
+            hot_updatable: false,
+        };
         files.iter().map(|(path, bytes)| (path.parse().unwrap(), state(bytes))).collect()
     };
     let version = |text: &str| text.parse().unwrap();
     let mut tree = VersionTree::default();
-    tree.add(&version("1.0.0"), None, files(&[("app/a", b"a"), ("app/b", b"b"), ("app/gone", b"c")]), 1000);
-    tree.add(&version("2.0.0"), Some(&version("1.0.0")), files(&[("app/a", &[1; 60]), ("app/b", &[1; 600])]), 1000);
+    tree.add(
+        &version("1.0.0"),
+        None,
+        files(&[("app/a", b"a"), ("app/b", b"b"), ("app/gone", b"c")]),
+        1000,
+    );
+    tree.add(
+        &version("2.0.0"),
+        Some(&version("1.0.0")),
+        files(&[("app/a", &[1; 60]), ("app/b", &[1; 600])]),
+        1000,
+    );
     repository.target("sample_Linux_x86_64.versions.json", &tree.to_json().unwrap(), json!({}));
     repository.publish();
     let server = Server::start(repository.options());
@@ -144,7 +193,11 @@ fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs()
         let answer = post(server.address, ANALYZE, question.to_string().as_bytes());
         assert_eq!(answer.status, 200, "{answer:?}");
         let answer = answer.json();
-        (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap(), answer["differing_files"].clone())
+        (
+            answer["way"].as_str().unwrap().to_owned(),
+            answer["total_size"].as_u64().unwrap(),
+            answer["differing_files"].clone(),
+        )
     };
     let hash = |bytes: &[u8]| Digest::of(bytes).to_string();
     let whole = json!({ "app/a": hash(b"a"), "app/b": { "hash": hash(b"b"), "size": 1, "mtime": 3 }, "data/mine": hash(b"?") });
@@ -152,17 +205,35 @@ fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs()
     let one = json!([{ "path": "app/a", "hash": format!("sha256:{}", hash(b"?")) }]);
     assert_eq!(ask("1.0.0", one), ("patches".to_owned(), 160, json!(["app/a"])));
     let gone = json!({ "app/gone": hash(b"?") });
-    assert_eq!(ask("1.0.0", gone), ("patches".to_owned(), 100, json!(["app/gone"])), "the new release does not need it");
+    assert_eq!(
+        ask("1.0.0", gone),
+        ("patches".to_owned(), 100, json!(["app/gone"])),
+        "the new release does not need it"
+    );
     let much = json!({ "app/b": hash(b"?"), "app/a": hash(b"a") });
-    assert_eq!(ask("1.0.0", much), ("full".to_owned(), 1000, json!(["app/b"])), "700 bytes are no less than the threshold");
-    assert_eq!(ask("2.0.0", json!({ "app/a": hash(b"a") })), ("none".to_owned(), 0, json!(["app/a"])));
-    assert_eq!(ask("3.0.0", json!({ "app/a": hash(b"a") })).2, Value::Null, "the tree does not know it");
+    assert_eq!(
+        ask("1.0.0", much),
+        ("full".to_owned(), 1000, json!(["app/b"])),
+        "700 bytes are no less than the threshold"
+    );
+    assert_eq!(
+        ask("2.0.0", json!({ "app/a": hash(b"a") })),
+        ("none".to_owned(), 0, json!(["app/a"]))
+    );
+    assert_eq!(
+        ask("3.0.0", json!({ "app/a": hash(b"a") })).2,
+        Value::Null,
+        "the tree does not know it"
+    );
     assert_eq!(ask("1.0.0", Value::Null).2, Value::Null);
 
     // A tree that is damaged tells nothing, and costs nobody the answer.
     repository.target("sample_Linux_x86_64.versions.json", b"{", json!({}));
     repository.publish();
-    assert_eq!(ask("1.0.0", json!({ "app/a": hash(b"?") })), ("patches".to_owned(), 100, Value::Null));
+    assert_eq!(
+        ask("1.0.0", json!({ "app/a": hash(b"?") })),
+        ("patches".to_owned(), 100, Value::Null)
+    );
 }
 
 #[test]
@@ -176,11 +247,18 @@ fn releases_that_are_closed_and_several_kinds_of_them() {
     let asked = |question: Value| post(server.address, ANALYZE, question.to_string().as_bytes());
     assert_eq!(analyze(server.address, "1.0.0", None)["target_version"], "4.0.0");
     assert_eq!(analyze(server.address, "4.0.0", None)["target_version"], "6.0.0");
-    let beta = asked(json!({ "current_fingerprint": { "version": "1.0.0" }, "channel": "beta" })).json();
+    let beta =
+        asked(json!({ "current_fingerprint": { "version": "1.0.0" }, "channel": "beta" })).json();
     assert_eq!(beta["target_version"], "7.0.0-beta.1");
     for closed in ["5.0.0", "6.0.0", "99.0.0"] {
-        let answer = asked(json!({ "current_fingerprint": { "version": "1.0.0" }, "target_version": closed }));
-        assert_eq!((answer.status, answer.json()["error"].as_str()), (404, Some("not_found")), "{closed}");
+        let answer = asked(
+            json!({ "current_fingerprint": { "version": "1.0.0" }, "target_version": closed }),
+        );
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str()),
+            (404, Some("not_found")),
+            "{closed}"
+        );
     }
 
     repository.release("sample_1.0.0_Windows_AMD64", b"windows", json!({}));
@@ -213,11 +291,17 @@ fn packs_come_with_ranges_under_their_ids() {
     let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
     let whole = get(server.address, path);
     assert_eq!((whole.status, &whole.body[..]), (200, &[2; 200][..]));
-    assert_eq!(whole.field("content-disposition"), Some("attachment; filename=\"2.0.0_3.0.0_Linux_x86_64.kuzpatch\""));
+    assert_eq!(
+        whole.field("content-disposition"),
+        Some("attachment; filename=\"2.0.0_3.0.0_Linux_x86_64.kuzpatch\"")
+    );
     assert_eq!(whole.field("etag"), Some(format!("\"{}\"", Digest::of(&[2; 200])).as_str()));
     assert_eq!(whole.field("cache-control"), Some("no-cache"));
     let part = ask(server.address, "GET", path, &[("Range", "bytes=190-")]);
-    assert_eq!((part.status, part.body.len(), part.field("content-range")), (206, 10, Some("bytes 190-199/200")));
+    assert_eq!(
+        (part.status, part.body.len(), part.field("content-range")),
+        (206, 10, Some("bytes 190-199/200"))
+    );
     assert_eq!(ask(server.address, "GET", path, &[("Range", "bytes=200-")]).status, 416);
     assert_eq!(ask(server.address, "GET", path, &[("Range", "bytes=0-1,3-4")]).status, 200);
     assert_eq!(ask(server.address, "HEAD", path, &[]).field("content-length"), Some("200"));
@@ -245,12 +329,19 @@ fn hostile_questions_are_refused_in_plain_words() {
         "",
     ] {
         let answer = get(server.address, &format!("/api/incremental/patch/{name}"));
-        assert_eq!((answer.status, answer.json()["error"].as_str()), (404, Some("not_found")), "{name}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str()),
+            (404, Some("not_found")),
+            "{name}: {answer:?}"
+        );
     }
     let long = "1".repeat(2000);
     assert_eq!(get(server.address, &format!("/api/incremental/patch/{long}")).status, 414);
 
-    let deep = format!("{{\"current_fingerprint\":{{\"version\":\"1.0.0\",\"files\":{}", "[".repeat(60_000));
+    let deep = format!(
+        "{{\"current_fingerprint\":{{\"version\":\"1.0.0\",\"files\":{}",
+        "[".repeat(60_000)
+    );
     let version = |text: &str| json!({ "current_fingerprint": { "version": text } }).to_string();
     for (question, named) in [
         (String::new(), "question"),
@@ -262,8 +353,14 @@ fn hostile_questions_are_refused_in_plain_words() {
         (version(""), "current_fingerprint.version"),
         (version("../../etc/passwd"), "current_fingerprint.version"),
         (version(&"9".repeat(1000)), "current_fingerprint.version"),
-        (r#"{"current_fingerprint":{"version":"1.0.0"},"target_version":"latest"}"#.to_owned(), "target_version"),
-        (r#"{"current_fingerprint":{"version":"1.0.0"},"platform":"../Linux"}"#.to_owned(), "platform"),
+        (
+            r#"{"current_fingerprint":{"version":"1.0.0"},"target_version":"latest"}"#.to_owned(),
+            "target_version",
+        ),
+        (
+            r#"{"current_fingerprint":{"version":"1.0.0"},"platform":"../Linux"}"#.to_owned(),
+            "platform",
+        ),
         (r#"{"current_fingerprint":{"version":"1.0.0"},"app":"../sample"}"#.to_owned(), "app"),
     ] {
         let answer = post(server.address, ANALYZE, question.as_bytes());
@@ -277,15 +374,27 @@ fn hostile_questions_are_refused_in_plain_words() {
     assert_eq!(std::fs::read_dir(&jobs).unwrap().count(), 0);
 
     let long = json!({ "current_fingerprint": { "version": "1.0.0", "files": { "x".repeat(9000): "no hash" } } });
-    let message = post(server.address, ANALYZE, long.to_string().as_bytes()).json()["message"].as_str().unwrap().to_owned();
+    let message = post(server.address, ANALYZE, long.to_string().as_bytes()).json()["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(message.contains("xxx: its hash is no SHA-256") && message.len() < 500, "{message}");
 
-    // A fingerprint of many files is taken; one that is too long is not, whatever it says of its length.
+    // A fingerprint of many files is taken; one that is too long is not, whatever it says of its
+    // length.
     let files: serde_json::Map<String, Value> = (0..15_000)
-        .map(|number| (format!("app/module_{number}.py"), json!({ "hash": Digest::of(b""), "size": 1, "mtime": 1.5 })))
+        .map(|number| {
+            (
+                format!("app/module_{number}.py"),
+                json!({ "hash": Digest::of(b""), "size": 1, "mtime": 1.5 }),
+            )
+        })
         .collect();
     let question = json!({ "current_fingerprint": { "version": "1.0.0", "files": files }, "target_version": "2.0.0" });
-    assert_eq!(post(server.address, ANALYZE, question.to_string().as_bytes()).json()["way"], "patches");
+    assert_eq!(
+        post(server.address, ANALYZE, question.to_string().as_bytes()).json()["way"],
+        "patches"
+    );
     let answer = post(server.address, ANALYZE, &vec![b' '; (4 << 20) + 1]);
     assert_eq!((answer.status, answer.json()["error"].as_str()), (413, Some("too_large")));
     assert_eq!(chunked(server.address, 5 << 20), 413);
@@ -295,7 +404,9 @@ fn hostile_questions_are_refused_in_plain_words() {
 fn chunked(address: SocketAddr, length: usize) -> u16 {
     use std::io::{BufReader, Write as _};
     let mut stream = connect(address);
-    let head = format!("POST {ANALYZE} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST {ANALYZE} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let chunk = [format!("{:x}\r\n", 64 << 10).as_bytes(), &[b' '; 64 << 10], b"\r\n"].concat();
     for _ in 0..length / (64 << 10) {
@@ -315,11 +426,17 @@ struct WaitingMaker {
 impl Maker for WaitingMaker {
     fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome {
         self.work.lock().unwrap().send((from.clone(), to.clone())).unwrap();
-        self.done.lock().unwrap().recv().unwrap_or_else(|_| JobOutcome::Failed("the test is over".to_owned()))
+        self.done
+            .lock()
+            .unwrap()
+            .recv()
+            .unwrap_or_else(|_| JobOutcome::Failed("the test is over".to_owned()))
     }
 }
 
-fn waiting_maker(folder: &Path) -> (Making, Receiver<(ContainerId, ContainerId)>, Sender<JobOutcome>) {
+fn waiting_maker(
+    folder: &Path,
+) -> (Making, Receiver<(ContainerId, ContainerId)>, Sender<JobOutcome>) {
     let (work, working) = channel();
     let (outcome, done) = channel();
     let maker = Arc::new(WaitingMaker { work: Mutex::new(work), done: Mutex::new(done) });
@@ -347,17 +464,27 @@ fn a_missing_pack_is_made_meanwhile() {
     assert_eq!(analyze(server.address, "3.0.0", Some("2.0.0"))["status"], Value::Null);
     let begun = work.recv_timeout(LIMIT).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("1.0.0"), id("3.0.0")));
-    assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["status"], "generating", "the same pair is one job");
+    assert_eq!(
+        analyze(server.address, "1.0.0", Some("3.0.0"))["status"],
+        "generating",
+        "the same pair is one job"
+    );
     let waiting = get(server.address, path);
     assert_eq!((waiting.status, waiting.field("retry-after")), (202, Some("2")));
-    assert_eq!(waiting.json(), json!({ "patch_id": "1.0.0_3.0.0_Linux_x86_64", "status": "generating" }));
+    assert_eq!(
+        waiting.json(),
+        json!({ "patch_id": "1.0.0_3.0.0_Linux_x86_64", "status": "generating" })
+    );
     let other = get(server.address, "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64");
     assert_eq!((other.status, other.json()["status"].as_str()), (202, Some("queued")));
 
     // The pack is published; that the server sees it a little later does not turn the client away.
     outcome.send(JobOutcome::Completed).unwrap();
     let job = || -> Value {
-        serde_json::from_slice(&std::fs::read(jobs.join("sample_3.0.0_Linux_x86_64.from-1.0.0.json")).unwrap()).unwrap()
+        serde_json::from_slice(
+            &std::fs::read(jobs.join("sample_3.0.0_Linux_x86_64.from-1.0.0.json")).unwrap(),
+        )
+        .unwrap()
     };
     until("the job ends", || job()["status"] == "completed");
     assert_eq!(get(server.address, path).status, 202);
@@ -377,7 +504,10 @@ fn a_missing_pack_is_made_meanwhile() {
     until("the job fails", || get(server.address, path).status != 202);
     let failed = get(server.address, path);
     assert_eq!((failed.status, failed.json()["error"].as_str()), (410, Some("patch_failed")));
-    assert!(!String::from_utf8_lossy(&failed.body).contains("secret"), "the reason is the operator's");
+    assert!(
+        !String::from_utf8_lossy(&failed.body).contains("secret"),
+        "the reason is the operator's"
+    );
     let answer = analyze(server.address, "2.0.0", Some("3.0.0"));
     assert_eq!((answer["way"].as_str(), answer["status"].as_str()), (Some("full"), Some("failed")));
 }
@@ -390,18 +520,28 @@ fn a_detour_is_made_shorter_for_next_time() {
     repository.publish();
     let (making, work, outcome) = waiting_maker(repository.path());
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
-    let reported = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
+    let reported = |answer: &Value| {
+        (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap())
+    };
     let detour = analyze(server.address, "2.0.0", Some("4.0.0"));
-    assert_eq!((reported(&detour), detour["status"].as_str()), (("patches".to_owned(), 250), Some("queued")));
+    assert_eq!(
+        (reported(&detour), detour["status"].as_str()),
+        (("patches".to_owned(), 250), Some("queued"))
+    );
     let begun = work.recv_timeout(LIMIT).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("2.0.0"), id("4.0.0")));
     repository.pack(&id("2.0.0"), "4.0.0", &[9; 60], json!({}));
     repository.publish();
     outcome.send(JobOutcome::Completed).unwrap();
-    until("the pack is seen", || analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60);
+    until("the pack is seen", || {
+        analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60
+    });
     // A pair that has its pack is not asked for, though another way is cheaper.
     let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
-    assert_eq!((reported(&cheaper), cheaper["status"].clone()), (("patches".to_owned(), 300), Value::Null));
+    assert_eq!(
+        (reported(&cheaper), cheaper["status"].clone()),
+        (("patches".to_owned(), 300), Value::Null)
+    );
 }
 
 #[test]
@@ -415,7 +555,10 @@ fn the_same_versions_of_two_apps_have_their_own_jobs() {
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
     let asked = |app: &str| {
         let question = json!({ "current_fingerprint": { "version": "1.0.0" }, "app": app, "target_version": "4.0.0" });
-        post(server.address, ANALYZE, question.to_string().as_bytes()).json()["status"].as_str().unwrap().to_owned()
+        post(server.address, ANALYZE, question.to_string().as_bytes()).json()["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let path = |app: &str| format!("/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64?app={app}");
     assert_eq!(asked("sample"), "queued");
@@ -427,7 +570,11 @@ fn the_same_versions_of_two_apps_have_their_own_jobs() {
     assert_eq!(work.recv_timeout(LIMIT).unwrap().1.app.as_str(), "another");
     assert_eq!(get(server.address, &path("another")).json()["status"], "generating");
     assert_eq!(asked("sample"), "failed");
-    assert_eq!(get(server.address, "/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64").status, 400, "which app's?");
+    assert_eq!(
+        get(server.address, "/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64").status,
+        400,
+        "which app's?"
+    );
 }
 
 #[test]
@@ -447,7 +594,11 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
             let mut count = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             *count += 1;
             self.1.send(to.clone()).unwrap();
-            if *count == 1 { panic!("a fault of the maker, on purpose") } else { JobOutcome::Completed }
+            if *count == 1 {
+                panic!("a fault of the maker, on purpose")
+            } else {
+                JobOutcome::Completed
+            }
         }
     }
     let (reported, made) = channel();
@@ -460,6 +611,10 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
     let job = repository.path().join("patch-jobs/sample_4.0.0_Linux_x86_64.from-1.0.0.json");
     let read = || -> Value { serde_json::from_slice(&std::fs::read(&job).unwrap()).unwrap() };
     until("the job ends", || read()["status"] == "completed");
-    assert_eq!(read()["attempts"], 3, "one before the restart, one that panicked, one that went well");
+    assert_eq!(
+        read()["attempts"],
+        3,
+        "one before the restart, one that panicked, one that went well"
+    );
     assert_eq!(get(server.address, "/healthz").status, 200);
 }

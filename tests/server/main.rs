@@ -1,5 +1,6 @@
-//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` through the same table of cases,
-//! then what only the server does: the API, limits, slow readers, an orderly end (docs/security.md, faults 6, 16, 27).
+//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` through
+//! the same table of cases, then what only the server does: the API, limits, slow readers, an
+//! orderly end (docs/security.md, faults 6, 16, 27).
 
 #![cfg(feature = "publisher")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]

@@ -7,7 +7,8 @@ use kuzflow::model::Digest;
 use kuzflow::server::{ServerLimits, ServerOptions};
 use serde_json::{Value, json};
 
-/// A repository with metadata as the publisher writes it, but unsigned: the server does not look at signatures.
+/// A repository with metadata as the publisher writes it, but unsigned: the server does not look at
+/// signatures.
 pub struct Repository {
     folder: tempfile::TempDir,
     targets: serde_json::Map<String, Value>,
@@ -39,7 +40,11 @@ impl Repository {
         repository.release("sample_1.0.0_Linux_x86_64", b"old", json!({}));
         let notes = json!({ "notes": { "zh-CN": chinese, "en": english }, "mandatory": true });
         repository.release("sample_2.0.0_Linux_x86_64", &package(), notes);
-        repository.release("sample_3.0.0-beta.1_Linux_x86_64", b"beta", json!({ "channel": "beta" }));
+        repository.release(
+            "sample_3.0.0-beta.1_Linux_x86_64",
+            b"beta",
+            json!({ "channel": "beta" }),
+        );
         repository.nodes(&json!([
             { "id": "eu", "name": "Frankfurt", "region": "Europe", "url": "http://127.0.0.1:1/eu/", "bandwidth": 800 },
             { "id": "ap", "name": "上海", "region": "Asia-Pacific", "url": "http://127.0.0.1:1/ap/", "bandwidth": 400 },
@@ -57,13 +62,20 @@ impl Repository {
     pub fn options(&self) -> ServerOptions {
         let limits = ServerLimits { look_interval: Duration::ZERO, ..ServerLimits::default() };
         let (node, region) = ("上海-1".to_owned(), "Asia-Pacific".to_owned());
-        ServerOptions { node, region, health_interval: None, limits, ..ServerOptions::new(self.path()) }
+        ServerOptions {
+            node,
+            region,
+            health_interval: None,
+            limits,
+            ..ServerOptions::new(self.path())
+        }
     }
 
     pub fn target(&mut self, name: &str, bytes: &[u8], custom: Value) -> String {
         let digest = Digest::of(bytes);
         std::fs::write(self.path().join(format!("targets/{digest}.{name}")), bytes).unwrap();
-        let target = json!({ "length": bytes.len(), "hashes": { "sha256": digest }, "custom": custom });
+        let target =
+            json!({ "length": bytes.len(), "hashes": { "sha256": digest }, "custom": custom });
         self.targets.insert(name.to_owned(), target);
         name.to_owned()
     }
@@ -88,7 +100,11 @@ impl Repository {
             "memory": 64, "created": "2026-11-22T00:00:00Z", "requires_restart": true, "hot_swappable": 0,
         });
         patch.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        let name = self.target(&format!("{app}_{to}_{platform}.from-{version}.kuzpatch"), bytes, json!({ "patch": patch }));
+        let name = self.target(
+            &format!("{app}_{to}_{platform}.from-{version}.kuzpatch"),
+            bytes,
+            json!({ "patch": patch }),
+        );
         let target = self.targets.remove(&name).unwrap();
         self.patches.insert(name, target);
     }
@@ -105,17 +121,25 @@ impl Repository {
         self.version += 1;
         let write = |name: String, signed: Value| {
             let path = self.path().join("metadata").join(name);
-            std::fs::write(path, json!({ "signed": signed, "signatures": [] }).to_string()).unwrap();
+            std::fs::write(path, json!({ "signed": signed, "signatures": [] }).to_string())
+                .unwrap();
         };
         let version = self.version;
         write(format!("{version}.root.json"), json!({ "version": version }));
-        write(format!("{version}.targets.json"), json!({ "version": version, "targets": self.targets }));
+        write(
+            format!("{version}.targets.json"),
+            json!({ "version": version, "targets": self.targets }),
+        );
         let meta = json!({ "targets.json": { "version": version }, "patches.json": { "version": version } });
-        let list = json!({ "version": version, "expires": self.patches_expire, "targets": self.patches });
+        let list =
+            json!({ "version": version, "expires": self.patches_expire, "targets": self.patches });
         write(format!("{version}.patches.json"), list);
         write(format!("{version}.snapshot.json"), json!({ "version": version, "meta": meta }));
         let meta = json!({ "snapshot.json": { "version": version } });
-        write("timestamp.json".to_owned(), json!({ "version": version, "expires": "2999-01-01T00:00:00Z", "meta": meta }));
+        write(
+            "timestamp.json".to_owned(),
+            json!({ "version": version, "expires": "2999-01-01T00:00:00Z", "meta": meta }),
+        );
     }
 }
 

@@ -23,7 +23,11 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let shutdown = async { _ = stopped.await };
@@ -57,9 +61,12 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// `None`, with the reason on standard error, where there is no nginx; a failure where CI says that there must be one.
+    /// `None`, with the reason on standard error, where there is no nginx; a failure where CI says
+    /// that there must be one.
     pub fn start(repository: &Path, api: Option<SocketAddr>) -> Option<Self> {
-        let found = ["nginx", "/usr/sbin/nginx"].into_iter().find(|program| Command::new(program).arg("-v").output().is_ok());
+        let found = ["nginx", "/usr/sbin/nginx"]
+            .into_iter()
+            .find(|program| Command::new(program).arg("-v").output().is_ok());
         let Some(program) = found else {
             assert!(std::env::var_os("CI").is_none(), "nginx is missing");
             eprintln!("skipped: nginx is not installed");
@@ -81,16 +88,27 @@ impl Nginx {
         }
         if let Some(api) = api {
             let at = site.find("    # location ~ \"^/(api/").unwrap();
-            let proxied = site[at..].replace("    # ", "    ").replace("127.0.0.1:8081", &api.to_string());
+            let proxied =
+                site[at..].replace("    # ", "    ").replace("127.0.0.1:8081", &api.to_string());
             site.replace_range(at.., &proxied);
         }
         std::fs::write(folder.path().join("kuzflow.conf"), site).unwrap();
-        std::fs::write(folder.path().join("nginx.conf"), MAIN.replace("FOLDER", folder.path().to_str().unwrap())).unwrap();
+        std::fs::write(
+            folder.path().join("nginx.conf"),
+            MAIN.replace("FOLDER", folder.path().to_str().unwrap()),
+        )
+        .unwrap();
         let mut command = Command::new(program);
-        command.args(["-e", "stderr", "-c"]).arg(folder.path().join("nginx.conf")).arg("-p").arg(folder.path());
+        command
+            .args(["-e", "stderr", "-c"])
+            .arg(folder.path().join("nginx.conf"))
+            .arg("-p")
+            .arg(folder.path());
         let process = command.stdout(Stdio::null()).spawn().unwrap();
         let nginx = Self { address, process, _folder: folder };
-        until("nginx listens; its message is on standard error", || TcpStream::connect(nginx.address).is_ok());
+        until("nginx listens; its message is on standard error", || {
+            TcpStream::connect(nginx.address).is_ok()
+        });
         return Some(nginx);
 
         const MAIN: &str = "daemon off; master_process off; pid \"FOLDER/pid\"; error_log stderr crit;

@@ -27,7 +27,11 @@ impl Client {
         self.folder.path().join("trust")
     }
 
-    pub async fn refresh(&self, mirrors: impl IntoIterator<Item = Mirror>, now: Timestamp) -> Result<Refreshed, TrustError> {
+    pub async fn refresh(
+        &self,
+        mirrors: impl IntoIterator<Item = Mirror>,
+        now: Timestamp,
+    ) -> Result<Refreshed, TrustError> {
         let mirrors: Vec<_> = mirrors.into_iter().map(Mirror::boxed).collect();
         self.trust.refresh(&mirrors, now).await
     }
@@ -66,7 +70,8 @@ pub fn version(number: u64) -> NonZeroU64 {
     NonZeroU64::new(number).unwrap()
 }
 
-/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at work.
+/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at
+/// work.
 pub fn resign(
     mirror: &mut Mirror,
     publisher: &Publisher,
@@ -87,9 +92,14 @@ pub fn resign(
     mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
 }
 
-/// Puts another list of patches in place, signed with `keys`, under a new snapshot and timestamp: a thief of the snapshot's and the
-/// timestamp's keys, or the publisher's own tool gone wrong.
-pub fn resign_patches(mirror: &mut Mirror, publisher: &Publisher, patches: Targets, keys: &[std::path::PathBuf]) {
+/// Puts another list of patches in place, signed with `keys`, under a new snapshot and timestamp: a
+/// thief of the snapshot's and the timestamp's keys, or the publisher's own tool gone wrong.
+pub fn resign_patches(
+    mirror: &mut Mirror,
+    publisher: &Publisher,
+    patches: Targets,
+    keys: &[std::path::PathBuf],
+) {
     let patches = forge(patches, keys);
     let mut snapshot = mirror_snapshot(mirror);
     snapshot.signed.version = next(snapshot.signed.version);
@@ -110,7 +120,8 @@ pub fn next(version: NonZeroU64) -> NonZeroU64 {
 
 /// The list of patches, and where it lies.
 pub fn mirror_patches(mirror: &Mirror) -> (Signed<Targets>, String) {
-    let name = format!("{}.patches.json", mirror_snapshot(mirror).signed.meta["patches.json"].version);
+    let name =
+        format!("{}.patches.json", mirror_snapshot(mirror).signed.meta["patches.json"].version);
     (mirror.document(&name), format!("metadata/{name}"))
 }
 
@@ -124,5 +135,8 @@ pub fn mirror_snapshot(mirror: &Mirror) -> Signed<Snapshot> {
 }
 
 pub fn mirror_targets(mirror: &Mirror) -> Signed<Targets> {
-    mirror.document(&format!("{}.targets.json", mirror_snapshot(mirror).signed.meta["targets.json"].version))
+    mirror.document(&format!(
+        "{}.targets.json",
+        mirror_snapshot(mirror).signed.meta["targets.json"].version
+    ))
 }

@@ -1,4 +1,5 @@
-//! A bus of its own with a desktop on it that shows notifications as a test wants: it keeps what it was asked to show, and presses buttons.
+//! A bus of its own with a desktop on it that shows notifications as a test wants: it keeps what it
+//! was asked to show, and presses buttons.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -26,7 +27,8 @@ pub struct Desktop {
 /// What the desktop was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call {
-    /// To show a message: its number, the number it replaces, title, text, and the actions with their names.
+    /// To show a message: its number, the number it replaces, title, text, and the actions with
+    /// their names.
     Show { id: u32, replaces: u32, title: String, text: String, actions: Vec<String> },
     /// To take one back.
     Close(u32),
@@ -96,7 +98,14 @@ impl Bus {
         let notifications = Notifications { capabilities, calls: sender, count: 40 };
         let connection = pollster::block_on(async {
             let builder = zbus::connection::Builder::address(self.address.as_str()).unwrap();
-            builder.name(SERVICE).unwrap().serve_at(PATH, notifications).unwrap().build().await.unwrap()
+            builder
+                .name(SERVICE)
+                .unwrap()
+                .serve_at(PATH, notifications)
+                .unwrap()
+                .build()
+                .await
+                .unwrap()
         });
         Desktop { connection, calls }
     }
@@ -127,6 +136,7 @@ impl Desktop {
     }
 
     fn say<B: serde::Serialize + zbus::zvariant::DynamicType>(&self, signal: &str, body: &B) {
-        pollster::block_on(self.connection.emit_signal(None::<&str>, PATH, SERVICE, signal, body)).unwrap();
+        pollster::block_on(self.connection.emit_signal(None::<&str>, PATH, SERVICE, signal, body))
+            .unwrap();
     }
 }

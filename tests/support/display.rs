@@ -1,4 +1,5 @@
-//! A display of its own for tests of the real windows, with the programs to look at it, point and press keys.
+//! A display of its own for tests of the real windows, with the programs to look at it, point and
+//! press keys.
 #![allow(dead_code)] // each program that includes this file uses a part of it
 
 use std::process::{Child, Command, Stdio};
@@ -41,16 +42,30 @@ impl Display {
     }
 
     fn try_open() -> Option<Self> {
-        // Without `-noreset` the server begins anew whenever its last client leaves, and refuses who comes at that moment.
+        // Without `-noreset` the server begins anew whenever its last client leaves, and refuses
+        // who comes at that moment.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &format!("{}x{}x24", SCREEN.0, SCREEN.1), "-nolisten", "tcp", "-noreset"])
+            .args([
+                "-displayfd",
+                "1",
+                "-screen",
+                "0",
+                &format!("{}x{}x24", SCREEN.0, SCREEN.1),
+                "-nolisten",
+                "tcp",
+                "-noreset",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut number = String::new();
         // It says its number once it takes connections.
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut number).unwrap();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(server.stdout.take().unwrap()),
+            &mut number,
+        )
+        .unwrap();
         let display = Self { server, others: Vec::new(), number: format!(":{}", number.trim()) };
         number.trim().parse::<u32>().is_ok().then_some(display)
     }
@@ -58,7 +73,11 @@ impl Display {
     /// Starts another program on it that ends with it; `false` if it is not installed.
     pub fn start(&mut self, program: &str, arguments: &[&str]) -> bool {
         let mut command = Command::new(program);
-        command.args(arguments).env("DISPLAY", &self.number).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .env("DISPLAY", &self.number)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let started = command.spawn().map(|child| self.others.push(child));
         started.is_ok()
     }
@@ -66,7 +85,8 @@ impl Display {
     /// Starts a window manager and waits until it manages; `false` if it is not installed.
     pub fn start_window_manager(&mut self) -> bool {
         let started = self.start("openbox", &["--sm-disable"]);
-        // `xprop` may be missing where a developer works; then the first window comes a moment too early for its manager.
+        // `xprop` may be missing where a developer works; then the first window comes a moment too
+        // early for its manager.
         let says = || self.run("xprop", &["-root", "_NET_SUPPORTING_WM_CHECK"]);
         started && (says().is_empty() || comes(|| says().contains("window id")))
     }
@@ -79,7 +99,11 @@ impl Display {
     /// What a program says; nothing if it is not installed.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         for _ in 0..20 {
-            let Ok(output) = Command::new(program).args(arguments).env("DISPLAY", &self.number).output() else { break };
+            let Ok(output) =
+                Command::new(program).args(arguments).env("DISPLAY", &self.number).output()
+            else {
+                break;
+            };
             // Another window went while it looked through all of them: it has seen nothing.
             if !String::from_utf8_lossy(&output.stderr).contains("X Error of failed request") {
                 return String::from_utf8_lossy(&output.stdout).into_owned();
@@ -113,9 +137,15 @@ impl Display {
         let reported = self.tool(&["getwindowgeometry", "--shell", window]);
         let number = |name: &str| {
             let line = reported.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {reported}"))
+            line.and_then(|number| number.parse().ok())
+                .unwrap_or_else(|| panic!("no {name} in {reported}"))
         };
-        Place { left: number("X"), top: number("Y"), width: number("WIDTH"), height: number("HEIGHT") }
+        Place {
+            left: number("X"),
+            top: number("Y"),
+            width: number("WIDTH"),
+            height: number("HEIGHT"),
+        }
     }
 
     /// Presses a key in a window.

@@ -1,5 +1,5 @@
-//! A node made of plain sockets that misbehaves as told, for tests of whatever fetches. It serves one object under every path,
-//! with Range and keep-alive, from threads of this process.
+//! A node made of plain sockets that misbehaves as told, for tests of whatever fetches. It serves
+//! one object under every path, with Range and keep-alive, from threads of this process.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -163,7 +163,12 @@ impl Shared {
     }
 
     /// `None` when the connection is to be closed.
-    fn answer(&self, stream: &mut TcpStream, range: Option<(u64, u64)>, number: usize) -> Option<()> {
+    fn answer(
+        &self,
+        stream: &mut TcpStream,
+        range: Option<(u64, u64)>,
+        number: usize,
+    ) -> Option<()> {
         let length = self.content.len() as u64;
         let (mut start, mut end) = range.unwrap_or((0, length));
         let mut partial = range.is_some();
@@ -174,7 +179,9 @@ impl Shared {
             Behaviour::IgnoreRange => partial = false,
             Behaviour::WrongContentRange => start = start.saturating_sub(1000),
             Behaviour::Tags => tag = ["\"one\"", "W/\"two\""][number % 2],
-            Behaviour::Late(milliseconds) => std::thread::sleep(Duration::from_millis(milliseconds)),
+            Behaviour::Late(milliseconds) => {
+                std::thread::sleep(Duration::from_millis(milliseconds))
+            }
             Behaviour::NotEverywhere if number.is_multiple_of(2) => {
                 return send(stream, "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
             }
@@ -186,14 +193,22 @@ impl Shared {
             Behaviour::Size(size) => stated_length = size,
             Behaviour::AtMost(bytes) => end = end.min(start + bytes),
             Behaviour::Redirect(to) => {
-                return send(stream, &format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"));
+                return send(
+                    stream,
+                    &format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"),
+                );
             }
             Behaviour::Portal => {
                 let page = "<html><body>Please log in to the hotel's network</body></html>";
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
+                    page.len()
+                );
                 return send(stream, &head);
             }
-            Behaviour::Status(status) => return send(stream, &format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")),
+            Behaviour::Status(status) => {
+                return send(stream, &format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
+            }
             Behaviour::Endless => {
                 send(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
                 while !self.ended.load(Ordering::Relaxed) {
@@ -205,12 +220,18 @@ impl Shared {
         }
         let (first, last) = if partial { (start, end) } else { (0, length) };
         let status = if partial {
-            format!("206 Partial Content\r\nContent-Range: bytes {first}-{}/{stated_length}", last - 1)
+            format!(
+                "206 Partial Content\r\nContent-Range: bytes {first}-{}/{stated_length}",
+                last - 1
+            )
         } else {
             "200 OK".to_owned()
         };
         let reply = if partial { last - first } else { stated_length };
-        send(stream, &format!("HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {reply}\r\n{extra}\r\n"))?;
+        send(
+            stream,
+            &format!("HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {reply}\r\n{extra}\r\n"),
+        )?;
         self.body(stream, first, last)
     }
 
@@ -238,7 +259,9 @@ impl Shared {
                     self.pace(count, rate)?;
                 }
                 Behaviour::Limited(rate) => self.pace(count, rate)?,
-                Behaviour::Fades(bytes) if at < first + bytes => count = count.min(first + bytes - at),
+                Behaviour::Fades(bytes) if at < first + bytes => {
+                    count = count.min(first + bytes - at)
+                }
                 Behaviour::Fades(_) => {
                     count = 1;
                     let due = Instant::now() + Duration::from_millis(500);
@@ -263,7 +286,8 @@ impl Shared {
     fn pace(&self, bytes: u64, rate: u64) -> Option<()> {
         let due = {
             let mut free_at = self.free_at.lock().unwrap();
-            *free_at = (*free_at).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+            *free_at = (*free_at).max(Instant::now())
+                + Duration::from_secs_f64(bytes as f64 / rate as f64);
             *free_at
         };
         self.wait_until(|| Instant::now() >= due)

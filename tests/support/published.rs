@@ -11,7 +11,9 @@ use kuzflow::model::manifest::{Entry, MANIFEST_FORMAT};
 use kuzflow::model::release::DocumentLocation;
 use kuzflow::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
 use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings};
+use kuzflow::publish::{
+    InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings,
+};
 use kuzflow::trust::{MetadataSource, SourceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +60,11 @@ impl Publisher {
     pub fn fork(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_tree(self.folder.path(), folder.path());
-        Self { project: Project::open(&folder.path().join("publisher")).unwrap(), folder, now: self.now }
+        Self {
+            project: Project::open(&folder.path().join("publisher")).unwrap(),
+            folder,
+            now: self.now,
+        }
     }
 
     pub fn keyring(&self) -> Keyring {
@@ -93,12 +99,18 @@ impl Publisher {
             hot_swap: None,
             notes: BTreeMap::new(),
         };
-        let path = self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));
+        let path =
+            self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));
         std::fs::write(&path, [payload, packed].concat()).unwrap();
         let notes = self.folder.path().join(format!("notes-{version}.md"));
         std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
         let manifest = sample_manifest(version, content);
-        PackageToPublish { path, release, manifest, notes: BTreeMap::from([("en".to_owned(), notes)]) }
+        PackageToPublish {
+            path,
+            release,
+            manifest,
+            notes: BTreeMap::from([("en".to_owned(), notes)]),
+        }
     }
 
     pub fn publish(&self, version: &str) {
@@ -108,10 +120,13 @@ impl Publisher {
 
     /// A pack between two published releases. Its bytes are `content`.
     pub fn pack(&self, from: &str, to: &str, content: &[u8]) -> PackToPublish {
-        let container = |version: &str| format!("sample_{version}_Linux_x86_64").parse::<ContainerId>().unwrap();
+        let container = |version: &str| {
+            format!("sample_{version}_Linux_x86_64").parse::<ContainerId>().unwrap()
+        };
         let releases = self.project.releases().unwrap();
         let manifest = |version: &str| {
-            let release = releases.iter().find(|release| release.container == container(version)).unwrap();
+            let release =
+                releases.iter().find(|release| release.container == container(version)).unwrap();
             release.manifest.hash
         };
         let path = self.folder.path().join(format!("pack-{}", Digest::of(content)));
@@ -154,7 +169,10 @@ impl Publisher {
     }
 
     /// Changes the targets and the snapshot behind the publisher's back, signed with its own keys.
-    pub fn rewrite(&self, change: impl FnOnce(&mut tough::schema::Targets, &mut tough::schema::Snapshot)) {
+    pub fn rewrite(
+        &self,
+        change: impl FnOnce(&mut tough::schema::Targets, &mut tough::schema::Snapshot),
+    ) {
         let mut mirror = self.mirror("");
         let mut timestamp: Signed<tough::schema::Timestamp> = mirror.document("timestamp.json");
         let snapshot = format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
@@ -191,14 +209,23 @@ impl Publisher {
     }
 }
 
-/// What a package of `version` could hold: `app/app.py`, which never changes, and two files that follow from `version` and `content`.
+/// What a package of `version` could hold: `app/app.py`, which never changes, and two files that
+/// follow from `version` and `content`.
 pub fn sample_manifest(version: &str, content: &str) -> Manifest {
-    let files = [("app/app.py", "main"), ("app/manipulate/executor.py", content), ("app/version.txt", version)];
+    let files = [
+        ("app/app.py", "main"),
+        ("app/manipulate/executor.py", content),
+        ("app/version.txt", version),
+    ];
     let entry = |content: &str| -> Entry {
         let (size, hash) = (content.len(), Digest::of(content.as_bytes()));
-        serde_json::from_value(serde_json::json!({ "size": size, "hash": hash, "mtime": 0, "permissions": "644" })).unwrap()
+        serde_json::from_value(
+            serde_json::json!({ "size": size, "hash": hash, "mtime": 0, "permissions": "644" }),
+        )
+        .unwrap()
     };
-    let files: BTreeMap<RelativePath, Entry> = files.map(|(path, content)| (path.parse().unwrap(), entry(content))).into();
+    let files: BTreeMap<RelativePath, Entry> =
+        files.map(|(path, content)| (path.parse().unwrap(), entry(content))).into();
     serde_json::from_value(serde_json::json!({
         "format": MANIFEST_FORMAT,
         "container_info": { "version": version, "build_date": "2026-01-01T00:00:00Z", "builder": "test" },
@@ -279,7 +306,10 @@ impl Mirror {
 
     /// Puts a signed document in place.
     pub fn put<T: Role + Serialize>(&mut self, document: &Signed<T>) {
-        self.files.insert(format!("metadata/{}", document.signed.filename(true)), serde_json::to_vec(document).unwrap());
+        self.files.insert(
+            format!("metadata/{}", document.signed.filename(true)),
+            serde_json::to_vec(document).unwrap(),
+        );
     }
 
     pub fn boxed(self) -> Arc<dyn MetadataSource> {

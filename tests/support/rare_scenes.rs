@@ -1,10 +1,11 @@
-//! The window's states that most people never see, and the same with very long words: each kind of problem, few and many nodes, silence.
+//! The window's states that most people never see, and the same with very long words: each kind of
+//! problem, few and many nodes, silence.
 
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
 use kuzflow::messages::protocol::{
-    ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState, Phase, Problem, ProblemKind,
-    Progress, Repaired, Unmended,
+    ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState,
+    Phase, Problem, ProblemKind, Progress, Repaired, Unmended,
 };
 use kuzflow::model::incident::Incident;
 use kuzflow::model::{Offer, Version};
@@ -77,7 +78,9 @@ fn subject(kind: ProblemKind) -> &'static str {
         ProblemKind::BadSettings => "/opt/labelimg/launcher.toml",
         ProblemKind::BundleExpired => "2026-09-30",
         ProblemKind::BundleUnsuitable => "paint 3.1.0 (Windows_x86_64, stable)",
-        ProblemKind::BundleDamaged | ProblemKind::BundleNotTrusted => "/media/user/USB STICK/labelimg-1.8.6.kuzflow-bundle",
+        ProblemKind::BundleDamaged | ProblemKind::BundleNotTrusted => {
+            "/media/user/USB STICK/labelimg-1.8.6.kuzflow-bundle"
+        }
         _ => "1.8.6",
     }
 }
@@ -103,7 +106,16 @@ fn from_nodes(count: usize, part: f64, speed: f64) -> Event {
     };
     let seconds_left = (speed > 0.0).then(|| ((total - done) as f64 / speed) as u64);
     let nodes = (0..count).map(node).collect();
-    Event::Progress(Progress { done, total, speed, seconds_left, files_done: 0, files_total: 1532, nodes, ..Progress::default() })
+    Event::Progress(Progress {
+        done,
+        total,
+        speed,
+        seconds_left,
+        files_done: 0,
+        files_total: 1532,
+        nodes,
+        ..Progress::default()
+    })
 }
 
 fn offered(language: Language, count: usize) -> Event {
@@ -113,7 +125,9 @@ fn offered(language: Language, count: usize) -> Event {
             id: format!("node-{index}"),
             name: format!("Mirror {}", index + 1),
             region: ["Asia-Pacific", "Europe", "Americas", "Global"][index % 4].to_owned(),
-            ..kuzflow::model::Node::at(format!("https://node-{index}.example.org/").parse().unwrap())
+            ..kuzflow::model::Node::at(
+                format!("https://node-{index}.example.org/").parse().unwrap(),
+            )
         })
         .collect();
     Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } }
@@ -143,7 +157,10 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         change(&mut repaired);
         vec![phase(Phase::Repaired(Box::new(repaired)))]
     };
-    let bad = |path: &str| Unmended { path: path.to_owned(), what: "the bytes are not those of the release".to_owned() };
+    let bad = |path: &str| Unmended {
+        path: path.to_owned(),
+        what: "the bytes are not those of the release".to_owned(),
+    };
     Some(match name {
         "skipped" => no_update(NoUpdate::Skipped, current),
         "pinned" => no_update(NoUpdate::Pinned, current),
@@ -154,11 +171,18 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         "one-node" => vec![offered(language, 1), downloading(), from_nodes(1, 0.42, 6_810_000.0)],
         "two-nodes" => vec![offered(language, 2), downloading(), from_nodes(2, 0.42, 6_810_000.0)],
         "eight-offered" => vec![offered(language, 8)],
-        "eight-nodes" => vec![offered(language, 8), downloading(), from_nodes(8, 0.42, 6_810_000.0)],
-        "one-node-silent" => vec![offered(language, 1), downloading(), from_nodes(1, 0.42, 0.0), silent("node-0")],
+        "eight-nodes" => {
+            vec![offered(language, 8), downloading(), from_nodes(8, 0.42, 6_810_000.0)]
+        }
+        "one-node-silent" => {
+            vec![offered(language, 1), downloading(), from_nodes(1, 0.42, 0.0), silent("node-0")]
+        }
         "all-silent" => {
             let faults = (0..3).map(|index| silent(&format!("node-{index}")));
-            [offered(language, 3), downloading(), from_nodes(3, 0.42, 0.0)].into_iter().chain(faults).collect()
+            [offered(language, 3), downloading(), from_nodes(3, 0.42, 0.0)]
+                .into_iter()
+                .chain(faults)
+                .collect()
         }
         "slow" => vec![offered(language, 1), downloading(), from_nodes(1, 0.02, 241.0)],
         "paused-one-node" => {
@@ -167,17 +191,30 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         }
         "ready-stopped" => vec![phase(Phase::Ready { version, running: false })],
         "ready-elsewhere" => vec![phase(Phase::Ready { version, running: true })],
-        "closing-back" => vec![phase(Phase::Closing { version: None, back: true, wait: ClosingWait::Person })],
+        "closing-back" => {
+            vec![phase(Phase::Closing { version: None, back: true, wait: ClosingWait::Person })]
+        }
         "rolling-back-plain" => vec![without_files(), phase(Phase::RollingBack)],
         "rolled-back-plain" => {
             let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
-            vec![without_files(), phase(Phase::RolledBack { from, to, retained: folder("1.8.5"), files: FilesHeld::default() })]
+            vec![
+                without_files(),
+                phase(Phase::RolledBack {
+                    from,
+                    to,
+                    retained: folder("1.8.5"),
+                    files: FilesHeld::default(),
+                }),
+            ]
         }
         "repairing" => vec![phase(Phase::Repairing { version: Version::new(1, 8, 5) })],
         "repaired-whole" => repaired(&|_| ()),
         "repaired-mended" => repaired(&|repaired| {
             let mended = |path: &str, how| Mended { path: path.to_owned(), how };
-            repaired.mended = vec![mended("app/labelImg.py", How::Fetched), mended("runtime/bin/python3", How::Cloned)];
+            repaired.mended = vec![
+                mended("app/labelImg.py", How::Fetched),
+                mended("runtime/bin/python3", How::Cloned),
+            ];
             repaired.aside = Some("/home/user/.local/share/labelimg/aside/1.8.5".into());
         }),
         "repaired-left" => repaired(&|repaired| {
@@ -187,7 +224,9 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         "notice" => vec![Event::Notice { problem: problem(ProblemKind::VersionInUse, "1.8.4") }],
         "launched" => vec![phase(Phase::Launched { version })],
         "first-cancelled" => vec![phase(Phase::Cancelled)],
-        "first-failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
+        "first-failed" => {
+            vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })]
+        }
         "first-did-not-start" | "did-not-start" => vec![phase(did_not_start())],
         "notes-of-another-language" => noted(&|offer| {
             let (tag, text) = match language {
@@ -198,14 +237,19 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
             offer.notes = text.to_owned();
         }),
         "notes-200-lines" => noted(&|offer| {
-            offer.notes =
-                (1..=200).map(|line| format!("- Change number {line} of this release, which fixes something\n")).collect();
+            offer.notes = (1..=200)
+                .map(|line| {
+                    format!("- Change number {line} of this release, which fixes something\n")
+                })
+                .collect();
         }),
         "notes-none" => noted(&|offer| offer.notes.clear()),
         "error-very-long" => {
             let subject = format!("{PATH}/{}", "a-folder-with-a-long-name/".repeat(60));
             let mut problem = problem(ProblemKind::DiskError, &subject);
-            problem.chain = (0..60).map(|depth| format!("cause number {depth} of what could not be done: {PATH}")).collect();
+            problem.chain = (0..60)
+                .map(|depth| format!("cause number {depth} of what could not be done: {PATH}"))
+                .collect();
             vec![phase(Phase::Failed { problem })]
         }
         _ => {
@@ -229,8 +273,13 @@ pub fn state(name: &str, language: Language) -> Option<ViewState> {
         ViewState::telling(notices)
     };
     Some(match name {
-        "alone-settings" => ViewState::of_problem(problem(ProblemKind::BadSettings, "/opt/labelimg/launcher.toml")),
-        "alone-forbidden" => ViewState::of_problem(problem(ProblemKind::ProgramsForbidden, "/media/user/USB STICK/labelimg")),
+        "alone-settings" => {
+            ViewState::of_problem(problem(ProblemKind::BadSettings, "/opt/labelimg/launcher.toml"))
+        }
+        "alone-forbidden" => ViewState::of_problem(problem(
+            ProblemKind::ProgramsForbidden,
+            "/media/user/USB STICK/labelimg",
+        )),
         "told-plain" => plain("told-crashed"),
         "told-several-plain" => plain("told-several"),
         "ready-elsewhere" => {

@@ -1,4 +1,5 @@
-//! A publisher, its nodes and a launcher as real processes, in one temporary folder whose name has a space and Chinese characters.
+//! A publisher, its nodes and a launcher as real processes, in one temporary folder whose name has
+//! a space and Chinese characters.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +31,8 @@ pub struct Reply {
 impl World {
     /// `kuzflow init` with a node that is replaced as soon as one serves.
     pub fn new() -> Self {
-        let world = Self { folder: tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap() };
+        let world =
+            Self { folder: tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap() };
         let folder = world.path("publisher");
         world.kuzflow(&[
             "init",
@@ -78,26 +80,54 @@ impl World {
     /// Runs `kuzflow`, which must succeed.
     pub fn kuzflow(&self, arguments: &[&str]) -> Output {
         let output = Command::new(env!("CARGO_BIN_EXE_kuzflow")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "kuzflow {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "kuzflow {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output
     }
 
-    /// Builds a release whose program prints its version and arguments; `files` (path in the app to content) come along.
+    /// Builds a release whose program prints its version and arguments; `files` (path in the app to
+    /// content) come along.
     pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
         let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
         fs::write(app.join("run.sh"), script).unwrap();
         #[cfg(unix)]
-        fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(
+            app.join("run.sh"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         for (path, content) in files {
             let path = app.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
         let out = self.path(&format!("{version}.kuzflow"));
-        let arguments = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
-        let rest = ["--runtime", "none", "--display-name", "示例 Sample", "--level", "1", "--out", text(&out)];
+        let arguments = [
+            "build",
+            "--app",
+            text(&app),
+            "--name",
+            "sample",
+            "--app-version",
+            version,
+            "--entry",
+            "exe:run.sh",
+        ];
+        let rest = [
+            "--runtime",
+            "none",
+            "--display-name",
+            "示例 Sample",
+            "--level",
+            "1",
+            "--out",
+            text(&out),
+        ];
         self.kuzflow(&[arguments.as_slice(), rest.as_slice()].concat());
         out
     }
@@ -107,7 +137,8 @@ impl World {
         self.kuzflow(&[&["publish", text(package), "--repo", text(&folder)], more].concat());
     }
 
-    /// Builds and publishes a release with `size` bytes of noise in 40 files, without packs: noise has none worth having.
+    /// Builds and publishes a release with `size` bytes of noise in 40 files, without packs: noise
+    /// has none worth having.
     pub fn release(&self, version: &str, size: usize) {
         let mut random = fastrand::Rng::with_seed(size as u64 ^ version.len() as u64);
         let mut noise = vec![0; size / 40];
@@ -124,7 +155,11 @@ impl World {
     /// The package of the only published release, where nodes serve it.
     pub fn published(&self) -> PathBuf {
         let targets = fs::read_dir(self.path("publisher/repository/targets")).unwrap();
-        targets.flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap()
+        targets
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| text(path).ends_with(".kuzflow"))
+            .unwrap()
     }
 
     /// Starts a node.
@@ -141,7 +176,16 @@ impl World {
     pub fn serve_at(&self, address: &str, more: &[&str]) -> NodeProcess {
         let folder = self.path("publisher");
         let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .args(["serve", "--repo", text(&folder), "--listen", address, "--health-interval", "0", "--json"])
+            .args([
+                "serve",
+                "--repo",
+                text(&folder),
+                "--listen",
+                address,
+                "--health-interval",
+                "0",
+                "--json",
+            ])
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -156,10 +200,13 @@ impl World {
     /// Writes the launcher's settings for these nodes.
     pub fn configure(&self, addresses: &[&str], more: &str) {
         let mut settings = "app = 'sample'\n".to_owned();
-        let (top, tables) = more.split_once("[").map_or((more, String::new()), |(top, tables)| (top, format!("[{tables}")));
+        let (top, tables) = more
+            .split_once("[")
+            .map_or((more, String::new()), |(top, tables)| (top, format!("[{tables}")));
         settings.push_str(top);
         for (index, address) in addresses.iter().enumerate() {
-            settings.push_str(&format!("[[nodes]]\nid = 'node-{index}'\nurl = 'http://{address}/'\n"));
+            settings
+                .push_str(&format!("[[nodes]]\nid = 'node-{index}'\nurl = 'http://{address}/'\n"));
         }
         settings.push_str(&tables);
         fs::write(self.config(), settings).unwrap();
@@ -177,7 +224,16 @@ impl World {
     /// The launcher, ready to be given a verb.
     pub fn launcher(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-        command.args(["--home", text(&self.home()), "--config", text(&self.config()), "--language", "en"]).args(arguments);
+        command
+            .args([
+                "--home",
+                text(&self.home()),
+                "--config",
+                text(&self.config()),
+                "--language",
+                "en",
+            ])
+            .args(arguments);
         // No window can be opened here, whatever the machine has.
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         command
@@ -197,24 +253,32 @@ pub fn reply(output: &Output) -> Reply {
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect();
-    let result = events.pop_if(|last| last.get("result").is_some()).map(|last| last["result"].clone()).unwrap_or_default();
+    let result = events
+        .pop_if(|last| last.get("result").is_some())
+        .map(|last| last["result"].clone())
+        .unwrap_or_default();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     Reply { code: output.status.code().unwrap_or(-1), events, result, errors }
 }
 
 impl Drop for World {
-    /// A test that failed says what its launchers wrote down, and leaves no app and no launcher behind, which would be in the way of those
-    /// after it.
+    /// A test that failed says what its launchers wrote down, and leaves no app and no launcher
+    /// behind, which would be in the way of those after it.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("the end of launcher.log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+            eprintln!(
+                "the end of launcher.log:\n{}",
+                lines[lines.len().saturating_sub(60)..].join("\n")
+            );
         }
         let folder = self.folder.path();
         let is_named = |process: &Path| {
             let words = fs::read(process.join("cmdline")).unwrap_or_default();
-            words.split(|byte| *byte == 0).any(|word| String::from_utf8_lossy(word).contains(text(folder)))
+            words
+                .split(|byte| *byte == 0)
+                .any(|word| String::from_utf8_lossy(word).contains(text(folder)))
         };
         for process in processes(|process| works_in(process, folder) || is_named(process)) {
             signal("-KILL", &process);
@@ -225,7 +289,9 @@ impl Drop for World {
 /// The numbers of processes, where the system tells of them.
 fn processes(wanted: impl Fn(&Path) -> bool) -> Vec<String> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbered = entries.filter_map(|entry| entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok()));
+    let numbered = entries.filter_map(|entry| {
+        entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok())
+    });
     numbered.filter(|number| wanted(&Path::new("/proc").join(number))).collect()
 }
 
@@ -267,7 +333,9 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 continue;
             }
             match fs::read(&path) {
-                Ok(content) => _ = found.insert(path.strip_prefix(folder).unwrap().to_owned(), content),
+                Ok(content) => {
+                    _ = found.insert(path.strip_prefix(folder).unwrap().to_owned(), content)
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => panic!("{}: {error}", path.display()),
             }

@@ -5,8 +5,9 @@
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
 use kuzflow::messages::protocol::{
-    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState,
-    Phase, Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
+    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate,
+    NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress, RetainedFiles,
+    SwapBlocker,
 };
 use kuzflow::model::digest::Digest;
 use kuzflow::model::incident::{Conflict, Incident, LaunchFailure, Notice};
@@ -97,7 +98,12 @@ pub fn patches(versions: &[&str], bytes: u64) -> Plan {
 
 /// An offer with another plan than the whole package.
 pub fn planned(language: Language, plan: Plan) -> Offer {
-    Offer { bytes_to_fetch: plan.bytes, estimated_seconds: Some(1 + plan.bytes / 6_000_000), plan, ..offer(language) }
+    Offer {
+        bytes_to_fetch: plan.bytes,
+        estimated_seconds: Some(1 + plan.bytes / 6_000_000),
+        plan,
+        ..offer(language)
+    }
 }
 
 /// Progress of writing files after a download.
@@ -174,7 +180,8 @@ pub fn retained() -> Vec<RetainedFiles> {
     vec![retained("1.8.4", "2026-09-03T08:02:00Z"), retained("1.8.0", "2026-03-17T08:01:00Z")]
 }
 
-/// Every badge and every button: the newest did not start, the active one is pinned, the oldest is too many.
+/// Every badge and every button: the newest did not start, the active one is pinned, the oldest is
+/// too many.
 fn every_kind() -> Event {
     let mut versions = installed();
     let (active, oldest) = (0, versions.len() - 1);
@@ -183,16 +190,28 @@ fn every_kind() -> Event {
     let id = "labelimg_1.8.6_Linux_x86_64".parse().unwrap();
     let installed = "2026-11-20T08:00:00Z".parse().unwrap();
     let (active, running, pinned) = (false, false, false);
-    let failed =
-        InstalledVersion { id, installed, active, running, pinned, failed: true, folder: folder("1.8.6"), ..versions[0].clone() };
+    let failed = InstalledVersion {
+        id,
+        installed,
+        active,
+        running,
+        pinned,
+        failed: true,
+        folder: folder("1.8.6"),
+        ..versions[0].clone()
+    };
     versions.insert(0, failed);
-    let own =
-        RetainedFiles { version: Version::new(1, 8, 6), left: "2026-11-21T19:44:00Z".parse().unwrap(), folder: own_folder() };
+    let own = RetainedFiles {
+        version: Version::new(1, 8, 6),
+        left: "2026-11-21T19:44:00Z".parse().unwrap(),
+        folder: own_folder(),
+    };
     Event::Installed { versions, retained: std::iter::once(own).chain(retained()).collect() }
 }
 
 fn own_folder() -> std::path::PathBuf {
-    "/home/user/.local/share/labelimg/snapshots/20261121T194400.000000Z-labelimg_1.8.6_Linux_x86_64".into()
+    "/home/user/.local/share/labelimg/snapshots/20261121T194400.000000Z-labelimg_1.8.6_Linux_x86_64"
+        .into()
 }
 
 /// The room on the disk, as if it had been measured.
@@ -212,8 +231,13 @@ fn disk_use(whole: u64) -> Event {
 pub fn notices(name: &str) -> Vec<Notice> {
     let when = "2026-11-21T19:44:00Z".parse().unwrap();
     let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
-    let back =
-        |failure| Incident::RolledBack { from: from.clone(), to: to.clone(), failure, retained: own_folder(), holds_files: true };
+    let back = |failure| Incident::RolledBack {
+        from: from.clone(),
+        to: to.clone(),
+        failure,
+        retained: own_folder(),
+        holds_files: true,
+    };
     let conflicts = |count| {
         let names = ["settings", "shortcuts", "colours", "predefined-classes", "recent-folders"];
         let conflict = |index: usize| {
@@ -253,19 +277,21 @@ pub fn progress(language: Language, part: f64, active: bool) -> Event {
 pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> Event {
     let done = (total as f64 * part) as u64;
     let shares = [(0.46, 3_120_000.0), (0.21, 1_430_000.0), (0.33, 2_260_000.0), (0.0, 0.0)];
-    let nodes = nodes(language).into_iter().zip(shares).enumerate().map(|(index, (node, (share, speed)))| NodeProgress {
-        id: node.id,
-        name: node.name,
-        region: node.region,
-        done: (done as f64 * share) as u64,
-        speed: if active { speed } else { 0.0 },
-        state: match index {
-            3 => NodeState::Dropped,
-            1 if part > 0.6 => NodeState::Waiting,
-            _ if active => NodeState::Active,
-            _ => NodeState::Idle,
+    let nodes = nodes(language).into_iter().zip(shares).enumerate().map(
+        |(index, (node, (share, speed)))| NodeProgress {
+            id: node.id,
+            name: node.name,
+            region: node.region,
+            done: (done as f64 * share) as u64,
+            speed: if active { speed } else { 0.0 },
+            state: match index {
+                3 => NodeState::Dropped,
+                1 if part > 0.6 => NodeState::Waiting,
+                _ if active => NodeState::Active,
+                _ => NodeState::Idle,
+            },
         },
-    });
+    );
     Event::Progress(Progress {
         done,
         total,
@@ -281,7 +307,9 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
 
 /// A download in an office: the nodes, and a dozen computers nearby.
 fn peers(language: Language) -> Event {
-    let Event::Progress(mut progress) = progress(language, 0.6, true) else { return progress(language, 0.6, true) };
+    let Event::Progress(mut progress) = progress(language, 0.6, true) else {
+        return progress(language, 0.6, true);
+    };
     progress.nodes.iter_mut().for_each(|node| node.done /= 8);
     let peer = |number: u64| NodeProgress {
         id: format!("near:{:04x}", 0x9b3c + number * 4111),
@@ -299,13 +327,21 @@ fn peers(language: Language) -> Event {
 /// Files whose patch did not fit are fetched whole while the others are written.
 fn fetching_whole(language: Language) -> Event {
     match progress_of(2_450_000, language, 0.55, true) {
-        Event::Progress(progress) => Event::Progress(Progress { files_done: 1180, fallen_back: 3, ..progress }),
+        Event::Progress(progress) => {
+            Event::Progress(Progress { files_done: 1180, fallen_back: 3, ..progress })
+        }
         other => other,
     }
 }
 
 fn fault(node: &str, fault: FaultKind, dropped: bool) -> Event {
-    Event::NodeFault(NodeFault { node: node.to_owned(), name: node.to_owned(), fault, detail: String::new(), dropped })
+    Event::NodeFault(NodeFault {
+        node: node.to_owned(),
+        name: node.to_owned(),
+        fault,
+        detail: String::new(),
+        dropped,
+    })
 }
 
 /// A problem with a chain of causes.
@@ -400,9 +436,15 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         phase(Phase::Offered { offer: Box::new(offer) })
     };
     let current = Some(Version::new(1, 8, 5));
-    let known = || vec![Event::Installed { versions: installed(), retained: retained() }, disk_use(748_600_000)];
+    let known = || {
+        vec![
+            Event::Installed { versions: installed(), retained: retained() },
+            disk_use(748_600_000),
+        ]
+    };
     if name.starts_with("told-") || name == "told" {
-        let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(incidents("told")));
+        let besides = (name == "told-beside")
+            .then(|| events("offer", language).into_iter().chain(incidents("told")));
         return besides.map_or_else(known, Iterator::collect);
     }
     let mut events = known();
@@ -547,7 +589,11 @@ pub fn state(name: &str, language: Language) -> ViewState {
         return state;
     }
     let notices = notices(name);
-    let mut state = if notices.is_empty() { ViewState::with_nodes(&nodes(language)) } else { ViewState::telling(notices) };
+    let mut state = if notices.is_empty() {
+        ViewState::with_nodes(&nodes(language))
+    } else {
+        ViewState::telling(notices)
+    };
     for event in events(name, language) {
         state.apply(event);
     }

@@ -9,10 +9,12 @@ use std::process::Command;
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// A disk at `place` with mount options such as `size=60m`; `None` (and the reason is printed) where this user may not mount one.
+    /// A disk at `place` with mount options such as `size=60m`; `None` (and the reason is printed)
+    /// where this user may not mount one.
     pub fn mount(place: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(place).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(place).output();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(place).output();
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(place.to_owned()));
         }
@@ -22,7 +24,8 @@ impl SmallDisk {
     }
 
     pub fn remount(&self, options: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
+        let status =
+            Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
         assert!(status.unwrap().success());
     }
 

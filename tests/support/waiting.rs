@@ -1,11 +1,13 @@
-//! Waiting for what comes, in tests that also run on a computer that is busy with other work: nothing is looked at once, a fixed time after
-//! what leads to it, and no limit says how fast a computer has to be.
+//! Waiting for what comes, in tests that also run on a computer that is busy with other work:
+//! nothing is looked at once, a fixed time after what leads to it, and no limit says how fast a
+//! computer has to be.
 #![allow(dead_code)] // each program that includes this file uses a part of it
 
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// Ends a test that would hang. Far longer than anything here takes, so that it says nothing about speed.
+/// Ends a test that would hang. Far longer than anything here takes, so that it says nothing about
+/// speed.
 pub const LIMIT: Duration = Duration::from_secs(180);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(30);
@@ -38,8 +40,9 @@ pub fn until(what: &str, is_so: impl FnMut() -> bool) {
     assert!(comes(is_so), "never: {what}");
 }
 
-/// Does what a person does, and again every few seconds until it has an effect: a window takes no answer before it is drawn and has stood for
-/// a moment, and on a busy computer nobody knows when that is.
+/// Does what a person does, and again every few seconds until it has an effect: a window takes no
+/// answer before it is drawn and has stood for a moment, and on a busy computer nobody knows when
+/// that is.
 #[track_caller]
 pub fn insist(what: &str, mut act: impl FnMut(), mut has_effect: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;

@@ -1,4 +1,5 @@
-//! A window under test: drawn by the launcher's own rasteriser, read and pressed by its labels, with the test in the engine's place.
+//! A window under test: drawn by the launcher's own rasteriser, read and pressed by its labels,
+//! with the test in the engine's place.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use egui_kittest::kittest::Queryable as _;
@@ -20,7 +21,8 @@ pub struct Look {
 }
 
 /// The usual one.
-pub const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0, app: "LabelImg" };
+pub const ENGLISH: Look =
+    Look { language: Language::English, theme: Theme::Light, scale: 1.0, app: "LabelImg" };
 
 /// The app whose windows are drawn into pictures.
 pub fn app() -> &'static str {
@@ -45,19 +47,20 @@ impl<T: Shown> Window<T> {
     /// Opens the window; `builder` says how large it is and how its time passes.
     pub fn around(shown: T, engine: EngineEnd, look: Look, builder: HarnessBuilder<T>) -> Self {
         let mut prepared = false;
-        let harness = builder.with_pixels_per_point(look.scale).renderer(Pictures::default()).build_ui_state(
-            move |ui, shown: &mut T| {
-                if !std::mem::replace(&mut prepared, true) {
-                    shown.prepare(ui.ctx());
-                    ui.ctx().request_discard("fonts have changed");
-                    return;
-                }
-                // The harness leaves a margin around its ui, a window does not.
-                let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
-                ui.scope_builder(whole, |ui| shown.show(ui));
-            },
-            shown,
-        );
+        let harness =
+            builder.with_pixels_per_point(look.scale).renderer(Pictures::default()).build_ui_state(
+                move |ui, shown: &mut T| {
+                    if !std::mem::replace(&mut prepared, true) {
+                        shown.prepare(ui.ctx());
+                        ui.ctx().request_discard("fonts have changed");
+                        return;
+                    }
+                    // The harness leaves a margin around its ui, a window does not.
+                    let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
+                    ui.scope_builder(whole, |ui| shown.show(ui));
+                },
+                shown,
+            );
         Self { harness, engine: Some(engine) }
     }
 
@@ -88,15 +91,25 @@ impl TestRenderer for Pictures {
         self.0.free(delta);
     }
 
-    fn render(&mut self, context: &egui::Context, output: &egui::FullOutput) -> Result<RgbaImage, String> {
+    fn render(
+        &mut self,
+        context: &egui::Context,
+        output: &egui::FullOutput,
+    ) -> Result<RgbaImage, String> {
         let scale = context.pixels_per_point();
         let size = context.content_rect().size() * scale;
         let (width, height) = (size.x.round() as usize, size.y.round() as usize);
         let mut pixels = vec![0; width * height];
         let primitives = context.tessellate(output.shapes.clone(), scale);
         let background = theme::Palette::for_theme(context.theme()).background;
-        self.0.draw(&mut Canvas { pixels: &mut pixels, width, height }, background, &primitives, scale);
+        self.0.draw(
+            &mut Canvas { pixels: &mut pixels, width, height },
+            background,
+            &primitives,
+            scale,
+        );
         let bytes = pixels.iter().flat_map(|pixel| (pixel << 8 | 0xff).to_be_bytes()).collect();
-        RgbaImage::from_raw(width as u32, height as u32, bytes).ok_or_else(|| "no picture".to_owned())
+        RgbaImage::from_raw(width as u32, height as u32, bytes)
+            .ok_or_else(|| "no picture".to_owned())
     }
 }

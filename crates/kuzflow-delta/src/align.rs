@@ -1,17 +1,19 @@
 //! Which old bytes stand where in the new ones.
 //!
-//! In: the bases (old files, one behind the other) and the targets (new files, likewise), both through [`ReadAt`]. Out:
-//! [`CopyInstruction`]s that tile the targets: fresh bytes, then bytes that stand in the bases, mostly the same. Never: more memory than
-//! [`AlignOptions`] allows, or more than about linear time whatever the bytes are.
+//! In: the bases (old files, one behind the other) and the targets (new files, likewise), both
+//! through [`ReadAt`]. Out: [`CopyInstruction`]s that tile the targets: fresh bytes, then bytes
+//! that stand in the bases, mostly the same. Never: more memory than [`AlignOptions`] allows, or
+//! more than about linear time whatever the bytes are.
 //!
 //! ```text
 //! bases ── suffixes: longest matches ── seeds: matches worth a thought ──┐
 //! targets ─────────────────────────────────────────────────────────────┴─ path: the cheapest way through ── steps
 //! ```
 //!
-//! A suffix array finds long exact matches ([`seeds`]); each gives a lane (a distance between old and new position). The path
-//! then chooses for every byte between fresh and the lanes alive there, by what bytes and steps cost in the entropy coder: copies
-//! run through single differing bytes when that is cheaper than two steps, and change lanes where it is cheapest.
+//! A suffix array finds long exact matches ([`seeds`]); each gives a lane (a distance between old
+//! and new position). The path then chooses for every byte between fresh and the lanes alive there,
+//! by what bytes and steps cost in the entropy coder: copies run through single differing bytes
+//! when that is cheaper than two steps, and change lanes where it is cheapest.
 
 mod path;
 mod seeds;
@@ -32,7 +34,8 @@ pub struct Costs {
     pub differs: u32,
     /// A byte of a copy that is not as expected, behind another such byte.
     pub differs_again: u32,
-    /// A byte of a copy to which the same is added as to the byte that differed before: tables whose entries all grow by the same.
+    /// A byte of a copy to which the same is added as to the byte that differed before: tables
+    /// whose entries all grow by the same.
     pub repeats: u32,
     /// A byte without a counterpart.
     pub literals: u32,
@@ -47,9 +50,10 @@ pub struct Costs {
 /// How to align.
 #[derive(Clone, Copy, Debug)]
 pub struct AlignOptions {
-    /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for each; half as many bytes of the
-    /// targets are looked at with them. Larger inputs are handled in windows: each part of the targets with the part of the
-    /// bases around the same relative position.
+    /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for
+    /// each; half as many bytes of the targets are looked at with them. Larger inputs are handled
+    /// in windows: each part of the targets with the part of the bases around the same relative
+    /// position.
     pub window: usize,
     /// Shorter matches are not looked at.
     pub shortest: usize,
@@ -61,7 +65,8 @@ pub struct AlignOptions {
 const WINDOW: usize = 64 << 20;
 
 impl AlignOptions {
-    /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step must be worth it.
+    /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step
+    /// must be worth it.
     pub fn text() -> Self {
         let costs = Costs {
             same: 6,
@@ -109,12 +114,18 @@ impl AlignOptions {
     /// The same with steps that cost `factor` times as much, so that there are fewer.
     pub fn coarser(self, factor: u32) -> Self {
         let Costs { leave, resume, jump, .. } = self.costs;
-        let costs = Costs { leave: leave * factor, resume: resume * factor, jump: jump * factor, ..self.costs };
+        let costs = Costs {
+            leave: leave * factor,
+            resume: resume * factor,
+            jump: jump * factor,
+            ..self.costs
+        };
         Self { costs, ..self }
     }
 
-    /// For native code, where differing bytes are common. Steps cost more than their own bytes: each disturbs what is foretold behind it, and
-    /// short copies break up what the shared streams would find again.
+    /// For native code, where differing bytes are common. Steps cost more than their own bytes:
+    /// each disturbs what is foretold behind it, and short copies break up what the shared streams
+    /// would find again.
     pub fn native() -> Self {
         let costs = Costs {
             same: 6,
@@ -131,19 +142,25 @@ impl AlignOptions {
 }
 
 /// Aligns `targets` with `bases`. Errors are those of reading.
-pub fn align(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &AlignOptions) -> io::Result<Vec<CopyInstruction>> {
+pub fn align(
+    bases: &dyn ReadAt,
+    targets: &dyn ReadAt,
+    options: &AlignOptions,
+) -> io::Result<Vec<CopyInstruction>> {
     Aligner::new(bases, targets, options)?.steps(bases, targets)
 }
 
-/// A part of the targets, the part of the bases that it is aligned with, and the matches between them.
+/// A part of the targets, the part of the bases that it is aligned with, and the matches between
+/// them.
 struct Window {
     new: Range<u64>,
     old: Range<u64>,
     seeds: Vec<seeds::Seed>,
 }
 
-/// Matches between bases and targets, which are found once and may be priced by several views of the same bytes: native code is
-/// matched with its operands hidden, so that matches are long, and priced with operands that are right or wrong.
+/// Matches between bases and targets, which are found once and may be priced by several views of
+/// the same bytes: native code is matched with its operands hidden, so that matches are long, and
+/// priced with operands that are right or wrong.
 pub struct Aligner {
     windows: Vec<Window>,
     costs: Costs,
@@ -151,7 +168,11 @@ pub struct Aligner {
 
 impl Aligner {
     /// Finds matches. Errors are those of reading.
-    pub fn new(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &AlignOptions) -> io::Result<Self> {
+    pub fn new(
+        bases: &dyn ReadAt,
+        targets: &dyn ReadAt,
+        options: &AlignOptions,
+    ) -> io::Result<Self> {
         let (old_length, new_length) = (bases.len(), targets.len());
         let window = options.window.clamp(64, u32::MAX as usize / 2) as u64;
         let whole = old_length <= window && new_length <= window;
@@ -160,8 +181,10 @@ impl Aligner {
         let mut from = 0;
         while from < new_length {
             let new = from..(from + part).min(new_length);
-            let middle = u128::from(new.start + (new.end - new.start) / 2) * u128::from(old_length) / u128::from(new_length);
-            let old_from = (middle as u64).saturating_sub(window / 2).min(old_length.saturating_sub(window));
+            let middle = u128::from(new.start + (new.end - new.start) / 2) * u128::from(old_length)
+                / u128::from(new_length);
+            let old_from =
+                (middle as u64).saturating_sub(window / 2).min(old_length.saturating_sub(window));
             let old = old_from..(old_from + window).min(old_length);
             from = new.end;
             let seeds = seeds::find(&read(bases, &old)?, &read(targets, &new)?, options.shortest);
@@ -171,16 +194,21 @@ impl Aligner {
     }
 
     /// The cheapest steps with the bytes as these views show them. Errors are those of reading.
-    pub fn steps(&self, bases: &dyn ReadAt, targets: &dyn ReadAt) -> io::Result<Vec<CopyInstruction>> {
+    pub fn steps(
+        &self,
+        bases: &dyn ReadAt,
+        targets: &dyn ReadAt,
+    ) -> io::Result<Vec<CopyInstruction>> {
         let mut builder = Builder::default();
         for window in &self.windows {
             let (old, new) = (read(bases, &window.old)?, read(targets, &window.new)?);
             for piece in path::cheapest(&old, &new, &window.seeds, &self.costs) {
                 match piece.diagonal {
                     None => builder.literals(piece.length as u64),
-                    Some(diagonal) => {
-                        builder.copy((window.old.start as i64 + piece.at as i64 + diagonal) as u64, piece.length as u64)
-                    }
+                    Some(diagonal) => builder.copy(
+                        (window.old.start as i64 + piece.at as i64 + diagonal) as u64,
+                        piece.length as u64,
+                    ),
                 }
             }
         }
@@ -189,7 +217,8 @@ impl Aligner {
 }
 
 fn read(source: &dyn ReadAt, span: &Range<u64>) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(span.end - span.start).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let length = usize::try_from(span.end - span.start)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut bytes = vec![0; length];
     source.read_at(span.start, &mut bytes)?;
     Ok(bytes)

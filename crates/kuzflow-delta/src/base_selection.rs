@@ -1,13 +1,16 @@
 //! Which old file a new file descends from: the base that its patch is made against.
 //!
-//! In: paths, sizes and digests of both trees, and a way to read a file. Out: for each new file its nearest kin, and a second base where
-//! that holds what the first one lacks. Never: file systems, clocks, chance; the same trees give the same answer. A wrong answer
-//! costs bytes and nothing else.
+//! In: paths, sizes and digests of both trees, and a way to read a file. Out: for each new file its
+//! nearest kin, and a second base where that holds what the first one lacks. Never: file systems,
+//! clocks, chance; the same trees give the same answer. A wrong answer costs bytes and nothing
+//! else.
 //!
-//! The same content anywhere is a move. After that, [`names`] propose (the same path, or one that differs in version numbers and
-//! hashes), [`sketch`]es propose as well (an inverted index of content samples) and decide: files that swapped names are told apart
-//! by their content, a recompiled library with another hash in its name is told by its name. Time is linear in the bytes read, and
-//! each file is read once, at most. Unchanged old files are read only for new files that nothing else explains.
+//! The same content anywhere is a move. After that, [`names`] propose (the same path, or one that
+//! differs in version numbers and hashes), [`sketch`]es propose as well (an inverted index of
+//! content samples) and decide: files that swapped names are told apart by their content, a
+//! recompiled library with another hash in its name is told by its name. Time is linear in the
+//! bytes read, and each file is read once, at most. Unchanged old files are read only for new files
+//! that nothing else explains.
 
 mod names;
 mod sketch;
@@ -89,7 +92,8 @@ pub struct BaseFile {
     pub base: usize,
     /// How it was recognised.
     pub relation: Relation,
-    /// About what part of the new file is in the base, in thousandths; `None` where either was not read.
+    /// About what part of the new file is in the base, in thousandths; `None` where either was not
+    /// read.
     pub similarity: Option<u32>,
     /// A second base that holds parts which the first one lacks.
     pub second: Option<usize>,
@@ -114,8 +118,9 @@ pub type Read<'a> = dyn FnMut(Side, &str) -> io::Result<Vec<u8>> + 'a;
 
 /// The kin of each file of `new`, in its order, among all files of `old`.
 ///
-/// Both are whole trees, unchanged files included: what is gone and what stays is told by them. `None` means that no old file helps; so
-/// it does for an empty file that was not there or not empty. Errors are those of `read`.
+/// Both are whole trees, unchanged files included: what is gone and what stays is told by them.
+/// `None` means that no old file helps; so it does for an empty file that was not there or not
+/// empty. Errors are those of `read`.
 pub fn find(
     old: &[File<'_>],
     new: &[File<'_>],
@@ -123,8 +128,10 @@ pub fn find(
     read: &mut Read<'_>,
 ) -> Result<Vec<Option<BaseFile>>, BaseSelectionError> {
     let mut search = Search::new(old, new, limits);
-    let mut bases: Vec<Option<BaseFile>> = (0..new.len()).map(|index| search.same_content(index)).collect();
-    let open: Vec<usize> = (0..new.len()).filter(|index| bases[*index].is_none() && new[*index].size > 0).collect();
+    let mut bases: Vec<Option<BaseFile>> =
+        (0..new.len()).map(|index| search.same_content(index)).collect();
+    let open: Vec<usize> =
+        (0..new.len()).filter(|index| bases[*index].is_none() && new[*index].size > 0).collect();
     if open.is_empty() {
         return Ok(bases);
     }
@@ -133,8 +140,12 @@ pub fn find(
     for index in &open {
         bases[*index] = search.best(*index);
     }
-    let unexplained: Vec<usize> = open.into_iter().filter(|index| !bases[*index].is_some_and(|bases| explains(&bases))).collect();
-    let siblings: BTreeSet<usize> = unexplained.iter().flat_map(|index| search.siblings(*index)).collect();
+    let unexplained: Vec<usize> = open
+        .into_iter()
+        .filter(|index| !bases[*index].is_some_and(|bases| explains(&bases)))
+        .collect();
+    let siblings: BTreeSet<usize> =
+        unexplained.iter().flat_map(|index| search.siblings(*index)).collect();
     search.read(siblings.into_iter().map(|index| (Side::Old, index)).collect(), read)?;
     for index in unexplained {
         bases[index] = search.best(index);
@@ -144,7 +155,8 @@ pub fn find(
 
 /// Whether nothing better needs to be looked for among unchanged old files.
 fn explains(bases: &BaseFile) -> bool {
-    bases.relation == Relation::SamePath || bases.similarity.is_none_or(|similarity| similarity >= 500)
+    bases.relation == Relation::SamePath
+        || bases.similarity.is_none_or(|similarity| similarity >= 500)
 }
 
 /// What an old file is worth to a new one.
@@ -157,8 +169,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Content counts, and up to twice as much where the name agrees: a file of another name has to be clearly better than the
-    /// one of the same path. Where content is unknown, names decide.
+    /// Content counts, and up to twice as much where the name agrees: a file of another name has to
+    /// be clearly better than the one of the same path. Where content is unknown, names decide.
     fn score(&self) -> u32 {
         (self.similarity.unwrap_or(300) + self.nearness / 20) * (1000 + self.nearness)
     }
@@ -188,10 +200,16 @@ struct Search<'a> {
     samples: Vec<(u64, usize)>,
 }
 
-/// What a name is looked up by: whole, innermost folder and file, file; each without versions and hashes.
+/// What a name is looked up by: whole, innermost folder and file, file; each without versions and
+/// hashes.
 fn keys(name: &Name<'_>) -> [String; 3] {
-    // An absolute path and an empty folder are no names of the tree, so that the three kinds do not mix.
-    [format!("/{}", name.plain_path()), format!("//{}", name.plain_tail()), format!("///{}", name.file)]
+    // An absolute path and an empty folder are no names of the tree, so that the three kinds do not
+    // mix.
+    [
+        format!("/{}", name.plain_path()),
+        format!("//{}", name.plain_tail()),
+        format!("///{}", name.file),
+    ]
 }
 
 impl<'a> Search<'a> {
@@ -200,7 +218,8 @@ impl<'a> Search<'a> {
         let new_names = new.iter().map(|file| Name::new(file.path)).collect();
         let mut in_order: Vec<usize> = (0..old.len()).collect();
         in_order.sort_by_key(|index| old[*index].path);
-        let (mut old_by_digest, mut old_by_name, mut old_by_folder_key) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut old_by_digest, mut old_by_name, mut old_by_folder_key) =
+            (HashMap::new(), HashMap::new(), HashMap::new());
         for index in in_order {
             let list: &mut Vec<usize> = old_by_digest.entry(old[index].digest).or_default();
             list.push(index);
@@ -208,10 +227,13 @@ impl<'a> Search<'a> {
                 let list: &mut Vec<usize> = old_by_name.entry(key).or_default();
                 list.push(index);
             }
-            let list: &mut Vec<usize> = old_by_folder_key.entry(old_names[index].folder_key()).or_default();
+            let list: &mut Vec<usize> =
+                old_by_folder_key.entry(old_names[index].folder_key()).or_default();
             list.push(index);
         }
-        let by_path = |files: &'a [File<'a>]| files.iter().enumerate().map(|(index, file)| (file.path, index)).collect();
+        let by_path = |files: &'a [File<'a>]| {
+            files.iter().enumerate().map(|(index, file)| (file.path, index)).collect()
+        };
         Self {
             old,
             new,
@@ -232,13 +254,15 @@ impl<'a> Search<'a> {
     /// The old file with the same bytes; of several the nearest.
     fn same_content(&self, index: usize) -> Option<BaseFile> {
         let file = &self.new[index];
-        let unchanged = self.old_by_path.get(file.path).filter(|old| self.old[**old].digest == file.digest);
+        let unchanged =
+            self.old_by_path.get(file.path).filter(|old| self.old[**old].digest == file.digest);
         let (base, relation) = match unchanged {
             Some(base) => (*base, Relation::Unchanged),
             None if file.size == 0 => return None,
             None => {
                 let same = self.old_by_digest.get(&file.digest)?;
-                let nearness = |old: &&usize| self.old_names[**old].nearness(&self.new_names[index]);
+                let nearness =
+                    |old: &&usize| self.old_names[**old].nearness(&self.new_names[index]);
                 let base = same.iter().take(LARGEST_CROWD).rev().max_by_key(nearness)?;
                 (*base, Relation::Moved)
             }
@@ -253,7 +277,11 @@ impl<'a> Search<'a> {
     }
 
     /// Reads and sketches files that are not sketched yet, as far as the limits go.
-    fn read(&mut self, mut files: Vec<(Side, usize)>, read: &mut Read<'_>) -> Result<(), BaseSelectionError> {
+    fn read(
+        &mut self,
+        mut files: Vec<(Side, usize)>,
+        read: &mut Read<'_>,
+    ) -> Result<(), BaseSelectionError> {
         let (old, new) = (self.old, self.new);
         let file = |(side, index): (Side, usize)| match side {
             Side::Old => &old[index],
@@ -271,11 +299,18 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.limits.all -= size;
-            let content = read(side, path).map_err(|source| BaseSelectionError::Read { path: path.to_owned(), source })?;
+            let content = read(side, path)
+                .map_err(|source| BaseSelectionError::Read { path: path.to_owned(), source })?;
             *sketch = Some(Sketch::of(&content));
         }
-        let sketches = self.old_sketches.iter().enumerate().filter_map(|(index, sketch)| Some((index, sketch.as_ref()?)));
-        self.samples = sketches.flat_map(|(index, sketch)| sketch.samples().iter().map(move |sample| (*sample, index))).collect();
+        let sketches = self
+            .old_sketches
+            .iter()
+            .enumerate()
+            .filter_map(|(index, sketch)| Some((index, sketch.as_ref()?)));
+        self.samples = sketches
+            .flat_map(|(index, sketch)| sketch.samples().iter().map(move |sample| (*sample, index)))
+            .collect();
         self.samples.sort_unstable();
         Ok(())
     }
@@ -285,19 +320,29 @@ impl<'a> Search<'a> {
         let new = &self.new[index];
         let mut proposed: BTreeSet<usize> = self.alike_by_name(index).collect();
         proposed.extend(self.alike_by_content(index));
-        let candidates: Vec<Candidate> = proposed.into_iter().map(|old| self.compare(old, index)).collect();
+        let candidates: Vec<Candidate> =
+            proposed.into_iter().map(|old| self.compare(old, index)).collect();
         let order = |candidate: &&Candidate| {
             let old = &self.old[candidate.old];
             (candidate.score(), Reverse(old.size.abs_diff(new.size)), Reverse(old.path))
         };
-        let best = candidates.iter().filter(|candidate| self.is_base(candidate, index)).max_by_key(order)?;
+        let best = candidates
+            .iter()
+            .filter(|candidate| self.is_base(candidate, index))
+            .max_by_key(order)?;
         let addition = |candidate: &&Candidate| {
-            let sketches = (&self.new_sketches[index], &self.old_sketches[best.old], &self.old_sketches[candidate.old]);
+            let sketches = (
+                &self.new_sketches[index],
+                &self.old_sketches[best.old],
+                &self.old_sketches[candidate.old],
+            );
             let (Some(new), Some(first), Some(second)) = sketches else { return 0 };
             let added = new.added_by(second, first);
             if added.is_sure(new) { added.permille() } else { 0 }
         };
-        let others = candidates.iter().filter(|candidate| candidate.old != best.old && addition(candidate) >= LEAST_ADDITION);
+        let others = candidates
+            .iter()
+            .filter(|candidate| candidate.old != best.old && addition(candidate) >= LEAST_ADDITION);
         let second = others.max_by_key(|candidate| (addition(candidate), order(candidate)));
         Some(BaseFile {
             base: best.old,
@@ -309,10 +354,13 @@ impl<'a> Search<'a> {
 
     fn compare(&self, old: usize, index: usize) -> Candidate {
         let nearness = self.old_names[old].nearness(&self.new_names[index]);
-        let similarity = self.new_sketches[index].as_ref().zip(self.old_sketches[old].as_ref()).map(|(new, old)| {
-            let shared = new.shared_with(old);
-            if shared.is_sure(new) { shared.permille() } else { 0 }
-        });
+        let similarity = self.new_sketches[index]
+            .as_ref()
+            .zip(self.old_sketches[old].as_ref())
+            .map(|(new, old)| {
+                let shared = new.shared_with(old);
+                if shared.is_sure(new) { shared.permille() } else { 0 }
+            });
         Candidate { old, nearness, similarity }
     }
 
@@ -320,7 +368,9 @@ impl<'a> Search<'a> {
     fn is_base(&self, candidate: &Candidate, index: usize) -> bool {
         let old = &self.old[candidate.old];
         let replaced = candidate.nearness == RENUMBERED && !self.new_by_path.contains_key(old.path);
-        candidate.nearness == SAME || candidate.is_alike() || replaced && are_commensurate(old.size, self.new[index].size)
+        candidate.nearness == SAME
+            || candidate.is_alike()
+            || replaced && are_commensurate(old.size, self.new[index].size)
     }
 
     fn alike_by_name(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
@@ -335,7 +385,10 @@ impl<'a> Search<'a> {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         for sample in self.new_sketches[index].iter().flat_map(Sketch::samples) {
             let from = self.samples.partition_point(|(other, _)| other < sample);
-            let holders = self.samples[from..].iter().take_while(|(other, _)| other == sample).take(LARGEST_CROWD + 1);
+            let holders = self.samples[from..]
+                .iter()
+                .take_while(|(other, _)| other == sample)
+                .take(LARGEST_CROWD + 1);
             if holders.clone().count() <= LARGEST_CROWD {
                 holders.for_each(|(_, old)| *counts.entry(*old).or_default() += 1);
             }
@@ -345,18 +398,23 @@ impl<'a> Search<'a> {
         ranked.into_iter().take(LARGEST_CHOICE).map(|(old, _)| old)
     }
 
-    /// Old files that were not read and might be what an unexplained new file was copied from: of nearly the same name, or beside it in
-    /// the order of the same folder.
+    /// Old files that were not read and might be what an unexplained new file was copied from: of
+    /// nearly the same name, or beside it in the order of the same folder.
     fn siblings(&self, index: usize) -> Vec<usize> {
         let (new, name) = (&self.new[index], &self.new_names[index]);
-        let folder_key = self.old_by_folder_key.get(&name.folder_key()).map_or(&[][..], Vec::as_slice);
+        let folder_key =
+            self.old_by_folder_key.get(&name.folder_key()).map_or(&[][..], Vec::as_slice);
         let place = folder_key.partition_point(|old| self.old[*old].path < new.path);
         let half = LARGEST_SEARCH / 2;
         let beside = &folder_key[place.saturating_sub(half)..folder_key.len().min(place + half)];
-        let found: BTreeSet<usize> = self.alike_by_name(index).chain(beside.iter().copied()).collect();
-        let unread = |old: &usize| self.old_sketches[*old].is_none() && are_commensurate(self.old[*old].size, new.size);
+        let found: BTreeSet<usize> =
+            self.alike_by_name(index).chain(beside.iter().copied()).collect();
+        let unread = |old: &usize| {
+            self.old_sketches[*old].is_none() && are_commensurate(self.old[*old].size, new.size)
+        };
         let mut found: Vec<usize> = found.into_iter().filter(unread).collect();
-        found.sort_by_key(|old| (Reverse(self.old_names[*old].nearness(name)), self.old[*old].path));
+        found
+            .sort_by_key(|old| (Reverse(self.old_names[*old].nearness(name)), self.old[*old].path));
         found.truncate(LARGEST_SEARCH);
         found
     }

@@ -1,19 +1,23 @@
-//! BSDIFF40, the classical format of bsdiff 4: patches that `bspatch` of any system applies, and that `bsdiff` of any system made.
+//! BSDIFF40, the classical format of bsdiff 4: patches that `bspatch` of any system applies, and
+//! that `bsdiff` of any system made.
 //!
-//! In: old bytes, by position when applying; a patch from anywhere. Out: the new bytes, in blocks to a sink; or a patch (publisher).
-//! Never: trust in a patch. Each number in it is checked before it is used, reading stops at the size the caller knows from signed
-//! metadata, and memory is that of three bzip2 decoders (at most 3.7 MB each) and two blocks, however long the files are.
+//! In: old bytes, by position when applying; a patch from anywhere. Out: the new bytes, in blocks
+//! to a sink; or a patch (publisher).
+//! Never: trust in a patch. Each number in it is checked before it is used, reading stops at the
+//! size the caller knows from signed metadata, and memory is that of three bzip2 decoders (at most
+//! 3.7 MB each) and two blocks, however long the files are.
 //!
-//! A patch is a header and three bzip2 streams: controls, differences, fresh bytes. The format is Colin Percival's (bsdiff 4.3,
-//! <https://www.daemonology.net/bsdiff/>):
+//! A patch is a header and three bzip2 streams: controls, differences, fresh bytes. The format is
+//! Colin Percival's (bsdiff 4.3, <https://www.daemonology.net/bsdiff/>):
 //!
 //! ```text
 //! header   "BSDIFF40", packed length of the controls, packed length of the differences, length of the new bytes
 //! control  differences to add to old bytes, fresh bytes to append, how far to move on in the old bytes (may be negative)
 //! ```
 //!
-//! Numbers are 64 bits, little endian, with a sign bit and a magnitude. Stricter than `bspatch`: positions stay within the old
-//! bytes (there, bytes outside count as zero), and nothing may follow a stream's end. No known writer makes use of either.
+//! Numbers are 64 bits, little endian, with a sign bit and a magnitude. Stricter than `bspatch`:
+//! positions stay within the old bytes (there, bytes outside count as zero), and nothing may follow
+//! a stream's end. No known writer makes use of either.
 
 use std::io;
 
@@ -93,7 +97,8 @@ pub enum Bsdiff4Error {
         /// Which stream.
         part: Part,
     },
-    /// A control has a negative length, or more bytes than are left to make, or there are more controls than new bytes.
+    /// A control has a negative length, or more bytes than are left to make, or there are more
+    /// controls than new bytes.
     #[error("a control of the patch asks for more than there is to make")]
     Control,
     /// A control leaves the old bytes.
@@ -112,8 +117,9 @@ pub enum Bsdiff4Error {
 
 /// Applies `patch` to `old` and hands the new bytes over to `sink` in blocks of at most 64 KiB.
 ///
-/// An error unless the patch makes exactly `new_size` bytes and ends there. What `sink` got before an error is worthless; it never
-/// gets more than `new_size` bytes. The format has no hash of either file: the caller compares the new one's.
+/// An error unless the patch makes exactly `new_size` bytes and ends there. What `sink` got before
+/// an error is worthless; it never gets more than `new_size` bytes. The format has no hash of
+/// either file: the caller compares the new one's.
 pub fn apply(
     old: &dyn ReadAt,
     patch: &[u8],
@@ -127,15 +133,18 @@ pub fn apply(
     let mut old_at = 0_u64;
     let mut controls_left = new_size;
     while left > 0 {
-        // bsdiff makes at most one control per new byte. Without this bound a few bytes of bzip2 that unpack to gigabytes of
-        // zeros would be as many controls that make nothing.
+        // bsdiff makes at most one control per new byte. Without this bound a few bytes of bzip2
+        // that unpack to gigabytes of zeros would be as many controls that make nothing.
         controls_left = controls_left.checked_sub(1).ok_or(Bsdiff4Error::Control)?;
         let control = Control::read(&mut controls)?;
         left = left
             .checked_sub(control.differences)
             .and_then(|left| left.checked_sub(control.literals))
             .ok_or(Bsdiff4Error::Control)?;
-        let old_end = old_at.checked_add(control.differences).filter(|end| *end <= old.len()).ok_or(Bsdiff4Error::Position)?;
+        let old_end = old_at
+            .checked_add(control.differences)
+            .filter(|end| *end <= old.len())
+            .ok_or(Bsdiff4Error::Position)?;
         while old_at < old_end {
             let length = block_of(old_end - old_at);
             let (block, counterpart) = (&mut block[..length], &mut counterpart[..length]);
@@ -154,7 +163,10 @@ pub fn apply(
             sink(&block[..length]).map_err(Bsdiff4Error::Write)?;
             literals_left -= length as u64;
         }
-        old_at = old_at.checked_add_signed(control.seek).filter(|at| *at <= old.len()).ok_or(Bsdiff4Error::Position)?;
+        old_at = old_at
+            .checked_add_signed(control.seek)
+            .filter(|at| *at <= old.len())
+            .ok_or(Bsdiff4Error::Position)?;
     }
     controls.finish()?;
     differences.finish()?;
@@ -167,7 +179,8 @@ fn streams(patch: &[u8], new_size: u64) -> Result<[Unpacker<'_>; 3], Bsdiff4Erro
         return Err(Bsdiff4Error::Magic);
     }
     let (header, body) = patch.split_at_checked(HEADER).ok_or(Bsdiff4Error::Header)?;
-    let number = |at: usize| u64::try_from(number(&header[at..at + 8])).map_err(|_| Bsdiff4Error::Header);
+    let number =
+        |at: usize| u64::try_from(number(&header[at..at + 8])).map_err(|_| Bsdiff4Error::Header);
     let (controls, differences, found) = (number(8)?, number(16)?, number(24)?);
     if found != new_size {
         return Err(Bsdiff4Error::Size { expected: new_size, found });
@@ -207,7 +220,11 @@ struct Control {
 impl Control {
     fn parse(bytes: &[u8; CONTROL]) -> Result<Self, Bsdiff4Error> {
         let length = |bytes| u64::try_from(number(bytes)).map_err(|_| Bsdiff4Error::Control);
-        Ok(Self { differences: length(&bytes[..8])?, literals: length(&bytes[8..16])?, seek: number(&bytes[16..]) })
+        Ok(Self {
+            differences: length(&bytes[..8])?,
+            literals: length(&bytes[8..16])?,
+            seek: number(&bytes[16..]),
+        })
     }
 
     fn read(controls: &mut Unpacker<'_>) -> Result<Self, Bsdiff4Error> {
@@ -250,19 +267,24 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// Unpacks some bytes into `buffer`, which has room for one at least; 0 at the stream's end alone.
+    /// Unpacks some bytes into `buffer`, which has room for one at least; 0 at the stream's end
+    /// alone.
     fn unpack(&mut self, buffer: &mut [u8]) -> Result<usize, Bsdiff4Error> {
         while !self.ended {
             let (taken_before, made_before) = (self.bzip2.total_in(), self.bzip2.total_out());
-            let status =
-                self.bzip2.decompress(self.packed, buffer).map_err(|source| Bsdiff4Error::Corrupt { part: self.part, source })?;
+            let status = self
+                .bzip2
+                .decompress(self.packed, buffer)
+                .map_err(|source| Bsdiff4Error::Corrupt { part: self.part, source })?;
             let taken = usize::try_from(self.bzip2.total_in() - taken_before).unwrap_or(usize::MAX);
             let made = usize::try_from(self.bzip2.total_out() - made_before).unwrap_or(usize::MAX);
             self.packed = self.packed.get(taken..).unwrap_or_default();
             match status {
                 Status::StreamEnd => self.ended = true,
                 Status::MemNeeded => return Err(Bsdiff4Error::Memory { part: self.part }),
-                _ if made == 0 && taken == 0 => return Err(Bsdiff4Error::Truncated { part: self.part }),
+                _ if made == 0 && taken == 0 => {
+                    return Err(Bsdiff4Error::Truncated { part: self.part });
+                }
                 _ => {}
             }
             if made > 0 {
@@ -275,15 +297,17 @@ impl<'a> Unpacker<'a> {
 
 /// The patch that makes `new` out of `old`.
 ///
-/// Memory: 16 bytes for each old byte on 64-bit systems, and the patch unpacked. Time grows with the old bytes' number (suffix
-/// sorting, `n log n`) and is worst for long runs of few different bytes. Differences are found by the `bsdiff` crate, whose stream
-/// interleaves what BSDIFF40 keeps apart.
+/// Memory: 16 bytes for each old byte on 64-bit systems, and the patch unpacked. Time grows with
+/// the old bytes' number (suffix sorting, `n log n`) and is worst for long runs of few different
+/// bytes. Differences are found by the `bsdiff` crate, whose stream interleaves what BSDIFF40 keeps
+/// apart.
 #[cfg(feature = "encoder")]
 pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, Bsdiff4Error> {
     let mut interleaved = Vec::new();
     bsdiff::diff(old, new, &mut interleaved).map_err(Bsdiff4Error::Make)?;
     let damaged = || Bsdiff4Error::Make(io::ErrorKind::InvalidData.into());
-    let (mut controls, mut differences, mut literals) = (Packer::new(), Packer::new(), Packer::new());
+    let (mut controls, mut differences, mut literals) =
+        (Packer::new(), Packer::new(), Packer::new());
     let mut rest = interleaved.as_slice();
     while let Some((bytes, behind)) = rest.split_first_chunk::<CONTROL>() {
         let control = Control::parse(bytes)?;
@@ -297,8 +321,10 @@ pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, Bsdiff4Error> {
     if !rest.is_empty() {
         return Err(damaged());
     }
-    let (controls, differences, literals) = (controls.finish()?, differences.finish()?, literals.finish()?);
-    let mut patch = Vec::with_capacity(HEADER + controls.len() + differences.len() + literals.len());
+    let (controls, differences, literals) =
+        (controls.finish()?, differences.finish()?, literals.finish()?);
+    let mut patch =
+        Vec::with_capacity(HEADER + controls.len() + differences.len() + literals.len());
     patch.extend_from_slice(MAGIC);
     for length in [controls.len(), differences.len(), new.len()] {
         patch.extend_from_slice(&(length as u64).to_le_bytes());

@@ -1,12 +1,16 @@
-//! Zstandard with the old bytes in front of the new ones, as `zstd --patch-from` does: the fast way for many small or alike files.
+//! Zstandard with the old bytes in front of the new ones, as `zstd --patch-from` does: the fast way
+//! for many small or alike files.
 //!
-//! In: the bases (old files, concatenated), the target, or one frame of a patch. Out: a frame, or the target in blocks to a sink.
-//! Never: a frame that wants a larger window than the caller allows, more bytes than the caller knows there are, bytes behind the
-//! frame. The `zstd` program reads what is written here, and the other way round.
+//! In: the bases (old files, concatenated), the target, or one frame of a patch. Out: a frame, or
+//! the target in blocks to a sink.
+//! Never: a frame that wants a larger window than the caller allows, more bytes than the caller
+//! knows there are, bytes behind the frame. The `zstd` program reads what is written here, and the
+//! other way round.
 //!
-//! A decoder holds the bases, the window, and about half a megabyte. The bases are in reach for as long as the bytes decoded so
-//! far fit the window (RFC 8878, 5.: a dictionary behind it must not be referred to), so the window covers the whole target: this
-//! is a format for targets that fit memory.
+//! A decoder holds the bases, the window, and about half a megabyte. The bases are in reach for as
+//! long as the bytes decoded so far fit the window (RFC 8878, 5.: a dictionary behind it must not
+//! be referred to), so the window covers the whole target: this is a format for targets that fit
+//! memory.
 
 use std::io;
 
@@ -64,11 +68,13 @@ impl DictionaryError {
     }
 }
 
-/// Decodes `patch` against `bases` and hands the target over to `sink` in blocks of at most 128 KiB.
+/// Decodes `patch` against `bases` and hands the target over to `sink` in blocks of at most 128
+/// KiB.
 ///
-/// `memory_limit` is the largest window allowed, in bytes; see the module for what else is held. An error unless the patch is one
-/// frame that makes exactly `size` bytes. What `sink` got before an error is worthless; it never gets more than `size` bytes. Other
-/// bases than the patch was made for may make other bytes without an error: the caller compares hashes.
+/// `memory_limit` is the largest window allowed, in bytes; see the module for what else is held. An
+/// error unless the patch is one frame that makes exactly `size` bytes. What `sink` got before an
+/// error is worthless; it never gets more than `size` bytes. Other bases than the patch was made
+/// for may make other bytes without an error: the caller compares hashes.
 pub fn apply(
     bases: &[u8],
     patch: &[u8],
@@ -93,9 +99,11 @@ pub fn apply(
     loop {
         let taken_before = input.pos();
         let mut output = OutBuffer::around(&mut block[..]);
-        let hint = decoder.decompress_stream(&mut output, &mut input).map_err(DictionaryError::zstd)?;
+        let hint =
+            decoder.decompress_stream(&mut output, &mut input).map_err(DictionaryError::zstd)?;
         let made = output.as_slice();
-        left = left.checked_sub(made.len() as u64).ok_or(DictionaryError::Size { expected: size })?;
+        left =
+            left.checked_sub(made.len() as u64).ok_or(DictionaryError::Size { expected: size })?;
         if !made.is_empty() {
             sink(made).map_err(DictionaryError::Write)?;
         }
@@ -115,27 +123,30 @@ pub fn apply(
     Ok(())
 }
 
-/// The frame that makes `target` out of `bases`, at a zstd `level` (19 is meant for patches; up to 22).
+/// The frame that makes `target` out of `bases`, at a zstd `level` (19 is meant for patches; up to
+/// 22).
 ///
-/// Memory: match tables of about 12 bytes for each byte of bases and target, at most about 650 MiB. Of bases and target that are
-/// more than 1 GiB together, a part is out of reach.
+/// Memory: match tables of about 12 bytes for each byte of bases and target, at most about 650 MiB.
+/// Of bases and target that are more than 1 GiB together, a part is out of reach.
 #[cfg(feature = "encoder")]
 pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, DictionaryError> {
     use zstd_safe::{CCtx, CParameter};
 
     let mut encoder = CCtx::try_create().ok_or(DictionaryError::Zstd("out of memory"))?;
-    let total_log =
-        log_of((bases.len() as u64).saturating_add(target.len() as u64)).clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
-    // The content size stays in the frame: with it, what a decoder has to keep is the target and not this window. There is no
-    // checksum: hashes of whole files are signed.
+    let total_log = log_of((bases.len() as u64).saturating_add(target.len() as u64))
+        .clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
+    // The content size stays in the frame: with it, what a decoder has to keep is the target and
+    // not this window. There is no checksum: hashes of whole files are signed.
     for parameter in [
         CParameter::CompressionLevel(level),
         CParameter::WindowLog(total_log),
-        // The tables of a level are made for sources of at most 8 MiB (128 MiB at level 22). Where they do not hold the bases, zstd
-        // drops the first part of these: 28 MB of Python sources made 1,860,120 bytes, and 194,422 with tables that fit.
+        // The tables of a level are made for sources of at most 8 MiB (128 MiB at level 22). Where
+        // they do not hold the bases, zstd drops the first part of these: 28 MB of Python sources
+        // made 1,860,120 bytes, and 194,422 with tables that fit.
         CParameter::HashLog(total_log.min(25)),
         CParameter::ChainLog((total_log + 1).min(27)),
-        // Finds what lies beyond those tables; where everything fits, patches still get 0 to 1 % smaller.
+        // Finds what lies beyond those tables; where everything fits, patches still get 0 to 1 %
+        // smaller.
         CParameter::EnableLongDistanceMatching(true),
     ] {
         encoder.set_parameter(parameter).map_err(DictionaryError::zstd)?;
@@ -166,9 +177,12 @@ impl FrameHeader {
         let (&descriptor, mut rest) = rest.split_first().ok_or(DictionaryError::Truncated)?;
         let single_segment = descriptor & 0x20 != 0;
         let mut take = |length: usize| {
-            let (taken, behind) = rest.split_at_checked(length).ok_or(DictionaryError::Truncated)?;
+            let (taken, behind) =
+                rest.split_at_checked(length).ok_or(DictionaryError::Truncated)?;
             rest = behind;
-            Ok::<_, DictionaryError>(taken.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
+            Ok::<_, DictionaryError>(
+                taken.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)),
+            )
         };
         let window = if single_segment {
             None

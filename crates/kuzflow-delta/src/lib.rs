@@ -1,4 +1,5 @@
-//! Small differences between files: made by a publisher (feature `encoder`), applied by whoever has the old files.
+//! Small differences between files: made by a publisher (feature `encoder`), applied by whoever has
+//! the old files.
 //!
 //! ```text
 //! aligned      align ── prediction (plain, native) ── coder     our own algorithm, smallest on nearly everything measured
@@ -7,12 +8,14 @@
 //! base_selection   which old file a new one descends from                     (feature `encoder`)
 //! ```
 //!
-//! In: old bytes, by position ([`prediction::ReadAt`]), and patches from anywhere. Out: patches, or new bytes in order to a sink. Never: a file, the
-//! network, a thread, a clock, chance; trust in a patch: a damaged or forged one gives an error or wrong bytes, so the caller compares
-//! the new bytes with a hash that it trusts. Memory and steps are bounded by the caller's limits.
+//! In: old bytes, by position ([`prediction::ReadAt`]), and patches from anywhere. Out: patches, or
+//! new bytes in order to a sink. Never: a file, the network, a thread, a clock, chance; trust in a
+//! patch: a damaged or forged one gives an error or wrong bytes, so the caller compares the new
+//! bytes with a hash that it trusts. Memory and steps are bounded by the caller's limits.
 //!
-//! The stream has no header of its own: whoever stores it keeps the length of the new bytes, and for native code the lengths of the files and the
-//! hints, beside it. Encoder and decoder must be of the same version of the format; the caller's container says which.
+//! The stream has no header of its own: whoever stores it keeps the length of the new bytes, and
+//! for native code the lengths of the files and the hints, beside it. Encoder and decoder must be
+//! of the same version of the format; the caller's container says which.
 //!
 //! # Example
 //!

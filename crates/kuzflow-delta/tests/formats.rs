@@ -1,4 +1,5 @@
-//! Patch formats that others know: what we make, their programs apply, and the other way round; and patches that lie.
+//! Patch formats that others know: what we make, their programs apply, and the other way round; and
+//! patches that lie.
 #![cfg(feature = "encoder")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
@@ -20,7 +21,9 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 /// Old and new bytes of every kind that matters, with a name.
 fn pairs() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
-    let text: String = (0..4000).map(|line| format!("{line}: the number {} is not {}\n", line * 7, line ^ 99)).collect();
+    let text: String = (0..4000)
+        .map(|line| format!("{line}: the number {} is not {}\n", line * 7, line ^ 99))
+        .collect();
     let edited = text.replace("1: the", "1: a").replace("77", "seventy-seven");
     let binary = noise(1, 200_000);
     let mut moved = binary.clone();
@@ -60,7 +63,8 @@ fn unpack(bases: &[u8], patch: &[u8], size: u64, limit: u64) -> Result<Vec<u8>, 
     Ok(made)
 }
 
-/// Whether the program ran; where it is missing, a note, or a failure on the machine that checks every change.
+/// Whether the program ran; where it is missing, a note, or a failure on the machine that checks
+/// every change.
 fn run(command: &mut Command, missing: &str) -> bool {
     match command.output() {
         Ok(output) if output.status.success() => true,
@@ -77,8 +81,8 @@ fn absent(missing: &str) -> bool {
     false
 }
 
-/// Both directions with one program: `apply` and `make` get the files `old`, `new` and `patch` of a folder. What `cannot_make` is
-/// left out of the second direction.
+/// Both directions with one program: `apply` and `make` get the files `old`, `new` and `patch` of a
+/// folder. What `cannot_make` is left out of the second direction.
 fn exchange(
     missing: &str,
     ours: impl Fn(&[u8], &[u8]) -> Vec<u8>,
@@ -95,7 +99,10 @@ fn exchange(
         if !run(&mut apply(folder.path()), missing) {
             return;
         }
-        assert!(fs::read(at("new")).unwrap() == new, "{name}: {missing} makes other bytes of our patch");
+        assert!(
+            fs::read(at("new")).unwrap() == new,
+            "{name}: {missing} makes other bytes of our patch"
+        );
         if cannot_make(&old, &new) {
             continue;
         }
@@ -103,7 +110,10 @@ fn exchange(
         if !run(&mut make(folder.path()), missing) {
             return;
         }
-        assert!(read(&old, &fs::read(at("patch")).unwrap(), new.len() as u64) == new, "{name}: we make other bytes of its patch");
+        assert!(
+            read(&old, &fs::read(at("patch")).unwrap(), new.len() as u64) == new,
+            "{name}: we make other bytes of its patch"
+        );
     }
 }
 
@@ -127,7 +137,10 @@ fn what_we_make_we_apply() {
 fn patches_are_small() {
     for (name, old, new) in pairs() {
         if matches!(name, "text" | "equal" | "cut" | "zeros") {
-            let sizes = [bsdiff4::make(&old, &new).unwrap().len(), dictionary::make(&old, &new, 19).unwrap().len()];
+            let sizes = [
+                bsdiff4::make(&old, &new).unwrap().len(),
+                dictionary::make(&old, &new, 19).unwrap().len(),
+            ];
             assert!(sizes.iter().all(|size| *size < 3200), "{name}: {sizes:?}");
         }
     }
@@ -148,7 +161,9 @@ fn bspatch_and_bsdiff_understand_us() {
 
 #[test]
 fn the_python_module_bsdiff4_understands_us() {
-    let script = |call: &str| format!("try: import bsdiff4\nexcept ImportError: raise SystemExit(77)\nbsdiff4.{call}");
+    let script = |call: &str| {
+        format!("try: import bsdiff4\nexcept ImportError: raise SystemExit(77)\nbsdiff4.{call}")
+    };
     // The virtual environment that `.ci/run` makes, else the system's Python.
     let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tuf-venv/bin/python");
     let usual = if std::path::Path::new(ours).exists() { ours } else { "python3" };
@@ -157,8 +172,12 @@ fn the_python_module_bsdiff4_understands_us() {
         "Python's bsdiff4",
         |old, new| bsdiff4::make(old, new).unwrap(),
         |old, patch, size| bspatch(old, patch, size).unwrap(),
-        |folder| with_arguments(&python, folder, &["-c", &script("file_patch('old', 'new', 'patch')")]),
-        |folder| with_arguments(&python, folder, &["-c", &script("file_diff('old', 'new', 'patch')")]),
+        |folder| {
+            with_arguments(&python, folder, &["-c", &script("file_patch('old', 'new', 'patch')")])
+        },
+        |folder| {
+            with_arguments(&python, folder, &["-c", &script("file_diff('old', 'new', 'patch')")])
+        },
         |_, _| false,
     );
 }
@@ -169,8 +188,20 @@ fn zstd_understands_us() {
         "zstd",
         |old, new| dictionary::make(old, new, 19).unwrap(),
         |old, patch, size| unpack(old, patch, size, ENOUGH).unwrap(),
-        |folder| with_arguments("zstd", folder, &["-q", "-f", "-d", "--patch-from=old", "patch", "-o", "new"]),
-        |folder| with_arguments("zstd", folder, &["-q", "-19", "--long=25", "--patch-from=old", "new", "-o", "patch"]),
+        |folder| {
+            with_arguments(
+                "zstd",
+                folder,
+                &["-q", "-f", "-d", "--patch-from=old", "patch", "-o", "new"],
+            )
+        },
+        |folder| {
+            with_arguments(
+                "zstd",
+                folder,
+                &["-q", "-19", "--long=25", "--patch-from=old", "new", "-o", "patch"],
+            )
+        },
         // Version 1.5.4 aborts.
         |_, new| new.is_empty(),
     );
@@ -178,7 +209,8 @@ fn zstd_understands_us() {
 
 /// A patch of three streams, with a header that tells their true lengths.
 fn forged(controls: &[[i64; 3]], differences: &[u8], literals: &[u8], size: i64) -> Vec<u8> {
-    let controls: Vec<u8> = controls.iter().flatten().flat_map(|number| sign_and_magnitude(*number)).collect();
+    let controls: Vec<u8> =
+        controls.iter().flatten().flat_map(|number| sign_and_magnitude(*number)).collect();
     let parts = [packed(&controls), packed(differences), packed(literals)];
     assembled(parts[0].len() as i64, parts[1].len() as i64, size, &parts.concat())
 }
@@ -244,7 +276,10 @@ fn headers_that_lie_are_refused() {
     let honest = bsdiff4::make(b"the old bytes", b"the new bytes").unwrap();
     assert!(matches!(bspatch(b"", b"", 0), Err(Bsdiff4Error::Magic)));
     assert!(matches!(bspatch(b"", b"BSDIFF41", 0), Err(Bsdiff4Error::Magic)));
-    assert!(matches!(bspatch(b"the old bytes", &honest, 12), Err(Bsdiff4Error::Size { expected: 12, found: 13 })));
+    assert!(matches!(
+        bspatch(b"the old bytes", &honest, 12),
+        Err(Bsdiff4Error::Size { expected: 12, found: 13 })
+    ));
     let body = &honest[32..];
     for (controls, differences, size) in [
         (-1, 14, 13),
@@ -256,7 +291,10 @@ fn headers_that_lie_are_refused() {
         (body.len() as i64, 1, 13),
     ] {
         let patch = assembled(controls, differences, size, body);
-        assert!(matches!(bspatch(b"the old bytes", &patch, 13), Err(Bsdiff4Error::Header)), "{controls} {differences} {size}");
+        assert!(
+            matches!(bspatch(b"the old bytes", &patch, 13), Err(Bsdiff4Error::Header)),
+            "{controls} {differences} {size}"
+        );
     }
 }
 
@@ -269,14 +307,20 @@ fn streams_end_where_they_should() {
         (Part::Literals, forged(&controls, &[0; 3], b"xyz", 5)),
         (Part::Literals, [forged(&controls, &[0; 3], b"xy", 5), vec![0]].concat()),
     ] {
-        assert!(matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Trailing { part: found }) if found == part), "{part}");
+        assert!(
+            matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Trailing { part: found }) if found == part),
+            "{part}"
+        );
     }
     for (part, patch) in [
         (Part::Controls, forged(&[[3, 1, 0]], &[0; 3], b"xy", 5)),
         (Part::Differences, forged(&controls, &[0; 2], b"xy", 5)),
         (Part::Literals, forged(&controls, &[0; 3], b"x", 5)),
     ] {
-        assert!(matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Truncated { part: found }) if found == part), "{part}");
+        assert!(
+            matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Truncated { part: found }) if found == part),
+            "{part}"
+        );
     }
 }
 
@@ -286,12 +330,21 @@ fn a_bomb_is_left_packed() {
     let zeros = packed(&vec![0; 40 << 20]);
     let empty = packed(&[]);
     let length = zeros.len() as i64;
-    let controls = assembled(length, empty.len() as i64, 1000, &[zeros.clone(), empty.clone(), empty.clone()].concat());
+    let controls = assembled(
+        length,
+        empty.len() as i64,
+        1000,
+        &[zeros.clone(), empty.clone(), empty.clone()].concat(),
+    );
     assert!(matches!(bspatch(b"old", &controls, 1000), Err(Bsdiff4Error::Control)));
     let control: Vec<u8> = [0, 5, 0].into_iter().flat_map(sign_and_magnitude).collect();
     let control = packed(&control);
-    let literals = assembled(control.len() as i64, empty.len() as i64, 5, &[control, empty, zeros].concat());
-    assert!(matches!(bspatch(b"old", &literals, 5), Err(Bsdiff4Error::Trailing { part: Part::Literals })));
+    let literals =
+        assembled(control.len() as i64, empty.len() as i64, 5, &[control, empty, zeros].concat());
+    assert!(matches!(
+        bspatch(b"old", &literals, 5),
+        Err(Bsdiff4Error::Trailing { part: Part::Literals })
+    ));
 }
 
 #[test]
@@ -299,11 +352,19 @@ fn a_patch_cut_anywhere_is_refused() {
     let (old, new) = (noise(5, 3000), [noise(6, 100), noise(5, 2900)].concat());
     let patch = bsdiff4::make(&old, &new).unwrap();
     for end in 0..patch.len() {
-        assert!(bspatch(&old, &patch[..end], new.len() as u64).is_err(), "cut at {end} of {}", patch.len());
+        assert!(
+            bspatch(&old, &patch[..end], new.len() as u64).is_err(),
+            "cut at {end} of {}",
+            patch.len()
+        );
     }
     let patch = dictionary::make(&old, &new, 19).unwrap();
     for end in 0..patch.len() {
-        assert!(unpack(&old, &patch[..end], new.len() as u64, ENOUGH).is_err(), "cut at {end} of {}", patch.len());
+        assert!(
+            unpack(&old, &patch[..end], new.len() as u64, ENOUGH).is_err(),
+            "cut at {end} of {}",
+            patch.len()
+        );
     }
 }
 
@@ -319,11 +380,20 @@ fn errors_of_both_ends_are_handed_on() {
         }
     }
     let patch = forged(&[[3, 0, 0]], &[0; 3], &[], 3);
-    assert!(matches!(bsdiff4::apply(&Unreadable, &patch, 3, &mut |_| Ok(())), Err(Bsdiff4Error::Read(_))));
+    assert!(matches!(
+        bsdiff4::apply(&Unreadable, &patch, 3, &mut |_| Ok(())),
+        Err(Bsdiff4Error::Read(_))
+    ));
     let full = &mut |_: &[u8]| Err(io::ErrorKind::StorageFull.into());
-    assert!(matches!(bsdiff4::apply(&b"old".to_vec(), &patch, 3, full), Err(Bsdiff4Error::Write(_))));
+    assert!(matches!(
+        bsdiff4::apply(&b"old".to_vec(), &patch, 3, full),
+        Err(Bsdiff4Error::Write(_))
+    ));
     let patch = dictionary::make(b"old", b"new", 3).unwrap();
-    assert!(matches!(dictionary::apply(b"old", &patch, 3, ENOUGH, full), Err(DictionaryError::Write(_))));
+    assert!(matches!(
+        dictionary::apply(b"old", &patch, 3, ENOUGH, full),
+        Err(DictionaryError::Write(_))
+    ));
 }
 
 #[test]
@@ -331,9 +401,14 @@ fn frames_that_lie_are_refused() {
     let (old, new) = (noise(7, 5000), [noise(7, 4000), noise(8, 1000)].concat());
     let patch = dictionary::make(&old, &new, 19).unwrap();
     let size = new.len() as u64;
-    assert!(unpack(&old, &patch, size, size).unwrap() == new, "a window of the target's length is enough");
+    assert!(
+        unpack(&old, &patch, size, size).unwrap() == new,
+        "a window of the target's length is enough"
+    );
     let too_large = unpack(&old, &patch, size, size - 1);
-    assert!(matches!(too_large, Err(DictionaryError::Window { needed, allowed }) if needed == size && allowed == size - 1));
+    assert!(
+        matches!(too_large, Err(DictionaryError::Window { needed, allowed }) if needed == size && allowed == size - 1)
+    );
     assert!(matches!(unpack(&old, &patch, size - 1, ENOUGH), Err(DictionaryError::Size { .. })));
     assert!(matches!(unpack(&old, &patch, size + 1, ENOUGH), Err(DictionaryError::Size { .. })));
     for behind in [&[0][..], &patch, b"\x50\x2a\x4d\x18\0\0\0\0"] {
@@ -341,9 +416,15 @@ fn frames_that_lie_are_refused() {
         assert!(matches!(trailing, Err(DictionaryError::Trailing)), "{behind:?}");
     }
     assert!(matches!(unpack(&old, b"no frame", 8, ENOUGH), Err(DictionaryError::Frame)));
-    assert!(matches!(unpack(&old, b"\x50\x2a\x4d\x18\0\0\0\0", 0, ENOUGH), Err(DictionaryError::Frame)), "a skippable frame");
+    assert!(
+        matches!(unpack(&old, b"\x50\x2a\x4d\x18\0\0\0\0", 0, ENOUGH), Err(DictionaryError::Frame)),
+        "a skippable frame"
+    );
     // A frame that asks for dictionary 7.
-    assert!(matches!(unpack(&old, b"\x28\xb5\x2f\xfd\x21\x07\x00\x01\x00\x00", 0, ENOUGH), Err(DictionaryError::Frame)));
+    assert!(matches!(
+        unpack(&old, b"\x28\xb5\x2f\xfd\x21\x07\x00\x01\x00\x00", 0, ENOUGH),
+        Err(DictionaryError::Frame)
+    ));
 }
 
 /// A frame of raw and run-length blocks: `(kind, length)`.
@@ -364,7 +445,10 @@ fn frames_without_a_content_size_stop_at_the_size_expected() {
     assert_eq!(unpack(b"", &patch, 100_000, 1024).unwrap(), vec![b'a'; 100_000]);
     assert!(matches!(unpack(b"", &patch, 99_999, 1024), Err(DictionaryError::Size { .. })));
     assert!(matches!(unpack(b"", &patch, 100_001, 1024), Err(DictionaryError::Size { .. })));
-    assert!(matches!(unpack(b"", &patch, 100_000, 1023), Err(DictionaryError::Window { needed: 1024, .. })));
+    assert!(matches!(
+        unpack(b"", &patch, 100_000, 1023),
+        Err(DictionaryError::Window { needed: 1024, .. })
+    ));
     // The largest window there is: nearly 4 TiB, whoever allows it.
     let huge = frame(&[0, 0xff], &[(1, 10)]);
     assert!(matches!(unpack(b"", &huge, 10, ENOUGH), Err(DictionaryError::Window { .. })));
@@ -373,8 +457,16 @@ fn frames_without_a_content_size_stop_at_the_size_expected() {
 
 /// An old file, and a new one made of its pieces, edits and fresh bytes.
 fn related() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
-    let bytes = || prop_oneof![prop::collection::vec(any::<u8>(), 0..600), prop::collection::vec(0_u8..3, 0..600)];
-    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0_usize..300, bytes(), any::<bool>()), 0..6);
+    let bytes = || {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..600),
+            prop::collection::vec(0_u8..3, 0..600)
+        ]
+    };
+    let edits = prop::collection::vec(
+        (any::<prop::sample::Index>(), 0_usize..300, bytes(), any::<bool>()),
+        0..6,
+    );
     (bytes(), edits).prop_map(|(old, edits)| {
         let mut new = Vec::new();
         for (from, length, literals, keep) in edits {

@@ -1,6 +1,7 @@
 //! The verb `demo`: a publisher, three nodes and a launcher in one process.
 //!
-//! In: where to keep its files, how much there is to fetch. Out: an update that can be watched. Never: a change outside that folder.
+//! In: where to keep its files, how much there is to fetch. Out: an update that can be watched.
+//! Never: a change outside that folder.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,7 +14,8 @@ use crate::app::{Ending, run};
 use crate::engine::driver;
 use crate::gui::texts::{Language, Texts};
 
-/// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
+/// The demo: prepare, install the old release, then update to the new one, in the window or in the
+/// terminal.
 pub(super) fn demo(
     keep: Option<&Path>,
     megabytes: u32,

@@ -50,7 +50,11 @@ use crate::update::self_update;
 
 /// Starts an app in its active version, and keeps it up to date.
 #[derive(Debug, Parser)]
-#[command(name = "kuzflow-launcher", version, after_help = "Example: kuzflow-launcher update --json")]
+#[command(
+    name = "kuzflow-launcher",
+    version,
+    after_help = "Example: kuzflow-launcher update --json"
+)]
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -66,7 +70,8 @@ struct Common {
     /// Where versions are installed.
     #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// The settings; launcher.toml beside this program if absent. The trusted root.json lies beside them.
+    /// The settings; launcher.toml beside this program if absent. The trusted root.json lies beside
+    /// them.
     #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object a line: events, then {"result": …}.
@@ -89,7 +94,11 @@ struct Common {
 impl Common {
     /// What is said about the window.
     const fn options(&self, language: Language) -> present::PresentOptions {
-        present::PresentOptions { headless: self.headless || self.json, renderer: self.renderer, language }
+        present::PresentOptions {
+            headless: self.headless || self.json,
+            renderer: self.renderer,
+            language,
+        }
     }
 }
 
@@ -102,7 +111,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Open the whole window: installed versions, a check, sharing, language. If the app runs, its launcher shows it.
+    /// Open the whole window: installed versions, a check, sharing, language. If the app runs, its
+    /// launcher shows it.
     #[command(after_help = "Example: kuzflow-launcher window --versions")]
     Window {
         /// With the installed versions.
@@ -135,12 +145,16 @@ enum Verb {
         /// Only tell what would be fetched, in what way, and why.
         #[arg(long)]
         dry_run: bool,
-        /// Fetch and unpack, but do not choose it: a later update or switch needs no network then. Status 3: it was done before.
+        /// Fetch and unpack, but do not choose it: a later update or switch needs no network then.
+        /// Status 3: it was done before.
         #[arg(long, conflicts_with = "dry_run")]
         prefetch: bool,
     },
-    /// Install the release in a bundle (a file that `kuzflow bundle` made), with the same checks as over the network.
-    #[command(after_help = "Example: kuzflow-launcher install /media/stick/my-app-1.2.0.kuzflow-bundle")]
+    /// Install the release in a bundle (a file that `kuzflow bundle` made), with the same checks as
+    /// over the network.
+    #[command(
+        after_help = "Example: kuzflow-launcher install /media/stick/my-app-1.2.0.kuzflow-bundle"
+    )]
     Install {
         /// The bundle.
         file: PathBuf,
@@ -157,7 +171,8 @@ enum Verb {
         /// Which one.
         version: Version,
     },
-    /// Go back to the version before, or another one, with your files as they were when you left it. What you did since is kept aside.
+    /// Go back to the version before, or another one, with your files as they were when you left
+    /// it. What you did since is kept aside.
     #[command(after_help = "Example: kuzflow-launcher rollback")]
     Rollback {
         /// Which version; the one before the active one if absent.
@@ -194,7 +209,8 @@ enum Verb {
     Verify {
         /// Which one; the active one if absent.
         version: Option<Version>,
-        /// Mend what is damaged: from other files on this computer, by a patch, or fetched again. Settings and data are not touched.
+        /// Mend what is damaged: from other files on this computer, by a patch, or fetched again.
+        /// Settings and data are not touched.
         #[arg(long)]
         repair: bool,
     },
@@ -208,10 +224,12 @@ enum Verb {
         #[arg(long, conflicts_with = "remove")]
         desktop: bool,
     },
-    /// Remove all versions, caches and shortcuts; the user's settings and data are kept, unless told otherwise.
+    /// Remove all versions, caches and shortcuts; the user's settings and data are kept, unless
+    /// told otherwise.
     #[command(after_help = "Example: kuzflow-launcher uninstall --keep-data --yes")]
     Uninstall {
-        /// Keep the user's settings and data for the next installation; what happens if nobody can be asked.
+        /// Keep the user's settings and data for the next installation; what happens if nobody can
+        /// be asked.
         #[arg(long, conflicts_with = "delete_data")]
         keep_data: bool,
         /// Delete the user's settings and data as well.
@@ -236,8 +254,8 @@ enum Verb {
         /// How many to keep besides the active one; the setting update.keep_versions if absent.
         #[arg(long, value_name = "N")]
         keep: Option<usize>,
-        /// Also delete what repairs and new installations have set aside of damaged versions (`list` names it); files that somebody has
-        /// put among the app's own may be in it.
+        /// Also delete what repairs and new installations have set aside of damaged versions
+        /// (`list` names it); files that somebody has put among the app's own may be in it.
         #[arg(long)]
         damaged: bool,
     },
@@ -256,17 +274,26 @@ fn renderer(text: &str) -> Result<Renderer, String> {
 fn bundle(text: OsString) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let is_bundle = path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION);
-    if is_bundle { Ok(path) } else { Err(format!("neither a verb nor a file that ends in .{BUNDLE_EXTENSION}")) }
+    if is_bundle {
+        Ok(path)
+    } else {
+        Err(format!("neither a verb nor a file that ends in .{BUNDLE_EXTENSION}"))
+    }
 }
 
-/// Files and folders that are named relative to this folder get their whole paths: the app works in a folder of its own. What is no such
-/// name (an option, a word that happens to be one of a folder) stays.
+/// Files and folders that are named relative to this folder get their whole paths: the app works in
+/// a folder of its own. What is no such name (an option, a word that happens to be one of a folder)
+/// stays.
 fn files_in_full(arguments: &[OsString]) -> Vec<OsString> {
     let in_full = |argument: &OsString| {
         let path = std::path::Path::new(argument);
         let is_option = argument.to_string_lossy().starts_with('-');
-        let is_one = !is_option && looks_like_a_path(argument) && path.is_relative() && path.exists();
-        is_one.then(|| std::path::absolute(path).ok()).flatten().map_or_else(|| argument.clone(), PathBuf::into_os_string)
+        let is_one =
+            !is_option && looks_like_a_path(argument) && path.is_relative() && path.exists();
+        is_one
+            .then(|| std::path::absolute(path).ok())
+            .flatten()
+            .map_or_else(|| argument.clone(), PathBuf::into_os_string)
     };
     arguments.iter().map(in_full).collect()
 }
@@ -286,7 +313,9 @@ pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
     let unattended = arguments.common.headless || arguments.common.json;
     if unattended && matches!(arguments.verb, Some(Verb::Window { .. })) {
-        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, "a window needs somebody who sees it").exit();
+        Arguments::command()
+            .error(clap::error::ErrorKind::ArgumentConflict, "a window needs somebody who sees it")
+            .exit();
     }
     if arguments.file.is_some() && arguments.verb.is_some() {
         let conflict = "a file without a verb before it, or a verb: not both";
@@ -294,7 +323,8 @@ pub fn main() -> Ending {
     }
     let common = &arguments.common;
     let own = SelfUpdate::new(common.config.as_deref(), common.home.as_deref());
-    let starts = arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
+    let starts =
+        arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
     let place = Installation::find(common.config.as_deref(), common.home.as_deref());
@@ -312,23 +342,41 @@ pub fn main() -> Ending {
     #[cfg(feature = "publisher")]
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
-        return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
-            let chain = error_chain::list(error.as_ref());
-            streams::error_line(&chain.join("\n  ← "));
-            output.result(json!({ "status": "failed", "chain": chain }));
-            Ending::Failed
-        });
+        return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(
+            |error| {
+                let chain = error_chain::list(error.as_ref());
+                streams::error_line(&chain.join("\n  ← "));
+                output.result(json!({ "status": "failed", "chain": chain }));
+                Ending::Failed
+            },
+        );
     }
     let place = match place {
         Ok(place) => place,
         Err(error)
-            if arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. } | Verb::Window { .. })) =>
+            if arguments.file.is_none()
+                && matches!(
+                    arguments.verb,
+                    None | Some(Verb::Run { .. } | Verb::Window { .. })
+                ) =>
         {
             let home = Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
             let home = home.filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
-            return run::without_settings(home.as_ref(), &error, &app_arguments, common.options(language), &output);
+            return run::without_settings(
+                home.as_ref(),
+                &error,
+                &app_arguments,
+                common.options(language),
+                &output,
+            );
         }
-        Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, error.subject(), &error)),
+        Err(error) => {
+            return output.problem(&Problem::new(
+                ProblemKind::BadSettings,
+                error.subject(),
+                &error,
+            ));
+        }
     };
     drop(slow_disk);
     let session = Session { place, common, output: &output, app_arguments, language, own: &own };
@@ -341,7 +389,8 @@ pub fn main() -> Ending {
     session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
 }
 
-/// What is said on the command line, else what was chosen in the window, else the setting, else the system's language.
+/// What is said on the command line, else what was chosen in the window, else the setting, else the
+/// system's language.
 fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
     let chosen = || place.and_then(|place| place.home.state().ok()?.language);
     let set = || place.map(|place| place.settings.window.language.clone());
@@ -361,7 +410,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn perform(&self, verb: Verb) -> Ending {
-        let terminal = !matches!(verb, Verb::Run { .. } | Verb::Window { .. }) || self.common.headless;
+        let terminal =
+            !matches!(verb, Verb::Run { .. } | Verb::Window { .. }) || self.common.headless;
         if matches!(verb, Verb::Run { .. }) {
             streams::never_wait_for_output();
         }
@@ -422,7 +472,8 @@ impl Session<'_> {
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
     }
 
-    /// A second start without a verb: the launcher beside the running app shows its window, unless the settings want the app once more.
+    /// A second start without a verb: the launcher beside the running app shows its window, unless
+    /// the settings want the app once more.
     fn is_shown_elsewhere(&self) -> bool {
         self.place.settings.window.second_start == SecondStart::Window
             && !self.options().headless

@@ -1,5 +1,5 @@
-//! `kuzflow-launcher peers`: the user's switch for sharing with other computers of the local network, and a computer that does nothing
-//! but share.
+//! `kuzflow-launcher peers`: the user's switch for sharing with other computers of the local
+//! network, and a computer that does nothing but share.
 
 use serde_json::json;
 
@@ -46,7 +46,11 @@ pub fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, S
 
 fn serve(context: &Context, output: &Output) -> Ending {
     let Some(peer_network) = context.peer_network.open(context) else {
-        let text = if peer_service::in_force(context) { "peers-not-serving" } else { "peers-switched-off" };
+        let text = if peer_service::in_force(context) {
+            "peers-not-serving"
+        } else {
+            "peers-switched-off"
+        };
         output.say(&output.texts.get(text));
         output.result(json!({ "status": "failed", "peers": peer_service::in_force(context) }));
         return Ending::Failed;

@@ -13,15 +13,24 @@ use crate::messages::problem;
 use crate::update::context::Context;
 
 /// Makes or removes the shortcut.
-pub fn shortcut(context: &Context, own: &SelfUpdate, remove: bool, on_desktop: bool, output: &Output) -> Ending {
-    let reported = |done: Result<Vec<std::path::PathBuf>, DesktopError>, message: &str, key: &str| match done {
+pub fn shortcut(
+    context: &Context,
+    own: &SelfUpdate,
+    remove: bool,
+    on_desktop: bool,
+    output: &Output,
+) -> Ending {
+    let reported = |done: Result<Vec<std::path::PathBuf>, DesktopError>,
+                    message: &str,
+                    key: &str| match done {
         Ok(paths) => {
             let text = if paths.is_empty() { "shortcut-nothing" } else { message };
             output.say(&output.texts.with(text, &[("app", &name_of(context))]));
             paths.iter().for_each(|path| output.say(&format!("  {}", path.display())));
             let status = if paths.is_empty() { "nothing_to_do" } else { "done" };
             let mut result = json!({ "status": status });
-            result[key] = json!(paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>());
+            result[key] =
+                json!(paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>());
             output.result(result);
             if paths.is_empty() { Ending::NothingToDo } else { Ending::Done }
         }
@@ -29,13 +38,20 @@ pub fn shortcut(context: &Context, own: &SelfUpdate, remove: bool, on_desktop: b
     };
     let folders = host::user_folders();
     if remove {
-        return reported(shortcut::remove(&context.home, folders.as_ref(), System::current()), "shortcut-removed", "removed");
+        return reported(
+            shortcut::remove(&context.home, folders.as_ref(), System::current()),
+            "shortcut-removed",
+            "removed",
+        );
     }
     let made = match (entry(context, own), &folders) {
-        (Some(entry), Some(folders)) => shortcut::make(&entry, &context.home, folders, on_desktop, System::current()),
+        (Some(entry), Some(folders)) => {
+            shortcut::make(&entry, &context.home, folders, on_desktop, System::current())
+        }
         _ => Err(DesktopError::NoFolder("a user's menu")),
     };
-    let lacks_desktop = on_desktop && folders.as_ref().is_some_and(|folders| folders.desktop.is_none());
+    let lacks_desktop =
+        on_desktop && folders.as_ref().is_some_and(|folders| folders.desktop.is_none());
     if lacks_desktop && made.is_ok() {
         output.say(&output.texts.get("shortcut-no-desktop"));
     }

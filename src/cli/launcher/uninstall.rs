@@ -28,22 +28,38 @@ pub struct UninstallOptions {
 }
 
 /// Uninstalls; asks what becomes of the user's files if somebody is there.
-pub fn uninstall(context: &Context, own: &SelfUpdate, options: UninstallOptions, output: &Output) -> Ending {
+pub fn uninstall(
+    context: &Context,
+    own: &SelfUpdate,
+    options: UninstallOptions,
+    output: &Output,
+) -> Ending {
     let name = name_of(context);
     let folder = context.home.root().display().to_string();
-    let ask = |message: &str, usual: bool| ask(&output.texts.with(message, &[("app", &name), ("folder", &folder)]), usual);
+    let ask = |message: &str, usual: bool| {
+        ask(&output.texts.with(message, &[("app", &name), ("folder", &folder)]), usual)
+    };
     let attended = !options.unattended && !options.yes && std::io::stdin().is_terminal();
     if attended && !ask("uninstall-question", false) {
         output.say(&output.texts.get("uninstall-left"));
         return Ending::NothingToDo;
     }
-    let keep_data = options.keep_data.unwrap_or_else(|| !attended || ask("uninstall-question-data", true));
+    let keep_data =
+        options.keep_data.unwrap_or_else(|| !attended || ask("uninstall-question-data", true));
     let folders = host::user_folders();
-    let uninstall =
-        Uninstall { home: &context.home, folders: folders.as_ref(), program: own.program(), keep_data, now: host::now() };
+    let uninstall = Uninstall {
+        home: &context.home,
+        folders: folders.as_ref(),
+        program: own.program(),
+        keep_data,
+        now: host::now(),
+    };
     match uninstall.perform() {
         Ok(done) => {
-            output.say(&output.texts.with(if done.anything { "uninstall-done" } else { "uninstall-nothing" }, &[("app", &name)]));
+            output.say(&output.texts.with(
+                if done.anything { "uninstall-done" } else { "uninstall-nothing" },
+                &[("app", &name)],
+            ));
             let tell = |message: &str, path: &std::path::Path| {
                 output.say(&output.texts.with(message, &[("folder", &path.display().to_string())]));
             };
@@ -52,8 +68,9 @@ pub fn uninstall(context: &Context, own: &SelfUpdate, options: UninstallOptions,
             if let Some(program) = own.program().filter(|_| done.anything) {
                 tell("uninstall-launcher", program.path());
             }
-            let paths =
-                |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>();
+            let paths = |paths: &[std::path::PathBuf]| {
+                paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
+            };
             let status = if done.anything { "done" } else { "nothing_to_do" };
             output.result(json!({ "status": status, "kept": paths(&done.retained), "foreign": paths(&done.foreign) }));
             if done.anything { Ending::Done } else { Ending::NothingToDo }

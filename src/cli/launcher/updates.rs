@@ -1,6 +1,8 @@
-//! The verbs that bring a release to this computer: `check`, `update`, `install`, and a bundle that was opened.
+//! The verbs that bring a release to this computer: `check`, `update`, `install`, and a bundle that
+//! was opened.
 //!
-//! In: what was typed. Out: commands to an engine, and how they ended. Never: a decision about a release, which is the engine's.
+//! In: what was typed. Out: commands to an engine, and how they ended. Never: a decision about a
+//! release, which is the engine's.
 
 use std::path::PathBuf;
 
@@ -27,7 +29,9 @@ impl Session<'_> {
         let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
         self.engine(command, |phase| match phase {
             Phase::Offered { offer } => {
-                terminal::plan_lines(&offer.plan, &self.output.texts).iter().for_each(|line| self.output.say(line));
+                terminal::plan_lines(&offer.plan, &self.output.texts)
+                    .iter()
+                    .for_each(|line| self.output.say(line));
                 Some(Ending::Done)
             }
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
@@ -40,7 +44,9 @@ impl Session<'_> {
         if let Some(version) = &to
             && self.record(version).is_ok()
         {
-            return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
+            return self
+                .switch(version)
+                .unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
         }
         let handle_offer = to.is_none();
         let context = self.context();
@@ -58,7 +64,10 @@ impl Session<'_> {
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Ready { .. } => Some(Ending::Done),
             // The newer launcher does what this one cannot.
-            Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld && self.own.update(&context, &|| true) => {
+            Phase::Failed { problem }
+                if problem.kind == ProblemKind::LauncherTooOld
+                    && self.own.update(&context, &|| true) =>
+            {
                 Some(self.own.hand_over().unwrap_or(Ending::Failed))
             }
             Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
@@ -104,23 +113,31 @@ impl Session<'_> {
             Err(problem) => return self.output.problem(&problem),
         };
         handle.send(Command::InstallFile(file));
-        let ending = terminal::follow_check(&handle, self.output, "checking-file-title", |phase| match phase {
-            Phase::Offered { .. } => {
-                handle.send(Command::Start);
-                None
-            }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Ready { .. } => Some(Ending::Done),
-            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired && accept_expired => {
-                let [what, why, _] = self.output.texts.problem(problem);
-                self.output.say(&what);
-                self.output.say(&why);
-                handle.send(Command::AcceptExpired);
-                None
-            }
-            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-            _ => None,
-        });
+        let ending =
+            terminal::follow_check(
+                &handle,
+                self.output,
+                "checking-file-title",
+                |phase| match phase {
+                    Phase::Offered { .. } => {
+                        handle.send(Command::Start);
+                        None
+                    }
+                    Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+                    Phase::Ready { .. } => Some(Ending::Done),
+                    Phase::Failed { problem }
+                        if problem.kind == ProblemKind::BundleExpired && accept_expired =>
+                    {
+                        let [what, why, _] = self.output.texts.problem(problem);
+                        self.output.say(&what);
+                        self.output.say(&why);
+                        handle.send(Command::AcceptExpired);
+                        None
+                    }
+                    Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+                    _ => None,
+                },
+            );
         quit(&handle, thread);
         ending
     }

@@ -1,4 +1,5 @@
-//! The verbs about versions that are installed: `list`, `switch`, `rollback`, `pin`, `skip`, `remove`, `prune`.
+//! The verbs about versions that are installed: `list`, `switch`, `rollback`, `pin`, `skip`,
+//! `remove`, `prune`.
 //!
 //! In: what was typed. Out: what the store did, in words and as JSON. Never: the network.
 
@@ -21,7 +22,9 @@ impl Session<'_> {
         let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
         for version in &versions {
             let mark = if version.active { "*" } else { " " };
-            let left = version.left.map(|left| texts.with("version-left", &[("date", &texts.date(left, &zone))]));
+            let left = version
+                .left
+                .map(|left| texts.with("version-left", &[("date", &texts.date(left, &zone))]));
             let marks = [
                 version.running.then(|| texts.get("version-running")),
                 (version.ready && !version.running).then(|| texts.get("version-ready")),
@@ -29,29 +32,40 @@ impl Session<'_> {
                 version.failed.then(|| texts.get("version-failed")),
                 left,
             ];
-            let marks =
-                marks.into_iter().flatten().reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]));
+            let marks = marks
+                .into_iter()
+                .flatten()
+                .reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]));
             let date = texts.date(version.installed, &zone);
             let size = texts.size(disk_use.of(&version.folder).unwrap_or(version.size));
-            let line = format!("{mark} {:<16} {size:>10}  {date}  {}", version.id.version.to_string(), marks.unwrap_or_default());
+            let line = format!(
+                "{mark} {:<16} {size:>10}  {date}  {}",
+                version.id.version.to_string(),
+                marks.unwrap_or_default()
+            );
             self.output.say(line.trim_end());
         }
         if versions.is_empty() {
             self.output.say(&texts.get("versions-empty"));
         } else {
             let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
-            self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
+            self.output.say(&texts.count(
+                "versions-subtitle-measured",
+                count,
+                &[("size", &texts.size(disk_use.whole))],
+            ));
         }
         let aside = self.place.home.set_aside()?;
         for folder in &aside {
             let size = texts.size(disk_use.of(folder).unwrap_or(0));
             let arguments = [("path", folder.display().to_string()), ("size", size)];
-            self.output
-                .say(&texts.with("versions-set-aside", &arguments.each_ref().map(|(name, value)| (*name, value.as_str()))));
+            self.output.say(&texts.with(
+                "versions-set-aside",
+                &arguments.each_ref().map(|(name, value)| (*name, value.as_str())),
+            ));
         }
         let aside: Vec<_> = aside.iter().map(|folder| folder.to_string_lossy()).collect();
-        let result =
-            json!({ "status": "done", "versions": versions, "kept": retained, "disk_use": disk_use, "set_aside": aside });
+        let result = json!({ "status": "done", "versions": versions, "kept": retained, "disk_use": disk_use, "set_aside": aside });
         self.output.result(result);
         Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }
@@ -71,7 +85,9 @@ impl Session<'_> {
         match driver::choose(&context, record.container, false, &reported) {
             Ok(chosen) => {
                 driver::tidy_up(&context);
-                self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
+                self.output.say(
+                    &self.output.texts.with("ready-title", &[("version", &version.to_string())]),
+                );
                 self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
                 Ok(Ending::Done)
             }
@@ -85,7 +101,8 @@ impl Session<'_> {
     }
 
     pub(super) fn nothing_to_do(&self, version: &Version) -> Ending {
-        self.output.say(&self.output.texts.with("switch-chosen", &[("version", &version.to_string())]));
+        self.output
+            .say(&self.output.texts.with("switch-chosen", &[("version", &version.to_string())]));
         self.output.result(json!({ "status": "nothing_to_do", "current": version }));
         Ending::NothingToDo
     }
@@ -121,7 +138,9 @@ impl Session<'_> {
         state.pinned = (!release).then_some(active.container.version);
         self.place.home.set_state(&state)?;
         match &state.pinned {
-            Some(version) => self.output.say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
+            Some(version) => self
+                .output
+                .say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
             None => self.output.say(&self.output.texts.get("unpinned")),
         }
         self.output.result(json!({ "status": "done", "pinned": state.pinned }));
@@ -131,14 +150,17 @@ impl Session<'_> {
     pub(super) fn skip(&self, version: Option<Version>) -> Result<Ending, StoreError> {
         let Some(version) = version else { return Ok(Ending::NothingToDo) };
         let mut state = self.place.home.state()?;
-        if state.skipped.contains(&version) || self.chosen().is_some_and(|chosen| version <= chosen.version) {
+        if state.skipped.contains(&version)
+            || self.chosen().is_some_and(|chosen| version <= chosen.version)
+        {
             let text = self.output.texts.with("skip-nothing", &[("version", &version.to_string())]);
             return Ok(self.nothing_skipped(&text, &state.skipped));
         }
         if !self.is_published(&version) {
             let chain =
                 vec!["the repository, as it was seen last, has no such release for this app, system and channel".to_owned()];
-            let problem = Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain };
+            let problem =
+                Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain };
             return Ok(self.output.problem(&problem));
         }
         self.output.say(&self.output.texts.with("skipped", &[("version", &version.to_string())]));
@@ -178,7 +200,8 @@ impl Session<'_> {
         let record = self.record(version)?;
         let lock = self.context().lock()?;
         remove::remove(&self.place.home, &record.container, &lock)?;
-        self.output.say(&self.output.texts.with("versions-removed", &[("version", &version.to_string())]));
+        self.output
+            .say(&self.output.texts.with("versions-removed", &[("version", &version.to_string())]));
         self.output.result(json!({ "status": "done", "removed": [record.container] }));
         Ok(Ending::Done)
     }
@@ -186,7 +209,8 @@ impl Session<'_> {
     pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
         let home = &self.place.home;
         let lock = self.context().lock()?;
-        let removed = remove::prune(home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
+        let removed =
+            remove::prune(home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
         for id in &removed {
             self.output.say(&format!("- {id}"));
         }

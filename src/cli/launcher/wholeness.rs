@@ -1,6 +1,7 @@
 //! The verb `verify`, and with `--repair` the mending of what it finds.
 //!
-//! In: which version. Out: what is damaged, or what was mended. Never: a change of the user's settings and data.
+//! In: which version. Out: what is damaged, or what was mended. Never: a change of the user's
+//! settings and data.
 
 use serde_json::json;
 
@@ -55,17 +56,21 @@ impl Session<'_> {
         };
         let path = self.place.home.manifest(&record.container);
         let json = look::read(&path, look::LARGE).unwrap_or_default().unwrap_or_default();
-        let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
+        let manifest = (crate::model::Digest::of(&json) == record.manifest)
+            .then(|| Manifest::from_json(&json).ok())
+            .flatten();
         let Some(manifest) = manifest else {
             self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
             return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
+        let verification =
+            verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
         for damage in &verification.damaged {
             self.output.say(&format!("{}: {}", damage.path, damage.what));
         }
-        let mut damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
+        let mut damaged: Vec<_> =
+            verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
         if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
             self.output.say("metadata/installed.json: it says something else than the manifest");
             damaged.push("metadata/installed.json".to_owned());
@@ -74,13 +79,15 @@ impl Session<'_> {
             return Ok(self.damaged(&record.container, &damaged));
         }
         self.output.say(&format!("{}: ✓", record.container));
-        self.output.result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
+        self.output
+            .result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
         Ok(Ending::Done)
     }
 
     pub(super) fn damaged(&self, id: &ContainerId, damaged: &[String]) -> Ending {
         self.output.say(&format!("{id}: ✗"));
-        self.output.say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
+        self.output
+            .say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
         self.output.result(json!({ "status": "damaged", "container": id, "damaged": damaged }));
         Ending::Failed
     }

@@ -15,13 +15,16 @@ use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
 use crate::publish::Project;
-use crate::publish::bundling::{BuildRequest, Built, EntryPoint, Runtime, build as build_container};
+use crate::publish::bundling::{
+    BuildRequest, Built, EntryPoint, Runtime, build as build_container,
+};
 use crate::publish::package::USUAL_LEVEL;
 
 /// The arguments of `kuzflow build`.
 #[derive(Debug, Args)]
 pub struct BuildArguments {
-    /// The app's folder; if absent, what [app] in kuzflow.toml says, as for every option that is not given.
+    /// The app's folder; if absent, what [app] in kuzflow.toml says, as for every option that is
+    /// not given.
     #[arg(long, value_name = "DIR")]
     app: Option<PathBuf>,
     /// The publisher's folder, whose kuzflow.toml says what is not said here.
@@ -33,14 +36,15 @@ pub struct BuildArguments {
     /// The app's name in ids; the name of its folder if absent.
     #[arg(long, value_name = "NAME")]
     name: Option<AppName>,
-    /// What is started: a script (app.py), a module (module:package), a function (module:package.main:run) or a
-    /// program (exe:bin/app). app.py if nothing is said.
+    /// What is started: a script (app.py), a module (module:package), a function
+    /// (module:package.main:run) or a program (exe:bin/app). app.py if nothing is said.
     #[arg(long, value_name = "ENTRY")]
     entry: Option<EntryPoint>,
     /// What it is for; this machine's platform if absent.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
-    /// Which Python comes along: host (a copy of this machine's, if nothing is said), none, a folder, or an archive.
+    /// Which Python comes along: host (a copy of this machine's, if nothing is said), none, a
+    /// folder, or an archive.
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
     /// This machine's Python, for the copy and for pip.
@@ -55,7 +59,8 @@ pub struct BuildArguments {
     /// Default settings of the app; become config/ in the container.
     #[arg(long, value_name = "DIR")]
     config_defaults: Option<PathBuf>,
-    /// The release's own migration of the user's files, a program or a Python script; becomes scripts/migrate in the container.
+    /// The release's own migration of the user's files, a program or a Python script; becomes
+    /// scripts/migrate in the container.
     #[arg(long, value_name = "FILE")]
     migrate: Option<PathBuf>,
     /// The app's name for people.
@@ -70,7 +75,8 @@ pub struct BuildArguments {
     /// Your own count of builds.
     #[arg(long, value_name = "TEXT")]
     build_number: Option<String>,
-    /// The form of user data that this release knows, counted by you; a version that knows less is not switched to with newer data.
+    /// The form of user data that this release knows, counted by you; a version that knows less is
+    /// not switched to with newer data.
     #[arg(long, value_name = "N")]
     data_schema: Option<u32>,
     /// The app says by itself when it is up (a line in the file that KUZFLOW_HEALTH names).
@@ -82,7 +88,8 @@ pub struct BuildArguments {
     /// Leave this out of the runtime: a name or a path from its top (share/terminfo).
     #[arg(long, value_name = "PATTERN")]
     runtime_exclude: Vec<String>,
-    /// Leave this out of the installed requirements: a name or a path from the top of site-packages.
+    /// Leave this out of the installed requirements: a name or a path from the top of
+    /// site-packages.
     #[arg(long, value_name = "PATTERN")]
     prune: Vec<String>,
     /// No precompiled bytecode: a smaller package, a slower start.
@@ -91,7 +98,8 @@ pub struct BuildArguments {
     /// On Windows: start python.exe and not pythonw.exe, for an app with a console.
     #[arg(long)]
     console: bool,
-    /// How hard to compress, 1 (fast) to 22 (small); 12 if nothing is said. 19 makes packages a tenth smaller, in eight times the time.
+    /// How hard to compress, 1 (fast) to 22 (small); 12 if nothing is said. 19 makes packages a
+    /// tenth smaller, in eight times the time.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
     level: Option<i32>,
     /// Then start it once, as `kuzflow try` does.
@@ -115,14 +123,23 @@ pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std
         match try_start::of_package(&built.path, &options, say)? {
             Some(true) => {}
             Some(false) => return Ok(Ending::Failed),
-            None => error_line(&format!("warning: it cannot be tried here: it is for {}", request.platform)),
+            None => error_line(&format!(
+                "warning: it cannot be tried here: it is for {}",
+                request.platform
+            )),
         }
         say.next(&format!("kuzflow publish {}", project::typed(&built.path)));
     } else {
-        say.next(&format!("kuzflow try {0}, then kuzflow publish {0}", project::typed(&built.path)));
+        say.next(&format!(
+            "kuzflow try {0}, then kuzflow publish {0}",
+            project::typed(&built.path)
+        ));
     }
-    let steps: Vec<_> =
-        report.steps.iter().map(|(step, time)| json!({ "step": name(*step), "seconds": time.as_secs_f64() })).collect();
+    let steps: Vec<_> = report
+        .steps
+        .iter()
+        .map(|(step, time)| json!({ "step": name(*step), "seconds": time.as_secs_f64() }))
+        .collect();
     say.result(json!({
         "status": "done",
         "container": built.package.manifest.id(),
@@ -139,7 +156,11 @@ pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std
 }
 
 /// Builds, and tells what came of it.
-pub fn run(request: &BuildRequest, out: &Path, say: &Say) -> Result<Built, Box<dyn std::error::Error>> {
+pub fn run(
+    request: &BuildRequest,
+    out: &Path,
+    say: &Say,
+) -> Result<Built, Box<dyn std::error::Error>> {
     let progress = Progress::new(say, request.effort.level);
     let built = build_container(request, out, &|step| progress.show(step));
     progress.finish();
@@ -162,7 +183,11 @@ pub fn run(request: &BuildRequest, out: &Path, say: &Say) -> Result<Built, Box<d
 }
 
 /// What `[app]` of the publisher's folder says about a release.
-pub fn request_of(project: &Project, version: Version, platform: Platform) -> Result<BuildRequest, Box<dyn std::error::Error>> {
+pub fn request_of(
+    project: &Project,
+    version: Version,
+    platform: Platform,
+) -> Result<BuildRequest, Box<dyn std::error::Error>> {
     let settings = project.settings();
     let recipe = &settings.recipe;
     let file = project.folder().join("kuzflow.toml");
@@ -176,9 +201,12 @@ pub fn request_of(project: &Project, version: Version, platform: Platform) -> Re
     let entry = recipe.entry.clone().map_or_else(usual_entry, Ok)?;
     let folder = project.folder().join(folder);
     if !folder.is_dir() {
-        return Err(
-            format!("the app's folder {} is not there; mend folder in [app] of {}", folder.display(), file.display()).into()
-        );
+        return Err(format!(
+            "the app's folder {} is not there; mend folder in [app] of {}",
+            folder.display(),
+            file.display()
+        )
+        .into());
     }
     let mut request = BuildRequest::new(folder, settings.app.clone(), version, entry);
     request.platform = platform;
@@ -196,12 +224,16 @@ fn usual_entry() -> Result<EntryPoint, Box<dyn std::error::Error>> {
 fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error::Error>> {
     let platform = arguments.platform.clone().unwrap_or_else(Platform::current);
     let mut request = match &arguments.app {
-        None => request_of(&open(arguments.repo.as_deref())?, arguments.app_version.clone(), platform)?,
+        None => {
+            request_of(&open(arguments.repo.as_deref())?, arguments.app_version.clone(), platform)?
+        }
         Some(app) => {
             // A publisher's folder nearby says what is not said here, if it is of this app.
             let project = match &arguments.repo {
                 Some(repo) => Some(open(Some(repo))?),
-                None => open(None).ok().filter(|project| is_of(project, app, arguments.name.as_ref())),
+                None => {
+                    open(None).ok().filter(|project| is_of(project, app, arguments.name.as_ref()))
+                }
             };
             let name = match (&arguments.name, &project) {
                 (Some(name), _) => name.clone(),
@@ -227,7 +259,9 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
 
 /// Whether `project` publishes the app in `folder`, which may be named.
 fn is_of(project: &Project, folder: &Path, name: Option<&AppName>) -> bool {
-    let same = |own: &PathBuf| std::fs::canonicalize(project.folder().join(own)).ok() == std::fs::canonicalize(folder).ok();
+    let same = |own: &PathBuf| {
+        std::fs::canonicalize(project.folder().join(own)).ok() == std::fs::canonicalize(folder).ok()
+    };
     match name {
         Some(name) => *name == project.settings().app,
         None => project.settings().recipe.folder.as_ref().is_some_and(same),
@@ -239,13 +273,17 @@ fn open(repo: Option<&Path>) -> Result<Project, Box<dyn std::error::Error>> {
 }
 
 fn folder_name(app: &Path) -> Result<AppName, Box<dyn std::error::Error>> {
-    let folder = std::fs::canonicalize(app).map_err(|error| format!("the app's folder {}: {error}", app.display()))?;
+    let folder = std::fs::canonicalize(app)
+        .map_err(|error| format!("the app's folder {}: {error}", app.display()))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(name.parse().map_err(|error| format!("{error}; name the app with --name"))?)
 }
 
 /// What is typed counts before what is written.
-fn overrule(request: &mut BuildRequest, arguments: BuildArguments) -> Result<(), Box<dyn std::error::Error>> {
+fn overrule(
+    request: &mut BuildRequest,
+    arguments: BuildArguments,
+) -> Result<(), Box<dyn std::error::Error>> {
     fn set<T>(value: &mut T, typed: Option<T>) {
         if let Some(typed) = typed {
             *value = typed;
@@ -254,7 +292,10 @@ fn overrule(request: &mut BuildRequest, arguments: BuildArguments) -> Result<(),
     set(&mut request.name, arguments.name);
     set(&mut request.entry, arguments.entry);
     set(&mut request.python, arguments.python);
-    set(&mut request.runtime, arguments.runtime.map(|text| Runtime::named(&text, Path::new(""))).transpose()?);
+    set(
+        &mut request.runtime,
+        arguments.runtime.map(|text| Runtime::named(&text, Path::new(""))).transpose()?,
+    );
     set(&mut request.display_name, arguments.display_name);
     set(&mut request.description, arguments.description);
     set(&mut request.data_schema, arguments.data_schema);
@@ -277,6 +318,10 @@ fn overrule(request: &mut BuildRequest, arguments: BuildArguments) -> Result<(),
 /// `SOURCE_DATE_EPOCH`, as reproducible-builds.org specifies it: seconds since 1970.
 fn source_date() -> Result<Option<jiff::Timestamp>, Box<dyn std::error::Error>> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let seconds: i64 = text.to_string_lossy().trim().parse().map_err(|error| format!("SOURCE_DATE_EPOCH: {error}"))?;
+    let seconds: i64 = text
+        .to_string_lossy()
+        .trim()
+        .parse()
+        .map_err(|error| format!("SOURCE_DATE_EPOCH: {error}"))?;
     Ok(Some(jiff::Timestamp::from_second(seconds)?))
 }

@@ -20,14 +20,15 @@ use crate::publish::transaction::when_free;
 /// Arguments of `kuzflow bundle`.
 #[derive(Debug, Args)]
 pub struct BundleArguments {
-    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or around the current folder if absent.
-    /// No key is needed.
+    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
+    /// around the current folder if absent. No key is needed.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
     /// Which release.
     #[arg(long, value_name = "VERSION")]
     version: Version,
-    /// For this platform only; may be given several times. All that the release was published for if absent.
+    /// For this platform only; may be given several times. All that the release was published for
+    /// if absent.
     #[arg(long = "platform", value_name = "PLATFORM")]
     platforms: Vec<Platform>,
     /// Refuse a release of another channel.
@@ -45,7 +46,9 @@ pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn s
     let request = BundleRequest { version, platforms, channel };
     let made = when_free(PUBLISHER_LOCK_TIMEOUT, || project.bundle(&request, &out))?;
     if out.extension().is_none_or(|extension| extension != BUNDLE_EXTENSION) {
-        error_line(&format!("warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher"));
+        error_line(&format!(
+            "warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher"
+        ));
     }
     let now = host::now();
     if made.fresh_until <= now {
@@ -54,7 +57,12 @@ pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn s
     for container in &made.containers {
         say.line(&container.to_string());
     }
-    say.line(&format!("{}: {} bytes, installs without a question until {}", out.display(), made.length, made.fresh_until));
+    say.line(&format!(
+        "{}: {} bytes, installs without a question until {}",
+        out.display(),
+        made.length,
+        made.fresh_until
+    ));
     say.result(json!({
         "status": "done", "file": out, "length": made.length, "containers": made.containers, "fresh_until": made.fresh_until,
     }));

@@ -1,4 +1,5 @@
-//! What several verbs of the publisher share: where the folder and its keys are, how long a verb waits, and a bar.
+//! What several verbs of the publisher share: where the folder and its keys are, how long a verb
+//! waits, and a bar.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +20,12 @@ pub const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the publisher's folder and its keys are.
 #[derive(Debug, Args)]
 pub struct RepositoryPlace {
-    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or around the current folder if absent.
+    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
+    /// around the current folder if absent.
     #[arg(long, value_name = "DIR")]
     pub(super) repo: Option<PathBuf>,
-    /// More folders with keys, for example on removable media. The password of an encrypted key is typed, piped in, or taken from the
-    /// variable KUZFLOW_KEY_PASSWORD.
+    /// More folders with keys, for example on removable media. The password of an encrypted key is
+    /// typed, piped in, or taken from the variable KUZFLOW_KEY_PASSWORD.
     #[arg(long, value_name = "DIR")]
     keys: Vec<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! `kuzflow diff` and `kuzflow apply`: two releases compared, and a pack applied without a launcher.
+//! `kuzflow diff` and `kuzflow apply`: two releases compared, and a pack applied without a
+//! launcher.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -15,7 +16,10 @@ use crate::app::Ending;
 use crate::container::Unpacker;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
-use crate::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
+use crate::pack::{
+    self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack,
+    Tree,
+};
 use crate::parallel;
 use crate::publish::package::Effort;
 use crate::publish::release_trees::{FolderTree, PackageTree};
@@ -31,7 +35,8 @@ pub struct DiffArguments {
     /// The publisher's folder whose releases OLD and NEW may name.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
-    /// The platform of published versions; needed where a version has several and this computer's is not one of them.
+    /// The platform of published versions; needed where a version has several and this computer's
+    /// is not one of them.
     #[arg(long, value_name = "PLATFORM", requires = "repo")]
     platform: Option<Platform>,
     /// Write the patch pack here.
@@ -83,12 +88,18 @@ fn threads(wanted: Option<usize>) -> usize {
 }
 
 fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, VerbError> {
-    Ok(if path.is_dir() { Box::new(FolderTree::open(path)?) } else { Box::new(PackageTree::open(path, threads)?) })
+    Ok(if path.is_dir() {
+        Box::new(FolderTree::open(path)?)
+    } else {
+        Box::new(PackageTree::open(path, threads)?)
+    })
 }
 
-/// The package of a published version, if `name` is one and no file of this name is there; else `name` itself.
+/// The package of a published version, if `name` is one and no file of this name is there; else
+/// `name` itself.
 fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
-    let version = name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
+    let version =
+        name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
     let Some(version) = version else { return Ok(name.to_owned()) };
     let Some(repo) = &arguments.repo else {
         return Err(
@@ -96,15 +107,29 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
         );
     };
     let sources = Project::open(&super::project::of(repo))?.sources()?;
-    let mut found: Vec<_> = sources.into_iter().filter(|source| source.container.version == version).collect();
-    let wanted = arguments.platform.clone().or_else(|| Some(Platform::current()).filter(|_| found.len() > 1));
-    found.retain(|source| wanted.as_ref().is_none_or(|platform| source.container.platform == *platform));
+    let mut found: Vec<_> =
+        sources.into_iter().filter(|source| source.container.version == version).collect();
+    let wanted = arguments
+        .platform
+        .clone()
+        .or_else(|| Some(Platform::current()).filter(|_| found.len() > 1));
+    found.retain(|source| {
+        wanted.as_ref().is_none_or(|platform| source.container.platform == *platform)
+    });
     match found.pop() {
         Some(source) if found.is_empty() => Ok(source.path),
-        Some(_) if wanted.is_some() => Err(format!("several apps have a {version}; name their packages' files").into()),
-        Some(_) => Err(format!("{version} is published for several platforms; name one with --platform").into()),
+        Some(_) if wanted.is_some() => {
+            Err(format!("several apps have a {version}; name their packages' files").into())
+        }
+        Some(_) => {
+            Err(format!("{version} is published for several platforms; name one with --platform")
+                .into())
+        }
         None => Err(match wanted {
-            Some(platform) => format!("{version} is not published for {platform}; name another one with --platform").into(),
+            Some(platform) => format!(
+                "{version} is not published for {platform}; name another one with --platform"
+            )
+            .into(),
             None => PublishError::NoSuchRelease { version }.into(),
         }),
     }
@@ -172,21 +197,30 @@ impl Bases for FolderBases<'_> {
 pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError> {
     let started = Instant::now();
     let threads = threads(arguments.threads);
-    let pack =
-        File::open(&arguments.pack).map_err(|error| format!("cannot open the pack {}: {error}", arguments.pack.display()))?;
+    let pack = File::open(&arguments.pack)
+        .map_err(|error| format!("cannot open the pack {}: {error}", arguments.pack.display()))?;
     let is_empty = arguments.out.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     if arguments.out.exists() && !is_empty {
-        return Err(format!("{} is there already; name a new folder with --out", arguments.out.display()).into());
+        return Err(format!(
+            "{} is there already; name a new folder with --out",
+            arguments.out.display()
+        )
+        .into());
     }
     let old = FolderTree::open(&arguments.old)?;
     let file = FileBytes::new(pack)?;
     let opened = Pack::open(&file, old.manifest())?;
-    let parent = arguments.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = arguments
+        .out
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let scratch = tempfile::Builder::new().prefix(".kuzflow-apply-").tempdir_in(parent)?;
     let stop = AtomicBool::new(false);
     let options = ApplyOptions { threads, memory: arguments.memory << 20, stop: &stop };
     let bases = FolderBases(&arguments.old);
-    let (made, failed) = pack::apply(&opened, &file, old.manifest(), &bases, scratch.path(), options, &|_| ())?;
+    let (made, failed) =
+        pack::apply(&opened, &file, old.manifest(), &bases, scratch.path(), options, &|_| ())?;
     if let Some(failed) = failed.into_iter().next() {
         return Err(failed.into());
     }
@@ -217,7 +251,11 @@ pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError>
         }
     }
     let manifest = Manifest::from_json(&json)?;
-    say.line(&format!("{}: {} files, {count} of them taken over", arguments.out.display(), manifest.file_manifest.len()));
+    say.line(&format!(
+        "{}: {} files, {count} of them taken over",
+        arguments.out.display(),
+        manifest.file_manifest.len()
+    ));
     say.result(json!({
         "status": "done", "files": manifest.file_manifest.len(), "cloned": count, "seconds": started.elapsed().as_secs_f64(),
     }));
@@ -236,5 +274,10 @@ fn copy_all(
     from: &Path,
     threads: usize,
 ) -> Result<(), VerbError> {
-    Ok(parallel::each(copies, threads, || (), |(), (path, base)| unpacker.clone_from(path, &base.under(from)))?)
+    Ok(parallel::each(
+        copies,
+        threads,
+        || (),
+        |(), (path, base)| unpacker.clone_from(path, &base.under(from)),
+    )?)
 }

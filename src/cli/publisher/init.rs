@@ -38,11 +38,12 @@ pub struct InitArguments {
     /// The app's folder; the current one if absent.
     #[arg(long, value_name = "DIR")]
     app_folder: Option<PathBuf>,
-    /// Where the repository will be served; may be given several times. `kuzflow serve` on this computer if absent, for a first try.
+    /// Where the repository will be served; may be given several times. `kuzflow serve` on this
+    /// computer if absent, for a first try.
     #[arg(long = "node", value_name = "URL")]
     nodes: Vec<String>,
-    /// The address where `kuzflow serve` answers: launchers hear there at once of a release. Without it they look every two hours; a static
-    /// host has none.
+    /// The address where `kuzflow serve` answers: launchers hear there at once of a release.
+    /// Without it they look every two hours; a static host has none.
     #[arg(long, value_name = "URL")]
     api: Option<String>,
     /// The channel of releases that name none.
@@ -54,10 +55,12 @@ pub struct InitArguments {
     /// How many of them must sign a new root.
     #[arg(long, value_name = "N", default_value_t = 1)]
     root_threshold: u64,
-    /// Ask for a password for the root and targets keys; or take it from a pipe, or from KUZFLOW_KEY_PASSWORD.
+    /// Ask for a password for the root and targets keys; or take it from a pipe, or from
+    /// KUZFLOW_KEY_PASSWORD.
     #[arg(long)]
     encrypt: bool,
-    /// Put the root and targets keys into this folder, for example on removable media; a server needs only the others.
+    /// Put the root and targets keys into this folder, for example on removable media; a server
+    /// needs only the others.
     #[arg(long, value_name = "DIR")]
     keys_out: Option<PathBuf>,
 }
@@ -67,11 +70,15 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
     let mut nodes = Vec::new();
     for (number, text) in (1..).zip(&arguments.nodes) {
         // The text itself is not repeated: it may hold a password.
-        nodes.push(Node::at(address(text).map_err(|error| format!("the address of node {number} cannot be used: {error}"))?));
+        nodes
+            .push(Node::at(address(text).map_err(|error| {
+                format!("the address of node {number} cannot be used: {error}")
+            })?));
     }
     let mut client = toml::Table::new();
     if let Some(text) = &arguments.api {
-        let api = address(text).map_err(|error| format!("the address of --api cannot be used: {error}"))?;
+        let api = address(text)
+            .map_err(|error| format!("the address of --api cannot be used: {error}"))?;
         client.insert("api".to_owned(), api.to_string().into());
     }
     let app_folder = arguments.app_folder.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -89,8 +96,10 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
         "nothing here looks like an app (a pyproject.toml, an app.py, one program): go to its folder, or name it with --name and say in \
          kuzflow.toml what is started",
     )?;
-    let display_name =
-        arguments.display_name.or_else(|| found.as_ref()?.display_name.clone()).unwrap_or_else(|| name.to_string());
+    let display_name = arguments
+        .display_name
+        .or_else(|| found.as_ref()?.display_name.clone())
+        .unwrap_or_else(|| name.to_string());
     let version = found.as_ref().and_then(|found| found.version.clone());
     let recipe = found.map(|found| placed(found.recipe, &app_folder, &folder)).unwrap_or_default();
     let password = if arguments.encrypt { Some(passwords::new_password()?) } else { None };
@@ -119,18 +128,25 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
 fn discovered(arguments: &InitArguments, app_folder: &Path) -> Option<Discovered> {
     let found = Discovered::in_folder(app_folder);
     let is_this = arguments.name.is_none() || arguments.name == found.name;
-    (arguments.app_folder.is_some() || found.is_app() && (is_this || arguments.folder.is_none())).then_some(found)
+    (arguments.app_folder.is_some() || found.is_app() && (is_this || arguments.folder.is_none()))
+        .then_some(found)
 }
 
-/// Whether `folder` would lie in what a build tool makes: it deletes that before the next build, and the keys with it.
+/// Whether `folder` would lie in what a build tool makes: it deletes that before the next build,
+/// and the keys with it.
 fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
-    let [app, inside] = [app_folder, folder].map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let [app, inside] = [app_folder, folder]
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
     let app: PathBuf = app.components().collect();
     let is_output = |path: &Path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().to_ascii_lowercase())
+            .unwrap_or_default();
         ["dist", "build", "target"].contains(&name.as_str()) || name.ends_with(".dist")
     };
-    let made = app.join("_internal").is_dir() || is_output(&app) || app.parent().is_some_and(is_output);
+    let made =
+        app.join("_internal").is_dir() || is_output(&app) || app.parent().is_some_and(is_output);
     (made && inside.starts_with(&app)).then(|| {
         format!(
             "{} is made by a build, which deletes it the next time, and a publisher's folder in it with its keys: go up to your project and \
@@ -151,7 +167,8 @@ fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
     }
 }
 
-/// The relative way from a folder to a path, with `/` on every system; the path itself where there is none.
+/// The relative way from a folder to a path, with `/` on every system; the path itself where there
+/// is none.
 fn relative_to(from: &Path, to: &Path) -> PathBuf {
     let clean = |path: &Path| -> Option<Vec<std::ffi::OsString>> {
         let mut parts = Vec::new();
@@ -178,8 +195,15 @@ fn relative_to(from: &Path, to: &Path) -> PathBuf {
 fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     let (settings, folder) = (project.settings(), project.folder());
     let recipe = &settings.recipe;
-    say.line(&format!("{} is ready, for {} ({})", folder.display(), settings.display_name, settings.app));
-    let line = |name: &str, path: &Path, words: &str| say.line(&format!("  {name:<10} {}: {words}", path.display()));
+    say.line(&format!(
+        "{} is ready, for {} ({})",
+        folder.display(),
+        settings.display_name,
+        settings.app
+    ));
+    let line = |name: &str, path: &Path, words: &str| {
+        say.line(&format!("  {name:<10} {}: {words}", path.display()))
+    };
     let built = match (&recipe.folder, &recipe.entry) {
         (Some(app), Some(entry)) => {
             format!(
@@ -193,10 +217,13 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     line("serve", &project.repository(), "kuzflow serve, or any web server");
     line("ship", &project.launcher_folder(), "both files belong beside kuzflow-launcher");
     let keys = project.keys_folder();
-    let words =
-        "root-*.pem and targets-*.pem sign releases; keep two copies of them, on removable media (--keys DIR brings them back)";
+    let words = "root-*.pem and targets-*.pem sign releases; keep two copies of them, on removable media (--keys DIR brings them back)";
     line("keep safe", offline, words);
-    line("", &keys, "snapshot-*.pem, timestamp-*.pem and patches-*.pem are what a server and its timer need");
+    line(
+        "",
+        &keys,
+        "snapshot-*.pem, timestamp-*.pem and patches-*.pem are what a server and its timer need",
+    );
     if settings.nodes.is_empty() {
         say.line("note: without --node launchers look at http://127.0.0.1:8080/, where `kuzflow serve` answers on this computer. Before you");
         say.line("      ship, put your own address into kuzflow.toml and launcher/launcher.toml");
@@ -218,13 +245,18 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
 }
 
 fn is_local(node: &Node) -> bool {
-    node.url.host_str().is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
+    node.url
+        .host_str()
+        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
 /// Gives a number to nodes on the same host.
 fn distinct(mut nodes: Vec<Node>) -> Vec<Node> {
     for index in 1..nodes.len() {
-        let same = nodes[..index].iter().filter(|before| before.url.host_str() == nodes[index].url.host_str()).count();
+        let same = nodes[..index]
+            .iter()
+            .filter(|before| before.url.host_str() == nodes[index].url.host_str())
+            .count();
         if nodes[..index].iter().any(|before| before.id == nodes[index].id) {
             nodes[index].id = format!("{}-{}", nodes[index].id, same + 1);
             let id = nodes[index].id.clone();
@@ -268,7 +300,11 @@ mod tests {
             ("./publisher", "./app/icon.png", "../app/icon.png"),
             ("a/../app/kuzflow", "app/./x", "../x"),
         ] {
-            assert_eq!(relative_to(Path::new(from), Path::new(to)), Path::new(expected), "{from} {to}");
+            assert_eq!(
+                relative_to(Path::new(from), Path::new(to)),
+                Path::new(expected),
+                "{from} {to}"
+            );
         }
     }
 }

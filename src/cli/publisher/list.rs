@@ -17,7 +17,12 @@ pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     for release in &releases {
         let share = f64::from(release.rollout_permille) / 10.0;
         let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
-        say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
+        say.line(&format!(
+            "{:<44} {:<8} {state:>8}  {}",
+            release.container.to_string(),
+            release.channel,
+            release.published
+        ));
     }
     let retired = project.retired()?;
     for container in &retired {
@@ -30,11 +35,18 @@ pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     }
     let patches = project.patches()?;
     for signed in &patches {
-        let (from, restart) = (&signed.patch.from.version, if signed.patch.requires_restart { "restart" } else { "hot" });
+        let (from, restart) = (
+            &signed.patch.from.version,
+            if signed.patch.requires_restart { "restart" } else { "hot" },
+        );
         let name = format!("{} from {from}", signed.patch.to);
-        say.line(&format!("{name:<44} {:>10} bytes  {restart:<8} {}", signed.length, signed.patch.created));
+        say.line(&format!(
+            "{name:<44} {:>10} bytes  {restart:<8} {}",
+            signed.length, signed.patch.created
+        ));
     }
-    let expiries = project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string()));
+    let expiries =
+        project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string()));
     let expiries: BTreeMap<String, String> = expiries.collect();
     let deadlines = project.deadlines(host::now())?;
     for deadline in &deadlines {
@@ -45,7 +57,8 @@ pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
         };
         say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
     }
-    // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
+    // Signed metadata leaves out what has its usual value; a reader of this should not need to know
+    // what is usual.
     let releases: Vec<_> = releases
         .iter()
         .map(|release| {

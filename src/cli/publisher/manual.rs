@@ -1,7 +1,8 @@
 //! Shell completions and man pages of both programs, made from what the programs themselves accept.
 //!
-//! In: the name of a shell, or a folder. Out: a completion script on standard output, or one man page for each verb. Never: a file
-//! outside of that folder. The publisher's program writes those of the launcher as well, so that the launcher stays small.
+//! In: the name of a shell, or a folder. Out: a completion script on standard output, or one man
+//! page for each verb. Never: a file outside of that folder. The publisher's program writes those
+//! of the launcher as well, so that the launcher stays small.
 
 use std::io;
 use std::path::PathBuf;

@@ -45,7 +45,11 @@ use crate::host;
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
-#[command(name = "kuzflow", version, after_help = "Example: kuzflow publish app_1.2.0_Linux_x86_64.kuzflow --repo my-app")]
+#[command(
+    name = "kuzflow",
+    version,
+    after_help = "Example: kuzflow publish app_1.2.0_Linux_x86_64.kuzflow --repo my-app"
+)]
 pub struct Arguments {
     /// Print one JSON object a line: events, then {"result": …}.
     #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
@@ -59,7 +63,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a publisher's folder: settings, keys, an empty signed repository, and what to ship with the launcher.
+    /// Make a publisher's folder: settings, keys, an empty signed repository, and what to ship with
+    /// the launcher.
     #[command(after_help = init::HELP)]
     Init(init::InitArguments),
     /// Build a container from an app's folder and a Python runtime.
@@ -73,7 +78,8 @@ enum Verb {
     /// Start a container once, to see what its first user would see.
     #[command(after_help = try_start::HELP)]
     Try(try_start::TryArguments),
-    /// Add built containers to the repository, all in one step for clients, then patch packs from the releases before them.
+    /// Add built containers to the repository, all in one step for clients, then patch packs from
+    /// the releases before them.
     #[command(
         after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md"
     )]
@@ -87,29 +93,39 @@ enum Verb {
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(rollout::RolloutArguments),
-    /// Make the patch packs from one published version to another, also to an older one. `publish` makes the usual ones by itself.
-    #[command(after_help = "Example: kuzflow patch --repo my-app --from 1.1.0 --to 1.3.0 --platform Windows_AMD64")]
+    /// Make the patch packs from one published version to another, also to an older one. `publish`
+    /// makes the usual ones by itself.
+    #[command(
+        after_help = "Example: kuzflow patch --repo my-app --from 1.1.0 --to 1.3.0 --platform Windows_AMD64"
+    )]
     Patch(patch::PatchArguments),
     /// Sign a newer launcher: installed ones exchange themselves for it.
-    #[command(after_help = "Example: kuzflow publish-launcher target/ship/kuzflow-launcher --repo my-app")]
+    #[command(
+        after_help = "Example: kuzflow publish-launcher target/ship/kuzflow-launcher --repo my-app"
+    )]
     PublishLauncher(publish_launcher::PublishLauncherArguments),
-    /// Sign snapshot, timestamp and the list of patches again, and take old patches out; run it by a timer, more often than the
-    /// timestamp lasts.
+    /// Sign snapshot, timestamp and the list of patches again, and take old patches out; run it by
+    /// a timer, more often than the timestamp lasts.
     #[command(after_help = renew::REFRESH_HELP)]
     Refresh(renew::RefreshArguments),
-    /// Sign the root and the list of releases again, with the same keys: once a year, before they expire. Nothing else changes.
+    /// Sign the root and the list of releases again, with the same keys: once a year, before they
+    /// expire. Nothing else changes.
     #[command(after_help = renew::RENEW_HELP)]
     Renew(renew::RefreshArguments),
-    /// Make a new root with new keys for some roles, for example after one was lost or seen by others.
+    /// Make a new root with new keys for some roles, for example after one was lost or seen by
+    /// others.
     #[command(after_help = rotate::HELP)]
     Rotate(rotate::RotateArguments),
     /// Tell what is published and how long its signatures last.
-    #[command(after_help = "Status 4: a signature expires soon, or has expired.\n\nExample: kuzflow list --repo my-app --json")]
+    #[command(
+        after_help = "Status 4: a signature expires soon, or has expired.\n\nExample: kuzflow list --repo my-app --json"
+    )]
     List {
         #[command(flatten)]
         place: RepositoryPlace,
     },
-    /// Take old releases out of the repository, so that its metadata stays small. Their installations go on.
+    /// Take old releases out of the repository, so that its metadata stays small. Their
+    /// installations go on.
     #[command(after_help = retire::HELP)]
     Retire(retire::RetireArguments),
     /// Check a built container: its zip, its manifest and every hash.
@@ -124,7 +140,9 @@ enum Verb {
     )]
     Diff(diff::DiffArguments),
     /// Apply a patch pack to a folder, without a launcher.
-    #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
+    #[command(
+        after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3"
+    )]
     Apply(diff::ApplyArguments),
     /// Put a release with its signed metadata into one file, for computers without a network.
     #[command(

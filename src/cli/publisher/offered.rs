@@ -7,7 +7,8 @@ use crate::app::streams::error_line;
 use crate::model::{Release, Version};
 use crate::publish::{Offering, Project, PublishError, Standing, terms};
 
-/// Tells each package's standing and terms, and what whoever published should know; gives the same for scripts.
+/// Tells each package's standing and terms, and what whoever published should know; gives the same
+/// for scripts.
 pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
     let reported = offerings.iter().map(|offering| {
         let Offering { release, standing, remarks } = offering;
@@ -37,7 +38,9 @@ pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
 
 /// Tells how the packages of a version stand now.
 pub fn tell_version(project: &Project, version: &Version, say: &Say) -> Result<(), PublishError> {
-    for release in project.releases()?.iter().filter(|release| release.container.version == *version) {
+    for release in
+        project.releases()?.iter().filter(|release| release.container.version == *version)
+    {
         let hint = if release.halted { "; `kuzflow rollout --resume` ends the halt" } else { "" };
         say.line(&format!("{}: {}{hint}", release.container, terms::in_words(release)));
     }

@@ -1,4 +1,5 @@
-//! What the publisher's verbs print: English lines for people, or one JSON object a line for scripts.
+//! What the publisher's verbs print: English lines for people, or one JSON object a line for
+//! scripts.
 
 use serde_json::{Value, json};
 

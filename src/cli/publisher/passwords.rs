@@ -23,7 +23,9 @@ pub fn ask(key: &Path) -> Option<String> {
     if let Some(password) = PIPED.next() {
         return Some(password);
     }
-    rpassword::prompt_password(format!("Password of {}: ", key.display())).ok().filter(|password| !password.is_empty())
+    rpassword::prompt_password(format!("Password of {}: ", key.display()))
+        .ok()
+        .filter(|password| !password.is_empty())
 }
 
 /// A password for new keys; typed, it is asked for twice.
@@ -46,7 +48,11 @@ pub fn new_password() -> Result<String, VerbError> {
 /// Makes sure that the folders of keys are there: a medium that is not mounted is told as that.
 pub fn check_folders(folders: &[PathBuf]) -> Result<(), VerbError> {
     match folders.iter().find(|folder| !folder.is_dir()) {
-        Some(missing) => Err(format!("--keys {}: there is no such folder; is the medium mounted?", missing.display()).into()),
+        Some(missing) => Err(format!(
+            "--keys {}: there is no such folder; is the medium mounted?",
+            missing.display()
+        )
+        .into()),
         None => Ok(()),
     }
 }
@@ -72,8 +78,10 @@ impl Pipe {
         if lines.is_none() && std::io::stdin().is_terminal() {
             return None;
         }
-        let Lines { receiver, last } = lines.get_or_insert_with(|| Lines { receiver: read_lines(), last: None });
-        if let Ok(line) = receiver.recv_timeout(if last.is_none() { LONGEST_WAIT } else { MOMENT }) {
+        let Lines { receiver, last } =
+            lines.get_or_insert_with(|| Lines { receiver: read_lines(), last: None });
+        if let Ok(line) = receiver.recv_timeout(if last.is_none() { LONGEST_WAIT } else { MOMENT })
+        {
             *last = Some(line);
         }
         last.clone().filter(|password| !password.is_empty())

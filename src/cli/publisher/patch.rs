@@ -1,4 +1,5 @@
-//! `kuzflow patch`, and the packs that `kuzflow publish` makes: what each becomes, told as it happens.
+//! `kuzflow patch`, and the packs that `kuzflow publish` makes: what each becomes, told as it
+//! happens.
 
 use std::time::Instant;
 
@@ -38,7 +39,9 @@ pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError>
     let pairs = project.pairs(&arguments.from, &arguments.to, arguments.platform.as_ref())?;
     let known = project.patches()?;
     let is_known = |(from, to): &(ContainerSource, ContainerSource)| {
-        known.iter().any(|known| known.patch.from == from.container && known.patch.to == to.container)
+        known
+            .iter()
+            .any(|known| known.patch.from == from.container && known.patch.to == to.container)
     };
     // What is there already needs no key; what is new takes time, and a missing key shows before.
     let keyring = keyring.remembering();
@@ -56,8 +59,8 @@ pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError>
     Ok(if has_all { Ending::Done } else { Ending::NothingToDo })
 }
 
-/// Makes packs to these packages from the releases before them. A pair that fails is told; the others are made, and the release does
-/// not wait for any.
+/// Makes packs to these packages from the releases before them. A pair that fails is told; the
+/// others are made, and the release does not wait for any.
 ///
 /// # Errors
 /// If the repository itself cannot be read.
@@ -71,7 +74,8 @@ pub fn to_packages<'a>(
     if !incremental.enabled || incremental.latest_releases == 0 {
         return Ok(packs);
     }
-    let new: Vec<ContainerSource> = packages.into_iter().map(ContainerSource::of).collect::<Result<_, _>>()?;
+    let new: Vec<ContainerSource> =
+        packages.into_iter().map(ContainerSource::of).collect::<Result<_, _>>()?;
     // Those that are not published yet may be steps on each other's way.
     let mut all = project.sources()?;
     all.extend(new.iter().cloned());
@@ -103,7 +107,11 @@ impl<'a> Packs<'a> {
     }
 
     /// Makes one, and tells what became of it.
-    fn make(&mut self, from: &ContainerSource, to: &ContainerSource) -> Result<(), PackMakingError> {
+    fn make(
+        &mut self,
+        from: &ContainerSource,
+        to: &ContainerSource,
+    ) -> Result<(), PackMakingError> {
         let started = Instant::now();
         let bar = bar(self.say, format!("{} → {}", from.container.version, to.container));
         let making = self.maker.make(from, to, host::now(), &|bytes| bar.inc(bytes));
@@ -123,8 +131,13 @@ impl<'a> Packs<'a> {
             }
             Making::Made(pack) => {
                 let share = 100.0 * pack.length as f64 / pack.package.max(1) as f64;
-                let restart = if pack.patch.requires_restart { "" } else { ", without a new start" };
-                self.say.line(&format!("  {}: {} bytes, {share:.1} % of the package{restart}", names(), pack.length));
+                let restart =
+                    if pack.patch.requires_restart { "" } else { ", without a new start" };
+                self.say.line(&format!(
+                    "  {}: {} bytes, {share:.1} % of the package{restart}",
+                    names(),
+                    pack.length
+                ));
                 event["status"] = "made".into();
                 event["bytes"] = pack.length.into();
                 event["requires_restart"] = pack.patch.requires_restart.into();
@@ -138,10 +151,18 @@ impl<'a> Packs<'a> {
     }
 
     /// Tells that a pair has no pack because something went wrong.
-    fn tell_failure(&mut self, from: &ContainerSource, to: &ContainerSource, error: &PackMakingError) {
+    fn tell_failure(
+        &mut self,
+        from: &ContainerSource,
+        to: &ContainerSource,
+        error: &PackMakingError,
+    ) {
         let mut event = event(from, to);
         let reason = error_chain::line(error);
-        error_line(&format!("warning: {} → {}: no pack: {reason}", from.container.version, to.container));
+        error_line(&format!(
+            "warning: {} → {}: no pack: {reason}",
+            from.container.version, to.container
+        ));
         event["status"] = "failed".into();
         event["reason"] = reason.into();
         self.tell(event);
@@ -154,7 +175,11 @@ impl<'a> Packs<'a> {
 
     /// Publishes what was made; gives whether anything changed.
     pub fn publish(&self, project: &Project, keyring: &Keyring) -> Result<bool, PublishError> {
-        if self.made.is_empty() { Ok(false) } else { project.publish_packs(&self.made, keyring, PUBLISHER_LOCK_TIMEOUT) }
+        if self.made.is_empty() {
+            Ok(false)
+        } else {
+            project.publish_packs(&self.made, keyring, PUBLISHER_LOCK_TIMEOUT)
+        }
     }
 }
 

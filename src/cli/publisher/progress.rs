@@ -26,7 +26,8 @@ impl Progress {
     /// For a build that packs at `level`.
     pub fn new(say: &Say, level: i32) -> Self {
         let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes} {eta:>4}";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = if say.is_json() { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.enable_steady_tick(Duration::from_millis(200));
         let lines = !say.is_json() && !std::io::stderr().is_terminal();
@@ -44,12 +45,20 @@ impl Progress {
         }
         if self.lines {
             if is_new && progress.total > 1 {
-                error_line(&format!("{}, {} MB …", self.words(progress.step), progress.total / 1_000_000));
+                error_line(&format!(
+                    "{}, {} MB …",
+                    self.words(progress.step),
+                    progress.total / 1_000_000
+                ));
             } else if is_new {
                 error_line(&format!("{} …", self.words(progress.step)));
             } else if progress.total > 1 && now.1.elapsed() >= BETWEEN_LINES {
                 now.1 = Instant::now();
-                error_line(&format!("{}: {} %", self.words(progress.step), progress.done * 100 / progress.total));
+                error_line(&format!(
+                    "{}: {} %",
+                    self.words(progress.step),
+                    progress.done * 100 / progress.total
+                ));
             }
         }
         self.bar.set_length(progress.total);

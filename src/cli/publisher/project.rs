@@ -8,7 +8,8 @@ const SETTINGS: &str = "kuzflow.toml";
 /// The folder that `init` makes in an app's folder if none is named.
 pub const USUAL_NAME: &str = "kuzflow";
 
-/// The publisher's folder that `named` means; without a name the one in, or around, the current folder.
+/// The publisher's folder that `named` means; without a name the one in, or around, the current
+/// folder.
 pub fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     match named {
         Some(named) => Ok(of(named)),
@@ -16,9 +17,12 @@ pub fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     }
 }
 
-/// The folder with `kuzflow.toml`: `folder` itself, or the one above it, for which the repository in it may be named as well.
+/// The folder with `kuzflow.toml`: `folder` itself, or the one above it, for which the repository
+/// in it may be named as well.
 pub fn of(folder: &Path) -> PathBuf {
-    let above = folder.parent().filter(|above| above.join(SETTINGS).exists() && !folder.join(SETTINGS).exists());
+    let above = folder
+        .parent()
+        .filter(|above| above.join(SETTINGS).exists() && !folder.join(SETTINGS).exists());
     above.unwrap_or(folder).to_owned()
 }
 
@@ -28,19 +32,30 @@ fn found_above(start: &Path) -> Result<PathBuf, String> {
     if is_one(start) {
         return Ok(start.to_owned());
     }
-    let inside = fs::read_dir(start).into_iter().flatten().flatten().map(|entry| start.join(entry.file_name()));
+    let inside = fs::read_dir(start)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| start.join(entry.file_name()));
     let mut inside: Vec<PathBuf> = inside.filter(|folder| is_one(folder)).collect();
     inside.sort();
     match inside.as_slice() {
         [only] => return Ok(only.strip_prefix(".").unwrap_or(only).to_owned()),
         [] => {}
         several => {
-            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
-            return Err(format!("there are several publisher's folders here: {}; name one with --repo DIR", names.join(", ")));
+            let names: Vec<String> =
+                several.iter().map(|path| path.display().to_string()).collect();
+            return Err(format!(
+                "there are several publisher's folders here: {}; name one with --repo DIR",
+                names.join(", ")
+            ));
         }
     }
     let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
-    let above = absolute.ancestors().skip(1).flat_map(|folder| [folder.to_owned(), folder.join(USUAL_NAME)]);
+    let above = absolute
+        .ancestors()
+        .skip(1)
+        .flat_map(|folder| [folder.to_owned(), folder.join(USUAL_NAME)]);
     above.into_iter().find(|folder| is_one(folder)).ok_or_else(|| {
         "there is no publisher's folder (with a kuzflow.toml) here; make one with `kuzflow init`, or name yours with --repo DIR".to_owned()
     })

@@ -1,4 +1,5 @@
-//! `kuzflow publish`: adds built containers to the repository, all in one step for clients, then packs from the releases before them.
+//! `kuzflow publish`: adds built containers to the repository, all in one step for clients, then
+//! packs from the releases before them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,13 +24,16 @@ use crate::publish::{Keyring, PackageToPublish, Project, PublishError, Terms, Tr
 pub struct PublishArguments {
     #[command(flatten)]
     place: RepositoryPlace,
-    /// The channel; that of this version's other platforms, or the publisher's usual one, if absent.
+    /// The channel; that of this version's other platforms, or the publisher's usual one, if
+    /// absent.
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
-    /// Share of installations that may see it, in percent; that of this version's other platforms, or 100, if absent.
+    /// Share of installations that may see it, in percent; that of this version's other platforms,
+    /// or 100, if absent.
     #[arg(long, value_name = "PERCENT")]
     rollout: Option<f64>,
-    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en); what [app] in kuzflow.toml says if absent.
+    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en); what
+    /// [app] in kuzflow.toml says if absent.
     #[arg(long, value_name = "[TAG=]FILE")]
     notes: Vec<String>,
     /// It is looked for before each start once it is known, and cannot be skipped.
@@ -38,11 +42,12 @@ pub struct PublishArguments {
     /// The oldest installed version that may move here directly.
     #[arg(long, value_name = "VERSION")]
     minimum_version: Option<Version>,
-    /// The oldest launcher that can install it; older ones update themselves first, if a newer one is published.
+    /// The oldest launcher that can install it; older ones update themselves first, if a newer one
+    /// is published.
     #[arg(long, value_name = "VERSION")]
     minimum_launcher: Option<Version>,
-    /// Change what is published already: notes, channel, share, mandatory and minimums, as far as they are given here. Without this,
-    /// publishing again changes nothing.
+    /// Change what is published already: notes, channel, share, mandatory and minimums, as far as
+    /// they are given here. Without this, publishing again changes nothing.
     #[arg(long)]
     again: bool,
     /// Make no patch packs; `kuzflow patch` can make them later.
@@ -51,7 +56,11 @@ pub struct PublishArguments {
 }
 
 /// Publishes built containers.
-pub fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Result<Ending, VerbError> {
+pub fn publish(
+    files: Vec<PathBuf>,
+    arguments: PublishArguments,
+    say: &Say,
+) -> Result<Ending, VerbError> {
     let (project, _) = arguments.open()?;
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         return Err(format!("there is no package {}", missing.display()).into());
@@ -70,8 +79,9 @@ impl PublishArguments {
         self.place.open()
     }
 
-    /// Looks at all that is typed, and at the keys if there is something new, before time goes into packages; `versions` are those whose
-    /// notes must be there. Gives a keyring that has asked for all passwords.
+    /// Looks at all that is typed, and at the keys if there is something new, before time goes into
+    /// packages; `versions` are those whose notes must be there. Gives a keyring that has asked for
+    /// all passwords.
     pub fn check<'a>(
         &self,
         project: &Project,
@@ -80,7 +90,8 @@ impl PublishArguments {
     ) -> Result<Keyring, VerbError> {
         self.terms()?;
         let typed = self.notes.iter().map(|text| notes_argument(text).1);
-        let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
+        let written =
+            versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
         if let Some(missing) = typed.chain(written).find(|notes| !notes.is_file()) {
             return Err(no_notes(&missing));
         }
@@ -118,7 +129,11 @@ impl PublishArguments {
 
     /// `--repo DIR` for the next command, if it was needed for this one.
     fn repo_option(&self) -> String {
-        self.place.repo.as_ref().map(|repo| format!(" --repo {}", project::typed(repo))).unwrap_or_default()
+        self.place
+            .repo
+            .as_ref()
+            .map(|repo| format!(" --repo {}", project::typed(repo)))
+            .unwrap_or_default()
     }
 }
 
@@ -130,8 +145,8 @@ fn no_notes(path: &Path) -> VerbError {
     .into()
 }
 
-/// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at the end, when nobody waits there to type
-/// a password again.
+/// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at
+/// the end, when nobody waits there to type a password again.
 pub fn publish_with(
     project: &Project,
     keyring: Keyring,
@@ -156,15 +171,17 @@ pub fn publish_with(
     }
     // A retry in CI may have none of the keys: what is there already needs none.
     let is_retained = !terms.again
-        && packages
-            .iter()
-            .try_fold(true, |retained, package| Ok::<bool, PublishError>(retained && project.is_published(&package.path)?))?;
+        && packages.iter().try_fold(true, |retained, package| {
+            Ok::<bool, PublishError>(retained && project.is_published(&package.path)?)
+        })?;
     let wants_packs = !(arguments.no_patches || is_retained && lacks_pack_keys(project, &keyring)?);
-    // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
+    // Packs that are made before are published right behind the release: two roles sign, so there
+    // are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;
     let mut packs = if before { Some(patch::to_packages(project, &packages, say)?) } else { None };
-    let (transaction, offerings) = when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_on(&terms, &packages, &keyring, now))?;
+    let (transaction, offerings) =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_on(&terms, &packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     let releases = offered::tell(&offerings, say);
@@ -172,13 +189,19 @@ pub fn publish_with(
     if wants_packs && !before {
         packs = Some(patch::to_packages(project, &packages, say)?);
     }
-    let added = packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
+    let added =
+        packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
     if added {
         let sizes =
-            when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
-        // They are for those who read the tree; no client needs them, and the next release brings them.
+            when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now()))
+                .and_then(Transaction::run);
+        // They are for those who read the tree; no client needs them, and the next release brings
+        // them.
         sizes.unwrap_or_else(|error| {
-            error_line(&format!("warning: the version tree lacks the packs' sizes: {}", error_chain::line(&error)))
+            error_line(&format!(
+                "warning: the version tree lacks the packs' sizes: {}",
+                error_chain::line(&error)
+            ))
         });
     }
     let place = arguments.repo_option();
@@ -235,7 +258,9 @@ fn warn_of_names(project: &Project, manifest: &Manifest) {
 /// `TAG=FILE`, or `FILE` for every language.
 fn notes_argument(text: &str) -> (String, PathBuf) {
     match text.split_once('=') {
-        Some((tag, file)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+        Some((tag, file))
+            if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+        {
             (tag.to_owned(), PathBuf::from(file))
         }
         _ => (String::new(), PathBuf::from(text)),

@@ -32,7 +32,10 @@ pub struct PublishLauncherArguments {
 }
 
 /// Signs an executable, so that installed launchers exchange themselves for it.
-pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
+pub fn publish(
+    arguments: PublishLauncherArguments,
+    say: &Say,
+) -> Result<Ending, Box<dyn std::error::Error>> {
     let PublishLauncherArguments { file, place, platform, launcher_version, level } = arguments;
     let (project, keyring) = place.open()?;
     if !file.is_file() {
@@ -40,13 +43,17 @@ pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending,
     }
     let platform = platform.unwrap_or_else(Platform::current);
     let launcher = LauncherToPublish { path: file, platform, version: launcher_version, level };
-    let (transaction, package_documents) =
-        when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_launcher(&launcher, &keyring, host::now()))?;
+    let (transaction, package_documents) = when_free(PUBLISHER_LOCK_TIMEOUT, || {
+        project.publish_launcher(&launcher, &keyring, host::now())
+    })?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     let (version, platform) = (&package_documents.version, &package_documents.platform);
     let what = if changes { "published" } else { "published already; nothing is changed" };
-    say.line(&format!("launcher {version} for {platform} ({} bytes): {what}", package_documents.pieces.length));
+    say.line(&format!(
+        "launcher {version} for {platform} ({} bytes): {what}",
+        package_documents.pieces.length
+    ));
     let status = if changes { "done" } else { "nothing_to_do" };
     say.result(json!({ "status": status, "version": version, "platform": platform, "length": package_documents.pieces.length }));
     Ok(super::renew::warn_after(&project, Ending::Done))

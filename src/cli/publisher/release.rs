@@ -1,4 +1,5 @@
-//! `kuzflow release`: a version from the app's folder to the repository in one call: checked, built, tried, published.
+//! `kuzflow release`: a version from the app's folder to the repository in one call: checked,
+//! built, tried, published.
 
 use std::path::PathBuf;
 
@@ -63,10 +64,12 @@ pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbErr
     }
     let published = project.releases()?;
     let is_published = |id: &ContainerId| published.iter().any(|release| release.container == *id);
-    let is_new = arguments.publish.changes_terms() || !requests.iter().all(|request| is_published(&id_of(request)));
+    let is_new = arguments.publish.changes_terms()
+        || !requests.iter().all(|request| is_published(&id_of(request)));
     let keyring = arguments.publish.check(&project, [&arguments.version], is_new)?;
     let packages = project.folder().join(PACKAGES);
-    std::fs::create_dir_all(&packages).map_err(|error| format!("cannot create {}: {error}", packages.display()))?;
+    std::fs::create_dir_all(&packages)
+        .map_err(|error| format!("cannot create {}: {error}", packages.display()))?;
     let mut files: Vec<PathBuf> = Vec::new();
     for request in &requests {
         let id = id_of(request);
@@ -78,11 +81,15 @@ pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbErr
             continue;
         }
         build::run(request, &path, say)?;
-        // The same app built again is the same to the byte: whoever lost the package can still see that nothing is new.
+        // The same app built again is the same to the byte: whoever lost the package can still see
+        // that nothing is new.
         if is_published {
             if !project.is_published(&path)? {
                 let _ = std::fs::remove_file(&path);
-                return Err(format!("{id} is published already, with other bytes; a changed app needs a new version").into());
+                return Err(format!(
+                    "{id} is published already, with other bytes; a changed app needs a new version"
+                )
+                .into());
             }
             files.push(path);
             continue;
@@ -97,7 +104,9 @@ pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbErr
                     say.result(json!({ "status": "failed", "container": id, "path": path, "reason": "the trial start failed" }));
                     return Ok(Ending::Failed);
                 }
-                None => error_line(&format!("warning: {id} was not tried: it is not for this computer")),
+                None => {
+                    error_line(&format!("warning: {id} was not tried: it is not for this computer"))
+                }
             }
         }
         files.push(path);
@@ -106,5 +115,9 @@ pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbErr
 }
 
 fn id_of(request: &BuildRequest) -> ContainerId {
-    ContainerId { app: request.name.clone(), version: request.version.clone(), platform: request.platform.clone() }
+    ContainerId {
+        app: request.name.clone(),
+        version: request.version.clone(),
+        platform: request.platform.clone(),
+    }
 }

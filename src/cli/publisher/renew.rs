@@ -1,4 +1,5 @@
-//! `kuzflow refresh` and `kuzflow renew`: the same content signed again. And what every verb tells of signatures that expire.
+//! `kuzflow refresh` and `kuzflow renew`: the same content signed again. And what every verb tells
+//! of signatures that expire.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,7 +11,9 @@ use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
 use crate::publish::transaction::when_free;
-use crate::publish::{Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency};
+use crate::publish::{
+    Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency,
+};
 
 /// Below `kuzflow refresh --help`.
 pub const REFRESH_HELP: &str = "\
@@ -31,8 +34,8 @@ Example: kuzflow renew --repo my-app --keys /media/keys";
 pub struct RefreshArguments {
     #[command(flatten)]
     place: RepositoryPlace,
-    /// Let the new documents bear at least this number: after a restore from a backup, when launchers say that the metadata is older
-    /// than what they have seen.
+    /// Let the new documents bear at least this number: after a restore from a backup, when
+    /// launchers say that the metadata is older than what they have seen.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     at_least: u64,
 }
@@ -44,7 +47,10 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbEr
     let report = sign(&project, &keyring, options, say)?;
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
-        error_line(&format!("warning: old patches are not taken out: {}", error_chain::line(&error)));
+        error_line(&format!(
+            "warning: old patches are not taken out: {}",
+            error_chain::line(&error)
+        ));
         0
     });
     if expired > 0 {
@@ -67,17 +73,24 @@ pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbErro
     finish(&project, report, 0, say)
 }
 
-/// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a new root.
-pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say) -> Result<(), VerbError> {
+/// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a
+/// new root.
+pub fn renew_targets_if_pressing(
+    project: &Project,
+    keyring: &Keyring,
+    say: &Say,
+) -> Result<(), VerbError> {
     let now = host::now();
-    let is_pressing = |deadline: &Deadline| deadline.role == KeyRole::Targets && deadline.is_pressing();
+    let is_pressing =
+        |deadline: &Deadline| deadline.role == KeyRole::Targets && deadline.is_pressing();
     if project.deadlines(now)?.iter().any(is_pressing) {
         let options = RenewalOptions { targets: true, ..RenewalOptions::default() };
         match sign(project, keyring, options, say) {
             Ok(_) => {}
-            Err(error) => {
-                error_line(&format!("warning: the list of releases is not signed again: {}", error_chain::line(error.as_ref())))
-            }
+            Err(error) => error_line(&format!(
+                "warning: the list of releases is not signed again: {}",
+                error_chain::line(error.as_ref())
+            )),
         }
     }
     Ok(())
@@ -89,7 +102,12 @@ struct RenewReport {
     left: Vec<Value>,
 }
 
-fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<RenewReport, VerbError> {
+fn sign(
+    project: &Project,
+    keyring: &Keyring,
+    options: RenewalOptions,
+    say: &Say,
+) -> Result<RenewReport, VerbError> {
     let Renewal { transaction, renewed, left } =
         when_free(PUBLISHER_LOCK_TIMEOUT, || project.renew(options, keyring, host::now()))?;
     transaction.run()?;
@@ -107,7 +125,12 @@ fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say
     Ok(report)
 }
 
-fn finish(project: &Project, report: RenewReport, expired_patches: usize, say: &Say) -> Result<Ending, VerbError> {
+fn finish(
+    project: &Project,
+    report: RenewReport,
+    expired_patches: usize,
+    say: &Say,
+) -> Result<Ending, VerbError> {
     let deadlines = project.deadlines(host::now())?;
     let expiring = warn(&deadlines);
     let ending = if report.left.is_empty() { expiring } else { Ending::Expiring };
@@ -123,18 +146,21 @@ fn finish(project: &Project, report: RenewReport, expired_patches: usize, say: &
 
 /// Tells on standard error of each signature that expires soon or has expired.
 pub fn warn(deadlines: &[Deadline]) -> Ending {
-    let pressing: Vec<&Deadline> = deadlines.iter().filter(|deadline| deadline.is_pressing()).collect();
+    let pressing: Vec<&Deadline> =
+        deadlines.iter().filter(|deadline| deadline.is_pressing()).collect();
     for deadline in &pressing {
         error_line(&format!("warning: {deadline}"));
     }
     if pressing.is_empty() { Ending::Done } else { Ending::Expiring }
 }
 
-/// The same after another verb, whose own work is done: only what makes it useless changes how it ended.
+/// The same after another verb, whose own work is done: only what makes it useless changes how it
+/// ended.
 pub fn warn_after(project: &Project, ending: Ending) -> Ending {
     let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
     warn(&deadlines);
-    let useless = |deadline: &Deadline| deadline.state == Urgency::Past && deadline.role != KeyRole::Patches;
+    let useless =
+        |deadline: &Deadline| deadline.state == Urgency::Past && deadline.role != KeyRole::Patches;
     if ending == Ending::Done && deadlines.iter().any(useless) { Ending::Expiring } else { ending }
 }
 
@@ -145,6 +171,7 @@ fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
         return Ok(0);
     }
     let days = project.settings().incremental_update.patch_retention_days;
-    when_free(PUBLISHER_LOCK_TIMEOUT, || project.expire_patches(days, keyring, host::now()))?.run()?;
+    when_free(PUBLISHER_LOCK_TIMEOUT, || project.expire_patches(days, keyring, host::now()))?
+        .run()?;
     Ok(before - project.patches()?.len())
 }

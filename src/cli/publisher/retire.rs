@@ -27,7 +27,8 @@ pub struct RetireArguments {
     /// Which releases, on all their platforms.
     #[arg(value_name = "VERSION", required_unless_present_any = ["keep", "older_than"])]
     versions: Vec<Version>,
-    /// All but the newest N of each channel and platform; with --older-than those of them that are old.
+    /// All but the newest N of each channel and platform; with --older-than those of them that are
+    /// old.
     #[arg(long, value_name = "N", conflicts_with = "versions")]
     keep: Option<usize>,
     /// All that were published so many days ago; with --keep all of them but the newest N.
@@ -51,14 +52,24 @@ pub struct RetireArguments {
 
 /// Takes releases out.
 pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
-    let RetireArguments { versions, keep, older_than, platform, channel, keep_files, dry_run, place } = arguments;
+    let RetireArguments {
+        versions,
+        keep,
+        older_than,
+        platform,
+        channel,
+        keep_files,
+        dry_run,
+        place,
+    } = arguments;
     let (project, keyring) = place.open()?;
     let selection = match versions.is_empty() {
         true => Selection::Rule { keep, older_than_days: older_than },
         false => Selection::Versions(versions),
     };
     let retirement = Retirement { selection, platform, channel, keep_files };
-    let (transaction, retired) = when_free(PUBLISHER_LOCK_TIMEOUT, || project.retire(&retirement, &keyring, host::now()))?;
+    let (transaction, retired) =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.retire(&retirement, &keyring, host::now()))?;
     let changes = !transaction.is_empty();
     if !dry_run {
         transaction.run()?;
@@ -75,9 +86,14 @@ pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError
         (true, true) => "dry_run",
         (true, false) => "done",
     };
-    let ids = |releases: &[crate::model::Release]| releases.iter().map(|release| release.container.clone()).collect::<Vec<_>>();
-    let needed: Vec<_> =
-        retired.needed.iter().map(|(container, need)| json!({ "container": container, "reason": need.to_string() })).collect();
+    let ids = |releases: &[crate::model::Release]| {
+        releases.iter().map(|release| release.container.clone()).collect::<Vec<_>>()
+    };
+    let needed: Vec<_> = retired
+        .needed
+        .iter()
+        .map(|(container, need)| json!({ "container": container, "reason": need.to_string() }))
+        .collect();
     say.result(json!({
         "status": status,
         "retired": ids(&retired.releases),

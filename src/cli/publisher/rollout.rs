@@ -46,8 +46,9 @@ pub fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbEr
         Change { resume: true, .. } => RolloutChange::Resume,
         Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
     };
-    let transaction =
-        when_free(PUBLISHER_LOCK_TIMEOUT, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
+    let transaction = when_free(PUBLISHER_LOCK_TIMEOUT, || {
+        project.set_rollout(&arguments.version, change, &keyring, host::now())
+    })?;
     let ending = finish(transaction, say, "rollout changed")?;
     offered::tell_version(&project, &arguments.version, say)?;
     Ok(renew::warn_after(&project, ending))

@@ -51,14 +51,20 @@ fn role(text: &str) -> Result<KeyRole, String> {
 pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let keyring = keyring.remembering();
-    let mut rotation =
-        Rotation { replace: arguments.replace.clone(), offline_keys: arguments.keys_out.clone(), ..Rotation::default() };
+    let mut rotation = Rotation {
+        replace: arguments.replace.clone(),
+        offline_keys: arguments.keys_out.clone(),
+        ..Rotation::default()
+    };
     if arguments.root_keys.is_some() || arguments.root_threshold.is_some() {
         if !rotation.replace.contains(&KeyRole::Root) {
             return Err("--root-keys and --root-threshold are for `--replace root`".into());
         }
         let (count, threshold) = project.root_keys()?;
-        rotation.root_keys = Some((arguments.root_keys.unwrap_or(count), arguments.root_threshold.unwrap_or(threshold)));
+        rotation.root_keys = Some((
+            arguments.root_keys.unwrap_or(count),
+            arguments.root_threshold.unwrap_or(threshold),
+        ));
     }
     let wants_offline = rotation.replace.iter().any(|role| role.is_offline());
     if wants_offline && (arguments.encrypt || project.needs_password(&rotation, &keyring, true)?) {
@@ -67,7 +73,8 @@ pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbErro
     if project.needs_password(&rotation, &keyring, false)? {
         rotation.online_password = Some(passwords::new_password()?.into());
     }
-    let transaction = when_free(PUBLISHER_LOCK_TIMEOUT, || project.rotate(&rotation, &keyring, host::now()))?;
+    let transaction =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.rotate(&rotation, &keyring, host::now()))?;
     let keys = transaction.new_keys();
     transaction.run()?;
     say.line("a new root is published");
@@ -77,7 +84,10 @@ pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbErro
     if !keys.is_empty() {
         say.line("keys of these roles from before sign nothing any more");
     }
-    say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
+    say.line(&format!(
+        "new installations need {}",
+        project.launcher_folder().join("root.json").display()
+    ));
     renew::renew_targets_if_pressing(&project, &keyring, say)?;
     let keys: Vec<_> = keys.iter().map(|key| key.to_string_lossy()).collect();
     say.result(json!({ "status": "done", "new_keys": keys }));

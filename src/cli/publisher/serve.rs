@@ -30,10 +30,12 @@ pub struct ServeArguments {
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
-    /// This node's name, as its answers and /healthz tell it. Launchers learn of nodes from [[nodes]] in kuzflow.toml.
+    /// This node's name, as its answers and /healthz tell it. Launchers learn of nodes from
+    /// [[nodes]] in kuzflow.toml.
     #[arg(long, value_name = "NAME", default_value = "kuzflow")]
     node: String,
-    /// This node's region, as /healthz tells it. Which nodes a launcher tries first follows from [[nodes]] in kuzflow.toml.
+    /// This node's region, as /healthz tells it. Which nodes a launcher tries first follows from
+    /// [[nodes]] in kuzflow.toml.
     #[arg(long, value_name = "NAME", default_value = "Global", value_parser = region)]
     region: String,
     /// Where clients reach this node, if nodes.json does not say it.
@@ -51,13 +53,15 @@ pub struct ServeArguments {
     /// How many connections one address may hold besides its listeners.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     connections_per_address: u32,
-    /// A reverse proxy stands before this server, says who asks in X-Forwarded-For, and bounds what one address may hold.
+    /// A reverse proxy stands before this server, says who asks in X-Forwarded-For, and bounds what
+    /// one address may hold.
     #[arg(long)]
     behind_proxy: bool,
     /// Keep the addresses of clients out of the log.
     #[arg(long)]
     no_addresses: bool,
-    /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder with its online keys.
+    /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder
+    /// with its online keys.
     #[arg(long)]
     make_patches: bool,
     /// How many packs are made at the same time.
@@ -73,9 +77,11 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> 
     super::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");
-    let repository = arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
+    let repository =
+        arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
     let mut options = ServerOptions::new(repository);
-    // A repository without its publisher's folder is served as well; settings with a mistake in them are not passed over.
+    // A repository without its publisher's folder is served as well; settings with a mistake in
+    // them are not passed over.
     if arguments.make_patches || folder.join("kuzflow.toml").exists() {
         let project = Project::open(&folder)?;
         options.fallback = project.settings().fallback.clone();
@@ -85,21 +91,23 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> 
     options.node = arguments.node;
     options.region = arguments.region;
     options.public_url = arguments.public_url;
-    options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    options.health_interval =
+        Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     options.limits.listeners = count(arguments.listeners);
     options.limits.listeners_per_address = count(arguments.listeners_per_address);
     options.limits.connections_per_address = count(arguments.connections_per_address);
     options.behind_proxy = arguments.behind_proxy;
     options.log_addresses = !arguments.no_addresses;
-    // What is wrong with the repository is told before an address is taken and anybody is told that it is served.
+    // What is wrong with the repository is told before an address is taken and anybody is told that
+    // it is served.
     check_repository(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listen = arguments.listen;
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .map_err(|error| format!("cannot listen on {listen}: {error}; choose another address with --listen"))?;
+        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
+            format!("cannot listen on {listen}: {error}; choose another address with --listen")
+        })?;
         let address = listener.local_addr()?;
         say.line(&format!("serving {} on http://{address}/", options.repository.display()));
         if say.is_json() {
@@ -114,7 +122,9 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> 
 
 fn region(text: &str) -> Result<String, String> {
     let known = REGIONS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
-    known.map(str::to_owned).ok_or_else(|| format!("not a region: {text:?}, expected {}", REGIONS.join(", ")))
+    known
+        .map(str::to_owned)
+        .ok_or_else(|| format!("not a region: {text:?}, expected {}", REGIONS.join(", ")))
 }
 
 fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {

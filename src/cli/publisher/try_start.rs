@@ -1,8 +1,10 @@
-//! `kuzflow try`: a container is started once as a launcher would start it, to see what its first user would see.
+//! `kuzflow try`: a container is started once as a launcher would start it, to see what its first
+//! user would see.
 //!
-//! In: a package, or an unpacked container. Out: how it fared, and the end of what it wrote. It runs from a temporary folder, with user
-//! folders of its own, so that neither the publisher's settings nor another running copy of the app have a part in it; with Qt's
-//! windows drawn nowhere, unless they are asked for. Never: a process left behind.
+//! In: a package, or an unpacked container. Out: how it fared, and the end of what it wrote. It
+//! runs from a temporary folder, with user folders of its own, so that neither the publisher's
+//! settings nor another running copy of the app have a part in it; with Qt's windows drawn nowhere,
+//! unless they are asked for. Never: a process left behind.
 
 use std::fs::File;
 use std::io::Read;
@@ -37,13 +39,15 @@ Example: kuzflow try my-app.kuzflow --seconds 10";
 /// How a trial is to be.
 #[derive(Debug, Clone, Args)]
 pub struct TrialOptions {
-    /// How long the app is watched, in seconds; one that says by itself when it is up gets until then, and 60 s at most.
+    /// How long the app is watched, in seconds; one that says by itself when it is up gets until
+    /// then, and 60 s at most.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Let its windows be seen.
     #[arg(long)]
     show: bool,
-    /// Only import what is started, without starting it: for machines without a display. Python only.
+    /// Only import what is started, without starting it: for machines without a display. Python
+    /// only.
     #[arg(long)]
     import_only: bool,
 }
@@ -90,7 +94,11 @@ pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbErro
 }
 
 /// The trial that `kuzflow release` makes of a package; `None` where it cannot run here.
-pub fn of_package(package: &Path, options: &TrialOptions, say: &Say) -> Result<Option<bool>, VerbError> {
+pub fn of_package(
+    package: &Path,
+    options: &TrialOptions,
+    say: &Say,
+) -> Result<Option<bool>, VerbError> {
     let trial = Trial::prepare(package)?;
     if trial.manifest.platform() != Platform::current() {
         return Ok(None);
@@ -108,15 +116,20 @@ struct Trial {
 
 impl Trial {
     fn prepare(source: &Path) -> Result<Self, VerbError> {
-        // Beside the package: there is room where packages are written, and the system's temporary folder is often small.
-        let beside = source.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Beside the package: there is room where packages are written, and the system's temporary
+        // folder is often small.
+        let beside = source
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let new = || tempfile::Builder::new().prefix(".kuzflow-try-").tempdir_in(beside);
         let folder = new().or_else(|_| tempfile::tempdir())?;
         let root = folder.path().join("container");
         let threads = Effort::default().threads;
         let manifest = if source.is_dir() {
-            let json = std::fs::read(source.join(MANIFEST_PATH))
-                .map_err(|error| format!("{} is no unpacked container: {MANIFEST_PATH}: {error}", source.display()))?;
+            let json = std::fs::read(source.join(MANIFEST_PATH)).map_err(|error| {
+                format!("{} is no unpacked container: {MANIFEST_PATH}: {error}", source.display())
+            })?;
             let manifest = Arc::new(Manifest::from_json(&json)?);
             let unpacker = Unpacker::new(Arc::clone(&manifest), root)?;
             for (path, _) in manifest.files_with_bytes() {
@@ -145,7 +158,11 @@ impl Trial {
     fn run(&self, options: &TrialOptions, say: &Say) -> Result<(Ending, Value), VerbError> {
         let id = self.manifest.id();
         if self.manifest.platform() != Platform::current() {
-            return Err(format!("{id} does not run on this computer, which is {}", Platform::current()).into());
+            return Err(format!(
+                "{id} does not run on this computer, which is {}",
+                Platform::current()
+            )
+            .into());
         }
         let reports_up = self.manifest.application_info.launch.reports_up && !options.import_only;
         let limit = Duration::from_secs(if reports_up {
@@ -154,11 +171,14 @@ impl Trial {
             options.seconds.max(u64::from(options.import_only) * 60)
         });
         let mut command = self.command(options)?;
-        say.line(&format!("trying {id}{}", if options.show { "" } else { " (no windows; --show shows them)" }));
+        say.line(&format!(
+            "trying {id}{}",
+            if options.show { "" } else { " (no windows; --show shows them)" }
+        ));
         let started = Instant::now();
         let program = command.get_program().to_owned();
-        let mut app =
-            App::start(&mut command).map_err(|error| format!("cannot start {}: {error}", Path::new(&program).display()))?;
+        let mut app = App::start(&mut command)
+            .map_err(|error| format!("cannot start {}: {error}", Path::new(&program).display()))?;
         let fared = app.watch(limit, reports_up, &|| health_report(&self.health()));
         let took = started.elapsed();
         app.end();
@@ -194,13 +214,16 @@ impl Trial {
             only_import(&mut record.launch.arguments)?;
         }
         let variable = |name: &str| host::variable(name);
-        let call = Call { arguments: &[], variable: &variable, environment: &[], keep_errors: false };
+        let call =
+            Call { arguments: &[], variable: &variable, environment: &[], keep_errors: false };
         let mut command = launch::command(&record, &root, call);
         std::fs::write(self.health(), b"")?;
         command.env("KUZFLOW_HEALTH", std::path::absolute(self.health())?);
         let user = std::path::absolute(self.folder.path().join("user"))?;
         std::fs::create_dir_all(&user)?;
-        if let (Some(home), None, true) = (host::variable("HOME"), host::variable("XAUTHORITY"), cfg!(unix)) {
+        if let (Some(home), None, true) =
+            (host::variable("HOME"), host::variable("XAUTHORITY"), cfg!(unix))
+        {
             command.env("XAUTHORITY", Path::new(&home).join(".Xauthority"));
         }
         for (name, folder) in [
@@ -226,18 +249,27 @@ impl Trial {
 
 /// Turns the arguments of a Python start into those of an import of the same, which ends by itself.
 fn only_import(arguments: &mut Vec<String>) -> Result<(), VerbError> {
-    let at = |arguments: &[String], flag: &str| arguments.iter().position(|argument| argument == flag);
+    let at =
+        |arguments: &[String], flag: &str| arguments.iter().position(|argument| argument == flag);
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let run = "__imported_for_a_trial__";
     let (code, retained) = if let Some(index) = at(arguments, "-c") {
         // `import sys; from module import name; sys.exit(name())`: all but the call.
         let code = arguments.get(index + 1).cloned().unwrap_or_default();
-        let all_but_call =
-            code.rsplit_once("sys.exit(").map(|(before, call)| format!("{before}{}", call.trim_end_matches("())")));
+        let all_but_call = code
+            .rsplit_once("sys.exit(")
+            .map(|(before, call)| format!("{before}{}", call.trim_end_matches("())")));
         (all_but_call.unwrap_or(code), index)
     } else if let Some(index) = at(arguments, "-m") {
         let module = arguments.get(index + 1).cloned().unwrap_or_default();
-        (format!("import runpy; runpy.run_module({}, run_name={})", quoted(&module), quoted(run)), index)
+        (
+            format!(
+                "import runpy; runpy.run_module({}, run_name={})",
+                quoted(&module),
+                quoted(run)
+            ),
+            index,
+        )
     } else if let Some(script) = arguments.last().filter(|last| last.ends_with(".py")) {
         let path = quoted(script);
         let folder = format!("import os, runpy, sys; sys.path.insert(0, os.path.dirname({path}))");
@@ -291,7 +323,12 @@ impl App {
     }
 
     /// Until it is up, has ended, or the time is over.
-    fn watch(&mut self, limit: Duration, must_say: bool, health_report: &dyn Fn() -> Option<Result<(), String>>) -> Fared {
+    fn watch(
+        &mut self,
+        limit: Duration,
+        must_say: bool,
+        health_report: &dyn Fn() -> Option<Result<(), String>>,
+    ) -> Fared {
         let end = Instant::now() + limit;
         loop {
             let ended = self.child.try_wait().ok().flatten();
@@ -331,7 +368,8 @@ impl App {
     #[cfg(unix)]
     fn signal(&mut self, forcibly: bool) {
         use rustix::process::{Pid, Signal, kill_process_group};
-        // The group's number is the child's; while a process of the group lives nobody else gets it.
+        // The group's number is the child's; while a process of the group lives nobody else gets
+        // it.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, if forcibly { Signal::KILL } else { Signal::TERM });
         }
@@ -354,7 +392,8 @@ impl App {
     fn wrote(&self) -> String {
         // The readers may be a moment behind the end of the app.
         std::thread::sleep(LOOK * 2);
-        String::from_utf8_lossy(&self.wrote.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.wrote.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
     }
 }
 
@@ -385,7 +424,9 @@ fn words(fared: &Fared, took: Duration) -> String {
         Fared::Up => format!("it said that it is up after {seconds}"),
         Fared::Runs => format!("it runs after {seconds}"),
         Fared::Ended(0) => format!("it ended by itself with status 0 after {seconds}"),
-        Fared::Ended(code @ 129..) => format!("it crashed after {seconds} (status {code}, signal {})", code - 128),
+        Fared::Ended(code @ 129..) => {
+            format!("it crashed after {seconds} (status {code}, signal {})", code - 128)
+        }
         Fared::Ended(code) => format!("it ended with status {code} after {seconds}"),
         Fared::ReportedFailure(reason) => format!("it said that it failed: {reason}"),
         Fared::NotUp => {
@@ -398,7 +439,9 @@ fn words(fared: &Fared, took: Duration) -> String {
 
 /// What helps against the commonest reasons, as the app's words show them.
 fn hints(wrote: &str) -> Vec<String> {
-    let after = |marker: &str| wrote.rsplit_once(marker).and_then(|(_, rest)| rest.lines().next()).map(str::trim);
+    let after = |marker: &str| {
+        wrote.rsplit_once(marker).and_then(|(_, rest)| rest.lines().next()).map(str::trim)
+    };
     let mut hints = Vec::new();
     if let Some(module) = after("No module named ") {
         let module = module.trim_matches(['\'', '"', '.', ';']);
@@ -408,13 +451,20 @@ fn hints(wrote: &str) -> Vec<String> {
     } else if wrote.contains("cannot open shared object file") {
         hints.push("a library of the system is missing here; users' computers may lack it, too: name it in your instructions, or bring it along".into());
     }
-    if ["could not connect to display", "no display name and no $DISPLAY", "cannot open display", "couldn't connect to display"]
-        .iter()
-        .any(|words| wrote.contains(words))
+    if [
+        "could not connect to display",
+        "no display name and no $DISPLAY",
+        "cannot open display",
+        "couldn't connect to display",
+    ]
+    .iter()
+    .any(|words| wrote.contains(words))
     {
         hints.push("there is no display here: try --import-only, or run this under Xvfb (xvfb-run kuzflow …)".into());
     }
-    if wrote.contains("could not load the Qt platform plugin") || wrote.contains("Could not find the Qt platform plugin") {
+    if wrote.contains("could not load the Qt platform plugin")
+        || wrote.contains("Could not find the Qt platform plugin")
+    {
         hints.push("the Qt in the container lacks its plugin for windows drawn nowhere: try --show, with a display".into());
     }
     hints
@@ -433,58 +483,4 @@ fn tell_last(wrote: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_import_of_what_is_started() {
-        let import = |arguments: &[&str]| {
-            let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-            only_import(&mut arguments).map(|()| arguments)
-        };
-        let function = import(&["-c", "import sys; from pkg.main import run; sys.exit(run())"]).unwrap();
-        assert_eq!(function, ["-c", "import sys; from pkg.main import run; run"]);
-        assert!(import(&["-m", "pkg"]).unwrap()[1].contains("run_module(\"pkg\""));
-        assert_eq!(import(&["-s", "-P", "-m", "pkg"]).unwrap()[..2], ["-s", "-P"]);
-        assert!(import(&["{container}/app/app.py"]).unwrap()[1].contains("run_path(\"{container}/app/app.py\""));
-        assert!(import(&[]).is_err());
-    }
-
-    #[test]
-    fn what_helps_is_reported() {
-        let wrote =
-            "Traceback (most recent call last):\n  File \"app.py\", line 1\nModuleNotFoundError: No module named 'PyQt5'\n";
-        assert!(hints(wrote)[0].starts_with("PyQt5 is neither"), "{:?}", hints(wrote));
-        assert!(hints("_tkinter.TclError: no display name and no $DISPLAY environment variable")[0].contains("--import-only"));
-        assert!(hints("all is well").is_empty());
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn apps_are_judged_by_what_they_do_and_nothing_is_left_of_them() {
-        // What ends does so at once, however long a busy computer takes for it; what goes on is given up after a moment.
-        let fared = |script: &str, must_say: bool, health_report: Option<Result<(), String>>| {
-            let mut app = App::start(Command::new("sh").args(["-c", script])).unwrap();
-            let limit = if must_say || script.contains("wait") { 2 } else { 120 };
-            let fared = app.watch(Duration::from_secs(limit), must_say, &|| health_report.clone());
-            app.end();
-            (fared, app.wrote())
-        };
-        assert_eq!(fared("echo a; echo b >&2; exit 3", false, None).0, Fared::Ended(3));
-        assert!(fared("echo words >&2; exit 3", false, None).1.contains("words"));
-        assert_eq!(fared("exit 0", false, None).0, Fared::Ended(0));
-        assert_eq!(fared("kill -SEGV $$", false, None).0, Fared::Ended(139));
-        assert_eq!(fared("sleep 60", true, None).0, Fared::NotUp);
-        assert_eq!(fared("sleep 60", true, Some(Ok(()))).0, Fared::Up);
-        assert_eq!(fared("sleep 60", false, Some(Err("no database".into()))).0, Fared::ReportedFailure("no database".into()));
-        let (runs, wrote) = fared("sleep 61 & echo $!; wait", false, None);
-        assert_eq!(runs, Fared::Runs);
-        let left = wrote.trim().parse::<i32>().unwrap();
-        let gone = (0..2000).any(|_| {
-            std::thread::sleep(LOOK);
-            // A zombie that its parent has not reaped yet runs no more.
-            std::fs::read_to_string(format!("/proc/{left}/stat")).map_or(true, |stat| stat.contains(") Z"))
-        });
-        assert!(gone || !cfg!(target_os = "linux"), "what the app started is left");
-    }
-}
+mod tests;

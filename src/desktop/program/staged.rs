@@ -45,12 +45,18 @@ impl ExchangeStep {
 }
 
 impl Staged<'_> {
-    /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if it says within `limit` that it is well.
-    /// `own` is the version of the running program. A build that fails is remembered.
+    /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if
+    /// it says within `limit` that it is well. `own` is the version of the running program. A build
+    /// that fails is remembered.
     ///
     /// # Errors
     /// [`Unfit`]; the executable is as it was.
-    pub fn replace_running(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
+    pub fn replace_running(
+        self,
+        arguments: &[OsString],
+        own: &Version,
+        limit: Duration,
+    ) -> Result<(), Unfit> {
         let path = self.program.staged();
         if let Err(unfit) = test(&path, arguments, &self.version, limit) {
             if unfit.is_the_builds() {
@@ -67,14 +73,23 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// One step of the exchange. After each the path names a whole executable, and the next start knows what to do.
+    /// One step of the exchange. After each the path names a whole executable, and the next start
+    /// knows what to do.
     pub(super) fn perform(&self, step: ExchangeStep, own: &Version) -> Result<(), DesktopError> {
         let program = self.program;
         let _held = &self.lock;
         match step {
             ExchangeStep::Note => {
-                let exchange = Exchange { from: own.clone(), to: self.version.clone(), hash: self.hash, starts: 0 };
-                program.write_note(&Note { exchange: Some(exchange), ..program.note()?.unwrap_or_default() })
+                let exchange = Exchange {
+                    from: own.clone(),
+                    to: self.version.clone(),
+                    hash: self.hash,
+                    starts: 0,
+                };
+                program.write_note(&Note {
+                    exchange: Some(exchange),
+                    ..program.note()?.unwrap_or_default()
+                })
             }
             ExchangeStep::KeepOld => {
                 remove_file(&program.old())?;
@@ -94,12 +109,19 @@ fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
     let failed = |error| DesktopError::io("keep", path)(error);
     let mut copy = durable::temporary(second).map_err(failed)?;
     io::copy(&mut File::open(path).map_err(failed)?, &mut copy).map_err(failed)?;
-    copy.as_file().set_permissions(fs::metadata(path).map_err(failed)?.permissions()).map_err(failed)?;
+    copy.as_file()
+        .set_permissions(fs::metadata(path).map_err(failed)?.permissions())
+        .map_err(failed)?;
     durable::persist(copy, second).map_err(failed)
 }
 
 /// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
-fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration) -> Result<(), Unfit> {
+fn test(
+    path: &Path,
+    arguments: &[OsString],
+    expected: &Version,
+    limit: Duration,
+) -> Result<(), Unfit> {
     let end = Instant::now() + limit;
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -130,11 +152,21 @@ fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration
         }
     };
     // Whatever it left behind may hold the pipe open.
-    let text = answer.recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK)).unwrap_or_default();
-    let reply = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
-    let (state, version) = (reply["result"]["status"].as_str(), reply["result"]["version"].as_str());
+    let text = answer
+        .recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK))
+        .unwrap_or_default();
+    let reply = text
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .unwrap_or_default();
+    let (state, version) =
+        (reply["result"]["status"].as_str(), reply["result"]["version"].as_str());
     if !status.success() || state != Some("done") {
-        return Err(Unfit::Answer(format!("{status}, it said {:?}", text.chars().take(500).collect::<String>())));
+        return Err(Unfit::Answer(format!(
+            "{status}, it said {:?}",
+            text.chars().take(500).collect::<String>()
+        )));
     }
     if version != Some(expected.to_string().as_str()) {
         return Err(Unfit::Answer(format!("it is version {version:?}, signed is {expected}")));

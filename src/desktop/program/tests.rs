@@ -42,7 +42,8 @@ impl Place {
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| !name.ends_with(".lock"));
         names.sort();
         names
@@ -55,7 +56,10 @@ fn the_old_one_goes_once_the_new_one_has_started_the_app() {
     assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
     assert_eq!(place.names(), ["launcher"], "a usual start writes nothing");
     place.exchange(NEW).unwrap();
-    assert_eq!((place.content().as_str(), fs::read_to_string(place.program.old()).unwrap().as_str()), (NEW, OLD));
+    assert_eq!(
+        (place.content().as_str(), fs::read_to_string(place.program.old()).unwrap().as_str()),
+        (NEW, OLD)
+    );
     // A third one does not come before the second is confirmed.
     assert!(matches!(place.stage("#!/bin/sh\n"), Err(Unfit::Busy)));
     let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
@@ -99,7 +103,9 @@ fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_conve
         // Whatever happened, an update goes through afterwards.
         if now == "1.0.0" {
             place.exchange(NEW).unwrap();
-            let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!("{done}") };
+            let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else {
+                panic!("{done}")
+            };
             place.program.confirm(attempt);
         }
         assert_eq!(place.names(), ["launcher"], "{done}");
@@ -142,12 +148,17 @@ fn one_that_does_not_start_never_takes_the_place() {
         ("#!/bin/sh\nexit 1\n", false),
         ("#!/bin/sh\nexec sleep 60\n", true),
         ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"1.9.9\"}}'\n", false),
-        ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\nexit 3\n", false),
+        (
+            "#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\nexit 3\n",
+            false,
+        ),
         ("#!/bin/sh\nyes\n", true),
     ] {
         for expected in [1, 1, 0] {
             let limit = if late { limit } else { Duration::from_secs(20) };
-            let result = place.stage(content).and_then(|staged| staged.replace_running(&[], &version("1.0.0"), limit));
+            let result = place
+                .stage(content)
+                .and_then(|staged| staged.replace_running(&[], &version("1.0.0"), limit));
             let unfit = result.unwrap_err();
             assert_eq!(unfit.is_the_builds(), expected == 1, "{content}: {unfit}");
             assert_eq!(place.content(), OLD, "{content}");
@@ -160,13 +171,22 @@ fn one_that_does_not_start_never_takes_the_place() {
 #[test]
 fn a_wrong_byte_or_one_too_many_is_refused() {
     let place = place();
-    let stage =
-        |bytes: &str, most| place.program.stage(&mut bytes.as_bytes(), &version("2.0.0"), Digest::of(NEW.as_bytes()), most);
+    let stage = |bytes: &str, most| {
+        place.program.stage(
+            &mut bytes.as_bytes(),
+            &version("2.0.0"),
+            Digest::of(NEW.as_bytes()),
+            most,
+        )
+    };
     assert!(matches!(stage(&NEW.replace("done", "dome"), 1 << 20), Err(Unfit::Digest { .. })));
     assert!(matches!(stage(NEW, 10), Err(Unfit::Digest { .. })));
     assert_eq!(place.names(), ["launcher"]);
     fs::write(place.program.note_path(), "{").unwrap();
-    assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual), "a damaged note keeps nothing from starting");
+    assert!(
+        matches!(place.program.begin(&version("1.0.0")), Begun::Usual),
+        "a damaged note keeps nothing from starting"
+    );
     place.exchange(NEW).unwrap();
 }
 

@@ -8,8 +8,14 @@ pub fn entry() -> Entry {
     Entry {
         id: "kuzflow-sample".to_owned(),
         name: "示例 Sample".to_owned(),
-        comments: vec![(String::new(), "Starts it".to_owned()), ("zh-CN".to_owned(), "启动".to_owned())],
-        bundle_names: vec![(String::new(), "Update bundle".to_owned()), ("zh-CN".to_owned(), "更新包".to_owned())],
+        comments: vec![
+            (String::new(), "Starts it".to_owned()),
+            ("zh-CN".to_owned(), "启动".to_owned()),
+        ],
+        bundle_names: vec![
+            (String::new(), "Update bundle".to_owned()),
+            ("zh-CN".to_owned(), "更新包".to_owned()),
+        ],
         actions: Vec::new(),
         keywords: vec!["sample".to_owned()],
         program: "/opt/app/kuzflow-launcher".into(),
@@ -28,7 +34,11 @@ struct User {
 fn user() -> User {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
-    let folders = UserFolders { home: root.join("user"), data: root.join("user/data"), desktop: Some(root.join("user/桌面")) };
+    let folders = UserFolders {
+        home: root.join("user"),
+        data: root.join("user/data"),
+        desktop: Some(root.join("user/桌面")),
+    };
     User { home: Home::new(root.join("home")), folders, _folder: folder }
 }
 
@@ -37,12 +47,20 @@ fn files(user: &User) -> Vec<PathBuf> {
     let mut folders = vec![user.folders.home.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.path().is_dir() { folders.push(entry.path()) } else { found.push(entry.path()) }
+            if entry.path().is_dir() {
+                folders.push(entry.path())
+            } else {
+                found.push(entry.path())
+            }
         }
     }
-    found.retain(|path| !path.to_string_lossy().contains("/mime/") || path.extension().is_some_and(|e| e == "xml"));
+    found.retain(|path| {
+        !path.to_string_lossy().contains("/mime/") || path.extension().is_some_and(|e| e == "xml")
+    });
     found.retain(|path| path.file_name().is_some_and(|name| name != "mimeinfo.cache"));
-    found.retain(|path| path.extension().is_some_and(|e| e != "xml") || path.to_string_lossy().contains("packages"));
+    found.retain(|path| {
+        path.extension().is_some_and(|e| e != "xml") || path.to_string_lossy().contains("packages")
+    });
     found.sort();
     found
 }
@@ -53,31 +71,47 @@ fn a_shortcut_is_made_once_and_goes_without_a_trace() {
     let made = make(&entry(), &user.home, &user.folders, true, System::Freedesktop).unwrap();
     assert_eq!(made.len(), 6, "{made:?}");
     assert!(made.iter().all(|path| path.exists()) && is_made(&user.home));
-    assert_eq!(make(&entry(), &user.home, &user.folders, true, System::Freedesktop).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(
+        make(&entry(), &user.home, &user.folders, true, System::Freedesktop).unwrap(),
+        Vec::<PathBuf>::new()
+    );
     let foreign = user.folders.data.join("applications/other.desktop");
     std::fs::write(&foreign, "another's").unwrap();
     let removed = remove(&user.home, Some(&user.folders), System::Freedesktop).unwrap();
     assert_eq!((removed.len(), files(&user)), (6, vec![foreign]));
-    assert!(!is_made(&user.home) && remove(&user.home, None, System::Freedesktop).unwrap().is_empty());
+    assert!(
+        !is_made(&user.home) && remove(&user.home, None, System::Freedesktop).unwrap().is_empty()
+    );
 }
 
 #[test]
 fn a_refresh_follows_the_app_and_respects_the_user() {
     let user = user();
     let (home, folders) = (&user.home, &user.folders);
-    assert!(refresh(&entry(), home, folders, System::Freedesktop).unwrap().is_empty(), "nobody wanted one");
+    assert!(
+        refresh(&entry(), home, folders, System::Freedesktop).unwrap().is_empty(),
+        "nobody wanted one"
+    );
     make(&entry(), home, folders, true, System::Freedesktop).unwrap();
     assert!(refresh(&entry(), home, folders, System::Freedesktop).unwrap().is_empty());
     let renamed = Entry { name: "New".to_owned(), ..entry() };
-    let (menu, desktop) = (folders.data.join("applications/kuzflow-sample.desktop"), folders.desktop.clone().unwrap());
+    let (menu, desktop) = (
+        folders.data.join("applications/kuzflow-sample.desktop"),
+        folders.desktop.clone().unwrap(),
+    );
     std::fs::remove_file(desktop.join("kuzflow-sample.desktop")).unwrap();
     let written = refresh(&renamed, home, folders, System::Freedesktop).unwrap();
-    assert!(written.contains(&menu) && std::fs::read_to_string(&menu).unwrap().contains("Name=New\n"));
+    assert!(
+        written.contains(&menu) && std::fs::read_to_string(&menu).unwrap().contains("Name=New\n")
+    );
     assert!(!desktop.join("kuzflow-sample.desktop").exists(), "the user threw it away");
     std::fs::write(&menu, "the user's own").unwrap();
     assert!(!refresh(&entry(), home, folders, System::Freedesktop).unwrap().contains(&menu));
     assert_eq!(std::fs::read_to_string(&menu).unwrap(), "the user's own");
-    assert!(make(&entry(), home, folders, false, System::Freedesktop).unwrap().contains(&menu), "asked for, it is made");
+    assert!(
+        make(&entry(), home, folders, false, System::Freedesktop).unwrap().contains(&menu),
+        "asked for, it is made"
+    );
     // A smaller icon needs fewer files; those of the larger one go.
     let small = Entry { icon: icon::for_hicolor(ICON)[0].1.clone(), ..entry() };
     refresh(&small, home, folders, System::Freedesktop).unwrap();
@@ -91,8 +125,10 @@ fn a_bundle_of_macos_moves_with_its_name() {
     make(&entry(), &user.home, &user.folders, false, System::Mac).unwrap();
     let applications = user.folders.home.join("Applications");
     assert!(applications.join("示例 Sample.app/Contents/MacOS/start").exists());
-    refresh(&Entry { name: "New".to_owned(), ..entry() }, &user.home, &user.folders, System::Mac).unwrap();
-    let names: Vec<_> = std::fs::read_dir(&applications).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    refresh(&Entry { name: "New".to_owned(), ..entry() }, &user.home, &user.folders, System::Mac)
+        .unwrap();
+    let names: Vec<_> =
+        std::fs::read_dir(&applications).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["New.app"]);
     remove(&user.home, Some(&user.folders), System::Mac).unwrap();
     assert_eq!(std::fs::read_dir(&applications).unwrap().count(), 0);
@@ -104,7 +140,10 @@ fn links_of_windows_lie_in_the_menu_and_on_the_desktop() {
     let all = artifacts(&entry(), &user.home, &user.folders, true, System::Windows).unwrap();
     let kinds: Vec<&str> = all.iter().map(|artifact| artifact.kind.as_str()).collect();
     assert_eq!(kinds, ["icon", "menu", "desktop"]);
-    assert!(all[2].path.ends_with("示例 Sample.lnk") && matches!(all[2].content, ShortcutContent::Link(_)));
+    assert!(
+        all[2].path.ends_with("示例 Sample.lnk")
+            && matches!(all[2].content, ShortcutContent::Link(_))
+    );
 }
 
 #[test]
@@ -112,5 +151,8 @@ fn two_homes_of_an_app_have_two_names() {
     let usual = Path::new("/home/user/.local/share/sample");
     assert_eq!(id("sample", usual, Some(usual)), "kuzflow-sample");
     let other = id("sample", Path::new("/media/stick"), Some(usual));
-    assert!(other.starts_with("kuzflow-sample-") && other != id("sample", Path::new("/media/other"), Some(usual)));
+    assert!(
+        other.starts_with("kuzflow-sample-")
+            && other != id("sample", Path::new("/media/other"), Some(usual))
+    );
 }

@@ -34,7 +34,8 @@ fn downloading(setup: Setup) -> Machine {
     machine
 }
 
-const WINDOW_WHILE_RUNNING: Setup = Setup { launch_when_ready: true, start_anyway: false, running: true };
+const WINDOW_WHILE_RUNNING: Setup =
+    Setup { launch_when_ready: true, start_anyway: false, running: true };
 const FIRST_INSTALL: Setup = Setup { launch_when_ready: true, start_anyway: false, running: false };
 const BEFORE_START: Setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
 const TERMINAL: Setup = Setup { launch_when_ready: false, start_anyway: false, running: false };
@@ -76,7 +77,12 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     assert_eq!(*machine.phase(), phase(ClosingWait::Person));
     assert!(machine.step(MachineInput::Closing(ClosingWait::Person)).is_empty(), "told once");
     // Nothing else begins meanwhile, and a second wish is the same wish.
-    for other in [Command::RestartNow, Command::Check { by_user: true }, Command::Switch(id()), Command::RollBack(None)] {
+    for other in [
+        Command::RestartNow,
+        Command::Check { by_user: true },
+        Command::Switch(id()),
+        Command::RollBack(None),
+    ] {
         assert!(command(&mut machine, other).is_empty());
     }
     // Force only on a person's word.
@@ -87,10 +93,14 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     machine.step(MachineInput::Closed(Ok(false)));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
     assert!(
-        command(&mut machine, Command::EndApp).is_empty() && machine.step(MachineInput::Closing(ClosingWait::App)).is_empty()
+        command(&mut machine, Command::EndApp).is_empty()
+            && machine.step(MachineInput::Closing(ClosingWait::App)).is_empty()
     );
     // And it can be asked for again.
-    assert_eq!(command(&mut machine, Command::RestartNow).last(), Some(&Effect::Close { back: None }));
+    assert_eq!(
+        command(&mut machine, Command::RestartNow).last(),
+        Some(&Effect::Close { back: None })
+    );
 }
 
 #[test]
@@ -168,11 +178,17 @@ fn pause_resume_cancel() {
     assert_eq!(command(&mut machine, Command::Resume)[0], Effect::Resume);
     assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
     for late in [Command::Cancel, Command::Pause, Command::Resume] {
-        assert!(command(&mut machine, late).is_empty(), "a cancel is not taken back by a later click");
+        assert!(
+            command(&mut machine, late).is_empty(),
+            "a cancel is not taken back by a later click"
+        );
     }
     machine.step(MachineInput::Updated(Ok(Updated::Stopped)));
     assert_eq!(*machine.phase(), Phase::Cancelled);
-    assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())), "the offer still stands");
+    assert!(
+        command(&mut machine, Command::Start).contains(&Effect::Update(offer())),
+        "the offer still stands"
+    );
 }
 
 #[test]
@@ -195,7 +211,10 @@ fn retry_does_what_failed() {
 fn a_version_asked_for_by_name_starts_without_a_question() {
     let mut machine = Machine::new(TERMINAL);
     let version = Version::new(2, 0, 0);
-    assert!(command(&mut machine, Command::StartVersion(version.clone())).contains(&Effect::Check(Some(version))));
+    assert!(
+        command(&mut machine, Command::StartVersion(version.clone()))
+            .contains(&Effect::Check(Some(version)))
+    );
     assert!(machine.step(found()).contains(&Effect::Update(offer())));
 }
 
@@ -227,14 +246,21 @@ fn what_comes_late_changes_nothing() {
         assert!(command(&mut machine, command_).is_empty());
     }
     let mut machine = downloading(TERMINAL);
-    assert!(command(&mut machine, Command::Check { by_user: true }).is_empty(), "a check does not disturb a download");
+    assert!(
+        command(&mut machine, Command::Check { by_user: true }).is_empty(),
+        "a check does not disturb a download"
+    );
     assert!(command(&mut machine, Command::Switch(id())).is_empty());
 }
 
 /// The same release out of a file.
 fn in_file() -> MachineInput {
     let plan = Plan::without_fetching(UpdateStrategy::File, 1);
-    MachineInput::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
+    MachineInput::Checked(Ok(Checked::Offer(Box::new(Offer {
+        plan,
+        file: Some("f".into()),
+        ..*offer()
+    }))))
 }
 
 #[test]
@@ -242,9 +268,15 @@ fn a_file_is_looked_into_offered_and_installed_without_a_download() {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
     let effects = command(&mut machine, Command::InstallFile("f".into()));
     assert_eq!(effects[1], Effect::CheckFile { path: "f".into(), accept_expired: false });
-    assert!(command(&mut machine, Command::InstallFile("g".into())).is_empty(), "one after the other");
+    assert!(
+        command(&mut machine, Command::InstallFile("g".into())).is_empty(),
+        "one after the other"
+    );
     machine.step(in_file());
-    assert!(matches!(machine.phase(), Phase::Offered { .. }), "nothing is installed without a word");
+    assert!(
+        matches!(machine.phase(), Phase::Offered { .. }),
+        "nothing is installed without a word"
+    );
     command(&mut machine, Command::Start);
     assert!(matches!(machine.phase(), Phase::Installing { .. }));
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
@@ -277,7 +309,12 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
     assert!(command(&mut machine, Command::Prefetch).contains(&Effect::Update(offer())));
     machine.step(MachineInput::Fetched);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })), "{effects:?}");
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })),
+        "{effects:?}"
+    );
     let Phase::Offered { offer } = machine.phase().clone() else { panic!("{:?}", machine.phase()) };
     assert_eq!((offer.plan.strategy, offer.bytes_to_fetch), (UpdateStrategy::Installed, 0));
     assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
@@ -289,8 +326,12 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
 #[test]
 fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     let mut machine = Machine::new(Setup::default());
-    let repairing = Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
-    assert_eq!(machine.step(MachineInput::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
+    let repairing =
+        Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::Repair(id()))),
+        [repairing.clone(), Effect::Repair(id())]
+    );
     // Nothing else begins meanwhile.
     assert!(machine.step(MachineInput::Command(Command::Repair(id()))).is_empty());
     assert!(machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty());
@@ -301,12 +342,18 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
 
     machine.step(MachineInput::Command(Command::Repair(id())));
     machine.step(MachineInput::Repaired(Err(problem())));
-    assert_eq!(machine.step(MachineInput::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::Retry)),
+        [repairing, Effect::Repair(id())]
+    );
     let repaired = Box::new(Repaired::begun(id().version));
     machine.step(MachineInput::Repaired(Ok(Some(repaired.clone()))));
     assert_eq!(machine.phase(), &Phase::Repaired(repaired));
     // And then the check that waited for it.
-    assert_eq!(machine.step(MachineInput::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::Check { by_user: false })).last(),
+        Some(&Effect::Check(None))
+    );
 }
 
 #[test]
@@ -314,7 +361,10 @@ fn removing_reports_the_new_list_or_why_not() {
     let mut machine = Machine::new(TERMINAL);
     assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);
     assert_eq!(machine.step(MachineInput::Removed(Ok(()))), [Effect::List]);
-    assert_eq!(machine.step(MachineInput::Removed(Err(problem()))), [Effect::Emit(Event::Notice { problem: problem() })]);
+    assert_eq!(
+        machine.step(MachineInput::Removed(Err(problem()))),
+        [Effect::Emit(Event::Notice { problem: problem() })]
+    );
 }
 
 #[test]
@@ -350,13 +400,28 @@ fn hot() -> (Machine, Vec<Effect>) {
 #[test]
 fn what_needs_no_restart_is_swapped_in_the_running_app() {
     let (mut machine, effects) = hot();
-    assert!(matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()), "{effects:?}");
+    assert!(
+        matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()),
+        "{effects:?}"
+    );
     assert_eq!(*machine.phase(), Phase::Swapping { version: id().version });
-    assert!(machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty(), "it is at work");
+    assert!(
+        machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty(),
+        "it is at work"
+    );
     machine.step(MachineInput::Swapped(Ok(vec!["a".to_owned()])));
-    assert_eq!(*machine.phase(), Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] });
-    assert!(machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty(), "what comes late changes nothing");
-    assert!(machine.step(MachineInput::Command(Command::RestartNow)).is_empty(), "nothing waits for a restart");
+    assert_eq!(
+        *machine.phase(),
+        Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] }
+    );
+    assert!(
+        machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty(),
+        "what comes late changes nothing"
+    );
+    assert!(
+        machine.step(MachineInput::Command(Command::RestartNow)).is_empty(),
+        "nothing waits for a restart"
+    );
     assert_ne!(machine.step(MachineInput::Command(Command::Check { by_user: false })), []);
 }
 
@@ -367,7 +432,10 @@ fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
     let effects = machine.step(MachineInput::Swapped(Err(reasons.clone())));
     assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
-    assert_eq!(machine.step(MachineInput::Command(Command::RestartNow)).last(), Some(&Effect::Close { back: None }));
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::RestartNow)).last(),
+        Some(&Effect::Close { back: None })
+    );
     // The app has ended meanwhile: the next start is in the new version anyway.
     let (mut machine, _) = hot();
     machine.step(MachineInput::AppEnded);
@@ -387,7 +455,10 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
     assert!(machine.step(MachineInput::Command(Command::RestartWhenEnded)).is_empty());
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    assert_eq!(machine.step(MachineInput::Command(Command::RestartWhenEnded)), [Effect::RestartWhenEnded]);
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::RestartWhenEnded)),
+        [Effect::RestartWhenEnded]
+    );
     assert_eq!(*machine.phase(), Phase::Idle);
     // A start that comes of it does not disturb a check or a download.
     machine.step(MachineInput::Command(Command::Check { by_user: false }));

@@ -1,4 +1,5 @@
-//! Handing out: which run a free lane gets, and what it takes over from another when nothing is free any more.
+//! Handing out: which run a free lane gets, and what it takes over from another when nothing is
+//! free any more.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,10 +7,11 @@ use std::time::Duration;
 use super::node::{Node, Standing};
 use super::{Effect, NodeIndex, RangeRequest, Request, RequestId, Scheduler};
 
-/// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
-/// cannot hold much.
+/// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best
+/// node, and a slow node cannot hold much.
 const FIRST_RUN: f64 = (1 << 20) as f64;
-/// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
+/// A run takes at most this many seconds, so that the front of the object, which is unpacked as it
+/// comes, moves on.
 const LONGEST_RUN: f64 = 20.0;
 /// But so many times as long as its answer takes to begin.
 const WORTH_WAITING: f64 = 8.0;
@@ -19,22 +21,26 @@ const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 const TRIAL_RUN: f64 = 1.0;
 /// What an unknown node is assumed to deliver at least, bytes a second.
 const ASSUMED_RATE: f64 = 500e3;
-/// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
+/// A first request to the internet while neighbours are there, bytes: who fetches what may be known
+/// a moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
-/// Seconds that a neighbour must still take for its run before the internet helps out, and seconds of silence after which one is in
-/// trouble (a busy one may take a second): a share of the time that all has taken so far, within these bounds.
+/// Seconds that a neighbour must still take for its run before the internet helps out, and seconds
+/// of silence after which one is in trouble (a busy one may take a second): a share of the time
+/// that all has taken so far, within these bounds.
 const LATE: (f64, f64) = (1.5, 6.0);
 const SILENT_PEER: (f64, f64) = (1.5, 4.0);
 const LATE_SHARE: f64 = 0.2;
-/// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
-/// asked for.
+/// Seconds that must be left for all for trying a node again that failed: if it fails again, others
+/// must fetch what it was asked for.
 const TRIAL: f64 = 6.0;
-/// A lane is all but stuck if another one of its node would be done in this part of the time, and it has had so many seconds.
+/// A lane is all but stuck if another one of its node would be done in this part of the time, and
+/// it has had so many seconds.
 const STUCK: f64 = 8.0;
 const STUCK_TIME: f64 = 2.0;
 
 impl Scheduler {
-    /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
+    /// Gives work to every node that has fewer lanes than it should: first one lane each, then two
+    /// each, and so on.
     pub(super) fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::range_requests).max().unwrap_or(0);
         let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
@@ -67,7 +73,9 @@ impl Scheduler {
             return self.ask_peer(now, index, effects);
         }
         let (mut ready, mut busy) = (1.0, 1.0);
-        for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {
+        for node in
+            self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready)
+        {
             let rate = node.rate(now).unwrap_or(0.0);
             ready += rate;
             busy += if node.active > 0 { rate } else { 0.0 };
@@ -90,22 +98,30 @@ impl Scheduler {
                 if smallest > without * 1.1 + 0.1 {
                     return;
                 }
-                // A lane on trial must be gone soon after it has proved useless; of a node that is slow to answer, a run must be worth the wait.
+                // A lane on trial must be gone soon after it has proved useless; of a node that is
+                // slow to answer, a run must be worth the wait.
                 let worth = WORTH_WAITING * node.latency();
-                let longest = if node.tries_more_requests() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
-                // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
+                let longest =
+                    if node.tries_more_requests() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
+                // Lanes that began together must not end together: one's gap is filled by the
+                // others only if they go on.
                 let spread = 0.35 + 0.25 * (self.next_request as f64 * GOLDEN_RATIO).fract();
                 rate * (left * spread).min(longest)
             }
         };
         let (assignment, from) = (&self.assignment, self.assignment.beginning());
-        let preferred = self.work.take(bytes, from, &|piece| assignment.prefers(piece) && assignment.fetches(now, piece));
-        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| assignment.fetches(now, piece))) {
+        let preferred = self.work.take(bytes, from, &|piece| {
+            assignment.prefers(piece) && assignment.fetches(now, piece)
+        });
+        if let Some((run, start)) = preferred
+            .or_else(|| self.work.take(bytes, from, &|piece| assignment.fetches(now, piece)))
+        {
             self.request(now, index, run, start, rate, effects);
         }
     }
 
-    /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
+    /// The tail of the run that would end last, or its last piece once more, if that brings the end
+    /// nearer.
     fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency();
@@ -126,8 +142,10 @@ impl Scheduler {
                 return;
             }
             let is_peer = index >= self.internet;
-            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
-            let measured = range_request.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
+            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by
+            // what was measured, or silent.
+            let measured =
+                range_request.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
             let share = now * LATE_SHARE;
             let troubled = (measured && finish > share.clamp(LATE.0, LATE.1))
                 || now - range_request.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1);
@@ -135,8 +153,11 @@ impl Scheduler {
                 continue;
             }
             let assignment = &self.assignment;
-            let can = |pieces: Range<u32>| !is_peer || pieces.into_iter().all(|piece| assignment.holds(index, piece));
-            // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
+            let can = |pieces: Range<u32>| {
+                !is_peer || pieces.into_iter().all(|piece| assignment.holds(index, piece))
+            };
+            // An unknown node is assumed to be no worse than the one it helps, or than a modest
+            // line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(range_request.position);
             let tail = range_request.run.end.saturating_sub(current + 1);
@@ -144,7 +165,9 @@ impl Scheduler {
             if tail > 0 {
                 let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
                 let pieces = ((share / size) as u32).clamp(1, tail);
-                if can(range_request.run.end - pieces..range_request.run.end) && gain(latency + f64::from(pieces) * size / rate) {
+                if can(range_request.run.end - pieces..range_request.run.end)
+                    && gain(latency + f64::from(pieces) * size / rate)
+                {
                     let end = range_request.run.end - pieces;
                     let run = end..range_request.run.end;
                     range_request.run.end = end;
@@ -154,9 +177,11 @@ impl Scheduler {
                     return self.request(now, index, run, start, known, effects);
                 }
             } else if current < range_request.run.end && can(current..current + 1) {
-                // However many hold it already: what counts is when the first of them will have it. Lanes of one node end alike, so one
-                // helps another only where that is all but stuck.
-                let (arrival, own) = arrivals.get(&current).copied().unwrap_or((finish, range_request.node));
+                // However many hold it already: what counts is when the first of them will have it.
+                // Lanes of one node end alike, so one helps another only where that is all but
+                // stuck.
+                let (arrival, own) =
+                    arrivals.get(&current).copied().unwrap_or((finish, range_request.node));
                 let mine = latency + size / rate;
                 let stuck = mine * STUCK < arrival && now - range_request.asked > STUCK_TIME;
                 if mine * 1.5 >= arrival * 0.9 - 0.05 || (own == index && !stuck) {
@@ -192,17 +217,23 @@ impl Scheduler {
             answer_within: Duration::from_secs_f64(answer_within),
             silence: Duration::from_secs_f64(silence),
         };
-        self.range_requests.insert(range_request, RangeRequest::new(now, index, run, start, assumed));
+        self.range_requests
+            .insert(range_request, RangeRequest::new(now, index, run, start, assumed));
         effects.push(Effect::Request(request));
     }
 
     /// Bytes a lane has still to receive, and its rate; `None` if it is ending anyway.
     pub(super) fn outstanding(&mut self, now: f64, id: RequestId) -> Option<(f64, f64)> {
-        let range_request = self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)?;
-        let bytes = self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
+        let range_request =
+            self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)?;
+        let bytes =
+            self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
         let measured = range_request.meter.as_mut().and_then(|meter| meter.rate(now));
         // Not answered yet: what it was thought to get, less and less the longer it is silent.
-        let timeout = 1.0 + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05) - 2.0).max(0.0);
+        let timeout = 1.0
+            + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05)
+                - 2.0)
+                .max(0.0);
         let assumed = range_request.assumed.unwrap_or(FIRST_RUN) / timeout;
         (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
     }

@@ -1,15 +1,21 @@
-//! Who fetches what: a pure state machine. `step(now, input)` gives effects; no I/O, no clock, randomness from a seed.
+//! Who fetches what: a pure state machine. `step(now, input)` gives effects; no I/O, no clock,
+//! randomness from a seed.
 //!
-//! In: what lanes report (answered, bytes, pieces proved right or wrong, ended and why), the time. Out: requests to make, to
-//! shorten, to cancel; faults to name; the end. Never: a wait that nobody ends: [`SchedulerInput::Tick`] comes ten times a second.
+//! In: what lanes report (answered, bytes, pieces proved right or wrong, ended and why), the time.
+//! Out: requests to make, to shorten, to cancel; faults to name; the end. Never: a wait that nobody
+//! ends: [`SchedulerInput::Tick`] comes ten times a second.
 //!
-//! - A *lane* is one request in flight; a *run* is the row of pieces it asks for. There are no fixed shares: a lane gets a new
-//!   run when it has done its last one, sized to take about half of the time that is left for all (guided self-scheduling,
-//!   Polychronopoulos and Kuck 1987), so that runs are long while much is left, and all nodes end together.
-//! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or doubles its last piece.
-//! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one lane is filled by the others.
-//! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the nodes of the internet are asked for this
-//!   client's share only, and for what nobody delivers ([`assignment`]); without them nothing is different.
+//! - A *lane* is one request in flight; a *run* is the row of pieces it asks for. There are no
+//!   fixed shares: a lane gets a new run when it has done its last one, sized to take about half of
+//!   the time that is left for all (guided self-scheduling, Polychronopoulos and Kuck 1987), so
+//!   that runs are long while much is left, and all nodes end together.
+//! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or
+//!   doubles its last piece.
+//! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one
+//!   lane is filled by the others.
+//! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the
+//!   nodes of the internet are asked for this client's share only, and for what nobody delivers
+//!   ([`assignment`]); without them nothing is different.
 
 mod handing_out;
 mod meter;
@@ -33,13 +39,16 @@ use peer_assignment::PeerAssignment;
 use work::Work;
 
 pub use peer_assignment::weight_of;
-pub use protocol::{Effect, Fault, NodeIndex, NodeView, Prior, Request, RequestId, SchedulerInput, SchedulerLimits};
+pub use protocol::{
+    Effect, Fault, NodeIndex, NodeView, Prior, Request, RequestId, SchedulerInput, SchedulerLimits,
+};
 
-/// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a share of it is enough: a line that needs
-/// twenty times the patience for all of it may have it.
+/// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a
+/// share of it is enough: a line that needs twenty times the patience for all of it may have it.
 const PROGRESS: f64 = 137.0;
 const PROGRESS_SHARE: u64 = 20;
-/// Bytes that may be passed over on the way to what is missing, in sizes of the object: beyond that it is no progress.
+/// Bytes that may be passed over on the way to what is missing, in sizes of the object: beyond that
+/// it is no progress.
 const PASSED_OVER: u64 = 4;
 
 /// Bytes after which a request that failed was not in vain.
@@ -66,7 +75,18 @@ struct RangeRequest {
 impl RangeRequest {
     fn new(now: f64, node: NodeIndex, run: Range<u32>, start: u64, assumed: Option<f64>) -> Self {
         let looked = (now, start);
-        Self { node, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false, looked }
+        Self {
+            node,
+            run,
+            start,
+            position: start,
+            asked: now,
+            last: now,
+            assumed,
+            meter: None,
+            cancelled: false,
+            looked,
+        }
     }
 }
 
@@ -93,8 +113,9 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A download of `table`'s pieces but for those in `held`, from one node per element of `priors`, which are in the order in
-    /// which they should be asked. Measured nodes go first, by what they were measured at.
+    /// A download of `table`'s pieces but for those in `held`, from one node per element of
+    /// `priors`, which are in the order in which they should be asked. Measured nodes go first, by
+    /// what they were measured at.
     pub fn new(
         table: Arc<PieceTable>,
         held: impl IntoIterator<Item = u32>,
@@ -103,14 +124,22 @@ impl Scheduler {
     ) -> Self {
         let mut order: Vec<NodeIndex> = (0..priors.len()).collect();
         if priors.iter().all(Option::is_some) {
-            let rate = |index: &NodeIndex| priors[*index].map_or(0.0, |prior| prior.bytes_per_second);
+            let rate =
+                |index: &NodeIndex| priors[*index].map_or(0.0, |prior| prior.bytes_per_second);
             order.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
         }
         Self {
-            assignment: PeerAssignment::new(limits.instance, table.count(), u64::from(table.piece_size)),
+            assignment: PeerAssignment::new(
+                limits.instance,
+                table.count(),
+                u64::from(table.piece_size),
+            ),
             work: Work::new(table, held),
             internet: priors.len(),
-            nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_requests, limits.max_requests))).collect(),
+            nodes: priors
+                .iter()
+                .map(|prior| Node::new(*prior, (limits.first_requests, limits.max_requests)))
+                .collect(),
             order,
             range_requests: BTreeMap::new(),
             next_request: 0,
@@ -125,15 +154,24 @@ impl Scheduler {
         }
     }
 
-    /// Takes in what happened at `now` (time since the download began) and tells what is to be done.
+    /// Takes in what happened at `now` (time since the download began) and tells what is to be
+    /// done.
     pub fn step(&mut self, now: Duration, input: SchedulerInput) -> Vec<Effect> {
         let now = now.as_secs_f64();
         let mut effects = Vec::new();
         match input {
-            SchedulerInput::Answered { range_request, seconds } => self.answered(now, range_request, seconds),
-            SchedulerInput::Received { range_request, bytes } => return self.received(now, range_request, bytes),
-            SchedulerInput::PassedOver { range_request, bytes } => return self.passed_over(now, range_request, bytes),
-            SchedulerInput::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
+            SchedulerInput::Answered { range_request, seconds } => {
+                self.answered(now, range_request, seconds)
+            }
+            SchedulerInput::Received { range_request, bytes } => {
+                return self.received(now, range_request, bytes);
+            }
+            SchedulerInput::PassedOver { range_request, bytes } => {
+                return self.passed_over(now, range_request, bytes);
+            }
+            SchedulerInput::Verified { piece, node } => {
+                self.verified(now, piece, node, &mut effects)
+            }
             SchedulerInput::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             SchedulerInput::Ended { range_request, position, fault } => {
                 self.ended(now, range_request, position, fault, &mut effects)
@@ -148,7 +186,9 @@ impl Scheduler {
             SchedulerInput::Pause => {
                 self.paused = true;
                 let range_requests: Vec<RequestId> = self.range_requests.keys().copied().collect();
-                range_requests.into_iter().for_each(|range_request| self.cancel(range_request, &mut effects));
+                range_requests
+                    .into_iter()
+                    .for_each(|range_request| self.cancel(range_request, &mut effects));
             }
             SchedulerInput::Resume => {
                 self.paused = false;
@@ -185,7 +225,8 @@ impl Scheduler {
         for range_request in self.range_requests.values() {
             let piece = self.work.piece_at(range_request.position);
             if !self.work.is_done(piece) {
-                let came = range_request.position - self.work.bytes(&(piece..piece + 1)).start.min(range_request.position);
+                let came = range_request.position
+                    - self.work.bytes(&(piece..piece + 1)).start.min(range_request.position);
                 let most = in_flight.entry(piece).or_default();
                 *most = came.max(*most);
             }
@@ -255,7 +296,8 @@ impl Scheduler {
         let work = &self.work;
         let idle = |range_request: &RangeRequest| {
             range_request.run.contains(&piece)
-                && (work.piece_at(range_request.position)..range_request.run.end).all(|rest| work.is_done(rest))
+                && (work.piece_at(range_request.position)..range_request.run.end)
+                    .all(|rest| work.is_done(rest))
         };
         let idle: Vec<RequestId> = self
             .range_requests
@@ -265,7 +307,11 @@ impl Scheduler {
             .collect();
         for range_request in idle {
             // A lane that has just received its last byte ends by itself, and keeps its connection.
-            let Some(RangeRequest { node, position, run, last, .. }) = self.range_requests.get(&range_request) else { continue };
+            let Some(RangeRequest { node, position, run, last, .. }) =
+                self.range_requests.get(&range_request)
+            else {
+                continue;
+            };
             if self.work.piece_at(*position) >= run.end {
                 continue;
             }
@@ -273,7 +319,8 @@ impl Scheduler {
             self.cancel(range_request, effects);
             if silent > SILENT {
                 let detail = format!("sent nothing for {silent:.1} s and was overtaken");
-                let fault = Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
+                let fault =
+                    Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
                 self.fault(now, node, fault, false, effects);
             }
         }
@@ -281,15 +328,24 @@ impl Scheduler {
 
     fn wrong(&mut self, now: f64, piece: u32, nodes: &[NodeIndex], effects: &mut Vec<Effect>) {
         self.work.release(piece, 0);
-        // With parts of several nodes nobody can be blamed; the piece is fetched again as a whole, and then somebody can.
+        // With parts of several nodes nobody can be blamed; the piece is fetched again as a whole,
+        // and then somebody can.
         if let [node] = nodes {
             let detail = format!("piece {piece} does not have its signed hash");
-            let fault = Fault { kind: FaultKind::WrongBytes, detail, lasting: true, retry_after: None };
+            let fault =
+                Fault { kind: FaultKind::WrongBytes, detail, lasting: true, retry_after: None };
             self.fault(now, *node, fault, false, effects);
         }
     }
 
-    fn ended(&mut self, now: f64, id: RequestId, position: u64, fault: Option<Fault>, effects: &mut Vec<Effect>) {
+    fn ended(
+        &mut self,
+        now: f64,
+        id: RequestId,
+        position: u64,
+        fault: Option<Fault>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(range_request) = self.range_requests.remove(&id) else { return };
         let missed = position.saturating_sub(range_request.position);
         if missed > 0 {
@@ -299,7 +355,11 @@ impl Scheduler {
         // Pieces before the one it ended in are being hashed: they stay held until that is told.
         let current = self.work.piece_at(position).max(range_request.run.start);
         for piece in current..range_request.run.end {
-            let begun = if piece == current { position.saturating_sub(self.work.bytes(&(piece..piece + 1)).start) } else { 0 };
+            let begun = if piece == current {
+                position.saturating_sub(self.work.bytes(&(piece..piece + 1)).start)
+            } else {
+                0
+            };
             self.work.release(piece, begun);
         }
         if let Some(fault) = fault.filter(|_| !range_request.cancelled) {
@@ -307,7 +367,8 @@ impl Scheduler {
                 self.nodes[range_request.node].timed_out(range_request.meter.is_some());
             }
             // One connection that broke while others of the same node go on is no outage.
-            let alone = fault.kind != FaultKind::Stalled || !self.nodes[range_request.node].sent_within(now, 1.0);
+            let alone = fault.kind != FaultKind::Stalled
+                || !self.nodes[range_request.node].sent_within(now, 1.0);
             if fault.lasting || alone {
                 let fruitful = position > range_request.start + FRUITFUL;
                 self.fault(now, range_request.node, fault, fruitful, effects);
@@ -315,10 +376,20 @@ impl Scheduler {
         }
     }
 
-    fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, fruitful: bool, effects: &mut Vec<Effect>) {
-        // Neighbours have some of the pieces only: they are no reason to leave a node of the internet.
-        let others = (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
-        let alone = |other: NodeIndex| other == index || self.nodes[other].standing == Standing::Banned;
+    fn fault(
+        &mut self,
+        now: f64,
+        index: NodeIndex,
+        fault: Fault,
+        fruitful: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Neighbours have some of the pieces only: they are no reason to leave a node of the
+        // internet.
+        let others =
+            (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
+        let alone =
+            |other: NodeIndex| other == index || self.nodes[other].standing == Standing::Banned;
         let last = index < self.internet && (0..self.internet).all(alone);
         let jitter = self.random.f64();
         let Some(node) = self.nodes.get_mut(index) else { return };
@@ -337,9 +408,15 @@ impl Scheduler {
             self.settle(now, effects);
         }
         if dropped {
-            let range_requests: Vec<RequestId> =
-                self.range_requests.iter().filter(|(_, range_request)| range_request.node == index).map(|(id, _)| *id).collect();
-            range_requests.into_iter().for_each(|range_request| self.cancel(range_request, effects));
+            let range_requests: Vec<RequestId> = self
+                .range_requests
+                .iter()
+                .filter(|(_, range_request)| range_request.node == index)
+                .map(|(id, _)| *id)
+                .collect();
+            range_requests
+                .into_iter()
+                .for_each(|range_request| self.cancel(range_request, effects));
         }
     }
 
@@ -386,7 +463,9 @@ impl Scheduler {
     }
 
     fn cancel(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
-        if let Some(range_request) = self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled) {
+        if let Some(range_request) =
+            self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)
+        {
             range_request.cancelled = true;
             effects.push(Effect::Cancel { range_request: id });
         }

@@ -11,8 +11,9 @@ const FRUITFUL_PAUSE: f64 = 0.1;
 const STRIKES: (u32, u32) = (3, 12);
 /// Seconds that a node may be waited for at most, however often it was late.
 const LONGEST_WAIT: f64 = 60.0;
-/// Times that a node may say that it does not have the object, and pieces that may be wrong, before it is left for good, while there is
-/// nobody else: of several servers under one name some may not have it yet, and a cache on the way may be damaged.
+/// Times that a node may say that it does not have the object, and pieces that may be wrong, before
+/// it is left for good, while there is nobody else: of several servers under one name some may not
+/// have it yet, and a cache on the way may be damaged.
 const REFUSALS: u32 = 4;
 const WRONG: u32 = 3;
 /// Seconds a lane's answer is assumed to take before any was measured.
@@ -63,7 +64,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(prior: Option<super::Prior>, range_requests: (usize, usize)) -> Self {
-        let wanted = prior.map_or(range_requests.0, |prior| prior.connections).clamp(1, range_requests.1);
+        let wanted =
+            prior.map_or(range_requests.0, |prior| prior.connections).clamp(1, range_requests.1);
         Self {
             standing: Standing::Ready,
             active: 0,
@@ -105,7 +107,8 @@ impl Node {
 
     /// What one more lane would get; `None` before anything is known.
     pub(super) fn request_rate(&mut self, now: f64) -> Option<f64> {
-        let range_requests = if self.active > 0 { self.active + 1 } else { self.range_requests().max(1) };
+        let range_requests =
+            if self.active > 0 { self.active + 1 } else { self.range_requests().max(1) };
         self.rate(now).map(|rate| rate / range_requests as f64)
     }
 
@@ -117,7 +120,11 @@ impl Node {
     /// What is worth remembering: rate, latency, lanes; `None` if it was never measured here.
     pub(super) fn measured(&self) -> Option<super::Prior> {
         let latency_seconds = self.latency.filter(|_| self.best_rate > 0.0)?;
-        Some(super::Prior { bytes_per_second: self.best_rate, latency_seconds, connections: self.climb.settled() })
+        Some(super::Prior {
+            bytes_per_second: self.best_rate,
+            latency_seconds,
+            connections: self.climb.settled(),
+        })
     }
 
     /// A request begins.
@@ -133,22 +140,26 @@ impl Node {
     /// An answer began after `seconds`.
     pub(super) fn answered(&mut self, now: f64, seconds: f64) {
         // Rises slowly, falls fast: a queue or a handshake is not the node's distance.
-        self.latency = Some(
-            self.latency.map_or(seconds, |old| if seconds < old { (old + seconds) / 2.0 } else { old * 0.9 + seconds * 0.1 }),
-        );
+        self.latency = Some(self.latency.map_or(seconds, |old| {
+            if seconds < old { (old + seconds) / 2.0 } else { old * 0.9 + seconds * 0.1 }
+        }));
         self.meter.get_or_insert_with(|| Meter::new(now));
     }
 
-    /// How long its next answer may take to begin, and how long it may be silent later, seconds. A far or busy node is no dead node: both
-    /// grow with what its answers take, and double with each time-out until it delivers.
+    /// How long its next answer may take to begin, and how long it may be silent later, seconds. A
+    /// far or busy node is no dead node: both grow with what its answers take, and double with each
+    /// time-out until it delivers.
     pub(super) fn limits(&self) -> (f64, f64) {
-        let grown = |least: f64, timeouts: u32| (least * 2f64.powi(timeouts.min(8) as i32)).min(LONGEST_WAIT);
+        let grown = |least: f64, timeouts: u32| {
+            (least * 2f64.powi(timeouts.min(8) as i32)).min(LONGEST_WAIT)
+        };
         let answer = (10.0 * self.latency()).clamp(4.0, 15.0).max(2.5 * self.latency());
         let silence = (8.0 * self.latency()).clamp(2.5, 10.0).max(2.5 * self.longest_gap);
         (grown(answer, self.timeouts.0), grown(silence, self.timeouts.1))
     }
 
-    /// A request ended since nothing came in time: no answer, or nothing more of one that had `begun`.
+    /// A request ended since nothing came in time: no answer, or nothing more of one that had
+    /// `begun`.
     pub(super) fn timed_out(&mut self, begun: bool) {
         // One outage ends all requests of a node, and counts once.
         if self.standing == Standing::Ready {
@@ -177,7 +188,8 @@ impl Node {
             && self.standing == Standing::Ready
             && let Some(rate) = meter.rate(now).or_else(|| meter.burst(now))
         {
-            // Also a node that did all of its work before the first look at the clock should be known.
+            // Also a node that did all of its work before the first look at the clock should be
+            // known.
             self.known_rate = Some(rate);
             self.best_rate = self.best_rate.max(rate);
         }
@@ -192,7 +204,8 @@ impl Node {
         self.refusals = 0;
     }
 
-    /// Looks at the clock: ends pauses, follows the rate with the number of lanes unless `held` (a cap, or little left to do).
+    /// Looks at the clock: ends pauses, follows the rate with the number of lanes unless `held` (a
+    /// cap, or little left to do).
     pub(super) fn tick(&mut self, now: f64, held: bool) {
         if matches!(self.standing, Standing::Waiting(until) if until <= now) {
             self.standing = Standing::Ready;
@@ -221,14 +234,22 @@ impl Node {
 
     /// Whether it does its work, or was asked just now.
     pub(super) fn healthy(&self, now: f64) -> bool {
-        let at_work = self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;
+        let at_work =
+            self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;
         self.standing == Standing::Ready && self.strikes == 0 && !self.sends_whole && at_work
     }
 
-    /// A fault that may pass. `fruitful` says that the request brought something to keep, `jitter` is in 0..1, `others` says
-    /// whether other nodes do the work. `None` if the fault is no news (one outage ends all lanes of a node, and counts once),
-    /// else whether the node is left.
-    pub(super) fn fault(&mut self, now: f64, fault: &super::Fault, fruitful: bool, jitter: f64, others: bool) -> Option<bool> {
+    /// A fault that may pass. `fruitful` says that the request brought something to keep, `jitter`
+    /// is in 0..1, `others` says whether other nodes do the work. `None` if the fault is no news
+    /// (one outage ends all lanes of a node, and counts once), else whether the node is left.
+    pub(super) fn fault(
+        &mut self,
+        now: f64,
+        fault: &super::Fault,
+        fruitful: bool,
+        jitter: f64,
+        others: bool,
+    ) -> Option<bool> {
         if self.standing != Standing::Ready {
             return None;
         }
@@ -246,9 +267,14 @@ impl Node {
             (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1)
         };
         let pause = pause * (0.75 + 0.5 * jitter);
-        let until = now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
-        let enough = fault.lasting || self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
-        self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
+        let until =
+            now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
+        let enough = fault.lasting
+            || self.sends_whole
+            || self.strikes >= STRIKES.0
+            || self.faults >= STRIKES.1;
+        self.standing =
+            if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))
     }
 
@@ -278,7 +304,9 @@ impl Node {
     pub(super) fn state(&self, now: f64) -> NodeState {
         match self.standing {
             // Asked again after a fault: whether that helps is not known before it sends something.
-            Standing::Ready if self.strikes > 0 && !self.sent_within(now, 2.0) => NodeState::Waiting,
+            Standing::Ready if self.strikes > 0 && !self.sent_within(now, 2.0) => {
+                NodeState::Waiting
+            }
             Standing::Ready if self.active > 0 => NodeState::Active,
             Standing::Ready => NodeState::Idle,
             Standing::Waiting(_) => NodeState::Waiting,
@@ -292,8 +320,9 @@ const GAIN: f64 = 1.08;
 /// Seconds before the next trial after one that brought nothing; doubles each time.
 const HOLD: f64 = 3.0;
 
-/// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else go back. Lossy links gain up to
-/// many lanes (each loss halves only one of them), clean ones gain nothing after the first few.
+/// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else
+/// go back. Lossy links gain up to many lanes (each loss halves only one of them), clean ones gain
+/// nothing after the first few.
 pub(super) struct Climb {
     /// Lanes wanted now.
     pub wanted: usize,
@@ -327,8 +356,8 @@ impl Climb {
             // Without all lanes at work a measurement says nothing; begin again when they are.
             return self.restart(now);
         }
-        // New connections ramp up over some round trips. Short trials find a lossy link's many lanes within seconds; one that
-        // chance has spoilt is repeated.
+        // New connections ramp up over some round trips. Short trials find a lossy link's many
+        // lanes within seconds; one that chance has spoilt is repeated.
         let (settle, measure) = ((2.0 * latency).max(0.2), (6.0 * latency).max(0.3));
         let (from, bytes) = match self.mark {
             None if now >= self.began + settle => *self.mark.insert((now, received)),

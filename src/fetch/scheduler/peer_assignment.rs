@@ -1,38 +1,44 @@
 //! Who of the neighbours that download the same object fetches which piece from the internet first.
 //!
-//! In: which neighbours there are, what they hold and are fetching, the time. Out: which pieces a node of the internet should be asked
-//! for now. Never: a wait without an end, and without neighbours no influence at all.
+//! In: which neighbours there are, what they hold and are fetching, the time. Out: which pieces a
+//! node of the internet should be asked for now. Never: a wait without an end, and without
+//! neighbours no influence at all.
 //!
-//! Every neighbour computes the same order without a word: the weight of a block of pieces is a hash of the block and of the
-//! neighbour's number, and the one with the highest weight fetches it first (rendezvous hashing, Thaler and Ravishankar 1998). One
-//! that joins or leaves changes the order of its own blocks only. Everybody else takes the block from whoever has it. One that does not
-//! deliver is stepped over, the next in the order first, so that an office does not fetch a piece twice because one of its computers
-//! is slow.
+//! Every neighbour computes the same order without a word: the weight of a block of pieces is a
+//! hash of the block and of the neighbour's number, and the one with the highest weight fetches it
+//! first (rendezvous hashing, Thaler and Ravishankar 1998). One that joins or leaves changes the
+//! order of its own blocks only. Everybody else takes the block from whoever has it. One that does
+//! not deliver is stepped over, the next in the order first, so that an office does not fetch a
+//! piece twice because one of its computers is slow.
 
 use std::collections::BTreeMap;
 
 use super::NodeIndex;
 use crate::model::{Digest, PieceSet};
 
-/// Blocks that an object is cut into, about: enough to share finely, few enough that a request is worth its round trip.
+/// Blocks that an object is cut into, about: enough to share finely, few enough that a request is
+/// worth its round trip.
 const WANTED_BLOCKS: u32 = 128;
 /// Seconds without a byte after which a neighbour that is fetching is taken to have stopped.
 const STOPPED: f64 = 4.0;
-/// Bytes that count as a sign of life; and pieces' worth of bytes that a neighbour may receive before it has one more: it has some
-/// requests in flight.
+/// Bytes that count as a sign of life; and pieces' worth of bytes that a neighbour may receive
+/// before it has one more: it has some requests in flight.
 const LEAST: u64 = 4 << 10;
 const EXCUSES: u64 = 24;
-/// Seconds with nothing of one's own to fetch before somebody else's pieces are, at least; and the share of the time that one's own took.
+/// Seconds with nothing of one's own to fetch before somebody else's pieces are, at least; and the
+/// share of the time that one's own took.
 const STEP: f64 = 1.0;
 const STEP_SHARE: f64 = 0.25;
 /// Steps by which pieces wait longer that somebody says to be fetching.
 const CLAIMED_STEPS: f64 = 3.0;
 /// From this place in the order on everybody is the next.
 const LAST_RANK: usize = 4;
-/// Seconds that neighbours may take for what they hold before the internet is asked as well; a moment for their rate to be known.
+/// Seconds that neighbours may take for what they hold before the internet is asked as well; a
+/// moment for their rate to be known.
 const LONG: f64 = 4.0;
 const MOMENT: f64 = 1.0;
-/// What one look at the rate of the internet's nodes counts, while they are at work: a burst is no rate.
+/// What one look at the rate of the internet's nodes counts, while they are at work: a burst is no
+/// rate.
 const SMOOTHING: f64 = 0.1;
 
 /// A neighbour.
@@ -43,8 +49,8 @@ struct PeerState {
     in_flight: PieceSet,
     /// It downloads the object itself.
     takes_part: bool,
-    /// Bytes that it has received from anybody, by its own account, when that changed last by enough to count, and how many they were
-    /// when it had a piece more than before.
+    /// Bytes that it has received from anybody, by its own account, when that changed last by
+    /// enough to count, and how many they were when it had a piece more than before.
     received: u64,
     moved: f64,
     received_at_gain: u64,
@@ -63,7 +69,8 @@ pub(super) struct PeerAssignment {
     peers: BTreeMap<NodeIndex, PeerState>,
     /// By block: how many of those that take part come before this client.
     ranks: Vec<usize>,
-    /// By block: whether this client would be the first if all neighbours took part, as they soon may.
+    /// By block: whether this client would be the first if all neighbours took part, as they soon
+    /// may.
     expected: Vec<bool>,
     /// By piece: neighbours that hold it and may be asked.
     offered: Vec<u16>,
@@ -123,7 +130,14 @@ impl PeerAssignment {
         self.peers.insert(node, peer);
     }
 
-    pub(super) fn noted(&mut self, now: f64, node: NodeIndex, pieces: (PieceSet, PieceSet), takes_part: bool, received: u64) {
+    pub(super) fn noted(
+        &mut self,
+        now: f64,
+        node: NodeIndex,
+        pieces: (PieceSet, PieceSet),
+        takes_part: bool,
+        received: u64,
+    ) {
         let (held, in_flight) = pieces;
         let fits = held.count() == self.count && in_flight.count() == self.count;
         let Some(peer) = self.peers.get_mut(&node).filter(|_| fits) else { return };
@@ -144,12 +158,14 @@ impl PeerAssignment {
         }
     }
 
-    /// Computes anew who is there: after news, and from time to time. `standing` says who may be asked now, and who was left for good.
+    /// Computes anew who is there: after news, and from time to time. `standing` says who may be
+    /// asked now, and who was left for good.
     pub(super) fn settle(&mut self, now: f64, standing: impl Fn(NodeIndex) -> (bool, bool)) {
         for (index, peer) in &mut self.peers {
             (peer.reachable, peer.banned) = standing(*index);
         }
-        // One that waits for others gets nothing either, and has not stopped. Bytes without a piece in the end are an excuse.
+        // One that waits for others gets nothing either, and has not stopped. Bytes without a piece
+        // in the end are an excuse.
         let most = self.piece_size * EXCUSES;
         let honest = |peer: &PeerState| peer.received.saturating_sub(peer.received_at_gain) <= most;
         let at_work = |peer: &PeerState| now - peer.moved <= STOPPED && honest(peer);
@@ -160,9 +176,15 @@ impl PeerAssignment {
         self.taking_part = others.len();
         for (block, rank) in self.ranks.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
-            *rank = others.iter().filter(|other| (weight(other.instance, block), other.instance) > (mine, self.instance)).count();
+            *rank = others
+                .iter()
+                .filter(|other| {
+                    (weight(other.instance, block), other.instance) > (mine, self.instance)
+                })
+                .count();
         }
-        let all: Vec<u64> = self.peers.values().filter(|peer| !peer.banned).map(|other| other.instance).collect();
+        let all: Vec<u64> =
+            self.peers.values().filter(|peer| !peer.banned).map(|other| other.instance).collect();
         for (block, expected) in self.expected.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *expected = all.iter().all(|other| weight(*other, block) < mine);
@@ -170,7 +192,8 @@ impl PeerAssignment {
         for piece in 0..self.count {
             let at = piece as usize;
             self.claimed[at] = others.iter().any(|other| other.in_flight.holds(piece));
-            let holders = self.peers.values().filter(|peer| peer.reachable && peer.held.holds(piece)).count();
+            let holders =
+                self.peers.values().filter(|peer| peer.reachable && peer.held.holds(piece)).count();
             self.offered[at] = u16::try_from(holders).unwrap_or(u16::MAX);
         }
     }
@@ -193,21 +216,27 @@ impl PeerAssignment {
         if self.offers(piece) {
             return self.joins;
         }
-        let rank = self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0).min(LAST_RANK);
+        let rank =
+            self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0).min(LAST_RANK);
         let claimed = self.claimed.get(piece as usize).copied().unwrap_or(false);
         let due = rank as f64 + if claimed { CLAIMED_STEPS } else { 0.0 };
-        due == 0.0 || self.idle_since.is_some_and(|since| now - since >= due * (since * STEP_SHARE).max(STEP))
+        due == 0.0
+            || self
+                .idle_since
+                .is_some_and(|since| now - since >= due * (since * STEP_SHARE).max(STEP))
     }
 
-    /// Whether the piece should rather be asked for than others: it is this client's own also when all of the neighbours take part. That
-    /// costs nothing where they do not, and where all begin at once it is right before they have heard of each other.
+    /// Whether the piece should rather be asked for than others: it is this client's own also when
+    /// all of the neighbours take part. That costs nothing where they do not, and where all begin
+    /// at once it is right before they have heard of each other.
     pub(super) fn prefers(&self, piece: u32) -> bool {
         self.expected.get((piece / self.block) as usize).copied().unwrap_or(true)
     }
 
     /// Whether the piece is this client's own to fetch.
     pub(super) fn is_mine(&self, piece: u32) -> bool {
-        !self.offers(piece) && self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0) == 0
+        !self.offers(piece)
+            && self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0) == 0
     }
 
     /// Whether it is, and nobody else has begun with it.
@@ -220,12 +249,14 @@ impl PeerAssignment {
         self.is_mine(piece) || self.fetches(now, piece)
     }
 
-    /// Where this client begins among its pieces: each at another place, for the time before it is known who takes what.
+    /// Where this client begins among its pieces: each at another place, for the time before it is
+    /// known who takes what.
     pub(super) fn beginning(&self) -> u32 {
         if self.is_empty() {
             0
         } else {
-            (weight(self.instance, usize::MAX) % u64::from(self.count.max(1))) as u32 / self.block * self.block
+            (weight(self.instance, usize::MAX) % u64::from(self.count.max(1))) as u32 / self.block
+                * self.block
         }
     }
 
@@ -234,8 +265,8 @@ impl PeerAssignment {
         self.idle_since = if any { None } else { self.idle_since.or(Some(now)) };
     }
 
-    /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both sides, bytes a second; that of the internet
-    /// while it is at work.
+    /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both
+    /// sides, bytes a second; that of the internet while it is at work.
     pub(super) fn compare(&mut self, now: f64, bytes: f64, peers: f64, internet: Option<f64>) {
         if let Some(rate) = internet {
             let known = self.internet.get_or_insert(rate);
@@ -249,7 +280,8 @@ impl PeerAssignment {
         let slow = bytes / peers.max(1.0) > LONG;
         // If this client asks the internet for what neighbours have, so do they all.
         let all = (1 + self.taking_part) as f64;
-        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| peers < rate / all);
+        self.joins =
+            now - since >= MOMENT && slow && self.internet.is_none_or(|rate| peers < rate / all);
     }
 }
 
@@ -267,7 +299,8 @@ fn weight(instance: u64, block: usize) -> u64 {
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)
     };
-    mix(mix(instance.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ (block as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
+    mix(mix(instance.wrapping_add(0x9e37_79b9_7f4a_7c15))
+        ^ (block as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
 }
 
 #[cfg(test)]
@@ -280,7 +313,13 @@ mod tests {
         let mut assignment = PeerAssignment::new(me, COUNT, 1000);
         for (node, instance) in others.iter().enumerate() {
             assignment.joined(0.0, node + 1, *instance);
-            assignment.noted(0.0, node + 1, (PieceSet::none(COUNT), PieceSet::none(COUNT)), true, 1);
+            assignment.noted(
+                0.0,
+                node + 1,
+                (PieceSet::none(COUNT), PieceSet::none(COUNT)),
+                true,
+                1,
+            );
         }
         assignment.settle(0.0, |_| (true, false));
         assignment
@@ -312,12 +351,23 @@ mod tests {
         assignment.settle(0.1, |_| (true, false));
         let after = mine(&assignment, 0.1);
         assert!(before.iter().all(|piece| after.contains(piece)) && after.len() < COUNT as usize);
-        // The other one goes on: what it holds is its, and it is no longer waited for once it has stopped.
-        assignment.noted(3.0, 2, (PieceSet::of(COUNT, [0]), PieceSet::of(COUNT, [1])), true, 10_000);
+        // The other one goes on: what it holds is its, and it is no longer waited for once it has
+        // stopped.
+        assignment.noted(
+            3.0,
+            2,
+            (PieceSet::of(COUNT, [0]), PieceSet::of(COUNT, [1])),
+            true,
+            10_000,
+        );
         assignment.settle(6.9, |_| (true, false));
         assert!(mine(&assignment, 6.9).len() < COUNT as usize);
         assignment.settle(7.1, |_| (true, false));
-        assert_eq!(mine(&assignment, 7.1), (1..COUNT).collect::<Vec<_>>(), "what it holds is still taken from it");
+        assert_eq!(
+            mine(&assignment, 7.1),
+            (1..COUNT).collect::<Vec<_>>(),
+            "what it holds is still taken from it"
+        );
         assignment.settle(7.1, |node| (node != 2, node == 2));
         assert_eq!(mine(&assignment, 7.1).len(), COUNT as usize);
     }
@@ -326,9 +376,16 @@ mod tests {
     fn what_others_do_not_fetch_is_fetched_in_turn() {
         let mut assignment = assignment(1, &[2, 3, 4]);
         let claimed = (0..COUNT).find(|piece| !assignment.fetches(0.0, *piece)).unwrap();
-        let weight_of = |node: usize| weight(node as u64 + 1, (claimed / assignment.block) as usize);
+        let weight_of =
+            |node: usize| weight(node as u64 + 1, (claimed / assignment.block) as usize);
         let owner = (1..=3).max_by_key(|node| weight_of(*node));
-        assignment.noted(0.0, owner.unwrap(), (PieceSet::none(COUNT), PieceSet::of(COUNT, [claimed])), true, 2);
+        assignment.noted(
+            0.0,
+            owner.unwrap(),
+            (PieceSet::none(COUNT), PieceSet::of(COUNT, [claimed])),
+            true,
+            2,
+        );
         assignment.note_work(8.0, false);
         let mut before = 0;
         for step in 0..=3 {

@@ -1,4 +1,5 @@
-//! A simulated office: many schedulers behind one line to the internet, told of each other some times a second.
+//! A simulated office: many schedulers behind one line to the internet, told of each other some
+//! times a second.
 
 use super::*;
 use crate::model::{Digest, PieceSet};
@@ -58,7 +59,11 @@ struct Simulation {
 impl Simulation {
     fn new(length: u64, line: f64, network: f64, manners: &[(Manner, f64)]) -> Self {
         let count = length.div_ceil(u64::from(PIECE)) as usize;
-        let table = Arc::new(PieceTable { piece_size: PIECE, length, hashes: vec![Digest::of(b""); count] });
+        let table = Arc::new(PieceTable {
+            piece_size: PIECE,
+            length,
+            hashes: vec![Digest::of(b""); count],
+        });
         let computer = |(number, (manner, begins)): (usize, &(Manner, f64))| {
             let instance = number as u64 * 77 + 5;
             let limits = SchedulerLimits {
@@ -101,10 +106,14 @@ impl Simulation {
 
     fn run(&mut self) {
         let mut slice = 0_u32;
-        let waits = |computer: &Computer| computer.manner == Manner::Honest && computer.finished.is_none();
+        let waits =
+            |computer: &Computer| computer.manner == Manner::Honest && computer.finished.is_none();
         while self.now < 400.0 && self.computers.iter().any(waits) {
             for me in 0..self.computers.len() {
-                if self.works(me) && !std::mem::replace(&mut self.computers[me].at_work, true) && self.acquainted {
+                if self.works(me)
+                    && !std::mem::replace(&mut self.computers[me].at_work, true)
+                    && self.acquainted
+                {
                     for node in 1..self.computers.len() {
                         let instance = Self::peer(me, node) as u64 * 77 + 5;
                         self.step(me, SchedulerInput::Joined { instance });
@@ -115,7 +124,10 @@ impl Simulation {
                     self.step(me, SchedulerInput::Tick { capped: false });
                 }
                 // Not all at the same instant.
-                if self.acquainted && (slice + me as u32).is_multiple_of(MESSAGE_EVERY) && self.works(me) {
+                if self.acquainted
+                    && (slice + me as u32).is_multiple_of(MESSAGE_EVERY)
+                    && self.works(me)
+                {
                     (1..self.computers.len()).for_each(|node| self.tell(me, node));
                 }
             }
@@ -165,7 +177,8 @@ impl Simulation {
             match effect {
                 Effect::Request(request) => {
                     let (end, position) = (request.pieces.end, request.bytes.start);
-                    let flow = Flow { end, position, since: now, silent: 0.0, answered: false, request };
+                    let flow =
+                        Flow { end, position, since: now, silent: 0.0, answered: false, request };
                     computer.flows.insert(flow.request.range_request, flow);
                 }
                 Effect::Shorten { range_request, end } => {
@@ -184,13 +197,21 @@ impl Simulation {
 
     fn end(&mut self, me: usize, range_request: RequestId, fault: Option<FaultKind>) {
         let Some(flow) = self.computers[me].flows.remove(&range_request) else { return };
-        let fault = fault.map(|kind| Fault { kind, detail: String::new(), lasting: false, retry_after: None });
+        let fault = fault.map(|kind| Fault {
+            kind,
+            detail: String::new(),
+            lasting: false,
+            retry_after: None,
+        });
         self.step(me, SchedulerInput::Ended { range_request, position: flow.position, fault });
     }
 
     fn flow(&mut self) {
-        let on_line: usize =
-            self.computers.iter().map(|computer| computer.flows.values().filter(|flow| flow.request.node == 0).count()).sum();
+        let on_line: usize = self
+            .computers
+            .iter()
+            .map(|computer| computer.flows.values().filter(|flow| flow.request.node == 0).count())
+            .sum();
         let mut asked = vec![0_usize; self.computers.len()];
         for (me, computer) in self.computers.iter().enumerate() {
             for flow in computer.flows.values().filter(|flow| flow.request.node > 0) {
@@ -266,7 +287,9 @@ impl Simulation {
 
     fn slowest(&self) -> f64 {
         let honest = self.computers.iter().filter(|computer| computer.manner == Manner::Honest);
-        honest.map(|computer| computer.finished.unwrap_or(f64::INFINITY) - computer.begins).fold(0.0, f64::max)
+        honest
+            .map(|computer| computer.finished.unwrap_or(f64::INFINITY) - computer.begins)
+            .fold(0.0, f64::max)
     }
 
     /// Bytes over the line, in sizes of the object.
@@ -288,7 +311,12 @@ fn a_peer_network_fetches_an_object_about_once() {
     let mut simulation = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
     simulation.run();
     assert!(simulation.times() < 1.15, "{} times", simulation.times());
-    assert!(simulation.slowest() < alone.slowest() / 4.0, "{} s, alone {} s", simulation.slowest(), alone.slowest());
+    assert!(
+        simulation.slowest() < alone.slowest() / 4.0,
+        "{} s, alone {} s",
+        simulation.slowest(),
+        alone.slowest()
+    );
 }
 
 #[test]
@@ -306,7 +334,12 @@ fn whoever_comes_later_takes_it_from_the_peers() {
     let mut simulation = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &manners);
     simulation.run();
     assert!(simulation.times() < 1.15, "{} times", simulation.times());
-    let mut late = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
+    let mut late = Simulation::new(
+        30_000_000,
+        10.0 * MB,
+        50.0 * MB,
+        &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)],
+    );
     late.run();
     assert!(late.times() < 1.03, "{} times", late.times());
     let second = &late.computers[1];
@@ -323,7 +356,12 @@ fn one_that_lies_one_that_vanishes_and_one_that_hoards_cost_little() {
     simulation.run();
     assert!(simulation.slowest() < 20.0, "{} s", simulation.slowest());
     assert!(simulation.times() < 2.5, "{} times", simulation.times());
-    for (me, computer) in simulation.computers.iter().enumerate().filter(|(_, computer)| computer.manner == Manner::Honest) {
+    for (me, computer) in simulation
+        .computers
+        .iter()
+        .enumerate()
+        .filter(|(_, computer)| computer.manner == Manner::Honest)
+    {
         let blamed: Vec<usize> = computer
             .faults
             .iter()
@@ -339,17 +377,36 @@ fn peers_that_have_nothing_cost_nothing() {
     let mut alone = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &honest(1));
     alone.run();
     let never = (Manner::Honest, f64::INFINITY);
-    let mut simulation = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &[(Manner::Honest, 0.0), never, never, never]);
+    let mut simulation = Simulation::new(
+        30_000_000,
+        5.0 * MB,
+        20.0 * MB,
+        &[(Manner::Honest, 0.0), never, never, never],
+    );
     simulation.computers.iter_mut().skip(1).for_each(|computer| computer.finished = Some(0.0));
     simulation.run();
     let seconds = |simulation: &Simulation| simulation.computers[0].finished.unwrap();
-    assert!(seconds(&simulation) < seconds(&alone) * 1.05 + 0.2, "{} s, alone {} s", seconds(&simulation), seconds(&alone));
+    assert!(
+        seconds(&simulation) < seconds(&alone) * 1.05 + 0.2,
+        "{} s, alone {} s",
+        seconds(&simulation),
+        seconds(&alone)
+    );
 }
 
 #[test]
 fn a_peer_that_is_slower_than_the_line_is_helped() {
-    let mut late = Simulation::new(30_000_000, 10.0 * MB, 0.2 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
+    let mut late = Simulation::new(
+        30_000_000,
+        10.0 * MB,
+        0.2 * MB,
+        &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)],
+    );
     late.run();
     let second = &late.computers[1];
-    assert!(second.finished.unwrap() - second.begins < 3.0 + 4.0, "{} s", second.finished.unwrap() - second.begins);
+    assert!(
+        second.finished.unwrap() - second.begins < 3.0 + 4.0,
+        "{} s",
+        second.finished.unwrap() - second.begins
+    );
 }

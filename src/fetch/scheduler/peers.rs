@@ -1,12 +1,15 @@
-//! What is different while neighbours are there: who joins and leaves, which side is faster, whom a free lane asks.
+//! What is different while neighbours are there: who joins and leaves, which side is faster, whom a
+//! free lane asks.
 
 use super::node::{Node, Standing};
 use super::{Effect, NodeIndex, RangeRequest, RequestId, Scheduler};
 use crate::model::PieceSet;
 
-/// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a burst is none.
+/// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a
+/// burst is none.
 const SUSTAINED: f64 = 1.0;
-/// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
+/// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so
+/// many bytes: what others have changes.
 const FIRST_FROM_PEER: f64 = (256 << 10) as f64;
 const PEER_RUN: f64 = 0.5;
 const LONGEST_FROM_PEER: f64 = (4 << 20) as f64;
@@ -16,9 +19,13 @@ const PEER_REQUESTS: (usize, usize) = (2, 2);
 impl Scheduler {
     /// The pieces that are being fetched from the internet.
     pub fn in_flight(&self) -> PieceSet {
-        let range_requests =
-            self.range_requests.values().filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
-        let pieces = range_requests.flat_map(|range_request| self.work.piece_at(range_request.position)..range_request.run.end);
+        let range_requests = self
+            .range_requests
+            .values()
+            .filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
+        let pieces = range_requests.flat_map(|range_request| {
+            self.work.piece_at(range_request.position)..range_request.run.end
+        });
         PieceSet::of(self.work.count(), pieces.filter(|piece| !self.work.is_done(*piece)))
     }
 
@@ -30,8 +37,12 @@ impl Scheduler {
 
     pub(super) fn left(&mut self, now: f64, node: NodeIndex, effects: &mut Vec<Effect>) {
         self.assignment.left(node);
-        let range_requests: Vec<RequestId> =
-            self.range_requests.iter().filter(|(_, range_request)| range_request.node == node).map(|(id, _)| *id).collect();
+        let range_requests: Vec<RequestId> = self
+            .range_requests
+            .iter()
+            .filter(|(_, range_request)| range_request.node == node)
+            .map(|(id, _)| *id)
+            .collect();
         range_requests.into_iter().for_each(|range_request| self.cancel(range_request, effects));
         self.settle(now, effects);
     }
@@ -41,18 +52,24 @@ impl Scheduler {
         let rate = self.nodes[index].request_rate(now);
         let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(LONGEST_FROM_PEER));
         let assignment = &self.assignment;
-        if let Some((run, start)) = self.work.take(bytes, assignment.beginning(), &|piece| assignment.holds(index, piece)) {
+        if let Some((run, start)) =
+            self.work.take(bytes, assignment.beginning(), &|piece| assignment.holds(index, piece))
+        {
             self.request(now, index, run, start, rate, effects);
         }
     }
 
     /// Which side is how fast.
     pub(super) fn compare(&mut self, now: f64) {
-        // What the internet is being asked for already counts too: else it would be taken from there and back in turns.
-        let range_requests =
-            self.range_requests.values().filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
-        let asked =
-            range_requests.flat_map(|range_request| self.work.piece_at(range_request.position) + 1..range_request.run.end);
+        // What the internet is being asked for already counts too: else it would be taken from
+        // there and back in turns.
+        let range_requests = self
+            .range_requests
+            .values()
+            .filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
+        let asked = range_requests.flat_map(|range_request| {
+            self.work.piece_at(range_request.position) + 1..range_request.run.end
+        });
         let offered = self.work.free().chain(asked).filter(|piece| self.assignment.offers(*piece));
         let waiting = offered.map(|piece| self.work.size(piece)).sum::<u64>();
         let (internet, peers) = self.nodes.split_at_mut(self.internet);
@@ -68,7 +85,8 @@ impl Scheduler {
         self.assignment.compare(now, waiting as f64, peers.unwrap_or(0.0), internet);
     }
 
-    /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
+    /// The neighbours have changed: requests to the internet end before what is not this client's
+    /// to fetch.
     pub(super) fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let nodes = &self.nodes;
         // One that crawls is not waited for, neither for what it has nor for what it says to fetch.
@@ -77,13 +95,16 @@ impl Scheduler {
             (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
         };
         self.assignment.settle(now, standing);
-        let range_requests = self
-            .range_requests
-            .iter_mut()
-            .filter(|(_, range_request)| range_request.node < self.internet && !range_request.cancelled);
+        let range_requests = self.range_requests.iter_mut().filter(|(_, range_request)| {
+            range_request.node < self.internet && !range_request.cancelled
+        });
         for (id, range_request) in range_requests {
             let next = self.work.piece_at(range_request.position) + 1;
-            let Some(end) = (next..range_request.run.end).find(|piece| !self.assignment.keeps(now, *piece)) else { continue };
+            let Some(end) =
+                (next..range_request.run.end).find(|piece| !self.assignment.keeps(now, *piece))
+            else {
+                continue;
+            };
             (end..range_request.run.end).for_each(|piece| self.work.release(piece, 0));
             range_request.run.end = end;
             effects.push(Effect::Shorten { range_request: *id, end });
@@ -104,8 +125,10 @@ impl Scheduler {
     /// Whether there is still something of this client's own share to fetch.
     pub(super) fn has_own_work(&self) -> bool {
         let at_work = |range_request: &RangeRequest| {
-            range_request.node < self.internet && self.assignment.is_mine_alone(self.work.piece_at(range_request.position))
+            range_request.node < self.internet
+                && self.assignment.is_mine_alone(self.work.piece_at(range_request.position))
         };
-        self.work.free().any(|piece| self.assignment.is_mine_alone(piece)) || self.range_requests.values().any(at_work)
+        self.work.free().any(|piece| self.assignment.is_mine_alone(piece))
+            || self.range_requests.values().any(at_work)
     }
 }

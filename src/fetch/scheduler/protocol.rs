@@ -1,4 +1,5 @@
-//! The scheduler's language: what it is told ([`SchedulerInput`]) and what it wants done ([`Effect`]).
+//! The scheduler's language: what it is told ([`SchedulerInput`]) and what it wants done
+//! ([`Effect`]).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -79,13 +80,14 @@ pub enum SchedulerInput {
     Ended {
         /// Which request.
         range_request: RequestId,
-        /// Everything before this byte of the object was received; bytes of a piece that is not whole are kept for its next
-        /// request.
+        /// Everything before this byte of the object was received; bytes of a piece that is not
+        /// whole are kept for its next request.
         position: u64,
         /// Why it ended early.
         fault: Option<Fault>,
     },
-    /// Time passed. `capped` says that a bandwidth cap slows the lanes, so that their rate says nothing about the nodes.
+    /// Time passed. `capped` says that a bandwidth cap slows the lanes, so that their rate says
+    /// nothing about the nodes.
     Tick {
         /// Whether a cap is set.
         capped: bool,
@@ -178,7 +180,8 @@ pub struct Request {
     pub node: NodeIndex,
     /// The pieces to fetch.
     pub pieces: Range<u32>,
-    /// The bytes to ask for: of these pieces, without the beginning of the first one if that was kept.
+    /// The bytes to ask for: of these pieces, without the beginning of the first one if that was
+    /// kept.
     pub bytes: Range<u64>,
     /// Whether an answer with the whole object is welcome.
     pub whole_allowed: bool,

@@ -1,7 +1,8 @@
 //! Lanes that are never silent and yet get nowhere: how they are told from slow ones, and left.
 //!
-//! In: how far each lane has come, what the other lanes do. Out: the end of a lane that others would be done for many times over. Never: a
-//! rate that every node must have: where nobody is better, a slow node is a good one.
+//! In: how far each lane has come, what the other lanes do. Out: the end of a lane that others
+//! would be done for many times over. Never: a rate that every node must have: where nobody is
+//! better, a slow node is a good one.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use super::node::Standing;
 use super::{Effect, Fault, NodeIndex, RequestId, Scheduler};
 use crate::model::transfer::FaultKind;
 
-/// Seconds between two looks at a lane of the internet, and of a neighbour, who is near and fast or of no use.
+/// Seconds between two looks at a lane of the internet, and of a neighbour, who is near and fast or
+/// of no use.
 const LOOKS: (f64, f64) = (5.0, 2.0);
 /// How many times as fast another lane must be.
 const TIMES: f64 = 50.0;
@@ -17,13 +19,18 @@ const TIMES: f64 = 50.0;
 const LONG: f64 = 10.0;
 
 impl Scheduler {
-    /// When the piece that each of these lanes (seconds to its end, rate, name) is at will have come, and to which node's lane first.
-    pub(super) fn arrivals(&self, late: &[(f64, f64, RequestId)]) -> BTreeMap<u32, (f64, NodeIndex)> {
+    /// When the piece that each of these lanes (seconds to its end, rate, name) is at will have
+    /// come, and to which node's lane first.
+    pub(super) fn arrivals(
+        &self,
+        late: &[(f64, f64, RequestId)],
+    ) -> BTreeMap<u32, (f64, NodeIndex)> {
         let mut arrivals = BTreeMap::new();
         for (_, rate, id) in late {
             let Some(range_request) = self.range_requests.get(id) else { continue };
             let piece = self.work.piece_at(range_request.position);
-            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position);
+            let left =
+                self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position);
             let arrival = left as f64 / rate;
             let first = arrivals.entry(piece).or_insert((arrival, range_request.node));
             if arrival < first.0 {
@@ -33,17 +40,21 @@ impl Scheduler {
         arrivals
     }
 
-    /// Ends lanes that crawl while others of any node are many times as fast, and names their nodes.
+    /// Ends lanes that crawl while others of any node are many times as fast, and names their
+    /// nodes.
     pub(super) fn leave_crawling(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let mut rates: Vec<Option<f64>> = Vec::new();
         for node in &mut self.nodes {
-            let works = node.standing == Standing::Ready && node.active > 0 && node.sent_within(now, 1.0);
+            let works =
+                node.standing == Standing::Ready && node.active > 0 && node.sent_within(now, 1.0);
             let range_requests = node.active.max(1) as f64;
             rates.push(node.rate(now).filter(|_| works).map(|rate| rate / range_requests));
         }
         let best = rates.iter().flatten().copied().fold(0.0, f64::max);
         let mut crawling = Vec::new();
-        for (id, range_request) in self.range_requests.iter_mut().filter(|(_, range_request)| !range_request.cancelled) {
+        for (id, range_request) in
+            self.range_requests.iter_mut().filter(|(_, range_request)| !range_request.cancelled)
+        {
             if self.work.piece_at(range_request.position) >= range_request.run.end {
                 continue;
             }
@@ -56,16 +67,24 @@ impl Scheduler {
             // One that sends nothing at all is silent, which has a limit of its own.
             let rate = bytes as f64 / seconds;
             let piece = self.work.piece_at(range_request.position);
-            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position) as f64;
+            let left =
+                self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position)
+                    as f64;
             if bytes > 0 && rate * TIMES < best && left / rate > LONG {
-                crawling.push((*id, range_request.node, rate, rates[range_request.node].is_some_and(|own| rate * TIMES < own)));
+                crawling.push((
+                    *id,
+                    range_request.node,
+                    rate,
+                    rates[range_request.node].is_some_and(|own| rate * TIMES < own),
+                ));
             }
         }
         for (id, node, rate, others_of_it_do) in crawling {
             self.cancel(id, effects);
             if !others_of_it_do {
                 self.nodes[node].crawls = true;
-                let detail = format!("sends {rate:.0} bytes a second, which is no help beside the others");
+                let detail =
+                    format!("sends {rate:.0} bytes a second, which is no help beside the others");
                 self.fault(
                     now,
                     node,

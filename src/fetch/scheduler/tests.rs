@@ -1,5 +1,5 @@
-//! A discrete-event simulator: nodes with a rate, a latency, a limit per connection and faults. Hundreds of random downloads run
-//! in a second or two of real time.
+//! A discrete-event simulator: nodes with a rate, a latency, a limit per connection and faults.
+//! Hundreds of random downloads run in a second or two of real time.
 
 use super::*;
 use crate::model::transfer::NodeState;
@@ -94,7 +94,13 @@ impl Simulation {
 
     fn with_priors(length: u64, priors: &[Option<Prior>], nodes: Vec<Model>, seed: u64) -> Self {
         let table = table(length);
-        let limits = SchedulerLimits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed, instance: 0 };
+        let limits = SchedulerLimits {
+            first_requests: 4,
+            max_requests: 16,
+            timeout: Duration::from_secs(60),
+            seed,
+            instance: 0,
+        };
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
@@ -142,13 +148,27 @@ impl Simulation {
             let (all, none) = (PieceSet::of(count, 0..count), PieceSet::none(count));
             let hoards = self.nodes[node].behaviour == Behaviour::Hoards;
             let (held, in_flight) = if hoards { (none, all) } else { (all, none) };
-            self.step(SchedulerInput::Updated { node, held, in_flight, takes_part: true, received: 0 });
+            self.step(SchedulerInput::Updated {
+                node,
+                held,
+                in_flight,
+                takes_part: true,
+                received: 0,
+            });
         }
         for node in self.internet..self.nodes.len() {
             if self.nodes[node].behaviour == Behaviour::Hoards {
-                let (held, in_flight) =
-                    (PieceSet::none(self.table.count()), PieceSet::of(self.table.count(), 0..self.table.count()));
-                self.step(SchedulerInput::Updated { node, held, in_flight, takes_part: true, received: (self.now * 1e6) as u64 });
+                let (held, in_flight) = (
+                    PieceSet::none(self.table.count()),
+                    PieceSet::of(self.table.count(), 0..self.table.count()),
+                );
+                self.step(SchedulerInput::Updated {
+                    node,
+                    held,
+                    in_flight,
+                    takes_part: true,
+                    received: (self.now * 1e6) as u64,
+                });
             }
         }
     }
@@ -181,9 +201,14 @@ impl Simulation {
                     }
                 }
                 Effect::Cancel { range_request } => self.end(range_request, None),
-                Effect::Fault { node, fault, dropped } => self.faults.push((node, fault.kind, dropped)),
+                Effect::Fault { node, fault, dropped } => {
+                    self.faults.push((node, fault.kind, dropped))
+                }
                 Effect::Have { piece } => {
-                    assert!(!std::mem::replace(&mut self.verified[piece as usize], true), "piece {piece} told twice");
+                    assert!(
+                        !std::mem::replace(&mut self.verified[piece as usize], true),
+                        "piece {piece} told twice"
+                    );
                 }
                 Effect::Finished => self.finished = Some(true),
                 Effect::GiveUp => self.finished = Some(false),
@@ -203,19 +228,25 @@ impl Simulation {
                 Behaviour::DarkBetween(from, until) => (from..until).contains(&self.now),
                 _ => false,
             };
-            let range_requests = self.range_requests.values().filter(|other| other.request.node == node).count();
+            let range_requests =
+                self.range_requests.values().filter(|other| other.request.node == node).count();
             let range_request = self.range_requests.get_mut(&id).unwrap();
             if dark {
                 range_request.silent += SLICE;
-                let allowed =
-                    if range_request.answered { range_request.request.silence } else { range_request.request.answer_within };
+                let allowed = if range_request.answered {
+                    range_request.request.silence
+                } else {
+                    range_request.request.answer_within
+                };
                 if range_request.silent > allowed.as_secs_f64() {
                     self.end(id, Some((FaultKind::Stalled, false)));
                 }
                 continue;
             }
             if self.now < range_request.since + model.latency {
-                if self.now > range_request.since + range_request.request.answer_within.as_secs_f64() {
+                if self.now
+                    > range_request.since + range_request.request.answer_within.as_secs_f64()
+                {
                     self.end(id, Some((FaultKind::Stalled, false)));
                 }
                 continue;
@@ -260,13 +291,19 @@ impl Simulation {
             Behaviour::Cut(after) => Some(range_request.request.bytes.start + after),
             _ => None,
         };
-        bytes = bytes.min(cut.unwrap_or(u64::MAX).min(range_request.request.bytes.end) - range_request.position);
-        let before = self.table.covering(&(range_request.position..range_request.position + 1)).start;
+        bytes = bytes.min(
+            cut.unwrap_or(u64::MAX).min(range_request.request.bytes.end) - range_request.position,
+        );
+        let before =
+            self.table.covering(&(range_request.position..range_request.position + 1)).start;
         range_request.position += bytes;
         self.received += bytes;
         let position = range_request.position;
-        let first_missing =
-            if position == self.table.length { self.table.count() } else { self.table.covering(&(position..position + 1)).start };
+        let first_missing = if position == self.table.length {
+            self.table.count()
+        } else {
+            self.table.covering(&(position..position + 1)).start
+        };
         let (end, last) = (range_request.end, range_request.request.bytes.end);
         self.step(SchedulerInput::Received { range_request: id, bytes });
         for piece in before..first_missing {
@@ -274,7 +311,9 @@ impl Simulation {
             if !senders.contains(&node) {
                 senders.push(node);
             }
-            let lie = senders.iter().any(|sender| self.nodes[*sender].behaviour == Behaviour::Lies(piece));
+            let lie = senders
+                .iter()
+                .any(|sender| self.nodes[*sender].behaviour == Behaviour::Lies(piece));
             if lie {
                 self.step(SchedulerInput::Wrong { piece, nodes: senders });
             } else {
@@ -292,9 +331,15 @@ impl Simulation {
 
     fn end(&mut self, id: RequestId, fault: Option<(FaultKind, bool)>) {
         let Some(range_request) = self.range_requests.remove(&id) else { return };
-        let fault = fault.map(|(kind, lasting)| Fault { kind, detail: String::new(), lasting, retry_after: None });
+        let fault = fault.map(|(kind, lasting)| Fault {
+            kind,
+            detail: String::new(),
+            lasting,
+            retry_after: None,
+        });
         if range_request.position < self.table.length {
-            let piece = self.table.covering(&(range_request.position..range_request.position + 1)).start;
+            let piece =
+                self.table.covering(&(range_request.position..range_request.position + 1)).start;
             if range_request.position > self.table.span(piece).start {
                 let senders = self.parts.entry(piece).or_default();
                 if !senders.contains(&range_request.request.node) {
@@ -302,11 +347,21 @@ impl Simulation {
                 }
             }
         }
-        self.step(SchedulerInput::Ended { range_request: id, position: range_request.position, fault });
+        self.step(SchedulerInput::Ended {
+            range_request: id,
+            position: range_request.position,
+            fault,
+        });
     }
 
     fn assert_whole(&self) {
-        assert_eq!(self.finished, Some(true), "not finished after {} s: {:?}", self.now, self.faults);
+        assert_eq!(
+            self.finished,
+            Some(true),
+            "not finished after {} s: {:?}",
+            self.now,
+            self.faults
+        );
         assert!(self.verified.iter().all(|verified| *verified));
     }
 
@@ -320,7 +375,8 @@ const MB: f64 = 1e6;
 
 #[test]
 fn a_small_object_is_one_request_to_the_best_node() {
-    let mut simulation = Simulation::new(200_000, vec![healthy(MB, 0.05), healthy(9.0 * MB, 0.01)], 1);
+    let mut simulation =
+        Simulation::new(200_000, vec![healthy(MB, 0.05), healthy(9.0 * MB, 0.01)], 1);
     simulation.run(10.0);
     simulation.assert_whole();
     assert_eq!((simulation.requests, simulation.max_requests), (1, 1));
@@ -328,9 +384,16 @@ fn a_small_object_is_one_request_to_the_best_node() {
 
 #[test]
 fn a_measured_fast_node_is_not_joined_by_slow_ones() {
-    let prior = |rate: f64, latency| Some(Prior { bytes_per_second: rate, latency_seconds: latency, connections: 2 });
+    let prior = |rate: f64, latency| {
+        Some(Prior { bytes_per_second: rate, latency_seconds: latency, connections: 2 })
+    };
     let nodes = vec![healthy(0.1 * MB, 0.5), healthy(100.0 * MB, 0.01)];
-    let mut simulation = Simulation::with_priors(4_000_000, &[prior(0.1 * MB, 0.5), prior(100.0 * MB, 0.01)], nodes, 1);
+    let mut simulation = Simulation::with_priors(
+        4_000_000,
+        &[prior(0.1 * MB, 0.5), prior(100.0 * MB, 0.01)],
+        nodes,
+        1,
+    );
     simulation.run(10.0);
     simulation.assert_whole();
     assert_eq!(simulation.scheduler.view(Duration::from_secs(1), 0).unwrap().done, 0);
@@ -340,7 +403,8 @@ fn a_measured_fast_node_is_not_joined_by_slow_ones() {
 #[test]
 fn four_links_end_together() {
     let lossy = Model { request_rate: 0.12 * MB, ..healthy(MB, 0.2) };
-    let nodes = vec![healthy(5.0 * MB, 0.02), healthy(2.5 * MB, 0.08), lossy, healthy(7.5 * MB, 0.01)];
+    let nodes =
+        vec![healthy(5.0 * MB, 0.02), healthy(2.5 * MB, 0.08), lossy, healthy(7.5 * MB, 0.01)];
     let mut simulation = Simulation::new(300_000_000, nodes, 1);
     simulation.run(100.0);
     simulation.assert_whole();
@@ -359,7 +423,10 @@ fn a_liar_is_named_and_left_and_its_piece_comes_from_another() {
     simulation.run(100.0);
     simulation.assert_whole();
     assert_eq!(simulation.faults, [(0, FaultKind::WrongBytes, true)]);
-    assert_eq!(simulation.scheduler.view(Duration::from_secs(100), 0).unwrap().state, NodeState::Dropped);
+    assert_eq!(
+        simulation.scheduler.view(Duration::from_secs(100), 0).unwrap().state,
+        NodeState::Dropped
+    );
 }
 
 #[test]
@@ -370,8 +437,15 @@ fn a_node_that_goes_dark_costs_little() {
     simulation.assert_whole();
     // 15 MB of the dark node, 100 MB of the other one.
     assert!(simulation.now < 20.0 + 1.5, "{}", simulation.now);
-    assert!(simulation.faults.iter().all(|(node, kind, _)| (*node, *kind) == (0, FaultKind::Stalled)));
-    assert!(simulation.faults.last().unwrap().2, "left at last: {:?} {}", simulation.faults, simulation.now);
+    assert!(
+        simulation.faults.iter().all(|(node, kind, _)| (*node, *kind) == (0, FaultKind::Stalled))
+    );
+    assert!(
+        simulation.faults.last().unwrap().2,
+        "left at last: {:?} {}",
+        simulation.faults,
+        simulation.now
+    );
 }
 
 #[test]
@@ -396,12 +470,19 @@ fn answers_cut_short_everywhere_still_converge() {
 
 #[test]
 fn a_node_without_ranges_is_a_last_resort() {
-    let mut simulation = Simulation::new(20_000_000, vec![with(Behaviour::SendsWhole, 5.0 * MB), healthy(5.0 * MB, 0.05)], 1);
+    let mut simulation = Simulation::new(
+        20_000_000,
+        vec![with(Behaviour::SendsWhole, 5.0 * MB), healthy(5.0 * MB, 0.05)],
+        1,
+    );
     simulation.run(100.0);
     simulation.assert_whole();
     assert_eq!(simulation.scheduler.view(Duration::from_secs(9), 0).unwrap().done, 0);
-    let mut simulation =
-        Simulation::new(20_000_000, vec![with(Behaviour::SendsWhole, 5.0 * MB), with(Behaviour::Different, MB)], 1);
+    let mut simulation = Simulation::new(
+        20_000_000,
+        vec![with(Behaviour::SendsWhole, 5.0 * MB), with(Behaviour::Different, MB)],
+        1,
+    );
     simulation.run(100.0);
     simulation.assert_whole();
 }
@@ -410,7 +491,11 @@ fn a_node_without_ranges_is_a_last_resort() {
 fn a_drip_holds_nobody_up() {
     // The only other node is so far away that it would not be asked to help anyone who works.
     for latency in [0.05, 2.0] {
-        let mut simulation = Simulation::new(3_000_000, vec![healthy(2_000.0, 0.05), healthy(10.0 * MB, latency)], 1);
+        let mut simulation = Simulation::new(
+            3_000_000,
+            vec![healthy(2_000.0, 0.05), healthy(10.0 * MB, latency)],
+            1,
+        );
         simulation.run(300.0);
         simulation.assert_whole();
         assert!(simulation.now < 12.0 * (latency + 0.5), "{} s", simulation.now);
@@ -419,7 +504,11 @@ fn a_drip_holds_nobody_up() {
 
 #[test]
 fn nobody_left_ends_at_once() {
-    let mut simulation = Simulation::new(20_000_000, vec![with(Behaviour::Different, MB), with(Behaviour::Lies(0), MB)], 1);
+    let mut simulation = Simulation::new(
+        20_000_000,
+        vec![with(Behaviour::Different, MB), with(Behaviour::Lies(0), MB)],
+        1,
+    );
     assert_eq!(simulation.run(100.0), Some(false));
     assert!(simulation.now < 5.0, "{}", simulation.now);
     assert_eq!(simulation.range_requests.len(), 0);
@@ -427,7 +516,8 @@ fn nobody_left_ends_at_once() {
 
 #[test]
 fn pause_ends_all_requests_and_resume_goes_on() {
-    let mut simulation = Simulation::new(30_000_000, vec![healthy(3.0 * MB, 0.05), healthy(MB, 0.05)], 1);
+    let mut simulation =
+        Simulation::new(30_000_000, vec![healthy(3.0 * MB, 0.05), healthy(MB, 0.05)], 1);
     simulation.run(2.0);
     simulation.step(SchedulerInput::Pause);
     assert_eq!((simulation.range_requests.len(), simulation.scheduler.range_requests()), (0, 0));
@@ -442,15 +532,29 @@ fn pause_ends_all_requests_and_resume_goes_on() {
 #[test]
 fn pieces_that_are_held_are_not_fetched() {
     let table = table(1_000_000);
-    let limits = SchedulerLimits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed: 1, instance: 0 };
+    let limits = SchedulerLimits {
+        first_requests: 4,
+        max_requests: 16,
+        timeout: Duration::from_secs(60),
+        seed: 1,
+        instance: 0,
+    };
     let mut scheduler = Scheduler::new(Arc::clone(&table), 0..table.count(), &[None], &limits);
-    assert_eq!(scheduler.step(Duration::ZERO, SchedulerInput::Tick { capped: false }), [Effect::Finished]);
-    let mut scheduler = Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);
+    assert_eq!(
+        scheduler.step(Duration::ZERO, SchedulerInput::Tick { capped: false }),
+        [Effect::Finished]
+    );
+    let mut scheduler =
+        Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);
     let effects = scheduler.step(Duration::ZERO, SchedulerInput::Tick { capped: false });
-    assert!(matches!(&effects[..], [Effect::Request(request)] if request.pieces == (7..8)), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Request(request)] if request.pieces == (7..8)),
+        "{effects:?}"
+    );
 }
 
-/// Random nodes: always at least one healthy one. Complete, little fetched twice, and not far from what a perfect plan would need.
+/// Random nodes: always at least one healthy one. Complete, little fetched twice, and not far from
+/// what a perfect plan would need.
 #[test]
 fn random_downloads_converge() {
     let (mut spare_of_all, mut bytes_of_all) = (0.0, 0.0);
@@ -459,8 +563,17 @@ fn random_downloads_converge() {
         let length = 10_f64.powf(4.0 + 4.0 * random.f64()) as u64;
         let node = |random: &mut fastrand::Rng| {
             let rate = 10_f64.powf(5.0 + 2.3 * random.f64());
-            let request_rate = if random.u8(..4) == 0 { rate / f64::from(random.u8(2..10)) } else { f64::INFINITY };
-            Model { rate, request_rate, latency: 0.005 + 0.3 * random.f64() * random.f64(), behaviour: Behaviour::Healthy }
+            let request_rate = if random.u8(..4) == 0 {
+                rate / f64::from(random.u8(2..10))
+            } else {
+                f64::INFINITY
+            };
+            Model {
+                rate,
+                request_rate,
+                latency: 0.005 + 0.3 * random.f64() * random.f64(),
+                behaviour: Behaviour::Healthy,
+            }
         };
         let mut nodes = vec![node(&mut random)];
         for _ in 0..random.usize(0..5) {
@@ -477,21 +590,33 @@ fn random_downloads_converge() {
             nodes.push(Model { behaviour, ..node(&mut random) });
         }
         random.shuffle(&mut nodes);
-        let steady: Vec<&Model> = nodes.iter().filter(|node| node.behaviour == Behaviour::Healthy).collect();
+        let steady: Vec<&Model> =
+            nodes.iter().filter(|node| node.behaviour == Behaviour::Healthy).collect();
         let rate: f64 = steady.iter().map(|node| node.rate.min(4.0 * node.request_rate)).sum();
         let latency = nodes.iter().map(|node| node.latency).fold(0.0, f64::max);
         let ideal = length as f64 / rate;
         let mut simulation = Simulation::new(length, nodes.clone(), seed);
         simulation.run(3000.0);
-        let context = || format!("seed {seed}: {length} bytes, {nodes:#?}\n{:?}", simulation.faults);
+        let context =
+            || format!("seed {seed}: {length} bytes, {nodes:#?}\n{:?}", simulation.faults);
         assert_eq!(simulation.finished, Some(true), "{}", context());
         simulation.assert_whole();
-        // A start in the dark (nothing is known of any node), a stall that must be waited out, and a margin.
+        // A start in the dark (nothing is known of any node), a stall that must be waited out, and
+        // a margin.
         let bound = ideal * 1.3 + 6.0 + 10.0 * latency;
-        assert!(simulation.now < bound, "{} s, bound {bound}, ideal {ideal}\n{}", simulation.now, context());
+        assert!(
+            simulation.now < bound,
+            "{} s, bound {bound}, ideal {ideal}\n{}",
+            simulation.now,
+            context()
+        );
         let spare = simulation.received.saturating_sub(length) as f64;
         assert!(spare < length as f64 * 0.15 + 2e6, "{spare} bytes too many\n{}", context());
         (spare_of_all, bytes_of_all) = (spare_of_all + spare, bytes_of_all + length as f64);
     }
-    assert!(spare_of_all < bytes_of_all * 0.008, "{} of all bytes came twice", spare_of_all / bytes_of_all);
+    assert!(
+        spare_of_all < bytes_of_all * 0.008,
+        "{} of all bytes came twice",
+        spare_of_all / bytes_of_all
+    );
 }

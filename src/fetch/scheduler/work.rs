@@ -25,8 +25,11 @@ impl Work {
     pub(super) fn new(table: Arc<PieceTable>, held: impl IntoIterator<Item = u32>) -> Self {
         let count = table.count() as usize;
         let mut done = vec![false; count];
-        held.into_iter().filter_map(|index| done.get_mut(index as usize).map(|done| *done = true)).count();
-        let free: BTreeSet<u32> = (0..table.count()).filter(|index| !done[*index as usize]).collect();
+        held.into_iter()
+            .filter_map(|index| done.get_mut(index as usize).map(|done| *done = true))
+            .count();
+        let free: BTreeSet<u32> =
+            (0..table.count()).filter(|index| !done[*index as usize]).collect();
         let mut work = Self {
             free_bytes: 0,
             missing_bytes: 0,
@@ -103,14 +106,25 @@ impl Work {
         self.free.iter().copied()
     }
 
-    /// Takes the first free pieces that are `allowed`, counted from piece `from` on and then from the beginning: at least one, else as
-    /// many as `bytes` has room for while they are in a row. Told with the byte to begin at, which lies within the first piece if its
-    /// beginning was kept.
-    pub(super) fn take(&mut self, bytes: f64, from: u32, allowed: &dyn Fn(u32) -> bool) -> Option<(Range<u32>, u64)> {
-        let first = self.free.range(from..).chain(self.free.range(..from)).copied().find(|piece| allowed(*piece))?;
+    /// Takes the first free pieces that are `allowed`, counted from piece `from` on and then from
+    /// the beginning: at least one, else as many as `bytes` has room for while they are in a row.
+    /// Told with the byte to begin at, which lies within the first piece if its beginning was kept.
+    pub(super) fn take(
+        &mut self,
+        bytes: f64,
+        from: u32,
+        allowed: &dyn Fn(u32) -> bool,
+    ) -> Option<(Range<u32>, u64)> {
+        let first = self
+            .free
+            .range(from..)
+            .chain(self.free.range(..from))
+            .copied()
+            .find(|piece| allowed(*piece))?;
         let mut end = first;
         let mut taken = 0.0;
-        let more = |end: u32, taken: f64| taken < bytes && !self.begun.contains_key(&end) && allowed(end);
+        let more =
+            |end: u32, taken: f64| taken < bytes && !self.begun.contains_key(&end) && allowed(end);
         // A piece whose beginning was kept is worth a request that begins within it.
         while self.free.contains(&end) && (end == first || more(end, taken)) {
             taken += self.size(end) as f64;

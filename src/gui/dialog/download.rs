@@ -1,4 +1,5 @@
-//! The screen of a download and of the installation after it: the whole, each node's part of the bytes, and the files written.
+//! The screen of a download and of the installation after it: the whole, each node's part of the
+//! bytes, and the files written.
 
 use egui::{Color32, RichText, Ui};
 
@@ -31,11 +32,15 @@ impl Dialog {
         let (texts, progress) = (&self.texts, &self.view.progress);
         let installing = matches!(self.view.phase, Phase::Installing { .. });
         let paused = matches!(self.view.phase, Phase::Paused { .. });
-        let (files, waits, active) = (self.view.counts_files(), self.view.stands_still(), self.view.active_nodes());
+        let (files, waits, active) =
+            (self.view.counts_files(), self.view.stands_still(), self.view.active_nodes());
         let percent = (self.view.fraction() * 100.0).floor();
         let (amount, name) = if files {
             let (step, steps) = step(progress);
-            let step = texts.with("progress-step", &[("done", &texts.number(step)), ("total", &texts.number(steps))]);
+            let step = texts.with(
+                "progress-step",
+                &[("done", &texts.number(step)), ("total", &texts.number(steps))],
+            );
             (step, "progress-steps-title")
         } else {
             let (done, total) = (texts.size(progress.done), texts.size(progress.total));
@@ -44,7 +49,13 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 8.0;
         egui::Sides::new().height(40.0).show(
             ui,
-            |ui| ui.label(RichText::new(format!("{percent:.0}%")).font(theme::title(30.0)).line_height(Some(36.0))),
+            |ui| {
+                ui.label(
+                    RichText::new(format!("{percent:.0}%"))
+                        .font(theme::title(30.0))
+                        .line_height(Some(36.0)),
+                )
+            },
             |ui| ui.label(RichText::new(amount).color(colours.muted)),
         );
         widgets::bar(
@@ -63,7 +74,9 @@ impl Dialog {
             // What nobody sends has no end that could be foreseen.
             _ if waits => texts.get("progress-waiting"),
             Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
-            Some(seconds) => texts.with("progress-left", &[("duration", &texts.duration(seconds.max(1)))]),
+            Some(seconds) => {
+                texts.with("progress-left", &[("duration", &texts.duration(seconds.max(1)))])
+            }
             None => texts.get("progress-left-unknown"),
         };
         let tells_status = paused || installing || waits || connects;
@@ -71,15 +84,20 @@ impl Dialog {
         widgets::line(ui, RichText::new(speed), RichText::new(left));
         let mut status = if tells_status { String::new() } else { self.status() };
         if progress.files_total > 0 && !files {
-            let numbers = [progress.files_done, progress.files_total].map(|number| texts.number(number));
-            let files = texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
+            let numbers =
+                [progress.files_done, progress.files_total].map(|number| texts.number(number));
+            let files =
+                texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
             let between = if status.is_empty() { "" } else { "  •  " };
             status.push_str(&format!("{between}{files}"));
         }
         if !status.is_empty() {
             ui.label(RichText::new(status).size(13.0).color(colours.muted));
         }
-        for notice_text in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)].into_iter().flatten() {
+        for notice_text in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)]
+            .into_iter()
+            .flatten()
+        {
             ui.label(RichText::new(notice_text).size(13.0).color(colours.muted));
         }
     }
@@ -90,8 +108,12 @@ impl Dialog {
         match self.view.phase {
             Phase::Paused { .. } => texts.get("status-paused"),
             Phase::Installing { .. } => texts.get("status-verifying"),
-            _ if active > 0 => texts.count("status-downloading", u64::try_from(active).unwrap_or(u64::MAX), &[]),
-            _ if self.view.nodes.iter().any(|node| node.fault.is_some()) => texts.get("status-waiting"),
+            _ if active > 0 => {
+                texts.count("status-downloading", u64::try_from(active).unwrap_or(u64::MAX), &[])
+            }
+            _ if self.view.nodes.iter().any(|node| node.fault.is_some()) => {
+                texts.get("status-waiting")
+            }
             _ => texts.get("status-connecting"),
         }
     }
@@ -109,14 +131,18 @@ impl Dialog {
 
     fn node_bar(&self, ui: &mut Ui, node: &NodeView) {
         let colours = Palette::of(ui);
-        let halted = !matches!(self.view.phase, Phase::Downloading { .. }) && !self.view.counts_files();
+        let halted =
+            !matches!(self.view.phase, Phase::Downloading { .. }) && !self.view.counts_files();
         let (state, colour) = self.node_state(node, &colours, halted);
         let amount = if node.done > 0 { self.texts.size(node.done) } else { String::new() };
         egui::Sides::new().shrink_left().truncate().show(
             ui,
             |ui| self.node_name(ui, node, colour),
             |ui| {
-                for text in [RichText::new(state).size(13.0), RichText::new(amount).size(12.5).color(colours.muted)] {
+                for text in [
+                    RichText::new(state).size(13.0),
+                    RichText::new(amount).size(12.5).color(colours.muted),
+                ] {
                     if !text.is_empty() {
                         ui.label(text);
                     }
@@ -133,7 +159,10 @@ impl Dialog {
                 fraction: Some(self.view.share(node)),
                 height: 4.0,
                 colour,
-                name: &self.texts.with("node-bar", &[("name", &self.texts.node(&node.name, node.region == PEER_REGION))]),
+                name: &self.texts.with(
+                    "node-bar",
+                    &[("name", &self.texts.node(&node.name, node.region == PEER_REGION))],
+                ),
             },
         );
         self.node_fault(ui, node, colour);

@@ -78,8 +78,12 @@ impl Dialog {
                 Picked::NoDialog => self.trouble = Some(self.texts.get("file-dialog-failed")),
             }
         }
-        let dropped: Vec<PathBuf> = ui.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
-        let is_bundle = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION);
+        let dropped: Vec<PathBuf> = ui.input(|input| {
+            input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect()
+        });
+        let is_bundle = |path: &&PathBuf| {
+            path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION)
+        };
         if let Some(path) = dropped.iter().find(is_bundle).or(dropped.first()) {
             self.give(path.clone());
         }
@@ -100,15 +104,28 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         let screen = ui.ctx().content_rect();
-        let (text, colour) = if self.view.at_rest() { ("drop-title", colours.accent_text) } else { ("drop-busy", colours.muted) };
-        let area = egui::Area::new(egui::Id::unique("drop")).order(egui::Order::Foreground).fixed_pos(screen.min);
+        let (text, colour) = if self.view.at_rest() {
+            ("drop-title", colours.accent_text)
+        } else {
+            ("drop-busy", colours.muted)
+        };
+        let area = egui::Area::new(egui::Id::unique("drop"))
+            .order(egui::Order::Foreground)
+            .fixed_pos(screen.min);
         area.interactable(false).show(ui.ctx(), |ui| {
             let shade = colours.background.gamma_multiply(0.92);
             ui.painter().rect_filled(screen, 0.0, shade);
             let stroke = Stroke::new(2.0, colour);
-            ui.painter().rect(screen.shrink(14.0), 12.0, Color32::TRANSPARENT, stroke, StrokeKind::Inside);
+            ui.painter().rect(
+                screen.shrink(14.0),
+                12.0,
+                Color32::TRANSPARENT,
+                stroke,
+                StrokeKind::Inside,
+            );
             let label = RichText::new(self.texts.get(text)).font(theme::title(20.0)).color(colour);
-            let place = Align2::CENTER_CENTER.align_size_within_rect(egui::vec2(screen.width() - 60.0, 60.0), screen);
+            let place = Align2::CENTER_CENTER
+                .align_size_within_rect(egui::vec2(screen.width() - 60.0, 60.0), screen);
             ui.put(place, egui::Label::new(label).selectable(false));
         });
     }

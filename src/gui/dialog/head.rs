@@ -28,7 +28,9 @@ impl Dialog {
             let (rect, _) = ui.allocate_exact_size(vec2(icon, icon), Sense::hover());
             match &self.icon {
                 Some(texture) => {
-                    egui::Image::new((texture.id(), rect.size())).corner_radius(icon * 0.22).paint_at(ui, rect);
+                    egui::Image::new((texture.id(), rect.size()))
+                        .corner_radius(icon * 0.22)
+                        .paint_at(ui, rect);
                 }
                 None => widgets::initial(ui, rect, &self.options.app_name),
             }
@@ -52,7 +54,9 @@ impl Dialog {
         let colours = Palette::of(ui);
         let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
         if with_name {
-            let left = UiBuilder::new().max_rect(row).layout(egui::Layout::left_to_right(egui::Align::Center));
+            let left = UiBuilder::new()
+                .max_rect(row)
+                .layout(egui::Layout::left_to_right(egui::Align::Center));
             let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
             ui.new_child(left).add(egui::Label::new(name).truncate());
         }
@@ -61,7 +65,10 @@ impl Dialog {
             ui.spacing_mut().item_spacing.x = 4.0;
             let empty = self.view.installed.is_empty();
             let versions = self.texts.get("action-versions");
-            if self.page == Page::Update && !empty && widgets::small_button(ui, &versions, Emphasis::Quiet).clicked() {
+            if self.page == Page::Update
+                && !empty
+                && widgets::small_button(ui, &versions, Emphasis::Quiet).clicked()
+            {
                 self.turn_to(Page::Versions);
             }
             let hint = self.texts.get("action-install-file");
@@ -82,8 +89,12 @@ impl Dialog {
                 Language::Chinese => Language::English,
                 Language::English => Language::Chinese,
             };
-            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
-            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
+            let hint =
+                self.texts.with("action-language", &[("language", self.texts.language().name())]);
+            if widgets::small_button(ui, other.name(), Emphasis::Quiet)
+                .on_hover_text(hint)
+                .clicked()
+            {
                 self.speak(ui.ctx(), other);
             }
         });
@@ -98,10 +109,14 @@ impl Dialog {
     /// Title, subtitle and mark of the current phase.
     pub(super) fn headline(&self) -> (String, String, Option<Mark>) {
         let texts = &self.texts;
-        let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
+        let versioned = |name: &str, version: &dyn std::fmt::Display| {
+            texts.with(name, &[("version", &version.to_string())])
+        };
         match &self.view.phase {
             Phase::Idle if self.view.reports() => self.incidents_headline(),
-            Phase::Idle if self.view.starts => (texts.get("starting-title"), texts.get("starting-subtitle"), None),
+            Phase::Idle if self.view.starts => {
+                (texts.get("starting-title"), texts.get("starting-subtitle"), None)
+            }
             Phase::Idle => (texts.get("idle-title"), texts.get("idle-subtitle"), None),
             Phase::Checking if self.view.file_given => {
                 (texts.get("checking-file-title"), texts.get("checking-file-subtitle"), None)
@@ -113,16 +128,23 @@ impl Dialog {
             Phase::UpToDate { current: Some(current), reason } => {
                 // Only where there is nothing newer is it the newest.
                 let newest = matches!(reason, NoUpdate::Newest | NoUpdate::Installed);
-                let (title, mark) = if newest { ("current-title", Mark::Done) } else { ("no-update-title", Mark::Note) };
+                let (title, mark) = if newest {
+                    ("current-title", Mark::Done)
+                } else {
+                    ("no-update-title", Mark::Note)
+                };
                 (versioned(title, current), versioned("current-subtitle", current), Some(mark))
             }
             Phase::Offered { offer } => offer::headline(texts, offer),
             Phase::Downloading { version } => {
                 let first = self.view.first_install();
-                let subtitle = if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
+                let subtitle =
+                    if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
                 (versioned("downloading-title", version), self.texts.get(subtitle), None)
             }
-            Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
+            Phase::Paused { .. } => {
+                (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused))
+            }
             Phase::Installing { version } => {
                 let subtitle = match (self.view.incremental, self.view.from_file) {
                     (true, _) => "installing-subtitle-incremental",
@@ -139,47 +161,80 @@ impl Dialog {
                 };
                 (versioned("ready-title", version), versioned(subtitle, version), Some(Mark::Done))
             }
-            Phase::Swapping { version } => (versioned("swapping-title", version), texts.get("swapping-subtitle"), None),
-            Phase::Swapped { version, .. } => {
-                (versioned("swapped-title", version), texts.get("swapped-subtitle"), Some(Mark::Done))
+            Phase::Swapping { version } => {
+                (versioned("swapping-title", version), texts.get("swapping-subtitle"), None)
             }
+            Phase::Swapped { version, .. } => (
+                versioned("swapped-title", version),
+                texts.get("swapped-subtitle"),
+                Some(Mark::Done),
+            ),
             Phase::Closing { wait, .. } => {
                 let (title, subtitle, mark) = match wait {
                     ClosingWait::App => ("closing-title", "closing-subtitle", None),
-                    ClosingWait::Person => ("closing-title-person", "closing-subtitle-person", Some(Mark::Paused)),
-                    ClosingWait::Unreachable => ("closing-title-unreachable", "closing-subtitle-unreachable", Some(Mark::Paused)),
+                    ClosingWait::Person => {
+                        ("closing-title-person", "closing-subtitle-person", Some(Mark::Paused))
+                    }
+                    ClosingWait::Unreachable => (
+                        "closing-title-unreachable",
+                        "closing-subtitle-unreachable",
+                        Some(Mark::Paused),
+                    ),
                 };
                 (texts.get(title), texts.get(subtitle), mark)
             }
             Phase::Switching { version } => {
-                let subtitle = if self.view.starts { "switching-subtitle-start" } else { "switching-subtitle" };
+                let subtitle = if self.view.starts {
+                    "switching-subtitle-start"
+                } else {
+                    "switching-subtitle"
+                };
                 (versioned("switching-title", version), texts.get(subtitle), None)
             }
             Phase::Launched { version } => {
-                let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };
+                let subtitle = if self.view.finished() {
+                    "launched-subtitle"
+                } else {
+                    "launched-subtitle-told"
+                };
                 (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))
             }
             Phase::RollingBack => {
-                let subtitle = if self.view.holds_any_files() { "rolling-back-subtitle" } else { "rolling-back-subtitle-plain" };
+                let subtitle = if self.view.holds_any_files() {
+                    "rolling-back-subtitle"
+                } else {
+                    "rolling-back-subtitle-plain"
+                };
                 (texts.get("rolling-back-title"), texts.get(subtitle), None)
             }
             Phase::RolledBack { from, to, files, .. } => {
-                let subtitle =
-                    if files.any() { texts.get("rolled-back-subtitle") } else { versioned("rolled-back-subtitle-plain", from) };
+                let subtitle = if files.any() {
+                    texts.get("rolled-back-subtitle")
+                } else {
+                    versioned("rolled-back-subtitle-plain", from)
+                };
                 (versioned("rolled-back-title", to), subtitle, Some(Mark::Done))
             }
-            Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
-                (texts.problem(problem)[0].clone(), texts.get("failed-subtitle-did-not-start"), Some(Mark::Failed))
-            }
-            Phase::Failed { problem } if is_no_start(problem.kind) => {
-                (texts.get("failed-title-start"), texts.get("failed-subtitle-launch"), Some(Mark::Failed))
-            }
-            Phase::Failed { problem } if is_no_update(problem.kind) => {
-                (texts.get("failed-title-other"), texts.get("failed-subtitle-start"), Some(Mark::Failed))
-            }
-            Phase::Failed { .. } if self.view.is_alone() => {
-                (texts.get("failed-title-start"), texts.get("failed-subtitle-start"), Some(Mark::Failed))
-            }
+            Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => (
+                texts.problem(problem)[0].clone(),
+                texts.get("failed-subtitle-did-not-start"),
+                Some(Mark::Failed),
+            ),
+            Phase::Failed { problem } if is_no_start(problem.kind) => (
+                texts.get("failed-title-start"),
+                texts.get("failed-subtitle-launch"),
+                Some(Mark::Failed),
+            ),
+            Phase::Failed { problem } if is_no_update(problem.kind) => (
+                texts.get("failed-title-other"),
+                texts.get("failed-subtitle-start"),
+                Some(Mark::Failed),
+            ),
+            Phase::Failed { .. } if self.view.is_alone() => (
+                texts.get("failed-title-start"),
+                texts.get("failed-subtitle-start"),
+                Some(Mark::Failed),
+            ),
             Phase::Failed { .. } => {
                 let (title, subtitle) = if self.view.first_install() {
                     ("failed-title-first", "failed-subtitle")
@@ -188,15 +243,25 @@ impl Dialog {
                 };
                 (self.texts.get(title), self.texts.get(subtitle), Some(Mark::Failed))
             }
-            Phase::Repairing { version } => (versioned("repairing-title", version), texts.get("repairing-subtitle"), None),
+            Phase::Repairing { version } => {
+                (versioned("repairing-title", version), texts.get("repairing-subtitle"), None)
+            }
             Phase::Repaired(repaired) => {
                 let mark = if repaired.left.is_empty() { Mark::Done } else { Mark::Failed };
-                (versioned(repaired_title(repaired), &repaired.version), repaired_subtitle(texts, repaired), Some(mark))
+                (
+                    versioned(repaired_title(repaired), &repaired.version),
+                    repaired_subtitle(texts, repaired),
+                    Some(mark),
+                )
             }
-            Phase::Cancelled if self.view.first_install() => {
-                (texts.get("cancelled-title-first"), texts.get("cancelled-subtitle"), Some(Mark::Paused))
+            Phase::Cancelled if self.view.first_install() => (
+                texts.get("cancelled-title-first"),
+                texts.get("cancelled-subtitle"),
+                Some(Mark::Paused),
+            ),
+            Phase::Cancelled => {
+                (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused))
             }
-            Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
         }
     }
 }

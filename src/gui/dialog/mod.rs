@@ -1,7 +1,8 @@
-//! The window's contents: one screen a phase, the version menu, and the frame around them (tools, header, buttons, keys).
+//! The window's contents: one screen a phase, the version menu, and the frame around them (tools,
+//! header, buttons, keys).
 //!
-//! In: events from the mailbox, clicks and keys. Out: commands into the mailbox, and when and why the window shall close. Never: a
-//! decision about updates, or a text that is not in the catalogue.
+//! In: events from the mailbox, clicks and keys. Out: commands into the mailbox, and when and why
+//! the window shall close. Never: a decision about updates, or a text that is not in the catalogue.
 
 mod download;
 mod file;
@@ -41,7 +42,8 @@ const LONGEST_NAME: usize = 20;
 /// Of a longer path or message the middle is left out, characters.
 const LONGEST_SUBJECT: usize = 240;
 
-/// The same problem with a subject that is not too long to read; the whole one is among the details.
+/// The same problem with a subject that is not too long to read; the whole one is among the
+/// details.
 fn shortened(problem: &Problem) -> Problem {
     Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
 }
@@ -53,7 +55,8 @@ fn middle_left_out(text: &str) -> String {
         return text.to_owned();
     }
     let part = LONGEST_SUBJECT / 2;
-    let (start, end): (String, String) = (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
+    let (start, end): (String, String) =
+        (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
     format!("{start}…{end}")
 }
 
@@ -101,7 +104,8 @@ pub struct DialogOptions {
     pub pick_file: fn(FileQuestion, FileAnswer),
 }
 
-/// The window's contents. Any program that can draw egui can show it: eframe, the software window, a test.
+/// The window's contents. Any program that can draw egui can show it: eframe, the software window,
+/// a test.
 pub struct Dialog {
     view: ViewState,
     handle: Handle,
@@ -207,9 +211,13 @@ impl Dialog {
         let low = whole.height() < LOW;
         let (above, beside) = (if low { 6.0 } else { 12.0 }, MARGIN);
         let head = whole.shrink2(vec2(beside, above));
-        let head = ui.scope_builder(UiBuilder::new().max_rect(head), |ui| self.head(ui, low)).response.rect;
+        let head = ui
+            .scope_builder(UiBuilder::new().max_rect(head), |ui| self.head(ui, low))
+            .response
+            .rect;
         let foot = whole.with_min_y(whole.bottom() - self.foot_height(low));
-        let body = whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
+        let body =
+            whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
         self.body_height = body.height();
         ui.scope_builder(UiBuilder::new().max_rect(body), |ui| {
             egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
@@ -226,19 +234,27 @@ impl Dialog {
             .with_max_y(foot.bottom() - if low { 10.0 } else { 20.0 });
         self.foot(ui, row);
         // The window's name for screen readers.
-        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
+        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| {
+            node.set_label(self.options.app_name.clone())
+        });
         self.ask(ui.ctx());
         self.drop_hint(ui);
         self.keep_size(ui.ctx());
         // What was drawn before a click was answered shows the state before it.
         let answered = |event: &egui::Event| {
-            matches!(event, egui::Event::Key { .. } | egui::Event::PointerButton { .. } | egui::Event::AccessKitActionRequest(_))
+            matches!(
+                event,
+                egui::Event::Key { .. }
+                    | egui::Event::PointerButton { .. }
+                    | egui::Event::AccessKitActionRequest(_)
+            )
         };
         if ui.input(|input| input.events.iter().any(answered)) {
             ui.ctx().request_repaint();
         }
         if self.closed.is_some() {
-            // Hidden first: on X11 a window whose process lives on (it waits for the app) is otherwise never seen to go.
+            // Hidden first: on X11 a window whose process lives on (it waits for the app) is
+            // otherwise never seen to go.
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
@@ -283,9 +299,11 @@ impl Dialog {
         }
     }
 
-    /// Enter presses the primary button unless another control has the focus; Escape goes back or answers "not now".
+    /// Enter presses the primary button unless another control has the focus; Escape goes back or
+    /// answers "not now".
     fn take_keys(&mut self, ui: &Ui) {
-        let (enter, escape) = ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
+        let (enter, escape) =
+            ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
         let free = ui.memory(|memory| memory.focused().is_none()) && self.asking.is_none();
         if escape {
             if self.asking.take().is_some() {
@@ -308,7 +326,9 @@ impl Dialog {
             (Action::InstallFile, _) => self.inbox.wanted = true,
             (Action::Versions, _) => self.page = Page::Versions,
             (Action::EndApp, _) => self.asking = Some(Question::EndApp),
-            (Action::StayHere, Phase::RolledBack { to, .. }) => self.handle.send(Command::Pin(Some(to.clone()))),
+            (Action::StayHere, Phase::RolledBack { to, .. }) => {
+                self.handle.send(Command::Pin(Some(to.clone())))
+            }
             _ => {}
         }
         if let Some(command) = action.command() {
@@ -329,7 +349,8 @@ impl Dialog {
     /// Shows a folder, or says that it cannot be shown.
     fn open_folder(&mut self, folder: &Path) {
         if (self.options.open_folder)(folder).is_err() {
-            self.trouble = Some(self.texts.with("folder-failed", &[("path", &folder.display().to_string())]));
+            self.trouble =
+                Some(self.texts.with("folder-failed", &[("path", &folder.display().to_string())]));
         }
     }
 
@@ -345,16 +366,22 @@ impl Dialog {
         self.notice_text(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => {
-                self.waiting(ui)
+            Phase::Checking
+            | Phase::Swapping { .. }
+            | Phase::Switching { .. }
+            | Phase::RollingBack
+            | Phase::Repairing { .. } => self.waiting(ui),
+            Phase::Closing { version, back, wait } => {
+                self.closing(ui, version.as_ref(), back, wait)
             }
-            Phase::Closing { version, back, wait } => self.closing(ui, version.as_ref(), back, wait),
             Phase::RolledBack { from, retained, files, .. } => {
                 if files.of_left {
                     self.rolled_back(ui, &from, &retained);
                 }
             }
-            Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
+            Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => {
+                self.download(ui)
+            }
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
                 self.statement(ui, &text);
@@ -367,7 +394,9 @@ impl Dialog {
             Phase::Failed { problem } => self.failure(ui, &problem),
             Phase::Ready { .. } | Phase::Swapped { .. } => {
                 let top = ui.cursor().top();
-                if let Some(why) = self.texts.obstacle(&self.view.obstacles).filter(|_| self.view.is_ready()) {
+                if let Some(why) =
+                    self.texts.obstacle(&self.view.obstacles).filter(|_| self.view.is_ready())
+                {
                     self.statement(ui, &why);
                 }
                 let room = self.body_height - (ui.cursor().top() - top) - offer::NOTES_FRAME;
@@ -395,7 +424,9 @@ impl Dialog {
 
     fn notice(&self, ui: &mut Ui, title: &str, text: &str) -> bool {
         let colours = Palette::of(ui);
-        let frame = theme::card(&colours).fill(colours.warning.gamma_multiply(0.10)).stroke(egui::Stroke::NONE);
+        let frame = theme::card(&colours)
+            .fill(colours.warning.gamma_multiply(0.10))
+            .stroke(egui::Stroke::NONE);
         frame
             .show(ui, |ui| {
                 ui.take_available_width();
@@ -404,15 +435,20 @@ impl Dialog {
                 if !text.is_empty() {
                     ui.label(RichText::new(text).size(13.0).color(colours.muted));
                 }
-                widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked()
+                widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary)
+                    .clicked()
             })
             .inner
     }
 
-    /// The buttons that are there: the quiet one on the left, the others on the right with the primary one last.
+    /// The buttons that are there: the quiet one on the left, the others on the right with the
+    /// primary one last.
     fn foot_actions(&self) -> Actions {
         match self.page {
-            Page::Versions => Actions { quiet: self.view.at_rest().then_some(Action::Check), ..Actions::default() },
+            Page::Versions => Actions {
+                quiet: self.view.at_rest().then_some(Action::Check),
+                ..Actions::default()
+            },
             Page::Update => self.view.actions(),
         }
     }
@@ -432,11 +468,15 @@ impl Dialog {
             action.filter(|action| widgets::button(ui, &self.name(*action), emphasis).clicked())
         };
         let left = row.with_min_x(row.left() - widgets::QUIET_SIDE);
-        let left = UiBuilder::new().max_rect(left).layout(egui::Layout::left_to_right(egui::Align::Center));
+        let left = UiBuilder::new()
+            .max_rect(left)
+            .layout(egui::Layout::left_to_right(egui::Align::Center));
         let mut left = ui.new_child(left);
         let mut chosen = add(&mut left, quiet, Emphasis::Quiet);
         if self.page == Page::Versions {
-            let back = |ui: &mut Ui| widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked();
+            let back = |ui: &mut Ui| {
+                widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked()
+            };
             if widgets::trailing(ui, row, "foot", back) {
                 self.page = Page::Update;
             }
@@ -448,7 +488,9 @@ impl Dialog {
             let right = widgets::trailing(ui, row, "foot", right);
             chosen = chosen.or(right);
             if let Some(notice) = self.view.reports_one().cloned() {
-                self.fold(&mut left, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
+                self.fold(&mut left, &notice, |ui, name| {
+                    widgets::button(ui, name, Emphasis::Quiet)
+                });
             }
         }
         if let Some(action) = chosen {

@@ -1,4 +1,5 @@
-//! What happened while nobody looked: alone in a window of its own, or as cards above another screen.
+//! What happened while nobody looked: alone in a window of its own, or as cards above another
+//! screen.
 
 use std::path::Path;
 
@@ -25,7 +26,8 @@ impl Dialog {
             None => {
                 let count = u64::try_from(self.view.incidents.len()).unwrap_or(u64::MAX);
                 let plain = self.view.incidents.iter().all(|notice| !notice.what.concerns_files());
-                let subtitle = if plain { "told-several-subtitle-plain" } else { "told-several-subtitle" };
+                let subtitle =
+                    if plain { "told-several-subtitle-plain" } else { "told-several-subtitle" };
                 (texts.count("told-several", count, &[]), texts.get(subtitle))
             }
         };
@@ -64,7 +66,10 @@ impl Dialog {
         ui.add_space(2.0);
         ui.horizontal(|ui| {
             // A window of its own is closed as a whole.
-            if !reports && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked() {
+            if !reports
+                && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary)
+                    .clicked()
+            {
                 let command = self.view.seen(notice);
                 self.handle.send(command);
             }
@@ -77,7 +82,12 @@ impl Dialog {
     }
 
     /// Shows the rest or hides it.
-    pub(super) fn fold(&mut self, ui: &mut Ui, notice: &Notice, button: fn(&mut Ui, &str) -> Response) {
+    pub(super) fn fold(
+        &mut self,
+        ui: &mut Ui,
+        notice: &Notice,
+        button: fn(&mut Ui, &str) -> Response,
+    ) {
         let open = self.unfolded.contains(notice);
         let name = if open { "action-hide-details" } else { "action-details" };
         if button(ui, &self.texts.get(name)).clicked() {
@@ -109,13 +119,22 @@ impl Dialog {
         let when = self.texts.moment(notice.when, &self.options.zone);
         ui.add_space(PAUSE);
         self.particular(ui, "told-when", &when);
-        if let Incident::RolledBack { from: failed, .. } | Incident::NotSwitched { to: failed, .. } = &notice.what {
+        if let Incident::RolledBack { from: failed, .. }
+        | Incident::NotSwitched { to: failed, .. } = &notice.what
+        {
             ui.add_space(PAUSE);
-            self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
+            self.particular(
+                ui,
+                "told-next",
+                &self.texts.with("told-next-text", &[("version", &failed.to_string())]),
+            );
         }
         if let Incident::RolledBack { from, retained, holds_files: true, .. } = &notice.what {
             ui.add_space(PAUSE);
-            widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
+            widgets::card_title(
+                ui,
+                &self.texts.with("told-kept", &[("version", &from.to_string())]),
+            );
             ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
             if self.place(ui, retained) {
                 self.open_folder(retained);
@@ -138,10 +157,16 @@ impl Dialog {
             ui.add_space(2.0);
             ui.label(RichText::new(self.texts.count("told-more", more, &[])).color(colours.muted));
         }
-        let Some(installed) = self.view.installed.iter().find(|installed| installed.id.version == *version) else { return };
+        let Some(installed) =
+            self.view.installed.iter().find(|installed| installed.id.version == *version)
+        else {
+            return;
+        };
         let folder = common_folder(&installed.folder, files);
         ui.add_space(4.0);
-        if widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked() {
+        if widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary)
+            .clicked()
+        {
             self.open_folder(&folder);
         }
     }

@@ -54,7 +54,8 @@ impl Dialog {
 
     /// The button for what only some want to know, and whether that is to be seen.
     pub(super) fn fold_details(&mut self, ui: &mut Ui) -> bool {
-        let (row, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 28.0), egui::Sense::hover());
+        let (row, _) =
+            ui.allocate_exact_size(egui::vec2(ui.available_width(), 28.0), egui::Sense::hover());
         let row = row.with_min_x(row.left() - widgets::QUIET_SIDE);
         let layout = egui::Layout::left_to_right(egui::Align::Center);
         let mut row = ui.new_child(egui::UiBuilder::new().max_rect(row).layout(layout));
@@ -64,7 +65,11 @@ impl Dialog {
             self.choices.details = Some(self.details_open);
             if self.details_open {
                 // On a low screen they are below what is to be seen.
-                row.scroll_to_rect_animation(row.max_rect(), Some(egui::Align::Min), egui::style::ScrollAnimation::none());
+                row.scroll_to_rect_animation(
+                    row.max_rect(),
+                    Some(egui::Align::Min),
+                    egui::style::ScrollAnimation::none(),
+                );
             }
         }
         self.details_open
@@ -79,11 +84,16 @@ impl Dialog {
         widgets::card(ui, |ui| {
             let title = self.texts.get("notes-title");
             let title = match self.notes_language() {
-                Some(language) => self.texts.with("notes-title-in", &[("title", &title), ("language", &language)]),
+                Some(language) => {
+                    self.texts.with("notes-title-in", &[("title", &title), ("language", &language)])
+                }
                 None => title,
             };
             widgets::card_title(ui, &title);
-            let area = egui::ScrollArea::vertical().id_salt("notes").max_height(room).auto_shrink([false, true]);
+            let area = egui::ScrollArea::vertical()
+                .id_salt("notes")
+                .max_height(room)
+                .auto_shrink([false, true]);
             area.min_scrolled_height(room).show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 4.0;
                 self.notes.1.show(ui);
@@ -116,7 +126,8 @@ impl Dialog {
         } else {
             rows.push(("detail-time", texts.time(offer)));
             rows.push(("detail-way", texts.strategy(plan)));
-            // Less than the whole package is reason enough; then it is of interest what becomes of the files.
+            // Less than the whole package is reason enough; then it is of interest what becomes of
+            // the files.
             let files = || ("detail-files", texts.files(plan.files));
             let reason = texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason));
             rows.extend(offer.current.is_some().then_some(reason));
@@ -125,7 +136,11 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 5.0;
         for (name, value) in rows {
             let name = RichText::new(texts.get(name)).color(colours.muted);
-            egui::Sides::new().shrink_right().truncate().show(ui, |ui| ui.label(name), |ui| ui.label(value));
+            egui::Sides::new().shrink_right().truncate().show(
+                ui,
+                |ui| ui.label(name),
+                |ui| ui.label(value),
+            );
         }
     }
 
@@ -136,8 +151,12 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 5.0;
         widgets::line(
             ui,
-            RichText::new(self.texts.get("nodes-title")).font(theme::title(13.0)).color(colours.muted),
-            RichText::new(self.texts.count("nodes-count", count, &[])).size(13.0).color(colours.muted),
+            RichText::new(self.texts.get("nodes-title"))
+                .font(theme::title(13.0))
+                .color(colours.muted),
+            RichText::new(self.texts.count("nodes-count", count, &[]))
+                .size(13.0)
+                .color(colours.muted),
         );
         for node in &self.view.nodes {
             let speed = self.speed_hint(node);
@@ -153,17 +172,21 @@ impl Dialog {
     fn speed_hint(&self, node: &NodeView) -> String {
         match node.published {
             _ if node.speed > 0.0 => self.texts.speed(node.speed),
-            Some(bandwidth) => self.texts.with("node-published", &[("bandwidth", &format!("{bandwidth:.0}"))]),
+            Some(bandwidth) => {
+                self.texts.with("node-published", &[("bandwidth", &format!("{bandwidth:.0}"))])
+            }
             None => String::new(),
         }
     }
 
-    /// A dot in a colour, the node's name and its region; cut short together where they are too long.
+    /// A dot in a colour, the node's name and its region; cut short together where they are too
+    /// long.
     pub(super) fn node_name(&self, ui: &mut Ui, node: &NodeView, colour: Color32) {
         let colours = Palette::of(ui);
         widgets::dot(ui, colour);
         let mut text = LayoutJob::default();
-        let part = |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
+        let part =
+            |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
         let name = self.texts.node(&node.name, node.region == PEER_REGION);
         text.append(&name, 0.0, part(14.0, colours.text));
         text.append(&self.texts.region(&node.region), 8.0, part(12.5, colours.muted));

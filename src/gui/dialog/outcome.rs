@@ -27,7 +27,13 @@ impl Dialog {
     }
 
     /// The app is closing: what follows, and what a person can do until then.
-    pub(super) fn closing(&self, ui: &mut Ui, version: Option<&Version>, back: bool, wait: ClosingWait) {
+    pub(super) fn closing(
+        &self,
+        ui: &mut Ui,
+        version: Option<&Version>,
+        back: bool,
+        wait: ClosingWait,
+    ) {
         if wait == ClosingWait::App {
             return self.waiting(ui);
         }
@@ -38,7 +44,8 @@ impl Dialog {
             }
             None => self.texts.get("closing-then-other"),
         };
-        let how = if wait == ClosingWait::Person { "closing-person" } else { "closing-unreachable" };
+        let how =
+            if wait == ClosingWait::Person { "closing-person" } else { "closing-unreachable" };
         let (how, colours) = (self.texts.get(how), Palette::of(ui));
         widgets::card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 6.0;
@@ -63,9 +70,15 @@ impl Dialog {
     /// A folder's path, and whether it is to be opened.
     pub(super) fn place(&self, ui: &mut Ui, folder: &Path) -> bool {
         let colours = Palette::of(ui);
-        ui.add(egui::Label::new(RichText::new(folder.display().to_string()).size(12.5).color(colours.muted)).wrap());
+        ui.add(
+            egui::Label::new(
+                RichText::new(folder.display().to_string()).size(12.5).color(colours.muted),
+            )
+            .wrap(),
+        );
         ui.add_space(2.0);
-        widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked()
+        widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary)
+            .clicked()
     }
 
     /// One sentence.

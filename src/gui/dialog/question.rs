@@ -56,25 +56,35 @@ impl Dialog {
         self.focused = Some(question.clone());
         let colours = Palette::for_theme(context.theme());
         let frame = theme::card(&colours).inner_margin(20);
-        let shown = egui::Modal::new(egui::Id::unique("question")).frame(frame).show(context, |ui| {
-            ui.set_width(380.0);
-            ui.spacing_mut().item_spacing.y = 8.0;
-            ui.add(egui::Label::new(RichText::new(words.title).font(theme::title(17.0))).wrap());
-            for (index, paragraph) in words.paragraphs.into_iter().enumerate() {
-                let colour = if index == 0 { colours.text } else { colours.muted };
-                ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
-            }
-            ui.add_space(6.0);
-            let (row, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 36.0), egui::Sense::hover());
-            widgets::trailing(ui, row, "answers", |ui| {
-                let no = widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
-                if is_new {
-                    // Return does what changes nothing.
-                    no.request_focus();
+        let shown =
+            egui::Modal::new(egui::Id::unique("question")).frame(frame).show(context, |ui| {
+                ui.set_width(380.0);
+                ui.spacing_mut().item_spacing.y = 8.0;
+                ui.add(
+                    egui::Label::new(RichText::new(words.title).font(theme::title(17.0))).wrap(),
+                );
+                for (index, paragraph) in words.paragraphs.into_iter().enumerate() {
+                    let colour = if index == 0 { colours.text } else { colours.muted };
+                    ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
                 }
-                (widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked(), no.clicked())
-            })
-        });
+                ui.add_space(6.0);
+                let (row, _) = ui.allocate_exact_size(
+                    egui::vec2(ui.available_width(), 36.0),
+                    egui::Sense::hover(),
+                );
+                widgets::trailing(ui, row, "answers", |ui| {
+                    let no =
+                        widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
+                    if is_new {
+                        // Return does what changes nothing.
+                        no.request_focus();
+                    }
+                    (
+                        widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked(),
+                        no.clicked(),
+                    )
+                })
+            });
         let (yes, no) = shown.inner;
         if yes {
             self.handle.send(words.command);
@@ -96,9 +106,16 @@ impl Dialog {
         match question {
             Question::Remove(_) => Some(Words {
                 title: with("remove-title"),
-                paragraphs: std::iter::once(texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]))
-                    .chain(version.left.filter(|_| version.holds_files).map(|_| texts.get("remove-text-kept")))
-                    .collect(),
+                paragraphs: std::iter::once(
+                    texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]),
+                )
+                .chain(
+                    version
+                        .left
+                        .filter(|_| version.holds_files)
+                        .map(|_| texts.get("remove-text-kept")),
+                )
+                .collect(),
                 yes: "action-remove",
                 emphasis: Emphasis::Danger,
                 command: Command::Remove(id),
@@ -107,7 +124,9 @@ impl Dialog {
                 let active = self.view.active().map(|active| active.id.version.to_string());
                 // Where the app keeps its files elsewhere nothing is said of them.
                 let carries = self.view.holds_files();
-                let back = active.filter(|_| carries).map(|active| texts.with("switch-text-back", &[("version", &active)]));
+                let back = active
+                    .filter(|_| carries)
+                    .map(|active| texts.with("switch-text-back", &[("version", &active)]));
                 let rest = [
                     back,
                     version.failed.then(|| texts.get("switch-text-failed")),
@@ -115,7 +134,11 @@ impl Dialog {
                 ];
                 Some(Words {
                     title: with("switch-title"),
-                    paragraphs: carries.then(|| texts.get("switch-text")).into_iter().chain(rest.into_iter().flatten()).collect(),
+                    paragraphs: carries
+                        .then(|| texts.get("switch-text"))
+                        .into_iter()
+                        .chain(rest.into_iter().flatten())
+                        .collect(),
                     yes: "action-switch-now",
                     emphasis: Emphasis::Primary,
                     command: Command::Switch(id),
@@ -124,8 +147,15 @@ impl Dialog {
             Question::GoBack(_) if self.view.at_rest() => {
                 let date = texts.moment(version.left?, &self.options.zone);
                 let keeps = self.view.holds_files();
-                let rest = [keeps.then(|| texts.get("go-back-text-kept")), running.then(|| texts.get("go-back-text-running"))];
-                let first = if version.holds_files || keeps { "go-back-text" } else { "go-back-text-plain" };
+                let rest = [
+                    keeps.then(|| texts.get("go-back-text-kept")),
+                    running.then(|| texts.get("go-back-text-running")),
+                ];
+                let first = if version.holds_files || keeps {
+                    "go-back-text"
+                } else {
+                    "go-back-text-plain"
+                };
                 let first = texts.with(first, &[("version", &number), ("date", &date)]);
                 Some(Words {
                     title: with("go-back-title"),
@@ -155,14 +185,18 @@ impl Dialog {
         let texts = &self.texts;
         let versions: Vec<_> = self.view.surplus().collect();
         let names = versions.iter().map(|version| version.id.version.to_string());
-        let list = names.reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]))?;
+        let list = names
+            .reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]))?;
         let size = texts.size(versions.iter().map(|version| self.view.size_of(version)).sum());
         Some(Words {
             title: texts.get("prune-title"),
-            paragraphs: [texts.with("prune-text", &[("list", &list), ("size", &size)]), texts.get("prune-text-stays")]
-                .into_iter()
-                .chain(self.view.holds_any_files().then(|| texts.get("prune-text-files")))
-                .collect(),
+            paragraphs: [
+                texts.with("prune-text", &[("list", &list), ("size", &size)]),
+                texts.get("prune-text-stays"),
+            ]
+            .into_iter()
+            .chain(self.view.holds_any_files().then(|| texts.get("prune-text-files")))
+            .collect(),
             yes: "action-prune-now",
             emphasis: Emphasis::Danger,
             command: Command::Prune,

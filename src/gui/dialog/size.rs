@@ -1,5 +1,6 @@
-//! How large the window is: one size for all screens of an update, another for a window that only tells something, and never more than
-//! the screen has room for. Contents that need more scroll; the buttons stay where they are.
+//! How large the window is: one size for all screens of an update, another for a window that only
+//! tells something, and never more than the screen has room for. Contents that need more scroll;
+//! the buttons stay where they are.
 
 use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
 
@@ -52,25 +53,33 @@ impl Dialog {
         if self.view.reports() && self.page == Page::Update { TELLING } else { UPDATE }
     }
 
-    /// Asks for another size where the window is now for something else, and where another screen, or another scale of it, has no room for the
-    /// one that it has. What a person has made of it stays otherwise.
+    /// Asks for another size where the window is now for something else, and where another screen,
+    /// or another scale of it, has no room for the one that it has. What a person has made of it
+    /// stays otherwise.
     pub(super) fn keep_size(&mut self, context: &egui::Context) {
         let (monitor, inner, outer, filled) = context.input(|input| {
             let viewport = input.viewport();
             let filled = viewport.maximized == Some(true) || viewport.fullscreen == Some(true);
-            (viewport.monitor_size, viewport.inner_rect.map(|rect| rect.size()), viewport.outer_rect, filled)
+            (
+                viewport.monitor_size,
+                viewport.inner_rect.map(|rect| rect.size()),
+                viewport.outer_rect,
+                filled,
+            )
         });
         let mut moved = false;
         if let Some(monitor) = monitor {
             let before = self.size.monitor.replace(monitor);
-            moved = before.map_or(self.size.room.is_none(), |before| (before - monitor).length() > 1.0);
+            moved =
+                before.map_or(self.size.room.is_none(), |before| (before - monitor).length() > 1.0);
             if moved {
                 self.size.room = Some(room_on(monitor));
             }
         }
         let room = self.size.room;
         let wanted = limited(self.wanted_size(), room);
-        let is_other = self.size.asked.is_none_or(|asked| !moved && (asked - wanted).length() > 0.5);
+        let is_other =
+            self.size.asked.is_none_or(|asked| !moved && (asked - wanted).length() > 0.5);
         let too_large = moved && inner.zip(room).is_some_and(|(inner, room)| !fits(inner, room));
         if filled || !is_other && !too_large {
             return;
@@ -94,13 +103,20 @@ mod tests {
     #[test]
     fn a_window_is_never_larger_than_its_screen_has_room_for() {
         // Width, height, and scale of screens.
-        for (width, height, scale) in
-            [(1024.0, 600.0, 1.0), (1280.0, 800.0, 2.0), (1366.0, 768.0, 1.5), (1920.0, 1080.0, 1.0), (3840.0, 2160.0, 2.5)]
-        {
+        for (width, height, scale) in [
+            (1024.0, 600.0, 1.0),
+            (1280.0, 800.0, 2.0),
+            (1366.0, 768.0, 1.5),
+            (1920.0, 1080.0, 1.0),
+            (3840.0, 2160.0, 2.5),
+        ] {
             let monitor = vec2(width, height) / scale;
             for wanted in [UPDATE, TELLING] {
                 let size = limited(wanted, Some(room_on(monitor)));
-                assert!(size.x <= monitor.x && size.y + AROUND.y <= monitor.y, "{size} on {monitor}");
+                assert!(
+                    size.x <= monitor.x && size.y + AROUND.y <= monitor.y,
+                    "{size} on {monitor}"
+                );
                 assert!(size.x >= 480.0 && size.y >= 240.0, "{size} on {monitor}");
             }
         }

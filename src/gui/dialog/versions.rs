@@ -1,4 +1,5 @@
-//! The version menu: what is installed, what can be done with it, what is kept of the user's files, and how much room all that takes.
+//! The version menu: what is installed, what can be done with it, what is kept of the user's files,
+//! and how much room all that takes.
 
 use egui::{RichText, Ui};
 
@@ -17,7 +18,11 @@ pub(super) fn headline(texts: &Texts, view: &ViewState) -> (String, String, Opti
         Some(disk_use) => ("versions-subtitle-measured", disk_use.whole),
         None => ("versions-subtitle", view.installed.iter().map(|version| version.size).sum()),
     };
-    let subtitle = if count == 0 { String::new() } else { texts.count(name, count, &[("size", &texts.size(size))]) };
+    let subtitle = if count == 0 {
+        String::new()
+    } else {
+        texts.count(name, count, &[("size", &texts.size(size))])
+    };
     (texts.get("versions-title"), subtitle, None)
 }
 
@@ -45,7 +50,11 @@ impl Dialog {
         if ui.checkbox(&mut on, self.texts.get("sharing-switch")).clicked() {
             self.handle.send(Command::Share(on));
         }
-        ui.label(RichText::new(self.texts.get("sharing-explained")).size(13.0).color(Palette::of(ui).muted));
+        ui.label(
+            RichText::new(self.texts.get("sharing-explained"))
+                .size(13.0)
+                .color(Palette::of(ui).muted),
+        );
     }
 
     fn version(&mut self, ui: &mut Ui, version: &InstalledVersion) {
@@ -54,7 +63,9 @@ impl Dialog {
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new(version.id.version.to_string()).font(theme::title(16.0)));
             // Another one runs: this one comes with the next start.
-            let waits = version.active && !version.running && self.view.installed.iter().any(|other| other.running);
+            let waits = version.active
+                && !version.running
+                && self.view.installed.iter().any(|other| other.running);
             let badges = [
                 (version.active && !waits, "version-active", colours.accent_text),
                 (waits, "version-next", colours.accent_text),
@@ -79,7 +90,9 @@ impl Dialog {
     }
 
     fn choices_for(&mut self, ui: &mut Ui, version: &InstalledVersion) {
-        let button = |ui: &mut Ui, name: &str, emphasis| widgets::small_button(ui, &self.texts.get(name), emphasis).clicked();
+        let button = |ui: &mut Ui, name: &str, emphasis| {
+            widgets::small_button(ui, &self.texts.get(name), emphasis).clicked()
+        };
         let other = self.view.at_rest() && !version.active;
         let id = || version.id.clone();
         let mut asking = None;
@@ -92,7 +105,8 @@ impl Dialog {
         if version.active {
             let name = if version.pinned { "action-unpin" } else { "action-pin" };
             if button(ui, name, Emphasis::Secondary) {
-                self.handle.send(Command::Pin((!version.pinned).then(|| version.id.version.clone())));
+                self.handle
+                    .send(Command::Pin((!version.pinned).then(|| version.id.version.clone())));
             }
         }
         let open = button(ui, "action-open-folder", Emphasis::Secondary);
@@ -109,12 +123,17 @@ impl Dialog {
 
     /// What becomes of the user's files with the two ways to a version, where there are two.
     fn strategies_to(&self, ui: &mut Ui, version: &InstalledVersion) {
-        let of_interest = self.view.at_rest() && !version.active && (version.holds_files || self.view.holds_files());
+        let of_interest = self.view.at_rest()
+            && !version.active
+            && (version.holds_files || self.view.holds_files());
         let Some(left) = version.left.filter(|_| of_interest) else { return };
         let date = self.texts.date(left, &self.options.zone);
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 2.0;
-        for text in [self.texts.get("version-way-switch"), self.texts.with("version-way-back", &[("date", &date)])] {
+        for text in [
+            self.texts.get("version-way-switch"),
+            self.texts.with("version-way-back", &[("date", &date)]),
+        ] {
             ui.add(egui::Label::new(RichText::new(text).size(12.5).color(colours.muted)).wrap());
         }
     }
@@ -131,7 +150,10 @@ impl Dialog {
         let free = egui::Sides::new().height(28.0).shrink_left().truncate().show(
             ui,
             |ui| ui.label(RichText::new(text).size(13.0).color(colours.muted)),
-            |ui| widgets::small_button(ui, &self.texts.get("action-prune"), Emphasis::Secondary).clicked(),
+            |ui| {
+                widgets::small_button(ui, &self.texts.get("action-prune"), Emphasis::Secondary)
+                    .clicked()
+            },
         );
         if free.1 {
             self.asking = Some(Question::Prune);
@@ -143,7 +165,12 @@ impl Dialog {
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 2.0;
         widgets::card_title(ui, &self.texts.get("kept-title"));
-        ui.add(egui::Label::new(RichText::new(self.texts.get("kept-text")).size(12.5).color(colours.muted)).wrap());
+        ui.add(
+            egui::Label::new(
+                RichText::new(self.texts.get("kept-text")).size(12.5).color(colours.muted),
+            )
+            .wrap(),
+        );
         for retained in self.view.retained.clone() {
             ui.add_space(8.0);
             if self.retained_files(ui, &retained) {
@@ -158,7 +185,13 @@ impl Dialog {
         let mut facts = self.texts.moment(retained.left, &self.options.zone);
         // Where they lie in the version's folder their size is part of the version's.
         let own = self.view.installed.iter().all(|version| version.folder != retained.folder);
-        if let Some(bytes) = self.view.disk_use.as_ref().and_then(|disk_use| disk_use.of(&retained.folder)).filter(|_| own) {
+        if let Some(bytes) = self
+            .view
+            .disk_use
+            .as_ref()
+            .and_then(|disk_use| disk_use.of(&retained.folder))
+            .filter(|_| own)
+        {
             facts.push_str(&format!(" • {}", self.texts.size(bytes)));
         }
         let lines = |ui: &mut Ui| {
@@ -168,8 +201,10 @@ impl Dialog {
                 ui.label(RichText::new(facts).size(12.5).color(colours.muted));
             })
         };
-        let button =
-            |ui: &mut Ui| widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked();
+        let button = |ui: &mut Ui| {
+            widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary)
+                .clicked()
+        };
         egui::Sides::new().height(38.0).shrink_left().show(ui, lines, button).1
     }
 }

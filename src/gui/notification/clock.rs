@@ -1,11 +1,12 @@
-//! When the small window goes by itself, and how it comes. Pure: the time is an argument, counted from any moment.
+//! When the small window goes by itself, and how it comes. Pure: the time is an argument, counted
+//! from any moment.
 
 use std::time::Duration;
 
 /// How long the window stays if nobody cares.
 pub const STAY: Duration = Duration::from_secs(15);
-/// How long another face must have been seen before it takes an answer: the second half of a double click, or a click that was meant for what
-/// lay under the window a moment ago, is none.
+/// How long another face must have been seen before it takes an answer: the second half of a double
+/// click, or a click that was meant for what lay under the window a moment ago, is none.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long it takes to slide in.
 const SLIDE: Duration = Duration::from_millis(300);
@@ -18,8 +19,9 @@ pub struct Countdown {
 }
 
 impl Countdown {
-    /// What is left at this moment; nothing left means that the window goes. While `cared` (the pointer is on the window, or the keys go
-    /// to it) all is left, and what comes after begins anew.
+    /// What is left at this moment; nothing left means that the window goes. While `cared` (the
+    /// pointer is on the window, or the keys go to it) all is left, and what comes after begins
+    /// anew.
     pub fn left(&mut self, now: Duration, cared: bool) -> Duration {
         if cared {
             self.alone_since = None;
@@ -40,7 +42,8 @@ pub fn settled(since: Duration, now: Duration) -> bool {
     now.saturating_sub(since) >= SETTLE
 }
 
-/// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then slower (cubic).
+/// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then
+/// slower (cubic).
 pub fn slid(after: Duration) -> f32 {
     let part = (after.as_secs_f32() / SLIDE.as_secs_f32()).clamp(0.0, 1.0);
     1.0 - (1.0 - part).powi(3)
@@ -85,7 +88,10 @@ mod tests {
 
     #[test]
     fn an_answer_takes_longer_than_a_double_click() {
-        assert_eq!([at(0), at(499), at(500), at(9_000)].map(|after| settled(at(70), at(70) + after)), [false, false, true, true]);
+        assert_eq!(
+            [at(0), at(499), at(500), at(9_000)].map(|after| settled(at(70), at(70) + after)),
+            [false, false, true, true]
+        );
         assert!(!settled(at(70), at(0)));
     }
 

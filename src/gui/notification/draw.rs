@@ -1,7 +1,10 @@
 //! How the faces of the small window look.
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{
+    Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    WidgetInfo, pos2, vec2,
+};
 
 use super::face::{Face, SlideStep, done};
 use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
@@ -84,7 +87,11 @@ impl Notification {
         };
         // Stronger than a card's: what is behind may have the window's own colour.
         let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
-        let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
+        let edge = if back.has_focus() {
+            Stroke::new(2.0, colours.accent_text)
+        } else {
+            Stroke::new(1.0, border)
+        };
         ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
         if back.clicked() && self.settled {
             self.close(NotificationEnd::Details);
@@ -95,7 +102,11 @@ impl Notification {
     fn offered(&self) -> OfferQuestion {
         let texts = &self.texts;
         let (version, text, hint) = self.view.offer().map_or_else(Default::default, |offer| {
-            let hint = if offer.plan.requires_restart { String::new() } else { texts.get("notification-no-restart") };
+            let hint = if offer.plan.requires_restart {
+                String::new()
+            } else {
+                texts.get("notification-no-restart")
+            };
             (offer.version().to_string(), texts.short_price(&offer.plan), hint)
         });
         OfferQuestion {
@@ -148,12 +159,16 @@ impl Notification {
         }
     }
 
-    /// A title in so many lines. Where they have no room for all of it, the app's name is cut short, so that what follows can be read.
+    /// A title in so many lines. Where they have no room for all of it, the app's name is cut
+    /// short, so that what follows can be read.
     fn fitting(&self, ui: &Ui, title: &Title, words: &Words<'_>, width: f32) -> String {
-        let with = |name: &str| self.texts.with(title.message, &[("app", name), ("version", &title.version)]);
+        let with = |name: &str| {
+            self.texts.with(title.message, &[("app", name), ("version", &title.version)])
+        };
         let fits = |text: &str| {
             let Words { font, rows, .. } = words;
-            let words = Words { text, font: font.clone(), colour: Color32::PLACEHOLDER, rows: *rows };
+            let words =
+                Words { text, font: font.clone(), colour: Color32::PLACEHOLDER, rows: *rows };
             !lay_out(ui, &words, width).elided
         };
         let name = &self.options.app_name;
@@ -161,7 +176,9 @@ impl Notification {
         if fits(&whole) {
             return whole;
         }
-        let cut = |length: usize| with(&format!("{}…", name.chars().take(length).collect::<String>().trim_end()));
+        let cut = |length: usize| {
+            with(&format!("{}…", name.chars().take(length).collect::<String>().trim_end()))
+        };
         let lengths: Vec<usize> = (1..name.chars().count()).collect();
         let fitting = lengths.partition_point(|length| fits(&cut(*length)));
         cut(fitting.max(1))
@@ -170,20 +187,30 @@ impl Notification {
     fn question(&mut self, ui: &mut Ui, whole: Rect, question: &OfferQuestion) -> f32 {
         let colours = theme::Palette::of(ui);
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), HEIGHT));
-        let at = Rect::from_center_size(pos2(part.left() + SIDE + ICON / 2.0, part.center().y), vec2(ICON, ICON));
+        let at = Rect::from_center_size(
+            pos2(part.left() + SIDE + ICON / 2.0, part.center().y),
+            vec2(ICON, ICON),
+        );
         match &self.icon {
-            Some(icon) => egui::Image::new((icon.id(), at.size())).corner_radius(6).paint_at(ui, at),
+            Some(icon) => {
+                egui::Image::new((icon.id(), at.size())).corner_radius(6).paint_at(ui, at)
+            }
             None => widgets::initial(ui, at, &self.options.app_name),
         }
         let right = part.right() - SIDE;
         let choices = question.now.iter().map(|choice| (choice, Emphasis::Primary));
         let choices: Vec<_> = choices.chain([(&question.later, Emphasis::Secondary)]).collect();
         let buttons = choices.len() as f32 * (BUTTON.y + BETWEEN) - BETWEEN;
-        let mut place = Rect::from_min_size(pos2(right - BUTTON.x, part.center().y - buttons / 2.0), BUTTON);
+        let mut place =
+            Rect::from_min_size(pos2(right - BUTTON.x, part.center().y - buttons / 2.0), BUTTON);
         let mut chosen = None;
         for ((text, action), emphasis) in choices {
             let inside = UiBuilder::new().max_rect(place);
-            if ui.scope_builder(inside, |ui| widgets::fixed_button(ui, text, emphasis, BUTTON)).inner.clicked() {
+            if ui
+                .scope_builder(inside, |ui| widgets::fixed_button(ui, text, emphasis, BUTTON))
+                .inner
+                .clicked()
+            {
                 chosen = Some(*action);
             }
             place = place.translate(vec2(0.0, BUTTON.y + BETWEEN));
@@ -193,13 +220,19 @@ impl Notification {
         let rows = if question.hint.is_empty() { 2 } else { 1 };
         // A sentence may take two lines, a version stands in one.
         let title_rows = if question.title.version.is_empty() { 2 } else { 1 };
-        let mut title = Words { text: "", font: theme::title(13.0), colour: colours.text, rows: title_rows };
+        let mut title =
+            Words { text: "", font: theme::title(13.0), colour: colours.text, rows: title_rows };
         let text = self.fitting(ui, &question.title, &title, width);
         title.text = &text;
         let parts = [
             title,
             Words { text: &question.text, font: theme::body(11.0), colour: colours.muted, rows },
-            Words { text: &question.hint, font: theme::body(11.0), colour: colours.success, rows: 1 },
+            Words {
+                text: &question.hint,
+                font: theme::body(11.0),
+                colour: colours.success,
+                rows: 1,
+            },
         ];
         column(ui, &parts, left, width, part);
         if let Some(action) = chosen {
@@ -218,14 +251,18 @@ impl Notification {
     fn strip(&mut self, ui: &mut Ui, whole: Rect, step: SlideStep) {
         let texts = &self.texts;
         let (place, places) = step.place(self.fetches);
-        let (name, place, places) = (texts.get(step.name()), texts.number(place), texts.number(places));
-        let title = texts.with("strip-step", &[("name", &name), ("step", &place), ("steps", &places)]);
+        let (name, place, places) =
+            (texts.get(step.name()), texts.number(place), texts.number(places));
+        let title =
+            texts.with("strip-step", &[("name", &name), ("step", &place), ("steps", &places)]);
         let detail = step.detail(texts, &self.view);
         let fraction = step.fraction(&self.view);
         let colours = theme::Palette::of(ui);
         let colour = if step == SlideStep::Paused { colours.warning } else { colours.accent };
-        let stoppable = matches!(step, SlideStep::Preparing | SlideStep::Downloading | SlideStep::Paused);
-        let percent = fraction.map_or_else(String::new, |fraction| format!("{:.0}%", (fraction * 100.0).floor()));
+        let stoppable =
+            matches!(step, SlideStep::Preparing | SlideStep::Downloading | SlideStep::Paused);
+        let percent = fraction
+            .map_or_else(String::new, |fraction| format!("{:.0}%", (fraction * 100.0).floor()));
         let right = whole.right() - SIDE - if stoppable { 22.0 } else { 0.0 };
         let at = pos2(right, whole.top() + 16.0);
         ui.painter().text(at, Align2::RIGHT_CENTER, percent, theme::body(11.0), colours.muted);
@@ -241,7 +278,8 @@ impl Notification {
             _ => String::new(),
         };
         let title = Title { message: "swapped-title", version };
-        let words = Words { text: "", font: theme::title(12.0), colour: Color32::PLACEHOLDER, rows: 1 };
+        let words =
+            Words { text: "", font: theme::title(12.0), colour: Color32::PLACEHOLDER, rows: 1 };
         let title = self.fitting(ui, &title, &words, whole.width() - 2.0 * SIDE - BESIDE_TITLE);
         let detail = self.texts.get("notification-no-restart");
         let colour = theme::Palette::of(ui).success;
@@ -251,7 +289,15 @@ impl Notification {
         }
     }
 
-    fn bar(&self, ui: &mut Ui, whole: Rect, title: &str, detail: &str, fraction: Option<f32>, colour: Color32) {
+    fn bar(
+        &self,
+        ui: &mut Ui,
+        whole: Rect,
+        title: &str,
+        detail: &str,
+        fraction: Option<f32>,
+        colour: Color32,
+    ) {
         let colours = theme::Palette::of(ui);
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), STRIP));
         let (left, width) = (part.left() + SIDE, part.width() - 2.0 * SIDE);
@@ -260,7 +306,10 @@ impl Notification {
         announce(ui, title, galley, pos2(left, part.top() + 7.0));
         let bar = Rect::from_min_size(pos2(left, part.top() + 28.0), vec2(width, 6.0));
         ui.scope_builder(UiBuilder::new().max_rect(bar), |ui| {
-            widgets::bar(ui, &Bar { fraction, height: 6.0, colour, name: &self.texts.get("strip-progress") });
+            widgets::bar(
+                ui,
+                &Bar { fraction, height: 6.0, colour, name: &self.texts.get("strip-progress") },
+            );
         });
         let words = Words { text: detail, font: theme::body(11.0), colour: colours.muted, rows: 1 };
         let galley = lay_out(ui, &words, width);
@@ -269,7 +318,8 @@ impl Notification {
 
     /// A small cross in the upper right corner; whether it was pressed.
     fn cross(&self, ui: &mut Ui, whole: Rect, name: &str) -> bool {
-        let place = Rect::from_min_size(pos2(whole.right() - 28.0, whole.top() + 6.0), vec2(20.0, 20.0));
+        let place =
+            Rect::from_min_size(pos2(whole.right() - 28.0, whole.top() + 6.0), vec2(20.0, 20.0));
         let inside = UiBuilder::new().max_rect(place);
         ui.scope_builder(inside, |ui| widgets::cross(ui, &self.texts.get(name))).inner.clicked()
     }
@@ -277,8 +327,11 @@ impl Notification {
 
 /// Lines one below the other, in the middle of a part of the window.
 fn column(ui: &mut Ui, parts: &[Words<'_>], left: f32, width: f32, part: Rect) {
-    let laid_out: Vec<_> =
-        parts.iter().filter(|words| !words.text.is_empty()).map(|words| (words.text, lay_out(ui, words, width))).collect();
+    let laid_out: Vec<_> = parts
+        .iter()
+        .filter(|words| !words.text.is_empty())
+        .map(|words| (words.text, lay_out(ui, words, width)))
+        .collect();
     let height: f32 = laid_out.iter().map(|(_, galley)| galley.size().y).sum();
     let mut top = part.center().y - height / 2.0;
     for (number, (text, galley)) in laid_out.into_iter().enumerate() {
@@ -295,12 +348,17 @@ fn lay_out(ui: &Ui, words: &Words<'_>, width: f32) -> std::sync::Arc<egui::Galle
     let font = if lacks { theme::body(words.font.size) } else { words.font.clone() };
     let format = TextFormat { font_id: font, color: words.colour, ..TextFormat::default() };
     let mut job = LayoutJob::single_section(words.text.to_owned(), format);
-    job.wrap =
-        TextWrapping { max_width: width, max_rows: words.rows, break_anywhere: words.rows == 1, ..TextWrapping::default() };
+    job.wrap = TextWrapping {
+        max_width: width,
+        max_rows: words.rows,
+        break_anywhere: words.rows == 1,
+        ..TextWrapping::default()
+    };
     ui.painter().layout_job(job)
 }
 
-/// Draws text that a screen reader reads out when it appears or changes, without the focus, as soon as it is silent.
+/// Draws text that a screen reader reads out when it appears or changes, without the focus, as soon
+/// as it is silent.
 fn announce(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
     let id = ui.scope_id().with("title");
     draw(ui, id, text, galley, at);
@@ -313,7 +371,13 @@ fn say(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::
     draw(ui, id, text, galley, at);
 }
 
-fn draw(ui: &mut Ui, id: egui::Id, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
+fn draw(
+    ui: &mut Ui,
+    id: egui::Id,
+    text: &str,
+    galley: std::sync::Arc<egui::Galley>,
+    at: egui::Pos2,
+) {
     let response = ui.interact(Rect::from_min_size(at, galley.size()), id, Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
     ui.painter().galley(at, galley, Color32::PLACEHOLDER);

@@ -1,4 +1,5 @@
-//! What the small window has to say in a state of the engine, and whether it has anything to say at all. Pure.
+//! What the small window has to say in a state of the engine, and whether it has anything to say at
+//! all. Pure.
 
 use super::NotificationEnd;
 use crate::gui::texts::Texts;
@@ -37,7 +38,8 @@ pub(in crate::gui) enum SlideStep {
     Switching,
 }
 
-/// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on offer.
+/// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on
+/// offer.
 pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
@@ -47,7 +49,9 @@ pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Notif
         Phase::Paused { .. } => SlideStep::Paused,
         Phase::Installing { .. } => SlideStep::Installing,
         Phase::Swapping { .. } => SlideStep::Swapping,
-        Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => SlideStep::Switching,
+        Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => {
+            SlideStep::Switching
+        }
         Phase::Closing { .. } => return Ok(Face::Waiting),
         Phase::Swapped { .. } => return Ok(Face::Swapped),
         Phase::Ready { .. } => return Ok(Face::Restart),
@@ -67,12 +71,16 @@ pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Notif
 /// The end that everybody hopes for, unless something is left that should be read.
 pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
     let nothing_to_read = view.incidents.is_empty() && view.notice.is_none();
-    if nothing_to_read || view.finished() { NotificationEnd::Done } else { NotificationEnd::Details }
+    if nothing_to_read || view.finished() {
+        NotificationEnd::Done
+    } else {
+        NotificationEnd::Details
+    }
 }
 
 impl SlideStep {
-    /// Its place among the steps of this update, and how many there are: fetching, installing, and what brings it into use. What is on
-    /// this computer already need not be fetched.
+    /// Its place among the steps of this update, and how many there are: fetching, installing, and
+    /// what brings it into use. What is on this computer already need not be fetched.
     pub fn place(self, fetches: bool) -> (u64, u64) {
         let before = u64::from(fetches);
         let place = match self {
@@ -108,20 +116,34 @@ impl SlideStep {
     /// What happens in it now.
     pub fn detail(self, texts: &Texts, view: &ViewState) -> String {
         let progress = &view.progress;
-        let amount =
-            || texts.with("progress-amount", &[("done", &texts.size(progress.done)), ("total", &texts.size(progress.total))]);
+        let amount = || {
+            texts.with(
+                "progress-amount",
+                &[("done", &texts.size(progress.done)), ("total", &texts.size(progress.total))],
+            )
+        };
         match self {
             Self::Downloading if progress.done == 0 => texts.get("status-connecting"),
-            Self::Downloading => texts.with("strip-detail", &[("amount", &amount()), ("speed", &texts.speed(progress.speed))]),
+            Self::Downloading => texts.with(
+                "strip-detail",
+                &[("amount", &amount()), ("speed", &texts.speed(progress.speed))],
+            ),
             Self::Paused => amount(),
             Self::Installing if view.counts_files() => {
                 let (file, files) = step(progress);
-                texts.with("progress-step", &[("done", &texts.number(file)), ("total", &texts.number(files))])
+                texts.with(
+                    "progress-step",
+                    &[("done", &texts.number(file)), ("total", &texts.number(files))],
+                )
             }
             Self::Installing => texts.get("status-verifying"),
             Self::Swapping => texts.get("swapping-subtitle"),
-            Self::Switching if view.takes_files_along() => texts.taken_along(progress.done, progress.total),
-            Self::Switching if matches!(view.phase, Phase::Closing { .. }) => texts.get("strip-waiting"),
+            Self::Switching if view.takes_files_along() => {
+                texts.taken_along(progress.done, progress.total)
+            }
+            Self::Switching if matches!(view.phase, Phase::Closing { .. }) => {
+                texts.get("strip-waiting")
+            }
             Self::Switching => texts.get("strip-starting"),
             Self::Preparing => String::new(),
         }
@@ -146,8 +168,10 @@ mod tests {
     fn every_phase_has_a_face_or_an_end() {
         let version = Version::new(2, 0, 1);
         let strip = |step| Ok(Face::Strip(step));
-        let closing = |wait| Phase::Closing { version: Some(Version::new(2, 0, 1)), back: false, wait };
-        let problem = Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
+        let closing =
+            |wait| Phase::Closing { version: Some(Version::new(2, 0, 1)), back: false, wait };
+        let problem =
+            Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
         let expected = [
             (Phase::Checking, strip(SlideStep::Preparing)),
             (Phase::Downloading { version: version.clone() }, strip(SlideStep::Downloading)),
@@ -162,7 +186,10 @@ mod tests {
             (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),
             (Phase::Launched { version }, Err(NotificationEnd::Done)),
             (Phase::Cancelled, Err(NotificationEnd::Declined)),
-            (Phase::UpToDate { reason: NoUpdate::Newest, current: None }, Err(NotificationEnd::Details)),
+            (
+                Phase::UpToDate { reason: NoUpdate::Newest, current: None },
+                Err(NotificationEnd::Details),
+            ),
             (Phase::RollingBack, Err(NotificationEnd::Details)),
             (Phase::Failed { problem }, Err(NotificationEnd::Details)),
         ];
@@ -184,12 +211,18 @@ mod tests {
     #[test]
     fn steps_are_counted_from_what_there_is_to_do() {
         let places = |fetches| {
-            [SlideStep::Preparing, SlideStep::Downloading, SlideStep::Installing, SlideStep::Swapping]
-                .map(|step| step.place(fetches))
+            [
+                SlideStep::Preparing,
+                SlideStep::Downloading,
+                SlideStep::Installing,
+                SlideStep::Swapping,
+            ]
+            .map(|step| step.place(fetches))
         };
         assert_eq!(places(true), [(1, 3), (1, 3), (2, 3), (3, 3)]);
         assert_eq!(
-            [SlideStep::Preparing, SlideStep::Installing, SlideStep::Switching].map(|step| step.place(false)),
+            [SlideStep::Preparing, SlideStep::Installing, SlideStep::Switching]
+                .map(|step| step.place(false)),
             [(1, 2), (1, 2), (2, 2)]
         );
     }

@@ -1,8 +1,9 @@
-//! The small window beside a running app: an offer with "now" and "later", the strip that shows the update on its way, and how it ended.
-//! It comes without taking the keyboard and goes by itself.
+//! The small window beside a running app: an offer with "now" and "later", the strip that shows the
+//! update on its way, and how it ended. It comes without taking the keyboard and goes by itself.
 //!
-//! In: events from the mailbox, clicks. Out: commands into the mailbox, and how it ended with the state so far, so that the whole dialog
-//! can go on from there. Never: a decision about updates, the focus of the keyboard, or a text that is not in the catalogue.
+//! In: events from the mailbox, clicks. Out: commands into the mailbox, and how it ended with the
+//! state so far, so that the whole dialog can go on from there. Never: a decision about updates,
+//! the focus of the keyboard, or a text that is not in the catalogue.
 //!
 //! ```text
 //! face    pure: which of the four faces a state has      clock  pure: when it goes, how it slides
@@ -48,14 +49,15 @@ const SLIDING: Duration = Duration::from_millis(16);
 /// How a notification ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationEnd {
-    /// "Now" was chosen and the update is in place: taken over by the running app, started, or installed for the next start.
+    /// "Now" was chosen and the update is in place: taken over by the running app, started, or
+    /// installed for the next start.
     Done,
     /// "Later" was chosen of an offer, or the download was cancelled.
     Declined,
     /// Nobody answered.
     TimedOut,
-    /// A person wants the whole dialog, or there is something to read for which this window is too small: whoever called opens the dialog
-    /// with the state.
+    /// A person wants the whole dialog, or there is something to read for which this window is too
+    /// small: whoever called opens the dialog with the state.
     Details,
     /// The engine ended.
     EngineEnded,
@@ -86,13 +88,17 @@ pub struct NotificationOptions {
     pub round: bool,
 }
 
-/// Shows what is on offer in a small window at the lower right of the screen and returns when it has gone; on the thread of
-/// [`super::open`].
+/// Shows what is on offer in a small window at the lower right of the screen and returns when it
+/// has gone; on the thread of [`super::open`].
 ///
 /// # Errors
 /// [`WindowError::NoPlace`] where programs cannot say where their windows go (Wayland); otherwise as [`super::open`]. The caller then shows
 /// the whole dialog, or the system's notification, with a state of its own. This window is always drawn without OpenGL.
-pub fn notify(options: WindowOptions, handle: Handle, state: ViewState) -> Result<Notified, WindowError> {
+pub fn notify(
+    options: WindowOptions,
+    handle: Handle,
+    state: ViewState,
+) -> Result<Notified, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let mut notification = Notification::new(
@@ -118,7 +124,8 @@ pub fn notify(options: WindowOptions, handle: Handle, state: ViewState) -> Resul
         .with_always_on_top()
         .with_taskbar(false)
         .with_transparent(true)
-        // X11: the desktop neither moves it nor gives it the keys, as with every notification there.
+        // X11: the desktop neither moves it nor gives it the keys, as with every notification
+        // there.
         .with_window_type(egui::X11WindowType::Notification)
         .with_override_redirect(true);
     // Nothing of what is inside is used after a panic.
@@ -226,7 +233,9 @@ impl Notification {
         self.fit(ui.ctx(), wanted);
         self.count_down(ui, face, now);
         // The window's name for screen readers.
-        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
+        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| {
+            node.set_label(self.options.app_name.clone())
+        });
     }
 
     fn take_events(&mut self) {
@@ -254,9 +263,13 @@ impl Notification {
         }
     }
 
-    /// Escape, where the window has the keys: not now. The window's own button, should the system draw one, means the same.
+    /// Escape, where the window has the keys: not now. The window's own button, should the system
+    /// draw one, means the same.
     fn take_keys(&mut self, ui: &Ui, face: Face) {
-        if self.settled && ui.input(|input| input.key_pressed(Key::Escape) || input.viewport().close_requested()) {
+        if self.settled
+            && ui
+                .input(|input| input.key_pressed(Key::Escape) || input.viewport().close_requested())
+        {
             match face {
                 Face::Offer => self.act(Action::Later),
                 Face::Restart => self.act(Action::RestartLater),
@@ -296,15 +309,22 @@ impl Notification {
         self.outcome.get_or_insert(outcome);
     }
 
-    /// An offer and good news go by themselves; a question about a restart is the answer to something that a person began.
+    /// An offer and good news go by themselves; a question about a restart is the answer to
+    /// something that a person began.
     fn count_down(&mut self, ui: &Ui, face: Face, now: Duration) {
         if !matches!(face, Face::Offer | Face::Swapped) {
             return;
         }
-        let cared = ui.input(|input| input.pointer.has_pointer() || input.viewport().focused == Some(true)) || self.slid < 1.0;
+        let cared = ui
+            .input(|input| input.pointer.has_pointer() || input.viewport().focused == Some(true))
+            || self.slid < 1.0;
         let left = self.countdown.left(now, cared);
         if left.is_zero() {
-            self.close(if face == Face::Offer { NotificationEnd::TimedOut } else { done(&self.view) });
+            self.close(if face == Face::Offer {
+                NotificationEnd::TimedOut
+            } else {
+                done(&self.view)
+            });
         } else if !cared {
             ui.ctx().request_repaint_after(left);
         }

@@ -1,4 +1,5 @@
-//! Where the small window stands: at the lower right of what bars leave of the screen. Pure, in pixels of the desktop.
+//! Where the small window stands: at the lower right of what bars leave of the screen. Pure, in
+//! pixels of the desktop.
 
 use crate::gui::screen::Screen;
 
@@ -19,11 +20,22 @@ impl SlidePath {
     pub fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
         let margin = pixels(MARGIN * screen.scale);
         let to = (
-            screen.free.right().saturating_sub_unsigned(width).saturating_sub(margin).max(screen.free.left),
-            screen.free.bottom().saturating_sub_unsigned(height).saturating_sub(margin).max(screen.free.top),
+            screen
+                .free
+                .right()
+                .saturating_sub_unsigned(width)
+                .saturating_sub(margin)
+                .max(screen.free.left),
+            screen
+                .free
+                .bottom()
+                .saturating_sub_unsigned(height)
+                .saturating_sub(margin)
+                .max(screen.free.top),
         );
         // On a neighbour's screen it would be seen to come from the middle of nowhere.
-        let outside = if screen.is_beside { to.0.saturating_add(margin) } else { screen.whole.right() };
+        let outside =
+            if screen.is_beside { to.0.saturating_add(margin) } else { screen.whole.right() };
         Self { from: (outside.max(to.0), to.1), to }
     }
 
@@ -74,6 +86,9 @@ mod tests {
     #[test]
     fn on_a_screen_that_is_too_small_its_beginning_is_seen() {
         let small = Area { width: 200, height: 60, ..WHOLE };
-        assert_eq!(SlidePath::new(&Screen { whole: small, free: small, ..SCREEN }, (280, 80)).at(1.0), (0, 0));
+        assert_eq!(
+            SlidePath::new(&Screen { whole: small, free: small, ..SCREEN }, (280, 80)).at(1.0),
+            (0, 0)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Messages by `org.freedesktop.Notifications`, the interface that all desktops of Linux and its relatives have.
+//! Messages by `org.freedesktop.Notifications`, the interface that all desktops of Linux and its
+//! relatives have.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,7 +19,8 @@ const PATH: &str = "/org/freedesktop/Notifications";
 const DESKTOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pressing the message itself.
 const PRESSED: &str = "default";
-/// Why a message went, as the specification counts: by itself; a person put it away; it was taken back.
+/// Why a message went, as the specification counts: by itself; a person put it away; it was taken
+/// back.
 const EXPIRED: u32 = 1;
 const PUT_AWAY: u32 = 2;
 const TAKEN_BACK: u32 = 3;
@@ -41,7 +43,9 @@ impl NotificationService {
             let _ = sender.send(pollster::block_on(prepare()));
         };
         threads::spawn("desktop", prepare).map_err(|error| refused(&error))?;
-        let answered = connected.recv_timeout(DESKTOP_TIMEOUT).map_err(|_| refused(&"the desktop does not answer"))?;
+        let answered = connected
+            .recv_timeout(DESKTOP_TIMEOUT)
+            .map_err(|_| refused(&"the desktop does not answer"))?;
         let (bus, signals) = answered.map_err(|error| refused(&error))?;
         let (sender, answers) = channel();
         let listen = move || pollster::block_on(listen(signals, &sender));
@@ -60,7 +64,11 @@ impl NotificationService {
 /// The connection and what comes over it, if the desktop's messages can have buttons.
 async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
     let bus = Connection::session().await?;
-    let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal).interface(SERVICE)?.path(PATH)?.build();
+    let rule = MatchRule::builder()
+        .msg_type(zbus::message::Type::Signal)
+        .interface(SERVICE)?
+        .path(PATH)?
+        .build();
     // Before anything is shown, so that no answer is missed.
     let signals = MessageStream::for_match_rule(rule, &bus, None).await?;
     let reply = bus.call_method(Some(SERVICE), PATH, Some(SERVICE), "GetCapabilities", &()).await?;
@@ -88,7 +96,8 @@ fn answer(signal: &Signal) -> Option<(u32, Answer)> {
     match signal.header().member()?.as_str() {
         "ActionInvoked" => {
             let (id, name): (u32, String) = body.deserialize().ok()?;
-            let answer = if name == PRESSED { Answer::Clicked } else { Answer::Button(name.parse().ok()?) };
+            let answer =
+                if name == PRESSED { Answer::Clicked } else { Answer::Button(name.parse().ok()?) };
             Some((id, answer))
         }
         "NotificationClosed" => match body.deserialize().ok()? {
@@ -108,7 +117,8 @@ fn refused(error: &dyn std::fmt::Display) -> WindowError {
 
 impl Messenger for NotificationService {
     fn show(&mut self, message: &Message) -> Result<(), WindowError> {
-        let numbers: Vec<String> = (0..message.buttons.len()).map(|number| number.to_string()).collect();
+        let numbers: Vec<String> =
+            (0..message.buttons.len()).map(|number| number.to_string()).collect();
         let mut actions: Vec<&str> = Vec::new();
         for (number, (_, name)) in numbers.iter().zip(&message.buttons) {
             actions.extend([number.as_str(), name]);
@@ -118,7 +128,8 @@ impl Messenger for NotificationService {
             actions.extend([PRESSED, &message.title]);
         }
         // Ordinary urgency: neither into the night nor only into a list.
-        let hints = HashMap::from([("urgency", Value::from(1_u8)), ("category", Value::from("device"))]);
+        let hints =
+            HashMap::from([("urgency", Value::from(1_u8)), ("category", Value::from("device"))]);
         // -1: as long as the desktop shows messages.
         let body = (
             self.app_name.as_str(),

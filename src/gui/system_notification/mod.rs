@@ -1,10 +1,13 @@
-//! The system's own notification in the place of the small window, by setting, or where no window can be put at the edge of the screen.
+//! The system's own notification in the place of the small window, by setting, or where no window
+//! can be put at the edge of the screen.
 //!
-//! In: events from the mailbox, and which button of the message was pressed. Out: commands, and how it ended, in the words of
-//! [`super::notification`]. Never: a decision about updates. While work goes on nothing is shown; a system's message is no place for a bar.
+//! In: events from the mailbox, and which button of the message was pressed. Out: commands, and how
+//! it ended, in the words of [`super::notification`]. Never: a decision about updates. While work
+//! goes on nothing is shown; a system's message is no place for a bar.
 //!
-//! Linux and its relatives: `org.freedesktop.Notifications` over D-Bus. Windows: toasts. macOS lets only signed bundles show notifications
-//! with buttons, which the launcher is not; there the small window stays.
+//! Linux and its relatives: `org.freedesktop.Notifications` over D-Bus. Windows: toasts. macOS lets
+//! only signed bundles show notifications with buttons, which the launcher is not; there the small
+//! window stays.
 
 #[cfg(all(unix, not(target_os = "macos")))]
 mod freedesktop;
@@ -62,7 +65,11 @@ trait Messenger {
 ///
 /// # Errors
 /// [`WindowError::NoNotifications`] where the system shows none that can be answered.
-pub fn notify_by_system(options: &WindowOptions, handle: &Handle, state: ViewState) -> Result<Notified, WindowError> {
+pub fn notify_by_system(
+    options: &WindowOptions,
+    handle: &Handle,
+    state: ViewState,
+) -> Result<Notified, WindowError> {
     let texts = Texts::new(options.language).of_app(&options.app_name);
     // Nothing wakes a window here.
     handle.on_event(|| ());
@@ -82,7 +89,9 @@ fn connect(options: &WindowOptions) -> Result<toast::Toasts, WindowError> {
 
 #[cfg(target_os = "macos")]
 fn connect(_options: &WindowOptions) -> Result<Nobody, WindowError> {
-    Err(WindowError::NoNotifications("only a signed bundle can show notifications with buttons".to_owned()))
+    Err(WindowError::NoNotifications(
+        "only a signed bundle can show notifications with buttons".to_owned(),
+    ))
 }
 
 /// There is none on this system.
@@ -104,7 +113,8 @@ impl Messenger for Nobody {
     }
 }
 
-/// Shows messages and follows the engine to the end. Time is counted in looks, so that it needs no clock.
+/// Shows messages and follows the engine to the end. Time is counted in looks, so that it needs no
+/// clock.
 fn converse(
     messenger: &mut impl Messenger,
     texts: &Texts,
@@ -149,7 +159,9 @@ fn converse(
             Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
             Some(Answer::Clicked) => break NotificationEnd::Details,
             Some(Answer::PutAway) => buttons.last().map(|(action, _)| *action),
-            Some(Answer::Expired) => break if restart { done(&view) } else { NotificationEnd::TimedOut },
+            Some(Answer::Expired) => {
+                break if restart { done(&view) } else { NotificationEnd::TimedOut };
+            }
             None => None,
         };
         if let Some(command) = action.and_then(Action::command) {
@@ -181,7 +193,8 @@ fn take(events: Vec<Event>, view: &mut ViewState) -> bool {
     offered
 }
 
-/// After a restart was asked for: until the engine has begun with it, so that the question is not asked again.
+/// After a restart was asked for: until the engine has begun with it, so that the question is not
+/// asked again.
 fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
     let before = std::mem::discriminant(&view.phase);
     let mut looks = 0;
@@ -198,9 +211,13 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
             let price = texts.short_price(&offer.plan);
             let hint = (!offer.plan.requires_restart).then(|| texts.get("notification-no-restart"));
             Some(Message {
-                title: texts.with("notification-title", &[("version", &offer.version().to_string())]),
+                title: texts
+                    .with("notification-title", &[("version", &offer.version().to_string())]),
                 text: [Some(price), hint].into_iter().flatten().collect::<Vec<_>>().join("\n"),
-                buttons: vec![(Action::Start, texts.get("notification-now")), (Action::Later, texts.get("action-later"))],
+                buttons: vec![
+                    (Action::Start, texts.get("notification-now")),
+                    (Action::Later, texts.get("action-later")),
+                ],
             })
         }
         (Face::Restart, Phase::Ready { version, running }) => {
@@ -212,8 +229,15 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
             let why = texts.obstacle(&view.obstacles);
             Some(Message {
                 title: texts.with("ready-title", &[("version", &version.to_string())]),
-                text: [Some(texts.get(text)), why].into_iter().flatten().collect::<Vec<_>>().join("\n"),
-                buttons: vec![(action, texts.get(name)), (Action::RestartLater, texts.get("action-restart-later"))],
+                text: [Some(texts.get(text)), why]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                buttons: vec![
+                    (action, texts.get(name)),
+                    (Action::RestartLater, texts.get("action-restart-later")),
+                ],
             })
         }
         (Face::Waiting, Phase::Closing { wait, .. }) => {
@@ -269,14 +293,17 @@ mod tests {
 
     fn ready(running: bool) -> ViewState {
         let mut view = ViewState::default();
-        view.apply(Event::Phase { phase: Phase::Ready { version: Version::new(2, 0, 1), running } });
+        view.apply(Event::Phase {
+            phase: Phase::Ready { version: Version::new(2, 0, 1), running },
+        });
         view
     }
 
     fn talk(answers: Vec<Option<Answer>>, view: ViewState) -> (Notified, Script, Vec<Command>) {
         let (handle, mut engine) = mailbox::channel();
         let mut script = Script { shown: Vec::new(), answers, withdrawn: 0 };
-        let notified = converse(&mut script, &Texts::new(Language::English), &handle, view).unwrap();
+        let notified =
+            converse(&mut script, &Texts::new(Language::English), &handle, view).unwrap();
         let commands = std::iter::from_fn(|| engine.commands.try_recv().ok()).collect();
         (notified, script, commands)
     }
@@ -285,7 +312,10 @@ mod tests {
     fn a_restart_can_be_put_off_by_button_or_by_putting_the_message_away() {
         for answer in [Answer::Button(1), Answer::PutAway] {
             let (notified, script, commands) = talk(vec![None, Some(answer)], ready(true));
-            assert_eq!((notified.outcome, commands), (NotificationEnd::Done, vec![Command::RestartLater]));
+            assert_eq!(
+                (notified.outcome, commands),
+                (NotificationEnd::Done, vec![Command::RestartLater])
+            );
             assert_eq!((script.shown.len(), script.withdrawn), (1, 1));
             assert_eq!(script.shown[0].buttons[0].1, "Restart");
         }
@@ -300,13 +330,18 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_for_ever() {
         let (notified, script, commands) = talk(Vec::new(), ready(false));
-        assert_eq!((notified.outcome, commands, script.withdrawn), (NotificationEnd::Done, vec![], 1));
+        assert_eq!(
+            (notified.outcome, commands, script.withdrawn),
+            (NotificationEnd::Done, vec![], 1)
+        );
     }
 
     #[test]
     fn what_is_only_reported_is_not_waited_for() {
         let mut view = ViewState::default();
-        view.apply(Event::Phase { phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() } });
+        view.apply(Event::Phase {
+            phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() },
+        });
         let (notified, script, _) = talk(Vec::new(), view);
         assert_eq!((notified.outcome, script.withdrawn), (NotificationEnd::Done, 0));
         assert_eq!(
@@ -320,7 +355,8 @@ mod tests {
         let (handle, engine) = mailbox::channel();
         drop(engine);
         let mut script = Script { shown: Vec::new(), answers: Vec::new(), withdrawn: 0 };
-        let notified = converse(&mut script, &Texts::new(Language::English), &handle, ready(true)).unwrap();
+        let notified =
+            converse(&mut script, &Texts::new(Language::English), &handle, ready(true)).unwrap();
         assert_eq!(notified.outcome, NotificationEnd::EngineEnded);
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use windows::Data::Xml::Dom::XmlDocument;
 use windows::Foundation::TypedEventHandler;
 use windows::UI::Notifications::{
-    ToastActivatedEventArgs, ToastDismissalReason, ToastDismissedEventArgs, ToastNotification, ToastNotificationManager,
-    ToastNotifier,
+    ToastActivatedEventArgs, ToastDismissalReason, ToastDismissedEventArgs, ToastNotification,
+    ToastNotificationManager, ToastNotifier,
 };
 use windows::core::{HSTRING, IInspectable, Interface};
 
 use super::{Answer, Message, Messenger};
 use crate::gui::WindowError;
 
-/// Who shows the messages, in Windows' list of programs that do; a program without a package must be in it.
+/// Who shows the messages, in Windows' list of programs that do; a program without a package must
+/// be in it.
 const SHOWN_BY: &str = "Kuzflow.Launcher";
 /// Pressing the message itself.
 const PRESSED: &str = "default";
@@ -32,13 +33,16 @@ pub(super) struct Toasts {
 impl Toasts {
     /// Gets into the list, and asks for leave to show messages.
     pub fn connect(app_name: &str) -> Result<Self, WindowError> {
-        let name = format!(r"{SHOWN_BY}.{}", app_name.replace(|letter: char| !letter.is_alphanumeric(), "-"));
+        let name = format!(
+            r"{SHOWN_BY}.{}",
+            app_name.replace(|letter: char| !letter.is_alphanumeric(), "-")
+        );
         let registered = windows_registry::CURRENT_USER
             .create(format!(r"Software\Classes\AppUserModelId\{name}"))
             .and_then(|key| key.set_string("DisplayName", app_name));
         registered.map_err(|error| refused(&error))?;
-        let notifier =
-            ToastNotificationManager::CreateToastNotifierWithId(&HSTRING::from(name)).map_err(|error| refused(&error))?;
+        let notifier = ToastNotificationManager::CreateToastNotifierWithId(&HSTRING::from(name))
+            .map_err(|error| refused(&error))?;
         let (sender, answers) = channel();
         Ok(Self { notifier, shown: None, count: 0, sender, answers })
     }
@@ -51,23 +55,28 @@ impl Toasts {
         self.count += 1;
         let number = self.count;
         let pressed = self.sender.clone();
-        toast.Activated(&TypedEventHandler::new(move |_, arguments: windows::core::Ref<'_, IInspectable>| {
-            let arguments = arguments.ok()?.cast::<ToastActivatedEventArgs>()?.Arguments()?.to_string();
-            let answer = arguments.parse().map_or(Answer::Clicked, Answer::Button);
-            // Nobody waits any more.
-            let _ = pressed.send((number, answer));
-            Ok(())
-        }))?;
+        toast.Activated(&TypedEventHandler::new(
+            move |_, arguments: windows::core::Ref<'_, IInspectable>| {
+                let arguments =
+                    arguments.ok()?.cast::<ToastActivatedEventArgs>()?.Arguments()?.to_string();
+                let answer = arguments.parse().map_or(Answer::Clicked, Answer::Button);
+                // Nobody waits any more.
+                let _ = pressed.send((number, answer));
+                Ok(())
+            },
+        ))?;
         let gone = self.sender.clone();
-        toast.Dismissed(&TypedEventHandler::new(move |_, arguments: windows::core::Ref<'_, ToastDismissedEventArgs>| {
-            let answer = match arguments.ok()?.Reason()? {
-                ToastDismissalReason::UserCanceled => Answer::PutAway,
-                ToastDismissalReason::ApplicationHidden => return Ok(()),
-                _ => Answer::Expired,
-            };
-            let _ = gone.send((number, answer));
-            Ok(())
-        }))?;
+        toast.Dismissed(&TypedEventHandler::new(
+            move |_, arguments: windows::core::Ref<'_, ToastDismissedEventArgs>| {
+                let answer = match arguments.ok()?.Reason()? {
+                    ToastDismissalReason::UserCanceled => Answer::PutAway,
+                    ToastDismissalReason::ApplicationHidden => return Ok(()),
+                    _ => Answer::Expired,
+                };
+                let _ = gone.send((number, answer));
+                Ok(())
+            },
+        ))?;
         self.notifier.Show(&toast)?;
         self.shown = Some((toast, number));
         Ok(())

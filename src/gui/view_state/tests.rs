@@ -43,12 +43,26 @@ fn offer() -> Offer {
 }
 
 fn node(id: &str, done: u64, state: NodeState) -> NodeProgress {
-    NodeProgress { id: id.to_owned(), name: id.to_owned(), region: "Global".to_owned(), done, speed: 1.0, state }
+    NodeProgress {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        region: "Global".to_owned(),
+        done,
+        speed: 1.0,
+        state,
+    }
 }
 
 fn progress(nodes: Vec<NodeProgress>) -> Event {
     let done = nodes.iter().map(|node| node.done).sum();
-    Event::Progress(Progress { done, total: 100, speed: 2.0, seconds_left: Some(3), nodes, ..Progress::default() })
+    Event::Progress(Progress {
+        done,
+        total: 100,
+        speed: 2.0,
+        seconds_left: Some(3),
+        nodes,
+        ..Progress::default()
+    })
 }
 
 fn downloading() -> Event {
@@ -80,7 +94,10 @@ fn a_fault_stays_until_the_node_sends_again() {
         dropped: false,
     };
     state.apply(Event::NodeFault(fault.clone()));
-    assert_eq!((state.nodes[0].state, state.nodes[0].fault), (NodeState::Waiting, Some(FaultKind::Stalled)));
+    assert_eq!(
+        (state.nodes[0].state, state.nodes[0].fault),
+        (NodeState::Waiting, Some(FaultKind::Stalled))
+    );
     state.apply(progress(vec![node("a", 0, NodeState::Waiting)]));
     assert_eq!(state.nodes[0].fault, Some(FaultKind::Stalled));
     state.apply(progress(vec![node("a", 5, NodeState::Active)]));
@@ -95,7 +112,8 @@ fn known_nodes_keep_their_place_and_published_bandwidth() {
     (known.id, known.bandwidth) = ("a".to_owned(), Some(100.0));
     let mut state = ViewState::with_nodes(&[known]);
     state.apply(progress(vec![node("b", 1, NodeState::Active), node("a", 2, NodeState::Active)]));
-    let seen: Vec<_> = state.nodes.iter().map(|node| (node.id.as_str(), node.published, node.done)).collect();
+    let seen: Vec<_> =
+        state.nodes.iter().map(|node| (node.id.as_str(), node.published, node.done)).collect();
     assert_eq!(seen, [("a", Some(100.0), 2), ("b", None, 1)]);
 }
 
@@ -105,7 +123,10 @@ fn a_pause_keeps_what_was_reached_and_shows_no_speed() {
     state.apply(downloading());
     state.apply(progress(vec![node("a", 30, NodeState::Active)]));
     state.apply(Event::Phase { phase: Phase::Paused { version: Version::new(1, 0, 0) } });
-    assert_eq!((state.progress.done, state.progress.speed, state.progress.seconds_left), (30, 0.0, None));
+    assert_eq!(
+        (state.progress.done, state.progress.speed, state.progress.seconds_left),
+        (30, 0.0, None)
+    );
     state.apply(Event::Phase { phase: Phase::Checking });
     assert_eq!((state.progress.done, state.nodes[0].done), (0, 0));
 }
@@ -151,14 +172,25 @@ fn what_was_reached_stays_reached_while_earlier_parts_are_counted_again() {
 #[test]
 fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are_written() {
     let mut offer = offer();
-    offer.plan = crate::model::Plan { strategy: crate::model::plan::UpdateStrategy::Entries, bytes: 40, ..offer.plan };
+    offer.plan = crate::model::Plan {
+        strategy: crate::model::plan::UpdateStrategy::Entries,
+        bytes: 40,
+        ..offer.plan
+    };
     offer.bytes_to_fetch = 40;
     let mut state = ViewState::default();
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
     state.apply(downloading());
     assert_eq!((state.incremental, state.progress.total), (true, 40));
     let written = |files_done, nodes| {
-        let progress = Progress { done: 40, total: 40, files_done, files_total: 8, nodes, ..Progress::default() };
+        let progress = Progress {
+            done: 40,
+            total: 40,
+            files_done,
+            files_total: 8,
+            nodes,
+            ..Progress::default()
+        };
         Event::Progress(progress)
     };
     state.apply(written(2, vec![node("a", 40, NodeState::Active)]));
@@ -200,7 +232,10 @@ fn escape_never_interrupts_work_and_answers_questions_with_not_now() {
     }
     assert_eq!(dismissal(Phase::Ready { version, running: true }), Some(Action::RestartLater));
     assert_eq!(dismissal(Phase::Cancelled), Some(Action::Close));
-    assert_eq!(dismissal(Phase::UpToDate { reason: NoUpdate::Newest, current: None }), Some(Action::Close));
+    assert_eq!(
+        dismissal(Phase::UpToDate { reason: NoUpdate::Newest, current: None }),
+        Some(Action::Close)
+    );
     assert_eq!(dismissal(Phase::Offered { offer: Box::new(offer()) }), Some(Action::Later));
 }
 
@@ -210,7 +245,10 @@ fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
     offer.signed.release.mandatory = true;
     let mut state = ViewState::default();
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
-    assert_eq!(state.actions(), Actions { primary: Some(Action::Start), secondary: Some(Action::Later), quiet: None });
+    assert_eq!(
+        state.actions(),
+        Actions { primary: Some(Action::Start), secondary: Some(Action::Later), quiet: None }
+    );
     offer.current = None;
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
     assert_eq!(state.actions().primary, Some(Action::Install));
@@ -220,9 +258,22 @@ fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
 #[test]
 fn every_action_that_is_not_about_the_window_is_a_command() {
     use Action::*;
-    for action in
-        [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close, Ok]
-    {
+    for action in [
+        Start,
+        Install,
+        Later,
+        Skip,
+        Pause,
+        Resume,
+        Cancel,
+        RestartNow,
+        StartNow,
+        RestartLater,
+        Retry,
+        Check,
+        Close,
+        Ok,
+    ] {
         assert_eq!(action.command().is_none(), matches!(action, Close | Ok), "{action:?}");
     }
 }
@@ -238,7 +289,11 @@ fn what_is_on_this_computer_needs_no_node() {
         assert_eq!((state.from_file, state.nodes.is_empty()), (from_file, from_file));
     }
     let actions = state.actions();
-    assert_eq!((actions.primary, actions.quiet), (Some(Action::Install), None), "a file that was given is not skipped for ever");
+    assert_eq!(
+        (actions.primary, actions.quiet),
+        (Some(Action::Install), None),
+        "a file that was given is not skipped for ever"
+    );
 }
 
 #[test]
@@ -251,7 +306,10 @@ fn an_app_of_another_launcher_is_not_started_anew() {
 }
 
 fn notice(patch: u64) -> Notice {
-    Notice { when: jiff::Timestamp::UNIX_EPOCH, what: Incident::NotSwitched { to: Version::new(1, 0, patch), chain: Vec::new() } }
+    Notice {
+        when: jiff::Timestamp::UNIX_EPOCH,
+        what: Incident::NotSwitched { to: Version::new(1, 0, patch), chain: Vec::new() },
+    }
 }
 
 #[test]
@@ -259,9 +317,14 @@ fn a_window_that_reports_asks_nothing_until_something_else_is_chosen() {
     let mut state = ViewState::telling(vec![notice(1), notice(2)]);
     assert_eq!(state.incidents, [notice(2), notice(1)], "the newest first");
     assert!(state.reports());
-    assert_eq!(state.actions(), Actions { primary: Some(Action::Ok), secondary: None, quiet: None });
+    assert_eq!(
+        state.actions(),
+        Actions { primary: Some(Action::Ok), secondary: None, quiet: None }
+    );
     assert_eq!(state.dismissal(), Some(Action::Ok));
-    state.apply(Event::Phase { phase: Phase::Ready { version: Version::new(1, 0, 0), running: true } });
+    state.apply(Event::Phase {
+        phase: Phase::Ready { version: Version::new(1, 0, 0), running: true },
+    });
     assert!(!state.reports() && state.incidents.is_empty());
     assert_eq!(state.actions().primary, Some(Action::RestartNow));
     assert_eq!(ViewState::default().actions().primary, Some(Action::Check));
@@ -277,7 +340,10 @@ fn what_was_seen_is_forgotten_and_what_was_not_keeps_the_window_open() {
     assert_eq!(state.incidents[0], notice(2));
     state.apply(Event::Phase { phase: Phase::Launched { version: Version::new(1, 0, 0) } });
     assert!(!state.finished());
-    assert_eq!((state.actions().primary, state.dismissal()), (Some(Action::Close), Some(Action::Close)));
+    assert_eq!(
+        (state.actions().primary, state.dismissal()),
+        (Some(Action::Close), Some(Action::Close))
+    );
     assert_eq!(state.seen(&notice(2)), Command::Seen(Box::new(notice(2).what)));
     assert!(!state.finished());
     state.seen(&notice(1));

@@ -1,5 +1,5 @@
-//! macOS: an application is asked to quit as its menu does, and asks its person itself. So an application counts as one window, for as
-//! long as it has not quit.
+//! macOS: an application is asked to quit as its menu does, and asks its person itself. So an
+//! application counts as one window, for as long as it has not quit.
 
 use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
 
@@ -14,7 +14,8 @@ pub const fn hides_windows() -> bool {
 
 fn application(process: u32) -> Option<objc2::rc::Retained<NSRunningApplication>> {
     let process = i32::try_from(process).ok()?;
-    NSRunningApplication::runningApplicationWithProcessIdentifier(process).filter(|found| !found.isTerminated())
+    NSRunningApplication::runningApplicationWithProcessIdentifier(process)
+        .filter(|found| !found.isTerminated())
 }
 
 impl Desktop {
@@ -26,7 +27,14 @@ impl Desktop {
         let window = |process: &Process| {
             application(process.id)?;
             let (id, process) = (process.id.into(), process.id);
-            Some(Window { id, process, kind: Kind::Main, owner: None, modal: false, can_close: true })
+            Some(Window {
+                id,
+                process,
+                kind: Kind::Main,
+                owner: None,
+                modal: false,
+                can_close: true,
+            })
         };
         Ok(processes.iter().filter_map(window).collect())
     }

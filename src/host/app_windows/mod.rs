@@ -1,7 +1,8 @@
 //! The windows of another program, and the message by which a window manager closes one.
 //!
-//! In: ids of processes. Out: what windows they have; a wish to close one, as a click on its cross gives it. Never: a window or its
-//! program ended by force, and never a decision about which window to ask.
+//! In: ids of processes. Out: what windows they have; a wish to close one, as a click on its cross
+//! gives it. Never: a window or its program ended by force, and never a decision about which window
+//! to ask.
 
 #[cfg(target_os = "macos")]
 mod mac;
@@ -53,7 +54,8 @@ pub enum Unseen {
     /// This session has no display.
     #[error("there is no display")]
     NoDisplay,
-    /// There may be windows, but they cannot be seen from here: Wayland shows nobody another program's.
+    /// There may be windows, but they cannot be seen from here: Wayland shows nobody another
+    /// program's.
     #[error("the windows of other programs cannot be seen here")]
     Hidden,
     /// The display does not answer.
@@ -91,8 +93,9 @@ impl Desktop {
     }
 }
 
-/// Whether a person may have work in an app none of whose windows is open: it could still open one, its windows cannot be seen from
-/// here, or it reads from a terminal. Whatever is not known counts as yes.
+/// Whether a person may have work in an app none of whose windows is open: it could still open one,
+/// its windows cannot be seen from here, or it reads from a terminal. Whatever is not known counts
+/// as yes.
 pub fn may_face_a_person(desktop: &Result<Desktop, Unseen>, processes: &[Process]) -> bool {
     let at_terminal = || processes.first().is_some_and(|root| processes::reads_terminal(root.id));
     match desktop {

@@ -3,8 +3,8 @@
 use windows_sys::Win32::Foundation::{HWND, LPARAM};
 use windows_sys::Win32::UI::Input::KeyboardAndMouse::IsWindowEnabled;
 use windows_sys::Win32::UI::WindowsAndMessaging::{
-    EnumWindows, GW_OWNER, GWL_EXSTYLE, GetWindow, GetWindowLongW, GetWindowThreadProcessId, IsWindowVisible, PostMessageW,
-    SetForegroundWindow, WM_CLOSE, WS_EX_TOOLWINDOW,
+    EnumWindows, GW_OWNER, GWL_EXSTYLE, GetWindow, GetWindowLongW, GetWindowThreadProcessId,
+    IsWindowVisible, PostMessageW, SetForegroundWindow, WM_CLOSE, WS_EX_TOOLWINDOW,
 };
 
 use super::{Kind, Process, Unseen, Window};
@@ -24,7 +24,8 @@ impl Desktop {
 
     #[allow(clippy::unused_self)] // other systems have a connection
     pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
-        let mut windows: Vec<Window> = all().into_iter().filter_map(|handle| look_at(handle, processes)).collect();
+        let mut windows: Vec<Window> =
+            all().into_iter().filter_map(|handle| look_at(handle, processes)).collect();
         // The system names the foremost first; what was opened first is asked first.
         windows.reverse();
         Ok(windows)
@@ -32,7 +33,8 @@ impl Desktop {
 
     #[allow(clippy::unused_self)]
     pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
-        // SAFETY: the message has no pointers; a window that has gone makes the call fail, and nothing is to be done then.
+        // SAFETY: the message has no pointers; a window that has gone makes the call fail, and
+        // nothing is to be done then.
         #[allow(unsafe_code)]
         unsafe {
             PostMessageW(handle(window), WM_CLOSE, 0, 0);
@@ -50,7 +52,8 @@ impl Desktop {
         Ok(())
     }
 
-    /// A program without a window may have an icon in the notification area: only a person knows what it is doing.
+    /// A program without a window may have an icon in the notification area: only a person knows
+    /// what it is doing.
     #[allow(clippy::unused_self)]
     pub const fn serves(&self, _processes: &[Process]) -> bool {
         true
@@ -65,7 +68,8 @@ const fn handle(window: &Window) -> HWND {
 fn all() -> Vec<HWND> {
     #[allow(unsafe_code)]
     unsafe extern "system" fn add(window: HWND, found: LPARAM) -> i32 {
-        // SAFETY: the address is that of the vector below, which lives through the enumeration and is used by it alone.
+        // SAFETY: the address is that of the vector below, which lives through the enumeration and
+        // is used by it alone.
         let found = unsafe { &mut *(found as *mut Vec<HWND>) };
         found.push(window);
         1
@@ -80,14 +84,21 @@ fn all() -> Vec<HWND> {
 }
 
 fn look_at(window: HWND, processes: &[Process]) -> Option<Window> {
-    // SAFETY: questions about a handle that may have gone, which then say nothing; the process's number is written to the address of one.
+    // SAFETY: questions about a handle that may have gone, which then say nothing; the process's
+    // number is written to the address of one.
     #[allow(unsafe_code)]
     let (process, shown, owner, owner_waits, style) = unsafe {
         let mut process = 0;
         GetWindowThreadProcessId(window, &raw mut process);
         let owner = GetWindow(window, GW_OWNER);
         let owner_waits = !owner.is_null() && IsWindowEnabled(owner) == 0;
-        (process, IsWindowVisible(window) != 0, owner, owner_waits, GetWindowLongW(window, GWL_EXSTYLE))
+        (
+            process,
+            IsWindowVisible(window) != 0,
+            owner,
+            owner_waits,
+            GetWindowLongW(window, GWL_EXSTYLE),
+        )
     };
     if !shown || !processes.iter().any(|known| known.id == process) {
         return None;

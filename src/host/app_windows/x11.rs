@@ -1,7 +1,8 @@
 //! X11, and programs that draw through X11 on Wayland.
 //!
-//! A window manager keeps a list of the windows it manages, the oldest first; without one the windows are the root's children. Whose a
-//! window is the server itself knows (X-Resource); where it does not, the window says so.
+//! A window manager keeps a list of the windows it manages, the oldest first; without one the
+//! windows are the root's children. Whose a window is the server itself knows (X-Resource); where
+//! it does not, the window says so.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -9,8 +10,8 @@ use std::io::IoSlice;
 use x11rb::connection::{Connection as _, RequestConnection as _};
 use x11rb::errors::{ConnectionError, ParseError, ReplyError};
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, GetPropertyReply, InputFocus, MapState,
-    StackMode,
+    AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask,
+    GetPropertyReply, InputFocus, MapState, StackMode,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
@@ -26,7 +27,8 @@ const LONGEST: u32 = 4096;
 const PROCESS_ID: u32 = 1 << 1;
 /// `QueryClientIds` of X-Resource 1.2.
 const QUERY_CLIENT_IDS: u8 = 4;
-/// "A pager" in the words of the window managers' specification: a program that acts on a person's word.
+/// "A pager" in the words of the window managers' specification: a program that acts on a person's
+/// word.
 const ON_A_PERSONS_WORD: u32 = 2;
 
 x11rb::atom_manager! {
@@ -85,10 +87,17 @@ impl Desktop {
         if variable("DISPLAY").is_none() {
             return Err(if hides_windows() { Unseen::Hidden } else { Unseen::NoDisplay });
         }
-        let (server, screen) = x11rb::connect(None).map_err(|error| Unseen::Broken(error.to_string()))?;
-        let root = server.setup().roots.get(screen).ok_or_else(|| Unseen::Broken("it has no screen".to_owned()))?.root;
+        let (server, screen) =
+            x11rb::connect(None).map_err(|error| Unseen::Broken(error.to_string()))?;
+        let root = server
+            .setup()
+            .roots
+            .get(screen)
+            .ok_or_else(|| Unseen::Broken("it has no screen".to_owned()))?
+            .root;
         let atoms = Atoms::new(&server)?.reply()?;
-        let machine = std::fs::read("/proc/sys/kernel/hostname").ok().map(|name| name.trim_ascii().to_vec());
+        let machine =
+            std::fs::read("/proc/sys/kernel/hostname").ok().map(|name| name.trim_ascii().to_vec());
         Ok(Self { server, root, atoms, machine })
     }
 
@@ -110,7 +119,12 @@ impl Desktop {
 
     pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
         let Ok(id) = u32::try_from(window.id) else { return Ok(()) };
-        let message = ClientMessageEvent::new(32, id, self.atoms.WM_PROTOCOLS, [self.atoms.WM_DELETE_WINDOW, 0, 0, 0, 0]);
+        let message = ClientMessageEvent::new(
+            32,
+            id,
+            self.atoms.WM_PROTOCOLS,
+            [self.atoms.WM_DELETE_WINDOW, 0, 0, 0, 0],
+        );
         self.server.send_event(false, id, EventMask::NO_EVENT, message)?.ignore_error();
         Ok(self.server.flush()?)
     }
@@ -118,13 +132,20 @@ impl Desktop {
     pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
         let Ok(id) = u32::try_from(window.id) else { return Ok(()) };
         if self.managed()?.is_some() {
-            let message = ClientMessageEvent::new(32, id, self.atoms._NET_ACTIVE_WINDOW, [ON_A_PERSONS_WORD, 0, 0, 0, 0]);
+            let message = ClientMessageEvent::new(
+                32,
+                id,
+                self.atoms._NET_ACTIVE_WINDOW,
+                [ON_A_PERSONS_WORD, 0, 0, 0, 0],
+            );
             let listeners = EventMask::SUBSTRUCTURE_NOTIFY | EventMask::SUBSTRUCTURE_REDIRECT;
             self.server.send_event(false, self.root, listeners, message)?.ignore_error();
         } else {
             let above = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
             self.server.configure_window(id, &above)?.ignore_error();
-            self.server.set_input_focus(InputFocus::PARENT, id, x11rb::CURRENT_TIME)?.ignore_error();
+            self.server
+                .set_input_focus(InputFocus::PARENT, id, x11rb::CURRENT_TIME)?
+                .ignore_error();
         }
         Ok(self.server.flush()?)
     }
@@ -132,13 +153,18 @@ impl Desktop {
     /// A server that does not tell may serve anybody.
     pub fn serves(&self, processes: &[Process]) -> bool {
         let clients = self.process_of_each_client().unwrap_or_default();
-        clients.is_empty() || processes.iter().any(|process| clients.values().any(|client| *client == process.id))
+        clients.is_empty()
+            || processes.iter().any(|process| clients.values().any(|client| *client == process.id))
     }
 
     /// What the living window manager manages, the oldest first; `None` without one.
     fn managed(&self) -> Result<Option<Vec<u32>>, Unseen> {
         let check = |window| -> Result<Option<u32>, Unseen> {
-            let reply = self.property(window, self.atoms._NET_SUPPORTING_WM_CHECK, AtomEnum::WINDOW.into())?;
+            let reply = self.property(
+                window,
+                self.atoms._NET_SUPPORTING_WM_CHECK,
+                AtomEnum::WINDOW.into(),
+            )?;
             Ok(numbers(&reply).first().copied())
         };
         // One that has crashed leaves the root's property, but not the window that it names.
@@ -146,11 +172,13 @@ impl Desktop {
         if check(witness).ok().flatten() != Some(witness) {
             return Ok(None);
         }
-        let reply = self.property(self.root, self.atoms._NET_CLIENT_LIST, AtomEnum::WINDOW.into())?;
+        let reply =
+            self.property(self.root, self.atoms._NET_CLIENT_LIST, AtomEnum::WINDOW.into())?;
         Ok((reply.type_ != x11rb::NONE).then(|| numbers(&reply)))
     }
 
-    /// Windows that no list names: those that a window manager of the old kind has in its frames, and without one those that are shown.
+    /// Windows that no list names: those that a window manager of the old kind has in its frames,
+    /// and without one those that are shown.
     fn found_below_the_root(&self) -> Result<Vec<u32>, Unseen> {
         let mut found = Vec::new();
         for child in self.server.query_tree(self.root)?.reply()?.children {
@@ -160,7 +188,8 @@ impl Desktop {
                 found.push(child);
             }
         }
-        // Numbers of one program are given in the order in which its windows are made; the root's children change places.
+        // Numbers of one program are given in the order in which its windows are made; the root's
+        // children change places.
         found.sort_unstable();
         Ok(found)
     }
@@ -179,29 +208,46 @@ impl Desktop {
         Ok(children.into_iter().find_map(|child| self.framed(child, depth + 1).ok().flatten()))
     }
 
-    /// Menus and hints are the program's own business (override-redirect); a window that nobody can see is not open.
+    /// Menus and hints are the program's own business (override-redirect); a window that nobody can
+    /// see is not open.
     fn is_shown(&self, window: u32) -> Result<bool, Unseen> {
         let attributes = self.server.get_window_attributes(window)?.reply()?;
         Ok(!attributes.override_redirect && attributes.map_state != MapState::UNMAPPED)
     }
 
-    fn look_at(&self, id: u32, processes: &[Process], owners: &BTreeMap<u32, u32>) -> Result<Option<Window>, Unseen> {
+    fn look_at(
+        &self,
+        id: u32,
+        processes: &[Process],
+        owners: &BTreeMap<u32, u32>,
+    ) -> Result<Option<Window>, Unseen> {
         let atoms = &self.atoms;
-        let ask = |name, kind: AtomEnum| self.server.get_property(false, id, name, kind, 0, LONGEST);
+        let ask =
+            |name, kind: AtomEnum| self.server.get_property(false, id, name, kind, 0, LONGEST);
         // Asked all at once, so that the server is waited for only once.
-        let (process, machine) = (ask(atoms._NET_WM_PID, AtomEnum::CARDINAL)?, ask(atoms.WM_CLIENT_MACHINE, AtomEnum::ANY)?);
-        let (protocols, state) = (ask(atoms.WM_PROTOCOLS, AtomEnum::ATOM)?, ask(atoms._NET_WM_STATE, AtomEnum::ATOM)?);
+        let (process, machine) = (
+            ask(atoms._NET_WM_PID, AtomEnum::CARDINAL)?,
+            ask(atoms.WM_CLIENT_MACHINE, AtomEnum::ANY)?,
+        );
+        let (protocols, state) =
+            (ask(atoms.WM_PROTOCOLS, AtomEnum::ATOM)?, ask(atoms._NET_WM_STATE, AtomEnum::ATOM)?);
         let owner = ask(AtomEnum::WM_TRANSIENT_FOR.into(), AtomEnum::WINDOW)?;
         let kinds = ask(atoms._NET_WM_WINDOW_TYPE, AtomEnum::ATOM)?;
 
         let client = owners.get(&(id & !self.server.setup().resource_id_mask)).copied();
         let machine = machine.reply()?.value;
-        let is_here = machine.is_empty() || self.machine.as_ref().is_none_or(|name| *name == machine.trim_ascii());
+        let is_here = machine.is_empty()
+            || self.machine.as_ref().is_none_or(|name| *name == machine.trim_ascii());
         let says = numbers(&process.reply()?).first().copied().filter(|_| is_here);
         let is_ours = |candidate: &u32| processes.iter().any(|process| process.id == *candidate);
-        let Some(process) = client.filter(is_ours).or(says.filter(is_ours)) else { return Ok(None) };
+        let Some(process) = client.filter(is_ours).or(says.filter(is_ours)) else {
+            return Ok(None);
+        };
 
-        let owner = numbers(&owner.reply()?).first().copied().filter(|owner| *owner != x11rb::NONE && *owner != self.root);
+        let owner = numbers(&owner.reply()?)
+            .first()
+            .copied()
+            .filter(|owner| *owner != x11rb::NONE && *owner != self.root);
         let kind = self.kind(&numbers(&kinds.reply()?), owner.is_some());
         Ok(Some(Window {
             id: id.into(),
@@ -213,7 +259,8 @@ impl Desktop {
         }))
     }
 
-    /// The first kind that is known counts; without one, what belongs to another window is a dialog.
+    /// The first kind that is known counts; without one, what belongs to another window is a
+    /// dialog.
     fn kind(&self, named: &[u32], is_owned: bool) -> Kind {
         let atoms = &self.atoms;
         let known = named.iter().find_map(|kind| match *kind {
@@ -238,16 +285,21 @@ impl Desktop {
         Ok(self.server.get_property(false, window, name, kind, 0, LONGEST)?.reply()?)
     }
 
-    /// The process behind each client, by the part of their numbers that all windows of a client share. Empty where the server does not tell.
+    /// The process behind each client, by the part of their numbers that all windows of a client
+    /// share. Empty where the server does not tell.
     fn process_of_each_client(&self) -> Result<BTreeMap<u32, u32>, Unseen> {
-        let Some(extension) = self.server.extension_information("X-Resource")? else { return Ok(BTreeMap::new()) };
+        let Some(extension) = self.server.extension_information("X-Resource")? else {
+            return Ok(BTreeMap::new());
+        };
         let mut request = vec![extension.major_opcode, QUERY_CLIENT_IDS];
         request.extend(4_u16.to_ne_bytes());
         // One question: of all clients (0), their processes.
         for word in [1, 0, PROCESS_ID] {
             request.extend(u32::to_ne_bytes(word));
         }
-        let cookie = self.server.send_request_with_reply::<Clients>(&[IoSlice::new(&request)], Vec::new())?;
+        let cookie = self
+            .server
+            .send_request_with_reply::<Clients>(&[IoSlice::new(&request)], Vec::new())?;
         match cookie.reply() {
             Ok(clients) => Ok(clients.0),
             // A server with an older version of it.

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::error_chain;
 
-/// What a person is told when something fails: the catalogue has, for each kind, what happened, why, and what to do next.
+/// What a person is told when something fails: the catalogue has, for each kind, what happened,
+/// why, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What kind; chooses the text.
@@ -25,7 +26,8 @@ pub enum ProblemKind {
     NodesUnusable,
     /// Metadata or bytes failed verification.
     NotTrusted,
-    /// Metadata has expired: nobody re-signed it, someone holds back the new one, or this clock is wrong.
+    /// Metadata has expired: nobody re-signed it, someone holds back the new one, or this clock is
+    /// wrong.
     MetadataExpired,
     /// Not enough room; the subject says how much is missing.
     DiskFull,
@@ -63,7 +65,8 @@ pub enum ProblemKind {
     ProgramsForbidden,
     /// Nothing is installed; the subject is the home.
     NothingInstalled,
-    /// The repository has releases, but none for this app, channel and platform; the subject names both sides, with [`Problem::BOTH_SIDES`] between them.
+    /// The repository has releases, but none for this app, channel and platform; the subject names
+    /// both sides, with [`Problem::BOTH_SIDES`] between them.
     NothingForThis,
     /// Settings or the shipped root cannot be read.
     BadSettings,
@@ -75,13 +78,16 @@ pub enum ProblemKind {
     BundleIsPackage,
     /// What is in the bundle is not what the publisher signed.
     BundleNotTrusted,
-    /// The bundle is genuine but old; the subject is the day until which it counted. [`Command::AcceptExpired`] takes it all the same.
+    /// The bundle is genuine but old; the subject is the day until which it counted.
+    /// [`Command::AcceptExpired`] takes it all the same.
     BundleExpired,
-    /// The bundle is genuine, but is for another app, system or channel; the subject says what it has.
+    /// The bundle is genuine, but is for another app, system or channel; the subject says what it
+    /// has.
     BundleUnsuitable,
     /// The bundle is genuine, but the publisher has withdrawn what it has, as the subject says.
     BundleWithdrawn,
-    /// The bundle is genuine, but its release can only follow the version that the subject says, or a newer one.
+    /// The bundle is genuine, but its release can only follow the version that the subject says, or
+    /// a newer one.
     BundleTooFar,
     /// A fault of this program.
     Internal,
@@ -127,11 +133,16 @@ impl ProblemKind {
 }
 
 impl Problem {
-    /// Stands between what was wanted and what was found. Neither has it: names of apps, channels and platforms have no `/`.
+    /// Stands between what was wanted and what was found. Neither has it: names of apps, channels
+    /// and platforms have no `/`.
     pub const BOTH_SIDES: &str = " / ";
 
     /// A problem from an error and its causes.
-    pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
+    pub fn new(
+        kind: ProblemKind,
+        subject: impl Into<String>,
+        error: &dyn std::error::Error,
+    ) -> Self {
         Self { kind, subject: subject.into(), chain: error_chain::list(error) }
     }
 }

@@ -1,8 +1,10 @@
-//! The groups of a pack: which files are coded together, aligned first and then coded on several cores, each proved by decoding it.
+//! The groups of a pack: which files are coded together, aligned first and then coded on several
+//! cores, each proved by decoding it.
 //!
-//! Between the two it is decided whose fresh bytes have the heavy model, and whose go to the streams that all groups share: only then is
-//! known how many there are. In: a plan and the two trees. Out: coded groups and packed streams, all proved. Never: a group that does not
-//! come back. It takes about as much memory as it was given, and what is fresh in all large groups once.
+//! Between the two it is decided whose fresh bytes have the heavy model, and whose go to the
+//! streams that all groups share: only then is known how many there are. In: a plan and the two
+//! trees. Out: coded groups and packed streams, all proved. Never: a group that does not come back.
+//! It takes about as much memory as it was given, and what is fresh in all large groups once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -17,7 +19,8 @@ use crate::parallel;
 use kuzflow_delta::coder::STREAMS;
 use kuzflow_delta::prediction::ReadAt;
 
-/// Bases and targets of a group of small files at most, bytes. Larger groups share more and are applied on fewer cores.
+/// Bases and targets of a group of small files at most, bytes. Larger groups share more and are
+/// applied on fewer cores.
 const LARGEST_GROUP: u64 = 8 << 20;
 /// A file from this size on, bytes, is its own group.
 const OWN_GROUP: u64 = 1 << 20;
@@ -52,12 +55,20 @@ pub struct Coded {
 type Left = [Vec<u8>; STREAMS];
 
 /// The groups: files of one class, neighbours by kind and name together.
-pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Vec<CodingJob>, MakePackError> {
+pub fn plan(
+    plan: &Plan,
+    (old, new): (&dyn Tree, &dyn Tree),
+    options: MakeOptions,
+) -> Result<Vec<CodingJob>, MakePackError> {
     let alone = options.choice == Choice::Only(Algorithm::Bsdiff4);
     let mut files = Vec::new();
     for (number, (path, made)) in plan.outline.made().enumerate() {
         let class = Class::of(&read(new, path)?);
-        let base = made.base.as_ref().and_then(|base| old.manifest().file_manifest.get(base)).map_or(0, |entry| entry.size);
+        let base = made
+            .base
+            .as_ref()
+            .and_then(|base| old.manifest().file_manifest.get(base))
+            .map_or(0, |entry| entry.size);
         let extension = path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension);
         files.push((class, made.size > OWN_GROUP, extension, path, number, made.size + base));
     }
@@ -65,7 +76,12 @@ pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOption
     let mut jobs: Vec<CodingJob> = Vec::new();
     for (class, large, _, _, number, weight) in files {
         match jobs.last_mut() {
-            Some(job) if job.class == class && !large && !alone && job.weight + weight <= LARGEST_GROUP => {
+            Some(job)
+                if job.class == class
+                    && !large
+                    && !alone
+                    && job.weight + weight <= LARGEST_GROUP =>
+            {
                 job.members.push(number);
                 job.weight += weight;
             }
@@ -75,14 +91,18 @@ pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOption
     Ok(jobs)
 }
 
-/// Which jobs leave their fresh bytes to the shared streams. Those with fewest have the heavy model, as far as time allows, and unless
-/// they are a small part of all, where it would save less than a hundredth; on what is dense it could save nothing.
+/// Which jobs leave their fresh bytes to the shared streams. Those with fewest have the heavy
+/// model, as far as time allows, and unless they are a small part of all, where it would save less
+/// than a hundredth; on what is dense it could save nothing.
 fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec<bool> {
-    let literals = |(number, alignment): (usize, &Option<Alignment>)| Some((alignment.as_ref()?.literals(), number));
+    let literals = |(number, alignment): (usize, &Option<Alignment>)| {
+        Some((alignment.as_ref()?.literals(), number))
+    };
     let mut order: Vec<(u64, usize)> = alignments.iter().enumerate().filter_map(literals).collect();
     order.sort_unstable();
     let dense = |number: usize| jobs[number].class == Class::Dense;
-    let all: u64 = order.iter().filter(|(_, number)| !dense(*number)).map(|(literals, _)| literals).sum();
+    let all: u64 =
+        order.iter().filter(|(_, number)| !dense(*number)).map(|(literals, _)| literals).sum();
     let most_heavy = if all > most_heavy.saturating_mul(SMALL_PART) { 0 } else { most_heavy };
     let mut apart = vec![false; jobs.len()];
     let mut total = 0;
@@ -93,8 +113,9 @@ fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) 
     apart
 }
 
-/// Codes all jobs, the heaviest first, on as many cores as memory allows; gives the packed shared streams as well, and how many bytes each has
-/// unpacked. `progress` is told bytes of bases and targets, all of them in the end.
+/// Codes all jobs, the heaviest first, on as many cores as memory allows; gives the packed shared
+/// streams as well, and how many bytes each has unpacked. `progress` is told bytes of bases and
+/// targets, all of them in the end.
 #[expect(clippy::type_complexity, reason = "three results of one step")]
 pub fn code(
     plan: &Plan,
@@ -153,16 +174,26 @@ fn each<T: Send>(
 /// The shared streams, proved like the groups. Each is given up as soon as it is packed.
 fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
     let streams = streams.map(Mutex::new);
-    let take = |number: usize| std::mem::take(&mut *streams[number].lock().unwrap_or_else(PoisonError::into_inner));
+    let take = |number: usize| {
+        std::mem::take(&mut *streams[number].lock().unwrap_or_else(PoisonError::into_inner))
+    };
     let memory = options.memory / options.threads.clamp(1, STREAMS) as u64;
     let work = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
         let bytes = take(*number);
-        let packed =
-            if bytes.is_empty() { bytes } else { literals::pack(bytes, *number, memory).map_err(MakePackError::Literals)? };
+        let packed = if bytes.is_empty() {
+            bytes
+        } else {
+            literals::pack(bytes, *number, memory).map_err(MakePackError::Literals)?
+        };
         *streams[*number].lock().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(())
     };
-    parallel::each(&std::array::from_fn::<_, STREAMS, _>(|number| number), options.threads, || (), work)?;
+    parallel::each(
+        &std::array::from_fn::<_, STREAMS, _>(|number| number),
+        options.threads,
+        || (),
+        work,
+    )?;
     Ok(std::array::from_fn(take))
 }
 
@@ -174,7 +205,11 @@ struct Loaded {
 }
 
 impl CodingJob {
-    fn load(&self, plan: &Plan, (old, new): (&dyn Tree, &dyn Tree)) -> Result<Loaded, MakePackError> {
+    fn load(
+        &self,
+        plan: &Plan,
+        (old, new): (&dyn Tree, &dyn Tree),
+    ) -> Result<Loaded, MakePackError> {
         let mut seen = BTreeSet::new();
         let mut loaded = Loaded { bases: Vec::new(), target: Vec::new(), sizes: Vec::new() };
         for number in &self.members {
@@ -204,7 +239,8 @@ impl CodingJob {
             return Ok(None);
         }
         let loaded = self.load(plan, trees)?;
-        let sources: Vec<&dyn ReadAt> = loaded.bases.iter().map(|base| base as &dyn ReadAt).collect();
+        let sources: Vec<&dyn ReadAt> =
+            loaded.bases.iter().map(|base| base as &dyn ReadAt).collect();
         let aligned = group::align(self.contents(&loaded, &sources), false, 1);
         Ok(Some(aligned.map_err(|source| MakePackError::Code { path: self.first(plan), source })?))
     }
@@ -221,7 +257,8 @@ impl CodingJob {
         (alignment, apart): (Option<Alignment>, bool),
     ) -> Result<(Coded, Left), MakePackError> {
         let loaded = self.load(plan, trees)?;
-        let sources: Vec<&dyn ReadAt> = loaded.bases.iter().map(|base| base as &dyn ReadAt).collect();
+        let sources: Vec<&dyn ReadAt> =
+            loaded.bases.iter().map(|base| base as &dyn ReadAt).collect();
         let contents = self.contents(&loaded, &sources);
         // Text is aligned in another way where old bytes do not help with fresh ones.
         let mut alignment = alignment.filter(|_| !(apart && self.class == Class::Text));
@@ -233,7 +270,9 @@ impl CodingJob {
                 Algorithm::Aligned => alignment
                     .take()
                     .map_or_else(|| group::align(contents, apart, coarseness), Ok)
-                    .and_then(|aligned| group::encode(contents, &aligned, apart, (&mut bytes, &mut literals))),
+                    .and_then(|aligned| {
+                        group::encode(contents, &aligned, apart, (&mut bytes, &mut literals))
+                    }),
                 _ => group::encode_otherwise(algorithm, contents, &mut bytes),
             };
             if let Err(error) = coded {
@@ -248,11 +287,14 @@ impl CodingJob {
             }
         }
         let path = self.first(plan);
-        Err(refused.map_or(MakePackError::Unsound { path: path.clone() }, |source| MakePackError::Code { path, source }))
+        Err(refused.map_or(MakePackError::Unsound { path: path.clone() }, |source| {
+            MakePackError::Code { path, source }
+        }))
     }
 
-    /// What is tried, one after another, until a client can apply it: the algorithm, and how coarse its steps are. Ours made less than
-    /// the two others on almost every group of every pair that was measured (benches/deltas), so nothing else is tried first.
+    /// What is tried, one after another, until a client can apply it: the algorithm, and how coarse
+    /// its steps are. Ours made less than the two others on almost every group of every pair that
+    /// was measured (benches/deltas), so nothing else is tried first.
     fn candidates(&self, choice: Choice) -> Vec<(Algorithm, u32)> {
         let aligned = [1, 4, 16].map(|coarseness| (Algorithm::Aligned, coarseness));
         let first = match choice {
@@ -267,7 +309,11 @@ impl CodingJob {
 }
 
 /// Decodes what was coded: nothing leaves the publisher that does not come back.
-fn comes_back(algorithm: Algorithm, (mut bytes, literals): (&[u8], &Left), contents: Contents<'_>) -> bool {
+fn comes_back(
+    algorithm: Algorithm,
+    (mut bytes, literals): (&[u8], &Left),
+    contents: Contents<'_>,
+) -> bool {
     let mut hasher = Hasher::default();
     let mut sink = |bytes: &[u8]| {
         hasher.update(bytes);
@@ -276,6 +322,13 @@ fn comes_back(algorithm: Algorithm, (mut bytes, literals): (&[u8], &Left), conte
     let mut literals = literals.each_ref().map(|literals| &literals[..]);
     let literals = literals.each_mut().map(|literals| literals as &mut dyn Read);
     let memory = apply::MEMORY_OF_A_GROUP;
-    let decoded = group::decode(algorithm, contents.bases, contents.lengths, (&mut bytes, literals), memory, &mut sink);
+    let decoded = group::decode(
+        algorithm,
+        contents.bases,
+        contents.lengths,
+        (&mut bytes, literals),
+        memory,
+        &mut sink,
+    );
     decoded.is_ok() && hasher.finish() == Digest::of(contents.target)
 }

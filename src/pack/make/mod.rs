@@ -1,5 +1,5 @@
-//! A pack made: what changed between two trees, which old file each new one is made from, groups coded on several cores, and the
-//! result applied once in memory before anyone signs it.
+//! A pack made: what changed between two trees, which old file each new one is made from, groups
+//! coded on several cores, and the result applied once in memory before anyone signs it.
 //!
 //! ```text
 //! plan   what becomes of each file ── jobs   groups, aligned and coded ── here: outline, groups and shared streams one behind the other
@@ -47,16 +47,19 @@ pub struct MakeOptions {
     pub choice: Choice,
     /// Cores to use.
     pub threads: usize,
-    /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and alignment works in windows.
+    /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and
+    /// alignment works in windows.
     pub memory: u64,
-    /// Bytes without a counterpart that have the heavy model at most ([`MakeOptions::MOST_HEAVY`]); all others share streams.
+    /// Bytes without a counterpart that have the heavy model at most ([`MakeOptions::MOST_HEAVY`]);
+    /// all others share streams.
     pub most_heavy: u64,
 }
 
 impl MakeOptions {
-    /// What is best for users: such bytes take about 3 microseconds each with the heavy model, in the streams that groups share a hundredth
-    /// of one. Enough for a small update, which should be as small as can be, and less than a second in a large one, where shared streams
-    /// are hardly larger.
+    /// What is best for users: such bytes take about 3 microseconds each with the heavy model, in
+    /// the streams that groups share a hundredth of one. Enough for a small update, which should be
+    /// as small as can be, and less than a second in a large one, where shared streams are hardly
+    /// larger.
     pub const MOST_HEAVY: u64 = 288 << 10;
 }
 
@@ -133,8 +136,8 @@ pub enum MakePackError {
     Literals(#[source] io::Error),
 }
 
-/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and new files that
-/// are done, in two halves, from any thread.
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and
+/// new files that are done, in two halves, from any thread.
 pub fn make(
     old: &dyn Tree,
     new: &dyn Tree,
@@ -153,7 +156,12 @@ pub fn make(
         let from = literals_at;
         literals_at = std::array::from_fn(|number| from[number] + coded.literals[number]);
         let literals = std::array::from_fn(|number| from[number]..literals_at[number]);
-        groups.push(Group { algorithm: coded.algorithm, span, literals, members: job.members.clone() });
+        groups.push(Group {
+            algorithm: coded.algorithm,
+            span,
+            literals,
+            members: job.members.clone(),
+        });
     }
     let lengths = shared.each_ref().map(Vec::len);
     let head = write_outline(&plan.outline, (old.manifest(), new.manifest()), &groups, lengths)?;
@@ -164,13 +172,19 @@ pub fn make(
     for stream in &shared {
         out.write_all(stream).map_err(MakePackError::Write)?;
     }
-    let shares = std::array::from_fn(|number| lengths[number] as f64 / literals[number].max(1) as f64);
+    let shares =
+        std::array::from_fn(|number| lengths[number] as f64 / literals[number].max(1) as f64);
     let verdicts = plan.verdicts(old.manifest(), &jobs, &coded, shares);
     let made: Vec<&Made> = plan.outline.made().map(|(_, made)| made).collect();
     Ok(MadePack {
         length: head.len() as u64 + at + lengths.iter().sum::<usize>() as u64,
         outline: head.len() as u64,
-        cloned: plan.outline.fates.values().filter(|fate| matches!(fate.content, Content::Old(_))).count() as u64,
+        cloned: plan
+            .outline
+            .fates
+            .values()
+            .filter(|fate| matches!(fate.content, Content::Old(_)))
+            .count() as u64,
         written: made.iter().map(|made| made.size).sum(),
         verdicts,
     })
@@ -183,7 +197,8 @@ fn write_outline(
     groups: &[Group],
     literals: [usize; STREAMS],
 ) -> Result<Vec<u8>, MakePackError> {
-    let digests: Vec<Digest> = outline.made().filter_map(|(path, _)| Some(target.file_manifest.get(path)?.hash)).collect();
+    let digests: Vec<Digest> =
+        outline.made().filter_map(|(path, _)| Some(target.file_manifest.get(path)?.hash)).collect();
     if outline.manifest(base, &digests)? != *target {
         return Err(PackError::Form("it does not give the target's manifest back").into());
     }
@@ -193,12 +208,21 @@ fn write_outline(
     let old = outline_base(base)?;
     let joined = [&streams.head[..], &streams.names, &streams.numbers].concat();
     let unwritable = |error: CoderError| MakePackError::Outline(PackError::Outline(error));
-    let steps = align::align(&old, &joined, &AlignOptions::text()).map_err(|error| unwritable(error.into()))?;
+    let steps = align::align(&old, &joined, &AlignOptions::text())
+        .map_err(|error| unwritable(error.into()))?;
     let literals = steps.iter().map(|step| step.literals).sum();
     let options = coder::CoderOptions::for_target(Nature::Text, joined.len() as u64, literals);
     let mut packed = Vec::new();
     let mut predictor = PlainPredictor::new(&old);
-    coder::encode(&old, &joined, &steps, options, &mut predictor, (&mut packed, &mut Default::default())).map_err(unwritable)?;
+    coder::encode(
+        &old,
+        &joined,
+        &steps,
+        options,
+        &mut predictor,
+        (&mut packed, &mut Default::default()),
+    )
+    .map_err(unwritable)?;
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&Digest::of(&json).as_bytes()[..4]);
     for length in [packed.len(), streams.head.len(), streams.names.len(), streams.numbers.len()] {

@@ -34,10 +34,15 @@ impl Plan {
                 (_, Some(own)) if own.hash == entry.hash => Content::Old(path.clone()),
                 _ => match base_file.remove(path) {
                     Some((other, Relation::Unchanged | Relation::Moved)) => Content::Old(other),
-                    found => Content::Made(Made { size: entry.size, base: found.map(|(base, _)| base) }),
+                    found => {
+                        Content::Made(Made { size: entry.size, base: found.map(|(base, _)| base) })
+                    }
                 },
             };
-            fates.insert(path.clone(), Fate { content, permissions: entry.permissions, mtime: entry.mtime });
+            fates.insert(
+                path.clone(),
+                Fate { content, permissions: entry.permissions, mtime: entry.mtime },
+            );
         }
         let head = Manifest { file_manifest: BTreeMap::new(), ..target.clone() };
         let outline = Outline { head, fates };
@@ -45,11 +50,23 @@ impl Plan {
         Ok(Self { outline, made })
     }
 
-    /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared stream costs there.
-    pub fn verdicts(&self, base: &Manifest, jobs: &[CodingJob], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
+    /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared
+    /// stream costs there.
+    pub fn verdicts(
+        &self,
+        base: &Manifest,
+        jobs: &[CodingJob],
+        coded: &[Coded],
+        shared: [f64; STREAMS],
+    ) -> Vec<Verdict> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
-            let literals: f64 = coded.literals.iter().zip(shared).map(|(literals, shared)| *literals as f64 * shared).sum();
+            let literals: f64 = coded
+                .literals
+                .iter()
+                .zip(shared)
+                .map(|(literals, shared)| *literals as f64 * shared)
+                .sum();
             let bytes = coded.bytes.len() as f64 + literals;
             for (number, share) in job.members.iter().zip(&coded.shares) {
                 shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
@@ -68,8 +85,9 @@ impl Plan {
             };
             match &fate.content {
                 Content::Made(made) => {
-                    let (algorithm, packed) =
-                        shares.get(path).map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
+                    let (algorithm, packed) = shares
+                        .get(path)
+                        .map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
                     let what = if made.base.is_some() { "patched" } else { "added" };
                     verdicts.push(verdict(what, made.base.as_ref(), made.size, algorithm, packed));
                 }
@@ -88,36 +106,65 @@ impl Plan {
                         _ => false,
                     });
                     if !same {
-                        verdicts.push(verdict(if old.is_some() { "patched" } else { "added" }, None, 0, None, 0));
+                        verdicts.push(verdict(
+                            if old.is_some() { "patched" } else { "added" },
+                            None,
+                            0,
+                            None,
+                            0,
+                        ));
                     }
                 }
             }
         }
-        for (path, entry) in base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path)) {
+        for (path, entry) in
+            base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path))
+        {
             let path = path.clone();
-            verdicts.push(Verdict { path, what: "removed", base: None, size: entry.size, algorithm: None, packed: 0 });
+            verdicts.push(Verdict {
+                path,
+                what: "removed",
+                base: None,
+                size: entry.size,
+                algorithm: None,
+                packed: 0,
+            });
         }
         verdicts
     }
 }
 
 /// For each new or changed file the old one that it descends from.
-fn base_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
+fn base_of(
+    old: &dyn Tree,
+    new: &dyn Tree,
+) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
     fn files(manifest: &Manifest) -> Vec<base_selection::File<'_>> {
         manifest
             .files_with_bytes()
-            .map(|(path, entry)| base_selection::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
+            .map(|(path, entry)| base_selection::File {
+                path: path.as_str(),
+                size: entry.size,
+                digest: *entry.hash.as_bytes(),
+            })
             .collect()
     }
     let (olds, new_files) = (files(old.manifest()), files(new.manifest()));
     let mut read = |side: base_selection::Side, path: &str| {
-        let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let path: RelativePath =
+            path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         if side == base_selection::Side::Old { old.read(&path) } else { new.read(&path) }
     };
-    let found = base_selection::find(&olds, &new_files, base_selection::SelectionLimits::default(), &mut read)?;
+    let found = base_selection::find(
+        &olds,
+        &new_files,
+        base_selection::SelectionLimits::default(),
+        &mut read,
+    )?;
     let mut bases = HashMap::new();
     for (file, base_file) in new_files.iter().zip(found) {
-        let paths = base_file.map(|base_file| (olds[base_file.base].path.parse(), base_file.relation));
+        let paths =
+            base_file.map(|base_file| (olds[base_file.base].path.parse(), base_file.relation));
         if let (Ok(path), Some((Ok(base), relation))) = (file.path.parse(), paths) {
             bases.insert(path, (base, relation));
         }

@@ -1,22 +1,31 @@
-//! Bytecode for every Python file of a container: a window comes up twice as fast with it, and an installed container, which
-//! must not change, cannot make its own.
+//! Bytecode for every Python file of a container: a window comes up twice as fast with it, and an
+//! installed container, which must not change, cannot make its own.
 //!
-//! Unchecked-hash files: no time stamps in them, and the interpreter does not look at the source first. `compile.py` makes each
-//! file's bytecode follow from that file alone, so that a delta between releases has no more changed files than their sources.
+//! Unchecked-hash files: no time stamps in them, and the interpreter does not look at the source
+//! first. `compile.py` makes each file's bytecode follow from that file alone, so that a delta
+//! between releases has no more changed files than their sources.
 
 use std::path::Path;
 
 use super::detect::Python;
 use super::{BuildError, copy, tool};
 
-/// Compiles all `.py` of the runtime and the app with the container's own interpreter. File names in the bytecode are relative
-/// to the container; the interpreter replaces them by where it found the file.
-pub fn compile(python: &Python, tree: &Path, needs_home: bool, threads: usize) -> Result<(), BuildError> {
+/// Compiles all `.py` of the runtime and the app with the container's own interpreter. File names
+/// in the bytecode are relative to the container; the interpreter replaces them by where it found
+/// the file.
+pub fn compile(
+    python: &Python,
+    tree: &Path,
+    needs_home: bool,
+    threads: usize,
+) -> Result<(), BuildError> {
     let mut files = Vec::new();
     for top in ["app", "runtime"] {
         for entry in walkdir::WalkDir::new(tree.join(top)).sort_by_file_name() {
             let entry = entry.map_err(|error| copy::walk_error(tree, error))?;
-            if entry.file_type().is_file() && entry.path().extension().is_some_and(|extension| extension == "py") {
+            if entry.file_type().is_file()
+                && entry.path().extension().is_some_and(|extension| extension == "py")
+            {
                 let inside = entry.path().strip_prefix(tree).unwrap_or(entry.path());
                 files.push(copy::relative(entry.path(), inside)?);
             }
@@ -24,7 +33,8 @@ pub fn compile(python: &Python, tree: &Path, needs_home: bool, threads: usize) -
     }
     let workers = threads.max(1);
     let work = |worker: usize| -> Result<(), BuildError> {
-        let share: Vec<&str> = files.iter().skip(worker).step_by(workers).map(|path| path.as_str()).collect();
+        let share: Vec<&str> =
+            files.iter().skip(worker).step_by(workers).map(|path| path.as_str()).collect();
         let input = serde_json::json!([tree, share]).to_string();
         let mut command = python.command(tree, needs_home);
         command.args(["-S", "-s", "-W", "ignore", "-c", include_str!("compile.py")]);
@@ -32,9 +42,12 @@ pub fn compile(python: &Python, tree: &Path, needs_home: bool, threads: usize) -
     };
     let work = &work;
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        let helpers: Vec<_> =
+            (1..workers).map(|worker| scope.spawn(move || work(worker))).collect();
         let own = work(0);
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let others = helpers
+            .into_iter()
+            .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)
     })
 }

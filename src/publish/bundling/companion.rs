@@ -1,8 +1,9 @@
-//! The Python package that a container brings for its app: `kuzflow_runtime`, with which the app says that it is up, hears of updates and
-//! takes them over while it runs; and `kuzflow_container`, which keeps that Python to what the container brings.
+//! The Python package that a container brings for its app: `kuzflow_runtime`, with which the app
+//! says that it is up, hears of updates and takes them over while it runs; and `kuzflow_container`,
+//! which keeps that Python to what the container brings.
 //!
-//! In: a laid-out tree with a Python. Out: both where that Python's other packages are. Never: in the place of one that the app
-//! brings itself.
+//! In: a laid-out tree with a Python. Out: both where that Python's other packages are. Never: in
+//! the place of one that the app brings itself.
 
 use std::fs;
 use std::path::Path;
@@ -40,11 +41,16 @@ const FILES: &[(&str, &str)] = &[
 /// What every process of the container's Python runs first.
 const ISOLATION: &[(&str, &str)] = &[
     ("kuzflow_container.py", include_str!("../../../assets/runtime/kuzflow_container.py")),
-    // Before anything is imported from the container: even this one file's bytecode must not be written there.
-    ("kuzflow_container.pth", "import sys; sys.dont_write_bytecode = True; import kuzflow_container\n"),
+    // Before anything is imported from the container: even this one file's bytecode must not be
+    // written there.
+    (
+        "kuzflow_container.pth",
+        "import sys; sys.dont_write_bytecode = True; import kuzflow_container\n",
+    ),
 ];
 
-/// Keeps every process of the container's Python to what the container brings, with no variable that other programs would see as well.
+/// Keeps every process of the container's Python to what the container brings, with no variable
+/// that other programs would see as well.
 pub fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree);
     fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
@@ -76,7 +82,9 @@ mod tests {
     #[test]
     fn every_file_of_the_package_is_brought() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime").join(NAME);
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut files: Vec<_> = files.filter(|name| name.ends_with(".py")).collect();
         files.sort_unstable();
         assert_eq!(files, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());

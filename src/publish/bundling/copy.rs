@@ -39,15 +39,21 @@ pub const NEVER: [&str; 20] = [
 pub enum Links {
     /// Kept; one that leads out of the tree is an error.
     Keep,
-    /// Kept inside the tree; one that leads out of it becomes what it leads to, or nothing if that is missing.
+    /// Kept inside the tree; one that leads out of it becomes what it leads to, or nothing if that
+    /// is missing.
     KeepInside,
     /// All become what they lead to.
     Resolve,
 }
 
-/// Copies what is in `from` into the folder `to`, which may have content already. `skip` is asked with paths from the top,
-/// with `/` between their parts.
-pub fn copy_tree(from: &Path, to: &Path, links: Links, skip: &dyn Fn(&str) -> bool) -> Result<(), BuildError> {
+/// Copies what is in `from` into the folder `to`, which may have content already. `skip` is asked
+/// with paths from the top, with `/` between their parts.
+pub fn copy_tree(
+    from: &Path,
+    to: &Path,
+    links: Links,
+    skip: &dyn Fn(&str) -> bool,
+) -> Result<(), BuildError> {
     let root = fs::canonicalize(from).map_err(BuildError::file("find", from))?;
     Copier { root: &root, links, skip }.folder(&root, to, "", 0)
 }
@@ -74,8 +80,12 @@ impl Copier<'_> {
             let entry = entry.map_err(BuildError::file("list", from))?;
             let path = entry.path();
             let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| BuildError::Kind { path: path.clone(), reason: "its name is not Unicode" })?;
-            let inside = if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
+            let name = name.to_str().ok_or_else(|| BuildError::Kind {
+                path: path.clone(),
+                reason: "its name is not Unicode",
+            })?;
+            let inside =
+                if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
             if !(self.skip)(&inside) {
                 self.one(&path, &to.join(name), &inside, depth)?;
             }
@@ -87,7 +97,8 @@ impl Copier<'_> {
         let mut metadata = fs::symlink_metadata(from).map_err(BuildError::file("look at", from))?;
         if metadata.is_symlink() {
             if self.links != Links::Resolve && self.stays_inside(from, inside) {
-                let target = fs::read_link(from).map_err(BuildError::file("read the link", from))?;
+                let target =
+                    fs::read_link(from).map_err(BuildError::file("read the link", from))?;
                 return make_link(&target, to).map_err(BuildError::file("create the link", to));
             }
             metadata = match fs::metadata(from) {
@@ -104,7 +115,10 @@ impl Copier<'_> {
         } else if metadata.is_file() {
             copy_file(from, to)
         } else {
-            Err(BuildError::Kind { path: from.to_path_buf(), reason: "it is neither a file nor a folder nor a link" })
+            Err(BuildError::Kind {
+                path: from.to_path_buf(),
+                reason: "it is neither a file nor a folder nor a link",
+            })
         }
     }
 
@@ -113,19 +127,24 @@ impl Copier<'_> {
         let relative = || -> Option<String> {
             let target = fs::read_link(link).ok()?;
             let resolved = inside.parse::<RelativePath>().ok()?.resolve_link(target.to_str()?)?;
-            // Through further links, too: each of them is asked for itself, but the last must be there.
+            // Through further links, too: each of them is asked for itself, but the last must be
+            // there.
             let end = fs::canonicalize(link).ok()?;
             end.starts_with(self.root).then_some(resolved)
         };
         relative().is_some_and(|resolved| {
-            let parts = resolved.match_indices('/').map(|(at, _)| &resolved[..at]).chain([resolved.as_str()]);
+            let parts = resolved
+                .match_indices('/')
+                .map(|(at, _)| &resolved[..at])
+                .chain([resolved.as_str()]);
             !parts.into_iter().any(|part| !part.is_empty() && (self.skip)(part))
         })
     }
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), BuildError> {
-    // `fs::copy` writes through what is there: a link of a runtime must not lead the app's copy elsewhere.
+    // `fs::copy` writes through what is there: a link of a runtime must not lead the app's copy
+    // elsewhere.
     if fs::symlink_metadata(to).is_ok() {
         fs::remove_file(to).map_err(BuildError::file("replace", to))?;
     }
@@ -137,14 +156,19 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), BuildError> {
 /// A container's path for `inside`; `path` is what to name in the error.
 pub fn relative(path: &Path, inside: &Path) -> Result<RelativePath, BuildError> {
     let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
-    let parts = parts.ok_or_else(|| BuildError::Kind { path: path.to_path_buf(), reason: "its name is not Unicode" })?;
+    let parts = parts.ok_or_else(|| BuildError::Kind {
+        path: path.to_path_buf(),
+        reason: "its name is not Unicode",
+    })?;
     parts.join("/").parse().map_err(|source| BuildError::Name { path: path.to_path_buf(), source })
 }
 
 /// A folder that could not be walked.
 pub fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
     let path = error.path().unwrap_or(root).to_path_buf();
-    let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("a link leads to a folder it lies in"));
+    let source = error
+        .into_io_error()
+        .unwrap_or_else(|| std::io::Error::other("a link leads to a folder it lies in"));
     BuildError::File { action: "list", path, source }
 }
 
@@ -199,15 +223,21 @@ pub fn make_link(_: &Path, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// Patterns with `*` (anything but `/`) and `?` (one character). One without `/` fits a name anywhere, one with `/` a path
-/// from the top.
+/// Patterns with `*` (anything but `/`) and `?` (one character). One without `/` fits a name
+/// anywhere, one with `/` a path from the top.
 #[derive(Debug, Default)]
 pub struct Exclusions(Vec<String>);
 
 impl Exclusions {
     /// Takes patterns; a `/` at the end (a folder, elsewhere) makes no difference.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(patterns.into_iter().map(|pattern| pattern.trim_end_matches('/').to_owned()).filter(|p| !p.is_empty()).collect())
+        Self(
+            patterns
+                .into_iter()
+                .map(|pattern| pattern.trim_end_matches('/').to_owned())
+                .filter(|p| !p.is_empty())
+                .collect(),
+        )
     }
 
     /// Whether `path` itself is left out (its folders were asked before).
@@ -227,11 +257,14 @@ fn fits(pattern: &str, text: &str) -> bool {
         Some('*') => {
             let rest = pattern.as_str();
             let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            ends.into_iter().take_while(|at| !text[..*at].contains('/')).any(|at| fits(rest, &text[at..]))
+            ends.into_iter()
+                .take_while(|at| !text[..*at].contains('/'))
+                .any(|at| fits(rest, &text[at..]))
         }
         Some(wanted) => {
             let mut text = text.chars();
-            text.next().is_some_and(|c| c == wanted || (wanted == '?' && c != '/')) && fits(pattern.as_str(), text.as_str())
+            text.next().is_some_and(|c| c == wanted || (wanted == '?' && c != '/'))
+                && fits(pattern.as_str(), text.as_str())
         }
     }
 }
@@ -239,7 +272,10 @@ fn fits(pattern: &str, text: &str) -> bool {
 /// The one folder or file in `folder` whose name fits `pattern`, the last by name if several do.
 pub fn find_name(folder: &Path, pattern: &str) -> Option<PathBuf> {
     let names = fs::read_dir(folder).ok()?.flatten();
-    names.filter(|entry| entry.file_name().to_str().is_some_and(|name| fits(pattern, name))).map(|entry| entry.path()).max()
+    names
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| fits(pattern, name)))
+        .map(|entry| entry.path())
+        .max()
 }
 
 #[cfg(test)]
@@ -277,13 +313,15 @@ mod tests {
 
         for target in ["../outside", "missing", "/etc/hostname"] {
             make_link(Path::new(target), &from.join("bad")).unwrap();
-            let error = copy_tree(&from, &folder.path().join("again"), Links::Keep, &|_| false).unwrap_err();
+            let error = copy_tree(&from, &folder.path().join("again"), Links::Keep, &|_| false)
+                .unwrap_err();
             assert!(matches!(error, BuildError::Link { .. }), "{target}: {error:?}");
             fs::remove_file(from.join("bad")).unwrap();
             let _ = fs::remove_dir_all(folder.path().join("again"));
         }
         // A link whose target is left out is no link any more.
-        copy_tree(&from, &folder.path().join("part"), Links::KeepInside, &|path| path == "sub").unwrap();
+        copy_tree(&from, &folder.path().join("part"), Links::KeepInside, &|path| path == "sub")
+            .unwrap();
         assert!(fs::symlink_metadata(folder.path().join("part/link")).unwrap().is_file());
     }
 }

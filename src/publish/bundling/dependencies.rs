@@ -1,4 +1,5 @@
-//! Requirements installed into the container by pip or uv, and freed of what differs from machine to machine.
+//! Requirements installed into the container by pip or uv, and freed of what differs from machine
+//! to machine.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -41,23 +42,32 @@ pub fn install(
     let links = if request.platform.is_windows() { Links::Resolve } else { Links::KeepInside };
     let site = python.site.under(tree);
     let prune = Exclusions::new(request.prune.iter().map(String::as_str));
-    copy::copy_tree(&target, &site, links, &|path| prune.covers(path) || is_left_out(&target, path))?;
+    copy::copy_tree(&target, &site, links, &|path| {
+        prune.covers(path) || is_left_out(&target, path)
+    })?;
     normalise_records(&site)?;
     fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
 }
 
-/// A list for pip: `given` itself, or one of the dependencies that a `pyproject.toml` names. The project itself is not installed: its
-/// code is the app's folder.
+/// A list for pip: `given` itself, or one of the dependencies that a `pyproject.toml` names. The
+/// project itself is not installed: its code is the app's folder.
 fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
     if given.file_name().is_none_or(|name| name != "pyproject.toml") {
         return Ok(given.to_owned());
     }
     let text = fs::read_to_string(given).map_err(BuildError::file("read", given))?;
     let wrong = |reason: String| BuildError::Requirements { path: given.to_owned(), reason };
-    let project: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
-    let named = project.get("project").and_then(|project| project.get("dependencies")).and_then(toml::Value::as_array);
-    let named = named.ok_or_else(|| wrong("it has no [project] dependencies; list them in a requirements.txt".to_owned()))?;
-    let lines: String = named.iter().filter_map(toml::Value::as_str).flat_map(|line| [line, "\n"]).collect();
+    let project: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+    let named = project
+        .get("project")
+        .and_then(|project| project.get("dependencies"))
+        .and_then(toml::Value::as_array);
+    let named = named.ok_or_else(|| {
+        wrong("it has no [project] dependencies; list them in a requirements.txt".to_owned())
+    })?;
+    let lines: String =
+        named.iter().filter_map(toml::Value::as_str).flat_map(|line| [line, "\n"]).collect();
     let list = tree.with_file_name("requirements.txt");
     fs::write(&list, lines).map_err(BuildError::file("write", &list))?;
     Ok(list)
@@ -65,7 +75,9 @@ fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
 
 /// pip if this machine's Python has it, since it follows the publisher's pip settings; else uv.
 fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, BuildError> {
-    let runs = |command: &mut Command| tool::run(command.arg("--version"), "asking for a version", b"").is_ok();
+    let runs = |command: &mut Command| {
+        tool::run(command.arg("--version"), "asking for a version", b"").is_ok()
+    };
     if runs(tool::python(&request.python).args(["-m", "pip"])) {
         let mut pip = tool::python(&request.python);
         pip.args([
@@ -81,7 +93,8 @@ fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, Build
     }
     if runs(&mut tool::command("uv")) {
         let mut uv = tool::command("uv");
-        uv.args(["pip", "install", "--link-mode", "copy", "--no-progress", "--python"]).arg(&host.executable);
+        uv.args(["pip", "install", "--link-mode", "copy", "--no-progress", "--python"])
+            .arg(&host.executable);
         return Ok(uv);
     }
     Err(BuildError::NoInstaller { python: request.python.clone() })
@@ -96,7 +109,11 @@ fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
         command.arg("--python-platform").arg(uv_platform(&request.platform));
     } else {
         command.args(["--implementation", "cp"]);
-        command.args(pip_platforms(&request.platform).into_iter().flat_map(|platform| ["--platform".to_owned(), platform]));
+        command.args(
+            pip_platforms(&request.platform)
+                .into_iter()
+                .flat_map(|platform| ["--platform".to_owned(), platform]),
+        );
     }
 }
 
@@ -120,7 +137,10 @@ fn pip_platforms(platform: &Platform) -> Vec<String> {
         _ => (5..=35)
             .rev()
             .map(|minor| format!("manylinux_2_{minor}_{architecture}"))
-            .chain(["manylinux2014", "manylinux2010", "manylinux1", "linux"].map(|name| format!("{name}_{architecture}")))
+            .chain(
+                ["manylinux2014", "manylinux2010", "manylinux1", "linux"]
+                    .map(|name| format!("{name}_{architecture}")),
+            )
             .collect(),
     }
 }
@@ -136,10 +156,12 @@ fn uv_platform(platform: &Platform) -> &'static str {
     }
 }
 
-/// Caches, traces of the installation, and scripts that name the Python of this machine in their first line.
+/// Caches, traces of the installation, and scripts that name the Python of this machine in their
+/// first line.
 fn is_left_out(target: &Path, path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let in_metadata = path.split('/').rev().nth(1).is_some_and(|folder| folder.ends_with(".dist-info"));
+    let in_metadata =
+        path.split('/').rev().nth(1).is_some_and(|folder| folder.ends_with(".dist-info"));
     let is_script = || {
         let mut start = [0; 2];
         let read = File::open(target.join(path)).and_then(|mut file| file.read_exact(&mut start));
@@ -152,7 +174,9 @@ fn is_left_out(target: &Path, path: &str) -> bool {
         _ => {
             name == "__pycache__"
                 || name.ends_with(".pyc")
-                || (in_metadata && ["INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"].contains(&name))
+                || (in_metadata
+                    && ["INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"]
+                        .contains(&name))
         }
     }
 }
@@ -173,13 +197,18 @@ fn normalise_records(site: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Whether the file of a record's line (`path,hash,size`, the path in quotes if need be) is in the container.
+/// Whether the file of a record's line (`path,hash,size`, the path in quotes if need be) is in the
+/// container.
 fn is_there(site: &Path, line: &str) -> bool {
     let path = match line.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next(),
         None => line.split(',').next(),
     };
-    path.is_some_and(|path| !path.starts_with('/') && !path.split('/').any(|part| part == "..") && site.join(path).is_file())
+    path.is_some_and(|path| {
+        !path.starts_with('/')
+            && !path.split('/').any(|part| part == "..")
+            && site.join(path).is_file()
+    })
 }
 
 #[cfg(test)]
@@ -206,7 +235,8 @@ mod tests {
             fs::create_dir_all(target.join(path).parent().unwrap()).unwrap();
             fs::write(target.join(path), content).unwrap();
         }
-        for path in ["bin/tool", "pkg-1.dist-info/INSTALLER", "pkg/__pycache__", "Scripts/tool.exe"] {
+        for path in ["bin/tool", "pkg-1.dist-info/INSTALLER", "pkg/__pycache__", "Scripts/tool.exe"]
+        {
             assert!(is_left_out(target, path), "{path}");
         }
         for path in ["bin/native", "pkg/INSTALLER", "pkg-1.dist-info/RECORD"] {
@@ -225,7 +255,10 @@ mod tests {
         fs::write(&given, "[project]\nname = \"x\"\ndependencies = [\"PyQt5>=5.15\", \"requests; python_version>'3'\"]\n")
             .unwrap();
         let list = listed(&given, &tree).unwrap();
-        assert_eq!(fs::read_to_string(list).unwrap(), "PyQt5>=5.15\nrequests; python_version>'3'\n");
+        assert_eq!(
+            fs::read_to_string(list).unwrap(),
+            "PyQt5>=5.15\nrequests; python_version>'3'\n"
+        );
         fs::write(&given, "[tool.poetry]\nname = \"x\"\n").unwrap();
         assert!(listed(&given, &tree).unwrap_err().to_string().contains("requirements.txt"));
     }

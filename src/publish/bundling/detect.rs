@@ -1,5 +1,6 @@
-//! What is in a laid-out container: where its Python is, which versions it and Qt have, what is installed. From files alone,
-//! so that a container for another system tells as much; the interpreter is run only to see whether it works where it now lies.
+//! What is in a laid-out container: where its Python is, which versions it and Qt have, what is
+//! installed. From files alone, so that a container for another system tells as much; the
+//! interpreter is run only to see whether it works where it now lies.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,21 +39,32 @@ impl Python {
     }
 
     fn find_unix(tree: &Path) -> Option<Self> {
-        let library = copy::find_name(&tree.join("runtime/lib"), "python3.*").filter(|path| path.is_dir())?;
+        let library =
+            copy::find_name(&tree.join("runtime/lib"), "python3.*").filter(|path| path.is_dir())?;
         let folder = library.file_name()?.to_str()?.to_owned();
-        let program = ["python3", "python"].into_iter().map(str::to_owned).chain([folder.clone()]).rev();
+        let program =
+            ["python3", "python"].into_iter().map(str::to_owned).chain([folder.clone()]).rev();
         // A real file, not a link: then the launcher starts what the manifest has the hash of.
-        let is_program = |name: &String| fs::symlink_metadata(tree.join("runtime/bin").join(name)).is_ok_and(|m| m.is_file());
-        let program: RelativePath = format!("runtime/bin/{}", { program }.find(is_program)?).parse().ok()?;
+        let is_program = |name: &String| {
+            fs::symlink_metadata(tree.join("runtime/bin").join(name)).is_ok_and(|m| m.is_file())
+        };
+        let program: RelativePath =
+            format!("runtime/bin/{}", { program }.find(is_program)?).parse().ok()?;
         // Debian's site module looks elsewhere than everybody else's.
         let site = fs::read(library.join("site.py")).ok()?;
         let debian = contains(&site, b"dist-packages");
-        let site =
-            if debian { "runtime/lib/python3/dist-packages".to_owned() } else { format!("runtime/lib/{folder}/site-packages") };
-        let shared = copy::find_name(&tree.join("runtime/lib"), "libpython3.*").and_then(|path| under(tree, &path));
-        let finds_library = fs::read(program.under(tree))
-            .is_ok_and(|bytes| contains(&bytes, b"$ORIGIN") || contains(&bytes, b"@executable_path"));
-        let library_folder = if shared.is_some() && !finds_library { "runtime/lib".parse().ok() } else { None };
+        let site = if debian {
+            "runtime/lib/python3/dist-packages".to_owned()
+        } else {
+            format!("runtime/lib/{folder}/site-packages")
+        };
+        let shared = copy::find_name(&tree.join("runtime/lib"), "libpython3.*")
+            .and_then(|path| under(tree, &path));
+        let finds_library = fs::read(program.under(tree)).is_ok_and(|bytes| {
+            contains(&bytes, b"$ORIGIN") || contains(&bytes, b"@executable_path")
+        });
+        let library_folder =
+            if shared.is_some() && !finds_library { "runtime/lib".parse().ok() } else { None };
         Some(Self {
             windowed: None,
             name: folder.strip_prefix("python")?.to_owned(),
@@ -82,7 +94,8 @@ impl Python {
             site: "runtime/Lib/site-packages".parse().ok()?,
             programs: vec!["runtime".parse().ok()?, "runtime/Scripts".parse().ok()?],
             library_folder: None,
-            embedded: copy::find_name(&runtime, "python3*._pth").and_then(|path| under(tree, &path)),
+            embedded: copy::find_name(&runtime, "python3*._pth")
+                .and_then(|path| under(tree, &path)),
             binaries: under(tree, &library).into_iter().collect(),
         })
     }
@@ -99,15 +112,23 @@ impl Python {
         command
     }
 
-    /// Whether the interpreter runs, and finds its standard library from where it lies, without being told.
+    /// Whether the interpreter runs, and finds its standard library from where it lies, without
+    /// being told.
     pub fn finds_itself(&self, tree: &Path) -> Result<bool, BuildError> {
         let script = "import os, sys, zlib, json; print(json.dumps([sys.prefix, sys.exec_prefix, os.__file__]))";
         let ask = |needs_home| {
             let mut command = self.command(tree, needs_home);
-            let output = tool::run(command.args(["-s", "-c", script]), "starting the container's Python", b"")?;
+            let output = tool::run(
+                command.args(["-s", "-c", script]),
+                "starting the container's Python",
+                b"",
+            )?;
             let places: Vec<String> = serde_json::from_slice(&output).unwrap_or_default();
             let runtime = tree.join("runtime");
-            Ok::<_, BuildError>(!places.is_empty() && places.iter().all(|place| Path::new(place).starts_with(&runtime)))
+            Ok::<_, BuildError>(
+                !places.is_empty()
+                    && places.iter().all(|place| Path::new(place).starts_with(&runtime)),
+            )
         };
         // A failure without help may be one that the help cures.
         match ask(false) {
@@ -123,31 +144,41 @@ impl Python {
         let path = list.under(tree);
         let text = fs::read_to_string(&path).map_err(BuildError::file("read", &path))?;
         let own = ["Lib\\site-packages", "..\\app", "import site"];
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#') && !own.contains(line));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#') && !own.contains(line));
         let lines: String = lines.chain(own).map(|line| format!("{line}\r\n")).collect();
         fs::write(&path, lines).map_err(BuildError::file("write", &path))
     }
 
-    /// The full version, as the interpreter's binary spells it; the short one if it cannot be found there.
+    /// The full version, as the interpreter's binary spells it; the short one if it cannot be found
+    /// there.
     fn version(&self, tree: &Path) -> String {
         let name = self.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let found = self.binaries.iter().find_map(|path| find_version(&fs::read(path.under(tree)).ok()?, name));
+        let found = self
+            .binaries
+            .iter()
+            .find_map(|path| find_version(&fs::read(path.under(tree)).ok()?, name));
         found.unwrap_or_else(|| name.to_owned())
     }
 }
 
-/// `name` and a third number at the end of a string, for example `3.11.7` or `3.14.0rc2`. The linker merges strings, so that it
-/// may be the end of a path.
+/// `name` and a third number at the end of a string, for example `3.11.7` or `3.14.0rc2`. The
+/// linker merges strings, so that it may be the end of a path.
 fn find_version(binary: &[u8], name: &str) -> Option<String> {
     let start = [name.as_bytes(), b"."].concat();
     let begins = |at: usize| at == 0 || matches!(binary[at - 1], b'\0' | b'/' | b'-' | b' ');
-    let hits = binary.windows(start.len()).enumerate().filter(|(at, bytes)| *bytes == start && begins(*at));
+    let hits = binary
+        .windows(start.len())
+        .enumerate()
+        .filter(|(at, bytes)| *bytes == start && begins(*at));
     hits.map(|(at, _)| &binary[at..]).find_map(|text| {
         let length = text.iter().take(24).position(|byte| *byte == 0)?;
         let text = std::str::from_utf8(&text[..length]).ok()?;
         let rest = &text[start.len()..];
-        let good =
-            rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || "abrc+".contains(c));
+        let good = rest.starts_with(|c: char| c.is_ascii_digit())
+            && rest.chars().all(|c| c.is_ascii_digit() || "abrc+".contains(c));
         good.then(|| text.trim_end_matches('+').to_owned())
     })
 }
@@ -178,11 +209,19 @@ impl Found {
                     continue;
                 }
             };
-            dependencies.extend(fs::read(metadata).ok().and_then(|text| distribution(&String::from_utf8_lossy(&text))));
+            dependencies.extend(
+                fs::read(metadata)
+                    .ok()
+                    .and_then(|text| distribution(&String::from_utf8_lossy(&text))),
+            );
         }
         let dependencies: Vec<Dependency> = dependencies.into_iter().collect();
         let qt_version = dependencies.iter().find_map(qt_in_dependency).or(libraries.pop_last());
-        Ok(Self { python_version: python.map(|python| python.version(tree)), qt_version, dependencies })
+        Ok(Self {
+            python_version: python.map(|python| python.version(tree)),
+            qt_version,
+            dependencies,
+        })
     }
 }
 
@@ -200,20 +239,26 @@ fn distribution(metadata: &str) -> Option<Dependency> {
 /// The wheels that Qt's own libraries come in have Qt's version.
 fn qt_in_dependency(dependency: &Dependency) -> Option<String> {
     let name = dependency.name.to_lowercase().replace('_', "-");
-    let is_qt = ["pyqt5-qt5", "pyqt6-qt6", "pyqt5-qt", "pyside6-essentials", "pyside6", "pyside2"].contains(&name.as_str());
+    let is_qt = ["pyqt5-qt5", "pyqt6-qt6", "pyqt5-qt", "pyside6-essentials", "pyside6", "pyside2"]
+        .contains(&name.as_str());
     is_qt.then(|| dependency.version.clone())
 }
 
-/// `libQt5Core.so.5.15.2` has it in its name (three numbers; the shorter names are links, or all there is).
+/// `libQt5Core.so.5.15.2` has it in its name (three numbers; the shorter names are links, or all
+/// there is).
 fn qt_in_name(name: &str) -> Option<String> {
-    let version = name.strip_prefix("libQt5Core.so.").or_else(|| name.strip_prefix("libQt6Core.so."))?;
-    (version.split('.').count() == 3 && version.split('.').all(|part| part.parse::<u32>().is_ok())).then(|| version.to_owned())
+    let version =
+        name.strip_prefix("libQt5Core.so.").or_else(|| name.strip_prefix("libQt6Core.so."))?;
+    (version.split('.').count() == 3 && version.split('.').all(|part| part.parse::<u32>().is_ok()))
+        .then(|| version.to_owned())
 }
 
 /// The folder of Qt's plugins, if a binding for Qt is installed.
 pub fn qt_plugins(tree: &Path, python: &Python) -> Option<RelativePath> {
-    let candidates = ["PyQt5/Qt5", "PyQt5/Qt", "PyQt6/Qt6", "PySide6/Qt", "PySide6", "PySide2/Qt", "PySide2"];
-    let candidates = candidates.iter().filter_map(|folder| python.site.join(&format!("{folder}/plugins")).ok());
+    let candidates =
+        ["PyQt5/Qt5", "PyQt5/Qt", "PyQt6/Qt6", "PySide6/Qt", "PySide6", "PySide2/Qt", "PySide2"];
+    let candidates =
+        candidates.iter().filter_map(|folder| python.site.join(&format!("{folder}/plugins")).ok());
     candidates.into_iter().find(|path| path.under(tree).is_dir())
 }
 
@@ -242,7 +287,10 @@ mod tests {
         write(&runtime.join("pythonw.exe"), b"MZ");
         write(&runtime.join("python3.dll"), b"MZ");
         write(&runtime.join("python312.dll"), b"MZ\x003.12\x00 3.12.9 \x00/opt/3.12.4\x00");
-        write(&runtime.join("python312._pth"), b"python312.zip\r\n.\r\n\r\n# Uncomment to run site.main()\r\n#import site\r\n");
+        write(
+            &runtime.join("python312._pth"),
+            b"python312.zip\r\n.\r\n\r\n# Uncomment to run site.main()\r\n#import site\r\n",
+        );
         let site = runtime.join("Lib/site-packages");
         write(
             &site.join("PyQt5_Qt5-5.15.2.dist-info/METADATA"),
@@ -253,29 +301,43 @@ mod tests {
         write(&site.join("PyQt5/Qt5/plugins/platforms/qwindows.dll"), b"");
         let python = Python::find(tree.path(), &"Windows_AMD64".parse().unwrap()).unwrap();
         let found = Found::in_tree(tree.path(), Some(&python)).unwrap();
-        assert_eq!((found.python_version.as_deref(), found.qt_version.as_deref()), (Some("3.12.4"), Some("5.15.2")));
-        let names: Vec<_> = found.dependencies.iter().map(|d| format!("{} {}", d.name, d.version)).collect();
+        assert_eq!(
+            (found.python_version.as_deref(), found.qt_version.as_deref()),
+            (Some("3.12.4"), Some("5.15.2"))
+        );
+        let names: Vec<_> =
+            found.dependencies.iter().map(|d| format!("{} {}", d.name, d.version)).collect();
         assert_eq!(names, ["PyQt5-Qt5 5.15.2", "old 1.0.post2"]);
         assert_eq!(python.windowed.as_ref().unwrap().as_str(), "runtime/pythonw.exe");
-        assert_eq!(qt_plugins(tree.path(), &python).unwrap().as_str(), "runtime/Lib/site-packages/PyQt5/Qt5/plugins");
+        assert_eq!(
+            qt_plugins(tree.path(), &python).unwrap().as_str(),
+            "runtime/Lib/site-packages/PyQt5/Qt5/plugins"
+        );
         for _ in 0..2 {
             python.open_embedded(tree.path()).unwrap();
             let list = fs::read_to_string(runtime.join("python312._pth")).unwrap();
-            assert_eq!(list, "python312.zip\r\n.\r\nLib\\site-packages\r\n..\\app\r\nimport site\r\n");
+            assert_eq!(
+                list,
+                "python312.zip\r\n.\r\nLib\\site-packages\r\n..\\app\r\nimport site\r\n"
+            );
         }
     }
 
     #[test]
     fn debians_layout_is_recognised() {
-        for (site_module, site) in
-            [("", "runtime/lib/python3.11/site-packages"), ("dist-packages", "runtime/lib/python3/dist-packages")]
-        {
+        for (site_module, site) in [
+            ("", "runtime/lib/python3.11/site-packages"),
+            ("dist-packages", "runtime/lib/python3/dist-packages"),
+        ] {
             let tree = tempfile::tempdir().unwrap();
             write(&tree.path().join("runtime/bin/python3.11"), b"\x7fELF\x003.11.2\x00");
             write(&tree.path().join("runtime/lib/python3.11/site.py"), site_module.as_bytes());
             fs::create_dir_all(tree.path().join("runtime/lib/python3")).unwrap();
             let python = Python::find(tree.path(), &"Linux_x86_64".parse().unwrap()).unwrap();
-            assert_eq!((python.site.as_str(), python.program.as_str()), (site, "runtime/bin/python3.11"));
+            assert_eq!(
+                (python.site.as_str(), python.program.as_str()),
+                (site, "runtime/bin/python3.11")
+            );
             assert_eq!(python.version(tree.path()), "3.11.2");
         }
     }
@@ -283,6 +345,9 @@ mod tests {
     #[test]
     fn qt_versions_in_file_names() {
         assert_eq!(qt_in_name("libQt5Core.so.5.15.8").as_deref(), Some("5.15.8"));
-        assert_eq!((qt_in_name("libQt5Core.so.5"), qt_in_name("libQt5Gui.so.5.15.8")), (None, None));
+        assert_eq!(
+            (qt_in_name("libQt5Core.so.5"), qt_in_name("libQt5Gui.so.5.15.8")),
+            (None, None)
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The builder: from an app's folder to a package that runs on a machine with nothing installed.
 //!
-//! In: a [`BuildRequest`]. Out: a package, and a [`Report`] about it. A tree is laid out in a temporary folder beside the
-//! package (runtime, dependencies, app, scripts), bytecode is compiled by the very interpreter that will read it, and the tree
-//! is packed. Never: a time, a name or an order in the package that does not follow from the inputs; a change in the app's folder.
+//! In: a [`BuildRequest`]. Out: a package, and a [`Report`] about it. A tree is laid out in a
+//! temporary folder beside the package (runtime, dependencies, app, scripts), bytecode is compiled
+//! by the very interpreter that will read it, and the tree is packed. Never: a time, a name or an
+//! order in the package that does not follow from the inputs; a change in the app's folder.
 
 mod bytecode;
 mod checks;
@@ -48,23 +49,26 @@ pub struct BuildRequest {
     pub entry: EntryPoint,
     /// Which Python comes along.
     pub runtime: Runtime,
-    /// The Python of this machine: its pip installs the requirements, and [`Runtime::Host`] copies it.
+    /// The Python of this machine: its pip installs the requirements, and [`Runtime::Host`] copies
+    /// it.
     pub python: PathBuf,
     /// Whether the runtime keeps tkinter and what belongs to it.
     pub tkinter: bool,
-    /// Whether the container gets its bytecode, if its Python runs on this machine. Without it a package is smaller by a fifth,
-    /// and the app comes up in twice the time.
+    /// Whether the container gets its bytecode, if its Python runs on this machine. Without it a
+    /// package is smaller by a fifth, and the app comes up in twice the time.
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
-    /// What to leave out of the runtime, like [`Self::exclude`], with paths from its top (`share/terminfo`).
+    /// What to leave out of the runtime, like [`Self::exclude`], with paths from its top
+    /// (`share/terminfo`).
     pub runtime_exclude: Vec<String>,
-    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from where packages are installed
-    /// (`*.pyi`, `PyQt5/Qt5/qml`).
+    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from
+    /// where packages are installed (`*.pyi`, `PyQt5/Qt5/qml`).
     pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
-    /// The release's own migration of user data, a program or a Python script; becomes `scripts/migrate`.
+    /// The release's own migration of user data, a program or a Python script; becomes
+    /// `scripts/migrate`.
     pub migrate: Option<PathBuf>,
     /// Name for people; the name in ids if empty.
     pub display_name: String,
@@ -80,10 +84,11 @@ pub struct BuildRequest {
     pub reports_up: bool,
     /// The commit; asked of git if `None` and the app lies in a repository.
     pub git_commit: Option<String>,
-    /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip can name.
+    /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip
+    /// can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`). `*` stands
-    /// for anything but `/`.
+    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its
+    /// top (`docs/*.md`). `*` stands for anything but `/`.
     pub exclude: Vec<String>,
     /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
     pub console: bool,
@@ -93,7 +98,12 @@ pub struct BuildRequest {
 
 impl BuildRequest {
     /// The app in `app` for this platform, with the Python of this machine.
-    pub fn new(app: impl Into<PathBuf>, name: AppName, version: Version, entry: EntryPoint) -> Self {
+    pub fn new(
+        app: impl Into<PathBuf>,
+        name: AppName,
+        version: Version,
+        entry: EntryPoint,
+    ) -> Self {
         Self {
             app: app.into(),
             name,
@@ -268,7 +278,9 @@ pub enum BuildError {
         reason: String,
     },
     /// The entry point needs Python, and there is none in the runtime.
-    #[error("the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}")]
+    #[error(
+        "the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}"
+    )]
     NoRuntime {
         /// The entry point.
         entry: EntryPoint,
@@ -284,7 +296,9 @@ pub enum BuildError {
         source: std::io::Error,
     },
     /// The Python of this machine is for another platform.
-    #[error("the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive")]
+    #[error(
+        "the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive"
+    )]
     ForeignRuntime {
         /// This machine's.
         current: Platform,
@@ -338,11 +352,21 @@ pub fn check(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     checks::before(request)
 }
 
-/// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may be called from any thread.
-pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgress) + Sync)) -> Result<Built, BuildError> {
+/// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may
+/// be called from any thread.
+pub fn build(
+    request: &BuildRequest,
+    out: &Path,
+    progress: &(dyn Fn(BuildProgress) + Sync),
+) -> Result<Built, BuildError> {
     let mut warnings = check(request)?;
-    let path = if out.is_dir() { out.join(format!("{}.kuzflow", container_id(request))) } else { out.to_path_buf() };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let path = if out.is_dir() {
+        out.join(format!("{}.kuzflow", container_id(request)))
+    } else {
+        out.to_path_buf()
+    };
+    let folder =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(BuildError::file("create the folder", folder))?;
     let folder = fs::canonicalize(folder).map_err(BuildError::file("find the folder", folder))?;
     // Beside the package: there is room where packages are written, and /tmp is often small.
@@ -353,10 +377,21 @@ pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgres
     let mut steps = Steps { progress, done: Vec::new() };
     let (draft, more) = lay_out(request, work.path(), &mut steps)?;
     warnings.extend(more);
-    let package = steps.pack(&draft, |progress| package::write_package(&path, &draft, request.effort, progress))?;
+    let package = steps
+        .pack(&draft, |progress| package::write_package(&path, &draft, request.effort, progress))?;
     let report = Report {
-        files: package.manifest.file_manifest.values().filter(|entry| entry.symlink.is_none()).count(),
-        links: package.manifest.file_manifest.values().filter(|entry| entry.symlink.is_some()).count(),
+        files: package
+            .manifest
+            .file_manifest
+            .values()
+            .filter(|entry| entry.symlink.is_none())
+            .count(),
+        links: package
+            .manifest
+            .file_manifest
+            .values()
+            .filter(|entry| entry.symlink.is_some())
+            .count(),
         unpacked_size: package.manifest.unpacked_size(),
         package_size: package.length,
         steps: steps.done,
@@ -366,14 +401,25 @@ pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgres
 }
 
 fn container_id(request: &BuildRequest) -> crate::model::ContainerId {
-    crate::model::ContainerId { app: request.name.clone(), version: request.version.clone(), platform: request.platform.clone() }
+    crate::model::ContainerId {
+        app: request.name.clone(),
+        version: request.version.clone(),
+        platform: request.platform.clone(),
+    }
 }
 
 /// Lays the container out in `work` and lists what is in it.
-fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result<(Draft, Vec<String>), BuildError> {
+fn lay_out(
+    request: &BuildRequest,
+    work: &Path,
+    steps: &mut Steps<'_>,
+) -> Result<(Draft, Vec<String>), BuildError> {
     let tree = work.join("tree");
     let revision = revision::of(&request.app);
-    let build_date = request.build_date.or(revision.as_ref().map(|revision| revision.date)).unwrap_or(FIRST_ZIP_DATE);
+    let build_date = request
+        .build_date
+        .or(revision.as_ref().map(|revision| revision.date))
+        .unwrap_or(FIRST_ZIP_DATE);
     for (name, description) in FOLDERS {
         let folder = tree.join(name);
         fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
@@ -387,7 +433,9 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     let python = detect::Python::find(&tree, &request.platform);
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
-        steps.time(BundlingStep::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
+        steps.time(BundlingStep::Dependencies, || {
+            dependencies::install(request, requirements, python, &tree, build_date)
+        })?;
     }
     if let Some(python) = &python {
         companion::lay_out(python, &tree)?;
@@ -397,7 +445,8 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
         None => (None, false),
         Some(Ok(finds_itself)) => (runnable, !finds_itself),
-        // A runtime for an older or stranger system than this one may be right where it is meant for.
+        // A runtime for an older or stranger system than this one may be right where it is meant
+        // for.
         Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
         Some(Err(error)) => return Err(error),
     };
@@ -406,7 +455,8 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         Some(python) => {
             let command = match runnable {
                 Some(python) => python.command(&tree, needs_home),
-                // What is installed for this machine's own Python says nothing about the container's.
+                // What is installed for this machine's own Python says nothing about the
+                // container's.
                 None => {
                     let mut command = tool::python(&request.python);
                     command.arg("-S");
@@ -418,14 +468,17 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     };
     let compiled = runnable.filter(|_| request.bytecode);
     if let Some(python) = compiled {
-        steps.time(BundlingStep::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
+        steps.time(BundlingStep::Bytecode, || {
+            bytecode::compile(python, &tree, needs_home, request.effort.threads)
+        })?;
     }
     if let Some(python) = &python {
         python.open_embedded(&tree)?;
     }
     let icon = lay_out_icon(request, &tree)?;
     let found = detect::Found::in_tree(&tree, python.as_ref())?;
-    let brings = start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
+    let brings =
+        start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
     let launch = start::launch(request, python.as_ref(), &tree, brings)?;
     let main_executable = start::write_script(request, &launch, &tree)?;
     let (mut items, empty_folders) = list(&tree)?;
@@ -434,7 +487,8 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
             item.permissions = Permissions::PROGRAM;
         }
     }
-    let display_name = if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
+    let display_name =
+        if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
     let draft = Draft {
         container_info: ContainerInfo {
             version: request.version.clone(),
@@ -473,13 +527,20 @@ fn no_runtime(request: &BuildRequest) -> BuildError {
 }
 
 fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
-    let skip = copy::Exclusions::new(copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)));
-    let links = if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
+    let skip = copy::Exclusions::new(
+        copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)),
+    );
+    let links =
+        if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
     let own = |path: &str| is_publishers(&request.app, path);
-    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| skip.covers(path) || own(path))?;
+    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| {
+        skip.covers(path) || own(path)
+    })?;
     if let Some(config) = &request.config {
         // User data must be plain files.
-        copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| skip.covers(path))?;
+        copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| {
+            skip.covers(path)
+        })?;
     }
     match &request.migrate {
         Some(script) => lay_out_migration(script, tree),
@@ -487,20 +548,33 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
     }
 }
 
-/// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's folder itself: keys and packages are
-/// nothing for users.
+/// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's
+/// folder itself: keys and packages are nothing for users.
 fn is_publishers(app: &Path, path: &str) -> bool {
     let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
-    let parts = ["kuzflow.toml", "keys", "repository", "launcher", "packages", "making", "patch-jobs", ".lock"];
+    let parts = [
+        "kuzflow.toml",
+        "keys",
+        "repository",
+        "launcher",
+        "packages",
+        "making",
+        "patch-jobs",
+        ".lock",
+    ];
     is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
 }
 
 /// `scripts/migrate`, with the ending by which the launcher knows how to run it.
 fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
-    let ending = script.extension().and_then(|ending| ending.to_str()).filter(|ending| ENDINGS.contains(ending));
+    let ending = script
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .filter(|ending| ENDINGS.contains(ending));
     let folder = tree.join("scripts");
-    let place = folder.join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
+    let place = folder
+        .join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
     fs::create_dir_all(&folder).map_err(BuildError::file("create", &folder))?;
     fs::copy(script, &place).map_err(BuildError::file("copy", script))?;
     #[cfg(unix)]
@@ -541,16 +615,24 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         let path = copy::relative(entry.path(), inside)?;
         let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
         if metadata.is_dir() {
-            let mut content = fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
+            let mut content =
+                fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
             // pip and uv differ in the empty folders they leave, and no runtime needs one.
             if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }
         } else if metadata.is_symlink() {
-            let target = fs::read_link(entry.path()).map_err(BuildError::file("read the link", entry.path()))?;
+            let target = fs::read_link(entry.path())
+                .map_err(BuildError::file("read the link", entry.path()))?;
             let text = target.to_str().filter(|text| path.resolve_link(text).is_some());
-            let text = text.ok_or_else(|| BuildError::Link { path: entry.path().to_path_buf(), target: target.clone() })?;
-            items.insert(path, Item { content: Content::Link(text.to_owned()), permissions: Permissions::PROGRAM });
+            let text = text.ok_or_else(|| BuildError::Link {
+                path: entry.path().to_path_buf(),
+                target: target.clone(),
+            })?;
+            items.insert(
+                path,
+                Item { content: Content::Link(text.to_owned()), permissions: Permissions::PROGRAM },
+            );
         } else {
             let content = Content::File(entry.path().to_path_buf(), metadata.len());
             items.insert(path, Item { content, permissions: copy::permissions(&metadata) });
@@ -566,7 +648,11 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    fn time<T>(&mut self, step: BundlingStep, work: impl FnOnce() -> Result<T, BuildError>) -> Result<T, BuildError> {
+    fn time<T>(
+        &mut self,
+        step: BundlingStep,
+        work: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
         (self.progress)(BuildProgress { step, done: 0, total: 1 });
         let start = Instant::now();
         let result = work()?;

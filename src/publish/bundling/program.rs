@@ -1,14 +1,22 @@
 //! What kind of file an entry point is, told by its first bytes.
 //!
-//! In: a path. Out: a program, a script with its interpreter, or neither. Never: a run of it, a look at more than its first line.
+//! In: a path. Out: a program, a script with its interpreter, or neither. Never: a run of it, a
+//! look at more than its first line.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 /// How the programs of the systems begin: ELF, Windows, and Mach-O in its five forms.
-const MAGIC: [&[u8]; 7] =
-    [b"\x7fELF", b"MZ", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+const MAGIC: [&[u8]; 7] = [
+    b"\x7fELF",
+    b"MZ",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+];
 /// The longest first line that is looked at; Linux reads no more either.
 const FIRST_LINE: u64 = 256;
 
@@ -42,7 +50,8 @@ impl FileKind {
         let line = String::from_utf8_lossy(line);
         // "#!/usr/bin/env -S python3 -u" names it as well as "#!/usr/bin/python3".
         let names = line.split_whitespace().filter_map(|word| word.rsplit('/').next());
-        let is_python = names.into_iter().any(|name| name.starts_with("python") || name.starts_with("pypy"));
+        let is_python =
+            names.into_iter().any(|name| name.starts_with("python") || name.starts_with("pypy"));
         if is_python { Self::PythonScript } else { Self::Script }
     }
 

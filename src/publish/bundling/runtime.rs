@@ -1,4 +1,5 @@
-//! The Python that comes along: a copy of this machine's, or a distribution given as a folder or archive.
+//! The Python that comes along: a copy of this machine's, or a distribution given as a folder or
+//! archive.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,8 @@ const NEVER: [&str; 5] = ["__pycache__", "*.pyc", "*.a", "*.o", "*.lib"];
 pub struct HostPython {
     /// `sys.base_prefix`.
     prefix: PathBuf,
-    /// The program itself, links resolved; not a version manager's shim, and not a virtual environment's link.
+    /// The program itself, links resolved; not a version manager's shim, and not a virtual
+    /// environment's link.
     pub executable: PathBuf,
     /// `3.11`; with the letter of an unusual build behind it.
     pub name: String,
@@ -84,7 +86,11 @@ impl HostPython {
     pub fn ask(python: &Path) -> Result<Self, BuildError> {
         let missing = |source| BuildError::NoPython { python: python.to_path_buf(), source };
         let mut command = tool::python(python);
-        let output = match tool::run(command.args(["-I", "-c", include_str!("probe.py")]), "asking Python for its folders", b"") {
+        let output = match tool::run(
+            command.args(["-I", "-c", include_str!("probe.py")]),
+            "asking Python for its folders",
+            b"",
+        ) {
             Err(BuildError::File { source, .. }) => return Err(missing(source)),
             other => other?,
         };
@@ -108,7 +114,8 @@ fn leave_out(folder: &Path, inside: &str, unwanted: &Exclusions) -> Result<(), B
         let inside = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
         let is_folder = entry.file_type().map_err(BuildError::file("look at", &path))?.is_dir();
         if unwanted.covers(&inside) {
-            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let removed =
+                if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.map_err(BuildError::file("remove", &path))?;
         } else if is_folder {
             leave_out(&path, &inside, unwanted)?;
@@ -122,7 +129,10 @@ fn bring(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildErro
         Runtime::None => Ok(()),
         Runtime::Host => {
             if request.platform != Platform::current() {
-                return Err(BuildError::ForeignRuntime { current: Platform::current(), wanted: request.platform.clone() });
+                return Err(BuildError::ForeignRuntime {
+                    current: Platform::current(),
+                    wanted: request.platform.clone(),
+                });
             }
             copy_host(request, to)
         }
@@ -147,22 +157,30 @@ fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
         let skip_all = |path: &str| skip_in_distribution(&skip, path, "Lib");
         let in_prefix = |path: &str| {
             let top = path.split('/').next().unwrap_or(path);
-            !matches!(top, "Lib" | "DLLs" | "tcl") && !(top == path && (top.ends_with(".dll") || top.starts_with("python")))
+            !matches!(top, "Lib" | "DLLs" | "tcl")
+                && !(top == path && (top.ends_with(".dll") || top.starts_with("python")))
         };
-        return copy::copy_tree(&host.prefix, to, Links::Resolve, &|path| in_prefix(path) || skip_all(path));
+        return copy::copy_tree(&host.prefix, to, Links::Resolve, &|path| {
+            in_prefix(path) || skip_all(path)
+        });
     }
     let folder = format!("python{}", host.name);
     let library = to.join("lib").join(&folder);
-    copy::copy_tree(&host.standard_library, &library, Links::KeepInside, &|path| skip.covers(path))?;
+    copy::copy_tree(&host.standard_library, &library, Links::KeepInside, &|path| {
+        skip.covers(path)
+    })?;
     if host.platform_library != host.standard_library {
-        copy::copy_tree(&host.platform_library, &library, Links::KeepInside, &|path| skip.covers(path))?;
+        copy::copy_tree(&host.platform_library, &library, Links::KeepInside, &|path| {
+            skip.covers(path)
+        })?;
     }
     let programs = to.join("bin");
     fs::create_dir_all(&programs).map_err(BuildError::file("create the folder", &programs))?;
     copy_to(&host.executable, &programs.join(&folder))?;
     for link in ["python3", "python"] {
         let link = programs.join(link);
-        copy::make_link(Path::new(&folder), &link).map_err(BuildError::file("create the link", &link))?;
+        copy::make_link(Path::new(&folder), &link)
+            .map_err(BuildError::file("create the link", &link))?;
     }
     copy_shared_library(&host, to, &programs.join(&folder))?;
     strip(to, &library.join("lib-dynload"))
@@ -179,8 +197,9 @@ fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(
         return Ok(());
     }
     copy_to(&library, &to.join("lib").join(name))?;
-    // Where the program looks for its library is a path of this machine. With one relative to the program in its place, no
-    // LD_LIBRARY_PATH is needed, which every child of the app would inherit.
+    // Where the program looks for its library is a path of this machine. With one relative to the
+    // program in its place, no LD_LIBRARY_PATH is needed, which every child of the app would
+    // inherit.
     let own = [b"\0", ORIGIN.as_bytes(), b"\0"].concat();
     let theirs = [b"\0", folder.as_os_str().as_encoded_bytes(), b"\0"].concat();
     if let Some(at) = find(&bytes, &theirs).filter(|_| own.len() <= theirs.len()) {
@@ -198,16 +217,30 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-/// Removes what only a debugger reads, three quarters of some builds. Without `strip` on this machine the runtime stays as it is.
+/// Removes what only a debugger reads, three quarters of some builds. Without `strip` on this
+/// machine the runtime stays as it is.
 fn strip(runtime: &Path, modules: &Path) -> Result<(), BuildError> {
-    let is_binary =
-        |path: &PathBuf| path.extension().is_some_and(|extension| extension == "so") || path.to_string_lossy().contains(".so.");
-    let in_folder =
-        |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    let is_binary = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "so")
+            || path.to_string_lossy().contains(".so.")
+    };
+    let in_folder = |folder: &Path| {
+        fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
     let programs = in_folder(&runtime.join("bin")).into_iter().filter(|path| !path.is_symlink());
-    let libraries = in_folder(&runtime.join("lib")).into_iter().chain(in_folder(modules)).filter(is_binary);
+    let libraries =
+        in_folder(&runtime.join("lib")).into_iter().chain(in_folder(modules)).filter(is_binary);
     let files: Vec<PathBuf> = programs.chain(libraries).collect();
-    match tool::run(tool::command("strip").arg("--strip-unneeded").args(files), "stripping the runtime", b"") {
+    match tool::run(
+        tool::command("strip").arg("--strip-unneeded").args(files),
+        "stripping the runtime",
+        b"",
+    ) {
         Err(BuildError::File { .. }) => Ok(()),
         other => other.map(drop),
     }
@@ -232,7 +265,9 @@ fn copy_distribution(request: &BuildRequest, folder: &Path, to: &Path) -> Result
 fn skip_in_distribution(skip: &Exclusions, path: &str, standard_library: &str) -> bool {
     let inside = path.strip_prefix(standard_library).and_then(|rest| rest.strip_prefix('/'));
     match inside {
-        Some(inside) if inside.starts_with("site-packages") || inside.starts_with("dist-packages") => {
+        Some(inside)
+            if inside.starts_with("site-packages") || inside.starts_with("dist-packages") =>
+        {
             path.ends_with("/__pycache__") || path.ends_with(".pyc")
         }
         Some(inside) => skip.covers(inside),
@@ -242,12 +277,15 @@ fn skip_in_distribution(skip: &Exclusions, path: &str, standard_library: &str) -
 
 /// Archives have their content in one folder, `python` or `python/install`, or at the top.
 fn home_in(folder: &Path) -> Option<PathBuf> {
-    let is_home =
-        |folder: &Path| folder.join("python.exe").is_file() || copy::find_name(&folder.join("bin"), "python3*").is_some();
+    let is_home = |folder: &Path| {
+        folder.join("python.exe").is_file()
+            || copy::find_name(&folder.join("bin"), "python3*").is_some()
+    };
     if is_home(folder) {
         return Some(folder.to_path_buf());
     }
-    let only = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let only =
+        fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     let below = only.flat_map(|path| [path.join("install"), path]);
     below.into_iter().filter(|path| is_home(path)).min()
 }
@@ -257,8 +295,10 @@ fn unpack(archive: &Path, to: &Path) -> Result<(), BuildError> {
     let failed = || BuildError::file("unpack", archive);
     fs::create_dir_all(to).map_err(BuildError::file("create the folder", to))?;
     let file = File::open(archive).map_err(BuildError::file("open", archive))?;
-    let name = archive.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let untar = |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to).map_err(failed());
+    let name =
+        archive.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let untar =
+        |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to).map_err(failed());
     if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
         untar(&mut flate2::read::GzDecoder::new(file))
     } else if name.ends_with(".tar.zst") {

@@ -1,9 +1,12 @@
-//! How a container is started: the entry point, the launch in the manifest, and the same as a script for a person or a shortcut.
+//! How a container is started: the entry point, the launch in the manifest, and the same as a
+//! script for a person or a shortcut.
 //!
-//! A container's Python is told by options, not by variables, to keep to what the container brings: a variable would reach every program
-//! that the app starts, and the session's own variables (another Python's `PYTHONHOME`, ROS's `PYTHONPATH`) would reach the app. What the
-//! app starts with `sys.executable` is kept to the container by `kuzflow_container` (`companion`). The specification exports `PYTHONPATH`
-//! and puts the container's programs before the system's in `PATH`; here nothing is exported, and they stand behind the system's.
+//! A container's Python is told by options, not by variables, to keep to what the container brings:
+//! a variable would reach every program that the app starts, and the session's own variables
+//! (another Python's `PYTHONHOME`, ROS's `PYTHONPATH`) would reach the app. What the app starts
+//! with `sys.executable` is kept to the container by `kuzflow_container` (`companion`). The
+//! specification exports `PYTHONPATH` and puts the container's programs before the system's in
+//! `PATH`; here nothing is exported, and they stand behind the system's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,8 +21,9 @@ use crate::model::manifest::Launch;
 use crate::model::path::UnsafePath;
 use crate::model::{Platform, RelativePath, session};
 
-/// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like `python -m package`),
-/// `module:package.main:run` (a function, as installed scripts name them), `exe:bin/program` (an executable, from the app's top).
+/// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like
+/// `python -m package`), `module:package.main:run` (a function, as installed scripts name them),
+/// `exe:bin/program` (an executable, from the app's top).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryPoint {
     /// A Python file.
@@ -39,7 +43,9 @@ pub enum EntryPoint {
 
 /// Text that names no entry point.
 #[derive(Debug, thiserror::Error)]
-#[error("not an entry point: {text:?}, expected for example app.py, module:package, module:package:function or exe:bin/program")]
+#[error(
+    "not an entry point: {text:?}, expected for example app.py, module:package, module:package:function or exe:bin/program"
+)]
 pub struct InvalidEntryPoint {
     text: String,
     source: Option<UnsafePath>,
@@ -50,12 +56,17 @@ impl FromStr for EntryPoint {
 
     fn from_str(text: &str) -> Result<Self, InvalidEntryPoint> {
         let invalid = |source| InvalidEntryPoint { text: text.chars().take(120).collect(), source };
-        let path = |path: &str| path.parse::<RelativePath>().map_err(|source| invalid(Some(source)));
+        let path =
+            |path: &str| path.parse::<RelativePath>().map_err(|source| invalid(Some(source)));
         if let Some(program) = text.strip_prefix("exe:") {
             return Ok(Self::Executable(path(program)?));
         }
-        let Some(module) = text.strip_prefix("module:") else { return Ok(Self::Script(path(text)?)) };
-        let (module, function) = module.split_once(':').map_or((module, None), |(module, function)| (module, Some(function)));
+        let Some(module) = text.strip_prefix("module:") else {
+            return Ok(Self::Script(path(text)?));
+        };
+        let (module, function) = module
+            .split_once(':')
+            .map_or((module, None), |(module, function)| (module, Some(function)));
         if ![Some(module), function].into_iter().flatten().all(is_dotted_name) {
             return Err(invalid(None));
         }
@@ -114,16 +125,25 @@ pub struct Brings {
 }
 
 /// The launch for the manifest.
-pub fn launch(request: &BuildRequest, python: Option<&Python>, tree: &Path, brings: Brings) -> Result<Launch, BuildError> {
-    if let (EntryPoint::Module(module) | EntryPoint::Function { module, .. }, Some(python)) = (&request.entry, python) {
+pub fn launch(
+    request: &BuildRequest,
+    python: Option<&Python>,
+    tree: &Path,
+    brings: Brings,
+) -> Result<Launch, BuildError> {
+    if let (EntryPoint::Module(module) | EntryPoint::Function { module, .. }, Some(python)) =
+        (&request.entry, python)
+    {
         check_module(request, module, python, tree)?;
     }
-    let working_folder = RelativePath::from_str("app").map_err(|source| BuildError::Name { path: "app".into(), source })?;
+    let working_folder = RelativePath::from_str("app")
+        .map_err(|source| BuildError::Name { path: "app".into(), source })?;
     let environment = BTreeMap::from([
         ("KUZFLOW_HOME".to_owned(), CONTAINER.to_owned()),
         ("KUZFLOW_VERSION".to_owned(), request.version.to_string()),
     ]);
-    let has_qt = brings.qt || python.is_some_and(|python| detect::qt_plugins(tree, python).is_some());
+    let has_qt =
+        brings.qt || python.is_some_and(|python| detect::qt_plugins(tree, python).is_some());
     let mut launch = Launch {
         program: working_folder.clone(),
         arguments: Vec::new(),
@@ -159,8 +179,11 @@ pub fn launch(request: &BuildRequest, python: Option<&Python>, tree: &Path, brin
         }
         EntryPoint::Function { module, function } => {
             let first = function.split('.').next().unwrap_or(function);
-            // The folder by its name: an empty one would be whichever folder the app works in later.
-            let code = format!("import os, sys; sys.path[0] = os.getcwd(); from {module} import {first}; sys.exit({function}())");
+            // The folder by its name: an empty one would be whichever folder the app works in
+            // later.
+            let code = format!(
+                "import os, sys; sys.path[0] = os.getcwd(); from {module} import {first}; sys.exit({function}())"
+            );
             options.extend(["-c".to_owned(), code]);
             options
         }
@@ -191,7 +214,8 @@ fn apply_environment(launch: &mut Launch, request: &BuildRequest, python: &Pytho
         }
         return;
     }
-    // A program of the app's own starts the container's Python itself, and finds it and is understood by it through variables only.
+    // A program of the app's own starts the container's Python itself, and finds it and is
+    // understood by it through variables only.
     set("PYTHONNOUSERSITE", "1".to_owned());
     if brings.compiled {
         // An installed container must not change; its bytecode is there.
@@ -218,31 +242,53 @@ fn interpreter_options(brings: Brings) -> Vec<String> {
 }
 
 fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
-    format!("app/{path}").parse().map_err(|source| BuildError::Name { path: path.as_str().into(), source })
+    format!("app/{path}")
+        .parse()
+        .map_err(|source| BuildError::Name { path: path.as_str().into(), source })
 }
 
 /// Refuses an entry point that is a file and is not there.
 pub fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
     match &request.entry {
-        EntryPoint::Script(path) | EntryPoint::Executable(path) if !in_app(path)?.under(tree).is_file() => Err(no_entry(request)),
+        EntryPoint::Script(path) | EntryPoint::Executable(path)
+            if !in_app(path)?.under(tree).is_file() =>
+        {
+            Err(no_entry(request))
+        }
         _ => Ok(()),
     }
 }
 
-/// Refuses a module that is neither in the app nor installed. Native modules carry tags behind their names, so the top package
-/// is all that is looked for.
-fn check_module(request: &BuildRequest, module: &str, python: &Python, tree: &Path) -> Result<(), BuildError> {
+/// Refuses a module that is neither in the app nor installed. Native modules carry tags behind
+/// their names, so the top package is all that is looked for.
+fn check_module(
+    request: &BuildRequest,
+    module: &str,
+    python: &Python,
+    tree: &Path,
+) -> Result<(), BuildError> {
     let top = module.split('.').next().unwrap_or(module);
     let patterns = [top.to_owned(), format!("{top}.*")];
-    let is_in = |folder: &Path| patterns.iter().any(|pattern| copy::find_name(folder, pattern).is_some());
-    if is_in(&tree.join("app")) || is_in(&python.site.under(tree)) { Ok(()) } else { Err(no_entry(request)) }
+    let is_in =
+        |folder: &Path| patterns.iter().any(|pattern| copy::find_name(folder, pattern).is_some());
+    if is_in(&tree.join("app")) || is_in(&python.site.under(tree)) {
+        Ok(())
+    } else {
+        Err(no_entry(request))
+    }
 }
 
-/// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both ways start the same thing.
-pub fn write_script(request: &BuildRequest, launch: &Launch, tree: &Path) -> Result<RelativePath, BuildError> {
+/// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both
+/// ways start the same thing.
+pub fn write_script(
+    request: &BuildRequest,
+    launch: &Launch,
+    tree: &Path,
+) -> Result<RelativePath, BuildError> {
     let title = format!("{} {}", request.name, request.version);
     let (name, text) = script(launch, &title, &request.platform);
-    let path: RelativePath = name.parse().map_err(|source| BuildError::Name { path: name.into(), source })?;
+    let path: RelativePath =
+        name.parse().map_err(|source| BuildError::Name { path: name.into(), source })?;
     fs::write(path.under(tree), text).map_err(BuildError::file("write", Path::new(name)))?;
     Ok(path)
 }
@@ -266,17 +312,22 @@ fn shell(launch: &Launch, title: &str) -> String {
         lines += &format!("export {name}={}\n", shell_word(value));
     }
     for (name, folders) in &launch.prepend {
-        let folders: Vec<String> = folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
+        let folders: Vec<String> =
+            folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
         // An empty part would stand for the current folder.
         lines += &format!("export {name}=\"{}${{{name}:+:${name}}}\"\n", folders.join(":"));
     }
     for (name, folders) in &launch.append {
-        let folders: Vec<String> = folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
+        let folders: Vec<String> =
+            folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
         lines += &format!("export {name}=\"${{{name}:+${name}:}}{}\"\n", folders.join(":"));
     }
-    let arguments: String = launch.arguments.iter().map(|argument| format!(" {}", shell_word(argument))).collect();
-    let (program, folder) =
-        (shell_word(&format!("{CONTAINER}/{}", launch.program)), shell_word(&format!("{CONTAINER}/{}", launch.working_folder)));
+    let arguments: String =
+        launch.arguments.iter().map(|argument| format!(" {}", shell_word(argument))).collect();
+    let (program, folder) = (
+        shell_word(&format!("{CONTAINER}/{}", launch.program)),
+        shell_word(&format!("{CONTAINER}/{}", launch.working_folder)),
+    );
     format!(
         r#"#!/bin/sh
 # Starts {title}. The launcher starts the same without a shell, as metadata/container.json says.
@@ -314,8 +365,8 @@ fn shell_word(text: &str) -> String {
     format!("\"{}\"", quoted.replace(CONTAINER, "$CONTAINER_ROOT"))
 }
 
-/// For cmd.exe. Without delayed expansion, so that `!` in paths and arguments stays; without blocks in parentheses, which a `)`
-/// in a path would end; the console's code page is put back.
+/// For cmd.exe. Without delayed expansion, so that `!` in paths and arguments stays; without blocks
+/// in parentheses, which a `)` in a path would end; the console's code page is put back.
 fn batch(launch: &Launch, title: &str) -> String {
     let mut lines = String::new();
     for name in &launch.without {
@@ -325,14 +376,23 @@ fn batch(launch: &Launch, title: &str) -> String {
         lines += &format!("set \"{name}={}\"\n", batch_text(value));
     }
     for (name, folders) in &launch.prepend {
-        let folders: Vec<String> = folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
-        lines += &format!("if defined {name} set \"{name}=;%{name}%\"\nset \"{name}={}%{name}%\"\n", folders.join(";"));
+        let folders: Vec<String> =
+            folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
+        lines += &format!(
+            "if defined {name} set \"{name}=;%{name}%\"\nset \"{name}={}%{name}%\"\n",
+            folders.join(";")
+        );
     }
     for (name, folders) in &launch.append {
-        let folders: Vec<String> = folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
-        lines += &format!("if defined {name} set \"{name}=%{name}%;\"\nset \"{name}=%{name}%{}\"\n", folders.join(";"));
+        let folders: Vec<String> =
+            folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
+        lines += &format!(
+            "if defined {name} set \"{name}=%{name}%;\"\nset \"{name}=%{name}%{}\"\n",
+            folders.join(";")
+        );
     }
-    let arguments: String = launch.arguments.iter().map(|argument| format!(" \"{}\"", batch_text(argument))).collect();
+    let arguments: String =
+        launch.arguments.iter().map(|argument| format!(" \"{}\"", batch_text(argument))).collect();
     let program = batch_text(&format!("{CONTAINER}/{}", launch.program));
     let folder = batch_text(&format!("{CONTAINER}/{}", launch.working_folder));
     format!(
@@ -358,7 +418,8 @@ endlocal & exit /b %STATUS%
     )
 }
 
-/// Inside double quotes, with the container's path put in and its part of the text with backslashes.
+/// Inside double quotes, with the container's path put in and its part of the text with
+/// backslashes.
 fn batch_text(text: &str) -> String {
     match text.strip_prefix(CONTAINER) {
         Some(path) => format!("%CONTAINER_ROOT%{}", path.replace('%', "%%").replace('/', "\\")),
@@ -367,57 +428,4 @@ fn batch_text(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entry_points_as_text() {
-        for text in ["app.py", "src/主 程序.py", "module:labelImg", "module:labelImg.labelImg:main", "exe:bin/x"] {
-            assert_eq!(text.parse::<EntryPoint>().unwrap().to_string(), text);
-        }
-        for bad in ["", "/bin/sh", "../x.py", "module:", "module:a-b", "module:a:b()", "module:a; import os", "exe:", "exe:../x"]
-        {
-            assert!(bad.parse::<EntryPoint>().is_err(), "{bad}");
-        }
-    }
-
-    fn launch() -> Launch {
-        Launch {
-            program: "runtime/python.exe".parse().unwrap(),
-            arguments: vec!["{container}/app/100% a.py".to_owned(), "$HOME \"x\"".to_owned()],
-            working_folder: "app".parse().unwrap(),
-            environment: BTreeMap::from([("KUZFLOW_HOME".to_owned(), "{container}".to_owned())]),
-            prepend: BTreeMap::from([("PATH".to_owned(), vec!["runtime".parse().unwrap(), "runtime/Scripts".parse().unwrap()])]),
-            append: BTreeMap::new(),
-            without: Vec::new(),
-            reports_up: false,
-        }
-    }
-
-    #[test]
-    fn batch_files_quote_and_end_lines_as_windows_wants() {
-        let (name, text) = script(&launch(), "sample 1.0.0", &"Windows_AMD64".parse().unwrap());
-        assert_eq!(name, "scripts/launch.bat");
-        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
-        for part in [
-            "set \"KUZFLOW_HOME=%CONTAINER_ROOT%\"\r\n",
-            "if defined PATH set \"PATH=;%PATH%\"\r\nset \"PATH=%CONTAINER_ROOT%\\runtime;%CONTAINER_ROOT%\\runtime\\Scripts%PATH%\"\r\n",
-            "\"%CONTAINER_ROOT%\\runtime\\python.exe\" \"%CONTAINER_ROOT%\\app\\100%% a.py\"",
-            "exit /b %STATUS%",
-        ] {
-            assert!(text.contains(part), "{part} is not in {text}");
-        }
-    }
-
-    #[test]
-    fn shell_scripts_quote() {
-        let text = shell(&launch(), "sample 1.0.0");
-        for part in [
-            "export KUZFLOW_HOME=\"$CONTAINER_ROOT\"\n",
-            "export PATH=\"$CONTAINER_ROOT/runtime:$CONTAINER_ROOT/runtime/Scripts${PATH:+:$PATH}\"\n",
-            "exec \"$CONTAINER_ROOT/runtime/python.exe\" \"$CONTAINER_ROOT/app/100% a.py\" \"\\$HOME \\\"x\\\"\" \"$@\"\n",
-        ] {
-            assert!(text.contains(part), "{part} is not in {text}");
-        }
-    }
-}
+mod tests;

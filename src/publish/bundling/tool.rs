@@ -32,10 +32,11 @@ pub fn python(program: impl AsRef<OsStr>) -> Command {
 pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
     let program = command.get_program().to_owned();
     let failed = BuildError::file("run", Path::new(&program));
-    let mut child = match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(source) => return Err(failed(source)),
-    };
+    let mut child =
+        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(source) => return Err(failed(source)),
+        };
     if let Some(mut stdin) = child.stdin.take() {
         // Whoever ends before reading everything says why in its status.
         let _ = stdin.write_all(input);
@@ -44,7 +45,8 @@ pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, B
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].join("\n");
+    let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)]
+        .join("\n");
     let text = text.trim();
     let skipped = text.chars().count().saturating_sub(MAX_OUTPUT);
     Err(BuildError::Tool {

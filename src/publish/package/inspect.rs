@@ -1,8 +1,10 @@
-//! A package is proved to be what its manifest says, byte by byte, before anyone signs it (docs/security.md, faults 11 to 13).
+//! A package is proved to be what its manifest says, byte by byte, before anyone signs it
+//! (docs/security.md, faults 11 to 13).
 //!
-//! There is one way to write a package, so nothing in it has to be interpreted: from the manifest every header follows, and
-//! the file must consist of exactly these headers and the entries' bytes. Duplicate names, overlapping entries, gaps, comments,
-//! data descriptors, headers that disagree, or a second directory have no place to be.
+//! There is one way to write a package, so nothing in it has to be interpreted: from the manifest
+//! every header follows, and the file must consist of exactly these headers and the entries' bytes.
+//! Duplicate names, overlapping entries, gaps, comments, data descriptors, headers that disagree,
+//! or a second directory have no place to be.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -28,7 +30,10 @@ pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
     let manifest = Manifest::from_json(&manifest_document.json)?;
     let index = PackageIndex::from_json(&index_document.json, &manifest)?;
     if index.pieces.length != index_document.start {
-        return Err(PackageError::Disagreement { part: "payload's length", entry: MANIFEST_PATH.to_owned() });
+        return Err(PackageError::Disagreement {
+            part: "payload's length",
+            entry: MANIFEST_PATH.to_owned(),
+        });
     }
     let crcs = package.check_entries(&manifest, &index, threads)?;
     package.check_headers(&manifest, &index, [&index_document, &manifest_document], &crcs)?;
@@ -55,16 +60,25 @@ impl Inspection<'_> {
     fn documents(&self) -> Result<[Document; 2], PackageError> {
         let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
         let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
-        let tail = self.bytes(length.saturating_sub(zip::TAIL as u64), length.min(zip::TAIL as u64))?;
+        let tail =
+            self.bytes(length.saturating_sub(zip::TAIL as u64), length.min(zip::TAIL as u64))?;
         let [index, manifest] = zip::last_entries(&tail, [INDEX_PATH, MANIFEST_PATH]).ok_or_else(|| {
             refuse(
                 "it does not end with a zip directory whose last entries are metadata/package.json and metadata/container.json",
             )
         })?;
-        Ok([self.document(INDEX_PATH, &index, length)?, self.document(MANIFEST_PATH, &manifest, length)?])
+        Ok([
+            self.document(INDEX_PATH, &index, length)?,
+            self.document(MANIFEST_PATH, &manifest, length)?,
+        ])
     }
 
-    fn document(&self, name: &'static str, last: &zip::LastEntry, length: u64) -> Result<Document, PackageError> {
+    fn document(
+        &self,
+        name: &'static str,
+        last: &zip::LastEntry,
+        length: u64,
+    ) -> Result<Document, PackageError> {
         let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
         if last.size > LARGEST_DOCUMENT || last.packed_size > LARGEST_DOCUMENT {
             return Err(refuse("its manifest or index is larger than any launcher reads"));
@@ -98,11 +112,14 @@ impl Inspection<'_> {
     ) -> Result<BTreeMap<&'m RelativePath, u32>, PackageError> {
         // The index was checked: it has the manifest's files in the same order.
         let files = manifest.files_with_bytes().zip(index.places.values());
-        let mut entries: Vec<_> = files.map(|((path, entry), packed)| (path, entry, packed)).collect();
+        let mut entries: Vec<_> =
+            files.map(|((path, entry), packed)| (path, entry, packed)).collect();
         entries.sort_by_key(|(_, entry, _)| std::cmp::Reverse(entry.size));
         let crcs = Mutex::new(BTreeMap::new());
         type Checked<'m, 'p> = (&'m RelativePath, &'m Entry, &'p Packed);
-        let check = |decoder: &mut Option<Decoder>, (path, entry, packed): &Checked<'m, '_>| -> Result<(), PackageError> {
+        let check = |decoder: &mut Option<Decoder>,
+                     (path, entry, packed): &Checked<'m, '_>|
+         -> Result<(), PackageError> {
             let refuse = |fault| PackageError::Content { entry: path.to_string(), fault };
             let decoder = match decoder {
                 Some(decoder) => decoder,
@@ -116,13 +133,24 @@ impl Inspection<'_> {
         Ok(crcs.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn check_entry(&self, decoder: &mut Decoder, entry: &Entry, packed: &Packed) -> Result<u32, Fault> {
+    fn check_entry(
+        &self,
+        decoder: &mut Decoder,
+        entry: &Entry,
+        packed: &Packed,
+    ) -> Result<u32, Fault> {
         let mut crc = crc32fast::Hasher::new();
         let mut source = SpanReader::new(self.file, packed);
-        let found = decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut |block| {
-            crc.update(block);
-            Ok(())
-        })?;
+        let found = decoder.unpack(
+            &mut source,
+            packed.compression,
+            packed.size,
+            entry.size,
+            &mut |block| {
+                crc.update(block);
+                Ok(())
+            },
+        )?;
         if found != entry.hash {
             return Err(Fault::Hash { expected: entry.hash, found });
         }
@@ -138,11 +166,13 @@ impl Inspection<'_> {
         crcs: &BTreeMap<&RelativePath, u32>,
     ) -> Result<(), PackageError> {
         let time = DosTime::new(manifest.container_info.build_date);
-        let files = manifest.file_manifest.iter().map(|(path, entry)| (path, entry.symlink.as_deref()));
+        let files =
+            manifest.file_manifest.iter().map(|(path, entry)| (path, entry.symlink.as_deref()));
         let mut records = Vec::new();
         let mut at = 0;
         for slot in layout::slots(files, &manifest.empty_folders, &manifest.file_manifest) {
-            let (entry, packed) = (manifest.file_manifest.get(slot.path), index.places.get(slot.path));
+            let (entry, packed) =
+                (manifest.file_manifest.get(slot.path), index.places.get(slot.path));
             let record = slot.record(entry, packed, crcs.get(slot.path).copied().unwrap_or(0), at);
             let mut expected = record.local(time);
             let data = at + expected.len() as u64;
@@ -157,11 +187,22 @@ impl Inspection<'_> {
             records.push(record);
         }
         let mut names = HashSet::new();
-        if let Some(twice) = records.iter().find(|record| !names.insert(record.name.trim_end_matches('/'))) {
-            return Err(PackageError::Disagreement { part: "only entry", entry: twice.name.clone() });
+        if let Some(twice) =
+            records.iter().find(|record| !names.insert(record.name.trim_end_matches('/')))
+        {
+            return Err(PackageError::Disagreement {
+                part: "only entry",
+                entry: twice.name.clone(),
+            });
         }
         for Document { name, location, json, .. } in documents {
-            let record = document_record(name, at, location.packed_size, location.size, crc32fast::hash(json));
+            let record = document_record(
+                name,
+                at,
+                location.packed_size,
+                location.size,
+                crc32fast::hash(json),
+            );
             self.compare(at, &record.local(time), "local header", name)?;
             at = location.offset + location.packed_size;
             records.push(record);
@@ -177,7 +218,9 @@ impl Inspection<'_> {
         let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
         match length == at + end.len() as u64 {
             true => Ok(()),
-            false => Err(PackageError::Disagreement { part: "length", entry: "the file".to_owned() }),
+            false => {
+                Err(PackageError::Disagreement { part: "length", entry: "the file".to_owned() })
+            }
         }
     }
 
@@ -191,13 +234,22 @@ impl Inspection<'_> {
         };
         copy(&mut file.take(index.pieces.length), &mut writer)?;
         if writer.finish_payload() != index.pieces {
-            return Err(PackageError::Disagreement { part: "piece table", entry: "the payload".to_owned() });
+            return Err(PackageError::Disagreement {
+                part: "piece table",
+                entry: "the payload".to_owned(),
+            });
         }
         copy(&mut file, &mut writer)?;
         writer.finish().map_err(failed())
     }
 
-    fn compare(&self, at: u64, expected: &[u8], part: &'static str, entry: &str) -> Result<(), PackageError> {
+    fn compare(
+        &self,
+        at: u64,
+        expected: &[u8],
+        part: &'static str,
+        entry: &str,
+    ) -> Result<(), PackageError> {
         match self.bytes(at, expected.len() as u64)? == expected {
             true => Ok(()),
             false => Err(PackageError::Disagreement { part, entry: entry.to_owned() }),
@@ -208,7 +260,9 @@ impl Inspection<'_> {
     fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, PackageError> {
         let mut bytes = Vec::new();
         let span = Packed { offset, size: length, compression: Compression::Stored };
-        SpanReader::new(self.file, &span).read_to_end(&mut bytes).map_err(PackageError::file("read", self.path))?;
+        SpanReader::new(self.file, &span)
+            .read_to_end(&mut bytes)
+            .map_err(PackageError::file("read", self.path))?;
         Ok(bytes)
     }
 }

@@ -1,4 +1,5 @@
-//! The order of a package's entries, and each entry's zip header. Writer and inspector both come here, so there is one answer.
+//! The order of a package's entries, and each entry's zip header. Writer and inspector both come
+//! here, so there is one answer.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,9 @@ use crate::model::package_index::{Compression, Packed};
 
 /// From this unpacked size on (bytes), a file lies in the front part of the package.
 ///
-/// A file can only be unpacked once all its pieces are there, and a large file takes long. With the large ones first, what is
-/// left to do when the last bytes of a download arrive is small files; and unpacking out of order keeps all cores busy.
+/// A file can only be unpacked once all its pieces are there, and a large file takes long. With the
+/// large ones first, what is left to do when the last bytes of a download arrive is small files;
+/// and unpacking out of order keeps all cores busy.
 const LARGE: u64 = 1 << 20;
 
 /// One entry of the zip.
@@ -32,7 +34,8 @@ pub enum Kind<'a> {
     Folder,
 }
 
-/// All entries but index and manifest in their order: large files by path, then everything else by path.
+/// All entries but index and manifest in their order: large files by path, then everything else by
+/// path.
 pub fn slots<'a>(
     items: impl Iterator<Item = (&'a RelativePath, Option<&'a str>)>,
     empty_folders: &'a [RelativePath],
@@ -47,18 +50,32 @@ pub fn slots<'a>(
 }
 
 impl Slot<'_> {
-    /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has none), `packed` how its bytes are
-    /// packed, if it has any; the CRC is that of its unpacked bytes, 0 where there are none, and is worked out here for a link.
-    pub fn record(&self, entry: Option<&Entry>, packed: Option<&Packed>, crc: u32, offset: u64) -> ZipRecord {
+    /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has
+    /// none), `packed` how its bytes are packed, if it has any; the CRC is that of its unpacked
+    /// bytes, 0 where there are none, and is worked out here for a link.
+    pub fn record(
+        &self,
+        entry: Option<&Entry>,
+        packed: Option<&Packed>,
+        crc: u32,
+        offset: u64,
+    ) -> ZipRecord {
         let permissions = entry.map_or(0o755, |entry| entry.permissions.mode());
         let (name, mode, crc, packed_size, size) = match self.kind {
             Kind::File => {
-                let sizes = (packed.map_or(0, |packed| packed.size), entry.map_or(0, |entry| entry.size));
+                let sizes =
+                    (packed.map_or(0, |packed| packed.size), entry.map_or(0, |entry| entry.size));
                 (self.path.to_string(), zip::FILE | permissions, crc, sizes.0, sizes.1)
             }
             Kind::Link(target) => {
                 let length = target.len() as u64;
-                (self.path.to_string(), zip::LINK | 0o777, crc32fast::hash(target.as_bytes()), length, length)
+                (
+                    self.path.to_string(),
+                    zip::LINK | 0o777,
+                    crc32fast::hash(target.as_bytes()),
+                    length,
+                    length,
+                )
             }
             Kind::Folder => (format!("{}/", self.path), zip::FOLDER | 0o755, 0, 0, 0),
         };

@@ -1,9 +1,12 @@
-//! Packages on the publisher's side: written from a list of items, and inspected before they are signed.
+//! Packages on the publisher's side: written from a list of items, and inspected before they are
+//! signed.
 //!
-//! A package (`.kuzflow`) is a standard zip that says everything twice: once in its own headers for any unzip program, once in
-//! its last two entries, `metadata/package.json` and `metadata/container.json`, for the launcher. Before them lies the payload, cut
-//! into pieces; behind them the zip's directory, which the launcher never fetches. Entries are stored or zstd frames, without data descriptors, all with
-//! one time. Never: two different packages from the same items.
+//! A package (`.kuzflow`) is a standard zip that says everything twice: once in its own headers for
+//! any unzip program, once in its last two entries, `metadata/package.json` and
+//! `metadata/container.json`, for the launcher. Before them lies the payload, cut into pieces;
+//! behind them the zip's directory, which the launcher never fetches. Entries are stored or zstd
+//! frames, without data descriptors, all with one time. Never: two different packages from the same
+//! items.
 
 mod inspect;
 mod layout;
@@ -56,15 +59,17 @@ pub struct Effort {
 /// More cores than this are not used unless asked for: memory stays below a gigabyte.
 const MOST_THREADS: usize = 8;
 
-/// The level that a person waits for. On 239 MB of a PyQt5 app level 12 took an eighth of the processor's time that level 19 takes, for a
-/// package that is a tenth larger (74.2 and 67.4 MB); level 6 half as long as 12 (76.3 MB), level 15 three times as long (73.2 MB).
+/// The level that a person waits for. On 239 MB of a PyQt5 app level 12 took an eighth of the
+/// processor's time that level 19 takes, for a package that is a tenth larger (74.2 and 67.4 MB);
+/// level 6 half as long as 12 (76.3 MB), level 15 three times as long (73.2 MB).
 pub const USUAL_LEVEL: i32 = 12;
 
 impl Default for Effort {
     fn default() -> Self {
         Self {
             level: USUAL_LEVEL,
-            threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS)),
+            threads: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(MOST_THREADS)),
         }
     }
 }
@@ -145,8 +150,9 @@ impl PackageError {
     }
 }
 
-/// Writes a package to `out`, replacing what is there in one step. Temporary files of about the package's size lie beside it
-/// meanwhile. `progress` is told the unpacked bytes of each item as it is packed, from any thread.
+/// Writes a package to `out`, replacing what is there in one step. Temporary files of about the
+/// package's size lie beside it meanwhile. `progress` is told the unpacked bytes of each item as it
+/// is packed, from any thread.
 pub fn write_package(
     out: &Path,
     draft: &Draft,
@@ -162,8 +168,12 @@ pub fn write_package(
     let plan = plan(draft, &squeezed);
 
     let failed = || PackageError::file("write", out);
-    let temporary = tempfile::Builder::new().prefix(".kuzflow-").tempfile_in(folder).map_err(failed())?;
-    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, temporary.as_file()), PieceTable::size_for(plan.payload));
+    let temporary =
+        tempfile::Builder::new().prefix(".kuzflow-").tempfile_in(folder).map_err(failed())?;
+    let mut writer = Writer::new(
+        BufWriter::with_capacity(1 << 20, temporary.as_file()),
+        PieceTable::size_for(plan.payload),
+    );
     for (record, slot) in plan.records.iter().zip(&plan.slots) {
         writer.write_all(&record.local(plan.time)).map_err(failed())?;
         match (&slot.kind, squeezed.get(slot.path)) {
@@ -182,10 +192,19 @@ pub fn write_package(
     let mut locations = Vec::with_capacity(2);
     for (name, json) in [(INDEX_PATH, index.to_json()?), (MANIFEST_PATH, manifest.to_json()?)] {
         if json.len() as u64 > LARGEST_DOCUMENT {
-            return Err(PackageError::NoPackage { path: out.to_path_buf(), reason: "it has more files than any launcher reads" });
+            return Err(PackageError::NoPackage {
+                path: out.to_path_buf(),
+                reason: "it has more files than any launcher reads",
+            });
         }
         let packed = squeeze::frame(&json, effort.level).map_err(failed())?;
-        let record = document_record(name, at, packed.len() as u64, json.len() as u64, crc32fast::hash(&json));
+        let record = document_record(
+            name,
+            at,
+            packed.len() as u64,
+            json.len() as u64,
+            crc32fast::hash(&json),
+        );
         let header = record.local(plan.time);
         let location = DocumentLocation {
             offset: at + header.len() as u64,
@@ -211,11 +230,15 @@ pub fn write_package(
     temporary.as_file().sync_all().map_err(failed())?;
     temporary.persist(out).map_err(|error| failed()(error.error))?;
     let [index_location, manifest_location] = <[DocumentLocation; 2]>::try_from(locations)
-        .map_err(|_| PackageError::NoPackage { path: out.to_path_buf(), reason: "it has no manifest" })?;
+        .map_err(|_| PackageError::NoPackage {
+            path: out.to_path_buf(),
+            reason: "it has no manifest",
+        })?;
     Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
-/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes are the publisher's to add.
+/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes
+/// are the publisher's to add.
 pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
     let manifest = &package.manifest;
     Release {
@@ -261,12 +284,19 @@ fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> P
         let size = squeezed.map_or(0, |squeezed| squeezed.size);
         if let Some(squeezed) = squeezed {
             // The offset is known once all sizes are.
-            places.insert(path.clone(), Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression });
+            places.insert(
+                path.clone(),
+                Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression },
+            );
         }
         let permissions = if symlink.is_some() { Permissions::PROGRAM } else { item.permissions };
         files.insert(path.clone(), Entry { size, mtime, hash, permissions, symlink });
     }
-    let slots = layout::slots(draft.items.iter().map(|(path, item)| (path, item.link())), &draft.empty_folders, &files);
+    let slots = layout::slots(
+        draft.items.iter().map(|(path, item)| (path, item.link())),
+        &draft.empty_folders,
+        &files,
+    );
     let mut records = Vec::with_capacity(slots.len());
     let mut at = 0;
     for slot in &slots {
@@ -282,7 +312,10 @@ fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> P
     Plan { slots, records, files, places, payload: at, time }
 }
 
-fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>) -> Result<Manifest, PackageError> {
+fn finish_manifest(
+    draft: &Draft,
+    files: BTreeMap<RelativePath, Entry>,
+) -> Result<Manifest, PackageError> {
     let mut dependencies = draft.dependencies.clone();
     dependencies.sort();
     let mut empty_folders = draft.empty_folders.clone();
@@ -329,7 +362,16 @@ struct Writer<W> {
 impl<W: Write> Writer<W> {
     fn new(inner: W, piece_size: u32) -> Self {
         let (whole, piece) = (Hasher::default(), Hasher::default());
-        Self { inner, whole, length: 0, piece_size, piece, in_piece: 0, pieces: Vec::new(), in_payload: true }
+        Self {
+            inner,
+            whole,
+            length: 0,
+            piece_size,
+            piece,
+            in_piece: 0,
+            pieces: Vec::new(),
+            in_payload: true,
+        }
     }
 
     /// Ends the payload: what comes now belongs to no piece.
@@ -338,7 +380,11 @@ impl<W: Write> Writer<W> {
         if self.in_piece > 0 {
             self.pieces.push(std::mem::take(&mut self.piece).finish());
         }
-        PieceTable { piece_size: self.piece_size, length: self.length, hashes: std::mem::take(&mut self.pieces) }
+        PieceTable {
+            piece_size: self.piece_size,
+            length: self.length,
+            hashes: std::mem::take(&mut self.pieces),
+        }
     }
 
     fn finish(mut self) -> io::Result<(u64, Digest)> {
@@ -378,7 +424,10 @@ impl<W: Write> Write for Writer<W> {
 }
 
 /// Reads `file` to its end in blocks of 256 KiB.
-fn in_blocks<R: Read>(mut file: R, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn in_blocks<R: Read>(
+    mut file: R,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer) {

@@ -1,5 +1,5 @@
-//! Items compressed on several cores into spool files: memory stays bounded however large a file is, and the order in which
-//! the cores finish does not show in the package.
+//! Items compressed on several cores into spool files: memory stays bounded however large a file
+//! is, and the order in which the cores finish does not show in the package.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -79,13 +79,23 @@ pub struct Spools {
 impl Spools {
     /// Empty spools; nameless files in `folder`, gone with this process.
     pub fn new(folder: &Path, threads: usize) -> Result<Self, PackageError> {
-        let open = |_| tempfile::tempfile_in(folder).map_err(PackageError::file("create a temporary file in", folder));
-        Ok(Self { folder: folder.to_path_buf(), files: (0..threads.max(1)).map(open).collect::<Result<_, _>>()? })
+        let open = |_| {
+            tempfile::tempfile_in(folder)
+                .map_err(PackageError::file("create a temporary file in", folder))
+        };
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            files: (0..threads.max(1)).map(open).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The packed bytes of an item.
     pub fn reader(&self, squeezed: &Squeezed) -> impl Read {
-        let packed = Packed { offset: squeezed.at, size: squeezed.packed_size, compression: squeezed.compression };
+        let packed = Packed {
+            offset: squeezed.at,
+            size: squeezed.packed_size,
+            compression: squeezed.compression,
+        };
         SpanReader::new(&self.files[squeezed.spool], &packed)
     }
 }
@@ -93,7 +103,8 @@ impl Spools {
 /// Files below this size are stored: a frame's header alone takes most of the gain.
 const TINY: u64 = 64;
 
-/// Compresses all items that have bytes, the largest first, so that no core is left with a long one at the end.
+/// Compresses all items that have bytes, the largest first, so that no core is left with a long one
+/// at the end.
 pub fn squeeze<'a>(
     items: &'a BTreeMap<RelativePath, Item>,
     spools: &Spools,
@@ -105,7 +116,8 @@ pub fn squeeze<'a>(
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let work = |spool: usize| -> Result<(), PackageError> {
-        let mut output = Spool { file: BufWriter::with_capacity(1 << 20, &spools.files[spool]), at: 0 };
+        let mut output =
+            Spool { file: BufWriter::with_capacity(1 << 20, &spools.files[spool]), at: 0 };
         while let Some((path, item)) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
             let squeezed = output
                 .take(spool, item, effort.level, &spools.folder)
@@ -116,9 +128,12 @@ pub fn squeeze<'a>(
         output.file.flush().map_err(PackageError::file("write a temporary file in", &spools.folder))
     };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..spools.files.len()).map(|spool| scope.spawn(move || work(spool))).collect();
+        let helpers: Vec<_> =
+            (1..spools.files.len()).map(|spool| scope.spawn(move || work(spool))).collect();
         let own = work(0);
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let others = helpers
+            .into_iter()
+            .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)
     })?;
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -135,7 +150,8 @@ pub fn frame(content: &[u8], level: i32) -> io::Result<Vec<u8>> {
 fn encoder<W: Write>(writer: W, level: i32, size: u64) -> io::Result<zstd::Encoder<'static, W>> {
     let mut encoder = zstd::Encoder::new(writer, level)?;
     encoder.set_pledged_src_size(Some(size))?;
-    // Levels up to 19 stay below this by themselves; the window of small inputs must not be raised to it.
+    // Levels up to 19 stay below this by themselves; the window of small inputs must not be raised
+    // to it.
     if level > 19 && size > 1 << LARGEST_WINDOW_LOG {
         encoder.window_log(LARGEST_WINDOW_LOG)?;
     }
@@ -149,7 +165,13 @@ struct Spool<'a> {
 }
 
 impl Spool<'_> {
-    fn take(&mut self, spool: usize, item: &Item, level: i32, folder: &Path) -> Result<Squeezed, PackageError> {
+    fn take(
+        &mut self,
+        spool: usize,
+        item: &Item,
+        level: i32,
+        folder: &Path,
+    ) -> Result<Squeezed, PackageError> {
         let (mut sums, mut packed_size) = (Sums::default(), item.size());
         let mut compression = Compression::Stored;
         if item.size() >= TINY {
@@ -169,7 +191,15 @@ impl Spool<'_> {
         }
         let at = self.at;
         self.at += packed_size;
-        Ok(Squeezed { spool, at, packed_size, size: item.size(), crc: sums.crc, hash: sums.hash, compression })
+        Ok(Squeezed {
+            spool,
+            at,
+            packed_size,
+            size: item.size(),
+            crc: sums.crc,
+            hash: sums.hash,
+            compression,
+        })
     }
 }
 
@@ -199,7 +229,9 @@ impl Item {
                 let file = File::open(path).map_err(PackageError::file("open", path))?;
                 in_blocks(file, take).map_err(PackageError::file("pack", path))?;
             }
-            Content::Bytes(bytes) => in_blocks(&bytes[..], take).map_err(PackageError::file("pack", Path::new("")))?,
+            Content::Bytes(bytes) => {
+                in_blocks(&bytes[..], take).map_err(PackageError::file("pack", Path::new("")))?
+            }
             Content::Link(_) => {}
         }
         if count != self.size() {

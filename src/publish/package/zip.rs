@@ -1,9 +1,12 @@
-//! The few zip structures that a package consists of, as bytes. Section numbers are those of PKWARE's APPNOTE 6.3.10.
+//! The few zip structures that a package consists of, as bytes. Section numbers are those of
+//! PKWARE's APPNOTE 6.3.10.
 //!
-//! Written here, and not by the `zip` crate, because the manifest must know each entry's data offset before the first byte is
-//! written, and because entries come in compressed on several cores. Tests read the result with that crate.
+//! Written here, and not by the `zip` crate, because the manifest must know each entry's data
+//! offset before the first byte is written, and because entries come in compressed on several
+//! cores. Tests read the result with that crate.
 //!
-//! There is exactly one way to write an entry, so a package can be checked by writing its headers again and comparing.
+//! There is exactly one way to write an entry, so a package can be checked by writing its headers
+//! again and comparing.
 
 use crate::model::package_index::Compression;
 
@@ -118,9 +121,11 @@ impl ZipRecord {
     }
 }
 
-/// The end of the central directory, with the Zip64 records where a field needs them (4.3.14 to 4.3.16).
+/// The end of the central directory, with the Zip64 records where a field needs them (4.3.14 to
+/// 4.3.16).
 pub fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
-    let large = count >= u64::from(u16::MAX) || directory.max(directory_size) >= u64::from(SEE_ZIP64);
+    let large =
+        count >= u64::from(u16::MAX) || directory.max(directory_size) >= u64::from(SEE_ZIP64);
     let mut out = Vec::with_capacity(END_SIZE + END64_SIZE);
     if large {
         out.extend(0x0606_4b50_u32.to_le_bytes());
@@ -162,8 +167,8 @@ pub struct LastEntry {
 /// How many bytes at a file's end [`last_entries`] wants to see (fewer if the file has fewer).
 pub const TAIL: usize = END_SIZE + END64_SIZE + 2 * (CENTRAL_SIZE + 64);
 
-/// Finds the last two central headers, which must be those of `names`, in the last [`TAIL`] bytes of a package. Nothing here is
-/// trusted: `inspect` writes the whole directory again and compares.
+/// Finds the last two central headers, which must be those of `names`, in the last [`TAIL`] bytes
+/// of a package. Nothing here is trusted: `inspect` writes the whole directory again and compares.
 pub fn last_entries(tail: &[u8], names: [&str; 2]) -> Option<[LastEntry; 2]> {
     let end = tail.get(tail.len().checked_sub(END_SIZE)?..)?;
     if u32_at(end, 0)? != 0x0605_4b50 || u16_at(end, 20)? != 0 {
@@ -191,14 +196,19 @@ fn header_before(tail: &[u8], end: usize, name: &str) -> Option<(LastEntry, usiz
                 0 => u64::from(u32_at(header, 42)?),
                 _ => u64_at(header, CENTRAL_SIZE + name.len() + 4)?,
             };
-            let (packed_size, size) = (u64::from(u32_at(header, 20)?), u64::from(u32_at(header, 24)?));
-            return Some((LastEntry { offset, packed_size, size, crc: u32_at(header, 16)? }, start));
+            let (packed_size, size) =
+                (u64::from(u32_at(header, 20)?), u64::from(u32_at(header, 24)?));
+            return Some((
+                LastEntry { offset, packed_size, size, crc: u32_at(header, 16)? },
+                start,
+            ));
         }
     }
     None
 }
 
-/// A time as MS-DOS writes it (4.4.6): local time without a zone, two-second steps, from 1980 to 2107. We write UTC.
+/// A time as MS-DOS writes it (4.4.6): local time without a zone, two-second steps, from 1980 to
+/// 2107. We write UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DosTime {
     date: u16,
@@ -213,7 +223,9 @@ impl DosTime {
         match u16::try_from(i32::from(civil.year()) - 1980) {
             Ok(years @ 0..=127) => Self {
                 date: years << 9 | field(civil.month()) << 5 | field(civil.day()),
-                time: field(civil.hour()) << 11 | field(civil.minute()) << 5 | field(civil.second()) >> 1,
+                time: field(civil.hour()) << 11
+                    | field(civil.minute()) << 5
+                    | field(civil.second()) >> 1,
             },
             _ => Self { date: 1 << 5 | 1, time: 0 },
         }
@@ -269,17 +281,29 @@ mod tests {
     fn the_last_entries_are_found_with_and_without_zip64() {
         let time = DosTime::new(jiff::Timestamp::UNIX_EPOCH);
         for (offset, count) in [(100, 3), (100, 70_000), (5 << 32, 3), (5 << 32, 70_000)] {
-            let index = ZipRecord { name: "metadata/package.json".to_owned(), ..record(offset - 50, 98) };
+            let index =
+                ZipRecord { name: "metadata/package.json".to_owned(), ..record(offset - 50, 98) };
             let directory = [index.central(time), record(offset, 99).central(time)].concat();
             let mut file = vec![0; 300];
             file.extend(&directory);
             file.extend(end(count, offset + 47, directory.len() as u64));
             let tail = &file[file.len().saturating_sub(TAIL)..];
-            let expected = |offset, size| LastEntry { offset, packed_size: 17, size, crc: 0x1234_5678 };
+            let expected =
+                |offset, size| LastEntry { offset, packed_size: 17, size, crc: 0x1234_5678 };
             let found = last_entries(tail, NAMES);
-            assert_eq!(found, Some([expected(offset - 50, 98), expected(offset, 99)]), "{offset} {count}");
-            assert_eq!(last_entries(tail, ["metadata/package.json", "metadata/Container.json"]), None);
-            assert_eq!(last_entries(tail, ["metadata/Package.json", "metadata/container.json"]), None);
+            assert_eq!(
+                found,
+                Some([expected(offset - 50, 98), expected(offset, 99)]),
+                "{offset} {count}"
+            );
+            assert_eq!(
+                last_entries(tail, ["metadata/package.json", "metadata/Container.json"]),
+                None
+            );
+            assert_eq!(
+                last_entries(tail, ["metadata/Package.json", "metadata/container.json"]),
+                None
+            );
         }
         for short in 0..200 {
             assert_eq!(last_entries(&vec![0x50; short], NAMES), None);
@@ -299,7 +323,10 @@ mod tests {
     #[test]
     fn times() {
         let time = |text: &str| DosTime::new(text.parse().unwrap());
-        assert_eq!(time("2024-02-29T13:45:59Z"), DosTime { date: 44 << 9 | 2 << 5 | 29, time: 13 << 11 | 45 << 5 | 29 });
+        assert_eq!(
+            time("2024-02-29T13:45:59Z"),
+            DosTime { date: 44 << 9 | 2 << 5 | 29, time: 13 << 11 | 45 << 5 | 29 }
+        );
         assert_eq!(time("1970-01-01T00:00:00Z"), time("1980-01-01T00:00:00Z"));
     }
 }

@@ -1,7 +1,7 @@
 //! How long a listener waits before it connects again, and how much it listens to: pure cores.
 //!
-//! In: how a connection ended, bytes and when they came. Out: waits, and whether a server says too much. Never: two clients that come
-//! back in step, or a server that keeps this computer busy.
+//! In: how a connection ended, bytes and when they came. Out: waits, and whether a server says too
+//! much. Never: two clients that come back in step, or a server that keeps this computer busy.
 
 use std::time::Duration;
 
@@ -78,13 +78,17 @@ impl Reconnecting {
     pub fn wait(&mut self, end: End) -> Duration {
         match end {
             End::Absent => self.between(self.pace.absent, 0.75, 1.25),
-            // A server that restarted, or a proxy that cuts after a while: all its clients come back.
+            // A server that restarted, or a proxy that cuts after a while: all its clients come
+            // back.
             End::Over { lived } if lived >= self.pace.good => {
                 self.failures = 0;
                 self.between(self.asked, 1.0, 3.0)
             }
             End::Over { .. } | End::Failed => {
-                let doubled = self.pace.first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+                let doubled = self
+                    .pace
+                    .first
+                    .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
                 self.failures = self.failures.saturating_add(1);
                 self.between(doubled.min(self.pace.longest), 0.5, 1.0)
             }
@@ -98,7 +102,8 @@ impl Reconnecting {
 
 /// Bytes that may come at once.
 const BURST: f64 = (64 << 10) as f64;
-/// Bytes a second that may come on the whole; a server that only says what happens needs a hundredth.
+/// Bytes a second that may come on the whole; a server that only says what happens needs a
+/// hundredth.
 const RATE: f64 = 512.0;
 
 /// How much more a connection may say.
@@ -115,7 +120,8 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Whether `bytes` that came at `now`, the time since the connection began, are still within measure.
+    /// Whether `bytes` that came at `now`, the time since the connection began, are still within
+    /// measure.
     pub fn covers(&mut self, now: Duration, bytes: usize) -> bool {
         let earned = now.saturating_sub(self.at).as_secs_f64() * RATE;
         (self.left, self.at) = ((self.left + earned).min(BURST) - bytes as f64, now);
@@ -136,12 +142,19 @@ mod tests {
         let mut reconnecting = Reconnecting::new(Pace::default(), 1);
         for mean in [30, 60, 120, 240, 480, 960, 1920, 3840, 7200, 7200] {
             let wait = reconnecting.wait(End::Failed);
-            assert!(wait >= seconds(mean) / 2 && wait <= seconds(mean), "{wait:?} in place of at most {mean} s");
+            assert!(
+                wait >= seconds(mean) / 2 && wait <= seconds(mean),
+                "{wait:?} in place of at most {mean} s"
+            );
         }
-        let short = (0..100).map(|_| reconnecting.wait(End::Over { lived: seconds(59) })).min().unwrap();
+        let short =
+            (0..100).map(|_| reconnecting.wait(End::Over { lived: seconds(59) })).min().unwrap();
         assert!(short >= seconds(3600), "a short connection is a failure too");
         reconnecting.wait(End::Over { lived: seconds(60) });
-        assert!(reconnecting.wait(End::Failed) <= seconds(30), "a good one makes up for all of them");
+        assert!(
+            reconnecting.wait(End::Failed) <= seconds(30),
+            "a good one makes up for all of them"
+        );
     }
 
     #[test]

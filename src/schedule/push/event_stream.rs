@@ -1,7 +1,8 @@
-//! Server-sent events, bit by bit: a pure parser of `text/event-stream` (WHATWG HTML, section 9.2.6).
+//! Server-sent events, bit by bit: a pure parser of `text/event-stream` (WHATWG HTML, section
+//! 9.2.6).
 //!
-//! In: bytes as they come, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more memory than [`LONGEST_LINE`] and
-//! [`LONGEST_EVENT`], whatever is sent.
+//! In: bytes as they come, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more
+//! memory than [`LONGEST_LINE`] and [`LONGEST_EVENT`], whatever is sent.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use std::time::Duration;
 pub const LONGEST_LINE: usize = 4 << 10;
 /// Bytes of an event's data, at most.
 pub const LONGEST_EVENT: usize = 16 << 10;
-/// Characters of an event's id, at most; longer ones, and those that are not plain text, are not kept.
+/// Characters of an event's id, at most; longer ones, and those that are not plain text, are not
+/// kept.
 const LONGEST_ID: usize = 128;
 
 /// What a stream said.
@@ -69,7 +71,8 @@ impl Parser {
         let bytes = std::mem::take(&mut self.line);
         self.lines = self.lines.saturating_add(1);
         let line = String::from_utf8_lossy(&bytes);
-        let line = if self.lines == 1 { line.strip_prefix('\u{feff}').unwrap_or(&line) } else { &line };
+        let line =
+            if self.lines == 1 { line.strip_prefix('\u{feff}').unwrap_or(&line) } else { &line };
         if line.is_empty() {
             return Ok(self.end_of_event());
         }
@@ -87,11 +90,15 @@ impl Parser {
                 }
                 self.data = Some(data);
             }
-            "id" if value.len() <= LONGEST_ID && value.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            "id" if value.len() <= LONGEST_ID
+                && value.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
                 self.id = Some(value.to_owned()).filter(|id| !id.is_empty());
             }
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Ok(value.parse().ok().map(|milliseconds| ServerSentEvent::Retry(Duration::from_millis(milliseconds))));
+                return Ok(value.parse().ok().map(|milliseconds| {
+                    ServerSentEvent::Retry(Duration::from_millis(milliseconds))
+                }));
             }
             // A comment has no field's name; what is not known is to be passed over.
             _ => {}
@@ -103,7 +110,10 @@ impl Parser {
         self.last_id.clone_from(&self.id);
         let name = std::mem::take(&mut self.name);
         let data = self.data.take()?;
-        Some(ServerSentEvent::Event { name: if name.is_empty() { "message".to_owned() } else { name }, data })
+        Some(ServerSentEvent::Event {
+            name: if name.is_empty() { "message".to_owned() } else { name },
+            data,
+        })
     }
 }
 
@@ -124,16 +134,26 @@ mod tests {
     #[test]
     fn events_as_the_standard_has_them() {
         let stream = ": hello\n\ndata: first\nid: 1\n\ndata:second\nid\n\ndata:  third\n\n";
-        assert_eq!(parse(stream.as_bytes()), [event("message", "first"), event("message", "second"), event("message", " third")]);
+        assert_eq!(
+            parse(stream.as_bytes()),
+            [event("message", "first"), event("message", "second"), event("message", " third")]
+        );
         let stream = "data\n\ndata\ndata\n\ndata:";
-        assert_eq!(parse(stream.as_bytes()), [event("message", ""), event("message", "\n")], "the last one is not complete");
+        assert_eq!(
+            parse(stream.as_bytes()),
+            [event("message", ""), event("message", "\n")],
+            "the last one is not complete"
+        );
         assert_eq!(
             parse(b"event: release\ndata: {}\n\nevent: x\n\ndata: y\n\n"),
             [event("release", "{}"), event("message", "y")]
         );
         assert_eq!(parse("\u{feff}data: bom\n\n".as_bytes()), [event("message", "bom")]);
         assert_eq!(parse(b"data: \xff\n\n"), [event("message", "\u{fffd}")]);
-        assert_eq!(parse(b"retry: 10000\nretry: soon\nretry: -1\nretry:\n"), [ServerSentEvent::Retry(Duration::from_secs(10))]);
+        assert_eq!(
+            parse(b"retry: 10000\nretry: soon\nretry: -1\nretry:\n"),
+            [ServerSentEvent::Retry(Duration::from_secs(10))]
+        );
         assert_eq!(parse(b"retry: 99999999999999999999999\nother: x\nnothing\n"), []);
     }
 
@@ -141,7 +161,11 @@ mod tests {
     fn all_ends_of_lines() {
         for end in ["\n", "\r", "\r\n"] {
             let stream = format!("event: a{end}data: b{end}{end}data: c{end}{end}");
-            assert_eq!(parse(stream.as_bytes()), [event("a", "b"), event("message", "c")], "{end:?}");
+            assert_eq!(
+                parse(stream.as_bytes()),
+                [event("a", "b"), event("message", "c")],
+                "{end:?}"
+            );
         }
     }
 
@@ -155,7 +179,10 @@ mod tests {
         assert_eq!(id("id: 1\n"), None);
         assert_eq!(id("\n"), Some("1".to_owned()), "an event without data has an id all the same");
         assert_eq!(id("data: x\n\n"), Some("1".to_owned()));
-        assert_eq!(id(&format!("id: {}\n\nid: a b\n\nid: é\n\nid: \0\n\n", "x".repeat(LONGEST_ID + 1))), Some("1".to_owned()));
+        assert_eq!(
+            id(&format!("id: {}\n\nid: a b\n\nid: é\n\nid: \0\n\n", "x".repeat(LONGEST_ID + 1))),
+            Some("1".to_owned())
+        );
         assert_eq!(id("id\n\n"), None);
     }
 

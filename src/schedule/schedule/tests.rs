@@ -13,12 +13,17 @@ const RULES: Rules = Rules {
     on_metered: Background::Check,
     on_low_battery: Background::Check,
 };
-const USUAL: Conditions = Conditions { metered: None, on_battery: None, battery_low: None, saver: None };
+const USUAL: Conditions =
+    Conditions { metered: None, on_battery: None, battery_low: None, saver: None };
 
 /// Lets the next due check happen, which must be for `reason`; gives its time.
 fn check(schedule: &mut Schedule, reason: Reason) -> Duration {
     let now = schedule.next();
-    assert_eq!(schedule.step(now, ScheduleInput::Due(USUAL)), Some(Check { reason, prefetch: true }), "at {now:?}");
+    assert_eq!(
+        schedule.step(now, ScheduleInput::Due(USUAL)),
+        Some(Check { reason, prefetch: true }),
+        "at {now:?}"
+    );
     now
 }
 
@@ -40,7 +45,11 @@ fn after_the_start_and_then_about_every_interval() {
     for seed in 0..200 {
         let mut schedule = Schedule::new(RULES, seed);
         assert_eq!(schedule.next(), RULES.delay);
-        assert_eq!(schedule.step(RULES.delay - Duration::from_millis(1), ScheduleInput::Due(USUAL)), None, "not yet");
+        assert_eq!(
+            schedule.step(RULES.delay - Duration::from_millis(1), ScheduleInput::Due(USUAL)),
+            None,
+            "not yet"
+        );
         let mut now = check(&mut schedule, Reason::Start);
         for _ in 0..3 {
             assert_eq!(schedule.step(now, ScheduleInput::Due(USUAL)), None, "one at a time");
@@ -53,7 +62,11 @@ fn after_the_start_and_then_about_every_interval() {
     for tenth in 0..10 {
         let from = 0.9 + 0.02 * f64::from(tenth);
         let count = waits.iter().filter(|wait| (from..from + 0.02).contains(*wait)).count();
-        assert!((30..90).contains(&count), "{count} of 600 between {from} and {}: not uniform", from + 0.02);
+        assert!(
+            (30..90).contains(&count),
+            "{count} of 600 between {from} and {}: not uniform",
+            from + 0.02
+        );
     }
 }
 
@@ -133,7 +146,10 @@ fn a_hint_that_comes_during_a_check_is_followed_afterwards() {
 
 #[test]
 fn a_hint_does_not_delay_what_comes_sooner_anyway() {
-    let mut schedule = Schedule::new(RULES, (0..100).find(|seed| Schedule::new(RULES, *seed).random.f64() > 0.5).unwrap());
+    let mut schedule = Schedule::new(
+        RULES,
+        (0..100).find(|seed| Schedule::new(RULES, *seed).random.f64() > 0.5).unwrap(),
+    );
     schedule.step(Duration::ZERO, ScheduleInput::Hint);
     assert_eq!(schedule.next(), RULES.delay);
     check(&mut schedule, Reason::Start);
@@ -156,7 +172,10 @@ fn sleep_counts_as_time_and_leads_to_one_check() {
         schedule.step(now + Duration::from_secs(1), ScheduleInput::Woken { uncounted: 8 * HOUR });
         let now = check(&mut schedule, Reason::Woken);
         ended(&mut schedule, now, CheckEnd::Answered);
-        assert!(schedule.next() > now + HOUR, "one, not one for each interval that was slept through");
+        assert!(
+            schedule.next() > now + HOUR,
+            "one, not one for each interval that was slept through"
+        );
     }
     after.sort_unstable();
     after.dedup();
@@ -175,7 +194,10 @@ fn a_clock_that_ran_on_during_sleep_gives_the_network_time_all_the_same() {
 #[test]
 fn a_person_is_answered_at_once() {
     let (mut schedule, start) = going(6);
-    assert_eq!(schedule.step(start, ScheduleInput::Asked), Some(Check { reason: Reason::Asked, prefetch: true }));
+    assert_eq!(
+        schedule.step(start, ScheduleInput::Asked),
+        Some(Check { reason: Reason::Asked, prefetch: true })
+    );
     assert_eq!(schedule.step(start, ScheduleInput::Asked), None, "it is under way");
     ended(&mut schedule, start + MINUTE, CheckEnd::Answered);
     assert!(schedule.next() > start + HOUR, "and the next one by itself is an interval later");
@@ -202,8 +224,11 @@ fn conditions_say_what_is_permitted() {
         let Permitted { check, prefetch } = rules.permitted(conditions);
         (check, prefetch)
     };
-    for free in [USUAL, battery, charging, Conditions { metered: Some(false), saver: Some(false), ..USUAL }] {
-        let strict = Rules { on_metered: Background::Nothing, on_low_battery: Background::Nothing, ..RULES };
+    for free in
+        [USUAL, battery, charging, Conditions { metered: Some(false), saver: Some(false), ..USUAL }]
+    {
+        let strict =
+            Rules { on_metered: Background::Nothing, on_low_battery: Background::Nothing, ..RULES };
         assert_eq!(permitted(strict, &free), (true, true), "{free:?}");
     }
     for limited in [metered, low, saver] {
@@ -211,9 +236,16 @@ fn conditions_say_what_is_permitted() {
     }
     let careless = Rules { on_metered: Background::All, ..RULES };
     assert_eq!(permitted(careless, &metered), (true, true));
-    assert_eq!(permitted(careless, &Conditions { saver: Some(true), ..metered }), (true, false), "the stricter one counts");
+    assert_eq!(
+        permitted(careless, &Conditions { saver: Some(true), ..metered }),
+        (true, false),
+        "the stricter one counts"
+    );
     let strict = Rules { on_metered: Background::Nothing, ..RULES };
-    assert_eq!([permitted(strict, &metered), permitted(strict, &low)], [(false, false), (true, false)]);
+    assert_eq!(
+        [permitted(strict, &metered), permitted(strict, &low)],
+        [(false, false), (true, false)]
+    );
 }
 
 #[test]
@@ -229,12 +261,15 @@ fn a_forbidden_check_waits_for_better_conditions_but_not_for_ever() {
     }
     check(&mut schedule, Reason::Start);
     let mut asked = Schedule::new(Rules { on_metered: Background::Nothing, ..RULES }, 9);
-    assert!(asked.step(Duration::ZERO, ScheduleInput::Asked).is_some(), "a person knows what it costs");
+    assert!(
+        asked.step(Duration::ZERO, ScheduleInput::Asked).is_some(),
+        "a person knows what it costs"
+    );
 }
 
 proptest! {
-    /// Whatever comes in, in whatever order: the next look is never further away than an interval, checks that nobody asked for are
-    /// bounded, and none begins while another is under way.
+    /// Whatever comes in, in whatever order: the next look is never further away than an interval,
+    /// checks that nobody asked for are bounded, and none begins while another is under way.
     #[test]
     fn no_order_of_events_makes_a_burst_or_an_end(seed: u64, steps in prop::collection::vec((0_u64..2000, 0_u8..8), 1..400)) {
         let mut schedule = Schedule::new(RULES, seed);

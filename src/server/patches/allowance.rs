@@ -1,7 +1,8 @@
-//! Which packs are made because somebody asks, and how many: anybody may ask, and each pack costs processor, disk, and bytes of a list
-//! that every client fetches.
+//! Which packs are made because somebody asks, and how many: anybody may ask, and each pack costs
+//! processor, disk, and bytes of a list that every client fetches.
 //!
-//! In: the pair, what is published, who asks, the time. Out: yes, or why not. Never: a file, a clock.
+//! In: the pair, what is published, who asks, the time. Out: yes, or why not. Never: a file, a
+//! clock.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,9 +14,11 @@ use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, SignedPatch, Version};
 use crate::server::places::Origin;
 
-/// Packs start from so many of the newest releases before the target; whoever is older fetches more.
+/// Packs start from so many of the newest releases before the target; whoever is older fetches
+/// more.
 const NEWEST_BASES: usize = 32;
-/// As long as so many packs are published, no more are made on request: the list of packs stays below some 150 KB.
+/// As long as so many packs are published, no more are made on request: the list of packs stays
+/// below some 150 KB.
 const MOST_PACKS: usize = 256;
 /// The same for their bytes together.
 const MOST_BYTES: u64 = 4 << 30;
@@ -38,7 +41,9 @@ pub(super) enum Denied {
     #[error("packs are made from the {NEWEST_BASES} published releases before it only")]
     Base,
     /// There are enough.
-    #[error("{MOST_PACKS} packs or {MOST_BYTES} bytes of packs are published; `kuzflow patch` makes more")]
+    #[error(
+        "{MOST_PACKS} packs or {MOST_BYTES} bytes of packs are published; `kuzflow patch` makes more"
+    )]
     Enough,
     /// The disk is nearly full.
     #[error("less than {RESERVED_FREE} bytes of the disk are free")]
@@ -59,14 +64,20 @@ pub(super) fn worthwhile(
         let found = &release.release.container;
         found.app == to.app && found.platform == to.platform
     };
-    let target = releases.iter().find(|signed| signed.release.container == *to).ok_or(Denied::NotTheNewest)?;
+    let target = releases
+        .iter()
+        .find(|signed| signed.release.container == *to)
+        .ok_or(Denied::NotTheNewest)?;
     let open = releases.iter().filter(of_kind).filter(|signed| {
-        signed.release.channel == target.release.channel && !signed.release.halted && signed.release.rollout_permille > 0
+        signed.release.channel == target.release.channel
+            && !signed.release.halted
+            && signed.release.rollout_permille > 0
     });
     if open.map(|signed| &signed.release.container.version).max() != Some(&to.version) {
         return Err(Denied::NotTheNewest);
     }
-    let mut bases: Vec<&Version> = releases.iter().filter(of_kind).map(|signed| &signed.release.container.version).collect();
+    let mut bases: Vec<&Version> =
+        releases.iter().filter(of_kind).map(|signed| &signed.release.container.version).collect();
     bases.retain(|version| **version < to.version);
     bases.sort_unstable_by(|a, b| b.cmp(a));
     if !bases.iter().take(NEWEST_BASES).any(|version| *version == from) {
@@ -115,7 +126,12 @@ mod tests {
             "published": "2026-11-22T00:00:00Z", "manifest": place, "index": place, "unpacked_size": 1, "file_count": 1,
         }))
         .unwrap();
-        SignedRelease { target: format!("{}.kuzflow", release.container), length: 1, hash: Digest::of(b""), release }
+        SignedRelease {
+            target: format!("{}.kuzflow", release.container),
+            length: 1,
+            hash: Digest::of(b""),
+            release,
+        }
     }
 
     fn ask(from: &str, to: &str, releases: &[SignedRelease]) -> Result<(), Denied> {
@@ -125,7 +141,11 @@ mod tests {
 
     #[test]
     fn packs_lead_up_to_the_newest_open_release_of_a_channel() {
-        let mut releases = vec![release("1.0.0", "stable"), release("1.1.0", "stable"), release("1.2.0", "stable")];
+        let mut releases = vec![
+            release("1.0.0", "stable"),
+            release("1.1.0", "stable"),
+            release("1.2.0", "stable"),
+        ];
         releases.push(release("2.0.0-beta.1", "beta"));
         assert_eq!(ask("1.0.0", "1.2.0", &releases), Ok(()));
         assert_eq!(ask("1.2.0", "2.0.0-beta.1", &releases), Ok(()), "the newest of its channel");
@@ -140,7 +160,8 @@ mod tests {
 
     #[test]
     fn of_many_releases_only_the_newest_are_bases() {
-        let releases: Vec<_> = (0..40).map(|minor| release(&format!("1.{minor}.0"), "stable")).collect();
+        let releases: Vec<_> =
+            (0..40).map(|minor| release(&format!("1.{minor}.0"), "stable")).collect();
         assert_eq!(ask("1.7.0", "1.39.0", &releases), Ok(()));
         assert_eq!(ask("1.6.0", "1.39.0", &releases), Err(Denied::Base));
     }

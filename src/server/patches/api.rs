@@ -1,4 +1,5 @@
-//! `POST /api/incremental/analyze` and `GET /api/incremental/patch/{id}`, with the field names of the specification.
+//! `POST /api/incremental/analyze` and `GET /api/incremental/patch/{id}`, with the field names of
+//! the specification.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER,
+};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::SignedDuration;
@@ -30,8 +33,8 @@ use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
 use crate::server::{ServerState, files, updates};
 
-/// A question of up to this size, bytes, is read at once; larger ones a few at a time, so that all clients together cannot make the
-/// server hold much.
+/// A question of up to this size, bytes, is read at once; larger ones a few at a time, so that all
+/// clients together cannot make the server hold much.
 const SMALL_QUESTION: usize = 64 << 10;
 /// Longest question, bytes: the fingerprint of some 30,000 files.
 const LONGEST_QUESTION: usize = 4 << 20;
@@ -54,7 +57,8 @@ struct PatchQuery {
     channel: Option<String>,
 }
 
-/// What is installed. A client may send the hash of each file; then packs whose base is damaged count for what they really cost.
+/// What is installed. A client may send the hash of each file; then packs whose base is damaged
+/// count for what they really cost.
 #[derive(Debug, Deserialize)]
 struct Fingerprint {
     version: String,
@@ -62,7 +66,8 @@ struct Fingerprint {
     files: Option<Files>,
 }
 
-/// Where the version tree that was asked for last is kept, by its location. One, since a tree may be large (16 MiB of JSON).
+/// Where the version tree that was asked for last is kept, by its location. One, since a tree may
+/// be large (16 MiB of JSON).
 pub(in crate::server) type TreeSlot = tokio::sync::Mutex<Option<(String, Arc<VersionTree>)>>;
 
 /// Installed files that are not what their release brought.
@@ -91,10 +96,11 @@ struct Analysis {
     full_size: u64,
     #[serde(rename = "way")]
     strategy: PatchAnswer,
-    /// The installed files that differ from what their release brought, so that no pack can start from them; `null` if no files were
-    /// told, or the release is not known.
+    /// The installed files that differ from what their release brought, so that no pack can start
+    /// from them; `null` if no files were told, or the release is not known.
     differing_files: Option<Vec<RelativePath>>,
-    /// Where the pack is that leads there in one step, if this question asked for it: there is none yet.
+    /// Where the pack is that leads there in one step, if this question asked for it: there is none
+    /// yet.
     status: Option<Status>,
 }
 
@@ -122,26 +128,40 @@ struct PatchInfo {
     hot_swappable: bool,
 }
 
-/// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is cheap enough, the whole package is
-/// the answer; a server that makes packs makes one meanwhile.
-pub(in crate::server) async fn analyze(State(shared): State<ServerState>, request: Request) -> Result<Response, Refusal> {
+/// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is
+/// cheap enough, the whole package is the answer; a server that makes packs makes one meanwhile.
+pub(in crate::server) async fn analyze(
+    State(shared): State<ServerState>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let origin = request.extensions().get::<Client>().map(|Client(address)| Origin::from(*address));
     let body = read_body(&shared, request).await?;
-    let mut question: PatchQuery =
-        serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
+    let mut question: PatchQuery = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad(format!("the question: {error}")))?;
     drop(body);
-    let current: Version = updates::parsed("current_fingerprint.version", Some(&question.current_fingerprint.version))?
-        .ok_or_else(|| Refusal::bad("current_fingerprint.version: missing, expected for example 1.0.0"))?;
-    let wanted: Option<Version> = updates::parsed("target_version", question.target_version.as_deref())?;
+    let current: Version = updates::parsed(
+        "current_fingerprint.version",
+        Some(&question.current_fingerprint.version),
+    )?
+    .ok_or_else(|| {
+        Refusal::bad("current_fingerprint.version: missing, expected for example 1.0.0")
+    })?;
+    let wanted: Option<Version> =
+        updates::parsed("target_version", question.target_version.as_deref())?;
     let catalogue = shared.repository.catalogue().await;
     let kind = Kind::of(&question, &catalogue, &current)?;
     let channel = question.channel.as_deref().unwrap_or("stable");
     let open = catalogue.releases.iter().filter(|signed| kind.has(&signed.release.container));
     let mut open = open.filter(|signed| signed.release.open_to(Some(&current)));
     let target = match &wanted {
-        Some(version) => Some(open.find(|signed| signed.release.container.version == *version).ok_or_else(Refusal::not_found)?),
+        Some(version) => Some(
+            open.find(|signed| signed.release.container.version == *version)
+                .ok_or_else(Refusal::not_found)?,
+        ),
         None => open
-            .filter(|signed| signed.release.channel == channel && signed.release.container.version > current)
+            .filter(|signed| {
+                signed.release.channel == channel && signed.release.container.version > current
+            })
             .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version)),
     };
     let target = target.filter(|signed| signed.release.container.version != current);
@@ -152,13 +172,15 @@ pub(in crate::server) async fn analyze(State(shared): State<ServerState>, reques
     };
     let analysis = match target {
         None => Analysis::nothing(current, damage),
-        Some(target) => look_for_packs(&shared, &catalogue, &kind, (&current, target), damage, origin),
+        Some(target) => {
+            look_for_packs(&shared, &catalogue, &kind, (&current, target), damage, origin)
+        }
     };
     Ok(updates::answer(&analysis))
 }
 
-/// The packs to `target`, or the whole package. Where no pack leads there in one step, a server that makes packs makes it for next time:
-/// a detour over other releases costs more than it has to.
+/// The packs to `target`, or the whole package. Where no pack leads there in one step, a server
+/// that makes packs makes it for next time: a detour over other releases costs more than it has to.
 fn look_for_packs(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -169,20 +191,30 @@ fn look_for_packs(
 ) -> Analysis {
     let fallback = &shared.options.fallback;
     let container = &target.release.container;
-    let packs: Vec<&SignedPatch> = catalogue.usable_patches().filter(|signed| kind.has(&signed.patch.to)).collect();
+    let packs: Vec<&SignedPatch> =
+        catalogue.usable_patches().filter(|signed| kind.has(&signed.patch.to)).collect();
     let chain = cheapest(&packs, current, &container.version, fallback.max_patch_chain_length);
     let beside = damage.as_ref().map_or(0, |damage| damage.to_fetch);
-    let total = |chain: &[&SignedPatch]| chain.iter().map(|pack| pack.length).sum::<u64>().saturating_add(beside);
+    let total = |chain: &[&SignedPatch]| {
+        chain.iter().map(|pack| pack.length).sum::<u64>().saturating_add(beside)
+    };
     // Without the whole package as a way out, any share of it will do, as for the launcher.
     let threshold = if fallback.enable_full_update { fallback.fallback_threshold } else { 1.0 };
-    let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < threshold * target.length as f64;
-    let known = packs.iter().any(|pack| pack.patch.from.version == *current && pack.patch.to == *container);
-    let status = if known { None } else { ask_for_pack(shared, catalogue, kind, (current, container), origin) };
+    let cheap =
+        |chain: &Vec<&SignedPatch>| (total(chain) as f64) < threshold * target.length as f64;
+    let known =
+        packs.iter().any(|pack| pack.patch.from.version == *current && pack.patch.to == *container);
+    let status = if known {
+        None
+    } else {
+        ask_for_pack(shared, catalogue, kind, (current, container), origin)
+    };
     let chain = chain.filter(cheap).unwrap_or_default();
     let full = chain.is_empty();
     let total_size = if full { target.length } else { total(&chain) };
     let several_apps = updates::apps(catalogue).len() > 1;
-    let patches: Vec<PatchInfo> = chain.iter().map(|pack| PatchInfo::of(pack, several_apps)).collect();
+    let patches: Vec<PatchInfo> =
+        chain.iter().map(|pack| PatchInfo::of(pack, several_apps)).collect();
     Analysis {
         has_updates: true,
         target_version: container.version.clone(),
@@ -198,7 +230,8 @@ fn look_for_packs(
     }
 }
 
-/// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody makes packs here, or not this one now.
+/// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody
+/// makes packs here, or not this one now.
 fn ask_for_pack(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -225,14 +258,17 @@ fn ask_for_pack(
             None
         }
         Err(error) => {
-            tracing::error!(cause = crate::error_chain::line(&error), "a patch cannot be asked for");
+            tracing::error!(
+                cause = crate::error_chain::line(&error),
+                "a patch cannot be asked for"
+            );
             None
         }
     }
 }
 
-/// What is wrong with the installed files; `None` if the version tree does not know their release. A tree that is lost or damaged is told
-/// in the log and counts as one that does not.
+/// What is wrong with the installed files; `None` if the version tree does not know their release.
+/// A tree that is lost or damaged is told in the log and counts as one that does not.
 async fn damage(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -240,16 +276,24 @@ async fn damage(
     files: Files,
     (current, target): (&Version, &Version),
 ) -> Option<Damage> {
-    let container = catalogue.releases.iter().map(|signed| &signed.release.container).find(|container| kind.has(container))?;
+    let container = catalogue
+        .releases
+        .iter()
+        .map(|signed| &signed.release.container)
+        .find(|container| kind.has(container))?;
     let (location, length) = catalogue.target(&VersionTree::target_name(container))?;
     let (current, target) = (current.clone(), target.clone());
     // Whoever comes meanwhile waits: no question makes the server read two trees at once.
     let mut slot = shared.tree.lock().await;
-    let known = slot.as_ref().filter(|(known, _)| *known == location).map(|(_, tree)| Arc::clone(tree));
+    let known =
+        slot.as_ref().filter(|(known, _)| *known == location).map(|(_, tree)| Arc::clone(tree));
     let tree = match known {
         Some(tree) => tree,
         None => {
-            let read = files::on_disk(shared.repository.root().join(&location), move |path| read_tree(path, length)).await;
+            let read = files::on_disk(shared.repository.root().join(&location), move |path| {
+                read_tree(path, length)
+            })
+            .await;
             let tree = Arc::new(read.ok()?);
             Arc::clone(&slot.insert((location, tree)).1)
         }
@@ -258,7 +302,8 @@ async fn damage(
     let compare = move || {
         let base = tree.files_of(&current)?;
         let differing: Vec<RelativePath> = files.differing(&base).cloned().collect();
-        let to_fetch = tree.files_of(&target).map_or(0, |target| fingerprint::to_fetch(&differing, &target));
+        let to_fetch =
+            tree.files_of(&target).map_or(0, |target| fingerprint::to_fetch(&differing, &target));
         Some(Damage { differing, to_fetch })
     };
     // A panic there was told by the panic hook.
@@ -278,8 +323,8 @@ pub(in crate::server) struct PatchPlace {
     app: Option<String>,
 }
 
-/// `GET /api/incremental/patch/{id}?app=`: the pack, with ranges; 202 with its job's status while it is being made. `app` is needed
-/// only if the repository has several.
+/// `GET /api/incremental/patch/{id}?app=`: the pack, with ranges; 202 with its job's status while
+/// it is being made. `app` is needed only if the repository has several.
 pub(in crate::server) async fn patch(
     State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
@@ -302,9 +347,13 @@ pub(in crate::server) async fn patch(
         if found.next().is_some() {
             return Err(several_apps());
         }
-        let mut response = files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
+        let mut response =
+            files::send_target(shared.repository.root(), &signed.location(), &method, &headers)
+                .await?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.kuzpatch\""));
-        response.headers_mut().insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
+        response
+            .headers_mut()
+            .insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
         // This address can come to name other bytes: a pack that was made anew.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         return Ok(response);
@@ -318,10 +367,13 @@ pub(in crate::server) async fn patch(
     match job.status {
         Status::Queued | Status::Generating => Ok(wait(&id, job.status)),
         // Published, and not seen by this server yet; or seen, and old by now.
-        Status::Completed if host::now().duration_since(job.updated) < UNSEEN => Ok(wait(&id, Status::Generating)),
+        Status::Completed if host::now().duration_since(job.updated) < UNSEEN => {
+            Ok(wait(&id, Status::Generating))
+        }
         Status::Completed => Err(no_patch()),
         Status::Failed => {
-            let message = "this patch could not be made, or would save nothing; fetch the whole package";
+            let message =
+                "this patch could not be made, or would save nothing; fetch the whole package";
             Err(Refusal::new(StatusCode::GONE, "patch_failed", message))
         }
     }
@@ -329,7 +381,8 @@ pub(in crate::server) async fn patch(
 
 fn wait(id: &PatchId, status: Status) -> Response {
     let fields = [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (RETRY_AFTER, ASK_AGAIN)];
-    (StatusCode::ACCEPTED, fields, Json(serde_json::json!({ "patch_id": id, "status": status }))).into_response()
+    (StatusCode::ACCEPTED, fields, Json(serde_json::json!({ "patch_id": id, "status": status })))
+        .into_response()
 }
 
 fn several_apps() -> Refusal {
@@ -342,15 +395,29 @@ fn no_patch() -> Refusal {
 
 /// The whole question. What its sender says of its length decides in which queue it waits.
 async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refusal> {
-    let stated = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let stated = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
-        let message = format!("the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out");
+        let message = format!(
+            "the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out"
+        );
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
     let (limit, _room) = match stated {
         Some(length) if length > LONGEST_QUESTION => return Err(too_large()),
         Some(length) if length <= SMALL_QUESTION => (SMALL_QUESTION, None),
-        _ => (LONGEST_QUESTION, Some(shared.large_questions.acquire().await.map_err(|error| Refusal::internal(&error))?)),
+        _ => (
+            LONGEST_QUESTION,
+            Some(
+                shared
+                    .large_questions
+                    .acquire()
+                    .await
+                    .map_err(|error| Refusal::internal(&error))?,
+            ),
+        ),
     };
     axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
         tracing::debug!(%error, "a question cannot be read");
@@ -365,13 +432,20 @@ struct Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    /// What is named, else the only one there is: of the app, and of the platforms that have the installed version.
-    fn of(question: &PatchQuery, catalogue: &'a Catalogue, current: &Version) -> Result<Self, Refusal> {
+    /// What is named, else the only one there is: of the app, and of the platforms that have the
+    /// installed version.
+    fn of(
+        question: &PatchQuery,
+        catalogue: &'a Catalogue,
+        current: &Version,
+    ) -> Result<Self, Refusal> {
         let named: Option<AppName> = updates::parsed("app", question.app.as_deref())?;
         let platform: Option<Platform> = updates::parsed("platform", question.platform.as_deref())?;
         let apps = updates::apps(catalogue);
         let app = match (&named, apps.as_slice()) {
-            (Some(named), apps) => apps.iter().copied().find(|app| *app == named).ok_or_else(Refusal::not_found)?,
+            (Some(named), apps) => {
+                apps.iter().copied().find(|app| *app == named).ok_or_else(Refusal::not_found)?
+            }
             (None, []) => return Err(Refusal::not_found()),
             (None, [only]) => only,
             (None, _) => return Err(several_apps()),
@@ -379,9 +453,17 @@ impl<'a> Kind<'a> {
         if let Some(platform) = platform {
             return Ok(Self { app, platform });
         }
-        let of_app = || catalogue.releases.iter().map(|signed| &signed.release.container).filter(|found| found.app == *app);
-        let mut platforms: Vec<&Platform> =
-            of_app().filter(|found| found.version == *current).map(|found| &found.platform).collect();
+        let of_app = || {
+            catalogue
+                .releases
+                .iter()
+                .map(|signed| &signed.release.container)
+                .filter(|found| found.app == *app)
+        };
+        let mut platforms: Vec<&Platform> = of_app()
+            .filter(|found| found.version == *current)
+            .map(|found| &found.platform)
+            .collect();
         if platforms.is_empty() {
             platforms = of_app().map(|found| &found.platform).collect();
         }
@@ -419,7 +501,11 @@ impl Analysis {
 impl PatchInfo {
     fn of(pack: &SignedPatch, several_apps: bool) -> Self {
         let (from, to) = (&pack.patch.from, &pack.patch.to);
-        let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
+        let patch_id = PatchId {
+            from: from.version.clone(),
+            to: to.version.clone(),
+            platform: to.platform.clone(),
+        };
         let app = if several_apps { format!("?app={}", to.app) } else { String::new() };
         Self {
             url: format!("/api/incremental/patch/{patch_id}{app}"),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::model::{SignedPatch, Version};
 
-/// The chain of at most `longest` of `packs`, all of one app and platform, with the fewest bytes; of equal ones the shortest. `None`
-/// if none leads there.
+/// The chain of at most `longest` of `packs`, all of one app and platform, with the fewest bytes;
+/// of equal ones the shortest. `None` if none leads there.
 ///
-/// Bellman and Ford's, in rounds: after round `n` the best chains of at most `n` packs are known, which is the bound that is wanted.
+/// Bellman and Ford's, in rounds: after round `n` the best chains of at most `n` packs are known,
+/// which is the bound that is wanted.
 pub(super) fn cheapest<'a>(
     packs: &[&'a SignedPatch],
     from: &Version,
@@ -15,7 +16,8 @@ pub(super) fn cheapest<'a>(
     longest: usize,
 ) -> Option<Vec<&'a SignedPatch>> {
     // By version: the bytes so far, and the packs.
-    let mut best: BTreeMap<&Version, (u64, Vec<&'a SignedPatch>)> = BTreeMap::from([(from, (0, Vec::new()))]);
+    let mut best: BTreeMap<&Version, (u64, Vec<&'a SignedPatch>)> =
+        BTreeMap::from([(from, (0, Vec::new()))]);
     for _ in 0..longest {
         let mut next = best.clone();
         for pack in packs {
@@ -83,7 +85,9 @@ mod tests {
     fn the_best_of_all_chains_is_found() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..200 {
-            let packs: Vec<SignedPatch> = (0..12).map(|_| pack(random.u64(1..6), random.u64(1..6), random.u64(1..50))).collect();
+            let packs: Vec<SignedPatch> = (0..12)
+                .map(|_| pack(random.u64(1..6), random.u64(1..6), random.u64(1..50)))
+                .collect();
             let longest = random.usize(1..5);
             let found = chain(&packs, 1, 5, longest).map(|(bytes, _)| bytes);
             // Every walk, one after another.
@@ -93,9 +97,13 @@ mod tests {
                 }
                 let from = Version::new(at, 0, 0);
                 let next = packs.iter().filter(|pack| left > 0 && pack.patch.from.version == from);
-                let number =
-                    |pack: &SignedPatch| (1..6).find(|number| Version::new(*number, 0, 0) == pack.patch.to.version).unwrap_or(0);
-                next.filter_map(|pack| Some(pack.length + search(packs, number(pack), left - 1)?)).min()
+                let number = |pack: &SignedPatch| {
+                    (1..6)
+                        .find(|number| Version::new(*number, 0, 0) == pack.patch.to.version)
+                        .unwrap_or(0)
+                };
+                next.filter_map(|pack| Some(pack.length + search(packs, number(pack), left - 1)?))
+                    .min()
             }
             assert_eq!(found, search(&packs, 1, longest));
         }

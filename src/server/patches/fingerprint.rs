@@ -1,9 +1,12 @@
-//! What a client says is installed, file by file, held against what the release that it names consists of: pure.
+//! What a client says is installed, file by file, held against what the release that it names
+//! consists of: pure.
 //!
-//! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each with a SHA-256 and perhaps a size, by
-//! their places in the container (`app/app.py`) or, all of them, in the app's own folder (`app.py`, as the specification's examples); the
-//! files of two releases as the signed version tree has them. Out: the files that a pack cannot start from, and what fetching them by
-//! themselves costs. Never: trust in either; whoever applies a pack proves every file that it starts from.
+//! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each
+//! with a SHA-256 and perhaps a size, by their places in the container (`app/app.py`) or, all of
+//! them, in the app's own folder (`app.py`, as the specification's examples); the files of two
+//! releases as the signed version tree has them. Out: the files that a pack cannot start from, and
+//! what fetching them by themselves costs. Never: trust in either; whoever applies a pack proves
+//! every file that it starts from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +24,8 @@ const APP_FOLDER: &str = "app";
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Files(BTreeMap<RelativePath, StatedFile>);
 
-/// What is said of one file. Times and whatever else is said are passed over: they differ from one installation to the next.
+/// What is said of one file. Times and whatever else is said are passed over: they differ from one
+/// installation to the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct StatedFile {
     hash: Digest,
@@ -29,28 +33,40 @@ struct StatedFile {
 }
 
 impl Files {
-    /// The files of `base` that differ from it, of those that are told. A file that is not in `base` is the user's own.
-    pub(super) fn differing<'a>(&'a self, base: &'a BTreeMap<RelativePath, FileState>) -> impl Iterator<Item = &'a RelativePath> {
+    /// The files of `base` that differ from it, of those that are told. A file that is not in
+    /// `base` is the user's own.
+    pub(super) fn differing<'a>(
+        &'a self,
+        base: &'a BTreeMap<RelativePath, FileState>,
+    ) -> impl Iterator<Item = &'a RelativePath> {
         let differs = |state: &FileState, stated: &StatedFile| {
             state.hash != stated.hash || stated.size.is_some_and(|size| size != state.size)
         };
-        // Who tells places in the app's folder tells none in the container's, where that folder is one of several.
+        // Who tells places in the app's folder tells none in the container's, where that folder is
+        // one of several.
         let of_the_app = !self.0.keys().any(|path| path.is_under(APP_FOLDER));
         let find = move |path: &RelativePath| {
-            let within: Option<RelativePath> = if of_the_app { format!("{APP_FOLDER}/{path}").parse().ok() } else { None };
-            within.and_then(|within| base.get_key_value(&within)).or_else(|| base.get_key_value(path))
+            let within: Option<RelativePath> =
+                if of_the_app { format!("{APP_FOLDER}/{path}").parse().ok() } else { None };
+            within
+                .and_then(|within| base.get_key_value(&within))
+                .or_else(|| base.get_key_value(path))
         };
         let both = self.0.iter().filter_map(move |(path, stated)| Some((find(path)?, stated)));
         both.filter(move |((_, state), stated)| differs(state, stated)).map(|((path, _), _)| path)
     }
 }
 
-/// Bytes at most that fetching these files by themselves takes: as they are unpacked in `target`. One that is not in it is not needed.
+/// Bytes at most that fetching these files by themselves takes: as they are unpacked in `target`.
+/// One that is not in it is not needed.
 pub(super) fn to_fetch<'a>(
     differing: impl IntoIterator<Item = &'a RelativePath>,
     target: &BTreeMap<RelativePath, FileState>,
 ) -> u64 {
-    differing.into_iter().filter_map(|path| target.get(path)).fold(0, |sum, state| sum.saturating_add(state.size))
+    differing
+        .into_iter()
+        .filter_map(|path| target.get(path))
+        .fold(0, |sum, state| sum.saturating_add(state.size))
 }
 
 impl<'de> Deserialize<'de> for Files {
@@ -96,7 +112,9 @@ fn insert<E: Error>(
 ) -> Result<(), E> {
     let hash = hash.ok_or_else(|| E::missing_field("hash"))?;
     let digits = hash.strip_prefix("sha256:").unwrap_or(&hash);
-    let hash = digits.parse().map_err(|_| E::custom(format_args!("{path:.80}: its hash is no SHA-256")))?;
+    let hash = digits
+        .parse()
+        .map_err(|_| E::custom(format_args!("{path:.80}: its hash is no SHA-256")))?;
     // Windows installations may tell paths in their own way.
     if let Ok(path) = path.replace('\\', "/").parse() {
         files.insert(path, StatedFile { hash, size });
@@ -168,9 +186,15 @@ mod tests {
         let hash = Digest::of(b"x");
         let forms = [
             format!(r#"{{ "app/a.py": "{hash}" }}"#),
-            format!(r#"{{ "app\\a.py": {{ "hash": "sha256:{hash}", "mtime": 17.5, "version": null }} }}"#),
-            format!(r#"[ {{ "path": "app/a.py", "hash": "{hash}", "size": null, "other": [1, {{}}] }} ]"#),
-            format!(r#"[ {{ "path": "app/a.py", "hash": "{hash}" }}, {{ "path": "../../etc/passwd", "hash": "{hash}" }} ]"#),
+            format!(
+                r#"{{ "app\\a.py": {{ "hash": "sha256:{hash}", "mtime": 17.5, "version": null }} }}"#
+            ),
+            format!(
+                r#"[ {{ "path": "app/a.py", "hash": "{hash}", "size": null, "other": [1, {{}}] }} ]"#
+            ),
+            format!(
+                r#"[ {{ "path": "app/a.py", "hash": "{hash}" }}, {{ "path": "../../etc/passwd", "hash": "{hash}" }} ]"#
+            ),
         ];
         let all: Vec<Files> = forms.iter().map(|form| parse(form).unwrap()).collect();
         assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
@@ -189,9 +213,19 @@ mod tests {
 
     #[test]
     fn what_differs_is_fetched_if_it_is_still_needed() {
-        let base =
-            release(&[("app/same", "1"), ("app/broken", "22"), ("app/short", "333"), ("app/gone", "4444"), ("app/untold", "5")]);
-        let target = release(&[("app/same", "1"), ("app/broken", "changed"), ("app/short", "333"), ("app/untold", "5")]);
+        let base = release(&[
+            ("app/same", "1"),
+            ("app/broken", "22"),
+            ("app/short", "333"),
+            ("app/gone", "4444"),
+            ("app/untold", "5"),
+        ]);
+        let target = release(&[
+            ("app/same", "1"),
+            ("app/broken", "changed"),
+            ("app/short", "333"),
+            ("app/untold", "5"),
+        ]);
         let hash = |text: &str| Digest::of(text.as_bytes());
         let files = parse(&format!(
             r#"{{ "app/same": "{}", "app/broken": "{}", "app/short": {{ "hash": "{}", "size": 2 }}, "app/gone": "{}", "data/mine": "{}" }}"#,
@@ -203,7 +237,10 @@ mod tests {
         ));
         let files = files.unwrap();
         let differing: Vec<&RelativePath> = files.differing(&base).collect();
-        assert_eq!(differing.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["app/broken", "app/gone", "app/short"]);
+        assert_eq!(
+            differing.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
+            ["app/broken", "app/gone", "app/short"]
+        );
         assert_eq!(to_fetch(differing, &target), 7 + 3);
     }
 
@@ -217,12 +254,22 @@ mod tests {
         ]);
         let hash = |text: &str| Digest::of(text.as_bytes());
         let differing = |files: &[(&str, &str)]| -> Vec<String> {
-            let files: Vec<String> = files.iter().map(|(path, content)| format!(r#""{path}": "{}""#, hash(content))).collect();
+            let files: Vec<String> = files
+                .iter()
+                .map(|(path, content)| format!(r#""{path}": "{}""#, hash(content)))
+                .collect();
             let files = parse(&format!("{{ {} }}", files.join(", "))).unwrap();
             files.differing(&base).map(ToString::to_string).collect()
         };
         assert_eq!(differing(&[("app.py", "?"), ("config/operation.json", "2")]), ["app/app.py"]);
-        assert_eq!(differing(&[("app/app.py", "1"), ("config/operation.json", "2")]), ["config/operation.json"]);
-        assert_eq!(differing(&[("runtime/python", "?")]), ["runtime/python"], "what the app's folder lacks is the container's");
+        assert_eq!(
+            differing(&[("app/app.py", "1"), ("config/operation.json", "2")]),
+            ["config/operation.json"]
+        );
+        assert_eq!(
+            differing(&[("runtime/python", "?")]),
+            ["runtime/python"],
+            "what the app's folder lacks is the container's"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The name of a pack in addresses and of its job on disk: `{from}_{to}_{platform}`, for example `1.0.0_1.1.0_Linux_x86_64`.
+//! The name of a pack in addresses and of its job on disk: `{from}_{to}_{platform}`, for example
+//! `1.0.0_1.1.0_Linux_x86_64`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,7 +36,9 @@ impl FromStr for PatchId {
         let mut parts = text.splitn(3, '_');
         let mut next = || parts.next().ok_or(InvalidPatchId);
         let (from, to, platform) = (next()?.parse(), next()?.parse(), next()?.parse());
-        let (Ok(from), Ok(to), Ok(platform)) = (from, to, platform) else { return Err(InvalidPatchId) };
+        let (Ok(from), Ok(to), Ok(platform)) = (from, to, platform) else {
+            return Err(InvalidPatchId);
+        };
         let id = Self { from, to, platform };
         if id.to_string() == text && id.from != id.to { Ok(id) } else { Err(InvalidPatchId) }
     }
@@ -55,7 +58,9 @@ impl Serialize for PatchId {
 
 impl<'de> Deserialize<'de> for PatchId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -65,7 +70,11 @@ mod tests {
 
     #[test]
     fn one_spelling_and_no_path() {
-        for good in ["1.0.0_1.1.0_Linux_x86_64", "2.0.0_1.0.0_Windows_AMD64", "1.0.0-rc.1+b_1.0.0_Darwin_arm64"] {
+        for good in [
+            "1.0.0_1.1.0_Linux_x86_64",
+            "2.0.0_1.0.0_Windows_AMD64",
+            "1.0.0-rc.1+b_1.0.0_Darwin_arm64",
+        ] {
             assert_eq!(good.parse::<PatchId>().unwrap().to_string(), good);
         }
         let long = format!("1.0.0-{}_1.0.0_Linux_x86_64", "a".repeat(200));

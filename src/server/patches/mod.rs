@@ -1,8 +1,10 @@
-//! Patch packs over HTTP: the cheapest way from one release to another, the packs themselves, and packs made when somebody asks.
+//! Patch packs over HTTP: the cheapest way from one release to another, the packs themselves, and
+//! packs made when somebody asks.
 //!
-//! In: the catalogue of the repository, questions in the specification's form. Out: answers of signed packs, and jobs. Never: a pack
-//! made in a request (that is the queue's, and only where this server was told to make packs), an answer that anything hangs on: a
-//! launcher plans from signed metadata.
+//! In: the catalogue of the repository, questions in the specification's form. Out: answers of
+//! signed packs, and jobs. Never: a pack made in a request (that is the queue's, and only where
+//! this server was told to make packs), an answer that anything hangs on: a launcher plans from
+//! signed metadata.
 //!
 //! ```text
 //! api      the two routes         chain    the cheapest chain of packs, pure

@@ -1,4 +1,5 @@
-//! Threads that work the queue off. What they call may take minutes; it runs beside the requests, never in one.
+//! Threads that work the queue off. What they call may take minutes; it runs beside the requests,
+//! never in one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,10 @@ pub struct Making {
 
 impl fmt::Debug for Making {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Making").field("jobs", &self.jobs).field("workers", &self.workers).finish_non_exhaustive()
+        f.debug_struct("Making")
+            .field("jobs", &self.jobs)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +80,8 @@ impl ProjectMaker {
 
 impl Maker for ProjectMaker {
     fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome {
-        self.try_to_make(from, to).unwrap_or_else(|error| JobOutcome::Failed(error_chain::line(&error)))
+        self.try_to_make(from, to)
+            .unwrap_or_else(|error| JobOutcome::Failed(error_chain::line(&error)))
     }
 }
 
@@ -101,7 +106,8 @@ impl Service {
         Ok(Self { queue, askers: Askers::default() })
     }
 
-    /// Asks for a pack; gives where its job is. A pack that nobody has asked for yet is made only if it is allowed.
+    /// Asks for a pack; gives where its job is. A pack that nobody has asked for yet is made only
+    /// if it is allowed.
     pub(super) fn ask(
         &self,
         from: &ContainerId,
@@ -126,7 +132,8 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// The threads end after the pack they are at, or with the process; then it is begun again at the next start.
+    /// The threads end after the pack they are at, or with the process; then it is begun again at
+    /// the next start.
     fn drop(&mut self) {
         self.queue.stop();
     }
@@ -137,10 +144,14 @@ fn work(queue: &Queue, maker: &dyn Maker) {
         let id = &job.patch_id;
         tracing::info!(%id, attempt = job.attempts, "making a patch");
         let outcome = catch_unwind(AssertUnwindSafe(|| maker.make(&job.from, &job.to)))
-            .unwrap_or_else(|_| JobOutcome::Failed("it panicked; standard error says where".to_owned()));
+            .unwrap_or_else(|_| {
+                JobOutcome::Failed("it panicked; standard error says where".to_owned())
+            });
         match &outcome {
             JobOutcome::Completed => tracing::info!(%id, "a patch is published"),
-            JobOutcome::Refused(reason) => tracing::info!(%id, reason, "there will be no such patch"),
+            JobOutcome::Refused(reason) => {
+                tracing::info!(%id, reason, "there will be no such patch")
+            }
             JobOutcome::Failed(reason) => tracing::error!(%id, reason, "a patch could not be made"),
         }
         queue.end(&job, outcome, host::now());

@@ -1,8 +1,10 @@
-//! The launcher's side of the conversation with its app, as a pure machine: what comes in goes to [`Conversation::step`], and what has to
-//! be done for it comes out. The order of things is that of `assets/runtime/PROTOCOL.md`.
+//! The launcher's side of the conversation with its app, as a pure machine: what comes in goes to
+//! [`Conversation::step`], and what has to be done for it comes out. The order of things is that of
+//! `assets/runtime/PROTOCOL.md`.
 //!
-//! In: messages, what the engine tells, what it wants, and the time. Out: messages, commands for the engine, outcomes. Never: I/O, a
-//! clock, or trust in what an app says beyond what it says of itself.
+//! In: messages, what the engine tells, what it wants, and the time. Out: messages, commands for
+//! the engine, outcomes. Never: I/O, a clock, or trust in what an app says beyond what it says of
+//! itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -105,7 +107,8 @@ pub struct Conversation {
     ending: Option<Duration>,
     /// Requests of the app that wait for the end of a check, and until when.
     checks: Vec<(i64, Duration)>,
-    /// Checks that the app made the engine do of late, less by one each [`BETWEEN_CHECKS`]; when that was computed.
+    /// Checks that the app made the engine do of late, less by one each [`BETWEEN_CHECKS`]; when
+    /// that was computed.
     spent: (f64, Duration),
     /// How the last check ended, if one has.
     checked: Option<Result<(), String>>,
@@ -137,13 +140,17 @@ impl Conversation {
     pub fn step(&mut self, now: Duration, input: ConversationInput) -> Vec<Effect> {
         let mut effects = match input {
             ConversationInput::Connected(hello) => self.connected(&hello),
-            ConversationInput::Message(message) if message.kind == "answer" => self.answered(now, &message),
+            ConversationInput::Message(message) if message.kind == "answer" => {
+                self.answered(now, &message)
+            }
             ConversationInput::Message(message) => self.asked(now, &message),
             ConversationInput::Gone => self.gone(),
             ConversationInput::Event(event) => self.on_event(now, *event),
             ConversationInput::Swap(swap) => self.swap(now, swap),
             ConversationInput::End => self.end(now),
-            ConversationInput::KeepRunning if self.connected => vec![self.request("goes_on", Map::new(), None)],
+            ConversationInput::KeepRunning if self.connected => {
+                vec![self.request("goes_on", Map::new(), None)]
+            }
             ConversationInput::KeepRunning => Vec::new(),
             ConversationInput::Tick => Vec::new(),
         };
@@ -154,14 +161,19 @@ impl Conversation {
     /// When the next [`ConversationInput::Tick`] is due, if one is.
     pub fn due(&self) -> Option<Duration> {
         let swapping = self.swapping.as_ref().map(|swapping| swapping.until);
-        swapping.into_iter().chain(self.ending).chain(self.checks.iter().map(|(_, until)| *until)).min()
+        swapping
+            .into_iter()
+            .chain(self.ending)
+            .chain(self.checks.iter().map(|(_, until)| *until))
+            .min()
     }
 
     fn connected(&mut self, hello: &Message) -> Vec<Effect> {
         self.connected = true;
         self.asked.clear();
         self.checks.clear();
-        let mut effects = vec![answer(hello.id, json!({ "ok": true, "heartbeat_seconds": HEARTBEAT_SECONDS }))];
+        let mut effects =
+            vec![answer(hello.id, json!({ "ok": true, "heartbeat_seconds": HEARTBEAT_SECONDS }))];
         effects.extend(self.runs(hello));
         if hello.fields.get("up") == Some(&Value::Bool(true)) {
             effects.push(Effect::Up);
@@ -172,11 +184,17 @@ impl Conversation {
         effects
     }
 
-    /// What the app says of the code that it runs. A swap whose outcome was lost with a connection is known from it.
+    /// What the app says of the code that it runs. A swap whose outcome was lost with a connection
+    /// is known from it.
     fn runs(&mut self, message: &Message) -> Vec<Effect> {
         let id = |value: &Value| value.as_str()?.parse::<ContainerId>().ok();
         let container = message.fields.get("container").and_then(id);
-        let in_use = message.fields.get("in_use").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let in_use = message
+            .fields
+            .get("in_use")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let mut in_use: Vec<ContainerId> = in_use.iter().filter_map(id).take(MOST_IN_USE).collect();
         if let Some(container) = &container {
             in_use.retain(|other| other != container);
@@ -185,7 +203,10 @@ impl Conversation {
             // Without it nothing is known of the code that runs.
             in_use.clear();
         }
-        let done = self.swapping.as_ref().is_some_and(|swapping| Some(&swapping.swap.container) == container.as_ref());
+        let done = self
+            .swapping
+            .as_ref()
+            .is_some_and(|swapping| Some(&swapping.swap.container) == container.as_ref());
         let mut effects = vec![Effect::Runs(in_use)];
         if done && message.kind == "hello" {
             self.swapping = None;
@@ -202,7 +223,8 @@ impl Conversation {
         if lost.values().any(|asked| *asked == Asked::End) && self.ending.take().is_some() {
             effects.push(Effect::Heard(false));
         }
-        // A swap that has begun goes on without a connection; one that was only asked about has not begun.
+        // A swap that has begun goes on without a connection; one that was only asked about has not
+        // begun.
         if self.swapping.as_ref().is_some_and(|swapping| swapping.request.is_none()) {
             effects.extend(self.swap_fails("not-connected", "the app is no longer connected"));
         }
@@ -210,7 +232,12 @@ impl Conversation {
     }
 
     /// `asked` if the answer matters.
-    fn request(&mut self, kind: &'static str, fields: Map<String, Value>, asked: Option<Asked>) -> Effect {
+    fn request(
+        &mut self,
+        kind: &'static str,
+        fields: Map<String, Value>,
+        asked: Option<Asked>,
+    ) -> Effect {
         self.number += 1;
         if let Some(asked) = asked {
             self.asked.insert(self.number, asked);
@@ -222,21 +249,30 @@ impl Conversation {
     fn asked(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
         let id = message.id;
         if message.protocol != PROTOCOL {
-            return vec![refusal(id, "protocol", &format!("only protocol {PROTOCOL} is spoken here"))];
+            return vec![refusal(
+                id,
+                "protocol",
+                &format!("only protocol {PROTOCOL} is spoken here"),
+            )];
         }
         let done = || answer(id, json!({ "ok": true }));
         match message.kind.as_str() {
             "heartbeat" => {
                 if let Some(swapping) = &mut self.swapping {
-                    swapping.stuck = message.fields.get("main_thread_seconds").and_then(Value::as_f64);
+                    swapping.stuck =
+                        message.fields.get("main_thread_seconds").and_then(Value::as_f64);
                 }
                 vec![done()]
             }
             "up" => vec![done(), Effect::Up],
             "check_for_updates" => self.check(now, id),
             "start_update" => match &self.phase {
-                Some(Phase::Offered { .. } | Phase::Cancelled) => vec![done(), Effect::Command(Command::Start)],
-                Some(phase) if is_at_work(phase) => vec![refusal(id, "busy", "an update is under way")],
+                Some(Phase::Offered { .. } | Phase::Cancelled) => {
+                    vec![done(), Effect::Command(Command::Start)]
+                }
+                Some(phase) if is_at_work(phase) => {
+                    vec![refusal(id, "busy", "an update is under way")]
+                }
                 _ => vec![refusal(id, "nothing-available", "there is no release to install")],
             },
             // First the command: the app ends as soon as it has the answer.
@@ -247,7 +283,11 @@ impl Conversation {
             "bye" => vec![done()],
             kind => {
                 let kind: String = kind.chars().take(100).collect();
-                vec![refusal(id, "unknown-type", &format!("not a request of this protocol: {kind}"))]
+                vec![refusal(
+                    id,
+                    "unknown-type",
+                    &format!("not a request of this protocol: {kind}"),
+                )]
             }
         }
     }
@@ -270,14 +310,20 @@ impl Conversation {
             }];
         }
         self.checks.push((id, now + CHECK_TIMEOUT));
-        if in_progress { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
+        if in_progress {
+            Vec::new()
+        } else {
+            vec![Effect::Command(Command::Check { by_user: false })]
+        }
     }
 
-    /// Whether the app may make the engine ask the publisher's servers once more: all users of an app with a loop in it would be a flood.
-    /// Beyond that it is told what the last check has found.
+    /// Whether the app may make the engine ask the publisher's servers once more: all users of an
+    /// app with a loop in it would be a flood. Beyond that it is told what the last check has
+    /// found.
     fn may_check(&mut self, now: Duration) -> bool {
         let (spent, when) = self.spent;
-        let left = (spent - now.saturating_sub(when).as_secs_f64() / BETWEEN_CHECKS.as_secs_f64()).max(0.0);
+        let left = (spent - now.saturating_sub(when).as_secs_f64() / BETWEEN_CHECKS.as_secs_f64())
+            .max(0.0);
         let may = left + 1.0 <= CHECKS_AT_ONCE;
         self.spent = (if may { left + 1.0 } else { left }, now);
         may
@@ -286,7 +332,10 @@ impl Conversation {
     fn result(&mut self, message: &Message) -> Vec<Effect> {
         let mut effects = self.runs(message);
         let request = message.fields.get("swap").and_then(Value::as_i64);
-        let Some(swapping) = self.swapping.take_if(|swapping| swapping.request.is_some() && swapping.request == request) else {
+        let Some(swapping) = self
+            .swapping
+            .take_if(|swapping| swapping.request.is_some() && swapping.request == request)
+        else {
             return effects;
         };
         tracing::info!(container = %swapping.swap.container, ?message, "the app has tried to take over new code");
@@ -320,7 +369,9 @@ impl Conversation {
             self.swapping = None;
             return vec![Effect::Swapped(Err(obstacles(plan.get("reasons"))))];
         }
-        let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else { return Vec::new() };
+        let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else {
+            return Vec::new();
+        };
         let effect = self.request("swap", swap, Some(Asked::Swap));
         if let (Some(swapping), Effect::Send { id, .. }) = (&mut self.swapping, &effect) {
             (swapping.request, swapping.until) = (Some(*id), now + SWAP_TIMEOUT);
@@ -330,7 +381,13 @@ impl Conversation {
 
     fn swap_is_refused(&mut self, message: &Message) -> Vec<Effect> {
         let error = message.fields.get("error");
-        let text = |name: &str| error.and_then(|error| error.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            error
+                .and_then(|error| error.get(name))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         if text("code") == "already" {
             self.swapping = None;
             return vec![Effect::Swapped(Ok(Vec::new()))];
@@ -351,7 +408,8 @@ impl Conversation {
     }
 
     fn swap(&mut self, now: Duration, swap: Swap) -> Vec<Effect> {
-        let refused = |code: &str, text: &str| vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))];
+        let refused =
+            |code: &str, text: &str| vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))];
         if !self.connected {
             return refused("not-connected", "the app does not talk to its launcher");
         }
@@ -359,7 +417,8 @@ impl Conversation {
             return refused("busy", "another swap is being done");
         }
         let fields = fields_of(&swap);
-        self.swapping = Some(Swapping { swap, until: now + PLAN_TIMEOUT, request: None, stuck: None });
+        self.swapping =
+            Some(Swapping { swap, until: now + PLAN_TIMEOUT, request: None, stuck: None });
         vec![self.request("plan_swap", fields, Some(Asked::Plan))]
     }
 
@@ -368,7 +427,8 @@ impl Conversation {
             return vec![Effect::Heard(false)];
         }
         self.ending = Some(now + END_TIMEOUT);
-        let reason = Map::from_iter([("reason".to_owned(), "another version will be started".into())]);
+        let reason =
+            Map::from_iter([("reason".to_owned(), "another version will be started".into())]);
         vec![self.request("restart", reason, Some(Asked::End))]
     }
 
@@ -383,7 +443,9 @@ impl Conversation {
 
     fn progress(&mut self, now: Duration, progress: &Progress) -> Vec<Effect> {
         let Some(name) = self.phase.as_ref().and_then(phase_name) else { return Vec::new() };
-        if !self.connected || self.on_event.is_some_and(|on_event| now.saturating_sub(on_event) < BETWEEN_PROGRESS) {
+        if !self.connected
+            || self.on_event.is_some_and(|on_event| now.saturating_sub(on_event) < BETWEEN_PROGRESS)
+        {
             return Vec::new();
         }
         self.on_event = Some(now);
@@ -422,7 +484,11 @@ impl Conversation {
                 _ => String::new(),
             };
             self.on_event = Some(now);
-            effects.push(self.request("update_progress", progress_fields(name, &Progress::default(), &detail), None));
+            effects.push(self.request(
+                "update_progress",
+                progress_fields(name, &Progress::default(), &detail),
+                None,
+            ));
         }
         self.phase = Some(phase);
         effects
@@ -433,7 +499,9 @@ impl Conversation {
         let mut effects = Vec::new();
         if let Some(swapping) = self.swapping.as_ref().filter(|swapping| swapping.until <= now) {
             let text = match swapping.stuck {
-                Some(seconds) => format!("the app has not answered in time; its main thread was busy for {seconds:.0} seconds"),
+                Some(seconds) => format!(
+                    "the app has not answered in time; its main thread was busy for {seconds:.0} seconds"
+                ),
                 None => "the app has not answered in time".to_owned(),
             };
             effects.extend(self.swap_fails("timeout", &text));
@@ -545,7 +613,9 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 
 /// At least one: what is not understood is a reason too.
 fn obstacles(value: Option<&Value>) -> Vec<SwapBlocker> {
-    let read = value.and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok()).unwrap_or_default();
+    let read = value
+        .and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok())
+        .unwrap_or_default();
     if read.is_empty() { vec![SwapBlocker::new("failed", "the app did not say why")] } else { read }
 }
 

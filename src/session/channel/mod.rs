@@ -1,5 +1,6 @@
-//! The conversation with the running app: it says that it is up, asks for updates, and takes new code over without a restart.
-//! `assets/runtime/PROTOCOL.md` is the contract, and `assets/runtime/kuzflow_runtime` the app's side.
+//! The conversation with the running app: it says that it is up, asks for updates, and takes new
+//! code over without a restart. `assets/runtime/PROTOCOL.md` is the contract, and
+//! `assets/runtime/kuzflow_runtime` the app's side.
 //!
 //! ```text
 //! socket        a Unix domain socket or a named pipe that only this user can open
@@ -8,8 +9,9 @@
 //! serve         connections and timers, on the engine's runtime
 //! ```
 //!
-//! In: connections of a process that knows the token which its environment told it, the engine's events. Out: commands for the engine, what
-//! came of a swap. Never: trust in an app beyond what concerns itself, a wait of the app's start, or a start that fails since nobody can listen.
+//! In: connections of a process that knows the token which its environment told it, the engine's
+//! events. Out: commands for the engine, what came of a swap. Never: trust in an app beyond what
+//! concerns itself, a wait of the app's start, or a start that fails since nobody can listen.
 
 mod conversation;
 mod serve;
@@ -36,14 +38,15 @@ use crate::threads;
 pub const ADDRESS: &str = "KUZFLOW_CHANNEL";
 /// The variable with the token.
 pub const TOKEN: &str = "KUZFLOW_TOKEN";
-/// How long somebody waits for an app to say whether it has heard that it should end; a little longer than the conversation does.
+/// How long somebody waits for an app to say whether it has heard that it should end; a little
+/// longer than the conversation does.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a swap came to: the modules that were loaded anew, or what stood against it.
 pub type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 
-/// Where the app that this launcher starts can talk to it. Clones share it. Without a place to listen nobody is admitted, and all that
-/// would be said is not.
+/// Where the app that this launcher starts can talk to it. Clones share it. Without a place to
+/// listen nobody is admitted, and all that would be said is not.
 #[derive(Clone, Default)]
 pub struct ChannelSlot(Arc<Mutex<ChannelState>>);
 
@@ -55,7 +58,8 @@ struct ChannelState {
     /// Of the token that the app started last was given.
     token: Option<Digest>,
     requests: Option<mpsc::UnboundedSender<Request>>,
-    /// The containers whose code the connected app runs; the last one is that which it takes new code from.
+    /// The containers whose code the connected app runs; the last one is that which it takes new
+    /// code from.
     runs: Vec<ContainerId>,
     /// Keep those from being removed.
     locks: Vec<(ContainerId, RunningLock)>,
@@ -82,7 +86,8 @@ impl ChannelSlot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The variables for an app that is about to be started. The token is new each time: an app started before is no longer let in.
+    /// The variables for an app that is about to be started. The token is new each time: an app
+    /// started before is no longer let in.
     pub fn admit(&self) -> Vec<(&'static str, OsString)> {
         let mut shared = self.lock();
         if shared.places.is_empty() {
@@ -111,7 +116,9 @@ impl ChannelSlot {
     pub async fn swap(&self, swap: Swap) -> Swapped {
         let (sender, outcome) = oneshot::channel();
         self.send(Request::Swap(swap, sender));
-        outcome.await.unwrap_or_else(|_| Err(vec![SwapBlocker::new("not-connected", "nobody talks to the app")]))
+        outcome.await.unwrap_or_else(|_| {
+            Err(vec![SwapBlocker::new("not-connected", "nobody talks to the app")])
+        })
     }
 
     /// Whether the app has said, since it was last asked to end or wanted to, that it goes on.
@@ -157,7 +164,8 @@ impl ChannelSlot {
 }
 
 impl ChannelState {
-    /// The place to listen at, made when it is first asked for: by a start of the app, or by an engine that comes before it.
+    /// The place to listen at, made when it is first asked for: by a start of the app, or by an
+    /// engine that comes before it.
     fn endpoint(&mut self) -> io::Result<&mut socket::Endpoint> {
         let endpoint = match self.endpoint.take() {
             Some(endpoint) => endpoint,

@@ -1,5 +1,5 @@
-//! The conversation on the engine's runtime: strangers are let in by their token, one app at a time is talked to, and what the pure
-//! machine wants is done.
+//! The conversation on the engine's runtime: strangers are let in by their token, one app at a time
+//! is talked to, and what the pure machine wants is done.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,12 @@ enum Incoming {
 }
 
 /// Talks to the app until the runtime ends. Returns at once where there is nowhere to listen.
-pub async fn serve(slot: ChannelSlot, app: AppSlot, home: Home, commands: impl Fn(Command) + Send + 'static) {
+pub async fn serve(
+    slot: ChannelSlot,
+    app: AppSlot,
+    home: Home,
+    commands: impl Fn(Command) + Send + 'static,
+) {
     let (requests, mut wanted) = mpsc::unbounded_channel();
     let (listening, places) = {
         let mut shared = slot.lock();
@@ -106,8 +111,11 @@ impl<C: Fn(Command)> Talk<C> {
     fn wanted(&mut self, request: Request) -> Option<ConversationInput> {
         match request {
             Request::Tell(event) => Some(ConversationInput::Event(event)),
-            // The machine wants one at a time; another one is an oversight, and its outcome nobody's.
-            Request::Swap(swap, done) if self.swapping.as_ref().is_none_or(oneshot::Sender::is_closed) => {
+            // The machine wants one at a time; another one is an oversight, and its outcome
+            // nobody's.
+            Request::Swap(swap, done)
+                if self.swapping.as_ref().is_none_or(oneshot::Sender::is_closed) =>
+            {
                 self.swapping = Some(done);
                 Some(ConversationInput::Swap(swap))
             }
@@ -121,7 +129,9 @@ impl<C: Fn(Command)> Talk<C> {
     }
 
     fn came(&mut self, incoming: Incoming) -> Option<ConversationInput> {
-        let is_current = |sender: &mpsc::Sender<Vec<u8>>| self.connection.as_ref().is_some_and(|own| own.same_channel(sender));
+        let is_current = |sender: &mpsc::Sender<Vec<u8>>| {
+            self.connection.as_ref().is_some_and(|own| own.same_channel(sender))
+        };
         match incoming {
             Incoming::Connected { hello, sender } => {
                 // The one before is dropped, and its connection with it.
@@ -130,7 +140,9 @@ impl<C: Fn(Command)> Talk<C> {
                 }
                 Some(ConversationInput::Connected(hello))
             }
-            Incoming::Message { sender, message } => is_current(&sender).then_some(ConversationInput::Message(message)),
+            Incoming::Message { sender, message } => {
+                is_current(&sender).then_some(ConversationInput::Message(message))
+            }
             Incoming::Gone { sender } if is_current(&sender) => {
                 self.connection = None;
                 Some(ConversationInput::Gone)
@@ -150,7 +162,8 @@ impl<C: Fn(Command)> Talk<C> {
             Effect::Send { id, kind, fields } => {
                 let Some(connection) = &self.connection else { return };
                 match wire::encode(id, kind, fields) {
-                    // A queue that is full belongs to an app that takes nothing: its connection is given up where that is noticed.
+                    // A queue that is full belongs to an app that takes nothing: its connection is
+                    // given up where that is noticed.
                     Ok(bytes) => drop(connection.try_send(bytes)),
                     Err(error) => tracing::warn!(%error, kind, "a message to the app is too long"),
                 }
@@ -178,7 +191,8 @@ impl<C: Fn(Command)> Talk<C> {
         }
     }
 
-    /// Keeps containers that the app has code of from being removed, besides the one that it was started in.
+    /// Keeps containers that the app has code of from being removed, besides the one that it was
+    /// started in.
     fn runs(&self, containers: Vec<ContainerId>) {
         let Some(app) = self.app.running() else { return };
         self.slot.lock().runs.clone_from(&containers);
@@ -192,7 +206,9 @@ impl<C: Fn(Command)> Talk<C> {
                 lock.run_by(app.process());
                 Some((container.clone(), lock))
             };
-            let others = containers.iter().filter(|container| **container != app.container && home.record(container).is_ok());
+            let others = containers
+                .iter()
+                .filter(|container| **container != app.container && home.record(container).is_ok());
             let locks = others.filter_map(hold).collect();
             let mut shared = slot.lock();
             // What has ended meanwhile needs none.
@@ -208,7 +224,11 @@ impl<C: Fn(Command)> Talk<C> {
 }
 
 /// Lets apps in that know the token.
-async fn admit(mut listener: socket::Listener, slot: ChannelSlot, incoming: mpsc::Sender<Incoming>) {
+async fn admit(
+    mut listener: socket::Listener,
+    slot: ChannelSlot,
+    incoming: mpsc::Sender<Incoming>,
+) {
     let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
     loop {
         let stream = match listener.accept().await {
@@ -229,7 +249,8 @@ async fn admit(mut listener: socket::Listener, slot: ChannelSlot, incoming: mpsc
         tokio::spawn(async move {
             let (mut reading, writing) = tokio::io::split(stream);
             let mut decoder = Decoder::new(LONGEST_OF_A_STRANGER);
-            let first = tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
+            let first =
+                tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
             let Ok(Ok(Some(hello))) = first else { return };
             drop(place);
             converse(hello, (reading, writing), decoder, &slot, incoming).await;
@@ -308,7 +329,10 @@ fn welcome(hello: &Message, slot: &ChannelSlot) -> Result<(), (&'static str, &'s
 }
 
 /// The next message; `None` at the end of the connection.
-async fn next(reading: &mut ReadHalf<socket::Stream>, decoder: &mut Decoder) -> Result<Option<Message>, ReadError> {
+async fn next(
+    reading: &mut ReadHalf<socket::Stream>,
+    decoder: &mut Decoder,
+) -> Result<Option<Message>, ReadError> {
     let mut buffer = [0; 8192];
     loop {
         if let Some(message) = decoder.next_message()? {

@@ -1,14 +1,17 @@
-//! Where an app finds its launcher: a Unix domain socket in a folder that only this user can open, or a named pipe on Windows.
+//! Where an app finds its launcher: a Unix domain socket in a folder that only this user can open,
+//! or a named pipe on Windows.
 //!
-//! In: a name. Out: connections of this user's processes. Never: a network, another user, or a place that somebody else could have
-//! prepared: names are random, and a folder or pipe that is there already is refused.
+//! In: a name. Out: connections of this user's processes. Never: a network, another user, or a
+//! place that somebody else could have prepared: names are random, and a folder or pipe that is
+//! there already is refused.
 
 use std::io;
 use std::path::Path;
 
 use super::secret;
 
-/// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end included.
+/// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end
+/// included.
 #[cfg(unix)]
 const LONGEST_PATH: usize = 100;
 /// Age from which a folder without a socket was left by a launcher that was killed.
@@ -53,7 +56,10 @@ mod system {
             let folder = place.join(format!("{PREFIX}{}", &secret()?[..16]));
             let path = folder.join("app");
             if path.as_os_str().len() > LONGEST_PATH {
-                return Err(io::Error::new(io::ErrorKind::InvalidFilename, "the path is too long for a socket"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidFilename,
+                    "the path is too long for a socket",
+                ));
             }
             // Fails if it is there: nobody can have prepared it.
             std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
@@ -69,9 +75,11 @@ mod system {
             self.path.clone().into_os_string()
         }
 
-        /// Begins to take connections, within a runtime; again where the one that did so before has ended.
+        /// Begins to take connections, within a runtime; again where the one that did so before has
+        /// ended.
         pub fn listen(&mut self) -> io::Result<Listener> {
-            let listener = self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
+            let listener =
+                self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
             tokio::net::UnixListener::from_std(listener.try_clone()?).map(Listener)
         }
     }
@@ -96,12 +104,19 @@ mod system {
         }
     }
 
-    /// Whether nobody listens at a socket. Asked without waiting: its owner may be stopped, with a full queue.
+    /// Whether nobody listens at a socket. Asked without waiting: its owner may be stopped, with a
+    /// full queue.
     fn is_refused(path: &Path) -> bool {
-        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+        use rustix::net::{
+            AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+        };
         let ask = || {
-            let socket =
-                socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+            let socket = socket_with(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+                None,
+            )?;
             connect(&socket, &SocketAddrUnix::new(path)?)
         };
         ask() == Err(rustix::io::Errno::CONNREFUSED)
@@ -112,15 +127,20 @@ mod system {
         made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
     }
 
-    /// Removes what launchers that were killed left in `places`: folders of this user whose socket nobody listens at.
+    /// Removes what launchers that were killed left in `places`: folders of this user whose socket
+    /// nobody listens at.
     pub fn sweep(places: &[PathBuf]) {
         let own = rustix::process::geteuid().as_raw();
         for entry in places.iter().flat_map(|place| look::entries_if_readable(place)) {
             let is_named = entry.file_name().to_str().is_some_and(|name| {
-                name.strip_prefix(PREFIX)
-                    .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                name.strip_prefix(PREFIX).is_some_and(|rest| {
+                    rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+                })
             });
-            let is_own = is_named && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
+            let is_own = is_named
+                && entry
+                    .metadata()
+                    .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
             if !is_own {
                 continue;
             }
@@ -130,7 +150,8 @@ mod system {
                     let _ = std::fs::remove_file(&path);
                     let _ = std::fs::remove_dir(entry.path());
                 }
-                // Killed before it listened; one that is about to listen is younger. Only an empty folder goes.
+                // Killed before it listened; one that is about to listen is younger. Only an empty
+                // folder goes.
                 Ok(false) if is_old(&entry) => {
                     let _ = std::fs::remove_dir(entry.path());
                 }
@@ -143,14 +164,17 @@ mod system {
 #[cfg(windows)]
 mod system {
     use super::*;
-    use interprocess::os::windows::named_pipe::{PipeListenerOptions, PipeMode, pipe_mode, tokio as pipes};
+    use interprocess::os::windows::named_pipe::{
+        PipeListenerOptions, PipeMode, pipe_mode, tokio as pipes,
+    };
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
     use std::path::PathBuf;
 
     /// A connection.
     pub type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
 
-    /// The name of a pipe, which is made when somebody listens: an app that comes earlier tries again.
+    /// The name of a pipe, which is made when somebody listens: an app that comes earlier tries
+    /// again.
     #[derive(Debug)]
     pub struct Endpoint {
         name: String,
@@ -167,11 +191,14 @@ mod system {
             self.name.clone().into()
         }
 
-        /// Begins to take connections, within a runtime; again where the one that did so before has ended. The first instance of a
-        /// pipe is made with a flag that refuses a name which somebody has taken.
+        /// Begins to take connections, within a runtime; again where the one that did so before has
+        /// ended. The first instance of a pipe is made with a flag that refuses a name which
+        /// somebody has taken.
         pub fn listen(&mut self) -> io::Result<Listener> {
-            // Full access for the owner, who is this user, and for nobody else; `P`: nothing is inherited.
-            let description = widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
+            // Full access for the owner, who is this user, and for nobody else; `P`: nothing is
+            // inherited.
+            let description =
+                widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
             let listener = PipeListenerOptions::new()
                 .path(Path::new(&self.name))
                 .mode(PipeMode::Bytes)
@@ -208,7 +235,9 @@ mod tests {
         let short = tempfile::tempdir_in("/tmp").unwrap();
         let long = short.path().join("x".repeat(90));
         std::fs::create_dir(&long).unwrap();
-        let endpoint = Endpoint::open(&[short.path().join("absent"), long.clone(), short.path().to_owned()]).unwrap();
+        let endpoint =
+            Endpoint::open(&[short.path().join("absent"), long.clone(), short.path().to_owned()])
+                .unwrap();
         let path = std::path::PathBuf::from(endpoint.address());
         let folder = path.parent().unwrap().to_owned();
         assert_eq!(folder.parent().unwrap(), short.path());

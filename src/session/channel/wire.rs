@@ -1,6 +1,8 @@
-//! Messages as bytes: four bytes of length, little-endian, and a JSON object (`assets/runtime/PROTOCOL.md`).
+//! Messages as bytes: four bytes of length, little-endian, and a JSON object
+//! (`assets/runtime/PROTOCOL.md`).
 //!
-//! Pure. In: bytes as they come. Out: objects that have a `type` and an `id`. Never: more memory than one message of the longest kind.
+//! Pure. In: bytes as they come. Out: objects that have a `type` and an `id`. Never: more memory
+//! than one message of the longest kind.
 
 use serde_json::{Map, Value};
 
@@ -126,9 +128,14 @@ mod tests {
             decoder.feed(bytes);
             decoder.next_message().unwrap_err().to_string()
         };
-        for json in
-            [&b"[]"[..], b"{}", b"{\"id\": 1}", b"{\"id\": \"1\", \"type\": \"x\"}", b"{\"id\": 1.5, \"type\": \"x\"}", b"1"]
-        {
+        for json in [
+            &b"[]"[..],
+            b"{}",
+            b"{\"id\": 1}",
+            b"{\"id\": \"1\", \"type\": \"x\"}",
+            b"{\"id\": 1.5, \"type\": \"x\"}",
+            b"1",
+        ] {
             assert_eq!(refused(&frame(json)), "a message without a type or an id", "{json:?}");
         }
         for json in [&b""[..], b"{", b"\xff\xfe", b"{\"id\": 1, \"type\": \"x\"} {}"] {
@@ -136,7 +143,10 @@ mod tests {
         }
         let deep = [&b"["[..]; 90].concat();
         assert_eq!(refused(&frame(&deep)), "not a message");
-        assert_eq!(refused(&101_u32.to_le_bytes()), "a message of 101 bytes is announced, 100 are allowed");
+        assert_eq!(
+            refused(&101_u32.to_le_bytes()),
+            "a message of 101 bytes is announced, 100 are allowed"
+        );
         assert!(refused(&u32::MAX.to_le_bytes()).contains("4294967295"));
     }
 

@@ -1,13 +1,17 @@
-//! Closing the running app as its window manager would, and waiting for it as long as it takes its person.
+//! Closing the running app as its window manager would, and waiting for it as long as it takes its
+//! person.
 //!
 //! 1. An app that talks to its launcher is told, and closes by itself.
-//! 2. Otherwise its windows are asked to close, one after another; what it asks its person then is between the two.
-//! 3. One that has no window and cannot have one (a program in the background) gets the system's polite signal, as when the computer
-//!    is shut down. Where a person may be at work in it all the same (a terminal, Wayland, an icon in the panel) nothing is sent: the
-//!    person is told that it must be ended by hand.
+//! 2. Otherwise its windows are asked to close, one after another; what it asks its person then is
+//!    between the two.
+//! 3. One that has no window and cannot have one (a program in the background) gets the system's
+//!    polite signal, as when the computer is shut down. Where a person may be at work in it all the
+//!    same (a terminal, Wayland, an icon in the panel) nothing is sent: the person is told that it
+//!    must be ended by hand.
 //!
-//! In: the app, its channel, what a person decides meanwhile. Out: whether it has ended, and what is waited for. Never: a signal to an app
-//! with a window, force without a person's word, a second wish where the first was refused, or a lock held while it waits.
+//! In: the app, its channel, what a person decides meanwhile. Out: whether it has ended, and what
+//! is waited for. Never: a signal to an app with a window, force without a person's word, a second
+//! wish where the first was refused, or a lock held while it waits.
 
 mod plan;
 
@@ -67,7 +71,12 @@ pub enum Closed {
 }
 
 /// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
-pub fn close(app: &RunningApp, channel: &ChannelSlot, control: &CloseControl, on_wait: &dyn Fn(ClosingWait)) -> Closed {
+pub fn close(
+    app: &RunningApp,
+    channel: &ChannelSlot,
+    control: &CloseControl,
+    on_wait: &dyn Fn(ClosingWait),
+) -> Closed {
     app.note_asked();
     let closed = Closing::begin(app, channel).wait(control, on_wait);
     if closed == Closed::GoesOn {
@@ -89,8 +98,9 @@ struct Closing<'a> {
     wait: ClosingWait,
 }
 
-/// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not let it, or nothing comes of it: an app
-/// that asks its person is waited for, any other for `limit`.
+/// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not
+/// let it, or nothing comes of it: an app that asks its person is waited for, any other for
+/// `limit`.
 pub fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration) -> Closed {
     app.note_asked();
     let began = Instant::now();
@@ -121,7 +131,11 @@ impl<'a> Closing<'a> {
             channel,
             began: Instant::now(),
             desktop: Desktop::connect(),
-            plan: if heard { ClosePlan::of_an_app_that_closes_itself() } else { ClosePlan::default() },
+            plan: if heard {
+                ClosePlan::of_an_app_that_closes_itself()
+            } else {
+                ClosePlan::default()
+            },
             heard,
             signalled: None,
             wait: ClosingWait::App,
@@ -214,7 +228,8 @@ impl<'a> Closing<'a> {
         wait
     }
 
-    /// Nobody sees what the app shows. One that has heard will ask its person; any other must be ended by hand.
+    /// Nobody sees what the app shows. One that has heard will ask its person; any other must be
+    /// ended by hand.
     fn unseen(&self) -> ClosingWait {
         match self.heard {
             false => ClosingWait::Unreachable,
@@ -229,7 +244,9 @@ impl<'a> Closing<'a> {
         let since = match &self.signalled {
             Some((since, asked)) if *asked == processes => *since,
             _ => {
-                tracing::info!("the app runs in the background and gets the system's signal to end");
+                tracing::info!(
+                    "the app runs in the background and gets the system's signal to end"
+                );
                 self.app.ask_politely();
                 self.signalled = Some((Instant::now(), processes));
                 Instant::now()
@@ -239,7 +256,8 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts as yes.
+/// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts
+/// as yes.
 pub fn may_have_window(app: &RunningApp) -> bool {
     let tree = processes::trees(&app.processes());
     match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
@@ -259,7 +277,8 @@ mod tests {
     /// An app that does not listen to the system's signal.
     fn stubborn(fixture: &Fixture) -> RunningApp {
         let id = fixture.install("1.0.0", &[]);
-        let script = "#!/bin/sh\ntrap '' TERM\n: > \"$KUZFLOW_HOME/begun\"\nwhile :; do sleep 0.1; done\n";
+        let script =
+            "#!/bin/sh\ntrap '' TERM\n: > \"$KUZFLOW_HOME/begun\"\nwhile :; do sleep 0.1; done\n";
         fixture.write(&id, "runtime/run", script);
         let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
         while fixture.read(&id, "begun").is_none() {
@@ -279,7 +298,11 @@ mod tests {
         let control = CloseControl::default();
         control.take_back();
         control.force();
-        assert_eq!(close(&app, &channel, &control, &tell), Closed::GoesOn, "what was taken back stays so");
+        assert_eq!(
+            close(&app, &channel, &control, &tell),
+            Closed::GoesOn,
+            "what was taken back stays so"
+        );
         assert!(app.ended().is_none() && !app.was_asked_to_end());
 
         assert_eq!(wait_for_own_end(&app, &channel, Duration::from_millis(300)), Closed::GoesOn);
@@ -289,6 +312,10 @@ mod tests {
         control.force();
         assert_eq!(close(&app, &channel, &control, &tell), Closed::Ended);
         assert!(app.was_asked_to_end());
-        assert_eq!(close(&app, &channel, &CloseControl::default(), &tell), Closed::Ended, "one that has ended");
+        assert_eq!(
+            close(&app, &channel, &CloseControl::default(), &tell),
+            Closed::Ended,
+            "one that has ended"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Which window is asked to close next, and what is waited for: pure, without clock or display.
 //!
-//! Windows are asked one after another, as a program closes its own: each is asked once, and the next one only when the one before has
-//! gone. So a person who keeps one window keeps all that come after it. Only windows that were open at the beginning are asked; what
-//! comes later is the app's own answer, a question for instance.
+//! Windows are asked one after another, as a program closes its own: each is asked once, and the
+//! next one only when the one before has gone. So a person who keeps one window keeps all that come
+//! after it. Only windows that were open at the beginning are asked; what comes later is the app's
+//! own answer, a question for instance.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::messages::protocol::ClosingWait;
 const SETTLED: Duration = Duration::from_millis(700);
 /// A window that is still there after this waits for a person.
 const AT_ONCE: Duration = Duration::from_millis(1000);
-/// An app whose last window has gone may have something to write: so long before a person is told that it goes on.
+/// An app whose last window has gone may have something to write: so long before a person is told
+/// that it goes on.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// What is to be done now.
@@ -55,7 +57,8 @@ impl ClosePlan {
 
     /// Takes in which windows are open at `now`; says what to do, and what is waited for.
     pub fn step(&mut self, now: Duration, windows: &[Window]) -> (ClosingStep, ClosingWait) {
-        let first = self.first.get_or_insert_with(|| windows.iter().map(|window| window.id).collect());
+        let first =
+            self.first.get_or_insert_with(|| windows.iter().map(|window| window.id).collect());
         let is_open = |id: &u64| windows.iter().any(|window| window.id == *id);
         let before = self.asked.len();
         let open_asked = self.asked.iter().copied().find(is_open);
@@ -70,15 +73,22 @@ impl ClosePlan {
         }
         let question = question(windows);
         if self.closes_itself || open_asked.is_some() {
-            let front = question.or_else(|| windows.iter().find(|window| open_asked.is_none_or(|id| window.id == id)).copied());
+            let front = question.or_else(|| {
+                windows.iter().find(|window| open_asked.is_none_or(|id| window.id == id)).copied()
+            });
             return self.wait_for_person(since, front);
         }
-        // An app ignores the wish while a question of its own is open: that one has to be answered first.
-        if question.is_some_and(|question| windows.iter().any(|window| window.id != question.id && window.kind == Kind::Main)) {
+        // An app ignores the wish while a question of its own is open: that one has to be answered
+        // first.
+        if question.is_some_and(|question| {
+            windows.iter().any(|window| window.id != question.id && window.kind == Kind::Main)
+        }) {
             return self.wait_for_person(AT_ONCE, question);
         }
-        let mut candidates: Vec<&Window> =
-            windows.iter().filter(|window| first.contains(&window.id) && !belongs_to_another(window, windows)).collect();
+        let mut candidates: Vec<&Window> = windows
+            .iter()
+            .filter(|window| first.contains(&window.id) && !belongs_to_another(window, windows))
+            .collect();
         // Stable: the oldest of a kind stay first, which is usually the app's main window.
         candidates.sort_by_key(|window| window.kind);
         match candidates.iter().find(|window| window.can_close) {
@@ -99,7 +109,11 @@ impl ClosePlan {
         self.changed > Duration::ZERO && now.saturating_sub(self.changed) < SETTLED
     }
 
-    fn wait_for_person(&mut self, since: Duration, front: Option<Window>) -> (ClosingStep, ClosingWait) {
+    fn wait_for_person(
+        &mut self,
+        since: Duration,
+        front: Option<Window>,
+    ) -> (ClosingStep, ClosingWait) {
         if since < AT_ONCE {
             return (ClosingStep::Wait, ClosingWait::App);
         }
@@ -119,15 +133,20 @@ fn question(windows: &[Window]) -> Option<Window> {
 }
 
 fn belongs_to_another(window: &Window, windows: &[Window]) -> bool {
-    window.owner.is_some_and(|owner| owner != window.id && windows.iter().any(|other| other.id == owner))
+    window
+        .owner
+        .is_some_and(|owner| owner != window.id && windows.iter().any(|other| other.id == owner))
 }
 
-/// The app's own windows: of a process that has some, and none of whose parents in the app has. A program that the app has started (a
-/// browser, say) is not the app, as long as the app has a window itself.
+/// The app's own windows: of a process that has some, and none of whose parents in the app has. A
+/// program that the app has started (a browser, say) is not the app, as long as the app has a
+/// window itself.
 pub fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window> {
     let has_windows = |id: u32| windows.iter().any(|window| window.process == id);
     let parent = |id: u32| {
-        tree.iter().find(|process| process.id == id && Some(process) != tree.first().as_ref()).map(|process| process.parent)
+        tree.iter()
+            .find(|process| process.id == id && Some(process) != tree.first().as_ref())
+            .map(|process| process.parent)
     };
     let is_nearest = |id: u32| {
         let mut next = parent(id);
@@ -235,8 +254,16 @@ mod tests {
         let mut plan = ClosePlan::default();
         plan.step(at(0), &[window(1)]);
         assert_eq!(plan.step(at(1000), &[]), (ClosingStep::Wait, ClosingWait::App));
-        assert_eq!(plan.step(at(5500), &[]), (ClosingStep::Wait, ClosingWait::App), "it writes its files");
-        assert_eq!(plan.step(at(7000), &[]), (ClosingStep::Wait, ClosingWait::Unreachable), "an icon in the panel is left");
+        assert_eq!(
+            plan.step(at(5500), &[]),
+            (ClosingStep::Wait, ClosingWait::App),
+            "it writes its files"
+        );
+        assert_eq!(
+            plan.step(at(7000), &[]),
+            (ClosingStep::Wait, ClosingWait::Unreachable),
+            "an icon in the panel is left"
+        );
         assert!(plan.has_seen_windows());
     }
 
@@ -251,12 +278,21 @@ mod tests {
 
     #[test]
     fn a_program_that_the_app_started_is_not_the_app() {
-        let tree = [(10, 1), (11, 10), (12, 11), (13, 10)].map(|(id, parent)| Process { id, parent });
+        let tree =
+            [(10, 1), (11, 10), (12, 11), (13, 10)].map(|(id, parent)| Process { id, parent });
         let of = |process| Window { process, ..window(u64::from(process)) };
-        let own =
-            |windows: &[Window]| own_windows(&tree, windows.to_vec()).iter().map(|window| window.process).collect::<Vec<_>>();
+        let own = |windows: &[Window]| {
+            own_windows(&tree, windows.to_vec())
+                .iter()
+                .map(|window| window.process)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(own(&[of(10), of(11), of(13)]), [10], "a browser below the app");
-        assert_eq!(own(&[of(11), of(12)]), [11], "a script that starts the app, which starts a browser");
+        assert_eq!(
+            own(&[of(11), of(12)]),
+            [11],
+            "a script that starts the app, which starts a browser"
+        );
         assert_eq!(own(&[of(12), of(13)]), [12, 13], "two programs that a script starts");
     }
 }

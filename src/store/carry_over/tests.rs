@@ -39,7 +39,12 @@ fn each_file_goes_its_own_way() {
         ("config/gone", "a"),
         ("temp/t", "a"),
     ];
-    let new = [("config/untouched", "b"), ("config/changed", "a"), ("config/both", "b"), ("config/same", "b")];
+    let new = [
+        ("config/untouched", "b"),
+        ("config/changed", "a"),
+        ("config/both", "b"),
+        ("config/same", "b"),
+    ];
     let (one, two) = (fixture.install("1.0.0", &old), fixture.install("2.0.0", &new));
     fixture.write(&one, "config/changed", "mine");
     fixture.write(&one, "config/both", "mine");
@@ -49,8 +54,15 @@ fn each_file_goes_its_own_way() {
     fs::create_dir(fixture.home.container(&one).join("data/empty")).unwrap();
     for round in 0..2 {
         let laid = carry(&fixture, &one, &two);
-        assert_eq!(laid.migration.conflicts, [conflict("config/both", "config/both.new-default")], "round {round}");
-        assert_eq!(laid.migration.carried, [Path::new("config/changed"), Path::new("data/folder/made")]);
+        assert_eq!(
+            laid.migration.conflicts,
+            [conflict("config/both", "config/both.new-default")],
+            "round {round}"
+        );
+        assert_eq!(
+            laid.migration.carried,
+            [Path::new("config/changed"), Path::new("data/folder/made")]
+        );
         assert!(laid.folder.join("data/empty").is_dir() && laid.folder.join("logs").is_dir());
         let read = |path: &str| laid.read(path);
         assert_eq!(read("config/untouched").as_deref(), Some("b"), "an untouched default moves on");
@@ -58,25 +70,41 @@ fn each_file_goes_its_own_way() {
         assert_eq!(read("config/both").as_deref(), Some("mine"));
         assert_eq!(read("config/both.new-default").as_deref(), Some("b"));
         assert_eq!(read("config/same").as_deref(), Some("b"));
-        assert_eq!(read("config/gone"), None, "an untouched default that is no longer shipped goes");
+        assert_eq!(
+            read("config/gone"),
+            None,
+            "an untouched default that is no longer shipped goes"
+        );
         assert_eq!(read("data/folder/made").as_deref(), Some("mine"));
         assert_eq!(read("temp/made"), None);
     }
-    assert_eq!(fixture.read(&one, "config/both").as_deref(), Some("mine"), "the old version is as it was");
+    assert_eq!(
+        fixture.read(&one, "config/both").as_deref(),
+        Some("mine"),
+        "the old version is as it was"
+    );
 }
 #[test]
 fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_no_older_ones() {
     let fixture = Fixture::new();
     let files = [("config/default", "a"), ("config/reset", "a"), ("config/moved", "a")];
     let one = fixture.install("1.0.0", &files);
-    let two = fixture.install("2.0.0", &[("config/default", "a"), ("config/reset", "b"), ("config/moved", "b")]);
-    for (path, text) in [("data/document", "old"), ("data/only here", "old"), ("config/reset", "mine"), ("config/moved", "mine")]
-    {
+    let two = fixture
+        .install("2.0.0", &[("config/default", "a"), ("config/reset", "b"), ("config/moved", "b")]);
+    for (path, text) in [
+        ("data/document", "old"),
+        ("data/only here", "old"),
+        ("config/reset", "mine"),
+        ("config/moved", "mine"),
+    ] {
         fixture.write(&one, path, text);
     }
-    for (path, text) in
-        [("data/document", "present"), ("config/default", "present"), ("config/reset", "a"), ("data/new", "present")]
-    {
+    for (path, text) in [
+        ("data/document", "present"),
+        ("config/default", "present"),
+        ("config/reset", "a"),
+        ("data/new", "present"),
+    ] {
         fixture.write(&two, path, text);
     }
     assert!(!is_pristine(&fixture.home.container(&one)));
@@ -85,9 +113,21 @@ fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_n
     for path in ["data/document", "config/default", "data/new"] {
         assert_eq!(laid.read(path).as_deref(), Some("present"), "{path}");
     }
-    assert_eq!(laid.read("data/only here"), None, "the user deleted it since, or it belongs to another time");
-    assert_eq!(laid.read("config/reset").as_deref(), Some("a"), "what the user has now, though it is a shipped default here");
-    assert_eq!(laid.read("config/moved").as_deref(), Some("a"), "the default, though the user had changed it in that version");
+    assert_eq!(
+        laid.read("data/only here"),
+        None,
+        "the user deleted it since, or it belongs to another time"
+    );
+    assert_eq!(
+        laid.read("config/reset").as_deref(),
+        Some("a"),
+        "what the user has now, though it is a shipped default here"
+    );
+    assert_eq!(
+        laid.read("config/moved").as_deref(),
+        Some("a"),
+        "the default, though the user had changed it in that version"
+    );
 }
 
 #[test]
@@ -162,9 +202,16 @@ fn links_stay_links() {
 #[test]
 fn a_new_default_put_beside_does_not_outlive_its_release() {
     let fixture = Fixture::new();
-    let ids =
-        [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &[("config/x", text)]));
-    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock);
+    let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")]
+        .map(|(version, text)| fixture.install(version, &[("config/x", text)]));
+    let switch = |id| {
+        crate::store::switch::switch(
+            &fixture.home,
+            id,
+            crate::store::switch::SwitchOptions::PLAIN,
+            &fixture.lock,
+        )
+    };
     for id in &ids {
         switch(id).unwrap();
         if *id == ids[0] {
@@ -179,7 +226,10 @@ fn a_new_default_put_beside_does_not_outlive_its_release() {
 #[test]
 fn with_a_damaged_manifest_everything_is_the_users() {
     let fixture = Fixture::new();
-    let (one, two) = (fixture.install("1.0.0", &[("config/x", "a")]), fixture.install("2.0.0", &[("config/x", "b")]));
+    let (one, two) = (
+        fixture.install("1.0.0", &[("config/x", "a")]),
+        fixture.install("2.0.0", &[("config/x", "b")]),
+    );
     fs::write(fixture.home.manifest(&one), "{").unwrap();
     let laid = carry(&fixture, &one, &two);
     assert_eq!(laid.migration.conflicts, [conflict("config/x", "config/x.new-default")]);
@@ -189,7 +239,10 @@ fn with_a_damaged_manifest_everything_is_the_users() {
     fs::write(fixture.home.manifest(&two), "{").unwrap();
     fixture.write(&one, "data/made", "mine");
     let laid = carry(&fixture, &one, &two);
-    assert_eq!((laid.read("config/x").as_deref(), laid.read("data/made").as_deref()), (Some("a"), Some("mine")));
+    assert_eq!(
+        (laid.read("config/x").as_deref(), laid.read("data/made").as_deref()),
+        (Some("a"), Some("mine"))
+    );
 }
 
 #[test]
@@ -197,8 +250,16 @@ fn a_name_that_leaves_no_room_for_an_ending_is_shortened_and_known_again() {
     let fixture = Fixture::new();
     let [long, other] = ["x", "y"].map(|end| format!("config/{}{end}", "长".repeat(83)));
     let files = |text: &'static str| [(long.as_str(), text), (other.as_str(), text)];
-    let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &files(text)));
-    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock);
+    let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")]
+        .map(|(version, text)| fixture.install(version, &files(text)));
+    let switch = |id| {
+        crate::store::switch::switch(
+            &fixture.home,
+            id,
+            crate::store::switch::SwitchOptions::PLAIN,
+            &fixture.lock,
+        )
+    };
     for id in &ids {
         let (_, migration) = switch(id).unwrap();
         if *id == ids[0] {
@@ -207,7 +268,10 @@ fn a_name_that_leaves_no_room_for_an_ending_is_shortened_and_known_again() {
             continue;
         }
         assert_eq!(migration.conflicts.len(), 2);
-        let texts = migration.conflicts.iter().map(|both| fixture.read(id, both.beside.to_str().unwrap()).unwrap());
+        let texts = migration
+            .conflicts
+            .iter()
+            .map(|both| fixture.read(id, both.beside.to_str().unwrap()).unwrap());
         let expected = if *id == ids[1] { "b" } else { "c" };
         assert_eq!(texts.collect::<Vec<_>>(), [expected; 2], "{:?}", migration.conflicts);
     }
@@ -221,7 +285,10 @@ fn a_large_file_of_holes_needs_no_room() {
     let fixture = Fixture::new();
     let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
     fixture.write(&one, "data/table", "head");
-    let table = fs::File::options().write(true).open(fixture.home.container(&one).join("data/table")).unwrap();
+    let table = fs::File::options()
+        .write(true)
+        .open(fixture.home.container(&one).join("data/table"))
+        .unwrap();
     table.set_len(4 << 30).unwrap();
     assert!(bytes_of(&fixture.home.container(&one)).unwrap() < 1 << 20);
     let laid = carry(&fixture, &one, &two);
@@ -241,7 +308,8 @@ fn what_goes_while_files_are_carried_over_is_no_failure() {
     let (source, target) = (fixture.home.container(&one), fixture.home.container(&two));
     let folder = fixture.home.root().join("laid");
     fs::create_dir(&folder).unwrap();
-    // As a program does it that still works with these files: after the first of them was carried over, others are deleted.
+    // As a program does it that still works with these files: after the first of them was carried
+    // over, others are deleted.
     let reported = |_, _| {
         for number in 10..20 {
             let _ = fs::remove_file(source.join(format!("data/file-{number:02}")));
@@ -251,7 +319,9 @@ fn what_goes_while_files_are_carried_over_is_no_failure() {
     let migration = lay_out(&source, &target, &folder, false, &reported).unwrap();
     assert_eq!(migration.carried.len(), 10);
     assert!(
-        folder.join("data/file-09").exists() && !folder.join("data/file-10").exists() && !folder.join("data/later/file").exists()
+        folder.join("data/file-09").exists()
+            && !folder.join("data/file-10").exists()
+            && !folder.join("data/later/file").exists()
     );
 }
 
@@ -272,7 +342,14 @@ fn a_file_with_several_names_stays_one() {
     assert_eq!(bytes_of(&fixture.home.container(&one)).unwrap(), 14);
     let laid = carry(&fixture, &one, &two);
     let found = |name: &str| fs::metadata(laid.folder.join("data").join(name)).unwrap();
-    assert_eq!(["backup/first", "backup/second", "third"].map(|name| found(name).ino()), [found("third").ino(); 3]);
+    assert_eq!(
+        ["backup/first", "backup/second", "third"].map(|name| found(name).ino()),
+        [found("third").ino(); 3]
+    );
     assert_eq!((found("third").nlink(), found("single").nlink()), (3, 1));
-    assert_ne!(found("third").ino(), fs::metadata(data.join("third")).unwrap().ino(), "the version that is left keeps its own");
+    assert_ne!(
+        found("third").ino(),
+        fs::metadata(data.join("third")).unwrap().ino(),
+        "the version that is left keeps its own"
+    );
 }

@@ -1,7 +1,8 @@
-//! The package out of a bundle: read in place, piece by piece; each piece is proved before an entry in it is unpacked.
+//! The package out of a bundle: read in place, piece by piece; each piece is proved before an entry
+//! in it is unpacked.
 //!
-//! What the bundle was when its release was offered does not count: it is opened again, and every byte is held against the signed
-//! release.
+//! What the bundle was when its release was offered does not count: it is opened again, and every
+//! byte is held against the signed release.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +26,12 @@ const WHILE_PAUSED: Duration = Duration::from_millis(50);
 
 impl UpdateJob {
     /// Unpacks and registers the package in the bundle at `file`.
-    pub(super) async fn take_file(&self, file: &Path, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
+    pub(super) async fn take_file(
+        &self,
+        file: &Path,
+        staging: &Staging,
+        lock: HomeLock,
+    ) -> Result<Ended, Problem> {
         let (file, signed, staging) = (file.to_owned(), self.offer.signed.clone(), staging.clone());
         let (emitter, control) = (self.emitter.clone(), self.control.clone());
         blocking(move || {
@@ -33,18 +39,29 @@ impl UpdateJob {
             let source = FileSource::find(&bundle, &signed)?;
             let package_documents = source.describe()?;
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
-            let unpacking = Unpacking::begin(&package_documents.moved_by(source.start), &tree, &file)?;
+            let unpacking =
+                Unpacking::begin(&package_documents.moved_by(source.start), &tree, &file)?;
             let steer = || control.borrow().state;
             let files_total = unpacking.total;
             let progress = |done, files_done| {
                 let total = package_documents.index.pieces.length;
-                emitter.emit(Event::Progress(Progress { done, total, files_done, files_total, ..Progress::default() }));
+                emitter.emit(Event::Progress(Progress {
+                    done,
+                    total,
+                    files_done,
+                    files_total,
+                    ..Progress::default()
+                }));
             };
-            if let Ended::Stopped = source.pieces(&package_documents, &unpacking, &steer, &progress)? {
+            if let Ended::Stopped =
+                source.pieces(&package_documents, &unpacking, &steer, &progress)?
+            {
                 return Ok(Ended::Stopped);
             }
             let length = package_documents.index.pieces.length;
-            finish(unpacking, &package_documents, staging, &lock, &|files_done| progress(length, files_done))?;
+            finish(unpacking, &package_documents, staging, &lock, &|files_done| {
+                progress(length, files_done)
+            })?;
             Ok(Ended::Complete)
         })
         .await?
@@ -61,10 +78,16 @@ struct FileSource<'a> {
 
 impl<'a> FileSource<'a> {
     fn find(bundle: &'a Bundle, signed: &'a SignedRelease) -> Result<Self, Problem> {
-        let place = bundle.place(&signed.location()).filter(|place| place.end - place.start == signed.length);
+        let place = bundle
+            .place(&signed.location())
+            .filter(|place| place.end - place.start == signed.length);
         let missing = || {
             let chain = vec![format!("it does not hold {} any more", signed.target)];
-            Problem { kind: ProblemKind::BundleDamaged, subject: bundle.path().display().to_string(), chain }
+            Problem {
+                kind: ProblemKind::BundleDamaged,
+                subject: bundle.path().display().to_string(),
+                chain,
+            }
         };
         Ok(Self { bundle, signed, start: place.ok_or_else(missing)?.start })
     }
@@ -76,12 +99,17 @@ impl<'a> FileSource<'a> {
     }
 
     fn untrue(&self, what: String) -> Problem {
-        Problem { kind: ProblemKind::BundleNotTrusted, subject: self.bundle.path().display().to_string(), chain: vec![what] }
+        Problem {
+            kind: ProblemKind::BundleNotTrusted,
+            subject: self.bundle.path().display().to_string(),
+            chain: vec![what],
+        }
     }
 
     fn describe(&self) -> Result<PackageDocuments, Problem> {
         let packed = self.read(package_documents::span(self.signed))?;
-        let documents = package_documents::documents(self.signed, &packed).map_err(|error| self.untrue(error.to_string()))?;
+        let documents = package_documents::documents(self.signed, &packed)
+            .map_err(|error| self.untrue(error.to_string()))?;
         PackageDocuments::new(self.signed, documents)
     }
 
@@ -104,7 +132,10 @@ impl<'a> FileSource<'a> {
             }
             let span = table.span(piece);
             if Digest::of(&self.read(span.clone())?) != *expected {
-                return Err(self.untrue(format!("piece {piece} of {} is not what was signed", self.signed.target)));
+                return Err(self.untrue(format!(
+                    "piece {piece} of {} is not what was signed",
+                    self.signed.target
+                )));
             }
             unpacking.send(readiness.arrived(piece));
             if let Some(problem) = unpacking.failure() {

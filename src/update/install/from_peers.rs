@@ -1,5 +1,5 @@
-//! Files from neighbours that have installed the release: whatever installed versions and packs do not give is asked of them first, by
-//! digest, for a bounded time; the internet gives the rest.
+//! Files from neighbours that have installed the release: whatever installed versions and packs do
+//! not give is asked of them first, by digest, for a bounded time; the internet gives the rest.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,18 +24,25 @@ const TIME_FACTOR: f64 = 2.0;
 const MOMENT: f64 = 5.0;
 
 impl UpdateJob {
-    /// Whether the whole release is rather taken from neighbours, file by file: some have installed it, none has its package, and the
-    /// internet is not known to be quicker.
+    /// Whether the whole release is rather taken from neighbours, file by file: some have installed
+    /// it, none has its package, and the internet is not known to be quicker.
     pub(super) async fn is_installed_by_peers(&self) -> bool {
         let Some(peer_network) = self.context.peer_network.get() else { return false };
         let signed = &self.offer.signed;
-        let (installed, has_package) =
-            tokio::join!(peer_network.holders(signed.release.manifest.hash), peer_network.has_pieces(signed.hash));
-        let seconds = signed.release.unpacked_size as f64 / ASSUMED_RATE / installed.len().max(1) as f64;
-        let quicker = self.offer.estimated_seconds.is_none_or(|estimated| seconds < estimated as f64);
+        let (installed, has_package) = tokio::join!(
+            peer_network.holders(signed.release.manifest.hash),
+            peer_network.has_pieces(signed.hash)
+        );
+        let seconds =
+            signed.release.unpacked_size as f64 / ASSUMED_RATE / installed.len().max(1) as f64;
+        let quicker =
+            self.offer.estimated_seconds.is_none_or(|estimated| seconds < estimated as f64);
         let only_installed = !installed.is_empty() && !has_package && quicker;
         if only_installed {
-            tracing::info!(peers = installed.len(), "the release is installed nearby; its files are taken from there");
+            tracing::info!(
+                peers = installed.len(),
+                "the release is installed nearby; its files are taken from there"
+            );
         }
         only_installed
     }
@@ -49,7 +56,9 @@ impl UpdateJob {
         contents: &mut Contents,
         counts: &mut Counts,
     ) -> Result<Ended, Problem> {
-        let Some(peer_network) = self.context.peer_network.get() else { return Ok(Ended::Complete) };
+        let Some(peer_network) = self.context.peer_network.get() else {
+            return Ok(Ended::Complete);
+        };
         let wanted = peer_service::wanted(manifest, absent);
         let holders = peer_network.holders(self.offer.signed.release.manifest.hash).await;
         if wanted.is_empty() || holders.is_empty() {
@@ -66,7 +75,11 @@ impl UpdateJob {
             () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
         };
         counts.fetched += arrived.load(Ordering::Relaxed);
-        tracing::info!(files = placed.len(), bytes = arrived.load(Ordering::Relaxed), "taken from neighbours");
+        tracing::info!(
+            files = placed.len(),
+            bytes = arrived.load(Ordering::Relaxed),
+            "taken from neighbours"
+        );
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)
     }
@@ -93,7 +106,8 @@ impl UpdateJob {
                 speed,
                 state: NodeState::Active,
             };
-            let progress = Progress { done: before + done, total, speed, nodes: vec![line], ..base.clone() };
+            let progress =
+                Progress { done: before + done, total, speed, nodes: vec![line], ..base.clone() };
             emitter.emit(Event::Progress(progress));
         }
     }

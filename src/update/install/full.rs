@@ -1,4 +1,5 @@
-//! The whole package: manifest and index first, then pieces from several nodes, each entry unpacked as soon as its pieces are there.
+//! The whole package: manifest and index first, then pieces from several nodes, each entry unpacked
+//! as soon as its pieces are there.
 
 use std::sync::Arc;
 
@@ -16,8 +17,14 @@ use crate::store::staging::Staging;
 use crate::update::package_documents::PackageDocuments;
 
 impl UpdateJob {
-    /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that was tried before.
-    pub(super) async fn full(&mut self, staging: &Staging, lock: HomeLock, before: &Counts) -> Result<Ended, Problem> {
+    /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that
+    /// was tried before.
+    pub(super) async fn full(
+        &mut self,
+        staging: &Staging,
+        lock: HomeLock,
+        before: &Counts,
+    ) -> Result<Ended, Problem> {
         let library = self.library(staging);
         let package_documents = tokio::select! {
             package_documents = library.describe(&self.offer.signed) => package_documents?,
@@ -29,7 +36,9 @@ impl UpdateJob {
         // For a download that was whole already, of which nothing is told.
         let (done, total) = (self.offer.signed.length, self.offer.signed.length);
         let mut last = Progress { done, total, files_total, ..Progress::default() };
-        if let Ended::Stopped = self.pieces(staging, &package_documents, &unpacking, (before, &mut last)).await? {
+        if let Ended::Stopped =
+            self.pieces(staging, &package_documents, &unpacking, (before, &mut last)).await?
+        {
             return Ok(Ended::Stopped);
         }
         let _ = self.inputs.send(MachineInput::Fetched);
@@ -53,8 +62,13 @@ impl UpdateJob {
     ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(package_documents.index.pieces.clone());
-        let mut job =
-            fetch::DownloadJob::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
+        let mut job = fetch::DownloadJob::new(
+            signed.location(),
+            signed.length,
+            pieces,
+            self.offer.nodes.clone(),
+            staging.package(),
+        );
         job.digest = Some(signed.hash);
         let mut readiness = Readiness::new(&package_documents.index);
         let mut take = |event| {
@@ -71,8 +85,15 @@ impl UpdateJob {
         }
     }
 
-    /// Passes on what the download says; its progress, with what is unpacked already, is for the caller.
-    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking, before: &Counts) -> Option<Progress> {
+    /// Passes on what the download says; its progress, with what is unpacked already, is for the
+    /// caller.
+    fn take(
+        &self,
+        event: FetchEvent,
+        readiness: &mut Readiness,
+        unpacking: &Unpacking,
+        before: &Counts,
+    ) -> Option<Progress> {
         match event {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
@@ -81,7 +102,17 @@ impl UpdateJob {
                 let (done, total) = (done + documents, total + documents);
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
                 let Counts { fallen_back, mended, .. } = *before;
-                return Some(Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, mended, nodes });
+                return Some(Progress {
+                    done,
+                    total,
+                    speed,
+                    seconds_left,
+                    files_done,
+                    files_total,
+                    fallen_back,
+                    mended,
+                    nodes,
+                });
             }
             FetchEvent::Fault(fault) => {
                 self.emitter.emit(Event::NodeFault(fault));
@@ -101,6 +132,10 @@ pub(super) fn finish(
 ) -> Result<(), Problem> {
     let unpacker = unpacking.join(tell)?;
     unpacker.finish(&package_documents.json).map_err(|error| problem::of_container(&error))?;
-    let registered = staging.register(&package_documents.manifest, Digest::of(&package_documents.json), crate::host::now());
+    let registered = staging.register(
+        &package_documents.manifest,
+        Digest::of(&package_documents.json),
+        crate::host::now(),
+    );
     registered.map(drop).map_err(|error| problem::of_store(&error))
 }

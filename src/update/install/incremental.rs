@@ -5,10 +5,11 @@
 //! installed versions ──────────────┴─ contents by digest ── missing? fetch its entry ── tree
 //! ```
 //!
-//! Nothing here is trusted until the end: what packs make counts only if its digests make up the signed manifest, and whatever is put
-//! into the tree is hashed against that. A base that is damaged or gone is fetched again by itself, out of its own release's package, and
-//! the pack goes on; a pack that cannot be had or applied, a file that lies: each costs only its own files, which are then fetched whole;
-//! and all of that is tried a bounded number of times.
+//! Nothing here is trusted until the end: what packs make counts only if its digests make up the
+//! signed manifest, and whatever is put into the tree is hashed against that. A base that is
+//! damaged or gone is fetched again by itself, out of its own release's package, and the pack goes
+//! on; a pack that cannot be had or applied, a file that lies: each costs only its own files, which
+//! are then fetched whole; and all of that is tried a bounded number of times.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,8 @@ use crate::update::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::{self, Library};
 use crate::update::{planner, repair};
 
-/// Times that a tree is put together: in the second, everything that turned out to be no good is fetched.
+/// Times that a tree is put together: in the second, everything that turned out to be no good is
+/// fetched.
 const ROUNDS: usize = 3;
 
 /// Counts that travel with each [`Progress`].
@@ -51,7 +53,11 @@ pub(super) struct Counts {
 
 impl UpdateJob {
     /// Fetches what changed, puts the release together and registers it.
-    pub(super) async fn incremental(&mut self, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
+    pub(super) async fn incremental(
+        &mut self,
+        staging: &Staging,
+        lock: HomeLock,
+    ) -> Result<Ended, Problem> {
         let home = self.context.home.clone();
         let mut contents = blocking(move || Contents::of(&home)).await?;
         let made = staging.fresh_made().map_err(|error| problem::of_store(&error))?;
@@ -63,7 +69,8 @@ impl UpdateJob {
                 return Ok(Ended::Stopped);
             }
             let folder = made.join(number.to_string());
-            (contents, target) = self.apply_pack(staging, signed, contents, folder, &stop, &mut counts).await?;
+            (contents, target) =
+                self.apply_pack(staging, signed, contents, folder, &stop, &mut counts).await?;
             if stop.load(Ordering::Relaxed) {
                 return Ok(Ended::Stopped);
             }
@@ -72,7 +79,8 @@ impl UpdateJob {
             }
         }
         let wanted = self.offer.signed.release.manifest.hash;
-        // Packs that only lead to a release on the way have done their work when they have led there.
+        // Packs that only lead to a release on the way have done their work when they have led
+        // there.
         let (intermediate, planned) = match self.offer.plan.strategy {
             UpdateStrategy::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
             _ => (false, 0),
@@ -91,7 +99,8 @@ impl UpdateJob {
             }
         };
         if !self.offer.plan.patches.is_empty() {
-            let absent = planner::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
+            let absent =
+                planner::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
             let absent = absent.saturating_sub(planned);
             // Where all packs did their work, it is files to be taken over that are damaged.
             if by_packs {
@@ -104,7 +113,13 @@ impl UpdateJob {
             let mut absent = planner::missing(&target.manifest, &|digest| contents.holds(digest));
             if round == 0 && !absent.is_empty() {
                 let from_peers = made.join("nearby");
-                let taken = self.take_from_peers(&target.manifest, &absent, &from_peers, &mut contents, &mut counts);
+                let taken = self.take_from_peers(
+                    &target.manifest,
+                    &absent,
+                    &from_peers,
+                    &mut contents,
+                    &mut counts,
+                );
                 if let Ended::Stopped = taken.await? {
                     return Ok(Ended::Stopped);
                 }
@@ -112,16 +127,27 @@ impl UpdateJob {
             }
             if !absent.is_empty() {
                 if self.is_too_much(staging, &absent).await? {
-                    tracing::warn!(files = absent.len(), "too much is missing for single entries: the whole package is fetched");
+                    tracing::warn!(
+                        files = absent.len(),
+                        "too much is missing for single entries: the whole package is fetched"
+                    );
                     return self.full(staging, lock, &counts).await;
                 }
                 let folder = made.join(format!("entries-{round}"));
-                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await {
+                match self
+                    .fetch_entries(staging, &absent, &folder, &mut contents, &mut counts)
+                    .await
+                {
                     Ok(Ended::Complete) => {}
                     Ok(Ended::Stopped) => return Ok(Ended::Stopped),
                     // Nodes that send whole files only, for example.
-                    Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
-                        tracing::warn!(?problem, "single entries are not to be had: the whole package is fetched");
+                    Err(problem)
+                        if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() =>
+                    {
+                        tracing::warn!(
+                            ?problem,
+                            "single entries are not to be had: the whole package is fetched"
+                        );
                         return self.full(staging, lock, &counts).await;
                     }
                     Err(problem) => return Err(problem),
@@ -129,10 +155,13 @@ impl UpdateJob {
             }
             let _ = self.inputs.send(MachineInput::Fetched);
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
-            let (manifest, progress) = (Arc::clone(&target.manifest), self.steps(&target.manifest, &counts));
+            let (manifest, progress) =
+                (Arc::clone(&target.manifest), self.steps(&target.manifest, &counts));
             let (given, stopping) = (contents, Arc::clone(&stop));
             counts.files.store(0, Ordering::Relaxed);
-            let outcome = blocking(move || tree::build(&manifest, &tree, given, &stopping, &progress)).await??;
+            let outcome =
+                blocking(move || tree::build(&manifest, &tree, given, &stopping, &progress))
+                    .await??;
             match outcome {
                 TreeOutcome::Complete(unpacker) => {
                     let (target, staging) = (target, staging.clone());
@@ -141,14 +170,19 @@ impl UpdateJob {
                 }
                 TreeOutcome::Stopped => return Ok(Ended::Stopped),
                 TreeOutcome::Lacking(rest, files) => {
-                    // Whatever was made here has been hashed: it is installed files that are not what they seemed.
+                    // Whatever was made here has been hashed: it is installed files that are not
+                    // what they seemed.
                     counts.mended += files;
                     contents = rest;
                 }
             }
         }
         let chain = vec!["what installed versions hold changes while it is read".to_owned()];
-        Err(Problem { kind: ProblemKind::DiskError, subject: self.offer.signed.target.clone(), chain })
+        Err(Problem {
+            kind: ProblemKind::DiskError,
+            subject: self.offer.signed.target.clone(),
+            chain,
+        })
     }
 
     /// Set when somebody cancels.
@@ -162,12 +196,23 @@ impl UpdateJob {
         stop
     }
 
-    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. One that nobody has, or that came out
-    /// wrong, is no reason to fail: applying it will tell.
-    async fn fetch_pack(&self, staging: &Staging, signed: &SignedPatch, counts: &mut Counts) -> Result<Ended, Problem> {
+    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. One
+    /// that nobody has, or that came out wrong, is no reason to fail: applying it will tell.
+    async fn fetch_pack(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        counts: &mut Counts,
+    ) -> Result<Ended, Problem> {
         let file = staging.pack(&signed.target);
         let table = Arc::new(signed.piece_table());
-        let mut job = fetch::DownloadJob::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
+        let mut job = fetch::DownloadJob::new(
+            signed.location(),
+            signed.length,
+            table,
+            self.offer.nodes.clone(),
+            file,
+        );
         // The whole package is there as well: no need to wait for long.
         job.timeout = ENTRY_TIMEOUT;
         job.digest = Some(signed.hash);
@@ -218,8 +263,9 @@ impl UpdateJob {
         }
     }
 
-    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of it worked out. Where a base is damaged
-    /// the rest of the pack waits until that was mended, once.
+    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of
+    /// it worked out. Where a base is damaged the rest of the pack waits until that was mended,
+    /// once.
     async fn apply_pack(
         &self,
         staging: &Staging,
@@ -230,17 +276,24 @@ impl UpdateJob {
         counts: &mut Counts,
     ) -> Result<(Contents, Option<ApplyTarget>), Problem> {
         let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
-            tracing::warn!(pack = signed.target, "the release that a patch pack starts from is not there; going on without");
+            tracing::warn!(
+                pack = signed.target,
+                "the release that a patch pack starts from is not there; going on without"
+            );
             return Ok((contents, None));
         };
         let (file, to, opening) = (staging.pack(&signed.target), folder.clone(), signed.clone());
-        let mut opened = blocking(move || Application::open(&file, opening, Arc::new(base), to)).await?;
+        let mut opened =
+            blocking(move || Application::open(&file, opening, Arc::new(base), to)).await?;
         for last in [false, true] {
             let mut application = match opened {
                 Ok(application) => application,
                 Err(ApplyFailure::Local(problem)) => return Err(problem),
                 Err(ApplyFailure::Pack(error)) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a patch pack is no good; going on without"
+                    );
                     return Ok((contents, None));
                 }
             };
@@ -256,7 +309,9 @@ impl UpdateJob {
             if let Ok(application) = &opened
                 && (last
                     || !application.waits()
-                    || !self.mend(staging, signed, application, &folder, &mut contents, counts).await?)
+                    || !self
+                        .mend(staging, signed, application, &folder, &mut contents, counts)
+                        .await?)
             {
                 counts.fallen_back += application.lost();
                 let target = application.target();
@@ -269,8 +324,9 @@ impl UpdateJob {
         Ok((contents, None))
     }
 
-    /// Fetches the damaged and missing bases of a pack out of their own release's package, if that is to be had and not dearer than the
-    /// files themselves. Whether all are there now. The installed version stays as it is.
+    /// Fetches the damaged and missing bases of a pack out of their own release's package, if that
+    /// is to be had and not dearer than the files themselves. Whether all are there now. The
+    /// installed version stays as it is.
     async fn mend(
         &self,
         staging: &Staging,
@@ -291,7 +347,9 @@ impl UpdateJob {
             return Ok(false);
         }
         let (context, manifest) = (Arc::clone(&self.context), signed.patch.base_manifest);
-        let Some(release) = blocking(move || package_documents::listed(&context, &manifest)).await? else {
+        let Some(release) =
+            blocking(move || package_documents::listed(&context, &manifest)).await?
+        else {
             tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
             return Ok(false);
         };
@@ -308,7 +366,13 @@ impl UpdateJob {
             let base = application.base();
             let index = library.index(&release, base).await?;
             let partial = staging.pack(&format!("{}.bases", signed.target));
-            let source = EntrySource { signed: &release, manifest: base, index: &index, partial, tolerant: false };
+            let source = EntrySource {
+                signed: &release,
+                manifest: base,
+                index: &index,
+                partial,
+                tolerant: false,
+            };
             let packed = release.release.index.packed_size;
             self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
         };
@@ -326,13 +390,17 @@ impl UpdateJob {
             Ok(None) => Ok(false),
             Err(problem) if repair::is_local(&problem) => Err(problem),
             Err(problem) => {
-                tracing::warn!(?problem, "a damaged base cannot be had again; what is made from it is fetched whole");
+                tracing::warn!(
+                    ?problem,
+                    "a damaged base cannot be had again; what is made from it is fetched whole"
+                );
                 Ok(false)
             }
         }
     }
 
-    /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that came for them already.
+    /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that
+    /// came for them already.
     async fn fetch_from(
         &self,
         source: &EntrySource<'_>,
@@ -346,7 +414,10 @@ impl UpdateJob {
             Arrived::Event(event) => self.take_bytes(event, counts),
             Arrived::Bytes(count) => {
                 counts.fetched += count;
-                self.progress(Progress { total: self.offer.plan.bytes.max(counts.fetched), ..self.so_far(counts) });
+                self.progress(Progress {
+                    total: self.offer.plan.bytes.max(counts.fetched),
+                    ..self.so_far(counts)
+                });
             }
         };
         entries::fetch(&self.line(), source, absent, folder, &mut on_arrival).await
@@ -370,7 +441,9 @@ impl UpdateJob {
             partial,
             tolerant: true,
         };
-        let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else { return Ok(Ended::Stopped) };
+        let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else {
+            return Ok(Ended::Stopped);
+        };
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)
     }
@@ -389,15 +462,21 @@ impl UpdateJob {
 
     /// A function that tells how many files packs have made.
     fn made_so_far(&self, counts: &Counts) -> impl Fn(usize) + Sync + Send + 'static {
-        let (files, emitter, base) = (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));
+        let (files, emitter, base) =
+            (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));
         move |made| {
             files.store(made as u64, Ordering::Relaxed);
             emitter.emit(Event::Progress(Progress { files_done: made as u64, ..base.clone() }));
         }
     }
 
-    /// Whether fetching these files one by one would cost more than the allowed share of the package.
-    async fn is_too_much(&self, staging: &Staging, absent: &[RelativePath]) -> Result<bool, Problem> {
+    /// Whether fetching these files one by one would cost more than the allowed share of the
+    /// package.
+    async fn is_too_much(
+        &self,
+        staging: &Staging,
+        absent: &[RelativePath],
+    ) -> Result<bool, Problem> {
         let package_documents = self.library(staging).describe(&self.offer.signed).await?;
         let spans = planner::spans(&package_documents.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
@@ -427,8 +506,14 @@ impl UpdateJob {
     }
 }
 
-fn finish(unpacker: crate::container::Unpacker, target: &ApplyTarget, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
+fn finish(
+    unpacker: crate::container::Unpacker,
+    target: &ApplyTarget,
+    staging: Staging,
+    _lock: &HomeLock,
+) -> Result<(), Problem> {
     unpacker.finish(&target.json).map_err(|error| problem::of_container(&error))?;
-    let registered = staging.register(&target.manifest, Digest::of(&target.json), crate::host::now());
+    let registered =
+        staging.register(&target.manifest, Digest::of(&target.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))
 }

@@ -1,8 +1,10 @@
-//! An update: fetched in the way that its plan says, put together beside the installed versions, registered by one rename.
+//! An update: fetched in the way that its plan says, put together beside the installed versions,
+//! registered by one rename.
 //!
-//! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its pieces are there. [`incremental`]
-//! takes patch packs or single entries, and everything else from installed versions; what does not work out there is fetched another
-//! way, file by file, and in the end by the whole package. [`from_file`] reads the package out of a bundle.
+//! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its
+//! pieces are there. [`incremental`] takes patch packs or single entries, and everything else from
+//! installed versions; what does not work out there is fetched another way, file by file, and in
+//! the end by the whole package. [`from_file`] reads the package out of a bundle.
 
 mod from_file;
 mod from_peers;
@@ -51,8 +53,8 @@ enum Ended {
 }
 
 impl UpdateJob {
-    /// Fetches, puts together and registers. After an error or a stop nothing of the version is visible; verified pieces stay for the
-    /// next try.
+    /// Fetches, puts together and registers. After an error or a stop nothing of the version is
+    /// visible; verified pieces stay for the next try.
     pub async fn run(mut self) -> Result<Updated, Problem> {
         let id = self.offer.signed.release.container.clone();
         if self.context.home.record(&id).is_ok() {
@@ -63,7 +65,9 @@ impl UpdateJob {
         let lock = blocking(move || context.lock()).await?.map_err(store)?;
         let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
         staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
-        staging.check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size).map_err(store)?;
+        staging
+            .check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size)
+            .map_err(store)?;
         tracing::info!(strategy = ?self.offer.plan.strategy, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
         let ended = if let Some(file) = self.offer.file.clone() {

@@ -1,5 +1,5 @@
-//! The release's tree put together from files that are on this disk: moved where they were made for it, shared or copied from installed
-//! versions where not. Every byte is hashed on its way.
+//! The release's tree put together from files that are on this disk: moved where they were made for
+//! it, shared or copied from installed versions where not. Every byte is hashed on its way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ pub fn build(
     stop: &AtomicBool,
     progress: &(dyn Fn() + Sync),
 ) -> Result<TreeOutcome, Problem> {
-    let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(|error| problem::of_container(&error))?;
+    let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned())
+        .map_err(|error| problem::of_container(&error))?;
     let work = planner::by_digest(manifest);
     let queue = Mutex::new(work.into_iter());
     let contents = Mutex::new(contents);
@@ -70,7 +71,11 @@ pub fn build(
         0 => TreeOutcome::Complete(Box::new(unpacker)),
         count => {
             let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);
-            give_back(tree, moved.into_inner().unwrap_or_else(PoisonError::into_inner), &mut contents);
+            give_back(
+                tree,
+                moved.into_inner().unwrap_or_else(PoisonError::into_inner),
+                &mut contents,
+            );
             TreeOutcome::Lacking(contents, count)
         }
     })
@@ -83,7 +88,8 @@ struct Moved {
     to: RelativePath,
 }
 
-/// Moves files back to where they were made: the next attempt begins with an empty tree and needs them again.
+/// Moves files back to where they were made: the next attempt begins with an empty tree and needs
+/// them again.
 fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
     for Moved { digest, from, to } in moved {
         if let Err(error) = fs::rename(to.under(tree), &from) {
@@ -93,7 +99,8 @@ fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
     }
 }
 
-/// Puts one content to all its paths; gives the number of paths that could not be served. An error is this machine's.
+/// Puts one content to all its paths; gives the number of paths that could not be served. An error
+/// is this machine's.
 fn place(
     unpacker: &Unpacker,
     tree: &Path,
@@ -111,7 +118,11 @@ fn place(
     let mut done = false;
     for place in places {
         let is_staged = place.starts_with(staging);
-        let placed = if is_staged { unpacker.adopt(first, &place, *digest) } else { unpacker.clone_from(first, &place) };
+        let placed = if is_staged {
+            unpacker.adopt(first, &place, *digest)
+        } else {
+            unpacker.clone_from(first, &place)
+        };
         match placed {
             Ok(()) => {
                 if is_staged {

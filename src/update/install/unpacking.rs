@@ -39,10 +39,15 @@ struct UnpackingState {
 
 impl Unpacking {
     /// Starts the threads; `tree` must be empty, `package` appears with its first piece.
-    pub fn begin(package_documents: &PackageDocuments, tree: &Path, package: &Path) -> Result<Self, Problem> {
+    pub fn begin(
+        package_documents: &PackageDocuments,
+        tree: &Path,
+        package: &Path,
+    ) -> Result<Self, Problem> {
         let failed = |error: ContainerError| problem::of_container(&error);
         let manifest = &package_documents.manifest;
-        let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
+        let unpacker =
+            Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
         let shared = Arc::new(UnpackingState::default());
@@ -51,7 +56,8 @@ impl Unpacking {
         let (alive, working) = blocking::channel::<()>();
         for _ in 0..count {
             let alive = alive.clone();
-            let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
+            let (unpacker, queue, shared) =
+                (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
             let (index, package) = (Arc::clone(&package_documents.index), package.to_owned());
             let work = move || {
                 let _alive = alive;
@@ -77,7 +83,8 @@ impl Unpacking {
     /// Entries that are whole.
     pub fn send(&self, paths: Vec<RelativePath>) {
         for path in paths {
-            // The threads end only after this sender; one that panicked is noticed when they are joined.
+            // The threads end only after this sender; one that panicked is noticed when they are
+            // joined.
             let _ = self.ready.as_ref().map(|ready| ready.send(path));
         }
     }
@@ -93,7 +100,8 @@ impl Unpacking {
         failure.as_ref().map(problem::of_container)
     }
 
-    /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is most of the work.
+    /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is
+    /// most of the work.
     pub fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
         drop(self.ready.take());
         let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -102,10 +110,16 @@ impl Unpacking {
         }
         tell(self.done());
         let panicked = self.end();
-        if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) =
+            self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
             return Err(problem::of_container(&error));
         }
-        let internal = |text: &str| Problem { kind: ProblemKind::Internal, subject: String::new(), chain: vec![text.to_owned()] };
+        let internal = |text: &str| Problem {
+            kind: ProblemKind::Internal,
+            subject: String::new(),
+            chain: vec![text.to_owned()],
+        };
         if panicked {
             return Err(internal("a thread that unpacks has panicked"));
         }
@@ -128,7 +142,8 @@ impl Unpacking {
 }
 
 impl Drop for Unpacking {
-    /// After a cancel or a failure nothing is written any more once this returns: the next try finds an empty place.
+    /// After a cancel or a failure nothing is written any more once this returns: the next try
+    /// finds an empty place.
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.end();
@@ -152,9 +167,11 @@ fn work(
         // Opened at the first entry: before that there may be no file yet.
         let opened = match file.take() {
             Some(file) => Ok(file),
-            None => {
-                File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })
-            }
+            None => File::open(package).map_err(|source| ContainerError::File {
+                action: "open",
+                path: package.to_owned(),
+                source,
+            }),
         };
         let result = opened.and_then(|package| match index.places.get(&path) {
             Some(packed) => unpacker.entry_at(&path, packed, file.insert(package)),

@@ -1,7 +1,8 @@
-//! What a repair makes on this disk: the damage sorted by what it takes, what takes no bytes made, contents copied and proved, and staged
-//! files put into their places.
+//! What a repair makes on this disk: the damage sorted by what it takes, what takes no bytes made,
+//! contents copied and proved, and staged files put into their places.
 //!
-//! In: a look at the version, contents by digest. Out: files that are whole, each by one rename. Never: the network.
+//! In: a look at the version, contents by digest. Out: files that are whole, each by one rename.
+//! Never: the network.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,8 +22,12 @@ pub(super) type Staged = (RelativePath, PathBuf, How);
 /// Contents that are needed, with the files that need them and what these are.
 pub(super) type Needed = BTreeMap<Digest, Vec<(RelativePath, Entry)>>;
 
-/// What is made without any bytes (folders come before what is in them), and the contents that are needed.
-pub(super) fn sort_out(manifest: &Manifest, found: &Verification) -> (Vec<(RelativePath, bool)>, Needed) {
+/// What is made without any bytes (folders come before what is in them), and the contents that are
+/// needed.
+pub(super) fn sort_out(
+    manifest: &Manifest,
+    found: &Verification,
+) -> (Vec<(RelativePath, bool)>, Needed) {
     let (mut plain, mut needed) = (Vec::new(), Needed::new());
     for damage in &found.damaged {
         let only_permissions = matches!(damage.what, Harm::Permissions { .. });
@@ -44,7 +49,8 @@ pub(super) fn make_plain(
 ) -> Result<Vec<Mended>, Problem> {
     let mut mended = Vec::new();
     let store = |error: StoreError| problem::of_store(&error);
-    for (path, only_permissions) in plain.iter().filter(|(path, _)| path.as_str() != MANIFEST_PATH) {
+    for (path, only_permissions) in plain.iter().filter(|(path, _)| path.as_str() != MANIFEST_PATH)
+    {
         let staged = repair.fresh();
         let how = match (substance(manifest, path), only_permissions) {
             (Some(Substance::Bytes(entry) | Substance::Empty(entry)), true) => {
@@ -57,8 +63,12 @@ pub(super) fn make_plain(
             }
             (Some(kind), _) => {
                 let made = match kind {
-                    Substance::Link(target) => container::make_link_at(manifest, path, target, repair.root(), &staged),
-                    Substance::Empty(entry) | Substance::Bytes(entry) => container::make_empty(path, entry, &staged),
+                    Substance::Link(target) => {
+                        container::make_link_at(manifest, path, target, repair.root(), &staged)
+                    }
+                    Substance::Empty(entry) | Substance::Bytes(entry) => {
+                        container::make_empty(path, entry, &staged)
+                    }
                 };
                 made.map_err(|error| problem::of_container(&error))?;
                 repair.put(path, &staged).map_err(store)?;
@@ -101,9 +111,14 @@ pub(super) fn copy(
     Ok((repair, staged, rest))
 }
 
-/// Puts staged files into their places, once all of them are durable: the app's program last. As long as that is missing the version is
-/// stepped over at a start, so that a repair which is cut short does not have a half mended one started.
-pub(super) fn put(mut repair: Repair, mut staged: Vec<Staged>, program: &RelativePath) -> Result<(Repair, Vec<Mended>), Problem> {
+/// Puts staged files into their places, once all of them are durable: the app's program last. As
+/// long as that is missing the version is stepped over at a start, so that a repair which is cut
+/// short does not have a half mended one started.
+pub(super) fn put(
+    mut repair: Repair,
+    mut staged: Vec<Staged>,
+    program: &RelativePath,
+) -> Result<(Repair, Vec<Mended>), Problem> {
     staged.sort_by_key(|(path, ..)| path == program);
     repair.sync().map_err(|error| problem::of_store(&error))?;
     let mut mended = Vec::new();

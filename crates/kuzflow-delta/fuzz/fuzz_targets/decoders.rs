@@ -1,7 +1,7 @@
 //! Arbitrary bytes as a patch, for each algorithm.
 //!
-//! In: what libFuzzer makes up; the first byte chooses the algorithm, the second one the length of the new bytes. Out: nothing, or a crash. More
-//! bytes than were asked for are one.
+//! In: what libFuzzer makes up; the first byte chooses the algorithm, the second one the length of
+//! the new bytes. Out: nothing, or a crash. More bytes than were asked for are one.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
 //! The cheapest way through fresh bytes and lanes.
 //!
-//! In: old and new bytes, seeds, costs. Out: [`Piece`]s that tile the new bytes. A Viterbi search over the lanes alive at each
-//! byte; time is linear in the bytes times [`ALIVE`], memory is one record for each position where a change might pay.
+//! In: old and new bytes, seeds, costs. Out: [`Piece`]s that tile the new bytes. A Viterbi search
+//! over the lanes alive at each byte; time is linear in the bytes times [`ALIVE`], memory is one
+//! record for each position where a change might pay.
 
 use super::Costs;
 use super::seeds::Seed;
@@ -64,8 +65,12 @@ struct Best {
 
 impl Search<'_> {
     fn best(&self) -> Best {
-        let mut best =
-            Best { cost: self.literals, diagonal: None, entered: self.literal_entered, reference: self.literal_diagonal };
+        let mut best = Best {
+            cost: self.literals,
+            diagonal: None,
+            entered: self.literal_entered,
+            reference: self.literal_diagonal,
+        };
         for diagonal in &self.diagonals {
             if diagonal.cost < best.cost {
                 best = Best {
@@ -102,14 +107,26 @@ impl Search<'_> {
             return;
         }
         if self.diagonals.len() >= ALIVE {
-            let worst = self.diagonals.iter().enumerate().max_by_key(|(_, diagonal)| diagonal.cost).map(|(index, _)| index);
+            let worst = self
+                .diagonals
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, diagonal)| diagonal.cost)
+                .map(|(index, _)| index);
             if let Some(worst) = worst {
                 self.diagonals.swap_remove(worst);
             }
         }
         self.record(at, best);
         let cost = self.enter(best, diagonal);
-        self.diagonals.push(Diagonal { diagonal, cost, entered: at, vigour: VIGOUR, missed: false, change: 0 });
+        self.diagonals.push(Diagonal {
+            diagonal,
+            cost,
+            entered: at,
+            vigour: VIGOUR,
+            missed: false,
+            change: 0,
+        });
     }
 
     /// One byte more in each lane and in fresh.
@@ -117,7 +134,9 @@ impl Search<'_> {
         let costs = self.costs;
         self.literals += u64::from(costs.literals);
         self.diagonals.retain_mut(|diagonal| {
-            let Some(&byte) = usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at)) else {
+            let Some(&byte) =
+                usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at))
+            else {
                 return false;
             };
             if byte == new {
@@ -129,7 +148,11 @@ impl Search<'_> {
                 if change == diagonal.change {
                     diagonal.cost += u64::from(costs.repeats);
                 } else {
-                    diagonal.cost += u64::from(if diagonal.missed { costs.differs_again } else { costs.differs });
+                    diagonal.cost += u64::from(if diagonal.missed {
+                        costs.differs_again
+                    } else {
+                        costs.differs
+                    });
                     diagonal.vigour -= 4;
                 }
                 diagonal.missed = true;
@@ -167,15 +190,25 @@ impl Search<'_> {
         if diagonal.cost > self.literals {
             return 0;
         }
-        let Some(old) = usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at..)) else { return 0 };
+        let Some(old) =
+            usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at..))
+        else {
+            return 0;
+        };
         common(old, &new[at..limit])
     }
 }
 
 /// The cheapest way through `new`.
 pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
-    let mut search =
-        Search { costs, diagonals: Vec::new(), literals: 0, literal_entered: 0, literal_diagonal: 0, records: Vec::new() };
+    let mut search = Search {
+        costs,
+        diagonals: Vec::new(),
+        literals: 0,
+        literal_entered: 0,
+        literal_diagonal: 0,
+        records: Vec::new(),
+    };
     let mut seeds = seeds.iter().copied().peekable();
     let mut at = 0;
     while at < new.len() {
@@ -212,7 +245,9 @@ pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Pi
             break;
         }
         end = entered;
-        let Ok(index) = search.records.binary_search_by_key(&entered, |record| record.at) else { break };
+        let Ok(index) = search.records.binary_search_by_key(&entered, |record| record.at) else {
+            break;
+        };
         (diagonal, entered) = (search.records[index].diagonal, search.records[index].entered);
     }
     pieces.reverse();

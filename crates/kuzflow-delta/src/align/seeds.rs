@@ -1,7 +1,7 @@
 //! Matches that are worth a thought.
 //!
-//! In: old and new bytes. Out: [`Seed`]s in order of their start. Never: a search in the middle of a long match that would end
-//! where that match ends.
+//! In: old and new bytes. Out: [`Seed`]s in order of their start. Never: a search in the middle of
+//! a long match that would end where that match ends.
 
 use super::suffixes::{LONGEST, Suffixes, common};
 
@@ -22,7 +22,8 @@ const BREADTH: usize = 24;
 const RECENT: usize = 6;
 /// Seeds are extended backwards no further.
 const BACKWARDS: usize = 1024;
-/// How far a search goes back before the end of the longest match, so that a better one is not missed.
+/// How far a search goes back before the end of the longest match, so that a better one is not
+/// missed.
 const OVERLAP: usize = 12;
 
 struct Finder<'a> {
@@ -45,7 +46,11 @@ impl Finder<'_> {
     fn start(&self, at: usize, diagonal: i64) -> usize {
         let (mut best, mut best_gain, mut gain) = (at, 0_i32, 0_i32);
         for new in (at.saturating_sub(BACKWARDS)..at).rev() {
-            let Some(&old) = usize::try_from(new as i64 + diagonal).ok().and_then(|old| self.old.get(old)) else { break };
+            let Some(&old) =
+                usize::try_from(new as i64 + diagonal).ok().and_then(|old| self.old.get(old))
+            else {
+                break;
+            };
             gain += if old == self.new[new] { 1 } else { -2 };
             if gain >= best_gain {
                 best_gain = gain;
@@ -94,14 +99,18 @@ pub fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
                 found.push((length, diagonal));
             }
         }
-        // The longest first; of those that are as long, the one nearest to where the last match was.
+        // The longest first; of those that are as long, the one nearest to where the last match
+        // was.
         let last = finder.recent.first().copied().unwrap_or(0);
-        found.sort_by_key(|&(length, diagonal)| (std::cmp::Reverse(length), diagonal.abs_diff(last)));
+        found.sort_by_key(|&(length, diagonal)| {
+            (std::cmp::Reverse(length), diagonal.abs_diff(last))
+        });
         found.truncate(WIDTH);
         for &(_, diagonal) in found.iter().rev() {
             finder.add(at, diagonal);
         }
-        at += if first >= LONGEST { LONGEST - OVERLAP } else { first.saturating_sub(OVERLAP).max(1) };
+        at +=
+            if first >= LONGEST { LONGEST - OVERLAP } else { first.saturating_sub(OVERLAP).max(1) };
     }
     let mut seeds = finder.seeds;
     seeds.sort_unstable();

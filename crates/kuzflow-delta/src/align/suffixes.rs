@@ -1,12 +1,14 @@
 //! A suffix array and the search in it.
 //!
-//! In: bytes, below 4 GiB. Out: their suffixes in order (SA-IS by Nong, Zhang and Chan, "Two Efficient Algorithms for Linear
-//! Time Suffix Array Construction", 2011), and the suffixes that begin most like a given text. Linear time; 4 bytes for each
-//! byte afterwards, about 9 while it is made.
+//! In: bytes, below 4 GiB. Out: their suffixes in order (SA-IS by Nong, Zhang and Chan, "Two
+//! Efficient Algorithms for Linear Time Suffix Array Construction", 2011), and the suffixes that
+//! begin most like a given text. Linear time; 4 bytes for each byte afterwards, about 9 while it is
+//! made.
 
 /// "No suffix" while the array is made.
 const NONE: u32 = u32::MAX;
-/// Matches are compared no further than this, so that a search in long runs of one byte stays cheap.
+/// Matches are compared no further than this, so that a search in long runs of one byte stays
+/// cheap.
 pub const LONGEST: usize = 4096;
 
 /// A symbol of a text that is sorted: a byte, or the name of a substring one level down.
@@ -50,7 +52,13 @@ impl Types {
 }
 
 /// Sorts all suffixes given the order of the leftmost ones.
-fn induce<S: Symbol>(text: &[S], types: &Types, starts: &(Vec<u32>, Vec<u32>), leftmost: &[u32], array: &mut [u32]) {
+fn induce<S: Symbol>(
+    text: &[S],
+    types: &Types,
+    starts: &(Vec<u32>, Vec<u32>),
+    leftmost: &[u32],
+    array: &mut [u32],
+) {
     let (larger_starts, smaller_starts) = starts;
     array.fill(NONE);
     let mut next = smaller_starts.clone();
@@ -78,7 +86,8 @@ fn induce<S: Symbol>(text: &[S], types: &Types, starts: &(Vec<u32>, Vec<u32>), l
     for at in (0..array.len()).rev() {
         let suffix = array[at];
         if suffix != NONE && suffix > 0 && types.smaller(suffix as usize - 1) {
-            // A smaller-type suffix never begins with the greatest symbol, so there is a bucket behind its own.
+            // A smaller-type suffix never begins with the greatest symbol, so there is a bucket
+            // behind its own.
             let bucket = text[suffix as usize - 1].index() + 1;
             next[bucket] -= 1;
             array[next[bucket] as usize] = suffix - 1;
@@ -106,13 +115,15 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
         larger_starts[bucket + 1] += smaller_starts[bucket];
     }
     let starts = (larger_starts, smaller_starts);
-    let leftmost: Vec<u32> = (1..length).filter(|&at| types.leftmost(at)).map(|at| at as u32).collect();
+    let leftmost: Vec<u32> =
+        (1..length).filter(|&at| types.leftmost(at)).map(|at| at as u32).collect();
     let mut array = vec![NONE; length];
     induce(text, &types, &starts, &leftmost, &mut array);
     if leftmost.is_empty() {
         return array;
     }
-    let mut sorted: Vec<u32> = array.iter().copied().filter(|&suffix| types.leftmost(suffix as usize)).collect();
+    let mut sorted: Vec<u32> =
+        array.iter().copied().filter(|&suffix| types.leftmost(suffix as usize)).collect();
     drop(array);
     // Leftmost suffixes are at least two symbols apart, so half the positions name them.
     let mut order = vec![0_u32; length / 2 + 1];
@@ -120,7 +131,8 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
         order[suffix as usize / 2] = number as u32;
     }
     let number_of = |suffix: u32| order[suffix as usize / 2] as usize;
-    let end_of = |suffix: u32| leftmost.get(number_of(suffix) + 1).map_or(length, |&next| next as usize);
+    let end_of =
+        |suffix: u32| leftmost.get(number_of(suffix) + 1).map_or(length, |&next| next as usize);
     let mut names = vec![0_u32; leftmost.len()];
     let mut name = 0;
     for pair in sorted.windows(2) {
@@ -187,8 +199,8 @@ impl<'a> Suffixes<'a> {
         Self { text, array, starts }
     }
 
-    /// The suffixes that begin most like `wanted`, longest match first: calls `visit` with position and length of the match
-    /// until it says false. Nothing shorter than two bytes.
+    /// The suffixes that begin most like `wanted`, longest match first: calls `visit` with position
+    /// and length of the match until it says false. Nothing shorter than two bytes.
     pub fn search(&self, wanted: &[u8], mut visit: impl FnMut(usize, usize) -> bool) {
         let [first, second, ..] = wanted else { return };
         let bucket = usize::from(*first) << 8 | usize::from(*second);
@@ -205,7 +217,8 @@ impl<'a> Suffixes<'a> {
             let suffix = &self.text[self.array[middle] as usize..];
             let known = low_common.min(high_common).min(suffix.len());
             let same = known + common(&suffix[known..], &wanted[known..]);
-            // Suffixes that begin with all of `wanted` are passed: in a run of one byte the one with the most to come is last.
+            // Suffixes that begin with all of `wanted` are passed: in a run of one byte the one
+            // with the most to come is last.
             let less = match (suffix.get(same), wanted.get(same)) {
                 (Some(one), Some(other)) => one < other,
                 (_, None) | (None, Some(_)) => true,
@@ -255,7 +268,15 @@ mod tests {
 
     #[test]
     fn known_texts() {
-        for text in [&b""[..], b"a", b"banana", b"mississippi", &[0; 300], &[255; 300], b"abcabcabcabcabc\xff\xff\x00"] {
+        for text in [
+            &b""[..],
+            b"a",
+            b"banana",
+            b"mississippi",
+            &[0; 300],
+            &[255; 300],
+            b"abcabcabcabcabc\xff\xff\x00",
+        ] {
             check(text);
         }
     }

@@ -13,7 +13,8 @@ fn check(old: &[u8], new: &[u8], steps: &[CopyInstruction]) -> (u64, u64) {
         assert!(step.length > 0 || index + 1 == steps.len());
         assert!(step.old_at + step.length <= old.len() as u64);
         for offset in 0..step.length {
-            differing += u64::from(new[(at + offset) as usize] != old[(step.old_at + offset) as usize]);
+            differing +=
+                u64::from(new[(at + offset) as usize] != old[(step.old_at + offset) as usize]);
         }
         at += step.length;
     }
@@ -56,7 +57,8 @@ fn moved_and_inserted_blocks() {
 fn windows_find_what_moved_little() {
     let old = noise(100_000, 4);
     let new = [&old[..40_000], b"something else", &old[40_000..]].concat();
-    let steps = align(&old, &new, &AlignOptions { window: 16_384, ..AlignOptions::native() }).unwrap();
+    let steps =
+        align(&old, &new, &AlignOptions { window: 16_384, ..AlignOptions::native() }).unwrap();
     let (literals, _) = check(&old, &new, &steps);
     assert!(literals <= 14, "{steps:?}");
 }

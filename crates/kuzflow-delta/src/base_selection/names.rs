@@ -1,4 +1,5 @@
-//! What a path says about where a file came from: names without their versions and hashes, and how near two paths are.
+//! What a path says about where a file came from: names without their versions and hashes, and how
+//! near two paths are.
 
 /// A path in parts that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,10 @@ impl<'a> Name<'a> {
 
     /// What follows the last dot of the file's name; nothing for `.hidden`.
     pub fn extension(&self) -> &str {
-        self.file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or("", |(_, extension)| extension)
+        self.file
+            .rsplit_once('.')
+            .filter(|(stem, _)| !stem.is_empty())
+            .map_or("", |(_, extension)| extension)
     }
 
     /// How near two paths are, from 0 to [`SAME`].
@@ -62,7 +66,9 @@ impl<'a> Name<'a> {
         };
         let longer = self.folders.len().max(other.folders.len());
         let shorter = self.folders.len().min(other.folders.len());
-        let same = |pairs: &mut dyn Iterator<Item = (&String, &String)>| pairs.take_while(|(one, two)| one == two).count();
+        let same = |pairs: &mut dyn Iterator<Item = (&String, &String)>| {
+            pairs.take_while(|(one, two)| one == two).count()
+        };
         let outer = same(&mut self.folders.iter().zip(&other.folders));
         let inner = same(&mut self.folders.iter().rev().zip(other.folders.iter().rev()));
         let folders = (outer + inner).min(shorter);
@@ -71,8 +77,9 @@ impl<'a> Name<'a> {
     }
 }
 
-/// A part of a path with `#` for each number, version and hash in it: `libfoo-3fa2c4d1.so.1.2` and `libfoo-9bd01e22.so.1.3` are both
-/// `libfoo-#.so`, `labelimg-1.8.5.dist-info` is `labelimg-#.dist-info`.
+/// A part of a path with `#` for each number, version and hash in it: `libfoo-3fa2c4d1.so.1.2` and
+/// `libfoo-9bd01e22.so.1.3` are both `libfoo-#.so`, `labelimg-1.8.5.dist-info` is
+/// `labelimg-#.dist-info`.
 fn plain(part: &str) -> String {
     let mut made = String::with_capacity(part.len());
     let mut rest = part;
@@ -85,7 +92,8 @@ fn plain(part: &str) -> String {
         }
         let (word, behind) = rest.split_at(end);
         // `1.2.3` and `1.2.3rc1` and `1.2.3.post1` are one number.
-        let goes_on = made.strip_suffix(['.', '-', '+', '_']).is_some_and(|before| before.ends_with('#'));
+        let goes_on =
+            made.strip_suffix(['.', '-', '+', '_']).is_some_and(|before| before.ends_with('#'));
         if is_hash(word) || is_version(word, goes_on) {
             if goes_on {
                 made.pop();
@@ -104,14 +112,23 @@ fn plain(part: &str) -> String {
     }
 }
 
-/// Letters and digits that no one would type: eight or more, of both, and hexadecimal or with several changes between the two.
+/// Letters and digits that no one would type: eight or more, of both, and hexadecimal or with
+/// several changes between the two.
 fn is_hash(word: &str) -> bool {
     let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let hexadecimal = word.bytes().all(|byte| byte.is_ascii_hexdigit());
     // `libQt5Core` has two, `resources2024` one.
-    let changes = word.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
-    word.len() >= 8 && letters > 0 && digits > 0 && digits + letters == word.len() && (hexadecimal || changes >= 3)
+    let changes = word
+        .as_bytes()
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count();
+    word.len() >= 8
+        && letters > 0
+        && digits > 0
+        && digits + letters == word.len()
+        && (hexadecimal || changes >= 3)
 }
 
 /// `12`, `v2`, `1rc2`; and behind a number also `rc2`, `post1`, `dev0`.
@@ -120,7 +137,11 @@ fn is_version(word: &str, goes_on: bool) -> bool {
     let behind = unprefixed.trim_start_matches(|c: char| c.is_ascii_digit());
     let suffix = behind.trim_end_matches(|c: char| c.is_ascii_digit());
     let known = ["a", "b", "c", "rc", "alpha", "beta", "dev", "post", "pre"].contains(&suffix);
-    if behind.len() < unprefixed.len() { suffix.is_empty() || known } else { goes_on && known && word.len() == unprefixed.len() }
+    if behind.len() < unprefixed.len() {
+        suffix.is_empty() || known
+    } else {
+        goes_on && known && word.len() == unprefixed.len()
+    }
 }
 
 /// A word with `#` for each run of digits.
@@ -149,7 +170,10 @@ mod tests {
             ("labelimg-1.8.6rc1.dist-info", "labelimg-#.dist-info"),
             ("labelimg-1.8.6.post1.dist-info", "labelimg-#.dist-info"),
             ("numpy-1.26.0.dev0+g12ab34cd", "numpy-#"),
-            ("_multiarray.cpython-311-x86_64-linux-gnu.so", "_multiarray.cpython-#-x#-linux-gnu.so"),
+            (
+                "_multiarray.cpython-311-x86_64-linux-gnu.so",
+                "_multiarray.cpython-#-x#-linux-gnu.so",
+            ),
             ("main.8f3c2a1b.js", "main.#.js"),
             ("index-BvT3x9Qa.css", "index-#.css"),
             ("python3.11", "python#"),

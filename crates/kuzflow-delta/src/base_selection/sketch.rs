@@ -1,13 +1,15 @@
-//! What a file looks like, in at most a few hundred numbers: to compare files without holding their contents.
+//! What a file looks like, in at most a few hundred numbers: to compare files without holding their
+//! contents.
 //!
-//! A sketch holds the smallest distinct hashes of all 16-byte windows of a file (bottom-k sampling: A. Broder, "On the resemblance and
-//! containment of documents", 1997). Which windows these are depends on the content alone and not on its position, and the sketch
-//! of a long file is comparable with that of a short one, as far as both reach.
+//! A sketch holds the smallest distinct hashes of all 16-byte windows of a file (bottom-k sampling:
+//! A. Broder, "On the resemblance and containment of documents", 1997). Which windows these are
+//! depends on the content alone and not on its position, and the sketch of a long file is
+//! comparable with that of a short one, as far as both reach.
 
 use std::cmp::Ordering;
 
-/// Bytes of a window. Longer ones find next to nothing in recompiled code, where a moved reference stands every few bytes; shorter
-/// ones find phrases that any two texts share.
+/// Bytes of a window. Longer ones find next to nothing in recompiled code, where a moved reference
+/// stands every few bytes; shorter ones find phrases that any two texts share.
 const WINDOW: usize = 16;
 
 /// Samples of a file, at most: estimates are right to about three in a hundred.
@@ -40,7 +42,8 @@ impl SharedContent {
         u32::try_from(self.common * 1000 / self.comparable.max(1)).unwrap_or(1000)
     }
 
-    /// Whether it is more than a phrase that any two files of a kind share; `of` is the sketch that was compared.
+    /// Whether it is more than a phrase that any two files of a kind share; `of` is the sketch that
+    /// was compared.
     pub fn is_sure(self, of: &Sketch) -> bool {
         self.common >= FEWEST.min(of.samples.len()).max(1)
     }
@@ -81,7 +84,8 @@ impl Sketch {
         SharedContent { common: self.common(other).count(), comparable }
     }
 
-    /// How much of this file the `other` one holds and the `first` one does not, as far as all three sketches reach.
+    /// How much of this file the `other` one holds and the `first` one does not, as far as all
+    /// three sketches reach.
     pub fn added_by(&self, other: &Self, first: &Self) -> SharedContent {
         let limit = self.reach().min(other.reach()).min(first.reach());
         let comparable = self.samples.partition_point(|sample| *sample <= limit);
@@ -131,7 +135,8 @@ fn windows(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     let first = head.iter().fold(0, |state: u64, byte| state.rotate_left(1) ^ mixed(*byte));
     let rolled = tail.iter().zip(bytes).scan(first, |state, (entering, leaving)| {
         // A byte's number has been rotated by one for each byte that came after it.
-        *state = state.rotate_left(1) ^ mixed(*leaving).rotate_left(WINDOW as u32) ^ mixed(*entering);
+        *state =
+            state.rotate_left(1) ^ mixed(*leaving).rotate_left(WINDOW as u32) ^ mixed(*entering);
         Some(*state)
     });
     // The sum above is linear: this makes "smallest" independent of the content.
@@ -152,7 +157,8 @@ fn mixed(byte: u8) -> u64 {
     NUMBERS[usize::from(byte)]
 }
 
-/// The last step of SplitMix64 (Steele, Lea, Flood 2014): each bit of the result depends on all bits.
+/// The last step of SplitMix64 (Steele, Lea, Flood 2014): each bit of the result depends on all
+/// bits.
 const fn finished(mut number: u64) -> u64 {
     number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -171,7 +177,8 @@ mod tests {
     #[test]
     fn rolling_gives_what_each_window_alone_gives() {
         let bytes = noise(1, 200);
-        let alone: Vec<u64> = bytes.windows(WINDOW).flat_map(|window| windows(window).collect::<Vec<_>>()).collect();
+        let alone: Vec<u64> =
+            bytes.windows(WINDOW).flat_map(|window| windows(window).collect::<Vec<_>>()).collect();
         assert_eq!(windows(&bytes).collect::<Vec<_>>(), alone);
         assert_eq!(alone.len(), 200 - WINDOW + 1);
         assert_eq!(windows(&bytes[..WINDOW - 1]).count(), 0);
@@ -191,7 +198,8 @@ mod tests {
     #[test]
     fn a_short_file_inside_a_long_one_is_found() {
         let old = noise(5, 500_000);
-        let SharedContent { common, comparable } = Sketch::of(&old[100_000..150_000]).shared_with(&Sketch::of(&old));
+        let SharedContent { common, comparable } =
+            Sketch::of(&old[100_000..150_000]).shared_with(&Sketch::of(&old));
         assert!(common == comparable && common > 8, "{common} of {comparable}");
     }
 

@@ -5,7 +5,8 @@ pub const SHORTEST: usize = 2048;
 /// Bits of information of a byte, from which on bytes are dense.
 const BITS: f64 = 7.97;
 
-/// Whether all values are about equally frequent among `bytes`, of which there must be at least [`SHORTEST`].
+/// Whether all values are about equally frequent among `bytes`, of which there must be at least
+/// [`SHORTEST`].
 pub fn is_dense(bytes: &[u8]) -> bool {
     if bytes.len() < SHORTEST {
         return false;
@@ -13,8 +14,11 @@ pub fn is_dense(bytes: &[u8]) -> bool {
     let mut counts = [0_u32; 256];
     bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
     let total = bytes.len() as f64;
-    let bits: f64 =
-        counts.iter().filter(|count| **count > 0).map(|&count| f64::from(count) * (total / f64::from(count)).log2()).sum();
+    let bits: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|&count| f64::from(count) * (total / f64::from(count)).log2())
+        .sum();
     // Few bytes seem to tell less than they do (the correction of Miller and Madow).
     bits / total + 255.0 / (2.0 * std::f64::consts::LN_2 * total) > BITS
 }

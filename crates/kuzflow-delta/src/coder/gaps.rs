@@ -1,4 +1,5 @@
-//! Fresh bytes between two copies: what stands in the old files where a gap was cut is a good guess for what stands there now.
+//! Fresh bytes between two copies: what stands in the old files where a gap was cut is a good guess
+//! for what stands there now.
 
 use super::history::Space;
 use super::matches::Matches;
@@ -29,7 +30,8 @@ impl Gap {
         Self { hits: 1, ..Self::default() }
     }
 
-    /// Codes `length` bytes of a gap that has `remaining` left. `actual` are the bytes if they are known (the encoder).
+    /// Codes `length` bytes of a gap that has `remaining` left. `actual` are the bytes if they are
+    /// known (the encoder).
     pub fn code<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -48,14 +50,18 @@ impl Gap {
             };
             let left = remaining - index as u64;
             let back = MatchModel {
-                expected: (around.back.len() as u64).checked_sub(left).and_then(|at| around.back.get(at as usize)).copied(),
+                expected: (around.back.len() as u64)
+                    .checked_sub(left)
+                    .and_then(|at| around.back.get(at as usize))
+                    .copied(),
                 state: self.back_hits,
                 grade: 1 + u32::from(self.back_hits > 0) + u32::from(self.back_hits > 2),
             };
             let byte = mixture.code(coder, known, [matches.prediction(space), front, back]);
             space.push(byte);
             matches.follow(space, mixture.newest());
-            self.back_hits = if back.expected == Some(byte) { (self.back_hits + 1).min(7) } else { 0 };
+            self.back_hits =
+                if back.expected == Some(byte) { (self.back_hits + 1).min(7) } else { 0 };
             self.step(front.expected == Some(byte), mixture.newest(), around, matches.hits == 0);
         }
     }
@@ -77,7 +83,8 @@ impl Gap {
         let at = self.at.min(around.front.len());
         let start = at.saturating_sub(32);
         let end = around.front.len().min(at + 128);
-        let found = around.front[start..end].windows(3).enumerate().filter(|(_, window)| *window == last);
+        let found =
+            around.front[start..end].windows(3).enumerate().filter(|(_, window)| *window == last);
         if let Some((index, _)) = found.min_by_key(|(index, _)| (start + index).abs_diff(at)) {
             self.at = start + index + 3;
             self.hits = 1;

@@ -22,7 +22,8 @@ impl History {
         Self { ring: vec![0; length], mask: length - 1, at: 0, delivered: 0 }
     }
 
-    /// The byte at `position` of the output, if the ring still holds it; any other byte if it does not.
+    /// The byte at `position` of the output, if the ring still holds it; any other byte if it does
+    /// not.
     #[inline]
     pub fn byte(&self, position: u64) -> u8 {
         self.ring[position as usize & self.mask]
@@ -35,7 +36,9 @@ impl History {
 
     /// The newest eight bytes, the newest in the lowest place; zeros before the first.
     pub fn newest(&self) -> u64 {
-        (0..8_u64.min(self.at)).rev().fold(0, |word, back| word << 8 | u64::from(self.byte(self.at - 1 - back)))
+        (0..8_u64.min(self.at))
+            .rev()
+            .fold(0, |word, back| word << 8 | u64::from(self.byte(self.at - 1 - back)))
     }
 
     /// Appends a byte.
@@ -55,7 +58,11 @@ impl History {
     }
 
     /// Hands on what has gathered, once that is worth a call or `all` is asked for.
-    pub fn deliver(&mut self, all: bool, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub fn deliver(
+        &mut self,
+        all: bool,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         if !all && self.at - self.delivered < PORTION {
             return Ok(());
         }
@@ -69,7 +76,8 @@ impl History {
     }
 }
 
-/// What can be looked back at: the old bytes as far as they are in memory, then the output. Positions count from the first old byte.
+/// What can be looked back at: the old bytes as far as they are in memory, then the output.
+/// Positions count from the first old byte.
 pub struct Space {
     base: Vec<u8>,
     history: History,
@@ -130,7 +138,8 @@ impl Space {
         self.at() - self.history.reach()
     }
 
-    /// Whether the byte before `position` and those before it, `back` in all, can be read in one piece.
+    /// Whether the byte before `position` and those before it, `back` in all, can be read in one
+    /// piece.
     #[inline]
     pub fn behind(&self, position: u64) -> u64 {
         if position <= self.base.len() as u64 {

@@ -10,7 +10,8 @@ pub const LONGEST: u32 = 32;
 /// Every so many bytes of copied text are noted.
 const STRIDE: u64 = 4;
 
-/// Low bits of an entry that tell a position; those above are a check. Larger histories are not kept.
+/// Low bits of an entry that tell a position; those above are a check. Larger histories are not
+/// kept.
 const POSITION: u32 = 25;
 
 /// Where each sequence of bytes stood last, and the place that is followed now.
@@ -18,7 +19,8 @@ pub struct Matches {
     /// What followed a sequence stood here: the low bits of the position, and a check.
     entries: Vec<u32>,
     noted: u64,
-    /// The entry for what came before the newest byte was asked for when that was not known yet, so that memory is not waited for.
+    /// The entry for what came before the newest byte was asked for when that was not known yet, so
+    /// that memory is not waited for.
     pending: Pending,
     /// What comes next stands here, if `hits` is above 0.
     pub at: u64,
@@ -37,14 +39,23 @@ struct Pending {
 impl Matches {
     /// Nothing was seen yet; 2^`bits` places are kept.
     pub fn new(bits: u32) -> Self {
-        Self { entries: vec![0; 1 << bits.clamp(10, 24)], noted: 0, pending: Pending::default(), at: 0, hits: 0 }
+        Self {
+            entries: vec![0; 1 << bits.clamp(10, 24)],
+            noted: 0,
+            pending: Pending::default(),
+            at: 0,
+            hits: 0,
+        }
     }
 
     /// The place of a sequence, and its check.
     #[inline]
     fn place(&self, window: u64) -> (usize, u32) {
         let hashed = (window & ((1 << (8 * MATCHED)) - 1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((hashed >> 36) as usize & (self.entries.len() - 1), (hashed >> 20) as u32 >> POSITION << POSITION)
+        (
+            (hashed >> 36) as usize & (self.entries.len() - 1),
+            (hashed >> 20) as u32 >> POSITION << POSITION,
+        )
     }
 
     #[inline]
@@ -53,14 +64,15 @@ impl Matches {
         self.entries[place] = check | at as u32 & ((1 << POSITION) - 1);
     }
 
-    /// Takes note of old or copied bytes that were not noted yet. Not every place, so that long copies stay fast: a match is found a
-    /// few bytes later.
+    /// Takes note of old or copied bytes that were not noted yet. Not every place, so that long
+    /// copies stay fast: a match is found a few bytes later.
     pub fn note(&mut self, space: &Space) {
         let base = space.base();
         let base_length = base.len() as u64;
         if self.noted < base_length {
             for (index, window) in base.windows(8).step_by(STRIDE as usize).enumerate() {
-                let window = window[2..].iter().fold(0_u64, |window, &byte| window << 8 | u64::from(byte));
+                let window =
+                    window[2..].iter().fold(0_u64, |window, &byte| window << 8 | u64::from(byte));
                 self.set(window, index as u64 * STRIDE + 8);
             }
             self.noted = base_length;
@@ -68,7 +80,9 @@ impl Matches {
         self.noted = self.noted.max(space.lowest());
         let mut at = (self.noted + MATCHED).next_multiple_of(STRIDE);
         while at <= space.at() {
-            let window = (1..=MATCHED).rev().fold(0_u64, |window, back| window << 8 | u64::from(space.byte(at - back)));
+            let window = (1..=MATCHED)
+                .rev()
+                .fold(0_u64, |window, back| window << 8 | u64::from(space.byte(at - back)));
             self.set(window, at);
             at += STRIDE;
         }
@@ -116,7 +130,9 @@ impl Matches {
         }
         let at = now - back;
         let longest = u64::from(LONGEST).min(space.behind(at)).min(space.written());
-        let same = (1..=longest).take_while(|&step| space.byte(at - step) == space.byte(now - step)).count();
+        let same = (1..=longest)
+            .take_while(|&step| space.byte(at - step) == space.byte(now - step))
+            .count();
         if same as u64 > MATCHED && space.ahead(at) > 0 {
             (self.at, self.hits) = (at, same as u32);
         }

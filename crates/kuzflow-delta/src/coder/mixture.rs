@@ -1,8 +1,9 @@
 //! The model of bytes that stand nowhere in the old files, or not where a copy could reach them.
 //!
-//! Each bit is predicted by several contexts (the last 1 to 6 bytes, the word, what stands in the old file there), by up to three
-//! voices that expect a certain byte, and a mixer weighs them (after lpaq1 and paq8 by Matt Mahoney). Copied bytes near a
-//! gap can be learned as well, since an edit resembles its surroundings.
+//! Each bit is predicted by several contexts (the last 1 to 6 bytes, the word, what stands in the
+//! old file there), by up to three voices that expect a certain byte, and a mixer weighs them
+//! (after lpaq1 and paq8 by Matt Mahoney). Copied bytes near a gap can be learned as well, since an
+//! edit resembles its surroundings.
 
 use super::history::Space;
 use super::models::{Apm, Counter, Logistic, Mixer, SHARES};
@@ -12,9 +13,11 @@ use super::range::Coder;
 const CONTEXTS: usize = 12;
 /// Voices that expect a byte.
 pub const MODELS: usize = 3;
-/// Two inputs for each context and voice, one for what is known without a context, one that is constant.
+/// Two inputs for each context and voice, one for what is known without a context, one that is
+/// constant.
 const INPUTS: usize = 2 * CONTEXTS + 2 * MODELS + 2;
-/// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose nothing by it.
+/// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose
+/// nothing by it.
 pub const RATE: u32 = 260;
 /// Words of a bucket: a check, and the 15 nodes of a tree over four bits.
 const BUCKET: usize = 16;
@@ -138,9 +141,15 @@ impl Mixture {
         }
     }
 
-    /// Codes one byte, of which `predictions` expect something; `known` is what it is (the encoder).
+    /// Codes one byte, of which `predictions` expect something; `known` is what it is (the
+    /// encoder).
     #[inline]
-    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, predictions: [MatchModel; MODELS]) -> u8 {
+    pub fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        known: u8,
+        predictions: [MatchModel; MODELS],
+    ) -> u8 {
         self.predictions = predictions;
         self.begin_byte();
         for shift in (0..8).rev() {
@@ -183,7 +192,8 @@ impl Mixture {
         };
         let front = self.predictions[1].expected.map_or(256, u32::from);
         let back = self.predictions[2].expected.map_or(256, u32::from);
-        let (front_grade, back_grade) = (self.predictions[1].grade & 3, self.predictions[2].grade & 3);
+        let (front_grade, back_grade) =
+            (self.predictions[1].grade & 3, self.predictions[2].grade & 3);
         let common = [last(1), last(2), last(3), hash(last(4), 4), long(5), long(6)];
         let own = match self.nature {
             Nature::Text => [
@@ -223,7 +233,11 @@ impl Mixture {
             } else if self.slots[other][0] == check {
                 other
             } else {
-                let weaker = if self.slots[place][1] & 255 <= self.slots[other][1] & 255 { place } else { other };
+                let weaker = if self.slots[place][1] & 255 <= self.slots[other][1] & 255 {
+                    place
+                } else {
+                    other
+                };
                 self.slots[weaker] = [0; BUCKET];
                 self.slots[weaker][0] = check;
                 weaker
@@ -240,7 +254,10 @@ impl Mixture {
             let (direct, past) = if slot == 0 {
                 (0, 0)
             } else {
-                (logistic.stretch(slot >> 16), logistic.stretch(self.pasts[index][(slot >> 8 & 255) as usize].probability()))
+                (
+                    logistic.stretch(slot >> 16),
+                    logistic.stretch(self.pasts[index][(slot >> 8 & 255) as usize].probability()),
+                )
             };
             self.inputs[2 * index] = direct as i16;
             self.inputs[2 * index + 1] = past as i16;
@@ -254,7 +271,9 @@ impl Mixture {
                 .filter(|&byte| byte >> (shift + 1) == partial)
                 .map(|byte| byte >> shift & 1 == 1)
         };
-        let predictions = self.predictions.map(|prediction| (speaks(prediction.expected), prediction.state as usize & 63));
+        let predictions = self
+            .predictions
+            .map(|prediction| (speaks(prediction.expected), prediction.state as usize & 63));
         for ((prediction, state), sure) in predictions.iter().zip(&self.sure) {
             let (mut first, mut second) = (0, 0);
             if let Some(bit) = prediction {
@@ -270,10 +289,9 @@ impl Mixture {
         }
         self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability()) as i16;
         self.inputs[at + 1] = 256;
-        let grades = predictions
-            .iter()
-            .zip(&self.predictions)
-            .map(|((prediction, _), whole)| if prediction.is_some() { whole.grade as usize & 3 } else { 0 });
+        let grades = predictions.iter().zip(&self.predictions).map(|((prediction, _), whole)| {
+            if prediction.is_some() { whole.grade as usize & 3 } else { 0 }
+        });
         let set = grades.fold(0, |set, grade| set << 2 | grade);
         let one = self.by_models.mix(logistic, &self.inputs, set);
         let two = self.by_bits.mix(logistic, &self.inputs, partial & 255);
@@ -281,7 +299,9 @@ impl Mixture {
         let mixed = (one + two + three) / 3;
         let plain = logistic.squash(mixed);
         let short = self.correct_short.refine(mixed, partial & 255);
-        let long = self.correct_long.refine(mixed, (hash((self.newest & 0xFF) as u32, partial as u32) & 0x7FF) as usize);
+        let long = self
+            .correct_long
+            .refine(mixed, (hash((self.newest & 0xFF) as u32, partial as u32) & 0x7FF) as usize);
         let probability = ((2 * plain + short + long + 2) / 4).clamp(1, 65535);
 
         let bit = coder.code(known, probability);
@@ -322,13 +342,16 @@ fn tree_node(partial: usize) -> usize {
     if bits < 4 { partial & 15 } else { (partial & ((1 << (bits - 4)) - 1) | 1 << (bits - 4)) & 15 }
 }
 
-/// A slot holds a probability (16 bits), the last seven bits behind a leading one (8 bits) and a count (8 bits).
+/// A slot holds a probability (16 bits), the last seven bits behind a leading one (8 bits) and a
+/// count (8 bits).
 #[inline]
 fn learned_slot(slot: u32, bit: bool) -> u32 {
-    let (probability, past, count) = if slot == 0 { (1 << 15, 1, 0) } else { (slot >> 16, slot >> 8 & 255, slot & 255) };
+    let (probability, past, count) =
+        if slot == 0 { (1 << 15, 1, 0) } else { (slot >> 16, slot >> 8 & 255, slot & 255) };
     let share = SHARES[count as usize & 1023];
     let target = if bit { 65535 } else { 0 };
-    let moved = (probability as i32 + (((target - probability as i32) * (share as i32 >> 2)) >> 14)).clamp(1, 65535) as u32;
+    let moved = (probability as i32 + (((target - probability as i32) * (share as i32 >> 2)) >> 14))
+        .clamp(1, 65535) as u32;
     let longer = past << 1 | u32::from(bit);
     let past = if past >= 128 { longer & 127 | 128 } else { longer };
     moved << 16 | past << 8 | (count + 1).min(250)

@@ -1,9 +1,12 @@
-//! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one stream.
+//! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one
+//! stream.
 //!
-//! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes. Out (decoder): the new bytes, in
-//! order. Where there are many fresh bytes they stand apart, in streams that a whole pack shares ([`CoderOptions::apart`]). All models live as
-//! long as the stream, so that the members of a group share what was learned. Never (decoder): more bytes than it was told to expect, more
-//! memory than [`CoderLimits`] allow, a panic, an endless loop. It cannot know whether the bytes are right: the caller compares hashes.
+//! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes.
+//! Out (decoder): the new bytes, in order. Where there are many fresh bytes they stand apart, in
+//! streams that a whole pack shares ([`CoderOptions::apart`]). All models live as long as the
+//! stream, so that the members of a group share what was learned. Never (decoder): more bytes than
+//! it was told to expect, more memory than [`CoderLimits`] allow, a panic, an endless loop. It
+//! cannot know whether the bytes are right: the caller compares hashes.
 //!
 //! ```text
 //! here: options, limits, the two doors              work       either direction, step by step
@@ -12,8 +15,8 @@
 //!                                                       operands   fresh bytes that stand apart: code is parted; dense: what is stored
 //! ```
 //!
-//! There is one piece of code for both directions ([`work`]): it asks a [`range::Coder`] for each bit and says what the bit would be,
-//! so both sides learn the same.
+//! There is one piece of code for both directions ([`work`]): it asks a [`range::Coder`] for each
+//! bit and says what the bit would be, so both sides learn the same.
 
 mod dense;
 mod gaps;
@@ -94,7 +97,8 @@ pub enum CoderError {
 pub struct CoderOptions {
     /// What fresh bytes mostly are.
     pub nature: Nature,
-    /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30) less one.
+    /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30)
+    /// less one.
     pub training: u32,
     /// Size of the fresh bytes' tables: 2^this buckets of 64 bytes (4 to 20).
     pub tables: u32,
@@ -102,7 +106,8 @@ pub struct CoderOptions {
     pub history: u32,
     /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
     pub recall: bool,
-    /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they cost nothing here.
+    /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they
+    /// cost nothing here.
     pub apart: bool,
     /// Set if those bytes are x86 code, which is parted into streams; else all are in the first.
     pub code: Option<Mode>,
@@ -130,8 +135,11 @@ impl CoderOptions {
     }
 
     fn code<C: Coder>(self, coder: &mut C) -> Self {
-        let nature =
-            if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
+        let nature = if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 {
+            Nature::Binary
+        } else {
+            Nature::Text
+        };
         let training = coder.code_plain(self.training.into(), 5) as u32;
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
@@ -169,8 +177,9 @@ impl CoderOptions {
     }
 }
 
-/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that stand apart go behind what `literals`
-/// holds. The forecast must be one that the decoder can make from the same old bytes and steps.
+/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that
+/// stand apart go behind what `literals` holds. The forecast must be one that the decoder can make
+/// from the same old bytes and steps.
 #[cfg(feature = "encoder")]
 pub fn encode(
     old: &dyn ReadAt,
@@ -186,13 +195,14 @@ pub fn encode(
     let limits = CoderLimits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
     let mut sink = |_: &[u8]| Ok(());
-    Work::new(old, options, Some(target), Apart::Out(literals))?.run(&mut coder, &steps, predictor, &mut sink)?;
+    Work::new(old, options, Some(target), Apart::Out(literals))?
+        .run(&mut coder, &steps, predictor, &mut sink)?;
     coder.finish();
     Ok(())
 }
 
-/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and `literals`, all of which must be needed. `sink`
-/// gets them in order.
+/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and
+/// `literals`, all of which must be needed. `sink` gets them in order.
 pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,
@@ -203,7 +213,8 @@ pub fn decode<'f>(
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
     let mut literals = Streams::new(literals);
-    let done = decode_all(old, target_length, limits, (&mut coder, &mut literals), make_forecast, sink);
+    let done =
+        decode_all(old, target_length, limits, (&mut coder, &mut literals), make_forecast, sink);
     match coder.take_error() {
         Some(error) => Err(error.into()),
         None => done.and_then(|()| match coder.has_more() || !literals.ended()? {
@@ -221,17 +232,32 @@ fn decode_all<'f>(
     make_forecast: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty =
-        CoderOptions { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
+    let empty = CoderOptions {
+        nature: Nature::Text,
+        training: 0,
+        tables: 4,
+        history: 18,
+        recall: false,
+        apart: false,
+        code: None,
+    };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
-        return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });
+        return Err(CoderError::Memory {
+            needed: options.memory(old.len()),
+            most: limits.most_memory,
+        });
     }
     let steps = steps::code(coder, None, old.len(), target_length, limits)?;
     if coder.failed() {
         return Err(CoderError::Truncated);
     }
     let mut predictor = make_forecast(&steps)?;
-    Work::new(old, options, None, Apart::In(literals))?.run(coder, &steps, &mut *predictor, sink)?;
+    Work::new(old, options, None, Apart::In(literals))?.run(
+        coder,
+        &steps,
+        &mut *predictor,
+        sink,
+    )?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }

@@ -1,7 +1,9 @@
-//! What learns probabilities: counters, the logistic scale, mixers that weigh several opinions, and a final correction.
+//! What learns probabilities: counters, the logistic scale, mixers that weigh several opinions, and
+//! a final correction.
 //!
-//! The mathematics is that of Matt Mahoney's PAQ family (lpaq1, paq8: logistic mixing, adaptive maps), in integers alone, so that
-//! every machine learns the same. Never: floating point, a table whose size depends on the input.
+//! The mathematics is that of Matt Mahoney's PAQ family (lpaq1, paq8: logistic mixing, adaptive
+//! maps), in integers alone, so that every machine learns the same. Never: floating point, a table
+//! whose size depends on the input.
 
 use std::sync::LazyLock;
 
@@ -10,9 +12,10 @@ pub const LIMIT: i32 = 12 * 256 - 1;
 
 /// 65536 / (1 + e^-x) for x = -12 to 12 in steps of one half; values between are interpolated.
 const SQUASHED: [u16; 49] = [
-    1, 1, 1, 2, 3, 5, 8, 13, 22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768, 40793,
-    47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514, 65523, 65528, 65531,
-    65533, 65534, 65535, 65535, 65535,
+    1, 1, 1, 2, 3, 5, 8, 13, 22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812,
+    11955, 17625, 24743, 32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816,
+    65097, 65269, 65374, 65438, 65476, 65500, 65514, 65523, 65528, 65531, 65533, 65534, 65535,
+    65535, 65535,
 ];
 
 /// Both directions of the logistic scale.
@@ -20,12 +23,17 @@ struct Scale {
     squash: [u16; 2 * (LIMIT as usize + 1)],
     /// By probability / 16.
     stretch: [i16; 4096],
-    /// The ends of the scale by probability: the first 2048, and what is left of 65536 for the last.
+    /// The ends of the scale by probability: the first 2048, and what is left of 65536 for the
+    /// last.
     end: [i16; 2048],
 }
 
 static SCALE: LazyLock<Box<Scale>> = LazyLock::new(|| {
-    let mut scale = Box::new(Scale { squash: [0; 2 * (LIMIT as usize + 1)], stretch: [0; 4096], end: [0; 2048] });
+    let mut scale = Box::new(Scale {
+        squash: [0; 2 * (LIMIT as usize + 1)],
+        stretch: [0; 4096],
+        end: [0; 2048],
+    });
     for (index, squashed) in scale.squash.iter_mut().enumerate() {
         let (step, part) = (index >> 7, (index & 127) as u32);
         let below = u32::from(SQUASHED[step]);
@@ -83,7 +91,8 @@ impl Logistic {
     }
 }
 
-/// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits teach most.
+/// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits
+/// teach most.
 #[derive(Clone, Copy)]
 pub struct Counter(u32);
 
@@ -119,7 +128,8 @@ impl Counter {
         let count = self.0 & 1023;
         let probability = i64::from(self.0 >> 10);
         let target = if bit { (1 << 22) - 1 } else { 0 };
-        let moved = probability + (((target - probability) * i64::from(SHARES[count as usize & 1023])) >> 16);
+        let moved = probability
+            + (((target - probability) * i64::from(SHARES[count as usize & 1023])) >> 16);
         self.0 = (moved as u32) << 10 | if count < limit { count + 1 } else { count };
     }
 }
@@ -133,7 +143,8 @@ pub struct Mixer<const N: usize> {
 }
 
 impl<const N: usize> Mixer<N> {
-    /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate` below 512 says how fast it learns.
+    /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate`
+    /// below 512 says how fast it learns.
     pub fn new(sets: usize, weight: i16, rate: u32) -> Self {
         Self { weights: vec![[weight; N]; sets.max(1)], selected: 0, rate, output: ONE_HALF }
     }
@@ -144,10 +155,9 @@ impl<const N: usize> Mixer<N> {
         self.selected = set.min(self.weights.len() - 1);
         let weights = &self.weights[self.selected];
         // 16 by 16 bits each, so that a compiler can do eight at once on any machine.
-        let sum = inputs
-            .iter()
-            .zip(weights)
-            .fold(0_i32, |sum, (&input, &weight)| sum.wrapping_add(i32::from(input) * i32::from(weight)));
+        let sum = inputs.iter().zip(weights).fold(0_i32, |sum, (&input, &weight)| {
+            sum.wrapping_add(i32::from(input) * i32::from(weight))
+        });
         let stretched = (sum >> 12).clamp(-LIMIT, LIMIT);
         self.output = logistic.squash(stretched);
         stretched
@@ -167,7 +177,8 @@ impl<const N: usize> Mixer<N> {
 
 const ONE_HALF: u32 = 1 << 15;
 
-/// Corrects a probability by what really came when it was given before, under a context (paq8's adaptive probability map).
+/// Corrects a probability by what really came when it was given before, under a context (paq8's
+/// adaptive probability map).
 pub struct Apm {
     table: Vec<u16>,
     index: usize,
@@ -191,7 +202,8 @@ impl Apm {
         let (point, part) = (place >> 8, (place & 255) as u32);
         let at = (context * POINTS + point).min(self.table.len() - 2);
         self.index = if part < 128 { at } else { at + 1 };
-        ((u32::from(self.table[at]) * (256 - part) + u32::from(self.table[at + 1]) * part) >> 8).clamp(1, 65535)
+        ((u32::from(self.table[at]) * (256 - part) + u32::from(self.table[at + 1]) * part) >> 8)
+            .clamp(1, 65535)
     }
 
     /// Learns from the bit that came for the last `refine`.
@@ -199,6 +211,7 @@ impl Apm {
     pub fn update(&mut self, bit: bool) {
         let value = &mut self.table[self.index];
         let target = if bit { 65535 } else { 0 };
-        *value = (i32::from(*value) + ((target - i32::from(*value)) >> self.rate)).clamp(1, 65535) as u16;
+        *value = (i32::from(*value) + ((target - i32::from(*value)) >> self.rate)).clamp(1, 65535)
+            as u16;
     }
 }

@@ -1,4 +1,5 @@
-//! Numbers of any size: the position of the highest bit, then the bits below it; the first are learned, the rest are plain.
+//! Numbers of any size: the position of the highest bit, then the bits below it; the first are
+//! learned, the rest are plain.
 
 use super::models::Counter;
 use super::range::Coder;
@@ -18,7 +19,10 @@ pub struct Numbers {
 impl Numbers {
     /// Numbers under `contexts` contexts, of which nothing is known.
     pub fn new(contexts: usize) -> Self {
-        Self { exponents: vec![[Counter::NEW; 64]; contexts.max(1)], mantissas: vec![[Counter::NEW; 1 << LEARNED]; 64] }
+        Self {
+            exponents: vec![[Counter::NEW; 64]; contexts.max(1)],
+            mantissas: vec![[Counter::NEW; 1 << LEARNED]; 64],
+        }
     }
 
     /// Codes `value` (below 2^64 - 1) under `context`; returns it.

@@ -1,12 +1,16 @@
-//! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the streams of all fresh bytes that stand apart.
+//! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the
+//! streams of all fresh bytes that stand apart.
 //!
-//! In: fresh bytes, and where they stand in the output. Out: four streams (the code without the operands named here, where calls and jumps
-//! lead, where data is, how far branches go), and out of those the bytes. Code of two functions that differ in what they call is then the same, and
-//! two calls of one function are the same four bytes, both of which a dictionary finds (after the BCJ2 filter of 7-Zip, which knows calls
-//! and jumps by their first byte; here instructions are decoded, so a byte that merely looks like a call is none).
+//! In: fresh bytes, and where they stand in the output. Out: four streams (the code without the
+//! operands named here, where calls and jumps lead, where data is, how far branches go), and out of
+//! those the bytes. Code of two functions that differ in what they call is then the same, and two
+//! calls of one function are the same four bytes, both of which a dictionary finds (after the BCJ2
+//! filter of 7-Zip, which knows calls and jumps by their first byte; here instructions are decoded,
+//! so a byte that merely looks like a call is none).
 //!
-//! A gap may begin within an instruction, so this is often wrong for a few bytes; what counts is that both directions are wrong in the same
-//! way: they look at nothing but bytes that both have. Never: a byte more or less than was asked for, a refusal.
+//! A gap may begin within an instruction, so this is often wrong for a few bytes; what counts is
+//! that both directions are wrong in the same way: they look at nothing but bytes that both have.
+//! Never: a byte more or less than was asked for, a refusal.
 
 use std::io::{self, Read};
 
@@ -37,18 +41,23 @@ enum Next {
     Operand(usize, usize, usize),
 }
 
-/// Bytes behind its prefixes that tell what an instruction is, at most: four of a vector prefix, operation, ModRM, SIB.
+/// Bytes behind its prefixes that tell what an instruction is, at most: four of a vector prefix,
+/// operation, ModRM, SIB.
 const TELLING: usize = 7;
 
 /// The instruction that `code` begins with, where `left` bytes are left with its operand.
 ///
-/// What is decided here depends on nothing but bytes that stay code: those before an operand, or, where it is no instruction, all that were
-/// looked at. The bytes behind them differ between the two directions.
+/// What is decided here depends on nothing but bytes that stay code: those before an operand, or,
+/// where it is no instruction, all that were looked at. The bytes behind them differ between the
+/// two directions.
 #[inline]
 fn next(code: &[u8], left: usize, mode: Mode) -> Next {
     let code = &code[..code.len().min(left).min(x86::LONGEST)];
-    let Some(found) = x86::decode_whole(code, mode == Mode::Wide).filter(|found| usize::from(found.length) <= left) else {
-        let prefixes = code.iter().take_while(|byte| x86::is_prefix(**byte, mode == Mode::Wide)).count();
+    let Some(found) = x86::decode_whole(code, mode == Mode::Wide)
+        .filter(|found| usize::from(found.length) <= left)
+    else {
+        let prefixes =
+            code.iter().take_while(|byte| x86::is_prefix(**byte, mode == Mode::Wide)).count();
         return Next::Code((prefixes + TELLING).min(x86::LONGEST).min(left));
     };
     let (length, at) = (usize::from(found.length), usize::from(found.at));
@@ -62,7 +71,8 @@ fn next(code: &[u8], left: usize, mode: Mode) -> Next {
     Next::Operand(at, stream, length - at - 4)
 }
 
-/// A distance in a place's form, highest byte first, or a place in a distance's: `place` turns one into the other.
+/// A distance in a place's form, highest byte first, or a place in a distance's: `place` turns one
+/// into the other.
 fn turned(value: u32, stream: usize, place: impl Fn(u32) -> u32) -> u32 {
     let sign_extended = |value: u32| ((value << (32 - BITS)) as i32 >> (32 - BITS)) as u32;
     if stream < 3 && sign_extended(value) == value { sign_extended(place(value)) } else { value }
@@ -87,7 +97,9 @@ pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS])
                 streams[0].extend_from_slice(&rest[..head]);
                 if let Some(field) = rest[head..].first_chunk::<4>() {
                     let from = here(at, done + head);
-                    let value = turned(u32::from_le_bytes(*field), stream, |distance| distance.wrapping_add(from));
+                    let value = turned(u32::from_le_bytes(*field), stream, |distance| {
+                        distance.wrapping_add(from)
+                    });
                     streams[stream].extend_from_slice(&value.to_be_bytes());
                 }
                 streams[0].extend_from_slice(&rest[head + 4..head + 4 + tail]);
@@ -97,7 +109,8 @@ pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS])
     }
 }
 
-/// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too early.
+/// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too
+/// early.
 pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) -> io::Result<()> {
     let [code, operands @ .., _] = &mut streams.0;
     let mut done = 0;
@@ -114,7 +127,8 @@ pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) ->
                 let mut field = [0; 4];
                 operands[stream - 1].take(&mut field)?;
                 let from = here(at, done);
-                let value = turned(u32::from_be_bytes(field), stream, |place| place.wrapping_sub(from));
+                let value =
+                    turned(u32::from_be_bytes(field), stream, |place| place.wrapping_sub(from));
                 bytes[done..done + 4].copy_from_slice(&value.to_le_bytes());
                 code.take(&mut bytes[done + 4..done + 4 + tail])?;
                 done += 4 + tail;
@@ -241,8 +255,8 @@ mod tests {
     #[test]
     fn two_calls_of_one_function_are_alike() {
         let code = vec![
-            0xE8, 0x10, 0, 0, 0, 0x90, 0xE8, 0x0A, 0, 0, 0, 0x48, 0x8D, 0x05, 0xF6, 0xFF, 0xFF, 0xFF, 0x0F, 0x84, 1, 2, 0, 0,
-            0xC3,
+            0xE8, 0x10, 0, 0, 0, 0x90, 0xE8, 0x0A, 0, 0, 0, 0x48, 0x8D, 0x05, 0xF6, 0xFF, 0xFF,
+            0xFF, 0x0F, 0x84, 1, 2, 0, 0, 0xC3,
         ];
         let [code, calls, data, branches, _] = there_and_back(&[code], 0x1000, Mode::Wide);
         assert_eq!(code, [0xE8, 0x90, 0xE8, 0x48, 0x8D, 0x05, 0x0F, 0x84, 0xC3]);
@@ -253,15 +267,29 @@ mod tests {
 
     #[test]
     fn what_is_no_instruction_stays_code_as_far_as_it_was_looked_at() {
-        // A vector instruction whose SIB byte is cut off, the bytes of which are a jump as well; more code follows.
-        there_and_back(&[vec![0x62, 0xE9, 0, 0, 0, 0x2C], vec![0x62, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]], 0, Mode::Wide);
-        there_and_back(&[vec![0xC4, 3, 5, 0, 5, 0, 0], vec![0x90, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
-        there_and_back(&[vec![0xC5, 0xE8, 0x10, 5, 0, 0], vec![0xC0, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
+        // A vector instruction whose SIB byte is cut off, the bytes of which are a jump as well;
+        // more code follows.
+        there_and_back(
+            &[vec![0x62, 0xE9, 0, 0, 0, 0x2C], vec![0x62, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]],
+            0,
+            Mode::Wide,
+        );
+        there_and_back(
+            &[vec![0xC4, 3, 5, 0, 5, 0, 0], vec![0x90, 0xC0, 0x90, 0x90]],
+            0,
+            Mode::Wide,
+        );
+        there_and_back(
+            &[vec![0xC5, 0xE8, 0x10, 5, 0, 0], vec![0xC0, 0xC0, 0x90, 0x90]],
+            0,
+            Mode::Wide,
+        );
     }
 
     #[test]
     fn an_operand_that_is_cut_stays_code() {
-        let [code, calls, ..] = there_and_back(&[vec![0xE8, 1, 2, 3], vec![4, 0xE8]], 7, Mode::Wide);
+        let [code, calls, ..] =
+            there_and_back(&[vec![0xE8, 1, 2, 3], vec![4, 0xE8]], 7, Mode::Wide);
         assert_eq!((code, calls), (vec![0xE8, 1, 2, 3, 4, 0xE8], Vec::new()));
     }
 

@@ -1,8 +1,9 @@
 //! The range coder: bits and their probabilities in, bytes out, and back.
 //!
-//! LZMA's carry propagation (Igor Pavlov, 7-Zip) over a 48-bit interval, so that a bit of probability 65535/65536 costs what it
-//! should. Model code is written once for both directions: it asks a [`Coder`] for a bit and says what it would be, and the decoder
-//! answers with what it is. Never: a panic or an endless read; the decoder takes zeros for what is missing and remembers it.
+//! LZMA's carry propagation (Igor Pavlov, 7-Zip) over a 48-bit interval, so that a bit of
+//! probability 65535/65536 costs what it should. Model code is written once for both directions: it
+//! asks a [`Coder`] for a bit and says what it would be, and the decoder answers with what it is.
+//! Never: a panic or an endless read; the decoder takes zeros for what is missing and remembers it.
 
 use std::io::{self, Read};
 
@@ -13,13 +14,14 @@ pub const ONE: u32 = 1 << 16;
 const WIDTH: u32 = 48;
 const SMALLEST: u64 = 1 << (WIDTH - 8);
 
-/// Bytes that a decoder may need behind the end of a whole stream: the interval's bytes, all of which the encoder may have left out.
+/// Bytes that a decoder may need behind the end of a whole stream: the interval's bytes, all of
+/// which the encoder may have left out.
 const MARGIN: usize = WIDTH as usize / 8;
 
 /// Either direction of the range coder.
 pub trait Coder {
-    /// Codes one bit that is a one with `probability` (1 to 65535, of 65536). The encoder codes and returns `bit`; the decoder
-    /// returns what was coded and never looks at `bit`.
+    /// Codes one bit that is a one with `probability` (1 to 65535, of 65536). The encoder codes and
+    /// returns `bit`; the decoder returns what was coded and never looks at `bit`.
     fn code(&mut self, bit: bool, probability: u32) -> bool;
 
     /// Whether nothing sensible can come any more (a decoder's input ended too early).
@@ -27,7 +29,9 @@ pub trait Coder {
 
     /// Codes the low `count` bits of `value`, all equally likely, highest first.
     fn code_plain(&mut self, value: u64, count: u32) -> u64 {
-        (0..count).rev().fold(0, |read, shift| read << 1 | u64::from(self.code(value >> shift & 1 == 1, ONE / 2)))
+        (0..count).rev().fold(0, |read, shift| {
+            read << 1 | u64::from(self.code(value >> shift & 1 == 1, ONE / 2))
+        })
     }
 }
 
@@ -48,8 +52,8 @@ impl<'a> Encoder<'a> {
         Self { out, start, low: 0, range: (1 << WIDTH) - 1 }
     }
 
-    /// One more in the bytes written: each 255 turns to 0 and carries on. A carry never runs past the first byte, since the
-    /// value coded is below one.
+    /// One more in the bytes written: each 255 turns to 0 and carries on. A carry never runs past
+    /// the first byte, since the value coded is below one.
     fn carry(&mut self) {
         for byte in self.out[self.start..].iter_mut().rev() {
             *byte = byte.wrapping_add(1);
@@ -77,8 +81,8 @@ impl<'a> Encoder<'a> {
             .find(|&value| value < end)
             .unwrap_or(self.low);
         self.low = value;
-        // No more than these may be left out: the decoder takes zeros for so many bytes and no further, and one of the bytes
-        // before them may be zero as well.
+        // No more than these may be left out: the decoder takes zeros for so many bytes and no
+        // further, and one of the bytes before them may be zero as well.
         let least = self.out.len();
         for _ in 0..MARGIN {
             self.shift();
@@ -126,8 +130,16 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// Reads all of `input`, in portions.
     pub fn new(input: &'a mut dyn Read) -> Self {
-        let mut decoder =
-            Self { input, buffer: vec![0; 1 << 14], at: 0, filled: 0, missing: 0, error: None, code: 0, range: (1 << WIDTH) - 1 };
+        let mut decoder = Self {
+            input,
+            buffer: vec![0; 1 << 14],
+            at: 0,
+            filled: 0,
+            missing: 0,
+            error: None,
+            code: 0,
+            range: (1 << WIDTH) - 1,
+        };
         for _ in 0..MARGIN {
             decoder.code = decoder.code << 8 | u64::from(decoder.byte());
         }

@@ -1,7 +1,8 @@
 //! What differs from the forecast in a copy.
 //!
-//! Long runs without a difference cost one flag for a span of 32, 256 or 4096 bytes, by how calm it was before. Where differences
-//! are near, each byte or field has a flag that several contexts predict, and what stands there instead is coded bit by bit.
+//! Long runs without a difference cost one flag for a span of 32, 256 or 4096 bytes, by how calm it
+//! was before. Where differences are near, each byte or field has a flag that several contexts
+//! predict, and what stands there instead is coded bit by bit.
 
 use super::mixture::RATE;
 use super::models::{Apm, Counter, Logistic, Mixer};
@@ -18,7 +19,8 @@ pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
 /// A flag's counter that knows nothing.
 const UNLIKELY: u16 = 1 << 12;
-/// Places within fields of all kinds, whether the last difference holds, and how the last two guesses ended.
+/// Places within fields of all kinds, whether the last difference holds, and how the last two
+/// guesses ended.
 const GUESSES: usize = KINDS * 8 * 2 * 4 + 64;
 /// The probability, of 65536, from which on a change that comes again has a flag.
 const LIKELY: u32 = 24_000;
@@ -35,7 +37,8 @@ pub struct Residual {
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_apm: Apm,
     values: Rows<VALUES, { VALUES + 2 }>,
-    /// What was added to a plain byte that differed, by the distance from the difference before: tables whose entries all grow by the same.
+    /// What was added to a plain byte that differed, by the distance from the difference before:
+    /// tables whose entries all grow by the same.
     changes: [u8; 32],
     /// Whether that comes again, by that distance.
     again: [Counter; 32 * 4],
@@ -126,7 +129,11 @@ impl Residual {
     /// Codes whether something differs in a span of a level above 0.
     #[inline]
     pub fn code_span<C: Coder>(&mut self, coder: &mut C, level: usize, differs: bool) -> bool {
-        let context = if self.cap < SPANS.len() - 1 { 31 } else { (self.calm.max(1).ilog2() as usize).min(30) };
+        let context = if self.cap < SPANS.len() - 1 {
+            31
+        } else {
+            (self.calm.max(1).ilog2() as usize).min(30)
+        };
         let counter = &mut self.spans[level & 3][context];
         let differs = coder.code(differs, counter.probability());
         counter.update(differs, LIMIT);
@@ -146,8 +153,15 @@ impl Residual {
         self.recent = if bytes.len() < 32 { self.recent << bytes.len() } else { 0 };
     }
 
-    /// Codes one plain byte of which `predictor` is foretold and `ahead` will follow; returns what it is.
-    pub fn code_byte<C: Coder>(&mut self, coder: &mut C, predictor: u8, ahead: u8, known: Option<u8>) -> u8 {
+    /// Codes one plain byte of which `predictor` is foretold and `ahead` will follow; returns what
+    /// it is.
+    pub fn code_byte<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        predictor: u8,
+        ahead: u8,
+        known: Option<u8>,
+    ) -> u8 {
         let predicted = u32::from(predictor);
         let differs = known.is_some_and(|byte| byte != predictor);
         let contexts = [
@@ -173,9 +187,16 @@ impl Residual {
         }
     }
 
-    /// A plain byte that is not as foretold. Perhaps the same is added as when a difference stood at this distance from another one last: a
-    /// flag tells where that is likely; else it is no more than a voice among others.
-    fn code_changed<C: Coder>(&mut self, coder: &mut C, predictor: u8, ahead: u8, known: Option<u8>) -> u8 {
+    /// A plain byte that is not as foretold. Perhaps the same is added as when a difference stood
+    /// at this distance from another one last: a flag tells where that is likely; else it is no
+    /// more than a voice among others.
+    fn code_changed<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        predictor: u8,
+        ahead: u8,
+        known: Option<u8>,
+    ) -> u8 {
         let distance = scale(self.calm) as usize & 31;
         let guess = predictor.wrapping_add(self.changes[distance]);
         let context = distance * 4 + (self.repeated & 3) as usize;
@@ -184,7 +205,8 @@ impl Residual {
         let byte = if flagged && coder.code(known == Some(guess), probability) {
             guess
         } else {
-            let prediction = (guess != predictor && !flagged).then(|| (guess, self.logistic.stretch(probability) as i16));
+            let prediction = (guess != predictor && !flagged)
+                .then(|| (guess, self.logistic.stretch(probability) as i16));
             self.code_value(coder, (predictor, prediction), 0, 0, u32::from(ahead), known)
         };
         if guess != predictor {
@@ -195,8 +217,15 @@ impl Residual {
         byte
     }
 
-    /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are foretold; leaves what they are there.
-    pub fn code_field<C: Coder>(&mut self, coder: &mut C, field: &mut [u8], kind: u8, known: Option<&[u8]>) {
+    /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are
+    /// foretold; leaves what they are there.
+    pub fn code_field<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        field: &mut [u8],
+        kind: u8,
+        known: Option<&[u8]>,
+    ) {
         let kind = kind & (KINDS as u8 - 1);
         let number = u32::from(kind);
         let past = self.recent_fields[usize::from(kind)];
@@ -207,7 +236,9 @@ impl Residual {
             hash(number << 8 | u32::from(field[0]), 13),
             hash(number << 8 | scale(self.calm), 14),
             hash(
-                u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
+                u32::from(field[0])
+                    | u32::from(field[1 % field.len()]) << 8
+                    | u32::from(field[2 % field.len()]) << 16,
                 17 + number,
             ),
         ];
@@ -217,7 +248,9 @@ impl Residual {
             self.pass(field);
             return;
         }
-        let read = |field: &[u8]| field.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        let read = |field: &[u8]| {
+            field.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte))
+        };
         let before = read(field);
         let again = before.wrapping_add(self.deltas[usize::from(kind)]).to_le_bytes();
         let mut same = true;
@@ -229,7 +262,14 @@ impl Residual {
             let value = if self.code_guess(coder, place, same, known.map(|known| known == guess)) {
                 guess
             } else {
-                self.code_value(coder, (field[index], None), place, 1 + u32::from(same), u32::from(expected), known)
+                self.code_value(
+                    coder,
+                    (field[index], None),
+                    place,
+                    1 + u32::from(same),
+                    u32::from(expected),
+                    known,
+                )
             };
             same &= value == expected;
             field[index] = value;
@@ -242,7 +282,13 @@ impl Residual {
         self.recent = self.recent << 1 | 1;
     }
 
-    fn code_flag<C: Coder>(&mut self, coder: &mut C, contexts: &[u32; FLAGS], set: usize, differs: bool) -> bool {
+    fn code_flag<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        contexts: &[u32; FLAGS],
+        set: usize,
+        differs: bool,
+    ) -> bool {
         let mut inputs = [0_i16; FLAGS + 1];
         let mut places = [0; FLAGS];
         let stretches = self.logistic.coarse();
@@ -251,7 +297,8 @@ impl Residual {
         }
         for ((input, &place), &context) in inputs.iter_mut().zip(&places).zip(contexts) {
             let [check, counter] = self.flags[place];
-            *input = stretches[usize::from(if check == context as u16 { counter } else { UNLIKELY } >> 4)];
+            *input = stretches
+                [usize::from(if check == context as u16 { counter } else { UNLIKELY } >> 4)];
         }
         inputs[FLAGS] = 256;
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);
@@ -270,9 +317,16 @@ impl Residual {
         differs
     }
 
-    /// Whether a byte of a field is the one that is most likely: by the last difference of its kind as long as that holds, else as foretold.
+    /// Whether a byte of a field is the one that is most likely: by the last difference of its kind
+    /// as long as that holds, else as foretold.
     #[inline]
-    fn code_guess<C: Coder>(&mut self, coder: &mut C, place: u32, same: bool, known: Option<bool>) -> bool {
+    fn code_guess<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        place: u32,
+        same: bool,
+        known: Option<bool>,
+    ) -> bool {
         let context = (place as usize * 2 + usize::from(same)) * 4 + (self.guessed & 3) as usize;
         let counter = &mut self.guesses[context % GUESSES];
         let right = coder.code(known.unwrap_or(false), counter.probability());
@@ -281,7 +335,8 @@ impl Residual {
         right
     }
 
-    /// A byte that stands where `predictor` was foretold, and perhaps is what `prediction` says, and how sure that is (a stretched probability). It may be the same within a field.
+    /// A byte that stands where `predictor` was foretold, and perhaps is what `prediction` says,
+    /// and how sure that is (a stretched probability). It may be the same within a field.
     fn code_value<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -298,7 +353,10 @@ impl Residual {
             hash(place << 8 | predicted, 101),
             hash(place << 16 | predicted << 8 | newest & 0xFF, 102),
             hash(place << 8 | expected, 104 + state),
-            hash(place << 16 | predicted << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
+            hash(
+                place << 16 | predicted << 8 | u32::from(self.last_actual),
+                105 + (u32::from(self.last_forecast) << 8),
+            ),
             hash(place, 106 + state),
             hash(predicted << 8 | change, 108 + (place << 8)),
         ];

@@ -1,14 +1,16 @@
-//! Bytes under a few contexts, bit by bit: small counters in rows, one row for each context and half byte.
+//! Bytes under a few contexts, bit by bit: small counters in rows, one row for each context and
+//! half byte.
 //!
-//! A row is half a cache line: a check, so that contexts do not disturb each other, and the 15 nodes of a tree over four bits. Memory
-//! is what takes time here, so all rows of a half byte are asked for at once, and as early as their contexts are known
-//! ([`Rows::expect`]).
+//! A row is half a cache line: a check, so that contexts do not disturb each other, and the 15
+//! nodes of a tree over four bits. Memory is what takes time here, so all rows of a half byte are
+//! asked for at once, and as early as their contexts are known ([`Rows::expect`]).
 
 use super::mixture::hash;
 use super::models::{Logistic, Mixer};
 use super::range::Coder;
 
-/// A counter that knows nothing: 13 bits of probability, and 3 bits that count how much it has learned.
+/// A counter that knows nothing: 13 bits of probability, and 3 bits that count how much it has
+/// learned.
 pub const HALF: u16 = 1 << 15;
 
 /// What the next bit weighs by that count, in 65536ths.
@@ -20,7 +22,8 @@ pub fn learned(counter: u16, bit: bool) -> u16 {
     let count = counter & 7;
     let probability = i32::from(counter >> 3);
     let target = if bit { (1 << 13) - 1 } else { 0 };
-    let moved = probability + (((target - probability) * SHARES[usize::from(count)] + (1 << 15)) >> 16);
+    let moved =
+        probability + (((target - probability) * SHARES[usize::from(count)] + (1 << 15)) >> 16);
     (moved as u16) << 3 | (count + u16::from(count < 7))
 }
 
@@ -29,7 +32,8 @@ pub fn learned(counter: u16, bit: bool) -> u16 {
 #[repr(align(32))]
 struct Row([u16; 16]);
 
-/// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is constant.
+/// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is
+/// constant.
 pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     logistic: Logistic,
     rows: Vec<Row>,
@@ -43,7 +47,8 @@ pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
 }
 
 impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
-    /// Knows nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights for each of `sets`.
+    /// Knows nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights for
+    /// each of `sets`.
     pub fn new(bits: u32, sets: usize) -> Self {
         const { assert!(INPUTS == CONTEXTS + 2) };
         let bits = bits.clamp(4, 20);
@@ -76,9 +81,16 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
         self.find(1);
     }
 
-    /// Codes a byte under the contexts that were set. `prediction` may say what it will be, and how sure that is (a stretched probability).
+    /// Codes a byte under the contexts that were set. `prediction` may say what it will be, and how
+    /// sure that is (a stretched probability).
     #[inline]
-    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, set: usize, prediction: Option<(u8, i16)>) -> u8 {
+    pub fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        known: u8,
+        set: usize,
+        prediction: Option<(u8, i16)>,
+    ) -> u8 {
         let logistic = self.logistic;
         let stretches = logistic.coarse();
         let mut inputs = [0_i16; INPUTS];
@@ -103,18 +115,18 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
                 for (input, row) in inputs.iter_mut().zip(&rows) {
                     *input = stretches[usize::from(row[node & 15] >> 4)];
                 }
-                inputs[CONTEXTS] = match prediction {
-                    Some((byte, sure)) if (usize::from(byte) | 256) >> (shift + 1) == partial => {
-                        if byte >> shift & 1 == 1 {
-                            sure
-                        } else {
-                            -sure
+                inputs[CONTEXTS] =
+                    match prediction {
+                        Some((byte, sure))
+                            if (usize::from(byte) | 256) >> (shift + 1) == partial =>
+                        {
+                            if byte >> shift & 1 == 1 { sure } else { -sure }
                         }
-                    }
-                    _ => 0,
-                };
+                        _ => 0,
+                    };
                 let mixed = self.mixer.mix(logistic, &inputs, set << 8 | partial & 255);
-                let bit = coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
+                let bit =
+                    coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
                 self.mixer.update(&inputs, bit);
                 for row in &mut rows {
                     row[node & 15] = learned(row[node & 15], bit);

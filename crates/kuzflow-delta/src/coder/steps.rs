@@ -1,8 +1,9 @@
 //! The list of steps at the head of a stream.
 //!
-//! Where a copy stands in the old bytes is told relative to the end of the copy before, or as a change of one of the newest distances
-//! between new and old position: small as long as both texts run side by side, or where a part of them was put between others. The list
-//! ends when the target's length is reached, so nothing else says how many there are.
+//! Where a copy stands in the old bytes is told relative to the end of the copy before, or as a
+//! change of one of the newest distances between new and old position: small as long as both texts
+//! run side by side, or where a part of them was put between others. The list ends when the
+//! target's length is reached, so nothing else says how many there are.
 
 use super::CoderError;
 use super::CoderLimits;
@@ -11,7 +12,8 @@ use super::numbers::{Numbers, magnitude};
 use super::range::Coder;
 use crate::CopyInstruction;
 
-/// Codes `steps`, which the encoder knows and the decoder does not, for targets of `target_length` bytes.
+/// Codes `steps`, which the encoder knows and the decoder does not, for targets of `target_length`
+/// bytes.
 pub fn code<C: Coder>(
     coder: &mut C,
     steps: Option<&[CopyInstruction]>,
@@ -40,8 +42,18 @@ pub fn code<C: Coder>(
         found.literals = literals.code(coder, step.literals, magnitude(last.length).min(23));
         found.length = length.code(coder, step.length, magnitude(found.literals).min(23));
         if found.length > 0 {
-            found.old_at = jump.code(coder, step.old_at, expected, at.wrapping_add(found.literals), found.literals);
-            expected = found.old_at.checked_add(found.length).filter(|&end| end <= base_length).ok_or(CoderError::Steps)?;
+            found.old_at = jump.code(
+                coder,
+                step.old_at,
+                expected,
+                at.wrapping_add(found.literals),
+                found.literals,
+            );
+            expected = found
+                .old_at
+                .checked_add(found.length)
+                .filter(|&end| end <= base_length)
+                .ok_or(CoderError::Steps)?;
         } else if found.literals == 0 {
             return Err(CoderError::Steps);
         }
@@ -66,8 +78,8 @@ const ONE: u64 = 64;
 
 /// Where copies begin.
 struct Jump {
-    /// Whether it is the end of the copy before that is counted from; whether it is the newest distance; by what it was last, and by how
-    /// much is fresh.
+    /// Whether it is the end of the copy before that is counted from; whether it is the newest
+    /// distance; by what it was last, and by how much is fresh.
     references: [[[Counter; 2]; 4]; 3],
     /// Which of the older distances: a tree.
     older: [Counter; REMEMBERED],
@@ -92,11 +104,26 @@ impl Jump {
     fn new() -> Self {
         let [ahead, changes] = [24, 3 * 24].map(Numbers::new);
         let references = [[[Counter::at(LIKELY, 1); 2]; 4]; 3];
-        Self { references, older: [Counter::NEW; REMEMBERED], ahead, changes, distances: [0; REMEMBERED], last: 0 }
+        Self {
+            references,
+            older: [Counter::NEW; REMEMBERED],
+            ahead,
+            changes,
+            distances: [0; REMEMBERED],
+            last: 0,
+        }
     }
 
-    /// Codes where the copy that makes the bytes at `new_at` stands, behind `literals` bytes and a copy that ended at `expected`.
-    fn code<C: Coder>(&mut self, coder: &mut C, old_at: u64, expected: u64, new_at: u64, literals: u64) -> u64 {
+    /// Codes where the copy that makes the bytes at `new_at` stands, behind `literals` bytes and a
+    /// copy that ended at `expected`.
+    fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        old_at: u64,
+        expected: u64,
+        new_at: u64,
+        literals: u64,
+    ) -> u64 {
         let literals = magnitude(literals).min(23);
         let wanted = self.cheapest(old_at, expected, new_at);
         let reference = self.code_reference(coder, wanted, literals);
@@ -136,7 +163,8 @@ impl Jump {
         (node % REMEMBERED) + 2
     }
 
-    /// What the encoder counts from: whatever gives the smallest number, older distances only if that is much smaller.
+    /// What the encoder counts from: whatever gives the smallest number, older distances only if
+    /// that is much smaller.
     fn cheapest(&self, old_at: u64, expected: u64, new_at: u64) -> usize {
         let distance = old_at.wrapping_sub(new_at);
         let bits = |difference: u64| magnitude(fold(difference));
@@ -148,7 +176,8 @@ impl Jump {
     }
 
     fn remember(&mut self, distance: u64) {
-        let known = self.distances.iter().position(|known| fold(distance.wrapping_sub(*known)) < 2 * ONE);
+        let known =
+            self.distances.iter().position(|known| fold(distance.wrapping_sub(*known)) < 2 * ONE);
         let place = known.unwrap_or(REMEMBERED - 1);
         self.distances[..=place].rotate_right(1);
         self.distances[0] = distance;

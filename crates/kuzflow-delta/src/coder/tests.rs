@@ -11,7 +11,8 @@ use crate::prediction::{Chunk, PlainPredictor, Predictor, ReadAt};
 
 const LIMITS: CoderLimits = CoderLimits { most_steps: 1 << 16, most_memory: 64 << 20 };
 
-/// Old bytes as they are, with a field of four bytes at each place that 7 divides, which is foretold by what was learned.
+/// Old bytes as they are, with a field of four bytes at each place that 7 divides, which is
+/// foretold by what was learned.
 struct Fields<'a> {
     old: &'a [u8],
     shift: u8,
@@ -48,7 +49,13 @@ struct Packed {
     literals: [Vec<u8>; STREAMS],
 }
 
-fn pack(old: &[u8], new: &[u8], steps: &[CopyInstruction], options: CoderOptions, plain: bool) -> Packed {
+fn pack(
+    old: &[u8],
+    new: &[u8],
+    steps: &[CopyInstruction],
+    options: CoderOptions,
+    plain: bool,
+) -> Packed {
     let mut packed = Packed::default();
     let out = (&mut packed.stream, &mut packed.literals);
     if plain {
@@ -60,7 +67,12 @@ fn pack(old: &[u8], new: &[u8], steps: &[CopyInstruction], options: CoderOptions
 }
 
 /// What comes out, and how it ended.
-fn unpack(old: &[u8], length: u64, packed: &Packed, plain: bool) -> (Vec<u8>, Result<(), CoderError>) {
+fn unpack(
+    old: &[u8],
+    length: u64,
+    packed: &Packed,
+    plain: bool,
+) -> (Vec<u8>, Result<(), CoderError>) {
     let mut new = Vec::new();
     let mut sink = |bytes: &[u8]| {
         new.extend_from_slice(bytes);
@@ -73,7 +85,13 @@ fn unpack(old: &[u8], length: u64, packed: &Packed, plain: bool) -> (Vec<u8>, Re
         length,
         &LIMITS,
         (&mut &packed.stream[..], literals),
-        |_| Ok(if plain { Box::new(PlainPredictor::new(&old)) as Box<dyn Predictor> } else { Box::new(fields(old)) }),
+        |_| {
+            Ok(if plain {
+                Box::new(PlainPredictor::new(&old)) as Box<dyn Predictor>
+            } else {
+                Box::new(fields(old))
+            })
+        },
         &mut sink,
     );
     (new, ended)
@@ -113,7 +131,11 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<CopyInstruction>)> {
                     new[from + usize::from(at) % length as usize] = byte;
                 }
             }
-            steps.push(CopyInstruction { literals: literals.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
+            steps.push(CopyInstruction {
+                literals: literals.len() as u64,
+                old_at: if length > 0 { old_at } else { 0 },
+                length,
+            });
         }
         (old, new, steps)
     })
@@ -160,12 +182,14 @@ proptest! {
     }
 }
 
-/// Whatever the bits are, and however many zeros the stream ends with: all of them come back, and nothing is missing.
+/// Whatever the bits are, and however many zeros the stream ends with: all of them come back, and
+/// nothing is missing.
 #[test]
 fn every_stream_of_bits_comes_back() {
     let mut state = 7_u64;
     let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as u32
     };
     for _ in 0..20_000 {
@@ -178,7 +202,8 @@ fn every_stream_of_bits_comes_back() {
             .collect();
         let mut packed = Vec::new();
         let mut encoder = Encoder::new(&mut packed);
-        bits.iter().for_each(|(bit, probability)| assert_eq!(encoder.code(*bit, *probability), *bit));
+        bits.iter()
+            .for_each(|(bit, probability)| assert_eq!(encoder.code(*bit, *probability), *bit));
         encoder.finish();
         let mut input = &packed[..];
         let mut decoder = Decoder::new(&mut input);
@@ -198,7 +223,8 @@ fn nothing_packs_to_almost_nothing() {
 
 #[test]
 fn a_long_copy_costs_a_few_bytes() {
-    let old: Vec<u8> = (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let old: Vec<u8> =
+        (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let steps = [CopyInstruction { literals: 0, old_at: 0, length: 1_000_000 }];
     let packed = pack(&old, &old, &steps, options(Nature::Binary, old.len()), true);
     assert!(packed.stream.len() < 40, "{}", packed.stream.len());
@@ -220,15 +246,24 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
         let (back, ended) = unpack(&old, new.len() as u64, &part, true);
         assert!(back.len() <= new.len());
         assert!(ended.is_err() || back.len() == new.len());
-        // The last bytes may say no more than what the decoder would take for granted; all others are needed.
-        assert!(ended.is_err() || back != new || cut + 2 >= packed.stream.len(), "cut at {cut}: {packed:?}");
+        // The last bytes may say no more than what the decoder would take for granted; all others
+        // are needed.
+        assert!(
+            ended.is_err() || back != new || cut + 2 >= packed.stream.len(),
+            "cut at {cut}: {packed:?}"
+        );
     }
 }
 
 #[test]
 fn bytes_behind_the_end_are_an_error() {
-    let mut packed =
-        pack(b"old", b"new", &[CopyInstruction { literals: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
+    let mut packed = pack(
+        b"old",
+        b"new",
+        &[CopyInstruction { literals: 3, old_at: 0, length: 0 }],
+        options(Nature::Text, 3),
+        true,
+    );
     packed.stream.extend_from_slice(&[7; 20]);
     assert!(matches!(unpack(b"old", 3, &packed, true).1, Err(CoderError::Trailing)));
 }
@@ -239,7 +274,10 @@ fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
     let options = CoderOptions { apart: true, ..options(Nature::Binary, 3) };
     let packed = pack(b"old", b"new", &steps, options, true);
     assert_eq!(packed.literals[0], b"new");
-    let with = |literals: &[u8]| Packed { literals: [literals.to_vec(), vec![], vec![], vec![], vec![]], ..packed.clone() };
+    let with = |literals: &[u8]| Packed {
+        literals: [literals.to_vec(), vec![], vec![], vec![], vec![]],
+        ..packed.clone()
+    };
     assert!(unpack(b"old", 3, &packed, true).1.is_ok());
     assert!(matches!(unpack(b"old", 3, &with(b"ne"), true).1, Err(CoderError::Truncated)));
     assert!(matches!(unpack(b"old", 3, &with(b"news"), true).1, Err(CoderError::Trailing)));
@@ -248,11 +286,13 @@ fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
 /// Copies that come back to where others stood, as functions do that were sorted anew.
 #[test]
 fn a_distance_that_was_met_costs_little() {
-    let old: Vec<u8> = (0..400_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let old: Vec<u8> =
+        (0..400_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let cost = |distances: [u64; 3]| {
         let (mut new, mut steps) = (Vec::new(), Vec::new());
         for index in 0..300_u64 {
-            let old_at = new.len() as u64 + distances[index as usize % 3] * (1 + if distances[2] == 0 { index } else { 0 });
+            let old_at = new.len() as u64
+                + distances[index as usize % 3] * (1 + if distances[2] == 0 { index } else { 0 });
             new.extend_from_slice(&old[old_at as usize..old_at as usize + 100]);
             steps.push(CopyInstruction { literals: 0, old_at, length: 100 });
         }
@@ -267,7 +307,8 @@ fn a_distance_that_was_met_costs_little() {
 
 #[test]
 fn limits_hold() {
-    let steps: Vec<CopyInstruction> = (0..50).map(|_| CopyInstruction { literals: 1, old_at: 0, length: 1 }).collect();
+    let steps: Vec<CopyInstruction> =
+        (0..50).map(|_| CopyInstruction { literals: 1, old_at: 0, length: 1 }).collect();
     let new = b"xo".repeat(50);
     let packed = pack(b"old", &new, &steps, options(Nature::Text, 100), true);
     let try_with = |limits: CoderLimits| {
@@ -275,9 +316,22 @@ fn limits_hold() {
         let predictor = PlainPredictor::new(&old);
         let mut none = [(); STREAMS].map(|()| io::empty());
         let none = none.each_mut().map(|none| none as &mut dyn io::Read);
-        decode(&old, 100, &limits, (&mut &packed.stream[..], none), |_| Ok(Box::new(predictor)), &mut |_| Ok(()))
+        decode(
+            &old,
+            100,
+            &limits,
+            (&mut &packed.stream[..], none),
+            |_| Ok(Box::new(predictor)),
+            &mut |_| Ok(()),
+        )
     };
-    assert!(matches!(try_with(CoderLimits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
-    assert!(matches!(try_with(CoderLimits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));
+    assert!(matches!(
+        try_with(CoderLimits { most_steps: 49, ..LIMITS }),
+        Err(CoderError::TooManySteps { most: 49 })
+    ));
+    assert!(matches!(
+        try_with(CoderLimits { most_memory: 1 << 20, ..LIMITS }),
+        Err(CoderError::Memory { .. })
+    ));
     assert!(try_with(LIMITS).is_ok());
 }

@@ -1,6 +1,8 @@
-//! The work of a stream in either direction: steps walked, fresh bytes and differences coded, new bytes handed on.
+//! The work of a stream in either direction: steps walked, fresh bytes and differences coded, new
+//! bytes handed on.
 //!
-//! In: old bytes, options, steps, a forecast; for the encoder the whole target. Out: bits asked of the coder, and the new bytes, in order.
+//! In: old bytes, options, steps, a forecast; for the encoder the whole target. Out: bits asked of
+//! the coder, and the new bytes, in order.
 //! Never: a decision that the other direction cannot repeat.
 
 use std::io;
@@ -22,13 +24,17 @@ const AROUND: u64 = 4096;
 /// Copies are worked on in parts of at most this length, so that neither side holds a whole one.
 const PART: u64 = 1 << 16;
 
-/// Of bytes that stand apart and are no code so many at a time are dense or not: compressed files begin with something that is not.
+/// Of bytes that stand apart and are no code so many at a time are dense or not: compressed files
+/// begin with something that is not.
 const DENSE_PART: u64 = 4096;
 
 /// Where fresh bytes go that stand apart, or come from.
 pub enum Apart<'a, 's> {
     /// The encoder's.
-    #[cfg_attr(not(feature = "encoder"), expect(dead_code, reason = "one piece of code for both directions"))]
+    #[cfg_attr(
+        not(feature = "encoder"),
+        expect(dead_code, reason = "one piece of code for both directions")
+    )]
     Out(&'a mut [Vec<u8>; STREAMS]),
     /// The decoder's.
     In(&'a mut Streams<'s>),
@@ -62,11 +68,21 @@ pub struct Work<'a, 's> {
 }
 
 impl<'a, 's> Work<'a, 's> {
-    /// Nothing is learned yet. An error if the old bytes cannot be read, where all of them are wanted.
-    pub fn new(old: &'a dyn ReadAt, options: CoderOptions, target: Option<&'a [u8]>, apart: Apart<'a, 's>) -> io::Result<Self> {
+    /// Nothing is learned yet. An error if the old bytes cannot be read, where all of them are
+    /// wanted.
+    pub fn new(
+        old: &'a dyn ReadAt,
+        options: CoderOptions,
+        target: Option<&'a [u8]>,
+        apart: Apart<'a, 's>,
+    ) -> io::Result<Self> {
         let mut base = Vec::new();
         if options.recall {
-            base.resize(usize::try_from(old.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?, 0);
+            base.resize(
+                usize::try_from(old.len())
+                    .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?,
+                0,
+            );
             old.read_at(0, &mut base)?;
         }
         let heavy = (!options.apart).then(|| Heavy {
@@ -103,7 +119,8 @@ impl<'a, 's> Work<'a, 's> {
                 match self.heavy.take() {
                     Some(mut heavy) => {
                         let around = self.surroundings(copied_to, step)?;
-                        let coded = self.code_literals(coder, &mut heavy, step.literals, &around, sink);
+                        let coded =
+                            self.code_literals(coder, &mut heavy, step.literals, &around, sink);
                         self.heavy = Some(heavy);
                         coded?;
                     }
@@ -129,10 +146,15 @@ impl<'a, 's> Work<'a, 's> {
         Ok(())
     }
 
-    /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
+    /// The old bytes around the gap before `step`'s copy, where the copy before ended at
+    /// `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &CopyInstruction) -> io::Result<Surroundings> {
-        let mut front =
-            vec![0; (self.old.len() - copied_to).min(step.literals.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
+        let mut front = vec![
+            0;
+            (self.old.len() - copied_to)
+                .min(step.literals.saturating_mul(2).saturating_add(256).min(AROUND))
+                as usize
+        ];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
@@ -150,7 +172,8 @@ impl<'a, 's> Work<'a, 's> {
         around: &Surroundings,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
-        let from = self.space.at().saturating_sub(*training).max(*trained_to).max(self.space.lowest());
+        let from =
+            self.space.at().saturating_sub(*training).max(*trained_to).max(self.space.lowest());
         matches.note(&self.space);
         mixture.train(&self.space, from);
         mixture.enter(&self.space, self.space.at());
@@ -162,7 +185,14 @@ impl<'a, 's> Work<'a, 's> {
             let part = left.min(4096);
             let at = self.space.written() as usize;
             let actual = self.target.and_then(|target| target.get(at..at + part as usize));
-            gap.code(coder, (&mut *mixture, &mut *matches), actual, (part as usize, left), around, &mut self.space);
+            gap.code(
+                coder,
+                (&mut *mixture, &mut *matches),
+                actual,
+                (part as usize, left),
+                around,
+                &mut self.space,
+            );
             self.space.history().deliver(false, sink)?;
             if coder.failed() {
                 return Err(CoderError::Truncated);
@@ -231,8 +261,10 @@ impl<'a, 's> Work<'a, 's> {
     ) -> Result<(), CoderError> {
         let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
-        let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
-        let done = self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, predictor);
+        let actual =
+            self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
+        let done =
+            self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, predictor);
         if done.is_ok() {
             self.space.extend(&part[..length]);
         }
@@ -248,7 +280,8 @@ impl<'a, 's> Work<'a, 's> {
         actual: Option<&[u8]>,
         predictor: &mut dyn Predictor,
     ) -> Result<(), CoderError> {
-        // The encoder runs the forecast ahead, since a span's flag tells what comes; the decoder as it goes.
+        // The encoder runs the forecast ahead, since a span's flag tells what comes; the decoder as
+        // it goes.
         let mut ahead = match actual {
             Some(actual) => Some(Predicted::new((new_at, old_at), actual, predictor)?),
             None => None,
@@ -261,7 +294,11 @@ impl<'a, 's> Work<'a, 's> {
                 let chunk = match &mut ahead {
                     Some(ahead) => ahead.next(&mut part[at..]),
                     None => {
-                        let chunk = predictor.next(new_at + at as u64, old_at + at as u64, &mut part[at..])?;
+                        let chunk = predictor.next(
+                            new_at + at as u64,
+                            old_at + at as u64,
+                            &mut part[at..],
+                        )?;
                         (chunk.length, chunk.kind)
                     }
                 };
@@ -297,8 +334,14 @@ impl<'a, 's> Work<'a, 's> {
                 self.residual.pass(&part[at..end]);
                 at = end;
             } else {
-                let following = part.get(at + 1).copied().filter(|_| at + 1 < chunk_end).unwrap_or(0);
-                part[at] = self.residual.code_byte(coder, part[at], following, actual.map(|actual| actual[at]));
+                let following =
+                    part.get(at + 1).copied().filter(|_| at + 1 < chunk_end).unwrap_or(0);
+                part[at] = self.residual.code_byte(
+                    coder,
+                    part[at],
+                    following,
+                    actual.map(|actual| actual[at]),
+                );
                 at += 1;
             }
         }
@@ -317,7 +360,11 @@ struct Predicted {
 }
 
 impl Predicted {
-    fn new((new_at, old_at): (u64, u64), actual: &[u8], predictor: &mut dyn Predictor) -> io::Result<Self> {
+    fn new(
+        (new_at, old_at): (u64, u64),
+        actual: &[u8],
+        predictor: &mut dyn Predictor,
+    ) -> io::Result<Self> {
         let mut bytes = vec![0; actual.len()];
         let (mut chunks, mut wrong) = (Vec::new(), Vec::new());
         let mut at = 0;

@@ -1,7 +1,8 @@
 //! References in code of 64-bit Arm.
 //!
-//! In: a span of code. Out: its branches (b, bl); a field is a whole instruction of 4 bytes. Pairs of adrp and an offset are not
-//! looked at yet. Encodings follow the Arm Architecture Reference Manual, section C4.1.
+//! In: a span of code. Out: its branches (b, bl); a field is a whole instruction of 4 bytes. Pairs
+//! of adrp and an offset are not looked at yet. Encodings follow the Arm Architecture Reference
+//! Manual, section C4.1.
 
 use std::io;
 
@@ -25,7 +26,12 @@ pub fn with_distance(word: u32, distance: u64) -> u32 {
 }
 
 /// Looks through a span of code.
-pub fn sweep(file: &mut File<'_, '_>, layout: &Layout, span: Span, found: &mut Found) -> io::Result<()> {
+pub fn sweep(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    span: Span,
+    found: &mut Found,
+) -> io::Result<()> {
     let mut buffer = vec![0; PART];
     let mut at = span.at.next_multiple_of(4);
     let end = span.at + span.length;

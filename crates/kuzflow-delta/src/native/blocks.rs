@@ -1,4 +1,5 @@
-//! Old bytes in blocks: a small cache in front of [`ReadAt`], for many small reads close to each other.
+//! Old bytes in blocks: a small cache in front of [`ReadAt`], for many small reads close to each
+//! other.
 
 use std::io;
 
@@ -34,7 +35,8 @@ impl<'a> Blocks<'a> {
         self.length
     }
 
-    /// The longest run of bytes from `at` on, at most `longest`, that lies in one block; empty at the end.
+    /// The longest run of bytes from `at` on, at most `longest`, that lies in one block; empty at
+    /// the end.
     fn run(&mut self, at: u64, longest: usize) -> io::Result<&[u8]> {
         if at >= self.length {
             return Ok(&[]);

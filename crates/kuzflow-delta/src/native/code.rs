@@ -1,6 +1,7 @@
 //! Fields in machine code.
 //!
-//! In: a span of code in a file. Out: its operands that refer into the image, and the tables of jump targets they lead to.
+//! In: a span of code in a file. Out: its operands that refer into the image, and the tables of
+//! jump targets they lead to.
 //! Never: more than one pass over the code, or a table longer than the code can use.
 
 use std::io;
@@ -36,7 +37,8 @@ pub struct Span {
     pub length: u64,
 }
 
-/// Looks through a span of x86 code. `displacements`: 32-bit displacements on top of a register count from the image's base.
+/// Looks through a span of x86 code. `displacements`: 32-bit displacements on top of a register
+/// count from the image's base.
 pub fn sweep_x86(
     file: &mut File<'_, '_>,
     layout: &Layout,
@@ -63,7 +65,10 @@ pub fn sweep_x86(
             if instruction.operand != Operand::None {
                 let place = offset + usize::from(instruction.at);
                 let rest = length - usize::from(instruction.at) - 4;
-                let value = code.get(place..place + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_le_bytes);
+                let value = code
+                    .get(place..place + 4)
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .map_or(0, i32::from_le_bytes);
                 let behind = segment.address + (at - segment.file_at) + (offset + length) as u64;
                 let target = behind.wrapping_add_signed(i64::from(value));
                 let position = (at + place as u64) as u32;
@@ -90,8 +95,11 @@ pub fn sweep_x86(
                         continue;
                     }
                 };
-                let inside =
-                    if kind <= kind::BRANCH { target.wrapping_sub(segment.address) < segment.file } else { layout.holds(target) };
+                let inside = if kind <= kind::BRANCH {
+                    target.wrapping_sub(segment.address) < segment.file
+                } else {
+                    layout.holds(target)
+                };
                 if inside {
                     found.fields.push((position, kind));
                     if kind == kind::ADDRESS && target & 3 == 0 {
@@ -109,13 +117,22 @@ pub fn sweep_x86(
     Ok(())
 }
 
-/// Tables of jump targets at the candidates: distances from their own start, or addresses without the image's base.
-pub fn jump_tables(file: &mut File<'_, '_>, layout: &Layout, code: &[Span], relative: bool, found: &mut Found) -> io::Result<()> {
+/// Tables of jump targets at the candidates: distances from their own start, or addresses without
+/// the image's base.
+pub fn jump_tables(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    code: &[Span],
+    relative: bool,
+    found: &mut Found,
+) -> io::Result<()> {
     let mut candidates = std::mem::take(&mut found.candidates);
     candidates.sort_unstable();
     candidates.dedup();
     let in_code = |target: u64| {
-        layout.position(target).filter(|&position| code.iter().any(|span| position.wrapping_sub(span.at) < span.length))
+        layout.position(target).filter(|&position| {
+            code.iter().any(|span| position.wrapping_sub(span.at) < span.length)
+        })
     };
     for (index, &base) in candidates.iter().enumerate() {
         let Some(start) = layout.position(base) else { continue };
@@ -131,7 +148,11 @@ pub fn jump_tables(file: &mut File<'_, '_>, layout: &Layout, code: &[Span], rela
                 break;
             }
             let value = file.u32(at)?;
-            let target = if relative { u64::from(value) } else { base.wrapping_add_signed(i64::from(value as i32)) };
+            let target = if relative {
+                u64::from(value)
+            } else {
+                base.wrapping_add_signed(i64::from(value as i32))
+            };
             if in_code(target).is_none() || target.abs_diff(*first.get_or_insert(target)) > REACH {
                 break;
             }
@@ -141,7 +162,10 @@ pub fn jump_tables(file: &mut File<'_, '_>, layout: &Layout, code: &[Span], rela
             continue;
         }
         for entry in 0..count {
-            found.fields.push((start as u32 + entry * 4, if relative { kind::RELATIVE } else { kind::OFFSET }));
+            found.fields.push((
+                start as u32 + entry * 4,
+                if relative { kind::RELATIVE } else { kind::OFFSET },
+            ));
         }
         if !relative {
             found.tables.push(Table { from: start as u32, base, stride: 1 });

@@ -1,7 +1,8 @@
 //! ELF files: where they stand in memory, and what refers to what.
 //!
-//! Little-endian, 64-bit and 32-bit. Follows the System V ABI's generic part and the supplements for x86-64, i386 and AArch64;
-//! exception frames follow the Linux Standard Base ("Exception Frames").
+//! Little-endian, 64-bit and 32-bit. Follows the System V ABI's generic part and the supplements
+//! for x86-64, i386 and AArch64; exception frames follow the Linux Standard Base ("Exception
+//! Frames").
 
 use std::io;
 
@@ -87,7 +88,10 @@ fn segments(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Segment>> {
     };
     let mut segments = Vec::new();
     for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
-        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length)
+        else {
+            break;
+        };
         if file.u32(at)? != 1 {
             continue;
         }
@@ -100,7 +104,12 @@ fn segments(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Segment>> {
             }
         } else {
             let mut number = |offset| file.u32(at + offset).map(u64::from);
-            Segment { file_at: number(4)?, address: number(8)?, file: number(16)?, memory: number(20)? }
+            Segment {
+                file_at: number(4)?,
+                address: number(8)?,
+                file: number(16)?,
+                memory: number(20)?,
+            }
         });
     }
     Ok(segments)
@@ -114,7 +123,10 @@ fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
     };
     let mut sections = Vec::new();
     for number in 0..u64::from(count).min(SECTIONS) {
-        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length)
+        else {
+            break;
+        };
         let (name, kind) = (file.u32(at)?, file.u32(at + 4)?);
         let section = if wide {
             Section {
@@ -141,7 +153,8 @@ fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
         };
         let empty = section.kind == 0 || section.kind == TYPE_NOTHING;
         let inside = section.at <= file.length && section.length <= file.length - section.at;
-        sections.push(Section { length: if empty || !inside { 0 } else { section.length }, ..section });
+        sections
+            .push(Section { length: if empty || !inside { 0 } else { section.length }, ..section });
     }
     Ok(sections)
 }
@@ -160,7 +173,11 @@ fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::
             (u64::from(file.u32(28)?), file.u16(42)?, file.u16(44)?)
         };
         for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
-            let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+            let Some(at) =
+                table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length)
+            else {
+                break;
+            };
             let flags = file.u32(at + if wide { 4 } else { 24 })?;
             if file.u32(at)? == 1 && flags & 1 != 0 {
                 let (from, length) = if wide {
@@ -188,13 +205,21 @@ fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::
     Ok(spans)
 }
 
-fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bool, found: &mut Found) -> io::Result<()> {
+fn data(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    sections: &[Section],
+    wide: bool,
+    found: &mut Found,
+) -> io::Result<()> {
     let address_of = |number: u32| {
-        sections
-            .get(number as usize)
-            .map_or(0, |section| if section.address == 0 { OUTSIDE + section.at } else { section.address })
+        sections.get(number as usize).map_or(0, |section| {
+            if section.address == 0 { OUTSIDE + section.at } else { section.address }
+        })
     };
-    let names = sections.get(usize::from(file.u16(if wide { 62 } else { 50 })?)).map_or(0, |section| section.at);
+    let names = sections
+        .get(usize::from(file.u16(if wide { 62 } else { 50 })?))
+        .map_or(0, |section| section.at);
     // No more bytes than the file has, however often sections name the same ones.
     let mut budget = file.length;
     for section in sections.iter().filter(|section| section.length > 0) {
@@ -206,7 +231,11 @@ fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bo
         let end = section.at + section.length;
         match section.kind {
             TYPE_ADDENDS if wide => {
-                found.tables.push(Table { from: section.at as u32, base: address_of(section.link), stride: 24 });
+                found.tables.push(Table {
+                    from: section.at as u32,
+                    base: address_of(section.link),
+                    stride: 24,
+                });
                 for at in (section.at..end.saturating_sub(23)).step_by(24) {
                     found.fields.push((at as u32, kind::PLACE));
                     let target = file.u64(at + 16)?;
@@ -223,7 +252,11 @@ fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bo
                 }
             }
             TYPE_DYNAMIC_SYMBOLS | TYPE_SYMBOLS if wide && section.entry == 24 => {
-                found.tables.push(Table { from: section.at as u32, base: address_of(section.link), stride: 1 });
+                found.tables.push(Table {
+                    from: section.at as u32,
+                    base: address_of(section.link),
+                    stride: 1,
+                });
                 for at in (section.at + 24..end.saturating_sub(23)).step_by(24) {
                     found.fields.push((at as u32, kind::NAME));
                     if file.u64(at + 8)? != 0 && layout.holds(file.u64(at + 8)?) {
@@ -241,7 +274,9 @@ fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bo
                     }
                 }
             }
-            _ if name.starts_with(b".eh_frame_hdr\0") => frame_header(file, layout, section, found)?,
+            _ if name.starts_with(b".eh_frame_hdr\0") => {
+                frame_header(file, layout, section, found)?
+            }
             _ if name.starts_with(b".eh_frame\0") => frames(file, section, found)?,
             _ if section.flags & FLAG_CODE != 0 => {}
             TYPE_DYNAMIC | TYPE_START | TYPE_END => pointers(file, layout, section, wide, found)?,
@@ -265,10 +300,17 @@ fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bo
 }
 
 /// Words that look like addresses.
-fn pointers(file: &mut File<'_, '_>, layout: &Layout, section: &Section, wide: bool, found: &mut Found) -> io::Result<()> {
+fn pointers(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    section: &Section,
+    wide: bool,
+    found: &mut Found,
+) -> io::Result<()> {
     let step = if wide { 8 } else { 4 };
     let from = section.at.next_multiple_of(step);
-    for at in (from..(section.at + section.length).saturating_sub(step - 1)).step_by(step as usize) {
+    for at in (from..(section.at + section.length).saturating_sub(step - 1)).step_by(step as usize)
+    {
         let value = word(file, at, wide)?;
         if value >= 0x1000 && layout.holds(value) {
             found.fields.push((at as u32, if wide { kind::POINTER } else { kind::POINTER_32 }));
@@ -278,14 +320,23 @@ fn pointers(file: &mut File<'_, '_>, layout: &Layout, section: &Section, wide: b
 }
 
 /// The sorted table of functions: pairs of distances from the section's start.
-fn frame_header(file: &mut File<'_, '_>, layout: &Layout, section: &Section, found: &mut Found) -> io::Result<()> {
+fn frame_header(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    section: &Section,
+    found: &mut Found,
+) -> io::Result<()> {
     // Version 1; a distance to the frames, a count, and pairs of distances.
     if file.array::<4>(section.at)? != [1, 0x1B, 0x03, 0x3B] {
         return Ok(());
     }
     found.fields.push((section.at as u32 + 4, kind::DATA));
     let count = u64::from(file.u32(section.at + 8)?).min(section.length.saturating_sub(12) / 8);
-    found.tables.push(Table { from: section.at as u32 + 12, base: layout.address(section.at), stride: 1 });
+    found.tables.push(Table {
+        from: section.at as u32 + 12,
+        base: layout.address(section.at),
+        stride: 1,
+    });
     for number in 0..count * 2 {
         found.fields.push(((section.at + 12 + number * 4) as u32, kind::OFFSET));
     }
@@ -337,7 +388,11 @@ fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::
             if last.1.distances && length >= 12 {
                 found.fields.push((at as u32 + 8, kind::DISTANCE));
                 found.fields.push((at as u32 + 12, kind::LENGTH));
-                if last.1.more && length >= 17 && file.array::<1>(at + 16)?[0] == 4 && file.u32(at + 17)? != 0 {
+                if last.1.more
+                    && length >= 17
+                    && file.array::<1>(at + 16)?[0] == 4
+                    && file.u32(at + 17)? != 0
+                {
                     found.fields.push((at as u32 + 17, kind::DATA));
                 }
             }

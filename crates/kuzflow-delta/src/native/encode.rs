@@ -51,7 +51,10 @@ const CONTENT: usize = 12;
 
 /// A label of what stands at an address, with references left out.
 fn content(image: &Image, blocks: &mut Blocks<'_>, target: u64) -> io::Result<u64> {
-    let Some(at) = image.layout.position(target).filter(|&at| at + CONTENT as u64 <= image.length) else { return Ok(0) };
+    let Some(at) = image.layout.position(target).filter(|&at| at + CONTENT as u64 <= image.length)
+    else {
+        return Ok(0);
+    };
     let mut bytes: [u8; CONTENT] = blocks.array(image.from + at)?;
     let start = at.saturating_sub(7) as u32;
     let mut index = image.fields.seek(start);
@@ -60,7 +63,9 @@ fn content(image: &Image, blocks: &mut Blocks<'_>, target: u64) -> io::Result<u6
             break;
         }
         for covered in u64::from(place)..u64::from(place) + fields::size(kind) as u64 {
-            if let Some(byte) = covered.checked_sub(at).and_then(|offset| bytes.get_mut(offset as usize)) {
+            if let Some(byte) =
+                covered.checked_sub(at).and_then(|offset| bytes.get_mut(offset as usize))
+            {
                 *byte = 0;
             }
         }
@@ -97,7 +102,9 @@ impl<'a> Masked<'a> {
                 let pair = translations.pair(old, new);
                 let target = translations.translate(pair, refers.target, None).0;
                 match refers.origin {
-                    Origin::Length(start) => target.wrapping_sub(translations.translate(pair, start, None).0).wrapping_add(1),
+                    Origin::Length(start) => target
+                        .wrapping_sub(translations.translate(pair, start, None).0)
+                        .wrapping_add(1),
                     _ => target,
                 }
             }
@@ -129,7 +136,10 @@ impl ReadAt for Masked<'_> {
                 }
                 let label = self.label(number, place, kind)?;
                 for (offset, &byte) in label[..fields::size(kind)].iter().enumerate() {
-                    if let Some(slot) = (from + offset as u64).checked_sub(at).and_then(|place| buffer.get_mut(place as usize)) {
+                    if let Some(slot) = (from + offset as u64)
+                        .checked_sub(at)
+                        .and_then(|place| buffer.get_mut(place as usize))
+                    {
                         *slot = byte;
                     }
                 }
@@ -142,7 +152,12 @@ impl ReadAt for Masked<'_> {
 }
 
 /// For each target with an image the old image that most of it comes from.
-fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[CopyInstruction]) -> Vec<Option<BranchTarget>> {
+fn resemblance(
+    program: &Program,
+    new: &Program,
+    lengths: &[u64],
+    steps: &[CopyInstruction],
+) -> Vec<Option<BranchTarget>> {
     let mut shares = vec![vec![0_u64; program.images.len()]; new.images.len()];
     let mut at = 0;
     for step in steps {
@@ -157,7 +172,10 @@ fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[CopyI
     for &length in lengths {
         let index = new.images.iter().position(|image| image.from == from && length > 0);
         let partner = index.and_then(|index| {
-            let best = shares[index].iter().enumerate().max_by_key(|&(old, &share)| (share, std::cmp::Reverse(old)))?;
+            let best = shares[index]
+                .iter()
+                .enumerate()
+                .max_by_key(|&(old, &share)| (share, std::cmp::Reverse(old)))?;
             (*best.1 > 0).then_some((index, best.0))
         });
         targets.push(partner.map(|(index, partner)| BranchTarget {

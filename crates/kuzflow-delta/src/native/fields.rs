@@ -2,7 +2,8 @@
 //!
 //! Positions are relative to the image's file. A field has 4 or 8 bytes; fields do not overlap.
 
-/// How a field refers to its target; the numbers are the kinds that the entropy coder sees. All values are little-endian.
+/// How a field refers to its target; the numbers are the kinds that the entropy coder sees. All
+/// values are little-endian.
 pub mod kind {
     /// Operand of a call: 4 bytes, from its end.
     pub const CALL: u8 = 1;
@@ -89,15 +90,20 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// From fields in any order; where they overlap, the one that was found later wins, if it begins earlier or at the same place.
+    /// From fields in any order; where they overlap, the one that was found later wins, if it
+    /// begins earlier or at the same place.
     pub fn new(mut found: Vec<(u32, u8)>, mut tables: Vec<Table>, length: u32) -> Self {
         found.sort_by_key(|&(at, _)| at);
         tables.sort_unstable();
         tables.dedup_by_key(|table| table.from);
-        let mut fields = Self { entries: Vec::with_capacity(found.len()), blocks: Vec::new(), tables };
+        let mut fields =
+            Self { entries: Vec::with_capacity(found.len()), blocks: Vec::new(), tables };
         let mut end = 0;
         for (index, &(at, kind)) in found.iter().enumerate() {
-            if at < end || found.get(index + 1).is_some_and(|next| next.0 == at) || at as usize + size(kind) > length as usize {
+            if at < end
+                || found.get(index + 1).is_some_and(|next| next.0 == at)
+                || at as usize + size(kind) > length as usize
+            {
                 continue;
             }
             end = at + size(kind) as u32;
@@ -123,7 +129,8 @@ impl Fields {
         from as usize + self.entries[from as usize..to].partition_point(|entry| entry >> 5 < within)
     }
 
-    /// Position and kind of a field by its index, given a position in its block or the one before that holds a field.
+    /// Position and kind of a field by its index, given a position in its block or the one before
+    /// that holds a field.
     pub fn get(&self, index: usize, hint: u32) -> Option<(u32, u8)> {
         let entry = *self.entries.get(index)?;
         let mut block = (hint >> SHIFT) as usize;
@@ -136,6 +143,10 @@ impl Fields {
     /// The table that a field belongs to.
     pub fn table(&self, at: u32) -> Table {
         let index = self.tables.partition_point(|table| table.from <= at);
-        index.checked_sub(1).and_then(|index| self.tables.get(index)).copied().unwrap_or(Table { from: 0, base: 0, stride: 1 })
+        index.checked_sub(1).and_then(|index| self.tables.get(index)).copied().unwrap_or(Table {
+            from: 0,
+            base: 0,
+            stride: 1,
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! What the encoder tells about the new files: where their bytes stand in memory.
 //!
-//! For each target: 0 when it is no image or resembles none, else the number of the old image that it resembles, plus 1; then the
-//! count of its segments, plus 1, and how they differ from the old ones, or 0 when they do not. Numbers are written with 7 bits
-//! a byte, differences in zigzag.
+//! For each target: 0 when it is no image or resembles none, else the number of the old image that
+//! it resembles, plus 1; then the count of its segments, plus 1, and how they differ from the old
+//! ones, or 0 when they do not. Numbers are written with 7 bits a byte, differences in zigzag.
 
 use std::io;
 
@@ -83,14 +83,22 @@ pub fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
             write_difference(&mut bytes, segment.file_at, old[0]);
             write_difference(&mut bytes, segment.file, old[1]);
             write_difference(&mut bytes, segment.address, old[2].wrapping_add(moved));
-            write_difference(&mut bytes, segment.memory.wrapping_sub(segment.file), old[3].wrapping_sub(old[1]));
+            write_difference(
+                &mut bytes,
+                segment.memory.wrapping_sub(segment.file),
+                old[3].wrapping_sub(old[1]),
+            );
         }
     }
     bytes
 }
 
 /// Reads hints for targets of the given lengths. An error when they are no hints.
-pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Result<Vec<Option<BranchTarget>>> {
+pub fn decode(
+    program: &Program,
+    lengths: &[u64],
+    mut bytes: &[u8],
+) -> io::Result<Vec<Option<BranchTarget>>> {
     let mut targets = Vec::new();
     let mut from: u64 = 0;
     for &length in lengths {
@@ -100,8 +108,10 @@ pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Resul
             targets.push(None);
             continue;
         };
-        let partner =
-            usize::try_from(partner).ok().filter(|&partner| partner < program.images.len()).ok_or(io::ErrorKind::InvalidData)?;
+        let partner = usize::try_from(partner)
+            .ok()
+            .filter(|&partner| partner < program.images.len())
+            .ok_or(io::ErrorKind::InvalidData)?;
         let old = &program.images[partner].layout;
         let count = read(&mut bytes)?;
         let layout = if count == 0 {
@@ -116,8 +126,10 @@ pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Resul
                 let old = old.segments.get(index).map_or([0; 4], numbers);
                 let file_at = read_difference(&mut bytes, old[0])?;
                 let file = read_difference(&mut bytes, old[1])?;
-                let address = read_difference(&mut bytes, old[2].wrapping_add(file_at.wrapping_sub(old[0])))?;
-                let memory = read_difference(&mut bytes, old[3].wrapping_sub(old[1]))?.wrapping_add(file);
+                let address =
+                    read_difference(&mut bytes, old[2].wrapping_add(file_at.wrapping_sub(old[0])))?;
+                let memory =
+                    read_difference(&mut bytes, old[3].wrapping_sub(old[1]))?.wrapping_add(file);
                 segments.push(Segment { address, memory, file_at, file });
             }
             Layout::new(base, segments, length)

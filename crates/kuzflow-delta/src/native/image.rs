@@ -1,7 +1,8 @@
 //! An executable image: which bytes of its file stand at which address.
 //!
-//! In: a file through [`Blocks`], from a member's start on. Out: [`Image`], with its [`Fields`]. Never: trust in the file. All
-//! numbers are bounded before they are used, a file that makes no sense is no image.
+//! In: a file through [`Blocks`], from a member's start on. Out: [`Image`], with its [`Fields`].
+//! Never: trust in the file. All numbers are bounded before they are used, a file that makes no
+//! sense is no image.
 
 use std::io;
 
@@ -73,7 +74,9 @@ impl Layout {
 
     /// Address of a position of the file.
     pub fn address(&self, at: u64) -> u64 {
-        self.segment(at).map_or(OUTSIDE.wrapping_add(at), |segment| segment.address.wrapping_add(at - segment.file_at))
+        self.segment(at).map_or(OUTSIDE.wrapping_add(at), |segment| {
+            segment.address.wrapping_add(at - segment.file_at)
+        })
     }
 
     /// Position in the file of an address.
@@ -105,9 +108,13 @@ pub struct Image {
     pub fields: Fields,
 }
 
-/// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are those of reading.
+/// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are
+/// those of reading.
 pub fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
-    if length < 64 || length >= u64::from(u32::MAX) || from.checked_add(length).is_none_or(|end| end > blocks.len()) {
+    if length < 64
+        || length >= u64::from(u32::MAX)
+        || from.checked_add(length).is_none_or(|end| end > blocks.len())
+    {
         return Ok(None);
     }
     let mut file = File { blocks, from, length };

@@ -1,9 +1,10 @@
 //! Native code and its data: what a new program's bytes will be, from the old program's.
 //!
-//! In: the bases with the images in them ([`Program`]), the steps, and hints from the encoder about the new files' layout. Out:
-//! [`NativePredictor`], which moves every reference it knows of to where its target is now. For the encoder also `align`, which
-//! matches code with its references hidden. Never: trust in a file or in hints; both are bounded, and a wrong one costs only a
-//! bad forecast.
+//! In: the bases with the images in them ([`Program`]), the steps, and hints from the encoder about
+//! the new files' layout. Out: [`NativePredictor`], which moves every reference it knows of to
+//! where its target is now. For the encoder also `align`, which matches code with its references
+//! hidden. Never: trust in a file or in hints; both are bounded, and a wrong one costs only a bad
+//! forecast.
 //!
 //! ```text
 //! bases ── image: elf, pe ── code: x86, arm64 ── fields ──┐
@@ -43,7 +44,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Looks for images in the members of `bytes`, which have the given lengths, one behind the other. Errors are those of reading.
+    /// Looks for images in the members of `bytes`, which have the given lengths, one behind the
+    /// other. Errors are those of reading.
     pub fn new(bytes: &dyn ReadAt, lengths: &[u64]) -> io::Result<Self> {
         let mut blocks = Blocks::new(bytes);
         let mut images = Vec::new();
@@ -72,10 +74,15 @@ impl Program {
     }
 }
 
-/// For a program or library for x86 processors whether it is for their 64-bit mode: ELF, PE, or Mach-O for one processor.
+/// For a program or library for x86 processors whether it is for their 64-bit mode: ELF, PE, or
+/// Mach-O for one processor.
 #[cfg(feature = "encoder")]
 pub fn is_wide_x86(file: &[u8]) -> Option<bool> {
-    let number = |at: usize| file.get(at..).and_then(|rest| rest.first_chunk::<4>()).map(|bytes| u32::from_le_bytes(*bytes));
+    let number = |at: usize| {
+        file.get(at..)
+            .and_then(|rest| rest.first_chunk::<4>())
+            .map(|bytes| u32::from_le_bytes(*bytes))
+    };
     let machine = match number(0)? {
         0x464C_457F => number(18)? & 0xFFFF,
         0xFEED_FACE | 0xFEED_FACF => number(4)?,

@@ -1,7 +1,7 @@
 //! PE files: where they stand in memory, and what refers to what.
 //!
-//! Addresses are counted from the image's base. Follows Microsoft's "PE Format", "x64 exception handling" and, for the tables of
-//! C++ exceptions, the runtime's `ehdata.h`.
+//! Addresses are counted from the image's base. Follows Microsoft's "PE Format", "x64 exception
+//! handling" and, for the tables of C++ exceptions, the runtime's `ehdata.h`.
 
 use std::io;
 
@@ -55,7 +55,8 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     for number in 0..count.min(super::image::SEGMENTS as u64 - 1) {
         let at = options + optional + number * 40;
         let (memory, address) = (u64::from(file.u32(at + 8)?), u64::from(file.u32(at + 12)?));
-        let (length, file_at, flags) = (u64::from(file.u32(at + 16)?), u64::from(file.u32(at + 20)?), file.u32(at + 36)?);
+        let (length, file_at, flags) =
+            (u64::from(file.u32(at + 16)?), u64::from(file.u32(at + 20)?), file.u32(at + 36)?);
         if file_at >= file.length {
             segments.push(Segment { address, memory, file_at: file.length, file: 0 });
             continue;
@@ -63,7 +64,10 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
         let length = length.min(file.length - file_at);
         segments.push(Segment { address, memory, file_at, file: length });
         if flags & (FLAG_CODE | FLAG_EXECUTE) != 0 {
-            code.push(Span { at: file_at, length: if memory == 0 { length } else { length.min(memory) } });
+            code.push(Span {
+                at: file_at,
+                length: if memory == 0 { length } else { length.min(memory) },
+            });
         }
     }
     let layout = Layout::new(base, segments, file.length);
@@ -80,7 +84,14 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     for &span in &code {
         match machine {
             Machine::Arm64 => arm64::sweep(file, &layout, span, &mut found)?,
-            _ => code::sweep_x86(file, &layout, machine, span, machine == Machine::Amd64, &mut found)?,
+            _ => code::sweep_x86(
+                file,
+                &layout,
+                machine,
+                span,
+                machine == Machine::Amd64,
+                &mut found,
+            )?,
         }
     }
     if machine == Machine::Amd64 {
@@ -113,7 +124,9 @@ impl Tables<'_, '_, '_> {
 
     /// Position of an address with at least `length` bytes behind it in the file.
     fn position(&self, address: u64, length: u64) -> Option<u64> {
-        self.layout.position(address).filter(|at| at.checked_add(length).is_some_and(|end| end <= self.file.length))
+        self.layout
+            .position(address)
+            .filter(|at| at.checked_add(length).is_some_and(|end| end <= self.file.length))
     }
 
     fn add(&mut self, at: u64, kind: u8) {
@@ -131,7 +144,9 @@ impl Tables<'_, '_, '_> {
     }
 
     fn in_code(&self, address: u64) -> bool {
-        self.layout.position(address).is_some_and(|at| self.code.iter().any(|span| at.wrapping_sub(span.at) < span.length))
+        self.layout
+            .position(address)
+            .is_some_and(|at| self.code.iter().any(|span| at.wrapping_sub(span.at) < span.length))
     }
 
     /// Functions and how to unwind them.
@@ -181,14 +196,20 @@ impl Tables<'_, '_, '_> {
                 // Either a count of scopes, four addresses each, or the address of a description.
                 let first = u64::from(self.file.u32(after + 8)?);
                 let scopes_end = after + 8 + value * 16;
-                if (1..1000).contains(&value) && scopes_end <= self.file.length && self.in_code(first) {
+                if (1..1000).contains(&value)
+                    && scopes_end <= self.file.length
+                    && self.in_code(first)
+                {
                     for place in (after + 8..scopes_end).step_by(4) {
                         if !self.spend(4) {
                             break;
                         }
                         self.relative(place)?;
                     }
-                } else if value >= 0x1000 && self.layout.position(value).is_some() && !self.in_code(value) {
+                } else if value >= 0x1000
+                    && self.layout.position(value).is_some()
+                    && !self.in_code(value)
+                {
                     self.add(after + 4, kind::RELATIVE);
                     self.description(value)?;
                 }
@@ -204,7 +225,9 @@ impl Tables<'_, '_, '_> {
         if self.file.u32(at)? & 0x1FFF_FFFF & !3 != 0x1993_0520 {
             return Ok(());
         }
-        for (count_at, table_at, entry, places) in [(4, 8, 8, &[4_u64][..]), (12, 16, 20, &[16][..]), (20, 24, 8, &[0][..])] {
+        for (count_at, table_at, entry, places) in
+            [(4, 8, 8, &[4_u64][..]), (12, 16, 20, &[16][..]), (20, 24, 8, &[0][..])]
+        {
             let count = u64::from(self.file.u32(at + count_at)?);
             let Some(table) = self.relative(at + table_at)? else { continue };
             let Some(start) = self.position(table, entry) else { continue };

@@ -53,7 +53,11 @@ pub struct Translations {
 
 impl Translations {
     /// From the steps.
-    pub fn new(program: &Program, targets: Vec<Option<BranchTarget>>, steps: &[CopyInstruction]) -> Self {
+    pub fn new(
+        program: &Program,
+        targets: Vec<Option<BranchTarget>>,
+        steps: &[CopyInstruction],
+    ) -> Self {
         let images = program.images.len();
         let mut pairs: Vec<Option<Translation>> = Vec::new();
         pairs.resize_with(images.saturating_mul(targets.len()), || None);
@@ -81,17 +85,27 @@ impl Translations {
             let mut part = step.length - done;
             let old = program.find(old_at);
             match old {
-                Some(old) => part = part.min(program.images[old].from + program.images[old].length - old_at),
+                Some(old) => {
+                    part = part.min(program.images[old].from + program.images[old].length - old_at)
+                }
                 None => {
                     let next = program.images.partition_point(|image| image.from <= old_at);
-                    part = program.images.get(next).map_or(part, |image| part.min(image.from - old_at));
+                    part = program
+                        .images
+                        .get(next)
+                        .map_or(part, |image| part.min(image.from - old_at));
                 }
             }
             let new = self.find(new_at);
             match new.and_then(|new| self.targets[new].as_ref()) {
                 Some(target) => part = part.min(target.from + target.length - new_at),
                 None => {
-                    let next = self.targets.iter().flatten().map(|target| target.from).find(|&from| from > new_at);
+                    let next = self
+                        .targets
+                        .iter()
+                        .flatten()
+                        .map(|target| target.from)
+                        .find(|&from| from > new_at);
                     part = next.map_or(part, |from| part.min(from - new_at));
                 }
             }
@@ -113,18 +127,25 @@ impl Translations {
 
     /// Number of the target that holds a position.
     fn find(&self, at: u64) -> Option<usize> {
-        self.targets.iter().position(|target| target.as_ref().is_some_and(|target| at.wrapping_sub(target.from) < target.length))
+        self.targets.iter().position(|target| {
+            target.as_ref().is_some_and(|target| at.wrapping_sub(target.from) < target.length)
+        })
     }
 
     /// Where an old address of image `old` is in target `new`, and whether it was copied.
     pub fn translate(&self, pair: usize, address: u64, hint: Option<u64>) -> (u64, bool) {
-        self.pairs.get(pair).and_then(Option::as_ref).map_or((address, false), |pair| pair.translate(address, hint))
+        self.pairs
+            .get(pair)
+            .and_then(Option::as_ref)
+            .map_or((address, false), |pair| pair.translate(address, hint))
     }
 
     /// The target that resembles an old image.
     #[cfg(feature = "encoder")]
     pub fn partner(&self, old: usize) -> Option<usize> {
-        self.targets.iter().position(|target| target.as_ref().is_some_and(|target| target.partner == old))
+        self.targets
+            .iter()
+            .position(|target| target.as_ref().is_some_and(|target| target.partner == old))
     }
 
     /// Number of a pair.
@@ -152,8 +173,8 @@ pub struct NativePredictor<'a> {
 }
 
 impl<'a> NativePredictor<'a> {
-    /// A forecast from the old bytes, the images in them, and what the encoder gives: steps, and hints about the targets, which
-    /// have the given lengths. An error when the hints are none.
+    /// A forecast from the old bytes, the images in them, and what the encoder gives: steps, and
+    /// hints about the targets, which have the given lengths. An error when the hints are none.
     pub fn new(
         old: &'a dyn ReadAt,
         program: &'a Program,
@@ -193,7 +214,9 @@ impl<'a> NativePredictor<'a> {
     }
 
     fn slot(pair: usize, target: u64) -> usize {
-        (target.wrapping_add((pair as u64) << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize % MEMORY
+        (target.wrapping_add((pair as u64) << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48)
+            as usize
+            % MEMORY
     }
 
     /// Where a target is, by memory or by the steps.
@@ -205,10 +228,19 @@ impl<'a> NativePredictor<'a> {
         self.translations.translate(pair, target, None)
     }
 
-    /// Where a field at address `here` will point. A jump mostly stays within its function: a target much farther away than before
-    /// is another copy of the old one.
-    fn aim(&self, pair: usize, kind: u8, here: u64, value: u64, reference: &Reference) -> (u64, bool) {
-        let Origin::Here(behind) = reference.origin else { return self.translate(pair, reference.target) };
+    /// Where a field at address `here` will point. A jump mostly stays within its function: a
+    /// target much farther away than before is another copy of the old one.
+    fn aim(
+        &self,
+        pair: usize,
+        kind: u8,
+        here: u64,
+        value: u64,
+        reference: &Reference,
+    ) -> (u64, bool) {
+        let Origin::Here(behind) = reference.origin else {
+            return self.translate(pair, reference.target);
+        };
         if kind != kind::JUMP && kind != kind::BRANCH {
             return self.translate(pair, reference.target);
         }
@@ -244,8 +276,11 @@ impl Predictor for NativePredictor<'_> {
         };
         let Some(old) = self.program.find(old_at) else {
             let next = self.program.images.partition_point(|image| image.from <= old_at);
-            let room =
-                self.program.images.get(next).map_or(buffer.len(), |image| buffer.len().min((image.from - old_at) as usize));
+            let room = self
+                .program
+                .images
+                .get(next)
+                .map_or(buffer.len(), |image| buffer.len().min((image.from - old_at) as usize));
             return plain(self, room, buffer);
         };
         let image = &self.program.images[old];
@@ -256,7 +291,9 @@ impl Predictor for NativePredictor<'_> {
             return plain(self, room.min((place - at) as usize), buffer);
         }
         let size = fields::size(kind);
-        let Some(new) = self.target(new_at).filter(|_| size <= room) else { return plain(self, room.min(size), buffer) };
+        let Some(new) = self.target(new_at).filter(|_| size <= room) else {
+            return plain(self, room.min(size), buffer);
+        };
         self.cursor = (old, self.cursor.1 + 1, at);
         let pair = self.translations.pair(old, new);
         let bytes = &mut buffer[..size];
@@ -264,23 +301,38 @@ impl Predictor for NativePredictor<'_> {
         let value = reference::number(kind, bytes);
         let reference = reference::refer(image, &mut self.blocks, at, kind, value)?;
         let from = self.translations.targets[new].as_ref().map_or(0, |target| target.from);
-        let Some(layout) = self.translations.layout(new) else { return plain(self, room.min(size), buffer) };
+        let Some(layout) = self.translations.layout(new) else {
+            return plain(self, room.min(size), buffer);
+        };
         let here = layout.address(new_at - from);
         let (translated, exact) = self.aim(pair, kind, here, value, &reference);
         let followed = self.sequences.follow(kind, reference.target);
         let (target, sure) = match followed {
-            Some(followed) if !exact || self.sequences.better(kind) => (followed, followed == translated),
+            Some(followed) if !exact || self.sequences.better(kind) => {
+                (followed, followed == translated)
+            }
             Some(followed) => (translated, followed == translated || !self.sequences.better(kind)),
             None => (translated, exact),
         };
         let predictor = match reference.origin {
             // A function whose end is not known is as long as before.
             Origin::Length(_) if !exact => value,
-            origin => reference::value(layout, here, origin, target, |address| self.translate(pair, address).0),
+            origin => reference::value(layout, here, origin, target, |address| {
+                self.translate(pair, address).0
+            }),
         };
         reference::replace(kind, bytes, predictor);
-        self.pending =
-            Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin, translated, value });
+        self.pending = Some(Pending {
+            kind,
+            pair,
+            new,
+            here,
+            target: reference.target,
+            exact,
+            origin: reference.origin,
+            translated,
+            value,
+        });
         Ok(Chunk { length: size, kind: if sure { kind } else { kind | UNSURE } })
     }
 
@@ -288,8 +340,9 @@ impl Predictor for NativePredictor<'_> {
         let Some(pending) = self.pending.take() else { return };
         let value = reference::number(pending.kind, actual);
         let Some(layout) = self.translations.layout(pending.new) else { return };
-        let found =
-            reference::target(layout, pending.here, pending.origin, value, |address| self.translate(pending.pair, address).0);
+        let found = reference::target(layout, pending.here, pending.origin, value, |address| {
+            self.translate(pending.pair, address).0
+        });
         let Some(found) = found else {
             if pending.kind == kind::LENGTH {
                 self.sequences.pass(pending.value, value);
@@ -307,7 +360,12 @@ impl Predictor for NativePredictor<'_> {
                 memory.found = found;
             }
         } else {
-            *memory = Memory { pair: pending.pair as u32 + 1, confidence: 0, target: pending.target, found };
+            *memory = Memory {
+                pair: pending.pair as u32 + 1,
+                confidence: 0,
+                target: pending.target,
+                found,
+            };
         }
         if !pending.exact
             && let Some(Some(pair)) = self.translations.pairs.get_mut(pending.pair)

@@ -43,9 +43,13 @@ pub fn number(kind: u8, bytes: &[u8]) -> u64 {
     let value = bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     match kind {
         kind::ARM_BRANCH => arm64::branch(value).unwrap_or(0) as u64,
-        kind::POINTER_32 | kind::RELATIVE | kind::RELATIVE_OPERAND | kind::NAME | kind::NUMBER | kind::LENGTH | kind::BACK => {
-            u64::from(value)
-        }
+        kind::POINTER_32
+        | kind::RELATIVE
+        | kind::RELATIVE_OPERAND
+        | kind::NAME
+        | kind::NUMBER
+        | kind::LENGTH
+        | kind::BACK => u64::from(value),
         _ => i64::from(value as i32) as u64,
     }
 }
@@ -64,12 +68,21 @@ pub fn replace(kind: u8, field: &mut [u8], number: u64) {
 }
 
 /// What the field of `kind` at `at` in `image` with `value` refers to.
-pub fn refer(image: &Image, blocks: &mut Blocks<'_>, at: u32, kind: u8, value: u64) -> io::Result<Reference> {
+pub fn refer(
+    image: &Image,
+    blocks: &mut Blocks<'_>,
+    at: u32,
+    kind: u8,
+    value: u64,
+) -> io::Result<Reference> {
     let layout = &image.layout;
     let here = layout.address(u64::from(at));
-    let from = |origin: u64, name: Origin| Reference { target: origin.wrapping_add(value), origin: name };
+    let from =
+        |origin: u64, name: Origin| Reference { target: origin.wrapping_add(value), origin: name };
     Ok(match kind {
-        kind::CALL | kind::JUMP | kind::BRANCH | kind::ADDRESS | kind::MEMORY => from(here.wrapping_add(4), Origin::Here(4)),
+        kind::CALL | kind::JUMP | kind::BRANCH | kind::ADDRESS | kind::MEMORY => {
+            from(here.wrapping_add(4), Origin::Here(4))
+        }
         kind::MEMORY_1 => from(here.wrapping_add(5), Origin::Here(5)),
         kind::MEMORY_2 => from(here.wrapping_add(6), Origin::Here(6)),
         kind::MEMORY_4 => from(here.wrapping_add(8), Origin::Here(8)),
@@ -83,21 +96,36 @@ pub fn refer(image: &Image, blocks: &mut Blocks<'_>, at: u32, kind: u8, value: u
         }
         kind::LENGTH => {
             let before = u64::from(at).saturating_sub(4);
-            let start = layout.address(before).wrapping_add(i64::from(blocks.u32(image.from + before)? as i32) as u64);
-            Reference { target: start.wrapping_add(value).wrapping_sub(1), origin: Origin::Length(start) }
+            let start = layout
+                .address(before)
+                .wrapping_add(i64::from(blocks.u32(image.from + before)? as i32) as u64);
+            Reference {
+                target: start.wrapping_add(value).wrapping_sub(1),
+                origin: Origin::Length(start),
+            }
         }
         kind::SIZE => {
-            let start = blocks.u64(image.from + u64::from(at).saturating_sub(8))?.wrapping_sub(layout.base);
-            Reference { target: start.wrapping_add(value).wrapping_sub(1), origin: Origin::Length(start) }
+            let start =
+                blocks.u64(image.from + u64::from(at).saturating_sub(8))?.wrapping_sub(layout.base);
+            Reference {
+                target: start.wrapping_add(value).wrapping_sub(1),
+                origin: Origin::Length(start),
+            }
         }
         kind::FILE => Reference { target: layout.address(value), origin: Origin::File },
         _ => from(layout.base.wrapping_neg(), Origin::Base),
     })
 }
 
-/// The value with which a field at address `here` of another layout refers to `target`; `translate` gives the address there of
-/// what an origin names here.
-pub fn value(layout: &Layout, here: u64, origin: Origin, target: u64, mut translate: impl FnMut(u64) -> u64) -> u64 {
+/// The value with which a field at address `here` of another layout refers to `target`; `translate`
+/// gives the address there of what an origin names here.
+pub fn value(
+    layout: &Layout,
+    here: u64,
+    origin: Origin,
+    target: u64,
+    mut translate: impl FnMut(u64) -> u64,
+) -> u64 {
     match origin {
         Origin::Here(behind) => target.wrapping_sub(here.wrapping_add(behind)),
         Origin::HereBack => here.wrapping_sub(target),
@@ -112,14 +140,23 @@ pub fn value(layout: &Layout, here: u64, origin: Origin, target: u64, mut transl
     }
 }
 
-/// The target that a value at address `here` of another layout refers to; none where that teaches nothing.
-pub fn target(layout: &Layout, here: u64, origin: Origin, value: u64, mut translate: impl FnMut(u64) -> u64) -> Option<u64> {
+/// The target that a value at address `here` of another layout refers to; none where that teaches
+/// nothing.
+pub fn target(
+    layout: &Layout,
+    here: u64,
+    origin: Origin,
+    value: u64,
+    mut translate: impl FnMut(u64) -> u64,
+) -> Option<u64> {
     Some(match origin {
         Origin::Here(behind) => value.wrapping_add(here.wrapping_add(behind)),
         Origin::HereBack => here.wrapping_sub(value),
         Origin::Base => value.wrapping_sub(layout.base),
         Origin::Zero => value,
-        Origin::At(base, stride) => translate(base).wrapping_add(value.wrapping_mul(u64::from(stride))),
+        Origin::At(base, stride) => {
+            translate(base).wrapping_add(value.wrapping_mul(u64::from(stride)))
+        }
         Origin::Length(_) | Origin::File => return None,
     })
 }

@@ -1,13 +1,15 @@
 //! Tables in order: what an entry refers to, from what the entry before turned out to refer to.
 //!
-//! Lists of functions, relocations and symbols go on in steps that stay, even where an entry stands for something new. Whether
-//! this tells more than the translation is learned for each kind of field.
+//! Lists of functions, relocations and symbols go on in steps that stay, even where an entry stands
+//! for something new. Whether this tells more than the translation is learned for each kind of
+//! field.
 
 use super::fields::kind;
 
 /// Functions begin at multiples of this where they did before.
 const FUNCTION: u64 = 16;
-/// Below this a success counts for much, above for little; both records move by a sixteenth of the way.
+/// Below this a success counts for much, above for little; both records move by a sixteenth of the
+/// way.
 const SCALE: u32 = 1 << 12;
 
 /// The last entry of a kind, and how well the ways to foretell the next did.
@@ -64,8 +66,12 @@ impl Sequences {
     /// An entry was found at `found`; `translated` is what the translation had said.
     pub fn settle(&mut self, kind: u8, target: u64, translated: u64, found: u64) {
         let followed = self.follow(kind, target);
-        let Some(last) = self.0.get_mut(usize::from(kind)).filter(|_| in_table(kind)) else { return };
-        let move_to = |record: &mut u32, right: bool| *record = *record - *record / 16 + if right { SCALE / 16 } else { 0 };
+        let Some(last) = self.0.get_mut(usize::from(kind)).filter(|_| in_table(kind)) else {
+            return;
+        };
+        let move_to = |record: &mut u32, right: bool| {
+            *record = *record - *record / 16 + if right { SCALE / 16 } else { 0 }
+        };
         if let Some(followed) = followed {
             move_to(&mut last.translated, translated == found);
             move_to(&mut last.followed, followed == found);

@@ -8,12 +8,14 @@ use crate::CopyInstruction;
 use crate::align::AlignOptions;
 use crate::prediction::{Predictor as _, UNSURE};
 
-/// A program of functions that call each other: a 64-bit ELF file with one segment. `functions` are numbers that the bodies are made
-/// from; each calls the functions with the next three numbers.
+/// A program of functions that call each other: a 64-bit ELF file with one segment. `functions` are
+/// numbers that the bodies are made from; each calls the functions with the next three numbers.
 fn program(functions: &[u32]) -> Vec<u8> {
     const HEAD: usize = 120;
     const BODY: usize = 64;
-    let place = |number: u32| functions.iter().position(|&other| other == number).map(|index| HEAD + index * BODY);
+    let place = |number: u32| {
+        functions.iter().position(|&other| other == number).map(|index| HEAD + index * BODY)
+    };
     let length = HEAD + functions.len() * BODY;
     let mut file = vec![0; HEAD];
     file[..8].copy_from_slice(&[0x7F, b'E', b'L', b'F', 2, 1, 1, 0]);
@@ -30,7 +32,9 @@ fn program(functions: &[u32]) -> Vec<u8> {
         for round in 0..5 {
             // mov eax, a number of its own
             file.push(0xB8);
-            file.extend(number.wrapping_mul(0x9E37_79B1).wrapping_add(round * 0x0101_4703).to_le_bytes());
+            file.extend(
+                number.wrapping_mul(0x9E37_79B1).wrapping_add(round * 0x0101_4703).to_le_bytes(),
+            );
             if let Some(target) = place(number + 1 + round % 3) {
                 file.push(0xE8);
                 file.extend((target as i32 - file.len() as i32 - 4).to_le_bytes());
@@ -41,11 +45,13 @@ fn program(functions: &[u32]) -> Vec<u8> {
     file
 }
 
-/// Fields as foretold, fields that were not, plain bytes that were not, in copies; checks that steps tile the target.
+/// Fields as foretold, fields that were not, plain bytes that were not, in copies; checks that
+/// steps tile the target.
 fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usize, usize, usize) {
     let lengths = [new.len() as u64];
     let old = old.to_vec();
-    let mut predictor = NativePredictor::new(&old, program, &lengths, &aligned.steps, &aligned.hints).unwrap();
+    let mut predictor =
+        NativePredictor::new(&old, program, &lengths, &aligned.steps, &aligned.hints).unwrap();
     let mut result = (0, 0, 0);
     let mut at = 0;
     for step in &aligned.steps {
@@ -79,7 +85,8 @@ fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usi
 fn aligned(old: &[u8], new: &[u8]) -> (Program, Aligned) {
     let (old, new) = (old.to_vec(), new.to_vec());
     let program = Program::new(&old, &[old.len() as u64]).unwrap();
-    let aligned = align(&old, &program, &new, &[new.len() as u64], &AlignOptions::native()).unwrap();
+    let aligned =
+        align(&old, &program, &new, &[new.len() as u64], &AlignOptions::native()).unwrap();
     (program, aligned)
 }
 
@@ -106,19 +113,22 @@ fn several_members_do_not_mix() {
     let mut moved = second.clone();
     moved.insert(7, 900);
     let new = [program(&moved), text, program(&first)];
-    let lengths = |members: &[Vec<u8>]| members.iter().map(|member| member.len() as u64).collect::<Vec<_>>();
+    let lengths =
+        |members: &[Vec<u8>]| members.iter().map(|member| member.len() as u64).collect::<Vec<_>>();
     let (old_lengths, new_lengths) = (lengths(&old), lengths(&new));
     let (old, new) = (old.concat(), new.concat());
     let images = Program::new(&old, &old_lengths).unwrap();
     let aligned = align(&old, &images, &new, &new_lengths, &AlignOptions::native()).unwrap();
-    let mut predictor = NativePredictor::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
+    let mut predictor =
+        NativePredictor::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
     let (mut at, mut misses) = (0, 0);
     for step in &aligned.steps {
         at += step.literals as usize;
         let mut done = 0;
         while done < step.length as usize {
             let mut buffer = vec![0; step.length as usize - done];
-            let chunk = predictor.next((at + done) as u64, step.old_at + done as u64, &mut buffer).unwrap();
+            let chunk =
+                predictor.next((at + done) as u64, step.old_at + done as u64, &mut buffer).unwrap();
             let actual = &new[at + done..at + done + chunk.length];
             if chunk.kind > 0 {
                 misses += usize::from(actual != &buffer[..chunk.length]);
@@ -171,7 +181,11 @@ fn known_instructions() {
         (&[0xE8, 1, 2], 1, Operand::None),
     ] {
         let instruction = decode(code, true);
-        assert_eq!((usize::from(instruction.length), instruction.operand), (length, operand), "{code:02x?}");
+        assert_eq!(
+            (usize::from(instruction.length), instruction.operand),
+            (length, operand),
+            "{code:02x?}"
+        );
     }
 }
 

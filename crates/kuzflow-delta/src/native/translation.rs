@@ -1,7 +1,8 @@
 //! From old addresses to new ones.
 //!
-//! In: steps, and the layouts of an old and a new image. Out: where what stood at an old address stands now. The steps give it for
-//! all bytes that were copied; for others the nearest known neighbour tells.
+//! In: steps, and the layouts of an old and a new image. Out: where what stood at an old address
+//! stands now. The steps give it for all bytes that were copied; for others the nearest known
+//! neighbour tells.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,9 @@ pub struct Translation {
 /// Cuts at the ends of segments: the address of a position, and how many bytes go on from there.
 fn stretch(layout: &Layout, at: u64) -> (u64, u64) {
     match layout.segment(at) {
-        Some(segment) => (segment.address + (at - segment.file_at), segment.file - (at - segment.file_at)),
+        Some(segment) => {
+            (segment.address + (at - segment.file_at), segment.file - (at - segment.file_at))
+        }
         None => {
             let next = layout
                 .segments
@@ -76,29 +79,37 @@ impl Translation {
         self.stretches.shrink_to_fit();
     }
 
-    /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `hint` counts, or the
-    /// longest that goes on behind it.
+    /// Where an old address is now, and whether its bytes were copied. Of several copies the one
+    /// nearest to `hint` counts, or the longest that goes on behind it.
     pub fn translate(&self, target: u64, hint: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
-        let containing = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match hint {
-            Some(hint) => !hint.abs_diff(stretch.new + (target - stretch.old)),
-            // A stretch that ends right behind the target ran on by chance into what follows.
-            None => (stretch.old + stretch.length - target).min(SOLID) << 48 | stretch.length.min(HIGHEST - 1),
-        });
+        let containing = before
+            .iter()
+            .filter(|stretch| target - stretch.old < stretch.length)
+            .max_by_key(|stretch| match hint {
+                Some(hint) => !hint.abs_diff(stretch.new + (target - stretch.old)),
+                // A stretch that ends right behind the target ran on by chance into what follows.
+                None => {
+                    (stretch.old + stretch.length - target).min(SOLID) << 48
+                        | stretch.length.min(HIGHEST - 1)
+                }
+            });
         if let Some(stretch) = containing {
             return (stretch.new + (target - stretch.old), true);
         }
         let mut nearest = (u64::MAX, 0);
         if let Some(stretch) = before.iter().max_by_key(|stretch| stretch.old + stretch.length) {
-            nearest = (target - (stretch.old + stretch.length), stretch.new.wrapping_sub(stretch.old));
+            nearest =
+                (target - (stretch.old + stretch.length), stretch.new.wrapping_sub(stretch.old));
         }
         if let Some(stretch) = self.stretches.get(index)
             && stretch.old - target < nearest.0
         {
             nearest = (stretch.old - target, stretch.new.wrapping_sub(stretch.old));
         }
-        let beside = [self.learned.range(..=target).next_back(), self.learned.range(target..).next()];
+        let beside =
+            [self.learned.range(..=target).next_back(), self.learned.range(target..).next()];
         for (&old, &shift) in beside.into_iter().flatten() {
             if old.abs_diff(target) <= nearest.0 {
                 nearest = (old.abs_diff(target), shift);

@@ -1,7 +1,8 @@
 //! Lengths of x86 instructions, and the references in them.
 //!
-//! In: machine code of 64-bit or 32-bit x86, any bytes at all. Out: instruction lengths and where a 32-bit relative operand
-//! stands. Never: a refusal; what is no instruction counts as one byte, so that a linear sweep finds its step again.
+//! In: machine code of 64-bit or 32-bit x86, any bytes at all. Out: instruction lengths and where a
+//! 32-bit relative operand stands. Never: a refusal; what is no instruction counts as one byte, so
+//! that a linear sweep finds its step again.
 //!
 //! The tables follow the opcode maps of the Intel manual (volume 2, appendix A).
 
@@ -105,8 +106,8 @@ const fn one_byte() -> [u8; 256] {
 const fn two_bytes() -> [u8; 256] {
     let mut table = [M; 256];
     let plain = [
-        0x05, 0x06, 0x07, 0x08, 0x09, 0x0B, 0x0E, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x37, 0x77, 0xA0, 0xA1, 0xA2, 0xA8, 0xA9,
-        0xAA, 0xC8, 0xC9, 0xCA, 0xCB, 0xCC, 0xCD, 0xCE, 0xCF,
+        0x05, 0x06, 0x07, 0x08, 0x09, 0x0B, 0x0E, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x37, 0x77,
+        0xA0, 0xA1, 0xA2, 0xA8, 0xA9, 0xAA, 0xC8, 0xC9, 0xCA, 0xCB, 0xCC, 0xCD, 0xCE, 0xCF,
     ];
     let mut at = 0;
     while at < plain.len() {
@@ -154,7 +155,8 @@ pub enum Operand {
     Address,
     /// A displacement from the end of the instruction, in any other instruction.
     Memory,
-    /// A 32-bit displacement that is an address itself (32-bit code), or one on top of an index register.
+    /// A 32-bit displacement that is an address itself (32-bit code), or one on top of an index
+    /// register.
     Absolute,
 }
 
@@ -173,15 +175,20 @@ const UNKNOWN: Instruction = Instruction { length: 1, operand: Operand::None, at
 
 /// The instruction at the start of `code`; one byte when it is none, or not all of it is there.
 pub fn decode(code: &[u8], wide: bool) -> Instruction {
-    decode_whole(code, wide).filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST)).unwrap_or(UNKNOWN)
+    decode_whole(code, wide)
+        .filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST))
+        .unwrap_or(UNKNOWN)
 }
 
-/// Whether a byte may stand before an instruction. In 64-bit code that includes those that widen registers, of which one counts.
+/// Whether a byte may stand before an instruction. In 64-bit code that includes those that widen
+/// registers, of which one counts.
 pub fn is_prefix(byte: u8, wide: bool) -> bool {
-    matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3) || (wide && byte & 0xF0 == 0x40)
+    matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3)
+        || (wide && byte & 0xF0 == 0x40)
 }
 
-/// The instruction at the start of `code`, if it is one, by the bytes before its operand alone: `code` may end behind those.
+/// The instruction at the start of `code`, if it is one, by the bytes before its operand alone:
+/// `code` may end behind those.
 pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
     let mut at = 0;
     let mut half = false;

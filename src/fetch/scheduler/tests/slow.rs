@@ -1,4 +1,5 @@
-//! Holders that send next to nothing, beside one good node: however many they are and whenever they come, they cost little.
+//! Holders that send next to nothing, beside one good node: however many they are and whenever they
+//! come, they cost little.
 
 use super::*;
 
@@ -6,7 +7,10 @@ use super::*;
 const DRIP: f64 = 2.0;
 
 fn dripping(random: &mut fastrand::Rng) -> Model {
-    Model { request_rate: DRIP * (0.5 + random.f64()), ..healthy(f64::INFINITY, 0.005 + 0.05 * random.f64()) }
+    Model {
+        request_rate: DRIP * (0.5 + random.f64()),
+        ..healthy(f64::INFINITY, 0.005 + 0.05 * random.f64())
+    }
 }
 
 /// One that drips, more or less, from the beginning or after a good start of each answer.
@@ -41,9 +45,18 @@ fn compare(simulation: Simulation, alone: f64, context: &str) {
 fn compare_with(mut simulation: Simulation, (alone, times): (f64, f64), context: &str) {
     simulation.joining.sort_by(|a, b| b.0.total_cmp(&a.0));
     simulation.run(alone * 20.0);
-    assert_eq!(simulation.finished, Some(true), "{context}: not done after {:.1} s, alone {alone:.1} s", simulation.now);
+    assert_eq!(
+        simulation.finished,
+        Some(true),
+        "{context}: not done after {:.1} s, alone {alone:.1} s",
+        simulation.now
+    );
     simulation.assert_whole();
-    assert!(simulation.now < alone * times, "{context}: {:.1} s, alone {alone:.1} s", simulation.now);
+    assert!(
+        simulation.now < alone * times,
+        "{context}: {:.1} s, alone {alone:.1} s",
+        simulation.now
+    );
     assert!(simulation.overhead() < 1.15, "{context}: {} times the bytes", simulation.overhead());
 }
 
@@ -56,7 +69,11 @@ fn dripping_nodes_never_hold_up_a_good_one() {
         for count in 1..=8 {
             let mut random = fastrand::Rng::with_seed(seed);
             let nodes = nodes(&mut random, count, 10.0 * MB);
-            compare(Simulation::new(LENGTH, nodes, seed), alone, &format!("{count} nodes, seed {seed}"));
+            compare(
+                Simulation::new(LENGTH, nodes, seed),
+                alone,
+                &format!("{count} nodes, seed {seed}"),
+            );
         }
     }
 }
@@ -79,11 +96,13 @@ fn holders_that_come_and_come_back_under_new_names_do_not_either() {
     for seed in 0..5 {
         let mut random = fastrand::Rng::with_seed(seed);
         let alone = alone(LENGTH, 10.0 * MB, seed);
-        let mut nodes: Vec<Model> = (0..random.usize(0..8)).map(|_| crawling(&mut random)).collect();
+        let mut nodes: Vec<Model> =
+            (0..random.usize(0..8)).map(|_| crawling(&mut random)).collect();
         nodes.insert(random.usize(0..=nodes.len()), healthy(10.0 * MB, 0.03));
         let mut simulation = Simulation::new(LENGTH, nodes, seed);
         let (first, pause) = (random.usize(0..8), 0.2 + random.f64());
-        let joining = (0..first).map(|_| 0.0).chain((0..30).map(|number| f64::from(number) * pause));
+        let joining =
+            (0..first).map(|_| 0.0).chain((0..30).map(|number| f64::from(number) * pause));
         simulation.joining = joining.map(|when| (when, crawling(&mut random))).collect();
         // Those that deliver in parts are asked for more of them.
         compare_with(simulation, (alone, 1.6), &format!("seed {seed}"));
@@ -100,7 +119,8 @@ fn peers_that_claim_everything_and_have_nothing_cost_little() {
     }
 }
 
-/// Requests that have begun say nothing about a node that failed: it keeps its fault until it sends something.
+/// Requests that have begun say nothing about a node that failed: it keeps its fault until it sends
+/// something.
 #[test]
 fn a_dead_node_that_is_asked_again_is_not_shown_at_work() {
     let gone = with(Behaviour::DarkBetween(0.0, 30.0), MB);
@@ -128,13 +148,15 @@ fn a_node_that_is_slow_to_answer_is_waited_for_longer_each_time() {
     }
 }
 
-/// A line of 150 bytes a second gets there; one that gives less than a byte a second is given up within the patience.
+/// A line of 150 bytes a second gets there; one that gives less than a byte a second is given up
+/// within the patience.
 #[test]
 fn a_slow_steady_line_gets_there_and_a_drip_ends() {
     let mut simulation = Simulation::new(600_000, vec![healthy(150.0, 0.5)], 1);
     simulation.run(10_000.0);
     simulation.assert_whole();
-    let mut simulation = Simulation::new(600_000, vec![dripping(&mut fastrand::Rng::with_seed(1))], 1);
+    let mut simulation =
+        Simulation::new(600_000, vec![dripping(&mut fastrand::Rng::with_seed(1))], 1);
     assert_eq!(simulation.run(500.0), Some(false));
     assert!(simulation.now < 65.0, "{} s", simulation.now);
 }

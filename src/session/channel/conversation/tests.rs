@@ -15,7 +15,11 @@ fn message(id: i64, kind: &str, value: Value) -> Message {
 
 fn hello(running: &str) -> Message {
     let container = id(running).to_string();
-    message(0, "hello", json!({ "token": "t", "container": container, "in_use": [container], "up": false }))
+    message(
+        0,
+        "hello",
+        json!({ "token": "t", "container": container, "in_use": [container], "up": false }),
+    )
 }
 
 fn swap() -> Swap {
@@ -143,7 +147,10 @@ fn a_swap_that_nobody_answers_ends_and_a_late_result_is_only_noted() {
     scene.says(8, "heartbeat", json!({ "main_thread_seconds": 42.4 }));
     scene.now = scene.conversation.due().unwrap();
     let effects = scene.step(ConversationInput::Tick);
-    assert!(matches!(&effects[..], [Effect::Swapped(Err(why))] if why[0].text.contains("42 seconds")), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Swapped(Err(why))] if why[0].text.contains("42 seconds")),
+        "{effects:?}"
+    );
     let late = json!({ "swap": 2, "ok": true, "swapped": ["a"], "container": id("2.0.0").to_string(), "in_use": [] });
     assert_eq!(scene.says(9, "swap_result", late)[0], Effect::Runs(vec![id("2.0.0")]));
     assert_eq!(scene.conversation.due(), None);
@@ -165,7 +172,8 @@ fn a_swap_outlives_the_connection_once_it_has_begun() {
     let mut scene = Scene::swapping();
     scene.step(ConversationInput::Gone);
     scene.step(ConversationInput::Connected(hello("1.0.0")));
-    let result = json!({ "swap": 2, "ok": true, "swapped": ["a"], "container": id("2.0.0").to_string() });
+    let result =
+        json!({ "swap": 2, "ok": true, "swapped": ["a"], "container": id("2.0.0").to_string() });
     assert_eq!(scene.says(1, "swap_result", result)[1], Effect::Swapped(Ok(vec!["a".to_owned()])));
 }
 
@@ -174,12 +182,17 @@ fn a_check_is_answered_by_its_end() {
     let mut scene = Scene::new();
     let available = |effects: &[Effect], wanted: i64| {
         let answer = effects.iter().find_map(|effect| match effect {
-            Effect::Send { id, kind: "answer", fields } if *id == wanted => fields.get("available").cloned(),
+            Effect::Send { id, kind: "answer", fields } if *id == wanted => {
+                fields.get("available").cloned()
+            }
             _ => None,
         });
         answer.unwrap_or_else(|| panic!("{effects:?}"))
     };
-    assert_eq!(scene.says(1, "check_for_updates", json!({})), [Effect::Command(Command::Check { by_user: false })]);
+    assert_eq!(
+        scene.says(1, "check_for_updates", json!({})),
+        [Effect::Command(Command::Check { by_user: false })]
+    );
     scene.enters(Phase::Checking);
     assert_eq!(scene.says(2, "check_for_updates", json!({})), [], "one check answers both");
     let nothing = scene.enters(Phase::UpToDate { reason: NoUpdate::Newest, current: None });
@@ -214,7 +227,9 @@ fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
             scene.enters(offered());
         } else {
             assert_eq!(sent(&effects), [format!("answer {number} ok")], "answered at once");
-            assert!(matches!(&effects[0], Effect::Send { fields, .. } if fields["available"]["version"] == "2.0.0"));
+            assert!(
+                matches!(&effects[0], Effect::Send { fields, .. } if fields["available"]["version"] == "2.0.0")
+            );
         }
     }
     assert_eq!(checks, 10 + 1, "ten at once, and one in the minute after");
@@ -234,13 +249,21 @@ fn only_what_is_on_offer_can_be_begun() {
     scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
     assert_eq!(sent(&scene.says(3, "start_update", json!({}))), ["answer 3 busy"]);
     let effects = scene.says(4, "restart", json!({}));
-    assert_eq!((&effects[0], sent(&effects[1..])), (&Effect::Command(Command::RestartWhenEnded), vec!["answer 4 ok".to_owned()]));
+    assert_eq!(
+        (&effects[0], sent(&effects[1..])),
+        (&Effect::Command(Command::RestartWhenEnded), vec!["answer 4 ok".to_owned()])
+    );
 }
 
 #[test]
 fn progress_is_reported_a_few_times_a_second() {
     let mut scene = Scene::new();
-    let progress = |done| ConversationInput::Event(Box::new(Event::Progress(Progress { done, ..Progress::default() })));
+    let progress = |done| {
+        ConversationInput::Event(Box::new(Event::Progress(Progress {
+            done,
+            ..Progress::default()
+        })))
+    };
     assert_eq!(scene.step(progress(1)), [], "of nothing");
     let begun = scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
     assert_eq!(sent(&begun), ["update_progress 1"]);
@@ -257,7 +280,10 @@ fn an_app_that_comes_back_hears_what_is_on_offer() {
     let mut scene = Scene::new();
     scene.enters(offered());
     scene.step(ConversationInput::Gone);
-    assert_eq!(sent(&scene.step(ConversationInput::Connected(hello("1.0.0"))))[2], "update_available 2");
+    assert_eq!(
+        sent(&scene.step(ConversationInput::Connected(hello("1.0.0"))))[2],
+        "update_available 2"
+    );
     scene.enters(Phase::Ready { version: "2.0.0".parse().unwrap(), running: true });
     scene.step(ConversationInput::Gone);
     assert_eq!(scene.step(ConversationInput::Connected(hello("1.0.0"))).len(), 2, "that is over");
@@ -267,9 +293,15 @@ fn an_app_that_comes_back_hears_what_is_on_offer() {
 fn whether_the_app_hears_that_it_should_end_is_known_soon() {
     let mut scene = Scene::new();
     assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
-    assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
+    assert_eq!(
+        scene.says(scene.number(), "answer", json!({ "ok": true, "heard": true })),
+        [Effect::Heard(true)]
+    );
     scene.step(ConversationInput::End);
-    assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": false })), [Effect::Heard(false)]);
+    assert_eq!(
+        scene.says(scene.number(), "answer", json!({ "ok": true, "heard": false })),
+        [Effect::Heard(false)]
+    );
     scene.step(ConversationInput::End);
     scene.now = scene.conversation.due().unwrap();
     assert_eq!(scene.step(ConversationInput::Tick), [Effect::Heard(false)]);
@@ -300,7 +332,9 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
     assert_eq!(scene.says(3, "swap_result", noise)[0], Effect::Runs(Vec::new()));
     let many: Vec<_> = (0..40).map(|minor| id(&format!("1.{minor}.0")).to_string()).collect();
     let effects = scene.says(4, "swap_result", json!({ "container": many[0], "in_use": many }));
-    assert!(matches!(&effects[0], Effect::Runs(runs) if runs.len() <= MOST_IN_USE && runs.last() == Some(&id("1.0.0"))));
+    assert!(
+        matches!(&effects[0], Effect::Runs(runs) if runs.len() <= MOST_IN_USE && runs.last() == Some(&id("1.0.0")))
+    );
     assert_eq!(scene.says(5, "heartbeat", json!({}))[..], [answer(5, json!({ "ok": true }))]);
     scene.enters(Phase::Checking);
     for number in 0..50 {
@@ -313,9 +347,15 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
 fn a_wish_to_end_can_be_refused_and_taken_back() {
     let mut scene = Scene::new();
     assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
-    assert_eq!(scene.says(1, "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
+    assert_eq!(
+        scene.says(1, "answer", json!({ "ok": true, "heard": true })),
+        [Effect::Heard(true)]
+    );
     let effects = scene.says(9, "goes_on", json!({}));
-    assert_eq!((sent(&effects)[0].as_str(), effects.last()), ("answer 9 ok", Some(&Effect::GoesOn)));
+    assert_eq!(
+        (sent(&effects)[0].as_str(), effects.last()),
+        ("answer 9 ok", Some(&Effect::GoesOn))
+    );
     assert_eq!(sent(&scene.step(ConversationInput::KeepRunning)), ["goes_on 2"]);
     scene.step(ConversationInput::Gone);
     assert!(scene.step(ConversationInput::KeepRunning).is_empty(), "nobody is there to hear it");

@@ -1,0 +1,88 @@
+//! Tests of `publish::settings`.
+
+use super::*;
+use crate::publish::recipe::{Notes, RuntimeChoice};
+
+fn read(text: &str) -> Result<ProjectSettings, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_password_in_an_address_stays_in_the_settings() {
+    let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample");
+    settings.nodes =
+        vec![Node::at("https://deploy:hunter2@updates.example.com/app/".parse().unwrap())];
+    assert_eq!(settings.public_nodes()[0].url.as_str(), "https://updates.example.com/app/");
+}
+
+#[test]
+fn what_init_writes_is_read_as_the_same() {
+    let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample \"App\" 示例");
+    settings.nodes = vec![Node::at("https://updates.example.com/".parse().unwrap())];
+    let again = read(&settings.to_toml().unwrap()).unwrap();
+    assert_eq!(again, settings);
+    settings.recipe = Recipe {
+        folder: Some("..".into()),
+        entry: Some("module:sample.main:run".parse().unwrap()),
+        icon: Some("../icon.png".into()),
+        notes: Some(Notes::Each([("zh-CN".to_owned(), "notes/{version}.md".to_owned())].into())),
+        runtime: Some(RuntimeChoice::Each(
+            [("Windows_AMD64".to_owned(), "python.zip".to_owned())].into(),
+        )),
+        exclude: vec!["tests".to_owned()],
+        level: Some(19),
+        console: true,
+        ..Recipe::default()
+    };
+    let text = settings.to_toml().unwrap();
+    assert_eq!(read(&text).unwrap(), settings, "{text}");
+    assert!(
+        text.contains("#requirements = "),
+        "what is not known is there to be filled in: {text}"
+    );
+    assert!(!text.contains("#icon = "), "{text}");
+}
+
+#[test]
+fn the_older_form_is_read_and_mistakes_are_named() {
+    let old = read("app = \"sample\"\ndisplay_name = \"Sample\"\n").unwrap();
+    assert_eq!(
+        (old.app.as_str(), old.display_name.as_str(), old.channel.as_str()),
+        ("sample", "Sample", "stable")
+    );
+    assert_eq!(read("[app]\nname = \"sample\"\n").unwrap().display_name, "sample");
+    for (text, word) in [
+        ("[app]\nname = \"sample\"\niconn = \"x.png\"\n", "iconn"),
+        ("[app]\nname = \"sample\"\nentry = \"module:\"\n", "entry"),
+        ("[app]\nname = \"sample\"\nnotes = 5\n", "expected a path"),
+        ("display_name = \"x\"\n[app]\nname = \"sample\"\n", "display_name"),
+        ("[app]\ndisplay_name = \"x\"\n", "name"),
+        ("app = \"sample\"\nunknown = 1\n", "unknown"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn addresses_that_cannot_be_used_or_hold_a_secret_are_refused() {
+    for (text, expected) in [
+        ("127.0.0.1:24000", InvalidAddress::NoAddress),
+        ("localhost:8080", InvalidAddress::NoAddress),
+        ("updates.example.com/app", InvalidAddress::NoAddress),
+        ("", InvalidAddress::NoAddress),
+        ("ftp://updates.example.com/", InvalidAddress::Scheme),
+        ("file:///srv/repository", InvalidAddress::Scheme),
+        ("https://deploy:hunter2@updates.example.com/", InvalidAddress::Password),
+        ("https://token@updates.example.com/", InvalidAddress::Password),
+        ("https://updates.example.com/?token=hunter2", InvalidAddress::Query),
+    ] {
+        let error = address(text).unwrap_err();
+        assert_eq!(error, expected, "{text}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+    assert!(
+        address("https://updates.example.com/app").is_ok()
+            && address("http://127.0.0.1:8080").is_ok()
+    );
+}

@@ -1,0 +1,140 @@
+//! Tests of `publish::terms`.
+
+use super::*;
+use crate::model::Digest;
+use crate::model::release::DocumentLocation;
+
+fn release(version: &str, platform: &str) -> Release {
+    let place = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+    Release {
+        container: format!("sample_{version}_{platform}").parse().unwrap(),
+        display_name: "Sample".to_owned(),
+        channel: "stable".to_owned(),
+        published: jiff::Timestamp::UNIX_EPOCH,
+        manifest: place.clone(),
+        index: place,
+        unpacked_size: 0,
+        file_count: 0,
+        mandatory: false,
+        rollout_permille: 1000,
+        halted: false,
+        minimum_version: None,
+        minimum_launcher: None,
+        hot_swap: None,
+        notes: std::collections::BTreeMap::new(),
+    }
+}
+
+fn linux(version: &str) -> Release {
+    release(version, "Linux_x86_64")
+}
+
+fn everything() -> Terms {
+    Terms {
+        channel: Some("Beta".to_owned()),
+        rollout_permille: Some(500),
+        mandatory: Some(true),
+        minimum_version: Some(Version::new(0, 9, 0)),
+        minimum_launcher: Some(Version::new(2, 0, 0)),
+        again: false,
+    }
+}
+
+#[test]
+fn what_was_decided_stays_whatever_a_retry_says() {
+    let published = Release { halted: true, rollout_permille: 100, ..linux("1.0.0") };
+    for terms in [Terms::default(), everything()] {
+        let mut again = linux("1.0.0");
+        let (standing, remarks) = decide(&mut again, &terms, Some(&published), &[], false);
+        assert_eq!((standing, &again), (Standing::Retained, &published));
+        assert_eq!(remarks.len(), if terms.channel.is_some() { 5 } else { 0 }, "{remarks:?}");
+    }
+    let same = Terms {
+        rollout_permille: Some(100),
+        channel: Some("stable".to_owned()),
+        ..Terms::default()
+    };
+    let (_, remarks) = decide(&mut linux("1.0.0"), &same, Some(&published), &[], true);
+    assert_eq!(remarks.len(), 1, "what is as asked needs no remark: {remarks:?}");
+    assert!(
+        remarks[0].to_string().contains("--notes") && remarks[0].to_string().contains("--again")
+    );
+}
+
+#[test]
+fn again_changes_what_is_stated_and_nothing_else() {
+    let published =
+        Release { halted: true, rollout_permille: 100, mandatory: true, ..linux("1.0.0") };
+    let change = |terms: Terms| {
+        let mut release = linux("1.0.0");
+        assert_eq!(decide(&mut release, &terms, Some(&published), &[], false).0, Standing::Changed);
+        release
+    };
+    assert_eq!(change(Terms { again: true, ..Terms::default() }), published);
+    let beta = change(Terms { again: true, channel: Some("beta".to_owned()), ..Terms::default() });
+    assert_eq!(beta, Release { channel: "beta".to_owned(), ..published.clone() });
+    let all = change(Terms { again: true, ..everything() });
+    assert!(all.halted, "nothing but `rollout --resume` ends a halt");
+    assert_eq!((all.rollout_permille, all.channel.as_str()), (500, "Beta"));
+    assert!(!change(Terms { again: true, mandatory: Some(false), ..Terms::default() }).mandatory);
+}
+
+#[test]
+fn another_platform_of_a_version_takes_its_terms() {
+    let sibling = Release {
+        halted: true,
+        rollout_permille: 100,
+        channel: "beta".to_owned(),
+        ..linux("1.0.0")
+    };
+    let mut windows = release("1.0.0", "Windows_AMD64");
+    let (standing, remarks) = decide(&mut windows, &Terms::default(), None, &[&sibling], false);
+    assert_eq!((standing, remarks.len()), (Standing::New, 3));
+    assert_eq!(
+        (windows.halted, windows.rollout_permille, windows.channel.as_str()),
+        (true, 100, "beta")
+    );
+    let mut stated = release("1.0.0", "Windows_AMD64");
+    let terms = Terms {
+        channel: Some("stable".to_owned()),
+        rollout_permille: Some(1000),
+        ..Terms::default()
+    };
+    decide(&mut stated, &terms, None, &[&sibling], false);
+    assert_eq!(
+        (stated.halted, stated.rollout_permille, stated.channel.as_str()),
+        (true, 1000, "stable"),
+        "said, but for the halt"
+    );
+}
+
+#[test]
+fn a_release_that_reaches_nobody_is_reported() {
+    let reported = |release: &Release, others: &[&Release]| -> Vec<String> {
+        reach(release, others, &[], "stable").iter().map(ToString::to_string).collect()
+    };
+    let fine = linux("1.1.0");
+    assert_eq!(reported(&fine, &[&linux("1.0.0"), &release("2.0.0", "Windows_AMD64")]), [""; 0]);
+    let [older] = &reported(&linux("1.0.0-rc10"), &[&linux("1.0.0-rc9")])[..] else { panic!() };
+    assert!(
+        older.contains("1.0.0-rc9 is newer") && older.contains("nobody") && older.contains("rc.10"),
+        "{older}"
+    );
+    assert!(reported(&linux("1.0.0-rc.10"), &[&linux("1.0.0-rc.9")]).is_empty());
+    assert!(reported(&linux("1.0.1"), &[&linux("2.0.0")])[0].contains("nobody"));
+    let partly = Release { rollout_permille: 100, ..linux("2.0.0") };
+    assert!(reported(&linux("1.0.1"), &[&partly])[0].contains("only installations"));
+    let halted = Release { halted: true, ..linux("2.0.0") };
+    assert!(reported(&linux("1.0.1"), &[&halted]).is_empty());
+    assert!(reported(&halted, &[]).iter().any(|text| text.contains("--resume")));
+    assert!(reported(&Release { rollout_permille: 0, ..linux("1.0.0") }, &[])[0].contains("0 %"));
+    let minimum = Release { minimum_version: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
+    assert!(reported(&minimum, &[&linux("1.0.0")])[0].contains("only first installations"));
+    let needs = Release { minimum_launcher: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
+    assert!(reported(&needs, &[])[0].contains("publish-launcher"));
+    assert!(
+        reported(&Release { channel: "Stable".to_owned(), ..linux("2.0.0") }, &[&linux("1.0.0")])
+            [0]
+        .contains("channel")
+    );
+}
