@@ -170,8 +170,12 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             let first = relative.iter().next().unwrap().to_str().unwrap();
             let room = first.strip_suffix(".rs").unwrap_or(first).to_owned();
             let text = fs::read_to_string(&path).unwrap();
-            let code =
-                text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            // Tests may reach everywhere, whether they stand in the file or in one beside it.
+            let code = if relative.ends_with("tests.rs") {
+                text.lines().take_while(|line| line.starts_with("//!")).collect()
+            } else {
+                text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+            };
             (room, relative, code)
         })
         .collect()
