@@ -3,7 +3,8 @@
 //! as fast as its buttons are pressed; with `--scene offer-incremental` one that fetches a pack and
 //! applies it. With `--small` the small window beside a running app.
 
-#[path = "../tests/support/scenes.rs"]
+#[path = "../tests/support/scenes/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used)] // tests use more of it, and may panic
 mod scenes;
 
 use std::time::Duration;

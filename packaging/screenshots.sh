@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions,told-crashed-details
-KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test window pictures
+KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test it window::pictures
 mkdir -p assets/screenshots
 for scene in $(echo $scenes | tr ',' ' '); do
     for look in zh-cn-light en-dark; do
@@ -15,7 +15,7 @@ done
 
 small=offer-incremental,notification-hot,offer-prefetched,strip-downloading,applying,swapped,ready-obstacle
 for scale in 1 2; do
-    KUZFLOW_NOTIFICATIONS=$small KUZFLOW_SCALE=$scale cargo test --quiet --test notification pictures
+    KUZFLOW_NOTIFICATIONS=$small KUZFLOW_SCALE=$scale cargo test --quiet --test it notification::pictures
     for scene in notification-hot strip-downloading ready-obstacle; do
         for look in zh-cn-light en-dark; do
             convert "target/pictures/small-$scene-$look.png" +dither -colors 256 -strip \

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::points::{Errno, Fault};
-use crate::release::reply;
 use crate::scenes::{Scene, Stage, reply_of_app};
+use crate::support::release::reply;
 
 /// A scene played without a disturbance.
 pub struct Reference {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::check::{Reference, listing};
 use crate::points::Fault;
-use crate::release::{reply, text};
 use crate::scenes::{Stage, change_json, reply_of_app};
+use crate::support::release::{reply, text};
 
 /// Which versions a run started, in their order, with its status.
 fn run(stage: &Stage, home: &Path) -> (Vec<String>, Option<i32>) {
@@ -19,7 +19,7 @@ fn run(stage: &Stage, home: &Path) -> (Vec<String>, Option<i32>) {
     let begun = Instant::now();
     let mut command = stage.launcher(home, "impatient", &["--headless", "run"]);
     let output = command.env("STARTS", &starts).stdin(Stdio::null()).output().unwrap();
-    assert!(begun.elapsed() < crate::waiting::LIMIT, "the run does not end");
+    assert!(begun.elapsed() < crate::support::waiting::LIMIT, "the run does not end");
     let starts = fs::read_to_string(&starts).unwrap_or_default();
     (starts.lines().map(str::to_owned).collect(), output.status.code())
 }

@@ -26,25 +26,23 @@
 //!                                            held open on Windows: durable::tests::renaming_waits_…
 //! 22 crash, hang, end at once, crash later   faults::a_new_version_that_…, the scene "rollback by itself"
 //! 23 failed migration, rollback after edits  faults::a_migration_that_fails_halfway_…, after_a_rollback_…
-//! 24 what prune must not take; damage        faults::prune_takes_neither_…; executables::damage_is_found, tests/repair.rs
-//! 25 the launcher's own update               tests/desktop.rs
+//! 24 what prune must not take; damage        faults::prune_takes_neither_…; executables::damage_is_found, tests/it/repair.rs
+//! 25 the launcher's own update               tests/it/desktop.rs
 //! 26 no display, no OpenGL, …                executables::the_app_starts_without_network_window_…, updated_in_the_real_window (drawn by
 //!                                            software); window::keys_are_enough and every test there that finds things by their label
 //!                                            (screen reader); launcher::fonts::tests::every_character_…
 //! ```
 
 #![cfg(all(target_os = "linux", feature = "publisher"))]
-#![allow(dead_code)] // the world has more than is used here
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 mod check;
 mod faults;
 mod points;
-#[path = "../support/release.rs"]
-mod release;
 mod scenes;
-#[path = "../support/waiting.rs"]
-mod waiting;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)] // the other tests use more of it
+mod support;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use serde_json::Value;
 
 use crate::points::{Fault, Tracer};
-use crate::release::{NodeProcess, Reply, World, reply, text};
-use crate::waiting::until;
+use crate::support::release::{NodeProcess, Reply, World, reply, text};
+use crate::support::waiting::until;
 
 /// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it
 /// a release that does not come up.

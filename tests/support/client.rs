@@ -1,14 +1,12 @@
 //! An installation that asks mirrors, and what a thief of the online keys does to a mirror.
 
-#![allow(dead_code)] // each test binary uses its own part
-
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
 use tough::schema::{Signed, Snapshot, Targets, Timestamp as TimestampRole};
 
-use crate::published::{Mirror, Publisher, forge, metafile};
+use super::published::{Mirror, Publisher, forge, metafile};
 
 /// An installation: a place for its trust, and the root it came with.
 pub struct Client {

@@ -1,10 +1,9 @@
 //! A display of its own for tests of the real windows, with the programs to look at it, point and
 //! press keys.
-#![allow(dead_code)] // each program that includes this file uses a part of it
 
 use std::process::{Child, Command, Stdio};
 
-use crate::waiting::{comes, insist};
+use super::waiting::{comes, insist};
 
 /// Width and height of its screen, pixels.
 pub const SCREEN: (i32, i32) = (1280, 1000);

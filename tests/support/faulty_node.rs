@@ -11,7 +11,6 @@ use kuzflow::model::Node;
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(dead_code, reason = "each test binary uses some of them")]
 pub enum Behaviour {
     /// Proper answers.
     Healthy,
@@ -75,7 +74,6 @@ struct Shared {
     heads: Mutex<Vec<String>>,
 }
 
-#[allow(dead_code, reason = "each test binary uses some of them")]
 impl FaultyNode {
     /// Serves `content`.
     pub fn start(content: &Arc<Vec<u8>>, behaviour: Behaviour) -> Self {

@@ -1,7 +1,5 @@
 //! A publisher's folder for tests, mirrors in memory, and a thief who signs with stolen keys.
 
-#![allow(dead_code)] // each test binary uses its own part
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

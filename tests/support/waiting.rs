@@ -1,7 +1,6 @@
 //! Waiting for what comes, in tests that also run on a computer that is busy with other work:
 //! nothing is looked at once, a fixed time after what leads to it, and no limit says how fast a
 //! computer has to be.
-#![allow(dead_code)] // each program that includes this file uses a part of it
 
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};

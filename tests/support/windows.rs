@@ -1,6 +1,5 @@
 //! A window under test: drawn by the launcher's own rasteriser, read and pressed by its labels,
 //! with the test in the engine's place.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};

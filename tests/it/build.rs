@@ -1,0 +1,587 @@
+//! The builder as a publisher uses it: a sample app with this machine's Python, started from a path
+//! that is not easy.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kuzflow::container;
+use kuzflow::model::manifest::{FOLDERS, Launch};
+use kuzflow::model::{Platform, Version};
+use kuzflow::publish::bundling::{self, BuildError, BuildRequest, Built, Runtime};
+use kuzflow::publish::package::Effort;
+
+/// What the sample app tells about how it was started, and then the exit code it was asked for.
+const APP: &str = r#"
+import json, os, sys
+import helper
+names = ["KUZFLOW_HOME", "KUZFLOW_VERSION", "PYTHONPATH", "PYTHONHOME"]
+print(json.dumps({
+    "arguments": sys.argv[1:],
+    "folder": os.getcwd(),
+    "environment": {name: os.environ.get(name) for name in names},
+    "program": sys.executable,
+    "standard_library": os.__file__,
+    "helper": helper.__cached__,
+    "helper_code": helper.where.__code__.co_filename,
+    "modules": [__import__(name).__name__ for name in ("ssl", "sqlite3", "ctypes", "zlib", "asyncio")],
+}))
+sys.exit(7)
+"#;
+
+fn sample(folder: &Path) -> PathBuf {
+    let app = folder.join("source");
+    fs::create_dir_all(app.join("数据")).unwrap();
+    fs::write(app.join("app.py"), APP).unwrap();
+    fs::write(app.join("helper.py"), "def where():\n    return __file__\n").unwrap();
+    fs::write(app.join("数据/文 件.txt"), "内容").unwrap();
+    fs::write(app.join("left.log"), "not shipped").unwrap();
+    fs::create_dir_all(app.join("__pycache__")).unwrap();
+    fs::write(app.join("__pycache__/helper.cpython-311.pyc"), "stale").unwrap();
+    app
+}
+
+fn request(app: &Path) -> BuildRequest {
+    let entry = "app.py".parse().unwrap();
+    let mut request =
+        BuildRequest::new(app, "sample".parse().unwrap(), Version::new(1, 2, 3), entry);
+    request.exclude = vec!["*.log".to_owned()];
+    request.effort = Effort { level: 1, threads: 2 };
+    request
+}
+
+/// Whether this machine's Python cannot do this; CI's must.
+fn is_missing(arguments: &[&str]) -> bool {
+    let missing = !Command::new("python3")
+        .args(arguments)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    assert!(!missing || std::env::var_os("CI").is_none(), "python3 {arguments:?} does not work");
+    if missing {
+        eprintln!("skipped: python3 {arguments:?} does not work");
+    }
+    missing
+}
+
+fn python_is_missing() -> bool {
+    is_missing(&["--version"])
+}
+
+fn build_in(folder: &Path, request: &BuildRequest) -> Built {
+    fs::create_dir_all(folder).unwrap();
+    bundling::build(request, folder, &|_| ()).unwrap()
+}
+
+fn install(built: &Built, root: &Path) {
+    let manifest = Arc::new(built.package.manifest.clone());
+    let json = manifest.to_json().unwrap();
+    container::unpack_package(
+        &File::open(&built.path).unwrap(),
+        manifest,
+        &built.package.index,
+        &json,
+        root.to_path_buf(),
+        2,
+        &|_| (),
+    )
+    .unwrap();
+}
+
+/// The process that a launch describes, as the launcher makes it.
+fn launched(launch: &Launch, root: &Path) -> Command {
+    let place = |text: &str| text.replace("{container}", root.to_str().unwrap());
+    let mut command = Command::new(launch.program.under(root));
+    command
+        .args(launch.arguments.iter().map(|argument| place(argument)))
+        .current_dir(launch.working_folder.under(root));
+    command.envs(launch.environment.iter().map(|(name, value)| (name, place(value))));
+    for (name, folders) in &launch.prepend {
+        let old = std::env::var_os(name).filter(|value| !value.is_empty());
+        let paths = folders.iter().map(|folder| folder.under(root));
+        let paths = paths.chain(old.iter().flat_map(std::env::split_paths));
+        command.env(name, std::env::join_paths(paths).unwrap());
+    }
+    for (name, folders) in &launch.append {
+        let old = std::env::var_os(name).filter(|value| !value.is_empty());
+        let paths = old
+            .iter()
+            .flat_map(std::env::split_paths)
+            .chain(folders.iter().map(|folder| folder.under(root)));
+        command.env(name, std::env::join_paths(paths).unwrap());
+    }
+    for name in launch.without.iter().filter(|name| !launch.environment.contains_key(*name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn reported(output: &Output) -> serde_json::Value {
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+const ARGUMENTS: [&str; 6] = ["a b", "\"quoted\"", "it's", "", "$HOME `x`", "中文 !"];
+
+#[cfg(unix)]
+#[test]
+fn a_built_app_starts_from_anywhere_both_ways() {
+    if python_is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = AtomicU64::new(0);
+    let request = request(&sample(folder.path()));
+    let built = bundling::build(&request, folder.path(), &|progress| {
+        bytes.fetch_max(progress.done, Ordering::Relaxed);
+    })
+    .unwrap();
+    assert_eq!(
+        built.path.file_name().unwrap().to_str().unwrap(),
+        format!("sample_1.2.3_{}.kuzflow", Platform::current())
+    );
+    assert_eq!(bytes.into_inner(), built.report.unpacked_size);
+    assert_eq!(
+        kuzflow::publish::package::inspect(&built.path, 2).unwrap().hash,
+        built.package.hash
+    );
+
+    // Somewhere else, and the place it was built in is gone.
+    fs::remove_dir_all(&request.app).unwrap();
+    let root = fs::canonicalize(folder.path()).unwrap().join("my apps/中文 $HOME \"x\" 'y'");
+    install(&built, &root);
+    for (name, description) in FOLDERS {
+        assert_eq!(
+            fs::read_to_string(root.join(name).join(".description")).unwrap().trim(),
+            description
+        );
+    }
+    assert_eq!(fs::read_to_string(root.join("app/数据/文 件.txt")).unwrap(), "内容");
+    assert!(!root.join("app/left.log").exists());
+
+    let link = folder.path().join("start it");
+    std::os::unix::fs::symlink(root.join("scripts/launch.sh"), &link).unwrap();
+    let launch = &built.package.manifest.application_info.launch;
+    let script = built.package.manifest.application_info.main_executable.under(&root);
+    for (strategy, mut command) in [
+        ("launch", launched(launch, &root)),
+        ("script", Command::new(script)),
+        ("link", Command::new(&link)),
+    ] {
+        let output = command.args(ARGUMENTS).output().unwrap();
+        let reported = reported(&output);
+        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{strategy}");
+        assert_eq!(
+            reported["folder"].as_str().unwrap(),
+            root.join("app").to_str().unwrap(),
+            "{strategy}"
+        );
+        assert_eq!(
+            reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(),
+            root.to_str().unwrap(),
+            "{strategy}"
+        );
+        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{strategy}");
+        assert!(
+            reported["environment"]["PYTHONPATH"].is_null()
+                && reported["environment"]["PYTHONHOME"].is_null(),
+            "{strategy}: {reported}"
+        );
+        assert!(
+            Path::new(reported["program"].as_str().unwrap()).starts_with(&root),
+            "{strategy}: {reported}"
+        );
+        assert!(
+            Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root),
+            "{strategy}: {reported}"
+        );
+        // The bytecode of the package was used, and still names the source where it now is.
+        assert!(
+            Path::new(reported["helper"].as_str().unwrap()).is_file(),
+            "{strategy}: {reported}"
+        );
+        assert_eq!(
+            reported["helper_code"].as_str().unwrap(),
+            root.join("app/helper.py").to_str().unwrap(),
+            "{strategy}"
+        );
+    }
+    let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
+    assert!(
+        verification.is_whole() && verification.extra.is_empty(),
+        "running the app changed it: {verification:?}"
+    );
+    let version = built.package.manifest.platform_info.python_version.clone().unwrap();
+    let host = Command::new("python3").arg("--version").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&host.stdout).trim(), format!("Python {version}"));
+}
+
+/// Tells where modules come from: in the app, in a helper that it starts with its own Python
+/// elsewhere, and what other programs see.
+#[cfg(unix)]
+const LOOKS: &str = r#"
+import json, os, subprocess, sys
+import helper
+code = "import json, helper, sys; print(json.__file__); print(helper.__file__); print(sys.prefix)"
+own = subprocess.run([sys.executable, "-c", code], cwd="/", stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+others = dict(line.split("=", 1) for line in subprocess.check_output(["/usr/bin/env"]).decode().splitlines() if "=" in line)
+print(json.dumps({"json": json.__file__, "helper": helper.__file__, "own": own, "others": others, "path": sys.path}))
+sys.exit(7)
+"#;
+
+#[cfg(unix)]
+#[test]
+fn the_session_does_not_reach_the_containers_python_nor_that_python_other_programs() {
+    if python_is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let app = sample(folder.path());
+    fs::write(app.join("app.py"), LOOKS).unwrap();
+    fs::create_dir_all(app.join("deep")).unwrap();
+    fs::write(app.join("deep/app.py"), LOOKS).unwrap();
+    fs::write(app.join("deep/__init__.py"), "").unwrap();
+    fs::write(app.join("deep/run.py"), format!("def main():\n{}", LOOKS.replace('\n', "\n    ")))
+        .unwrap();
+    let other = folder.path().join("another Python");
+    fs::create_dir_all(&other).unwrap();
+    for module in ["json", "helper", "sitecustomize", "usercustomize"] {
+        fs::write(
+            other.join(format!("{module}.py")),
+            "raise SystemExit('a module of another Python')\n",
+        )
+        .unwrap();
+    }
+    let session = |command: &mut Command, launch: &Launch| {
+        command.env("PYTHONPATH", &other).env("KUZFLOW_ORIGINAL_PYTHONPATH", &other);
+        for (name, value) in [
+            ("PYTHONHOME", "/nowhere"),
+            ("PYTHONPLATLIBDIR", "lib64"),
+            ("PYTHONSAFEPATH", "1"),
+            ("PYTHONWARNINGS", "error"),
+            ("PYTHONINSPECT", "1"),
+            ("PYTHONUSERBASE", other.to_str().unwrap()),
+        ] {
+            // As the launcher does.
+            if !launch.without.iter().any(|without| without == name) {
+                command.env(name, value);
+            }
+        }
+    };
+    for (index, entry) in
+        ["app.py", "deep/app.py", "module:deep.app", "module:deep.run:main"].into_iter().enumerate()
+    {
+        let mut request = request(&app);
+        request.entry = entry.parse().unwrap();
+        request.bytecode = index % 2 == 0;
+        let built = build_in(&folder.path().join("out"), &request);
+        let root = fs::canonicalize(folder.path()).unwrap().join(format!("installed {index}"));
+        install(&built, &root);
+        let launch = &built.package.manifest.application_info.launch;
+        let mut command = launched(launch, &root);
+        session(&mut command, launch);
+        let mut script =
+            Command::new(built.package.manifest.application_info.main_executable.under(&root));
+        // The script takes them out by itself.
+        session(&mut script, &Launch { without: Vec::new(), ..launch.clone() });
+        for mut command in [command, script] {
+            let output = command.output().unwrap();
+            let reported = reported(&output);
+            let inside =
+                |place: &serde_json::Value| Path::new(place.as_str().unwrap()).starts_with(&root);
+            assert!(
+                inside(&reported["json"]) && inside(&reported["helper"]),
+                "{entry}: {reported}"
+            );
+            assert!(reported["own"].as_array().unwrap().iter().all(inside), "{entry}: {reported}");
+            let others = reported["others"].as_object().unwrap();
+            for (name, value) in others
+                .iter()
+                .filter(|(name, _)| !["KUZFLOW_HOME", "PWD", "OLDPWD"].contains(&name.as_str()))
+            {
+                let first = value.as_str().unwrap().split(':').next().unwrap();
+                assert!(
+                    !Path::new(first).starts_with(&root),
+                    "{entry}: other programs see {name}={value}"
+                );
+            }
+            assert_eq!(
+                others["PYTHONPATH"],
+                other.to_str().unwrap(),
+                "{entry}: what the user has set is still there"
+            );
+        }
+        let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
+        assert!(
+            verification.is_whole() && verification.extra.is_empty(),
+            "{entry}: it changed: {verification:?}"
+        );
+    }
+}
+
+#[test]
+fn the_same_inputs_make_the_same_package() {
+    if python_is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut hashes = Vec::new();
+    for (name, threads) in [("one", 1), ("a much longer name, two", 2)] {
+        let place = folder.path().join(name);
+        let app = sample(&place);
+        // Another time and other rights for the group.
+        File::options()
+            .append(true)
+            .open(app.join("app.py"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
+        #[cfg(unix)]
+        if threads == 2 {
+            fs::set_permissions(
+                app.join("app.py"),
+                std::os::unix::fs::PermissionsExt::from_mode(0o660),
+            )
+            .unwrap();
+        }
+        let mut request = request(&app);
+        request.effort.threads = threads;
+        let built = build_in(&place, &request);
+        let manifest = &built.package.manifest;
+        assert_eq!(manifest.container_info.build_date.to_string(), "1980-01-01T00:00:00Z");
+        let text = String::from_utf8(manifest.to_json().unwrap()).unwrap();
+        assert!(!text.contains(place.to_str().unwrap()));
+        hashes.push((manifest.file_manifest.clone(), built.package.hash));
+    }
+    for (path, entry) in &hashes[0].0 {
+        assert_eq!(Some(entry), hashes[1].0.get(path), "{path}");
+    }
+    assert_eq!(hashes[0].1, hashes[1].1);
+}
+
+#[test]
+fn without_python_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = request(&sample(folder.path()));
+    request.python = PathBuf::from("no-such-python");
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(matches!(error, BuildError::NoPython { .. }), "{error:?}");
+    assert!(error.to_string().contains("no-such-python"), "{error}");
+    request.platform = "Windows_AMD64".parse().unwrap();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(cfg!(windows) || matches!(error, BuildError::ForeignRuntime { .. }), "{error:?}");
+    request.runtime = Runtime::None;
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(matches!(error, BuildError::NoRuntime { .. }), "{error:?}");
+    // Nothing is left of builds that failed.
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["source"]);
+}
+
+#[test]
+fn an_entry_point_that_is_not_there_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = request(&sample(folder.path()));
+    request.runtime = Runtime::None;
+    request.entry = "exe:bin/missing".parse().unwrap();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(matches!(error, BuildError::NoEntry { .. }), "{error:?}");
+    request.app = folder.path().join("no such folder");
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(error.to_string().contains("no such folder"), "{error}");
+}
+
+/// A distribution for another system, as folder and as archives: everything is found in its files.
+#[test]
+fn a_package_for_windows_from_an_embeddable_distribution() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = sample(folder.path());
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/assets/icons/launcher.png"),
+        app.join("logo.png"),
+    )
+    .unwrap();
+    let distribution = folder.path().join("embeddable");
+    let site = "Lib/site-packages";
+    for (path, content) in [
+        ("python.exe", &b"MZ"[..]),
+        ("pythonw.exe", b"MZ"),
+        ("python311.dll", b"MZ\x003.11.9\x00"),
+        ("python311._pth", b"python311.zip\r\n.\r\n"),
+        ("Lib/test/big.py", b""),
+        ("Lib/os.py", b""),
+        (
+            &format!("{site}/PyQt5_Qt5-5.15.2.dist-info/METADATA"),
+            b"Name: PyQt5-Qt5\nVersion: 5.15.2\n",
+        ),
+        (&format!("{site}/PyQt5/Qt5/plugins/platforms/qwindows.dll"), b"MZ"),
+        (&format!("{site}/pkg/tests/__init__.py"), b""),
+    ] {
+        let path = distribution.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let zip = folder.path().join("embeddable.zip");
+    let mut writer = zip::ZipWriter::new(File::create(&zip).unwrap());
+    let tar = folder.path().join("embeddable.tar.gz");
+    let encoder =
+        flate2::write::GzEncoder::new(File::create(&tar).unwrap(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(encoder);
+    archive.append_dir_all("python/install", &distribution).unwrap();
+    archive.into_inner().unwrap().finish().unwrap();
+    for entry in walkdir::WalkDir::new(&distribution)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+    {
+        let name = entry.path().strip_prefix(&distribution).unwrap().to_str().unwrap().to_owned();
+        writer.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut writer, &fs::read(entry.path()).unwrap()).unwrap();
+    }
+    writer.finish().unwrap();
+
+    let mut request = request(&app);
+    request.platform = "Windows_AMD64".parse().unwrap();
+    request.icon = Some("logo.png".into());
+    let mut hashes = Vec::new();
+    for runtime in [Runtime::Folder(distribution), Runtime::Archive(zip), Runtime::Archive(tar)] {
+        request.runtime = runtime;
+        let built = build_in(&folder.path().join("out"), &request);
+        let manifest = &built.package.manifest;
+        assert_eq!(manifest.platform_info.python_version.as_deref(), Some("3.11.9"));
+        assert_eq!(manifest.platform_info.qt_version.as_deref(), Some("5.15.2"));
+        assert_eq!(manifest.dependencies[0].name, "PyQt5-Qt5");
+        let info = &manifest.application_info;
+        assert_eq!(info.icon.as_ref().unwrap().as_str(), "app/logo.png");
+        assert_eq!(info.main_executable.as_str(), "scripts/launch.bat");
+        assert_eq!(info.launch.program.as_str(), "runtime/pythonw.exe");
+        assert!(
+            !info.launch.environment.contains_key("QT_PLUGIN_PATH"),
+            "its own Qt finds its plugins by itself"
+        );
+        for foreign in ["QT_PLUGIN_PATH", "QML2_IMPORT_PATH", "PYTHONHOME"] {
+            assert!(info.launch.without.iter().any(|name| name == foreign), "{foreign}");
+        }
+        assert_eq!(
+            info.launch.arguments[..4],
+            ["-E", "-s", "-X", "pycache_prefix={container}/temp/pycache"]
+        );
+        assert!(
+            manifest
+                .file_manifest
+                .contains_key(format!("runtime/{site}/pkg/tests/__init__.py").as_str())
+        );
+        assert!(!manifest.file_manifest.contains_key("runtime/Lib/test/big.py"));
+        hashes.push(built.package.hash);
+    }
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "folder and archives make the same package");
+}
+
+#[test]
+fn an_app_without_python_brings_its_own_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("native");
+    fs::create_dir_all(app.join("bin")).unwrap();
+    // Not executable here, as after a checkout on Windows; in the container it is.
+    fs::write(
+        app.join("bin/program"),
+        "#!/bin/sh\nprintf '%s|' \"$KUZFLOW_VERSION\" \"$@\"\nexit 7\n",
+    )
+    .unwrap();
+    let mut request = request(&app);
+    request.runtime = Runtime::None;
+    request.entry = "exe:bin/program".parse().unwrap();
+    request.migrate = Some(app.join("bin/program"));
+    let built = build_in(&folder.path().join("out"), &request);
+    let root = folder.path().join("in stalled");
+    install(&built, &root);
+    // Named as the launcher looks for it, and executable.
+    #[cfg(unix)]
+    assert_eq!(Command::new(root.join("scripts/migrate")).status().unwrap().code(), Some(7));
+    #[cfg(unix)]
+    for mut command in [
+        launched(&built.package.manifest.application_info.launch, &root),
+        Command::new(root.join("scripts/launch.sh")),
+    ] {
+        let output = command.args(["a b", "c"]).output().unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"1.2.3|a b|c|"[..]));
+    }
+    assert_eq!(built.package.manifest.platform_info.python_version, None);
+}
+
+#[test]
+fn pips_own_words_are_in_the_error() {
+    if is_missing(&["-m", "pip", "--version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = request(&sample(folder.path()));
+    let requirements = folder.path().join("requirements.txt");
+    fs::write(&requirements, "./no-such-wheel-1.0-py3-none-any.whl\n").unwrap();
+    request.requirements = Some(requirements);
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(error.to_string().contains("no-such-wheel"), "{error}");
+}
+
+/// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this
+/// machine.
+#[test]
+fn requirements_are_installed_and_listed() {
+    if is_missing(&["-m", "pip", "--version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let wheel = folder.path().join("tiny_package-2.5-py3-none-any.whl");
+    let mut writer = zip::ZipWriter::new(File::create(&wheel).unwrap());
+    let record = "tiny_package/__init__.py,,\ntiny_package-2.5.dist-info/METADATA,,\ntiny_package-2.5.dist-info/WHEEL,,\n\
+        tiny_package-2.5.dist-info/entry_points.txt,,\ntiny_package-2.5.dist-info/RECORD,,\n";
+    for (name, content) in [
+        ("tiny_package/__init__.py", "def main():\n    print('tiny')\n    return 7\n"),
+        ("tiny_package/stub.pyi", ""),
+        (
+            "tiny_package-2.5.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-package\nVersion: 2.5\n",
+        ),
+        (
+            "tiny_package-2.5.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        ),
+        (
+            "tiny_package-2.5.dist-info/entry_points.txt",
+            "[console_scripts]\ntiny = tiny_package:main\n",
+        ),
+        ("tiny_package-2.5.dist-info/RECORD", record),
+    ] {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut writer, content.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap();
+    fs::write(folder.path().join("requirements.txt"), "./tiny_package-2.5-py3-none-any.whl\n")
+        .unwrap();
+    let mut request = request(&sample(folder.path()));
+    request.requirements = Some(folder.path().join("requirements.txt"));
+    request.entry = "module:tiny_package:main".parse().unwrap();
+    request.bytecode = false;
+    request.prune = vec!["*.pyi".to_owned()];
+    let built = build_in(&folder.path().join("out"), &request);
+    let manifest = &built.package.manifest;
+    assert!(
+        manifest
+            .dependencies
+            .iter()
+            .any(|dependency| dependency.name == "tiny-package" && dependency.version == "2.5")
+    );
+    let root = folder.path().join("installed");
+    install(&built, &root);
+    let output = launched(&manifest.application_info.launch, &root).output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"tiny\n"[..]));
+    let traces = ["stub.pyi", "INSTALLER", "REQUESTED", "direct_url.json"];
+    let trace = manifest
+        .file_manifest
+        .keys()
+        .find(|path| traces.contains(&path.file_name()) || path.as_str().ends_with("bin/tiny"));
+    assert_eq!(trace, None);
+}

@@ -1,0 +1,652 @@
+//! The downloader against nodes that misbehave (docs/security.md, faults 6, 16, 17), over real
+//! sockets on loopback.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kuzflow::fetch::{
+    Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, NodeMemory, Partial,
+    Progress, RunState, Span, Summary, download, fetch_span,
+};
+use kuzflow::model::transfer::{FaultKind, NodeFault};
+use kuzflow::model::{Digest, PieceTable};
+use tokio::sync::{mpsc, watch};
+
+use crate::support::faulty_node::{Behaviour, FaultyNode};
+use crate::support::waiting;
+
+const PIECE: u32 = 16 << 10;
+
+fn content(length: usize) -> Arc<Vec<u8>> {
+    let mut random = fastrand::Rng::with_seed(7);
+    Arc::new(std::iter::repeat_with(|| random.u8(..)).take(length).collect())
+}
+
+fn table(content: &[u8]) -> Arc<PieceTable> {
+    let hashes = content.chunks(PIECE as usize).map(Digest::of).collect();
+    Arc::new(PieceTable { piece_size: PIECE, length: content.len() as u64, hashes })
+}
+
+fn client() -> Client {
+    Client::new(&ClientOptions {
+        document_silence: Duration::from_millis(1500),
+        ..ClientOptions::default()
+    })
+    .unwrap()
+}
+
+fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> DownloadJob {
+    let nodes = nodes.iter().map(|node| node.node()).collect();
+    let job = DownloadJob::new(
+        "targets/package",
+        content.len() as u64,
+        table(content),
+        nodes,
+        folder.join("package.partial"),
+    );
+    DownloadJob { timeout: waiting::LIMIT, ..job }
+}
+
+/// How many bytes of the content, which has hardly a zero in it, have come to the disk.
+fn on_disk(folder: &Path) -> usize {
+    std::fs::read(folder.join("package.partial"))
+        .unwrap_or_default()
+        .iter()
+        .filter(|byte| **byte != 0)
+        .count()
+}
+
+/// Waits until so many bytes have come.
+async fn arrived(folder: &Path, bytes: usize) {
+    let end = Instant::now() + waiting::LIMIT;
+    while on_disk(folder) < bytes {
+        assert!(Instant::now() < end, "nothing comes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+struct Outcome {
+    result: Result<Summary, FetchError>,
+    pieces: Vec<u32>,
+    faults: Vec<NodeFault>,
+    progress: Vec<Progress>,
+}
+
+impl Outcome {
+    /// The kinds of fault that a node was named for.
+    fn kinds(&self, node: &FaultyNode) -> Vec<FaultKind> {
+        let id = node.node().id;
+        self.faults.iter().filter(|fault| fault.node == id).map(|fault| fault.fault).collect()
+    }
+}
+
+async fn run(job: DownloadJob) -> Outcome {
+    let (_control, orders) = watch::channel(Control::default());
+    run_with(job, client(), orders).await
+}
+
+async fn run_with(job: DownloadJob, client: Client, orders: watch::Receiver<Control>) -> Outcome {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let result = download(&client, job, orders, sender).await;
+    let mut outcome =
+        Outcome { result, pieces: Vec::new(), faults: Vec::new(), progress: Vec::new() };
+    while let Some(event) = events.recv().await {
+        match event {
+            FetchEvent::Piece(piece) => outcome.pieces.push(piece),
+            FetchEvent::Fault(fault) => outcome.faults.push(fault),
+            FetchEvent::Progress(progress) => outcome.progress.push(progress),
+        }
+    }
+    outcome
+}
+
+fn assert_whole(outcome: &Outcome, content: &[u8], folder: &Path) {
+    let summary = outcome.result.as_ref().unwrap();
+    assert!(std::fs::read(folder.join("package.partial")).unwrap() == content, "another file");
+    let mut pieces = outcome.pieces.clone();
+    pieces.sort_unstable();
+    assert_eq!(pieces, (0..table(content).count()).collect::<Vec<_>>(), "each piece is told once");
+    assert_eq!(outcome.progress.last().unwrap().done, content.len() as u64);
+    let fetched: u64 = summary.nodes.iter().map(|node| node.done).sum();
+    assert_eq!(fetched + summary.resumed, content.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthy_nodes_share_the_work() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+    let two = FaultyNode::start(&content, Behaviour::Limited(4_000_000));
+    let memory = folder.path().join("nodes.json");
+    let outcome = run(DownloadJob {
+        memory: Some(memory.clone()),
+        ..job(&content, &[&one, &two], folder.path())
+    })
+    .await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
+    assert!(one.sent() > 100_000 && two.sent() > 100_000, "{} and {}", one.sent(), two.sent());
+    assert!(
+        one.heads().iter().all(|head| head.to_lowercase().contains("accept-encoding: identity"))
+    );
+    assert!(one.heads().iter().all(|head| head.starts_with("GET /targets/package ")));
+    let memory = NodeMemory::load(&memory);
+    assert!(memory.of(&two.node()).is_some());
+    assert!(memory.estimated_seconds(&[two.node()], 1_000_000, None).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_object_is_one_request() {
+    let (content, folder) = (content(50_000), tempfile::tempdir().unwrap());
+    let (one, two) = (
+        FaultyNode::start(&content, Behaviour::Healthy),
+        FaultyNode::start(&content, Behaviour::Healthy),
+    );
+    let outcome = run(job(&content, &[&one, &two], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert_eq!((one.requests(), two.requests()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_is_named_and_the_healthy_node_does_the_work() {
+    let content = content(2_000_000);
+    let (different, passing) = (FaultKind::DifferentFile, FaultKind::Truncated);
+    let cases = [
+        (Behaviour::LieAt(20_000), FaultKind::WrongBytes, true),
+        (Behaviour::WrongContentRange, different, true),
+        (Behaviour::Status(416), different, true),
+        (Behaviour::Size(1_999_999), different, true),
+        (Behaviour::Portal, different, true),
+        (Behaviour::Gzip, FaultKind::IgnoredRange, true),
+        (Behaviour::Status(404), FaultKind::Refused, true),
+        (Behaviour::Status(503), FaultKind::Refused, false),
+        (Behaviour::Dead, FaultKind::Unreachable, false),
+        (Behaviour::CutAfter(70_000), passing, false),
+    ];
+    let check = async |(behaviour, kind, dropped): (Behaviour, FaultKind, bool)| {
+        let folder = tempfile::tempdir().unwrap();
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        let good = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+        let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+        assert_whole(&outcome, &content, folder.path());
+        assert_eq!(outcome.kinds(&bad).first(), Some(&kind), "{behaviour:?}: {:?}", outcome.faults);
+        assert!(outcome.kinds(&good).is_empty(), "{behaviour:?}: {:?}", outcome.faults);
+        if dropped {
+            let fault = outcome.faults.first().unwrap();
+            assert!(fault.dropped && !fault.detail.is_empty(), "{behaviour:?}: {fault:?}");
+        }
+    };
+    futures_util::future::join_all(cases.map(check)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ignores_ranges_is_left_for_one_that_does_not() {
+    let (content, folder) = (content(4_000_000), tempfile::tempdir().unwrap());
+    let bad = FaultyNode::start(&content, Behaviour::IgnoreRange);
+    let good = FaultyNode::start(&content, Behaviour::Limited(3_000_000));
+    let outcome = run(job(&content, &[&good, &bad], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(
+        outcome.faults.iter().any(|fault| fault.fault == FaultKind::IgnoredRange && fault.dropped),
+        "{:?}",
+        outcome.faults
+    );
+    // Alone it is better than nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = run(job(&content, &[&bad], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stalls_costs_only_its_silence() {
+    let (content, folder) = (content(9_000_000), tempfile::tempdir().unwrap());
+    let bad = FaultyNode::start(&content, Behaviour::StallAfter(300_000));
+    let good = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+    let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.kinds(&bad).contains(&FaultKind::Stalled), "{:?}", outcome.faults);
+    // A drip never falls silent, and is overtaken.
+    let folder = tempfile::tempdir().unwrap();
+    bad.becomes(Behaviour::Drip(200));
+    let outcome = run(job(&content[..1_000_000], &[&bad, &good], folder.path())).await;
+    assert!(outcome.result.is_err(), "the nodes hold a longer file than the metadata says");
+    let folder = tempfile::tempdir().unwrap();
+    good.becomes(Behaviour::Healthy);
+    let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_after_every_so_many_bytes_a_single_node_still_delivers() {
+    let content = content(200_000);
+    for bytes in [5_000, 16_384, 50_001] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = FaultyNode::start(&content, Behaviour::CutAfter(bytes));
+        // Pauses after faults make this slow where every answer is far below a piece.
+        let length = if bytes < 10_000 { 40_000 } else { 200_000 };
+        let cut = Arc::new(content[..length].to_vec());
+        let node = if length == content.len() {
+            node
+        } else {
+            FaultyNode::start(&cut, Behaviour::CutAfter(bytes))
+        };
+        let outcome = run(job(&cut, &[&node], folder.path())).await;
+        assert_whole(&outcome, &cut, folder.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_it() {
+    let (content, folder) = (content(500_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::LieAt(3));
+    let two = FaultyNode::start(&content, Behaviour::Status(404));
+    let outcome = run(job(&content, &[&one, &two], folder.path())).await;
+    let error = outcome.result.unwrap_err();
+    assert!(
+        matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2),
+        "{error}"
+    );
+    assert!(!error.is_unreachable());
+    let dead = FaultyNode::start(&content, Behaviour::Dead);
+    let outcome = run(DownloadJob {
+        timeout: Duration::from_millis(700),
+        ..job(&content, &[&dead], folder.path())
+    })
+    .await;
+    assert!(outcome.result.unwrap_err().is_unreachable());
+    let outcome = run(job(&content, &[], folder.path())).await;
+    assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
+    let outcome = run(job(&content, &[&dead], &folder.path().join("gone"))).await;
+    assert!(
+        matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_gone_for_a_while_then_back() {
+    let (content, folder) = (content(2_000_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::Limited(500_000));
+    let two = FaultyNode::start(&content, Behaviour::Limited(500_000));
+    let (left, right) = tokio::join!(run(job(&content, &[&one, &two], folder.path())), async {
+        arrived(folder.path(), 200_000).await;
+        one.becomes(Behaviour::Dead);
+        two.becomes(Behaviour::Dead);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        one.becomes(Behaviour::Healthy);
+        two.becomes(Behaviour::Healthy);
+    });
+    let ((), outcome) = (right, left);
+    assert_whole(&outcome, &content, folder.path());
+    assert!(!outcome.faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
+    let work = || job(&content, &[&node], folder.path());
+    // Dropped in the middle, as a kill would do it: the journal's last batch may be missing.
+    tokio::select! {
+        _ = run(work()) => panic!("it has ended already"),
+        () = arrived(folder.path(), 500_000) => {}
+    }
+    let path = folder.path().join("package.partial");
+    waiting::until("it is noted what has come", || {
+        Partial::marked_bytes(&path, &table(&content)) > 100_000
+    });
+    // Some of what was written rots.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let rotten = bytes.iter().position(|byte| *byte != 0).unwrap();
+    bytes[rotten] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    node.becomes(Behaviour::Healthy);
+    let outcome = run(work()).await;
+    assert_whole(&outcome, &content, folder.path());
+    let resumed = outcome.result.as_ref().unwrap().resumed;
+    assert!(resumed > 0 && resumed < content.len() as u64, "{resumed}");
+    // All there: no request.
+    let requests = node.requests();
+    let outcome = run(work()).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert_eq!(node.requests(), requests);
+    // Another piece table: nothing of it is taken over.
+    let other = Arc::new(content[..2_000_000].to_vec());
+    let node = FaultyNode::start(&other, Behaviour::Healthy);
+    let outcome = run(job(&other, &[&node], folder.path())).await;
+    assert_whole(&outcome, &other, folder.path());
+    assert_eq!(outcome.result.unwrap().resumed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pause_resume_and_cancel() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
+    let (control, orders) = watch::channel(Control::default());
+    let order = |state| control.send_modify(|control| control.state = state);
+    let (outcome, ()) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            arrived(folder.path(), 200_000).await;
+            order(RunState::Pause);
+            // What is on its way may still come.
+            let mut sent = node.sent();
+            loop {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                if node.sent() == sent {
+                    break;
+                }
+                sent = node.sent();
+            }
+            assert!(sent < 2_500_000, "nothing comes during a pause: {sent}");
+            order(RunState::Run);
+        });
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.faults.is_empty(), "a pause is nobody's fault: {:?}", outcome.faults);
+    let folder = tempfile::tempdir().unwrap();
+    let (control, orders) = watch::channel(Control::default());
+    let (outcome, ()) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            arrived(folder.path(), 200_000).await;
+            control.send_modify(|control| control.state = RunState::Cancel);
+        });
+    assert!(matches!(outcome.result, Err(FetchError::Cancelled)));
+    assert!(
+        Partial::marked_bytes(&folder.path().join("package.partial"), &table(&content)) > 0,
+        "what came is kept"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bandwidth_cap_holds_and_can_be_lifted() {
+    let (content, folder) = (content(2_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let (control, orders) = watch::channel(Control { limit: Some(400_000), ..Control::default() });
+    let began = Instant::now();
+    let (outcome, (early, seconds)) =
+        tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let early = on_disk(folder.path());
+            // Taken last, so that whatever holds this test up is on the side of the node.
+            let seconds = began.elapsed().as_secs_f64();
+            control.send_modify(|control| control.limit = None);
+            (early, seconds)
+        });
+    assert_whole(&outcome, &content, folder.path());
+    assert!(
+        early as f64 <= 400_000.0 * seconds + 800_000.0,
+        "{early} bytes after {seconds} s at 400,000 a second"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_documents_are_bounded() {
+    let content = content(10_000);
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let url = format!("{}metadata/timestamp.json", node.url()).parse().unwrap();
+    let client = client();
+    assert_eq!(client.get(&url, 10_000).await.unwrap(), content.as_slice());
+    assert!(matches!(client.get(&url, 9_999).await, Err(FetchError::TooLarge { .. })));
+    node.becomes(Behaviour::Endless);
+    assert!(matches!(client.get(&url, 1_000_000).await, Err(FetchError::TooLarge { .. })));
+    node.becomes(Behaviour::Status(404));
+    assert!(client.get(&url, 10_000).await.unwrap_err().is_not_found());
+    node.becomes(Behaviour::Status(500));
+    assert!(!client.get(&url, 10_000).await.unwrap_err().is_not_found());
+    node.becomes(Behaviour::Drip(10));
+    assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::TimedOut { .. })));
+    node.becomes(Behaviour::Redirect(node.url()));
+    assert!(
+        matches!(client.get(&url, 10_000).await, Err(FetchError::Http { .. })),
+        "endless redirects"
+    );
+    let target = FaultyNode::start(&content, Behaviour::Healthy);
+    node.becomes(Behaviour::Redirect(target.url()));
+    assert_eq!(client.get(&url, 10_000).await.unwrap(), content.as_slice());
+    node.becomes(Behaviour::Portal);
+    assert!(
+        client.get(&url, 10_000).await.unwrap().starts_with(b"<html>"),
+        "the caller judges what it is"
+    );
+    node.becomes(Behaviour::Dead);
+    assert!(client.get(&url, 10_000).await.unwrap_err().to_string().contains("timestamp.json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_comes_from_the_first_node_that_has_it() {
+    let content = content(300_000);
+    let span = 250_000..299_000;
+    let wanted = &content[250_000..299_000];
+    let accept = |bytes: &[u8]| bytes == wanted;
+    let client = client();
+    let fetch = async |nodes: &[&FaultyNode]| {
+        let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
+        fetch_span(&client, &nodes, &Span::new("targets/package", 300_000, span.clone(), &accept))
+            .await
+    };
+    let good = FaultyNode::start(&content, Behaviour::Healthy);
+    assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
+    for behaviour in [
+        Behaviour::LieAt(260_000),
+        Behaviour::Gzip,
+        Behaviour::WrongContentRange,
+        Behaviour::Portal,
+        Behaviour::Dead,
+        Behaviour::CutAfter(1000),
+        Behaviour::StallAfter(1000),
+        Behaviour::Size(300_001),
+    ] {
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        assert_eq!(fetch(&[&bad, &good]).await.unwrap(), wanted, "{behaviour:?}");
+    }
+    // The whole file in place of a range is fine while little must be thrown away.
+    good.becomes(Behaviour::IgnoreRange);
+    assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
+    good.becomes(Behaviour::LieAt(260_000));
+    assert!(
+        matches!(fetch(&[&good]).await, Err(FetchError::NoneAcceptable { reasons, .. }) if reasons.len() == 1)
+    );
+    assert!(matches!(fetch(&[]).await, Err(FetchError::NoNodes { .. })));
+}
+
+/// What the simplest static hosts do: much must be thrown away, so it is not done unless somebody
+/// says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
+    let content = content(1_000_000);
+    let span = 900_000..950_000;
+    let wanted = &content[900_000..950_000];
+    let accept = |bytes: &[u8]| bytes == wanted;
+    let (client, length) = (client(), content.len() as u64);
+    let node = FaultyNode::start(&content, Behaviour::IgnoreRange);
+    let wanted_of =
+        |whole| Span { whole, ..Span::new("targets/package", length, span.clone(), &accept) };
+    let refused = fetch_span(&client, &[node.node()], &wanted_of(false)).await;
+    assert!(
+        matches!(refused, Err(FetchError::NoneAcceptable { whole: true, unreachable: false, .. })),
+        "{refused:?}"
+    );
+    let fetch = async |nodes: &[&FaultyNode]| {
+        let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
+        fetch_span(&client, &nodes, &wanted_of(true)).await
+    };
+    assert_eq!(fetch(&[&node]).await.unwrap(), wanted);
+    for behaviour in [
+        Behaviour::Portal,
+        Behaviour::Dead,
+        Behaviour::Size(999_999),
+        Behaviour::Endless,
+        Behaviour::LieAt(900_001),
+    ] {
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        assert_eq!(fetch(&[&bad, &node]).await.unwrap(), wanted, "{behaviour:?}");
+    }
+    let healthy = FaultyNode::start(&content, Behaviour::Healthy);
+    assert_eq!(fetch(&[&healthy]).await.unwrap(), wanted);
+    assert_eq!(healthy.sent(), 50_000, "who sends parts sends no more");
+    node.becomes(Behaviour::Dead);
+    let refused = fetch(&[&node]).await;
+    assert!(
+        matches!(refused, Err(FetchError::NoneAcceptable { reasons, whole: false, .. }) if reasons.len() == 1)
+    );
+}
+
+/// The nodes that are no good come first; each is asked for a span, and for one behind much that
+/// has to be passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
+    let content = content(1_000_000);
+    let span = 900_000..950_000;
+    let accept = |bytes: &[u8]| bytes == &content[900_000..950_000];
+    let client = client();
+    for whole in [false, true] {
+        let shape = if whole { Behaviour::IgnoreRange } else { Behaviour::Healthy };
+        let slow = [
+            Behaviour::StallAfter(0),
+            Behaviour::Drip(1),
+            Behaviour::Fades(20_000),
+            Behaviour::Late(60_000),
+        ];
+        let slow: Vec<FaultyNode> =
+            slow.into_iter().map(|behaviour| FaultyNode::start(&content, behaviour)).collect();
+        let good = FaultyNode::start(&content, shape);
+        let nodes: Vec<_> = slow.iter().chain([&good]).map(FaultyNode::node).collect();
+        let wanted =
+            Span { whole, ..Span::new("targets/package", 1_000_000, span.clone(), &accept) };
+        let began = Instant::now();
+        assert_eq!(fetch_span(&client, &nodes, &wanted).await.unwrap(), content[900_000..950_000]);
+        // Some seconds; one after another they would be waited for a minute.
+        assert!(began.elapsed() < Duration::from_secs(45), "{whole}: {:?}", began.elapsed());
+    }
+}
+
+/// A span that is cut again and again, and one of which only so much comes at a time, goes on where
+/// it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_goes_on_where_its_answer_broke() {
+    let content = content(300_000);
+    let span = 50_000..290_000;
+    let accept = |bytes: &[u8]| bytes == &content[50_000..290_000];
+    for behaviour in [Behaviour::CutAfter(30_000), Behaviour::AtMost(30_000), Behaviour::Tags] {
+        let node = FaultyNode::start(&content, behaviour.clone());
+        let wanted = Span::new("targets/package", 300_000, span.clone(), &accept);
+        let fetched = fetch_span(&client(), &[node.node()], &wanted).await;
+        assert_eq!(fetched.unwrap(), content[50_000..290_000], "{behaviour:?}");
+        assert!(node.sent() < 300_000, "{behaviour:?}");
+    }
+}
+
+/// What a server says of its file proves nothing: the hashes do. Each of these is the only node
+/// there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_node_will_do_however_odd_it_is() {
+    let content = content(2_000_000);
+    let odd = [
+        Behaviour::Tags,
+        Behaviour::Chunked,
+        Behaviour::IgnoreRange,
+        Behaviour::AtMost(100_000),
+        Behaviour::AtMost(9_000),
+        Behaviour::NotEverywhere,
+        Behaviour::Late(5_500),
+    ];
+    let check = async |behaviour: Behaviour| {
+        let folder = tempfile::tempdir().unwrap();
+        let node = FaultyNode::start(&content, behaviour.clone());
+        let outcome = run(job(&content, &[&node], folder.path())).await;
+        assert!(outcome.result.is_ok(), "{behaviour:?}: {:?} {:?}", outcome.result, outcome.faults);
+        assert_whole(&outcome, &content, folder.path());
+        if matches!(behaviour, Behaviour::Tags | Behaviour::AtMost(_)) {
+            assert!(outcome.faults.is_empty(), "{behaviour:?}: {:?}", outcome.faults);
+        }
+    };
+    futures_util::future::join_all(odd.map(check)).await;
+}
+
+/// One computer that poses as many nodes, each sending a byte now and then, beside one good node.
+#[tokio::test(flavor = "multi_thread")]
+async fn dripping_nodes_beside_a_good_one_cost_little() {
+    let content = content(20_000_000);
+    let rate = 4_000_000;
+    let good = FaultyNode::start(&content, Behaviour::Limited(rate));
+    let slow: Vec<FaultyNode> =
+        (0..7).map(|_| FaultyNode::start(&content, Behaviour::Fades(0))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let nodes: Vec<&FaultyNode> = slow.iter().chain([&good]).collect();
+    let outcome = run(job(&content, &nodes, folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.kinds(&good).is_empty(), "{:?}", outcome.faults);
+    assert!(good.sent() < 26_000_000, "{} bytes of the good node", good.sent());
+}
+
+/// A small update is one piece: on a slow line it is seen to come all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_piece_is_seen_to_come() {
+    let (content, folder) = (content(300_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(200_000));
+    let pieces = Arc::new(PieceTable {
+        piece_size: 1 << 20,
+        length: 300_000,
+        hashes: vec![Digest::of(&content)],
+    });
+    let outcome = run(DownloadJob { pieces, ..job(&content, &[&node], folder.path()) }).await;
+    assert!(outcome.result.is_ok());
+    let done: Vec<u64> = outcome.progress.iter().map(|progress| progress.done).collect();
+    assert!(done.iter().any(|done| (1..300_000).contains(done)), "{done:?}");
+    assert!(done.is_sorted() && done.last() == Some(&300_000), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_under_a_cap_is_not_remembered_as_the_nodes() {
+    let (content, folder) = (content(400_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let memory = folder.path().join("nodes.json");
+    let (_control, orders) = watch::channel(Control { limit: Some(300_000), ..Control::default() });
+    let work =
+        DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
+    assert_whole(&run_with(work, client(), orders).await, &content, folder.path());
+    assert!(NodeMemory::load(&memory).of(&node.node()).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_used() {
+    let (content, folder) = (content(100_000), tempfile::tempdir().unwrap());
+    // A proxy is asked with the whole address; this one answers by itself.
+    let proxy = FaultyNode::start(&content, Behaviour::Healthy);
+    let options =
+        ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
+    let unreachable = kuzflow::model::Node::at("http://node.invalid/repository/".parse().unwrap());
+    let work = DownloadJob { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
+    let (_control, orders) = watch::channel(Control::default());
+    let outcome = run_with(work, Client::new(&options).unwrap(), orders).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(
+        proxy.heads()[0].starts_with("GET http://node.invalid/repository/targets/package "),
+        "{}",
+        proxy.heads()[0]
+    );
+}
+
+/// The environment is read once a process, so this test runs itself again as a child.
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    const CHILD: &str = "KUZFLOW_TEST_PROXY_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime
+            .block_on(client().get(&"http://node.invalid/x".parse().unwrap(), 100_000))
+            .unwrap();
+        assert_eq!(answer.len(), 5000);
+        return;
+    }
+    let content = content(5000);
+    let proxy = FaultyNode::start(&content, Behaviour::Healthy);
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fetch::a_proxy_of_the_environment_is_used"])
+        .env(CHILD, "1")
+        .env("http_proxy", proxy.url())
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(proxy.requests(), 1);
+}

@@ -1,0 +1,142 @@
+//! A disk that is full to its last byte, or holds not one file more, with the home, the log and
+//! standard error on it, through the real executables: every verb ends and says why, the app
+//! starts, nothing of the user's is lost, and with room again the verb does its work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::release::{NodeProcess, Reply, World, reply, tree};
+use crate::support::small_disk::SmallDisk;
+
+/// What is done on the full disk.
+struct Scene {
+    verb: &'static [&'static str],
+    /// The version that is active once it was done with room.
+    active: &'static str,
+    /// Whether it may succeed without room.
+    may_succeed: bool,
+}
+
+const SCENES: [Scene; 8] = [
+    Scene { verb: &["check"], active: "2.0.0", may_succeed: true },
+    Scene { verb: &["update"], active: "3.0.0", may_succeed: false },
+    Scene { verb: &["switch", "1.0.0"], active: "1.0.0", may_succeed: true },
+    Scene { verb: &["rollback"], active: "1.0.0", may_succeed: true },
+    Scene { verb: &["prune", "--keep", "1"], active: "2.0.0", may_succeed: true },
+    Scene { verb: &["remove", "1.0.0"], active: "2.0.0", may_succeed: true },
+    Scene { verb: &["verify", "--repair"], active: "2.0.0", may_succeed: false },
+    Scene { verb: &["run"], active: "2.0.0", may_succeed: true },
+];
+
+/// A home with 1.0.0 and 2.0.0, which is active, both with files of the user's; 2.0.0 lacks a file
+/// of its own. 3.0.0 is published.
+fn world() -> (World, NodeProcess) {
+    let world = World::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        let noise: Vec<u8> = (0..2_000_000).map(|_| fastrand::u8(..)).collect();
+        let package = world.build(version, &BTreeMap::from([("blob", noise)]));
+        world.publish(&package, &["--no-patches"]);
+        if version == "3.0.0" {
+            break;
+        }
+        let node = world.serve();
+        world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+        assert_eq!(world.say(&["update"]).code, 0);
+        assert!(starts(&world).contains(&format!("version={version}")));
+        let mine = world.container(version).join("data/mine");
+        fs::write(mine, format!("written with {version} {}", "x".repeat(100_000))).unwrap();
+    }
+    fs::remove_file(world.container("2.0.0").join("app/blob")).unwrap();
+    let node = world.serve();
+    world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+    (world, node)
+}
+
+/// What a plain start prints.
+fn starts(world: &World) -> String {
+    let output = world.launcher(&["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(status.unwrap().success());
+}
+
+/// Whatever the user wrote, wherever it is now.
+fn users(home: &Path) -> BTreeSet<Vec<u8>> {
+    tree(home).into_values().filter(|content| content.starts_with(b"written with ")).collect()
+}
+
+/// A verb whose standard error goes to a file of the full disk.
+fn say_on_disk(world: &World, verb: &[&str]) -> Reply {
+    let errors = match File::create(world.home().join("errors")) {
+        Ok(file) => file,
+        Err(_) => File::options().write(true).open("/dev/full").unwrap(),
+    };
+    let mut command = world.launcher(&[&["--json", "--headless"], verb].concat());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+    reply(&child.wait_with_output().unwrap())
+}
+
+fn active(world: &World) -> String {
+    let list = world.say(&["list"]).result;
+    let active =
+        list["versions"].as_array().unwrap().iter().find(|version| version["active"] == true);
+    active.unwrap()["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
+}
+
+fn try_all(options: &str, fill: impl Fn(&SmallDisk)) {
+    let (world, _node) = world();
+    let template: PathBuf = world.path("template");
+    fs::rename(world.home(), &template).unwrap();
+    for scene in &SCENES {
+        let Some(disk) = SmallDisk::mount(&world.home(), options) else { return };
+        copy(&template, &world.home());
+        let written = users(&world.home());
+        assert_eq!(written.len(), 2);
+        fill(&disk);
+        let what = scene.verb.join(" ");
+        let reply = say_on_disk(&world, scene.verb);
+        let kind = reply.result["problem"]["kind"].as_str();
+        eprintln!("{what}: {} {kind:?} {}", reply.code, reply.result);
+        let refused = reply.code == 1 && kind == Some("disk_full");
+        assert!(
+            refused || scene.may_succeed && [0, 3].contains(&reply.code),
+            "{what}: {} {}",
+            reply.code,
+            reply.result
+        );
+        assert!(users(&world.home()).is_superset(&written), "{what}: something was lost");
+        assert!(
+            starts(&world).contains("version="),
+            "{what}: the app does not start on the full disk"
+        );
+        disk.free();
+        let again = world.say(&[&["--headless"], scene.verb].concat());
+        // A removal that was begun is finished later: the version has left the list.
+        let has_left = again.result["problem"]["kind"] == "not_installed";
+        assert!(
+            [0, 3].contains(&again.code) || !refused || has_left,
+            "{what}, with room: {} {}",
+            again.code,
+            again.result
+        );
+        assert!(starts(&world).contains(&format!("version={}", scene.active)), "{what}, with room");
+        assert_eq!(active(&world), scene.active, "{what}");
+        assert!(users(&world.home()).is_superset(&written), "{what}: something was lost with room");
+        assert_eq!(world.say(&["verify", "--repair"]).code, 0, "{what}");
+    }
+}
+
+#[test]
+fn on_a_disk_without_a_free_byte_every_verb_ends_the_app_starts_and_nothing_is_lost() {
+    try_all("size=60m", SmallDisk::fill);
+}
+
+#[test]
+fn on_a_disk_that_holds_no_more_files_every_verb_ends_the_app_starts_and_nothing_is_lost() {
+    try_all("size=60m,nr_inodes=800", SmallDisk::fill_with_files);
+}

@@ -1,0 +1,61 @@
+//! The integration tests, in one program: one build, one link, and what several of them need is
+//! made once. A module is a subject; `cargo test --test it packs::` runs those of one.
+//!
+//! Three programs stay apart: `architecture` reads sources and nothing else, `crash` interrupts the
+//! launcher for many minutes, and `real_windows` opens windows on its main thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+// The helpers serve every test, and some tests are for one system only.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
+
+mod build;
+mod bundles;
+#[cfg(target_os = "linux")]
+mod closing;
+#[cfg(target_os = "linux")]
+mod desktop;
+mod documents;
+#[cfg(target_os = "linux")]
+mod door;
+#[cfg(unix)]
+mod executables;
+mod fetch;
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
+mod handing_over;
+#[cfg(target_os = "linux")]
+mod hot;
+#[cfg(unix)]
+mod incremental;
+#[cfg(unix)]
+mod making;
+#[cfg(unix)]
+mod moving;
+mod notification;
+#[cfg(unix)]
+mod offline;
+mod package;
+mod packs;
+mod patches;
+#[cfg(unix)]
+mod peer_sharing;
+mod peers;
+#[cfg(unix)]
+mod publisher_way;
+mod publishing;
+#[cfg(unix)]
+mod push;
+#[cfg(unix)]
+mod repair;
+#[cfg(unix)]
+mod retiring;
+mod server;
+#[cfg(unix)]
+mod starts;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(target_os = "linux")]
+mod surroundings;
+mod trust;
+mod tuf_interop;
+mod window;

@@ -1,0 +1,421 @@
+//! Releases without a network, through the real executables: bundles made, carried, installed,
+//! damaged, forged and aged; and what was fetched before it was needed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use kuzflow::publish::{Keyring, Project};
+
+use crate::support::release::{Reply, World, reply, text, tree};
+use crate::support::waiting::until;
+
+const KILOBYTE: usize = 1 << 10;
+const MEGABYTE: usize = 1 << 20;
+/// Nobody listens there.
+const NOBODY: &str = "127.0.0.1:9";
+
+/// A publisher with these releases, a launcher whose nodes cannot be reached, and nothing
+/// installed.
+fn world(versions: &[(&str, usize)]) -> World {
+    let world = World::new();
+    for (version, size) in versions {
+        world.release(version, *size);
+    }
+    world.configure(&[NOBODY], "");
+    world
+}
+
+fn bundle(world: &World, version: &str) -> PathBuf {
+    let out = world.path(&format!("{version}.kuzflow-bundle"));
+    world.kuzflow(&[
+        "bundle",
+        "--repo",
+        text(&world.path("publisher")),
+        "--version",
+        version,
+        "--out",
+        text(&out),
+    ]);
+    out
+}
+
+fn install(world: &World, file: &Path) -> Reply {
+    world.say(&["install", text(file)])
+}
+
+fn installs(world: &World, file: &Path, version: &str) {
+    let reply = install(world, file);
+    assert_eq!(
+        (reply.code, reply.result["status"].as_str()),
+        (0, Some("installed")),
+        "{}",
+        reply.errors
+    );
+    assert_eq!(reply.result["version"], version);
+    is_whole(world, version);
+    assert!(starts(world).contains(&format!("version={version} ")));
+}
+
+/// What is installed is what was built.
+fn is_whole(world: &World, version: &str) {
+    let built = tree(&world.path(&format!("app {version}")));
+    let there = tree(&world.container(version).join("app"));
+    let there: BTreeMap<_, _> =
+        there.into_iter().filter(|(path, _)| !path.ends_with(".description")).collect();
+    assert_eq!(there, built);
+}
+
+/// What the app says when the shortcut starts it.
+fn starts(world: &World) -> String {
+    let settings = fs::read_to_string(world.config()).unwrap();
+    world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
+    let output = world.launcher(&["run"]).output().unwrap();
+    fs::write(world.config(), settings).unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refused(world: &World, file: &Path, kind: &str) -> Reply {
+    let reply = install(world, file);
+    assert_eq!(
+        (reply.code, reply.result["problem"]["kind"].as_str()),
+        (1, Some(kind)),
+        "{}",
+        reply.errors
+    );
+    reply
+}
+
+fn versions(world: &World) -> Vec<String> {
+    let list = world.say(&["list"]);
+    let id = |version: &serde_json::Value| {
+        version["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
+    };
+    list.result["versions"].as_array().unwrap().iter().map(id).collect()
+}
+
+/// Signs the timestamp as it was signed so many days ago.
+fn age(world: &World, days: i64) {
+    let project = Project::open(&world.path("publisher")).unwrap();
+    let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    project.refresh(&Keyring::new([project.keys_folder()]), then).unwrap().run().unwrap();
+}
+
+#[test]
+fn from_the_first_install_on_without_a_network() {
+    let world = world(&[("1.0.0", 200 * KILOBYTE)]);
+    let one = bundle(&world, "1.0.0");
+    installs(&world, &one, "1.0.0");
+    assert_eq!(install(&world, &one).code, 3, "it is in use already");
+    fs::write(world.container("1.0.0").join("data/mine"), "precious").unwrap();
+    let notes = world.path("notes.md");
+    fs::write(&notes, "# Out of a file\n").unwrap();
+    let package = world.build("1.1.0", &BTreeMap::from([("new.txt", b"new".to_vec())]));
+    world.publish(&package, &["--notes", text(&notes)]);
+    let two = bundle(&world, "1.1.0");
+    let reply = install(&world, &two);
+    assert_eq!(reply.code, 0, "{}", reply.errors);
+    let phases: Vec<&str> =
+        reply.events.iter().filter_map(|event| event["phase"].as_str()).collect();
+    assert_eq!(phases, ["checking", "offered", "installing", "ready"]);
+    let offer = &reply.events.iter().find(|event| event["phase"] == "offered").unwrap()["offer"];
+    assert_eq!(
+        (offer["notes"].as_str(), offer["current"].as_str()),
+        (Some("# Out of a file\n"), Some("1.0.0"))
+    );
+    assert_eq!(
+        (offer["bytes_to_fetch"].as_u64(), offer["plan"]["way"].as_str()),
+        (Some(0), Some("file"))
+    );
+    assert_eq!(offer["file"].as_str(), Some(text(&two)));
+    assert!(starts(&world).contains("version=1.1.0 "));
+    assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/mine")).unwrap(), "precious");
+    // As a file manager gives it; without a window it does the same as the verb. The older one is
+    // still vouched for.
+    let opened = reply_by(&world, &["--json", text(&one)]);
+    assert_eq!(
+        (opened.code, opened.result["version"].as_str()),
+        (0, Some("1.0.0")),
+        "{}",
+        opened.errors
+    );
+    assert_eq!(reply_by(&world, &["isntall"]).code, 2, "a misspelt verb is no file");
+    assert!(
+        !world.home().join("staging").read_dir().unwrap().any(|_| true),
+        "nothing is left in staging"
+    );
+}
+
+fn reply_by(world: &World, arguments: &[&str]) -> Reply {
+    reply(&world.launcher(arguments).output().unwrap())
+}
+
+#[test]
+fn whatever_bit_is_flipped_nothing_untrue_is_installed() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE), ("1.1.0", 60 * KILOBYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    let file = bundle(&world, "1.1.0");
+    let whole = fs::read(&file).unwrap();
+    let (mut refused, tries) = (0, 160);
+    for number in 0..tries {
+        // Half of them in the first tenth, where headers and metadata are.
+        let part = if number % 2 == 0 { whole.len() / 10 } else { whole.len() };
+        let at = part * number / tries;
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (number % 8);
+        fs::write(&file, bytes).unwrap();
+        let reply = install(&world, &file);
+        if reply.code == 0 {
+            // The bit was one that nobody reads: padding, or the zip's own directory.
+            is_whole(&world, "1.1.0");
+            assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
+            assert_eq!(world.say(&["remove", "1.1.0"]).code, 0);
+        } else {
+            refused += 1;
+            let kind = reply.result["problem"]["kind"].as_str().unwrap().to_owned();
+            assert!(kind.starts_with("bundle_"), "{at}: {kind} {}", reply.errors);
+            assert_eq!(versions(&world), ["1.0.0"], "{at}");
+        }
+    }
+    assert!(refused * 2 > tries, "{refused} of {tries} are refused");
+    assert!(starts(&world).contains("version=1.0.0 "));
+    fs::write(&file, whole).unwrap();
+    installs(&world, &file, "1.1.0");
+}
+
+#[test]
+fn what_is_cut_short_or_something_else_differs_from_a_forgery() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE)]);
+    let file = bundle(&world, "1.0.0");
+    let whole = fs::read(&file).unwrap();
+    for part in [0, 1, 511, 512, 700, 2000, whole.len() / 2, whole.len() - 2000] {
+        fs::write(&file, &whole[..part]).unwrap();
+        refused(&world, &file, "bundle_damaged");
+    }
+    fs::write(&file, b"%PDF-1.7 ".repeat(1000)).unwrap();
+    refused(&world, &file, "bundle_damaged");
+    refused(&world, Path::new("/dev/zero"), "bundle_damaged");
+    refused(&world, &world.path("none.kuzflow-bundle"), "file_missing");
+    // Another publisher's, of an app with the same name.
+    let other = World::new();
+    other.release("9.0.0", 40 * KILOBYTE);
+    let reply = refused(&world, &bundle(&other, "9.0.0"), "bundle_not_trusted");
+    assert!(reply.errors.contains("nothing was installed"), "{}", reply.errors);
+    assert_eq!(world.say(&["list"]).code, 3);
+}
+
+#[test]
+fn what_is_not_for_this_installation_is_refused() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    let app = world.path("app 1.0.0");
+    let windows = world.path("windows.kuzflow");
+    let build = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        "1.1.0",
+        "--platform",
+        "Windows_AMD64",
+    ];
+    let rest =
+        ["--entry", "exe:run.sh", "--runtime", "none", "--level", "1", "--out", text(&windows)];
+    world.kuzflow(&[build.as_slice(), rest.as_slice()].concat());
+    world.publish(&windows, &["--no-patches"]);
+    let reply = refused(&world, &bundle(&world, "1.1.0"), "bundle_unsuitable");
+    assert!(reply.errors.contains("sample_1.1.0_Windows_AMD64"), "{}", reply.errors);
+    let publish = |version: &str, more: &[&str]| {
+        let package = world.build(version, &BTreeMap::new());
+        world.publish(&package, &[&["--no-patches"], more].concat());
+        bundle(&world, version)
+    };
+    // Both platforms in one file: each takes its own.
+    installs(&world, &publish("1.1.0", &[]), "1.1.0");
+    refused(&world, &publish("1.2.0", &["--channel", "beta"]), "bundle_unsuitable");
+    let reply =
+        refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
+    assert!(reply.errors.contains("2.0.0"), "{}", reply.errors);
+    // A rollout that has not come this far, and a version that was skipped, are no reason for who
+    // has the file.
+    installs(&world, &publish("1.3.0", &["--rollout", "0"]), "1.3.0");
+}
+
+#[test]
+fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is_not() {
+    let world =
+        world(&[("1.0.0", 40 * KILOBYTE), ("1.1.0", 41 * KILOBYTE), ("1.2.0", 42 * KILOBYTE)]);
+    let files = ["1.0.0", "1.1.0"].map(|version| bundle(&world, version));
+    let publisher = world.path("publisher");
+    world.kuzflow(&["rollout", "--repo", text(&publisher), "--version", "1.1.0", "--halt"]);
+    // On a computer that has not heard of it, the file still says that it stands; nobody can know
+    // better without a network.
+    let newest = bundle(&world, "1.2.0");
+    installs(&world, &newest, "1.2.0");
+    let trusted = fs::read(world.home().join("trust/metadata.json")).unwrap();
+    refused(&world, &files[1], "bundle_withdrawn");
+    installs(&world, &files[0], "1.0.0");
+    assert_eq!(
+        fs::read(world.home().join("trust/metadata.json")).unwrap(),
+        trusted,
+        "version numbers do not go back"
+    );
+}
+
+#[test]
+fn an_old_file_needs_a_word_unless_a_node_has_newer_metadata() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE)]);
+    age(&world, 20);
+    let file = bundle(&world, "1.0.0");
+    let reply = refused(&world, &file, "bundle_expired");
+    let day: jiff::civil::Date =
+        reply.result["problem"]["subject"].as_str().unwrap().parse().unwrap();
+    let day = day.strftime("%B %-d, %Y");
+    assert!(reply.errors.contains(&format!("only until {day}")), "{}", reply.errors);
+    assert_eq!(world.say(&["list"]).code, 3);
+    let reply = world.say(&["install", text(&file), "--accept-expired"]);
+    assert_eq!(
+        (reply.code, reply.result["status"].as_str()),
+        (0, Some("installed")),
+        "{}",
+        reply.errors
+    );
+    is_whole(&world, "1.0.0");
+    // The same file on a computer with a network: fresh metadata judges it, and there is no
+    // question.
+    fs::remove_dir_all(world.home()).unwrap();
+    world.kuzflow(&["refresh", "--repo", text(&world.path("publisher"))]);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    installs(&world, &file, "1.0.0");
+    // A waiver is of age alone.
+    let other = World::new();
+    other.release("9.0.0", 40 * KILOBYTE);
+    age(&other, 20);
+    let reply = world.say(&["install", text(&bundle(&other, "9.0.0")), "--accept-expired"]);
+    assert_eq!(reply.result["problem"]["kind"], "bundle_not_trusted");
+}
+
+#[test]
+fn killed_at_any_time_the_next_try_converges() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE), ("2.0.0", 16 * MEGABYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    let file = bundle(&world, "2.0.0");
+    let mut random = fastrand::Rng::with_seed(11);
+    for round in 0..12 {
+        let mut command = world.launcher(&["--json", "install", text(&file)]);
+        let mut going = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(random.u64(10..500)));
+        let _ = going.kill();
+        going.wait().unwrap();
+        let reported = starts(&world);
+        assert!(
+            reported.contains("version=1.0.0 ") || reported.contains("version=2.0.0 "),
+            "round {round}: {reported}"
+        );
+        assert_eq!(world.say(&["verify"]).code, 0, "round {round}");
+    }
+    let last = install(&world, &file);
+    assert!(matches!(last.code, 0 | 3), "{}", last.errors);
+    is_whole(&world, "2.0.0");
+    assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_beside_the_running_app_waits_for_the_next_start() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE), ("2.0.0", 41 * KILOBYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
+    let mut app =
+        world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
+    let reply = install(&world, &bundle(&world, "2.0.0"));
+    assert_eq!(reply.code, 0, "{}", reply.errors);
+    assert_eq!(
+        reply.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"],
+        true
+    );
+    assert!(fs::read_to_string(world.home().join("active.json")).unwrap().contains("pending"));
+    world.end_apps();
+    app.wait().unwrap();
+    assert!(starts(&world).contains("version=2.0.0 "));
+}
+
+#[test]
+fn what_was_prefetched_needs_no_network_any_more() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    world.release("1.1.0", 200 * KILOBYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let reply = world.say(&["update", "--prefetch"]);
+    assert_eq!((reply.code, reply.result["ready"].as_bool()), (0, Some(true)), "{}", reply.errors);
+    assert!(starts(&world).contains("version=1.0.0 "), "it is not chosen");
+    let list = world.say(&["list"]).result["versions"].clone();
+    assert_eq!(
+        (list[0]["ready"].as_bool(), list[0]["active"].as_bool()),
+        (Some(true), Some(false)),
+        "{list}"
+    );
+    assert_eq!(
+        (list[1]["ready"].as_bool(), list[1]["active"].as_bool()),
+        (Some(false), Some(true)),
+        "{list}"
+    );
+    assert_eq!(world.say(&["update", "--prefetch"]).code, 3, "once is enough");
+    world.say(&["prune", "--keep", "0"]);
+    assert_eq!(versions(&world), ["1.1.0", "1.0.0"], "what was fetched ahead is not old");
+    // With a network: offered without a byte to fetch.
+    let check = world.say(&["check"]);
+    assert_eq!(
+        (check.code, check.result["bytes"].as_u64(), check.result["ready"].as_bool()),
+        (0, Some(0), Some(true))
+    );
+    drop(node);
+    let check = world.say(&["check"]);
+    assert_eq!(
+        (check.code, check.result["version"].as_str()),
+        (0, Some("1.1.0")),
+        "{}",
+        check.errors
+    );
+    let update = world.say(&["update"]);
+    assert_eq!(
+        (update.code, update.result["version"].as_str()),
+        (0, Some("1.1.0")),
+        "{}",
+        update.errors
+    );
+    is_whole(&world, "1.1.0");
+    assert!(starts(&world).contains("version=1.1.0 "));
+    // Nothing waits any more: now a missing network is one.
+    assert_eq!(world.say(&["check"]).result["problem"]["kind"], "no_network");
+}
+
+#[test]
+fn what_is_found_beside_the_app_is_fetched_by_itself_if_the_settings_say_so() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE)]);
+    installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
+    world.release("1.1.0", 100 * KILOBYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "[update]\ndelay_seconds = 0\nprefetch = true\n");
+    let mut app = world
+        .launcher(&["--headless", "run"])
+        .env("STAY", "600")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it is fetched", || world.say(&["list"]).result["versions"][0]["ready"] == true);
+    let active = fs::read_to_string(world.home().join("active.json")).unwrap();
+    assert!(
+        active.contains("sample_1.0.0") && !active.contains("1.1.0"),
+        "it waits to be asked for: {active}"
+    );
+    world.end_apps();
+    app.wait().unwrap();
+    assert!(starts(&world).contains("version=1.0.0 "));
+}

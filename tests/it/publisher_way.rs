@@ -1,0 +1,219 @@
+//! A newcomer's way through the real executables: `init` in an app's folder, `release`, and the
+//! mistakes that people make on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a verb did.
+struct Did {
+    code: i32,
+    reply: String,
+    errors: String,
+}
+
+fn kuzflow(folder: &Path, arguments: &[&str]) -> Did {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    let output = command.args(arguments).current_dir(folder).output().unwrap();
+    Did {
+        code: output.status.code().unwrap(),
+        reply: String::from_utf8(output.stdout).unwrap(),
+        errors: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// An app's folder with a script, and a publisher's folder of its own that builds it without a
+/// Python.
+fn app(script: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap();
+    let app = folder.path().join("my-app");
+    fs::create_dir(&app).unwrap();
+    write_script(&app.join("run"), script);
+    let init = kuzflow(&app, &["init", "--name", "my-app", "--display-name", "My App"]);
+    assert_eq!(init.code, 0, "{}", init.errors);
+    let settings = app.join("kuzflow/kuzflow.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let found = ["folder = \"..\"\n", "entry = \"exe:run\"\n", "runtime = \"none\"\n"];
+    assert!(
+        found.iter().all(|line| text.contains(line)),
+        "init finds the only program of a folder: {text}"
+    );
+    let text =
+        text.replacen("display_name = \"My App\"\n", "display_name = \"My App\"\nlevel = 1\n", 1);
+    fs::write(&settings, text).unwrap();
+    (folder, app)
+}
+
+fn write_script(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+fn listed(app: &Path) -> serde_json::Value {
+    let list = kuzflow(app, &["list", "--json"]);
+    let last = list.reply.lines().last().unwrap().to_owned();
+    serde_json::from_str::<serde_json::Value>(&last).unwrap()["result"]["releases"].clone()
+}
+
+#[test]
+fn a_release_is_one_call_and_says_what_comes_next() {
+    let (_folder, app) = app("echo \"$HOME\" > \"$KUZFLOW_HOME/data/home\"; exit 0");
+    let release = kuzflow(&app, &["release", "1.0.0"]);
+    assert_eq!(release.code, 0, "{}{}", release.reply, release.errors);
+    assert!(
+        release.reply.contains("it ended by itself with status 0"),
+        "it is tried: {}",
+        release.reply
+    );
+    assert!(release.reply.contains("next: kuzflow serve"), "{}", release.reply);
+    let releases = listed(&app);
+    assert_eq!(releases[0]["display_name"], "My App", "the name is said once");
+
+    // Neither keys nor the repository are in the package.
+    let package =
+        fs::read_dir(app.join("kuzflow/packages")).unwrap().next().unwrap().unwrap().path();
+    let again = kuzflow(&app, &["inspect", package.to_str().unwrap(), "--json"]);
+    let reported: serde_json::Value =
+        serde_json::from_str(again.reply.lines().last().unwrap()).unwrap();
+    let files = reported["result"]["files"].as_u64().unwrap();
+    assert!(files < 20, "{files} files");
+
+    // The same call again changes nothing; another share is told as the next step.
+    let again = kuzflow(&app, &["release", "1.0.0"]);
+    assert!(
+        again.reply.contains("is published already") && [0, 3].contains(&again.code),
+        "{}{}",
+        again.reply,
+        again.errors
+    );
+    let staged = kuzflow(&app, &["release", "1.1.0", "--rollout", "10", "--no-trial"]);
+    assert!(
+        staged.reply.contains("next: kuzflow rollout --version 1.1.0 --percent 100"),
+        "{}{}",
+        staged.reply,
+        staged.errors
+    );
+}
+
+#[test]
+fn what_does_not_start_is_not_published() {
+    let (_folder, app) = app("echo 'no database here' >&2; exit 7");
+    let release = kuzflow(&app, &["release", "1.0.0"]);
+    assert_eq!(release.code, 1);
+    for part in ["it ended with status 7", "no database here", "--no-trial"] {
+        assert!(release.errors.contains(part), "{part}: {}", release.errors);
+    }
+    assert_eq!(listed(&app).as_array().unwrap().len(), 0);
+    let package =
+        fs::read_dir(app.join("kuzflow/packages")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(kuzflow(&app, &["try", package.to_str().unwrap()]).code, 1);
+    // Nothing of the trial is left beside the package.
+    assert_eq!(fs::read_dir(app.join("kuzflow/packages")).unwrap().count(), 1);
+    assert_eq!(kuzflow(&app, &["release", "1.0.0", "--no-trial"]).code, 0);
+}
+
+#[test]
+fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
+    let (folder, app) =
+        app("[ -e \"$HOME/.publishers\" ] && exit 9; echo \"$QT_QPA_PLATFORM\"; exec sleep 60");
+    fs::write(folder.path().join(".publishers"), "").unwrap();
+    let out = folder.path().join("p.kuzflow");
+    let build = kuzflow(&app, &["build", "--app-version", "1.0.0", "--out", out.to_str().unwrap()]);
+    assert_eq!(build.code, 0, "{}", build.errors);
+    let output = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
+        .args(["try", out.to_str().unwrap(), "--seconds", "5", "--json"])
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    let last = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
+    let reported: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!(
+        (output.status.code(), reported["result"]["status"].as_str()),
+        (Some(0), Some("done")),
+        "{reported}"
+    );
+    assert_eq!(reported["result"]["wrote"].as_str().map(str::trim), Some("offscreen"));
+}
+
+#[test]
+fn mistakes_are_reported_before_anything_is_made() {
+    let (folder, app) = app("exit 0");
+    for (arguments, words) in [
+        (vec!["release", "1.0.0", "--notes", "none.md"], "there are no release notes none.md"),
+        (vec!["release", "1.0.0", "--rollout", "200"], "0 to 100 percent"),
+        (
+            vec!["release", "1.0.0", "--keys", "/nowhere/at/all", "--repo", "nothing"],
+            "kuzflow init",
+        ),
+        (vec!["release", "1.2.3.4"], "write for example 1.2.3"),
+        (
+            vec!["build", "--app-version", "1.0.0", "--entry", "exe:nosuch", "--out", "x.kuzflow"],
+            "there are exe:run",
+        ),
+        (
+            vec!["build", "--app-version", "1.0.0", "--icon", "run", "--out", "x.kuzflow"],
+            "is no PNG",
+        ),
+        (vec!["publish", "none.kuzflow"], "there is no package none.kuzflow"),
+    ] {
+        let did = kuzflow(&app, &arguments);
+        assert!(did.code != 0 && did.errors.contains(words), "{arguments:?}: {}", did.errors);
+    }
+    assert!(!app.join("kuzflow/packages").exists() && !app.join("x.kuzflow").exists());
+
+    // Without its key a release ends before it is built.
+    for key in fs::read_dir(app.join("kuzflow/keys")).unwrap().flatten() {
+        if key.file_name().to_string_lossy().starts_with("targets-") {
+            fs::rename(key.path(), folder.path().join(key.file_name())).unwrap();
+        }
+    }
+    let release = kuzflow(&app, &["release", "1.0.0"]);
+    assert!(release.code == 1 && release.errors.contains("targets"), "{}", release.errors);
+    assert!(!app.join("kuzflow/packages").exists(), "nothing was built");
+    let media = folder.path().to_str().unwrap();
+    assert_eq!(kuzflow(&app, &["release", "1.0.0", "--keys", media]).code, 0);
+}
+
+#[test]
+fn an_init_that_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for node in [
+        "ftp://updates.example.com/",
+        "127.0.0.1:24000",
+        "https://deploy:hunter2@updates.example.com/",
+    ] {
+        let init = kuzflow(folder.path(), &["init", "made", "--app", "my-app", "--node", node]);
+        assert_eq!(init.code, 1, "{node}");
+        assert!(
+            init.errors.contains("https") || init.errors.contains("password"),
+            "{}",
+            init.errors
+        );
+        assert!(!init.errors.contains("hunter2") && !folder.path().join("made").exists(), "{node}");
+    }
+    assert_eq!(
+        kuzflow(
+            folder.path(),
+            &["init", "made", "--app", "my-app", "--root-keys", "1", "--root-threshold", "2"]
+        )
+        .code,
+        1
+    );
+    let init = kuzflow(folder.path(), &["init", "made", "--app", "my-app"]);
+    assert!(init.code == 0 && init.reply.contains("next: "), "{}{}", init.reply, init.errors);
+    let ignored = fs::read_to_string(folder.path().join("made/.gitignore")).unwrap();
+    assert!(ignored.lines().any(|line| line == "keys/"), "keys do not go into version control");
+}
+
+#[test]
+fn every_help_keeps_the_options_of_all_verbs_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["init", "build", "release", "try", "publish", "rollout", "list", "serve", "bundle"]
+    {
+        let help = kuzflow(folder.path(), &[verb, "--help"]).reply;
+        let (own, global) =
+            help.split_once("Global options:").unwrap_or_else(|| panic!("{verb}: {help}"));
+        assert!(global.contains("--json") && global.contains("--verbose"), "{verb}");
+        assert!(!own.contains("--json") && help.contains("Example: kuzflow "), "{verb}");
+    }
+}

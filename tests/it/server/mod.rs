@@ -1,0 +1,13 @@
+//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` through
+//! the same table of cases, then what only the server does: the API, limits, slow readers, an
+//! orderly end (docs/security.md, faults 6, 16, 27).
+
+mod api;
+mod client;
+mod conformance;
+mod events;
+mod faults;
+mod incremental;
+mod release;
+mod repository;
+mod running;

@@ -1,0 +1,446 @@
+//! What becomes of versions that start, hand over, fail, or cannot start on this computer, through
+//! the real executables.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::display::Display;
+use crate::support::release::{NodeProcess, World, text};
+use crate::support::waiting::until;
+
+/// A version counts as up after this many seconds.
+const SURVIVAL: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
+
+/// Publishes a release whose program is `code` for a shell, after it has said its version.
+fn release(world: &World, version: &str, code: &str) {
+    let script = format!("#!/bin/sh\necho \"version=$KUZFLOW_VERSION\"\n{code}\n");
+    let package = world.build(version, &BTreeMap::from([("program", script.into_bytes())]));
+    // `build` starts `run.sh`; that file is what every version of these tests is about.
+    let app = world.path(&format!("app {version}"));
+    fs::rename(app.join("program"), app.join("run.sh")).unwrap();
+    fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let arguments = [
+        "build",
+        "--app",
+        text(&app),
+        "--name",
+        "sample",
+        "--app-version",
+        version,
+        "--entry",
+        "exe:run.sh",
+    ];
+    let rest = [
+        "--runtime",
+        "none",
+        "--display-name",
+        "示例 Sample",
+        "--level",
+        "1",
+        "--out",
+        text(&package),
+    ];
+    world.kuzflow(&[arguments.as_slice(), rest.as_slice()].concat());
+    world.publish(&package, &["--no-patches"]);
+}
+
+/// A world in which this release is installed.
+fn installed(version: &str, code: &str) -> (World, NodeProcess) {
+    let world = World::new();
+    release(&world, version, code);
+    let node = world.serve();
+    world.configure(&[&node.address], SURVIVAL);
+    update(&world);
+    (world, node)
+}
+
+fn update(world: &World) {
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 0, "{}", update.errors);
+}
+
+fn start(world: &World) -> Output {
+    world.launcher(&["--headless", "run"]).output().unwrap()
+}
+
+/// The versions that said so, in their order.
+fn versions(output: &Output) -> Vec<String> {
+    let reply = String::from_utf8_lossy(&output.stdout);
+    reply.lines().filter_map(|line| line.strip_prefix("version=")).map(str::to_owned).collect()
+}
+
+fn record(world: &World, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(world.home().join(name)).unwrap_or_default())
+        .unwrap_or_default()
+}
+
+fn failed(world: &World) -> Value {
+    record(world, "state.json")["failed"].clone()
+}
+
+/// The version that `active.json` names.
+fn active(world: &World) -> String {
+    let id = record(world, "active.json")["container"].as_str().unwrap().to_owned();
+    id.split('_').nth(1).unwrap().to_owned()
+}
+
+const STAYS: &str = "exec sleep 1.5";
+
+#[test]
+fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    release(
+        &world,
+        "1.1.0",
+        "(echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
+    );
+    update(&world);
+    for _ in 0..7 {
+        let output = start(&world);
+        assert_eq!(versions(&output), ["1.1.0"], "{}", String::from_utf8_lossy(&output.stderr));
+        std::thread::sleep(Duration::from_millis(1600));
+    }
+    assert_eq!((active(&world), failed(&world)), ("1.1.0".to_owned(), Value::Null));
+    assert!(
+        record(&world, "active.json")["probation"].is_null(),
+        "what goes on in its place has proved it"
+    );
+    // One that nobody can see go on is not known to be bad either.
+    release(&world, "1.2.0", "exit 0");
+    update(&world);
+    for _ in 0..7 {
+        assert_eq!(versions(&start(&world)), ["1.2.0"]);
+    }
+    assert_eq!(failed(&world), Value::Null);
+}
+
+#[test]
+fn a_rollback_goes_to_the_version_that_was_left_and_hides_nothing_that_was_written_in_it() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    let diary =
+        "echo \"line of $KUZFLOW_VERSION\" >> \"$KUZFLOW_HOME/data/diary.txt\"; exec sleep 0.2";
+    release(&world, "1.1.0", diary);
+    update(&world);
+    // Looked into twice, and closed each time before it could count as up.
+    start(&world);
+    start(&world);
+    release(&world, "1.2.0", "exit 3");
+    update(&world);
+    let output = start(&world);
+    assert_eq!(versions(&output), ["1.2.0", "1.2.0", "1.1.0"]);
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", json!(["1.2.0"])));
+    let diary = fs::read_to_string(world.container("1.1.0").join("data/diary.txt")).unwrap();
+    assert_eq!(diary.lines().count(), 3, "{diary}");
+}
+
+#[test]
+fn a_failing_version_is_left_whatever_became_of_the_records() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    release(&world, "9.0.0", "echo work >> \"$KUZFLOW_HOME/data/work\"; exit 7");
+    update(&world);
+    assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0");
+    // A person goes back to it all the same.
+    assert_eq!(world.say(&["rollback", "9.0.0"]).code, 0);
+    assert_eq!(versions(&start(&world)), ["9.0.0", "9.0.0", "1.0.0"]);
+    let again = world.say(&["rollback", "9.0.0"]);
+    assert_eq!(again.code, 0, "{}", again.errors);
+    assert_eq!(world.say(&["rollback"]).code, 0, "the way back is there without a word as well");
+    assert_eq!(active(&world), "1.0.0");
+    // Without the notes of kept files, and with one that is damaged.
+    for damaged in [false, true] {
+        assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
+        let snapshots = world.home().join("snapshots");
+        for note in fs::read_dir(&snapshots).unwrap().flatten().map(|entry| entry.path()) {
+            if damaged {
+                fs::write(note.join("snapshot.json"), "").unwrap()
+            } else {
+                fs::remove_dir_all(note).unwrap()
+            }
+        }
+        assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0", "damaged: {damaged}");
+        assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["9.0.0"])));
+    }
+    // The pointer is lost, and nobody remembers that the newest version failed.
+    assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
+    fs::remove_file(world.home().join("active.json")).unwrap();
+    fs::remove_file(world.home().join("state.json")).unwrap();
+    let starts: Vec<_> = (0..3).flat_map(|_| versions(&start(&world))).collect();
+    assert_eq!(starts.last().unwrap(), "1.0.0", "{starts:?}");
+}
+
+#[test]
+fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one() {
+    // The app needs something of this computer.
+    let code =
+        "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\nexec sleep 1.5";
+    let (world, _node) = installed("1.0.0", code);
+    start(&world);
+    release(&world, "1.1.0", code);
+    update(&world);
+    for _ in 0..2 {
+        let output =
+            world.launcher(&["--headless", "run"]).env("BROKEN_COMPUTER", "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(failed(&world), Value::Null, "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            record(&world, "state.json")["notices"].is_null(),
+            "nobody is told that going back has helped"
+        );
+    }
+    // Once it is mended, the release is to be had as before.
+    let check = world.say(&["check"]);
+    assert_eq!(
+        (check.code, check.result["version"].as_str()),
+        (0, Some("1.1.0")),
+        "{:?}",
+        check.result
+    );
+    update(&world);
+    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    // A release that fails where the version before does not is its own fault.
+    release(&world, "1.2.0", "exit 1");
+    update(&world);
+    assert_eq!(versions(&start(&world)).last().unwrap(), "1.1.0");
+    assert_eq!(failed(&world), json!(["1.2.0"]));
+}
+
+#[test]
+fn a_version_that_fails_whatever_it_is_given_is_left_too() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    release(&world, "1.1.0", "[ \"$1\" = good ] || exit 1\nexec sleep 1.5");
+    update(&world);
+    let with = |argument: &str| {
+        versions(&world.launcher(&["--headless", "run", "--", argument]).output().unwrap())
+    };
+    assert_eq!(
+        [with("bad"), with("bad")].concat(),
+        ["1.1.0", "1.1.0"],
+        "what was typed may have been wrong"
+    );
+    assert_eq!([with("good"), with("bad")].concat(), ["1.1.0", "1.1.0"]);
+    release(&world, "1.2.0", "exit 1");
+    update(&world);
+    let starts: Vec<_> = (0..3).flat_map(|_| with("good")).collect();
+    assert_eq!(starts, ["1.2.0", "1.2.0", "1.2.0", "1.1.0"]);
+    assert_eq!(failed(&world), json!(["1.2.0"]));
+}
+
+#[test]
+fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
+    let world = World::new();
+    release(&world, "1.0.0", STAYS);
+    release(&world, "1.1.0", STAYS);
+    let node = world.serve();
+    world.configure(&[&node.address], SURVIVAL);
+    let home = world.home();
+    fs::create_dir_all(&home).unwrap();
+    let mount = |options: &[&str]| {
+        Command::new("mount")
+            .args(options)
+            .arg(text(&home))
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "size=40m", "tmpfs"]) {
+        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
+        return;
+    }
+    struct Unmount(std::path::PathBuf);
+    impl Drop for Unmount {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").args(["-l", text(&self.0)]).status();
+        }
+    }
+    let _unmount = Unmount(home.clone());
+    assert_eq!(world.say(&["update", "--to", "1.0.0"]).code, 0);
+    start(&world);
+    update(&world);
+    assert!(mount(&["-o", "remount,noexec"]));
+    for _ in 0..3 {
+        let output = start(&world);
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && reported.contains("noexec"), "{reported}");
+    }
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    assert!(mount(&["-o", "remount,exec"]));
+    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+}
+
+const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
+    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 600\nexit 1";
+
+#[test]
+fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
+    let (world, _node) = installed("1.0.0", CANNOT_START);
+    for _ in 0..2 {
+        let output = start(&world);
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), versions(&output).len()), (Some(1), 1), "{reported}");
+        for part in ["did not start", "error code 1", "libxcb.so.1"] {
+            assert!(reported.contains(part), "{part}: {reported}");
+        }
+    }
+    assert_eq!(failed(&world), Value::Null, "there is nothing else to start");
+    // One that was used for long may fail as well, when something of this computer goes.
+    let mended = world.container("1.0.0").join("data/mended");
+    fs::write(&mended, "").unwrap();
+    let mut command = world.launcher(&["--headless", "run"]);
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it comes up", || record(&world, "active.json")["probation"]["up"] == true);
+    world.end_apps();
+    launcher.wait().unwrap();
+    fs::remove_file(&mended).unwrap();
+    assert!(String::from_utf8_lossy(&start(&world).stderr).contains("did not start"));
+}
+
+#[test]
+fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_tried_again() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed("1.0.0", CANNOT_START);
+    let mut command = world.launcher(&["run"]);
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY");
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let window = display.window("Sample").expect("a window says that it did not start");
+    until("it is written down", || {
+        world.log().contains("the app did not start") && world.log().contains("libxcb.so.1")
+    });
+    let retained = || {
+        fs::read_dir(world.home().join("logs"))
+            .unwrap()
+            .flatten()
+            .find(|entry| text(&entry.path()).contains("app-sample_1.0.0"))
+    };
+    assert!(fs::read_to_string(retained().unwrap().path()).unwrap().contains("libxcb.so.1"));
+    // Whoever looks after this computer has mended it: "Try again".
+    fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    display.press_until(&window, "Return", || {
+        world.say(&["list"]).result["versions"][0]["running"] == true
+    });
+    assert!(display.goes("Sample"), "the window goes");
+    world.end_apps();
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+#[test]
+fn a_rollback_is_reported_in_a_window_while_the_version_before_runs() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed("1.0.0", "exec sleep ${STAY:-1.5}");
+    start(&world);
+    release(&world, "1.1.0", "echo 'no such module' >&2; exit 1");
+    update(&world);
+    let mut command = world.launcher(&["run"]);
+    let command =
+        command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "600");
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    display.window("Sample").expect("what happened is told");
+    until("the version before is active", || active(&world) == "1.0.0");
+    assert!(launcher.try_wait().unwrap().is_none(), "the version before runs");
+    world.end_apps();
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+#[test]
+fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
+    let (world, _node) = installed(
+        "1.0.0",
+        "pwd; echo \"caller=$KUZFLOW_CALLER_FOLDER\"; cat \"$1\"; printf '%s|' \"$@\"",
+    );
+    let documents = world.path("documents");
+    fs::create_dir_all(documents.join("build")).unwrap();
+    fs::write(documents.join("some file.txt"), "its text\n").unwrap();
+    let mut command = world.launcher(&[
+        "--headless",
+        "run",
+        "--",
+        "some file.txt",
+        "build",
+        "build/",
+        ".",
+        "--out=x.txt",
+        "missing.txt",
+    ]);
+    let output = command.current_dir(&documents).output().unwrap();
+    let reply = String::from_utf8_lossy(&output.stdout).into_owned();
+    let file = documents.join("some file.txt");
+    assert!(
+        reply.contains("its text") && reply.contains(&format!("caller={}", text(&documents))),
+        "{reply}"
+    );
+    let folder = text(&documents);
+    let expected =
+        format!("{}|build|{folder}/build/|{folder}|--out=x.txt|missing.txt|", text(&file));
+    assert!(reply.ends_with(&expected), "{reply}");
+}
+
+/// A world in which the next start switches to a release with this migration.
+fn migrating(code: &str) -> (World, NodeProcess) {
+    let (world, node) = installed("1.0.0", "exec sleep ${STAY:-0.1}");
+    release(&world, "1.1.0", "exec sleep ${STAY:-0.1}");
+    let mut first = world
+        .launcher(&["--headless", "run"])
+        .env("STAY", "60")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
+    update(&world);
+    let script = world.container("1.1.0").join("scripts/migrate");
+    fs::create_dir_all(script.parent().unwrap()).unwrap();
+    fs::write(&script, format!("#!/bin/sh\n{code}\n")).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.end_apps();
+    first.wait().unwrap();
+    (world, node)
+}
+
+#[test]
+fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_says_nothing() {
+    let (world, _node) = migrating("sleep 5");
+    let output = start(&world);
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(versions(&output), ["1.1.0"], "{reported}");
+    assert_eq!(
+        reported
+            .lines()
+            .filter(|line| line.contains("1.1.0") && line.contains("Your files"))
+            .count(),
+        1,
+        "{reported}"
+    );
+    let output = start(&world);
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!reported.contains("Your files"), "{reported}");
+}
+
+#[test]
+fn a_start_that_waits_for_a_migration_shows_a_window_until_the_app_runs() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = migrating("while [ ! -e \"$GATE\" ]; do sleep 0.1; done");
+    let mut command = world.launcher(&["run"]);
+    let command =
+        command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "60");
+    let gate = world.path("gate");
+    let mut launcher =
+        command.env("GATE", &gate).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    display.window("Sample").expect("a window says what is waited for");
+    assert_eq!(active(&world), "1.0.0", "while it lasts");
+    fs::write(&gate, "").unwrap();
+    until("it starts", || {
+        active(&world) == "1.1.0" && world.say(&["list"]).result["versions"][0]["running"] == true
+    });
+    assert!(display.goes("Sample"), "the window goes");
+    world.end_apps();
+    launcher.wait().unwrap();
+}

@@ -1,0 +1,144 @@
+//! A bus of its own with a desktop on it that shows notifications as a test wants: it keeps what it
+//! was asked to show, and presses buttons.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use zbus::zvariant::OwnedValue;
+
+const SERVICE: &str = "org.freedesktop.Notifications";
+const PATH: &str = "/org/freedesktop/Notifications";
+
+/// The bus.
+pub struct Bus {
+    daemon: Child,
+    /// For `DBUS_SESSION_BUS_ADDRESS`.
+    pub address: String,
+}
+
+/// The desktop on it.
+pub struct Desktop {
+    connection: zbus::Connection,
+    calls: Receiver<Call>,
+}
+
+/// What the desktop was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Call {
+    /// To show a message: its number, the number it replaces, title, text, and the actions with
+    /// their names.
+    Show { id: u32, replaces: u32, title: String, text: String, actions: Vec<String> },
+    /// To take one back.
+    Close(u32),
+}
+
+struct Notifications {
+    capabilities: Vec<String>,
+    calls: Sender<Call>,
+    count: u32,
+}
+
+#[zbus::interface(name = "org.freedesktop.Notifications")]
+impl Notifications {
+    fn get_capabilities(&self) -> Vec<String> {
+        self.capabilities.clone()
+    }
+
+    #[allow(clippy::too_many_arguments)] // the interface has so many
+    fn notify(
+        &mut self,
+        _app_name: String,
+        replaces: u32,
+        _icon: String,
+        title: String,
+        text: String,
+        actions: Vec<String>,
+        _hints: HashMap<String, OwnedValue>,
+        _timeout: i32,
+    ) -> u32 {
+        let id = if replaces == 0 {
+            self.count += 1;
+            self.count
+        } else {
+            replaces
+        };
+        self.calls.send(Call::Show { id, replaces, title, text, actions }).unwrap();
+        id
+    }
+
+    fn close_notification(&self, id: u32) {
+        self.calls.send(Call::Close(id)).unwrap();
+    }
+}
+
+impl Bus {
+    /// A bus; `None` where it is not installed.
+    pub fn open() -> Option<Self> {
+        let daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address=1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut daemon) = daemon else {
+            assert!(std::env::var_os("CI").is_none(), "CI has dbus-daemon");
+            println!("passed over: dbus-daemon is not installed");
+            return None;
+        };
+        let mut address = String::new();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Some(Self { daemon, address: address.trim().to_owned() })
+    }
+
+    /// A desktop that can do this.
+    pub fn desktop(&self, capabilities: &[&str]) -> Desktop {
+        let (sender, calls) = channel();
+        let capabilities = capabilities.iter().map(|capability| (*capability).to_owned()).collect();
+        let notifications = Notifications { capabilities, calls: sender, count: 40 };
+        let connection = pollster::block_on(async {
+            let builder = zbus::connection::Builder::address(self.address.as_str()).unwrap();
+            builder
+                .name(SERVICE)
+                .unwrap()
+                .serve_at(PATH, notifications)
+                .unwrap()
+                .build()
+                .await
+                .unwrap()
+        });
+        Desktop { connection, calls }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Desktop {
+    /// What it was asked for next.
+    pub fn call(&self) -> Call {
+        self.calls
+            .recv_timeout(crate::support::waiting::LIMIT)
+            .expect("the desktop is asked for something")
+    }
+
+    /// Says that an action of a message was chosen, and that it has closed, as desktops do.
+    pub fn choose(&self, id: u32, action: &str) {
+        self.say("ActionInvoked", &(id, action));
+        self.closed(id, 2);
+    }
+
+    /// Says that a message has closed: 1 by itself, 2 since a person put it away.
+    pub fn closed(&self, id: u32, reason: u32) {
+        self.say("NotificationClosed", &(id, reason));
+    }
+
+    fn say<B: serde::Serialize + zbus::zvariant::DynamicType>(&self, signal: &str, body: &B) {
+        pollster::block_on(self.connection.emit_signal(None::<&str>, PATH, SERVICE, signal, body))
+            .unwrap();
+    }
+}

@@ -1,0 +1,12 @@
+//! What the tests of several subjects share: a publisher with launchers and nodes as processes,
+//! nodes and mirrors that misbehave, displays, pictures of windows, small disks, waiting.
+
+pub mod client;
+pub mod display;
+pub mod faulty_node;
+pub mod published;
+pub mod release;
+pub mod scenes;
+pub mod small_disk;
+pub mod waiting;
+pub mod windows;
