@@ -120,7 +120,7 @@ impl fmt::Display for Deadline {
 }
 
 /// Whole days, or hours below two days.
-fn span(length: SignedDuration) -> String {
+pub(super) fn span(length: SignedDuration) -> String {
     if length.as_hours() == 0 {
         return "less than an hour".to_owned();
     }

@@ -75,6 +75,18 @@ pub enum PublishError {
         /// The lock file.
         path: PathBuf,
     },
+    /// What would be signed now has expired already, by what the repository shows of the time.
+    #[error(
+        "this computer's clock says {now}, but the repository was signed at {signed}: what is signed now would have expired by then, and \
+         launchers would refuse it. Set the clock and try again. If it is right, and the repository was signed while a clock was ahead, \
+         add --trust-clock"
+    )]
+    ClockBehind {
+        /// What this computer's clock says.
+        now: jiff::Timestamp,
+        /// When the repository was signed last.
+        signed: jiff::Timestamp,
+    },
     /// A key cannot be read.
     #[error("cannot use the key {}: {reason}", path.display())]
     Key {

@@ -66,7 +66,7 @@ impl Project {
             }
         };
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let hash = Digest::of(&executable);
         let earlier: Vec<_> = targets

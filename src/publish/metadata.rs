@@ -300,6 +300,11 @@ impl Current {
         })
     }
 
+    /// Until when what was signed last holds.
+    pub(super) fn timestamp_expires(&self) -> Time {
+        self.timestamp.signed.signed.expires
+    }
+
     /// When each role expires.
     pub(super) fn expiries(&self) -> Vec<(KeyRole, Time)> {
         let patches =

@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod bundling;
+pub mod clock;
 pub mod deadlines;
 pub mod discover;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod terms;
 pub mod transaction;
 mod version_tree;
 
+pub use clock::ClockDoubt;
 pub use deadlines::{Deadline, Urgency};
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};

@@ -45,7 +45,7 @@ impl Project {
         now: Time,
     ) -> Result<(Transaction, Vec<Offering>), PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let (mut files, mut packages, mut offerings) = (Vec::new(), packages.to_vec(), Vec::new());
         for package in &mut packages {

@@ -10,7 +10,7 @@ use tough::TargetName;
 use tough::schema::{Target, Targets};
 
 use super::error::{PublishError, at};
-use super::keys::{KeyRole, Keyring};
+use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::repository::{is_there, release_of, target, target_name, to_value};
@@ -43,7 +43,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut list = self.next_patches(&current, now)?.targets;
         let manifests = manifests(&current);
         let mut steps = Vec::new();
@@ -76,7 +76,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let steps = self.removal(&current, unwanted, keyring, now)?;
         Ok(Transaction::new(lock, steps))
     }
@@ -95,7 +95,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let manifests = manifests(&current);
         let longest = SignedDuration::from_hours(24 * i64::from(retention_days));
         let outdated = |signed: &SignedPatch| {
@@ -132,6 +132,24 @@ impl Project {
             next.targets = before.signed.signed.targets.clone();
         }
         Ok(next)
+    }
+
+    /// The same list of patches signed again, if it is time for it and enough of its keys are here:
+    /// whoever brings another change spares launchers a list that has expired.
+    pub(super) fn renewed_patches(
+        &self,
+        current: &Current,
+        targets: &Targets,
+        keyring: &Keyring,
+        extra: &[KeyPair],
+        now: Time,
+    ) -> Option<SignedDocument<Targets>> {
+        let expires = current.patches.as_ref()?.signed.signed.expires;
+        if !self.settings().lifetimes.is_half_over(KeyRole::Patches, expires, now) {
+            return None;
+        }
+        let document = self.next_patches(current, now).ok()?;
+        metadata::sign_patches(document, targets, keyring, extra).ok()
     }
 
     /// The step that puts a signed list of patches in place.

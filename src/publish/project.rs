@@ -106,6 +106,8 @@ pub struct InitOptions {
 pub struct Project {
     folder: PathBuf,
     settings: ProjectSettings,
+    /// Whether this computer's time is right whatever the repository shows.
+    pub(super) trusts_clock: bool,
 }
 
 impl Project {
@@ -126,7 +128,8 @@ impl Project {
         offline_keys: Option<&Path>,
         now: Time,
     ) -> Result<Self, PublishError> {
-        let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
+        let settings = options.settings.clone();
+        let project = Self { folder: folder.to_owned(), settings, trusts_clock: false };
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
         options.settings.check(&project.settings_file())?;
         for node in &options.settings.nodes {
@@ -256,7 +259,7 @@ impl Project {
         let settings: ProjectSettings = toml::from_str(&text)
             .map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
         settings.check(&path)?;
-        Ok(Self { folder: folder.to_owned(), settings })
+        Ok(Self { folder: folder.to_owned(), settings, trusts_clock: false })
     }
 
     /// What `kuzflow.toml` says.
@@ -322,7 +325,7 @@ impl Project {
         self.repository().join("nodes.json")
     }
 
-    fn settings_file(&self) -> PathBuf {
+    pub(super) fn settings_file(&self) -> PathBuf {
         self.folder.join(SETTINGS)
     }
 

@@ -69,7 +69,7 @@ impl Project {
         now: Time,
     ) -> Result<Renewal, PublishError> {
         let lock = self.lock()?;
-        let mut current = self.current()?;
+        let mut current = self.current_to_sign(now)?;
         current.start_at(options.at_least)?;
         let mut work = Work {
             project: self,
@@ -276,6 +276,9 @@ impl Work<'_> {
     }
 
     fn is_old(&self, role: KeyRole, expires: Time) -> bool {
-        expires.duration_since(self.now) < self.project.settings().lifetimes.of(role) / 2
+        let lifetimes = &self.project.settings().lifetimes;
+        // A clock that was ahead signed for too long; the right one takes that back.
+        let is_too_long = expires.duration_since(self.now) > lifetimes.of(role);
+        lifetimes.is_half_over(role, expires, self.now) || self.project.trusts_clock && is_too_long
     }
 }

@@ -71,7 +71,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let mut files = Vec::new();
         for package in packages {
@@ -95,7 +95,7 @@ impl Project {
             ));
         }
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let mut found = false;
         for target in targets.targets.values_mut() {
@@ -162,6 +162,8 @@ impl Project {
         let targets = metadata::sign(targets, &[&current.root.signed.signed], keyring, &[])?;
         let mut steps = Vec::new();
         let mut outdated = current.outdated(KeyRole::Targets, version)?;
+        let renewed = || self.renewed_patches(current, &targets.signed.signed, keyring, &[], now);
+        let new_patches = new_patches.or_else(renewed);
         if let Some(new) = &new_patches {
             steps.push(self.patches_step(new));
             outdated.extend(current.outdated(KeyRole::Patches, new.signed.signed.version)?);

@@ -79,7 +79,7 @@ impl Project {
         now: Time,
     ) -> Result<(Transaction, Retired), PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let mut retired = Retired::default();

@@ -47,7 +47,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let lifetimes = &self.settings().lifetimes;
         let old = &current.root.signed.signed;
         let (needed, found) = (
@@ -127,19 +127,33 @@ impl Project {
             patches = Some(signed);
         }
         let mut snapshot = current.snapshot.clone();
-        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced) {
+        let must_sign =
+            [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced);
+        // What is new under a new timestamp is signed as well if it is time for it.
+        let signs_timestamp = must_sign || replaced(KeyRole::Timestamp);
+        let renewed_patches = (signs_timestamp && !replaced(KeyRole::Patches))
+            .then(|| self.renewed_patches(&current, &targets.signed.signed, keyring, &[], now))
+            .flatten();
+        let is_due = renewed_patches.is_some()
+            || lifetimes.is_half_over(KeyRole::Snapshot, snapshot.signed.signed.expires, now);
+        if must_sign || signs_timestamp && is_due {
             let version = current.next_version(KeyRole::Snapshot)?;
-            let document =
-                metadata::new_snapshot(version, &targets, patches.as_ref(), now, lifetimes)?;
-            snapshot = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot))?;
-            seamless &= metadata::satisfies(old, &snapshot.signed);
-            steps.push(self.versioned(&snapshot));
+            let listed = renewed_patches.as_ref().or(patches.as_ref());
+            let document = metadata::new_snapshot(version, &targets, listed, now, lifetimes)?;
+            match metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot)) {
+                Ok(signed) => {
+                    seamless &= metadata::satisfies(old, &signed.signed);
+                    steps.extend(renewed_patches.iter().map(|list| self.patches_step(list)));
+                    steps.push(self.versioned(&signed));
+                    snapshot = signed;
+                }
+                Err(error) if must_sign => return Err(error),
+                // Its keys are elsewhere; the deadlines tell how long it lasts.
+                Err(_) => {}
+            }
         }
         let mut last = Vec::new();
-        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot, KeyRole::Timestamp]
-            .into_iter()
-            .any(replaced)
-        {
+        if signs_timestamp {
             let version = current.next_version(KeyRole::Timestamp)?;
             let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
             let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;

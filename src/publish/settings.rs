@@ -277,6 +277,11 @@ impl Lifetimes {
         SignedDuration::from_hours(24 * i64::from(days))
     }
 
+    /// Whether it is time to sign again what `role` signed until `expires`.
+    pub(super) fn is_half_over(&self, role: KeyRole, expires: Time, now: Time) -> bool {
+        expires.duration_since(now) < self.of(role) / 2
+    }
+
     /// When a signature of `role` made now expires; whole seconds, as the TUF specification writes
     /// times.
     pub(super) fn expiry(&self, role: KeyRole, now: Time) -> Result<Time, PublishError> {

@@ -114,7 +114,7 @@ impl Project {
         now: Time,
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
-        let current = self.current()?;
+        let current = self.current_to_sign(now)?;
         let mut targets = current.targets.signed.signed.clone();
         let containers: BTreeMap<String, ContainerId> = targets
             .targets

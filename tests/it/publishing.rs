@@ -558,7 +558,8 @@ async fn a_refresh_needs_online_keys_only_and_as_few_as_possible() {
     assert_eq!(publisher.project.expiries().unwrap()[3], (KeyRole::Timestamp, start() + days(23)));
 
     let package = publisher.package("1.1.0", "unsigned ");
-    let error = publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap_err();
+    let now = start() + days(16);
+    let error = publisher.project.publish(&[package], &publisher.keyring(), now).unwrap_err();
     assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Targets, .. }), "{error}");
 }
 

@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Say;
 use super::{passwords, project};
+use crate::app::streams::error_line;
+use crate::host;
 use crate::publish::{Keyring, Project};
 
 /// What ends a verb.
@@ -28,15 +30,31 @@ pub struct RepositoryPlace {
     /// typed, piped in, or taken from the variable KUZFLOW_KEY_PASSWORD.
     #[arg(long, value_name = "DIR")]
     keys: Vec<PathBuf>,
+    /// Sign although the repository shows a later time than this computer's clock: after a signing
+    /// with a clock that was ahead.
+    #[arg(long)]
+    trust_clock: bool,
 }
 
 impl RepositoryPlace {
-    /// Opens it, with the keys.
+    /// Opens it, with the keys. Tells of a clock that does not fit what the repository shows.
     pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
-        let project = Project::open(&project::folder(self.repo.as_deref())?)?;
+        let mut project = Project::open(&project::folder(self.repo.as_deref())?)?;
+        if self.trust_clock {
+            project = project.trusting_clock();
+        }
+        let keyring = self.keyring(&project)?;
+        if let Some(doubt) = project.clock_doubt(host::now()) {
+            error_line(&format!("warning: {doubt}"));
+        }
+        Ok((project, keyring))
+    }
+
+    /// The keys of the publisher's folder `project` and those that were named.
+    pub fn keyring(&self, project: &Project) -> Result<Keyring, VerbError> {
         passwords::check_folders(&self.keys)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
-        Ok((project.clone(), Keyring::new(folders).with_passwords(passwords::ask)))
+        Ok(Keyring::new(folders).with_passwords(passwords::ask))
     }
 }
 

@@ -95,8 +95,9 @@ impl PublishArguments {
         if let Some(missing) = typed.chain(written).find(|notes| !notes.is_file()) {
             return Err(no_notes(&missing));
         }
-        let keyring = self.open()?.1.remembering();
+        let keyring = self.place.keyring(project)?.remembering();
         if is_new {
+            project.check_clock(host::now())?;
             project.check_keys(&keyring)?;
         }
         Ok(keyring)

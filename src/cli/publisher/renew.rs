@@ -10,6 +10,7 @@ use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
+use crate::publish::deadlines::most_urgent;
 use crate::publish::transaction::when_free;
 use crate::publish::{
     Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency,
@@ -154,14 +155,12 @@ pub fn warn(deadlines: &[Deadline]) -> Ending {
     if pressing.is_empty() { Ending::Done } else { Ending::Expiring }
 }
 
-/// The same after another verb, whose own work is done: only what makes it useless changes how it
-/// ended.
+/// The same after another verb, whose own work is done: only what has expired changes how it ended.
 pub fn warn_after(project: &Project, ending: Ending) -> Ending {
     let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
     warn(&deadlines);
-    let useless =
-        |deadline: &Deadline| deadline.state == Urgency::Past && deadline.role != KeyRole::Patches;
-    if ending == Ending::Done && deadlines.iter().any(useless) { Ending::Expiring } else { ending }
+    let has_expired = most_urgent(&deadlines) == Urgency::Past;
+    if ending == Ending::Done && has_expired { Ending::Expiring } else { ending }
 }
 
 /// Takes old packs out; gives how many.
