@@ -55,6 +55,9 @@ happened-conflicts = { $count ->
     [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
    *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
 }
+happened-unreadable = This computer cannot read { $path }. Version { $version } was started with what is known from other files, and your files are unchanged. Keep a copy of them elsewhere: the disk may be failing.
+happened-repaired = Version { $version } was damaged and has been repaired. Your files are unchanged.
+happened-not-repaired = Version { $version } is damaged and could not be repaired yet, so another version was started. The next start tries again.
 ready-subtitle-elsewhere = It starts the next time you open { $app }
 happened-file = { $yours } (beside it: { $beside })
 swapping-title = Taking over { $app } { $version }
@@ -138,6 +141,15 @@ told-conflicts-now = { $count ->
     [one] You and version { $version } both changed it. Yours stays in use.
    *[other] You and version { $version } both changed them. Yours stay in use.
 }
+told-unreadable = A file cannot be read
+told-unreadable-now = Version { $version } was started all the same, and your files are unchanged.
+told-unreadable-why = The file { $path } is there, and this computer cannot read it. Keep a copy of your files elsewhere, and have the disk checked: it may be failing.
+told-repaired = Version { $version } has been repaired
+told-repaired-now = It was damaged. Your files are unchanged.
+told-repaired-why = Some of its files were missing or damaged, so it could not be started. They are restored now.
+told-not-repaired = Version { $version } could not be repaired yet
+told-not-repaired-now = It is damaged, so another version was started. Your files in it are unchanged.
+told-not-repaired-why = What is missing could not be downloaded or written. The next start tries again; an internet connection and free space on the disk may help.
 told-why = What happened
 told-when = When
 told-kept = Your files from { $version }

@@ -52,6 +52,9 @@ happened-rolled-back = 版本 { $from } 没有正常启动，已为您恢复到 
 happened-rolled-back-plain = 版本 { $from } 没有正常启动，已为您恢复到 { $to }。
 happened-not-switched = 版本 { $version } 未能准备就绪，原来的版本继续可用，没有任何改动。
 happened-conflicts = 版本 { $version } 中有 { $count } 个文件您和新版本都改过：正在使用您的文件，新的默认文件放在旁边。
+happened-unreadable = 这台电脑无法读取 { $path }。版本 { $version } 已用其他文件中的内容启动，您的文件没有改动。请将文件另存一份：磁盘可能已损坏。
+happened-repaired = 版本 { $version } 之前已损坏，现已修复。您的文件没有改动。
+happened-not-repaired = 版本 { $version } 已损坏，暂时无法修复，已启动另一个版本。下次启动时会再试。
 ready-subtitle-elsewhere = 下次打开 { $app } 时使用新版本
 happened-file = { $yours }（旁边是 { $beside }）
 swapping-title = 正在应用 { $app } { $version }
@@ -125,6 +128,15 @@ told-conflicts = 您的 { $count } 个文件各有两份
 told-conflicts-now = { $count ->
    *[other] 您改过，{ $version } 也改过。继续使用您的，新版本带来的放在旁边。
 }
+told-unreadable = 有一个文件无法读取
+told-unreadable-now = 版本 { $version } 仍已启动，您的文件没有改动。
+told-unreadable-why = 文件 { $path } 存在，但这台电脑无法读取。请将您的文件另存一份，并检查磁盘：它可能已损坏。
+told-repaired = 版本 { $version } 已修复
+told-repaired-now = 它之前已损坏。您的文件没有改动。
+told-repaired-why = 它有文件缺失或损坏，无法启动，现已恢复。
+told-not-repaired = 版本 { $version } 暂时无法修复
+told-not-repaired-now = 它已损坏，已启动另一个版本。您在其中的文件没有改动。
+told-not-repaired-why = 缺失的内容无法下载或写入。下次启动时会再试；请检查网络连接和磁盘空间。
 told-why = 发生了什么
 told-when = 时间
 told-kept = 您在 { $version } 中的文件

@@ -18,7 +18,7 @@ use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, Notice};
 use crate::model::{Offer, Version};
 use crate::schedule::announcements::Announcements;
 use crate::schedule::reminder::{Reminder, ReminderStep};
@@ -268,8 +268,10 @@ impl<'a> Resident<'a> {
     fn report_incidents(&mut self) {
         self.tell_at = None;
         let notices = probation::take_notices(&self.context.home).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
-            Vec::new()
+            tracing::warn!(error = &error as &dyn std::error::Error, "older notices are not known");
+            let now = jiff::Timestamp::now();
+            let heard = std::mem::take(&mut self.heard).into_iter();
+            heard.map(|what| Notice { when: now, what }).collect()
         });
         for notice in &notices {
             if !self.heard.contains(&notice.what) {
@@ -288,6 +290,7 @@ impl<'a> Resident<'a> {
     fn tell_failed_start(&mut self) {
         self.dealt_with = self.context.app.get();
         let Some(failed) = supervisor::failed_start(self.context) else { return };
+        supervisor::note_relapse(self.context);
         let problem = self.problem_of(&failed);
         if self.options.headless {
             self.output.complain(&problem);

@@ -13,7 +13,7 @@ use super::present::{PresentOptions, listen, nameless_window_options, show, wind
 use super::resident::{self, follow, stay};
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts, starting, terminal};
-use crate::engine::driver;
+use crate::engine::{driver, supervisor};
 use crate::gui::{self, ViewState};
 use crate::host;
 use crate::look;
@@ -22,6 +22,7 @@ use crate::messages::mailbox::{Handle, WindowPart};
 use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::model::ContainerId;
+use crate::model::incident::Incident;
 use crate::session::{app, instance};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
@@ -122,17 +123,18 @@ fn beside_the_app(
     };
     context.home.tidy();
     if let Some(damaged) = stepped_over {
-        mend(&handle, damaged, output);
+        mend(context, &handle, damaged, output);
     }
     let ending = resident::live(context, &handle, options, output, own);
     quit(&handle, engine);
     ending
 }
 
-/// Mends a version that could not be started while another one runs; the next start uses it again.
-/// What comes of it is in the log.
-fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
+/// Mends a version that could not be started; the next start uses it again. What comes of it is
+/// told.
+fn mend(context: &Context, handle: &Handle, damaged: ContainerId, output: &Output) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
+    let version = damaged.version.clone();
     handle.send(Command::Repair(damaged));
     let ended = |phase: &Phase| {
         matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled)
@@ -140,9 +142,16 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
     follow(handle, &mut ViewState::default(), output, |phase, _| ended(phase));
     match handle.phase() {
         Phase::Repaired(repaired) if repaired.left.is_empty() => {
-            tracing::info!(version = %repaired.version, "the version is whole again; the next start uses it");
+            tracing::info!(%version, "the version is whole again; the next start uses it");
+            supervisor::leave(context, Incident::Repaired { version });
         }
-        phase => tracing::error!(?phase, "the version could not be repaired"),
+        phase => {
+            tracing::error!(?phase, "the version could not be repaired");
+            // Where nothing runs in its place that is what is shown.
+            if context.app.get().is_some() {
+                supervisor::leave(context, Incident::NotRepaired { version });
+            }
+        }
     }
 }
 
@@ -158,7 +167,7 @@ fn mend_and_start(
         return None;
     }
     let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
-    mend(&handle, damaged, output);
+    mend(context, &handle, damaged, output);
     quit(&handle, engine);
     let started = start(context, options, output);
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()

@@ -24,8 +24,9 @@ use crate::session::health::{self, Ended, Observation, Others, Rules, Verdict};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
+use crate::store::rollback::{self, RollbackTarget};
 use crate::store::switch::{self, Resolved, SwitchOptions};
-use crate::store::{InstalledRecord, Probation, StoreError, rollback, usage};
+use crate::store::{InstalledRecord, Probation, StoreError, usage};
 use crate::threads;
 use crate::update::context::Context;
 
@@ -72,6 +73,7 @@ fn start_once(
     };
     let resolved = switch::resolve_for_start(&context.home, options)?;
     notice_switch(context, &resolved);
+    notice_unreadable(context, &resolved);
     let chosen = resolved.record.container.clone();
     let mut trial = count(context, resolved.record);
     // Where a rollback could not be written down, what is started is not what the pointer names.
@@ -100,7 +102,11 @@ fn start_once(
         let program =
             trial.record.launch.program.under(&context.home.container(&trial.record.container));
         let is_damaged = !program.try_exists().unwrap_or(false);
-        if error.is_of_the_system() || is_damaged || trial.probation.is_none() {
+        if error.is_of_the_system()
+            || is_damaged
+            || trial.probation.is_none()
+            || trial.has_relapsed()
+        {
             uncount(context, &trial.record);
             return match launch_or_other(context, &trial.record, which) {
                 Ok(app) => Ok(context.app.set(app)),
@@ -125,7 +131,7 @@ fn start_once(
         }
     };
     // Nobody has to wait for the judgement of a version that nothing could take the place of.
-    let on_trial = rollback::fallback(&context.home).is_some();
+    let on_trial = fallback(context, &trial.record).is_some();
     let (app, attending) = context.app.set_attended(app, on_trial);
     let (context, attended) = (context.clone(), Arc::clone(&app));
     let thread = threads::spawn("supervisor", move || attend(&context, trial, attended, attending));
@@ -159,6 +165,22 @@ impl Trial {
         self.probation.as_ref().is_some_and(|probation| probation.up)
     }
 
+    fn has_relapsed(&self) -> bool {
+        self.probation.as_ref().is_some_and(|probation| probation.relapsed)
+    }
+
+    /// It has come up and ended well; whether so often that it has proved itself.
+    fn ran_well(&mut self, context: &Context) -> bool {
+        self.came_up(context);
+        let Some(probation) = &mut self.probation else { return true };
+        probation.good_runs += 1;
+        let good_runs = probation.good_runs;
+        if good_runs < health::GOOD_RUNS {
+            change(context, &self.record, |probation| Some(Probation { good_runs, ..probation }));
+        }
+        good_runs >= health::GOOD_RUNS
+    }
+
     /// It has come up: the version before it failed by its own fault.
     fn came_up(&mut self, context: &Context) {
         if let Some(probation) = &mut self.probation {
@@ -181,6 +203,16 @@ impl Trial {
     fn fallback_failed(&mut self, context: &Context) {
         if let Some(version) = self.accused.take() {
             tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
+            let back = context.lock_for_start();
+            let back = back.and_then(|lock| {
+                probation::return_to_accused(&context.home, &self.record.container, &lock)
+            });
+            if let Err(error) = back {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the version that was left stays so"
+                );
+            }
             acquit(context);
         }
     }
@@ -229,7 +261,18 @@ fn notice_switch(context: &Context, resolved: &Resolved) {
     }
 }
 
-fn leave(context: &Context, what: Incident) {
+/// What could not be read, and what else was used in its place.
+fn notice_unreadable(context: &Context, resolved: &Resolved) {
+    let id = &resolved.record.container;
+    let found = context.home.unreadable(id);
+    if let Some(error @ StoreError::Io { path, .. }) = resolved.waits.as_ref().or(found.as_ref()) {
+        let (version, chain) = (id.version.clone(), error_chain::list(error));
+        leave(context, Incident::Unreadable { version, path: path.clone(), chain });
+    }
+}
+
+/// Leaves a notice, and tells it at once to whoever listens.
+pub fn leave(context: &Context, what: Incident) {
     context.app.tell(&what);
     if let Err(error) = probation::leave_notice(&context.home, what, jiff::Timestamp::now()) {
         tracing::warn!(error = &error as &dyn std::error::Error, "nobody will be told");
@@ -253,12 +296,20 @@ fn remember_failed(context: &Context, version: &Version) -> bool {
 fn count(context: &Context, record: InstalledRecord) -> Trial {
     let home = &context.home;
     let trial = |probation| Trial::new(context, record.clone(), probation);
-    let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else {
-        return trial(None);
+    let probation = match home.active() {
+        Ok((active, _)) => active.probation,
+        // What it was worth is not known, and cannot be written down.
+        Err(error) if is_out_of_reach(&error) => {
+            return trial(Some(Probation::begin(jiff::Timestamp::now())));
+        }
+        Err(_) => None,
     };
+    let Some(probation) = probation else { return trial(None) };
     if probation.up {
         let age = jiff::Timestamp::now().duration_since(probation.since);
-        if Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY) {
+        if !probation.relapsed
+            && Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY)
+        {
             change(context, &record, |_| None);
             return trial(None);
         }
@@ -327,8 +378,11 @@ fn rules(context: &Context) -> Rules {
 fn fail(context: &Context, trial: &mut Trial, rules: &Rules, is_sure: bool) -> bool {
     let Some(probation) = &mut trial.probation else { return false };
     probation.failures += 1;
-    let (failures, up) = (probation.failures, probation.up);
+    let (failures, up, excused) = (probation.failures, probation.up, probation.excused);
     change(context, &trial.record, |probation| Some(Probation { failures, ..probation }));
+    if excused {
+        return false;
+    }
     if is_sure {
         health::is_beaten(rules, failures, up)
     } else {
@@ -339,10 +393,26 @@ fn fail(context: &Context, trial: &mut Trial, rules: &Rules, is_sure: bool) -> b
 /// Whether `record` is still the version that is active and on probation: another launcher may have
 /// rolled it back meanwhile.
 fn is_judged_here(context: &Context, record: &InstalledRecord) -> bool {
-    context
-        .home
-        .active()
-        .is_ok_and(|(active, _)| active.container == record.container && active.probation.is_some())
+    match context.home.active() {
+        Ok((active, _)) => active.container == record.container && active.probation.is_some(),
+        Err(error) => is_out_of_reach(&error),
+    }
+}
+
+/// Whether it is not known which version is active: what was started is judged all the same.
+fn is_out_of_reach(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { .. })
+}
+
+/// What can take the place of `record`, the version that is active or, where that is not known, was
+/// started.
+fn fallback(context: &Context, record: &InstalledRecord) -> Option<RollbackTarget> {
+    match context.home.active() {
+        Err(error) if is_out_of_reach(&error) => {
+            rollback::other_than(&context.home, &record.container)
+        }
+        _ => rollback::fallback(&context.home),
+    }
 }
 
 /// Stays with `app` until it is decided what becomes of its version.
@@ -359,6 +429,13 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
                 tracing::info!(container = %trial.record.container, "the version has proved itself");
                 trial.came_up(context);
                 return change(context, &trial.record, |_| None);
+            }
+            Verdict::Good => {
+                if trial.ran_well(context) {
+                    tracing::info!(container = %trial.record.container, "the version has proved itself");
+                    change(context, &trial.record, |_| None);
+                }
+                return;
             }
             // It ended in a way that says nothing, and was seen to.
             _ => return uncount(context, &trial.record),
@@ -377,11 +454,12 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
         }
         let _alone = context.app.alone();
         trial.fallback_failed(context);
-        if !is_judged_here(context, &trial.record) {
+        // One that only took another one's place has nothing to prove itself.
+        if trial.probation.is_none() || !is_judged_here(context, &trial.record) {
             return;
         }
         let is_beaten = fail(context, &mut trial, &rules, is_sure);
-        if rollback::fallback(&context.home).is_none() {
+        if fallback(context, &trial.record).is_none() {
             // Nothing can take its place: the person is told, and decides.
             return uncount(context, &trial.record);
         }
@@ -445,6 +523,7 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
         handed_over: false,
         has_arguments: !context.arguments.is_empty(),
         was_up,
+        relapsed: false,
     };
     match health::judge(&rules, &seen) {
         Verdict::Failed(failure) if !was_up => Some(FailedStart {
@@ -453,6 +532,26 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
             lines: app.last_lines(REPORTED_LINES),
         }),
         _ => None,
+    }
+}
+
+/// Notes that the version that was started last, which had proved itself, did not come up: if its
+/// next starts fail as well, one that is known to work takes its place. What goes on elsewhere, and
+/// what is on probation already, is judged by others.
+pub fn note_relapse(context: &Context) {
+    let Some(app) = context.app.get() else { return };
+    if app.was_handed_over() || app.has_left_a_process(&context.home) {
+        return;
+    }
+    let now = jiff::Timestamp::now();
+    let noted = context
+        .lock_for_start()
+        .and_then(|lock| probation::relapse(&context.home, &app.container, now, &lock));
+    if let Err(error) = noted {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "that a start failed is not written down"
+        );
     }
 }
 
@@ -482,14 +581,15 @@ fn watch(
             .map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let others = match ended {
             None | Some(Ended::Asked) => Others::None,
-            Some(_) if app.was_handed_over() => Others::Left,
+            Some(_) if app.was_handed_over() => Others::Successor,
             Some(_) if app.has_instance(&context.home) => Others::Instance,
             Some(_) if app.has_left_a_process(&context.home) => Others::Left,
             Some(_) => Others::None,
         };
-        handed_over |= others == Others::Left;
+        let goes_on = matches!(others, Others::Successor | Others::Left);
+        handed_over |= goes_on;
         let seen = Observation {
-            age: if others == Others::Left { app.age() } else { app.lifetime() },
+            age: if goes_on { app.age() } else { app.lifetime() },
             ended,
             health_report: app.health_report(),
             reports_up: app.reports_up(),
@@ -497,6 +597,7 @@ fn watch(
             handed_over,
             has_arguments: !context.arguments.is_empty(),
             was_up: trial.is_up(),
+            relapsed: trial.has_relapsed(),
         };
         match health::judge(rules, &seen) {
             Verdict::Wait => std::thread::sleep(LOOK),
@@ -526,7 +627,9 @@ fn go_back(
     if !context.settings.health.automatic_rollback {
         return Err(refused());
     }
-    let target = rollback::fallback(home).ok_or_else(refused)?;
+    let target = fallback(context, record).ok_or_else(refused)?;
+    let probation = home.active().ok().and_then(|(active, _)| active.probation);
+    let has_relapsed = probation.is_some_and(|probation| probation.relapsed);
     let back = context.lock_for_start().and_then(|lock| {
         // Under the lock: two launchers may have seen the same version fail, and only one goes
         // back.
@@ -544,7 +647,8 @@ fn go_back(
     match back {
         Ok(back) => {
             let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
-            if let Err(error) = probation::accuse(home, &from, &back.record.container) {
+            if let Err(error) = probation::accuse(home, &from, &back.record.container, has_relapsed)
+            {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "if the version before fails as well, nobody will know"

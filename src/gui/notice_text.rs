@@ -34,6 +34,18 @@ impl Texts {
                     self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
                 [self.count("told-conflicts", count, &[]), text]
             }
+            Incident::Unreadable { version, .. } => [
+                self.get("told-unreadable"),
+                self.with("told-unreadable-now", &[("version", &version.to_string())]),
+            ],
+            Incident::Repaired { version } => [
+                self.with("told-repaired", &[("version", &version.to_string())]),
+                self.get("told-repaired-now"),
+            ],
+            Incident::NotRepaired { version } => [
+                self.with("told-not-repaired", &[("version", &version.to_string())]),
+                self.get("told-not-repaired-now"),
+            ],
         }
     }
 
@@ -135,6 +147,13 @@ mod tests {
                 plain.clone(),
                 Incident::NotSwitched { to: from.clone(), chain: Vec::new() },
                 Incident::Conflicts { version: from.clone(), files: Vec::new() },
+                Incident::Unreadable {
+                    version: from.clone(),
+                    path: "/h/active.json".into(),
+                    chain: Vec::new(),
+                },
+                Incident::Repaired { version: from.clone() },
+                Incident::NotRepaired { version: from.clone() },
             ] {
                 assert!(
                     texts

@@ -184,6 +184,20 @@ impl Texts {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
                 self.count("happened-conflicts", count, &[("version", &version.to_string())])
             }
+            Incident::Unreadable { version, path, .. } => {
+                let path = path.display().to_string();
+                let of = [("version", version.to_string()), ("path", path)];
+                self.with(
+                    "happened-unreadable",
+                    &of.each_ref().map(|(name, value)| (*name, value.as_str())),
+                )
+            }
+            Incident::Repaired { version } => {
+                self.with("happened-repaired", &[("version", &version.to_string())])
+            }
+            Incident::NotRepaired { version } => {
+                self.with("happened-not-repaired", &[("version", &version.to_string())])
+            }
         }
     }
 

@@ -52,6 +52,26 @@ pub enum Incident {
         /// Which files.
         files: Vec<Conflict>,
     },
+    /// A record of the launcher's own is there and cannot be read; what else is known was used.
+    Unreadable {
+        /// The version that was started.
+        version: Version,
+        /// Which file.
+        #[serde(serialize_with = "crate::model::readable::path")]
+        path: PathBuf,
+        /// Why, in English, outermost first.
+        chain: Vec<String>,
+    },
+    /// A version that could not be started was repaired.
+    Repaired {
+        /// Which version.
+        version: Version,
+    },
+    /// A version cannot be started and could not be repaired; another one runs.
+    NotRepaired {
+        /// Which version.
+        version: Version,
+    },
 }
 
 impl Incident {
@@ -60,6 +80,8 @@ impl Incident {
         match self {
             Self::RolledBack { holds_files, .. } => *holds_files,
             Self::NotSwitched { .. } => false,
+            // What is said of files there is that nothing happened to them.
+            Self::Unreadable { .. } | Self::Repaired { .. } | Self::NotRepaired { .. } => true,
             Self::Conflicts { .. } => true,
         }
     }

@@ -26,6 +26,9 @@ pub const AT_ONCE: Duration = Duration::from_secs(3);
 /// update. Short, since some apps crash whenever they are closed, and a rollback takes the user's
 /// files back as well.
 pub const SETTLED: Duration = Duration::from_secs(2 * 60);
+/// A version that has come up and ended well so often is settled: what it wrote in its first run
+/// may be what its second one cannot read.
+pub const GOOD_RUNS: u32 = 2;
 /// A version that came up is settled after so long, however its runs ended: by then a rollback
 /// would take too much back.
 pub const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
@@ -56,6 +59,8 @@ pub struct Observation {
     pub has_arguments: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
+    /// Whether it had proved itself, and failed at its last start.
+    pub relapsed: bool,
 }
 
 /// Which other processes of the same version live.
@@ -63,6 +68,8 @@ pub struct Observation {
 pub enum Others {
     /// None that is known.
     None,
+    /// One that goes on in its place, and whose end will be seen.
+    Successor,
     /// One that the app started itself and left behind: what goes on in its place, or a helper.
     Left,
     /// Another instance, started on its own: it may have taken the work of this one over.
@@ -89,6 +96,8 @@ pub enum Verdict {
     Up,
     /// It has come up and proved itself: the probation ends.
     Settled,
+    /// It has come up and ended well: a good run, of which some more may be needed.
+    Good,
     /// It ended in a way that says nothing.
     Undecided,
     /// It failed.
@@ -104,8 +113,11 @@ const SIGNALS: u8 = 128;
 pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     let says_up = seen.health_report == Some(HealthReport::Up);
     let survived = !seen.reports_up && seen.age >= rules.survival;
-    let up = seen.was_up || says_up || survived;
+    let up_now = says_up || survived;
+    let up = seen.was_up || up_now;
     match (seen.ended, &seen.health_report) {
+        // A settled version is judged again only for starts that fail at once.
+        _ if seen.relapsed && up_now => Verdict::Settled,
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
@@ -115,19 +127,23 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         {
             Verdict::Doubtful(LaunchFailure::Crashed { status })
         }
-        (_, Some(HealthReport::Failed(reason))) if !seen.was_up => {
+        (ended, Some(HealthReport::Failed(reason))) if !seen.was_up || ended.is_some() => {
             Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
         // What a crash leaves behind is a helper, perhaps the one that reports crashes.
         (Some(Ended::Badly(status)), _) if status >= SIGNALS => {
             Verdict::Failed(LaunchFailure::Crashed { status })
         }
-        // It handed over: what goes on is what is judged. How that ends nobody can know.
-        (Some(_), _) if seen.others == Others::Left && up => Verdict::Settled,
-        (Some(_), _) if seen.others == Others::Left => Verdict::Wait,
+        // It handed over: what goes on is what is judged. In what way that ends nobody can know.
+        (Some(_), _) if seen.others == Others::Successor && up => Verdict::Up,
+        (Some(_), _) if seen.others == Others::Left && up_now => Verdict::Good,
+        (Some(_), _) if matches!(seen.others, Others::Successor | Others::Left) && !up => {
+            Verdict::Wait
+        }
+        (Some(Ended::Badly(_)), _) if seen.handed_over && up_now => Verdict::Good,
         (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
-        (Some(Ended::Well), _) if up => Verdict::Settled,
+        (Some(Ended::Well), _) if up_now => Verdict::Good,
         // To end with status 0 is never a failure by itself: the app may have handed over to what
         // nobody here can see.
         (Some(Ended::Well), _) => Verdict::Undecided,
@@ -187,7 +203,51 @@ mod tests {
             handed_over: false,
             has_arguments: false,
             was_up: false,
+            relapsed: false,
         }
+    }
+
+    #[test]
+    fn a_version_that_was_settled_is_judged_by_starts_that_fail_at_once() {
+        let again = |seconds, ended| {
+            judge(&RULES, &Observation { ended, was_up: true, relapsed: true, ..seen(seconds) })
+        };
+        assert_eq!(again(1, None), Verdict::Up);
+        assert_eq!(
+            again(1, Some(Ended::Badly(1))),
+            Verdict::Failed(LaunchFailure::Crashed { status: 1 })
+        );
+        assert_eq!(
+            [again(1, Some(Ended::Well)), again(1, Some(Ended::Asked))],
+            [Verdict::Undecided, Verdict::Undecided]
+        );
+        for ended in [None, Some(Ended::Well), Some(Ended::Badly(1))] {
+            assert_eq!(
+                again(10, ended),
+                Verdict::Settled,
+                "every app crashes sometimes: {ended:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_later_run_does_counts_by_itself() {
+        let later =
+            |seconds, ended| Observation { ended: Some(ended), was_up: true, ..seen(seconds) };
+        assert_eq!(
+            judge(&RULES, &later(1, Ended::Well)),
+            Verdict::Undecided,
+            "it did not come up this time"
+        );
+        assert_eq!(judge(&RULES, &later(20, Ended::Well)), Verdict::Good);
+        let reported = Observation {
+            health_report: Some(HealthReport::Failed("no".to_owned())),
+            ..later(1, Ended::Well)
+        };
+        assert_eq!(
+            judge(&RULES, &reported),
+            Verdict::Failed(LaunchFailure::Reported { reason: "no".to_owned() })
+        );
     }
 
     #[test]
@@ -259,14 +319,14 @@ mod tests {
                 &RULES,
                 &Observation { health_report: Some(HealthReport::Up), ..end(1, Ended::Well) }
             ),
-            Verdict::Settled
+            Verdict::Good
         );
         assert_eq!(
             judge(&RULES, &end(5, Ended::Well)),
             Verdict::Undecided,
             "closed by a person before it was known to be up"
         );
-        assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Settled);
+        assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Good);
         assert_eq!(judge(&RULES, &end(1, Ended::Asked)), Verdict::Undecided);
     }
 
@@ -276,14 +336,22 @@ mod tests {
         // How the first process ended, what is left of it, for how many seconds, and whether it
         // came up before: the judgement.
         for (ended, others, age, was_up, expected) in [
+            (Ended::Well, Others::Successor, 1, false, Verdict::Wait),
+            (Ended::Well, Others::Successor, 10, false, Verdict::Up),
+            (Ended::Well, Others::Successor, 1, true, Verdict::Up),
+            (Ended::Well, Others::Successor, 120, true, Verdict::Settled),
             (Ended::Well, Others::Left, 1, false, Verdict::Wait),
             (Ended::Well, Others::Left, 9, false, Verdict::Wait),
-            (Ended::Well, Others::Left, 10, false, Verdict::Settled),
+            (Ended::Well, Others::Left, 10, false, Verdict::Good),
+            (Ended::Well, Others::Left, 1, true, Verdict::Undecided),
             (Ended::Well, Others::None, 9, false, Verdict::Undecided),
+            (Ended::Well, Others::None, 10, true, Verdict::Good),
             (Ended::Badly(3), Others::Left, 9, false, Verdict::Wait),
-            (Ended::Badly(3), Others::Left, 10, false, Verdict::Settled),
+            (Ended::Badly(3), Others::Left, 10, false, Verdict::Good),
+            (Ended::Badly(3), Others::Successor, 10, false, Verdict::Up),
             (Ended::Badly(3), Others::None, 9, false, crashed(3)),
             (Ended::Badly(3), Others::None, 9, true, Verdict::Undecided),
+            (Ended::Badly(3), Others::None, 10, true, Verdict::Good),
             (Ended::Badly(139), Others::Left, 10, false, crashed(139)),
         ] {
             let handed_over =

@@ -7,7 +7,7 @@ use super::StoreError;
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, HomeState, InstalledRecord, Probation};
-use super::{snapshots, staging};
+use super::{snapshots, staging, stand_in};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
 use crate::{durable, look};
@@ -18,7 +18,8 @@ pub(super) const LEAVING: &str = ".leaving-";
 pub(super) const REMOVED: &str = ".removed-";
 /// Beginning of the name of what was set aside of a damaged version.
 const DAMAGED: &str = ".damaged-";
-pub(super) const RECORD: &str = "metadata/installed.json";
+/// What makes a folder a whole version.
+pub const RECORD: &str = "metadata/installed.json";
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,13 +156,18 @@ impl Home {
         self.root.join("active.json")
     }
 
+    /// Versions that failed while `state.json` could not be read.
+    pub(super) fn late_failures(&self) -> PathBuf {
+        self.root.join("failed.json")
+    }
+
     fn state_path(&self) -> PathBuf {
         self.root.join("state.json")
     }
 
     /// The active version's record. Where `active.json` is missing, damaged, or names a version
-    /// that is not whole, the newest whole version stands in. A failure to read is an error: the
-    /// pointer may be right, and who changes versions must not guess.
+    /// that is not whole, the whole version that was used last stands in. A failure to read is an
+    /// error: the pointer may be right, and who changes versions must not guess.
     pub fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
@@ -175,8 +181,8 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
-    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version
-    /// stands in. The app starts (docs/security.md, promise 1).
+    /// As [`Home::active`], for starting the app: where it cannot be read the whole version that was
+    /// used last stands in. The app starts (docs/security.md, promise 1).
     pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::Io { .. }) => {
@@ -207,10 +213,9 @@ impl Home {
     }
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
-        // One that came up here, if there is one.
-        let failed = self.failed();
+        // The one that was used last and came up, if there is one.
         let mut installed = self.installed()?;
-        installed.sort_by_key(|record| failed.contains(&record.container.version));
+        stand_in::sort_by_use(self, &mut installed);
         // What it was worth is lost with the pointer; where there is another one it has to prove
         // itself again.
         let probation = (installed.len() > 1).then(|| Probation::begin(jiff::Timestamp::now()));
@@ -263,13 +268,33 @@ impl Home {
         replace_json(&self.active_path(), active)
     }
 
-    /// The record of one installed version.
+    /// The record of one installed version; where it cannot be read, its manifest stands in.
     pub fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
-        let path = self.container(id).join(RECORD);
-        let record: Option<InstalledRecord> = read_json(&path)?;
-        record
-            .filter(|record| record.container == *id)
+        match self.written_record(id) {
+            Err(error @ StoreError::Io { .. }) => {
+                tracing::warn!(%error, "a record cannot be read; the manifest stands in");
+                stand_in::record_from_manifest(self, id).ok_or(error)
+            }
+            record => record,
+        }
+    }
+
+    /// The record of one installed version as it is on the disk.
+    pub fn written_record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
+        read_json(&self.container(id).join(RECORD))?
+            .filter(|record: &InstalledRecord| record.container == *id)
             .ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
+    }
+
+    /// Why a record that the start of `id` goes by cannot be read, if one cannot.
+    pub fn unreadable(&self, id: &ContainerId) -> Option<StoreError> {
+        let looks = [
+            self.named().map(drop),
+            self.written_record(id).map(drop),
+            read_json::<HomeState>(&self.state_path()).map(drop),
+        ];
+        let is_unreadable = |error: &StoreError| matches!(error, StoreError::Io { .. });
+        looks.into_iter().filter_map(Result::err).find(is_unreadable)
     }
 
     pub(super) fn write_record(tree: &Path, record: &InstalledRecord) -> Result<(), StoreError> {
@@ -291,6 +316,13 @@ impl Home {
             self.record(&id).inspect_err(reported).ok()
         };
         Ok(self.folders()?.into_iter().filter_map(whole).collect())
+    }
+
+    /// The error of the first version that cannot be read, if there is one.
+    pub(super) fn refuse_unreadable(&self) -> Result<(), StoreError> {
+        let is_unreadable = |error: &StoreError| matches!(error, StoreError::Io { .. });
+        let mut errors = self.folders()?.into_iter().filter_map(|id| self.record(&id).err());
+        errors.find(is_unreadable).map_or(Ok(()), Err)
     }
 
     /// Whether no version is installed here at all, whole or not.
@@ -326,15 +358,18 @@ impl Home {
     /// Versions that did not come up here; only looks, so that nothing is made where nothing is
     /// installed.
     pub fn failed(&self) -> Vec<Version> {
-        self.known_failed().unwrap_or_default()
+        self.known_failed().unwrap_or_else(|_| stand_in::late_failures(self))
     }
 
     /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one
     /// is empty.
     pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
-            Ok(state) => Ok(state.map(|state| state.failed).unwrap_or_default()),
-            Err(StoreError::Damaged { .. }) => Ok(Vec::new()),
+            Ok(state) => Ok(stand_in::and_late_failures(
+                self,
+                state.map(|state| state.failed).unwrap_or_default(),
+            )),
+            Err(StoreError::Damaged { .. }) => Ok(stand_in::late_failures(self)),
             Err(error) => Err(error),
         }
     }
@@ -343,7 +378,9 @@ impl Home {
     /// once. A damaged file is replaced: nothing in it is worth a failed start.
     pub fn state(&self) -> Result<HomeState, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
-            Ok(Some(state)) if !state.installation_id.is_empty() => return Ok(state),
+            Ok(Some(state)) if !state.installation_id.is_empty() => {
+                return stand_in::take_in_late_failures(self, state);
+            }
             Ok(_) => {}
             Err(StoreError::Damaged { path, source }) => {
                 tracing::warn!(path = %path.display(), %source, "the state is damaged, beginning anew")
@@ -379,9 +416,12 @@ impl Home {
     pub fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
+        // A switch that waits may have to put back what it moved out of its way.
+        let is_waiting = exists(&self.journal()).unwrap_or(true);
+        let half_removed = if is_waiting { Vec::new() } else { self.half_removed() };
         let in_staging =
             staging::left_by_installed(self).into_iter().chain(staging::left_by_repairs(self));
-        for half in self.half_removed().into_iter().chain(in_staging) {
+        for half in half_removed.into_iter().chain(in_staging) {
             if let Err(error) = remove_tree(&half) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -97,6 +97,17 @@ impl Journal {
         Err(error)
     }
 
+    /// Finishes a switch that was cut short, or takes it back: where the disk refused before, the
+    /// old version was started all the same, and what the user did in it counts. The pointer
+    /// remembers that the switch is wanted.
+    fn finish_or_take_back(&self, home: &Home) -> Result<(), StoreError> {
+        if self.is_outrun(home)? {
+            self.undo(home).map(|()| self.forget(home))
+        } else {
+            self.perform_or_undo(home)
+        }
+    }
+
     /// Whether a file of the user's in the version that is still active is newer than the decision.
     fn is_outrun(&self, home: &Home) -> Result<bool, StoreError> {
         let journal = home.journal();
@@ -195,16 +206,7 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
         Ok(None) => {}
         Ok(Some(journal)) => {
             tracing::warn!(?journal, "finishing an interrupted switch");
-            // Where the disk refused before, the old version was started all the same, and what the
-            // user did in it counts. The pointer remembers that the switch is wanted.
-            let done = journal.is_outrun(home).and_then(|outrun| {
-                if outrun {
-                    journal.undo(home).map(|()| journal.forget(home))
-                } else {
-                    journal.perform_or_undo(home)
-                }
-            });
-            if let Err(error) = done {
+            if let Err(error) = journal.finish_or_take_back(home) {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the interrupted switch waits"
@@ -222,8 +224,32 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
             return;
         }
     }
+    if exists(&home.journal()).unwrap_or(true) {
+        // One that waits needs what lies where it left it.
+        return;
+    }
     snapshots::tidy(home);
     discard_prepared(home);
+}
+
+/// Finishes or takes back a switch that still waits, for whoever is about to begin another one or
+/// to remove a version: that would delete the user's files that were prepared for the first, or
+/// moved out of its way.
+///
+/// # Errors
+/// Why it still waits. Nothing may be prepared, moved or removed then.
+pub(super) fn settle(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
+    let Some(journal) = read_json::<Journal>(&home.journal())? else { return Ok(()) };
+    tracing::warn!(?journal, "a switch that was cut short comes first");
+    let done = journal.finish_or_take_back(home);
+    if !exists(&home.journal())? {
+        // Done or taken back; what kept it from being done is in the log.
+        return Ok(());
+    }
+    Err(done.err().unwrap_or_else(|| {
+        let reason = std::io::Error::other("an earlier switch cannot be finished now");
+        StoreError::io("finish", &home.journal())(reason)
+    }))
 }
 
 /// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is
@@ -330,6 +356,47 @@ mod tests {
             assert!(!home.journal().exists() && !home.incoming().exists());
             drop((lock, keep));
         }
+    }
+
+    /// What was prepared cannot be looked at for longer: it is neither taken for moved, nor deleted
+    /// for the sake of another switch.
+    #[test]
+    #[cfg(unix)]
+    fn a_switch_that_waits_keeps_the_users_files_from_whatever_comes_next() {
+        use crate::store::switch::resolve_for_start;
+        use crate::store::{remove, rollback};
+        let Prepared { fixture, journal, .. } = prepared();
+        let (home, new) = (fixture.home.clone(), journal.container.clone());
+        let three = fixture.install("3.0.0", &[]);
+        let old = home.active().unwrap().0;
+        replace_json(&home.journal(), &journal).unwrap();
+        let keep = fixture.release();
+        // Looking below a link to itself is an error, and no absence, for root as well.
+        let (incoming, aside) = (home.incoming(), home.root().join("aside"));
+        fs::rename(&incoming, &aside).unwrap();
+        std::os::unix::fs::symlink(&incoming, &incoming).unwrap();
+        home.set_active(&Active { pending: Some(new.clone()), ..old.clone() }).unwrap();
+        for _ in 0..3 {
+            let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
+            assert_eq!(resolved.record.container, old.container);
+            assert!(resolved.switched.is_none() && resolved.waits.is_some(), "{resolved:?}");
+        }
+        assert_eq!(home.active().unwrap().0.pending_failures, 0, "it is wanted as before");
+        home.set_active(&old).unwrap();
+        let lock = HomeLock::take(&home).unwrap();
+        assert!(switch(&home, &three, SwitchOptions::PLAIN, &lock).is_err());
+        assert!(rollback::roll_back(&home, Some(&three), &lock).is_err());
+        assert!(remove::remove(&home, &new, &lock).is_err());
+        home.clean(&lock);
+        assert!(home.journal().exists());
+        drop(lock);
+        fs::remove_file(&incoming).unwrap();
+        fs::rename(&aside, &incoming).unwrap();
+        let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
+        assert_eq!((resolved.record.container, resolved.waits.is_none()), (new.clone(), true));
+        assert_eq!(read(&home.container(&new)), ["new"; 3]);
+        assert_eq!(read(&home.snapshots().join("kept/files")), ["old"; 3]);
+        drop(keep);
     }
 
     #[test]

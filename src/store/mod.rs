@@ -44,6 +44,7 @@ pub mod retained;
 pub mod rollback;
 pub mod snapshots;
 pub mod staging;
+mod stand_in;
 mod successors;
 pub mod switch;
 pub mod usage;

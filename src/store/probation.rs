@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
-use super::{Accused, Active, Home, HomeState, Probation, StoreError};
+use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback, stand_in};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 use crate::{durable, look};
@@ -46,9 +46,44 @@ pub fn change(
     Ok(changed)
 }
 
+/// Puts `id`, which had proved itself, on probation again after a start that failed; nothing if it
+/// is not the active version.
+pub fn relapse(
+    home: &Home,
+    id: &ContainerId,
+    now: jiff::Timestamp,
+    _lock: &HomeLock,
+) -> Result<(), StoreError> {
+    let (active, _) = home.active()?;
+    if active.container != *id || active.probation.is_some() {
+        return Ok(());
+    }
+    home.set_active(&Active { probation: Some(Probation::relapse(now)), ..active })
+}
+
+/// Makes the version active again that was left after it had proved itself, with its files:
+/// `failing`, which took its place, fails here as well. Nothing if that is not what happened.
+pub fn return_to_accused(
+    home: &Home,
+    failing: &ContainerId,
+    lock: &HomeLock,
+) -> Result<(), StoreError> {
+    let accused =
+        home.state()?.accused.filter(|accused| accused.relapsed && accused.fallback == *failing);
+    let Some(accused) = accused else { return Ok(()) };
+    let back = ContainerId { version: accused.version, ..failing.clone() };
+    rollback::roll_back(home, Some(&back), lock)?;
+    let (active, _) = home.active()?;
+    let probation = Probation { excused: true, ..Probation::relapse(jiff::Timestamp::now()) };
+    home.set_active(&Active { probation: Some(probation), ..active })
+}
+
 /// Remembers that `version` did not come up, so that it is not offered again.
 pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
-    let mut state = home.state()?;
+    let mut state = match home.state() {
+        Err(StoreError::Io { .. }) => return stand_in::note_late_failure(home, version),
+        state => state?,
+    };
     if !state.failed.contains(version) {
         state.failed.push(version.clone());
         home.set_state(&state)?;
@@ -57,12 +92,16 @@ pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError>
 }
 
 /// Remembers that `fallback` takes the place of `version`, which did not come up.
-pub fn accuse(home: &Home, version: &Version, fallback: &ContainerId) -> Result<(), StoreError> {
+/// `relapsed`: it had proved itself before.
+pub fn accuse(
+    home: &Home,
+    version: &Version,
+    fallback: &ContainerId,
+    relapsed: bool,
+) -> Result<(), StoreError> {
     let state = home.state()?;
-    home.set_state(&HomeState {
-        accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }),
-        ..state
-    })
+    let accused = Accused { version: version.clone(), fallback: fallback.clone(), relapsed };
+    home.set_state(&HomeState { accused: Some(accused), ..state })
 }
 
 /// The version that did not come up before `fallback` took its place, if it is not known yet
@@ -99,6 +138,8 @@ const MOST_NOTICES: usize = 10;
 /// Leaves a notice for the next time that somebody looks.
 pub fn leave_notice(home: &Home, what: Incident, now: jiff::Timestamp) -> Result<(), StoreError> {
     let mut state = home.state()?;
+    // What goes on from start to start is told once.
+    state.notices.retain(|notice| notice.what != what);
     state.notices.push(Notice { when: now, what });
     let surplus = state.notices.len().saturating_sub(MOST_NOTICES);
     state.notices.drain(..surplus);
@@ -281,7 +322,7 @@ mod tests {
         let (old, new): (_, Version) = (fixture.install("1.0.0", &[]), "2.0.0".parse().unwrap());
         let begin = || {
             remember_failed(home, &new).unwrap();
-            accuse(home, &new, &old).unwrap();
+            accuse(home, &new, &old, false).unwrap();
             let what = Incident::RolledBack {
                 from: new.clone(),
                 to: old.version.clone(),

@@ -25,8 +25,8 @@ pub struct Active {
     pub probation: Option<Probation>,
 }
 
-/// How a version that was switched to has fared so far. It ends when the version has come up and
-/// then ended well or run for long.
+/// How a version that was switched to has fared so far. It ends when the version has ended well
+/// twice after it had come up, or has run for long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probation {
     /// When it was switched to.
@@ -38,12 +38,27 @@ pub struct Probation {
     /// It has come up once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up: bool,
+    /// How many of its runs came up and ended well.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub good_runs: u32,
+    /// It had proved itself already, and then a start failed: the next start that comes up proves
+    /// it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relapsed: bool,
+    /// The version before it fails here as well: going back helps nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excused: bool,
 }
 
 impl Probation {
     /// The beginning of one.
     pub fn begin(now: jiff::Timestamp) -> Self {
         Self { since: now, ..Self::default() }
+    }
+
+    /// That of a version that had proved itself long ago, and has failed at its last start.
+    pub fn relapse(now: jiff::Timestamp) -> Self {
+        Self { up: true, failures: 1, relapsed: true, ..Self::begin(now) }
     }
 }
 
@@ -102,6 +117,9 @@ pub struct Accused {
     pub version: Version,
     /// What was started in its place.
     pub fallback: ContainerId,
+    /// It had proved itself before: where the fallback fails too, it becomes active again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relapsed: bool,
 }
 
 /// `state.json`: what this installation remembers between starts. Nothing here is needed to start
@@ -131,6 +149,12 @@ pub struct HomeState {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accused: Option<Accused>,
     /// What the user has not been told yet, the oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_notices")]
     pub notices: Vec<Notice>,
+}
+
+/// A notice that a newer launcher left is no reason to forget the rest.
+fn known_notices<'a, D: serde::Deserializer<'a>>(json: D) -> Result<Vec<Notice>, D::Error> {
+    let notices = Vec::<serde_json::Value>::deserialize(json)?;
+    Ok(notices.into_iter().filter_map(|notice| serde_json::from_value(notice).ok()).collect())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::files::{entries, remove_tree};
 use super::home::{LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
-use super::{Home, StoreError, snapshots};
+use super::{Home, StoreError, journal, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
 
@@ -16,7 +16,8 @@ pub fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), Stor
 
 /// The part of [`remove`] that is quick: afterwards the version is gone, and its files wait to be
 /// deleted.
-fn set_aside(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<PathBuf, StoreError> {
+fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, StoreError> {
+    journal::settle(home, lock)?;
     home.record(id)?;
     let in_use = |reason| Err(StoreError::InUse { id: id.to_string(), reason });
     if let Some(active) = home.active_if_any()? {
@@ -142,6 +143,10 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
             Err(StoreError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
+    }
+    if removed.is_empty() {
+        // That nothing is to be done is known only where every version can be read.
+        home.refuse_unreadable()?;
     }
     Ok(removed)
 }

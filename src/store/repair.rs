@@ -184,7 +184,7 @@ impl Repair {
     pub fn put_record(&mut self, record: &InstalledRecord) -> Result<bool, StoreError> {
         if self
             .home
-            .record(&self.id)
+            .written_record(&self.id)
             .is_ok_and(|found| InstalledRecord { installed: record.installed, ..found } == *record)
         {
             return Ok(false);

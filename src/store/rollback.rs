@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::switch::{SwitchOptions, commit, displaced, finish};
-use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over, stand_in};
 use crate::model::ContainerId;
 
 /// What came of a rollback.
@@ -88,6 +88,10 @@ impl RollbackTarget {
 pub fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
+    if active.probation.as_ref().is_some_and(|probation| probation.relapsed) {
+        // It worked once; only a version that did so too is likely to be of more use.
+        return usual;
+    }
     usual.or_else(|| {
         let failed = home.failed();
         let mut others: Vec<_> =
@@ -99,6 +103,18 @@ pub fn fallback(home: &Home) -> Option<RollbackTarget> {
         let point = known_points(home).into_iter().find(|point| point.container == container);
         Some(RollbackTarget { container, point, healthy: false })
     })
+}
+
+/// A version to start in the place of `failing` where the pointer cannot be read, and so nothing
+/// can be gone back to: the one that was used last of the others.
+pub fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackTarget> {
+    let failed = home.failed();
+    let mut others = home.installed().ok()?;
+    others
+        .retain(|other| other.container != *failing && !failed.contains(&other.container.version));
+    stand_in::sort_by_use(home, &mut others);
+    let container = others.into_iter().next()?.container;
+    Some(RollbackTarget { container, point: None, healthy: false })
 }
 
 /// The points as far as they can be looked at: what takes the place of a failing version must not
@@ -128,7 +144,16 @@ fn default_target(home: &Home) -> Result<Option<RollbackTarget>, StoreError> {
 fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<RollbackTarget> {
     let failed = home.failed();
     let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
-    let is_good = |id: &ContainerId| *id != active.container && !failed.contains(&id.version);
+    // From one that worked, nobody is taken to a version that is not known to have worked.
+    let has_relapsed = active.probation.as_ref().is_some_and(|probation| probation.relapsed);
+    let unproved: Vec<_> = points
+        .iter()
+        .filter(|point| has_relapsed && !point.healthy)
+        .map(|point| point.container.clone())
+        .collect();
+    let is_good = |id: &ContainerId| {
+        *id != active.container && !failed.contains(&id.version) && !unproved.contains(id)
+    };
     points.retain(|point| is_good(&point.container));
     let first = |wanted: &dyn Fn(&Snapshot) -> bool| {
         points.iter().find(|point| wanted(point)).map(RollbackTarget::of)
@@ -186,6 +211,7 @@ pub fn go_to(
     target: &RollbackTarget,
     lock: &HomeLock,
 ) -> Result<RolledBack, StoreError> {
+    super::journal::settle(home, lock)?;
     let (active, _) = home.active()?;
     let record = home.record(&target.container)?;
     RunningLock::refuse_if_running(home, &target.container)?;

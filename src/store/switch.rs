@@ -62,6 +62,7 @@ pub fn switch(
     options: SwitchOptions,
     lock: &HomeLock,
 ) -> Result<(InstalledRecord, Migration), StoreError> {
+    journal::settle(home, lock)?;
     let record = home.record(id)?;
     let before = match home.active() {
         Ok(before) => Some(before),
@@ -353,6 +354,8 @@ pub struct Resolved {
     /// A pending switch that was carried out, with what became of the user's files, or that failed
     /// and is given up.
     pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
+    /// Why a switch that was cut short waits.
+    pub waits: Option<StoreError>,
 }
 
 /// The version to start now: an interrupted switch is finished and a pending one carried out first,
@@ -384,7 +387,7 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
         }
     }
     let (active, record) = home.active_for_start()?;
-    let stay = |record| Ok(Resolved { record, switched: None });
+    let stay = |record| Ok(Resolved { record, switched: None, waits: None });
     let Some(pending) = active.pending.clone() else { return stay(record) };
     if RunningLock::is_held(home, &active.container) {
         return stay(record);
@@ -396,10 +399,17 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
             return stay(record);
         }
     };
+    if let Err(error) = journal::settle(home, &lock) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a switch that was cut short waits; so does the pending one"
+        );
+        return Ok(Resolved { record, switched: None, waits: Some(error) });
+    }
     match switch(home, &pending, options, &lock) {
         Ok((record, migration)) => {
             migration.log();
-            Ok(Resolved { record, switched: Some(Ok(migration)) })
+            Ok(Resolved { record, switched: Some(Ok(migration)), waits: None })
         }
         Err(StoreError::InUse { .. }) => stay(record),
         Err(error) => {
@@ -421,7 +431,8 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
                     "the failure of a pending switch is not written down"
                 );
             }
-            Ok(Resolved { record, switched: given_up.then_some(Err((pending, error))) })
+            let switched = given_up.then_some(Err((pending, error)));
+            Ok(Resolved { record, switched, waits: None })
         }
     }
 }

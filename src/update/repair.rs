@@ -521,11 +521,11 @@ pub fn stepped_over(context: &Context, running: &ContainerId) -> Option<Containe
 }
 
 /// Ids of versions in the home by version, whole or not.
-pub fn find(context: &Context, version: &crate::model::Version) -> Option<ContainerId> {
+pub fn find(context: &Context, version: &crate::model::Version) -> Result<ContainerId, StoreError> {
     context
         .home
-        .folders()
-        .ok()?
+        .folders()?
         .into_iter()
         .find(|id| id.version == *version && id.app == context.settings.app)
+        .ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
 }

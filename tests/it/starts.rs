@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -101,10 +102,13 @@ fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
         "(echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
     );
     update(&world);
-    for _ in 0..7 {
+    for run in 0..7 {
         let output = start(&world);
         assert_eq!(versions(&output), ["1.1.0"], "{}", String::from_utf8_lossy(&output.stderr));
-        std::thread::sleep(Duration::from_millis(1600));
+        if run == 0 {
+            let probation = &record(&world, "active.json")["probation"];
+            assert_eq!(probation["good_runs"], 1, "like any other, one good run proves nothing");
+        }
     }
     assert_eq!((active(&world), failed(&world)), ("1.1.0".to_owned(), Value::Null));
     assert!(
@@ -210,6 +214,221 @@ fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one
     update(&world);
     assert_eq!(versions(&start(&world)).last().unwrap(), "1.1.0");
     assert_eq!(failed(&world), json!(["1.2.0"]));
+}
+
+/// A version that runs well as long as its own data has fewer lines than `MOST`, and adds one at
+/// each start.
+const SPOILS_ITS_DATA: &str = "echo line >> \"$KUZFLOW_HOME/data/profile\"\n\
+    [ $(wc -l < \"$KUZFLOW_HOME/data/profile\") -lt \"${MOST:-2}\" ] || { echo 'cannot read the profile' >&2; exit 1; }\nexec sleep 1.5";
+
+#[test]
+fn a_version_that_ran_well_once_and_fails_ever_after_is_left() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    start(&world);
+    release(&world, "1.1.0", SPOILS_ITS_DATA);
+    update(&world);
+    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    assert_eq!(
+        record(&world, "active.json")["probation"]["good_runs"],
+        1,
+        "one good run proves nothing"
+    );
+    let starts: Vec<_> = (0..3).flat_map(|_| versions(&start(&world))).collect();
+    assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+}
+
+#[test]
+fn an_app_that_hands_over_well_once_and_fails_ever_after_is_left() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    start(&world);
+    release(
+        &world,
+        "1.1.0",
+        "[ -z \"$FAIL\" ] || exit 1\n(exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
+    );
+    update(&world);
+    for proved in [false, true] {
+        assert_eq!(versions(&start(&world)), ["1.1.0"]);
+        assert_eq!(record(&world, "active.json")["probation"].is_null(), proved);
+    }
+    let failing =
+        || versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap());
+    let starts: Vec<_> = (0..3).flat_map(|_| failing()).collect();
+    assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+}
+
+/// A link to itself in the place of a file: to read it is an error, for root as well, and no absence.
+fn make_unreadable(file: &Path) -> PathBuf {
+    let aside = file.with_extension("aside");
+    fs::rename(file, &aside).unwrap();
+    std::os::unix::fs::symlink(file, file).unwrap();
+    aside
+}
+
+/// A world with 1.0.0 and 1.1.0, which was used last and fails where it is told so.
+fn with_two_versions() -> (World, NodeProcess) {
+    let (world, node) = installed("1.0.0", STAYS);
+    start(&world);
+    start(&world);
+    release(&world, "1.1.0", "[ -z \"$FAIL\" ] || exit 1\nexec sleep 1.5");
+    update(&world);
+    start(&world);
+    start(&world);
+    fs::write(world.container("1.1.0").join("data/work"), "mine").unwrap();
+    (world, node)
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_reported_and_the_app_starts_with_its_files() {
+    let (world, _node) = with_two_versions();
+    let home = world.home();
+    let installed = world.container("1.1.0").join("metadata/installed.json");
+    for file in [&home.join("active.json"), &installed, &home.join("state.json")] {
+        let aside = make_unreadable(file);
+        let output = start(&world);
+        let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(versions(&output), ["1.1.0"], "{}: {reported}", file.display());
+        let expected = format!("This computer cannot read {}", text(file));
+        assert_eq!(reported.matches(&expected).count(), 1, "{reported}");
+        let work = fs::read_to_string(world.container("1.1.0").join("data/work")).unwrap();
+        assert_eq!(work, "mine");
+        fs::remove_file(file).unwrap();
+        fs::rename(aside, file).unwrap();
+        let reported = String::from_utf8_lossy(&start(&world).stdout).into_owned();
+        assert!(!reported.contains("cannot read"), "{reported}");
+    }
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    // Whoever asks is told, and can have it mended.
+    make_unreadable(&installed);
+    let verified = world.say(&["verify"]);
+    assert_eq!(
+        (verified.code, &verified.result["damaged"][0]),
+        (1, &json!("metadata/installed.json"))
+    );
+    assert_eq!(world.say(&["verify", "--repair"]).code, 0);
+    assert_eq!(world.say(&["verify"]).code, 0);
+    // The pointer is no file of a version.
+    make_unreadable(&home.join("active.json"));
+    for verb in [["verify", "--repair"].as_slice(), &["prune"], &["list"]] {
+        let reply = world.say(verb);
+        assert!(
+            reply.code == 1 && reply.errors.contains("active.json"),
+            "{verb:?}: {}",
+            reply.errors
+        );
+    }
+}
+
+#[test]
+fn a_version_that_fails_is_left_while_the_pointer_cannot_be_read() {
+    let (world, _node) = with_two_versions();
+    let pointer = world.home().join("active.json");
+    let aside = make_unreadable(&pointer);
+    let failing =
+        || versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap());
+    assert_eq!(failing(), ["1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!(failing(), ["1.0.0"], "nobody is made to wait for it again");
+    fs::remove_file(&pointer).unwrap();
+    fs::rename(aside, &pointer).unwrap();
+    assert_eq!(versions(&start(&world)), ["1.1.0"], "its pointer is what counts again");
+    assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/work")).unwrap(), "mine");
+}
+
+#[test]
+fn a_version_that_is_mended_at_a_start_is_reported() {
+    let (world, node) = with_two_versions();
+    let program = world.container("1.1.0").join("app/run.sh");
+    let printed = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    fs::remove_file(&program).unwrap();
+    let output = start(&world);
+    assert_eq!(versions(&output), ["1.0.0"], "nobody waits for it");
+    assert!(
+        printed(&output).contains("Version 1.1.0 was damaged and has been repaired"),
+        "{}",
+        printed(&output)
+    );
+    let output = start(&world);
+    assert_eq!(versions(&output), ["1.1.0"]);
+    assert!(!printed(&output).contains("repaired"), "{}", printed(&output));
+    // Without the network it cannot be mended, and that is told too.
+    drop(node);
+    fs::remove_file(&program).unwrap();
+    let output = start(&world);
+    assert_eq!(versions(&output), ["1.0.0"]);
+    assert!(printed(&output).contains("could not be repaired yet"), "{}", printed(&output));
+}
+
+#[test]
+fn a_version_that_was_good_for_long_and_then_fails_at_each_start_is_left() {
+    let (world, _node) = installed("1.0.0", STAYS);
+    start(&world);
+    start(&world);
+    release(&world, "1.1.0", SPOILS_ITS_DATA);
+    update(&world);
+    let with_most = |most: &str| {
+        let output = world.launcher(&["--headless", "run"]).env("MOST", most).output().unwrap();
+        (
+            output.status.code(),
+            versions(&output),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for _ in 0..3 {
+        assert_eq!(with_most("100").1, ["1.1.0"]);
+    }
+    assert!(record(&world, "active.json")["probation"].is_null(), "it has proved itself");
+    // Two failures and a good start are no reason to leave it, nor is a wrong argument.
+    for _ in 0..2 {
+        let (code, started, reported) = with_most("1");
+        assert_eq!((code, started), (Some(1), vec!["1.1.0".to_owned()]));
+        assert!(reported.contains("did not start"), "{reported}");
+    }
+    assert_eq!(record(&world, "active.json")["probation"]["relapsed"], true);
+    assert_eq!(with_most("100").1, ["1.1.0"]);
+    assert!(record(&world, "active.json")["probation"].is_null(), "it has come up again");
+    for _ in 0..4 {
+        world.launcher(&["--headless", "run", "--", "argument"]).env("MOST", "1").output().unwrap();
+    }
+    assert_eq!(active(&world), "1.1.0");
+    let starts: Vec<_> = (0..3).flat_map(|_| with_most("1").1).collect();
+    assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+    // What was written in it is kept.
+    let retained = fs::read_dir(world.home().join("snapshots")).unwrap().flatten();
+    assert!(
+        retained
+            .map(|entry| entry.path().join("files/data/profile"))
+            .any(|profile| profile.exists())
+    );
+}
+
+#[test]
+fn a_computer_that_lets_no_version_start_leaves_the_proved_one_active() {
+    let code =
+        "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\nexec sleep 1.5";
+    let (world, _node) = installed("1.0.0", code);
+    start(&world);
+    start(&world);
+    release(&world, "1.1.0", code);
+    update(&world);
+    start(&world);
+    start(&world);
+    assert!(record(&world, "active.json")["probation"].is_null());
+    let work = world.container("1.1.0").join("data/work");
+    fs::write(&work, "mine").unwrap();
+    for _ in 0..8 {
+        let output =
+            world.launcher(&["--headless", "run"]).env("BROKEN_COMPUTER", "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    assert_eq!(fs::read_to_string(&work).unwrap(), "mine", "with its files");
+    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    assert!(record(&world, "active.json")["probation"].is_null());
 }
 
 #[test]

@@ -773,6 +773,24 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
 }
 
 #[test]
+fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
+    let mut window = Window::scene("told-unreadable");
+    assert!(window.sees("A file cannot be read"));
+    window.click("Details");
+    assert!(
+        window.sees("Version 1.8.5 was started all the same, and your files are unchanged.")
+            && window.sees_part("installed.json is there, and this computer cannot read it.")
+            && window.sees_part("Input/output error")
+            && window.sees("Copy details")
+    );
+    let mut window = Window::scene("told-repaired");
+    window.click_nth("Details", 0);
+    assert!(window.sees_part("The next start tries again"));
+    window.click_nth("Details", 0);
+    assert!(window.sees_part("They are restored now."));
+}
+
+#[test]
 fn conflicts_are_listed_with_what_lies_beside() {
     let mut window = Window::scene("told-conflicts");
     assert!(window.sees("3 of your files are kept twice"));

@@ -8,11 +8,13 @@ use serde_json::json;
 use super::Session;
 use crate::app::Ending;
 use crate::container::verify_tree;
+use crate::error_chain;
 use crate::look;
 use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
+use crate::store::home::RECORD;
 use crate::store::{InstalledRecord, StoreError};
 use crate::update::repair;
 
@@ -20,18 +22,16 @@ impl Session<'_> {
     /// Mends a version, whole or not; without one that which the next start should use.
     pub(super) fn repair(&self, version: Option<&Version>) -> Ending {
         let home = &self.place.home;
-        let named = || home.named().ok().flatten().map(|active| active.container);
-        let id = match version {
+        let found = match version {
             Some(version) => repair::find(&self.context(), version),
-            None => named().or_else(|| home.active().ok().map(|(active, _)| active.container)),
+            None => home.named().and_then(|named| match named {
+                Some(active) => Ok(active.container),
+                None => home.active().map(|(active, _)| active.container),
+            }),
         };
-        let Some(id) = id else {
-            let id = version.map(Version::to_string);
-            let error = match id {
-                Some(id) => StoreError::NotInstalled { id },
-                None => StoreError::NothingInstalled { home: home.root().to_owned() },
-            };
-            return self.output.problem(&problem::of_store(&error));
+        let id = match found {
+            Ok(id) => id,
+            Err(error) => return self.output.problem(&problem::of_store(&error)),
         };
         self.engine(Command::Repair(id), |phase| match phase {
             Phase::Repaired(repaired) if repaired.left.is_empty() => Some(Ending::Done),
@@ -49,8 +49,8 @@ impl Session<'_> {
             (Ok(record), _) => record,
             // Its folder is there, and what makes it a version is not.
             (Err(error), Some(version)) => match repair::find(&self.context(), version) {
-                Some(id) => return Ok(self.damaged(&id, &["metadata/installed.json".to_owned()])),
-                None => return Err(error),
+                Ok(id) => return Ok(self.damaged(&id, &[RECORD.to_owned()])),
+                Err(_) => return Err(error),
             },
             (Err(error), None) => return Err(error),
         };
@@ -71,9 +71,13 @@ impl Session<'_> {
         }
         let mut damaged: Vec<_> =
             verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
-        if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
-            self.output.say("metadata/installed.json: it says something else than the manifest");
-            damaged.push("metadata/installed.json".to_owned());
+        // The manifest stood in for one that cannot be read.
+        if let Err(error) = self.place.home.written_record(&record.container) {
+            self.output.say(&format!("{RECORD}: {}", error_chain::line(&error)));
+            damaged.push(RECORD.to_owned());
+        } else if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
+            self.output.say(&format!("{RECORD}: it says something else than the manifest"));
+            damaged.push(RECORD.to_owned());
         }
         if !damaged.is_empty() {
             return Ok(self.damaged(&record.container, &damaged));

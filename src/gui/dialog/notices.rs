@@ -108,13 +108,21 @@ impl Dialog {
             }
             Incident::NotSwitched { to, chain } => {
                 self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
-                let report = self.report_of(&format!("not switched to {to}"), chain);
-                ui.add_space(4.0);
-                monospaced(ui, &report);
-                ui.add_space(4.0);
-                self.copy_button(ui, report, Emphasis::Secondary);
+                self.report_card(ui, &format!("not switched to {to}"), chain);
             }
             Incident::Conflicts { version, files } => self.conflicts(ui, version, files),
+            Incident::Unreadable { path, chain, .. } => {
+                let path = path.display().to_string();
+                let why = self.texts.with("told-unreadable-why", &[("path", &path)]);
+                self.particular(ui, "told-why", &why);
+                self.report_card(ui, &format!("cannot read {path}"), chain);
+            }
+            Incident::Repaired { .. } => {
+                self.particular(ui, "told-why", &self.texts.get("told-repaired-why"))
+            }
+            Incident::NotRepaired { .. } => {
+                self.particular(ui, "told-why", &self.texts.get("told-not-repaired-why"))
+            }
         }
         let when = self.texts.moment(notice.when, &self.options.zone);
         ui.add_space(PAUSE);
@@ -169,6 +177,15 @@ impl Dialog {
         {
             self.open_folder(&folder);
         }
+    }
+
+    /// What helps whoever looks into it, to be copied.
+    fn report_card(&mut self, ui: &mut Ui, what: &str, chain: &[String]) {
+        let report = self.report_of(what, chain);
+        ui.add_space(4.0);
+        monospaced(ui, &report);
+        ui.add_space(4.0);
+        self.copy_button(ui, report, Emphasis::Secondary);
     }
 
     fn particular(&self, ui: &mut Ui, name: &str, text: &str) {

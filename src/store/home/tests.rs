@@ -57,6 +57,16 @@ fn the_installation_id_is_made_once_and_damage_begins_anew() {
 }
 
 #[test]
+fn a_notice_of_a_newer_launcher_is_passed_over() {
+    let fixture = Fixture::new();
+    let first = fixture.home.state().unwrap();
+    let mut json = serde_json::to_value(&first).unwrap();
+    json["notices"] = serde_json::json!([{ "when": "2026-01-01T00:00:00Z", "happened": "later" }]);
+    fs::write(fixture.home.state_path(), json.to_string()).unwrap();
+    assert_eq!(fixture.home.state().unwrap(), first);
+}
+
+#[test]
 fn missing_room_is_reported_in_numbers() {
     let fixture = Fixture::new();
     let error = fixture.home.check_space(u64::MAX).unwrap_err();

@@ -258,6 +258,15 @@ pub fn notices(name: &str) -> Vec<Notice> {
             })]
         }
         "told-not-switched" => vec![not_switched],
+        "told-unreadable" => vec![Incident::Unreadable {
+            version: to.clone(),
+            path: own_folder().join("metadata/installed.json"),
+            chain: vec!["cannot read it".to_owned(), "Input/output error".to_owned()],
+        }],
+        "told-repaired" => vec![
+            Incident::Repaired { version: to.clone() },
+            Incident::NotRepaired { version: to.clone() },
+        ],
         "told-conflicts" => vec![conflicts(3)],
         "told-many-conflicts" => vec![conflicts(12)],
         "told-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
