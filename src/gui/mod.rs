@@ -6,16 +6,18 @@
 //! here is returned as an error, so that the caller can start the app without a window.
 //!
 //! ```text
-//! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
-//! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
-//! plan_words  what an update costs, and why         told_words  what happened while nobody looked
-//! obstacle_words  why a restart is needed
-//! file_dialog  the system's
+//! view_state  pure: events -> what a screen shows     actions  pure: a state -> its buttons
+//! dialog/     the screens, the version menu, keys     theme, fonts, icons, widgets, markdown
+//! texts       the catalogue, figures for people       plan_text  what an update costs, and why
+//! notice_text   what happened while nobody looked     blocker_text  why a restart is needed
+//! appearance  how a window looks to begin with        file_dialog  the system's
 //! notification/  the small window beside a running app    system_notification/  the system's own in its place
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
 //! event_loop  the one of the process                  screen  where a window goes, and its corners
 //! ```
 
+mod actions;
+mod appearance;
 mod blocker_text;
 pub mod dialog;
 mod event_loop;
@@ -39,6 +41,7 @@ mod window;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use appearance::Appearance;
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
 pub use notification::{Notification, NotificationEnd, NotificationOptions, Notified, notify};
 pub use plan_text::{repaired_subtitle, repaired_title};
@@ -120,10 +123,12 @@ pub fn open(
         handle.clone(),
         DialogOptions {
             app_name: options.app_name,
-            icon,
-            language: options.language,
-            theme: options.theme,
-            dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
+            appearance: Appearance {
+                icon,
+                language: options.language,
+                theme: options.theme,
+                dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
+            },
             details: options.details,
             zone: crate::host::time_zone(),
             open_folder: crate::host::open_folder,

@@ -36,10 +36,7 @@ impl Window {
         let (handle, engine) = mailbox::channel();
         let options = NotificationOptions {
             app_name: look.app.to_owned(),
-            icon: None,
-            language: look.language,
-            theme: look.theme,
-            dark: false,
+            appearance: look.appearance(),
             round: false,
         };
         let notification = Notification::new(state, handle, options);

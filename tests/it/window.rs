@@ -51,10 +51,7 @@ impl Window {
             handle,
             DialogOptions {
                 app_name: look.app.to_owned(),
-                icon: None,
-                language: look.language,
-                theme: look.theme,
-                dark: false,
+                appearance: look.appearance(),
                 details: false,
                 zone: jiff::tz::TimeZone::UTC,
                 open_folder: |folder| match folder.to_str() {
@@ -1063,6 +1060,23 @@ fn without_notes_the_particulars_are_to_be_seen() {
 }
 
 #[test]
+fn notes_do_not_scroll_within_a_page_that_scrolls() {
+    let state = || scenes::state("notes-200-lines", Language::English);
+    let lines = |window: &Window| {
+        let notes = window.harness.get_all_by_label_contains("of this release, which");
+        notes.map(|line| line.rect().bottom()).fold(0.0, f32::max)
+    };
+    // A low screen, and one on which the details are folded out: all lines stand above what follows.
+    let low = Window::open_on(state(), ENGLISH, Some(room((1280.0, 800.0, 2.0))));
+    assert!(low.harness.get_by_label("Details").rect().top() > lines(&low));
+    let mut open = Window::open(state(), ENGLISH);
+    assert!(open.harness.get_by_label("Details").rect().bottom() < 560.0, "notes scroll alone");
+    open.click("Details");
+    assert!(open.harness.get_by_label("Hide details").rect().top() > lines(&open));
+    assert!(open.sees("Method"));
+}
+
+#[test]
 fn notes_in_another_language_say_in_which() {
     let chinese = Look { language: Language::Chinese, ..ENGLISH };
     let scene = "notes-of-another-language";
@@ -1111,6 +1125,7 @@ fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
             window.sees("Waiting") && !window.sees_part(" left") && !window.sees("0 B/s"),
             "{scene}"
         );
+        assert!(!window.sees_part("files written"), "{scene}: none is before all bytes are there");
     }
 }
 

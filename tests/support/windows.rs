@@ -5,7 +5,7 @@ use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
 use image::RgbaImage;
 use kuzflow::gui::rasteriser::{Canvas, Rasteriser};
-use kuzflow::gui::{Language, theme};
+use kuzflow::gui::{Appearance, Language, theme};
 use kuzflow::messages::mailbox::EngineEnd;
 use kuzflow::messages::protocol::{Command, Event};
 use kuzflow::settings::Theme;
@@ -22,6 +22,13 @@ pub struct Look {
 /// The usual one.
 pub const ENGLISH: Look =
     Look { language: Language::English, theme: Theme::Light, scale: 1.0, app: "LabelImg" };
+
+impl Look {
+    /// The same for a window.
+    pub fn appearance(self) -> Appearance {
+        Appearance { icon: None, language: self.language, theme: self.theme, dark: false }
+    }
+}
 
 /// The app whose windows are drawn into pictures.
 pub fn app() -> &'static str {

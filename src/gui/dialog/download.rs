@@ -4,7 +4,6 @@
 use egui::{Color32, RichText, Ui};
 
 use super::Dialog;
-use super::offer::NOTES_FRAME;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::{NodeView, step};
 use crate::gui::widgets::{self, Bar};
@@ -16,14 +15,12 @@ const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
 
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
-        let top = ui.cursor().top();
         widgets::card(ui, |ui| self.total(ui));
         if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
         } else if self.view.counts_files() {
             // Nothing is left to choose; there is time to read.
-            let room = self.body_height - (ui.cursor().top() - top) - NOTES_FRAME;
-            self.release_notes(ui, room);
+            self.release_notes(ui, 0.0);
         }
     }
 
@@ -83,7 +80,8 @@ impl Dialog {
         let speed = if tells_status { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(left));
         let mut status = if tells_status { String::new() } else { self.status() };
-        if progress.files_total > 0 && !files {
+        // None of the patches' files is written before all bytes are there.
+        if progress.files_done > 0 && !files {
             let numbers =
                 [progress.files_done, progress.files_total].map(|number| texts.number(number));
             let files =

@@ -75,7 +75,7 @@ impl Dialog {
             if self.view.at_rest() && widgets::icon_button(ui, &hint, icons::file_in).clicked() {
                 self.inbox.wanted = true;
             }
-            let (now, next) = match self.choices.theme.unwrap_or(self.options.theme) {
+            let (now, next) = match self.choices.theme.unwrap_or(self.options.appearance.theme) {
                 Theme::Auto => ("theme-auto", Theme::Light),
                 Theme::Light => ("theme-light", Theme::Dark),
                 Theme::Dark => ("theme-dark", Theme::Auto),

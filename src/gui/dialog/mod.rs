@@ -6,6 +6,7 @@
 
 mod download;
 mod file;
+mod foot;
 mod head;
 mod notices;
 mod offer;
@@ -15,17 +16,17 @@ mod size;
 mod versions;
 
 use std::path::Path;
-use std::time::Duration;
 
 pub use file::{FileAnswer, FileQuestion, Picked};
 
-use egui::{Key, Margin, Rect, RichText, Ui, UiBuilder, vec2};
+use egui::{Key, Margin, RichText, Ui, UiBuilder, vec2};
 
-use super::icons;
+use super::actions::Action;
+use super::appearance::Appearance;
 use super::markdown::Markdown;
 use super::texts::{Language, Texts};
 use super::theme::{self, GAP, MARGIN, Palette};
-use super::view_state::{Action, Actions, ViewState};
+use super::view_state::ViewState;
 use super::widgets::{self, Emphasis};
 use crate::messages::mailbox::{Handle, WindowPart};
 use crate::messages::protocol::{Command, Event, Phase, Problem};
@@ -33,12 +34,8 @@ use crate::model::incident::Notice;
 use crate::settings::Theme;
 use question::Question;
 
-/// The window is drawn at most this often while events come in: about 15 times a second.
-const FRAME: Duration = Duration::from_millis(66);
 /// A window that is lower than this saves room at its top and bottom, points.
 const LOW: f32 = 420.0;
-/// A longer name of an app does not stand on a button, characters.
-const LONGEST_NAME: usize = 20;
 /// Of a longer path or message the middle is left out, characters.
 const LONGEST_SUBJECT: usize = 240;
 
@@ -86,14 +83,8 @@ pub struct Choices {
 pub struct DialogOptions {
     /// The app's name for people.
     pub app_name: String,
-    /// The app's icon; the first letter of its name if there is none.
-    pub icon: Option<egui::ColorImage>,
-    /// The language to begin with.
-    pub language: Language,
-    /// The theme to begin with.
-    pub theme: Theme,
-    /// Whether [`Theme::Auto`] is dark where the window system does not say.
-    pub dark: bool,
+    /// How the window looks to begin with.
+    pub appearance: Appearance,
     /// Whether details are folded out to begin with.
     pub details: bool,
     /// The zone that dates are written in.
@@ -144,7 +135,7 @@ impl Dialog {
     pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
         let details_open = options.details;
         let mut dialog = Self {
-            texts: Texts::new(options.language).of_app(&options.app_name),
+            texts: Texts::new(options.appearance.language).of_app(&options.app_name),
             notes: Default::default(),
             view,
             handle,
@@ -170,11 +161,7 @@ impl Dialog {
 
     /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
-        theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
-        let image = self.options.icon.clone();
-        self.icon = image.map(|image| context.load_texture("icon", image, icons::filtering()));
-        let waker = context.clone();
-        self.handle.on_event(move || waker.request_repaint_after(FRAME));
+        self.icon = self.options.appearance.prepare(context, &self.handle);
     }
 
     /// Whether and why the window shall close.
@@ -393,14 +380,12 @@ impl Dialog {
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
             Phase::Ready { .. } | Phase::Swapped { .. } => {
-                let top = ui.cursor().top();
                 if let Some(why) =
                     self.texts.obstacle(&self.view.obstacles).filter(|_| self.view.is_ready())
                 {
                     self.statement(ui, &why);
                 }
-                let room = self.body_height - (ui.cursor().top() - top) - offer::NOTES_FRAME;
-                self.release_notes(ui, room);
+                self.release_notes(ui, 0.0);
             }
             Phase::Idle if self.view.starts => self.waiting(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
@@ -439,78 +424,6 @@ impl Dialog {
                     .clicked()
             })
             .inner
-    }
-
-    /// The buttons that are there: the quiet one on the left, the others on the right with the
-    /// primary one last.
-    fn foot_actions(&self) -> Actions {
-        match self.page {
-            Page::Versions => Actions {
-                quiet: self.view.at_rest().then_some(Action::Check),
-                ..Actions::default()
-            },
-            Page::Update => self.view.actions(),
-        }
-    }
-
-    /// Height of the part with the buttons, points.
-    fn foot_height(&self, low: bool) -> f32 {
-        if self.page == Page::Update && self.foot_actions() == Actions::default() {
-            return if low { 10.0 } else { 20.0 };
-        }
-        36.0 + if low { 18.0 } else { 32.0 }
-    }
-
-    /// Draws the buttons from left to right.
-    fn foot(&mut self, ui: &mut Ui, row: Rect) {
-        let Actions { primary, secondary, quiet } = self.foot_actions();
-        let add = |ui: &mut Ui, action: Option<Action>, emphasis: Emphasis| {
-            action.filter(|action| widgets::button(ui, &self.name(*action), emphasis).clicked())
-        };
-        let left = row.with_min_x(row.left() - widgets::QUIET_SIDE);
-        let left = UiBuilder::new()
-            .max_rect(left)
-            .layout(egui::Layout::left_to_right(egui::Align::Center));
-        let mut left = ui.new_child(left);
-        let mut chosen = add(&mut left, quiet, Emphasis::Quiet);
-        if self.page == Page::Versions {
-            let back = |ui: &mut Ui| {
-                widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked()
-            };
-            if widgets::trailing(ui, row, "foot", back) {
-                self.page = Page::Update;
-            }
-        } else {
-            let right = |ui: &mut Ui| {
-                let chosen = add(ui, secondary, Emphasis::Secondary);
-                add(ui, primary, Emphasis::Primary).or(chosen)
-            };
-            let right = widgets::trailing(ui, row, "foot", right);
-            chosen = chosen.or(right);
-            if let Some(notice) = self.view.reports_one().cloned() {
-                self.fold(&mut left, &notice, |ui, name| {
-                    widgets::button(ui, name, Emphasis::Quiet)
-                });
-            }
-        }
-        if let Some(action) = chosen {
-            self.page = Page::Update;
-            self.act(action);
-        }
-    }
-
-    /// A button's text.
-    fn name(&self, action: Action) -> String {
-        match action {
-            Action::RestartNow if self.has_long_name() => self.texts.get("action-restart-app"),
-            Action::StartNow if self.has_long_name() => self.texts.get("action-start-app"),
-            action => self.texts.get(action.text()),
-        }
-    }
-
-    /// Whether there is no room on a button for the app's name.
-    fn has_long_name(&self) -> bool {
-        self.options.app_name.chars().count() > LONGEST_NAME
     }
 
     /// Whether this window tells what happened, and asks nothing.

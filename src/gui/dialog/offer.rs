@@ -11,10 +11,10 @@ use crate::gui::widgets::{self, Mark};
 use crate::model::Offer;
 use crate::model::transfer::PEER_REGION;
 
-/// Least height of the notes, points; longer ones scroll.
+/// Least height in which notes scroll by themselves, points.
 const NOTES_HEIGHT: f32 = 120.0;
 /// Height of the edges and the title of the notes' card, points.
-pub(super) const NOTES_FRAME: f32 = 66.0;
+const NOTES_FRAME: f32 = 66.0;
 /// Height of the button for the details, with its distance from what is above; points.
 const FOLD: f32 = 42.0;
 
@@ -34,14 +34,12 @@ pub(super) fn headline(texts: &Texts, offer: &Offer) -> (String, String, Option<
 impl Dialog {
     pub(super) fn offer(&mut self, ui: &mut Ui, offer: &Offer) {
         let colours = Palette::of(ui);
-        let top = ui.cursor().top();
         if offer.signed.release.mandatory && offer.current.is_some() {
             let text = self.texts.get("mandatory");
             ui.add(egui::Label::new(RichText::new(text).color(colours.warning)).wrap());
         }
         let has_notes = !self.notes.1.is_empty();
-        let room = self.body_height - (ui.cursor().top() - top) - NOTES_FRAME - FOLD;
-        self.release_notes(ui, room);
+        self.release_notes(ui, if self.details_open { f32::INFINITY } else { FOLD });
         // Without notes the details are what there is to read.
         if has_notes && !self.fold_details(ui) {
             return;
@@ -75,12 +73,15 @@ impl Dialog {
         self.details_open
     }
 
-    /// The notes, if there are any, in a part of this height at most.
-    pub(super) fn release_notes(&self, ui: &mut Ui, room: f32) {
+    /// The notes, if there are any, above something of this height. Longer ones scroll where all
+    /// else of the page is to be seen; where the page itself scrolls they take the height they
+    /// need, so that there is one scroll bar and not two side by side.
+    pub(super) fn release_notes(&self, ui: &mut Ui, below: f32) {
         if self.notes.1.is_empty() {
             return;
         }
-        let room = room.max(NOTES_HEIGHT);
+        let used = ui.cursor().top() - ui.min_rect().top();
+        let room = self.body_height - used - NOTES_FRAME - below;
         widgets::card(ui, |ui| {
             let title = self.texts.get("notes-title");
             let title = match self.notes_language() {
@@ -90,20 +91,24 @@ impl Dialog {
                 None => title,
             };
             widgets::card_title(ui, &title);
+            let text = |ui: &mut Ui| {
+                ui.spacing_mut().item_spacing.y = 4.0;
+                self.notes.1.show(ui);
+            };
+            if room < NOTES_HEIGHT {
+                return text(ui);
+            }
             let area = egui::ScrollArea::vertical()
                 .id_salt("notes")
                 .max_height(room)
                 .auto_shrink([false, true]);
-            area.min_scrolled_height(room).show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = 4.0;
-                self.notes.1.show(ui);
-            });
+            area.min_scrolled_height(room).show(ui, text);
         });
     }
 
     /// The language of the notes, where it is another one than the window's.
     fn notes_language(&self) -> Option<String> {
-        let tag = self.view.notes_tag(self.options.language)?;
+        let tag = self.view.notes_tag(self.options.appearance.language)?;
         let of = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
         if tag.is_empty() || of(tag) == of(self.texts.language().tag()) {
             return None;

@@ -8,7 +8,7 @@ use egui::{
 
 use super::face::{Face, SlideStep, done};
 use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
-use crate::gui::view_state::Action;
+use crate::gui::actions::Action;
 use crate::gui::widgets::{self, Bar, Emphasis};
 use crate::gui::{fonts, theme};
 use crate::messages::protocol::{ClosingWait, Phase};

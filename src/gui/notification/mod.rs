@@ -21,14 +21,15 @@ use std::time::Duration;
 use egui::{Key, Ui, pos2, vec2};
 use winit::event_loop::ActiveEventLoop;
 
+use super::actions::Action;
+use super::appearance::Appearance;
 use super::screen::{Screen, Shape};
 use super::software::{self, Contents};
-use super::texts::{Language, Texts};
-use super::view_state::{Action, ViewState};
-use super::{WindowError, WindowOptions, icons, letter, theme, words};
+use super::texts::Texts;
+use super::view_state::ViewState;
+use super::{WindowError, WindowOptions, icons, letter, words};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Event, Phase};
-use crate::settings::Theme;
 use clock::Countdown;
 pub(super) use face::{Face, done, face};
 use place::SlidePath;
@@ -41,9 +42,7 @@ const HEIGHT: f32 = 80.0;
 const STRIP: f32 = 60.0;
 /// Of the corners, points.
 const RADIUS: f32 = 8.0;
-/// The window is drawn at most this often while events come in.
-const FRAME: Duration = Duration::from_millis(66);
-/// And this often while it slides.
+/// How often the window is drawn while it slides.
 const SLIDING: Duration = Duration::from_millis(16);
 
 /// How a notification ended.
@@ -76,14 +75,8 @@ pub struct Notified {
 pub struct NotificationOptions {
     /// The app's name for people.
     pub app_name: String,
-    /// The app's icon; the first letter of its name if there is none.
-    pub icon: Option<egui::ColorImage>,
-    /// The language.
-    pub language: Language,
-    /// The theme.
-    pub theme: Theme,
-    /// Whether [`Theme::Auto`] is dark where the window system does not say.
-    pub dark: bool,
+    /// How the window looks.
+    pub appearance: Appearance,
     /// Whether the window can have round corners.
     pub round: bool,
 }
@@ -106,10 +99,12 @@ pub fn notify(
         handle.clone(),
         NotificationOptions {
             app_name: options.app_name,
-            icon,
-            language: options.language,
-            theme: options.theme,
-            dark: crate::host::desktop_is_dark(super::DESKTOP_ANSWER).unwrap_or(false),
+            appearance: Appearance {
+                icon,
+                language: options.language,
+                theme: options.theme,
+                dark: crate::host::desktop_is_dark(super::DESKTOP_ANSWER).unwrap_or(false),
+            },
             round: crate::host::screen::blends(),
         },
     );
@@ -167,7 +162,7 @@ impl Notification {
     /// A notification that begins in a state.
     pub fn new(view: ViewState, handle: Handle, options: NotificationOptions) -> Self {
         let mut notification = Self {
-            texts: Texts::new(options.language).of_app(&options.app_name),
+            texts: Texts::new(options.appearance.language).of_app(&options.app_name),
             view,
             handle,
             options,
@@ -190,11 +185,7 @@ impl Notification {
 
     /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
-        theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
-        let image = self.options.icon.clone();
-        self.icon = image.map(|image| context.load_texture("icon", image, icons::filtering()));
-        let waker = context.clone();
-        self.handle.on_event(move || waker.request_repaint_after(FRAME));
+        self.icon = self.options.appearance.prepare(context, &self.handle);
     }
 
     /// How it ended, once it has.

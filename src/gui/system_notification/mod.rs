@@ -16,9 +16,10 @@ mod toast;
 
 use std::time::Duration;
 
+use super::actions::Action;
 use super::notification::{Face, NotificationEnd, Notified, done, face};
 use super::texts::Texts;
-use super::view_state::{Action, ViewState};
+use super::view_state::ViewState;
 use super::{WindowError, WindowOptions};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{ClosingWait, Event, Phase};

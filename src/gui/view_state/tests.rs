@@ -1,7 +1,8 @@
 //! What a person sees of events, one after another.
 
 use super::*;
-use crate::messages::protocol::NoUpdate;
+use crate::gui::actions::{Action, Actions};
+use crate::messages::protocol::{FaultKind, NoUpdate, NodeProgress};
 use crate::model::Version;
 use crate::model::digest::Digest;
 use crate::model::incident::Incident;

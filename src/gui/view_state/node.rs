@@ -1,0 +1,59 @@
+//! A node or a peer as the window shows it, in a fixed place of the list.
+
+use crate::messages::protocol::{FaultKind, NodeProgress, NodeState};
+use crate::model::Node;
+
+/// A node as the window shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Its region as the node list names it.
+    pub region: String,
+    /// Published bandwidth, Mbit/s.
+    pub published: Option<f64>,
+    /// Verified bytes from it.
+    pub done: u64,
+    /// Bytes a second, measured; 0 if unknown.
+    pub speed: f64,
+    /// What it is doing.
+    pub state: NodeState,
+    /// What it did wrong last, until it sends again.
+    pub fault: Option<FaultKind>,
+}
+
+impl NodeView {
+    pub(super) fn published(node: &Node) -> Self {
+        Self {
+            id: node.id.clone(),
+            name: node.label().to_owned(),
+            region: node.region.clone(),
+            published: node.metrics.bandwidth_mbps.or(node.bandwidth),
+            done: 0,
+            speed: 0.0,
+            state: NodeState::Idle,
+            fault: None,
+        }
+    }
+
+    pub(super) fn seen(node: NodeProgress) -> Self {
+        Self {
+            id: node.id,
+            name: node.name,
+            region: node.region,
+            published: None,
+            done: node.done,
+            speed: node.speed,
+            state: node.state,
+            fault: None,
+        }
+    }
+
+    pub(super) fn update(&mut self, seen: NodeProgress) {
+        // A node that sends again is forgiven.
+        let fault = self.fault.filter(|_| seen.state != NodeState::Active);
+        *self = Self { published: self.published, fault, ..Self::seen(seen) };
+    }
+}
