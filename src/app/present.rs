@@ -13,7 +13,7 @@ use crate::gui::{
 use crate::host;
 use crate::look;
 use crate::messages::mailbox::Handle;
-use crate::messages::protocol::{Command, Event};
+use crate::messages::protocol::{Command, Event, Phase};
 use crate::model::Offer;
 use crate::model::plan::UpdateStrategy;
 use crate::session::instance::Instance;
@@ -169,12 +169,21 @@ pub fn show_wanted(
     mut view: ViewState,
     options: PresentOptions,
 ) -> bool {
-    let phase = handle.phase();
+    let phase = wanted_phase(handle.phase());
     if view.phase != phase {
         view.apply(Event::Phase { phase });
     }
     handle.send(Command::List);
     show(context, handle, view, options)
+}
+
+/// What a window that was asked for shows. That the app has started is no news to whoever asks, and
+/// would close the window at once.
+fn wanted_phase(phase: Phase) -> Phase {
+    match phase {
+        Phase::Launched { .. } => Phase::Idle,
+        phase => phase,
+    }
 }
 
 /// Lets another start of the launcher ask for this engine's window, as long as the value lives.
@@ -267,6 +276,18 @@ mod tests {
             )),
             [None, None]
         );
+    }
+
+    #[test]
+    fn a_window_that_was_asked_for_stays_after_the_app_has_started() {
+        let version = Version::new(1, 0, 0);
+        let mut view = ViewState::default();
+        view.apply(Event::Phase { phase: Phase::Launched { version: version.clone() } });
+        assert!(view.finished(), "such a window closes by itself");
+        view.apply(Event::Phase { phase: wanted_phase(view.phase.clone()) });
+        assert!(!view.finished() && view.at_rest());
+        let ready = Phase::Ready { version, running: true };
+        assert_eq!(wanted_phase(ready.clone()), ready);
     }
 
     #[test]

@@ -278,6 +278,12 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
         }
     }
 
+    /// The window goes while the loop can still tell the system so: Wayland shows it else until
+    /// the next one is opened.
+    fn exiting(&mut self, _event_loop: &ActiveEventLoop) {
+        self.shown = None;
+    }
+
     fn new_events(&mut self, event_loop: &ActiveEventLoop, cause: StartCause) {
         if matches!(cause, StartCause::ResumeTimeReached { .. })
             && let Some(shown) = &self.shown

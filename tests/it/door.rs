@@ -115,6 +115,27 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
 }
 
 #[test]
+fn the_window_can_be_asked_for_right_after_it_has_started_the_app() {
+    let Some(display) = Display::open() else { return };
+    let world = World::new();
+    world.release("1.0.0", 1 << 16);
+    let node = world.serve();
+    world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+    let launcher = start(&world, &display, &[]);
+    let window = display.window("Sample").expect("the first installation is offered");
+    display.press_until(&window, "Return", || starts_of_the_app(&world) == 1);
+    assert!(display.goes("Sample"), "the window goes when the app has started");
+    until("the launcher listens", || listens(&world));
+    let mut second = start(&world, &display, &["window", "--versions"]);
+    let window = display.window("Sample").expect("the window opens");
+    assert_eq!(status(&mut second), Some(0));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(display.visible("Sample").is_some(), "and stays");
+    display.press_until(&window, "Escape", || display.visible("Sample").is_none());
+    end(&world, launcher);
+}
+
+#[test]
 fn settings_that_are_missing_are_reported_in_a_window() {
     let Some(display) = Display::open() else { return };
     let world = World::new();
