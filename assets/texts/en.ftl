@@ -78,7 +78,7 @@ closing-subtitle-person = Save or discard your work there
 closing-title-unreachable = { $app } is still running
 closing-subtitle-unreachable = Please save your work and quit it
 closing-person = Answer the question in { $app }, or close its window. It is not ended while something in it may be unsaved.
-closing-unreachable = { $app } has no window that can be closed from here. It may run in a terminal, or as an icon in the panel.
+closing-unreachable = { $app } cannot be closed from here. Quit it in its window, in its terminal, or at its icon in the panel.
 closing-then = Version { $version } starts as soon as { $app } has closed.
 closing-then-back = Version { $version } comes back as soon as { $app } has closed.
 closing-then-other = The other version starts as soon as { $app } has closed.
@@ -258,6 +258,14 @@ status-downloading = { $count ->
     [one] Downloading from one server
    *[other] Downloading from { $count } servers
 }
+status-downloading-nearby = { $count ->
+    [one] Downloading from one computer nearby
+   *[other] Downloading from { $count } computers nearby
+}
+status-nearby = { $count ->
+    [one] one computer nearby
+   *[other] { $count } computers nearby
+}
 status-waiting = No server answers at the moment, trying again…
 status-paused = Paused
 status-verifying = Verifying and writing
@@ -300,7 +308,7 @@ restart-now = Restart
 start-now = Start
 strip-waiting = Waiting for the app to close
 strip-starting = Starting the new version
-restart-subtitle = Restart to use it
+restart-subtitle = Restart the app to use it
 obstacle-files = What changed cannot be exchanged while the app runs.
 obstacle-loading = The app uses what changed in a way that needs a restart.
 obstacle-content = The running app could not check the new files.
@@ -308,7 +316,7 @@ obstacle-needed = Other parts of the running app still need what was before.
 obstacle-in-use = Something that changed is in use right now.
 obstacle-tried = It was tried without a restart, did not work, and was undone.
 obstacle-busy = The app takes over no changes at the moment.
-obstacle-undo = Taking it over was begun and not undone completely: please restart soon.
+obstacle-undo = Taking it over was begun and not undone completely: please restart the app soon.
 obstacle-other = This change takes effect after a restart.
 
 ## Buttons
@@ -424,10 +432,10 @@ problem-no-network = The update server cannot be reached
     .why = The network may be down, or a firewall or proxy is in the way.
     .next = Check the network connection and try again. What has been downloaded is kept.
 problem-nodes-unusable = The update server does not have what is needed
-    .why = Nodes answer, but the file is missing, incomplete or still being copied; or this network wants you to sign in first.
+    .why = The servers answer, but the file is missing, incomplete or still being copied; or this network wants you to sign in first.
     .next = If this network has a sign-in page, open it in your browser. Otherwise try again in a few minutes; if it stays like this, tell the publisher.
 problem-not-trusted = The update failed its security check
-    .why = What arrived does not match the publisher’s signature: it was tampered with on the way, or a node’s file is damaged.
+    .why = What arrived does not match the publisher’s signature: it was tampered with on the way, or a file on the server is damaged.
     .next = To be safe, nothing was installed. Try again on another network; if it still fails, tell the publisher.
 problem-metadata-expired = The update information has expired
     .why = The publisher has not renewed it, someone keeps newer information from you, or this computer’s clock is wrong.

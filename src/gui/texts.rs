@@ -147,6 +147,11 @@ impl Texts {
         [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
     }
 
+    /// Whole sentences one after another; Chinese leaves no space between them.
+    pub fn paragraph(&self, sentences: &[&str]) -> String {
+        sentences.join(if self.language == Language::Chinese { "" } else { " " })
+    }
+
     /// What a node did wrong.
     pub fn fault(&self, fault: FaultKind) -> String {
         self.get(fault_name(fault))

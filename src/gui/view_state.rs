@@ -231,6 +231,12 @@ impl ViewState {
         self.nodes.iter().filter(|node| node.state == NodeState::Active).count()
     }
 
+    /// Peers among the nodes that are sending.
+    pub fn active_peers(&self) -> usize {
+        let sends = |node: &&NodeView| node.state == NodeState::Active && node.is_peer();
+        self.nodes.iter().filter(sends).count()
+    }
+
     /// Whether no version is installed yet, as far as is known.
     pub fn first_install(&self) -> bool {
         match &self.phase {

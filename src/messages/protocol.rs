@@ -423,6 +423,20 @@ pub struct Progress {
     pub nodes: Vec<NodeProgress>,
 }
 
+impl Progress {
+    /// The same once all bytes are here: no node sends any more.
+    pub fn at_rest(mut self) -> Self {
+        (self.speed, self.seconds_left) = (0.0, None);
+        for node in &mut self.nodes {
+            node.speed = 0.0;
+            if node.state == NodeState::Active {
+                node.state = NodeState::Idle;
+            }
+        }
+        self
+    }
+}
+
 /// An installed version, as the version menu shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InstalledVersion {
@@ -506,5 +520,34 @@ impl DiskUse {
     /// Bytes on disk of a folder, if it was looked at.
     pub fn of(&self, folder: &std::path::Path) -> Option<u64> {
         self.folders.iter().find(|found| found.folder == folder).map(|found| found.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_all_bytes_are_here_no_node_sends() {
+        let node = |state| NodeProgress {
+            id: "a".to_owned(),
+            name: "a".to_owned(),
+            region: "Global".to_owned(),
+            done: 5,
+            speed: 7.0,
+            state,
+        };
+        let progress = Progress {
+            done: 10,
+            total: 10,
+            speed: 7.0,
+            seconds_left: Some(1),
+            nodes: vec![node(NodeState::Active), node(NodeState::Dropped)],
+            ..Progress::default()
+        };
+        let after = progress.at_rest();
+        assert_eq!((after.done, after.speed, after.seconds_left), (10, 0.0, None));
+        let nodes: Vec<_> = after.nodes.iter().map(|node| (node.state, node.speed)).collect();
+        assert_eq!(nodes, [(NodeState::Idle, 0.0), (NodeState::Dropped, 0.0)]);
     }
 }

@@ -1130,6 +1130,13 @@ fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
 }
 
 #[test]
+fn computers_nearby_are_not_counted_as_servers() {
+    let window = Window::scene("neighbours");
+    assert!(window.sees_part("Downloading from 3 servers  •  11 computers nearby"));
+    assert!(Window::scene("downloading").sees_part("Downloading from 3 servers  •  643 of"));
+}
+
+#[test]
 fn tab_goes_from_left_to_right_and_from_top_to_bottom() {
     let mut window = Window::scene("offer");
     let mut seen = Vec::new();

@@ -8,7 +8,6 @@ use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::{NodeView, step};
 use crate::gui::widgets::{self, Bar};
 use crate::messages::protocol::{NodeState, Phase};
-use crate::model::transfer::PEER_REGION;
 
 /// A longer time is no estimate, seconds.
 const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
@@ -106,13 +105,27 @@ impl Dialog {
         match self.view.phase {
             Phase::Paused { .. } => texts.get("status-paused"),
             Phase::Installing { .. } => texts.get("status-verifying"),
-            _ if active > 0 => {
-                texts.count("status-downloading", u64::try_from(active).unwrap_or(u64::MAX), &[])
-            }
+            _ if active > 0 => self.senders(active),
             _ if self.view.nodes.iter().any(|node| node.fault.is_some()) => {
                 texts.get("status-waiting")
             }
             _ => texts.get("status-connecting"),
+        }
+    }
+
+    /// Who sends: servers, computers nearby, or both.
+    fn senders(&self, active: usize) -> String {
+        let peers = self.view.active_peers();
+        let count = |name: &str, count: usize| {
+            self.texts.count(name, u64::try_from(count).unwrap_or(u64::MAX), &[])
+        };
+        match (active.saturating_sub(peers), peers) {
+            (0, peers) => count("status-downloading-nearby", peers),
+            (servers, 0) => count("status-downloading", servers),
+            (servers, peers) => {
+                let servers = count("status-downloading", servers);
+                format!("{servers}  •  {}", count("status-nearby", peers))
+            }
         }
     }
 
@@ -157,10 +170,9 @@ impl Dialog {
                 fraction: Some(self.view.share(node)),
                 height: 4.0,
                 colour,
-                name: &self.texts.with(
-                    "node-bar",
-                    &[("name", &self.texts.node(&node.name, node.region == PEER_REGION))],
-                ),
+                name: &self
+                    .texts
+                    .with("node-bar", &[("name", &self.texts.node(&node.name, node.is_peer()))]),
             },
         );
         self.node_fault(ui, node, colour);

@@ -396,7 +396,7 @@ impl Dialog {
     fn notices(&mut self, ui: &mut Ui) {
         if let Some(problem) = self.view.notice.clone() {
             let [what, why, next] = self.texts.problem(&shortened(&problem));
-            if self.notice(ui, &what, &format!("{why} {next}")) {
+            if self.notice(ui, &what, &self.texts.paragraph(&[&why, &next])) {
                 self.view.notice = None;
             }
         }

@@ -9,7 +9,6 @@ use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::NodeView;
 use crate::gui::widgets::{self, Mark};
 use crate::model::Offer;
-use crate::model::transfer::PEER_REGION;
 
 /// Least height in which notes scroll by themselves, points.
 const NOTES_HEIGHT: f32 = 120.0;
@@ -192,7 +191,7 @@ impl Dialog {
         let mut text = LayoutJob::default();
         let part =
             |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
-        let name = self.texts.node(&node.name, node.region == PEER_REGION);
+        let name = self.texts.node(&node.name, node.is_peer());
         text.append(&name, 0.0, part(14.0, colours.text));
         text.append(&self.texts.region(&node.region), 8.0, part(12.5, colours.muted));
         let response = ui.add(egui::Label::new(text));

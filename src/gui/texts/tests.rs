@@ -155,3 +155,10 @@ fn the_system_chooses_unless_the_user_does() {
     assert_eq!(Language::choose("zh-CN", Some("en")), Language::Chinese);
     assert_eq!(Language::choose("en", Some("zh")), Language::English);
 }
+
+#[test]
+fn sentences_stand_apart_in_english_and_not_in_chinese() {
+    let of = |language| Texts::new(language).paragraph(&["一。", "二。"]);
+    assert_eq!(of(Language::English), "一。 二。");
+    assert_eq!(of(Language::Chinese), "一。二。");
+}

@@ -2,6 +2,7 @@
 
 use crate::messages::protocol::{FaultKind, NodeProgress, NodeState};
 use crate::model::Node;
+use crate::model::transfer::PEER_REGION;
 
 /// A node as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,11 @@ pub struct NodeView {
 }
 
 impl NodeView {
+    /// Whether it is a computer of the same network and no server.
+    pub fn is_peer(&self) -> bool {
+        self.region == PEER_REGION
+    }
+
     pub(super) fn published(node: &Node) -> Self {
         Self {
             id: node.id.clone(),

@@ -42,7 +42,7 @@ impl UpdateJob {
             return Ok(Ended::Stopped);
         }
         let _ = self.inputs.send(MachineInput::Fetched);
-        let (staging, tell) = (staging.clone(), self.files_written(last));
+        let (staging, tell) = (staging.clone(), self.files_written(last.at_rest()));
         blocking(move || finish(unpacking, &package_documents, staging, &lock, &tell)).await??;
         Ok(Ended::Complete)
     }
