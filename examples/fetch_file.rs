@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use kuzflow::fetch::{Client, ClientOptions, Control, DownloadJob, FetchEvent, RunState, download};
-use kuzflow::model::{Digest, Node, PieceTable};
+use kuzflow::testing::fetch::{
+    Client, ClientOptions, Control, DownloadJob, FetchEvent, RunState, download,
+};
+use kuzflow::testing::model::{Digest, Node, PieceTable};
 use tokio::sync::{mpsc, watch};
 
 /// Download a file from several nodes and print seconds, bytes and shares as JSON.

@@ -11,8 +11,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kuzflow::fetch::{Client, ClientOptions, FetchError};
-use kuzflow::trust::{MetadataSource, SourceError, Trust};
+use kuzflow::testing::fetch::{Client, ClientOptions, FetchError};
+use kuzflow::testing::trust::{MetadataSource, SourceError, Trust};
 use url::Url;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -168,7 +168,7 @@ async fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", kuzflow::error_chain::line(error.as_ref()));
+            eprintln!("{}", kuzflow::testing::error_chain::line(error.as_ref()));
             std::process::ExitCode::FAILURE
         }
     }

@@ -9,11 +9,11 @@ mod scenes;
 
 use std::time::Duration;
 
-use kuzflow::gui::{Language, WindowOptions, notify, open};
-use kuzflow::messages::mailbox::{self, Emitter};
-use kuzflow::messages::protocol::{Command, Event, Phase};
-use kuzflow::model::Version;
-use kuzflow::settings::{Renderer, Theme};
+use kuzflow::testing::gui::{Language, WindowOptions, notify, open};
+use kuzflow::testing::messages::mailbox::{self, Emitter};
+use kuzflow::testing::messages::protocol::{Command, Event, Phase};
+use kuzflow::testing::model::Version;
+use kuzflow::testing::settings::{Renderer, Theme};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

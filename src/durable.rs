@@ -11,13 +11,13 @@ use crate::look;
 
 /// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may
 /// delete them. Where files are also replaced without that lock, [`sweep`] deletes them.
-pub const TEMPORARY_PREFIX: &str = ".tmp-";
+pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Age from which a temporary file counts as left behind whoever wrote it: writing one takes
 /// milliseconds.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them to `path`.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = temporary(path)?;
     file.write_all(bytes)?;
     persist(file, path)
@@ -26,7 +26,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A temporary file beside `path`, for [`persist`]. Readable by everyone whatever the umask: a web
 /// server of another user must serve it, or another user start what an administrator has installed.
 /// Secrets are written elsewhere.
-pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     // Who writes it, for `sweep`.
     let prefix = format!("{TEMPORARY_PREFIX}{}-", std::process::id());
@@ -44,7 +44,7 @@ pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// Creates a folder with what is missing above it. New ones can be entered by everyone whatever the
 /// umask, as what [`temporary`] makes in them can be read; one that is there keeps its mode.
-pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_shared_folders(folder: &Path) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Ok(()) => {
             #[cfg(unix)]
@@ -65,19 +65,19 @@ pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
 
 /// Creates a folder with what is missing above it. The umask may take away more, and never gives
 /// others the right to write: what they could put there decides about code.
-pub fn create_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o755).recursive(true).create(folder)
 }
 
 /// Creates a folder that is its owner's alone, with what is missing above it: for what has not been
 /// proved yet, or was and is not in its place yet.
-pub fn create_private_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o700).recursive(true).create(folder)
 }
 
 /// Creates a folder of the user's own, with what is missing above it. His group may write if his
 /// umask says so; everyone never may.
-pub fn create_user_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_user_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o775).recursive(true).create(folder)
 }
 
@@ -90,7 +90,7 @@ fn folder_builder(_mode: u32) -> std::fs::DirBuilder {
 }
 
 /// Has a file that these options create be written by its owner alone, whatever the umask.
-pub fn written_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn written_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o644);
     options
@@ -107,7 +107,7 @@ fn share(path: &Path, mode: u32) {
 }
 
 /// Makes a temporary file durable and renames it to `path`.
-pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     let mut rest = Some(file);
     patiently(|| match rest.take() {
@@ -122,7 +122,7 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 
 /// Deletes the temporary files in `folder` that killed processes left: those whose writer is no
 /// longer alive, and old ones. Needs no lock. What cannot be deleted stays for the next time.
-pub fn sweep(folder: &Path) {
+pub(crate) fn sweep(folder: &Path) {
     for entry in look::entries_if_readable(folder) {
         if is_left(&entry) {
             let _ = std::fs::remove_file(entry.path());
@@ -131,7 +131,7 @@ pub fn sweep(folder: &Path) {
 }
 
 /// Whether [`sweep`] would find something in `folder`.
-pub fn has_left(folder: &Path) -> bool {
+pub(crate) fn has_left(folder: &Path) -> bool {
     look::entries_if_readable(folder).iter().any(is_left)
 }
 
@@ -164,7 +164,7 @@ fn may_be_alive(process: u32) -> bool {
 
 /// Renames as [`std::fs::rename`] does. Windows refuses while a virus scanner or an indexer has a
 /// file open; there it is tried again for up to five seconds.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     patiently(|| std::fs::rename(from, to))
 }
 
@@ -206,7 +206,7 @@ fn retry(
 }
 
 /// Makes the names in a folder durable. Windows has no such call: there a rename is in the journal.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     #[cfg(not(unix))]
@@ -218,7 +218,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// than thousands of `fsync`s. macOS hands each file to the disk and empties the disk's own cache
 /// once, at the end: `sync_all` would do that for each file and take minutes for an app of 15,000
 /// files. Elsewhere each file is synced.
-pub fn sync_tree(tree: &Path) -> io::Result<()> {
+pub(crate) fn sync_tree(tree: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         rustix::fs::syncfs(File::open(tree)?).map_err(io::Error::from)

@@ -7,7 +7,7 @@ use crate::plain;
 
 /// The error's words and those of its causes, outermost first. Transparent wrappers repeat their
 /// source's words; those are told once.
-pub fn list(error: &dyn Error) -> Vec<String> {
+pub(crate) fn list(error: &dyn Error) -> Vec<String> {
     let words = |error: &dyn Error| plain::text(&error.to_string());
     let mut list = vec![words(error)];
     let mut cause = error.source();

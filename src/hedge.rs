@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// How long a source may be silent before the next one is asked as well.
-pub const SILENCE: Duration = Duration::from_millis(900);
+pub(crate) const SILENCE: Duration = Duration::from_millis(900);
 /// Bytes within [`SILENCE`] that are no silence.
 const STEADY_BYTES: u64 = 512;
 /// How long sources are compared before the slower ones are left.
@@ -51,7 +51,7 @@ impl Received {
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Sources that are asked for the same thing.
-pub struct Hedge<'a, T> {
+pub(crate) struct Hedge<'a, T> {
     ask: Box<dyn Fn(usize, Received) -> Answer<'a, T> + Send + Sync + 'a>,
     board: Board,
     /// Of the sources that are asked, as the board has them.
@@ -61,7 +61,7 @@ pub struct Hedge<'a, T> {
 impl<'a, T: Send + 'a> Hedge<'a, T> {
     /// Asks the sources with the numbers in `order`, the best first. Nothing happens before
     /// [`Self::next`].
-    pub fn new<F>(
+    pub(crate) fn new<F>(
         order: impl IntoIterator<Item = usize>,
         ask: impl Fn(usize, Received) -> F + Send + Sync + 'a,
     ) -> Self
@@ -74,7 +74,7 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
 
     /// The next answer and whose it is; `None` when every source has answered. Whoever calls it
     /// again wants another one.
-    pub async fn next(&mut self) -> Option<(usize, T)> {
+    pub(crate) async fn next(&mut self) -> Option<(usize, T)> {
         loop {
             self.look(Instant::now());
             if self.answers.is_empty() {

@@ -5,30 +5,30 @@
 //! `conditions` holds what the system tells of power and network, `processes` and `app_windows`
 //! what other programs there are and which windows they have.
 
-pub mod app_windows;
+pub(crate) mod app_windows;
 mod conditions;
-pub mod processes;
-pub mod screen;
+pub(crate) mod processes;
+pub(crate) mod screen;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::threads;
 
-pub use conditions::{Conditions, conditions};
+pub(crate) use conditions::{Conditions, conditions};
 
 /// The process's arguments, the program's name first.
-pub fn arguments() -> Vec<OsString> {
+pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
 }
 
 /// A variable of the environment; an empty one counts as unset.
-pub fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Names of the environment's variables that begin with `prefix`.
-pub fn variables_with(prefix: &str) -> Vec<OsString> {
+pub(crate) fn variables_with(prefix: &str) -> Vec<OsString> {
     std::env::vars_os()
         .map(|(name, _)| name)
         .filter(|name| name.to_string_lossy().starts_with(prefix))
@@ -36,25 +36,25 @@ pub fn variables_with(prefix: &str) -> Vec<OsString> {
 }
 
 /// The folder this program's file lies in, links resolved.
-pub fn program_folder() -> Option<PathBuf> {
+pub(crate) fn program_folder() -> Option<PathBuf> {
     program().and_then(|path| path.parent().map(std::path::Path::to_path_buf))
 }
 
 /// This program's file, links resolved.
-pub fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
     Some(std::fs::canonicalize(&path).unwrap_or(path))
 }
 
 /// The folder for an app's installed versions when none is named: the user's local data folder.
-pub fn default_home(app: &str) -> Option<PathBuf> {
+pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
     directories::ProjectDirs::from("", "Kuzflow", app)
         .map(|folders| folders.data_local_dir().to_path_buf())
 }
 
 /// Where a user's own things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserFolders {
+pub(crate) struct UserFolders {
     /// The user's folder itself.
     pub home: PathBuf,
     /// `$XDG_DATA_HOME`, `%APPDATA%`, `~/Library/Application Support`.
@@ -64,7 +64,7 @@ pub struct UserFolders {
 }
 
 /// The folders of the user who runs this program; `None` if the system names none.
-pub fn user_folders() -> Option<UserFolders> {
+pub(crate) fn user_folders() -> Option<UserFolders> {
     let base = directories::BaseDirs::new()?;
     let named =
         directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
@@ -80,7 +80,7 @@ pub fn user_folders() -> Option<UserFolders> {
 
 /// Folders for what lives as long as this process and no other user may see, the best first: the
 /// session's own, then that for temporary files.
-pub fn private_folders() -> Vec<PathBuf> {
+pub(crate) fn private_folders() -> Vec<PathBuf> {
     let session = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|folder| folder.is_absolute() && folder.is_dir());
@@ -108,17 +108,17 @@ pub fn now() -> jiff::Timestamp {
 }
 
 /// The language the system speaks to its user, for example `zh-CN`; `None` if it does not say.
-pub fn system_language() -> Option<String> {
+pub(crate) fn system_language() -> Option<String> {
     sys_locale::get_locale()
 }
 
 /// The time zone of this computer's user.
-pub fn time_zone() -> jiff::tz::TimeZone {
+pub(crate) fn time_zone() -> jiff::tz::TimeZone {
     jiff::tz::TimeZone::system()
 }
 
 /// Shows a folder in the system's file manager; returns without waiting for it.
-pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
+pub(crate) fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
     let program = if cfg!(windows) {
         "explorer"
     } else if cfg!(target_os = "macos") {
@@ -135,7 +135,7 @@ pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
 /// Whether the desktop is set to dark, where the window system itself does not say so: Linux and
 /// its relatives. `None` if it is not known within `limit`.
 #[cfg(all(unix, not(target_os = "macos")))]
-pub fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
+pub(crate) fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
     // 0 means that the user has no preference, 1 dark, 2 light.
     in_time(limit, || pollster::block_on(color_scheme()))?.ok().map(|scheme| scheme == 1)
 }

@@ -21,7 +21,7 @@ const USUAL: &[&str] = &[
 ];
 
 /// The client that `builder` describes, with the system's certificates as far as they can be had.
-pub fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Client, Error> {
+pub(crate) fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Client, Error> {
     builder()?.build().or_else(|error| {
         let found = usual();
         tracing::warn!(
@@ -34,7 +34,7 @@ pub fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Clie
 }
 
 /// A client for addresses that are never https.
-pub fn plain_client(builder: ClientBuilder) -> Result<Client, Error> {
+pub(crate) fn plain_client(builder: ClientBuilder) -> Result<Client, Error> {
     builder.tls_certs_only([]).build()
 }
 

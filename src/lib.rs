@@ -23,44 +23,57 @@
 //!                         several cores, programs started, and threads
 //! ```
 //!
+//! Everything is private to the library but the two programs' starts, and `testing`, which names what
+//! tests, examples and fuzz targets reach.
+//!
 //! Comments cite faults and promises of `docs/security.md` by number; "the specification" is
 //! `docs/internals/specification.md`; `docs/internals/architecture.md` is the map of the rooms,
 //! `docs/glossary.md` has the words.
 
 // Printing panics where it cannot print, and waits for a reader that does not read; `app::streams`
 // does neither.
+// What nobody uses is looked for where everything is built; the launcher alone leaves out much.
+#![cfg_attr(not(all(feature = "publisher", target_os = "linux")), allow(dead_code, unused_imports))]
+#![warn(unreachable_pub)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod app;
-pub mod cli;
-pub mod container;
+mod app;
+mod cli;
+mod container;
 #[cfg(feature = "publisher")]
-pub mod demo;
-pub mod desktop;
-pub mod durable;
-pub mod engine;
-pub mod error_chain;
-pub mod fetch;
-pub mod gui;
-pub mod hedge;
-pub mod host;
+mod demo;
+mod desktop;
+mod durable;
+mod engine;
+mod error_chain;
+mod fetch;
+mod gui;
+mod hedge;
+mod host;
 mod https;
-pub mod look;
-pub mod messages;
-pub mod model;
-pub mod pack;
-pub mod parallel;
-pub mod peers;
-pub mod plain;
-pub mod programs;
+mod look;
+mod messages;
+mod model;
+mod pack;
+mod parallel;
+mod peers;
+mod plain;
+mod programs;
 #[cfg(feature = "publisher")]
-pub mod publish;
-pub mod schedule;
+mod publish;
+mod schedule;
 #[cfg(feature = "publisher")]
-pub mod server;
-pub mod session;
-pub mod settings;
-pub mod store;
-pub mod threads;
-pub mod trust;
-pub mod update;
+mod server;
+mod session;
+mod settings;
+mod store;
+#[cfg(feature = "publisher")]
+pub mod testing;
+mod threads;
+mod trust;
+mod update;
+
+pub use cli::launcher::main as launcher_main;
+#[cfg(feature = "publisher")]
+pub use cli::publisher::main as publisher_main;
+pub use host::attach_console;

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Largest small record (a pointer, a note, the state), bytes.
-pub const SMALL: u64 = 4 << 20;
+pub(crate) const SMALL: u64 = 4 << 20;
 /// Largest document (a manifest, metadata), bytes.
-pub const LARGE: u64 = 256 << 20;
+pub(crate) const LARGE: u64 = 256 << 20;
 /// How often a look that failed is repeated, and after which time.
 const RETRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// Whatever keeps the system from saying so.
-pub fn at(path: &Path) -> io::Result<Option<Metadata>> {
+pub(crate) fn at(path: &Path) -> io::Result<Option<Metadata>> {
     again(|| match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_absence(&error) => Ok(None),
@@ -34,7 +34,7 @@ pub fn at(path: &Path) -> io::Result<Option<Metadata>> {
 ///
 /// # Errors
 /// As [`at`].
-pub fn is_there(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_there(path: &Path) -> io::Result<bool> {
     at(path).map(|found| found.is_some())
 }
 
@@ -42,7 +42,7 @@ pub fn is_there(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// As [`at`].
-pub fn is_folder(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_folder(path: &Path) -> io::Result<bool> {
     at(path).map(|found| found.is_some_and(|found| found.is_dir()))
 }
 
@@ -50,7 +50,7 @@ pub fn is_folder(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// If it cannot be listed to its end.
-pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     again(|| match fs::read_dir(folder) {
         Ok(entries) => entries.collect(),
         Err(error) if is_absence(&error) => Ok(Vec::new()),
@@ -61,7 +61,7 @@ pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
 /// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told
 /// in the log and passes for an empty one. Never for a decision that something is to be deleted
 /// because something else is *not* there.
-pub fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
+pub(crate) fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
     entries(folder).unwrap_or_else(|error| {
         tracing::info!(%error, folder = %folder.display(), "this folder cannot be listed now");
         Vec::new()
@@ -72,7 +72,7 @@ pub fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
 ///
 /// # Errors
 /// What the system says; `InvalidInput` if it is no plain file.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     open_with(&mut options, path)
@@ -82,7 +82,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(crate) fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Without effect on plain files.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(
@@ -100,7 +100,7 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open`]; `FileTooLarge` if it holds more.
-pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     again(|| {
         let file = match open(path) {
             Ok(file) => file,
@@ -127,7 +127,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// The last answer.
-pub fn again<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn again<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..RETRIES {
         match ask() {
             Err(error) if may_pass(&error) => std::thread::sleep(PAUSE),
@@ -145,7 +145,7 @@ fn may_pass(error: &io::Error) -> bool {
 
 /// Whether the error says that the system has run out of threads, processes, open files or memory;
 /// not whether that lasts.
-pub fn is_shortage(error: &io::Error) -> bool {
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, WouldBlock};
     // Too many open files of this program or of all. Windows: also its own words for memory,
     // threads and other resources.

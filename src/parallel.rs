@@ -11,7 +11,7 @@ use crate::threads;
 /// Does `work` with each of `pieces`, on at most `threads` threads, the caller's among them.
 /// `begin` makes what a thread keeps from one piece to the next. After an error no piece is begun
 /// any more; those that were are ended, and one of the errors is given back.
-pub fn each<P: Sync, K, E: Send>(
+pub(crate) fn each<P: Sync, K, E: Send>(
     pieces: &[P],
     threads: usize,
     begin: impl Fn() -> K + Sync,

@@ -14,12 +14,12 @@ fn acts(character: char) -> bool {
 }
 
 /// Some lines: line feeds and tabs stay.
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     text.chars().filter(|character| !acts(*character) || matches!(character, '\n' | '\t')).collect()
 }
 
 /// One line of at most so many characters, without spaces at its ends or two in a row.
-pub fn line(text: &str, most: usize) -> String {
+pub(crate) fn line(text: &str, most: usize) -> String {
     let spaced: String =
         text.chars().map(|character| if acts(character) { ' ' } else { character }).collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -32,7 +32,7 @@ pub fn line(text: &str, most: usize) -> String {
 }
 
 /// A JSON document with the characters that act escaped; in JSON they can only be within strings.
-pub fn json(json: &str) -> String {
+pub(crate) fn json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if acts(character) && character != '\n' {

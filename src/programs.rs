@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// If it cannot be started, or its file is held for longer than any start takes.
-pub fn spawn(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     let end = Instant::now() + LONGEST_WAIT;
     loop {
         match command.spawn() {

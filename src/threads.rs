@@ -24,7 +24,7 @@ const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If the system has none.
-pub fn spawn<T: Send + 'static>(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
@@ -35,7 +35,7 @@ pub fn spawn<T: Send + 'static>(
 ///
 /// # Errors
 /// If the system has none.
-pub fn spawn_scoped<'scope, T: Send + 'scope>(
+pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -44,7 +44,7 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
 }
 
 /// Starts `count` threads that do the same work as their caller; fewer if the system has no more.
-pub fn help<'scope, T: Send + 'scope>(
+pub(crate) fn help<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
     work: impl Fn() -> T + Send + Copy + 'scope,
@@ -57,7 +57,7 @@ pub fn help<'scope, T: Send + 'scope>(
 ///
 /// # Errors
 /// If the system does not have these threads, or no files for the runtime.
-pub fn runtime(workers: usize) -> io::Result<Runtime> {
+pub(crate) fn runtime(workers: usize) -> io::Result<Runtime> {
     // These are tried before, with one for whoever waits for the runtime and one for the next step.
     probe(workers + 3)?;
     // Where tokio gets no thread all the same it panics, and may wait for ever on the way out: on a
@@ -73,7 +73,7 @@ pub fn runtime(workers: usize) -> io::Result<Runtime> {
 }
 
 /// Whether a panic of this thread is expected and dealt with, so that it need not be told as a bug.
-pub fn may_panic() -> bool {
+pub(crate) fn may_panic() -> bool {
     MAY_PANIC.get()
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use jiff::Timestamp;
-use kuzflow::publish::{
+use kuzflow::testing::publish::{
     KeyRole, Lifetimes, Project, PublishError, RenewalOptions, Retirement, RolloutChange, Rotation,
     Selection,
 };

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use kuzflow::pack::{self, ApplyOptions, Bases, Pack, Tree};
-use kuzflow::model::{Digest, RelativePath};
-use kuzflow::publish::release_trees::FolderTree;
+use kuzflow::testing::pack::{self, ApplyOptions, Bases, Pack, Tree};
+use kuzflow::testing::model::{Digest, RelativePath};
+use kuzflow::testing::publish::release_trees::FolderTree;
 use libfuzzer_sys::fuzz_target;
 
 /// The files that packs start from. The seeds in `corpus` are for just these.

@@ -12,7 +12,7 @@ use crate::store::Home;
 
 /// What every verb of the launcher needs.
 #[derive(Clone, Debug)]
-pub struct Installation {
+pub(crate) struct Installation {
     /// The settings in force.
     pub settings: Settings,
     /// `root.json` beside the settings; empty if it cannot be read.
@@ -23,7 +23,7 @@ pub struct Installation {
 
 /// Why a launcher does not know where it is.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub(crate) enum PlaceError {
     /// The settings are missing or wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -34,7 +34,7 @@ pub enum PlaceError {
 
 impl PlaceError {
     /// What it is about, for a person: the file, and what is wrong with it.
-    pub fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         match self {
             Self::Settings(error) => crate::error_chain::line(error),
             Self::NoHome => self.to_string(),
@@ -45,7 +45,7 @@ impl PlaceError {
 impl Installation {
     /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root
     /// never comes from the settings themselves or from the environment.
-    pub fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {
+    pub(crate) fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {
         let config = config_file(config);
         let shipped = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
@@ -62,7 +62,7 @@ impl Installation {
 
     /// The home alone, for settings that cannot be used: from `--home`, or from what can still be
     /// read of them.
-    pub fn home_anyway(config: Option<&Path>, home: Option<&Path>) -> Option<Home> {
+    pub(crate) fn home_anyway(config: Option<&Path>, home: Option<&Path>) -> Option<Home> {
         #[derive(Deserialize)]
         struct Readable {
             app: Option<String>,

@@ -21,7 +21,7 @@ const LONGEST_LOG: u64 = 2 << 20;
 const LOOK_AFTER: u64 = 64 << 10;
 
 /// Writes the log into `folder` from now on. That there is none is no reason not to start an app.
-pub fn to_folder(folder: &Path) {
+pub(crate) fn to_folder(folder: &Path) {
     let writer = LogFile::in_folder(folder);
     let subscriber = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false);
     let subscriber =
@@ -31,7 +31,7 @@ pub fn to_folder(folder: &Path) {
 }
 
 /// Writes warnings and errors, or everything if `verbose`, to standard error.
-pub fn to_terminal(verbose: bool) {
+pub(crate) fn to_terminal(verbose: bool) {
     let colours = io::stderr().is_terminal();
     let level = if verbose { Level::INFO } else { Level::WARN };
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours);

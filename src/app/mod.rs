@@ -10,17 +10,17 @@
 //! In: an installation and options. Out: an `Ending`, words and windows.
 //! Never: command lines; `cli` reads those and calls this room.
 
-pub mod installation;
-pub mod log;
-pub mod output;
-pub mod present;
+pub(crate) mod installation;
+pub(crate) mod log;
+pub(crate) mod output;
+pub(crate) mod present;
 mod resident;
-pub mod run;
-pub mod self_update;
-pub mod shortcuts;
-pub mod starting;
-pub mod streams;
-pub mod terminal;
+pub(crate) mod run;
+pub(crate) mod self_update;
+pub(crate) mod shortcuts;
+pub(crate) mod starting;
+pub(crate) mod streams;
+pub(crate) mod terminal;
 
 /// How a command ended; also the process's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

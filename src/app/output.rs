@@ -11,7 +11,7 @@ use crate::model::incident::{Conflict, Incident};
 use crate::plain;
 
 /// Where words and events go.
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
     silent: bool,
     /// The catalogue in the user's language.
@@ -20,30 +20,30 @@ pub struct Output {
 
 impl Output {
     /// Words in the catalogue's language, or JSON.
-    pub fn new(json: bool, texts: Texts) -> Self {
+    pub(crate) fn new(json: bool, texts: Texts) -> Self {
         Self { json, silent: false, texts }
     }
 
     /// Failures only.
     #[cfg(feature = "publisher")]
-    pub fn silent(texts: Texts) -> Self {
+    pub(crate) fn silent(texts: Texts) -> Self {
         Self { json: false, silent: true, texts }
     }
 
     /// Whether progress is worth drawing.
-    pub fn shows_bars(&self) -> bool {
+    pub(crate) fn shows_bars(&self) -> bool {
         !self.json && !self.silent
     }
 
     /// A line for people.
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         if !self.json && !self.silent {
             write_line(line);
         }
     }
 
     /// What happened while nobody looked, for people: a sentence, and each file that is kept twice.
-    pub fn incident(&self, what: &Incident) {
+    pub(crate) fn incident(&self, what: &Incident) {
         self.say(&self.texts.incident(what));
         if let Incident::Conflicts { files, .. } = what {
             for Conflict { yours, beside } in files {
@@ -57,7 +57,7 @@ impl Output {
     }
 
     /// An event for scripts.
-    pub fn event(&self, event: &impl Serialize) {
+    pub(crate) fn event(&self, event: &impl Serialize) {
         if self.json
             && let Ok(line) = serde_json::to_string(event)
         {
@@ -66,7 +66,7 @@ impl Output {
     }
 
     /// The last line for scripts.
-    pub fn result(&self, result: Value) {
+    pub(crate) fn result(&self, result: Value) {
         if self.json {
             write_line(&plain::json(&json!({ "result": result }).to_string()));
         }
@@ -74,14 +74,14 @@ impl Output {
 
     /// A failure: what happened, why, and what to do next on standard error; the cause chain for
     /// scripts.
-    pub fn problem(&self, problem: &Problem) -> Ending {
+    pub(crate) fn problem(&self, problem: &Problem) -> Ending {
         self.complain(problem);
         self.result(json!({ "status": "failed", "problem": problem }));
         Ending::Failed
     }
 
     /// What happened, why, and what to do next, on standard error.
-    pub fn complain(&self, problem: &Problem) {
+    pub(crate) fn complain(&self, problem: &Problem) {
         let [what, why, next] = self.texts.problem(problem);
         error_line(&format!("{what}\n{why}\n{next}"));
         for (depth, cause) in problem.chain.iter().enumerate() {

@@ -27,7 +27,7 @@ static DETAILS: AtomicBool = AtomicBool::new(false);
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
-pub struct PresentOptions {
+pub(crate) struct PresentOptions {
     /// No window.
     pub headless: bool,
     /// Instead of the setting.
@@ -40,7 +40,7 @@ pub struct PresentOptions {
 /// want, and returns when it was answered and what was begun has ended, or nobody has answered.
 /// Where one way is not to be had the next one is taken: the small window, the system's
 /// notification, the whole window.
-pub fn announce(
+pub(crate) fn announce(
     context: &Context,
     handle: &Handle,
     view: ViewState,
@@ -130,7 +130,7 @@ fn small(
 }
 
 /// What a window is told where there are no settings.
-pub fn nameless_window_options(app_name: String, options: PresentOptions) -> WindowOptions {
+pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions) -> WindowOptions {
     WindowOptions {
         title: app_name.clone(),
         app_name,
@@ -143,7 +143,7 @@ pub fn nameless_window_options(app_name: String, options: PresentOptions) -> Win
 }
 
 /// What a window is told of the app and the settings.
-pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptions {
+pub(crate) fn window_options(context: &Context, options: PresentOptions) -> WindowOptions {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = shortcuts::name_in(&context.home, settings);
@@ -163,7 +163,7 @@ pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptio
 }
 
 /// Opens the window for another start of the launcher that asked for it, with what is known now.
-pub fn show_wanted(
+pub(crate) fn show_wanted(
     context: &Context,
     handle: &Handle,
     mut view: ViewState,
@@ -187,7 +187,11 @@ fn wanted_phase(phase: Phase) -> Phase {
 }
 
 /// Lets another start of the launcher ask for this engine's window, as long as the value lives.
-pub fn listen(context: &Context, handle: &Handle, options: PresentOptions) -> Option<Instance> {
+pub(crate) fn listen(
+    context: &Context,
+    handle: &Handle,
+    options: PresentOptions,
+) -> Option<Instance> {
     if options.headless {
         return None;
     }
@@ -199,7 +203,12 @@ pub fn listen(context: &Context, handle: &Handle, options: PresentOptions) -> Op
 
 /// Opens the window; `false` if none can be opened, which a person is told by a message of the
 /// system as far as it can.
-pub fn show(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions) -> bool {
+pub(crate) fn show(
+    context: &Context,
+    handle: &Handle,
+    view: ViewState,
+    options: PresentOptions,
+) -> bool {
     let state = context.home.state().unwrap_or_default();
     let window = window_options(context, options);
     let app_name = window.app_name.clone();

@@ -47,7 +47,7 @@ const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
-pub fn live(
+pub(super) fn live(
     context: &Context,
     handle: &Handle,
     options: PresentOptions,
@@ -92,7 +92,7 @@ pub fn live(
 /// The rest of the launcher's life without an engine: as long as the app runs, without a thread
 /// that wakes up, or a look at anything. If the settings do not want that, only as long as a
 /// version is on probation.
-pub fn stay(context: &Context) -> Ending {
+pub(super) fn stay(context: &Context) -> Ending {
     if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
         return Ending::App(0);
     }
@@ -461,7 +461,7 @@ impl<'a> Resident<'a> {
 }
 
 /// Takes events in until `enough`, looking at least every second.
-pub fn follow(
+pub(super) fn follow(
     handle: &Handle,
     view: &mut ViewState,
     output: &Output,

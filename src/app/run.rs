@@ -32,7 +32,7 @@ use crate::update::context::Context;
 use crate::update::repair;
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(
+pub(crate) fn run(
     context: &Context,
     options: PresentOptions,
     output: &Output,
@@ -220,7 +220,12 @@ fn before_the_app(
 
 /// The window with what is in a bundle. An app that runs already, started by another launcher, goes
 /// on: the new version waits for its next start.
-pub fn open(context: &Context, file: PathBuf, options: PresentOptions, output: &Output) -> Ending {
+pub(crate) fn open(
+    context: &Context,
+    file: PathBuf,
+    options: PresentOptions,
+    output: &Output,
+) -> Ending {
     let active = context.home.active().ok().map(|(active, _)| active.container);
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
     let setup =
@@ -236,7 +241,7 @@ pub fn open(context: &Context, file: PathBuf, options: PresentOptions, output: &
 
 /// The whole window, whatever there is to tell: that of the launcher beside the app if there is
 /// one, else one of its own.
-pub fn window(
+pub(crate) fn window(
     context: &Context,
     part: WindowPart,
     options: PresentOptions,
@@ -330,7 +335,7 @@ fn show_problem(
 /// The settings cannot be used. The installed version starts all the same, if its home can be found
 /// (docs/security.md, promise 1); whoever clicked a shortcut is told in a window why nothing
 /// starts.
-pub fn without_settings(
+pub(crate) fn without_settings(
     home: Option<&Home>,
     error: &PlaceError,
     arguments: &[OsString],

@@ -14,7 +14,7 @@ use crate::update::self_update::{self, SelfUpdateOutcome};
 
 /// This launcher.
 #[derive(Debug, Default)]
-pub struct SelfUpdate {
+pub(crate) struct SelfUpdate {
     /// Its executable, as it was found when the process began; an exchange changes what the system
     /// says of it.
     program: Option<Program>,
@@ -26,7 +26,7 @@ pub struct SelfUpdate {
 
 impl SelfUpdate {
     /// To be asked for at the start of a process.
-    pub fn new(config: Option<&Path>, home: Option<&Path>) -> Self {
+    pub(crate) fn new(config: Option<&Path>, home: Option<&Path>) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
             program: host::program().map(Program::new),
@@ -37,12 +37,12 @@ impl SelfUpdate {
     }
 
     /// Its executable, if the system tells it.
-    pub fn program(&self) -> Option<&Program> {
+    pub(crate) fn program(&self) -> Option<&Program> {
         self.program.as_ref()
     }
 
     /// What another start needs in order to mean the same app and home.
-    pub fn place(&self) -> Vec<OsString> {
+    pub(crate) fn place(&self) -> Vec<OsString> {
         let pair = |name: &str, path: &Option<PathBuf>| {
             path.as_ref().map(|path| [OsString::from(name), path.clone().into()])
         };
@@ -55,7 +55,7 @@ impl SelfUpdate {
 
     /// The first thing that starting the app does. A launcher that has not come up before is
     /// replaced by the one before it, which then runs instead of this one; its ending is given.
-    pub fn begin(&self) -> Option<Ending> {
+    pub(crate) fn begin(&self) -> Option<Ending> {
         let program = self.program.as_ref()?;
         match program.begin(&own_version()) {
             Begun::Usual => None,
@@ -68,7 +68,7 @@ impl SelfUpdate {
     }
 
     /// This launcher has done what it is for: if it is a new one, it stays.
-    pub fn confirm(&self) {
+    pub(crate) fn confirm(&self) {
         let attempt = self.attempt().take();
         if let (Some(program), Some(attempt)) = (&self.program, attempt) {
             program.confirm(attempt);
@@ -81,7 +81,7 @@ impl SelfUpdate {
 
     /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is
     /// told in the log only.
-    pub fn update(&self, context: &Context, go_on: &dyn Fn() -> bool) -> bool {
+    pub(crate) fn update(&self, context: &Context, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
         program.tidy();
         let test: Vec<OsString> =
@@ -100,7 +100,7 @@ impl SelfUpdate {
 
     /// Starts the executable that is in place now instead of this process, with the same arguments;
     /// how it ended, where a process cannot be replaced.
-    pub fn hand_over(&self) -> Option<Ending> {
+    pub(crate) fn hand_over(&self) -> Option<Ending> {
         let arguments: Vec<OsString> = host::arguments().into_iter().skip(1).collect();
         match self.program.as_ref()?.hand_over(&arguments) {
             Ok(status) => Some(Ending::App(status)),

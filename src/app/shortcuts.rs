@@ -17,12 +17,12 @@ use crate::store::Home;
 use crate::update::context::Context;
 
 /// The app's name for people.
-pub fn name_of(context: &Context) -> String {
+pub(crate) fn name_of(context: &Context) -> String {
     name_in(&context.home, &context.settings)
 }
 
 /// The app's name for people, as its active version gives it, else as the settings do.
-pub fn name_in(home: &Home, settings: &Settings) -> String {
+pub(crate) fn name_in(home: &Home, settings: &Settings) -> String {
     match home.active() {
         Ok((_, record)) => record.display_name,
         Err(_) if settings.display_name.is_empty() => settings.app.to_string(),
@@ -37,7 +37,7 @@ fn letter_of(name: &str) -> Option<Vec<u8>> {
 }
 
 /// What a shortcut says now.
-pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
+pub(crate) fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
     let name = name_of(context);
     let active = context.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
@@ -86,7 +86,7 @@ pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
 /// What comes after a start or an update, in the background: the shortcut follows the app's name
 /// and icon; after the first installation one is made if the settings say so. What goes wrong is
 /// told in the log only.
-pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
+pub(crate) fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
     let wanted = was_empty && context.settings.desktop.shortcut;
     if !wanted && !shortcut::is_made(&context.home) {
         return;
@@ -110,6 +110,6 @@ pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
 }
 
 /// Whether nothing is installed yet.
-pub fn is_empty(home: &Home) -> bool {
+pub(crate) fn is_empty(home: &Home) -> bool {
     home.active().is_err()
 }

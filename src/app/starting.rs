@@ -24,11 +24,11 @@ const TELL_AFTER: Duration = Duration::from_millis(2500);
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Hears what a start is doing.
-pub type Tell<'a> = &'a (dyn Fn(Event) + Sync);
+pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing
 /// is told.
-pub fn start<T: Send>(
+pub(crate) fn start<T: Send>(
     context: &Context,
     options: PresentOptions,
     output: &Output,
@@ -102,11 +102,11 @@ fn line(output: &Output, view: &ViewState) -> String {
 
 /// Tells on standard error that the launcher itself waits for a disk, until the value is dropped:
 /// before its settings are read there is no window.
-pub struct SlowDisk(#[allow(dead_code)] mpsc::Sender<()>);
+pub(crate) struct SlowDisk(#[allow(dead_code)] mpsc::Sender<()>);
 
 impl SlowDisk {
     /// `words` once it lasts.
-    pub fn watch(words: String) -> Option<Self> {
+    pub(crate) fn watch(words: String) -> Option<Self> {
         let (ended, is_ended) = mpsc::channel::<()>();
         let began = Instant::now();
         let watch = move || {

@@ -40,12 +40,12 @@ static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
 /// From now on a reader of standard output that does not read is not waited for either: where an
 /// app is to be started, words about it are not what counts. Other verbs wait for their reader, who
 /// wants all of it.
-pub fn never_wait_for_output() {
+pub(crate) fn never_wait_for_output() {
     OUTPUT_IS_TALK.store(true, Ordering::Relaxed);
 }
 
 /// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
-pub fn write_line(line: &str) {
+pub(crate) fn write_line(line: &str) {
     let line = plain::text(line);
     if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
         OUTPUT.write(&io::stdout(), format!("{line}\n").as_bytes());
@@ -56,13 +56,13 @@ pub fn write_line(line: &str) {
 }
 
 /// Writes a line to standard error.
-pub fn error_line(line: &str) {
+pub(crate) fn error_line(line: &str) {
     ERRORS.write(&io::stderr(), format!("{}\n", plain::text(line)).as_bytes());
 }
 
 /// Standard error as a writer that takes everything.
 #[derive(Clone, Copy, Debug)]
-pub struct StandardError;
+pub(crate) struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -76,7 +76,7 @@ impl Write for StandardError {
 }
 
 /// Tells of a panic in the log and on standard error, without waiting for either.
-pub fn tell_panics() {
+pub(crate) fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if threads::may_panic() {
             return tracing::info!(%panic, "the system has no more threads");

@@ -25,7 +25,7 @@ const LONGEST_ESTIMATE: u64 = 24 * 3600;
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the
 /// ending.
-pub fn follow(
+pub(crate) fn follow(
     handle: &Handle,
     output: &Output,
     until: impl Fn(&Phase) -> Option<Ending>,
@@ -34,7 +34,7 @@ pub fn follow(
 }
 
 /// The same, where a check is called otherwise.
-pub fn follow_check(
+pub(crate) fn follow_check(
     handle: &Handle,
     output: &Output,
     check: &str,
@@ -105,7 +105,7 @@ fn offered(offer: &Offer, texts: &Texts) -> String {
 
 /// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes
 /// of the files, and whether a restart follows.
-pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
+pub(crate) fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     let line = |name: &str, value: String| {
         texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)])
     };

@@ -3,6 +3,6 @@
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 fn main() -> std::process::ExitCode {
-    kuzflow::host::attach_console();
-    kuzflow::cli::launcher::main().into()
+    kuzflow::attach_console();
+    kuzflow::launcher_main().into()
 }

@@ -1,5 +1,5 @@
 //! The publisher's and operator's tool.
 
 fn main() -> std::process::ExitCode {
-    kuzflow::cli::publisher::main().into()
+    kuzflow::publisher_main().into()
 }

@@ -9,9 +9,9 @@
 //! In: arguments. Out: calls of `app`, `engine`, `publish` and `server`, and an `Ending`.
 //! Never: the life of a running launcher; that is `app`.
 
-pub mod launcher;
+pub(crate) mod launcher;
 #[cfg(feature = "publisher")]
-pub mod publisher;
+pub(crate) mod publisher;
 
 /// Above the options that every verb has, apart from the verb's own in `--help`.
 const GLOBAL_OPTIONS: &str = "Global options";

@@ -9,7 +9,7 @@ use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher};
 
 /// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.
-pub const LARGEST_WINDOW_LOG: u32 = 23;
+pub(crate) const LARGEST_WINDOW_LOG: u32 = 23;
 
 /// Bytes read at once, and bytes written at once. Most entries fit both, and then zstd decodes them
 /// in one pass.
@@ -60,7 +60,7 @@ pub enum Fault {
 
 /// Decodes entries one after another; holds about 400 KiB, and up to 8 MiB more once an entry needs
 /// the window.
-pub struct Decoder {
+pub(crate) struct Decoder {
     zstd: zstd::stream::raw::Decoder<'static>,
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -68,7 +68,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// A decoder with its buffers.
-    pub fn new() -> Result<Self, Fault> {
+    pub(crate) fn new() -> Result<Self, Fault> {
         let mut zstd = zstd::stream::raw::Decoder::new().map_err(Fault::Corrupt)?;
         zstd.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG)).map_err(Fault::Corrupt)?;
         Ok(Self { zstd, input: vec![0; INPUT].into(), output: vec![0; OUTPUT].into() })
@@ -80,7 +80,7 @@ impl Decoder {
     /// An error unless exactly `size` bytes come out of one frame that ends with the last packed
     /// byte. What `sink` got before an error is worthless. `sink` never gets more than `size`
     /// bytes.
-    pub fn unpack(
+    pub(crate) fn unpack(
         &mut self,
         packed: &mut dyn Read,
         compression: Compression,
@@ -176,7 +176,7 @@ impl Tally<'_> {
 }
 
 /// The bytes of one span of a file, read by position: several threads may read one open file.
-pub struct SpanReader<'a> {
+pub(crate) struct SpanReader<'a> {
     file: &'a File,
     at: u64,
     end: u64,
@@ -184,7 +184,7 @@ pub struct SpanReader<'a> {
 
 impl<'a> SpanReader<'a> {
     /// The bytes of `packed` in `package`.
-    pub fn new(package: &'a File, packed: &Packed) -> Self {
+    pub(crate) fn new(package: &'a File, packed: &Packed) -> Self {
         let span = packed.span();
         Self { file: package, at: span.start, end: span.end }
     }

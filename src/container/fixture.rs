@@ -8,17 +8,17 @@ use crate::model::{Digest, PackageIndex, PieceTable};
 
 /// A manifest, an index and the payload they describe; `app/app.py` is added. Entries are packed
 /// where that makes them smaller.
-pub fn container(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
+pub(crate) fn container(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, true)
 }
 
 /// The same with every entry stored.
-pub fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
+pub(crate) fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, false)
 }
 
 /// A symlink's entry.
-pub fn link(target: &str) -> Entry {
+pub(crate) fn link(target: &str) -> Entry {
     Entry {
         size: 0,
         mtime: 0,
@@ -29,7 +29,7 @@ pub fn link(target: &str) -> Entry {
 }
 
 /// The table over `payload`.
-pub fn pieces(payload: &[u8], piece_size: u32) -> PieceTable {
+pub(crate) fn pieces(payload: &[u8], piece_size: u32) -> PieceTable {
     let hashes = payload.chunks(piece_size as usize).map(Digest::of).collect();
     PieceTable { piece_size, length: payload.len() as u64, hashes }
 }

@@ -19,7 +19,7 @@ const DEEPEST: usize = 4;
 
 /// Makes at `place` what stands for `link` of the tree in `root`: a link to `target`, else a copy.
 /// `false` if it leads to nothing in the tree, so that there can be no copy.
-pub fn place_link(
+pub(super) fn place_link(
     manifest: &Manifest,
     link: &RelativePath,
     target: &str,

@@ -18,11 +18,14 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use decode::{Decoder, Fault, LARGEST_WINDOW_LOG, SpanReader};
-pub use readiness::Readiness;
-pub use restore::{Substance, copy_entry, dress, make_empty, make_link_at, substance};
-pub use unpack::{Unpacker, check_entry, unpack_entry, unpack_package};
-pub use verify::{Damage, Harm, Verification, verify_tree};
+pub use decode::Fault;
+pub(crate) use decode::{Decoder, LARGEST_WINDOW_LOG, SpanReader};
+pub(crate) use readiness::Readiness;
+pub(crate) use restore::{Substance, copy_entry, dress, make_empty, make_link_at, substance};
+pub use unpack::{Unpacker, unpack_package};
+pub(crate) use unpack::{check_entry, unpack_entry};
+pub use verify::verify_tree;
+pub(crate) use verify::{Damage, Harm, Verification};
 
 use crate::model::manifest::InvalidManifest;
 use crate::model::package_index::{Compression, InvalidIndex};
@@ -159,10 +162,8 @@ pub fn read_document(
 }
 
 /// The manifest out of its packed bytes, proved and checked.
-pub fn read_manifest(
-    packed: &[u8],
-    location: &DocumentLocation,
-) -> Result<Manifest, ContainerError> {
+#[cfg(test)]
+fn read_manifest(packed: &[u8], location: &DocumentLocation) -> Result<Manifest, ContainerError> {
     Ok(Manifest::from_json(&read_document(packed, location)?)?)
 }
 

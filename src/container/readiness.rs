@@ -4,7 +4,7 @@ use crate::model::{PackageIndex, RelativePath};
 
 /// Counts, for each entry, the pieces that are still missing. Set-up is linear in entries and
 /// pieces; all arrivals together cost as much once more, in whatever order they come.
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Entries in the order of their bytes in the package.
     entries: Vec<Waiting>,
     /// For each piece, the entries that need it. Spans do not overlap, so an inner piece has
@@ -20,7 +20,7 @@ struct Waiting {
 
 impl Readiness {
     /// Nothing has arrived yet.
-    pub fn new(index: &PackageIndex) -> Self {
+    pub(crate) fn new(index: &PackageIndex) -> Self {
         let pieces = &index.pieces;
         let mut packed: Vec<_> = index.places.iter().map(|(path, packed)| (packed, path)).collect();
         packed.sort_unstable_by_key(|(packed, _)| packed.offset);
@@ -40,7 +40,7 @@ impl Readiness {
 
     /// Notes that `piece` is there (verified), and returns the entries that are whole with it, in
     /// package order. A piece that arrives twice makes nothing ready twice.
-    pub fn arrived(&mut self, piece: u32) -> Vec<RelativePath> {
+    pub(crate) fn arrived(&mut self, piece: u32) -> Vec<RelativePath> {
         let Some(arrived) = self.arrived.get_mut(piece as usize) else { return Vec::new() };
         if std::mem::replace(arrived, true) {
             return Vec::new();
@@ -57,7 +57,8 @@ impl Readiness {
     }
 
     /// How many entries are not whole yet.
-    pub fn waiting(&self) -> usize {
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
         self.entries.iter().filter(|entry| entry.missing > 0).count()
     }
 }

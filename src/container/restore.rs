@@ -13,7 +13,7 @@ use crate::model::{Digest, Manifest, RelativePath};
 
 /// What stands on this system's disk for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Substance<'a> {
+pub(crate) enum Substance<'a> {
     /// A file with bytes: those of this entry, which is another one where a link became a copy.
     Bytes(&'a Entry),
     /// An empty file.
@@ -24,7 +24,7 @@ pub enum Substance<'a> {
 
 /// What stands on this system's disk for the entry `path`; `None` if the manifest has none, or a
 /// link that leads nowhere.
-pub fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Substance<'a>> {
+pub(crate) fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Substance<'a>> {
     let entry = manifest.file_manifest.get(path)?;
     match &entry.symlink {
         Some(target) if KEEPS_LINKS => return Some(Substance::Link(target)),
@@ -40,7 +40,7 @@ pub fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Subs
 
 /// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and gives it
 /// permissions and time.
-pub fn copy_entry(
+pub(crate) fn copy_entry(
     path: &RelativePath,
     entry: &Entry,
     source: &Path,
@@ -51,7 +51,11 @@ pub fn copy_entry(
 }
 
 /// Makes the new empty file `to` for `entry`.
-pub fn make_empty(path: &RelativePath, entry: &Entry, to: &Path) -> Result<(), ContainerError> {
+pub(crate) fn make_empty(
+    path: &RelativePath,
+    entry: &Entry,
+    to: &Path,
+) -> Result<(), ContainerError> {
     let written = create(to, entry, |_| prove(entry.hash, Digest::of(b"")));
     written.map_err(|failure| {
         failure.at(to, || |fault| ContainerError::Entry { path: path.clone(), fault })
@@ -60,7 +64,7 @@ pub fn make_empty(path: &RelativePath, entry: &Entry, to: &Path) -> Result<(), C
 
 /// Makes the new link `to`, or what stands for it where there are none: a copy out of the tree in
 /// `root`.
-pub fn make_link_at(
+pub(crate) fn make_link_at(
     manifest: &Manifest,
     link: &RelativePath,
     target: &str,
@@ -76,7 +80,7 @@ pub fn make_link_at(
 }
 
 /// Gives a file whose content was proved the permissions and the time of `entry`.
-pub fn dress(entry: &Entry, file: &Path) -> Result<(), ContainerError> {
+pub(crate) fn dress(entry: &Entry, file: &Path) -> Result<(), ContainerError> {
     // Where it may not be written to it can be opened all the same once it may.
     set_permissions_at(file, entry).map_err(ContainerError::file("change", file))?;
     let opened =

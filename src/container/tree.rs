@@ -11,17 +11,17 @@ const LONGEST_CHAIN: usize = 16;
 
 /// Whether this system lets users make links. On Windows they need a privilege that few users have:
 /// there, and on file systems that have none, a copy of what a link leads to stands for it.
-pub const KEEPS_LINKS: bool = cfg!(unix);
+pub(super) const KEEPS_LINKS: bool = cfg!(unix);
 
 /// Whether a path lies in a folder that is the user's.
-pub fn is_mutable(path: &str) -> bool {
+pub(super) fn is_mutable(path: &str) -> bool {
     MUTABLE_FOLDERS.iter().any(|folder| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
 
 /// Every folder the container has, parents before their children.
-pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
+pub(super) fn folders(manifest: &Manifest) -> BTreeSet<&str> {
     let of_files = manifest.file_manifest.keys().flat_map(RelativePath::ancestors);
     let empty = manifest
         .empty_folders
@@ -33,7 +33,7 @@ pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
 
 /// What a link leads to, through further links.
 #[derive(Clone, Debug, PartialEq)]
-pub enum LinkEnd<'a> {
+pub(super) enum LinkEnd<'a> {
     /// A file.
     File(&'a RelativePath, &'a Entry),
     /// A folder.
@@ -41,7 +41,7 @@ pub enum LinkEnd<'a> {
 }
 
 /// What `link` leads to; `None` if that is nothing in this container.
-pub fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd<'a>> {
+pub(super) fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd<'a>> {
     let mut at = link.clone();
     for _ in 0..LONGEST_CHAIN {
         let Some((path, entry)) = manifest.file_manifest.get_key_value(&at) else {
@@ -58,7 +58,10 @@ pub fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd
 }
 
 /// The file that a link ends at, through further links.
-pub fn link_end<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<&'a RelativePath> {
+pub(super) fn link_end<'a>(
+    manifest: &'a Manifest,
+    link: &RelativePath,
+) -> Option<&'a RelativePath> {
     match end_of(manifest, link)? {
         LinkEnd::File(path, _) => Some(path),
         LinkEnd::Folder(_) => None,

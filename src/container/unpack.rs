@@ -239,7 +239,11 @@ impl Unpacker {
 }
 
 /// Proves that packed bytes are those of an entry, without keeping what they unpack to.
-pub fn check_entry(entry: &Entry, packed: &Packed, bytes: &mut dyn Read) -> Result<(), Fault> {
+pub(crate) fn check_entry(
+    entry: &Entry,
+    packed: &Packed,
+    bytes: &mut dyn Read,
+) -> Result<(), Fault> {
     let found =
         Decoder::new()?
             .unpack(bytes, packed.compression, packed.size, entry.size, &mut |_| Ok(()))?;
@@ -247,7 +251,7 @@ pub fn check_entry(entry: &Entry, packed: &Packed, bytes: &mut dyn Read) -> Resu
 }
 
 /// Unpacks an entry into a file of its own, which must not exist yet.
-pub fn unpack_entry(
+pub(crate) fn unpack_entry(
     path: &RelativePath,
     entry: &Entry,
     packed: &Packed,

@@ -43,7 +43,7 @@ const NODES: [(&str, &str, &str, u64, Option<u64>); 3] = [
 
 /// A prepared demo.
 #[derive(Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     folder: PathBuf,
     project: Project,
     built: PathBuf,
@@ -53,7 +53,7 @@ pub struct Demo {
 
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// The sample app cannot be built, for example without Python.
     #[error("the sample app cannot be built")]
     Build(#[from] BuildError),
@@ -94,7 +94,7 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DemoE
 impl Demo {
     /// Builds both releases in `folder`, publishes the old one, and serves it. `megabytes` of noise
     /// go into the new release, so that there is something to download.
-    pub fn prepare(
+    pub(crate) fn prepare(
         folder: &Path,
         megabytes: u32,
         progress: &(dyn Fn(&Version, BuildProgress) + Sync),
@@ -148,17 +148,17 @@ impl Demo {
     }
 
     /// The launcher's settings; `root.json` lies beside them.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.project.launcher_folder().join("launcher.toml")
     }
 
     /// Where the sample app is installed.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.join("home")
     }
 
     /// Publishes the new release, and puts three slow nodes in the place of the one.
-    pub fn go_on(&self) -> Result<(), DemoError> {
+    pub(crate) fn go_on(&self) -> Result<(), DemoError> {
         self.publish(&NEW)?;
         let path = self.config();
         let mut settings = Settings::read(&path)

@@ -5,7 +5,7 @@
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
 
 /// The kind of file that bundles are.
-pub const BUNDLE_TYPE: &str = "application/vnd.kuzflow.bundle";
+pub(crate) const BUNDLE_TYPE: &str = "application/vnd.kuzflow.bundle";
 /// The version of the specification that has all keys used here.
 const SPECIFICATION: &str = "1.1";
 
@@ -13,7 +13,7 @@ const SPECIFICATION: &str = "1.1";
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn application(entry: &Entry) -> Result<String, DesktopError> {
+pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} run", command(entry)?));
     lines.push("Categories=Utility;".to_owned());
@@ -44,7 +44,7 @@ pub fn application(entry: &Entry) -> Result<String, DesktopError> {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn opener(entry: &Entry) -> Result<String, DesktopError> {
+pub(crate) fn opener(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} %f", command(entry)?));
     lines.push(format!("MimeType={BUNDLE_TYPE};"));
@@ -133,7 +133,7 @@ fn argument(word: &str) -> String {
 }
 
 /// The package for the shared database of kinds of files.
-pub fn mime_package(entry: &Entry) -> String {
+pub(crate) fn mime_package(entry: &Entry) -> String {
     let comments: String = entry
         .bundle_names
         .iter()

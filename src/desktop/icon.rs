@@ -15,7 +15,7 @@ const WINDOWS: [u32; 4] = [16, 32, 48, 256];
 const MAC: [(u32, &[u8; 4]); 3] = [(128, b"ic07"), (256, b"ic08"), (512, b"ic09")];
 
 /// Reads a PNG; `None` if it is none, or far larger than any icon.
-pub fn read(png: &[u8]) -> Option<RgbaImage> {
+pub(crate) fn read(png: &[u8]) -> Option<RgbaImage> {
     let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LARGEST), Some(LARGEST));
@@ -24,7 +24,7 @@ pub fn read(png: &[u8]) -> Option<RgbaImage> {
 }
 
 /// Pixels (red, green, blue, alpha) as PNG; `None` if they are not so many.
-pub fn png(pixels: Vec<u8>, width: u32, height: u32) -> Option<Vec<u8>> {
+pub(crate) fn png(pixels: Vec<u8>, width: u32, height: u32) -> Option<Vec<u8>> {
     encoded(&RgbaImage::from_raw(width, height, pixels)?)
 }
 
@@ -35,7 +35,7 @@ fn encoded(picture: &RgbaImage) -> Option<Vec<u8>> {
 }
 
 /// The picture fitted into a square of `side` pixels, what is left over transparent, as PNG.
-pub fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
+pub(crate) fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     let (width, height) = picture.dimensions();
     let longer = width.max(height).max(1);
     let part = |length: u32| {
@@ -57,7 +57,7 @@ pub fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
 
 /// The pictures for hicolor, each with its size: the largest that the icon has pixels for, and one
 /// for lists.
-pub fn for_hicolor(png: &[u8]) -> Vec<(u32, Vec<u8>)> {
+pub(crate) fn for_hicolor(png: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let Some(picture) = read(png) else { return Vec::new() };
     let pixels = picture.width().max(picture.height());
     let largest = HICOLOR.into_iter().rev().find(|side| *side <= pixels).unwrap_or(HICOLOR[0]);
@@ -70,7 +70,7 @@ pub fn for_hicolor(png: &[u8]) -> Vec<(u32, Vec<u8>)> {
 }
 
 /// A Windows icon file: a table, then the pictures as PNG, which Windows reads since Vista.
-pub fn for_windows(png: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn for_windows(png: &[u8]) -> Option<Vec<u8>> {
     let picture = read(png)?;
     let pictures: Vec<(u32, Vec<u8>)> = WINDOWS
         .into_iter()
@@ -94,7 +94,7 @@ pub fn for_windows(png: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A macOS icon file: blocks with a name and a length, each with a PNG.
-pub fn for_mac(png: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn for_mac(png: &[u8]) -> Option<Vec<u8>> {
     let picture = read(png)?;
     let mut blocks = Vec::new();
     for (side, name) in MAC {

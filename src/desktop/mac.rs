@@ -7,7 +7,7 @@ use super::freedesktop::xml;
 use super::{DesktopError, Entry, text};
 
 /// `Contents/Info.plist`.
-pub fn information(entry: &Entry) -> String {
+pub(crate) fn information(entry: &Entry) -> String {
     let pairs = [
         ("CFBundleName", entry.name.as_str()),
         ("CFBundleDisplayName", &entry.name),
@@ -35,7 +35,7 @@ pub fn information(entry: &Entry) -> String {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn script(entry: &Entry) -> Result<String, DesktopError> {
+pub(crate) fn script(entry: &Entry) -> Result<String, DesktopError> {
     let mut words = vec![quoted(text(&entry.program)?)];
     for word in &entry.arguments {
         words.push(quoted(text(word.as_ref())?));
@@ -50,7 +50,7 @@ fn quoted(word: &str) -> String {
 
 /// The bundle's name in the folder for applications: what Finder or a path would trip over is
 /// replaced.
-pub fn bundle_name(entry: &Entry) -> String {
+pub(crate) fn bundle_name(entry: &Entry) -> String {
     let name: String = entry
         .name
         .chars()

@@ -12,15 +12,15 @@
 //! uninstall                   everything goes, the user's data first of all into safety
 //! ```
 
-pub mod freedesktop;
-pub mod icon;
-pub mod mac;
-pub mod program;
+pub(crate) mod freedesktop;
+pub(crate) mod icon;
+pub(crate) mod mac;
+pub(crate) mod program;
 #[cfg(windows)]
 mod shell;
-pub mod shortcut;
-pub mod uninstall;
-pub mod windows;
+pub(crate) mod shortcut;
+pub(crate) mod uninstall;
+pub(crate) mod windows;
 
 use std::ffi::OsString;
 use std::io;
@@ -29,11 +29,11 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 
 /// Ending of the files that hold a release with its proof, which the launcher can install.
-pub use crate::model::release::BUNDLE_EXTENSION as BUNDLE_SUFFIX;
+pub(crate) use crate::model::release::BUNDLE_EXTENSION as BUNDLE_SUFFIX;
 
 /// What a shortcut says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Name of its files and its place in the registry: ASCII letters, digits, `-` and `.`.
     pub id: String,
     /// The app's name for people.
@@ -59,7 +59,7 @@ pub struct Entry {
 
 /// What a menu entry can do besides starting the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Action {
+pub(crate) struct Action {
     /// Its name in the entry: ASCII letters.
     pub id: &'static str,
     /// The launcher's verb and its options.
@@ -70,7 +70,7 @@ pub struct Action {
 
 /// Why something outside the home could not be done.
 #[derive(Debug, thiserror::Error)]
-pub enum DesktopError {
+pub(crate) enum DesktopError {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -92,6 +92,7 @@ pub enum DesktopError {
     NoFolder(&'static str),
     /// A call of the system's own failed.
     #[error("the system refused to {action}")]
+    #[cfg_attr(not(windows), allow(dead_code, reason = "only Windows has such calls"))]
     System {
         /// What was tried.
         action: &'static str,

@@ -30,7 +30,7 @@ use crate::durable;
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
-pub use staged::{ExchangeStep, Staged};
+pub(crate) use staged::Staged;
 
 /// Starts of a new launcher that nobody confirmed, after which the old one is put back.
 const STARTS: u32 = 1;
@@ -40,7 +40,7 @@ const FAILED_TESTS: u32 = 2;
 /// Builds that are remembered as failed.
 const REMEMBERED: usize = 8;
 /// How long a new launcher may take for its self-test.
-pub const TEST_TIME: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIME: Duration = Duration::from_secs(20);
 /// Between two looks at a self-test.
 const LOOK: Duration = Duration::from_millis(10);
 /// How often a lock that is held is looked at.
@@ -48,7 +48,7 @@ const LOCK_LOOKS: u32 = 20;
 
 /// The executable at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(crate) struct Program {
     path: PathBuf,
 }
 
@@ -84,7 +84,7 @@ struct Failed {
 
 /// What the first look at the note says.
 #[derive(Debug)]
-pub enum Begun {
+pub(crate) enum Begun {
     /// Nothing is under way.
     Usual,
     /// This is a new launcher that nobody has confirmed; to be handed to [`Program::confirm`] once
@@ -98,14 +98,14 @@ pub enum Begun {
 /// A start of an unproved launcher; holds the lock, so that a second start at the same moment does
 /// not count as a second try.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     #[allow(dead_code)]
     lock: Option<File>,
 }
 
 /// Why a new launcher does not take the place of this one.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// The bytes are not the signed ones.
     #[error("the new launcher has the digest {found}, signed is {signed}")]
     Digest {
@@ -144,12 +144,12 @@ impl Unfit {
 impl Program {
     /// The executable at `path`, links resolved. To be asked for at the start of a process: after
     /// an exchange the system may name another path for the file that runs.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -233,7 +233,7 @@ impl Program {
     /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
     /// cannot write to is usual: a package manager or an administrator put the launcher there, and
     /// brings the next one.
-    pub fn fixed(&self) -> Option<io::Error> {
+    pub(crate) fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         match fs::symlink_metadata(&self.path) {
             Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
@@ -248,7 +248,7 @@ impl Program {
     ///
     /// `own` is the version of the running program. Whatever goes wrong in here is told in the log
     /// and does not keep the app from starting.
-    pub fn begin(&self, own: &Version) -> Begun {
+    pub(crate) fn begin(&self, own: &Version) -> Begun {
         self.try_begin(own).unwrap_or_else(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -294,7 +294,7 @@ impl Program {
     }
 
     /// The new launcher has started the app: the old one goes.
-    pub fn confirm(&self, attempt: Attempt) {
+    pub(crate) fn confirm(&self, attempt: Attempt) {
         // First what there would be to go back to: a kill before the note leaves a new one that is
         // simply confirmed once more.
         self.clean();
@@ -317,7 +317,7 @@ impl Program {
 
     /// Removes an old launcher that was still running when the new one was confirmed: Windows keeps
     /// the files of running programs.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         let is_idle = |note: Option<Note>| note.is_none_or(|note| note.exchange.is_none());
         if self.old().is_file()
             && self.note().is_ok_and(is_idle)
@@ -344,7 +344,7 @@ impl Program {
     ///
     /// # Errors
     /// [`DesktopError::Io`] if a file cannot be removed.
-    pub fn forget(&self) -> Result<Vec<PathBuf>, DesktopError> {
+    pub(crate) fn forget(&self) -> Result<Vec<PathBuf>, DesktopError> {
         let mut removed = Vec::new();
         if self.note()?.is_some_and(|note| note.exchange.is_some()) {
             return Ok(removed);
@@ -358,7 +358,7 @@ impl Program {
     }
 
     /// Whether this build has failed here as often as it may.
-    pub fn has_failed(&self, hash: &Digest) -> bool {
+    pub(crate) fn has_failed(&self, hash: &Digest) -> bool {
         let note = self.note().ok().flatten().unwrap_or_default();
         note.failed.iter().any(|failed| failed.hash == *hash && failed.times >= FAILED_TESTS)
     }
@@ -368,7 +368,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Unfit`]; nothing is left beside the executable then but perhaps a file that the next try replaces.
-    pub fn stage(
+    pub(crate) fn stage(
         &self,
         bytes: &mut dyn io::Read,
         version: &Version,
@@ -440,7 +440,7 @@ impl Program {
     ///
     /// # Errors
     /// Why it could not be started.
-    pub fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
+    pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
         let mut command = Command::new(&self.path);
         command.args(arguments);
         #[cfg(unix)]

@@ -18,7 +18,7 @@ use crate::store::Home;
 
 /// Whose desktop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum System {
+pub(crate) enum System {
     /// Linux and its relatives.
     Freedesktop,
     /// Windows.
@@ -29,7 +29,7 @@ pub enum System {
 
 impl System {
     /// The system this program runs on.
-    pub const fn current() -> Self {
+    pub(crate) const fn current() -> Self {
         if cfg!(windows) {
             Self::Windows
         } else if cfg!(target_os = "macos") {
@@ -42,7 +42,7 @@ impl System {
 
 /// A file that belongs to a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Artifact {
+pub(crate) struct Artifact {
     /// What it is for; the same in every version of the app.
     pub kind: String,
     /// Where it is put.
@@ -55,7 +55,7 @@ pub struct Artifact {
 
 /// What is in such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShortcutContent {
+pub(crate) enum ShortcutContent {
     /// These bytes.
     Bytes(Vec<u8>),
     /// What Windows makes of this.
@@ -95,7 +95,7 @@ struct Made {
 
 /// The name of a shortcut's files: of the app, and of its home if that is not the usual one, so
 /// that two installations of an app can both have a shortcut.
-pub fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
+pub(crate) fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
     if usual_home == Some(home) {
         return format!("kuzflow-{app}");
     }
@@ -107,7 +107,7 @@ pub fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path cannot stand in them.
-pub fn artifacts(
+pub(crate) fn artifacts(
     entry: &Entry,
     home: &Home,
     folders: &UserFolders,
@@ -218,7 +218,7 @@ pub fn artifacts(
 ///
 /// # Errors
 /// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be written.
-pub fn make(
+pub(crate) fn make(
     entry: &Entry,
     home: &Home,
     folders: &UserFolders,
@@ -236,7 +236,7 @@ pub fn make(
 ///
 /// # Errors
 /// As [`make`].
-pub fn refresh(
+pub(crate) fn refresh(
     entry: &Entry,
     home: &Home,
     folders: &UserFolders,
@@ -257,7 +257,7 @@ pub fn refresh(
 }
 
 /// Whether a shortcut was made from this home.
-pub fn is_made(home: &Home) -> bool {
+pub(crate) fn is_made(home: &Home) -> bool {
     read(home).is_some()
 }
 
@@ -339,7 +339,7 @@ fn bring(
 ///
 /// # Errors
 /// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated call goes on there.
-pub fn remove(
+pub(crate) fn remove(
     home: &Home,
     folders: Option<&UserFolders>,
     system: System,

@@ -37,7 +37,7 @@ const FOLDERS: [&str; 9] = [
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uninstalled {
+pub(crate) struct Uninstalled {
     /// Whether anything was there.
     pub anything: bool,
     /// Folders with the user's files, for the next installation.
@@ -48,7 +48,7 @@ pub struct Uninstalled {
 
 /// What to uninstall, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Uninstall<'a> {
+pub(crate) struct Uninstall<'a> {
     /// From where.
     pub home: &'a Home,
     /// Where shortcuts may be.
@@ -63,7 +63,7 @@ pub struct Uninstall<'a> {
 }
 
 /// Whether there is anything to uninstall.
-pub fn is_installed(home: &Home) -> bool {
+pub(crate) fn is_installed(home: &Home) -> bool {
     let ours = |name: &str| {
         let path = home.root().join(name);
         // What cannot be looked at is taken for ours: then the uninstalling says why it fails.
@@ -84,7 +84,7 @@ impl Uninstall<'_> {
     /// # Errors
     /// [`StoreError::InUse`] while a version is running, [`StoreError::Busy`] while another launcher is at work: nothing was touched then.
     /// After another error a repeated call goes on.
-    pub fn perform(self) -> Result<Uninstalled, DesktopError> {
+    pub(crate) fn perform(self) -> Result<Uninstalled, DesktopError> {
         let Self { home, folders, program, keep_data, now } = self;
         if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true))
         {

@@ -7,7 +7,7 @@ use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
 
 /// A `.lnk` file, as Windows makes it from these values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     /// What it starts.
     pub target: PathBuf,
     /// Its command line behind the program, quoted.
@@ -22,7 +22,7 @@ pub struct Link {
 
 impl Link {
     /// Everything the link says, for comparing it with what was made before.
-    pub fn facts(&self) -> String {
+    pub(crate) fn facts(&self) -> String {
         let Self { target, arguments, folder, icon, description } = self;
         format!(
             "{}\n{arguments}\n{}\n{}\n{description}",
@@ -35,7 +35,8 @@ impl Link {
 
 /// One value below `HKEY_CURRENT_USER\Software\Classes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClassValue {
+#[cfg(any(windows, test))]
+pub(crate) struct ClassValue {
     /// The key, from there on.
     pub key: String,
     /// The value's name; empty for the key's own.
@@ -48,7 +49,7 @@ pub struct ClassValue {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
+pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
     let mut words = arguments(entry)?;
     words.push("run".to_owned());
     Ok(Link {
@@ -64,7 +65,10 @@ pub fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn window_link(entry: &Entry, icon: &Path) -> Result<Option<(String, Link)>, DesktopError> {
+pub(crate) fn window_link(
+    entry: &Entry,
+    icon: &Path,
+) -> Result<Option<(String, Link)>, DesktopError> {
     let Some(action) = entry.actions.first() else { return Ok(None) };
     let mut words = arguments(entry)?;
     words.extend(action.words.iter().map(|word| (*word).to_owned()));
@@ -74,7 +78,7 @@ pub fn window_link(entry: &Entry, icon: &Path) -> Result<Option<(String, Link)>,
 }
 
 /// The file name of the link: characters that Windows forbids are replaced.
-pub fn link_name(entry: &Entry) -> String {
+pub(crate) fn link_name(entry: &Entry) -> String {
     let name: String = entry
         .name
         .chars()
@@ -91,7 +95,7 @@ pub fn link_name(entry: &Entry) -> String {
 }
 
 /// The class of bundles that this app's launcher opens.
-pub fn class(entry: &Entry) -> String {
+pub(crate) fn class(entry: &Entry) -> String {
     format!("{}.{BUNDLE_SUFFIX}", entry.id)
 }
 
@@ -100,7 +104,8 @@ pub fn class(entry: &Entry) -> String {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
-pub fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
+#[cfg(any(windows, test))]
+pub(crate) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let class = class(entry);
     let value =
         |key: String, name: &str, value: String| ClassValue { key, name: name.to_owned(), value };

@@ -35,7 +35,7 @@ use crate::update::{check, from_file, hot_swap, install, peer_service, repair};
 /// User files from which on their carrying over is shown, bytes.
 pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
-pub fn spawn(
+pub(crate) fn spawn(
     context: Context,
     setup: Setup,
 ) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
@@ -415,7 +415,7 @@ impl Driver {
 }
 
 /// The installed versions as the version menu shows them.
-pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
+pub(crate) fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.chosen().ok();
     let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
     let waits = |id: &ContainerId| {
@@ -450,7 +450,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
 }
 
 /// The user's files that are kept of versions that were left.
-pub fn retained(context: &Context) -> Vec<RetainedFiles> {
+pub(crate) fn retained(context: &Context) -> Vec<RetainedFiles> {
     let home = &context.home;
     let retained = |snapshot: &snapshots::Snapshot| RetainedFiles {
         version: snapshot.container.version.clone(),
@@ -464,7 +464,7 @@ pub fn retained(context: &Context) -> Vec<RetainedFiles> {
 }
 
 /// The room that the installation takes; looks at every file.
-pub fn disk_use(context: &Context) -> DiskUse {
+pub(crate) fn disk_use(context: &Context) -> DiskUse {
     let usage::Usage { whole, folders } = usage::measure(&context.home);
     DiskUse {
         whole,
@@ -474,7 +474,7 @@ pub fn disk_use(context: &Context) -> DiskUse {
 
 /// Switches to `id`: now, or at the next start while the app is running in another version, whoever
 /// started it.
-pub fn choose(
+pub(crate) fn choose(
     context: &Context,
     id: ContainerId,
     at_next_start: bool,
@@ -523,7 +523,7 @@ pub fn choose(
 /// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is
 /// held only until the old versions have lost their names; deleting their files takes longer, and
 /// keeps nobody from switching. That one of them stays is no reason to fail.
-pub fn tidy_up(context: &Context) {
+pub(crate) fn tidy_up(context: &Context) {
     let home = &context.home;
     match context.lock().and_then(|lock| {
         remove::set_aside_surplus(home, context.settings.update.keep_versions, &lock)
@@ -548,7 +548,10 @@ fn options<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> Switc
 
 /// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on
 /// the way.
-pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
+pub(crate) fn start(
+    context: &Context,
+    tell: &dyn Fn(Event),
+) -> Result<Arc<RunningApp>, StoreError> {
     supervisor::start(context, tell)
 }
 

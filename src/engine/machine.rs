@@ -20,7 +20,7 @@ use crate::model::{ContainerId, Offer, Version};
 
 /// The machine.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     setup: Setup,
     phase: Phase,
     offer: Option<Box<Offer>>,
@@ -69,7 +69,7 @@ enum Failed {
 
 impl Machine {
     /// A machine that is idle.
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         Self {
             setup,
             phase: Phase::Idle,
@@ -89,12 +89,13 @@ impl Machine {
     }
 
     /// The present phase.
-    pub fn phase(&self) -> &Phase {
+    #[cfg(test)]
+    fn phase(&self) -> &Phase {
         &self.phase
     }
 
     /// Takes one input; returns what has to be done for it, in order.
-    pub fn step(&mut self, input: MachineInput) -> Vec<Effect> {
+    pub(crate) fn step(&mut self, input: MachineInput) -> Vec<Effect> {
         match input {
             MachineInput::Command(command) => self.command(command),
             MachineInput::Checked(result) => self.checked(result),

@@ -11,7 +11,7 @@
 //! `session` and `store` perform.
 //! Never: a window, a second place that decides what comes next.
 
-pub mod driver;
-pub mod machine;
+pub(crate) mod driver;
+pub(crate) mod machine;
 mod starter;
-pub mod supervisor;
+pub(crate) mod supervisor;

@@ -28,7 +28,7 @@ const OWN_END_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a start needs besides the context.
 #[derive(Clone)]
-pub struct Starter {
+pub(super) struct Starter {
     /// For what goes wrong on the way.
     pub emitter: Emitter,
     /// For the end of the app.
@@ -39,12 +39,12 @@ pub struct Starter {
 
 /// The one thread that waits for the end of the app, whichever is the last one. Clones share it.
 #[derive(Clone, Default)]
-pub struct Watcher(Arc<AtomicBool>);
+pub(super) struct Watcher(Arc<AtomicBool>);
 
 impl Starter {
     /// Has the running app closed, and waits for it as long as it takes its person. Whether it has
     /// ended.
-    pub fn close(
+    pub(super) fn close(
         &self,
         context: &Context,
         back: Option<Back>,
@@ -65,7 +65,7 @@ impl Starter {
 
     /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the
     /// version it had.
-    pub fn restart(
+    pub(super) fn restart(
         &self,
         context: &Context,
         switch_to: Option<ContainerId>,
@@ -91,7 +91,7 @@ impl Starter {
     /// Waits for the end of the app, which said that it is about to end, and starts the version
     /// that is active then. `None` if it goes on after all (somebody had unsaved work), or if
     /// somebody else has started another one meanwhile.
-    pub fn restart_when_ended(&self, context: &Context) -> Option<Result<Version, Problem>> {
+    pub(super) fn restart_when_ended(&self, context: &Context) -> Option<Result<Version, Problem>> {
         let app = context.app.get()?;
         context.channel.expect_end();
         if closing::wait_for_own_end(&app, &context.channel, OWN_END_WITHIN) == Closed::GoesOn {
@@ -109,7 +109,7 @@ impl Starter {
     }
 
     /// Goes back, and starts if wanted; no app of ours runs.
-    pub fn roll_back(
+    pub(super) fn roll_back(
         &self,
         context: &Context,
         to: Option<ContainerId>,
@@ -156,7 +156,7 @@ fn refuse_beside_an_app(context: &Context) -> Result<(), Problem> {
 impl Watcher {
     /// Tells the engine when `app` ends, or the one that took its place by then, unless another one
     /// is started in its place.
-    pub fn watch(
+    pub(super) fn watch(
         &self,
         app: Arc<RunningApp>,
         slot: &AppSlot,

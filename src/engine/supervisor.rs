@@ -41,7 +41,10 @@ const MOST_RESOLUTIONS: u32 = 5;
 
 /// Starts the active version, a pending switch first, and attends it while it is on probation.
 /// `tell` hears of the switch.
-pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
+pub(crate) fn start(
+    context: &Context,
+    tell: &dyn Fn(Event),
+) -> Result<Arc<RunningApp>, StoreError> {
     let mut resolutions = 0;
     loop {
         match start_once(context, tell, resolutions < MOST_RESOLUTIONS) {
@@ -272,7 +275,7 @@ fn notice_unreadable(context: &Context, resolved: &Resolved) {
 }
 
 /// Leaves a notice, and tells it at once to whoever listens.
-pub fn leave(context: &Context, what: Incident) {
+pub(crate) fn leave(context: &Context, what: Incident) {
     context.app.tell(&what);
     if let Err(error) = probation::leave_notice(&context.home, what, jiff::Timestamp::now()) {
         tracing::warn!(error = &error as &dyn std::error::Error, "nobody will be told");
@@ -507,7 +510,7 @@ const REPORTED_LINES: usize = 24;
 
 /// In what way the last app failed to start, and what it wrote last: for the person who sees
 /// nothing. `None` if it did not fail, was up before, or may not have liked what was typed.
-pub fn failed_start(context: &Context) -> Option<FailedStart> {
+pub(crate) fn failed_start(context: &Context) -> Option<FailedStart> {
     let app = context.app.get()?;
     let status = app.ended()?;
     let ended = health::ended(status.code(), exit_code(status), app.was_asked_to_end());
@@ -538,7 +541,7 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
 /// Notes that the version that was started last, which had proved itself, did not come up: if its
 /// next starts fail as well, one that is known to work takes its place. What goes on elsewhere, and
 /// what is on probation already, is judged by others.
-pub fn note_relapse(context: &Context) {
+pub(crate) fn note_relapse(context: &Context) {
     let Some(app) = context.app.get() else { return };
     if app.was_handed_over() || app.has_left_a_process(&context.home) {
         return;
@@ -557,7 +560,7 @@ pub fn note_relapse(context: &Context) {
 
 /// A start that came to nothing.
 #[derive(Debug)]
-pub struct FailedStart {
+pub(crate) struct FailedStart {
     /// Of which version.
     pub version: Version,
     /// In what way.

@@ -30,7 +30,7 @@ mod peer_source;
 mod range_request;
 mod response;
 mod retry;
-pub mod scheduler;
+pub(crate) mod scheduler;
 mod span;
 mod throttle;
 
@@ -40,14 +40,15 @@ use url::Url;
 
 use crate::model::transfer::NodeFault;
 
-pub use client::{Client, ClientOptions, Stream};
+pub use client::{Client, ClientOptions};
 pub use download::{download, download_among};
 pub use job::{Control, DownloadJob, FetchEvent, Progress, RunState, Summary};
-pub use memory::{Measured, NodeMemory};
+pub use memory::NodeMemory;
+pub use partial::Partial;
 pub(crate) use partial::read_at;
-pub use partial::{Partial, discard};
-pub use peer_source::{Availability, PeerEvent, PeerSource};
-pub use scheduler::weight_of as weight;
+pub use peer_source::PeerSource;
+pub(crate) use peer_source::{Availability, PeerEvent};
+pub(crate) use scheduler::weight_of as weight;
 pub use span::{Span, fetch_span};
 
 /// Why bytes could not be fetched.

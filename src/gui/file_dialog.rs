@@ -12,7 +12,7 @@ const FASTEST_PERSON: Duration = Duration::from_millis(250);
 
 /// Asks for a file. Call it on the window's thread (macOS insists); the answer comes on another
 /// one.
-pub fn pick(question: FileQuestion, answer: FileAnswer) {
+pub(super) fn pick(question: FileQuestion, answer: FileAnswer) {
     let dialog = rfd::AsyncFileDialog::new()
         .set_title(question.title)
         .add_filter(question.kind, &[question.extension]);

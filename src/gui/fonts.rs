@@ -36,18 +36,18 @@ static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
 
 /// Whether the bold font has all of a text. Where it has not, single letters would come from a
 /// system font that is not bold.
-pub fn bold_has(text: &str) -> bool {
+pub(crate) fn bold_has(text: &str) -> bool {
     text.chars().all(|character| IN_BOLD.contains(&character))
 }
 
 /// The family of titles and buttons.
-pub fn bold() -> FontFamily {
+pub(crate) fn bold() -> FontFamily {
     FontFamily::Name("bold".into())
 }
 
 /// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in
 /// Chinese they fill a square.
-pub fn definitions(language: Language) -> FontDefinitions {
+pub(crate) fn definitions(language: Language) -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     let mut add = |name: &str, bytes| {
         fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)))
@@ -69,7 +69,7 @@ pub fn definitions(language: Language) -> FontDefinitions {
 
 /// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms
 /// that Chinese and Japanese give the same character.
-pub fn install(context: &egui::Context, language: Language) {
+pub(crate) fn install(context: &egui::Context, language: Language) {
     context.set_fonts(definitions(language));
     let locale = match language {
         Language::Chinese => "zh-Hans",

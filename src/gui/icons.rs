@@ -3,17 +3,12 @@
 use egui::{Color32, ColorImage, IconData, Painter, Rect, Shape, Stroke};
 
 /// The launcher's own icon as PNG.
-pub const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.png");
+pub(crate) const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.png");
 /// Largest width and height of an app's icon, pixels; larger ones are not used.
 const LARGEST: u32 = 1024;
 
-/// The launcher's own icon.
-pub fn launcher() -> ColorImage {
-    decode(LAUNCHER).unwrap_or_else(|| ColorImage::filled([1, 1], Color32::TRANSPARENT))
-}
-
 /// Reads a PNG; `None` if it is none, or far larger than any icon.
-pub fn decode(png: &[u8]) -> Option<ColorImage> {
+pub(crate) fn decode(png: &[u8]) -> Option<ColorImage> {
     // The size stands at a fixed place, so a picture of gigabytes is refused before it is unpacked.
     let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
     if !png.starts_with(b"\x89PNG") || number(16)? > LARGEST || number(20)? > LARGEST {
@@ -25,7 +20,7 @@ pub fn decode(png: &[u8]) -> Option<ColorImage> {
 }
 
 /// The window's icon in the task bar.
-pub fn window(image: &ColorImage) -> IconData {
+pub(crate) fn window(image: &ColorImage) -> IconData {
     IconData {
         rgba: image.pixels.iter().flat_map(|pixel| pixel.to_srgba_unmultiplied()).collect(),
         width: u32::try_from(image.width()).unwrap_or(0),
@@ -34,12 +29,12 @@ pub fn window(image: &ColorImage) -> IconData {
 }
 
 /// How an icon is made smaller without flickering edges.
-pub fn filtering() -> egui::TextureOptions {
+pub(crate) fn filtering() -> egui::TextureOptions {
     egui::TextureOptions::LINEAR.with_mipmap_mode(Some(egui::TextureFilter::Linear))
 }
 
 /// Light and dark: a circle of which one half is filled.
-pub fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
+pub(crate) fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
     let (centre, radius) = (rect.center(), rect.width() / 2.0);
     let half = (0..=24).map(|step| {
         let angle = std::f32::consts::PI * (step as f32 / 24.0) - std::f32::consts::FRAC_PI_2;
@@ -50,7 +45,7 @@ pub fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
 }
 
 /// Something that comes in from outside: an arrow into a tray.
-pub fn file_in(painter: &Painter, rect: Rect, colour: Color32) {
+pub(crate) fn file_in(painter: &Painter, rect: Rect, colour: Color32) {
     let stroke = Stroke::new(1.5, colour);
     let at = |x: f32, y: f32| rect.lerp_inside(egui::vec2(x, y));
     painter.line(vec![at(0.5, 0.0), at(0.5, 0.68)], stroke);
@@ -64,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_launchers_icon_is_there_and_nonsense_is_not() {
-        assert_eq!(launcher().size, [256, 256]);
+        assert_eq!(decode(LAUNCHER).unwrap().size, [256, 256]);
         assert!(
             decode(b"").is_none()
                 && decode(b"\x89PNG").is_none()

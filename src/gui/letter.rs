@@ -16,7 +16,7 @@ use super::{fonts, widgets};
 const SIDE: usize = 256;
 
 /// Draws the letter.
-pub fn icon(name: &str) -> ColorImage {
+pub(crate) fn icon(name: &str) -> ColorImage {
     let context = egui::Context::default();
     fonts::install(&context, Language::English);
     context.set_theme(Theme::Light);

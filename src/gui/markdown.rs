@@ -36,11 +36,11 @@ enum Block {
 
 /// Notes that have been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Markdown(Vec<Block>);
+pub(crate) struct Markdown(Vec<Block>);
 
 impl Markdown {
     /// Reads Markdown. Every text is Markdown, so this cannot fail.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let text = &text[..text.floor_char_boundary(LONGEST)];
         let mut reader = Reader::default();
         for event in Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH) {
@@ -51,12 +51,12 @@ impl Markdown {
     }
 
     /// Whether there is nothing to show.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Lays the notes out below each other.
-    pub fn show(&self, ui: &mut Ui) {
+    pub(crate) fn show(&self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         for (index, block) in self.0.iter().enumerate() {
             match block {

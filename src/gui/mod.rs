@@ -19,24 +19,24 @@
 mod actions;
 mod appearance;
 mod blocker_text;
-pub mod dialog;
+pub(crate) mod dialog;
 mod event_loop;
 mod file_dialog;
-pub mod fonts;
-pub mod icons;
-pub mod letter;
-pub mod markdown;
+pub(crate) mod fonts;
+pub(crate) mod icons;
+pub(crate) mod letter;
+pub(crate) mod markdown;
 mod notice_text;
-pub mod notification;
+pub(crate) mod notification;
 mod plan_text;
-pub mod rasteriser;
+pub(crate) mod rasteriser;
 mod screen;
 mod software;
 mod system_notification;
-pub mod texts;
+pub(crate) mod texts;
 pub mod theme;
-pub mod view_state;
-pub mod widgets;
+pub(crate) mod view_state;
+pub(crate) mod widgets;
 mod window;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -151,7 +151,7 @@ pub fn open(
 
 /// Shows why nothing could be begun, in a window of its own, and returns when it has closed; where
 /// there can be none, in a message of the system.
-pub fn show_problem(options: WindowOptions, problem: &Problem) {
+pub(crate) fn show_problem(options: WindowOptions, problem: &Problem) {
     let texts = Texts::new(options.language).of_app(&options.app_name);
     let title = options.title.clone();
     // Nobody answers; as long as this end is there, the window stays.
@@ -177,7 +177,7 @@ fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
 
 /// Tells a person by a message of the system that [`open`] failed and the app starts without a
 /// window, as far as the system can. Waits until it was read, so call it from a thread of its own.
-pub fn tell_no_window(title: &str, texts: &Texts) {
+pub(crate) fn tell_no_window(title: &str, texts: &Texts) {
     tell(title, &texts.get("no-window"));
 }
 

@@ -153,7 +153,7 @@ impl Texts {
 }
 
 /// The title of a repair that has ended, as the catalogue calls it.
-pub fn repaired_title(repaired: &Repaired) -> &'static str {
+pub(crate) fn repaired_title(repaired: &Repaired) -> &'static str {
     match (repaired.left.is_empty(), repaired.mended.is_empty()) {
         (true, true) => "repaired-title-whole",
         (true, false) => "repaired-title",
@@ -162,7 +162,7 @@ pub fn repaired_title(repaired: &Repaired) -> &'static str {
 }
 
 /// What was mended and what was not, in a sentence or two.
-pub fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
+pub(crate) fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
     let counts =
         [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
     let reported = counts.into_iter().find(|(_, count)| *count > 0);

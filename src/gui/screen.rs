@@ -33,7 +33,7 @@ pub(super) struct Screen {
 impl Screen {
     /// The primary screen of the desktop, else the one that the window is on; `None` if the system
     /// tells of none.
-    pub fn of(window: &Window) -> Option<Self> {
+    pub(super) fn of(window: &Window) -> Option<Self> {
         let monitor = window.primary_monitor().or_else(|| window.current_monitor())?;
         let scale = window.scale_factor();
         Some(Self::from(&monitor, window.available_monitors(), scale, screen::work_area(scale)))
@@ -41,7 +41,7 @@ impl Screen {
 
     /// The screen that a window will be on, asked before there is one: the primary screen. Where
     /// the system names none (Wayland) and may choose any, the one that leaves the least room.
-    pub fn before(event_loop: &ActiveEventLoop) -> Option<Self> {
+    pub(super) fn before(event_loop: &ActiveEventLoop) -> Option<Self> {
         let asks = places_windows(event_loop);
         let screen = |monitor: &MonitorHandle| {
             let scale = monitor.scale_factor();
@@ -77,7 +77,7 @@ impl Screen {
     }
 
     /// How large a window's contents can be so that all of the window is to be seen, points.
-    pub fn room(&self) -> Vec2 {
+    pub(super) fn room(&self) -> Vec2 {
         let points = |pixels: u32| (f64::from(pixels) / self.scale.max(0.1)) as f32;
         let bars = if self.free == self.whole { BARS } else { 0.0 };
         (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(LEAST)
@@ -85,7 +85,7 @@ impl Screen {
 
     /// The upper left corner of a window of this size in pixels, so that it stands in the middle of
     /// what bars leave.
-    pub fn centre(&self, (width, height): (u32, u32)) -> (i32, i32) {
+    pub(super) fn centre(&self, (width, height): (u32, u32)) -> (i32, i32) {
         let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
         (
             self.free.left + middle(self.free.width, width),
@@ -95,7 +95,7 @@ impl Screen {
 
     /// The same for a window with a title bar, of whose contents only the size is known; points,
     /// which the system counts from the desktop's corner.
-    pub fn centre_framed(&self, contents: Vec2) -> egui::Pos2 {
+    pub(super) fn centre_framed(&self, contents: Vec2) -> egui::Pos2 {
         let pixels = |points: f32| (f64::from(points) * self.scale).round().max(0.0) as u32;
         let frame = contents + vec2(2.0, 36.0);
         let (left, top) = self.centre((pixels(frame.x), pixels(frame.y)));
@@ -175,7 +175,7 @@ impl Default for Shape {
 impl Shape {
     /// Gives a finished picture its transparency: colours multiplied by it, and it in the uppermost
     /// byte.
-    pub fn cut(&self, canvas: &mut Canvas<'_>, pixels_per_point: f32) {
+    pub(super) fn cut(&self, canvas: &mut Canvas<'_>, pixels_per_point: f32) {
         let radius = self.radius * pixels_per_point;
         let (width, height) = (canvas.width as f32, canvas.height as f32);
         for (index, pixel) in canvas.pixels.iter_mut().enumerate() {

@@ -370,7 +370,7 @@ impl ViewState {
 
 /// The file that is being written, counted from 1, and how many there are; the last one until the
 /// end.
-pub fn step(progress: &Progress) -> (u64, u64) {
+pub(crate) fn step(progress: &Progress) -> (u64, u64) {
     (progress.files_done.saturating_add(1).min(progress.files_total), progress.files_total)
 }
 

@@ -14,7 +14,7 @@ use super::theme::{self, Palette};
 
 /// How much a button stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emphasis {
+pub(crate) enum Emphasis {
     /// The one that most people want.
     Primary,
     /// An equal choice.
@@ -27,20 +27,20 @@ pub enum Emphasis {
 
 /// Distance of a quiet button's text from its sides, points. It has no visible edge, so to align it
 /// is moved out by this much.
-pub const QUIET_SIDE: f32 = 6.0;
+pub(crate) const QUIET_SIDE: f32 = 6.0;
 
 /// A button of the dialog's size.
-pub fn button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
+pub(crate) fn button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
     sized_button(ui, text, emphasis, theme::title(14.0), vec2(18.0, 36.0), 88.0)
 }
 
 /// A button inside a card.
-pub fn small_button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
+pub(crate) fn small_button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
     sized_button(ui, text, emphasis, theme::body(13.0), vec2(10.0, 28.0), 0.0)
 }
 
 /// A button of a given size, for the small window.
-pub fn fixed_button(ui: &mut Ui, text: &str, emphasis: Emphasis, size: Vec2) -> Response {
+pub(crate) fn fixed_button(ui: &mut Ui, text: &str, emphasis: Emphasis, size: Vec2) -> Response {
     sized_button(ui, text, emphasis, theme::body(12.0), vec2(4.0, size.y), size.x)
 }
 
@@ -94,7 +94,7 @@ fn sized_button(
 
 /// A button that is only an icon, drawn by `draw` into a rectangle in a colour; `name` is for
 /// screen readers and as a hint.
-pub fn icon_button(
+pub(crate) fn icon_button(
     ui: &mut Ui,
     name: &str,
     draw: impl FnOnce(&egui::Painter, Rect, Color32),
@@ -115,7 +115,7 @@ pub fn icon_button(
 }
 
 /// A small cross that closes or stops something; `name` is for screen readers.
-pub fn cross(ui: &mut Ui, name: &str) -> Response {
+pub(crate) fn cross(ui: &mut Ui, name: &str) -> Response {
     let colours = Palette::of(ui);
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(20.0), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
@@ -146,7 +146,12 @@ fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, c
 }
 
 /// Controls at the right end of a row. They are added, and so reached by Tab, from left to right.
-pub fn trailing<R>(ui: &mut Ui, row: Rect, salt: &str, contents: impl FnOnce(&mut Ui) -> R) -> R {
+pub(crate) fn trailing<R>(
+    ui: &mut Ui,
+    row: Rect,
+    salt: &str,
+    contents: impl FnOnce(&mut Ui) -> R,
+) -> R {
     let id = ui.scope_id().with(salt);
     let width = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(0.0);
     let place = row.with_min_x(row.right() - width);
@@ -164,7 +169,7 @@ pub fn trailing<R>(ui: &mut Ui, row: Rect, salt: &str, contents: impl FnOnce(&mu
 }
 
 /// A quiet button that folds something out below it; `name` says what pressing it does.
-pub fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
+pub(crate) fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
     let colours = Palette::of(ui);
     let galley =
         ui.painter().layout_no_wrap(name.to_owned(), theme::body(13.0), Color32::PLACEHOLDER);
@@ -194,7 +199,7 @@ pub fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
 }
 
 /// How a bar is drawn.
-pub struct Bar<'a> {
+pub(crate) struct Bar<'a> {
     /// 0 to 1; `None` while nobody knows.
     pub fraction: Option<f32>,
     /// Thickness, points.
@@ -207,7 +212,7 @@ pub struct Bar<'a> {
 
 /// A progress bar of the available width. Without a fraction it asks to be drawn again, ten times a
 /// second.
-pub fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
+pub(crate) fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
     let colours = Palette::of(ui);
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width(), bar.height), Sense::hover());
@@ -246,7 +251,7 @@ pub fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
 }
 
 /// A card of the available width.
-pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+pub(crate) fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     let colours = Palette::of(ui);
     theme::card(&colours)
         .show(ui, |ui| {
@@ -257,21 +262,21 @@ pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
 }
 
 /// The heading of a card.
-pub fn card_title(ui: &mut Ui, text: &str) {
+pub(crate) fn card_title(ui: &mut Ui, text: &str) {
     let colours = Palette::of(ui);
     ui.label(egui::RichText::new(text).font(theme::title(13.0)).color(colours.muted));
 }
 
 /// Text on the left and text on the right of one line; the left one is cut short if both do not
 /// fit.
-pub fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
+pub(crate) fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
     egui::Sides::new().shrink_left().truncate().show(ui, |ui| ui.label(left), |ui| ui.label(right));
 }
 
 /// Bold text that wraps. What the bold font lacks (an app's name, release notes) is drawn twice,
 /// half a point apart: a regular font made bold is better than bold and regular letters in one
 /// word.
-pub fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
+pub(crate) fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
     let mut job: LayoutJob = text.into();
     let thicken = !fonts::bold_has(&job.text);
     for section in &mut job.sections {
@@ -289,12 +294,12 @@ pub fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
 }
 
 /// Text of one colour for [`strong`].
-pub fn plain(text: impl Into<String>, colour: Color32) -> LayoutJob {
+pub(crate) fn plain(text: impl Into<String>, colour: Color32) -> LayoutJob {
     LayoutJob::single_section(text.into(), TextFormat { color: colour, ..TextFormat::default() })
 }
 
 /// A word in a tinted pill.
-pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
+pub(crate) fn badge(ui: &mut Ui, text: &str, colour: Color32) {
     let galley = ui.painter().layout_no_wrap(text.to_owned(), theme::body(12.0), colour);
     let (rect, response) =
         ui.allocate_exact_size(vec2(galley.size().x + 14.0, 20.0), Sense::hover());
@@ -304,16 +309,16 @@ pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
 }
 
 /// A small filled circle.
-pub fn dot(ui: &mut Ui, colour: Color32) {
+pub(crate) fn dot(ui: &mut Ui, colour: Color32) {
     let (rect, _) = ui.allocate_exact_size(vec2(8.0, 18.0), Sense::hover());
     ui.painter().circle_filled(rect.center(), 4.0, colour);
 }
 
 /// Radius of the corners of [`initial`], of its width.
-pub const INITIAL_ROUNDNESS: f32 = 0.22;
+pub(crate) const INITIAL_ROUNDNESS: f32 = 0.22;
 
 /// The picture of an app that has none: the first letter of its name.
-pub fn initial(ui: &Ui, rect: Rect, name: &str) {
+pub(crate) fn initial(ui: &Ui, rect: Rect, name: &str) {
     let colours = Palette::of(ui);
     let letter: String = name
         .chars()
@@ -332,7 +337,7 @@ pub fn initial(ui: &Ui, rect: Rect, name: &str) {
 
 /// What a screen is about at a glance, at the corner of the app's icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// Went well.
     Done,
     /// Waits for a person.
@@ -344,7 +349,7 @@ pub enum Mark {
 }
 
 /// Draws a mark with its centre at the corner of an icon.
-pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
+pub(crate) fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
     let colours = Palette::of(ui);
     let painter = ui.painter();
     let colour = match mark {

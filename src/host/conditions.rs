@@ -25,7 +25,7 @@ const LOW_PERCENT: u32 = 20;
 const SYSTEM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks the system. Blocks for a second at most.
-pub fn conditions() -> Conditions {
+pub(crate) fn conditions() -> Conditions {
     system::conditions()
 }
 
@@ -36,7 +36,7 @@ mod system {
     use super::{Conditions, SYSTEM_TIMEOUT, supplies};
     use crate::host::in_time;
 
-    pub fn conditions() -> Conditions {
+    pub(super) fn conditions() -> Conditions {
         let power = supplies::read(Path::new("/sys/class/power_supply"));
         let (metered, saver) =
             in_time(SYSTEM_TIMEOUT, || pollster::block_on(ask_services())).unwrap_or_default();
@@ -172,7 +172,7 @@ mod supplies {
     use super::{Conditions, LOW_PERCENT};
 
     /// Reads `/sys/class/power_supply`. A mouse's battery is none of the computer's.
-    pub fn read(folder: &Path) -> Conditions {
+    pub(super) fn read(folder: &Path) -> Conditions {
         let (mut mains, mut discharging, mut percents) = (None, None, Vec::new());
         for supply in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let value = |name: &str| {
@@ -214,7 +214,7 @@ mod pmset {
     use super::{Conditions, LOW_PERCENT};
 
     /// Reads `pmset -g batt` and `pmset -g`.
-    pub fn conditions(battery: &str, settings: &str) -> Conditions {
+    pub(super) fn conditions(battery: &str, settings: &str) -> Conditions {
         let on_battery = battery
             .lines()
             .find(|line| line.starts_with("Now drawing from"))

@@ -3,7 +3,7 @@
 
 /// A process, and the one that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its id.
     pub id: u32,
     /// The id of its parent.
@@ -12,7 +12,7 @@ pub struct Process {
 
 /// These and everything that they have started and that still lives below them, parents first, each
 /// process once. A process whose parent has ended belongs to somebody else by then.
-pub fn trees(roots: &[u32]) -> Vec<Process> {
+pub(crate) fn trees(roots: &[u32]) -> Vec<Process> {
     let all = all();
     let mut found: Vec<Process> = Vec::new();
     for process in roots.iter().flat_map(|root| below(*root, &all)) {
@@ -95,7 +95,7 @@ fn all() -> Vec<Process> {
 
 /// Whether a process reads from a terminal, where a person may be at work in it.
 #[cfg(unix)]
-pub fn reads_terminal(process: u32) -> bool {
+pub(crate) fn reads_terminal(process: u32) -> bool {
     let input = std::fs::read_link(format!("/proc/{process}/fd/0"));
     input.is_ok_and(|input| {
         input.starts_with("/dev/pts") || input.to_string_lossy().starts_with("/dev/tty")

@@ -3,7 +3,7 @@
 
 /// A rectangle of the desktop, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
+pub(crate) struct Area {
     /// Of its left edge.
     pub left: i32,
     /// Of its upper edge.
@@ -16,17 +16,17 @@ pub struct Area {
 
 impl Area {
     /// Where it ends on the right; the first pixel beyond.
-    pub fn right(&self) -> i32 {
+    pub(crate) fn right(&self) -> i32 {
         self.left.saturating_add_unsigned(self.width)
     }
 
     /// Where it ends below; the first pixel beyond.
-    pub fn bottom(&self) -> i32 {
+    pub(crate) fn bottom(&self) -> i32 {
         self.top.saturating_add_unsigned(self.height)
     }
 
     /// What of it lies in another one; `None` if nothing does.
-    pub fn within(&self, other: Self) -> Option<Self> {
+    pub(crate) fn within(&self, other: Self) -> Option<Self> {
         let (left, top) = (self.left.max(other.left), self.top.max(other.top));
         let width = u32::try_from(self.right().min(other.right()) - left)
             .ok()
@@ -38,7 +38,7 @@ impl Area {
     }
 
     /// Whether it touches the right edge of another one from outside.
-    pub fn begins_right_of(&self, other: &Self) -> bool {
+    pub(crate) fn begins_right_of(&self, other: &Self) -> bool {
         self.left >= other.right() && self.top < other.bottom() && self.bottom() > other.top
     }
 }
@@ -47,7 +47,7 @@ impl Area {
 /// to one of them. `None` where the system does not say. `scale` is in pixels per point, for
 /// systems that count in points.
 #[cfg(all(unix, not(target_os = "macos")))]
-pub fn work_area(_scale: f64) -> Option<Area> {
+pub(crate) fn work_area(_scale: f64) -> Option<Area> {
     use x11rb::connection::Connection;
     use x11rb::protocol::xproto::{AtomEnum, ConnectionExt};
 
@@ -76,7 +76,7 @@ pub fn work_area(_scale: f64) -> Option<Area> {
 
 /// Whether the desktop blends windows over each other, so that a window can have round corners.
 #[cfg(all(unix, not(target_os = "macos")))]
-pub fn blends() -> bool {
+pub(crate) fn blends() -> bool {
     use x11rb::protocol::xproto::ConnectionExt;
 
     // Whoever blends owns this name of the screen.
@@ -95,7 +95,7 @@ pub fn blends() -> bool {
 
 /// For how long nobody has touched keyboard and pointer; `None` where the desktop does not say.
 #[cfg(all(unix, not(target_os = "macos")))]
-pub fn idle() -> Option<std::time::Duration> {
+pub(crate) fn idle() -> Option<std::time::Duration> {
     use x11rb::protocol::sync::ConnectionExt;
 
     // Another desktop's X server hears only what its own programs are told.
@@ -188,7 +188,7 @@ pub fn in_dock(shown: bool) {
 
 /// Whether this program has a place in the Dock; only macOS has one.
 #[cfg(not(target_os = "macos"))]
-pub const fn in_dock(_shown: bool) {}
+pub(crate) const fn in_dock(_shown: bool) {}
 
 /// Shows the window of a view before all others, without making it the one that gets the keys. The
 /// view must be alive, and this the main thread; otherwise nothing happens.

@@ -10,7 +10,7 @@ use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Start the app when an update is in place and nothing is running (the window), or leave that
     /// to the caller (the terminal).
     pub launch_when_ready: bool,
@@ -23,7 +23,7 @@ pub struct Setup {
 
 /// What comes in.
 #[derive(Clone, Debug, PartialEq)]
-pub enum MachineInput {
+pub(crate) enum MachineInput {
     /// From a person, a timer or a script.
     Command(Command),
     /// A check has ended.
@@ -60,14 +60,14 @@ pub enum MachineInput {
 
 /// A state to go back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Back {
+pub(crate) struct Back {
     /// This version's, or that of the one before.
     pub to: Option<ContainerId>,
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Checked {
+pub(crate) enum Checked {
     /// A release to offer.
     Offer(Box<Offer>),
     /// Nothing to do.
@@ -81,7 +81,7 @@ pub enum Checked {
 
 /// A version that was switched to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// Which version.
     pub id: ContainerId,
     /// The switch waits for the end of the app, which runs in another version.
@@ -90,7 +90,7 @@ pub struct Chosen {
 
 /// What came of a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RolledBackTo {
+pub(crate) struct RolledBackTo {
     /// The version that was left.
     pub from: Version,
     /// The version that is active now.
@@ -105,7 +105,7 @@ pub struct RolledBackTo {
 
 /// How a download ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Updated {
+pub(crate) enum Updated {
     /// The version is registered in the store.
     Installed(ContainerId),
     /// Stopped by command; verified pieces are on disk.
@@ -114,7 +114,7 @@ pub enum Updated {
 
 /// What has to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Tell the driver's user.
     Emit(Event),
     /// Ask the repository: for the best release, or for this one.

@@ -10,7 +10,7 @@
 
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod language;
+pub(crate) mod language;
 pub mod mailbox;
-pub mod problem;
+pub(crate) mod problem;
 pub mod protocol;

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
 
 /// From the store.
-pub fn of_store(error: &StoreError) -> Problem {
+pub(crate) fn of_store(error: &StoreError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
         StoreError::Io { path, source, .. } => (kind_of(source), path.display().to_string()),
@@ -44,7 +44,7 @@ pub fn of_store(error: &StoreError) -> Problem {
 }
 
 /// From a package.
-pub fn of_container(error: &ContainerError) -> Problem {
+pub(crate) fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
         ContainerError::File { path, source, .. } => (kind_of(source), path.display().to_string()),
@@ -58,7 +58,7 @@ pub fn of_container(error: &ContainerError) -> Problem {
 }
 
 /// From signed metadata.
-pub fn of_trust(error: &TrustError) -> Problem {
+pub(crate) fn of_trust(error: &TrustError) -> Problem {
     let kind = match (error.fault(), error) {
         (Some(MirrorFaultKind::Unreachable), _) => ProblemKind::NoNetwork,
         (Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable), _) => {
@@ -80,7 +80,7 @@ pub fn of_trust(error: &TrustError) -> Problem {
 
 /// A repository that has releases, but none for this installation: both sides are named, since the
 /// settings of one of them are wrong.
-pub fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
+pub(crate) fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
     let own: Vec<[String; 3]> =
         repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
     // What fits longest says most: the right app in other channels before other apps.
@@ -122,7 +122,7 @@ fn audience_of(release: &Release) -> [String; 3] {
 }
 
 /// From a file that is no bundle, or cannot be read.
-pub fn of_bundle(error: &BundleError) -> Problem {
+pub(crate) fn of_bundle(error: &BundleError) -> Problem {
     match error {
         BundleError::Io { path, source } => of_disk(path, source),
         BundleError::Package { path } => {
@@ -135,7 +135,7 @@ pub fn of_bundle(error: &BundleError) -> Problem {
 }
 
 /// From a bundle's metadata.
-pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
+pub(crate) fn of_judgement(path: &Path, error: &TrustError) -> Problem {
     let kind = match error.fault() {
         None => return of_trust(error),
         // It was opened a moment ago.
@@ -158,7 +158,7 @@ pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
 }
 
 /// From nodes.
-pub fn of_fetch(error: &FetchError) -> Problem {
+pub(crate) fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
         FetchError::Disk { source, .. } if is_full(source) => {
             (ProblemKind::DiskFull, String::new())
@@ -177,7 +177,7 @@ pub fn of_fetch(error: &FetchError) -> Problem {
 }
 
 /// From the user's desktop.
-pub fn of_desktop(error: &DesktopError) -> Problem {
+pub(crate) fn of_desktop(error: &DesktopError) -> Problem {
     match error {
         DesktopError::Store(error) => of_store(error),
         DesktopError::Io { path, source, .. } => {
@@ -196,14 +196,14 @@ pub fn of_desktop(error: &DesktopError) -> Problem {
 }
 
 /// From threads, runtimes and the like.
-pub fn of_system(error: &std::io::Error) -> Problem {
+pub(crate) fn of_system(error: &std::io::Error) -> Problem {
     let kind =
         if look::is_shortage(error) { ProblemKind::Exhausted } else { ProblemKind::Internal };
     Problem::new(kind, "", error)
 }
 
 /// From a file of our own.
-pub fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
+pub(crate) fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(kind_of(error), path.display().to_string(), error)
 }
 

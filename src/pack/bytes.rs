@@ -7,14 +7,14 @@ use kuzflow_delta::prediction::ReadAt;
 
 /// An open file. Its length is the one it had when it was opened.
 #[derive(Debug)]
-pub struct FileBytes {
+pub(crate) struct FileBytes {
     file: File,
     length: u64,
 }
 
 impl FileBytes {
     /// The bytes of `file`.
-    pub fn new(file: File) -> io::Result<Self> {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }
@@ -46,7 +46,7 @@ impl ReadAt for FileBytes {
 }
 
 /// Several sources as one.
-pub struct Joined<'a> {
+pub(super) struct Joined<'a> {
     /// Each with the position of its first byte.
     parts: Vec<(u64, &'a dyn ReadAt)>,
     length: u64,
@@ -54,7 +54,7 @@ pub struct Joined<'a> {
 
 impl<'a> Joined<'a> {
     /// `parts` one behind the other.
-    pub fn new(parts: impl Iterator<Item = &'a dyn ReadAt>) -> Self {
+    pub(super) fn new(parts: impl Iterator<Item = &'a dyn ReadAt>) -> Self {
         let mut joined = Self { parts: Vec::new(), length: 0 };
         for part in parts {
             joined.parts.push((joined.length, part));
@@ -86,7 +86,7 @@ impl ReadAt for Joined<'_> {
 }
 
 /// Reads `span` of a source as a stream.
-pub struct Stream<'a> {
+pub(super) struct Stream<'a> {
     source: &'a (dyn ReadAt + Sync),
     at: u64,
     end: u64,
@@ -94,7 +94,7 @@ pub struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// The bytes of `span`, which must lie in the source.
-    pub fn new(source: &'a (dyn ReadAt + Sync), span: &std::ops::Range<u64>) -> Self {
+    pub(super) fn new(source: &'a (dyn ReadAt + Sync), span: &std::ops::Range<u64>) -> Self {
         Self { source, at: span.start, end: span.end }
     }
 }

@@ -50,7 +50,7 @@ const MEMORY_OF_A_STEP: u64 = 48;
 /// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in
 /// order. `literals` are the group's own of what the pack's groups share. `memory` bounds what it
 /// takes beside the bases, bytes.
-pub fn decode(
+pub(super) fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
     lengths: &[u64],
@@ -132,7 +132,7 @@ fn read_patch(packed: &mut dyn Read, memory: u64) -> Result<Vec<u8>, GroupError>
 }
 
 #[cfg(feature = "publisher")]
-pub use encode::{Alignment, Class, Contents, align, encode, encode_otherwise};
+pub(super) use encode::{Alignment, Class, Contents, align, encode, encode_otherwise};
 
 #[cfg(feature = "publisher")]
 mod encode {
@@ -146,7 +146,7 @@ mod encode {
 
     /// What kind of bytes a file has; files of one class share groups.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-    pub enum Class {
+    pub(crate) enum Class {
         /// Words and lines.
         Text,
         /// Anything else that is no program.
@@ -159,7 +159,7 @@ mod encode {
 
     impl Class {
         /// The class of a file.
-        pub fn of(file: &[u8]) -> Self {
+        pub(crate) fn of(file: &[u8]) -> Self {
             let magic = file.get(..4).unwrap_or_default();
             let mach = [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe]
                 .map(|magic| (magic.to_be_bytes(), magic.to_le_bytes()));
@@ -191,7 +191,7 @@ mod encode {
 
     /// What is to be coded.
     #[derive(Clone, Copy)]
-    pub struct Contents<'a> {
+    pub(crate) struct Contents<'a> {
         /// Of what kind all of it is.
         pub class: Class,
         /// The old files.
@@ -203,7 +203,7 @@ mod encode {
     }
 
     /// Which old bytes stand where in the new ones.
-    pub struct Alignment {
+    pub(crate) struct Alignment {
         steps: Vec<CopyInstruction>,
         /// What the decoder of programs is told of the new ones; none if there is no old program.
         hints: Option<Vec<u8>>,
@@ -211,14 +211,14 @@ mod encode {
 
     impl Alignment {
         /// How many bytes have no counterpart.
-        pub fn literals(&self) -> u64 {
+        pub(crate) fn literals(&self) -> u64 {
             self.steps.iter().map(|step| step.literals).sum()
         }
     }
 
     /// Aligns for the algorithm of our own; with steps that cost `coarseness` times as much where
     /// there would be too many for a decoder's memory.
-    pub fn align(
+    pub(crate) fn align(
         contents: Contents<'_>,
         apart: bool,
         coarseness: u32,
@@ -243,7 +243,7 @@ mod encode {
 
     /// Codes what was aligned and appends it to `out`; what is fresh goes to `literals` if it is to
     /// stand `apart`.
-    pub fn encode(
+    pub(crate) fn encode(
         contents: Contents<'_>,
         Alignment { steps, hints }: &Alignment,
         apart: bool,
@@ -275,7 +275,7 @@ mod encode {
     }
 
     /// Codes with one of the other algorithms and appends that to `out`.
-    pub fn encode_otherwise(
+    pub(crate) fn encode_otherwise(
         algorithm: Algorithm,
         contents: Contents<'_>,
         out: &mut Vec<u8>,

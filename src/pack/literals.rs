@@ -43,7 +43,7 @@ const PARAMETERS: [Option<Parameters>; STREAMS] = {
 };
 
 /// Reads the `length` bytes of stream `number` that were packed.
-pub fn unpack<'a>(
+pub(super) fn unpack<'a>(
     mut packed: impl Read + 'a,
     number: usize,
     length: u64,
@@ -89,7 +89,7 @@ mod encode {
     /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or what
     /// the smallest dictionary needs. What comes out was unpacked once, and is an error if that
     /// gave other bytes.
-    pub fn pack(bytes: Vec<u8>, number: usize, memory: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn pack(bytes: Vec<u8>, number: usize, memory: u64) -> io::Result<Vec<u8>> {
         let Some(Parameters { literal, literal_position, position }) =
             PARAMETERS[number.min(STREAMS - 1)]
         else {
@@ -127,7 +127,7 @@ mod encode {
 }
 
 #[cfg(feature = "publisher")]
-pub use encode::pack;
+pub(super) use encode::pack;
 
 #[cfg(all(test, feature = "publisher"))]
 mod tests {

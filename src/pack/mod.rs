@@ -29,10 +29,12 @@ use std::io;
 use std::ops::Range;
 
 pub use apply::{Applied, ApplyOptions, Bases, Failed, apply};
-pub use bytes::FileBytes;
+pub(crate) use bytes::FileBytes;
 #[cfg(feature = "publisher")]
-pub use make::{Choice, MadePack, MakeOptions, MakePackError, Tree, Verdict, make};
-pub use outline::{Content, Fate, Made, Outline};
+pub use make::{Choice, MakeOptions, Tree, make};
+pub(crate) use make::{MadePack, MakePackError};
+pub(crate) use outline::Outline;
+pub use outline::{Content, Made};
 
 use self::numbers::Numbers;
 use crate::model::{Digest, Manifest, RelativePath};
@@ -47,7 +49,7 @@ const MAX_OUTLINE_BYTES: u64 = 64 << 20;
 const OUTLINE_MEMORY: u64 = 64 << 20;
 /// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group
 /// at a time with its small bases.
-pub const APPLY_MEMORY: u64 = 64 << 20;
+pub(crate) const APPLY_MEMORY: u64 = 64 << 20;
 
 /// Why a pack was refused or not applied.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 use super::PackError;
 
 /// Appends a number.
-pub fn put(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -13,7 +13,7 @@ pub fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a difference; small ones of either sign are short.
-pub fn put_signed(out: &mut Vec<u8>, value: i64) {
+pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put(out, (value.unsigned_abs() << 1).wrapping_sub(u64::from(value < 0)));
 }
 

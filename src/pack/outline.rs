@@ -81,7 +81,7 @@ const OTHER_PERMISSIONS: u8 = 8;
 const OTHER_TIME: u8 = 16;
 
 /// A manifest without its files as compact JSON.
-pub fn head_of(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
+pub(super) fn head_of(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
     let head = Manifest { file_manifest: BTreeMap::new(), ..manifest.clone() };
     serde_json::to_vec(&head).map_err(|_| PackError::Form("the manifest's head cannot be written"))
 }

@@ -37,7 +37,7 @@ const MOST_TURNS: u32 = 6;
 const LOOK_AGAIN: Duration = Duration::from_millis(60);
 
 /// A file that is wanted: its digest and its bytes.
-pub type Wanted = (Digest, u64);
+pub(crate) type Wanted = (Digest, u64);
 
 /// Neighbours that have the object `digest` as a file.
 pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {

@@ -63,7 +63,7 @@ use download_cache::DownloadCache;
 use roster::Roster;
 use share_index::{Share, ShareIndex};
 
-pub use files::Wanted;
+pub(crate) use files::Wanted;
 
 /// The version of the protocol.
 const PROTOCOL: u32 = 1;
@@ -112,7 +112,7 @@ pub struct Volume {
 pub type Library = Arc<dyn Fn(&Digest) -> Option<Volume> + Send + Sync>;
 
 /// Whether neighbours may still be served: the user may have changed their mind in another process.
-pub type Allowed = Arc<dyn Fn() -> bool + Send + Sync>;
+pub(crate) type Allowed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Why there are no neighbours.
 #[derive(Debug, thiserror::Error)]

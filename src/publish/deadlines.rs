@@ -45,7 +45,11 @@ pub struct Deadline {
 }
 
 /// The deadlines of all roles at the time `now`, the earliest first.
-pub fn deadlines(expiries: &[(KeyRole, Time)], lifetimes: &Lifetimes, now: Time) -> Vec<Deadline> {
+pub(crate) fn deadlines(
+    expiries: &[(KeyRole, Time)],
+    lifetimes: &Lifetimes,
+    now: Time,
+) -> Vec<Deadline> {
     let deadline = |&(role, expires): &(KeyRole, Time)| {
         let left = expires.duration_since(now);
         let state = match left {
@@ -61,7 +65,7 @@ pub fn deadlines(expiries: &[(KeyRole, Time)], lifetimes: &Lifetimes, now: Time)
 }
 
 /// The most urgent state among `deadlines`.
-pub fn most_urgent(deadlines: &[Deadline]) -> Urgency {
+pub(crate) fn most_urgent(deadlines: &[Deadline]) -> Urgency {
     deadlines.iter().map(|deadline| deadline.state).max().unwrap_or(Urgency::Fine)
 }
 

@@ -13,7 +13,7 @@ use crate::model::platform::AppName;
 
 /// What was found. Paths in the recipe are from the app's folder.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Discovered {
+pub(crate) struct Discovered {
     /// A name for ids.
     pub name: Option<AppName>,
     /// A name for people.
@@ -34,12 +34,12 @@ const NOT_SHIPPED: [&str; 8] =
 
 impl Discovered {
     /// Whether there is anything to build.
-    pub fn is_app(&self) -> bool {
+    pub(crate) fn is_app(&self) -> bool {
         self.recipe.entry.is_some()
     }
 
     /// Looks at `folder`.
-    pub fn in_folder(folder: &Path) -> Self {
+    pub(crate) fn in_folder(folder: &Path) -> Self {
         let project = fs::read_to_string(folder.join("pyproject.toml"))
             .ok()
             .and_then(|text| text.parse::<toml::Table>().ok());

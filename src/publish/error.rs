@@ -8,7 +8,7 @@ use super::settings::InvalidAddress;
 use crate::model::{ContainerId, Version};
 
 /// Any error, with its own causes.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something could not be published. Whatever it is, the repository is as valid as it was
 /// before.

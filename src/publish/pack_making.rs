@@ -36,7 +36,7 @@ const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a pack was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum PackMakingError {
+pub(crate) enum PackMakingError {
     /// One of the two packages is missing or refused.
     #[error("the package of {container} cannot be used")]
     Package {
@@ -91,7 +91,7 @@ impl ContainerSource {
 
 /// Why a pack is not published although it could be.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unworthy {
+pub(crate) enum Unworthy {
     /// `incremental_update.enabled` is false.
     #[error("kuzflow.toml says incremental_update.enabled = false")]
     SwitchedOff,
@@ -123,7 +123,7 @@ pub enum Unworthy {
 
 /// What became of a pair.
 #[derive(Debug)]
-pub enum Making {
+pub(crate) enum Making {
     /// Its pack is published already, for these very releases.
     Known(SignedPatch),
     /// A pack that is worth publishing.
@@ -244,7 +244,7 @@ impl Project {
 
 /// The releases among `published` that packs to `to` start from: the newest `latest` older ones of
 /// its channel and platform.
-pub fn earlier<'a>(
+pub(crate) fn earlier<'a>(
     published: &'a [ContainerSource],
     to: &ContainerSource,
     latest: usize,
@@ -263,7 +263,7 @@ pub fn earlier<'a>(
 }
 
 /// Makes packs. It keeps the last target open, since several packs lead to each new release.
-pub struct PackMaker {
+pub(crate) struct PackMaker {
     project: Project,
     threads: usize,
     target: Option<(PathBuf, Arc<PackageTree>)>,
@@ -271,13 +271,13 @@ pub struct PackMaker {
 
 impl PackMaker {
     /// A maker for this folder that uses `threads` cores.
-    pub fn new(project: &Project, threads: usize) -> Self {
+    pub(crate) fn new(project: &Project, threads: usize) -> Self {
         Self { project: project.clone(), threads: threads.max(1), target: None }
     }
 
     /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides
     /// that are done, from any thread.
-    pub fn make(
+    pub(crate) fn make(
         &mut self,
         from: &ContainerSource,
         to: &ContainerSource,

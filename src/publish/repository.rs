@@ -21,7 +21,7 @@ use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
 /// Largest release notes in one language, bytes: longer ones no launcher shows.
-pub const LARGEST_NOTES: u64 = 256 << 10;
+pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
 /// A built package on its way into the repository.
 #[derive(Clone, Debug)]

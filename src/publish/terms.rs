@@ -256,12 +256,12 @@ fn is_glued(version: &Version) -> bool {
 }
 
 /// A share for people.
-pub fn percent(permille: u16) -> String {
+pub(crate) fn percent(permille: u16) -> String {
     format!("{} %", f64::from(permille) / 10.0)
 }
 
 /// How a release stands, in a few words: `stable, 10 %, halted`.
-pub fn in_words(release: &Release) -> String {
+pub(crate) fn in_words(release: &Release) -> String {
     let mut words = vec![release.channel.clone(), percent(release.rollout_permille)];
     words.extend(release.halted.then(|| "halted".to_owned()));
     words.extend(release.mandatory.then(|| "mandatory".to_owned()));

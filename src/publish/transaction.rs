@@ -135,7 +135,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Those of `prepare`; [`PublishError::Busy`] only when patience is over.
-pub fn when_free<T>(
+pub(crate) fn when_free<T>(
     timeout: Duration,
     mut prepare: impl FnMut() -> Result<T, PublishError>,
 ) -> Result<T, PublishError> {

@@ -8,7 +8,7 @@ use crate::model::Version;
 
 /// What was shown in this launcher's life.
 #[derive(Clone, Debug, Default)]
-pub struct Announcements {
+pub(crate) struct Announcements {
     newest: Option<Version>,
     newest_mandatory: Option<Version>,
 }
@@ -16,7 +16,7 @@ pub struct Announcements {
 impl Announcements {
     /// Whether the offer of `version` is to be shown; then it counts as shown. A version older than
     /// one that was shown (the newer one was withdrawn) waits for the next start.
-    pub fn shows(&mut self, version: &Version, mandatory: bool) -> bool {
+    pub(crate) fn shows(&mut self, version: &Version, mandatory: bool) -> bool {
         let is_newer =
             |before: &Option<Version>| before.as_ref().is_none_or(|before| version > before);
         let shows = is_newer(&self.newest) || mandatory && is_newer(&self.newest_mandatory);

@@ -10,9 +10,9 @@
 //! In: rules of the settings, the time, a server's events. Out: times to check, offers to show.
 //! Never: the check itself.
 
-pub mod announcements;
+pub(crate) mod announcements;
 pub mod push;
-pub mod reminder;
+pub(crate) mod reminder;
 // The pure plan of times has the room's own name.
 #[allow(clippy::module_inception)]
 pub mod schedule;

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReminderStep {
+pub(crate) enum ReminderStep {
     /// Nothing waits to be announced.
     Nothing,
     /// Look again after this.
@@ -35,27 +35,31 @@ pub enum ReminderStep {
 
 /// An offer that nobody has answered, if there is one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reminder {
+pub(crate) struct Reminder {
     unanswered: usize,
     due: Option<Duration>,
 }
 
 impl Reminder {
     /// An announcement went by itself.
-    pub fn unanswered(&mut self, now: Duration) {
+    pub(crate) fn unanswered(&mut self, now: Duration) {
         let pause = BREAKS.get(self.unanswered).or(BREAKS.last()).copied().unwrap_or(AWAY);
         self.unanswered += 1;
         self.due = Some(now.saturating_add(pause));
     }
 
     /// Somebody has answered, or there is nothing to be answered any more.
-    pub fn settled(&mut self) {
+    pub(crate) fn settled(&mut self) {
         *self = Self::default();
     }
 
     /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the
     /// system says so.
-    pub fn step(&self, now: Duration, idle: impl FnOnce() -> Option<Duration>) -> ReminderStep {
+    pub(crate) fn step(
+        &self,
+        now: Duration,
+        idle: impl FnOnce() -> Option<Duration>,
+    ) -> ReminderStep {
         let Some(due) = self.due else { return ReminderStep::Nothing };
         let left = due.saturating_sub(now);
         if !left.is_zero() {

@@ -62,7 +62,8 @@ use patches::Service;
 use refusal::Refusal;
 use repository::Repository;
 
-pub use patches::{JobOutcome, Maker, Making, ProjectMaker, QueueError};
+pub(crate) use patches::ProjectMaker;
+pub use patches::{JobOutcome, Maker, Making};
 pub use serve::serve;
 
 /// What a server is told.

@@ -11,7 +11,7 @@ use crate::store::{Home, InstalledRecord, StoreError};
 
 /// Holds the running app, or the last one that ran. Clones share it.
 #[derive(Clone, Default)]
-pub struct AppSlot(Arc<AppState>);
+pub(crate) struct AppSlot(Arc<AppState>);
 
 #[derive(Default)]
 struct AppState {
@@ -40,14 +40,14 @@ struct Held {
 }
 
 /// While this lives, the end of the app is not the end of the matter: another start may follow.
-pub struct Attending {
+pub(crate) struct Attending {
     slot: AppSlot,
     app: Arc<RunningApp>,
 }
 
 impl Attending {
     /// Puts another start in the place of the app, unless somebody else did so meanwhile.
-    pub fn replace(
+    pub(crate) fn replace(
         &mut self,
         start: impl FnOnce() -> Result<RunningApp, StoreError>,
     ) -> Result<Option<Arc<RunningApp>>, StoreError> {
@@ -63,7 +63,7 @@ impl Attending {
     }
 
     /// Says that the app is up.
-    pub fn came_up(&self) {
+    pub(crate) fn came_up(&self) {
         self.slot.lock().on_trial = false;
     }
 }
@@ -79,7 +79,7 @@ impl Drop for Attending {
 }
 
 /// While this lives, another start follows the end of the app.
-pub struct Expecting(AppSlot);
+pub(crate) struct Expecting(AppSlot);
 
 impl Drop for Expecting {
     fn drop(&mut self) {
@@ -96,12 +96,12 @@ impl AppSlot {
 
     /// Keeps others in this process from ending, switching and starting; as long as the value
     /// lives.
-    pub fn alone(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
         self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an app in the place of the one before.
-    pub fn set(&self, app: RunningApp) -> Arc<RunningApp> {
+    pub(crate) fn set(&self, app: RunningApp) -> Arc<RunningApp> {
         let app = Arc::new(app);
         self.lock().app = Some(Arc::clone(&app));
         self.0.released.notify_all();
@@ -110,7 +110,11 @@ impl AppSlot {
 
     /// The same, and says that somebody will decide what follows its end.
     /// `on_trial`: another version may soon take its place.
-    pub fn set_attended(&self, app: RunningApp, on_trial: bool) -> (Arc<RunningApp>, Attending) {
+    pub(crate) fn set_attended(
+        &self,
+        app: RunningApp,
+        on_trial: bool,
+    ) -> (Arc<RunningApp>, Attending) {
         let app = Arc::new(app);
         let mut held = self.lock();
         (held.app, held.attended, held.on_trial) =
@@ -119,33 +123,33 @@ impl AppSlot {
     }
 
     /// The app started last.
-    pub fn get(&self) -> Option<Arc<RunningApp>> {
+    pub(crate) fn get(&self) -> Option<Arc<RunningApp>> {
         self.lock().app.clone()
     }
 
     /// The app started last, while it runs.
-    pub fn running(&self) -> Option<Arc<RunningApp>> {
+    pub(crate) fn running(&self) -> Option<Arc<RunningApp>> {
         self.get().filter(|app| app.ended().is_none())
     }
 
     /// Whether the app is on probation and not known to be up yet.
-    pub fn is_on_trial(&self) -> bool {
+    pub(crate) fn is_on_trial(&self) -> bool {
         self.lock().on_trial
     }
 
     /// Whether somebody decides what follows the end of the app.
-    pub fn is_attended(&self) -> bool {
+    pub(crate) fn is_attended(&self) -> bool {
         self.lock().attended.is_some()
     }
 
     /// Says that another start will follow the end of the app.
-    pub fn expect_another(&self) -> Expecting {
+    pub(crate) fn expect_another(&self) -> Expecting {
         self.lock().expecting += 1;
         Expecting(self.clone())
     }
 
     /// Whether the last app has ended, and no other start will follow by itself.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let held = self.lock();
         held.attended.is_none()
             && held.expecting == 0
@@ -153,13 +157,13 @@ impl AppSlot {
     }
 
     /// Whether `app` is still the one started last.
-    pub fn holds(&self, app: &Arc<RunningApp>) -> bool {
+    pub(crate) fn holds(&self, app: &Arc<RunningApp>) -> bool {
         self.lock().app.as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
     }
 
     /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took
     /// its place, if one did.
-    pub fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
+    pub(crate) fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
         let status = app.wait();
         let mut held = self.lock();
         let follows = |held: &Held| {
@@ -175,7 +179,7 @@ impl AppSlot {
     }
 
     /// Blocks until the last app has ended and none follows; `None` if none was started.
-    pub fn wait(&self) -> Option<ExitStatus> {
+    pub(crate) fn wait(&self) -> Option<ExitStatus> {
         let mut app = self.get()?;
         loop {
             match self.wait_for(&app) {
@@ -186,7 +190,7 @@ impl AppSlot {
     }
 
     /// Who is told of what happens while an app is attended.
-    pub fn on_happening(&self, listener: impl Fn(&Incident) + Send + 'static) {
+    pub(crate) fn on_happening(&self, listener: impl Fn(&Incident) + Send + 'static) {
         let mut held = self.lock();
         held.unreported.drain(..).for_each(|what| listener(&what));
         held.listener = Some(Box::new(listener));
@@ -194,17 +198,17 @@ impl AppSlot {
 
     /// Says that nobody reads what apps started from now on write to standard error: it is kept in
     /// the home.
-    pub fn keep_errors(&self) {
+    pub(crate) fn keep_errors(&self) {
         self.lock().keeps_errors = true;
     }
 
     /// Whether it is kept.
-    pub fn keeps_errors(&self) -> bool {
+    pub(crate) fn keeps_errors(&self) -> bool {
         self.lock().keeps_errors
     }
 
     /// Tells it.
-    pub fn tell(&self, what: &Incident) {
+    pub(crate) fn tell(&self, what: &Incident) {
         let mut held = self.lock();
         match &held.listener {
             Some(listener) => listener(what),
@@ -215,7 +219,7 @@ impl AppSlot {
 
 /// Starts the active version without anybody who attends it; what is left when there are no
 /// settings (docs/security.md, promise 1).
-pub fn start(
+pub(crate) fn start(
     home: &Home,
     arguments: &[OsString],
     variable: Variable,
@@ -233,7 +237,7 @@ pub fn start(
 
 /// Starts a version, and where that cannot be started the newest other one that can
 /// (docs/security.md, promise 1).
-pub fn launch_or_other(
+pub(crate) fn launch_or_other(
     home: &Home,
     chosen: &InstalledRecord,
     which: Which,

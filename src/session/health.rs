@@ -10,7 +10,7 @@ use crate::store::probation::HealthReport;
 
 /// What counts as coming up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// An app that says nothing is up once it has run for so long.
     pub survival: Duration,
     /// An app that says when it is up must do so within this time.
@@ -21,26 +21,26 @@ pub struct Rules {
 
 /// Whatever ends before this has ended at once: a person needs longer to close a window that has
 /// just opened.
-pub const AT_ONCE: Duration = Duration::from_secs(3);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(3);
 /// A version that has run for so long once is settled: what ends it later is no matter of the
 /// update. Short, since some apps crash whenever they are closed, and a rollback takes the user's
 /// files back as well.
-pub const SETTLED: Duration = Duration::from_secs(2 * 60);
+pub(crate) const SETTLED: Duration = Duration::from_secs(2 * 60);
 /// A version that has come up and ended well so often is settled: what it wrote in its first run
 /// may be what its second one cannot read.
-pub const GOOD_RUNS: u32 = 2;
+pub(crate) const GOOD_RUNS: u32 = 2;
 /// A version that came up is settled after so long, however its runs ended: by then a rollback
 /// would take too much back.
-pub const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+pub(crate) const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// A version that has come up, and then crashed before it was settled, has this many tries in all.
 const TRIES_WHEN_UP: u32 = 3;
 /// Starts that neither came up nor were seen to fail: somebody pulled the plug, or the launcher was
 /// killed too.
-pub const MOST_UNKNOWN_STARTS: u32 = 5;
+pub(crate) const MOST_UNKNOWN_STARTS: u32 = 5;
 
 /// What is known of a running or ended app.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// Time since it was started, or from its start to its end; while a process that it left goes
     /// on, since it was started.
     pub age: Duration,
@@ -65,7 +65,7 @@ pub struct Observation {
 
 /// Which other processes of the same version live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Others {
+pub(crate) enum Others {
     /// None that is known.
     None,
     /// One that goes on in its place, and whose end will be seen.
@@ -78,7 +78,7 @@ pub enum Others {
 
 /// How an app ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// With status 0.
     Well,
     /// The launcher, the session or a person at a terminal ended it.
@@ -89,7 +89,7 @@ pub enum Ended {
 
 /// The judgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Not known yet; look again.
     Wait,
     /// It is up, and still may crash.
@@ -110,7 +110,7 @@ pub enum Verdict {
 const SIGNALS: u8 = 128;
 
 /// Judges an observation.
-pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
+pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     let says_up = seen.health_report == Some(HealthReport::Up);
     let survived = !seen.reports_up && seen.age >= rules.survival;
     let up_now = says_up || survived;
@@ -157,18 +157,18 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
 }
 
 /// Whether a version with so many failures in a row, the last of them doubtful, is rolled back.
-pub fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
+pub(crate) fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
     failures >= TRIES_WHEN_UP.max(rules.tries)
 }
 
 /// Whether a version with so many failures in a row is rolled back.
-pub fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
+pub(crate) fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
     failures >= if was_up { TRIES_WHEN_UP.max(rules.tries) } else { rules.tries }
 }
 
 /// How an app ended: by `code` if it ended by itself, `status` as a shell tells it; `asked` if the
 /// launcher asked it to.
-pub fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
+pub(crate) fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
     /// Signals by which a session, a terminal or an administrator ends programs: HUP, INT, TERM.
     const ASKED: [u8; 3] = [128 + 1, 128 + 2, 128 + 15];
     /// STATUS_CONTROL_C_EXIT (a console or a session that closes) and DBG_TERMINATE_PROCESS (a

@@ -34,7 +34,7 @@ const PREFIX: &str = "kuzflow-window-";
 
 /// A launcher that can be asked for its window, as long as the value lives.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     place: PathBuf,
 }
 
@@ -43,7 +43,7 @@ impl Instance {
     ///
     /// # Errors
     /// If none can be used. The launcher works without, but for another start of it.
-    pub fn listen(home: &Home, folders: &[PathBuf], handle: Handle) -> io::Result<Self> {
+    pub(crate) fn listen(home: &Home, folders: &[PathBuf], handle: Handle) -> io::Result<Self> {
         let name = format!("{}{}", prefix(home), std::process::id());
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "no folder to listen in");
         for folder in folders {
@@ -69,7 +69,7 @@ impl Drop for Instance {
 }
 
 /// Asks the launchers that serve `home` for a part of the window; whether one shows it.
-pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
+pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     let prefix = prefix(home);
     let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
     let mut places: Vec<PathBuf> = entries
@@ -93,7 +93,7 @@ pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
 
 /// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped,
 /// or hang.
-pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
+pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     let (home, folders) = (home.clone(), folders.to_vec());
     let (answer, answered) = mpsc::channel();
     let ask = move || answer.send(ask(&home, &folders, WindowPart::Any));
@@ -189,22 +189,22 @@ mod system {
     use std::os::unix::net::{SocketAddr, UnixListener};
     use std::path::Path;
 
-    pub use std::os::unix::net::UnixStream as Stream;
+    pub(super) use std::os::unix::net::UnixStream as Stream;
 
-    pub struct Listener(UnixListener);
+    pub(super) struct Listener(UnixListener);
 
     impl Listener {
-        pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
             self.0.accept()
         }
 
         /// Nobody else can open the socket.
-        pub fn is_secret(&self, secret: &str) -> bool {
+        pub(super) fn is_secret(&self, secret: &str) -> bool {
             secret == "-"
         }
     }
 
-    pub fn listen(place: &Path) -> io::Result<Listener> {
+    pub(super) fn listen(place: &Path) -> io::Result<Listener> {
         if own_socket(place) {
             // Of a process that had this number before.
             std::fs::remove_file(place)?;
@@ -214,7 +214,7 @@ mod system {
         Ok(Listener(listener))
     }
 
-    pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
+    pub(super) fn connect(place: &Path) -> io::Result<(Stream, String)> {
         if !own_socket(place) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,

@@ -11,8 +11,8 @@
 //! commands from it.
 //! Never: a decision about an update; `engine` takes those.
 
-pub mod app;
-pub mod channel;
+pub(crate) mod app;
+pub(crate) mod channel;
 pub(crate) mod closing;
 pub(crate) mod health;
-pub mod instance;
+pub(crate) mod instance;

@@ -144,7 +144,7 @@ const LEAST_MEMORY: u64 = 32 << 20;
 ///
 /// # Errors
 /// [`SettingsError::Value`] for the first of them.
-pub fn check(
+pub(crate) fn check(
     path: &Path,
     incremental: &IncrementalUpdate,
     performance: &Performance,
@@ -212,7 +212,7 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// The tables with their defaults, as comments, for the publisher's settings.
-pub const PUBLISHER_EXAMPLE: &str = r#"
+pub(crate) const PUBLISHER_EXAMPLE: &str = r#"
 # How patches are made: what `publish` puts beside a release, so that installations fetch only what changed.
 #[incremental_update]
 #enabled = true
@@ -233,7 +233,7 @@ pub const PUBLISHER_EXAMPLE: &str = r#"
 "#;
 
 /// The tables with their defaults, as comments, for the launcher's settings.
-pub const LAUNCHER_EXAMPLE: &str = r#"
+pub(crate) const LAUNCHER_EXAMPLE: &str = r#"
 # How patches are used.
 #[incremental_update]
 #enabled = true

@@ -4,17 +4,17 @@
 //! unsigned file, so nothing here may replace the trusted root of an installation
 //! (docs/security.md, fault 10).
 
-pub mod incremental;
-pub mod peers;
-pub mod renewed;
+pub(crate) mod incremental;
+pub(crate) mod peers;
+pub(crate) mod renewed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
-pub use self::peers::Peers;
+pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
+pub(crate) use self::peers::Peers;
 use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
@@ -126,11 +126,11 @@ impl UpdateSettings {
 }
 
 /// Hours between two looks at least: three minutes. Thousands of launchers ask the same server.
-pub const SHORTEST_CHECK_HOURS: f64 = 0.05;
+pub(crate) const SHORTEST_CHECK_HOURS: f64 = 0.05;
 /// Hours between two looks at most: a month.
-pub const LONGEST_CHECK_HOURS: f64 = 744.0;
+pub(crate) const LONGEST_CHECK_HOURS: f64 = 744.0;
 /// Seconds over which a hint may be spread at most: an hour.
-pub const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
+pub(crate) const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
 
 /// What may be done without anybody having asked, where power or bytes are dear. Each includes
 /// those before it.

@@ -16,11 +16,11 @@ use crate::model::node::redacted;
 use crate::model::platform::AppName;
 
 /// Largest document that is read, bytes.
-pub const LARGEST_RENEWAL: u64 = 64 << 10;
+pub(crate) const LARGEST_RENEWAL: u64 = 64 << 10;
 /// Nodes that it may name.
 const MOST_NODES: usize = 64;
 /// What it may renew.
-pub const RENEWABLE: [&str; 9] = [
+pub(crate) const RENEWABLE: [&str; 9] = [
     "nodes",
     "api",
     "update",
@@ -33,13 +33,13 @@ pub const RENEWABLE: [&str; 9] = [
 ];
 
 /// The target that holds the settings of an app's launchers.
-pub fn target_name(app: &AppName) -> String {
+pub(crate) fn target_name(app: &AppName) -> String {
     format!("launcher-settings_{app}.json")
 }
 
 /// The document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Renewal {
+pub(crate) struct Renewal {
     /// Whose launchers it is for.
     pub app: AppName,
     /// What it renews, as `launcher.toml` has it. What a launcher does not know is passed over: it
@@ -49,7 +49,7 @@ pub struct Renewal {
 
 /// Why a document renews nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum RenewalError {
+pub(crate) enum RenewalError {
     /// It is no such document.
     #[error("the renewed settings are not understood")]
     Form(#[from] serde_json::Error),
@@ -77,13 +77,13 @@ pub enum RenewalError {
 
 impl Renewal {
     /// Reads a document that was verified.
-    pub fn parse(bytes: &[u8], app: &AppName) -> Result<Self, RenewalError> {
+    pub(crate) fn parse(bytes: &[u8], app: &AppName) -> Result<Self, RenewalError> {
         let renewal: Self = serde_json::from_slice(bytes)?;
         if renewal.app == *app { Ok(renewal) } else { Err(RenewalError::OtherApp(renewal.app)) }
     }
 
     /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<Node> {
+    pub(crate) fn nodes(&self) -> Vec<Node> {
         self.settings.get("nodes").map(Self::nodes_in).unwrap_or_default()
     }
 
@@ -102,7 +102,7 @@ impl Renewal {
     ///
     /// # Errors
     /// Those of the shipped settings themselves.
-    pub fn over(
+    pub(crate) fn over(
         &self,
         shipped: &str,
         path: &Path,
@@ -193,7 +193,7 @@ fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
 }
 
 /// The copy of a verified document; `None` if there is none that can be read.
-pub fn read(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
     crate::look::read(path, LARGEST_RENEWAL).ok().flatten()
 }
 

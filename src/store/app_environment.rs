@@ -59,7 +59,7 @@ pub(super) enum Purpose {
 
 impl Surroundings {
     /// Those of `launch`, whose container lies in `folder`.
-    pub fn of(launch: &Launch, folder: &Path, purpose: Purpose, variable: Variable) -> Self {
+    pub(super) fn of(launch: &Launch, folder: &Path, purpose: Purpose, variable: Variable) -> Self {
         let launch = match purpose {
             Purpose::App => by_options(launch),
             Purpose::Script => launch.clone(),

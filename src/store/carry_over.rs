@@ -35,7 +35,7 @@ const RETAINED_SUFFIX: &str = ".kept";
 
 /// What was done with the user's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Migration {
+pub(crate) struct Migration {
     /// Carried over.
     pub carried: Vec<PathBuf>,
     /// Carried over, and both kept: the new default beside the user's file, or the user's file
@@ -45,13 +45,13 @@ pub struct Migration {
 
 impl Migration {
     /// Writes a line about it to the log.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         tracing::info!(carried = self.carried.len(), conflicts = ?self.conflicts, "user files carried over");
     }
 }
 
 /// Told bytes done and bytes in all while files are carried over.
-pub type ProgressSink<'a> = &'a dyn Fn(u64, u64);
+pub(crate) type ProgressSink<'a> = &'a dyn Fn(u64, u64);
 
 /// Lays out in `target` what `container` shall find: the defaults it ships, and over them the
 /// user's files of `source`, another version. `target` is empty. If `source` is `damaged`, a file

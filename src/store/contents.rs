@@ -26,7 +26,7 @@ const MAX_RETAINED: u64 = 8 << 20;
 
 /// Contents by digest, with the files that have them.
 #[derive(Clone, Debug, Default)]
-pub struct Contents {
+pub(crate) struct Contents {
     places: HashMap<Digest, Vec<PathBuf>>,
     /// Manifests of the versions, whole or not, by their digest.
     manifests: HashMap<Digest, Manifest>,
@@ -34,7 +34,7 @@ pub struct Contents {
 
 impl Contents {
     /// Looks at all versions in `home`. A version that cannot be read is passed over.
-    pub fn of(home: &Home) -> Self {
+    pub(crate) fn of(home: &Home) -> Self {
         let mut contents = Self::default();
         for folder in look::entries_if_readable(&home.containers()) {
             let root = folder.path();
@@ -65,27 +65,27 @@ impl Contents {
     }
 
     /// Notes that `path` holds this content.
-    pub fn insert(&mut self, digest: Digest, path: PathBuf) {
+    pub(crate) fn insert(&mut self, digest: Digest, path: PathBuf) {
         self.places.entry(digest).or_default().push(path);
     }
 
     /// Notes a release that is not installed, but can be put together from these contents.
-    pub fn insert_manifest(&mut self, digest: Digest, manifest: Manifest) {
+    pub(crate) fn insert_manifest(&mut self, digest: Digest, manifest: Manifest) {
         self.manifests.insert(digest, manifest);
     }
 
     /// Whether some file seems to have this content.
-    pub fn holds(&self, digest: &Digest) -> bool {
+    pub(crate) fn holds(&self, digest: &Digest) -> bool {
         self.places.contains_key(digest)
     }
 
     /// Files that seem to have this content.
-    pub fn places(&self, digest: &Digest) -> &[PathBuf] {
+    pub(crate) fn places(&self, digest: &Digest) -> &[PathBuf] {
         self.places.get(digest).map_or(&[], Vec::as_slice)
     }
 
     /// Forgets a file that turned out to have other content.
-    pub fn forget(&mut self, digest: &Digest, path: &Path) {
+    pub(crate) fn forget(&mut self, digest: &Digest, path: &Path) {
         if let Some(places) = self.places.get_mut(digest) {
             places.retain(|place| place != path);
             if places.is_empty() {
@@ -96,7 +96,7 @@ impl Contents {
 
     /// Reads the files that seem to have this content, up to the first that has it, and forgets
     /// those that have not; how many those were.
-    pub fn prove(&mut self, digest: &Digest) -> usize {
+    pub(crate) fn prove(&mut self, digest: &Digest) -> usize {
         let mut forgotten = 0;
         while let Some(path) = self.places(digest).first().cloned() {
             let plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
@@ -111,18 +111,18 @@ impl Contents {
     }
 
     /// Opens a file that seems to have this content, but nothing that a link leads to.
-    pub fn open(&self, digest: &Digest) -> Option<File> {
+    pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
         let plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
         self.places(digest).iter().filter(plain).find_map(|path| look::open(path).ok())
     }
 
     /// The manifest with this digest, if a version has it.
-    pub fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+    pub(crate) fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
         self.manifests.get(digest)
     }
 
     /// Digests of all versions' manifests.
-    pub fn manifests(&self) -> impl Iterator<Item = (&Digest, &Manifest)> {
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = (&Digest, &Manifest)> {
         self.manifests.iter()
     }
 }

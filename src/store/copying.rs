@@ -18,7 +18,7 @@ const COPIED_AT_ONCE: usize = 256 << 10;
 
 /// Bytes that a file really takes on disk: a preallocated or sparse one may take more or fewer than
 /// its length.
-pub fn allocated(found: &Metadata) -> u64 {
+pub(super) fn allocated(found: &Metadata) -> u64 {
     #[cfg(unix)]
     {
         std::os::unix::fs::MetadataExt::blocks(found) * 512
@@ -31,7 +31,7 @@ pub fn allocated(found: &Metadata) -> u64 {
 
 /// A second file with the same bytes, permissions and time of change, its blocks shared where the
 /// file system can. Not durable yet.
-pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
     let copy = match reflink_copy::reflink(from, to) {
         Ok(()) => {
@@ -50,7 +50,7 @@ pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes
 /// are what counts. Other failures stand.
-pub fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
+pub(super) fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error)
             if matches!(
@@ -198,7 +198,7 @@ fn grown(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Option<Vec<u8
 fn copy_attributes(_from: &Path, _to: &File) {}
 
 /// Whether files in `folder` can be cloned without copying their blocks.
-pub fn can_clone(folder: &Path) -> bool {
+pub(super) fn can_clone(folder: &Path) -> bool {
     let (from, to) = (folder.join(".clone-from"), folder.join(".clone-to"));
     let cloned = fs::write(&from, [0; 4096]).is_ok() && reflink_copy::reflink(&from, &to).is_ok();
     let _ = (fs::remove_file(&from), fs::remove_file(&to));

@@ -32,7 +32,7 @@ pub(super) struct ErrorOutput {
 
 impl ErrorOutput {
     /// The file of `id`, and a handle for the app.
-    pub fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
+    pub(super) fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
         durable::create_folders(&home.logs())?;
         forget_removed(home);
         let path = home.logs().join(format!("{PREFIX}{id}{ENDING}"));
@@ -49,7 +49,7 @@ impl ErrorOutput {
 
     /// Cuts it off if it has become too long: the end stays. What the app writes at this very
     /// moment may be lost.
-    pub fn cut(&self) -> io::Result<()> {
+    pub(super) fn cut(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
         if file.metadata()?.len() <= LONGEST {
             return Ok(());
@@ -60,7 +60,7 @@ impl ErrorOutput {
     }
 
     /// The last lines of this start, at most `most`.
-    pub fn last_lines(&self, most: usize) -> Vec<String> {
+    pub(super) fn last_lines(&self, most: usize) -> Vec<String> {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             let length = file.metadata()?.len();

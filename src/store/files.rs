@@ -12,7 +12,7 @@ use crate::model::{Digest, Hasher};
 use crate::{durable, look};
 
 /// Replaces a file by a value as JSON, in one durable step.
-pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+pub(super) fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     let mut json = serde_json::to_vec_pretty(value)
         .map_err(|source| StoreError::Damaged { path: path.to_owned(), source })?;
     json.push(b'\n');
@@ -20,12 +20,15 @@ pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreErr
 }
 
 /// A value from a JSON file; `None` if there is no such file.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     read_json_of(path, look::SMALL)
 }
 
 /// The same for a file of at most `most` bytes.
-pub fn read_json_of<T: DeserializeOwned>(path: &Path, most: u64) -> Result<Option<T>, StoreError> {
+pub(super) fn read_json_of<T: DeserializeOwned>(
+    path: &Path,
+    most: u64,
+) -> Result<Option<T>, StoreError> {
     let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
     match look::read(path, most) {
         Ok(Some(json)) => serde_json::from_slice(&json).map(Some).map_err(damaged),
@@ -44,7 +47,7 @@ pub fn read_json_of<T: DeserializeOwned>(path: &Path, most: u64) -> Result<Optio
 }
 
 /// Deletes a folder and all in it; no error if there is none.
-pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove_tree(path: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // The user's own folders may be read-only, and then their entries cannot be deleted.
@@ -80,7 +83,7 @@ fn open_up(folder: &Path) {
 ///
 /// # Errors
 /// [`StoreError::Io`] if that is not known, which is never a reason to delete anything.
-pub fn exists(path: &Path) -> Result<bool, StoreError> {
+pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
     look::is_there(path).map_err(StoreError::io("look at", path))
 }
 
@@ -88,13 +91,13 @@ pub fn exists(path: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Io`] if it cannot be listed to its end.
-pub fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
     look::entries(folder).map_err(StoreError::io("read", folder))
 }
 
 /// Renames a folder of the user's. A read-only one is made writable for that: its entry for the
 /// folder above changes with it.
-pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
     match durable::rename(from, to) {
         #[cfg(unix)]
         Err(error)
@@ -116,7 +119,7 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// Digest of a file's bytes.
-pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
+pub(super) fn digest_of(path: &Path) -> Result<Digest, StoreError> {
     let mut file = look::open(path).map_err(StoreError::io("open", path))?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 128 << 10];
@@ -129,7 +132,7 @@ pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
 }
 
 /// Deletes a file or a link; no error if there is none.
-pub fn remove_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), StoreError> {
     writable(path);
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -141,7 +144,7 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
 
 /// Makes a link that says the same as `from`.
 #[cfg(unix)]
-pub fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
     let link = fs::read_link(from).map_err(StoreError::io("read", from))?;
     std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
 }
@@ -154,7 +157,7 @@ pub fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
 }
 
 /// Windows replaces and removes no read-only file.
-pub fn writable(path: &Path) {
+pub(super) fn writable(path: &Path) {
     #[cfg(windows)]
     if let Ok(found) = fs::symlink_metadata(path) {
         let mut permissions = found.permissions();
@@ -179,7 +182,7 @@ const LONGEST_NAME: usize = 255;
 
 /// `path` with `ending` behind its name, which is shortened where the two together are longer than
 /// file systems take.
-pub fn name_beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn name_beside(path: &Path, ending: &str) -> PathBuf {
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
         return with_ending(path, ending);
     };

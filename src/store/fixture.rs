@@ -9,7 +9,7 @@ use super::{Home, InstalledRecord};
 use crate::model::manifest::*;
 use crate::model::{ContainerId, Digest, Launch, Manifest};
 
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub home: Home,
     pub lock: HomeLock,
     _folder: tempfile::TempDir,
@@ -17,7 +17,7 @@ pub struct Fixture {
 
 impl Fixture {
     /// An empty home in a folder whose name has a space and Chinese characters.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().join("我的 home"));
         let lock = HomeLock::take(&home).unwrap();
@@ -25,13 +25,13 @@ impl Fixture {
     }
 
     /// Gives the lock back; the folder lives as long as the returned value.
-    pub fn release(self) -> tempfile::TempDir {
+    pub(crate) fn release(self) -> tempfile::TempDir {
         drop(self.lock);
         self._folder
     }
 
     /// Installs a version with these files; its program is `runtime/run`.
-    pub fn install(&self, version: &str, files: &[(&str, &str)]) -> ContainerId {
+    pub(crate) fn install(&self, version: &str, files: &[(&str, &str)]) -> ContainerId {
         let staging = Staging::open(&self.home, &id(version), &self.lock).unwrap();
         let tree = staging.fresh_tree().unwrap();
         let script = "#!/bin/sh\necho \"$KUZFLOW_VERSION|$KUZFLOW_HOME|$LIST|$PWD|$*\" > \"$OUT\"\nexec sleep \"${SLEEP:-0}\"\n";
@@ -52,21 +52,21 @@ impl Fixture {
         staging.register(&manifest, Digest::of(b""), jiff::Timestamp::UNIX_EPOCH).unwrap().container
     }
 
-    pub fn write(&self, id: &ContainerId, path: &str, text: &str) {
+    pub(crate) fn write(&self, id: &ContainerId, path: &str, text: &str) {
         let path = self.home.container(id).join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn read(&self, id: &ContainerId, path: &str) -> Option<String> {
+    pub(crate) fn read(&self, id: &ContainerId, path: &str) -> Option<String> {
         fs::read_to_string(self.home.container(id).join(path)).ok()
     }
 
-    pub fn record(&self, id: &ContainerId) -> InstalledRecord {
+    pub(crate) fn record(&self, id: &ContainerId) -> InstalledRecord {
         self.home.record(id).unwrap()
     }
 
-    pub fn versions(&self) -> Vec<String> {
+    pub(crate) fn versions(&self) -> Vec<String> {
         self.home
             .installed()
             .unwrap()
@@ -76,7 +76,7 @@ impl Fixture {
     }
 }
 
-pub fn id(version: &str) -> ContainerId {
+pub(crate) fn id(version: &str) -> ContainerId {
     format!("sample_{version}_Linux_x86_64").parse().unwrap()
 }
 

@@ -19,22 +19,22 @@ pub(super) const REMOVED: &str = ".removed-";
 /// Beginning of the name of what was set aside of a damaged version.
 const DAMAGED: &str = ".damaged-";
 /// What makes a folder a whole version.
-pub const RECORD: &str = "metadata/installed.json";
+pub(crate) const RECORD: &str = "metadata/installed.json";
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
+pub(crate) struct Home {
     root: PathBuf,
 }
 
 impl Home {
     /// The home at `root`; nothing is created yet.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// Creates the folders that are missing.
-    pub fn create(&self) -> Result<(), StoreError> {
+    pub(crate) fn create(&self) -> Result<(), StoreError> {
         // What an administrator installs is for others to start; their own files are elsewhere.
         let containers = self.containers();
         durable::create_shared_folders(&containers)
@@ -46,37 +46,37 @@ impl Home {
     }
 
     /// The home folder itself.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Installed versions.
-    pub fn containers(&self) -> PathBuf {
+    pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }
 
     /// The folder of one installed version.
-    pub fn container(&self, id: &ContainerId) -> PathBuf {
+    pub(crate) fn container(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(id.to_string())
     }
 
     /// The manifest of one installed version.
-    pub fn manifest(&self, id: &ContainerId) -> PathBuf {
+    pub(crate) fn manifest(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join(MANIFEST_PATH)
     }
 
     /// Versions that are coming.
-    pub fn staging(&self) -> PathBuf {
+    pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging")
     }
 
     /// Files locked by the processes that run a version.
-    pub fn running(&self) -> PathBuf {
+    pub(crate) fn running(&self) -> PathBuf {
         self.root.join("running")
     }
 
     /// Trusted metadata.
-    pub fn trust(&self) -> PathBuf {
+    pub(crate) fn trust(&self) -> PathBuf {
         self.root.join("trust")
     }
 
@@ -90,37 +90,37 @@ impl Home {
     }
 
     /// User files as versions had them when they were left; the newest three.
-    pub fn snapshots(&self) -> PathBuf {
+    pub(crate) fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
 
     /// The launcher's own log.
-    pub fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
     /// What this client measured of its nodes.
-    pub fn node_memory(&self) -> PathBuf {
+    pub(crate) fn node_memory(&self) -> PathBuf {
         self.root.join("nodes.json")
     }
 
     /// What is remembered of nodes that have small documents.
-    pub fn known_nodes(&self) -> PathBuf {
+    pub(crate) fn known_nodes(&self) -> PathBuf {
         self.root.join("known-nodes.json")
     }
 
     /// The verified copy of the launcher settings that the publisher renewed.
-    pub fn renewed_settings(&self) -> PathBuf {
+    pub(crate) fn renewed_settings(&self) -> PathBuf {
         self.trust().join("launcher-settings.json")
     }
 
     /// Keeps what is remembered of nodes.
-    pub fn keep_known_nodes(&self, known: &impl serde::Serialize) -> Result<(), StoreError> {
+    pub(crate) fn keep_known_nodes(&self, known: &impl serde::Serialize) -> Result<(), StoreError> {
         replace_json(&self.known_nodes(), known)
     }
 
     /// Keeps the verified copy of the renewed settings, or none.
-    pub fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
+    pub(crate) fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
         let path = self.renewed_settings();
         let retained = match bytes {
             Some(bytes) => durable::replace(&path, bytes),
@@ -133,22 +133,22 @@ impl Home {
     }
 
     /// What was made on the user's desktop from this home.
-    pub fn desktop_record(&self) -> PathBuf {
+    pub(crate) fn desktop_record(&self) -> PathBuf {
         self.root.join("desktop.json")
     }
 
     /// Where a newer launcher is collected.
-    pub fn own_update(&self) -> PathBuf {
+    pub(crate) fn own_update(&self) -> PathBuf {
         self.root.join("own-update")
     }
 
     /// What was fetched lately, for other computers of the local network.
-    pub fn for_peers(&self) -> PathBuf {
+    pub(crate) fn for_peers(&self) -> PathBuf {
         self.root.join("neighbours")
     }
 
     /// The user's files that uninstalling kept.
-    pub fn user_data(&self) -> PathBuf {
+    pub(crate) fn user_data(&self) -> PathBuf {
         self.root.join("user-data")
     }
 
@@ -168,7 +168,7 @@ impl Home {
     /// The active version's record. Where `active.json` is missing, damaged, or names a version
     /// that is not whole, the whole version that was used last stands in. A failure to read is an
     /// error: the pointer may be right, and who changes versions must not guess.
-    pub fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
+    pub(crate) fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
                 Ok(record) => return Ok((active, record)),
@@ -183,7 +183,7 @@ impl Home {
 
     /// As [`Home::active`], for starting the app: where it cannot be read the whole version that was
     /// used last stands in. The app starts (docs/security.md, promise 1).
-    pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
+    pub(crate) fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::Io { .. }) => {
                 tracing::error!(%error, "the active version cannot be read");
@@ -206,7 +206,7 @@ impl Home {
 
     /// The version that the next start uses: the one that waits for it, if that is still whole,
     /// else the active one.
-    pub fn chosen(&self) -> Result<ContainerId, StoreError> {
+    pub(crate) fn chosen(&self) -> Result<ContainerId, StoreError> {
         let (active, _) = self.active()?;
         let pending = active.pending.filter(|pending| self.record(pending).is_ok());
         Ok(pending.unwrap_or(active.container))
@@ -234,7 +234,7 @@ impl Home {
     }
 
     /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
-    pub fn named(&self) -> Result<Option<Active>, StoreError> {
+    pub(crate) fn named(&self) -> Result<Option<Active>, StoreError> {
         match read_json(&self.active_path()) {
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::warn!(%error, "active.json cannot be used");
@@ -252,7 +252,7 @@ impl Home {
     /// nothing is installed. To be called before a version is registered: afterwards the new one
     /// would be the newest, and nobody would know whose data to carry over. A record that cannot be
     /// read for another reason than damage is an error: the pointer may be right.
-    pub fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
+    pub(crate) fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
                 Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => {}
@@ -269,7 +269,7 @@ impl Home {
     }
 
     /// The record of one installed version; where it cannot be read, its manifest stands in.
-    pub fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
+    pub(crate) fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         match self.written_record(id) {
             Err(error @ StoreError::Io { .. }) => {
                 tracing::warn!(%error, "a record cannot be read; the manifest stands in");
@@ -280,14 +280,14 @@ impl Home {
     }
 
     /// The record of one installed version as it is on the disk.
-    pub fn written_record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
+    pub(crate) fn written_record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         read_json(&self.container(id).join(RECORD))?
             .filter(|record: &InstalledRecord| record.container == *id)
             .ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
     }
 
     /// Why a record that the start of `id` goes by cannot be read, if one cannot.
-    pub fn unreadable(&self, id: &ContainerId) -> Option<StoreError> {
+    pub(crate) fn unreadable(&self, id: &ContainerId) -> Option<StoreError> {
         let looks = [
             self.named().map(drop),
             self.written_record(id).map(drop),
@@ -303,7 +303,7 @@ impl Home {
 
     /// All whole versions, the newest first. Folders that are none are passed over, and so are
     /// those whose record cannot be read now.
-    pub fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
+    pub(crate) fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
         let whole = |id: ContainerId| {
             let reported = |error: &StoreError| {
                 if matches!(error, StoreError::Io { .. }) {
@@ -332,7 +332,7 @@ impl Home {
 
     /// What was set aside of damaged versions, by repairs and new installations: it may hold
     /// somebody's work, and nothing removes it by itself.
-    pub fn set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
+    pub(crate) fn set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
         let is_aside =
             |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
         let mut aside: Vec<PathBuf> = entries(&self.containers())?
@@ -345,7 +345,7 @@ impl Home {
     }
 
     /// Ids of all folders of versions, whole or not, the newest first.
-    pub fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
+    pub(crate) fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
         let entries = entries(&self.containers())?;
         let mut ids: Vec<ContainerId> = entries
             .into_iter()
@@ -357,7 +357,7 @@ impl Home {
 
     /// Versions that did not come up here; only looks, so that nothing is made where nothing is
     /// installed.
-    pub fn failed(&self) -> Vec<Version> {
+    pub(crate) fn failed(&self) -> Vec<Version> {
         self.known_failed().unwrap_or_else(|_| stand_in::late_failures(self))
     }
 
@@ -376,7 +376,7 @@ impl Home {
 
     /// What this installation remembers; a fresh one gets a new installation id, which is stored at
     /// once. A damaged file is replaced: nothing in it is worth a failed start.
-    pub fn state(&self) -> Result<HomeState, StoreError> {
+    pub(crate) fn state(&self) -> Result<HomeState, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(Some(state)) if !state.installation_id.is_empty() => {
                 return stand_in::take_in_late_failures(self, state);
@@ -396,12 +396,12 @@ impl Home {
     }
 
     /// Stores what this installation remembers.
-    pub fn set_state(&self, state: &HomeState) -> Result<(), StoreError> {
+    pub(crate) fn set_state(&self, state: &HomeState) -> Result<(), StoreError> {
         replace_json(&self.state_path(), state)
     }
 
     /// Refuses if fewer than `needed` bytes are free where this home lies.
-    pub fn check_space(&self, needed: u64) -> Result<(), StoreError> {
+    pub(crate) fn check_space(&self, needed: u64) -> Result<(), StoreError> {
         let free = fs4::available_space(&self.root)
             .map_err(StoreError::io("ask the free space of", &self.root))?;
         if free < needed {
@@ -413,7 +413,7 @@ impl Home {
     /// Removes what a kill left: half removed versions, pieces of installed ones, files that were
     /// to replace a record, locks of versions that are gone. What cannot be removed is told in the
     /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
-    pub fn clean(&self, lock: &HomeLock) {
+    pub(crate) fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
         // A switch that waits may have to put back what it moved out of its way.
@@ -439,7 +439,7 @@ impl Home {
 
     /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits:
     /// half a version may be large.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         // What is not known is looked at by whoever has the lock.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
         let is_left = may_be(&self.journal())

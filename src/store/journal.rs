@@ -56,14 +56,14 @@ pub(super) fn folders_in(prepared: &Path) -> Result<Vec<String>, StoreError> {
 
 impl Journal {
     /// Writes it down and performs it. After an error everything is as it was.
-    pub fn commit(&self, home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
+    pub(super) fn commit(&self, home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
         replace_json(&home.journal(), self)?;
         self.perform_or_undo(home)
     }
 
     /// Undoes what was performed, for `active` as it is to be again: the version that was left has
     /// turned out to be in use.
-    pub fn take_back(&self, home: &Home, active: &Active) -> Result<(), StoreError> {
+    pub(super) fn take_back(&self, home: &Home, active: &Active) -> Result<(), StoreError> {
         home.set_active(active)?;
         self.undo(home)
     }

@@ -24,11 +24,11 @@ const HEALTH: &str = "KUZFLOW_HEALTH";
 const CALLER_FOLDER: &str = "KUZFLOW_CALLER_FOLDER";
 
 /// Gives what a variable of the environment holds.
-pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What a start hands over to the app besides what its manifest says.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The user's own arguments, behind the app's.
     pub arguments: &'a [OsString],
     /// Gives what a list variable (`PATH`) holds now.
@@ -39,15 +39,16 @@ pub struct Call<'a> {
     pub keep_errors: bool,
 }
 
+#[cfg(test)]
 impl Call<'_> {
     /// Nothing of its own.
-    pub const PLAIN: Call<'static> =
+    pub(crate) const PLAIN: Call<'static> =
         Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
 }
 
 /// What a start is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     /// The version that is active; if it no longer is once its lock is held,
     /// [`StoreError::Switched`].
     Active,
@@ -58,7 +59,7 @@ pub enum Which {
 /// The running app: our own child, and after it whoever goes on in its place. May be shared: one
 /// thread waits for its end, another ends it.
 #[derive(Debug)]
-pub struct RunningApp {
+pub(crate) struct RunningApp {
     /// Which version.
     pub container: ContainerId,
     child: Mutex<Child>,
@@ -91,7 +92,7 @@ enum After {
 }
 
 /// Starts the version of `record`.
-pub fn start(
+pub(crate) fn start(
     home: &Home,
     record: &InstalledRecord,
     which: Which,
@@ -230,55 +231,50 @@ impl RunningApp {
     }
 
     /// How long ago it was started.
-    pub fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// How long it has run: up to now, or up to when its end was noticed, and that of those that
     /// went on in its place.
-    pub fn lifetime(&self) -> Duration {
+    pub(crate) fn lifetime(&self) -> Duration {
         self.ran.get().copied().unwrap_or_else(|| self.age())
     }
 
     /// Whether it will say when it is up.
-    pub fn reports_up(&self) -> bool {
+    pub(crate) fn reports_up(&self) -> bool {
         self.reports_up
     }
 
-    /// Whether it was given a file to say something in.
-    pub fn can_say(&self) -> bool {
-        self.health.is_some()
-    }
-
     /// What it has said of itself.
-    pub fn health_report(&self) -> Option<HealthReport> {
+    pub(crate) fn health_report(&self) -> Option<HealthReport> {
         self.health.as_ref()?.health_report()
     }
 
     /// Whether another instance of the same version runs, now that this one has ended.
-    pub fn has_instance(&self, home: &Home) -> bool {
+    pub(crate) fn has_instance(&self, home: &Home) -> bool {
         // Our own hold on the lock went with the end of the app.
         RunningLock::is_started(home, &self.container)
     }
 
     /// Whether a process that this one has started lives, now that it has ended: a helper, as far
     /// as it is known.
-    pub fn has_left_a_process(&self, home: &Home) -> bool {
+    pub(crate) fn has_left_a_process(&self, home: &Home) -> bool {
         RunningLock::is_inherited(home, &self.container)
     }
 
     /// Whether other processes go on in the place of the first one, which has ended.
-    pub fn was_handed_over(&self) -> bool {
+    pub(crate) fn was_handed_over(&self) -> bool {
         self.ended().is_none() && self.first_ended().is_some()
     }
 
     /// The last lines of what it wrote to standard error, as far as that was kept.
-    pub fn last_lines(&self, most: usize) -> Vec<String> {
+    pub(crate) fn last_lines(&self, most: usize) -> Vec<String> {
         self.errors.as_ref().map(|errors| errors.last_lines(most)).unwrap_or_default()
     }
 
     /// Keeps what it writes to standard error from growing; `false` if nothing is kept.
-    pub fn bound_errors(&self) -> bool {
+    pub(crate) fn bound_errors(&self) -> bool {
         let Some(errors) = &self.errors else { return false };
         if let Err(error) = errors.cut() {
             tracing::info!(%error, "what the app writes to standard error is not cut off");
@@ -287,13 +283,13 @@ impl RunningApp {
     }
 
     /// The process that the launcher has started.
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.child().id()
     }
 
     /// The processes that run it: the one that the launcher has started, or those that go on in its
     /// place.
-    pub fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         // Looks who goes on.
         let _ = self.ended();
         match &*self.after() {
@@ -304,7 +300,7 @@ impl RunningApp {
 
     /// It has said by another way that it is up: written down as if it had said so in its file,
     /// which outlives this launcher.
-    pub fn say_up(&self) {
+    pub(crate) fn say_up(&self) {
         if let Some(health) = &self.health
             && let Err(error) = health.say_up()
         {
@@ -313,29 +309,29 @@ impl RunningApp {
     }
 
     /// It was about to end and goes on after all.
-    pub fn goes_on(&self) {
+    pub(crate) fn goes_on(&self) {
         self.asked.store(false, Ordering::Release);
     }
 
     /// Somebody here asks it to end, or it is about to: its end is then no fault.
-    pub fn note_asked(&self) {
+    pub(crate) fn note_asked(&self) {
         self.asked.store(true, Ordering::Release);
     }
 
     /// Whether somebody here asked it to end.
-    pub fn was_asked_to_end(&self) -> bool {
+    pub(crate) fn was_asked_to_end(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
     /// The exit status of the app's first process if that has ended and nobody goes on in its
     /// place.
-    pub fn ended(&self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
         let status = self.first_ended()?;
         self.is_over(status).then_some(status)
     }
 
     /// The exit status of the app's first process if that has ended.
-    pub fn first_ended(&self) -> Option<ExitStatus> {
+    pub(crate) fn first_ended(&self) -> Option<ExitStatus> {
         let status = self.child().try_wait().ok().flatten();
         if status.is_some() {
             self.first_ran.get_or_init(|| self.started.elapsed());
@@ -429,7 +425,7 @@ impl RunningApp {
     }
 
     /// Blocks until the app ends, without using the processor. Others may ask and end it meanwhile.
-    pub fn wait(&self) -> ExitStatus {
+    pub(crate) fn wait(&self) -> ExitStatus {
         loop {
             if let Some(status) = self.ended() {
                 return status;
@@ -459,7 +455,7 @@ impl RunningApp {
     /// Ends the app, whatever it is doing: asked first where the system has a signal for it, then
     /// by force after `limit`. What is not saved is lost, so that this is for an app without a
     /// window that hangs, and for a person's own word.
-    pub fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
+    pub(crate) fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
         self.ask_politely();
         // Windows has no such signal: there is nothing to wait for.
         let end = Instant::now() + if cfg!(unix) { limit } else { Duration::ZERO };
@@ -481,7 +477,7 @@ impl RunningApp {
     /// The signal that programs get when the computer is shut down, which they may answer as they
     /// like; nothing on Windows. A child that has ended and was not reaped keeps its id, and
     /// reaping needs the lock: so this never reaches another process.
-    pub fn ask_politely(&self) {
+    pub(crate) fn ask_politely(&self) {
         self.note_asked();
         #[cfg(unix)]
         {
@@ -508,7 +504,7 @@ impl RunningApp {
 }
 
 /// What the last start of `id` since `since` said, also to a launcher that has ended since.
-pub fn last_words_of_app(
+pub(crate) fn last_words_of_app(
     home: &Home,
     id: &ContainerId,
     since: jiff::Timestamp,
@@ -517,7 +513,7 @@ pub fn last_words_of_app(
 }
 
 /// What a shell would report for `status`: the exit code, or 128 and the signal's number.
-pub fn exit_code(status: ExitStatus) -> u8 {
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);

@@ -29,12 +29,12 @@ use crate::{durable, look};
 
 /// Held while versions in a home are changed. Starting the app needs none.
 #[derive(Debug)]
-pub struct HomeLock(#[allow(dead_code)] File);
+pub(crate) struct HomeLock(#[allow(dead_code)] File);
 
 impl HomeLock {
     /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it. A switch that a
     /// kill interrupted is finished.
-    pub fn take(home: &Home) -> Result<Self, StoreError> {
+    pub(crate) fn take(home: &Home) -> Result<Self, StoreError> {
         home.create()?;
         let path = home.root().join("lock");
         let file = open(&path)?;
@@ -75,12 +75,12 @@ pub(super) struct NotStarting {
 impl NotStarting {
     /// Whether a launcher may have waited for this in vain by now: this one was stopped, or is
     /// slow.
-    pub fn may_be_outrun(&self) -> bool {
+    pub(super) fn may_be_outrun(&self) -> bool {
         self.since.elapsed() >= LONGEST_WAIT_OF_A_START / 2
     }
 
     /// [`StoreError::InUse`] if `id` was started all the same.
-    pub fn refuse_if_outrun(&self, home: &Home, id: &ContainerId) -> Result<(), StoreError> {
+    pub(super) fn refuse_if_outrun(&self, home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         if self.may_be_outrun() && RunningLock::is_noted(home, id)? {
             return Err(StoreError::InUse {
                 id: id.to_string(),
@@ -94,7 +94,7 @@ impl NotStarting {
 /// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the
 /// launcher.
 #[derive(Debug)]
-pub struct RunningLock {
+pub(crate) struct RunningLock {
     file: File,
     records: PathBuf,
     place: Place,
@@ -103,7 +103,7 @@ pub struct RunningLock {
 impl RunningLock {
     /// Says that `id` is running, for as long as the value (or a process that inherited it) lives.
     /// [`RunningLock::run_by`] says which process it is.
-    pub fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
+    pub(crate) fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
         durable::create_folders(&home.running()).map_err(StoreError::io("create", &path))?;
         let file = open(&path)?;
@@ -168,7 +168,7 @@ impl RunningLock {
     }
 
     /// [`StoreError::InUse`] if `id` runs; another error if that cannot be found out.
-    pub fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
+    pub(crate) fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         let lock = home.running().join(id.to_string());
         if Self::held(home, id).map_err(StoreError::io("look at", &lock))? {
             return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" });
@@ -187,14 +187,14 @@ impl RunningLock {
 
     /// Whether any process at all has inherited the lock of `id`, also one that the app left
     /// behind.
-    pub fn is_inherited(home: &Home, id: &ContainerId) -> bool {
+    pub(crate) fn is_inherited(home: &Home, id: &ContainerId) -> bool {
         is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
             .unwrap_or(true)
     }
 
     /// Says that it is `process` that runs the version; from its end on the version is not running,
     /// whoever has inherited the lock.
-    pub fn run_by(&self, process: u32) {
+    pub(crate) fn run_by(&self, process: u32) {
         match self.write(&process.to_string(), process) {
             Ok(()) => {
                 let _ = std::fs::remove_file(self.records.join(launcher(std::process::id())));
@@ -216,7 +216,7 @@ impl RunningLock {
     }
 
     /// Says that `process`, which is alive, no longer has anything of the version.
-    pub fn run_no_longer_by(&self, process: u32) {
+    pub(crate) fn run_no_longer_by(&self, process: u32) {
         let _ = std::fs::remove_file(self.records.join(process.to_string()));
     }
 
@@ -266,7 +266,7 @@ impl RunningLock {
 
     /// Runs `spawn`, whose child inherits the lock and so holds it as long as it lives, also after
     /// the launcher.
-    pub fn inherited_by<T>(&self, spawn: impl FnOnce() -> T) -> T {
+    pub(crate) fn inherited_by<T>(&self, spawn: impl FnOnce() -> T) -> T {
         // One at a time: a child must not inherit the lock of another version that starts at the
         // same moment.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -294,7 +294,7 @@ impl RunningLock {
 
     /// Whether some process runs `id`: one that a launcher has started, one that went on in its
     /// place, or any that uses its files.
-    pub fn is_held(home: &Home, id: &ContainerId) -> bool {
+    pub(crate) fn is_held(home: &Home, id: &ContainerId) -> bool {
         // What cannot be asked may be held: the version is left alone.
         Self::held(home, id).unwrap_or(true)
     }
@@ -306,7 +306,7 @@ impl RunningLock {
 
     /// Whether a launcher has started `id`, and it runs: one of the processes that are noted is
     /// alive; or the lock is held, and either nobody is noted or a launcher is about to start it.
-    pub fn is_started(home: &Home, id: &ContainerId) -> bool {
+    pub(crate) fn is_started(home: &Home, id: &ContainerId) -> bool {
         Self::started(home, id).unwrap_or(true)
     }
 

@@ -23,43 +23,43 @@
 //! file in the place of a whole one.
 
 mod app_environment;
-pub mod carry_over;
-pub mod contents;
+pub(crate) mod carry_over;
+pub(crate) mod contents;
 mod copying;
 mod error_output;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod home;
+pub(crate) mod home;
 mod journal;
-pub mod launch;
-pub mod lock;
+pub(crate) mod launch;
+pub(crate) mod lock;
 mod migration_script;
-pub mod probation;
+pub(crate) mod probation;
 mod processes;
-pub mod records;
-pub mod remove;
-pub mod repair;
-pub mod retained;
-pub mod rollback;
-pub mod snapshots;
-pub mod staging;
+pub(crate) mod records;
+pub(crate) mod remove;
+pub(crate) mod repair;
+pub(crate) mod retained;
+pub(crate) mod rollback;
+pub(crate) mod snapshots;
+pub(crate) mod staging;
 mod stand_in;
 mod successors;
-pub mod switch;
-pub mod usage;
+pub(crate) mod switch;
+pub(crate) mod usage;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::look;
 
-pub use home::Home;
-pub use records::{Accused, Active, HomeState, InstalledRecord, Probation};
+pub(crate) use home::Home;
+pub(crate) use records::{Accused, Active, HomeState, InstalledRecord, Probation};
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -178,7 +178,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether this computer starts no program at all now, so that it says nothing about the
     /// version, and no other one would start.
-    pub fn is_of_the_system(&self) -> bool {
+    pub(crate) fn is_of_the_system(&self) -> bool {
         match self {
             Self::NoPrograms { .. } => true,
             Self::Start { source, .. } => look::is_shortage(source),
@@ -191,12 +191,12 @@ impl StoreError {
     }
 
     /// Whether trying the same again would end the same.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::DataTooNew { .. } | Self::Migration { .. } | Self::NotInstalled { .. })
     }
 
     /// Whether the disk is full, told by a check or by the system.
-    pub fn is_disk_full(&self) -> bool {
+    pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             Self::DiskFull { .. } => true,
             Self::Io { source, .. } => {

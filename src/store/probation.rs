@@ -20,7 +20,7 @@ const MAX_HEALTH_REPORT: u64 = 4096;
 
 /// What the app has said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HealthReport {
+pub(crate) enum HealthReport {
     /// `up`: it works.
     Up,
     /// `failed …`: it does not, in its own words.
@@ -29,7 +29,7 @@ pub enum HealthReport {
 
 /// Changes the probation of `id`, if that is the active version and on probation. Gives the new
 /// one; `None` if it is not, or no longer.
-pub fn change(
+pub(crate) fn change(
     home: &Home,
     id: &ContainerId,
     _lock: &HomeLock,
@@ -48,7 +48,7 @@ pub fn change(
 
 /// Puts `id`, which had proved itself, on probation again after a start that failed; nothing if it
 /// is not the active version.
-pub fn relapse(
+pub(crate) fn relapse(
     home: &Home,
     id: &ContainerId,
     now: jiff::Timestamp,
@@ -63,7 +63,7 @@ pub fn relapse(
 
 /// Makes the version active again that was left after it had proved itself, with its files:
 /// `failing`, which took its place, fails here as well. Nothing if that is not what happened.
-pub fn return_to_accused(
+pub(crate) fn return_to_accused(
     home: &Home,
     failing: &ContainerId,
     lock: &HomeLock,
@@ -79,7 +79,7 @@ pub fn return_to_accused(
 }
 
 /// Remembers that `version` did not come up, so that it is not offered again.
-pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
+pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut state = match home.state() {
         Err(StoreError::Io { .. }) => return stand_in::note_late_failure(home, version),
         state => state?,
@@ -93,7 +93,7 @@ pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError>
 
 /// Remembers that `fallback` takes the place of `version`, which did not come up.
 /// `relapsed`: it had proved itself before.
-pub fn accuse(
+pub(crate) fn accuse(
     home: &Home,
     version: &Version,
     fallback: &ContainerId,
@@ -106,13 +106,13 @@ pub fn accuse(
 
 /// The version that did not come up before `fallback` took its place, if it is not known yet
 /// whether that one does.
-pub fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
+pub(crate) fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
     let accused = home.state().ok()?.accused?;
     (accused.fallback == *fallback).then_some(accused.version)
 }
 
 /// The version in its place has come up: it was the accused one's own fault.
-pub fn convict(home: &Home) -> Result<(), StoreError> {
+pub(crate) fn convict(home: &Home) -> Result<(), StoreError> {
     let state = home.state()?;
     if state.accused.is_some() {
         home.set_state(&HomeState { accused: None, ..state })
@@ -123,7 +123,7 @@ pub fn convict(home: &Home) -> Result<(), StoreError> {
 
 /// The version in its place has failed as well: neither is charged, and the accused one is offered
 /// again.
-pub fn acquit(home: &Home) -> Result<(), StoreError> {
+pub(crate) fn acquit(home: &Home) -> Result<(), StoreError> {
     let mut state = home.state()?;
     let Some(accused) = state.accused.take() else { return Ok(()) };
     state.failed.retain(|failed| *failed != accused.version);
@@ -136,7 +136,11 @@ pub fn acquit(home: &Home) -> Result<(), StoreError> {
 const MOST_NOTICES: usize = 10;
 
 /// Leaves a notice for the next time that somebody looks.
-pub fn leave_notice(home: &Home, what: Incident, now: jiff::Timestamp) -> Result<(), StoreError> {
+pub(crate) fn leave_notice(
+    home: &Home,
+    what: Incident,
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
     let mut state = home.state()?;
     // What goes on from start to start is told once.
     state.notices.retain(|notice| notice.what != what);
@@ -147,7 +151,7 @@ pub fn leave_notice(home: &Home, what: Incident, now: jiff::Timestamp) -> Result
 }
 
 /// Takes the notices that nobody has seen yet.
-pub fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
+pub(crate) fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
     let mut state = home.state()?;
     let notices = std::mem::take(&mut state.notices);
     if !notices.is_empty() {
@@ -158,7 +162,7 @@ pub fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
 
 /// The file that a started app writes to, one line at a time: `up`, or `failed` and why.
 #[derive(Clone, Debug)]
-pub struct HealthFile(PathBuf);
+pub(crate) struct HealthFile(PathBuf);
 
 impl HealthFile {
     /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without
@@ -191,7 +195,7 @@ impl HealthFile {
     }
 
     /// Where it lies.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -202,7 +206,7 @@ impl HealthFile {
     }
 
     /// What the app has said last.
-    pub fn health_report(&self) -> Option<HealthReport> {
+    pub(crate) fn health_report(&self) -> Option<HealthReport> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let end = || {
             let mut text = Vec::new();

@@ -47,7 +47,7 @@ mod system {
 
     /// What tells a process from a later one with the same id; `None` if it is not alive or the
     /// system does not say.
-    pub fn start(process: u32) -> Option<String> {
+    pub(crate) fn start(process: u32) -> Option<String> {
         start_in(&read_stat(process).ok()?)
     }
 
@@ -67,7 +67,7 @@ mod system {
     }
 
     /// Whether `process` is the one that was started then.
-    pub fn is_alive(process: u32, started: &str) -> bool {
+    pub(crate) fn is_alive(process: u32, started: &str) -> bool {
         match look::again(|| read_stat(process)) {
             Ok(stat) => start_in(&stat).as_deref() == Some(started),
             // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive:
@@ -85,7 +85,7 @@ mod system {
 
     /// The living processes of this user, and whether none came, went or began another program
     /// meanwhile.
-    pub fn all() -> (Vec<Process>, bool) {
+    pub(crate) fn all() -> (Vec<Process>, bool) {
         let (now, before) = (since_boot(), ids());
         let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
         // For a moment such a one has neither arguments nor environment.
@@ -152,7 +152,7 @@ mod system {
     }
 
     /// Whether it has a file below `folder` in its memory: a library, say.
-    pub fn maps(process: u32, folder: &Path) -> bool {
+    pub(crate) fn maps(process: u32, folder: &Path) -> bool {
         let maps = look::read(&of(process, "maps"), look::LARGE).ok().flatten().unwrap_or_default();
         let mut folder = folder.as_os_str().as_bytes().to_owned();
         folder.push(b'/');
@@ -161,14 +161,14 @@ mod system {
     }
 
     /// Whether it has the file `path` open.
-    pub fn holds_open(process: u32, path: &Path) -> bool {
+    pub(crate) fn holds_open(process: u32, path: &Path) -> bool {
         let open = look::entries(&of(process, "fd")).unwrap_or_default();
         open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
     }
 
     /// Blocks until one of these processes ends, at most for `limit`; without using the processor
     /// where the system can.
-    pub fn wait_for_any(processes: &[u32], limit: Duration) {
+    pub(crate) fn wait_for_any(processes: &[u32], limit: Duration) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use rustix::process::{Pid, PidfdFlags, pidfd_open};
         let mut opened = Vec::new();
@@ -192,7 +192,7 @@ mod system {
         }
     }
 
-    pub use super::unix::end;
+    pub(crate) use super::unix::end;
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -250,7 +250,7 @@ mod unix {
     use rustix::process::{Pid, Signal, kill_process};
 
     /// Asks a process to end, or ends it.
-    pub fn end(process: u32, by_force: bool) {
+    pub(crate) fn end(process: u32, by_force: bool) {
         if let Some(id) = i32::try_from(process).ok().and_then(Pid::from_raw) {
             let _ = kill_process(id, if by_force { Signal::KILL } else { Signal::TERM });
         }

@@ -8,7 +8,7 @@ use crate::model::{ContainerId, Digest, Launch, Manifest, RelativePath, Version}
 
 /// `active.json`: which version the next start uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Active {
+pub(crate) struct Active {
     /// The active version.
     pub container: ContainerId,
     /// The version that was active before, to go back to.
@@ -28,7 +28,7 @@ pub struct Active {
 /// How a version that was switched to has fared so far. It ends when the version has ended well
 /// twice after it had come up, or has run for long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probation {
+pub(crate) struct Probation {
     /// When it was switched to.
     pub since: jiff::Timestamp,
     /// How often it was started without having come up; written before each start.
@@ -52,12 +52,12 @@ pub struct Probation {
 
 impl Probation {
     /// The beginning of one.
-    pub fn begin(now: jiff::Timestamp) -> Self {
+    pub(crate) fn begin(now: jiff::Timestamp) -> Self {
         Self { since: now, ..Self::default() }
     }
 
     /// That of a version that had proved itself long ago, and has failed at its last start.
-    pub fn relapse(now: jiff::Timestamp) -> Self {
+    pub(crate) fn relapse(now: jiff::Timestamp) -> Self {
         Self { up: true, failures: 1, relapsed: true, ..Self::begin(now) }
     }
 }
@@ -65,7 +65,7 @@ impl Probation {
 /// `containers/<id>/metadata/installed.json`: written last into a staged tree, so a folder that has
 /// it is a whole version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstalledRecord {
+pub(crate) struct InstalledRecord {
     /// Which version.
     pub container: ContainerId,
     /// Name of the app for people.
@@ -88,7 +88,7 @@ pub struct InstalledRecord {
 
 impl InstalledRecord {
     /// The record of the version that `manifest`, a document with this digest, describes.
-    pub fn of(manifest: &Manifest, digest: Digest, installed: jiff::Timestamp) -> Self {
+    pub(crate) fn of(manifest: &Manifest, digest: Digest, installed: jiff::Timestamp) -> Self {
         let application = &manifest.application_info;
         Self {
             container: manifest.id(),
@@ -112,7 +112,7 @@ fn is_zero(schema: &u32) -> bool {
 /// A version that did not come up. If the one that took its place fails as well, it is this
 /// computer that keeps both from starting, and the release is not charged with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accused {
+pub(crate) struct Accused {
     /// Which version.
     pub version: Version,
     /// What was started in its place.
@@ -126,7 +126,7 @@ pub struct Accused {
 /// the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HomeState {
+pub(crate) struct HomeState {
     /// Stable random number of this installation; decides its place in rollouts.
     pub installation_id: String,
     /// Versions that the user does not want to be shown.

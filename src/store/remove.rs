@@ -10,7 +10,7 @@ use crate::durable;
 use crate::model::ContainerId;
 
 /// Removes `id`. The active, the pending and a running version are refused.
-pub fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
+pub(crate) fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
     remove_tree(&set_aside(home, id, lock)?)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
 /// Versions beyond `keep` (the active one not counted), those that did not come up first, then the
 /// oldest. The one to go back to is always kept, what is running, and the newest one if it is newer
 /// than the active one: it was fetched ahead.
-pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
+pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
     let Some(active) = home.active_if_any()? else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> = home
         .installed()?
@@ -104,7 +104,7 @@ pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError>
 
 /// Removes the [`surplus`] but for its files, which [`delete_set_aside`] deletes: nobody has to
 /// wait for that. Returns what was removed.
-pub fn set_aside_surplus(
+pub(crate) fn set_aside_surplus(
     home: &Home,
     keep: usize,
     lock: &HomeLock,
@@ -122,7 +122,7 @@ pub fn set_aside_surplus(
 
 /// Deletes the files of versions that are gone; without the home's lock, since nothing else uses
 /// them.
-pub fn delete_set_aside(home: &Home) {
+pub(crate) fn delete_set_aside(home: &Home) {
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
             tracing::warn!(
@@ -134,7 +134,11 @@ pub fn delete_set_aside(home: &Home) {
 }
 
 /// Removes the [`surplus`]. Returns what was removed.
-pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
+pub(crate) fn prune(
+    home: &Home,
+    keep: usize,
+    lock: &HomeLock,
+) -> Result<Vec<ContainerId>, StoreError> {
     home.clean(lock);
     let mut removed = Vec::new();
     for id in surplus(home, keep)? {
@@ -152,7 +156,7 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
 }
 
 /// Deletes what was set aside of damaged versions. Returns what was removed.
-pub fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
+pub(crate) fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
     let aside = home.set_aside()?;
     aside.iter().try_for_each(|folder| remove_tree(folder))?;
     Ok(aside)

@@ -28,7 +28,7 @@ const BYTECODE_FOLDER: &str = "__pycache__";
 
 /// What was done with something that does not belong to the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
+pub(crate) enum Removal {
     /// Deleted: it can be made again at any time.
     Deleted,
     /// Moved to a folder beside the versions.
@@ -38,7 +38,7 @@ pub enum Removal {
 }
 
 /// A version that is being mended. Dropping it removes what was staged.
-pub struct Repair {
+pub(crate) struct Repair {
     home: Home,
     id: ContainerId,
     root: PathBuf,
@@ -52,7 +52,11 @@ pub struct Repair {
 impl Repair {
     /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced,
     /// so there it is refused.
-    pub fn begin(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<Self, StoreError> {
+    pub(crate) fn begin(
+        home: &Home,
+        id: &ContainerId,
+        _lock: &HomeLock,
+    ) -> Result<Self, StoreError> {
         let root = home.container(id);
         if !look::is_folder(&root).map_err(StoreError::io("look at", &root))? {
             return Err(StoreError::NotInstalled { id: id.to_string() });
@@ -76,25 +80,25 @@ impl Repair {
     }
 
     /// The version's folder.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// A path that is free, in the folder where new files are made.
-    pub fn fresh(&mut self) -> PathBuf {
+    pub(crate) fn fresh(&mut self) -> PathBuf {
         self.numbers += 1;
         self.place.join(self.numbers.to_string())
     }
 
     /// The manifest's bytes as they are on the disk.
-    pub fn manifest_on_disk(&self) -> Option<Vec<u8>> {
+    pub(crate) fn manifest_on_disk(&self) -> Option<Vec<u8>> {
         let path = self.root.join(MANIFEST_PATH);
         let is_plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         is_plain.then(|| look::read(&path, look::LARGE).ok().flatten()).flatten()
     }
 
     /// Holds the version against its manifest, after giving back the right to enter its folders.
-    pub fn look(
+    pub(crate) fn look(
         &self,
         manifest: &Manifest,
         threads: usize,
@@ -127,12 +131,12 @@ impl Repair {
     fn open_up(&self, _: &Path) {}
 
     /// Makes all that was staged durable, before any of it takes its place.
-    pub fn sync(&self) -> Result<(), StoreError> {
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
         durable::sync_tree(&self.place).map_err(StoreError::io("make durable", &self.place))
     }
 
     /// Moves the finished file or link `staged` to its place in the version.
-    pub fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
+    pub(crate) fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
         if look::is_folder(&full).map_err(StoreError::io("look at", &full))? {
@@ -145,7 +149,7 @@ impl Repair {
     }
 
     /// Makes a folder of the version; its parents are there.
-    pub fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
+    pub(crate) fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
         match look::at(&full).map_err(StoreError::io("look at", &full))? {
@@ -168,7 +172,7 @@ impl Repair {
     }
 
     /// Gives a file, whose content is right, its permissions and time.
-    pub fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
+    pub(crate) fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
         dress(entry, &full)
@@ -176,12 +180,12 @@ impl Repair {
     }
 
     /// Replaces the manifest.
-    pub fn put_manifest(&mut self, json: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn put_manifest(&mut self, json: &[u8]) -> Result<(), StoreError> {
         self.put_document(MANIFEST_PATH, json)
     }
 
     /// Writes the record that makes the folder a whole version, unless it is there already.
-    pub fn put_record(&mut self, record: &InstalledRecord) -> Result<bool, StoreError> {
+    pub(crate) fn put_record(&mut self, record: &InstalledRecord) -> Result<bool, StoreError> {
         if self
             .home
             .written_record(&self.id)
@@ -209,7 +213,7 @@ impl Repair {
     }
 
     /// Takes away what does not belong to the release, as [`Verification::extra`] names it.
-    pub fn take_away(&mut self, extra: &Path) -> Result<Removal, StoreError> {
+    pub(crate) fn take_away(&mut self, extra: &Path) -> Result<Removal, StoreError> {
         let first = extra.iter().next().and_then(|first| first.to_str()).unwrap_or_default();
         let left = is_ours(extra) || !OWN_FOLDERS.contains(&first) && !is_temporary(extra);
         if left || extra.iter().count() < 2 {
@@ -240,12 +244,12 @@ impl Repair {
     }
 
     /// The folder that holds what was set aside, if anything was.
-    pub fn aside(&self) -> Option<&Path> {
+    pub(crate) fn aside(&self) -> Option<&Path> {
         look::is_there(&self.aside).unwrap_or(true).then_some(self.aside.as_path())
     }
 
     /// Makes what was done durable.
-    pub fn finish(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         for folder in std::mem::take(&mut self.changed) {
             durable::sync_folder(&folder).map_err(StoreError::io("make durable", &folder))?;
         }

@@ -41,7 +41,11 @@ struct Note {
 ///
 /// # Errors
 /// [`StoreError::Io`]; then everything is as it was.
-pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(), StoreError> {
+pub(crate) fn put_away(
+    home: &Home,
+    now: jiff::Timestamp,
+    _lock: &HomeLock,
+) -> Result<(), StoreError> {
     let containers = home.containers();
     if !entries(&containers)?.is_empty() {
         let place =
@@ -57,7 +61,11 @@ pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(
 ///
 /// # Errors
 /// [`StoreError::Io`]; a repeated call goes on there.
-pub fn settle(home: &Home, keep: bool, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
+pub(crate) fn settle(
+    home: &Home,
+    keep: bool,
+    _lock: &HomeLock,
+) -> Result<Vec<PathBuf>, StoreError> {
     let active = home.named()?.map(|active| active.container.to_string());
     let mut retained = Vec::new();
     for (place, time) in named(home.root(), UNINSTALLING)? {
@@ -133,14 +141,14 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
-pub fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
+pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
     carry_over::rescue(&version, tree).map(Some)
 }
 
 /// Notes that a new installation has copied the kept files. They stay until a person deletes them:
 /// what could not be read or had no place is only there. A failure costs a second copying at most.
-pub fn adopted(home: &Home) {
+pub(crate) fn adopted(home: &Home) {
     for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
         if !time.starts_with(ADOPTED)
             && let Err(error) =

@@ -13,7 +13,7 @@ use crate::model::ContainerId;
 
 /// What came of a rollback.
 #[derive(Clone, Debug)]
-pub struct RolledBack {
+pub(crate) struct RolledBack {
     /// The version that is active now.
     pub record: InstalledRecord,
     /// The version that was left.
@@ -27,7 +27,7 @@ pub struct RolledBack {
 ///
 /// # Errors
 /// [`StoreError::Io`] if one of them cannot be looked at: going to another one instead would be a guess.
-pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);
     let mut points = Vec::new();
     for snapshot in snapshots::list(home)?
@@ -62,7 +62,7 @@ pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
 
 /// A version to go back to.
 #[derive(Clone, Debug)]
-pub struct RollbackTarget {
+pub(crate) struct RollbackTarget {
     /// Which version.
     pub container: ContainerId,
     /// Its files as they were when it was left, where that was noted. Without a note it has the
@@ -85,7 +85,7 @@ impl RollbackTarget {
 /// Where a rollback by itself goes: to the version that was left for the active one, else to
 /// another one, and never to one that did not come up here. No note is needed for it: a version
 /// that can be started is better than none.
-pub fn fallback(home: &Home) -> Option<RollbackTarget> {
+pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
     if active.probation.as_ref().is_some_and(|probation| probation.relapsed) {
@@ -107,7 +107,7 @@ pub fn fallback(home: &Home) -> Option<RollbackTarget> {
 
 /// A version to start in the place of `failing` where the pointer cannot be read, and so nothing
 /// can be gone back to: the one that was used last of the others.
-pub fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackTarget> {
+pub(crate) fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackTarget> {
     let failed = home.failed();
     let mut others = home.installed().ok()?;
     others
@@ -192,12 +192,12 @@ fn target(home: &Home, to: Option<&ContainerId>) -> Result<RollbackTarget, Store
 }
 
 /// Refuses what [`roll_back`] would refuse, before anything is ended for it.
-pub fn check(home: &Home, to: Option<&ContainerId>) -> Result<(), StoreError> {
+pub(crate) fn check(home: &Home, to: Option<&ContainerId>) -> Result<(), StoreError> {
     target(home, to).map(drop)
 }
 
 /// Goes back to `to`, else to the default state. The app must have ended.
-pub fn roll_back(
+pub(crate) fn roll_back(
     home: &Home,
     to: Option<&ContainerId>,
     lock: &HomeLock,
@@ -206,7 +206,7 @@ pub fn roll_back(
 }
 
 /// Goes back to `target`. The app must have ended.
-pub fn go_to(
+pub(crate) fn go_to(
     home: &Home,
     target: &RollbackTarget,
     lock: &HomeLock,

@@ -36,7 +36,7 @@ const TAKING: &str = "taking";
 /// Why a version was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Another version was chosen: a point to go back to.
     Switched,
     /// It was rolled back: what the user wrote in it is kept aside.
@@ -47,7 +47,7 @@ pub enum Reason {
 
 /// The user's files of one version at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Whose files.
     pub container: ContainerId,
     /// When it was left.
@@ -99,7 +99,7 @@ impl Snapshot {
     }
 
     /// Its own folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -109,12 +109,12 @@ impl Snapshot {
     }
 
     /// Whether the files lie in its own folder and no longer in the version's.
-    pub fn has_files(&self) -> Result<bool, StoreError> {
+    pub(crate) fn has_files(&self) -> Result<bool, StoreError> {
         has_files(&self.folder)
     }
 
     /// The folder that holds `config`, `data` and `logs`; for showing it.
-    pub fn place(&self, home: &Home) -> PathBuf {
+    pub(crate) fn place(&self, home: &Home) -> PathBuf {
         if self.has_files().unwrap_or(true) {
             self.files()
         } else {
@@ -136,7 +136,7 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Io`] if one of them cannot be looked at: a list with a gap in it is no reason to choose another one.
-pub fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);
     let mut seen = Vec::new();
     let mut snapshots = Vec::new();

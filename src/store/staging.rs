@@ -18,7 +18,7 @@ pub(super) const REPAIR: &str = "repair-";
 
 /// `staging/<id>/`. Dropping it deletes nothing: verified pieces stay for the next try.
 #[derive(Clone, Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     home: Home,
     id: ContainerId,
 }
@@ -26,7 +26,7 @@ pub struct Staging {
 impl Staging {
     /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the
     /// home is put right first.
-    pub fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
+    pub(crate) fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
         home.clean(lock);
         retained::settle(home, true, lock)?;
         // If the pointer names just this version, damaged, it becomes right again with it, and with
@@ -45,28 +45,28 @@ impl Staging {
     }
 
     /// Where the package's pieces are collected.
-    pub fn package(&self) -> PathBuf {
+    pub(crate) fn package(&self) -> PathBuf {
         self.folder().join("package.partial")
     }
 
     /// Where the manifest is kept between tries.
-    pub fn manifest(&self) -> PathBuf {
+    pub(crate) fn manifest(&self) -> PathBuf {
         self.folder().join("container.json")
     }
 
     /// Where the package index is kept between tries.
-    pub fn index(&self) -> PathBuf {
+    pub(crate) fn index(&self) -> PathBuf {
         self.folder().join("package.json")
     }
 
     /// Where the pack named `name` is collected.
-    pub fn pack(&self, name: &str) -> PathBuf {
+    pub(crate) fn pack(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
 
     /// An empty folder for the files that are made before the tree is known. What an interrupted
     /// try made is thrown away.
-    pub fn fresh_made(&self) -> Result<PathBuf, StoreError> {
+    pub(crate) fn fresh_made(&self) -> Result<PathBuf, StoreError> {
         let made = self.folder().join("made");
         remove_tree(&made)?;
         durable::create_private_folders(&made).map_err(StoreError::io("create", &made))?;
@@ -74,13 +74,13 @@ impl Staging {
     }
 
     /// Where the tree grows.
-    pub fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.folder().join("tree")
     }
 
     /// An empty folder for the tree. What an interrupted try unpacked is thrown away: unpacking
     /// again is cheaper than proving it.
-    pub fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
+    pub(crate) fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
         let tree = self.tree();
         remove_tree(&tree)?;
         durable::create_shared_folders(&tree).map_err(StoreError::io("create", &tree))?;
@@ -88,7 +88,7 @@ impl Staging {
     }
 
     /// Refuses if there is no room for the rest of the package and the unpacked tree.
-    pub fn check_space(&self, package: u64, unpacked: u64) -> Result<(), StoreError> {
+    pub(crate) fn check_space(&self, package: u64, unpacked: u64) -> Result<(), StoreError> {
         let there = fs::metadata(self.package()).map_or(0, |found| allocated(&found));
         // Every file wastes half a block on average; a sixteenth covers that for real trees.
         let needed =
@@ -102,7 +102,7 @@ impl Staging {
     /// Only what is no whole version can be in the way: a whole one would have been found before.
     /// It may still hold all of the user's files. They are carried into the tree before it takes
     /// its place, and what was in the way stays beside it.
-    pub fn register(
+    pub(crate) fn register(
         self,
         manifest: &Manifest,
         digest: Digest,
@@ -158,7 +158,7 @@ impl Staging {
     }
 
     /// Deletes the staging place with all verified pieces.
-    pub fn discard(self) -> Result<(), StoreError> {
+    pub(crate) fn discard(self) -> Result<(), StoreError> {
         remove_tree(&self.folder())
     }
 }
@@ -168,7 +168,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// The staging place of `id` as an interrupted download may have left it; for looking only.
-pub fn left_by(home: &Home, id: &ContainerId) -> Staging {
+pub(crate) fn left_by(home: &Home, id: &ContainerId) -> Staging {
     Staging { home: home.clone(), id: id.clone() }
 }
 
@@ -195,7 +195,11 @@ pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
 
 /// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one
 /// worthless.
-pub fn discard_others(home: &Home, keep: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
+pub(crate) fn discard_others(
+    home: &Home,
+    keep: &ContainerId,
+    _lock: &HomeLock,
+) -> Result<(), StoreError> {
     for entry in entries(&home.staging())? {
         if entry.file_name().to_str() != Some(&keep.to_string()) {
             remove_tree(&entry.path())?;

@@ -47,7 +47,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub fn new(folder: &Path, lock: &Path) -> Self {
+    pub(super) fn new(folder: &Path, lock: &Path) -> Self {
         let real = |path: &Path| {
             path.canonicalize()
                 .or_else(|_| std::path::absolute(path))
@@ -193,7 +193,7 @@ pub(super) struct SeenEnd {
 
 impl Ended<'_> {
     /// Whether `process` goes on in its place.
-    pub fn is_followed_by(&self, process: &Process, bond: Bond) -> bool {
+    pub(super) fn is_followed_by(&self, process: &Process, bond: Bond) -> bool {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
             // One without that environment: it was not started before, at least.

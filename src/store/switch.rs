@@ -37,7 +37,7 @@ const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
 /// What a switch works with beside the home.
 #[derive(Clone, Copy)]
-pub struct SwitchOptions<'a> {
+pub(crate) struct SwitchOptions<'a> {
     /// Asks the environment, for the migration script.
     pub variable: Variable<'a>,
     /// How long a release's own migration may take.
@@ -48,7 +48,7 @@ pub struct SwitchOptions<'a> {
 
 impl SwitchOptions<'_> {
     /// An environment without variables, five minutes for a migration, nobody to be told.
-    pub const PLAIN: SwitchOptions<'static> = SwitchOptions {
+    pub(crate) const PLAIN: SwitchOptions<'static> = SwitchOptions {
         variable: &|_| None,
         migration_limit: Duration::from_secs(300),
         on_progress: &|_, _| (),
@@ -56,7 +56,7 @@ impl SwitchOptions<'_> {
 }
 
 /// Switches to `id` now.
-pub fn switch(
+pub(crate) fn switch(
     home: &Home,
     id: &ContainerId,
     options: SwitchOptions,
@@ -335,7 +335,7 @@ fn damaged_before(home: &Home, id: &ContainerId) -> Result<Option<PathBuf>, Stor
 }
 
 /// Remembers to switch to `id` before the next start, since the app is running now.
-pub fn switch_at_next_start(
+pub(crate) fn switch_at_next_start(
     home: &Home,
     id: &ContainerId,
     _lock: &HomeLock,
@@ -348,7 +348,7 @@ pub fn switch_at_next_start(
 
 /// What a start found.
 #[derive(Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The version to start.
     pub record: InstalledRecord,
     /// A pending switch that was carried out, with what became of the user's files, or that failed
@@ -362,7 +362,10 @@ pub struct Resolved {
 /// unless another launcher is at work or the app is still running in the old version. A switch that
 /// fails is told, and the version that was active before starts. A lost `active.json` is written
 /// anew if nobody else is at work.
-pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved, StoreError> {
+pub(crate) fn resolve_for_start(
+    home: &Home,
+    options: SwitchOptions,
+) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes it.
         let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;

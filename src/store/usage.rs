@@ -15,7 +15,7 @@ use crate::look::{self, entries_if_readable};
 
 /// Room on the disk, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// All of the home.
     pub whole: u64,
     /// Of that each version's folder and each snapshot's own.
@@ -23,7 +23,7 @@ pub struct Usage {
 }
 
 /// Looks at every file of `home`; tens of milliseconds for some ten thousand.
-pub fn measure(home: &Home) -> Usage {
+pub(crate) fn measure(home: &Home) -> Usage {
     let mut measuring = Measuring::default();
     let mut usage = Usage::default();
     for entry in entries_if_readable(home.root()).into_iter().map(|entry| entry.path()) {
@@ -43,7 +43,7 @@ pub fn measure(home: &Home) -> Usage {
 
 /// Whether any file of the user lies in a version's folder, or in one where such files are kept.
 /// What cannot be looked at may be one.
-pub fn holds_user_files(folder: &Path) -> bool {
+pub(crate) fn holds_user_files(folder: &Path) -> bool {
     CARRIED.iter().any(|part| holds_files(&folder.join(part)))
 }
 

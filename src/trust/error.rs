@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::source::SourceError;
 
 /// Any error, with its own causes.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no trusted repository or target.
 #[derive(Debug, thiserror::Error)]

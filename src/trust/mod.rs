@@ -29,14 +29,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tough::schema::Root;
 
-pub use bundle::{Bundle, BundleError};
+pub use bundle::Bundle;
+pub(crate) use bundle::BundleError;
 use document::{Body as _, TufDocument};
-pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
-pub use names::is_plain_name;
-pub use patches::{PATCH_KEY, PATCHES_ROLE};
-pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions};
-pub use search::FoundTarget;
-pub use source::{FolderSource, MetadataSource, SourceError};
+pub(crate) use error::MirrorFault;
+pub use error::{MirrorFaultKind, TrustError};
+pub(crate) use names::is_plain_name;
+pub(crate) use patches::{PATCH_KEY, PATCHES_ROLE};
+pub use repository::Repository;
+pub(crate) use repository::{LAUNCHER_KEY, RELEASE_KEY};
+pub use source::{MetadataSource, SourceError};
 use state::{StateFolder, StoredMetadata};
 use workflow::{Documents, Trusted};
 

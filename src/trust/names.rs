@@ -2,7 +2,7 @@
 
 /// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning
 /// with a dot. Such a name is one flat file name everywhere and needs no quoting in an address.
-pub fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     (1..=200).contains(&name.len())
         && !name.starts_with('.')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))

@@ -22,9 +22,9 @@ use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest};
 
 /// The name of the delegated role that signs patch packs.
-pub const PATCHES_ROLE: &str = "patches";
+pub(crate) const PATCHES_ROLE: &str = "patches";
 /// The key in a target's custom metadata that holds its [`Patch`].
-pub const PATCH_KEY: &str = "patch";
+pub(crate) const PATCH_KEY: &str = "patch";
 
 /// The role's document as the other roles want it.
 #[derive(Clone, Copy, Debug)]

@@ -20,9 +20,9 @@ use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
 use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
 
 /// The key in a target's custom metadata that holds its [`Release`].
-pub const RELEASE_KEY: &str = "release";
+pub(crate) const RELEASE_KEY: &str = "release";
 /// The key in a target's custom metadata that holds its [`Launcher`].
-pub const LAUNCHER_KEY: &str = "launcher";
+pub(crate) const LAUNCHER_KEY: &str = "launcher";
 
 /// What signed metadata says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

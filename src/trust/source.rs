@@ -1,7 +1,5 @@
 //! Where metadata comes from: one source per mirror.
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 
 use super::error::Cause;
@@ -52,40 +50,6 @@ pub enum SourceError {
     Other(Cause),
 }
 
-/// A repository in a folder: the publisher's own, one on removable media, or a test's.
-#[derive(Clone, Debug)]
-pub struct FolderSource {
-    folder: PathBuf,
-    name: String,
-}
-
-impl FolderSource {
-    /// The repository in `folder` (which holds `metadata` and `targets`).
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let folder = folder.into();
-        Self { name: folder.display().to_string(), folder }
-    }
-}
-
-#[async_trait]
-impl MetadataSource for FolderSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
-        use tokio::io::AsyncReadExt as _;
-        let other = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => SourceError::NotFound,
-            _ => SourceError::Other(error.into()),
-        };
-        let file = tokio::fs::File::open(self.folder.join(location)).await.map_err(other)?;
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).await.map_err(other)?;
-        within(bytes, limit)
-    }
-}
-
 /// The same bytes if there are not too many of them, whatever the source promised.
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
@@ -118,13 +82,9 @@ mod tests {
         assert_eq!(encoded("../a b?#/说"), "..%2Fa%20b%3F%23%2F%E8%AF%B4");
     }
 
-    #[tokio::test]
-    async fn a_folder_is_read_up_to_the_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("file"), b"12345").unwrap();
-        let source = FolderSource::new(folder.path());
-        assert_eq!(source.get("file", 5).await.unwrap(), b"12345");
-        assert!(matches!(source.get("file", 4).await, Err(SourceError::TooLong { limit: 4 })));
-        assert!(matches!(source.get("none", 4).await, Err(SourceError::NotFound)));
+    #[test]
+    fn bytes_are_taken_up_to_the_limit() {
+        assert_eq!(within(b"12345".to_vec(), 5).unwrap(), b"12345");
+        assert!(matches!(within(b"12345".to_vec(), 4), Err(SourceError::TooLong { limit: 4 })));
     }
 }

@@ -16,10 +16,10 @@ use crate::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, Pa
 use crate::store::contents::Contents;
 
 /// Cores used at most while the user works.
-pub const MOST_CORES: usize = 4;
+pub(super) const MOST_CORES: usize = 4;
 
 /// A release's manifest, proved, with its bytes.
-pub struct ApplyTarget {
+pub(super) struct ApplyTarget {
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// Its bytes.
@@ -27,7 +27,7 @@ pub struct ApplyTarget {
 }
 
 /// Why a pack was not applied.
-pub enum ApplyFailure {
+pub(super) enum ApplyFailure {
     /// It is the pack's fault.
     Pack(PackError),
     /// It is this machine's: another way would not help.
@@ -50,7 +50,7 @@ impl Bases for Contents {
 }
 
 /// A pack, what it has made so far, and what it lacks.
-pub struct Application {
+pub(super) struct Application {
     signed: SignedPatch,
     base: Arc<Manifest>,
     bytes: Arc<FileBytes>,
@@ -65,7 +65,7 @@ pub struct Application {
 
 impl Application {
     /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
-    pub fn open(
+    pub(super) fn open(
         file: &Path,
         signed: SignedPatch,
         base: Arc<Manifest>,
@@ -101,7 +101,7 @@ impl Application {
     }
 
     /// Leaves only the groups that make one of these files of the target.
-    pub fn only(&mut self, wanted: &dyn Fn(&RelativePath) -> bool) {
+    pub(super) fn only(&mut self, wanted: &dyn Fn(&RelativePath) -> bool) {
         let numbers: BTreeSet<usize> = self
             .pack
             .outline
@@ -116,7 +116,7 @@ impl Application {
     /// Applies the groups that are left; those that lack a base are left once more. What is made
     /// goes into `contents`, and what turns out to be damaged is forgotten there. `progress` is
     /// told the number of files made so far, from any thread.
-    pub fn run(
+    pub(super) fn run(
         &mut self,
         contents: &mut Contents,
         options: ApplyOptions<'_>,
@@ -183,18 +183,18 @@ impl Application {
     }
 
     /// The release that the pack starts from.
-    pub fn base(&self) -> &Arc<Manifest> {
+    pub(super) fn base(&self) -> &Arc<Manifest> {
         &self.base
     }
 
     /// Whether groups wait for a base.
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         !self.left.is_empty()
     }
 
     /// Files of the base that have to be mended first, each content once; none if what is left can
     /// be applied at once.
-    pub fn lacking(&self) -> Vec<RelativePath> {
+    pub(super) fn lacking(&self) -> Vec<RelativePath> {
         let mut seen = BTreeSet::new();
         let hash = |path: &RelativePath| self.base.file_manifest.get(path).map(|entry| entry.hash);
         self.lacking
@@ -205,7 +205,7 @@ impl Application {
     }
 
     /// Bytes of the bases that are lacking, and of the files that wait for them.
-    pub fn at_stake(&self) -> (u64, u64) {
+    pub(super) fn at_stake(&self) -> (u64, u64) {
         let bases = self.lacking();
         let sizes: Vec<u64> = self.pack.outline.made().map(|(_, made)| made.size).collect();
         let bases = bases
@@ -221,12 +221,12 @@ impl Application {
     }
 
     /// How many files it has not made.
-    pub fn lost(&self) -> u64 {
+    pub(super) fn lost(&self) -> u64 {
         self.made.iter().filter(|made| made.is_none()).count() as u64
     }
 
     /// The release that the pack leads to, if all of it worked out.
-    pub fn target(&self) -> Option<ApplyTarget> {
+    pub(super) fn target(&self) -> Option<ApplyTarget> {
         let made: Vec<Digest> = self
             .made
             .iter()

@@ -25,7 +25,7 @@ const LONGEST_NAME: usize = 60;
 pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
 /// Looks for a release: the best one, or `wanted`.
-pub async fn check(
+pub(crate) async fn check(
     context: &Context,
     client: &Client,
     wanted: Option<Version>,
@@ -112,7 +112,7 @@ pub async fn check(
 
 /// The versions that the repository had for this installation when it was seen last; `None` if it
 /// never was.
-pub fn seen_last(context: &Context) -> Option<Vec<Version>> {
+pub(crate) fn seen_last(context: &Context) -> Option<Vec<Version>> {
     let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
     let mine = repository.releases.iter().filter(|signed| concerns(context, signed));
     Some(mine.map(|signed| signed.release.container.version.clone()).collect())

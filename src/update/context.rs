@@ -18,7 +18,7 @@ const LOCK_TIMEOUT_OF_A_START: Duration = Duration::from_millis(400);
 
 /// What an engine works with.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     /// Where versions are installed.
     pub home: Home,
     /// The settings in force.
@@ -43,13 +43,13 @@ pub struct Context {
 
 impl Context {
     /// Takes the home's lock, waiting a little for another launcher.
-    pub fn lock(&self) -> Result<HomeLock, StoreError> {
+    pub(crate) fn lock(&self) -> Result<HomeLock, StoreError> {
         self.lock_within(LOCK_TIMEOUT)
     }
 
     /// The same on the way to a start, which a launcher that is stopped must not hold up: until the
     /// app runs the wait is short.
-    pub fn lock_for_start(&self) -> Result<HomeLock, StoreError> {
+    pub(crate) fn lock_for_start(&self) -> Result<HomeLock, StoreError> {
         self.lock_within(if self.app.get().is_some() {
             LOCK_TIMEOUT
         } else {

@@ -13,7 +13,7 @@ use crate::peers::PeerNetwork;
 
 /// Whom to ask, and who may stop it.
 #[derive(Clone)]
-pub struct DownloadSources {
+pub(super) struct DownloadSources {
     /// The HTTP client.
     pub client: Client,
     /// Whom to ask, the best first.
@@ -30,7 +30,7 @@ pub struct DownloadSources {
 
 impl DownloadSources {
     /// A line to `nodes`.
-    pub fn new(
+    pub(super) fn new(
         context: &Context,
         client: &Client,
         nodes: &[Node],
@@ -48,7 +48,7 @@ impl DownloadSources {
     }
 
     /// Runs a download, and hands its events to `take`, which may end it with a problem.
-    pub async fn download(
+    pub(super) async fn download(
         &self,
         job: fetch::DownloadJob,
         take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
@@ -89,13 +89,13 @@ impl DownloadSources {
     }
 
     /// Returns when somebody cancels.
-    pub async fn cancelled(&self) {
+    pub(super) async fn cancelled(&self) {
         cancelled(self.control.clone()).await;
     }
 }
 
 /// Returns when somebody cancels.
-pub async fn cancelled(mut control: watch::Receiver<Control>) {
+pub(super) async fn cancelled(mut control: watch::Receiver<Control>) {
     // Once the engine is gone nobody cancels any more.
     if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
         std::future::pending::<()>().await;
@@ -103,7 +103,7 @@ pub async fn cancelled(mut control: watch::Receiver<Control>) {
 }
 
 /// Runs what blocks on a thread for such.
-pub async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work)

@@ -25,16 +25,16 @@ use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 /// is a small part of it then.
 const PIECES_OF_A_RUN: u64 = 4;
 /// How long a download may get nothing from anybody where there is another way.
-pub const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+pub(super) const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// A file, and where its bytes lie.
 type Wanted = (RelativePath, Entry, Packed);
 
 /// A content, and the file that has it now.
-pub type Placed = (Digest, PathBuf);
+pub(super) type Placed = (Digest, PathBuf);
 
 /// A package to take entries from.
-pub struct EntrySource<'a> {
+pub(super) struct EntrySource<'a> {
     /// Which.
     pub signed: &'a SignedRelease,
     /// Its manifest.
@@ -48,7 +48,7 @@ pub struct EntrySource<'a> {
 }
 
 /// What is told on the way.
-pub enum Arrived {
+pub(super) enum Arrived {
     /// From a download of pieces.
     Event(FetchEvent),
     /// So many bytes have come, and are proved.
@@ -56,11 +56,11 @@ pub enum Arrived {
 }
 
 /// Hears what is told on the way.
-pub type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
+pub(super) type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 
 /// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if
 /// somebody cancelled.
-pub async fn fetch(
+pub(super) async fn fetch(
     line: &DownloadSources,
     source: &EntrySource<'_>,
     absent: &[RelativePath],

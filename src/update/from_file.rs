@@ -25,7 +25,7 @@ use crate::trust::{Bundle, Freshness, Judged, Repository, Trust};
 const NODES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks into the bundle at `path`.
-pub async fn check(
+pub(crate) async fn check(
     context: &Context,
     client: &Client,
     path: PathBuf,

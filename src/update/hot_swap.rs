@@ -18,7 +18,7 @@ const MOST_CHANGES: usize = 4000;
 
 /// Says in the plan whether the running app must be started anew. `new` is the release's manifest
 /// where it is at hand; without it a pack says what it changes.
-pub fn predict_hot_swap(
+pub(crate) fn predict_hot_swap(
     context: &Context,
     release: &Release,
     plan: Plan,
@@ -50,7 +50,7 @@ pub fn predict_hot_swap(
 }
 
 /// Has the app take over an installed version. Reads two manifests before it asks.
-pub async fn hot_swap(context: &Context, release: &Release) -> Swapped {
+pub(crate) async fn hot_swap(context: &Context, release: &Release) -> Swapped {
     let swap = {
         let (context, release) = (context.clone(), release.clone());
         tokio::task::spawn_blocking(move || swap(&context, &release)).await

@@ -16,18 +16,18 @@
 //! Never: a start of the app, a decision about what comes next; `engine` takes those.
 
 mod applying;
-pub mod check;
-pub mod context;
+pub(crate) mod check;
+pub(crate) mod context;
 mod download_sources;
 mod entries;
 pub(crate) mod from_file;
 pub(crate) mod hot_swap;
 pub(crate) mod install;
-pub mod package_documents;
-pub mod peer_service;
+pub(crate) mod package_documents;
+pub(crate) mod peer_service;
 mod planner;
 mod planning;
 mod renewal;
-pub mod repair;
-pub mod self_update;
+pub(crate) mod repair;
+pub(crate) mod self_update;
 mod sources;

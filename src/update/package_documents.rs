@@ -33,7 +33,7 @@ const WORTH_WAITING: u64 = 128 << 10;
 
 /// A package's manifest with its proved bytes, and its index.
 #[derive(Clone, Debug)]
-pub struct PackageDocuments {
+pub(crate) struct PackageDocuments {
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// Its bytes.
@@ -46,7 +46,7 @@ pub struct PackageDocuments {
 
 /// The documents that were fetched last; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
+pub(crate) struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
 
 impl DocumentCache {
     fn get(&self, manifest: &Digest) -> Option<PackageDocuments> {
@@ -64,7 +64,7 @@ impl DocumentCache {
 
 /// Where to ask for documents, and where they may be already.
 #[derive(Clone, Copy)]
-pub struct Library<'a> {
+pub(crate) struct Library<'a> {
     /// The HTTP client.
     pub client: &'a Client,
     /// Whom to ask, the best first.
@@ -80,7 +80,7 @@ pub struct Library<'a> {
 }
 
 /// Bytes of a package that hold its manifest and index.
-pub fn span(signed: &SignedRelease) -> Range<u64> {
+pub(crate) fn span(signed: &SignedRelease) -> Range<u64> {
     let locations = [&signed.release.manifest, &signed.release.index];
     let start = locations.map(|location| location.offset).into_iter().min().unwrap_or_default();
     let end = locations
@@ -93,14 +93,14 @@ pub fn span(signed: &SignedRelease) -> Range<u64> {
 /// The release with this manifest, if the repository listed it when it was asked last. Its metadata
 /// may have expired since; that does not matter to whoever knows by a digest what has to come.
 /// Reads and verifies files.
-pub fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
+pub(crate) fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
 }
 
 impl Library<'_> {
     /// The index of a package whose manifest is here already. Asks each node once.
-    pub async fn index(
+    pub(crate) async fn index(
         &self,
         signed: &SignedRelease,
         manifest: &Manifest,
@@ -121,7 +121,10 @@ impl Library<'_> {
     }
 
     /// The documents of a signed package.
-    pub async fn describe(&self, signed: &SignedRelease) -> Result<PackageDocuments, Problem> {
+    pub(crate) async fn describe(
+        &self,
+        signed: &SignedRelease,
+    ) -> Result<PackageDocuments, Problem> {
         let digest = signed.release.manifest.hash;
         let locations = [&signed.release.manifest, &signed.release.index];
         let files = self.staging.map(|staging| [staging.manifest(), staging.index()]);
@@ -214,7 +217,10 @@ impl Library<'_> {
 }
 
 /// Manifest and index out of the bytes of [`span`], each exactly the signed one.
-pub fn documents(signed: &SignedRelease, packed: &[u8]) -> Result<[Vec<u8>; 2], ContainerError> {
+pub(crate) fn documents(
+    signed: &SignedRelease,
+    packed: &[u8],
+) -> Result<[Vec<u8>; 2], ContainerError> {
     let start = span(signed).start;
     let read = |location: &DocumentLocation| {
         let from = usize::try_from(location.offset - start).unwrap_or(usize::MAX);
@@ -229,7 +235,7 @@ pub fn documents(signed: &SignedRelease, packed: &[u8]) -> Result<[Vec<u8>; 2], 
 
 impl PackageDocuments {
     /// Reads proved documents, and refuses what contradicts the signed release.
-    pub fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
+    pub(crate) fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
         let [json, index_json] = documents;
         let manifest =
             Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
@@ -257,7 +263,7 @@ impl PackageDocuments {
 
     /// The same for a package that begins `offset` bytes behind the start of its file: its entries
     /// are found there. Pieces are not moved.
-    pub fn moved_by(&self, offset: u64) -> Self {
+    pub(crate) fn moved_by(&self, offset: u64) -> Self {
         let mut index = PackageIndex::clone(&self.index);
         for packed in index.places.values_mut() {
             packed.offset = packed.offset.saturating_add(offset);
@@ -268,7 +274,7 @@ impl PackageDocuments {
 
 /// A span of an object; a network that is gone for a moment is waited for, as while pieces are
 /// coming. Not so a node that sends whole objects only: it will do so the next time.
-pub async fn patiently(
+pub(crate) async fn patiently(
     client: &Client,
     nodes: &[Node],
     mut wanted: Span<'_>,

@@ -18,17 +18,17 @@ const BELIEVED: Duration = Duration::from_secs(2);
 
 /// The office of this process; clones share it. It ends with the last of them.
 #[derive(Clone, Debug, Default)]
-pub struct PeerNetworkSlot(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
+pub(crate) struct PeerNetworkSlot(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
 
 impl PeerNetworkSlot {
     /// The office, if there is one.
-    pub fn get(&self) -> Option<Arc<PeerNetwork>> {
+    pub(crate) fn get(&self) -> Option<Arc<PeerNetwork>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens it, unless that was done before, or somebody does not want it. That it cannot be
     /// opened is no reason to fail.
-    pub fn open(&self, context: &Context) -> Option<Arc<PeerNetwork>> {
+    pub(crate) fn open(&self, context: &Context) -> Option<Arc<PeerNetwork>> {
         if !in_force(context) {
             self.close();
             let cache = context.home.for_peers();
@@ -52,13 +52,13 @@ impl PeerNetworkSlot {
     }
 
     /// Closes it.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 /// The publisher allows it, and the user has not switched it off.
-pub fn in_force(context: &Context) -> bool {
+pub(crate) fn in_force(context: &Context) -> bool {
     context.settings.peers.enabled && !context.home.state().is_ok_and(|state| state.peers_off)
 }
 
@@ -131,7 +131,7 @@ fn shared(manifest: &Manifest) -> impl Iterator<Item = (&RelativePath, Digest, u
 }
 
 /// Of `absent` what neighbours may have.
-pub fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Digest, u64)> {
+pub(crate) fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Digest, u64)> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
     let entries = absent
         .iter()

@@ -21,7 +21,7 @@ use crate::model::{ContainerId, Digest, Manifest, PackageIndex, Plan, RelativePa
 
 /// What the settings allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Allowance {
+pub(super) struct Allowance {
     /// Whether anything but the whole package is.
     pub enabled: bool,
     /// Bytes of the largest pack.
@@ -36,7 +36,7 @@ pub struct Allowance {
 
 /// What things cost, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Prices {
+pub(super) struct Prices {
     /// Bytes a second that the network brings.
     pub bytes_per_second: f64,
     /// Seconds that a request takes before its first byte.
@@ -70,7 +70,7 @@ impl Default for Prices {
 
 /// A release that is to be had.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     /// Which.
     pub container: &'a ContainerId,
     /// Digest of its manifest.
@@ -84,12 +84,12 @@ pub struct Wanted<'a> {
 }
 
 /// An installed version: its id and its manifest's digest.
-pub type Installed<'a> = (&'a ContainerId, Digest);
+pub(super) type Installed<'a> = (&'a ContainerId, Digest);
 
 /// The cheapest path of packs from an installed version to the release; `None` if none leads there
 /// within the allowance, with [`Reason::AboveThreshold`] if one would but costs too much,
 /// [`Reason::Sooner`] if the whole package would be there much sooner.
-pub fn by_patches(
+pub(super) fn by_patches(
     wanted: Wanted<'_>,
     installed: &[Installed<'_>],
     patches: &[SignedPatch],
@@ -207,7 +207,7 @@ const SMALL_GAP: u64 = 16 << 10;
 
 /// What is to be fetched of a package.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entries {
+pub(super) struct Entries {
     /// The plan.
     pub plan: Plan,
     /// Files whose content is held nowhere, each content once.
@@ -216,7 +216,7 @@ pub struct Entries {
 
 /// Which entries of the release's package are to be fetched, given the contents that are `held`.
 /// `documents` are the bytes of manifest and index, which are fetched as well.
-pub fn by_entries(
+pub(super) fn by_entries(
     wanted: Wanted<'_>,
     documents: u64,
     manifest: &Manifest,
@@ -253,7 +253,7 @@ pub fn by_entries(
 }
 
 /// Files whose content is held nowhere, the first path of each content.
-pub fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Vec<RelativePath> {
+pub(super) fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Vec<RelativePath> {
     let mut seen = BTreeSet::new();
     let files = manifest
         .files_with_bytes()
@@ -263,7 +263,7 @@ pub fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Vec<Relat
 
 /// The spans of the package that hold these files, in their order in the package; near ones are
 /// one.
-pub fn spans<'a>(
+pub(super) fn spans<'a>(
     index: &PackageIndex,
     files: impl Iterator<Item = &'a RelativePath>,
 ) -> Vec<Range<u64>> {
@@ -283,7 +283,7 @@ pub fn spans<'a>(
 }
 
 /// Files by the digest of their content.
-pub fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, Vec<&RelativePath>> {
+pub(super) fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, Vec<&RelativePath>> {
     let mut files: BTreeMap<Digest, Vec<&RelativePath>> = BTreeMap::new();
     for (path, entry) in manifest.files_with_bytes() {
         files.entry(entry.hash).or_default().push(path);

@@ -23,7 +23,7 @@ use crate::trust::Repository;
 const WORTH_ASKING: u64 = 4;
 
 /// The cheapest way to `signed` that the settings allow.
-pub async fn plan(
+pub(super) async fn plan(
     context: &Context,
     client: &Client,
     repository: &Repository,
@@ -278,7 +278,7 @@ fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
 
 /// Bytes that an interrupted download left, by its own account: for showing a price, proved when it
 /// goes on.
-pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
+pub(super) fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&context.home, &signed.release.container);
     if !plan.patches.is_empty() {
         let marked = |signed: &crate::model::SignedPatch| {

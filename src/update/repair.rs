@@ -53,7 +53,7 @@ use crate::trust::{Repository, Trust};
 const ROUNDS: usize = 3;
 
 /// What one repair works with.
-pub struct RepairJob {
+pub(crate) struct RepairJob {
     /// The engine's surroundings.
     pub context: Arc<Context>,
     /// The HTTP client.
@@ -78,7 +78,7 @@ struct Proved {
 impl RepairJob {
     /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays
     /// mended.
-    pub async fn run(self) -> Result<Option<Repaired>, Problem> {
+    pub(crate) async fn run(self) -> Result<Option<Repaired>, Problem> {
         let (context, id) = (Arc::clone(&self.context), self.id.clone());
         let begun = blocking(move || -> Result<(HomeLock, Repair), StoreError> {
             let lock = context.lock()?;
@@ -514,14 +514,17 @@ fn cheaper_pack(
 
 /// The version that should have been started and was stepped over, if that is so: what the pointer
 /// names, when another one runs.
-pub fn stepped_over(context: &Context, running: &ContainerId) -> Option<ContainerId> {
+pub(crate) fn stepped_over(context: &Context, running: &ContainerId) -> Option<ContainerId> {
     let named = context.home.named().ok().flatten()?.container;
     (named != *running && look::is_folder(&context.home.container(&named)).unwrap_or(true))
         .then_some(named)
 }
 
 /// Ids of versions in the home by version, whole or not.
-pub fn find(context: &Context, version: &crate::model::Version) -> Result<ContainerId, StoreError> {
+pub(crate) fn find(
+    context: &Context,
+    version: &crate::model::Version,
+) -> Result<ContainerId, StoreError> {
     context
         .home
         .folders()?

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Why the launcher stays as it is although there is a newer one.
 #[derive(Debug, thiserror::Error)]
-pub enum SelfUpdateError {
+pub(crate) enum SelfUpdateError {
     /// The network or the disk for what is fetched.
     #[error("the new launcher cannot be fetched")]
     Fetch(#[from] FetchError),
@@ -57,7 +57,7 @@ pub enum SelfUpdateError {
 ///
 /// # Errors
 /// What a person would be told.
-pub fn test_self(context: &Context) -> Result<Version, Problem> {
+pub(crate) fn test_self(context: &Context) -> Result<Version, Problem> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     trust.check_root().map_err(|error| problem::of_trust(&error))?;
     context.home.installed().map_err(|error| problem::of_store(&error))?;
@@ -66,7 +66,7 @@ pub fn test_self(context: &Context) -> Result<Version, Problem> {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SelfUpdateOutcome {
+pub(crate) enum SelfUpdateOutcome {
     /// The next start uses this version.
     Exchanged(Version),
     /// There is none that this launcher should be exchanged for.
@@ -82,7 +82,7 @@ pub enum SelfUpdateOutcome {
 ///
 /// # Errors
 /// [`SelfUpdateError`]; the executable is as it was.
-pub fn perform(
+pub(crate) fn perform(
     context: &Context,
     program: &Program,
     test: &[OsString],

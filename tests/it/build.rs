@@ -7,11 +7,11 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kuzflow::container;
-use kuzflow::model::manifest::{FOLDERS, Launch};
-use kuzflow::model::{Platform, Version};
-use kuzflow::publish::bundling::{self, BuildError, BuildRequest, Built, Runtime};
-use kuzflow::publish::package::Effort;
+use kuzflow::testing::container;
+use kuzflow::testing::model::manifest::{FOLDERS, Launch};
+use kuzflow::testing::model::{Platform, Version};
+use kuzflow::testing::publish::bundling::{self, BuildError, BuildRequest, Built, Runtime};
+use kuzflow::testing::publish::package::Effort;
 
 /// What the sample app tells about how it was started, and then the exit code it was asked for.
 const APP: &str = r#"
@@ -143,7 +143,7 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     );
     assert_eq!(bytes.into_inner(), built.report.unpacked_size);
     assert_eq!(
-        kuzflow::publish::package::inspect(&built.path, 2).unwrap().hash,
+        kuzflow::testing::publish::package::inspect(&built.path, 2).unwrap().hash,
         built.package.hash
     );
 

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use kuzflow::publish::bundle::BundleRequest;
-use kuzflow::publish::{KeyRole, PublishError, Rotation};
-use kuzflow::trust::{Bundle, Freshness, Judged, MirrorFaultKind, TrustError};
+use kuzflow::testing::publish::bundle::BundleRequest;
+use kuzflow::testing::publish::{KeyRole, PublishError, Rotation};
+use kuzflow::testing::trust::{Bundle, Freshness, Judged, MirrorFaultKind, TrustError};
 
 use crate::support::client::{Client, versions};
 use crate::support::published::{Publisher, days, start};
@@ -53,7 +53,7 @@ async fn a_bundle_is_worth_as_much_as_a_mirror() {
     // Only the release that was asked for is in it, with its notes.
     let release = &judged.repository.releases[1];
     let place = bundle.place(&release.location()).unwrap();
-    assert_eq!(kuzflow::model::Digest::of(&bundle.read(&place).unwrap()), release.hash);
+    assert_eq!(kuzflow::testing::model::Digest::of(&bundle.read(&place).unwrap()), release.hash);
     assert_eq!(bundle.place(&judged.repository.releases[0].location()), None);
     let notes =
         judged.repository.read_small(&bundle, &release.release.notes["en"], 1 << 20).await.unwrap();
@@ -219,7 +219,7 @@ fn what_is_made_is_whole_and_always_the_same() {
     bytes[10] ^= 1;
     std::fs::write(&package, bytes).unwrap();
     assert!(matches!(make(&request("1.0.0")), Err(PublishError::Damaged { .. })));
-    let halt = kuzflow::publish::RolloutChange::Halt;
+    let halt = kuzflow::testing::publish::RolloutChange::Halt;
     publisher
         .project
         .set_rollout(&"1.0.0".parse().unwrap(), halt, &publisher.keyring(), start())

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kuzflow::fetch::{
+use kuzflow::testing::fetch::{
     Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, NodeMemory, Partial,
     Progress, RunState, Span, Summary, download, fetch_span,
 };
-use kuzflow::model::transfer::{FaultKind, NodeFault};
-use kuzflow::model::{Digest, PieceTable};
+use kuzflow::testing::model::transfer::{FaultKind, NodeFault};
+use kuzflow::testing::model::{Digest, PieceTable};
 use tokio::sync::{mpsc, watch};
 
 use crate::support::faulty_node::{Behaviour, FaultyNode};
@@ -613,7 +613,8 @@ async fn a_proxy_is_used() {
     let proxy = FaultyNode::start(&content, Behaviour::Healthy);
     let options =
         ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
-    let unreachable = kuzflow::model::Node::at("http://node.invalid/repository/".parse().unwrap());
+    let unreachable =
+        kuzflow::testing::model::Node::at("http://node.invalid/repository/".parse().unwrap());
     let work = DownloadJob { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
     let (_control, orders) = watch::channel(Control::default());
     let outcome = run_with(work, Client::new(&options).unwrap(), orders).await;

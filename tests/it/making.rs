@@ -205,7 +205,7 @@ fn publishing_makes_packs_from_the_releases_before() {
 }
 
 fn platform() -> String {
-    kuzflow::model::Platform::current().to_string()
+    kuzflow::testing::model::Platform::current().to_string()
 }
 
 #[test]
@@ -319,9 +319,9 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
 fn a_publisher_at_work_is_waited_for() {
     let world = World::new();
     (1..=2).for_each(|version| _ = publish(&world, version, &["--no-patches"]));
-    let project = kuzflow::publish::Project::open(&world.path("publisher")).unwrap();
-    let keyring = kuzflow::publish::Keyring::new([project.keys_folder()]);
-    let at_work = project.refresh(&keyring, kuzflow::host::now()).unwrap();
+    let project = kuzflow::testing::publish::Project::open(&world.path("publisher")).unwrap();
+    let keyring = kuzflow::testing::publish::Keyring::new([project.keys_folder()]);
+    let at_work = project.refresh(&keyring, kuzflow::testing::host::now()).unwrap();
     let mut patch = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
     patch.args(["patch", "--repo", text(project.folder()), "--from", "1.0.0", "--to", "2.0.0"]);
     let mut child = patch.spawn().unwrap();

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use kuzflow::gui::{Language, Notification, NotificationEnd, NotificationOptions, ViewState};
-use kuzflow::messages::mailbox;
-use kuzflow::messages::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
-use kuzflow::model::Version;
-use kuzflow::settings::Theme;
+use kuzflow::testing::gui::{
+    Language, Notification, NotificationEnd, NotificationOptions, ViewState,
+};
+use kuzflow::testing::messages::mailbox;
+use kuzflow::testing::messages::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
+use kuzflow::testing::model::Version;
+use kuzflow::testing::settings::Theme;
 
 use crate::support::scenes;
 use crate::support::windows::{self, ENGLISH, Look, Shown};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kuzflow::publish::{Keyring, Project};
+use kuzflow::testing::publish::{Keyring, Project};
 
 use crate::support::release::{Reply, World, reply, text, tree};
 use crate::support::waiting::until;

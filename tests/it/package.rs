@@ -7,11 +7,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kuzflow::container::{self, ContainerError, Fault};
-use kuzflow::model::manifest::*;
-use kuzflow::model::release::DocumentLocation;
-use kuzflow::model::{Manifest, PackageIndex, RelativePath};
-use kuzflow::publish::package::{self, Content, Draft, Effort, Item, Package, PackageError};
+use kuzflow::testing::container::{self, ContainerError, Fault};
+use kuzflow::testing::model::manifest::*;
+use kuzflow::testing::model::release::DocumentLocation;
+use kuzflow::testing::model::{Manifest, PackageIndex, RelativePath};
+use kuzflow::testing::publish::package::{
+    self, Content, Draft, Effort, Item, Package, PackageError,
+};
 use proptest::prelude::*;
 
 const EFFORT: Effort = Effort { level: 3, threads: 2 };
@@ -165,7 +167,7 @@ fn an_independent_reader_finds_every_entry_at_its_place() {
             Some(target) => {
                 assert_eq!((content.as_slice(), file.is_symlink()), (target.as_bytes(), true))
             }
-            None => assert_eq!(kuzflow::model::Digest::of(&content), entry.hash, "{name}"),
+            None => assert_eq!(kuzflow::testing::model::Digest::of(&content), entry.hash, "{name}"),
         }
         if let Some(packed) = package.index.places.get(name) {
             assert_eq!(
@@ -351,7 +353,7 @@ fn forged(folder: &Path, change: impl FnOnce(&mut Manifest, &mut PackageIndex)) 
 fn documents_that_lie_about_their_package_are_refused() {
     type Change = fn(&mut Manifest, &mut PackageIndex);
     let cases: [(&str, Change); 8] = [
-        ("hash", |m, _| entry(m, "app/a").hash = kuzflow::model::Digest::of(b"")),
+        ("hash", |m, _| entry(m, "app/a").hash = kuzflow::testing::model::Digest::of(b"")),
         ("size", |m, _| entry(m, "app/a").size += 1),
         ("permissions", |m, _| entry(m, "app/a").permissions = Permissions::PROGRAM),
         ("place", |_, i| *i.places.get_mut("app/a").unwrap() = i.places["app/b"]),
@@ -365,7 +367,7 @@ fn documents_that_lie_about_their_package_are_refused() {
         ("extra", |m, _| {
             m.empty_folders.push("app/none".parse().unwrap());
         }),
-        ("piece", |_, i| i.pieces.hashes[0] = kuzflow::model::Digest::of(b"")),
+        ("piece", |_, i| i.pieces.hashes[0] = kuzflow::testing::model::Digest::of(b"")),
     ];
     let folder = tempfile::tempdir().unwrap();
     package::inspect(&forged(folder.path(), |_, _| ()), 1).unwrap();

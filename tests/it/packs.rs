@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kuzflow::container::Unpacker;
-use kuzflow::model::manifest::MANIFEST_PATH;
-use kuzflow::model::{Digest, Manifest, RelativePath};
-use kuzflow::pack::{
+use kuzflow::testing::container::Unpacker;
+use kuzflow::testing::model::manifest::MANIFEST_PATH;
+use kuzflow::testing::model::{Digest, Manifest, RelativePath};
+use kuzflow::testing::pack::{
     self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions,
     Pack, PackError, Tree,
 };
-use kuzflow::publish::release_trees::FolderTree;
+use kuzflow::testing::publish::release_trees::FolderTree;
 use kuzflow_delta::align;
 use kuzflow_delta::coder::{self, Nature};
 use kuzflow_delta::prediction::PlainPredictor;
@@ -169,7 +169,7 @@ fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
     }
     if package_documents {
         let mut manifest = FolderTree::open(root).unwrap().manifest().clone();
-        manifest.container_info.version = kuzflow::model::Version::new(1, number, 0);
+        manifest.container_info.version = kuzflow::testing::model::Version::new(1, number, 0);
         manifest.container_info.build_date =
             jiff::Timestamp::from_second(1_700_000_000 + number as i64).unwrap();
         for (index, entry) in manifest.file_manifest.values_mut().enumerate() {

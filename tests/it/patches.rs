@@ -1,10 +1,10 @@
 //! Patch packs in signed metadata: their own role, which can waste bytes but never block an update
 //! or name anything else.
 
-use kuzflow::model::Digest;
-use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{KeyRole, PublishError, Rotation};
-use kuzflow::trust::{MirrorFaultKind, Repository};
+use kuzflow::testing::model::Digest;
+use kuzflow::testing::publish::keys::KeyPair;
+use kuzflow::testing::publish::{KeyRole, PublishError, Rotation};
+use kuzflow::testing::trust::{MirrorFaultKind, Repository};
 use tough::TargetName;
 use tough::schema::{PathPattern, PathSet, Signed, Timestamp as TimestampRole};
 
@@ -491,7 +491,7 @@ fn the_same_pack_again_is_nothing_and_a_new_one_takes_its_place() {
 #[test]
 fn a_pack_that_does_not_fit_is_refused() {
     let publisher = with_a_pack();
-    let refusal = |change: &dyn Fn(&mut kuzflow::model::Patch)| {
+    let refusal = |change: &dyn Fn(&mut kuzflow::testing::model::Patch)| {
         let mut pack = publisher.pack("1.0.0", "1.1.0", b"new bytes");
         change(&mut pack.patch);
         match publisher.project.add_patches(&[pack], &publisher.keyring(), start()) {

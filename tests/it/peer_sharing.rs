@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use kuzflow::model::{Digest, Manifest};
+use kuzflow::testing::model::{Digest, Manifest};
 
 use crate::support::release::{NodeProcess, Reply, World, reply, text, tree};
 use crate::support::waiting::until;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kuzflow::fetch::{
+use kuzflow::testing::fetch::{
     Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, PeerSource, Summary,
     download_among,
 };
-use kuzflow::model::transfer::{FaultKind, NodeFault};
-use kuzflow::model::{Digest, PieceTable};
-use kuzflow::peers::{Library, PeerNetwork, PeerOptions, Volume};
+use kuzflow::testing::model::transfer::{FaultKind, NodeFault};
+use kuzflow::testing::model::{Digest, PieceTable};
+use kuzflow::testing::peers::{Library, PeerNetwork, PeerOptions, Volume};
 use tokio::sync::{mpsc, watch};
 
 use crate::support::faulty_node::{Behaviour, FaultyNode};
@@ -242,8 +242,9 @@ fn pretender_called(
 ) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let pieces = kuzflow::model::PieceSet::of(table(content).count(), 0..table(content).count());
-    let none = kuzflow::model::PieceSet::none(table(content).count());
+    let pieces =
+        kuzflow::testing::model::PieceSet::of(table(content).count(), 0..table(content).count());
+    let none = kuzflow::testing::model::PieceSet::none(table(content).count());
     let reply = serde_json::json!({
         "instance": format!("{instance:016x}"),
         "whole": true,

@@ -2,13 +2,13 @@
 //! keys.
 
 use jiff::Timestamp;
-use kuzflow::model::{Digest, Node, VersionTree};
-use kuzflow::publish::{
+use kuzflow::testing::model::{Digest, Node, VersionTree};
+use kuzflow::testing::publish::{
     KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, Retirement,
     RolloutChange, Rotation, Selection, Standing, Terms, Transaction,
 };
-use kuzflow::settings::Settings;
-use kuzflow::trust::{Repository, Trust};
+use kuzflow::testing::settings::Settings;
+use kuzflow::testing::trust::{Repository, Trust};
 
 use crate::support::published::{Mirror, Publisher, days, options, start};
 
@@ -385,7 +385,7 @@ fn the_version_tree_reports_what_each_release_changed() {
     let tree = |publisher: &Publisher| {
         serde_json::from_slice::<serde_json::Value>(&tree_file(publisher)).unwrap()
     };
-    let with = |publisher: &Publisher, packages: &[kuzflow::publish::PackageToPublish]| {
+    let with = |publisher: &Publisher, packages: &[kuzflow::testing::publish::PackageToPublish]| {
         publisher.project.publish(packages, &publisher.keyring(), start()).unwrap()
     };
     // Two at once, the newer one first.

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use kuzflow::fetch::{Client, ClientOptions};
-use kuzflow::schedule::push::{self, Pace, Subscription};
-use kuzflow::schedule::schedule::{Check, CheckEnd, Reason, ScheduleInput};
-use kuzflow::schedule::watch::{Watch, WatchOptions};
-use kuzflow::settings::Settings;
+use kuzflow::testing::fetch::{Client, ClientOptions};
+use kuzflow::testing::schedule::push::{self, Pace, Subscription};
+use kuzflow::testing::schedule::schedule::{Check, CheckEnd, Reason, ScheduleInput};
+use kuzflow::testing::schedule::watch::{Watch, WatchOptions};
+use kuzflow::testing::settings::Settings;
 
 use crate::support::release::World;
 use crate::support::waiting;

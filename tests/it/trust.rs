@@ -1,8 +1,8 @@
 //! The client against hostile, broken and outdated repositories: docs/security.md, faults 1 to 10.
 
-use kuzflow::model::Digest;
-use kuzflow::publish::{KeyRole, Rotation};
-use kuzflow::trust::{MirrorFaultKind, Repository, Trust, TrustError};
+use kuzflow::testing::model::Digest;
+use kuzflow::testing::publish::{KeyRole, Rotation};
+use kuzflow::testing::trust::{MirrorFaultKind, Repository, Trust, TrustError};
 use tough::schema::{RoleType, Root, Signed, Timestamp as TimestampRole};
 
 use crate::support::client::{Client, mirror_snapshot, mirror_targets, resign, version, versions};
@@ -414,7 +414,7 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
 async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
     struct Breaks(Mirror);
     #[async_trait::async_trait]
-    impl kuzflow::trust::MetadataSource for Breaks {
+    impl kuzflow::testing::trust::MetadataSource for Breaks {
         fn name(&self) -> &str {
             "breaks"
         }
@@ -422,9 +422,9 @@ async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
             &self,
             location: &str,
             limit: u64,
-        ) -> Result<Vec<u8>, kuzflow::trust::SourceError> {
+        ) -> Result<Vec<u8>, kuzflow::testing::trust::SourceError> {
             if location.ends_with("2.root.json") {
-                return Err(kuzflow::trust::SourceError::Other("connection reset".into()));
+                return Err(kuzflow::testing::trust::SourceError::Other("connection reset".into()));
             }
             self.0.get(location, limit).await
         }

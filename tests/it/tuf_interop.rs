@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kuzflow::publish::{KeyRole, Rotation};
+use kuzflow::testing::publish::{KeyRole, Rotation};
 
 use crate::support::published::{Publisher, options};
 

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
-use kuzflow::gui::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
-use kuzflow::messages::mailbox;
-use kuzflow::messages::protocol::{
+use kuzflow::testing::gui::{
+    CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState,
+};
+use kuzflow::testing::messages::mailbox;
+use kuzflow::testing::messages::protocol::{
     Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind,
 };
-use kuzflow::model::Version;
-use kuzflow::settings::Theme;
+use kuzflow::testing::model::Version;
+use kuzflow::testing::settings::Theme;
 
 use crate::support::scenes;
 use crate::support::windows::{self, ENGLISH, Look, Shown};

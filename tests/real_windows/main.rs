@@ -28,11 +28,11 @@ fn main() {
 /// The program that opens windows.
 #[cfg(target_os = "linux")]
 mod windows {
-    use kuzflow::gui::{self, Language, WindowOptions};
-    use kuzflow::messages::mailbox;
-    use kuzflow::messages::protocol::{Command, Event, Phase};
-    use kuzflow::model::Version;
-    use kuzflow::settings::{Renderer, Theme};
+    use kuzflow::testing::gui::{self, Language, WindowOptions};
+    use kuzflow::testing::messages::mailbox;
+    use kuzflow::testing::messages::protocol::{Command, Event, Phase};
+    use kuzflow::testing::model::Version;
+    use kuzflow::testing::settings::{Renderer, Theme};
 
     use crate::support::scenes;
 
@@ -115,7 +115,7 @@ mod windows {
             Phase::Installing { version: version.clone() },
             Phase::Failed {
                 problem: scenes::problem(
-                    kuzflow::messages::protocol::ProblemKind::DiskFull,
+                    kuzflow::testing::messages::protocol::ProblemKind::DiskFull,
                     "1 GB",
                 ),
             },

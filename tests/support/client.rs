@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
-use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
+use kuzflow::testing::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
 use tough::schema::{Signed, Snapshot, Targets, Timestamp as TimestampRole};
 
 use super::published::{Mirror, Publisher, forge, metafile};

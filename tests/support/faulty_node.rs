@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kuzflow::model::Node;
+use kuzflow::testing::model::Node;
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use kuzflow::model::manifest::{Entry, MANIFEST_FORMAT};
-use kuzflow::model::release::DocumentLocation;
-use kuzflow::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
-use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{
+use kuzflow::testing::model::manifest::{Entry, MANIFEST_FORMAT};
+use kuzflow::testing::model::release::DocumentLocation;
+use kuzflow::testing::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
+use kuzflow::testing::publish::keys::KeyPair;
+use kuzflow::testing::publish::{
     InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings,
 };
-use kuzflow::trust::{MetadataSource, SourceError};
+use kuzflow::testing::trust::{MetadataSource, SourceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tough::schema::{Role, Signature, Signed};

@@ -4,11 +4,11 @@
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
 use image::RgbaImage;
-use kuzflow::gui::rasteriser::{Canvas, Rasteriser};
-use kuzflow::gui::{Appearance, Language, theme};
-use kuzflow::messages::mailbox::EngineEnd;
-use kuzflow::messages::protocol::{Command, Event};
-use kuzflow::settings::Theme;
+use kuzflow::testing::gui::rasteriser::{Canvas, Rasteriser};
+use kuzflow::testing::gui::{Appearance, Language, theme};
+use kuzflow::testing::messages::mailbox::EngineEnd;
+use kuzflow::testing::messages::protocol::{Command, Event};
+use kuzflow::testing::settings::Theme;
 
 /// How a window looks.
 #[derive(Clone, Copy)]

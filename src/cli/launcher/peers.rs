@@ -11,7 +11,7 @@ use crate::update::peer_service;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum What {
+pub(super) enum What {
     /// Share with computers nearby, if the app's publisher allows it.
     On,
     /// Do not share.
@@ -23,7 +23,7 @@ pub enum What {
 }
 
 /// Performs the verb.
-pub fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, StoreError> {
+pub(super) fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, StoreError> {
     if matches!(what, What::On | What::Off) {
         context.home.create()?;
         let mut state = context.home.state()?;

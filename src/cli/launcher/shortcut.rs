@@ -13,7 +13,7 @@ use crate::messages::problem;
 use crate::update::context::Context;
 
 /// Makes or removes the shortcut.
-pub fn shortcut(
+pub(super) fn shortcut(
     context: &Context,
     own: &SelfUpdate,
     remove: bool,

@@ -18,7 +18,7 @@ use crate::update::context::Context;
 
 /// What `uninstall` was told.
 #[derive(Clone, Copy, Debug)]
-pub struct UninstallOptions {
+pub(super) struct UninstallOptions {
     /// What becomes of the user's files; asked, or kept, if it was not said.
     pub keep_data: Option<bool>,
     /// Ask nothing.
@@ -28,7 +28,7 @@ pub struct UninstallOptions {
 }
 
 /// Uninstalls; asks what becomes of the user's files if somebody is there.
-pub fn uninstall(
+pub(super) fn uninstall(
     context: &Context,
     own: &SelfUpdate,
     options: UninstallOptions,

@@ -22,7 +22,7 @@ use crate::publish::package::USUAL_LEVEL;
 
 /// The arguments of `kuzflow build`.
 #[derive(Debug, Args)]
-pub struct BuildArguments {
+pub(super) struct BuildArguments {
     /// The app's folder; if absent, what [app] in kuzflow.toml says, as for every option that is
     /// not given.
     #[arg(long, value_name = "DIR")]
@@ -113,7 +113,10 @@ pub struct BuildArguments {
 }
 
 /// Builds a container.
-pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
+pub(super) fn build(
+    arguments: BuildArguments,
+    say: &Say,
+) -> Result<Ending, Box<dyn std::error::Error>> {
     let out = arguments.out.clone();
     let trial = arguments.trial.then(|| arguments.trial_options.clone());
     let request = request(arguments)?;
@@ -156,7 +159,7 @@ pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std
 }
 
 /// Builds, and tells what came of it.
-pub fn run(
+pub(super) fn run(
     request: &BuildRequest,
     out: &Path,
     say: &Say,
@@ -183,7 +186,7 @@ pub fn run(
 }
 
 /// What `[app]` of the publisher's folder says about a release.
-pub fn request_of(
+pub(super) fn request_of(
     project: &Project,
     version: Version,
     platform: Platform,

@@ -19,7 +19,7 @@ use crate::publish::transaction::when_free;
 
 /// Arguments of `kuzflow bundle`.
 #[derive(Debug, Args)]
-pub struct BundleArguments {
+pub(super) struct BundleArguments {
     /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
     /// around the current folder if absent. No key is needed.
     #[arg(long, value_name = "DIR")]
@@ -40,7 +40,10 @@ pub struct BundleArguments {
 }
 
 /// Makes the bundle.
-pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
+pub(super) fn bundle(
+    arguments: BundleArguments,
+    say: &Say,
+) -> Result<Ending, Box<dyn std::error::Error>> {
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let BundleArguments { version, platforms, channel, out, .. } = arguments;
     let request = BundleRequest { version, platforms, channel };

@@ -14,14 +14,14 @@ use crate::host;
 use crate::publish::{Keyring, Project};
 
 /// What ends a verb.
-pub type VerbError = Box<dyn std::error::Error>;
+pub(super) type VerbError = Box<dyn std::error::Error>;
 
 /// How long another publisher, or a server that makes packs, is waited for.
-pub const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the publisher's folder and its keys are.
 #[derive(Debug, Args)]
-pub struct RepositoryPlace {
+pub(super) struct RepositoryPlace {
     /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
     /// around the current folder if absent.
     #[arg(long, value_name = "DIR")]
@@ -38,7 +38,7 @@ pub struct RepositoryPlace {
 
 impl RepositoryPlace {
     /// Opens it, with the keys. Tells of a clock that does not fit what the repository shows.
-    pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
+    pub(super) fn open(&self) -> Result<(Project, Keyring), VerbError> {
         let mut project = Project::open(&project::folder(self.repo.as_deref())?)?;
         if self.trust_clock {
             project = project.trusting_clock();
@@ -51,7 +51,7 @@ impl RepositoryPlace {
     }
 
     /// The keys of the publisher's folder `project` and those that were named.
-    pub fn keyring(&self, project: &Project) -> Result<Keyring, VerbError> {
+    pub(super) fn keyring(&self, project: &Project) -> Result<Keyring, VerbError> {
         passwords::check_folders(&self.keys)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
         Ok(Keyring::new(folders).with_passwords(passwords::ask))
@@ -59,7 +59,7 @@ impl RepositoryPlace {
 }
 
 /// A bar of the bytes that are compared; how many there will be is not known before.
-pub fn bar(say: &Say, what: String) -> ProgressBar {
+pub(super) fn bar(say: &Say, what: String) -> ProgressBar {
     if say.is_json() {
         return ProgressBar::hidden();
     }
@@ -72,7 +72,7 @@ pub fn bar(say: &Say, what: String) -> ProgressBar {
 }
 
 /// A share of installations in thousandths.
-pub fn permille(percent: f64) -> Result<u16, VerbError> {
+pub(super) fn permille(percent: f64) -> Result<u16, VerbError> {
     if !(0.0..=100.0).contains(&percent) {
         return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
     }

@@ -27,7 +27,7 @@ use crate::publish::{Project, PublishError};
 
 /// The arguments of `kuzflow diff`.
 #[derive(Debug, Args)]
-pub struct DiffArguments {
+pub(super) struct DiffArguments {
     /// The older release: a folder, a package, or with --repo a published version.
     old: PathBuf,
     /// The newer release: a folder, a package, or with --repo a published version.
@@ -55,7 +55,7 @@ pub struct DiffArguments {
 
 /// The arguments of `kuzflow apply`.
 #[derive(Debug, Args)]
-pub struct ApplyArguments {
+pub(super) struct ApplyArguments {
     /// The patch pack.
     pack: PathBuf,
     /// The release that it starts from: a folder.
@@ -73,7 +73,7 @@ pub struct ApplyArguments {
 }
 
 /// The name of an algorithm, as it is typed.
-pub fn choice(text: &str) -> Result<Choice, String> {
+pub(super) fn choice(text: &str) -> Result<Choice, String> {
     match text {
         "auto" => Ok(Choice::Smallest),
         "aligned" => Ok(Choice::Only(Algorithm::Aligned)),
@@ -136,7 +136,7 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
 }
 
 /// Compares two releases and tells what a client would fetch.
-pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbError> {
     let threads = threads(arguments.threads);
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
     let (old, new) = (open(&old, threads)?, open(&new, threads)?);
@@ -194,7 +194,7 @@ impl Bases for FolderBases<'_> {
 }
 
 /// Applies a pack to a folder and makes another one.
-pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError> {
     let started = Instant::now();
     let threads = threads(arguments.threads);
     let pack = File::open(&arguments.pack)

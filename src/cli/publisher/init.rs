@@ -17,7 +17,7 @@ use crate::publish::recipe::Recipe;
 use crate::publish::{InitOptions, Project, ProjectSettings, address};
 
 /// Below `kuzflow init --help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 In an app's folder nothing else need be said: name, entry point, requirements and picture are looked for, and written to kuzflow.toml,
 where you can change them. The app's folder itself is not changed, but for the new folder in it.
 
@@ -26,7 +26,7 @@ Example: kuzflow init
 
 /// The arguments of `kuzflow init`.
 #[derive(Debug, Args)]
-pub struct InitArguments {
+pub(super) struct InitArguments {
     /// The folder to make; `kuzflow` in the current one if absent.
     folder: Option<PathBuf>,
     /// The app's name in ids; if absent, what its folder tells.
@@ -66,7 +66,7 @@ pub struct InitArguments {
 }
 
 /// Makes a publisher's folder.
-pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
     let mut nodes = Vec::new();
     for (number, text) in (1..).zip(&arguments.nodes) {
         // The text itself is not repeated: it may hold a password.

@@ -10,7 +10,7 @@ use crate::app::Ending;
 use crate::publish::package::{Effort, inspect};
 
 /// Checks one container, and says what is in it.
-pub fn inspect_file(file: &Path, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn inspect_file(file: &Path, say: &Say) -> Result<Ending, VerbError> {
     let package = inspect(file, Effort::default().threads)?;
     let manifest = &package.manifest;
     say.line(&format!(

@@ -11,7 +11,7 @@ use crate::host;
 use crate::publish::Urgency;
 
 /// Tells all of it.
-pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = place.open()?;
     let releases = project.releases()?;
     for release in &releases {

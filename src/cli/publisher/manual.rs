@@ -15,14 +15,14 @@ use super::output::Say;
 use crate::app::Ending;
 use crate::app::streams::write_line;
 
-pub const COMPLETIONS_HELP: &str = "\
+pub(super) const COMPLETIONS_HELP: &str = "\
 Example: kuzflow completions bash > ~/.local/share/bash-completion/completions/kuzflow
          kuzflow completions zsh kuzflow-launcher > ~/.zfunc/_kuzflow-launcher";
 
-pub const MANUAL_HELP: &str = "Example: kuzflow manual /usr/local/share/man/man1";
+pub(super) const MANUAL_HELP: &str = "Example: kuzflow manual /usr/local/share/man/man1";
 
 #[derive(Debug, Args)]
-pub struct CompletionsArguments {
+pub(super) struct CompletionsArguments {
     /// Whose commands the script completes at the prompt.
     shell: Shell,
     /// The program that is typed.
@@ -31,7 +31,7 @@ pub struct CompletionsArguments {
 }
 
 #[derive(Debug, Args)]
-pub struct ManualArguments {
+pub(super) struct ManualArguments {
     /// The folder for the pages; it is made if it is missing.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -58,12 +58,12 @@ impl Program {
 /// Why the pages cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the man pages into {}", folder.display())]
-pub struct ManualError {
+pub(super) struct ManualError {
     folder: PathBuf,
     source: io::Error,
 }
 
-pub fn completions(arguments: &CompletionsArguments) -> Ending {
+pub(super) fn completions(arguments: &CompletionsArguments) -> Ending {
     let mut command = arguments.program.command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
@@ -72,7 +72,7 @@ pub fn completions(arguments: &CompletionsArguments) -> Ending {
     Ending::Done
 }
 
-pub fn manual(arguments: &ManualArguments, say: &Say) -> Result<Ending, ManualError> {
+pub(super) fn manual(arguments: &ManualArguments, say: &Say) -> Result<Ending, ManualError> {
     let folder = &arguments.folder;
     let failed = |source| ManualError { folder: folder.clone(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;

@@ -7,42 +7,42 @@ use crate::app::streams::write_line;
 use crate::plain;
 
 /// What the publisher's verbs print: English lines, or JSON.
-pub struct Say {
+pub(super) struct Say {
     json: bool,
 }
 
 impl Say {
     /// Lines, or JSON.
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether JSON is wanted.
-    pub fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
     /// A line for people.
-    pub fn line(&self, line: &str) {
+    pub(super) fn line(&self, line: &str) {
         if !self.json {
             write_line(line);
         }
     }
 
     /// What usually comes next, as it is typed.
-    pub fn next(&self, words: &str) {
+    pub(super) fn next(&self, words: &str) {
         self.line(&format!("next: {words}"));
     }
 
     /// An event for scripts.
-    pub fn event(&self, event: &Value) {
+    pub(super) fn event(&self, event: &Value) {
         if self.json {
             write_line(&plain::json(&event.to_string()));
         }
     }
 
     /// The last line for scripts.
-    pub fn result(&self, value: serde_json::Value) {
+    pub(super) fn result(&self, value: serde_json::Value) {
         if self.json {
             write_line(&plain::json(&json!({ "result": value }).to_string()));
         }

@@ -19,7 +19,7 @@ use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, Publ
 
 /// The arguments of `kuzflow patch`.
 #[derive(Debug, Args)]
-pub struct PatchArguments {
+pub(super) struct PatchArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// The installed version.
@@ -34,7 +34,7 @@ pub struct PatchArguments {
 }
 
 /// Makes and publishes the packs between two published versions.
-pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let pairs = project.pairs(&arguments.from, &arguments.to, arguments.platform.as_ref())?;
     let known = project.patches()?;
@@ -64,7 +64,7 @@ pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError>
 ///
 /// # Errors
 /// If the repository itself cannot be read.
-pub fn to_packages<'a>(
+pub(super) fn to_packages<'a>(
     project: &Project,
     packages: impl IntoIterator<Item = &'a PackageToPublish>,
     say: &'a Say,
@@ -92,7 +92,7 @@ pub fn to_packages<'a>(
 }
 
 /// Packs that are being made in one call of the program.
-pub struct Packs<'a> {
+pub(super) struct Packs<'a> {
     maker: PackMaker,
     say: &'a Say,
     made: Vec<NewPack>,
@@ -174,7 +174,11 @@ impl<'a> Packs<'a> {
     }
 
     /// Publishes what was made; gives whether anything changed.
-    pub fn publish(&self, project: &Project, keyring: &Keyring) -> Result<bool, PublishError> {
+    pub(super) fn publish(
+        &self,
+        project: &Project,
+        keyring: &Keyring,
+    ) -> Result<bool, PublishError> {
         if self.made.is_empty() {
             Ok(false)
         } else {

@@ -21,7 +21,7 @@ use crate::publish::{Keyring, PackageToPublish, Project, PublishError, Terms, Tr
 
 /// How packages are published.
 #[derive(Debug, Args)]
-pub struct PublishArguments {
+pub(super) struct PublishArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// The channel; that of this version's other platforms, or the publisher's usual one, if
@@ -56,7 +56,7 @@ pub struct PublishArguments {
 }
 
 /// Publishes built containers.
-pub fn publish(
+pub(super) fn publish(
     files: Vec<PathBuf>,
     arguments: PublishArguments,
     say: &Say,
@@ -75,14 +75,14 @@ pub fn publish(
 
 impl PublishArguments {
     /// Opens the publisher's folder, with the keys.
-    pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
+    pub(super) fn open(&self) -> Result<(Project, Keyring), VerbError> {
         self.place.open()
     }
 
     /// Looks at all that is typed, and at the keys if there is something new, before time goes into
     /// packages; `versions` are those whose notes must be there. Gives a keyring that has asked for
     /// all passwords.
-    pub fn check<'a>(
+    pub(super) fn check<'a>(
         &self,
         project: &Project,
         versions: impl IntoIterator<Item = &'a Version>,
@@ -124,7 +124,7 @@ impl PublishArguments {
     }
 
     /// Whether what is published already is to change.
-    pub fn changes_terms(&self) -> bool {
+    pub(super) fn changes_terms(&self) -> bool {
         self.again
     }
 
@@ -148,7 +148,7 @@ fn no_notes(path: &Path) -> VerbError {
 
 /// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at
 /// the end, when nobody waits there to type a password again.
-pub fn publish_with(
+pub(super) fn publish_with(
     project: &Project,
     keyring: Keyring,
     files: Vec<PathBuf>,

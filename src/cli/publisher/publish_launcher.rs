@@ -15,7 +15,7 @@ use crate::publish::transaction::when_free;
 
 /// The arguments of `kuzflow publish-launcher`.
 #[derive(Debug, Args)]
-pub struct PublishLauncherArguments {
+pub(super) struct PublishLauncherArguments {
     /// The launcher's executable, as users run it.
     file: PathBuf,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub struct PublishLauncherArguments {
 }
 
 /// Signs an executable, so that installed launchers exchange themselves for it.
-pub fn publish(
+pub(super) fn publish(
     arguments: PublishLauncherArguments,
     say: &Say,
 ) -> Result<Ending, Box<dyn std::error::Error>> {

@@ -17,7 +17,7 @@ use crate::model::{ContainerId, Platform, Version};
 use crate::publish::bundling::{BuildRequest, check};
 
 /// Below `kuzflow release --help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 What is built stands in [app] of kuzflow.toml. All that can be wrong with it, with the notes and with the keys is looked at first; then it is
 built for this computer's platform, started once, and published. What is published already is not built again: an interrupted release is
 taken up by the same call.
@@ -29,7 +29,7 @@ const PACKAGES: &str = "packages";
 
 /// The arguments of `kuzflow release`.
 #[derive(Debug, Args)]
-pub struct ReleaseArguments {
+pub(super) struct ReleaseArguments {
     /// Which release: 1.2.0, or 2.0.0-rc.1.
     version: Version,
     /// What it is for; this machine's platform if absent. Others need a runtime for them in [app].
@@ -48,7 +48,7 @@ pub struct ReleaseArguments {
 }
 
 /// Makes and publishes a release.
-pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = arguments.publish.open()?;
     let mut platforms = arguments.platform;
     if platforms.is_empty() {

@@ -17,14 +17,14 @@ use crate::publish::{
 };
 
 /// Below `kuzflow refresh --help`.
-pub const REFRESH_HELP: &str = "\
+pub(super) const REFRESH_HELP: &str = "\
 Status 4: signed again, but a signature expires soon (root, targets: within 60 days; the others: within 3 days), has expired, or cannot
 be renewed because its key is missing. Only `kuzflow renew` signs root and targets again.
 
 Example: kuzflow refresh --repo my-app";
 
 /// Below `kuzflow renew --help`.
-pub const RENEW_HELP: &str = "\
+pub(super) const RENEW_HELP: &str = "\
 It needs the keys of root and targets; what they are missing for stays as it is, and is told. Status 4: done, but a signature still
 expires soon.
 
@@ -32,7 +32,7 @@ Example: kuzflow renew --repo my-app --keys /media/keys";
 
 /// The arguments of `kuzflow refresh` and `kuzflow renew`.
 #[derive(Debug, Args)]
-pub struct RefreshArguments {
+pub(super) struct RefreshArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// Let the new documents bear at least this number: after a restore from a backup, when
@@ -42,7 +42,7 @@ pub struct RefreshArguments {
 }
 
 /// Signs what a timer can sign, and takes old patches out.
-pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { at_least: arguments.at_least, ..RenewalOptions::default() };
     let (project, keyring) = arguments.place.open()?;
     let report = sign(&project, &keyring, options, say)?;
@@ -67,7 +67,7 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbEr
 }
 
 /// Signs root and targets again as well.
-pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { root: true, targets: true, at_least: arguments.at_least };
     let (project, keyring) = arguments.place.open()?;
     let report = sign(&project, &keyring, options, say)?;
@@ -76,7 +76,7 @@ pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbErro
 
 /// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a
 /// new root.
-pub fn renew_targets_if_pressing(
+pub(super) fn renew_targets_if_pressing(
     project: &Project,
     keyring: &Keyring,
     say: &Say,
@@ -146,7 +146,7 @@ fn finish(
 }
 
 /// Tells on standard error of each signature that expires soon or has expired.
-pub fn warn(deadlines: &[Deadline]) -> Ending {
+pub(super) fn warn(deadlines: &[Deadline]) -> Ending {
     let pressing: Vec<&Deadline> =
         deadlines.iter().filter(|deadline| deadline.is_pressing()).collect();
     for deadline in &pressing {
@@ -156,7 +156,7 @@ pub fn warn(deadlines: &[Deadline]) -> Ending {
 }
 
 /// The same after another verb, whose own work is done: only what has expired changes how it ended.
-pub fn warn_after(project: &Project, ending: Ending) -> Ending {
+pub(super) fn warn_after(project: &Project, ending: Ending) -> Ending {
     let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
     warn(&deadlines);
     let has_expired = most_urgent(&deadlines) == Urgency::Past;

@@ -12,7 +12,7 @@ use crate::publish::transaction::when_free;
 use crate::publish::{Retired, Retirement, Selection};
 
 /// Below `kuzflow retire --help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 Every client fetches the list of releases whole after each publish; without this it grows for ever. Installations of a retired version go
 on: they start, go back, verify, and update as before. Nobody can install it anew. It keeps by itself what somebody is offered: the newest
 release of each channel, what is being rolled out, and steps on the way to a release with a minimum version. To stop a bad release use
@@ -23,7 +23,7 @@ Example: kuzflow retire --repo my-app --keep 20 --older-than 180
 
 /// The arguments of `kuzflow retire`.
 #[derive(Debug, Args)]
-pub struct RetireArguments {
+pub(super) struct RetireArguments {
     /// Which releases, on all their platforms.
     #[arg(value_name = "VERSION", required_unless_present_any = ["keep", "older_than"])]
     versions: Vec<Version>,
@@ -51,7 +51,7 @@ pub struct RetireArguments {
 }
 
 /// Takes releases out.
-pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
     let RetireArguments {
         versions,
         keep,

@@ -14,7 +14,7 @@ use crate::publish::{RolloutChange, Transaction};
 
 /// The arguments of `kuzflow rollout`.
 #[derive(Debug, Args)]
-pub struct RolloutArguments {
+pub(super) struct RolloutArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// Which release.
@@ -39,7 +39,7 @@ struct Change {
 }
 
 /// Changes the share, or halts a release.
-pub fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let change = match &arguments.change {
         Change { halt: true, .. } => RolloutChange::Halt,

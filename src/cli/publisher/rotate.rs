@@ -14,7 +14,7 @@ use crate::publish::transaction::when_free;
 use crate::publish::{KeyRole, Rotation};
 
 /// Below `kuzflow rotate --help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 It needs the root keys. New keys are put where the ones before lie, and are encrypted if those are. To sign with the same keys for
 another year, use `kuzflow renew`.
 
@@ -23,7 +23,7 @@ Example: kuzflow rotate --repo my-app --replace timestamp --replace snapshot
 
 /// The arguments of `kuzflow rotate`.
 #[derive(Debug, Args)]
-pub struct RotateArguments {
+pub(super) struct RotateArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// Give this role new keys: root, targets, snapshot, timestamp or patches.
@@ -48,7 +48,7 @@ fn role(text: &str) -> Result<KeyRole, String> {
 }
 
 /// Makes a new root.
-pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let keyring = keyring.remembering();
     let mut rotation = Rotation {

@@ -23,7 +23,7 @@ const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
 
 /// The arguments of `kuzflow serve`.
 #[derive(Debug, Args)]
-pub struct ServeArguments {
+pub(super) struct ServeArguments {
     /// The publisher's folder or a repository; the folder in or around the current one if absent.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
@@ -73,7 +73,7 @@ pub struct ServeArguments {
 }
 
 /// Serves a repository until it is told to stop.
-pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
     super::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");

@@ -30,7 +30,7 @@ use crate::store::InstalledRecord;
 use crate::store::launch::{self, Call};
 
 /// Below `kuzflow try --help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 The app is started as a launcher starts it, but with temporary user folders, and with Qt's windows drawn nowhere (--show draws them).
 Status 0: it came up, runs after that time, or ended with status 0. Status 1: it did not start, failed or crashed.
 
@@ -38,7 +38,7 @@ Example: kuzflow try my-app.kuzflow --seconds 10";
 
 /// How a trial is to be.
 #[derive(Debug, Clone, Args)]
-pub struct TrialOptions {
+pub(super) struct TrialOptions {
     /// How long the app is watched, in seconds; one that says by itself when it is up gets until
     /// then, and 60 s at most.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -54,7 +54,7 @@ pub struct TrialOptions {
 
 /// The arguments of `kuzflow try`.
 #[derive(Debug, Args)]
-pub struct TryArguments {
+pub(super) struct TryArguments {
     /// A built container, or a folder with an unpacked one.
     container: PathBuf,
     #[command(flatten)]
@@ -83,7 +83,7 @@ impl Fared {
 }
 
 /// Tries a container.
-pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbError> {
     let trial = Trial::prepare(&arguments.container)?;
     let (ending, report) = trial.run(&arguments.options, say)?;
     if ending == Ending::Done {
@@ -94,7 +94,7 @@ pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbErro
 }
 
 /// The trial that `kuzflow release` makes of a package; `None` where it cannot run here.
-pub fn of_package(
+pub(super) fn of_package(
     package: &Path,
     options: &TrialOptions,
     say: &Say,

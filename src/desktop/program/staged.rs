@@ -20,7 +20,7 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 
 /// A new executable that lies beside the old one, proved by its digest.
 #[derive(Debug)]
-pub struct Staged<'a> {
+pub(crate) struct Staged<'a> {
     pub(super) program: &'a Program,
     pub(super) version: Version,
     pub(super) hash: Digest,
@@ -30,7 +30,7 @@ pub struct Staged<'a> {
 
 /// The steps of an exchange, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeStep {
+pub(crate) enum ExchangeStep {
     /// What is about to happen is noted.
     Note,
     /// The old executable gets its second name.
@@ -41,7 +41,7 @@ pub enum ExchangeStep {
 
 impl ExchangeStep {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
+    pub(crate) const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
 }
 
 impl Staged<'_> {
@@ -51,7 +51,7 @@ impl Staged<'_> {
     ///
     /// # Errors
     /// [`Unfit`]; the executable is as it was.
-    pub fn replace_running(
+    pub(crate) fn replace_running(
         self,
         arguments: &[OsString],
         own: &Version,

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::staged::ExchangeStep;
 use super::*;
 
 fn version(text: &str) -> Version {

@@ -4,7 +4,7 @@ use super::*;
 
 const ICON: &[u8] = include_bytes!("../../../assets/icons/launcher.png");
 
-pub fn entry() -> Entry {
+pub(crate) fn entry() -> Entry {
     Entry {
         id: "kuzflow-sample".to_owned(),
         name: "示例 Sample".to_owned(),

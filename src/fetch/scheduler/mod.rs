@@ -38,8 +38,8 @@ use node::{Node, Standing};
 use peer_assignment::PeerAssignment;
 use work::Work;
 
-pub use peer_assignment::weight_of;
-pub use protocol::{
+pub(crate) use peer_assignment::weight_of;
+pub(crate) use protocol::{
     Effect, Fault, NodeIndex, NodeView, Prior, Request, RequestId, SchedulerInput, SchedulerLimits,
 };
 
@@ -91,7 +91,7 @@ impl RangeRequest {
 }
 
 /// The state machine of one download.
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     work: Work,
     nodes: Vec<Node>,
     /// How many of them, the first ones, are on the internet; the others are neighbours.
@@ -116,7 +116,7 @@ impl Scheduler {
     /// A download of `table`'s pieces but for those in `held`, from one node per element of
     /// `priors`, which are in the order in which they should be asked. Measured nodes go first, by
     /// what they were measured at.
-    pub fn new(
+    pub(crate) fn new(
         table: Arc<PieceTable>,
         held: impl IntoIterator<Item = u32>,
         priors: &[Option<Prior>],
@@ -156,7 +156,7 @@ impl Scheduler {
 
     /// Takes in what happened at `now` (time since the download began) and tells what is to be
     /// done.
-    pub fn step(&mut self, now: Duration, input: SchedulerInput) -> Vec<Effect> {
+    pub(crate) fn step(&mut self, now: Duration, input: SchedulerInput) -> Vec<Effect> {
         let now = now.as_secs_f64();
         let mut effects = Vec::new();
         match input {
@@ -203,24 +203,24 @@ impl Scheduler {
     }
 
     /// How a node does.
-    pub fn view(&mut self, now: Duration, node: NodeIndex) -> Option<NodeView> {
+    pub(crate) fn view(&mut self, now: Duration, node: NodeIndex) -> Option<NodeView> {
         let node = self.nodes.get_mut(node)?;
         let now = now.as_secs_f64();
         Some(NodeView { done: node.verified, speed: node.speed(now), state: node.state(now) })
     }
 
     /// What was measured of a node, for remembering.
-    pub fn measured(&self, node: NodeIndex) -> Option<Prior> {
+    pub(crate) fn measured(&self, node: NodeIndex) -> Option<Prior> {
         self.nodes.get(node)?.measured()
     }
 
     /// Bytes that are not verified yet.
-    pub fn missing_bytes(&self) -> u64 {
+    pub(crate) fn missing_bytes(&self) -> u64 {
         self.work.missing_bytes()
     }
 
     /// Bytes of pieces that are not whole yet: they will count, most likely.
-    pub fn in_flight_bytes(&self) -> u64 {
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
         let mut in_flight: BTreeMap<u32, u64> = BTreeMap::new();
         for range_request in self.range_requests.values() {
             let piece = self.work.piece_at(range_request.position);
@@ -235,7 +235,8 @@ impl Scheduler {
     }
 
     /// Requests in flight.
-    pub fn range_requests(&self) -> usize {
+    #[cfg(test)]
+    fn range_requests(&self) -> usize {
         self.range_requests.len()
     }
 

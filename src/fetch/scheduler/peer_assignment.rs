@@ -286,7 +286,7 @@ impl PeerAssignment {
 }
 
 /// The weight of a whole object for a client: who of an office fetches it first.
-pub fn weight_of(instance: u64, digest: &Digest) -> u64 {
+pub(crate) fn weight_of(instance: u64, digest: &Digest) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_bytes()[..8]);
     weight(instance ^ u64::from_le_bytes(first), 0)

@@ -18,7 +18,7 @@ const PEER_REQUESTS: (usize, usize) = (2, 2);
 
 impl Scheduler {
     /// The pieces that are being fetched from the internet.
-    pub fn in_flight(&self) -> PieceSet {
+    pub(crate) fn in_flight(&self) -> PieceSet {
         let range_requests = self
             .range_requests
             .values()

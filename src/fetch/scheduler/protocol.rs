@@ -8,13 +8,13 @@ use crate::model::PieceSet;
 use crate::model::transfer::{FaultKind, NodeState};
 
 /// Names a request.
-pub type RequestId = u64;
+pub(crate) type RequestId = u64;
 /// Index of a node in the order they were given.
-pub type NodeIndex = usize;
+pub(crate) type NodeIndex = usize;
 
 /// What is known of a node beforehand.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Prior {
+pub(crate) struct Prior {
     /// Bytes a second of all its lanes together.
     pub bytes_per_second: f64,
     /// Seconds from a request to its answer.
@@ -25,7 +25,7 @@ pub struct Prior {
 
 /// Limits of one download.
 #[derive(Clone, Copy, Debug)]
-pub struct SchedulerLimits {
+pub(crate) struct SchedulerLimits {
     /// Lanes a node begins with, if it is unknown.
     pub first_requests: usize,
     /// Lanes a node may have.
@@ -40,7 +40,7 @@ pub struct SchedulerLimits {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum SchedulerInput {
+pub(crate) enum SchedulerInput {
     /// The head of an answer came, `seconds` after its request.
     Answered {
         /// Which request.
@@ -123,7 +123,7 @@ pub enum SchedulerInput {
 
 /// Why a request ended early.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// What the node did.
     pub kind: FaultKind,
     /// In English.
@@ -136,7 +136,7 @@ pub struct Fault {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Ask a node for bytes.
     Request(Request),
     /// The lane shall end before piece `end`; another one fetches the rest.
@@ -173,7 +173,7 @@ pub enum Effect {
 
 /// A request to make.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Its name.
     pub range_request: RequestId,
     /// Whom to ask.
@@ -193,7 +193,7 @@ pub struct Request {
 
 /// How a node does, for people.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NodeView {
+pub(crate) struct NodeView {
     /// Verified bytes.
     pub done: u64,
     /// Bytes a second.

@@ -33,7 +33,7 @@ pub enum Picked {
 }
 
 /// Takes the answer, from any thread.
-pub type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
+pub(crate) type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
 
 /// The way of a file into the window.
 pub(super) struct Inbox {

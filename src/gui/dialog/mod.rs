@@ -17,7 +17,8 @@ mod versions;
 
 use std::path::Path;
 
-pub use file::{FileAnswer, FileQuestion, Picked};
+pub use file::Picked;
+pub(crate) use file::{FileAnswer, FileQuestion};
 
 use egui::{Key, Margin, RichText, Ui, UiBuilder, vec2};
 

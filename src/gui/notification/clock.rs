@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// How long the window stays if nobody cares.
-pub const STAY: Duration = Duration::from_secs(15);
+pub(super) const STAY: Duration = Duration::from_secs(15);
 /// How long another face must have been seen before it takes an answer: the second half of a double
 /// click, or a click that was meant for what lay under the window a moment ago, is none.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -13,7 +13,7 @@ const SLIDE: Duration = Duration::from_millis(300);
 
 /// Counts the time for which nobody has cared.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Countdown {
+pub(super) struct Countdown {
     /// Since when; `None` while somebody points at the window, or before the first look.
     alone_since: Option<Duration>,
 }
@@ -22,7 +22,7 @@ impl Countdown {
     /// What is left at this moment; nothing left means that the window goes. While `cared` (the
     /// pointer is on the window, or the keys go to it) all is left, and what comes after begins
     /// anew.
-    pub fn left(&mut self, now: Duration, cared: bool) -> Duration {
+    pub(super) fn left(&mut self, now: Duration, cared: bool) -> Duration {
         if cared {
             self.alone_since = None;
             return STAY;
@@ -32,19 +32,19 @@ impl Countdown {
     }
 
     /// Begins anew, for another thing to read.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.alone_since = None;
     }
 }
 
 /// Whether a face that came at a moment can have been seen by now.
-pub fn settled(since: Duration, now: Duration) -> bool {
+pub(super) fn settled(since: Duration, now: Duration) -> bool {
     now.saturating_sub(since) >= SETTLE
 }
 
 /// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then
 /// slower (cubic).
-pub fn slid(after: Duration) -> f32 {
+pub(super) fn slid(after: Duration) -> f32 {
     let part = (after.as_secs_f32() / SLIDE.as_secs_f32()).clamp(0.0, 1.0);
     1.0 - (1.0 - part).powi(3)
 }

@@ -81,7 +81,7 @@ pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
 impl SlideStep {
     /// Its place among the steps of this update, and how many there are: fetching, installing, and
     /// what brings it into use. What is on this computer already need not be fetched.
-    pub fn place(self, fetches: bool) -> (u64, u64) {
+    pub(crate) fn place(self, fetches: bool) -> (u64, u64) {
         let before = u64::from(fetches);
         let place = match self {
             Self::Preparing | Self::Downloading | Self::Paused => 1,
@@ -92,7 +92,7 @@ impl SlideStep {
     }
 
     /// The message with its name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Preparing => "strip-preparing",
             Self::Downloading => "strip-downloading",
@@ -104,7 +104,7 @@ impl SlideStep {
     }
 
     /// How much of it is done; `None` where nobody knows.
-    pub fn fraction(self, view: &ViewState) -> Option<f32> {
+    pub(crate) fn fraction(self, view: &ViewState) -> Option<f32> {
         match self {
             Self::Downloading | Self::Paused => Some(view.fraction()),
             Self::Installing if view.counts_files() => Some(view.fraction()),
@@ -114,7 +114,7 @@ impl SlideStep {
     }
 
     /// What happens in it now.
-    pub fn detail(self, texts: &Texts, view: &ViewState) -> String {
+    pub(crate) fn detail(self, texts: &Texts, view: &ViewState) -> String {
         let progress = &view.progress;
         let amount = || {
             texts.with(

@@ -8,7 +8,7 @@ const MARGIN: f64 = 10.0;
 
 /// The way that the upper left corner of the window takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlidePath {
+pub(super) struct SlidePath {
     /// Where the window begins: outside, at the right.
     from: (i32, i32),
     /// Where it stays.
@@ -17,7 +17,7 @@ pub struct SlidePath {
 
 impl SlidePath {
     /// For a window of this size in pixels.
-    pub fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
+    pub(super) fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
         let margin = pixels(MARGIN * screen.scale);
         let to = (
             screen
@@ -40,7 +40,7 @@ impl SlidePath {
     }
 
     /// Where it is after a part of the way, 0 to 1.
-    pub fn at(&self, part: f32) -> (i32, i32) {
+    pub(super) fn at(&self, part: f32) -> (i32, i32) {
         let between = |from: i32, to: i32| from + pixels(f64::from(to - from) * f64::from(part));
         (between(self.from.0, self.to.0), between(self.from.1, self.to.1))
     }

@@ -36,7 +36,7 @@ pub(super) struct NotificationService {
 
 impl NotificationService {
     /// Asks the desktop whether it can show messages with buttons.
-    pub fn connect(app_name: &str) -> Result<Self, WindowError> {
+    pub(super) fn connect(app_name: &str) -> Result<Self, WindowError> {
         let (sender, connected) = channel();
         let prepare = move || {
             // Nobody waits any more after the limit.

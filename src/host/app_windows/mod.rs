@@ -22,7 +22,7 @@ use super::processes::{self, Process};
 
 /// What a window is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// One that a person works in.
     Main,
     /// A dialog.
@@ -33,7 +33,7 @@ pub enum Kind {
 
 /// A window that is open, which includes a minimised one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Its number.
     pub id: u64,
     /// Whose it is.
@@ -50,7 +50,7 @@ pub struct Window {
 
 /// Why the windows are not known.
 #[derive(Debug, thiserror::Error)]
-pub enum Unseen {
+pub(crate) enum Unseen {
     /// This session has no display.
     #[error("there is no display")]
     NoDisplay,
@@ -64,26 +64,26 @@ pub enum Unseen {
 }
 
 /// A look at the windows of one display.
-pub struct Desktop(system::Desktop);
+pub(crate) struct Desktop(system::Desktop);
 
 impl Desktop {
     /// Connects to the display of this session.
-    pub fn connect() -> Result<Self, Unseen> {
+    pub(crate) fn connect() -> Result<Self, Unseen> {
         system::Desktop::connect().map(Self)
     }
 
     /// The windows of these processes, the oldest first where the system knows.
-    pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
+    pub(crate) fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
         self.0.windows(processes)
     }
 
     /// Asks a window to close, as its cross does. One that cannot be asked is left alone.
-    pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
+    pub(crate) fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
         if window.can_close { self.0.ask_to_close(window) } else { Ok(()) }
     }
 
     /// Brings a window before the others, so that what it asks is seen.
-    pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
+    pub(crate) fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
         self.0.bring_forward(window)
     }
 
@@ -96,7 +96,7 @@ impl Desktop {
 /// Whether a person may have work in an app none of whose windows is open: it could still open one,
 /// its windows cannot be seen from here, or it reads from a terminal. Whatever is not known counts
 /// as yes.
-pub fn may_face_a_person(desktop: &Result<Desktop, Unseen>, processes: &[Process]) -> bool {
+pub(crate) fn may_face_a_person(desktop: &Result<Desktop, Unseen>, processes: &[Process]) -> bool {
     let at_terminal = || processes.first().is_some_and(|root| processes::reads_terminal(root.id));
     match desktop {
         Ok(desktop) => desktop.serves(processes) || system::hides_windows() || at_terminal(),

@@ -69,7 +69,7 @@ impl From<ConnectionError> for Unseen {
     }
 }
 
-pub struct Desktop {
+pub(super) struct Desktop {
     server: RustConnection,
     root: u32,
     atoms: Atoms,
@@ -78,12 +78,12 @@ pub struct Desktop {
 }
 
 /// Whether there may be windows besides those of X11.
-pub fn hides_windows() -> bool {
+pub(super) fn hides_windows() -> bool {
     variable("WAYLAND_DISPLAY").is_some() || variable("WAYLAND_SOCKET").is_some()
 }
 
 impl Desktop {
-    pub fn connect() -> Result<Self, Unseen> {
+    pub(super) fn connect() -> Result<Self, Unseen> {
         if variable("DISPLAY").is_none() {
             return Err(if hides_windows() { Unseen::Hidden } else { Unseen::NoDisplay });
         }
@@ -101,7 +101,7 @@ impl Desktop {
         Ok(Self { server, root, atoms, machine })
     }
 
-    pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
+    pub(super) fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
         let owners = self.process_of_each_client()?;
         let ids = match self.managed()? {
             Some(ids) => ids,
@@ -117,7 +117,7 @@ impl Desktop {
         Ok(windows)
     }
 
-    pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
+    pub(super) fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
         let Ok(id) = u32::try_from(window.id) else { return Ok(()) };
         let message = ClientMessageEvent::new(
             32,
@@ -129,7 +129,7 @@ impl Desktop {
         Ok(self.server.flush()?)
     }
 
-    pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
+    pub(super) fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
         let Ok(id) = u32::try_from(window.id) else { return Ok(()) };
         if self.managed()?.is_some() {
             let message = ClientMessageEvent::new(
@@ -151,7 +151,7 @@ impl Desktop {
     }
 
     /// A server that does not tell may serve anybody.
-    pub fn serves(&self, processes: &[Process]) -> bool {
+    pub(super) fn serves(&self, processes: &[Process]) -> bool {
         let clients = self.process_of_each_client().unwrap_or_default();
         clients.is_empty()
             || processes.iter().any(|process| clients.values().any(|client| *client == process.id))

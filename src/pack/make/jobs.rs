@@ -31,7 +31,7 @@ const MEMORY_A_BYTE: u64 = 16;
 const SMALL_PART: u64 = 8;
 
 /// A group that is to be coded.
-pub struct CodingJob {
+pub(super) struct CodingJob {
     class: Class,
     /// Its files, as numbers.
     pub members: Vec<usize>,
@@ -40,7 +40,7 @@ pub struct CodingJob {
 }
 
 /// A group that was coded.
-pub struct Coded {
+pub(super) struct Coded {
     /// How.
     pub algorithm: Algorithm,
     /// Its bytes.
@@ -55,7 +55,7 @@ pub struct Coded {
 type Left = [Vec<u8>; STREAMS];
 
 /// The groups: files of one class, neighbours by kind and name together.
-pub fn plan(
+pub(super) fn plan(
     plan: &Plan,
     (old, new): (&dyn Tree, &dyn Tree),
     options: MakeOptions,
@@ -117,7 +117,7 @@ fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) 
 /// streams as well, and how many bytes each has unpacked. `progress` is told bytes of bases and
 /// targets, all of them in the end.
 #[expect(clippy::type_complexity, reason = "three results of one step")]
-pub fn code(
+pub(super) fn code(
     plan: &Plan,
     jobs: &[CodingJob],
     trees: (&dyn Tree, &dyn Tree),

@@ -13,7 +13,7 @@ use kuzflow_delta::base_selection::{self, Relation};
 use kuzflow_delta::coder::STREAMS;
 
 /// What becomes of each file.
-pub struct Plan {
+pub(super) struct Plan {
     /// All fates.
     pub outline: Outline,
     /// The paths that the pack makes, by number, with what each is made from.
@@ -22,7 +22,7 @@ pub struct Plan {
 
 impl Plan {
     /// Compares two trees.
-    pub fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
+    pub(super) fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
         let (base, target) = (old.manifest(), new.manifest());
         let mut base_file = base_of(old, new)?;
         let mut fates = BTreeMap::new();
@@ -52,7 +52,7 @@ impl Plan {
 
     /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared
     /// stream costs there.
-    pub fn verdicts(
+    pub(super) fn verdicts(
         &self,
         base: &Manifest,
         jobs: &[CodingJob],

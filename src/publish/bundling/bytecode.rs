@@ -13,7 +13,7 @@ use super::{BuildError, copy, tool};
 /// Compiles all `.py` of the runtime and the app with the container's own interpreter. File names
 /// in the bytecode are relative to the container; the interpreter replaces them by where it found
 /// the file.
-pub fn compile(
+pub(super) fn compile(
     python: &Python,
     tree: &Path,
     needs_home: bool,

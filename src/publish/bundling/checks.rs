@@ -21,7 +21,7 @@ const SMALLEST_SHARP_ICON: u32 = 128;
 
 /// Looks at everything that the request names. Nothing is copied, run or fetched yet, but Python,
 /// which parses the entry point.
-pub fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
+pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     check_folder("the app's folder", &request.app)?;
     let files = [("the requirements", &request.requirements), ("the migration", &request.migrate)];
     for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.as_ref()?))) {
@@ -130,7 +130,7 @@ fn python_for_nothing(request: &BuildRequest) -> Option<String> {
 }
 
 /// The refusal of an entry point that is not there, with what could have been meant.
-pub fn no_entry(request: &BuildRequest) -> BuildError {
+pub(super) fn no_entry(request: &BuildRequest) -> BuildError {
     BuildError::NoEntry {
         entry: request.entry.clone(),
         app: request.app.clone(),
@@ -236,7 +236,7 @@ fn ask_before_installing(request: &BuildRequest) -> Result<(), BuildError> {
 
 /// Looks at the entry point in the tree that was laid out, with the container's own Python if that
 /// runs here. Gives warnings.
-pub fn installed(
+pub(super) fn installed(
     request: &BuildRequest,
     python: Command,
     tree: &Path,

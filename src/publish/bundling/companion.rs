@@ -51,7 +51,7 @@ const ISOLATION: &[(&str, &str)] = &[
 
 /// Keeps every process of the container's Python to what the container brings, with no variable
 /// that other programs would see as well.
-pub fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
+pub(super) fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree);
     fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
     for (name, text) in ISOLATION {
@@ -62,7 +62,7 @@ pub fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
 }
 
 /// Writes the package into the tree; an app that does not import it is no different for it.
-pub fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {
+pub(super) fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree).join(NAME);
     if folder.exists() || tree.join("app").join(NAME).exists() {
         return Ok(());

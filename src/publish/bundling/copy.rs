@@ -8,7 +8,7 @@ use crate::model::RelativePath;
 use crate::model::manifest::Permissions;
 
 /// How the builder's temporary folders begin.
-pub const WORK_PREFIX: &str = ".kuzflow-build-";
+pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
 /// Never part of an app: caches, version control, environments and their secrets, packages.
 pub const NEVER: [&str; 20] = [
@@ -36,7 +36,7 @@ pub const NEVER: [&str; 20] = [
 
 /// What happens to links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
+pub(super) enum Links {
     /// Kept; one that leads out of the tree is an error.
     Keep,
     /// Kept inside the tree; one that leads out of it becomes what it leads to, or nothing if that
@@ -48,7 +48,7 @@ pub enum Links {
 
 /// Copies what is in `from` into the folder `to`, which may have content already. `skip` is asked
 /// with paths from the top, with `/` between their parts.
-pub fn copy_tree(
+pub(super) fn copy_tree(
     from: &Path,
     to: &Path,
     links: Links,
@@ -154,7 +154,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), BuildError> {
 }
 
 /// A container's path for `inside`; `path` is what to name in the error.
-pub fn relative(path: &Path, inside: &Path) -> Result<RelativePath, BuildError> {
+pub(super) fn relative(path: &Path, inside: &Path) -> Result<RelativePath, BuildError> {
     let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
     let parts = parts.ok_or_else(|| BuildError::Kind {
         path: path.to_path_buf(),
@@ -164,7 +164,7 @@ pub fn relative(path: &Path, inside: &Path) -> Result<RelativePath, BuildError> 
 }
 
 /// A folder that could not be walked.
-pub fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
+pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
     let path = error.path().unwrap_or(root).to_path_buf();
     let source = error
         .into_io_error()
@@ -187,7 +187,7 @@ pub fn is_program(path: &Path) -> bool {
 
 /// What a container keeps of a file's permissions.
 #[cfg(unix)]
-pub fn permissions(metadata: &Metadata) -> Permissions {
+pub(super) fn permissions(metadata: &Metadata) -> Permissions {
     Permissions::from_mode(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()))
 }
 
@@ -213,7 +213,7 @@ fn make_writable(path: &Path) -> std::io::Result<()> {
 
 /// Creates a link.
 #[cfg(unix)]
-pub fn make_link(target: &Path, path: &Path) -> std::io::Result<()> {
+pub(super) fn make_link(target: &Path, path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
@@ -226,11 +226,11 @@ pub fn make_link(_: &Path, _: &Path) -> std::io::Result<()> {
 /// Patterns with `*` (anything but `/`) and `?` (one character). One without `/` fits a name
 /// anywhere, one with `/` a path from the top.
 #[derive(Debug, Default)]
-pub struct Exclusions(Vec<String>);
+pub(super) struct Exclusions(Vec<String>);
 
 impl Exclusions {
     /// Takes patterns; a `/` at the end (a folder, elsewhere) makes no difference.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         Self(
             patterns
                 .into_iter()
@@ -241,7 +241,7 @@ impl Exclusions {
     }
 
     /// Whether `path` itself is left out (its folders were asked before).
-    pub fn covers(&self, path: &str) -> bool {
+    pub(super) fn covers(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         self.0.iter().any(|pattern| match pattern.strip_prefix('/').unwrap_or(pattern) {
             top if pattern.contains('/') => fits(top, path),
@@ -270,7 +270,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// The one folder or file in `folder` whose name fits `pattern`, the last by name if several do.
-pub fn find_name(folder: &Path, pattern: &str) -> Option<PathBuf> {
+pub(super) fn find_name(folder: &Path, pattern: &str) -> Option<PathBuf> {
     let names = fs::read_dir(folder).ok()?.flatten();
     names
         .filter(|entry| entry.file_name().to_str().is_some_and(|name| fits(pattern, name)))

@@ -13,7 +13,7 @@ use super::{BuildError, BuildRequest, tool};
 use crate::model::Platform;
 
 /// Installs `requirements` into the `python` of the container in `tree`.
-pub fn install(
+pub(super) fn install(
     request: &BuildRequest,
     requirements: &Path,
     python: &Python,

@@ -13,7 +13,7 @@ use crate::model::{Platform, RelativePath};
 
 /// The Python in a container.
 #[derive(Clone, Debug)]
-pub struct Python {
+pub(super) struct Python {
     /// The program.
     pub program: RelativePath,
     /// The program that opens no console, on Windows.
@@ -34,7 +34,7 @@ pub struct Python {
 
 impl Python {
     /// Looks for a Python in `tree`'s `runtime/`.
-    pub fn find(tree: &Path, platform: &Platform) -> Option<Self> {
+    pub(super) fn find(tree: &Path, platform: &Platform) -> Option<Self> {
         if platform.is_windows() { Self::find_windows(tree) } else { Self::find_unix(tree) }
     }
 
@@ -101,7 +101,7 @@ impl Python {
     }
 
     /// The interpreter where it lies now, as the container's launch would start it.
-    pub fn command(&self, tree: &Path, needs_home: bool) -> Command {
+    pub(super) fn command(&self, tree: &Path, needs_home: bool) -> Command {
         let mut command = tool::python(self.program.under(tree));
         if needs_home {
             command.env("PYTHONHOME", tree.join("runtime"));
@@ -114,7 +114,7 @@ impl Python {
 
     /// Whether the interpreter runs, and finds its standard library from where it lies, without
     /// being told.
-    pub fn finds_itself(&self, tree: &Path) -> Result<bool, BuildError> {
+    pub(super) fn finds_itself(&self, tree: &Path) -> Result<bool, BuildError> {
         let script = "import os, sys, zlib, json; print(json.dumps([sys.prefix, sys.exec_prefix, os.__file__]))";
         let ask = |needs_home| {
             let mut command = self.command(tree, needs_home);
@@ -139,7 +139,7 @@ impl Python {
     }
 
     /// Opens an embeddable distribution: lets it see the app and the installed packages.
-    pub fn open_embedded(&self, tree: &Path) -> Result<(), BuildError> {
+    pub(super) fn open_embedded(&self, tree: &Path) -> Result<(), BuildError> {
         let Some(list) = &self.embedded else { return Ok(()) };
         let path = list.under(tree);
         let text = fs::read_to_string(&path).map_err(BuildError::file("read", &path))?;
@@ -185,7 +185,7 @@ fn find_version(binary: &[u8], name: &str) -> Option<String> {
 
 /// What else is in the container.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// Of the runtime.
     pub python_version: Option<String>,
     /// Of the Qt that the runtime or the app brings.
@@ -196,7 +196,7 @@ pub struct Found {
 
 impl Found {
     /// Looks through the whole tree.
-    pub fn in_tree(tree: &Path, python: Option<&Python>) -> Result<Self, BuildError> {
+    pub(super) fn in_tree(tree: &Path, python: Option<&Python>) -> Result<Self, BuildError> {
         let (mut dependencies, mut libraries) = (BTreeSet::new(), BTreeSet::new());
         for entry in walkdir::WalkDir::new(tree).sort_by_file_name() {
             let entry = entry.map_err(|error| copy::walk_error(tree, error))?;
@@ -254,7 +254,7 @@ fn qt_in_name(name: &str) -> Option<String> {
 }
 
 /// The folder of Qt's plugins, if a binding for Qt is installed.
-pub fn qt_plugins(tree: &Path, python: &Python) -> Option<RelativePath> {
+pub(super) fn qt_plugins(tree: &Path, python: &Python) -> Option<RelativePath> {
     let candidates =
         ["PyQt5/Qt5", "PyQt5/Qt", "PyQt6/Qt6", "PySide6/Qt", "PySide6", "PySide2/Qt", "PySide2"];
     let candidates =

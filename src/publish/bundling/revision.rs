@@ -6,7 +6,7 @@ use super::tool;
 
 /// A commit.
 #[derive(Debug)]
-pub struct Revision {
+pub(super) struct Revision {
     /// Its id; with `-dirty` behind it if files were changed since.
     pub commit: String,
     /// The committer's date.
@@ -15,7 +15,7 @@ pub struct Revision {
 
 /// The last commit that touched `folder`. `None` without git, without a repository, or if nothing
 /// in `folder` is in one.
-pub fn of(folder: &Path) -> Option<Revision> {
+pub(super) fn of(folder: &Path) -> Option<Revision> {
     let git = |arguments: &[&str]| {
         let output =
             tool::run(tool::command("git").arg("-C").arg(folder).args(arguments), "git", b"")

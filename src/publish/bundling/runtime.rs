@@ -67,7 +67,7 @@ const NEVER: [&str; 5] = ["__pycache__", "*.pyc", "*.a", "*.o", "*.lib"];
 
 /// What `probe.py` tells.
 #[derive(Debug, Deserialize)]
-pub struct HostPython {
+pub(super) struct HostPython {
     /// `sys.base_prefix`.
     prefix: PathBuf,
     /// The program itself, links resolved; not a version manager's shim, and not a virtual
@@ -83,7 +83,7 @@ pub struct HostPython {
 
 impl HostPython {
     /// Asks the Python `python` of this machine.
-    pub fn ask(python: &Path) -> Result<Self, BuildError> {
+    pub(super) fn ask(python: &Path) -> Result<Self, BuildError> {
         let missing = |source| BuildError::NoPython { python: python.to_path_buf(), source };
         let mut command = tool::python(python);
         let output = match tool::run(
@@ -99,7 +99,7 @@ impl HostPython {
 }
 
 /// Lays the runtime out in `to`; `work` is for what has to be unpacked first.
-pub fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
+pub(super) fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
     bring(request, work, to)?;
     let unwanted = Exclusions::new(request.runtime_exclude.iter().map(String::as_str));
     if request.runtime_exclude.is_empty() { Ok(()) } else { leave_out(to, "", &unwanted) }

@@ -115,7 +115,7 @@ const CONTAINER: &str = "{container}";
 
 /// What is in the container besides the app.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Brings {
+pub(super) struct Brings {
     /// The interpreter does not find its library by itself.
     pub needs_home: bool,
     /// The bytecode of all files.
@@ -125,7 +125,7 @@ pub struct Brings {
 }
 
 /// The launch for the manifest.
-pub fn launch(
+pub(super) fn launch(
     request: &BuildRequest,
     python: Option<&Python>,
     tree: &Path,
@@ -248,7 +248,7 @@ fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
 }
 
 /// Refuses an entry point that is a file and is not there.
-pub fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
+pub(super) fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
     match &request.entry {
         EntryPoint::Script(path) | EntryPoint::Executable(path)
             if !in_app(path)?.under(tree).is_file() =>
@@ -280,7 +280,7 @@ fn check_module(
 
 /// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both
 /// ways start the same thing.
-pub fn write_script(
+pub(super) fn write_script(
     request: &BuildRequest,
     launch: &Launch,
     tree: &Path,

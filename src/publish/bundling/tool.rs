@@ -12,14 +12,14 @@ use crate::host;
 const MAX_OUTPUT: usize = 4000;
 
 /// A command in a named language, for programs whose words or order follow the locale.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
+pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     command
 }
 
 /// A command that sees nothing of this process's Python settings.
-pub fn python(program: impl AsRef<OsStr>) -> Command {
+pub(super) fn python(program: impl AsRef<OsStr>) -> Command {
     let mut command = command(program);
     for name in host::variables_with("PYTHON") {
         command.env_remove(name);
@@ -29,7 +29,7 @@ pub fn python(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// Runs `command` and returns what it wrote to its output. `what` names it for a person.
-pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
+pub(super) fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
     let program = command.get_program().to_owned();
     let failed = BuildError::file("run", Path::new(&program));
     let mut child =

@@ -16,7 +16,7 @@ use crate::model::package_index::{Compression, Packed};
 const LARGE: u64 = 1 << 20;
 
 /// One entry of the zip.
-pub struct Slot<'a> {
+pub(super) struct Slot<'a> {
     /// Its path.
     pub path: &'a RelativePath,
     /// What it is.
@@ -25,7 +25,7 @@ pub struct Slot<'a> {
 
 /// What an entry of the zip is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind<'a> {
+pub(super) enum Kind<'a> {
     /// Bytes.
     File,
     /// A symlink to this.
@@ -36,7 +36,7 @@ pub enum Kind<'a> {
 
 /// All entries but index and manifest in their order: large files by path, then everything else by
 /// path.
-pub fn slots<'a>(
+pub(super) fn slots<'a>(
     items: impl Iterator<Item = (&'a RelativePath, Option<&'a str>)>,
     empty_folders: &'a [RelativePath],
     sizes: &BTreeMap<RelativePath, Entry>,
@@ -53,7 +53,7 @@ impl Slot<'_> {
     /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has
     /// none), `packed` how its bytes are packed, if it has any; the CRC is that of its unpacked
     /// bytes, 0 where there are none, and is worked out here for a link.
-    pub fn record(
+    pub(super) fn record(
         &self,
         entry: Option<&Entry>,
         packed: Option<&Packed>,

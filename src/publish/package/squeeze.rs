@@ -60,7 +60,7 @@ impl Item {
 
 /// An item's packed bytes in a spool, and what the headers need to know about it.
 #[derive(Clone, Copy)]
-pub struct Squeezed {
+pub(super) struct Squeezed {
     spool: usize,
     at: u64,
     pub packed_size: u64,
@@ -71,14 +71,14 @@ pub struct Squeezed {
 }
 
 /// One temporary file for each core.
-pub struct Spools {
+pub(super) struct Spools {
     folder: PathBuf,
     files: Vec<File>,
 }
 
 impl Spools {
     /// Empty spools; nameless files in `folder`, gone with this process.
-    pub fn new(folder: &Path, threads: usize) -> Result<Self, PackageError> {
+    pub(super) fn new(folder: &Path, threads: usize) -> Result<Self, PackageError> {
         let open = |_| {
             tempfile::tempfile_in(folder)
                 .map_err(PackageError::file("create a temporary file in", folder))
@@ -90,7 +90,7 @@ impl Spools {
     }
 
     /// The packed bytes of an item.
-    pub fn reader(&self, squeezed: &Squeezed) -> impl Read {
+    pub(super) fn reader(&self, squeezed: &Squeezed) -> impl Read {
         let packed = Packed {
             offset: squeezed.at,
             size: squeezed.packed_size,
@@ -105,7 +105,7 @@ const TINY: u64 = 64;
 
 /// Compresses all items that have bytes, the largest first, so that no core is left with a long one
 /// at the end.
-pub fn squeeze<'a>(
+pub(super) fn squeeze<'a>(
     items: &'a BTreeMap<RelativePath, Item>,
     spools: &Spools,
     effort: Effort,
@@ -140,7 +140,7 @@ pub fn squeeze<'a>(
 }
 
 /// `content` as one zstd frame.
-pub fn frame(content: &[u8], level: i32) -> io::Result<Vec<u8>> {
+pub(super) fn frame(content: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let mut encoder = encoder(Vec::new(), level, content.len() as u64)?;
     encoder.write_all(content)?;
     encoder.finish()

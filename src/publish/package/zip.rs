@@ -12,7 +12,7 @@ use crate::model::package_index::Compression;
 
 /// What a header says about one entry.
 #[derive(Clone, Debug)]
-pub struct ZipRecord {
+pub(super) struct ZipRecord {
     /// Path with `/`; one at the end for a folder.
     pub name: String,
     /// Unix file type and permissions.
@@ -30,14 +30,14 @@ pub struct ZipRecord {
 }
 
 /// Unix file types in `mode`.
-pub const FILE: u32 = 0o100_000;
+pub(super) const FILE: u32 = 0o100_000;
 /// A folder.
-pub const FOLDER: u32 = 0o040_000;
+pub(super) const FOLDER: u32 = 0o040_000;
 /// A symlink.
-pub const LINK: u32 = 0o120_000;
+pub(super) const LINK: u32 = 0o120_000;
 
 /// Bytes of an end of central directory record without comment (4.3.16).
-pub const END_SIZE: usize = 22;
+pub(super) const END_SIZE: usize = 22;
 /// Bytes of the Zip64 end record and its locator (4.3.14, 4.3.15).
 const END64_SIZE: usize = 56 + 20;
 const CENTRAL_SIZE: usize = 46;
@@ -46,7 +46,7 @@ const SEE_ZIP64: u32 = u32::MAX;
 
 impl ZipRecord {
     /// The local file header (4.3.7).
-    pub fn local(&self, time: DosTime) -> Vec<u8> {
+    pub(super) fn local(&self, time: DosTime) -> Vec<u8> {
         let mut extra = Vec::new();
         if self.large_sizes() {
             // 4.5.3: in a local header both sizes must be there.
@@ -61,7 +61,7 @@ impl ZipRecord {
     }
 
     /// The central directory's header (4.3.12).
-    pub fn central(&self, time: DosTime) -> Vec<u8> {
+    pub(super) fn central(&self, time: DosTime) -> Vec<u8> {
         let large_offset = self.offset >= u64::from(SEE_ZIP64);
         let mut wide = Vec::new();
         if self.large_sizes() {
@@ -123,7 +123,7 @@ impl ZipRecord {
 
 /// The end of the central directory, with the Zip64 records where a field needs them (4.3.14 to
 /// 4.3.16).
-pub fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
+pub(super) fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
     let large =
         count >= u64::from(u16::MAX) || directory.max(directory_size) >= u64::from(SEE_ZIP64);
     let mut out = Vec::with_capacity(END_SIZE + END64_SIZE);
@@ -153,7 +153,7 @@ pub fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
 
 /// Where one of the last entries of a package lies, as the tail of the file says.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LastEntry {
+pub(super) struct LastEntry {
     /// Of its local header.
     pub offset: u64,
     /// Bytes in the package.
@@ -165,11 +165,11 @@ pub struct LastEntry {
 }
 
 /// How many bytes at a file's end [`last_entries`] wants to see (fewer if the file has fewer).
-pub const TAIL: usize = END_SIZE + END64_SIZE + 2 * (CENTRAL_SIZE + 64);
+pub(super) const TAIL: usize = END_SIZE + END64_SIZE + 2 * (CENTRAL_SIZE + 64);
 
 /// Finds the last two central headers, which must be those of `names`, in the last [`TAIL`] bytes
 /// of a package. Nothing here is trusted: `inspect` writes the whole directory again and compares.
-pub fn last_entries(tail: &[u8], names: [&str; 2]) -> Option<[LastEntry; 2]> {
+pub(super) fn last_entries(tail: &[u8], names: [&str; 2]) -> Option<[LastEntry; 2]> {
     let end = tail.get(tail.len().checked_sub(END_SIZE)?..)?;
     if u32_at(end, 0)? != 0x0605_4b50 || u16_at(end, 20)? != 0 {
         return None;
@@ -210,14 +210,14 @@ fn header_before(tail: &[u8], end: usize, name: &str) -> Option<(LastEntry, usiz
 /// A time as MS-DOS writes it (4.4.6): local time without a zone, two-second steps, from 1980 to
 /// 2107. We write UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DosTime {
+pub(super) struct DosTime {
     date: u16,
     time: u16,
 }
 
 impl DosTime {
     /// The nearest time at or before `time` that can be written.
-    pub fn new(time: jiff::Timestamp) -> Self {
+    pub(super) fn new(time: jiff::Timestamp) -> Self {
         let civil = time.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         let field = |value: i8| u16::try_from(value).unwrap_or(0);
         match u16::try_from(i32::from(civil.year()) - 1980) {

@@ -38,7 +38,7 @@ impl Default for Pace {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// There is nothing to listen to at this address.
     Absent,
     /// It could not be made, or what came was no stream of events, or too much of it.
@@ -55,7 +55,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Waits between connections.
 #[derive(Debug)]
-pub struct Reconnecting {
+pub(super) struct Reconnecting {
     pace: Pace,
     random: fastrand::Rng,
     failures: u32,
@@ -65,17 +65,17 @@ pub struct Reconnecting {
 
 impl Reconnecting {
     /// Every client needs a `seed` of its own.
-    pub fn new(pace: Pace, seed: u64) -> Self {
+    pub(super) fn new(pace: Pace, seed: u64) -> Self {
         Self { pace, random: fastrand::Rng::with_seed(seed), failures: 0, asked: pace.first }
     }
 
     /// The server wants to be left alone for so long after a good connection.
-    pub fn asked_for(&mut self, wait: Duration) {
+    pub(super) fn asked_for(&mut self, wait: Duration) {
         self.asked = wait.min(self.pace.asked).max(SHORTEST);
     }
 
     /// How long to wait now.
-    pub fn wait(&mut self, end: End) -> Duration {
+    pub(super) fn wait(&mut self, end: End) -> Duration {
         match end {
             End::Absent => self.between(self.pace.absent, 0.75, 1.25),
             // A server that restarted, or a proxy that cuts after a while: all its clients come
@@ -108,7 +108,7 @@ const RATE: f64 = 512.0;
 
 /// How much more a connection may say.
 #[derive(Debug)]
-pub struct Allowance {
+pub(super) struct Allowance {
     left: f64,
     at: Duration,
 }
@@ -122,7 +122,7 @@ impl Default for Allowance {
 impl Allowance {
     /// Whether `bytes` that came at `now`, the time since the connection began, are still within
     /// measure.
-    pub fn covers(&mut self, now: Duration, bytes: usize) -> bool {
+    pub(super) fn covers(&mut self, now: Duration, bytes: usize) -> bool {
         let earned = now.saturating_sub(self.at).as_secs_f64() * RATE;
         (self.left, self.at) = ((self.left + earned).min(BURST) - bytes as f64, now);
         self.left >= 0.0

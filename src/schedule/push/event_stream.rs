@@ -7,16 +7,16 @@
 use std::time::Duration;
 
 /// Bytes of a line, at most.
-pub const LONGEST_LINE: usize = 4 << 10;
+pub(super) const LONGEST_LINE: usize = 4 << 10;
 /// Bytes of an event's data, at most.
-pub const LONGEST_EVENT: usize = 16 << 10;
+pub(super) const LONGEST_EVENT: usize = 16 << 10;
 /// Characters of an event's id, at most; longer ones, and those that are not plain text, are not
 /// kept.
 const LONGEST_ID: usize = 128;
 
 /// What a stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerSentEvent {
+pub(super) enum ServerSentEvent {
     /// An event.
     Event {
         /// Its kind; `message` if it has none.
@@ -31,11 +31,11 @@ pub enum ServerSentEvent {
 /// A line or an event is longer than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line of more than {LONGEST_LINE} bytes, or an event of more than {LONGEST_EVENT}")]
-pub struct TooLong;
+pub(super) struct TooLong;
 
 /// The state of one connection's parsing.
 #[derive(Debug, Default)]
-pub struct Parser {
+pub(super) struct Parser {
     line: Vec<u8>,
     lines: u64,
     after_return: bool,
@@ -48,7 +48,7 @@ pub struct Parser {
 
 impl Parser {
     /// Takes in what has come.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<ServerSentEvent>, TooLong> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<ServerSentEvent>, TooLong> {
         let mut events = Vec::new();
         for byte in bytes {
             let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
@@ -63,7 +63,7 @@ impl Parser {
     }
 
     /// The id of the last complete event, or the one that the stream began with.
-    pub fn last_id(&self) -> Option<&str> {
+    pub(super) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 

@@ -21,6 +21,7 @@ mod id;
 mod queue;
 mod service;
 
-pub use queue::{JobOutcome, QueueError};
+pub use queue::JobOutcome;
+pub(crate) use service::ProjectMaker;
 pub(super) use service::Service;
-pub use service::{Maker, Making, ProjectMaker};
+pub use service::{Maker, Making};

@@ -90,7 +90,7 @@ pub enum JobOutcome {
 
 /// Why a pair was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum QueueError {
+pub(crate) enum QueueError {
     /// As many wait already as may.
     #[error("{LONGEST_QUEUE} patches wait to be made; ask again later")]
     Full,

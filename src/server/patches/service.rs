@@ -46,7 +46,7 @@ impl fmt::Debug for Making {
 }
 
 /// Makes packs in a publisher's folder, signed with its online keys.
-pub struct ProjectMaker {
+pub(crate) struct ProjectMaker {
     folder: PathBuf,
     keyring: Keyring,
     threads: usize,
@@ -54,7 +54,7 @@ pub struct ProjectMaker {
 
 impl ProjectMaker {
     /// A maker for the publisher's folder `folder` that uses `threads` cores for each pack.
-    pub fn new(folder: PathBuf, keyring: Keyring, threads: usize) -> Self {
+    pub(crate) fn new(folder: PathBuf, keyring: Keyring, threads: usize) -> Self {
         Self { folder, keyring, threads }
     }
 

@@ -40,7 +40,7 @@ const MOST_IN_USE: usize = 16;
 
 /// What comes in.
 #[derive(Clone, Debug)]
-pub enum ConversationInput {
+pub(super) enum ConversationInput {
     /// An app has shown the token; this is its first message.
     Connected(Message),
     /// The app says something.
@@ -61,7 +61,7 @@ pub enum ConversationInput {
 
 /// What an app shall take over.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Swap {
+pub(crate) struct Swap {
     /// The installed version.
     pub container: ContainerId,
     /// All files that differ from the version whose code the app runs.
@@ -70,7 +70,7 @@ pub struct Swap {
 
 /// What has to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(super) enum Effect {
     /// Send this to the app.
     Send {
         /// Its number.
@@ -98,7 +98,7 @@ pub enum Effect {
 
 /// One conversation; it outlives connections.
 #[derive(Debug, Default)]
-pub struct Conversation {
+pub(super) struct Conversation {
     connected: bool,
     number: i64,
     /// Our requests without an answer.
@@ -137,7 +137,7 @@ struct Swapping {
 
 impl Conversation {
     /// Takes in what happened at `now`; gives what has to be done, in order.
-    pub fn step(&mut self, now: Duration, input: ConversationInput) -> Vec<Effect> {
+    pub(super) fn step(&mut self, now: Duration, input: ConversationInput) -> Vec<Effect> {
         let mut effects = match input {
             ConversationInput::Connected(hello) => self.connected(&hello),
             ConversationInput::Message(message) if message.kind == "answer" => {
@@ -159,7 +159,7 @@ impl Conversation {
     }
 
     /// When the next [`ConversationInput::Tick`] is due, if one is.
-    pub fn due(&self) -> Option<Duration> {
+    pub(super) fn due(&self) -> Option<Duration> {
         let swapping = self.swapping.as_ref().map(|swapping| swapping.until);
         swapping
             .into_iter()

@@ -16,7 +16,7 @@
 mod conversation;
 mod serve;
 mod socket;
-pub mod wire;
+pub(crate) mod wire;
 
 use std::ffi::OsString;
 use std::io;
@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use conversation::Swap;
-pub use serve::serve;
+pub(crate) use conversation::Swap;
+pub(crate) use serve::serve;
 
 use crate::messages::protocol::{Event, SwapBlocker};
 use crate::model::{ContainerId, Digest};
@@ -35,20 +35,20 @@ use crate::store::lock::RunningLock;
 use crate::threads;
 
 /// The variable with the address.
-pub const ADDRESS: &str = "KUZFLOW_CHANNEL";
+pub(crate) const ADDRESS: &str = "KUZFLOW_CHANNEL";
 /// The variable with the token.
-pub const TOKEN: &str = "KUZFLOW_TOKEN";
+pub(crate) const TOKEN: &str = "KUZFLOW_TOKEN";
 /// How long somebody waits for an app to say whether it has heard that it should end; a little
 /// longer than the conversation does.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a swap came to: the modules that were loaded anew, or what stood against it.
-pub type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
+pub(crate) type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 
 /// Where the app that this launcher starts can talk to it. Clones share it. Without a place to
 /// listen nobody is admitted, and all that would be said is not.
 #[derive(Clone, Default)]
-pub struct ChannelSlot(Arc<Mutex<ChannelState>>);
+pub(crate) struct ChannelSlot(Arc<Mutex<ChannelState>>);
 
 #[derive(Default)]
 struct ChannelState {
@@ -77,7 +77,7 @@ enum Request {
 
 impl ChannelSlot {
     /// A channel whose socket lies in the first of `places` (folders) that can be used.
-    pub fn new(places: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(places: Vec<PathBuf>) -> Self {
         Self(Arc::new(Mutex::new(ChannelState { places, ..ChannelState::default() })))
     }
 
@@ -88,7 +88,7 @@ impl ChannelSlot {
 
     /// The variables for an app that is about to be started. The token is new each time: an app
     /// started before is no longer let in.
-    pub fn admit(&self) -> Vec<(&'static str, OsString)> {
+    pub(crate) fn admit(&self) -> Vec<(&'static str, OsString)> {
         let mut shared = self.lock();
         if shared.places.is_empty() {
             return Vec::new();
@@ -103,17 +103,17 @@ impl ChannelSlot {
     }
 
     /// The container from which the connected app takes its code now; `None` if none is connected.
-    pub fn runs(&self) -> Option<ContainerId> {
+    pub(crate) fn runs(&self) -> Option<ContainerId> {
         self.lock().runs.last().cloned()
     }
 
     /// Has the app told of an event.
-    pub fn tell(&self, event: &Event) {
+    pub(crate) fn tell(&self, event: &Event) {
         self.send(Request::Tell(Box::new(event.clone())));
     }
 
     /// Has the app take over another container's code; gives what came of it.
-    pub async fn swap(&self, swap: Swap) -> Swapped {
+    pub(crate) async fn swap(&self, swap: Swap) -> Swapped {
         let (sender, outcome) = oneshot::channel();
         self.send(Request::Swap(swap, sender));
         outcome.await.unwrap_or_else(|_| {
@@ -122,17 +122,17 @@ impl ChannelSlot {
     }
 
     /// Whether the app has said, since it was last asked to end or wanted to, that it goes on.
-    pub fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         self.lock().refused
     }
 
     /// From here on a refusal counts.
-    pub fn expect_end(&self) {
+    pub(crate) fn expect_end(&self) {
         self.lock().refused = false;
     }
 
     /// Asks the app to end by itself; tells whether it has heard. Blocks for some seconds at most.
-    pub fn ask_to_end(&self) -> bool {
+    pub(crate) fn ask_to_end(&self) -> bool {
         self.expect_end();
         let (sender, heard) = oneshot::channel();
         if !self.send(Request::End(sender)) {
@@ -147,12 +147,12 @@ impl ChannelSlot {
     }
 
     /// Tells the app that it need not end any more.
-    pub fn keep_running(&self) {
+    pub(crate) fn keep_running(&self) {
         self.send(Request::KeepRunning);
     }
 
     /// Lets go of the containers whose code the app ran: it has ended.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         let mut shared = self.lock();
         shared.runs.clear();
         shared.locks.clear();

@@ -38,7 +38,7 @@ enum Incoming {
 }
 
 /// Talks to the app until the runtime ends. Returns at once where there is nowhere to listen.
-pub async fn serve(
+pub(crate) async fn serve(
     slot: ChannelSlot,
     app: AppSlot,
     home: Home,

@@ -29,11 +29,11 @@ mod system {
     use std::path::PathBuf;
 
     /// A connection.
-    pub type Stream = tokio::net::UnixStream;
+    pub(crate) type Stream = tokio::net::UnixStream;
 
     /// A socket that listens; its folder goes with it.
     #[derive(Debug)]
-    pub struct Endpoint {
+    pub(crate) struct Endpoint {
         folder: PathBuf,
         path: PathBuf,
         listener: Option<std::os::unix::net::UnixListener>,
@@ -41,7 +41,7 @@ mod system {
 
     impl Endpoint {
         /// In the first of `places` that is there and short enough.
-        pub fn open(places: &[PathBuf]) -> io::Result<Self> {
+        pub(crate) fn open(places: &[PathBuf]) -> io::Result<Self> {
             let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "no folder for a socket"));
             for place in places {
                 result = Self::open_in(place);
@@ -71,13 +71,13 @@ mod system {
         }
 
         /// What the app is told.
-        pub fn address(&self) -> std::ffi::OsString {
+        pub(crate) fn address(&self) -> std::ffi::OsString {
             self.path.clone().into_os_string()
         }
 
         /// Begins to take connections, within a runtime; again where the one that did so before has
         /// ended.
-        pub fn listen(&mut self) -> io::Result<Listener> {
+        pub(crate) fn listen(&mut self) -> io::Result<Listener> {
             let listener =
                 self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
             tokio::net::UnixListener::from_std(listener.try_clone()?).map(Listener)
@@ -92,11 +92,11 @@ mod system {
     }
 
     /// Takes connections.
-    pub struct Listener(tokio::net::UnixListener);
+    pub(crate) struct Listener(tokio::net::UnixListener);
 
     impl Listener {
         /// The next connection; `None` for one of another user, which is closed.
-        pub async fn accept(&mut self) -> io::Result<Option<Stream>> {
+        pub(crate) async fn accept(&mut self) -> io::Result<Option<Stream>> {
             let (stream, _) = self.0.accept().await?;
             let own = rustix::process::geteuid().as_raw();
             let peer = stream.peer_cred().map(|peer| peer.uid());
@@ -129,7 +129,7 @@ mod system {
 
     /// Removes what launchers that were killed left in `places`: folders of this user whose socket
     /// nobody listens at.
-    pub fn sweep(places: &[PathBuf]) {
+    pub(crate) fn sweep(places: &[PathBuf]) {
         let own = rustix::process::geteuid().as_raw();
         for entry in places.iter().flat_map(|place| look::entries_if_readable(place)) {
             let is_named = entry.file_name().to_str().is_some_and(|name| {
@@ -223,7 +223,7 @@ mod system {
     pub fn sweep(_places: &[PathBuf]) {}
 }
 
-pub use system::{Endpoint, Listener, Stream, sweep};
+pub(super) use system::{Endpoint, Listener, Stream, sweep};
 
 #[cfg(all(test, unix))]
 mod tests {

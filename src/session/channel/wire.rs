@@ -7,15 +7,15 @@
 use serde_json::{Map, Value};
 
 /// The version of the conversation that is spoken here.
-pub const PROTOCOL: u64 = 1;
+pub(crate) const PROTOCOL: u64 = 1;
 /// Longest message, bytes.
-pub const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 /// Longest message of somebody who has not shown the token, bytes.
-pub const LONGEST_OF_A_STRANGER: usize = 16 << 10;
+pub(crate) const LONGEST_OF_A_STRANGER: usize = 16 << 10;
 
 /// A request or an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub(crate) struct Message {
     /// The version of the conversation that it is written in; 0 if it says none.
     pub protocol: u64,
     /// The number that the asking side chose.
@@ -28,7 +28,7 @@ pub struct Message {
 
 /// What ends a connection.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub(crate) enum WireError {
     /// The announced length is above the limit.
     #[error("a message of {length} bytes is announced, {limit} are allowed")]
     TooLong {
@@ -49,7 +49,11 @@ pub enum WireError {
 ///
 /// # Errors
 /// [`WireError::TooLong`] if it has more than [`LONGEST`] bytes.
-pub fn encode(id: i64, kind: &str, mut fields: Map<String, Value>) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode(
+    id: i64,
+    kind: &str,
+    mut fields: Map<String, Value>,
+) -> Result<Vec<u8>, WireError> {
     fields.insert("protocol".to_owned(), PROTOCOL.into());
     fields.insert("id".to_owned(), id.into());
     fields.insert("type".to_owned(), kind.into());
@@ -63,24 +67,24 @@ pub fn encode(id: i64, kind: &str, mut fields: Map<String, Value>) -> Result<Vec
 
 /// Takes bytes as they come and gives messages.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     held: Vec<u8>,
     limit: usize,
 }
 
 impl Decoder {
     /// For messages of at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { held: Vec::new(), limit }
     }
 
     /// Another limit from now on.
-    pub fn allow(&mut self, limit: usize) {
+    pub(crate) fn allow(&mut self, limit: usize) {
         self.limit = limit;
     }
 
     /// Takes in what came.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
     }
 
@@ -88,7 +92,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`WireError`]: nothing that comes after it can be understood.
-    pub fn next_message(&mut self) -> Result<Option<Message>, WireError> {
+    pub(crate) fn next_message(&mut self) -> Result<Option<Message>, WireError> {
         let Some((head, rest)) = self.held.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_le_bytes(*head)).unwrap_or(usize::MAX);
         if length > self.limit {

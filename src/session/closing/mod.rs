@@ -39,19 +39,19 @@ const SIGNAL_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a person decides while an app is closing. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct CloseControl(Arc<AtomicU8>);
+pub(crate) struct CloseControl(Arc<AtomicU8>);
 
 impl CloseControl {
     const TAKEN_BACK: u8 = 1;
     const FORCED: u8 = 2;
 
     /// The app shall go on.
-    pub fn take_back(&self) {
+    pub(crate) fn take_back(&self) {
         self.0.store(Self::TAKEN_BACK, Ordering::Release);
     }
 
     /// The app shall be ended, whatever is lost.
-    pub fn force(&self) {
+    pub(crate) fn force(&self) {
         // What was taken back stays so.
         let _ = self.0.compare_exchange(0, Self::FORCED, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -63,7 +63,7 @@ impl CloseControl {
 
 /// How it came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub(crate) enum Closed {
     /// The app has ended.
     Ended,
     /// It goes on: its person, or whoever asked, wants it so.
@@ -71,7 +71,7 @@ pub enum Closed {
 }
 
 /// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
-pub fn close(
+pub(crate) fn close(
     app: &RunningApp,
     channel: &ChannelSlot,
     control: &CloseControl,
@@ -101,7 +101,7 @@ struct Closing<'a> {
 /// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not
 /// let it, or nothing comes of it: an app that asks its person is waited for, any other for
 /// `limit`.
-pub fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration) -> Closed {
+pub(crate) fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration) -> Closed {
     app.note_asked();
     let began = Instant::now();
     loop {
@@ -258,7 +258,7 @@ impl<'a> Closing<'a> {
 
 /// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts
 /// as yes.
-pub fn may_have_window(app: &RunningApp) -> bool {
+pub(crate) fn may_have_window(app: &RunningApp) -> bool {
     let tree = processes::trees(&app.processes());
     match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
         Ok(windows) => !windows.is_empty(),

@@ -21,7 +21,7 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClosingStep {
+pub(super) enum ClosingStep {
     /// Ask this window to close.
     Ask(Window),
     /// Show this window, which has a question.
@@ -32,7 +32,7 @@ pub enum ClosingStep {
 
 /// What was done so far.
 #[derive(Debug, Default)]
-pub struct ClosePlan {
+pub(super) struct ClosePlan {
     /// Windows that were open at the beginning.
     first: Option<Vec<u64>>,
     asked: Vec<u64>,
@@ -46,17 +46,17 @@ pub struct ClosePlan {
 
 impl ClosePlan {
     /// For an app that has agreed to close by itself: its windows are only watched.
-    pub fn of_an_app_that_closes_itself() -> Self {
+    pub(super) fn of_an_app_that_closes_itself() -> Self {
         Self { closes_itself: true, ..Self::default() }
     }
 
     /// Whether the app has had a window since the beginning.
-    pub fn has_seen_windows(&self) -> bool {
+    pub(super) fn has_seen_windows(&self) -> bool {
         self.first.as_ref().is_some_and(|first| !first.is_empty())
     }
 
     /// Takes in which windows are open at `now`; says what to do, and what is waited for.
-    pub fn step(&mut self, now: Duration, windows: &[Window]) -> (ClosingStep, ClosingWait) {
+    pub(super) fn step(&mut self, now: Duration, windows: &[Window]) -> (ClosingStep, ClosingWait) {
         let first =
             self.first.get_or_insert_with(|| windows.iter().map(|window| window.id).collect());
         let is_open = |id: &u64| windows.iter().any(|window| window.id == *id);
@@ -141,7 +141,7 @@ fn belongs_to_another(window: &Window, windows: &[Window]) -> bool {
 /// The app's own windows: of a process that has some, and none of whose parents in the app has. A
 /// program that the app has started (a browser, say) is not the app, as long as the app has a
 /// window itself.
-pub fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window> {
+pub(super) fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window> {
     let has_windows = |id: u32| windows.iter().any(|window| window.process == id);
     let parent = |id: u32| {
         tree.iter()

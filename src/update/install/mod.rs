@@ -31,7 +31,7 @@ use crate::store::StoreError;
 use crate::store::staging::{self, Staging};
 
 /// What one update works with.
-pub struct UpdateJob {
+pub(crate) struct UpdateJob {
     /// The engine's surroundings.
     pub context: Arc<Context>,
     /// The HTTP client.
@@ -55,7 +55,7 @@ enum Ended {
 impl UpdateJob {
     /// Fetches, puts together and registers. After an error or a stop nothing of the version is
     /// visible; verified pieces stay for the next try.
-    pub async fn run(mut self) -> Result<Updated, Problem> {
+    pub(crate) async fn run(mut self) -> Result<Updated, Problem> {
         let id = self.offer.signed.release.container.clone();
         if self.context.home.record(&id).is_ok() {
             return Ok(Updated::Installed(id));

@@ -17,7 +17,7 @@ use crate::update::applying::MOST_CORES;
 use crate::update::planner;
 
 /// How it ended.
-pub enum TreeOutcome {
+pub(super) enum TreeOutcome {
     /// Everything is there, but what [`Unpacker::finish`] adds.
     Complete(Box<Unpacker>),
     /// Some contents turned out to be no good, and were forgotten; and how many files lack theirs.
@@ -27,7 +27,7 @@ pub enum TreeOutcome {
 }
 
 /// Builds the tree of `manifest` in the empty folder `tree`. `progress` is called for each file.
-pub fn build(
+pub(super) fn build(
     manifest: &Arc<Manifest>,
     tree: &Path,
     contents: Contents,

@@ -18,7 +18,7 @@ use crate::update::package_documents::PackageDocuments;
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Threads that unpack entries as they become whole.
-pub struct Unpacking {
+pub(super) struct Unpacking {
     unpacker: Arc<Unpacker>,
     ready: Option<blocking::Sender<RelativePath>>,
     threads: Vec<thread::JoinHandle<()>>,
@@ -39,7 +39,7 @@ struct UnpackingState {
 
 impl Unpacking {
     /// Starts the threads; `tree` must be empty, `package` appears with its first piece.
-    pub fn begin(
+    pub(super) fn begin(
         package_documents: &PackageDocuments,
         tree: &Path,
         package: &Path,
@@ -81,7 +81,7 @@ impl Unpacking {
     }
 
     /// Entries that are whole.
-    pub fn send(&self, paths: Vec<RelativePath>) {
+    pub(super) fn send(&self, paths: Vec<RelativePath>) {
         for path in paths {
             // The threads end only after this sender; one that panicked is noticed when they are
             // joined.
@@ -90,19 +90,19 @@ impl Unpacking {
     }
 
     /// How many files are written.
-    pub fn done(&self) -> u64 {
+    pub(super) fn done(&self) -> u64 {
         self.shared.done.load(Ordering::Relaxed)
     }
 
     /// Why it will not come to a good end.
-    pub fn failure(&self) -> Option<Problem> {
+    pub(super) fn failure(&self) -> Option<Problem> {
         let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().map(problem::of_container)
     }
 
     /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is
     /// most of the work.
-    pub fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
+    pub(super) fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
         drop(self.ready.take());
         let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
         while working.recv_timeout(REPORT_EVERY) == Err(blocking::RecvTimeoutError::Timeout) {

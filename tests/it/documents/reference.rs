@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::Command as Process;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
-use kuzflow::cli::{launcher, publisher};
-use kuzflow::messages::protocol::ProblemKind;
-use kuzflow::publish::ProjectSettings;
-use kuzflow::settings::Settings;
+use kuzflow::testing::cli::{LauncherArguments, PublisherArguments};
+use kuzflow::testing::messages::protocol::ProblemKind;
+use kuzflow::testing::publish::ProjectSettings;
+use kuzflow::testing::settings::Settings;
 
 use super::pages::{pages, root};
 
@@ -19,7 +19,7 @@ use super::pages::{pages, root};
 const WRITE: &str = "KUZFLOW_WRITE_REFERENCE";
 
 fn programs() -> [Command; 2] {
-    [publisher::Arguments::command(), launcher::Arguments::command()].map(|mut command| {
+    [PublisherArguments::command(), LauncherArguments::command()].map(|mut command| {
         command.build();
         command
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kuzflow::server::{ServerError, ServerOptions, app};
+use kuzflow::testing::server::{ServerError, ServerOptions, app};
 use serde_json::json;
 
 use super::client::{ask, get};

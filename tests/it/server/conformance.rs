@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use kuzflow::model::Digest;
+use kuzflow::testing::model::Digest;
 
 use super::client::{ask, get};
 use super::repository::{Repository, package, package_path};
@@ -200,7 +200,9 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
 /// What launchers do: they fetch JSON as gzip, and read what was signed.
 fn comes_compressed(who: &str, address: SocketAddr, repository: &Repository) {
     let stored = std::fs::read(repository.path().join("metadata/1.targets.json")).unwrap();
-    let client = kuzflow::fetch::Client::new(&kuzflow::fetch::ClientOptions::default()).unwrap();
+    let client =
+        kuzflow::testing::fetch::Client::new(&kuzflow::testing::fetch::ClientOptions::default())
+            .unwrap();
     let came = std::sync::atomic::AtomicU64::new(0);
     let count = |bytes| {
         came.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);

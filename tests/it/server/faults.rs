@@ -4,8 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kuzflow::model::Digest;
-use kuzflow::server::fault_injection::FaultInjection;
+use kuzflow::testing::model::Digest;
+use kuzflow::testing::server::fault_injection::FaultInjection;
 
 use super::client::{connect, get, read_answer};
 use super::repository::{Repository, package, package_path};

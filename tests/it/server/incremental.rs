@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use kuzflow::model::version_tree::FileState;
-use kuzflow::model::{ContainerId, Digest, RelativePath, VersionTree};
-use kuzflow::server::{JobOutcome, Maker, Making, ServerOptions};
+use kuzflow::testing::model::version_tree::FileState;
+use kuzflow::testing::model::{ContainerId, Digest, RelativePath, VersionTree};
+use kuzflow::testing::server::{JobOutcome, Maker, Making, ServerOptions};
 use serde_json::{Value, json};
 
 use super::client::{ask, connect, get, post};

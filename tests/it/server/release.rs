@@ -1,6 +1,6 @@
 //! The server over a repository that the real publisher wrote.
 
-use kuzflow::server::ServerOptions;
+use kuzflow::testing::server::ServerOptions;
 
 use super::client::get;
 use super::running::Server;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kuzflow::model::Digest;
-use kuzflow::server::{ServerLimits, ServerOptions};
+use kuzflow::testing::model::Digest;
+use kuzflow::testing::server::{ServerLimits, ServerOptions};
 use serde_json::{Value, json};
 
 /// A repository with metadata as the publisher writes it, but unsigned: the server does not look at

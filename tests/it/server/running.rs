@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use kuzflow::server::{ServerError, ServerOptions, serve};
+use kuzflow::testing::server::{ServerError, ServerOptions, serve};
 use tokio::sync::oneshot;
 
 use crate::support::waiting::until;

@@ -1,18 +1,18 @@
 //! The window's states as a person meets them, for tests, pictures and `examples/window_states.rs`.
 
-use kuzflow::gui::ViewState;
-use kuzflow::gui::texts::Language;
-use kuzflow::messages::protocol::{
+use kuzflow::testing::gui::Language;
+use kuzflow::testing::gui::ViewState;
+use kuzflow::testing::messages::protocol::{
     ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate,
     NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress, RetainedFiles,
     SwapBlocker,
 };
-use kuzflow::model::digest::Digest;
-use kuzflow::model::incident::{Conflict, Incident, LaunchFailure, Notice};
-use kuzflow::model::patch::{Patch, SignedPatch};
-use kuzflow::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
-use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
-use kuzflow::model::{Node, Offer, Version};
+use kuzflow::testing::model::digest::Digest;
+use kuzflow::testing::model::incident::{Conflict, Incident, LaunchFailure, Notice};
+use kuzflow::testing::model::patch::{Patch, SignedPatch};
+use kuzflow::testing::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
+use kuzflow::testing::model::release::{DocumentLocation, Release, SignedRelease};
+use kuzflow::testing::model::{Node, Offer, Version};
 
 const LONG_VERSION: &str = "2026.11.22-rc.12+build.20261122.linux.x86-64.release";
 const PACKAGE: u64 = 82_617_013;

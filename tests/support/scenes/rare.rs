@@ -1,14 +1,14 @@
 //! The window's states that most people never see, and the same with very long words: each kind of
 //! problem, few and many nodes, silence.
 
-use kuzflow::gui::ViewState;
-use kuzflow::gui::texts::Language;
-use kuzflow::messages::protocol::{
+use kuzflow::testing::gui::Language;
+use kuzflow::testing::gui::ViewState;
+use kuzflow::testing::messages::protocol::{
     ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState,
     Phase, Problem, ProblemKind, Progress, Repaired, Unmended,
 };
-use kuzflow::model::incident::Incident;
-use kuzflow::model::{Offer, Version};
+use kuzflow::testing::model::incident::Incident;
+use kuzflow::testing::model::{Offer, Version};
 
 use super::{fault, folder, installed, notices, offer, problem, progress};
 
@@ -121,11 +121,11 @@ fn from_nodes(count: usize, part: f64, speed: f64) -> Event {
 fn offered(language: Language, count: usize) -> Event {
     let mut offer = offer(language);
     offer.nodes = (0..count)
-        .map(|index| kuzflow::model::Node {
+        .map(|index| kuzflow::testing::model::Node {
             id: format!("node-{index}"),
             name: format!("Mirror {}", index + 1),
             region: ["Asia-Pacific", "Europe", "Americas", "Global"][index % 4].to_owned(),
-            ..kuzflow::model::Node::at(
+            ..kuzflow::testing::model::Node::at(
                 format!("https://node-{index}.example.org/").parse().unwrap(),
             )
         })

@@ -10,7 +10,7 @@ use super::suffixes::common;
 
 /// Part of the way: fresh, or in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct Piece {
     /// Where it begins in the new bytes.
     pub at: usize,
     /// Bytes.
@@ -200,7 +200,7 @@ impl Search<'_> {
 }
 
 /// The cheapest way through `new`.
-pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
+pub(super) fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
     let mut search = Search {
         costs,
         diagonals: Vec::new(),

@@ -7,7 +7,7 @@ use super::suffixes::{LONGEST, Suffixes, common};
 
 /// From `start` in the new bytes on, the old bytes at `start + diagonal` look alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seed {
+pub(super) struct Seed {
     /// Where it may pay to begin, in the new bytes.
     pub start: u32,
     /// Old position less new position.
@@ -72,7 +72,7 @@ impl Finder<'_> {
 }
 
 /// Seeds of matches with at least `shortest` bytes.
-pub fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
+pub(super) fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
     let suffixes = Suffixes::new(old);
     let mut finder = Finder { old, new, recent: Vec::new(), seeds: Vec::new() };
     let mut at = 0;

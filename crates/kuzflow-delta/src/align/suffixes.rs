@@ -9,7 +9,7 @@
 const NONE: u32 = u32::MAX;
 /// Matches are compared no further than this, so that a search in long runs of one byte stays
 /// cheap.
-pub const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// A symbol of a text that is sorted: a byte, or the name of a substring one level down.
 trait Symbol: Copy + Eq + Ord {
@@ -160,7 +160,7 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
 }
 
 /// How many bytes two texts have in common at their start, at most [`LONGEST`].
-pub fn common(left: &[u8], right: &[u8]) -> usize {
+pub(super) fn common(left: &[u8], right: &[u8]) -> usize {
     let limit = left.len().min(right.len()).min(LONGEST);
     let (left, right) = (&left[..limit], &right[..limit]);
     let mut at = 0;
@@ -174,7 +174,7 @@ pub fn common(left: &[u8], right: &[u8]) -> usize {
 }
 
 /// The suffixes of a text in order, with an index over their first two bytes.
-pub struct Suffixes<'a> {
+pub(super) struct Suffixes<'a> {
     text: &'a [u8],
     array: Vec<u32>,
     starts: Vec<u32>,
@@ -182,7 +182,7 @@ pub struct Suffixes<'a> {
 
 impl<'a> Suffixes<'a> {
     /// Sorts the suffixes of `text`, of which only the first 4 GiB are looked at.
-    pub fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         let text = &text[..text.len().min(u32::MAX as usize - 1)];
         let array = sort(text, 255);
         let mut starts = vec![0_u32; 65537];
@@ -201,7 +201,7 @@ impl<'a> Suffixes<'a> {
 
     /// The suffixes that begin most like `wanted`, longest match first: calls `visit` with position
     /// and length of the match until it says false. Nothing shorter than two bytes.
-    pub fn search(&self, wanted: &[u8], mut visit: impl FnMut(usize, usize) -> bool) {
+    pub(super) fn search(&self, wanted: &[u8], mut visit: impl FnMut(usize, usize) -> bool) {
         let [first, second, ..] = wanted else { return };
         let bucket = usize::from(*first) << 8 | usize::from(*second);
         let (mut low, mut high) = (self.starts[bucket] as usize, self.starts[bucket + 1] as usize);

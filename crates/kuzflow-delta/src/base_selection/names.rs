@@ -3,7 +3,7 @@
 
 /// A path in parts that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name<'a> {
+pub(super) struct Name<'a> {
     /// As given, with `/` between folders.
     pub path: &'a str,
     /// The folders without versions and hashes, outermost first.
@@ -13,36 +13,36 @@ pub struct Name<'a> {
 }
 
 /// How near a path is that differs in version numbers and hashes only, of [`SAME`].
-pub const RENUMBERED: u32 = 900;
+pub(super) const RENUMBERED: u32 = 900;
 
 /// How near a path is to itself.
-pub const SAME: u32 = 1000;
+pub(super) const SAME: u32 = 1000;
 
 impl<'a> Name<'a> {
     /// Of a relative path with `/` between folders.
-    pub fn new(path: &'a str) -> Self {
+    pub(super) fn new(path: &'a str) -> Self {
         let mut parts: Vec<String> = path.split('/').map(plain).collect();
         let file = parts.pop().unwrap_or_default();
         Self { path, folders: parts, file }
     }
 
     /// The whole path without versions and hashes.
-    pub fn plain_path(&self) -> String {
+    pub(super) fn plain_path(&self) -> String {
         self.folders.iter().chain([&self.file]).map(String::as_str).collect::<Vec<_>>().join("/")
     }
 
     /// The innermost folder and the file, without versions and hashes.
-    pub fn plain_tail(&self) -> String {
+    pub(super) fn plain_tail(&self) -> String {
         format!("{}/{}", self.folders.last().map_or("", String::as_str), self.file)
     }
 
     /// The folder and what kind of file it is, without versions and hashes.
-    pub fn folder_key(&self) -> String {
+    pub(super) fn folder_key(&self) -> String {
         format!("{}/*.{}", self.folders.join("/"), self.extension())
     }
 
     /// What follows the last dot of the file's name; nothing for `.hidden`.
-    pub fn extension(&self) -> &str {
+    pub(super) fn extension(&self) -> &str {
         self.file
             .rsplit_once('.')
             .filter(|(stem, _)| !stem.is_empty())
@@ -50,7 +50,7 @@ impl<'a> Name<'a> {
     }
 
     /// How near two paths are, from 0 to [`SAME`].
-    pub fn nearness(&self, other: &Name<'_>) -> u32 {
+    pub(super) fn nearness(&self, other: &Name<'_>) -> u32 {
         if self.path == other.path {
             return SAME;
         }

@@ -20,7 +20,7 @@ const FEWEST: usize = 4;
 
 /// A file's samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sketch {
+pub(super) struct Sketch {
     /// Ascending, distinct.
     samples: Vec<u64>,
     /// Whether these are all windows there are.
@@ -29,7 +29,7 @@ pub struct Sketch {
 
 /// How much of one sketch another one has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SharedContent {
+pub(super) struct SharedContent {
     /// Samples of the one that the other has too.
     pub common: usize,
     /// Samples of the one that can be compared.
@@ -38,20 +38,20 @@ pub struct SharedContent {
 
 impl SharedContent {
     /// What part that is, in thousandths.
-    pub fn permille(self) -> u32 {
+    pub(super) fn permille(self) -> u32 {
         u32::try_from(self.common * 1000 / self.comparable.max(1)).unwrap_or(1000)
     }
 
     /// Whether it is more than a phrase that any two files of a kind share; `of` is the sketch that
     /// was compared.
-    pub fn is_sure(self, of: &Sketch) -> bool {
+    pub(super) fn is_sure(self, of: &Sketch) -> bool {
         self.common >= FEWEST.min(of.samples.len()).max(1)
     }
 }
 
 impl Sketch {
     /// Of a file's bytes. Linear time, about 8 KiB of memory.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         let mut samples = Vec::with_capacity(2 * SAMPLES);
         let mut limit = u64::MAX;
         let mut complete = true;
@@ -73,12 +73,12 @@ impl Sketch {
     }
 
     /// The samples, ascending.
-    pub fn samples(&self) -> &[u64] {
+    pub(super) fn samples(&self) -> &[u64] {
         &self.samples
     }
 
     /// How much of this file the `other` one holds, as far as both sketches reach.
-    pub fn shared_with(&self, other: &Self) -> SharedContent {
+    pub(super) fn shared_with(&self, other: &Self) -> SharedContent {
         let limit = self.reach().min(other.reach());
         let comparable = self.samples.partition_point(|sample| *sample <= limit);
         SharedContent { common: self.common(other).count(), comparable }
@@ -86,7 +86,7 @@ impl Sketch {
 
     /// How much of this file the `other` one holds and the `first` one does not, as far as all
     /// three sketches reach.
-    pub fn added_by(&self, other: &Self, first: &Self) -> SharedContent {
+    pub(super) fn added_by(&self, other: &Self, first: &Self) -> SharedContent {
         let limit = self.reach().min(other.reach()).min(first.reach());
         let comparable = self.samples.partition_point(|sample| *sample <= limit);
         let added = |sample: &u64| *sample <= limit && first.samples.binary_search(sample).is_err();

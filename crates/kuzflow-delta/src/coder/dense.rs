@@ -1,7 +1,7 @@
 //! Bytes that nothing can be saved on: compressed or encrypted before.
 
 /// Shorter pieces are not looked at.
-pub const SHORTEST: usize = 2048;
+pub(super) const SHORTEST: usize = 2048;
 /// Bits of information of a byte, from which on bytes are dense.
 const BITS: f64 = 7.97;
 

@@ -8,7 +8,7 @@ use super::range::Coder;
 
 /// What stands in the old files around a gap.
 #[derive(Default)]
-pub struct Surroundings {
+pub(super) struct Surroundings {
     /// Old bytes from the end of the copy before the gap on.
     pub front: Vec<u8>,
     /// Old bytes up to the start of the copy behind the gap.
@@ -17,7 +17,7 @@ pub struct Surroundings {
 
 /// A place in the old bytes that is expected to go on as it went on before.
 #[derive(Default)]
-pub struct Gap {
+pub(super) struct Gap {
     at: usize,
     hits: u32,
     misses: u32,
@@ -26,13 +26,13 @@ pub struct Gap {
 
 impl Gap {
     /// A gap begins.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { hits: 1, ..Self::default() }
     }
 
     /// Codes `length` bytes of a gap that has `remaining` left. `actual` are the bytes if they are
     /// known (the encoder).
-    pub fn code<C: Coder>(
+    pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
         (mixture, matches): (&mut Mixture, &mut Matches),

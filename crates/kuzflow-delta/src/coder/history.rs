@@ -8,7 +8,7 @@ use std::io;
 const PORTION: u64 = 64 << 10;
 
 /// A ring of the newest bytes.
-pub struct History {
+pub(super) struct History {
     ring: Vec<u8>,
     mask: usize,
     at: u64,
@@ -17,7 +17,7 @@ pub struct History {
 
 impl History {
     /// A ring of 2^`bits` bytes, at least 256 KiB.
-    pub fn new(bits: u32) -> Self {
+    pub(super) fn new(bits: u32) -> Self {
         let length = 1_usize << bits.clamp(18, 30);
         Self { ring: vec![0; length], mask: length - 1, at: 0, delivered: 0 }
     }
@@ -25,17 +25,17 @@ impl History {
     /// The byte at `position` of the output, if the ring still holds it; any other byte if it does
     /// not.
     #[inline]
-    pub fn byte(&self, position: u64) -> u8 {
+    pub(super) fn byte(&self, position: u64) -> u8 {
         self.ring[position as usize & self.mask]
     }
 
     /// How many bytes back one may look.
-    pub fn reach(&self) -> u64 {
+    pub(super) fn reach(&self) -> u64 {
         self.at.min(self.ring.len() as u64)
     }
 
     /// The newest eight bytes, the newest in the lowest place; zeros before the first.
-    pub fn newest(&self) -> u64 {
+    pub(super) fn newest(&self) -> u64 {
         (0..8_u64.min(self.at))
             .rev()
             .fold(0, |word, back| word << 8 | u64::from(self.byte(self.at - 1 - back)))
@@ -43,13 +43,13 @@ impl History {
 
     /// Appends a byte.
     #[inline]
-    pub fn push(&mut self, byte: u8) {
+    pub(super) fn push(&mut self, byte: u8) {
         self.ring[self.at as usize & self.mask] = byte;
         self.at += 1;
     }
 
     /// Appends bytes, at most 64 KiB at once.
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
         let start = self.at as usize & self.mask;
         let first = bytes.len().min(self.ring.len() - start);
         self.ring[start..start + first].copy_from_slice(&bytes[..first]);
@@ -58,7 +58,7 @@ impl History {
     }
 
     /// Hands on what has gathered, once that is worth a call or `all` is asked for.
-    pub fn deliver(
+    pub(super) fn deliver(
         &mut self,
         all: bool,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -78,41 +78,41 @@ impl History {
 
 /// What can be looked back at: the old bytes as far as they are in memory, then the output.
 /// Positions count from the first old byte.
-pub struct Space {
+pub(super) struct Space {
     base: Vec<u8>,
     history: History,
 }
 
 impl Space {
     /// `base`, and an output that is empty yet.
-    pub fn new(base: Vec<u8>, history: History) -> Self {
+    pub(super) fn new(base: Vec<u8>, history: History) -> Self {
         Self { base, history }
     }
 
     /// The old bytes.
-    pub fn base(&self) -> &[u8] {
+    pub(super) fn base(&self) -> &[u8] {
         &self.base
     }
 
     /// The output.
-    pub fn history(&mut self) -> &mut History {
+    pub(super) fn history(&mut self) -> &mut History {
         &mut self.history
     }
 
     /// Bytes of the output so far.
-    pub fn written(&self) -> u64 {
+    pub(super) fn written(&self) -> u64 {
         self.history.at
     }
 
     /// The position of the next byte of the output.
     #[inline]
-    pub fn at(&self) -> u64 {
+    pub(super) fn at(&self) -> u64 {
         self.base.len() as u64 + self.history.at
     }
 
     /// The byte at `position`; any byte if it is out of reach.
     #[inline]
-    pub fn byte(&self, position: u64) -> u8 {
+    pub(super) fn byte(&self, position: u64) -> u8 {
         match self.base.get(position as usize) {
             Some(&byte) if position < self.base.len() as u64 => byte,
             _ => self.history.byte(position - self.base.len() as u64),
@@ -121,7 +121,7 @@ impl Space {
 
     /// How many bytes at `position` can be read, going on.
     #[inline]
-    pub fn ahead(&self, position: u64) -> u64 {
+    pub(super) fn ahead(&self, position: u64) -> u64 {
         let base = self.base.len() as u64;
         if position < base {
             base - position
@@ -134,14 +134,14 @@ impl Space {
 
     /// The first position of the output that is in reach.
     #[inline]
-    pub fn lowest(&self) -> u64 {
+    pub(super) fn lowest(&self) -> u64 {
         self.at() - self.history.reach()
     }
 
     /// Whether the byte before `position` and those before it, `back` in all, can be read in one
     /// piece.
     #[inline]
-    pub fn behind(&self, position: u64) -> u64 {
+    pub(super) fn behind(&self, position: u64) -> u64 {
         if position <= self.base.len() as u64 {
             position
         } else if position > self.lowest() && position <= self.at() {
@@ -153,17 +153,17 @@ impl Space {
 
     /// Appends a byte to the output.
     #[inline]
-    pub fn push(&mut self, byte: u8) {
+    pub(super) fn push(&mut self, byte: u8) {
         self.history.push(byte);
     }
 
     /// Appends at most 64 KiB to the output.
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.history.extend(bytes);
     }
 
     /// The newest eight bytes of the output, the newest in the lowest place.
-    pub fn newest(&self) -> u64 {
+    pub(super) fn newest(&self) -> u64 {
         self.history.newest()
     }
 }

@@ -6,7 +6,7 @@ use super::mixture::MatchModel;
 /// Bytes whose sequence is looked up; the byte behind them must be the same as well.
 const MATCHED: u64 = 5;
 /// Matches are told apart up to this length.
-pub const LONGEST: u32 = 32;
+pub(super) const LONGEST: u32 = 32;
 /// Every so many bytes of copied text are noted.
 const STRIDE: u64 = 4;
 
@@ -15,7 +15,7 @@ const STRIDE: u64 = 4;
 const POSITION: u32 = 25;
 
 /// Where each sequence of bytes stood last, and the place that is followed now.
-pub struct Matches {
+pub(super) struct Matches {
     /// What followed a sequence stood here: the low bits of the position, and a check.
     entries: Vec<u32>,
     noted: u64,
@@ -38,7 +38,7 @@ struct Pending {
 
 impl Matches {
     /// Nothing was seen yet; 2^`bits` places are kept.
-    pub fn new(bits: u32) -> Self {
+    pub(super) fn new(bits: u32) -> Self {
         Self {
             entries: vec![0; 1 << bits.clamp(10, 24)],
             noted: 0,
@@ -66,7 +66,7 @@ impl Matches {
 
     /// Takes note of old or copied bytes that were not noted yet. Not every place, so that long
     /// copies stay fast: a match is found a few bytes later.
-    pub fn note(&mut self, space: &Space) {
+    pub(super) fn note(&mut self, space: &Space) {
         let base = space.base();
         let base_length = base.len() as u64;
         if self.noted < base_length {
@@ -90,13 +90,13 @@ impl Matches {
     }
 
     /// Forgets the place that is followed.
-    pub fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.hits = 0;
     }
 
     /// The newest byte of the output came: `newest` are the last eight.
     #[inline]
-    pub fn follow(&mut self, space: &Space, newest: u64) {
+    pub(super) fn follow(&mut self, space: &Space, newest: u64) {
         if self.hits > 0 {
             if space.byte(self.at) == newest as u8 && space.ahead(self.at) > 1 {
                 self.hits = (self.hits + 1).min(LONGEST);
@@ -139,7 +139,7 @@ impl Matches {
     }
 
     /// Finds a place to follow at the begin of a gap.
-    pub fn look_up(&mut self, space: &Space, newest: u64) {
+    pub(super) fn look_up(&mut self, space: &Space, newest: u64) {
         if space.written() == 0 {
             self.pending = Pending::default();
             return;
@@ -150,7 +150,7 @@ impl Matches {
 
     /// What is expected next.
     #[inline]
-    pub fn prediction(&self, space: &Space) -> MatchModel {
+    pub(super) fn prediction(&self, space: &Space) -> MatchModel {
         if self.hits == 0 {
             return MatchModel::default();
         }

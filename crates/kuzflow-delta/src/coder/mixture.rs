@@ -12,13 +12,13 @@ use super::range::Coder;
 /// Contexts that have a row of slots each.
 const CONTEXTS: usize = 12;
 /// Voices that expect a byte.
-pub const MODELS: usize = 3;
+pub(super) const MODELS: usize = 3;
 /// Two inputs for each context and voice, one for what is known without a context, one that is
 /// constant.
 const INPUTS: usize = 2 * CONTEXTS + 2 * MODELS + 2;
 /// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose
 /// nothing by it.
-pub const RATE: u32 = 260;
+pub(super) const RATE: u32 = 260;
 /// Words of a bucket: a check, and the 15 nodes of a tree over four bits.
 const BUCKET: usize = 16;
 
@@ -33,7 +33,7 @@ pub enum Nature {
 
 /// Someone who expects a byte.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MatchModel {
+pub(super) struct MatchModel {
     /// What is expected, if anything.
     pub expected: Option<u8>,
     /// How sure that is, as a context (below 64).
@@ -43,7 +43,7 @@ pub struct MatchModel {
 }
 
 /// The model.
-pub struct Mixture {
+pub(super) struct Mixture {
     logistic: Logistic,
     nature: Nature,
     slots: Vec<[u32; BUCKET]>,
@@ -72,14 +72,14 @@ pub struct Mixture {
 
 /// Mixes two numbers well enough for a table.
 #[inline]
-pub fn hash(left: u32, right: u32) -> u32 {
+pub(super) fn hash(left: u32, right: u32) -> u32 {
     let mixed = left.wrapping_mul(0x9E37_79B1) ^ right.wrapping_mul(0x85EB_CA6B).rotate_left(13);
     (mixed ^ mixed >> 15).wrapping_mul(0xC2B2_AE35)
 }
 
 impl Mixture {
     /// A model that knows nothing, with 2^`bits` buckets of 64 bytes.
-    pub fn new(nature: Nature, bits: u32) -> Self {
+    pub(super) fn new(nature: Nature, bits: u32) -> Self {
         let logistic = Logistic::new();
         let buckets = 1_usize << bits.clamp(4, 22);
         let weight = 4096 * 3 / 10;
@@ -108,7 +108,7 @@ impl Mixture {
     }
 
     /// Learns the output from `from` on, which was copied.
-    pub fn train(&mut self, space: &Space, from: u64) {
+    pub(super) fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
         self.predictions = [MatchModel::default(); MODELS];
         for at in from..space.at() {
@@ -128,12 +128,12 @@ impl Mixture {
     }
 
     /// The last eight bytes, the newest in the lowest place.
-    pub fn newest(&self) -> u64 {
+    pub(super) fn newest(&self) -> u64 {
         self.newest
     }
 
     /// Sets the contexts to what precedes `at`.
-    pub fn enter(&mut self, space: &Space, at: u64) {
+    pub(super) fn enter(&mut self, space: &Space, at: u64) {
         (self.word, self.last_word, self.newest, self.partial) = (0, 0, 0, 1);
         let known = 64.min(at.saturating_sub(space.lowest()));
         for back in (1..=known).rev() {
@@ -144,7 +144,7 @@ impl Mixture {
     /// Codes one byte, of which `predictions` expect something; `known` is what it is (the
     /// encoder).
     #[inline]
-    pub fn code<C: Coder>(
+    pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
         known: u8,

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 /// A stretched probability, ln(p / (1 - p)), has 8 fractional bits and stays within ±`LIMIT`.
-pub const LIMIT: i32 = 12 * 256 - 1;
+pub(super) const LIMIT: i32 = 12 * 256 - 1;
 
 /// 65536 / (1 + e^-x) for x = -12 to 12 in steps of one half; values between are interpolated.
 const SQUASHED: [u16; 49] = [
@@ -58,29 +58,29 @@ static SCALE: LazyLock<Box<Scale>> = LazyLock::new(|| {
 
 /// The logistic scale, fetched once per model and not once per bit.
 #[derive(Clone, Copy)]
-pub struct Logistic(&'static Scale);
+pub(super) struct Logistic(&'static Scale);
 
 impl Logistic {
     /// The one scale there is.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(&SCALE)
     }
 
     /// The probability, 1 to 65535, of a stretched one.
     #[inline]
-    pub fn squash(self, stretched: i32) -> u32 {
+    pub(super) fn squash(self, stretched: i32) -> u32 {
         u32::from(self.0.squash[(stretched.clamp(-LIMIT, LIMIT) + LIMIT + 1) as usize])
     }
 
     /// Stretched probabilities in 4096ths.
     #[inline]
-    pub fn coarse(self) -> &'static [i16; 4096] {
+    pub(super) fn coarse(self) -> &'static [i16; 4096] {
         &self.0.stretch
     }
 
     /// ln(p / (1 - p)) of a probability in 65536ths.
     #[inline]
-    pub fn stretch(self, probability: u32) -> i32 {
+    pub(super) fn stretch(self, probability: u32) -> i32 {
         if probability < 2048 {
             i32::from(self.0.end[probability as usize & 2047])
         } else if probability >= 65536 - 2048 {
@@ -94,10 +94,10 @@ impl Logistic {
 /// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits
 /// teach most.
 #[derive(Clone, Copy)]
-pub struct Counter(u32);
+pub(super) struct Counter(u32);
 
 /// 65536 / (n + 1.5): what the n-th bit weighs.
-pub static SHARES: [u32; 1024] = {
+pub(super) static SHARES: [u32; 1024] = {
     let mut shares = [0; 1024];
     let mut count = 0;
     while count < shares.len() {
@@ -109,22 +109,22 @@ pub static SHARES: [u32; 1024] = {
 
 impl Counter {
     /// A counter that knows nothing.
-    pub const NEW: Self = Self(1 << 31);
+    pub(super) const NEW: Self = Self(1 << 31);
 
     /// A counter that starts at `probability` (of 65536) as if it had seen `count` bits.
-    pub const fn at(probability: u32, count: u32) -> Self {
+    pub(super) const fn at(probability: u32, count: u32) -> Self {
         Self(probability << 16 | count)
     }
 
     /// The probability of a one, 1 to 65535.
     #[inline]
-    pub fn probability(self) -> u32 {
+    pub(super) fn probability(self) -> u32 {
         (self.0 >> 16).clamp(1, 65535)
     }
 
     /// Learns a bit, as an average over at most about `limit` (below 1024) bits.
     #[inline]
-    pub fn update(&mut self, bit: bool, limit: u32) {
+    pub(super) fn update(&mut self, bit: bool, limit: u32) {
         let count = self.0 & 1023;
         let probability = i64::from(self.0 >> 10);
         let target = if bit { (1 << 22) - 1 } else { 0 };
@@ -135,7 +135,7 @@ impl Counter {
 }
 
 /// Weighs `N` opinions, with a set of weights for each situation.
-pub struct Mixer<const N: usize> {
+pub(super) struct Mixer<const N: usize> {
     weights: Vec<[i16; N]>,
     selected: usize,
     rate: u32,
@@ -145,13 +145,13 @@ pub struct Mixer<const N: usize> {
 impl<const N: usize> Mixer<N> {
     /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate`
     /// below 512 says how fast it learns.
-    pub fn new(sets: usize, weight: i16, rate: u32) -> Self {
+    pub(super) fn new(sets: usize, weight: i16, rate: u32) -> Self {
         Self { weights: vec![[weight; N]; sets.max(1)], selected: 0, rate, output: ONE_HALF }
     }
 
     /// The stretched sum of `inputs` under the weights of `set`.
     #[inline]
-    pub fn mix(&mut self, logistic: Logistic, inputs: &[i16; N], set: usize) -> i32 {
+    pub(super) fn mix(&mut self, logistic: Logistic, inputs: &[i16; N], set: usize) -> i32 {
         self.selected = set.min(self.weights.len() - 1);
         let weights = &self.weights[self.selected];
         // 16 by 16 bits each, so that a compiler can do eight at once on any machine.
@@ -165,7 +165,7 @@ impl<const N: usize> Mixer<N> {
 
     /// Learns from the bit that came for the last `mix`.
     #[inline]
-    pub fn update(&mut self, inputs: &[i16; N], bit: bool) {
+    pub(super) fn update(&mut self, inputs: &[i16; N], bit: bool) {
         let error = (((i32::from(bit) << 16) - self.output as i32) * self.rate as i32) >> 10;
         let error = error.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         for (&input, weight) in inputs.iter().zip(&mut self.weights[self.selected]) {
@@ -179,7 +179,7 @@ const ONE_HALF: u32 = 1 << 15;
 
 /// Corrects a probability by what really came when it was given before, under a context (paq8's
 /// adaptive probability map).
-pub struct Apm {
+pub(super) struct Apm {
     table: Vec<u16>,
     index: usize,
     rate: u32,
@@ -190,14 +190,14 @@ const POINTS: usize = 25;
 
 impl Apm {
     /// One map for each of `contexts` contexts; each bit moves it by 1 / 2^`rate`.
-    pub fn new(logistic: Logistic, contexts: usize, rate: u32) -> Self {
+    pub(super) fn new(logistic: Logistic, contexts: usize, rate: u32) -> Self {
         let row = (0..POINTS).map(|point| logistic.squash((point as i32 - 12) * 256) as u16);
         Self { table: (0..contexts).flat_map(|_| row.clone()).collect(), index: 0, rate }
     }
 
     /// The corrected probability of a stretched one.
     #[inline]
-    pub fn refine(&mut self, stretched: i32, context: usize) -> u32 {
+    pub(super) fn refine(&mut self, stretched: i32, context: usize) -> u32 {
         let place = (stretched.clamp(-LIMIT, LIMIT) + 12 * 256) as usize;
         let (point, part) = (place >> 8, (place & 255) as u32);
         let at = (context * POINTS + point).min(self.table.len() - 2);
@@ -208,7 +208,7 @@ impl Apm {
 
     /// Learns from the bit that came for the last `refine`.
     #[inline]
-    pub fn update(&mut self, bit: bool) {
+    pub(super) fn update(&mut self, bit: bool) {
         let value = &mut self.table[self.index];
         let target = if bit { 65535 } else { 0 };
         *value = (i32::from(*value) + ((target - i32::from(*value)) >> self.rate)).clamp(1, 65535)

@@ -9,7 +9,7 @@ const LEARNED: u32 = 3;
 const LIMIT: u32 = 40;
 
 /// Codes numbers of one kind under a few contexts.
-pub struct Numbers {
+pub(super) struct Numbers {
     /// By context: a binary tree over the position of the highest bit.
     exponents: Vec<[Counter; 64]>,
     /// By that position: a binary tree over the next bits.
@@ -18,7 +18,7 @@ pub struct Numbers {
 
 impl Numbers {
     /// Numbers under `contexts` contexts, of which nothing is known.
-    pub fn new(contexts: usize) -> Self {
+    pub(super) fn new(contexts: usize) -> Self {
         Self {
             exponents: vec![[Counter::NEW; 64]; contexts.max(1)],
             mantissas: vec![[Counter::NEW; 1 << LEARNED]; 64],
@@ -26,7 +26,7 @@ impl Numbers {
     }
 
     /// Codes `value` (below 2^64 - 1) under `context`; returns it.
-    pub fn code<C: Coder>(&mut self, coder: &mut C, value: u64, context: usize) -> u64 {
+    pub(super) fn code<C: Coder>(&mut self, coder: &mut C, value: u64, context: usize) -> u64 {
         let value = value.saturating_add(1);
         let context = context.min(self.exponents.len() - 1);
         let exponents = &mut self.exponents[context];
@@ -56,6 +56,6 @@ impl Numbers {
 }
 
 /// The position of a number's highest bit, as a context.
-pub fn magnitude(value: u64) -> usize {
+pub(super) fn magnitude(value: u64) -> usize {
     (64 - value.leading_zeros()) as usize
 }

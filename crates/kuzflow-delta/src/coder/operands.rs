@@ -19,7 +19,7 @@ use crate::native::x86::{self, Operand};
 /// Code and what is not parted, calls, data, branches; and bytes on which nothing can be saved.
 pub const STREAMS: usize = 5;
 /// The number of the last.
-pub const DENSE: usize = 4;
+pub(super) const DENSE: usize = 4;
 
 /// The processor's mode that code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn here(at: u64, index: usize) -> u32 {
 }
 
 /// Parts `bytes`, which stand at `at`, and appends them to the streams.
-pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS]) {
+pub(super) fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS]) {
     let mut done = 0;
     while done < bytes.len() {
         let rest = &bytes[done..];
@@ -111,7 +111,12 @@ pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS])
 
 /// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too
 /// early.
-pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) -> io::Result<()> {
+pub(super) fn join(
+    bytes: &mut [u8],
+    at: u64,
+    mode: Mode,
+    streams: &mut Streams<'_>,
+) -> io::Result<()> {
     let [code, operands @ .., _] = &mut streams.0;
     let mut done = 0;
     while done < bytes.len() {
@@ -139,26 +144,26 @@ pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) ->
 }
 
 /// The streams to be put together.
-pub struct Streams<'a>([Ahead<'a>; STREAMS]);
+pub(super) struct Streams<'a>([Ahead<'a>; STREAMS]);
 
 impl<'a> Streams<'a> {
     /// From their bytes.
-    pub fn new(sources: [&'a mut dyn Read; STREAMS]) -> Self {
+    pub(super) fn new(sources: [&'a mut dyn Read; STREAMS]) -> Self {
         Self(sources.map(Ahead::new))
     }
 
     /// Bytes that are no code, or not parted.
-    pub fn plain(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+    pub(super) fn plain(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0[0].take(bytes)
     }
 
     /// Bytes on which nothing can be saved.
-    pub fn dense(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+    pub(super) fn dense(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0[DENSE].take(bytes)
     }
 
     /// Whether all of them are at their ends.
-    pub fn ended(&mut self) -> io::Result<bool> {
+    pub(super) fn ended(&mut self) -> io::Result<bool> {
         for stream in &mut self.0 {
             if !stream.ahead(1)?.is_empty() {
                 return Ok(false);

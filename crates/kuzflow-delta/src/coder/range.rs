@@ -8,7 +8,7 @@
 use std::io::{self, Read};
 
 /// Probabilities are of a one, in 65536ths.
-pub const ONE: u32 = 1 << 16;
+pub(super) const ONE: u32 = 1 << 16;
 
 /// The interval's width in bits, and the width below which a byte is moved out.
 const WIDTH: u32 = 48;
@@ -19,7 +19,7 @@ const SMALLEST: u64 = 1 << (WIDTH - 8);
 const MARGIN: usize = WIDTH as usize / 8;
 
 /// Either direction of the range coder.
-pub trait Coder {
+pub(super) trait Coder {
     /// Codes one bit that is a one with `probability` (1 to 65535, of 65536). The encoder codes and
     /// returns `bit`; the decoder returns what was coded and never looks at `bit`.
     fn code(&mut self, bit: bool, probability: u32) -> bool;
@@ -37,7 +37,7 @@ pub trait Coder {
 
 /// Appends to a buffer.
 #[cfg(feature = "encoder")]
-pub struct Encoder<'a> {
+pub(super) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
     low: u64,
@@ -47,7 +47,7 @@ pub struct Encoder<'a> {
 #[cfg(feature = "encoder")]
 impl<'a> Encoder<'a> {
     /// Appends to `out`.
-    pub fn new(out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
         let start = out.len();
         Self { out, start, low: 0, range: (1 << WIDTH) - 1 }
     }
@@ -73,7 +73,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Writes as few bytes as determine the rest; the decoder takes zeros for what follows.
-    pub fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         let end = self.low + self.range;
         let value = (0..=WIDTH)
             .rev()
@@ -116,7 +116,7 @@ impl Coder for Encoder<'_> {
 }
 
 /// Reads from anything.
-pub struct Decoder<'a> {
+pub(super) struct Decoder<'a> {
     input: &'a mut dyn Read,
     buffer: Vec<u8>,
     at: usize,
@@ -129,7 +129,7 @@ pub struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Reads all of `input`, in portions.
-    pub fn new(input: &'a mut dyn Read) -> Self {
+    pub(super) fn new(input: &'a mut dyn Read) -> Self {
         let mut decoder = Self {
             input,
             buffer: vec![0; 1 << 14],
@@ -179,12 +179,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// The reader's own error, if that is why nothing comes.
-    pub fn take_error(&mut self) -> Option<io::Error> {
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }
 
     /// Whether the input holds bytes that were not needed.
-    pub fn has_more(&mut self) -> bool {
+    pub(super) fn has_more(&mut self) -> bool {
         self.at < self.filled || (self.missing == 0 && self.refill())
     }
 }

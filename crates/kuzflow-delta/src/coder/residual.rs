@@ -15,7 +15,7 @@ const FLAGS: usize = 5;
 /// Contexts of a byte that differs.
 const VALUES: usize = 6;
 /// Bytes covered by one flag, by level.
-pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
+pub(super) const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
 /// A flag's counter that knows nothing.
 const UNLIKELY: u16 = 1 << 12;
@@ -29,7 +29,7 @@ const KINDS: usize = prediction::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
 
 /// The model of differences, which lives as long as its stream.
-pub struct Residual {
+pub(super) struct Residual {
     logistic: Logistic,
     spans: [[Counter; 32]; 4],
     /// For each context a table of small counters with checks.
@@ -79,7 +79,7 @@ fn scale(distance: u64) -> u32 {
 
 impl Residual {
     /// A model that knows nothing, in about 2^(`bits` + 1) bytes.
-    pub fn new(bits: u32) -> Self {
+    pub(super) fn new(bits: u32) -> Self {
         let logistic = Logistic::new();
         let bits = bits.clamp(12, 22);
         Self {
@@ -108,7 +108,7 @@ impl Residual {
     }
 
     /// A copy begins, behind the output `newest`.
-    pub fn enter(&mut self, newest: u64) {
+    pub(super) fn enter(&mut self, newest: u64) {
         self.newest = newest as u32;
         self.calm = self.calm.clamp(32, 400);
         self.cap = SPANS.len() - 1;
@@ -116,7 +116,7 @@ impl Residual {
 
     /// How many bytes the next flag is for, as a level.
     #[inline]
-    pub fn level(&self) -> usize {
+    pub(super) fn level(&self) -> usize {
         let level = match self.calm {
             0..16 => 0,
             16..512 => 1,
@@ -128,7 +128,12 @@ impl Residual {
 
     /// Codes whether something differs in a span of a level above 0.
     #[inline]
-    pub fn code_span<C: Coder>(&mut self, coder: &mut C, level: usize, differs: bool) -> bool {
+    pub(super) fn code_span<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        level: usize,
+        differs: bool,
+    ) -> bool {
         let context = if self.cap < SPANS.len() - 1 {
             31
         } else {
@@ -145,7 +150,7 @@ impl Residual {
 
     /// `bytes` were as foretold, without a flag of their own.
     #[inline]
-    pub fn pass(&mut self, bytes: &[u8]) {
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
         for &byte in &bytes[bytes.len().saturating_sub(4)..] {
             self.newest = self.newest << 8 | u32::from(byte);
         }
@@ -155,7 +160,7 @@ impl Residual {
 
     /// Codes one plain byte of which `predictor` is foretold and `ahead` will follow; returns what
     /// it is.
-    pub fn code_byte<C: Coder>(
+    pub(super) fn code_byte<C: Coder>(
         &mut self,
         coder: &mut C,
         predictor: u8,
@@ -219,7 +224,7 @@ impl Residual {
 
     /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are
     /// foretold; leaves what they are there.
-    pub fn code_field<C: Coder>(
+    pub(super) fn code_field<C: Coder>(
         &mut self,
         coder: &mut C,
         field: &mut [u8],

@@ -11,14 +11,14 @@ use super::range::Coder;
 
 /// A counter that knows nothing: 13 bits of probability, and 3 bits that count how much it has
 /// learned.
-pub const HALF: u16 = 1 << 15;
+pub(super) const HALF: u16 = 1 << 15;
 
 /// What the next bit weighs by that count, in 65536ths.
 static SHARES: [i32; 8] = [43690, 26214, 18724, 14563, 10000, 7000, 5000, 3300];
 
 /// A small counter after one more bit.
 #[inline]
-pub fn learned(counter: u16, bit: bool) -> u16 {
+pub(super) fn learned(counter: u16, bit: bool) -> u16 {
     let count = counter & 7;
     let probability = i32::from(counter >> 3);
     let target = if bit { (1 << 13) - 1 } else { 0 };
@@ -34,7 +34,7 @@ struct Row([u16; 16]);
 
 /// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is
 /// constant.
-pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
+pub(super) struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     logistic: Logistic,
     rows: Vec<Row>,
     bits: u32,
@@ -49,7 +49,7 @@ pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
 impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
     /// Knows nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights for
     /// each of `sets`.
-    pub fn new(bits: u32, sets: usize) -> Self {
+    pub(super) fn new(bits: u32, sets: usize) -> Self {
         const { assert!(INPUTS == CONTEXTS + 2) };
         let bits = bits.clamp(4, 20);
         Self {
@@ -76,7 +76,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
 
     /// Sets the contexts of the next byte, so that memory can be on its way.
     #[inline]
-    pub fn expect(&mut self, contexts: [u32; CONTEXTS]) {
+    pub(super) fn expect(&mut self, contexts: [u32; CONTEXTS]) {
         self.hashes = contexts;
         self.find(1);
     }
@@ -84,7 +84,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
     /// Codes a byte under the contexts that were set. `prediction` may say what it will be, and how
     /// sure that is (a stretched probability).
     #[inline]
-    pub fn code<C: Coder>(
+    pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
         known: u8,

@@ -14,7 +14,7 @@ use crate::CopyInstruction;
 
 /// Codes `steps`, which the encoder knows and the decoder does not, for targets of `target_length`
 /// bytes.
-pub fn code<C: Coder>(
+pub(super) fn code<C: Coder>(
     coder: &mut C,
     steps: Option<&[CopyInstruction]>,
     base_length: u64,

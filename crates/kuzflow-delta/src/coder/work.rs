@@ -29,7 +29,7 @@ const PART: u64 = 1 << 16;
 const DENSE_PART: u64 = 4096;
 
 /// Where fresh bytes go that stand apart, or come from.
-pub enum Apart<'a, 's> {
+pub(super) enum Apart<'a, 's> {
     /// The encoder's.
     #[cfg_attr(
         not(feature = "encoder"),
@@ -49,7 +49,7 @@ struct Heavy {
 }
 
 /// The state of either direction.
-pub struct Work<'a, 's> {
+pub(super) struct Work<'a, 's> {
     old: &'a dyn ReadAt,
     /// The whole target, which only the encoder knows.
     target: Option<&'a [u8]>,
@@ -70,7 +70,7 @@ pub struct Work<'a, 's> {
 impl<'a, 's> Work<'a, 's> {
     /// Nothing is learned yet. An error if the old bytes cannot be read, where all of them are
     /// wanted.
-    pub fn new(
+    pub(super) fn new(
         old: &'a dyn ReadAt,
         options: CoderOptions,
         target: Option<&'a [u8]>,
@@ -106,7 +106,7 @@ impl<'a, 's> Work<'a, 's> {
     }
 
     /// Codes all that `steps` tile; `sink` gets the new bytes in order.
-    pub fn run<C: Coder>(
+    pub(super) fn run<C: Coder>(
         &mut self,
         coder: &mut C,
         steps: &[CopyInstruction],

@@ -16,17 +16,17 @@ const PART: usize = 64 << 10;
 const DISTANCE: u32 = 0x03FF_FFFF;
 
 /// Distance in bytes of a 26-bit branch, if it is one.
-pub fn branch(word: u32) -> Option<i64> {
+pub(super) fn branch(word: u32) -> Option<i64> {
     (word & 0x7C00_0000 == 0x1400_0000).then(|| i64::from((word << 6) as i32 >> 6) * 4)
 }
 
 /// The branch `word` with another distance.
-pub fn with_distance(word: u32, distance: u64) -> u32 {
+pub(super) fn with_distance(word: u32, distance: u64) -> u32 {
     word & !DISTANCE | (distance >> 2) as u32 & DISTANCE
 }
 
 /// Looks through a span of code.
-pub fn sweep(
+pub(super) fn sweep(
     file: &mut File<'_, '_>,
     layout: &Layout,
     span: Span,

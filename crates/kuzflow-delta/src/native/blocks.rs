@@ -11,7 +11,7 @@ const BLOCK: usize = 16 << 10;
 const SLOTS: usize = 128;
 
 /// The cache.
-pub struct Blocks<'a> {
+pub(super) struct Blocks<'a> {
     source: &'a dyn ReadAt,
     length: u64,
     slots: Vec<Slot>,
@@ -26,12 +26,12 @@ struct Slot {
 
 impl<'a> Blocks<'a> {
     /// A cache in front of `source`.
-    pub fn new(source: &'a dyn ReadAt) -> Self {
+    pub(super) fn new(source: &'a dyn ReadAt) -> Self {
         Self { source, length: source.len(), slots: vec![Slot::default(); SLOTS] }
     }
 
     /// Length of the source.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.length
     }
 
@@ -56,7 +56,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// Fills `buffer` with what stands at `at`; an error past the end.
-    pub fn read(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
         while done < buffer.len() {
             let run = self.run(at + done as u64, buffer.len() - done)?;
@@ -70,7 +70,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// `N` bytes at `at`; zeros behind the end.
-    pub fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         let there = self.length.saturating_sub(at).min(N as u64) as usize;
         self.read(at, &mut bytes[..there])?;
@@ -78,12 +78,12 @@ impl<'a> Blocks<'a> {
     }
 
     /// A little-endian 32-bit number.
-    pub fn u32(&mut self, at: u64) -> io::Result<u32> {
+    pub(super) fn u32(&mut self, at: u64) -> io::Result<u32> {
         Ok(u32::from_le_bytes(self.array(at)?))
     }
 
     /// A little-endian 64-bit number.
-    pub fn u64(&mut self, at: u64) -> io::Result<u64> {
+    pub(super) fn u64(&mut self, at: u64) -> io::Result<u64> {
         Ok(u64::from_le_bytes(self.array(at)?))
     }
 }

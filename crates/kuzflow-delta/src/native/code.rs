@@ -19,7 +19,7 @@ const REACH: u64 = 1 << 20;
 
 /// What was found so far.
 #[derive(Default)]
-pub struct Found {
+pub(super) struct Found {
     /// Fields: position and kind.
     pub fields: Vec<(u32, u8)>,
     /// Tables.
@@ -30,7 +30,7 @@ pub struct Found {
 
 /// A span of code: positions in the file.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub(super) struct Span {
     /// Its first byte.
     pub at: u64,
     /// Its bytes.
@@ -39,7 +39,7 @@ pub struct Span {
 
 /// Looks through a span of x86 code. `displacements`: 32-bit displacements on top of a register
 /// count from the image's base.
-pub fn sweep_x86(
+pub(super) fn sweep_x86(
     file: &mut File<'_, '_>,
     layout: &Layout,
     machine: Machine,
@@ -119,7 +119,7 @@ pub fn sweep_x86(
 
 /// Tables of jump targets at the candidates: distances from their own start, or addresses without
 /// the image's base.
-pub fn jump_tables(
+pub(super) fn jump_tables(
     file: &mut File<'_, '_>,
     layout: &Layout,
     code: &[Span],

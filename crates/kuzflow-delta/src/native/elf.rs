@@ -45,7 +45,7 @@ struct Section {
 }
 
 /// The image, if the file is one.
-pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
+pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     let head = file.array::<64>(0)?;
     let wide = head[4] == 2;
     if head[5] != 1 || !(wide || head[4] == 1) {

@@ -58,7 +58,7 @@ pub mod kind {
 }
 
 /// How many bytes a field of a kind has.
-pub fn size(kind: u8) -> usize {
+pub(super) fn size(kind: u8) -> usize {
     match kind {
         kind::POINTER | kind::PLACE | kind::ADDEND | kind::VALUE | kind::SIZE | kind::FILE => 8,
         _ => 4,
@@ -67,7 +67,7 @@ pub fn size(kind: u8) -> usize {
 
 /// Fields between here and the next table count from a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Table {
+pub(super) struct Table {
     /// Where the fields begin in the file.
     pub from: u32,
     /// The address they count from.
@@ -80,7 +80,7 @@ const SHIFT: u32 = 11;
 
 /// Fields in order of position; two bytes for each.
 #[derive(Default)]
-pub struct Fields {
+pub(super) struct Fields {
     /// Position within its block, and kind (5 bits).
     entries: Vec<u16>,
     /// Index of the first entry of each block.
@@ -92,7 +92,7 @@ pub struct Fields {
 impl Fields {
     /// From fields in any order; where they overlap, the one that was found later wins, if it
     /// begins earlier or at the same place.
-    pub fn new(mut found: Vec<(u32, u8)>, mut tables: Vec<Table>, length: u32) -> Self {
+    pub(super) fn new(mut found: Vec<(u32, u8)>, mut tables: Vec<Table>, length: u32) -> Self {
         found.sort_by_key(|&(at, _)| at);
         tables.sort_unstable();
         tables.dedup_by_key(|table| table.from);
@@ -116,12 +116,12 @@ impl Fields {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The first field at or behind `at`: its index.
-    pub fn seek(&self, at: u32) -> usize {
+    pub(super) fn seek(&self, at: u32) -> usize {
         let block = (at >> SHIFT) as usize;
         let Some(&from) = self.blocks.get(block) else { return self.entries.len() };
         let to = self.blocks.get(block + 1).map_or(self.entries.len(), |&to| to as usize);
@@ -131,7 +131,7 @@ impl Fields {
 
     /// Position and kind of a field by its index, given a position in its block or the one before
     /// that holds a field.
-    pub fn get(&self, index: usize, hint: u32) -> Option<(u32, u8)> {
+    pub(super) fn get(&self, index: usize, hint: u32) -> Option<(u32, u8)> {
         let entry = *self.entries.get(index)?;
         let mut block = (hint >> SHIFT) as usize;
         while self.blocks.get(block + 1).is_some_and(|&next| next as usize <= index) {
@@ -141,7 +141,7 @@ impl Fields {
     }
 
     /// The table that a field belongs to.
-    pub fn table(&self, at: u32) -> Table {
+    pub(super) fn table(&self, at: u32) -> Table {
         let index = self.tables.partition_point(|table| table.from <= at);
         index.checked_sub(1).and_then(|index| self.tables.get(index)).copied().unwrap_or(Table {
             from: 0,

@@ -11,7 +11,7 @@ use super::image::{Layout, SEGMENTS, Segment};
 
 /// A new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BranchTarget {
+pub(super) struct BranchTarget {
     /// Where its file begins in the targets.
     pub from: u64,
     /// Bytes of its file.
@@ -61,7 +61,7 @@ fn numbers(segment: &Segment) -> [u64; 4] {
 
 /// Hints for targets: for each, the old image it resembles and its layout.
 #[cfg(feature = "encoder")]
-pub fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
+pub(super) fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for target in targets {
         let Some(target) = target else {
@@ -94,7 +94,7 @@ pub fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
 }
 
 /// Reads hints for targets of the given lengths. An error when they are no hints.
-pub fn decode(
+pub(super) fn decode(
     program: &Program,
     lengths: &[u64],
     mut bytes: &[u8],

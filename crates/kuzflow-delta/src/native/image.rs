@@ -12,7 +12,7 @@ use super::{elf, pe};
 
 /// What the code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
+pub(super) enum Machine {
     /// 64-bit x86.
     Amd64,
     /// 32-bit x86.
@@ -23,7 +23,7 @@ pub enum Machine {
 
 /// A part of the file at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub(super) struct Segment {
     /// Where it stands in memory, less the image's base.
     pub address: u64,
     /// Bytes in memory.
@@ -35,15 +35,15 @@ pub struct Segment {
 }
 
 /// Positions outside of all segments have addresses from here on.
-pub const OUTSIDE: u64 = 1 << 60;
+pub(super) const OUTSIDE: u64 = 1 << 60;
 /// Addresses end here.
-pub const HIGHEST: u64 = 1 << 48;
+pub(super) const HIGHEST: u64 = 1 << 48;
 /// More segments than this are not looked at.
-pub const SEGMENTS: usize = 96;
+pub(super) const SEGMENTS: usize = 96;
 
 /// Which bytes of a file stand at which address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub(super) struct Layout {
     /// What pointers are counted from.
     pub base: u64,
     /// Parts in memory, by position in the file.
@@ -52,7 +52,7 @@ pub struct Layout {
 
 impl Layout {
     /// Puts segments in order, drops what makes no sense in a file of `length` bytes.
-    pub fn new(base: u64, mut segments: Vec<Segment>, length: u64) -> Self {
+    pub(super) fn new(base: u64, mut segments: Vec<Segment>, length: u64) -> Self {
         segments.truncate(SEGMENTS);
         segments.retain(|segment| {
             segment.address < HIGHEST
@@ -68,19 +68,19 @@ impl Layout {
     }
 
     /// The segment that holds a position of the file.
-    pub fn segment(&self, at: u64) -> Option<&Segment> {
+    pub(super) fn segment(&self, at: u64) -> Option<&Segment> {
         self.segments.iter().find(|segment| at.wrapping_sub(segment.file_at) < segment.file)
     }
 
     /// Address of a position of the file.
-    pub fn address(&self, at: u64) -> u64 {
+    pub(super) fn address(&self, at: u64) -> u64 {
         self.segment(at).map_or(OUTSIDE.wrapping_add(at), |segment| {
             segment.address.wrapping_add(at - segment.file_at)
         })
     }
 
     /// Position in the file of an address.
-    pub fn position(&self, address: u64) -> Option<u64> {
+    pub(super) fn position(&self, address: u64) -> Option<u64> {
         if address >= OUTSIDE {
             return Some(address - OUTSIDE);
         }
@@ -91,13 +91,13 @@ impl Layout {
     }
 
     /// Whether something stands at an address in memory.
-    pub fn holds(&self, address: u64) -> bool {
+    pub(super) fn holds(&self, address: u64) -> bool {
         self.segments.iter().any(|segment| address.wrapping_sub(segment.address) < segment.memory)
     }
 }
 
 /// An executable image in a member of a group.
-pub struct Image {
+pub(super) struct Image {
     /// Where its file begins in the group.
     pub from: u64,
     /// Bytes of its file.
@@ -110,7 +110,7 @@ pub struct Image {
 
 /// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are
 /// those of reading.
-pub fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
+pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
     if length < 64
         || length >= u64::from(u32::MAX)
         || from.checked_add(length).is_none_or(|end| end > blocks.len())
@@ -126,7 +126,7 @@ pub fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Opti
 }
 
 /// A member of a group; positions count from its start, and there are zeros behind its end.
-pub struct File<'a, 'b> {
+pub(super) struct File<'a, 'b> {
     blocks: &'a mut Blocks<'b>,
     /// Where it begins.
     pub from: u64,
@@ -136,7 +136,7 @@ pub struct File<'a, 'b> {
 
 impl File<'_, '_> {
     /// `N` bytes at `at`, zeros behind the end.
-    pub fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         let there = self.length.saturating_sub(at).min(N as u64) as usize;
         if there > 0 {
@@ -146,22 +146,22 @@ impl File<'_, '_> {
     }
 
     /// A 16-bit number.
-    pub fn u16(&mut self, at: u64) -> io::Result<u16> {
+    pub(super) fn u16(&mut self, at: u64) -> io::Result<u16> {
         Ok(u16::from_le_bytes(self.array(at)?))
     }
 
     /// A 32-bit number.
-    pub fn u32(&mut self, at: u64) -> io::Result<u32> {
+    pub(super) fn u32(&mut self, at: u64) -> io::Result<u32> {
         Ok(u32::from_le_bytes(self.array(at)?))
     }
 
     /// A 64-bit number.
-    pub fn u64(&mut self, at: u64) -> io::Result<u64> {
+    pub(super) fn u64(&mut self, at: u64) -> io::Result<u64> {
         Ok(u64::from_le_bytes(self.array(at)?))
     }
 
     /// Bytes from `at` on, as many as there are, at most `buffer.len()`.
-    pub fn read<'c>(&mut self, at: u64, buffer: &'c mut [u8]) -> io::Result<&'c [u8]> {
+    pub(super) fn read<'c>(&mut self, at: u64, buffer: &'c mut [u8]) -> io::Result<&'c [u8]> {
         let there = self.length.saturating_sub(at).min(buffer.len() as u64) as usize;
         if there > 0 {
             self.blocks.read(self.from + at, &mut buffer[..there])?;

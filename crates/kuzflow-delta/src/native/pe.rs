@@ -34,7 +34,7 @@ struct Tables<'a, 'b, 'c> {
 }
 
 /// The image, if the file is one.
-pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
+pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     let head = u64::from(file.u32(0x3C)?);
     if head + 24 > file.length || file.array::<4>(head)? != *b"PE\0\0" {
         return Ok(None);

@@ -45,7 +45,7 @@ struct Pending {
 }
 
 /// All translations between old images and targets.
-pub struct Translations {
+pub(super) struct Translations {
     targets: Vec<Option<BranchTarget>>,
     images: usize,
     pairs: Vec<Option<Translation>>,
@@ -53,7 +53,7 @@ pub struct Translations {
 
 impl Translations {
     /// From the steps.
-    pub fn new(
+    pub(super) fn new(
         program: &Program,
         targets: Vec<Option<BranchTarget>>,
         steps: &[CopyInstruction],
@@ -133,7 +133,7 @@ impl Translations {
     }
 
     /// Where an old address of image `old` is in target `new`, and whether it was copied.
-    pub fn translate(&self, pair: usize, address: u64, hint: Option<u64>) -> (u64, bool) {
+    pub(super) fn translate(&self, pair: usize, address: u64, hint: Option<u64>) -> (u64, bool) {
         self.pairs
             .get(pair)
             .and_then(Option::as_ref)
@@ -142,19 +142,19 @@ impl Translations {
 
     /// The target that resembles an old image.
     #[cfg(feature = "encoder")]
-    pub fn partner(&self, old: usize) -> Option<usize> {
+    pub(super) fn partner(&self, old: usize) -> Option<usize> {
         self.targets
             .iter()
             .position(|target| target.as_ref().is_some_and(|target| target.partner == old))
     }
 
     /// Number of a pair.
-    pub fn pair(&self, old: usize, new: usize) -> usize {
+    pub(super) fn pair(&self, old: usize, new: usize) -> usize {
         new * self.images + old
     }
 
     /// The layout of a target.
-    pub fn layout(&self, new: usize) -> Option<&Layout> {
+    pub(super) fn layout(&self, new: usize) -> Option<&Layout> {
         self.targets.get(new)?.as_ref().map(|target| &target.layout)
     }
 }

@@ -9,7 +9,7 @@ use super::image::{Image, Layout};
 
 /// A target and how the field counts to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub(super) struct Reference {
     /// The address meant.
     pub target: u64,
     /// What the field counts from.
@@ -18,7 +18,7 @@ pub struct Reference {
 
 /// What a field counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum Origin {
     /// So many bytes behind the field's start.
     Here(u64),
     /// The field's start, backwards.
@@ -36,7 +36,7 @@ pub enum Origin {
 }
 
 /// The number in a field's bytes, sign-extended where it is signed.
-pub fn number(kind: u8, bytes: &[u8]) -> u64 {
+pub(super) fn number(kind: u8, bytes: &[u8]) -> u64 {
     if fields::size(kind) == 8 {
         return bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     }
@@ -55,7 +55,7 @@ pub fn number(kind: u8, bytes: &[u8]) -> u64 {
 }
 
 /// Writes another number into a field.
-pub fn replace(kind: u8, field: &mut [u8], number: u64) {
+pub(super) fn replace(kind: u8, field: &mut [u8], number: u64) {
     let number = if kind == kind::ARM_BRANCH {
         let word = field.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         u64::from(arm64::with_distance(word, number))
@@ -68,7 +68,7 @@ pub fn replace(kind: u8, field: &mut [u8], number: u64) {
 }
 
 /// What the field of `kind` at `at` in `image` with `value` refers to.
-pub fn refer(
+pub(super) fn refer(
     image: &Image,
     blocks: &mut Blocks<'_>,
     at: u32,
@@ -119,7 +119,7 @@ pub fn refer(
 
 /// The value with which a field at address `here` of another layout refers to `target`; `translate`
 /// gives the address there of what an origin names here.
-pub fn value(
+pub(super) fn value(
     layout: &Layout,
     here: u64,
     origin: Origin,
@@ -142,7 +142,7 @@ pub fn value(
 
 /// The target that a value at address `here` of another layout refers to; none where that teaches
 /// nothing.
-pub fn target(
+pub(super) fn target(
     layout: &Layout,
     here: u64,
     origin: Origin,

@@ -23,7 +23,7 @@ struct Last {
 }
 
 /// The last entries, by kind.
-pub struct Sequences([Last; 32]);
+pub(super) struct Sequences([Last; 32]);
 
 /// Whether fields of a kind stand in tables.
 fn in_table(kind: u8) -> bool {
@@ -43,12 +43,12 @@ fn in_table(kind: u8) -> bool {
 
 impl Sequences {
     /// Nothing is known.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self([Last::default(); 32])
     }
 
     /// What the order says about an entry, if it says anything.
-    pub fn follow(&self, kind: u8, target: u64) -> Option<u64> {
+    pub(super) fn follow(&self, kind: u8, target: u64) -> Option<u64> {
         let last = self.0.get(usize::from(kind)).filter(|last| last.known && in_table(kind))?;
         let next = last.new.wrapping_add(target.wrapping_sub(last.old));
         Some(if kind == kind::DISTANCE && target.is_multiple_of(FUNCTION) {
@@ -59,12 +59,12 @@ impl Sequences {
     }
 
     /// Whether the order did better than the translation of late.
-    pub fn better(&self, kind: u8) -> bool {
+    pub(super) fn better(&self, kind: u8) -> bool {
         self.0.get(usize::from(kind)).is_some_and(|last| last.followed > last.translated)
     }
 
     /// An entry was found at `found`; `translated` is what the translation had said.
-    pub fn settle(&mut self, kind: u8, target: u64, translated: u64, found: u64) {
+    pub(super) fn settle(&mut self, kind: u8, target: u64, translated: u64, found: u64) {
         let followed = self.follow(kind, target);
         let Some(last) = self.0.get_mut(usize::from(kind)).filter(|_| in_table(kind)) else {
             return;
@@ -80,7 +80,7 @@ impl Sequences {
     }
 
     /// The function found last had `old` bytes and has `new` ones: the next begins behind it.
-    pub fn pass(&mut self, old: u64, new: u64) {
+    pub(super) fn pass(&mut self, old: u64, new: u64) {
         let last = &mut self.0[usize::from(kind::DISTANCE)];
         last.old = last.old.wrapping_add(old);
         last.new = last.new.wrapping_add(new);

@@ -25,7 +25,7 @@ const MAX_LEARNED: usize = 1 << 16;
 
 /// Where old addresses of one image are in one new image.
 #[derive(Default)]
-pub struct Translation {
+pub(super) struct Translation {
     stretches: Vec<Stretch>,
     /// What targets without a counterpart turned out to be: old address and the way to the new one.
     learned: BTreeMap<u64, u64>,
@@ -51,7 +51,14 @@ fn stretch(layout: &Layout, at: u64) -> (u64, u64) {
 
 impl Translation {
     /// A copied stretch of the files.
-    pub fn add(&mut self, old: &Layout, old_at: u64, new: &Layout, new_at: u64, length: u64) {
+    pub(super) fn add(
+        &mut self,
+        old: &Layout,
+        old_at: u64,
+        new: &Layout,
+        new_at: u64,
+        length: u64,
+    ) {
         let mut done = 0;
         while done < length {
             let (old_address, old_rest) = stretch(old, old_at + done);
@@ -63,7 +70,7 @@ impl Translation {
     }
 
     /// All stretches are there. Memory without bytes in the file moves with its segment.
-    pub fn finish(&mut self, old: &Layout, new: &Layout) {
+    pub(super) fn finish(&mut self, old: &Layout, new: &Layout) {
         if old.segments.len() == new.segments.len() {
             for (old, new) in old.segments.iter().zip(&new.segments) {
                 if old.memory > old.file {
@@ -81,7 +88,7 @@ impl Translation {
 
     /// Where an old address is now, and whether its bytes were copied. Of several copies the one
     /// nearest to `hint` counts, or the longest that goes on behind it.
-    pub fn translate(&self, target: u64, hint: Option<u64>) -> (u64, bool) {
+    pub(super) fn translate(&self, target: u64, hint: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
         let containing = before
@@ -119,7 +126,7 @@ impl Translation {
     }
 
     /// A target without a counterpart was found at a new address.
-    pub fn learn(&mut self, target: u64, new: u64) {
+    pub(super) fn learn(&mut self, target: u64, new: u64) {
         if self.learned.len() < MAX_LEARNED {
             self.learned.insert(target, new.wrapping_sub(target));
         }
