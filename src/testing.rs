@@ -41,7 +41,7 @@ pub mod fetch {
 pub mod gui {
     pub use crate::gui::rasteriser::{Canvas, Rasteriser};
     pub use crate::gui::{
-        CloseReason, Dialog, DialogOptions, Language, Notification, NotificationEnd,
+        Appearance, CloseReason, Dialog, DialogOptions, Language, Notification, NotificationEnd,
         NotificationOptions, Picked, Texts, ViewState, WindowOptions, catch_up, notify,
         notify_by_system, open, theme,
     };

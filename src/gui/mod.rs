@@ -42,9 +42,11 @@ mod window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use appearance::Appearance;
-pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
-pub use notification::{Notification, NotificationEnd, NotificationOptions, Notified, notify};
-pub use plan_text::{repaired_subtitle, repaired_title};
+pub(crate) use dialog::Choices;
+pub use dialog::{CloseReason, Dialog, DialogOptions, Picked};
+pub(crate) use notification::Notified;
+pub use notification::{Notification, NotificationEnd, NotificationOptions, notify};
+pub(crate) use plan_text::{repaired_subtitle, repaired_title};
 pub use system_notification::notify_by_system;
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;

@@ -5,7 +5,7 @@
 
 mod node;
 
-pub use node::NodeView;
+pub(crate) use node::NodeView;
 
 use super::texts::Language;
 use crate::messages::protocol::{

@@ -4,8 +4,8 @@
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
 use image::RgbaImage;
-use kuzflow::testing::gui::rasteriser::{Canvas, Rasteriser};
 use kuzflow::testing::gui::{Appearance, Language, theme};
+use kuzflow::testing::gui::{Canvas, Rasteriser};
 use kuzflow::testing::messages::mailbox::EngineEnd;
 use kuzflow::testing::messages::protocol::{Command, Event};
 use kuzflow::testing::settings::Theme;
