@@ -10,6 +10,7 @@
 //! engine/                 commands in, events out: pure machine, driver
 //! update/  schedule/      check, plan, install, repair | when to check
 //! session/                the running app: its start, its end, the conversation with it
+//! environment             what a launcher works with, from its start to its end
 //! messages/               commands, events and problems as values
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
@@ -45,6 +46,7 @@ mod demo;
 mod desktop;
 mod durable;
 mod engine;
+mod environment;
 mod error_chain;
 mod fetch;
 mod gui;

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shortcuts;
+use crate::environment::Environment;
 use crate::gui::{
     self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions,
 };
@@ -16,11 +17,11 @@ use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Event, Phase};
 use crate::model::Offer;
 use crate::model::plan::UpdateStrategy;
+use crate::session::app_session::AppSession;
 use crate::session::instance::Instance;
 use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::HomeState;
 use crate::threads;
-use crate::update::context::Context;
 
 /// Whether details were left folded out by the last window of this process.
 static DETAILS: AtomicBool = AtomicBool::new(false);
@@ -41,12 +42,13 @@ pub(crate) struct PresentOptions {
 /// Where one way is not to be had the next one is taken: the small window, the system's
 /// notification, the whole window.
 pub(crate) fn announce(
-    context: &Context,
+    session: &AppSession,
     handle: &Handle,
     view: ViewState,
     options: PresentOptions,
 ) -> NotificationEnd {
-    let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
+    let environment = &session.environment;
+    let (wanted, runs) = (environment.settings.window.notification, !session.app.is_over());
     let announcement = match view.offer() {
         Some(offer) => announcement(wanted, offer, runs),
         None => Some(wanted).filter(|wanted| *wanted != Announcement::Off),
@@ -56,14 +58,14 @@ pub(crate) fn announce(
         return NotificationEnd::TimedOut;
     };
     let Notified { outcome, state } = match announcement {
-        Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
-        Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
+        Announcement::Window => small(environment, handle, view, options, &[by_window, by_system]),
+        Announcement::System => small(environment, handle, view, options, &[by_system, by_window]),
         Announcement::Dialog | Announcement::Off => {
             Notified { outcome: NotificationEnd::Details, state: view }
         }
     };
     if outcome == NotificationEnd::Details {
-        show(context, handle, state, options);
+        show(environment, handle, state, options);
     }
     outcome
 }
@@ -107,13 +109,13 @@ fn by_system(
 
 /// The first of these ways that is to be had; if none is, the whole window is what is left.
 fn small(
-    context: &Context,
+    environment: &Environment,
     handle: &Handle,
     view: ViewState,
     options: PresentOptions,
     strategies: &[Notify],
 ) -> Notified {
-    let window = window_options(context, options);
+    let window = window_options(environment, options);
     for notify in strategies {
         match notify(window.clone(), handle, view.clone()) {
             Ok(notified) => {
@@ -143,11 +145,11 @@ pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions)
 }
 
 /// What a window is told of the app and the settings.
-pub(crate) fn window_options(context: &Context, options: PresentOptions) -> WindowOptions {
-    let settings = &context.settings;
-    let active = context.home.active().ok().map(|(_, record)| record);
-    let app_name = shortcuts::name_in(&context.home, settings);
-    let folder = active.as_ref().map(|record| context.home.container(&record.container));
+pub(crate) fn window_options(environment: &Environment, options: PresentOptions) -> WindowOptions {
+    let settings = &environment.settings;
+    let active = environment.home.active().ok().map(|(_, record)| record);
+    let app_name = shortcuts::name_in(&environment.home, settings);
+    let folder = active.as_ref().map(|record| environment.home.container(&record.container));
     let icon = active
         .and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     let icon = icon.or_else(|| look::read(settings.icon.as_ref()?, look::SMALL).ok().flatten());
@@ -164,7 +166,7 @@ pub(crate) fn window_options(context: &Context, options: PresentOptions) -> Wind
 
 /// Opens the window for another start of the launcher that asked for it, with what is known now.
 pub(crate) fn show_wanted(
-    context: &Context,
+    environment: &Environment,
     handle: &Handle,
     mut view: ViewState,
     options: PresentOptions,
@@ -174,7 +176,7 @@ pub(crate) fn show_wanted(
         view.apply(Event::Phase { phase });
     }
     handle.send(Command::List);
-    show(context, handle, view, options)
+    show(environment, handle, view, options)
 }
 
 /// What a window that was asked for shows. That the app has started is no news to whoever asks, and
@@ -188,14 +190,14 @@ fn wanted_phase(phase: Phase) -> Phase {
 
 /// Lets another start of the launcher ask for this engine's window, as long as the value lives.
 pub(crate) fn listen(
-    context: &Context,
+    environment: &Environment,
     handle: &Handle,
     options: PresentOptions,
 ) -> Option<Instance> {
     if options.headless {
         return None;
     }
-    let listening = Instance::listen(&context.home, &host::private_folders(), handle.clone());
+    let listening = Instance::listen(&environment.home, &host::private_folders(), handle.clone());
     listening
         .inspect_err(|error| tracing::warn!(%error, "no other start can ask for the window"))
         .ok()
@@ -204,13 +206,13 @@ pub(crate) fn listen(
 /// Opens the window; `false` if none can be opened, which a person is told by a message of the
 /// system as far as it can.
 pub(crate) fn show(
-    context: &Context,
+    environment: &Environment,
     handle: &Handle,
     view: ViewState,
     options: PresentOptions,
 ) -> bool {
-    let state = context.home.state().unwrap_or_default();
-    let window = window_options(context, options);
+    let state = environment.home.state().unwrap_or_default();
+    let window = window_options(environment, options);
     let app_name = window.app_name.clone();
     match gui::open(window, handle.clone(), view) {
         Ok(closed) => {
@@ -221,9 +223,9 @@ pub(crate) fn show(
             if let Some(language) = closed.choices.language {
                 let state = HomeState {
                     language: Some(language.tag().to_owned()),
-                    ..context.home.state().unwrap_or(state)
+                    ..environment.home.state().unwrap_or(state)
                 };
-                if let Err(error) = context.home.set_state(&state) {
+                if let Err(error) = environment.home.set_state(&state) {
                     tracing::warn!(%error, "the chosen language is forgotten");
                 }
             }

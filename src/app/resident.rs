@@ -2,7 +2,7 @@
 //! fetches and has the app take over what it may without a question, and tells a person what should
 //! be known. It ends with the app.
 //!
-//! In: a context with the app started, what the schedule, the engine and a person say. Out: the
+//! In: a session with the app started, what the schedule, the engine and a person say. Out: the
 //! app's own end. Never: work while nothing happens (one thread waits for the next event or the
 //! next date), or a window that was not called for.
 
@@ -13,7 +13,6 @@ use super::output::Output;
 use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts};
-use crate::engine::supervisor::{self, FailedStart};
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
@@ -24,11 +23,13 @@ use crate::schedule::announcements::Announcements;
 use crate::schedule::reminder::{Reminder, ReminderStep};
 use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::schedule::watch::{self, Watch};
+use crate::session::app_session::AppSession;
+use crate::session::failed_start::{self, FailedStart};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::probation;
 use crate::threads;
-use crate::update::context::Context;
+use crate::update::peer_service::PeerHandle;
 
 /// How often a version on probation is looked at, while a check waits for it.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
@@ -47,15 +48,15 @@ const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
-pub(super) fn live(
-    context: &Context,
+pub(crate) fn live(
+    session: &AppSession,
     handle: &Handle,
     options: PresentOptions,
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
-    let mut resident = Resident::new(context, handle, options, output);
-    let _listening = listen(context, handle, options);
+    let mut resident = Resident::new(session, handle, options, output);
+    let _listening = listen(&session.environment, handle, options);
     std::thread::scope(|scope| {
         let mut followed = false;
         while !resident.is_over() && !handle.closed() {
@@ -64,17 +65,17 @@ pub(super) fn live(
                 // What the launcher does for itself and for the desktop must not keep the app's own
                 // updates waiting.
                 let follow = move || {
-                    shortcuts::follow(context, own, false);
-                    own.update(context, &|| context.app.running().is_some());
+                    shortcuts::follow(&session.environment, own, false);
+                    own.update(&session.environment, &|| session.app.running().is_some());
                 };
                 if let Err(error) = threads::spawn_scoped(scope, "follow", follow) {
                     tracing::warn!(%error, "the launcher does not update itself this time");
                 }
             }
         }
-        if context.app.is_over() {
+        if session.app.is_over() {
             // A start that follows at once must not find the version locked whose code the app ran.
-            context.channel.release();
+            session.channel.release();
         }
         resident.finish();
         if resident.tell_at.is_some() {
@@ -83,26 +84,38 @@ pub(super) fn live(
     });
     if handle.closed() {
         tracing::error!("the engine has ended; the app goes on without it");
-        return stay(context);
+        return stay(session);
     }
-    let Some(status) = context.app.get().and_then(|app| app.ended()) else { return Ending::App(0) };
+    let Some(status) = session.app.get().and_then(|app| app.ended()) else { return Ending::App(0) };
     Ending::App(exit_code(status))
 }
 
 /// The rest of the launcher's life without an engine: as long as the app runs, without a thread
 /// that wakes up, or a look at anything. If the settings do not want that, only as long as a
 /// version is on probation.
-pub(super) fn stay(context: &Context) -> Ending {
-    if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
+pub(crate) fn stay(session: &AppSession) -> Ending {
+    if !session.environment.settings.health.stay
+        && !session.app.is_attended()
+        && !session.app.is_over()
+    {
         return Ending::App(0);
     }
-    let status = context.app.wait();
-    context.channel.release();
+    let _sharing = share(session);
+    let status = session.app.wait();
+    session.channel.release();
     status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 
+/// Peers on the local network have what they may from this computer as long as the value lives, also
+/// where no engine runs.
+pub(crate) fn share(session: &AppSession) -> PeerHandle {
+    let peers = PeerHandle::default();
+    peers.open(&session.environment);
+    peers
+}
+
 struct Resident<'a> {
-    context: &'a Context,
+    session: &'a AppSession,
     handle: &'a Handle,
     options: PresentOptions,
     output: &'a Output,
@@ -140,17 +153,17 @@ struct Resident<'a> {
 
 impl<'a> Resident<'a> {
     fn new(
-        context: &'a Context,
+        session: &'a AppSession,
         handle: &'a Handle,
         options: PresentOptions,
         output: &'a Output,
     ) -> Self {
         let due = Arc::new(Mutex::new(None));
-        let watch = (context.settings.update.check != CheckTime::Never)
-            .then(|| start_watch(context, handle, &due))
+        let watch = (session.environment.settings.update.check != CheckTime::Never)
+            .then(|| start_watch(session, handle, &due))
             .flatten();
         Self {
-            context,
+            session,
             handle,
             options,
             output,
@@ -168,8 +181,8 @@ impl<'a> Resident<'a> {
             ours: None,
             view: ViewState::default(),
             // What happened while nobody looked.
-            tell_at: context
-                .home
+            tell_at: session
+                .home()
                 .state()
                 .is_ok_and(|state| !state.notices.is_empty())
                 .then(|| Instant::now() + UNTIL_THE_APP_IS_SEEN),
@@ -181,7 +194,7 @@ impl<'a> Resident<'a> {
 
     /// Whether there is nothing left to stay for.
     fn is_over(&self) -> bool {
-        let app = &self.context.app;
+        let app = &self.session.app;
         if app.is_over() {
             let ended_well =
                 app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
@@ -189,7 +202,7 @@ impl<'a> Resident<'a> {
             // may be there.
             return ended_well || self.looked && !self.has_failed();
         }
-        let may_leave = !self.context.settings.health.stay && !app.is_attended();
+        let may_leave = !self.session.environment.settings.health.stay && !app.is_attended();
         may_leave && self.looked && self.handle.phase().is_at_rest()
     }
 
@@ -199,15 +212,15 @@ impl<'a> Resident<'a> {
 
     /// Waits for the next thing that happens, and sees to it.
     fn wait(&mut self) {
-        if !self.asked && !self.looked && self.context.app.is_over() {
+        if !self.asked && !self.looked && self.session.app.is_over() {
             // The app has ended, and not well: nobody has to wait for its sake.
             self.tell(ScheduleInput::Asked);
             self.asked = true;
         }
-        let waits_for_trial = self.context.app.is_on_trial() && self.due().is_some();
+        let waits_for_trial = self.session.app.is_on_trial() && self.due().is_some();
         // Nothing tells when a version has proved itself.
-        let waits_for_end_of_trial = self.looked && !self.context.settings.health.stay;
-        let keeps_errors = || self.context.app.running().is_some_and(|app| app.bound_errors());
+        let waits_for_end_of_trial = self.looked && !self.session.environment.settings.health.stay;
+        let keeps_errors = || self.session.app.running().is_some_and(|app| app.bound_errors());
         let limit = match (waits_for_trial || self.has_failed(), waits_for_end_of_trial) {
             (true, _) => LOOK_AT_TRIAL,
             (false, true) => LOOK_AT_PROBATION,
@@ -235,16 +248,21 @@ impl<'a> Resident<'a> {
         }
         self.tell_what_is_due();
         if self.handle.wanted().is_some() {
-            show_wanted(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+            show_wanted(
+                &self.session.environment,
+                self.handle,
+                std::mem::take(&mut self.view),
+                self.options,
+            );
         }
-        if !self.context.app.is_on_trial() {
+        if !self.session.app.is_on_trial() {
             self.look();
         }
     }
 
     /// Whether the last app has failed, and that was not dealt with yet.
     fn has_failed(&self) -> bool {
-        let app = &self.context.app;
+        let app = &self.session.app;
         let Some(last) = app.get().filter(|_| app.is_over()) else { return false };
         let is_dealt_with = self.dealt_with.as_ref().is_some_and(|known| Arc::ptr_eq(known, &last));
         !is_dealt_with && last.ended().is_some_and(|status| !status.success())
@@ -267,7 +285,7 @@ impl<'a> Resident<'a> {
     /// What happened, in front of the app's window that has come up meanwhile, or in the terminal.
     fn report_incidents(&mut self) {
         self.tell_at = None;
-        let notices = probation::take_notices(&self.context.home).unwrap_or_else(|error| {
+        let notices = probation::take_notices(self.session.home()).unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "older notices are not known");
             let now = jiff::Timestamp::now();
             let heard = std::mem::take(&mut self.heard).into_iter();
@@ -282,15 +300,15 @@ impl<'a> Resident<'a> {
         }
         self.view.incidents.clear();
         if !notices.is_empty() && !self.options.headless {
-            show(self.context, self.handle, ViewState::telling(notices), self.options);
+            show(&self.session.environment, self.handle, ViewState::telling(notices), self.options);
         }
     }
 
     /// An app that ends before anybody sees it is shown, with what it wrote last.
     fn tell_failed_start(&mut self) {
-        self.dealt_with = self.context.app.get();
-        let Some(failed) = supervisor::failed_start(self.context) else { return };
-        supervisor::note_relapse(self.context);
+        self.dealt_with = self.session.app.get();
+        let Some(failed) = failed_start::failed_start(self.session) else { return };
+        failed_start::note_relapse(self.session);
         let problem = self.problem_of(&failed);
         if self.options.headless {
             self.output.complain(&problem);
@@ -309,7 +327,12 @@ impl<'a> Resident<'a> {
                 self.view.apply(event);
             }
         }
-        if !show(self.context, self.handle, std::mem::take(&mut self.view), self.options) {
+        if !show(
+            &self.session.environment,
+            self.handle,
+            std::mem::take(&mut self.view),
+            self.options,
+        ) {
             self.output.complain(&problem);
         }
     }
@@ -322,7 +345,8 @@ impl<'a> Resident<'a> {
             lines.join("\n")
         };
         tracing::error!(%version, %failure, "the app did not start; it wrote last:\n{wrote}");
-        let chain = vec![format!("{} {version}: {failure}", self.context.settings.app), wrote];
+        let chain =
+            vec![format!("{} {version}: {failure}", self.session.environment.settings.app), wrote];
         Problem {
             kind: ProblemKind::DidNotStart,
             subject: self.output.texts.failure(failure),
@@ -361,7 +385,7 @@ impl<'a> Resident<'a> {
             self.checking = true;
             if !std::mem::take(&mut self.own_check) {
                 // The app asked, or a person: what may be fetched by itself is as it is now.
-                let rules = Rules::of(&self.context.settings.update);
+                let rules = Rules::of(&self.session.environment.settings.update);
                 self.may_fetch = rules.permitted(&host::conditions()).prefetch;
             }
         } else if std::mem::take(&mut self.checking) {
@@ -387,7 +411,7 @@ impl<'a> Resident<'a> {
     }
 
     fn offered(&mut self, offer: &Offer) {
-        let settings = &self.context.settings;
+        let settings = &self.session.environment.settings;
         let swaps = settings.hot_update.automatic && !offer.plan.requires_restart;
         let prefetches = settings.update.prefetch && !offer.plan.is_local();
         let by_itself = self.may_fetch && self.in_vain.as_ref() != Some(offer.version());
@@ -430,7 +454,7 @@ impl<'a> Resident<'a> {
             return;
         }
         let outcome =
-            announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+            announce(self.session, self.handle, std::mem::take(&mut self.view), self.options);
         if outcome == NotificationEnd::TimedOut {
             self.reminder.unanswered(self.began.elapsed());
         } else {
@@ -441,7 +465,7 @@ impl<'a> Resident<'a> {
     /// A window that was closed on the way stops nothing: the new version is there at the next
     /// start.
     fn finish(&mut self) {
-        let (context, handle) = (self.context, self.handle);
+        let (session, handle) = (self.session, self.handle);
         follow(handle, &mut self.view, self.output, |phase, _| match phase {
             // Between two versions no app runs; what was begun there is brought to its end.
             Phase::Installing { .. }
@@ -449,13 +473,13 @@ impl<'a> Resident<'a> {
             | Phase::Closing { .. }
             | Phase::Switching { .. }
             | Phase::RollingBack => false,
-            Phase::Downloading { .. } => context.app.running().is_none(),
+            Phase::Downloading { .. } => session.app.running().is_none(),
             _ => true,
         });
         // The app wanted to be started anew, and could not be: nobody else is left to tell it.
         let failed = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LaunchFailed);
-        if failed && context.app.is_over() && !self.options.headless {
-            show(context, handle, std::mem::take(&mut self.view), self.options);
+        if failed && session.app.is_over() && !self.options.headless {
+            show(&session.environment, handle, std::mem::take(&mut self.view), self.options);
         }
     }
 }
@@ -482,14 +506,15 @@ pub(super) fn follow(
 
 /// Where nobody can watch, nothing is looked for; the next start tries again.
 fn start_watch(
-    context: &Context,
+    session: &AppSession,
     handle: &Handle,
     due: &Arc<Mutex<Option<Check>>>,
 ) -> Option<Watch> {
     let (due, handle) = (Arc::clone(due), handle.clone());
-    let watch = Watch::start(watch::WatchOptions::of(&context.settings), move |check| {
-        *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
-        handle.poke();
-    });
+    let watch =
+        Watch::start(watch::WatchOptions::of(&session.environment.settings), move |check| {
+            *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+            handle.poke();
+        });
     watch.inspect_err(|problem| tracing::error!(?problem, "no schedule")).ok()
 }

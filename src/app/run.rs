@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::installation::PlaceError;
 use super::output::Output;
 use super::present::{PresentOptions, listen, nameless_window_options, show, window_options};
-use super::resident::{self, follow, stay};
+use super::resident::{self, follow, share, stay};
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts, starting, terminal};
-use crate::engine::{driver, supervisor};
+use crate::engine::driver;
 use crate::gui::{self, ViewState};
 use crate::host;
 use crate::look;
@@ -23,17 +23,17 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::model::ContainerId;
 use crate::model::incident::Incident;
-use crate::session::{app, instance};
+use crate::session::app_session::AppSession;
+use crate::session::{app, instance, supervisor};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::{Home, StoreError};
-use crate::update::context::Context;
 use crate::update::repair;
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub(crate) fn run(
-    context: &Context,
+    session: &AppSession,
     options: PresentOptions,
     output: &Output,
     own: &SelfUpdate,
@@ -41,36 +41,36 @@ pub(crate) fn run(
     // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or
     // a script, has it as it comes.
     if !options.headless && !std::io::stderr().is_terminal() {
-        context.app.keep_errors();
+        session.app.keep_errors();
     }
-    let started = match context.home.active_for_start() {
-        Ok(_) if waits_for_check(context) => {
+    let started = match session.home().active_for_start() {
+        Ok(_) if waits_for_check(session) => {
             let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
-            return before_the_app(context, setup, options, output, own);
+            return before_the_app(session, setup, options, output, own);
         }
-        Ok(_) => match start(context, options, output) {
+        Ok(_) => match start(session, options, output) {
             Ok(app) => app,
             Err(error @ StoreError::NoPrograms { .. }) => {
                 own.confirm();
-                return show_problem(context, options, output, &problem::of_store(&error));
+                return show_problem(session, options, output, &problem::of_store(&error));
             }
             // No version can be started: mending the one that should is the only way left.
-            Err(error) => match mend_and_start(context, options, output) {
+            Err(error) => match mend_and_start(session, options, output) {
                 Some(app) => app,
                 None => {
                     own.confirm();
-                    return show_problem(context, options, output, &problem::of_store(&error));
+                    return show_problem(session, options, output, &problem::of_store(&error));
                 }
             },
         },
         // No version is whole, not even by its record. One that is named is still worth mending:
         // the user's files are in it.
-        Err(error) => match mend_and_start(context, options, output) {
+        Err(error) => match mend_and_start(session, options, output) {
             Some(app) => app,
             None => {
                 tracing::info!(%error, "first install");
                 return before_the_app(
-                    context,
+                    session,
                     Setup { launch_when_ready: true, ..Setup::default() },
                     options,
                     output,
@@ -79,60 +79,61 @@ pub(crate) fn run(
             }
         },
     };
-    let stepped_over = repair::stepped_over(context, &started.container);
+    let stepped_over = repair::stepped_over(&session.environment, &started.container);
     drop(started);
     own.confirm();
-    beside_the_app(context, stepped_over, options, output, own)
+    beside_the_app(session, stepped_over, options, output, own)
 }
 
 /// Starts the app; what lasts on the way is told.
 fn start(
-    context: &Context,
+    session: &AppSession,
     options: PresentOptions,
     output: &Output,
 ) -> Result<Arc<RunningApp>, StoreError> {
-    starting::start(context, options, output, |tell| driver::start(context, tell))
+    starting::start(&session.environment, options, output, |tell| supervisor::start(session, tell))
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
-fn waits_for_check(context: &Context) -> bool {
+fn waits_for_check(session: &AppSession) -> bool {
     let mandatory = || {
-        let state = context.home.state().ok()?;
-        Some(state.mandatory? > context.home.chosen().ok()?.version)
+        let state = session.home().state().ok()?;
+        Some(state.mandatory? > session.home().chosen().ok()?.version)
     };
-    context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
+    session.environment.settings.update.check == CheckTime::BeforeStart
+        || mandatory().unwrap_or(false)
 }
 
 /// The app runs: what happened while nobody looked is told, a version that should have been started
 /// and could not is mended, and then the launcher stays.
 fn beside_the_app(
-    context: &Context,
+    session: &AppSession,
     stepped_over: Option<ContainerId>,
     options: PresentOptions,
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
     let setup =
-        Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
-    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+        Setup { launch_when_ready: true, start_anyway: false, running: !session.app.is_over() };
+    let (handle, engine) = match driver::spawn(session.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => {
             tracing::error!(?problem, "no engine");
-            return stay(context);
+            return stay(session);
         }
     };
-    context.home.tidy();
+    session.home().tidy();
     if let Some(damaged) = stepped_over {
-        mend(context, &handle, damaged, output);
+        mend(session, &handle, damaged, output);
     }
-    let ending = resident::live(context, &handle, options, output, own);
+    let ending = resident::live(session, &handle, options, output, own);
     quit(&handle, engine);
     ending
 }
 
 /// Mends a version that could not be started; the next start uses it again. What comes of it is
 /// told.
-fn mend(context: &Context, handle: &Handle, damaged: ContainerId, output: &Output) {
+fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Output) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
     let version = damaged.version.clone();
     handle.send(Command::Repair(damaged));
@@ -143,13 +144,13 @@ fn mend(context: &Context, handle: &Handle, damaged: ContainerId, output: &Outpu
     match handle.phase() {
         Phase::Repaired(repaired) if repaired.left.is_empty() => {
             tracing::info!(%version, "the version is whole again; the next start uses it");
-            supervisor::leave(context, Incident::Repaired { version });
+            session.leave_notice(Incident::Repaired { version });
         }
         phase => {
             tracing::error!(?phase, "the version could not be repaired");
             // Where nothing runs in its place that is what is shown.
-            if context.app.get().is_some() {
-                supervisor::leave(context, Incident::NotRepaired { version });
+            if session.app.get().is_some() {
+                session.leave_notice(Incident::NotRepaired { version });
             }
         }
     }
@@ -158,123 +159,124 @@ fn mend(context: &Context, handle: &Handle, damaged: ContainerId, output: &Outpu
 /// Mends the version that the next start should use, and starts it; `None` at once if there is
 /// none.
 fn mend_and_start(
-    context: &Context,
+    session: &AppSession,
     options: PresentOptions,
     output: &Output,
 ) -> Option<Arc<RunningApp>> {
-    let damaged = context.home.named().ok().flatten()?.container;
-    if !look::is_folder(&context.home.container(&damaged)).unwrap_or(true) {
+    let damaged = session.home().named().ok().flatten()?.container;
+    if !look::is_folder(&session.home().container(&damaged)).unwrap_or(true) {
         return None;
     }
-    let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
-    mend(context, &handle, damaged, output);
+    let (handle, engine) = driver::spawn(session.clone(), Setup::default()).ok()?;
+    mend(session, &handle, damaged, output);
     quit(&handle, engine);
-    let started = start(context, options, output);
+    let started = start(session, options, output);
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of
 /// it, whatever the end is.
 fn before_the_app(
-    context: &Context,
+    session: &AppSession,
     setup: Setup,
     options: PresentOptions,
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
-    let was_empty = shortcuts::is_empty(&context.home);
-    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+    let was_empty = shortcuts::is_empty(session.home());
+    let (handle, engine) = match driver::spawn(session.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) if setup.start_anyway => {
             tracing::error!(?problem, "no engine; starting what is installed");
-            return start_and_wait(context, options, output);
+            return start_and_wait(session, options, output);
         }
-        Err(problem) => return show_problem(context, options, output, &problem),
+        Err(problem) => return show_problem(session, options, output, &problem),
     };
     handle.send(Command::Check { by_user: !setup.start_anyway });
-    let listening = listen(context, &handle, options);
-    let shown = !options.headless && show(context, &handle, ViewState::default(), options);
+    let listening = listen(&session.environment, &handle, options);
+    let shown =
+        !options.headless && show(&session.environment, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
     let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
     // It has shown that it works, also where the network did not.
     own.confirm();
     drop(listening);
-    if context.app.get().is_some() {
-        shortcuts::follow(context, own, was_empty);
-        let ending = resident::live(context, &handle, options, output, own);
+    if session.app.get().is_some() {
+        shortcuts::follow(&session.environment, own, was_empty);
+        let ending = resident::live(session, &handle, options, output, own);
         quit(&handle, engine);
         return ending;
     }
     quit(&handle, engine);
     // Nothing can be installed by this launcher; a newer one can do it, from the beginning.
     if too_old
-        && own.update(context, &|| true)
+        && own.update(&session.environment, &|| true)
         && let Some(ending) = own.hand_over()
     {
         return ending;
     }
     // The window was closed before the check was over, or the check failed: the installed version
     // starts all the same.
-    if setup.start_anyway { start_and_wait(context, options, output) } else { ending }
+    if setup.start_anyway { start_and_wait(session, options, output) } else { ending }
 }
 
 /// The window with what is in a bundle. An app that runs already, started by another launcher, goes
 /// on: the new version waits for its next start.
 pub(crate) fn open(
-    context: &Context,
+    session: &AppSession,
     file: PathBuf,
     options: PresentOptions,
     output: &Output,
 ) -> Ending {
-    let active = context.home.active().ok().map(|(active, _)| active.container);
-    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
+    let active = session.home().active().ok().map(|(active, _)| active.container);
+    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(session.home(), id));
     let setup =
         Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
-    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+    let (handle, engine) = match driver::spawn(session.clone(), setup) {
         Ok(engine) => engine,
-        Err(problem) => return show_problem(context, options, output, &problem),
+        Err(problem) => return show_problem(session, options, output, &problem),
     };
     handle.send(Command::InstallFile(file));
     let view = ViewState::of_file(elsewhere);
-    in_window(context, &handle, view, options, output, engine)
+    in_window(session, &handle, view, options, output, engine)
 }
 
 /// The whole window, whatever there is to tell: that of the launcher beside the app if there is
 /// one, else one of its own.
 pub(crate) fn window(
-    context: &Context,
+    session: &AppSession,
     part: WindowPart,
     options: PresentOptions,
     output: &Output,
 ) -> Ending {
-    if instance::ask(&context.home, &host::private_folders(), part) {
+    if instance::ask(session.home(), &host::private_folders(), part) {
         return Ending::Done;
     }
-    let active = context.home.active().ok().map(|(active, _)| active.container);
-    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
+    let active = session.home().active().ok().map(|(active, _)| active.container);
+    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(session.home(), id));
     let setup =
         Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
-    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+    let (handle, engine) = match driver::spawn(session.clone(), setup) {
         Ok(engine) => engine,
-        Err(problem) => return show_problem(context, options, output, &problem),
+        Err(problem) => return show_problem(session, options, output, &problem),
     };
     // Nothing is installed, so there is one thing to do.
     handle.want(if active.is_none() { WindowPart::Check } else { part });
-    let _listening = listen(context, &handle, options);
+    let _listening = listen(&session.environment, &handle, options);
     let view = ViewState::beside(elsewhere);
-    in_window(context, &handle, view, options, output, engine)
+    in_window(session, &handle, view, options, output, engine)
 }
 
 /// Shows the window, and brings to its end what was begun there.
 fn in_window(
-    context: &Context,
+    session: &AppSession,
     handle: &Handle,
     view: ViewState,
     options: PresentOptions,
     output: &Output,
     engine: std::thread::JoinHandle<()>,
 ) -> Ending {
-    let shown = show(context, handle, view, options);
+    let shown = show(&session.environment, handle, view, options);
     if shown {
         // A window that was closed on the way does not stop what was begun.
         follow(handle, &mut ViewState::default(), output, |phase, _| {
@@ -285,8 +287,11 @@ fn in_window(
         });
     }
     quit(handle, engine);
-    match context.app.get() {
-        Some(app) => Ending::App(exit_code(app.wait())),
+    match session.app.get() {
+        Some(app) => {
+            let _sharing = share(session);
+            Ending::App(exit_code(app.wait()))
+        }
         None if shown => Ending::Done,
         None => Ending::Failed,
     }
@@ -311,23 +316,23 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
     let _ = engine.join();
 }
 
-fn start_and_wait(context: &Context, options: PresentOptions, output: &Output) -> Ending {
-    match start(context, options, output) {
-        Ok(_) => stay(context),
-        Err(error) => show_problem(context, options, output, &problem::of_store(&error)),
+fn start_and_wait(session: &AppSession, options: PresentOptions, output: &Output) -> Ending {
+    match start(session, options, output) {
+        Ok(_) => stay(session),
+        Err(error) => show_problem(session, options, output, &problem::of_store(&error)),
     }
 }
 
 /// On standard error, and for whoever clicked a shortcut in a window.
 fn show_problem(
-    context: &Context,
+    session: &AppSession,
     options: PresentOptions,
     output: &Output,
     problem: &Problem,
 ) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
-        gui::show_problem(window_options(context, options), problem);
+        gui::show_problem(window_options(&session.environment, options), problem);
     }
     ending
 }

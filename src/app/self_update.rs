@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, Program};
+use crate::environment::Environment;
 use crate::host;
 use crate::model::launcher::own_version;
-use crate::update::context::Context;
 use crate::update::self_update::{self, SelfUpdateOutcome};
 
 /// This launcher.
@@ -81,12 +81,12 @@ impl SelfUpdate {
 
     /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is
     /// told in the log only.
-    pub(crate) fn update(&self, context: &Context, go_on: &dyn Fn() -> bool) -> bool {
+    pub(crate) fn update(&self, environment: &Environment, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
         program.tidy();
         let test: Vec<OsString> =
             self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
-        match self_update::perform(context, program, &test, go_on) {
+        match self_update::perform(environment, program, &test, go_on) {
             Ok(outcome) => matches!(outcome, SelfUpdateOutcome::Exchanged(_)),
             Err(error) => {
                 tracing::warn!(

@@ -8,17 +8,17 @@
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::{Action, Entry};
+use crate::environment::Environment;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::{icons, letter};
 use crate::host;
 use crate::look;
 use crate::settings::Settings;
 use crate::store::Home;
-use crate::update::context::Context;
 
 /// The app's name for people.
-pub(crate) fn name_of(context: &Context) -> String {
-    name_in(&context.home, &context.settings)
+pub(crate) fn name_of(environment: &Environment) -> String {
+    name_in(&environment.home, &environment.settings)
 }
 
 /// The app's name for people, as its active version gives it, else as the settings do.
@@ -37,14 +37,14 @@ fn letter_of(name: &str) -> Option<Vec<u8>> {
 }
 
 /// What a shortcut says now.
-pub(crate) fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
-    let name = name_of(context);
-    let active = context.home.active().ok().map(|(_, record)| record);
-    let folder = active.as_ref().map(|record| context.home.container(&record.container));
+pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry> {
+    let name = name_of(environment);
+    let active = environment.home.active().ok().map(|(_, record)| record);
+    let folder = active.as_ref().map(|record| environment.home.container(&record.container));
     let icon = active
         .and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
-    let icon =
-        icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
+    let icon = icon
+        .or_else(|| look::read(environment.settings.icon.as_ref()?, look::SMALL).ok().flatten());
     let icon = icon
         .filter(|png| crate::desktop::icon::read(png).is_some())
         .or_else(|| letter_of(&name))
@@ -57,9 +57,9 @@ pub(crate) fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
         })
         .to_vec()
     };
-    let app = context.settings.app.as_str();
-    let home =
-        std::path::absolute(context.home.root()).unwrap_or_else(|_| context.home.root().to_owned());
+    let app = environment.settings.app.as_str();
+    let home = std::path::absolute(environment.home.root())
+        .unwrap_or_else(|_| environment.home.root().to_owned());
     Some(Entry {
         id: shortcut::id(app, &home, host::default_home(app).as_deref()),
         comments: in_each("shortcut-comment"),
@@ -86,19 +86,21 @@ pub(crate) fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
 /// What comes after a start or an update, in the background: the shortcut follows the app's name
 /// and icon; after the first installation one is made if the settings say so. What goes wrong is
 /// told in the log only.
-pub(crate) fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
-    let wanted = was_empty && context.settings.desktop.shortcut;
-    if !wanted && !shortcut::is_made(&context.home) {
+pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: bool) {
+    let wanted = was_empty && environment.settings.desktop.shortcut;
+    if !wanted && !shortcut::is_made(&environment.home) {
         return;
     }
-    let (Some(entry), Some(folders)) = (entry(context, own), host::user_folders()) else { return };
-    if context.home.active().is_err() {
+    let (Some(entry), Some(folders)) = (entry(environment, own), host::user_folders()) else {
+        return;
+    };
+    if environment.home.active().is_err() {
         return;
     }
     let done = if wanted {
-        shortcut::make(&entry, &context.home, &folders, false, System::current())
+        shortcut::make(&entry, &environment.home, &folders, false, System::current())
     } else {
-        shortcut::refresh(&entry, &context.home, &folders, System::current())
+        shortcut::refresh(&entry, &environment.home, &folders, System::current())
     };
     match done {
         Ok(written) if written.is_empty() => {}

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use super::present::{self, PresentOptions};
 use super::streams::error_line;
+use crate::environment::Environment;
 use crate::gui::ViewState;
 use crate::messages::mailbox::{self, Handle};
 use crate::messages::protocol::{Event, Phase};
 use crate::threads;
-use crate::update::context::Context;
 
 /// From here on a start takes long: nobody waits five seconds without a word, and a window needs
 /// some time to open.
@@ -29,7 +29,7 @@ pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 /// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing
 /// is told.
 pub(crate) fn start<T: Send>(
-    context: &Context,
+    environment: &Environment,
     options: PresentOptions,
     output: &Output,
     begin: impl Fn(Tell) -> T + Sync,
@@ -51,7 +51,7 @@ pub(crate) fn start<T: Send>(
         if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
-            if options.headless || !present::show(context, &handle, view, options) {
+            if options.headless || !present::show(environment, &handle, view, options) {
                 tell_in_terminal(&handle, output, &is_ended);
             }
         }

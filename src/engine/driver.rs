@@ -1,51 +1,56 @@
 //! Performs the machine's effects: one thread with its own runtime, that feeds commands and
 //! outcomes into the machine.
+//!
+//! The driver owns what is alive in an engine: the session with the app, the peers, the documents of
+//! packages that were asked about, the download. Each piece of work is given what it uses.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
+use super::installed::{disk_use, installed, retained};
 use super::machine::Machine;
-use super::starter::{Starter, Watcher};
-use super::supervisor;
+use crate::environment::Environment;
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
-use crate::messages::language::{Chosen, Effect, MachineInput, Setup};
+use crate::messages::language::{Back, Effect, MachineInput, Setup};
 use crate::messages::mailbox::{self, Emitter, EngineEnd, Handle};
 use crate::messages::problem;
-use crate::messages::protocol::{
-    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress,
-    Repaired, RetainedFiles,
-};
-use crate::model::incident::{Incident, Notice};
-use crate::model::{ContainerId, Version};
+use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind, Repaired};
+use crate::model::incident::Notice;
+use crate::model::{ContainerId, Offer, Version};
 use crate::session::app::Expecting;
+use crate::session::app_session::AppSession;
 use crate::session::channel;
 use crate::session::closing::CloseControl;
-use crate::store::launch::RunningApp;
-use crate::store::lock::RunningLock;
-use crate::store::switch::{self, SwitchOptions};
-use crate::store::{HomeState, StoreError, remove, rollback, snapshots, usage};
+use crate::session::restart::{Starter, Watcher};
+use crate::session::switching::{choose, tidy_up};
+use crate::store::{HomeState, remove};
 use crate::threads;
 use crate::trust::Freshness;
-use crate::update::context::Context;
-use crate::update::{check, from_file, hot_swap, install, peer_service, repair};
+use crate::update::check::CheckJob;
+use crate::update::install::UpdateJob;
+use crate::update::package_documents::DocumentCache;
+use crate::update::peer_service::{self, PeerHandle};
+use crate::update::repair::RepairJob;
+use crate::update::{from_file, hot_swap};
 
-/// User files from which on their carrying over is shown, bytes.
-pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub(crate) fn spawn(
-    context: Context,
+    session: AppSession,
     setup: Setup,
 ) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
-    context.peer_network.open(&context);
+    let peers = PeerHandle::default();
+    peers.open(&session.environment);
     let client =
         Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
     let runtime = threads::runtime(2).map_err(|error| problem::of_system(&error))?;
     let (handle, end) = mailbox::channel();
     let thread = threads::spawn("engine", move || {
-        runtime.block_on(Driver::new(context, client, setup, &end).run(end));
+        runtime.block_on(Driver::new(session, peers, client, setup, &end).run(end));
         // What is left are downloads that were told to stop, and threads that wait for the app.
         runtime.shutdown_background();
     });
@@ -53,49 +58,60 @@ pub(crate) fn spawn(
 }
 
 struct Driver {
-    context: Arc<Context>,
+    session: AppSession,
     client: Client,
+    documents: DocumentCache,
+    peers: PeerHandle,
     machine: Machine,
     emitter: Emitter,
     inputs: mpsc::UnboundedSender<MachineInput>,
     outcomes: mpsc::UnboundedReceiver<MachineInput>,
     control: watch::Sender<Control>,
-    download: Option<tokio::task::JoinHandle<()>>,
+    download: Option<JoinHandle<()>>,
     /// Switches, starts and prunings under way: the engine does not end in the middle of one.
-    starting: Vec<tokio::task::JoinHandle<()>>,
+    unfinished: Vec<JoinHandle<()>>,
     /// A start that waits for the end of the app.
-    restarting: Option<tokio::task::JoinHandle<()>>,
+    restarting: Option<JoinHandle<()>>,
     /// The app that is closing: what a person decides, and that another start follows.
     closing: Option<(CloseControl, Expecting)>,
     watcher: Watcher,
 }
 
 impl Driver {
-    fn new(context: Context, client: Client, setup: Setup, end: &EngineEnd) -> Self {
+    fn new(
+        session: AppSession,
+        peers: PeerHandle,
+        client: Client,
+        setup: Setup,
+        end: &EngineEnd,
+    ) -> Self {
         let (inputs, outcomes) = mpsc::unbounded_channel();
-        let control = Control { state: RunState::Run, limit: context.settings.bandwidth_limit() };
+        let control =
+            Control { state: RunState::Run, limit: session.environment.settings.bandwidth_limit() };
         let driver = Self {
-            context: Arc::new(context),
+            session,
             client,
+            documents: DocumentCache::default(),
+            peers,
             machine: Machine::new(setup),
             emitter: end.emitter(),
             inputs,
             outcomes,
             control: watch::Sender::new(control),
             download: None,
-            starting: Vec::new(),
+            unfinished: Vec::new(),
             restarting: None,
             closing: None,
             watcher: Watcher::default(),
         };
         let happenings = driver.inputs.clone();
-        driver.context.app.on_happening(move |what| {
+        driver.session.app.on_happening(move |what| {
             // Nobody is left to hear it once the engine has ended.
             let _ = happenings
                 .send(MachineInput::Incident(Notice { when: host::now(), what: what.clone() }));
         });
-        if let Some(app) = driver.context.app.get() {
-            driver.watcher.watch(app, &driver.context.app, &driver.inputs);
+        if let Some(app) = driver.session.app.get() {
+            driver.watcher.watch(app, &driver.session.app, &driver.inputs);
         }
         driver
     }
@@ -124,15 +140,15 @@ impl Driver {
 
     /// Lets the running app talk to this engine.
     fn talk(&self, end: &EngineEnd) {
-        let channel = self.context.channel.clone();
+        let channel = self.session.channel.clone();
         end.on_emit(move |event| channel.tell(event));
         let inputs = self.inputs.clone();
         let commands = move |command| {
             // Nobody is left to hear it once the engine has ended.
             let _ = inputs.send(MachineInput::Command(command));
         };
-        let Context { channel, app, home, .. } = (*self.context).clone();
-        tokio::spawn(channel::serve(channel, app, home, commands));
+        let AppSession { channel, app, environment } = self.session.clone();
+        tokio::spawn(channel::serve(channel, app, environment.home.clone(), commands));
     }
 
     /// A download is kept as at a pause: it is told to stop, and given the time to note its last
@@ -146,188 +162,212 @@ impl Driver {
         if let Some(download) = self.download {
             let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
         }
-        for starting in self.starting.into_iter().chain(self.restarting) {
+        for unfinished in self.unfinished.into_iter().chain(self.restarting) {
             // A panic there was told by the panic hook.
-            let _ = starting.await;
+            let _ = unfinished.await;
         }
     }
 
     fn perform(&mut self, effect: Effect) {
-        self.starting.retain(|task| !task.is_finished());
+        self.unfinished.retain(|task| !task.is_finished());
         match effect {
             Effect::Emit(event) => {
                 log(&event);
                 self.emitter.emit(event);
             }
-            Effect::Check(wanted) => {
-                let (context, client) = (Arc::clone(&self.context), self.client.clone());
-                let check = async move {
-                    MachineInput::Checked(check::check(&context, &client, wanted).await)
-                };
-                self.work(check, |bug| MachineInput::Checked(Err(bug)));
-            }
-            Effect::CheckFile { path, accept_expired } => {
-                let (context, client) = (Arc::clone(&self.context), self.client.clone());
-                let freshness =
-                    if accept_expired { Freshness::Waived } else { Freshness::Required };
-                let check = async move {
-                    MachineInput::Checked(
-                        from_file::check(&context, &client, path, freshness).await,
-                    )
-                };
-                self.work(check, |bug| MachineInput::Checked(Err(bug)));
-            }
-            Effect::Update(offer) => {
-                self.steer(RunState::Run);
-                let job = install::UpdateJob {
-                    context: Arc::clone(&self.context),
-                    client: self.client.clone(),
-                    offer,
-                    control: self.control.subscribe(),
-                    emitter: self.emitter.clone(),
-                    inputs: self.inputs.clone(),
-                };
-                let update = async move { MachineInput::Updated(job.run().await) };
-                self.download = Some(self.work(update, |bug| MachineInput::Updated(Err(bug))));
-            }
-            Effect::Repair(id) => {
-                self.steer(RunState::Run);
-                let job = repair::RepairJob {
-                    context: Arc::clone(&self.context),
-                    client: self.client.clone(),
-                    id,
-                    control: self.control.subscribe(),
-                    emitter: self.emitter.clone(),
-                };
-                let repair = async move {
-                    MachineInput::Repaired(job.run().await.map(|repaired| repaired.map(Box::new)))
-                };
-                self.download = Some(self.work(repair, |bug| MachineInput::Repaired(Err(bug))));
-            }
+            Effect::Check(wanted) => self.check(wanted),
+            Effect::CheckFile { path, accept_expired } => self.check_file(path, accept_expired),
+            Effect::Update(offer) => self.update(offer),
+            Effect::Repair(id) => self.repair(id),
             Effect::Pause => self.steer(RunState::Pause),
             Effect::Resume => self.steer(RunState::Run),
             Effect::Cancel => self.steer(RunState::Cancel),
             Effect::LimitBandwidth(limit) => {
-                self.control.send_modify(|control| control.limit = limit)
+                self.control.send_modify(|control| control.limit = limit);
             }
             Effect::Skip(version) => self.skip(version),
             Effect::SkipNothing => self.remember(|state| state.skipped.clear()),
-            Effect::Choose { id, at_next_start } => {
-                let emitter = self.emitter.clone();
-                let choose = move |context: &Context| {
-                    MachineInput::Chosen(choose(context, id, at_next_start, &|event| {
-                        emitter.emit(event)
-                    }))
-                };
-                let choosing = self.blocking(choose, |bug| MachineInput::Chosen(Err(bug)));
-                self.starting.push(choosing);
+            Effect::Pin(version) => self.remember(|state| state.pinned = version),
+            Effect::Forget(what) => {
+                self.remember(|state| state.notices.retain(|notice| notice.what != *what));
             }
-            Effect::Swap(offer) => {
-                let context = Arc::clone(&self.context);
-                let swap = async move {
-                    MachineInput::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await)
-                };
-                self.work(swap, |_| MachineInput::Swapped(Err(Vec::new())));
-            }
-            // One at a time: a second wish is the same wish.
-            Effect::RestartWhenEnded
-                if self.restarting.as_ref().is_none_or(|task| task.is_finished()) =>
-            {
-                let starter = self.starter();
-                // Said now, before anybody looks at the app's end.
-                let expected = self.context.app.expect_another();
-                let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
-                self.restarting = Some(tokio::task::spawn_blocking(move || {
-                    let started = starter.restart_when_ended(&context);
-                    drop(expected);
-                    if let Some(started) = started {
-                        // Nobody is left to hear it once the engine has ended.
-                        let _ = inputs.send(MachineInput::Relaunched(started));
-                    }
-                }));
-            }
-            Effect::RestartWhenEnded => {}
-            Effect::Close { back } => {
-                let control = CloseControl::default();
-                // Said now, before anybody looks at the app's end.
-                self.closing = Some((control.clone(), self.context.app.expect_another()));
-                let starter = self.starter();
-                let close = move |context: &Context| {
-                    MachineInput::Closed(starter.close(context, back, &control))
-                };
-                let closing = self.blocking(close, |bug| MachineInput::Closed(Err(bug)));
-                self.starting.push(closing);
-            }
+            Effect::Choose { id, at_next_start } => self.choose(id, at_next_start),
+            Effect::Swap(offer) => self.swap(offer),
+            Effect::RestartWhenEnded => self.restart_when_ended(),
+            Effect::Close { back } => self.close(back),
             Effect::KeepRunning => self.decide(CloseControl::take_back),
             Effect::EndApp => self.decide(CloseControl::force),
             Effect::Restart { switch_to } => {
-                let (starter, expected) = (self.starter(), self.closing.take());
-                let restart = move |context: &Context| {
-                    let started = starter.restart(context, switch_to);
-                    drop(expected);
-                    MachineInput::Launched(started)
-                };
-                let starting = self.blocking(restart, |bug| MachineInput::Launched(Err(bug)));
-                self.starting.push(starting);
+                self.after_closing(
+                    move |starter| starter.restart(switch_to),
+                    MachineInput::Launched,
+                );
             }
             Effect::RollBack { to, launch } => {
-                let (starter, expected) = (self.starter(), self.closing.take());
-                let work = move |context: &Context| {
-                    let back = starter.roll_back(context, to, launch);
-                    drop(expected);
-                    MachineInput::RolledBack(back)
-                };
-                let rolling = self.blocking(work, |bug| MachineInput::RolledBack(Err(bug)));
-                self.starting.push(rolling);
+                self.after_closing(
+                    move |starter| starter.roll_back(to, launch),
+                    MachineInput::RolledBack,
+                );
             }
-            Effect::Pin(version) => self.remember(|state| state.pinned = version),
-            Effect::Remove(id) => {
-                let remove = move |context: &Context| {
-                    let removed =
-                        context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
-                    MachineInput::Removed(removed.map_err(|error| problem::of_store(&error)))
-                };
-                let removing = self.blocking(remove, |bug| MachineInput::Removed(Err(bug)));
-                self.starting.push(removing);
-            }
-            Effect::Prune => {
-                let prune = |context: &Context| {
-                    let pruned = context.lock().and_then(|lock| {
-                        remove::prune(&context.home, context.settings.update.keep_versions, &lock)
-                            .map(drop)
-                    });
-                    // The list is told anew, whatever came of it.
-                    MachineInput::Removed(pruned.map_err(|error| problem::of_store(&error)))
-                };
-                let pruning = self.blocking(prune, |bug| MachineInput::Removed(Err(bug)));
-                self.starting.push(pruning);
-            }
-            Effect::TidyUp => {
-                let tidy = |context: &Context| {
-                    tidy_up(context);
-                    // The list is told anew.
-                    MachineInput::Removed(Ok(()))
-                };
-                let tidying = self.blocking(tidy, |bug| MachineInput::Removed(Err(bug)));
-                self.starting.push(tidying);
-            }
-            Effect::MeasureDisk => {
-                let (context, emitter) = (Arc::clone(&self.context), self.emitter.clone());
-                tokio::task::spawn_blocking(move || {
-                    emitter.emit(Event::DiskUse(disk_use(&context)))
-                });
-            }
-            Effect::Forget(what) => {
-                self.remember(|state| state.notices.retain(|notice| notice.what != *what))
-            }
+            Effect::Remove(id) => self.remove(id),
+            Effect::Prune => self.prune(),
+            Effect::TidyUp => self.tidy_up(),
+            Effect::MeasureDisk => self.measure_disk(),
             Effect::Share(on) => {
                 self.remember(|state| state.peers_off = !on);
                 // Opens it, or closes it, as the user wants it now.
-                self.context.peer_network.open(&self.context);
+                self.peers.open(&self.session.environment);
             }
             Effect::List => self.list(),
             Effect::Stop => {}
         }
+    }
+
+    fn environment(&self) -> Arc<Environment> {
+        Arc::clone(&self.session.environment)
+    }
+
+    fn check(&self, wanted: Option<Version>) {
+        let job = CheckJob {
+            environment: self.environment(),
+            client: self.client.clone(),
+            channel: self.session.channel.clone(),
+            documents: self.documents.clone(),
+            peers: self.peers.clone(),
+        };
+        self.spawn(job.run(wanted), MachineInput::Checked);
+    }
+
+    fn check_file(&self, path: PathBuf, accept_expired: bool) {
+        let (environment, client) = (self.environment(), self.client.clone());
+        let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
+        let check = async move { from_file::check(&environment, &client, path, freshness).await };
+        self.spawn(check, MachineInput::Checked);
+    }
+
+    fn update(&mut self, offer: Box<Offer>) {
+        self.steer(RunState::Run);
+        let job = UpdateJob {
+            environment: self.environment(),
+            client: self.client.clone(),
+            documents: self.documents.clone(),
+            peers: self.peers.clone(),
+            offer,
+            control: self.control.subscribe(),
+            emitter: self.emitter.clone(),
+            inputs: self.inputs.clone(),
+        };
+        self.download = Some(self.spawn(job.run(), MachineInput::Updated));
+    }
+
+    fn repair(&mut self, id: ContainerId) {
+        self.steer(RunState::Run);
+        let job = RepairJob {
+            environment: self.environment(),
+            client: self.client.clone(),
+            documents: self.documents.clone(),
+            peers: self.peers.clone(),
+            id,
+            control: self.control.subscribe(),
+            emitter: self.emitter.clone(),
+        };
+        self.download = Some(self.spawn(job.run(), MachineInput::Repaired));
+    }
+
+    fn choose(&mut self, id: ContainerId, at_next_start: bool) {
+        let (environment, emitter) = (self.environment(), self.emitter.clone());
+        let choose = move || choose(&environment, id, at_next_start, &|event| emitter.emit(event));
+        self.begin(choose, MachineInput::Chosen);
+    }
+
+    fn swap(&self, offer: Box<Offer>) {
+        let (environment, channel) = (self.environment(), self.session.channel.clone());
+        let swap = async move {
+            Ok(hot_swap::hot_swap(&environment, &channel, &offer.signed.release).await)
+        };
+        self.spawn(swap, |swapped| {
+            MachineInput::Swapped(swapped.unwrap_or_else(|_| Err(Vec::new())))
+        });
+    }
+
+    /// One at a time: a second wish is the same wish.
+    fn restart_when_ended(&mut self) {
+        if self.restarting.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let starter = self.starter();
+        // Said now, before anybody looks at the app's end.
+        let expected = self.session.app.expect_another();
+        let inputs = self.inputs.clone();
+        self.restarting = Some(tokio::task::spawn_blocking(move || {
+            let started = starter.restart_when_ended();
+            drop(expected);
+            if let Some(started) = started {
+                // Nobody is left to hear it once the engine has ended.
+                let _ = inputs.send(MachineInput::Relaunched(started));
+            }
+        }));
+    }
+
+    fn close(&mut self, back: Option<Back>) {
+        let control = CloseControl::default();
+        // Said now, before anybody looks at the app's end.
+        self.closing = Some((control.clone(), self.session.app.expect_another()));
+        let starter = self.starter();
+        self.begin(move || starter.close(back, &control), MachineInput::Closed);
+    }
+
+    /// What follows the end of the app that was closed: the end is expected until it is done.
+    fn after_closing<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Starter) -> Result<T, Problem> + Send + 'static,
+        input: fn(Result<T, Problem>) -> MachineInput,
+    ) {
+        let (starter, expected) = (self.starter(), self.closing.take());
+        let work = move || {
+            let outcome = work(&starter);
+            drop(expected);
+            outcome
+        };
+        self.begin(work, input);
+    }
+
+    fn remove(&mut self, id: ContainerId) {
+        let environment = self.environment();
+        let remove = move || {
+            let removed =
+                environment.lock().and_then(|lock| remove::remove(&environment.home, &id, &lock));
+            removed.map_err(|error| problem::of_store(&error))
+        };
+        self.begin(remove, MachineInput::Removed);
+    }
+
+    fn prune(&mut self) {
+        let environment = self.environment();
+        let prune = move || {
+            let keep = environment.settings.update.keep_versions;
+            let pruned = environment
+                .lock()
+                .and_then(|lock| remove::prune(&environment.home, keep, &lock).map(drop));
+            // The list is told anew, whatever came of it.
+            pruned.map_err(|error| problem::of_store(&error))
+        };
+        self.begin(prune, MachineInput::Removed);
+    }
+
+    fn tidy_up(&mut self) {
+        let environment = self.environment();
+        let tidy = move || {
+            tidy_up(&environment);
+            // The list is told anew.
+            Ok(())
+        };
+        self.begin(tidy, MachineInput::Removed);
+    }
+
+    fn measure_disk(&self) {
+        let (environment, emitter) = (self.environment(), self.emitter.clone());
+        tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&environment))));
     }
 
     /// What a person has decided about the app that is closing.
@@ -339,6 +379,7 @@ impl Driver {
 
     fn starter(&self) -> Starter {
         Starter {
+            session: self.session.clone(),
             emitter: self.emitter.clone(),
             inputs: self.inputs.clone(),
             watcher: self.watcher.clone(),
@@ -349,38 +390,38 @@ impl Driver {
         self.control.send_modify(|control| control.state = state);
     }
 
-    /// Work whose outcome comes in as an input. A panic in it is an outcome as well, which `failed`
-    /// makes: the machine would wait for ever.
-    fn work(
+    /// Work whose outcome comes in as an input. A panic in it is an outcome as well: the machine
+    /// would wait for ever.
+    fn spawn<T: Send + 'static>(
         &self,
-        work: impl Future<Output = MachineInput> + Send + 'static,
-        failed: fn(Problem) -> MachineInput,
-    ) -> tokio::task::JoinHandle<()> {
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+        input: fn(Result<T, Problem>) -> MachineInput,
+    ) -> JoinHandle<()> {
         let inputs = self.inputs.clone();
         let work = tokio::spawn(work);
         tokio::spawn(async move {
             let outcome = work
                 .await
-                .unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)));
+                .unwrap_or_else(|panic| Err(Problem::new(ProblemKind::Internal, "", &panic)));
             // Nobody is left to hear it once the engine has ended.
-            let _ = inputs.send(outcome);
+            let _ = inputs.send(input(outcome));
         })
     }
 
-    /// Work that blocks, on a thread for such; its outcome comes in as an input.
-    fn blocking(
-        &self,
-        work: impl FnOnce(&Context) -> MachineInput + Send + 'static,
-        failed: fn(Problem) -> MachineInput,
-    ) -> tokio::task::JoinHandle<()> {
-        let context = Arc::clone(&self.context);
+    /// The same for work that blocks, on a thread for such; the engine does not end before it.
+    fn begin<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+        input: fn(Result<T, Problem>) -> MachineInput,
+    ) {
         // The thread is asked for within the task: where the system has none left, that panics.
         let work = async move {
-            tokio::task::spawn_blocking(move || work(&context))
+            tokio::task::spawn_blocking(work)
                 .await
-                .unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)))
+                .unwrap_or_else(|panic| Err(Problem::new(ProblemKind::Internal, "", &panic)))
         };
-        self.work(work, failed)
+        let begun = self.spawn(work, input);
+        self.unfinished.push(begun);
     }
 
     fn skip(&self, version: Version) {
@@ -392,9 +433,10 @@ impl Driver {
     }
 
     fn remember(&self, change: impl FnOnce(&mut HomeState)) {
-        let result = self.context.home.state().and_then(|mut state| {
+        let home = self.session.home();
+        let result = home.state().and_then(|mut state| {
             change(&mut state);
-            self.context.home.set_state(&state)
+            home.set_state(&state)
         });
         if let Err(error) = result {
             self.emitter.emit(Event::Notice { problem: problem::of_store(&error) });
@@ -402,157 +444,17 @@ impl Driver {
     }
 
     fn list(&self) {
-        if self.context.settings.peers.enabled {
-            self.emitter.emit(Event::Sharing { on: peer_service::in_force(&self.context) });
+        let environment = &self.session.environment;
+        if environment.settings.peers.enabled {
+            self.emitter.emit(Event::Sharing { on: peer_service::in_force(environment) });
         }
-        match installed(&self.context) {
+        match installed(environment) {
             Ok(versions) => {
-                self.emitter.emit(Event::Installed { versions, retained: retained(&self.context) })
+                self.emitter.emit(Event::Installed { versions, retained: retained(environment) });
             }
             Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
         }
     }
-}
-
-/// The installed versions as the version menu shows them.
-pub(crate) fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
-    let active = context.home.chosen().ok();
-    let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
-    let waits = |id: &ContainerId| {
-        active.as_ref().is_some_and(|active| id.version > active.version)
-            && !skipped.contains(&id.version)
-    };
-    let records = context.home.installed()?;
-    let points = rollback::points(&context.home)?;
-    // Where nothing is installed yet there is no folder to remember anything in.
-    let HomeState { failed, pinned, .. } = context.home.state().unwrap_or_default();
-    let surplus = remove::surplus(&context.home, context.settings.update.keep_versions)?;
-    Ok(records
-        .into_iter()
-        .map(|record| InstalledVersion {
-            active: active.as_ref() == Some(&record.container),
-            running: RunningLock::is_held(&context.home, &record.container),
-            ready: waits(&record.container),
-            folder: context.home.container(&record.container),
-            holds_files: usage::holds_user_files(&context.home.container(&record.container)),
-            size: record.size,
-            installed: record.installed,
-            left: points
-                .iter()
-                .find(|point| point.container == record.container)
-                .map(|point| point.left),
-            failed: failed.contains(&record.container.version),
-            pinned: pinned.is_some() && active.as_ref() == Some(&record.container),
-            surplus: surplus.contains(&record.container),
-            id: record.container,
-        })
-        .collect())
-}
-
-/// The user's files that are kept of versions that were left.
-pub(crate) fn retained(context: &Context) -> Vec<RetainedFiles> {
-    let home = &context.home;
-    let retained = |snapshot: &snapshots::Snapshot| RetainedFiles {
-        version: snapshot.container.version.clone(),
-        left: snapshot.left,
-        folder: snapshot.place(home),
-    };
-    // What cannot be looked at now is not shown, nor is what holds nothing.
-    let retained =
-        snapshots::list(home).unwrap_or_default().iter().map(retained).collect::<Vec<_>>();
-    retained.into_iter().filter(|retained| usage::holds_user_files(&retained.folder)).collect()
-}
-
-/// The room that the installation takes; looks at every file.
-pub(crate) fn disk_use(context: &Context) -> DiskUse {
-    let usage::Usage { whole, folders } = usage::measure(&context.home);
-    DiskUse {
-        whole,
-        folders: folders.into_iter().map(|(folder, bytes)| FolderUse { folder, bytes }).collect(),
-    }
-}
-
-/// Switches to `id`: now, or at the next start while the app is running in another version, whoever
-/// started it.
-pub(crate) fn choose(
-    context: &Context,
-    id: ContainerId,
-    at_next_start: bool,
-    tell: &dyn Fn(Event),
-) -> Result<Chosen, Problem> {
-    let home = &context.home;
-    let result = context.lock().and_then(|lock| {
-        let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
-        let at_next_start =
-            at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
-        if at_next_start {
-            switch::switch_at_next_start(home, &id, &lock)?;
-        } else {
-            let on_progress = |done, total| {
-                if total >= WORTH_A_BAR {
-                    tell(Event::Progress(Progress { done, total, ..Progress::default() }));
-                }
-            };
-            let (record, migration) =
-                match switch::switch(home, &id, options(context, &on_progress), &lock) {
-                    // The version that was to be left was started meanwhile: the switch waits for
-                    // its end.
-                    Err(StoreError::InUse { .. })
-                        if home
-                            .named()?
-                            .is_some_and(|active| active.pending.as_ref() == Some(&id)) =>
-                    {
-                        return Ok(true);
-                    }
-                    result => result?,
-                };
-            migration.log();
-            if !migration.conflicts.is_empty() {
-                let version = record.container.version.clone();
-                let what = Incident::Conflicts { version, files: migration.conflicts };
-                tell(Event::Incident { when: host::now(), what });
-            }
-        }
-        Ok(at_next_start)
-    });
-    result
-        .map(|at_next_start| Chosen { id, at_next_start })
-        .map_err(|error| problem::of_store(&error))
-}
-
-/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is
-/// held only until the old versions have lost their names; deleting their files takes longer, and
-/// keeps nobody from switching. That one of them stays is no reason to fail.
-pub(crate) fn tidy_up(context: &Context) {
-    let home = &context.home;
-    match context.lock().and_then(|lock| {
-        remove::set_aside_surplus(home, context.settings.update.keep_versions, &lock)
-    }) {
-        Ok(removed) if removed.is_empty() => {}
-        Ok(removed) => tracing::info!(?removed, "old versions removed"),
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "old versions could not be removed"
-        ),
-    }
-    remove::delete_set_aside(home);
-}
-
-fn options<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> SwitchOptions<'a> {
-    SwitchOptions {
-        variable: &context.variable,
-        migration_limit: context.settings.update.migration_limit(),
-        on_progress,
-    }
-}
-
-/// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on
-/// the way.
-pub(crate) fn start(
-    context: &Context,
-    tell: &dyn Fn(Event),
-) -> Result<Arc<RunningApp>, StoreError> {
-    supervisor::start(context, tell)
 }
 
 fn log(event: &Event) {

@@ -4,7 +4,7 @@
 //! ```text
 //! machine      the pure core: step(input) -> effects
 //! driver       performs effects
-//! starter      a restart, a rollback         supervisor   watches the app that was started
+//! installed    what is installed, as a person sees it
 //! ```
 //!
 //! In: commands and inputs of [`crate::messages`]. Out: events, and effects that `update`,
@@ -12,6 +12,5 @@
 //! Never: a window, a second place that decides what comes next.
 
 pub(crate) mod driver;
+pub(crate) mod installed;
 pub(crate) mod machine;
-mod starter;
-pub(crate) mod supervisor;

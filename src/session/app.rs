@@ -11,7 +11,7 @@ use crate::store::{Home, InstalledRecord, StoreError};
 
 /// Holds the running app, or the last one that ran. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct AppSlot(Arc<AppState>);
+pub(crate) struct AppHandle(Arc<AppState>);
 
 #[derive(Default)]
 struct AppState {
@@ -41,7 +41,7 @@ struct Held {
 
 /// While this lives, the end of the app is not the end of the matter: another start may follow.
 pub(crate) struct Attending {
-    slot: AppSlot,
+    handle: AppHandle,
     app: Arc<RunningApp>,
 }
 
@@ -51,35 +51,35 @@ impl Attending {
         &mut self,
         start: impl FnOnce() -> Result<RunningApp, StoreError>,
     ) -> Result<Option<Arc<RunningApp>>, StoreError> {
-        if !self.slot.holds(&self.app) {
+        if !self.handle.holds(&self.app) {
             return Ok(None);
         }
         let app = Arc::new(start()?);
-        let mut held = self.slot.lock();
+        let mut held = self.handle.lock();
         (held.app, held.attended) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)));
         self.app = Arc::clone(&app);
-        self.slot.0.released.notify_all();
+        self.handle.0.released.notify_all();
         Ok(Some(app))
     }
 
     /// Says that the app is up.
     pub(crate) fn came_up(&self) {
-        self.slot.lock().on_trial = false;
+        self.handle.lock().on_trial = false;
     }
 }
 
 impl Drop for Attending {
     fn drop(&mut self) {
-        let mut held = self.slot.lock();
+        let mut held = self.handle.lock();
         if held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, &self.app)) {
             (held.attended, held.on_trial) = (None, false);
         }
-        self.slot.0.released.notify_all();
+        self.handle.0.released.notify_all();
     }
 }
 
 /// While this lives, another start follows the end of the app.
-pub(crate) struct Expecting(AppSlot);
+pub(crate) struct Expecting(AppHandle);
 
 impl Drop for Expecting {
     fn drop(&mut self) {
@@ -88,7 +88,7 @@ impl Drop for Expecting {
     }
 }
 
-impl AppSlot {
+impl AppHandle {
     fn lock(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere does not change which app runs.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
@@ -119,7 +119,7 @@ impl AppSlot {
         let mut held = self.lock();
         (held.app, held.attended, held.on_trial) =
             (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
-        (Arc::clone(&app), Attending { slot: self.clone(), app })
+        (Arc::clone(&app), Attending { handle: self.clone(), app })
     }
 
     /// The app started last.

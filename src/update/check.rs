@@ -1,11 +1,15 @@
 //! A check: fresh signed metadata, the release for this installation, and what it would cost.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use url::Url;
 
-use super::context::Context;
+use super::package_documents::{DocumentCache, Library};
+use super::peer_service::PeerHandle;
 use super::sources::{self, Known, Sources};
 use super::{hot_swap, planning, renewal};
+use crate::environment::Environment;
 use crate::fetch::{Client, NodeMemory};
 use crate::messages::language::Checked;
 use crate::messages::problem;
@@ -16,140 +20,176 @@ use crate::model::plan::{Plan, Reason, UpdateStrategy};
 use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
 use crate::model::{Node, Offer, Platform, Version};
 use crate::plain;
+use crate::session::channel::ChannelHandle;
 use crate::store::{HomeState, StoreError};
-use crate::trust::{Repository, Trust};
+use crate::trust::Repository;
 
 /// Characters of a node's name.
 const LONGEST_NAME: usize = 60;
 /// Largest release notes that are shown, bytes.
 pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
-/// Looks for a release: the best one, or `wanted`.
-pub(crate) async fn check(
-    context: &Context,
-    client: &Client,
-    wanted: Option<Version>,
-) -> Result<Checked, Problem> {
-    let store = |error: StoreError| problem::of_store(&error);
-    context.home.create().map_err(store)?;
-    // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's
-    // network.
-    let repository = match refresh(context, client).await {
-        Ok(repository) => repository,
-        Err(problem) => return prefetched(context, &problem, wanted).ok_or(problem),
-    };
-    // By now it is known who was silent.
-    let sources = Sources::new(context, client);
-    renewal::follow(context, &repository, &sources).await;
-    sources::learn_nodes(context, client, repository.versions.timestamp).await;
-    let mut state = context.home.state().map_err(store)?;
-    let current = current(context);
-    let asked_for = wanted.is_some();
-    let chosen = choose(context, &repository, &state, current.as_ref(), wanted)?;
-    // A release that was mandatory and is halted, or installed, no longer holds anybody up.
-    let mandatory = chosen
-        .ok()
-        .filter(|signed| signed.release.mandatory)
-        .map(|signed| signed.release.container.version.clone());
-    if !asked_for && state.mandatory != mandatory {
-        state.mandatory = mandatory;
-        context.home.set_state(&state).map_err(store)?;
+/// What one check works with.
+pub(crate) struct CheckJob {
+    /// What the launcher works with.
+    pub environment: Arc<Environment>,
+    /// The HTTP client.
+    pub client: Client,
+    /// Which version the running app could go on from without a restart.
+    pub channel: ChannelHandle,
+    /// The documents of packages that were asked about.
+    pub documents: DocumentCache,
+    /// The peers on the local network.
+    pub peers: PeerHandle,
+}
+
+impl CheckJob {
+    /// Looks for a release: the best one, or `wanted`.
+    pub(crate) async fn run(self, wanted: Option<Version>) -> Result<Checked, Problem> {
+        let (environment, client) = (&*self.environment, &self.client);
+        let store = |error: StoreError| problem::of_store(&error);
+        environment.home.create().map_err(store)?;
+        // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's
+        // network.
+        let repository = match refresh(environment, client).await {
+            Ok(repository) => repository,
+            Err(problem) => {
+                return prefetched(environment, &self.channel, &problem, wanted).ok_or(problem);
+            }
+        };
+        // By now it is known who was silent.
+        let sources = Sources::new(environment, client);
+        renewal::follow(environment, &repository, &sources.list).await;
+        sources::learn_nodes(environment, client, repository.versions.timestamp).await;
+        let mut state = environment.home.state().map_err(store)?;
+        let current = current(environment);
+        let asked_for = wanted.is_some();
+        let chosen = choose(environment, &repository, &state, current.as_ref(), wanted)?;
+        // A release that was mandatory and is halted, or installed, no longer holds anybody up.
+        let mandatory = chosen
+            .ok()
+            .filter(|signed| signed.release.mandatory)
+            .map(|signed| signed.release.container.version.clone());
+        if !asked_for && state.mandatory != mandatory {
+            state.mandatory = mandatory;
+            environment.home.set_state(&state).map_err(store)?;
+        }
+        let signed = match chosen {
+            Ok(signed) => signed.clone(),
+            Err(reason) => return Ok(Checked::Nothing { reason, current }),
+        };
+        if let Some(needed) =
+            signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version())
+        {
+            let chain = vec![format!(
+                "{} needs the launcher {needed}, this is {}",
+                signed.release.container,
+                own_version()
+            )];
+            return Err(Problem {
+                kind: ProblemKind::LauncherTooOld,
+                subject: needed.to_string(),
+                chain,
+            });
+        }
+        let nodes = nodes(environment, client).await;
+        let notes = notes(environment, &sources, &repository, &signed).await;
+        sources.remember(environment);
+        let memory = NodeMemory::load(&environment.home.node_memory());
+        let plan = if environment.home.record(&signed.release.container).is_ok() {
+            hot_swap::predict_hot_swap(
+                environment,
+                &self.channel,
+                &signed.release,
+                Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+                None,
+            )
+        } else {
+            let library = Library {
+                client,
+                nodes: &nodes,
+                cache: &self.documents,
+                peers: &self.peers,
+                staging: None,
+                emitter: None,
+            };
+            planning::plan(environment, &self.channel, &library, &repository, &signed, &memory)
+                .await?
+        };
+        // The first version can only come whole, and so may what the publisher insists on.
+        let only_whole =
+            plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
+        if only_whole
+            && !environment.settings.fallback.enable_full_update
+            && !signed.release.mandatory
+        {
+            return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
+        }
+        let bytes_to_fetch =
+            plan.bytes.saturating_sub(planning::already_here(environment, &signed, &plan));
+        let estimated_seconds = memory
+            .estimated_seconds(&nodes, bytes_to_fetch, environment.settings.bandwidth_limit())
+            .map(|seconds| seconds.ceil() as u64);
+        let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
+        Ok(Checked::Offer(Box::new(Offer {
+            signed,
+            current,
+            plan,
+            bytes_to_fetch,
+            notes,
+            nodes,
+            estimated_seconds,
+            file: None,
+        })))
     }
-    let signed = match chosen {
-        Ok(signed) => signed.clone(),
-        Err(reason) => return Ok(Checked::Nothing { reason, current }),
-    };
-    if let Some(needed) =
-        signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version())
-    {
-        let chain = vec![format!(
-            "{} needs the launcher {needed}, this is {}",
-            signed.release.container,
-            own_version()
-        )];
-        return Err(Problem {
-            kind: ProblemKind::LauncherTooOld,
-            subject: needed.to_string(),
-            chain,
-        });
-    }
-    let nodes = nodes(context, client).await;
-    let notes = notes(context, &sources, &repository, &signed).await;
-    sources.remember(context);
-    let memory = NodeMemory::load(&context.home.node_memory());
-    let plan = if context.home.record(&signed.release.container).is_ok() {
-        hot_swap::predict_hot_swap(
-            context,
-            &signed.release,
-            Plan::without_fetching(UpdateStrategy::Installed, signed.length),
-            None,
-        )
-    } else {
-        planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
-    };
-    // The first version can only come whole, and so may what the publisher insists on.
-    let only_whole =
-        plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
-    if only_whole && !context.settings.fallback.enable_full_update && !signed.release.mandatory {
-        return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
-    }
-    let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
-    let estimated_seconds = memory
-        .estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit())
-        .map(|seconds| seconds.ceil() as u64);
-    let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
-    Ok(Checked::Offer(Box::new(Offer {
-        signed,
-        current,
-        plan,
-        bytes_to_fetch,
-        notes,
-        nodes,
-        estimated_seconds,
-        file: None,
-    })))
 }
 
 /// The versions that the repository had for this installation when it was seen last; `None` if it
 /// never was.
-pub(crate) fn seen_last(context: &Context) -> Option<Vec<Version>> {
-    let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
-    let mine = repository.releases.iter().filter(|signed| concerns(context, signed));
+pub(crate) fn seen_last(environment: &Environment) -> Option<Vec<Version>> {
+    let repository = environment.trust().cached()?;
+    let mine = repository.releases.iter().filter(|signed| concerns(environment, signed));
     Some(mine.map(|signed| signed.release.container.version.clone()).collect())
 }
 
 /// Whether a release is for this app, system and channel.
-fn concerns(context: &Context, signed: &SignedRelease) -> bool {
+fn concerns(environment: &Environment, signed: &SignedRelease) -> bool {
     let Release { container, channel, .. } = &signed.release;
-    container.app.as_str() == context.settings.app.as_str()
+    container.app.as_str() == environment.settings.app.as_str()
         && container.platform == Platform::current()
-        && *channel == context.settings.channel
+        && *channel == environment.settings.channel
 }
 
 /// The version to move on from. One that waits for the next start counts as active.
-pub(crate) fn current(context: &Context) -> Option<Version> {
-    context.home.chosen().ok().map(|chosen| chosen.version)
+pub(crate) fn current(environment: &Environment) -> Option<Version> {
+    environment.home.chosen().ok().map(|chosen| chosen.version)
 }
 
 /// Without a network: the release that would be offered by the metadata trusted last, if that has
 /// not expired and the release is installed already. `problem` is why there is nothing newer.
-fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> Option<Checked> {
+fn prefetched(
+    environment: &Environment,
+    channel: &ChannelHandle,
+    problem: &Problem,
+    wanted: Option<Version>,
+) -> Option<Checked> {
     if !matches!(problem.kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable) {
         return None;
     }
-    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let trust = environment.trust();
     let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
-    let current = current(context);
+    let current = current(environment);
     let chosen =
-        choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
+        choose(environment, &repository, &environment.home.state().ok()?, current.as_ref(), wanted);
     let signed = chosen
         .ok()?
         .ok()
-        .filter(|signed| context.home.record(&signed.release.container).is_ok())?
+        .filter(|signed| environment.home.record(&signed.release.container).is_ok())?
         .clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
     let plan = hot_swap::predict_hot_swap(
-        context,
+        environment,
+        channel,
         &signed.release,
         Plan::without_fetching(UpdateStrategy::Installed, signed.length),
         None,
@@ -168,25 +208,28 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
 }
 
 /// Fresh signed metadata.
-pub(crate) async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
-    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
-    let sources = Sources::new(context, client);
+pub(crate) async fn refresh(
+    environment: &Environment,
+    client: &Client,
+) -> Result<Repository, Problem> {
+    let trust = environment.trust();
+    let sources = Sources::new(environment, client);
     let refreshed = trust.refresh(&sources.list, crate::host::now()).await;
-    sources.remember(context);
+    sources.remember(environment);
     let refreshed = refreshed.map_err(|error| problem::of_trust(&error))?;
     Ok(refreshed.repository)
 }
 
 /// The release to offer, or why there is none.
 fn choose<'a>(
-    context: &Context,
+    environment: &Environment,
     repository: &'a Repository,
     state: &HomeState,
     current: Option<&Version>,
     wanted: Option<Version>,
 ) -> Result<Result<&'a SignedRelease, NoUpdate>, Problem> {
     let platform = Platform::current();
-    let app = context.settings.app.as_str();
+    let app = environment.settings.app.as_str();
     if let Some(version) = wanted {
         // Asked for by name: also an older one, one that was skipped, or one that has not reached
         // this installation. What the publisher halted, or put into another channel, is not to be
@@ -207,7 +250,7 @@ fn choose<'a>(
             .iter()
             .find(named)
             .ok_or_else(|| refuse("the repository has no such release"))?;
-        return if found.release.channel != context.settings.channel {
+        return if found.release.channel != environment.settings.channel {
             Err(refuse(&format!("it is in the channel {}", found.release.channel)))
         } else if found.release.halted {
             Err(refuse("the publisher has halted it"))
@@ -216,14 +259,18 @@ fn choose<'a>(
         };
     }
     // What did not come up here is not offered again.
-    let mine: Vec<SignedRelease> =
-        repository.releases.iter().filter(|signed| concerns(context, signed)).cloned().collect();
+    let mine: Vec<SignedRelease> = repository
+        .releases
+        .iter()
+        .filter(|signed| concerns(environment, signed))
+        .cloned()
+        .collect();
     let aside = put_aside(&mine, &state.skipped);
     let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
     let audience = Audience {
         app,
         platform: &platform,
-        channel: &context.settings.channel,
+        channel: &environment.settings.channel,
         current,
         installation_id: &state.installation_id,
         skipped: &unwanted,
@@ -240,7 +287,7 @@ fn choose<'a>(
         Choice::Skipped(_) => Err(NoUpdate::Skipped),
         Choice::NotYet(_) => Err(NoUpdate::NotYet),
         Choice::Nothing => match problem::of_others_releases(
-            [app, &context.settings.channel, &platform.to_string()],
+            [app, &environment.settings.channel, &platform.to_string()],
             repository,
         ) {
             Some(problem) => return Err(problem),
@@ -252,12 +299,12 @@ fn choose<'a>(
 /// All nodes that are known, the best first: those of the settings, of the repository's list, and
 /// of the API's answer. The last two are hints: whoever gives them can waste time, not change a
 /// byte.
-pub(crate) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
-    let settings = &context.settings;
-    let mut nodes = sources::own_nodes(context);
+pub(crate) async fn nodes(environment: &Environment, client: &Client) -> Vec<Node> {
+    let settings = &environment.settings;
+    let mut nodes = sources::own_nodes(environment);
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
-    for found in hints(context, client).await.into_iter().map(presentable) {
+    for found in hints(environment, client).await.into_iter().map(presentable) {
         // One server under several paths or spellings is one node: it must not take the places of
         // others.
         let alias = nodes.iter().any(|node| is_same_server(&node.url, &found.url));
@@ -274,7 +321,7 @@ pub(crate) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
         }
     }
     // What this client measured counts more than what was published.
-    let memory = NodeMemory::load(&context.home.node_memory());
+    let memory = NodeMemory::load(&environment.home.node_memory());
     for node in &mut nodes {
         if let Some(measured) = memory.of(node) {
             node.metrics.bandwidth_mbps = Some(measured.bytes_per_second * 8.0 / 1e6);
@@ -301,25 +348,27 @@ fn is_same_server(a: &Url, b: &Url) -> bool {
     server(a) == server(b)
 }
 
-async fn hints(context: &Context, client: &Client) -> Vec<Node> {
-    if let Some(nodes) = nodes_of_api(context, client).await {
-        return sources::acceptable(nodes, &sources::own_nodes(context));
+async fn hints(environment: &Environment, client: &Client) -> Vec<Node> {
+    if let Some(nodes) = nodes_of_api(environment, client).await {
+        return sources::acceptable(nodes, &sources::own_nodes(environment));
     }
-    match sources::listed_nodes(context, client).await {
+    match sources::listed_nodes(environment, client).await {
         Some(nodes) => nodes,
         // What was learned before, perhaps from where the repository was once.
-        None => sources::acceptable(Known::load(context).nodes, &sources::own_nodes(context)),
+        None => {
+            sources::acceptable(Known::load(environment).nodes, &sources::own_nodes(environment))
+        }
     }
 }
 
 /// What the API says, if there is one and it answers soon.
-async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
+async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<Node>> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
         download_nodes: Vec<Node>,
     }
-    let settings = &context.settings;
+    let settings = &environment.settings;
     let mut url = settings.api.clone()?;
     url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
     url.query_pairs_mut()
@@ -347,12 +396,12 @@ async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
 /// The release notes in the best language there is. That they cannot be had is no reason not to
 /// offer the release.
 async fn notes(
-    context: &Context,
+    environment: &Environment,
     sources: &Sources,
     repository: &Repository,
     signed: &SignedRelease,
 ) -> String {
-    let wanted = std::slice::from_ref(&context.language);
+    let wanted = std::slice::from_ref(&environment.language);
     let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
     match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),

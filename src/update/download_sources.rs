@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::context::Context;
+use super::peer_service::PeerHandle;
+use crate::environment::Environment;
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::Node;
@@ -30,19 +31,20 @@ pub(super) struct DownloadSources {
 
 impl DownloadSources {
     /// A line to `nodes`.
-    pub(super) fn new(
-        context: &Context,
+    pub(crate) fn new(
+        environment: &Environment,
         client: &Client,
         nodes: &[Node],
+        peers: &PeerHandle,
         control: watch::Receiver<Control>,
     ) -> Self {
-        let at_once = context.settings.incremental_update.parallel_downloads.max(1);
+        let at_once = environment.settings.incremental_update.parallel_downloads.max(1);
         Self {
             client: client.clone(),
             nodes: nodes.to_vec(),
             control,
-            memory: context.home.node_memory(),
-            peer_network: context.peer_network.get(),
+            memory: environment.home.node_memory(),
+            peer_network: peers.get(),
             at_once,
         }
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{self, LARGEST_NOTES};
-use super::context::Context;
+use crate::environment::Environment;
 use crate::fetch::Client;
 use crate::host;
 use crate::messages::language::Checked;
@@ -18,7 +18,7 @@ use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::release::SignedRelease;
 use crate::model::{Offer, Platform, Version};
-use crate::trust::{Bundle, Freshness, Judged, Repository, Trust};
+use crate::trust::{Bundle, Freshness, Judged, Repository};
 
 /// How long the nodes are asked for fresh metadata where the bundle's does not do: usually there is
 /// no network.
@@ -26,26 +26,26 @@ const NODES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks into the bundle at `path`.
 pub(crate) async fn check(
-    context: &Context,
+    environment: &Environment,
     client: &Client,
     path: PathBuf,
     freshness: Freshness,
 ) -> Result<Checked, Problem> {
-    context.home.create().map_err(|error| problem::of_store(&error))?;
+    environment.home.create().map_err(|error| problem::of_store(&error))?;
     // The path must mean the same when the offer is taken.
     let path = std::path::absolute(&path).map_err(|error| problem::of_disk(&path, &error))?;
     let opened = tokio::task::spawn_blocking(move || Bundle::open(&path)).await;
     let opened = opened.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
     let bundle = opened.map_err(|error| problem::of_bundle(&error))?;
-    let Judged { repository, genuine, .. } = judge(context, client, &bundle, freshness).await?;
-    let current = check::current(context);
-    let signed = choose(context, &repository, &bundle, genuine, current.as_ref())?.clone();
+    let Judged { repository, genuine, .. } = judge(environment, client, &bundle, freshness).await?;
+    let current = check::current(environment);
+    let signed = choose(environment, &repository, &bundle, genuine, current.as_ref())?.clone();
     let container = &signed.release.container;
-    let installed = context.home.record(container).is_ok();
+    let installed = environment.home.record(container).is_ok();
     if installed && current.as_ref() == Some(&container.version) {
         return Ok(Checked::Nothing { reason: NoUpdate::Installed, current });
     }
-    let notes = notes(context, &repository, &bundle, &signed).await;
+    let notes = notes(environment, &repository, &bundle, &signed).await;
     let strategy = if installed { UpdateStrategy::Installed } else { UpdateStrategy::File };
     let plan = Plan::without_fetching(strategy, signed.length);
     let file = (!installed).then(|| bundle.path().to_owned());
@@ -65,12 +65,12 @@ pub(crate) async fn check(
 /// The newest metadata that can be had: the bundle's; where that is older than what was seen before
 /// or has expired, the nodes' if they answer; else what was trusted before.
 async fn judge(
-    context: &Context,
+    environment: &Environment,
     client: &Client,
     bundle: &Bundle,
     freshness: Freshness,
 ) -> Result<Judged, Problem> {
-    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let trust = environment.trust();
     let judged = trust.judge(bundle, host::now(), freshness).await;
     // What has expired was verified before that was noticed.
     let (asks_nodes, genuine) = match &judged {
@@ -79,7 +79,7 @@ async fn judge(
     };
     if asks_nodes
         && let Ok(Ok(repository)) =
-            tokio::time::timeout(NODES_TIMEOUT, check::refresh(context, client)).await
+            tokio::time::timeout(NODES_TIMEOUT, check::refresh(environment, client)).await
     {
         return Ok(Judged { repository, older: true, genuine });
     }
@@ -88,7 +88,7 @@ async fn judge(
 
 /// The newest release in the bundle for this installation.
 fn choose<'a>(
-    context: &Context,
+    environment: &Environment,
     repository: &'a Repository,
     bundle: &Bundle,
     genuine: bool,
@@ -113,7 +113,7 @@ fn choose<'a>(
         });
     }
     let platform = Platform::current();
-    let (app, channel) = (&context.settings.app, &context.settings.channel);
+    let (app, channel) = (&environment.settings.app, &environment.settings.channel);
     let mine = |signed: &&&SignedRelease| {
         signed.release.container.app == *app && signed.release.container.platform == platform
     };
@@ -172,12 +172,13 @@ fn refused(kind: ProblemKind, path: &Path, subject: String, why: String) -> Prob
 
 /// The release notes in the best language there is in the bundle.
 async fn notes(
-    context: &Context,
+    environment: &Environment,
     repository: &Repository,
     bundle: &Bundle,
     signed: &SignedRelease,
 ) -> String {
-    let Some((_, target)) = signed.release.notes_in(std::slice::from_ref(&context.language)) else {
+    let Some((_, target)) = signed.release.notes_in(std::slice::from_ref(&environment.language))
+    else {
         return String::new();
     };
     match repository.read_small(bundle, target, LARGEST_NOTES).await {

@@ -4,14 +4,16 @@
 //! and what the app made of it. Never: a swap of what the publisher's signed patterns do not allow,
 //! or of files that are not those of an installed, verified manifest.
 
-use super::context::Context;
+use std::sync::Arc;
+
+use crate::environment::Environment;
 use crate::look;
 use crate::messages::protocol::SwapBlocker;
 use crate::model::hot_swap::Difference;
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::release::Release;
 use crate::model::{ContainerId, Digest, Manifest};
-use crate::session::channel::{Swap, Swapped};
+use crate::session::channel::{ChannelHandle, Swap, Swapped};
 
 /// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
 const MOST_CHANGES: usize = 4000;
@@ -19,26 +21,26 @@ const MOST_CHANGES: usize = 4000;
 /// Says in the plan whether the running app must be started anew. `new` is the release's manifest
 /// where it is at hand; without it a pack says what it changes.
 pub(crate) fn predict_hot_swap(
-    context: &Context,
+    environment: &Environment,
+    channel: &ChannelHandle,
     release: &Release,
     plan: Plan,
     new: Option<&Manifest>,
 ) -> Plan {
     let restart = |plan| Plan { requires_restart: true, ..plan };
-    let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled)
-    else {
+    let Some(running) = channel.runs().filter(|_| environment.settings.hot_update.enabled) else {
         return restart(plan);
     };
     let installed;
     let new = match new {
         Some(new) => Some(new),
         None => {
-            installed = manifest(context, &release.container);
+            installed = manifest(environment, &release.container);
             installed.as_ref()
         }
     };
     if let Some(new) = new {
-        let Some(old) = manifest(context, &running) else { return restart(plan) };
+        let Some(old) = manifest(environment, &running) else { return restart(plan) };
         let Some(patterns) = &release.hot_swap else { return restart(plan) };
         let difference = Difference::between(&old, new, patterns.patterns());
         let requires_restart =
@@ -50,25 +52,34 @@ pub(crate) fn predict_hot_swap(
 }
 
 /// Has the app take over an installed version. Reads two manifests before it asks.
-pub(crate) async fn hot_swap(context: &Context, release: &Release) -> Swapped {
+pub(crate) async fn hot_swap(
+    environment: &Arc<Environment>,
+    channel: &ChannelHandle,
+    release: &Release,
+) -> Swapped {
     let swap = {
-        let (context, release) = (context.clone(), release.clone());
-        tokio::task::spawn_blocking(move || swap(&context, &release)).await
+        let (environment, release) = (Arc::clone(environment), release.clone());
+        let running = channel.runs();
+        tokio::task::spawn_blocking(move || swap(&environment, running, &release)).await
     };
     match swap {
-        Ok(Ok(swap)) => context.channel.swap(swap).await,
+        Ok(Ok(swap)) => channel.swap(swap).await,
         Ok(Err(obstacle)) => Err(vec![obstacle]),
         Err(error) => Err(vec![SwapBlocker::new("failed", error.to_string())]),
     }
 }
 
-fn swap(context: &Context, release: &Release) -> Result<Swap, SwapBlocker> {
+fn swap(
+    environment: &Environment,
+    running: Option<ContainerId>,
+    release: &Release,
+) -> Result<Swap, SwapBlocker> {
     let refuse = |code, text: &str| Err(SwapBlocker::new(code, text));
-    let Some(running) = context.channel.runs() else {
+    let Some(running) = running else {
         return refuse("not-connected", "the app does not talk to its launcher");
     };
     let (Some(old), Some(new)) =
-        (manifest(context, &running), manifest(context, &release.container))
+        (manifest(environment, &running), manifest(environment, &release.container))
     else {
         return refuse("no-container", "a manifest is missing or damaged");
     };
@@ -86,8 +97,8 @@ fn swap(context: &Context, release: &Release) -> Result<Swap, SwapBlocker> {
 }
 
 /// An installed version's manifest, if it is the one that was installed.
-fn manifest(context: &Context, id: &ContainerId) -> Option<Manifest> {
-    let record = context.home.record(id).ok()?;
-    let json = look::read(&context.home.manifest(id), look::LARGE).ok()??;
+fn manifest(environment: &Environment, id: &ContainerId) -> Option<Manifest> {
+    let record = environment.home.record(id).ok()?;
+    let json = look::read(&environment.home.manifest(id), look::LARGE).ok()??;
     (Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten()
 }

@@ -9,15 +9,13 @@
 //! peer_service                              the computers of the local network
 //! hot_swap                                  a new version without a restart
 //! self_update                               this launcher's own
-//! context                                   what all of these work with
 //! ```
 //!
-//! In: a context, an offer. Out: versions in the store, values of [`crate::messages`].
+//! In: an environment, an offer. Out: versions in the store, values of [`crate::messages`].
 //! Never: a start of the app, a decision about what comes next; `engine` takes those.
 
 mod applying;
 pub(crate) mod check;
-pub(crate) mod context;
 mod download_sources;
 mod entries;
 pub(crate) mod from_file;

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::context::Context;
-use super::peer_service::PeerNetworkSlot;
+use super::peer_service::PeerHandle;
 use crate::container::{self, ContainerError};
+use crate::environment::Environment;
 use crate::fetch::{self, Client, FetchError, Span};
 use crate::look;
 use crate::messages::mailbox::Emitter;
@@ -16,7 +16,6 @@ use crate::messages::protocol::{Event, Problem, ProblemKind};
 use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
-use crate::trust::Trust;
 
 /// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients
 /// do not come back at once.
@@ -70,9 +69,9 @@ pub(crate) struct Library<'a> {
     /// Whom to ask, the best first.
     pub nodes: &'a [Node],
     /// What was fetched before.
-    pub slot: &'a DocumentCache,
-    /// The neighbours, who may have them too.
-    pub peer_network: &'a PeerNetworkSlot,
+    pub cache: &'a DocumentCache,
+    /// Peers, who may have them too.
+    pub peers: &'a PeerHandle,
     /// Where an interrupted try may have left them, and where they are kept for the next one.
     pub staging: Option<&'a Staging>,
     /// Who is told of nodes that fail.
@@ -93,8 +92,8 @@ pub(crate) fn span(signed: &SignedRelease) -> Range<u64> {
 /// The release with this manifest, if the repository listed it when it was asked last. Its metadata
 /// may have expired since; that does not matter to whoever knows by a digest what has to come.
 /// Reads and verifies files.
-pub(crate) fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
-    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+pub(crate) fn listed(environment: &Environment, manifest: &Digest) -> Option<SignedRelease> {
+    let trust = environment.trust();
     trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
 }
 
@@ -105,7 +104,7 @@ impl Library<'_> {
         signed: &SignedRelease,
         manifest: &Manifest,
     ) -> Result<Arc<PackageIndex>, Problem> {
-        if let Some(package_documents) = self.slot.get(&signed.release.manifest.hash) {
+        if let Some(package_documents) = self.cache.get(&signed.release.manifest.hash) {
             return Ok(package_documents.index);
         }
         let location = &signed.release.index;
@@ -135,14 +134,14 @@ impl Library<'_> {
             })
         };
         let offer = |documents: [&[u8]; 2]| {
-            if let Some(peer_network) = self.peer_network.get() {
+            if let Some(peer_network) = self.peers.get() {
                 locations
                     .iter()
                     .zip(documents)
                     .for_each(|(location, json)| peer_network.offer(location.hash, json));
             }
         };
-        if let Some(package_documents) = self.slot.get(&digest) {
+        if let Some(package_documents) = self.cache.get(&digest) {
             offer([&package_documents.json, &package_documents.index_json]);
             keep([&package_documents.json, &package_documents.index_json])?;
             return Ok(package_documents);
@@ -165,13 +164,13 @@ impl Library<'_> {
         };
         offer([&documents[0], &documents[1]]);
         let package_documents = PackageDocuments::new(signed, documents)?;
-        self.slot.set(digest, package_documents.clone());
+        self.cache.set(digest, package_documents.clone());
         Ok(package_documents)
     }
 
     /// Both documents, proved, if some neighbour has them.
     async fn ask_peers(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
-        let peer_network = self.peer_network.get()?;
+        let peer_network = self.peers.get()?;
         let span = span(signed);
         let waits = span.end - span.start >= WORTH_WAITING;
         let locations = [&signed.release.manifest, &signed.release.index];

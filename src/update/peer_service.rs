@@ -1,11 +1,11 @@
-//! The engine's side of the local network: whether there is an office at all, what of this
-//! installation it may hand out, and what is taken from it file by file.
+//! The engine's side of the local network: whether peers are there at all, what of this
+//! installation they may have, and what is taken from them file by file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::context::Context;
+use crate::environment::Environment;
 use crate::error_chain;
 use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
@@ -16,22 +16,22 @@ use crate::store::Home;
 /// How long the list of installed versions is believed.
 const BELIEVED: Duration = Duration::from_secs(2);
 
-/// The office of this process; clones share it. It ends with the last of them.
+/// The peer network of this process; clones share it. It ends with the last of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PeerNetworkSlot(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
+pub(crate) struct PeerHandle(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
 
-impl PeerNetworkSlot {
-    /// The office, if there is one.
+impl PeerHandle {
+    /// The peer network, if there is one.
     pub(crate) fn get(&self) -> Option<Arc<PeerNetwork>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens it, unless that was done before, or somebody does not want it. That it cannot be
     /// opened is no reason to fail.
-    pub(crate) fn open(&self, context: &Context) -> Option<Arc<PeerNetwork>> {
-        if !in_force(context) {
+    pub(crate) fn open(&self, environment: &Environment) -> Option<Arc<PeerNetwork>> {
+        if !in_force(environment) {
             self.close();
-            let cache = context.home.for_peers();
+            let cache = environment.home.for_peers();
             // What was kept for others is of no use any more; the next try deletes what this one
             // could not.
             if look::is_there(&cache).unwrap_or(true) {
@@ -41,9 +41,9 @@ impl PeerNetworkSlot {
         }
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
-            let (home, shared) = (context.home.clone(), context.home.clone());
+            let (home, shared) = (environment.home.clone(), environment.home.clone());
             let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
-            match PeerNetwork::start(options(context), library(shared), allowed) {
+            match PeerNetwork::start(options(environment), library(shared), allowed) {
                 Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
                 Err(error) => tracing::warn!(cause = error_chain::line(&error), "no neighbours"),
             }
@@ -58,21 +58,22 @@ impl PeerNetworkSlot {
 }
 
 /// The publisher allows it, and the user has not switched it off.
-pub(crate) fn in_force(context: &Context) -> bool {
-    context.settings.peers.enabled && !context.home.state().is_ok_and(|state| state.peers_off)
+pub(crate) fn in_force(environment: &Environment) -> bool {
+    environment.settings.peers.enabled
+        && !environment.home.state().is_ok_and(|state| state.peers_off)
 }
 
-fn options(context: &Context) -> PeerOptions {
-    let peers = &context.settings.peers;
+fn options(environment: &Environment) -> PeerOptions {
+    let peers = &environment.settings.peers;
     PeerOptions {
-        app: context.settings.app.to_string(),
+        app: environment.settings.app.to_string(),
         port: peers.port,
         discover: peers.multicast,
         known: peers.known.clone(),
         upload_bytes_per_second: peers.upload_bytes_per_second,
         connections: peers.connections,
         connections_per_address: peers.connections_per_address,
-        cache: context.home.for_peers(),
+        cache: environment.home.for_peers(),
         cache_bytes: peers.keep_bytes,
         cache_time: peers.keep_time(),
     }

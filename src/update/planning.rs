@@ -3,17 +3,18 @@
 
 use std::collections::HashSet;
 
-use super::context::Context;
 use super::hot_swap;
 use super::package_documents::{self, DocumentCache, Library, PackageDocuments};
 use super::planner::{self, Allowance, Prices, Wanted};
-use crate::fetch::{Client, NodeMemory, Partial};
+use crate::environment::Environment;
+use crate::fetch::{NodeMemory, Partial};
 use crate::host;
 use crate::look;
 use crate::messages::protocol::Problem;
 use crate::model::plan::{FileCounts, Reason, UpdateStrategy};
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, SignedPatch, Version};
+use crate::session::channel::ChannelHandle;
 use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
@@ -23,15 +24,15 @@ use crate::trust::Repository;
 const WORTH_ASKING: u64 = 4;
 
 /// The cheapest way to `signed` that the settings allow.
-pub(super) async fn plan(
-    context: &Context,
-    client: &Client,
+pub(crate) async fn plan(
+    environment: &Environment,
+    channel: &ChannelHandle,
+    library: &Library<'_>,
     repository: &Repository,
     signed: &SignedRelease,
-    nodes: &[Node],
     memory: &NodeMemory,
 ) -> Result<Plan, Problem> {
-    let allowance = allowance(context);
+    let allowance = allowance(environment);
     let release = &signed.release;
     let wanted = Wanted {
         container: &release.container,
@@ -41,7 +42,7 @@ pub(super) async fn plan(
         unpacked: release.unpacked_size,
     };
     let full = |reason| Plan::full(signed.length, release.file_count, reason);
-    let home = context.home.clone();
+    let home = environment.home.clone();
     // Looking at every file takes a moment on a slow disk.
     let Ok(contents) = tokio::task::spawn_blocking(move || Contents::of(&home)).await else {
         return Ok(full(Reason::Unknown));
@@ -57,9 +58,11 @@ pub(super) async fn plan(
         &installed,
         patches,
         &allowance,
-        &prices(context, nodes, memory),
+        &prices(environment, library.nodes, memory),
     ) {
-        Ok(plan) => return Ok(hot_swap::predict_hot_swap(context, release, plan, None)),
+        Ok(plan) => {
+            return Ok(hot_swap::predict_hot_swap(environment, channel, release, plan, None));
+        }
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => {
             return Ok(full(reason));
         }
@@ -69,18 +72,10 @@ pub(super) async fn plan(
     // its manifest.
     let span = package_documents::span(signed);
     let documents = span.end - span.start;
-    let may_be_full = context.settings.fallback.enable_full_update;
+    let may_be_full = environment.settings.fallback.enable_full_update;
     if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let library = Library {
-        client,
-        nodes,
-        slot: &context.package_documents,
-        peer_network: &context.peer_network,
-        staging: None,
-        emitter: None,
-    };
     let package_documents = match library.describe(signed).await {
         Ok(package_documents) => package_documents,
         Err(problem) => {
@@ -99,7 +94,7 @@ pub(super) async fn plan(
     );
     let entries = entries.map(|entries| entries.plan);
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
-    let prices = prices(context, nodes, memory);
+    let prices = prices(environment, library.nodes, memory);
     let question = PlanningInput {
         signed,
         wanted,
@@ -111,11 +106,15 @@ pub(super) async fn plan(
         dearest,
     };
     let both =
-        question.intermediate(&repository.releases, &contents, &package_documents, &library).await;
+        question.intermediate(&repository.releases, &contents, &package_documents, library).await;
     Ok(match both.map_or(entries, Ok) {
-        Ok(plan) => {
-            hot_swap::predict_hot_swap(context, release, plan, Some(&package_documents.manifest))
-        }
+        Ok(plan) => hot_swap::predict_hot_swap(
+            environment,
+            channel,
+            release,
+            plan,
+            Some(&package_documents.manifest),
+        ),
         Err(reason) => full(reason),
     })
 }
@@ -174,9 +173,9 @@ impl PlanningInput<'_> {
         if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
             return None;
         }
-        // In a slot of its own: the release's own documents stay where they are.
-        let slot = DocumentCache::default();
-        let between = Library { slot: &slot, ..*library }.describe(other).await;
+        // In a cache of its own: the release's own documents stay where they are.
+        let cache = DocumentCache::default();
+        let between = Library { cache: &cache, ..*library }.describe(other).await;
         let between = between
             .inspect_err(|problem| {
                 tracing::info!(?problem, "what a release on the way holds is not known")
@@ -235,8 +234,8 @@ fn by_both(path: Plan, rest: Plan, absent: u64) -> Plan {
     }
 }
 
-fn allowance(context: &Context) -> Allowance {
-    let settings = &context.settings;
+fn allowance(environment: &Environment) -> Allowance {
+    let settings = &environment.settings;
     Allowance {
         enabled: settings.incremental_update.enabled,
         largest_patch: settings.incremental_update.max_patch_size,
@@ -252,16 +251,16 @@ fn allowance(context: &Context) -> Allowance {
 }
 
 /// Prices by what this client measured of its nodes.
-fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
+fn prices(environment: &Environment, nodes: &[Node], memory: &NodeMemory) -> Prices {
     let measured: Vec<_> = nodes.iter().filter_map(|node| memory.of(node)).collect();
     let mut usual = Prices::default();
-    if !context.settings.fallback.enable_full_update {
+    if !environment.settings.fallback.enable_full_update {
         // The whole package is no way out: it is never there sooner.
         usual.unpacked_per_second = f64::MIN_POSITIVE;
     }
     // Under the user's cap no node is faster than that.
     let capped = |rate: f64| {
-        context.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0)
+        environment.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0)
     };
     if measured.is_empty() {
         return Prices { bytes_per_second: capped(usual.bytes_per_second), ..usual };
@@ -278,8 +277,8 @@ fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
 
 /// Bytes that an interrupted download left, by its own account: for showing a price, proved when it
 /// goes on.
-pub(super) fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
-    let staging = staging::left_by(&context.home, &signed.release.container);
+pub(crate) fn already_here(environment: &Environment, signed: &SignedRelease, plan: &Plan) -> u64 {
+    let staging = staging::left_by(&environment.home, &signed.release.container);
     if !plan.patches.is_empty() {
         let marked = |signed: &crate::model::SignedPatch| {
             Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table())

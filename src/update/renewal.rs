@@ -5,45 +5,50 @@
 //! start lays over the shipped settings, and nodes to ask from now on. Never: a document that
 //! signed metadata does not name now, or one for another app.
 
-use super::context::Context;
-use super::sources::Sources;
+use std::sync::Arc;
+
+use crate::environment::Environment;
 use crate::model::{Digest, Node};
 use crate::settings::renewed::{LARGEST_RENEWAL, Renewal, target_name};
-use crate::trust::Repository;
+use crate::trust::{MetadataSource, Repository};
 
 /// The copy in the home; `None` if there is none that can be used.
-fn stored(context: &Context) -> Option<(Vec<u8>, Renewal)> {
-    let bytes = crate::settings::renewed::read(&context.home.renewed_settings())?;
-    let renewal = Renewal::parse(&bytes, &context.settings.app).ok()?;
+fn stored(environment: &Environment) -> Option<(Vec<u8>, Renewal)> {
+    let bytes = crate::settings::renewed::read(&environment.home.renewed_settings())?;
+    let renewal = Renewal::parse(&bytes, &environment.settings.app).ok()?;
     Some((bytes, renewal))
 }
 
 /// The nodes that the publisher's signed settings name.
-pub(crate) fn nodes(context: &Context) -> Vec<Node> {
-    stored(context).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
+pub(crate) fn nodes(environment: &Environment) -> Vec<Node> {
+    stored(environment).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
 }
 
 /// Fetches the document if it is another one than the copy. That it cannot be had is told in the
 /// log: the next check tries again.
-pub(crate) async fn follow(context: &Context, repository: &Repository, sources: &Sources) {
-    let name = target_name(&context.settings.app);
+pub(crate) async fn follow(
+    environment: &Environment,
+    repository: &Repository,
+    sources: &[Arc<dyn MetadataSource>],
+) {
+    let name = target_name(&environment.settings.app);
     let Some(target) = repository.target(&name) else {
         // Signed metadata names none any more.
-        let forgotten = context.home.keep_renewed_settings(None);
+        let forgotten = environment.home.keep_renewed_settings(None);
         return forgotten
             .unwrap_or_else(|error| tracing::warn!(%error, "the renewed settings stay"));
     };
-    if crate::settings::renewed::read(&context.home.renewed_settings())
+    if crate::settings::renewed::read(&environment.home.renewed_settings())
         .is_some_and(|bytes| Digest::of(&bytes) == target.hash)
     {
         return;
     }
-    let bytes = match repository.read_small_from(&sources.list, &name, LARGEST_RENEWAL).await {
+    let bytes = match repository.read_small_from(sources, &name, LARGEST_RENEWAL).await {
         Ok(bytes) => bytes,
         Err(error) => return tracing::info!(%error, "the renewed settings cannot be had"),
     };
-    match Renewal::parse(&bytes, &context.settings.app) {
-        Ok(_) => match context.home.keep_renewed_settings(Some(&bytes)) {
+    match Renewal::parse(&bytes, &environment.settings.app) {
+        Ok(_) => match environment.home.keep_renewed_settings(Some(&bytes)) {
             Ok(()) => tracing::info!(
                 version = repository.versions.targets,
                 "the publisher has renewed the launcher's settings"

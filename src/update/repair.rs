@@ -24,12 +24,13 @@ use on_disk::{Needed, Staged, copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
 use super::applying::{Application, ApplyFailure, MOST_CORES};
-use super::context::Context;
 use super::download_sources::{DownloadSources, blocking, cancelled};
 use super::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use super::package_documents::{DocumentCache, Library};
+use super::peer_service::PeerHandle;
 use super::{check, planner};
 use crate::container::{self, Verification};
+use crate::environment::Environment;
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
 use crate::host;
 use crate::look;
@@ -46,7 +47,7 @@ use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
 use crate::store::repair::{Removal, Repair};
 use crate::store::{InstalledRecord, StoreError};
-use crate::trust::{Repository, Trust};
+use crate::trust::Repository;
 
 /// Times that the version is looked at and mended: what stood behind a link is seen only once the
 /// link is gone.
@@ -54,10 +55,14 @@ const ROUNDS: usize = 3;
 
 /// What one repair works with.
 pub(crate) struct RepairJob {
-    /// The engine's surroundings.
-    pub context: Arc<Context>,
+    /// What the launcher works with.
+    pub environment: Arc<Environment>,
     /// The HTTP client.
     pub client: Client,
+    /// The documents of packages that were asked about.
+    pub documents: DocumentCache,
+    /// The peers on the local network.
+    pub peers: PeerHandle,
     /// Which version.
     pub id: ContainerId,
     /// Run or cancel.
@@ -78,11 +83,11 @@ struct Proved {
 impl RepairJob {
     /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays
     /// mended.
-    pub(crate) async fn run(self) -> Result<Option<Repaired>, Problem> {
-        let (context, id) = (Arc::clone(&self.context), self.id.clone());
+    pub(crate) async fn run(self) -> Result<Option<Box<Repaired>>, Problem> {
+        let (environment, id) = (Arc::clone(&self.environment), self.id.clone());
         let begun = blocking(move || -> Result<(HomeLock, Repair), StoreError> {
-            let lock = context.lock()?;
-            let repair = Repair::begin(&context.home, &id, &lock)?;
+            let lock = environment.lock()?;
+            let repair = Repair::begin(&environment.home, &id, &lock)?;
             Ok((lock, repair))
         });
         let (_lock, mut repair) = begun.await?.map_err(|error| problem::of_store(&error))?;
@@ -128,7 +133,7 @@ impl RepairJob {
         report.aside = repair.aside().map(Path::to_owned);
         report.mended.sort_by(|a, b| a.path.cmp(&b.path));
         report.mended.dedup_by(|later, first| later.path == first.path);
-        Ok(Some(report))
+        Ok(Some(Box::new(report)))
     }
 
     /// The manifest that the version must have. The one on the disk counts if the record or signed
@@ -141,7 +146,7 @@ impl RepairJob {
                 Manifest::from_json(&json).ok().filter(|manifest| manifest.id() == self.id)?;
             Some(Proved { manifest: Arc::new(manifest), json: Arc::new(json), digest, anew: false })
         };
-        let recorded = self.context.home.record(&self.id).ok().map(|record| record.manifest);
+        let recorded = self.environment.home.record(&self.id).ok().map(|record| record.manifest);
         if let (Some(json), Some(found)) = (&on_disk, found)
             && recorded == Some(found)
             && let Some(proved) = read(json.clone(), found)
@@ -156,13 +161,12 @@ impl RepairJob {
         {
             return Ok(proved);
         }
-        let nodes = check::nodes(&self.context, &self.client).await;
-        let (slot, peer_network) = (&DocumentCache::default(), &self.context.peer_network);
+        let nodes = check::nodes(&self.environment, &self.client).await;
         let library = Library {
             client: &self.client,
             nodes: &nodes,
-            slot,
-            peer_network,
+            cache: &DocumentCache::default(),
+            peers: &self.peers,
             staging: None,
             emitter: Some(&self.emitter),
         };
@@ -180,11 +184,8 @@ impl RepairJob {
         &self,
         is: &(dyn Fn(&SignedRelease) -> bool + Sync),
     ) -> Result<(SignedRelease, Repository), Problem> {
-        let context = Arc::clone(&self.context);
-        let cached = blocking(move || {
-            Trust::new(context.home.trust(), context.shipped_root.clone()).cached()
-        })
-        .await?;
+        let environment = Arc::clone(&self.environment);
+        let cached = blocking(move || environment.trust().cached()).await?;
         let find = |repository: Repository| {
             let found = repository.releases.iter().find(|signed| is(signed)).cloned();
             found.map(|signed| (signed, repository))
@@ -192,7 +193,7 @@ impl RepairJob {
         if let Some(found) = cached.and_then(find) {
             return Ok(found);
         }
-        find(check::refresh(&self.context, &self.client).await?).ok_or_else(|| Problem {
+        find(check::refresh(&self.environment, &self.client).await?).ok_or_else(|| Problem {
             kind: ProblemKind::NoSuchVersion,
             subject: self.id.version.to_string(),
             chain: vec![format!("the repository no longer lists {}", self.id)],
@@ -259,11 +260,11 @@ impl RepairJob {
         let manifest = Arc::clone(&proved.manifest);
         let (plain, needed) = sort_out(&manifest, found);
         let bytes: u64 = needed.values().flatten().map(|(_, entry)| entry.size).sum();
-        self.context
+        self.environment
             .home
             .check_space(bytes.saturating_mul(2))
             .map_err(|error| problem::of_store(&error))?;
-        let context = Arc::clone(&self.context);
+        let environment = Arc::clone(&self.environment);
         let (json, work) =
             (Arc::clone(&proved.json), move |mut repair: Repair| -> Result<_, Problem> {
                 Ok((make_plain(&mut repair, &plain, &manifest)?, repair, plain))
@@ -281,7 +282,7 @@ impl RepairJob {
         }
         let (mut contents, staged, rest);
         (repair, contents, staged, rest) = blocking(move || {
-            let mut contents = Contents::of(&context.home);
+            let mut contents = Contents::of(&environment.home);
             copy(repair, &mut contents, needed, How::Cloned)
                 .map(|(repair, staged, rest)| (repair, contents, staged, rest))
         })
@@ -312,8 +313,14 @@ impl RepairJob {
         proved: &Proved,
         needed: Needed,
     ) -> Result<Option<(Repair, Vec<Staged>, Option<Problem>)>, Problem> {
-        let nodes = check::nodes(&self.context, &self.client).await;
-        let line = DownloadSources::new(&self.context, &self.client, &nodes, self.control.clone());
+        let nodes = check::nodes(&self.environment, &self.client).await;
+        let line = DownloadSources::new(
+            &self.environment,
+            &self.client,
+            &nodes,
+            &self.peers,
+            self.control.clone(),
+        );
         let listed = self.listed(&|signed| signed.release.manifest.hash == proved.digest).await;
         let (signed, repository) = match listed {
             Ok(found) => found,
@@ -322,8 +329,8 @@ impl RepairJob {
         let library = Library {
             client: &self.client,
             nodes: &nodes,
-            slot: &self.context.package_documents,
-            peer_network: &self.context.peer_network,
+            cache: &self.documents,
+            peers: &self.peers,
             staging: None,
             emitter: Some(&self.emitter),
         };
@@ -333,7 +340,7 @@ impl RepairJob {
         };
         let (mut all, mut needed) = (Vec::new(), needed);
         if let Some(pack) =
-            cheaper_pack(&self.context, &repository, contents, &index, proved, &needed)
+            cheaper_pack(&self.environment, &repository, contents, &index, proved, &needed)
         {
             tracing::info!(
                 pack = pack.target,
@@ -435,7 +442,7 @@ impl RepairJob {
         let wanted: BTreeSet<RelativePath> =
             needed.values().flatten().map(|(path, _)| path.clone()).collect();
         let (pack, mut given) = (pack.clone(), std::mem::take(contents));
-        let memory = self.context.settings.performance.max_memory_usage;
+        let memory = self.environment.settings.performance.max_memory_usage;
         let (back, outcome) = blocking(move || {
             let stop = AtomicBool::new(false);
             let options = ApplyOptions { threads: cores(), memory, stop: &stop };
@@ -486,14 +493,14 @@ pub(crate) fn is_local(problem: &Problem) -> bool {
 
 /// The smallest pack from an installed version that costs less than the entries that are needed.
 fn cheaper_pack(
-    context: &Context,
+    environment: &Environment,
     repository: &Repository,
     contents: &Contents,
     index: &crate::model::PackageIndex,
     proved: &Proved,
     needed: &Needed,
 ) -> Option<SignedPatch> {
-    let settings = &context.settings;
+    let settings = &environment.settings;
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     if !in_force || !settings.incremental_update.enabled {
         return None;
@@ -514,21 +521,24 @@ fn cheaper_pack(
 
 /// The version that should have been started and was stepped over, if that is so: what the pointer
 /// names, when another one runs.
-pub(crate) fn stepped_over(context: &Context, running: &ContainerId) -> Option<ContainerId> {
-    let named = context.home.named().ok().flatten()?.container;
-    (named != *running && look::is_folder(&context.home.container(&named)).unwrap_or(true))
+pub(crate) fn stepped_over(
+    environment: &Environment,
+    running: &ContainerId,
+) -> Option<ContainerId> {
+    let named = environment.home.named().ok().flatten()?.container;
+    (named != *running && look::is_folder(&environment.home.container(&named)).unwrap_or(true))
         .then_some(named)
 }
 
 /// Ids of versions in the home by version, whole or not.
 pub(crate) fn find(
-    context: &Context,
+    environment: &Environment,
     version: &crate::model::Version,
 ) -> Result<ContainerId, StoreError> {
-    context
+    environment
         .home
         .folders()?
         .into_iter()
-        .find(|id| id.version == *version && id.app == context.settings.app)
+        .find(|id| id.version == *version && id.app == environment.settings.app)
         .ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
 }

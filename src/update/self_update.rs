@@ -14,15 +14,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::check;
-use super::context::Context;
 use crate::desktop::program::{Program, TEST_TIME, Unfit};
+use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::launcher::{newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
-use crate::trust::Trust;
 use crate::{durable, look};
 
 /// How long to keep trying while nothing comes from any node.
@@ -53,14 +52,14 @@ pub(crate) enum SelfUpdateError {
 }
 
 /// What a new launcher answers for before it takes a place: settings were read (or there would be
-/// no `context`), there is a root to trust, and the home can be read. Writes nothing.
+/// no `environment`), there is a root to trust, and the home can be read. Writes nothing.
 ///
 /// # Errors
 /// What a person would be told.
-pub(crate) fn test_self(context: &Context) -> Result<Version, Problem> {
-    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+pub(crate) fn test_self(environment: &Environment) -> Result<Version, Problem> {
+    let trust = environment.trust();
     trust.check_root().map_err(|error| problem::of_trust(&error))?;
-    context.home.installed().map_err(|error| problem::of_store(&error))?;
+    environment.home.installed().map_err(|error| problem::of_store(&error))?;
     Ok(own_version())
 }
 
@@ -83,15 +82,15 @@ pub(crate) enum SelfUpdateOutcome {
 /// # Errors
 /// [`SelfUpdateError`]; the executable is as it was.
 pub(crate) fn perform(
-    context: &Context,
+    environment: &Environment,
     program: &Program,
     test: &[OsString],
     go_on: &dyn Fn() -> bool,
 ) -> Result<SelfUpdateOutcome, SelfUpdateError> {
-    let Some(signed) = wanted(context, program) else { return Ok(SelfUpdateOutcome::Nothing) };
+    let Some(signed) = wanted(environment, program) else { return Ok(SelfUpdateOutcome::Nothing) };
     let launcher = &signed.launcher;
     tracing::info!(version = %launcher.version, bytes = signed.length, "a newer launcher is published");
-    let folder = context.home.own_update();
+    let folder = environment.home.own_update();
     let disk = |path: &Path| {
         let path = path.to_owned();
         move |source| SelfUpdateError::Disk { path, source }
@@ -105,7 +104,7 @@ pub(crate) fn perform(
         }
     }
     let runtime = crate::threads::runtime(0).map_err(SelfUpdateError::Runtime)?;
-    let fetched = runtime.block_on(download(context, &signed, &partial, go_on));
+    let fetched = runtime.block_on(download(environment, &signed, &partial, go_on));
     match fetched {
         Ok(()) => {}
         Err(FetchError::Cancelled) => return Ok(SelfUpdateOutcome::Stopped),
@@ -124,11 +123,11 @@ pub(crate) fn perform(
 }
 
 /// The newer launcher, if this one may be exchanged for it.
-fn wanted(context: &Context, program: &Program) -> Option<SignedLauncher> {
-    if !context.settings.launcher.self_update {
+fn wanted(environment: &Environment, program: &Program) -> Option<SignedLauncher> {
+    if !environment.settings.launcher.self_update {
         return None;
     }
-    let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
+    let repository = environment.trust().cached()?;
     if repository.expires < crate::host::now() {
         return None;
     }
@@ -146,16 +145,16 @@ fn wanted(context: &Context, program: &Program) -> Option<SignedLauncher> {
 }
 
 async fn download(
-    context: &Context,
+    environment: &Environment,
     signed: &SignedLauncher,
     partial: &Path,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), FetchError> {
     let client = Client::new(&ClientOptions::default())?;
-    let nodes = check::nodes(context, &client).await;
+    let nodes = check::nodes(environment, &client).await;
     let pieces = Arc::new(signed.launcher.pieces.clone());
     let job = fetch::DownloadJob {
-        memory: Some(context.home.node_memory()),
+        memory: Some(environment.home.node_memory()),
         timeout: FETCH_TIMEOUT,
         ..fetch::DownloadJob::new(
             signed.location(),
@@ -167,7 +166,7 @@ async fn download(
     };
     let control = watch::Sender::new(Control {
         state: RunState::Run,
-        limit: context.settings.bandwidth_limit(),
+        limit: environment.settings.bandwidth_limit(),
     });
     // Nobody looks at the events; the sender must not find a closed channel, nor a full one.
     let (events, mut arriving) = mpsc::unbounded_channel();

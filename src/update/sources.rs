@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::context::Context;
+use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::{Client, FetchError, NodeMemory};
 use crate::hedge::{self, Hedge, Received};
@@ -50,13 +50,13 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn load(context: &Context) -> Self {
-        let bytes = look::read(&context.home.known_nodes(), LARGEST_FILE).ok().flatten();
+    pub(crate) fn load(environment: &Environment) -> Self {
+        let bytes = look::read(&environment.home.known_nodes(), LARGEST_FILE).ok().flatten();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    pub(crate) fn save(&self, context: &Context) {
-        let saved = context.home.keep_known_nodes(self);
+    pub(crate) fn save(&self, environment: &Environment) {
+        let saved = environment.home.keep_known_nodes(self);
         saved.unwrap_or_else(|error| tracing::info!(%error, "what is known of nodes is not kept"));
     }
 
@@ -105,9 +105,9 @@ pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
 }
 
 /// All nodes that may have metadata, the best to ask first.
-fn candidates(context: &Context, known: &Known, now: Timestamp) -> Vec<Node> {
-    let memory = NodeMemory::load(&context.home.node_memory());
-    let mut nodes = own_nodes(context);
+fn candidates(environment: &Environment, known: &Known, now: Timestamp) -> Vec<Node> {
+    let memory = NodeMemory::load(&environment.home.node_memory());
+    let mut nodes = own_nodes(environment);
     for node in acceptable(known.nodes.clone(), &nodes) {
         if !nodes.iter().any(|own| own.url == node.url) {
             nodes.push(node);
@@ -124,9 +124,9 @@ fn candidates(context: &Context, known: &Known, now: Timestamp) -> Vec<Node> {
 
 /// The nodes that the publisher names: in the settings that are in force, and in signed ones that
 /// came since this launcher started.
-pub(crate) fn own_nodes(context: &Context) -> Vec<Node> {
-    let mut nodes = super::renewal::nodes(context);
-    for node in &context.settings.nodes {
+pub(crate) fn own_nodes(environment: &Environment) -> Vec<Node> {
+    let mut nodes = super::renewal::nodes(environment);
+    for node in &environment.settings.nodes {
         if !nodes.iter().any(|newer| newer.id == node.id || newer.url == node.url) {
             nodes.push(node.clone());
         }
@@ -150,8 +150,8 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// All nodes that may have metadata.
-    pub(crate) fn new(context: &Context, client: &Client) -> Self {
-        let nodes = candidates(context, &Known::load(context), crate::host::now());
+    pub(crate) fn new(environment: &Environment, client: &Client) -> Self {
+        let nodes = candidates(environment, &Known::load(environment), crate::host::now());
         Self::of(client, &nodes)
     }
 
@@ -170,25 +170,25 @@ impl Sources {
     }
 
     /// Remembers who was silent, so that the next one to ask begins elsewhere.
-    pub(crate) fn remember(&self, context: &Context) {
+    pub(crate) fn remember(&self, environment: &Environment) {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Where nobody answers, the network is to blame.
         if !outcomes.values().any(|outcome| *outcome == SourceOutcome::Answered) {
             return;
         }
-        let before = Known::load(context);
+        let before = Known::load(environment);
         let mut known = before.clone();
         known.learn(&outcomes, crate::host::now());
         if known != before {
-            known.save(context);
+            known.save(environment);
         }
     }
 }
 
 /// The repository's list of nodes from whoever has it first, and what is acceptable of it. `None`
 /// if nobody gives it in time.
-pub(crate) async fn listed_nodes(context: &Context, client: &Client) -> Option<Vec<Node>> {
-    let sources = Sources::new(context, client);
+pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> Option<Vec<Node>> {
+    let sources = Sources::new(environment, client);
     let mut answers = Hedge::new(0..sources.list.len(), |index, received| {
         let source = Arc::clone(&sources.list[index]);
         async move { source.get_counting("nodes.json", LARGEST_NODE_LIST, &received).await }
@@ -207,19 +207,19 @@ pub(crate) async fn listed_nodes(context: &Context, client: &Client) -> Option<V
         None
     };
     let found = tokio::time::timeout(HINT_TIME, asked).await.ok().flatten()?;
-    Some(acceptable(found, &own_nodes(context)))
+    Some(acceptable(found, &own_nodes(environment)))
 }
 
 /// Reads the repository's list of nodes after its timestamp has changed, so that this installation
 /// finds the repository also where its first nodes are gone some day.
-pub(crate) async fn learn_nodes(context: &Context, client: &Client, timestamp: u64) {
-    let known = Known::load(context);
+pub(crate) async fn learn_nodes(environment: &Environment, client: &Client, timestamp: u64) {
+    let known = Known::load(environment);
     if known.timestamp == timestamp {
         return;
     }
-    if let Some(nodes) = listed_nodes(context, client).await {
+    if let Some(nodes) = listed_nodes(environment, client).await {
         // Who was silent may have been written meanwhile.
-        Known { nodes, timestamp, ..Known::load(context) }.save(context);
+        Known { nodes, timestamp, ..Known::load(environment) }.save(environment);
     }
 }
 

@@ -11,8 +11,8 @@ use crate::app::installation::Installation;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::{Ending, run};
-use crate::engine::driver;
 use crate::gui::texts::{Language, Texts};
+use crate::session::supervisor;
 
 /// The demo: prepare, install the old release, then update to the new one, in the window or in the
 /// terminal.
@@ -46,7 +46,7 @@ pub(super) fn demo(
     demo.go_on()?;
     if !common.headless && !common.json {
         let session = session(output, &[])?;
-        return Ok(run::run(&session.context(), session.options(), output, &own));
+        return Ok(run::run(&session.app_session(), session.options(), output, &own));
     }
     let session = session(output, &["--once"])?;
     let ending = session.update(None);
@@ -57,7 +57,7 @@ pub(super) fn demo(
     if common.json {
         return Ok(Ending::Done);
     }
-    Ok(match driver::start(&session.context(), &|_| ())?.wait() {
+    Ok(match supervisor::start(&session.app_session(), &|_| ())?.wait() {
         status if status.success() => Ending::Done,
         _ => Ending::Failed,
     })

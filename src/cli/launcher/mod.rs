@@ -18,6 +18,7 @@ mod wholeness;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -29,6 +30,7 @@ use crate::app::self_update::SelfUpdate;
 use crate::app::starting::SlowDisk;
 use crate::app::{Ending, log, present, run, shortcuts, streams, terminal};
 use crate::engine::driver;
+use crate::environment::Environment;
 #[cfg(feature = "publisher")]
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -39,13 +41,11 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::model::Version;
 use crate::model::release::BUNDLE_EXTENSION;
-use crate::session::channel::ChannelSlot;
+use crate::session::app_session::AppSession;
+use crate::session::channel::ChannelHandle;
 use crate::session::instance;
 use crate::settings::{Renderer, SecondStart};
 use crate::store::{InstalledRecord, StoreError};
-use crate::update::context::Context;
-use crate::update::package_documents::DocumentCache;
-use crate::update::peer_service::PeerNetworkSlot;
 use crate::update::self_update;
 
 /// Starts an app in its active version, and keeps it up to date.
@@ -427,12 +427,12 @@ impl Session<'_> {
                     (_, true) => WindowPart::Check,
                     _ => WindowPart::Any,
                 };
-                return run::window(&self.context(), part, self.options(), self.output);
+                return run::window(&self.app_session(), part, self.options(), self.output);
             }
             Verb::Run { .. } => {
                 let ending = match self.own.begin() {
                     Some(ending) => return ending,
-                    None => run::run(&self.context(), self.options(), self.output, self.own),
+                    None => run::run(&self.app_session(), self.options(), self.output, self.own),
                 };
                 if let Ending::App(status) = ending {
                     self.output.result(json!({ "status": "ended", "code": status }));
@@ -447,13 +447,19 @@ impl Session<'_> {
             Verb::Update { to, .. } => return self.update(to),
             Verb::Install { file, accept_expired } => return self.install(file, accept_expired),
             Verb::Shortcut { remove, desktop } => {
-                return shortcut::shortcut(&self.context(), self.own, remove, desktop, self.output);
+                return shortcut::shortcut(
+                    &self.environment(),
+                    self.own,
+                    remove,
+                    desktop,
+                    self.output,
+                );
             }
             Verb::Uninstall { keep_data, delete_data, yes } => {
                 let keep_data = if delete_data { Some(false) } else { keep_data.then_some(true) };
                 let unattended = self.common.json || self.common.headless;
                 let options = uninstall::UninstallOptions { keep_data, yes, unattended };
-                return uninstall::uninstall(&self.context(), self.own, options, self.output);
+                return uninstall::uninstall(&self.environment(), self.own, options, self.output);
             }
             Verb::SelfTest => return self.test_self(),
             Verb::List => self.list(),
@@ -467,7 +473,7 @@ impl Session<'_> {
             Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
             Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
             Verb::Prune { keep, damaged } => self.prune(keep, damaged),
-            Verb::Peers { what } => peers::peers(&self.context(), what, self.output),
+            Verb::Peers { what } => peers::peers(&self.environment(), what, self.output),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
     }
@@ -480,26 +486,15 @@ impl Session<'_> {
             && instance::ask_before_start(&self.place.home, &host::private_folders())
     }
 
-    fn context(&self) -> Context {
+    fn environment(&self) -> Arc<Environment> {
         let Installation { settings, shipped_root, home } = self.place.clone();
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
-        let app = crate::session::app::AppSlot::default();
-        let package_documents = DocumentCache::default();
-        let channel = ChannelSlot::new(host::private_folders());
-        let peer_network = PeerNetworkSlot::default();
-        Context {
-            home,
-            settings,
-            shipped_root,
-            arguments,
-            language,
-            app,
-            channel,
-            package_documents,
-            peer_network,
-            variable: host::variable,
-        }
+        Arc::new(Environment { home, settings, shipped_root, arguments, language })
+    }
+
+    fn app_session(&self) -> AppSession {
+        AppSession::new(self.environment(), ChannelHandle::new(host::private_folders()))
     }
 
     fn options(&self) -> present::PresentOptions {
@@ -508,7 +503,7 @@ impl Session<'_> {
 
     /// Starts an engine, gives it one command, and follows it until `until` knows the ending.
     fn engine(&self, command: Command, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
@@ -519,7 +514,7 @@ impl Session<'_> {
     }
 
     fn test_self(&self) -> Ending {
-        match self_update::test_self(&self.context()) {
+        match self_update::test_self(&self.environment()) {
             Ok(version) => {
                 self.output.result(json!({ "status": "done", "version": version }));
                 Ending::Done

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::app::Ending;
 use crate::app::output::Output;
+use crate::environment::Environment;
 use crate::store::StoreError;
-use crate::update::context::Context;
-use crate::update::peer_service;
+use crate::update::peer_service::{self, PeerHandle};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,36 +23,40 @@ pub(super) enum What {
 }
 
 /// Performs the verb.
-pub(super) fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, StoreError> {
+pub(crate) fn peers(
+    environment: &Environment,
+    what: What,
+    output: &Output,
+) -> Result<Ending, StoreError> {
     if matches!(what, What::On | What::Off) {
-        context.home.create()?;
-        let mut state = context.home.state()?;
+        environment.home.create()?;
+        let mut state = environment.home.state()?;
         state.peers_off = what == What::Off;
-        context.home.set_state(&state)?;
+        environment.home.set_state(&state)?;
     }
     if what == What::Serve {
-        return Ok(serve(context, output));
+        return Ok(serve(environment, output));
     }
-    let in_force = peer_service::in_force(context);
+    let in_force = peer_service::in_force(environment);
     output.say(&output.texts.get(match in_force {
         true => "peers-switched-on",
-        false if !context.settings.peers.enabled => "peers-off-by-publisher",
+        false if !environment.settings.peers.enabled => "peers-off-by-publisher",
         false => "peers-switched-off",
     }));
-    let allowed = context.settings.peers.enabled;
+    let allowed = environment.settings.peers.enabled;
     output.result(json!({ "status": "done", "peers": in_force, "allowed_by_publisher": allowed }));
     Ok(Ending::Done)
 }
 
-fn serve(context: &Context, output: &Output) -> Ending {
-    let Some(peer_network) = context.peer_network.open(context) else {
-        let text = if peer_service::in_force(context) {
+fn serve(environment: &Environment, output: &Output) -> Ending {
+    let Some(peer_network) = PeerHandle::default().open(environment) else {
+        let text = if peer_service::in_force(environment) {
             "peers-not-serving"
         } else {
             "peers-switched-off"
         };
         output.say(&output.texts.get(text));
-        output.result(json!({ "status": "failed", "peers": peer_service::in_force(context) }));
+        output.result(json!({ "status": "failed", "peers": peer_service::in_force(environment) }));
         return Ending::Failed;
     };
     output.say(&output.texts.with("peers-serving", &[("port", &peer_network.port().to_string())]));

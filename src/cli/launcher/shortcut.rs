@@ -8,13 +8,13 @@ use crate::app::self_update::SelfUpdate;
 use crate::app::shortcuts::{entry, name_of};
 use crate::desktop::DesktopError;
 use crate::desktop::shortcut::{self, System};
+use crate::environment::Environment;
 use crate::host;
 use crate::messages::problem;
-use crate::update::context::Context;
 
 /// Makes or removes the shortcut.
-pub(super) fn shortcut(
-    context: &Context,
+pub(crate) fn shortcut(
+    environment: &Environment,
     own: &SelfUpdate,
     remove: bool,
     on_desktop: bool,
@@ -25,7 +25,7 @@ pub(super) fn shortcut(
                     key: &str| match done {
         Ok(paths) => {
             let text = if paths.is_empty() { "shortcut-nothing" } else { message };
-            output.say(&output.texts.with(text, &[("app", &name_of(context))]));
+            output.say(&output.texts.with(text, &[("app", &name_of(environment))]));
             paths.iter().for_each(|path| output.say(&format!("  {}", path.display())));
             let status = if paths.is_empty() { "nothing_to_do" } else { "done" };
             let mut result = json!({ "status": status });
@@ -39,14 +39,14 @@ pub(super) fn shortcut(
     let folders = host::user_folders();
     if remove {
         return reported(
-            shortcut::remove(&context.home, folders.as_ref(), System::current()),
+            shortcut::remove(&environment.home, folders.as_ref(), System::current()),
             "shortcut-removed",
             "removed",
         );
     }
-    let made = match (entry(context, own), &folders) {
+    let made = match (entry(environment, own), &folders) {
         (Some(entry), Some(folders)) => {
-            shortcut::make(&entry, &context.home, folders, on_desktop, System::current())
+            shortcut::make(&entry, &environment.home, folders, on_desktop, System::current())
         }
         _ => Err(DesktopError::NoFolder("a user's menu")),
     };

@@ -10,11 +10,11 @@ use crate::app::self_update::SelfUpdate;
 use crate::app::shortcuts::name_of;
 use crate::desktop::DesktopError;
 use crate::desktop::uninstall::Uninstall;
+use crate::environment::Environment;
 use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::store::StoreError;
-use crate::update::context::Context;
 
 /// What `uninstall` was told.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +28,14 @@ pub(super) struct UninstallOptions {
 }
 
 /// Uninstalls; asks what becomes of the user's files if somebody is there.
-pub(super) fn uninstall(
-    context: &Context,
+pub(crate) fn uninstall(
+    environment: &Environment,
     own: &SelfUpdate,
     options: UninstallOptions,
     output: &Output,
 ) -> Ending {
-    let name = name_of(context);
-    let folder = context.home.root().display().to_string();
+    let name = name_of(environment);
+    let folder = environment.home.root().display().to_string();
     let ask = |message: &str, usual: bool| {
         ask(&output.texts.with(message, &[("app", &name), ("folder", &folder)]), usual)
     };
@@ -48,7 +48,7 @@ pub(super) fn uninstall(
         options.keep_data.unwrap_or_else(|| !attended || ask("uninstall-question-data", true));
     let folders = host::user_folders();
     let uninstall = Uninstall {
-        home: &context.home,
+        home: &environment.home,
         folders: folders.as_ref(),
         program: own.program(),
         keep_data,

@@ -49,9 +49,9 @@ impl Session<'_> {
                 .unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
         }
         let handle_offer = to.is_none();
-        let context = self.context();
-        let was_empty = shortcuts::is_empty(&context.home);
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+        let environment = self.environment();
+        let was_empty = shortcuts::is_empty(&environment.home);
+        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
@@ -66,7 +66,7 @@ impl Session<'_> {
             // The newer launcher does what this one cannot.
             Phase::Failed { problem }
                 if problem.kind == ProblemKind::LauncherTooOld
-                    && self.own.update(&context, &|| true) =>
+                    && self.own.update(&environment, &|| true) =>
             {
                 Some(self.own.hand_over().unwrap_or(Ending::Failed))
             }
@@ -75,15 +75,15 @@ impl Session<'_> {
         });
         quit(&handle, thread);
         if matches!(ending, Ending::Done | Ending::NothingToDo) {
-            shortcuts::follow(&context, self.own, was_empty);
-            self.own.update(&context, &|| true);
+            shortcuts::follow(&environment, self.own, was_empty);
+            self.own.update(&environment, &|| true);
         }
         ending
     }
 
     /// Fetches a release without choosing it.
     pub(super) fn prefetch(&self, to: Option<Version>) -> Ending {
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
@@ -108,7 +108,7 @@ impl Session<'_> {
 
     /// Installs the release in a bundle.
     pub(super) fn install(&self, file: PathBuf, accept_expired: bool) -> Ending {
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
@@ -153,6 +153,6 @@ impl Session<'_> {
         } else {
             log::to_folder(&self.place.home.logs());
         }
-        run::open(&self.context(), file, self.options(), self.output)
+        run::open(&self.app_session(), file, self.options(), self.output)
     }
 }

@@ -7,18 +7,20 @@ use serde_json::json;
 
 use super::Session;
 use crate::app::Ending;
-use crate::engine::driver;
+use crate::engine::installed;
 use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
+use crate::session::switching;
 use crate::store::{StoreError, remove, rollback};
 use crate::update::check;
 
 impl Session<'_> {
     pub(super) fn list(&self) -> Result<Ending, StoreError> {
-        let context = self.context();
-        let versions = driver::installed(&context)?;
-        let (retained, disk_use) = (driver::retained(&context), driver::disk_use(&context));
+        let environment = self.environment();
+        let versions = installed::installed(&environment)?;
+        let (retained, disk_use) =
+            (installed::retained(&environment), installed::disk_use(&environment));
         let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
         for version in &versions {
             let mark = if version.active { "*" } else { " " };
@@ -81,10 +83,10 @@ impl Session<'_> {
                 self.output.incident(what);
             }
         };
-        let context = self.context();
-        match driver::choose(&context, record.container, false, &reported) {
+        let environment = self.environment();
+        match switching::choose(&environment, record.container, false, &reported) {
             Ok(chosen) => {
-                driver::tidy_up(&context);
+                switching::tidy_up(&environment);
                 self.output.say(
                     &self.output.texts.with("ready-title", &[("version", &version.to_string())]),
                 );
@@ -192,13 +194,13 @@ impl Session<'_> {
 
     /// Whether there is such a release, as far as can be said without the network.
     fn is_published(&self, version: &Version) -> bool {
-        let Some(repository) = check::seen_last(&self.context()) else { return true };
+        let Some(repository) = check::seen_last(&self.environment()) else { return true };
         repository.iter().any(|published| published == version)
     }
 
     pub(super) fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
         let record = self.record(version)?;
-        let lock = self.context().lock()?;
+        let lock = self.environment().lock()?;
         remove::remove(&self.place.home, &record.container, &lock)?;
         self.output
             .say(&self.output.texts.with("versions-removed", &[("version", &version.to_string())]));
@@ -208,7 +210,7 @@ impl Session<'_> {
 
     pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
         let home = &self.place.home;
-        let lock = self.context().lock()?;
+        let lock = self.environment().lock()?;
         let removed =
             remove::prune(home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
         for id in &removed {

@@ -23,7 +23,7 @@ impl Session<'_> {
     pub(super) fn repair(&self, version: Option<&Version>) -> Ending {
         let home = &self.place.home;
         let found = match version {
-            Some(version) => repair::find(&self.context(), version),
+            Some(version) => repair::find(&self.environment(), version),
             None => home.named().and_then(|named| match named {
                 Some(active) => Ok(active.container),
                 None => home.active().map(|(active, _)| active.container),
@@ -48,7 +48,7 @@ impl Session<'_> {
         let record = match (record, version) {
             (Ok(record), _) => record,
             // Its folder is there, and what makes it a version is not.
-            (Err(error), Some(version)) => match repair::find(&self.context(), version) {
+            (Err(error), Some(version)) => match repair::find(&self.environment(), version) {
                 Ok(id) => return Ok(self.damaged(&id, &[RECORD.to_owned()])),
                 Err(_) => return Err(error),
             },

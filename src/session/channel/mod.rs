@@ -48,7 +48,7 @@ pub(crate) type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 /// Where the app that this launcher starts can talk to it. Clones share it. Without a place to
 /// listen nobody is admitted, and all that would be said is not.
 #[derive(Clone, Default)]
-pub(crate) struct ChannelSlot(Arc<Mutex<ChannelState>>);
+pub(crate) struct ChannelHandle(Arc<Mutex<ChannelState>>);
 
 #[derive(Default)]
 struct ChannelState {
@@ -75,7 +75,7 @@ enum Request {
     KeepRunning,
 }
 
-impl ChannelSlot {
+impl ChannelHandle {
     /// A channel whose socket lies in the first of `places` (folders) that can be used.
     pub(crate) fn new(places: Vec<PathBuf>) -> Self {
         Self(Arc::new(Mutex::new(ChannelState { places, ..ChannelState::default() })))

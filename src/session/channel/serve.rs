@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::conversation::{Conversation, ConversationInput, Effect};
 use super::wire::{self, Decoder, LONGEST, LONGEST_OF_A_STRANGER, Message, WireError};
-use super::{ChannelSlot, Request, Swapped, socket};
+use super::{ChannelHandle, Request, Swapped, socket};
 use crate::messages::protocol::Command;
 use crate::model::ContainerId;
-use crate::session::app::AppSlot;
+use crate::session::app::AppHandle;
 use crate::store::Home;
 use crate::store::lock::RunningLock;
 
@@ -39,14 +39,14 @@ enum Incoming {
 
 /// Talks to the app until the runtime ends. Returns at once where there is nowhere to listen.
 pub(crate) async fn serve(
-    slot: ChannelSlot,
-    app: AppSlot,
+    handle: ChannelHandle,
+    app: AppHandle,
     home: Home,
     commands: impl Fn(Command) + Send + 'static,
 ) {
     let (requests, mut wanted) = mpsc::unbounded_channel();
     let (listening, places) = {
-        let mut shared = slot.lock();
+        let mut shared = handle.lock();
         if shared.places.is_empty() {
             return;
         }
@@ -59,9 +59,9 @@ pub(crate) async fn serve(
     };
     tokio::task::spawn_blocking(move || socket::sweep(&places));
     let (incoming, mut came) = mpsc::channel(MOST_UNREAD);
-    tokio::spawn(admit(listener, slot.clone(), incoming));
+    tokio::spawn(admit(listener, handle.clone(), incoming));
     let mut talk = Talk {
-        slot,
+        handle,
         app,
         home,
         commands,
@@ -95,8 +95,8 @@ async fn sleep_until(due: Option<Instant>) {
 }
 
 struct Talk<C> {
-    slot: ChannelSlot,
-    app: AppSlot,
+    handle: ChannelHandle,
+    app: AppHandle,
     home: Home,
     commands: C,
     conversation: Conversation,
@@ -176,13 +176,13 @@ impl<C: Fn(Command)> Talk<C> {
             }
             Effect::Runs(containers) => self.runs(containers),
             // What it has code of stays locked: it runs on without a connection.
-            Effect::Alone => self.slot.lock().runs.clear(),
+            Effect::Alone => self.handle.lock().runs.clear(),
             Effect::Swapped(outcome) => {
                 if let Some(swapping) = self.swapping.take() {
                     let _ = swapping.send(outcome);
                 }
             }
-            Effect::GoesOn => self.slot.lock().refused = true,
+            Effect::GoesOn => self.handle.lock().refused = true,
             Effect::Heard(heard) => {
                 for ending in self.ending.drain(..) {
                     let _ = ending.send(heard);
@@ -195,8 +195,8 @@ impl<C: Fn(Command)> Talk<C> {
     /// started in.
     fn runs(&self, containers: Vec<ContainerId>) {
         let Some(app) = self.app.running() else { return };
-        self.slot.lock().runs.clone_from(&containers);
-        let (slot, home) = (self.slot.clone(), self.home.clone());
+        self.handle.lock().runs.clone_from(&containers);
+        let (handle, home) = (self.handle.clone(), self.home.clone());
         // A lock may have to wait for another launcher that is switching.
         tokio::task::spawn_blocking(move || {
             let hold = |container: &ContainerId| {
@@ -210,7 +210,7 @@ impl<C: Fn(Command)> Talk<C> {
                 .iter()
                 .filter(|container| **container != app.container && home.record(container).is_ok());
             let locks = others.filter_map(hold).collect();
-            let mut shared = slot.lock();
+            let mut shared = handle.lock();
             // What has ended meanwhile needs none.
             if app.ended().is_none() {
                 for (container, lock) in std::mem::replace(&mut shared.locks, locks) {
@@ -226,7 +226,7 @@ impl<C: Fn(Command)> Talk<C> {
 /// Lets apps in that know the token.
 async fn admit(
     mut listener: socket::Listener,
-    slot: ChannelSlot,
+    handle: ChannelHandle,
     incoming: mpsc::Sender<Incoming>,
 ) {
     let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
@@ -245,7 +245,7 @@ async fn admit(
         };
         // Too many at a time: this one is closed.
         let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else { continue };
-        let (slot, incoming) = (slot.clone(), incoming.clone());
+        let (handle, incoming) = (handle.clone(), incoming.clone());
         tokio::spawn(async move {
             let (mut reading, writing) = tokio::io::split(stream);
             let mut decoder = Decoder::new(LONGEST_OF_A_STRANGER);
@@ -253,7 +253,7 @@ async fn admit(
                 tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
             let Ok(Ok(Some(hello))) = first else { return };
             drop(place);
-            converse(hello, (reading, writing), decoder, &slot, incoming).await;
+            converse(hello, (reading, writing), decoder, &handle, incoming).await;
         });
     }
 }
@@ -263,10 +263,10 @@ async fn converse(
     hello: Message,
     (mut reading, mut writing): (ReadHalf<socket::Stream>, WriteHalf<socket::Stream>),
     mut decoder: Decoder,
-    slot: &ChannelSlot,
+    handle: &ChannelHandle,
     incoming: mpsc::Sender<Incoming>,
 ) {
-    if let Err((code, text)) = welcome(&hello, slot) {
+    if let Err((code, text)) = welcome(&hello, handle) {
         tracing::warn!(code, "somebody who is not this launcher's app tried to talk to it");
         let refusal = serde_json::json!({ "ok": false, "error": { "code": code, "text": text } });
         if let Value::Object(fields) = refusal
@@ -314,7 +314,7 @@ async fn converse(
     }
 }
 
-fn welcome(hello: &Message, slot: &ChannelSlot) -> Result<(), (&'static str, &'static str)> {
+fn welcome(hello: &Message, handle: &ChannelHandle) -> Result<(), (&'static str, &'static str)> {
     if hello.kind != "hello" {
         return Err(("hello", "the first message is no hello"));
     }
@@ -322,7 +322,7 @@ fn welcome(hello: &Message, slot: &ChannelSlot) -> Result<(), (&'static str, &'s
         return Err(("protocol", "another protocol is spoken here"));
     }
     let token = hello.fields.get("token").and_then(Value::as_str).unwrap_or_default();
-    if !slot.lock().is_token(token) {
+    if !handle.lock().is_token(token) {
         return Err(("token", "this is not the token of the app that was started last"));
     }
     Ok(())

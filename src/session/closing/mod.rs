@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use plan::{ClosePlan, ClosingStep, own_windows};
 
-use super::channel::ChannelSlot;
+use super::channel::ChannelHandle;
 use crate::host::app_windows::{Desktop, Unseen, may_face_a_person};
 use crate::host::processes;
 use crate::messages::protocol::ClosingWait;
@@ -73,7 +73,7 @@ pub(crate) enum Closed {
 /// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
 pub(crate) fn close(
     app: &RunningApp,
-    channel: &ChannelSlot,
+    channel: &ChannelHandle,
     control: &CloseControl,
     on_wait: &dyn Fn(ClosingWait),
 ) -> Closed {
@@ -87,7 +87,7 @@ pub(crate) fn close(
 
 struct Closing<'a> {
     app: &'a RunningApp,
-    channel: &'a ChannelSlot,
+    channel: &'a ChannelHandle,
     began: Instant,
     desktop: Result<Desktop, Unseen>,
     plan: ClosePlan,
@@ -101,7 +101,11 @@ struct Closing<'a> {
 /// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not
 /// let it, or nothing comes of it: an app that asks its person is waited for, any other for
 /// `limit`.
-pub(crate) fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration) -> Closed {
+pub(crate) fn wait_for_own_end(
+    app: &RunningApp,
+    channel: &ChannelHandle,
+    limit: Duration,
+) -> Closed {
     app.note_asked();
     let began = Instant::now();
     loop {
@@ -124,7 +128,7 @@ fn asks_its_person(app: &RunningApp) -> bool {
 }
 
 impl<'a> Closing<'a> {
-    fn begin(app: &'a RunningApp, channel: &'a ChannelSlot) -> Self {
+    fn begin(app: &'a RunningApp, channel: &'a ChannelHandle) -> Self {
         let heard = app.ended().is_none() && channel.ask_to_end();
         Self {
             app,
@@ -291,7 +295,7 @@ mod tests {
     fn an_app_goes_on_when_the_wish_is_taken_back_and_is_ended_by_force_on_a_persons_word_only() {
         let fixture = Fixture::new();
         let app = stubborn(&fixture);
-        let channel = ChannelSlot::default();
+        let channel = ChannelHandle::default();
         let on_wait = std::sync::Mutex::new(Vec::new());
         let tell = |wait| on_wait.lock().unwrap().push(wait);
 

@@ -27,7 +27,7 @@ impl UpdateJob {
     /// Whether the whole release is rather taken from neighbours, file by file: some have installed
     /// it, none has its package, and the internet is not known to be quicker.
     pub(super) async fn is_installed_by_peers(&self) -> bool {
-        let Some(peer_network) = self.context.peer_network.get() else { return false };
+        let Some(peer_network) = self.peers.get() else { return false };
         let signed = &self.offer.signed;
         let (installed, has_package) = tokio::join!(
             peer_network.holders(signed.release.manifest.hash),
@@ -56,7 +56,7 @@ impl UpdateJob {
         contents: &mut Contents,
         counts: &mut Counts,
     ) -> Result<Ended, Problem> {
-        let Some(peer_network) = self.context.peer_network.get() else {
+        let Some(peer_network) = self.peers.get() else {
             return Ok(Ended::Complete);
         };
         let wanted = peer_service::wanted(manifest, absent);

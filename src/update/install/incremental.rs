@@ -58,7 +58,7 @@ impl UpdateJob {
         staging: &Staging,
         lock: HomeLock,
     ) -> Result<Ended, Problem> {
-        let home = self.context.home.clone();
+        let home = self.environment.home.clone();
         let mut contents = blocking(move || Contents::of(&home)).await?;
         let made = staging.fresh_made().map_err(|error| problem::of_store(&error))?;
         let stop = self.stop_flag();
@@ -298,7 +298,7 @@ impl UpdateJob {
                 }
             };
             let (stop, progress) = (Arc::clone(stop), self.made_so_far(counts));
-            let memory = self.context.settings.performance.max_memory_usage;
+            let memory = self.environment.settings.performance.max_memory_usage;
             (contents, opened) = blocking(move || {
                 let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
                 let options = ApplyOptions { threads, memory, stop: &stop };
@@ -346,19 +346,18 @@ impl UpdateJob {
             tracing::info!(bases, files, "what is damaged is larger than what is made from it");
             return Ok(false);
         }
-        let (context, manifest) = (Arc::clone(&self.context), signed.patch.base_manifest);
+        let (environment, manifest) = (Arc::clone(&self.environment), signed.patch.base_manifest);
         let Some(release) =
-            blocking(move || package_documents::listed(&context, &manifest)).await?
+            blocking(move || package_documents::listed(&environment, &manifest)).await?
         else {
             tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
             return Ok(false);
         };
-        let slot = &self.context.package_documents;
         let library = Library {
             client: &self.client,
             nodes: &self.offer.nodes,
-            slot,
-            peer_network: &self.context.peer_network,
+            cache: &self.documents,
+            peers: &self.peers,
             staging: None,
             emitter: None,
         };
@@ -480,13 +479,13 @@ impl UpdateJob {
         let package_documents = self.library(staging).describe(&self.offer.signed).await?;
         let spans = planner::spans(&package_documents.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
-        let threshold = self.context.settings.fallback.fallback_threshold;
+        let threshold = self.environment.settings.fallback.fallback_threshold;
         Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)
     }
 
     /// Whether the settings allow the whole package as a way out.
     fn may_be_full(&self) -> bool {
-        self.context.settings.fallback.enable_full_update
+        self.environment.settings.fallback.enable_full_update
     }
 
     /// A function that counts files of the tree.

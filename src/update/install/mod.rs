@@ -18,9 +18,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use self::incremental::Counts;
-use super::context::Context;
 use super::download_sources::{DownloadSources, blocking, cancelled};
-use super::package_documents::Library;
+use super::package_documents::{DocumentCache, Library};
+use super::peer_service::PeerHandle;
+use crate::environment::Environment;
 use crate::fetch::{Client, Control};
 use crate::messages::language::{MachineInput, Updated};
 use crate::messages::mailbox::Emitter;
@@ -32,10 +33,14 @@ use crate::store::staging::{self, Staging};
 
 /// What one update works with.
 pub(crate) struct UpdateJob {
-    /// The engine's surroundings.
-    pub context: Arc<Context>,
+    /// What the launcher works with.
+    pub environment: Arc<Environment>,
     /// The HTTP client.
     pub client: Client,
+    /// The documents of packages that were asked about.
+    pub documents: DocumentCache,
+    /// The peers on the local network.
+    pub peers: PeerHandle,
     /// What to fetch.
     pub offer: Box<Offer>,
     /// Run, pause or cancel, and the bandwidth cap.
@@ -57,14 +62,14 @@ impl UpdateJob {
     /// visible; verified pieces stay for the next try.
     pub(crate) async fn run(mut self) -> Result<Updated, Problem> {
         let id = self.offer.signed.release.container.clone();
-        if self.context.home.record(&id).is_ok() {
+        if self.environment.home.record(&id).is_ok() {
             return Ok(Updated::Installed(id));
         }
         let store = |error: StoreError| problem::of_store(&error);
-        let context = Arc::clone(&self.context);
-        let lock = blocking(move || context.lock()).await?.map_err(store)?;
-        let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
-        staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
+        let environment = Arc::clone(&self.environment);
+        let lock = blocking(move || environment.lock()).await?.map_err(store)?;
+        let staging = Staging::open(&self.environment.home, &id, &lock).map_err(store)?;
+        staging::discard_others(&self.environment.home, &id, &lock).map_err(store)?;
         staging
             .check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size)
             .map_err(store)?;
@@ -87,15 +92,21 @@ impl UpdateJob {
         Library {
             client: &self.client,
             nodes: &self.offer.nodes,
-            slot: &self.context.package_documents,
-            peer_network: &self.context.peer_network,
+            cache: &self.documents,
+            peers: &self.peers,
             staging: Some(staging),
             emitter: Some(&self.emitter),
         }
     }
 
     fn line(&self) -> DownloadSources {
-        DownloadSources::new(&self.context, &self.client, &self.offer.nodes, self.control.clone())
+        DownloadSources::new(
+            &self.environment,
+            &self.client,
+            &self.offer.nodes,
+            &self.peers,
+            self.control.clone(),
+        )
     }
 
     fn progress(&self, progress: Progress) {

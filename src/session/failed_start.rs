@@ -1,0 +1,76 @@
+//! A start that came to nothing, for the person who sees nothing of the app.
+//!
+//! In: the app that was started last. Out: in what way it failed, and what it wrote last. Never: a
+//! judgement on its version; that is written down elsewhere.
+
+use super::app_session::AppSession;
+use super::health::{self, Observation, Others, Verdict};
+use super::trial::rules;
+use crate::model::Version;
+use crate::model::incident::LaunchFailure;
+use crate::store::launch::exit_code;
+use crate::store::probation::{self, HealthReport};
+
+/// Lines of what an app wrote to standard error that are told.
+const REPORTED_LINES: usize = 24;
+
+/// In what way the last app failed to start, and what it wrote last: for the person who sees
+/// nothing. `None` if it did not fail, was up before, or may not have liked what was typed.
+pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
+    let app = session.app.get()?;
+    let status = app.ended()?;
+    let ended = health::ended(status.code(), exit_code(status), app.was_asked_to_end());
+    let others = if app.has_instance(session.home()) { Others::Instance } else { Others::None };
+    let rules = rules(session);
+    let was_up = app.health_report() == Some(HealthReport::Up) || app.lifetime() >= rules.survival;
+    let seen = Observation {
+        age: app.lifetime(),
+        ended: Some(ended),
+        health_report: app.health_report(),
+        reports_up: app.reports_up(),
+        others,
+        handed_over: false,
+        has_arguments: !session.environment.arguments.is_empty(),
+        was_up,
+        relapsed: false,
+    };
+    match health::judge(&rules, &seen) {
+        Verdict::Failed(failure) if !was_up => Some(FailedStart {
+            version: app.container.version.clone(),
+            failure,
+            lines: app.last_lines(REPORTED_LINES),
+        }),
+        _ => None,
+    }
+}
+
+/// Notes that the version that was started last, which had proved itself, did not come up: if its
+/// next starts fail as well, one that is known to work takes its place. What goes on elsewhere, and
+/// what is on probation already, is judged by others.
+pub(crate) fn note_relapse(session: &AppSession) {
+    let Some(app) = session.app.get() else { return };
+    if app.was_handed_over() || app.has_left_a_process(session.home()) {
+        return;
+    }
+    let now = jiff::Timestamp::now();
+    let noted = session
+        .lock_for_start()
+        .and_then(|lock| probation::relapse(session.home(), &app.container, now, &lock));
+    if let Err(error) = noted {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "that a start failed is not written down"
+        );
+    }
+}
+
+/// A start that came to nothing.
+#[derive(Debug)]
+pub(crate) struct FailedStart {
+    /// Of which version.
+    pub version: Version,
+    /// In what way.
+    pub failure: LaunchFailure,
+    /// What it wrote last to standard error, as far as that was kept.
+    pub lines: Vec<String>,
+}

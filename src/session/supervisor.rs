@@ -1,0 +1,331 @@
+//! Starting the app, and staying with a version on probation until it has come up: tried again
+//! once, then rolled back, code and the user's files, with nobody asked.
+//!
+//! The start is counted before it happens, so that also one that takes the launcher along counts.
+//! While the app is on probation a thread looks at it some times a second until it is up, and then
+//! every few seconds until it is settled; for every other version nothing here wakes the processor.
+//! In: a session in which no app runs. Out: the running app in its handle, what happened as a
+//! notice. Never: a second attempt for a version that was settled.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::app::{self, Attending};
+use super::app_session::AppSession;
+use super::closing;
+use super::health::{self, Ended, Observation, Others, Rules, Verdict};
+use super::switching::{self, WORTH_A_BAR};
+use super::trial::{
+    Trial, acquit, change, count, fail, fallback, go_back, is_judged_here, remember_failed, rules,
+    uncount,
+};
+use crate::error_chain;
+use crate::host;
+use crate::messages::protocol::{Event, Phase, Progress};
+use crate::model::incident::{Incident, LaunchFailure};
+use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
+use crate::store::switch::{self, Resolved};
+use crate::store::{InstalledRecord, Probation, StoreError};
+use crate::threads;
+
+/// Between two looks at an app that is not known to be up.
+const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at an app that is up and not settled yet.
+const LOOK_WHEN_UP: Duration = Duration::from_secs(2);
+/// How long an app that hangs may take to end when it is asked to.
+const HUNG_APP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a start is begun anew because another launcher was switching.
+const MOST_RESOLUTIONS: u32 = 5;
+
+/// Starts the active version, a pending switch first, and attends it while it is on probation.
+/// `tell` hears of the switch.
+pub(crate) fn start(
+    session: &AppSession,
+    tell: &dyn Fn(Event),
+) -> Result<Arc<RunningApp>, StoreError> {
+    let mut resolutions = 0;
+    loop {
+        match start_once(session, tell, resolutions < MOST_RESOLUTIONS) {
+            Err(StoreError::Switched { .. }) if resolutions < MOST_RESOLUTIONS => resolutions += 1,
+            result => return result,
+        }
+    }
+}
+
+/// With `looks_again`, a version that another launcher has left since it was chosen is not started.
+fn start_once(
+    session: &AppSession,
+    tell: &dyn Fn(Event),
+    looks_again: bool,
+) -> Result<Arc<RunningApp>, StoreError> {
+    if let Some(coming) = session.home().named().ok().flatten().and_then(|active| active.pending) {
+        tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
+    }
+    let on_progress = |done, total| {
+        // Once they are there the release's own migration follows, of which nobody knows how far it
+        // is.
+        let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
+        tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
+    };
+    let options = switching::options(&session.environment, &on_progress);
+    let resolved = switch::resolve_for_start(session.home(), options)?;
+    notice_switch(session, &resolved);
+    notice_unreadable(session, &resolved);
+    let chosen = resolved.record.container.clone();
+    let mut trial = count(session, resolved.record);
+    // Where a rollback could not be written down, what is started is not what the pointer names.
+    // Another launcher may have switched since the version was chosen; its files are then no longer
+    // there.
+    let is_active = looks_again && trial.record.container == chosen
+        || session
+            .home()
+            .active()
+            .is_ok_and(|(active, _)| active.container == trial.record.container);
+    let which = if is_active { Which::Active } else { Which::Any };
+    if !trial.is_judged() {
+        return Ok(session.app.set(launch_or_other(session, &trial.record, which)?));
+    }
+    let rules = rules(session);
+    let app = loop {
+        let variables = session.channel.admit();
+        let error =
+            match launch::start(session.home(), &trial.record, which, call(session, &variables)) {
+                Ok(app) => break app,
+                Err(error @ StoreError::Switched { .. }) => return Err(error),
+                Err(error) => error,
+            };
+        // What this computer forbids every version, and damage on this disk, are no fault of the
+        // release.
+        let program =
+            trial.record.launch.program.under(&session.home().container(&trial.record.container));
+        let is_damaged = !program.try_exists().unwrap_or(false);
+        if error.is_of_the_system()
+            || is_damaged
+            || trial.probation.is_none()
+            || trial.has_relapsed()
+        {
+            uncount(session, &trial.record);
+            return match launch_or_other(session, &trial.record, which) {
+                Ok(app) => Ok(session.app.set(app)),
+                Err(error) => {
+                    trial.fallback_failed(session);
+                    Err(error)
+                }
+            };
+        }
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a version on probation cannot be started"
+        );
+        // A scanner may still hold what was just written.
+        std::thread::sleep(LOOK);
+        if fail(session, &mut trial, &rules, true) {
+            let next = go_back(session, &trial.record, LaunchFailure::NotStarted)
+                .unwrap_or_else(|_| trial.record.clone());
+            let started =
+                launch_or_other(session, &next, Which::Any).inspect_err(|_| acquit(session));
+            return Ok(session.app.set(started?));
+        }
+    };
+    // Nobody has to wait for the judgement of a version that nothing could take the place of.
+    let on_trial = fallback(session, &trial.record).is_some();
+    let (app, attending) = session.app.set_attended(app, on_trial);
+    let (session, attended) = (session.clone(), Arc::clone(&app));
+    let thread = threads::spawn("supervisor", move || attend(&session, trial, attended, attending));
+    if let Err(error) = thread {
+        tracing::warn!(%error, "nobody stays with the version on probation");
+    }
+    Ok(app)
+}
+
+/// Starts `record`, or where that cannot be started another version. One that the pointer does not
+/// name (a rollback that could not be written down) starts all the same.
+fn launch_or_other(
+    session: &AppSession,
+    record: &InstalledRecord,
+    which: Which,
+) -> Result<RunningApp, StoreError> {
+    app::launch_or_other(session.home(), record, which, call(session, &session.channel.admit()))
+}
+
+fn call<'a>(session: &'a AppSession, variables: &'a [(&'static str, OsString)]) -> Call<'a> {
+    let keep_errors = session.app.keeps_errors();
+    Call {
+        arguments: &session.environment.arguments,
+        variable: &host::variable,
+        environment: variables,
+        keep_errors,
+    }
+}
+
+/// What a person should know of a switch that was carried out before this start.
+fn notice_switch(session: &AppSession, resolved: &Resolved) {
+    match &resolved.switched {
+        Some(Ok(migration)) if !migration.conflicts.is_empty() => {
+            let version = resolved.record.container.version.clone();
+            session
+                .leave_notice(Incident::Conflicts { version, files: migration.conflicts.clone() });
+        }
+        Some(Err((to, error))) => {
+            let to = to.version.clone();
+            // What the release itself refused it will refuse again; anything else may pass.
+            if matches!(error, StoreError::Migration { .. }) {
+                remember_failed(session, &to);
+            }
+            session.leave_notice(Incident::NotSwitched { to, chain: error_chain::list(error) });
+        }
+        _ => {}
+    }
+}
+
+/// What could not be read, and what else was used in its place.
+fn notice_unreadable(session: &AppSession, resolved: &Resolved) {
+    let id = &resolved.record.container;
+    let found = session.home().unreadable(id);
+    if let Some(error @ StoreError::Io { path, .. }) = resolved.waits.as_ref().or(found.as_ref()) {
+        let (version, chain) = (id.version.clone(), error_chain::list(error));
+        session.leave_notice(Incident::Unreadable { version, path: path.clone(), chain });
+    }
+}
+
+/// Stays with `app` until it is decided what becomes of its version.
+fn attend(
+    session: &AppSession,
+    mut trial: Trial,
+    mut app: Arc<RunningApp>,
+    mut attending: Attending,
+) {
+    let rules = rules(session);
+    loop {
+        if trial.is_up() {
+            attending.came_up();
+        }
+        let (failure, is_sure) = match watch(session, &rules, (&app, &attending), &mut trial) {
+            Verdict::Failed(failure) => (failure, true),
+            Verdict::Doubtful(failure) => (failure, false),
+            Verdict::Settled => {
+                tracing::info!(container = %trial.record.container, "the version has proved itself");
+                trial.came_up(session);
+                return change(session, &trial.record, |_| None);
+            }
+            Verdict::Good => {
+                if trial.ran_well(session) {
+                    tracing::info!(container = %trial.record.container, "the version has proved itself");
+                    change(session, &trial.record, |_| None);
+                }
+                return;
+            }
+            // It ended in a way that says nothing, and was seen to.
+            _ => return uncount(session, &trial.record),
+        };
+        if app.ended().is_none() && closing::may_have_window(&app) {
+            // Its person may have work in it, or read what is wrong: it is judged when it has
+            // ended.
+            std::thread::sleep(LOOK_WHEN_UP);
+            continue;
+        }
+        tracing::error!(%failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
+        if app.ended().is_none()
+            && let Err(error) = app.stop(HUNG_APP_TIMEOUT)
+        {
+            tracing::error!(%error, "it cannot be ended");
+        }
+        let _alone = session.app.alone();
+        trial.fallback_failed(session);
+        // One that only took another one's place has nothing to prove itself.
+        if trial.probation.is_none() || !is_judged_here(session, &trial.record) {
+            return;
+        }
+        let is_beaten = fail(session, &mut trial, &rules, is_sure);
+        if fallback(session, &trial.record).is_none() {
+            // Nothing can take its place: the person is told, and decides.
+            return uncount(session, &trial.record);
+        }
+        let next = if is_beaten {
+            match go_back(session, &trial.record, failure) {
+                Ok(back) => back,
+                Err(_) => return,
+            }
+        } else if trial.is_up() || !is_sure {
+            // It worked for a while, or did not like what was typed; whoever saw it decides whether
+            // to start it again.
+            return uncount(session, &trial.record);
+        } else {
+            trial.record.clone()
+        };
+        match attending.replace(|| launch_or_other(session, &next, Which::Any)) {
+            Ok(Some(started)) => {
+                if started.container != trial.record.container {
+                    let probation = home_probation(session, &started);
+                    trial = Trial::new(session, next, probation);
+                    if trial.record.container != started.container || !trial.is_judged() {
+                        return;
+                    }
+                }
+                app = started;
+            }
+            // Somebody else started the app.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the next start failed");
+                return acquit(session);
+            }
+        }
+    }
+}
+
+/// The probation of a version that was just started, if it is the active one.
+fn home_probation(session: &AppSession, app: &RunningApp) -> Option<Probation> {
+    let (active, _) = session.home().active().ok()?;
+    active.probation.filter(|_| active.container == app.container)
+}
+
+/// Looks at the app, and once it has ended at what it left in its place, until something is known
+/// for good; notes on the way that it is up.
+fn watch(
+    session: &AppSession,
+    rules: &Rules,
+    (app, attending): (&RunningApp, &Attending),
+    trial: &mut Trial,
+) -> Verdict {
+    let mut handed_over = false;
+    loop {
+        let status = app.first_ended();
+        let ended = status
+            .map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
+        let others = match ended {
+            None | Some(Ended::Asked) => Others::None,
+            Some(_) if app.was_handed_over() => Others::Successor,
+            Some(_) if app.has_instance(session.home()) => Others::Instance,
+            Some(_) if app.has_left_a_process(session.home()) => Others::Left,
+            Some(_) => Others::None,
+        };
+        let goes_on = matches!(others, Others::Successor | Others::Left);
+        handed_over |= goes_on;
+        let seen = Observation {
+            age: if goes_on { app.age() } else { app.lifetime() },
+            ended,
+            health_report: app.health_report(),
+            reports_up: app.reports_up(),
+            others,
+            handed_over,
+            has_arguments: !session.environment.arguments.is_empty(),
+            was_up: trial.is_up(),
+            relapsed: trial.has_relapsed(),
+        };
+        match health::judge(rules, &seen) {
+            Verdict::Wait => std::thread::sleep(LOOK),
+            Verdict::Up if trial.probation.is_none() => return Verdict::Settled,
+            Verdict::Up => {
+                if !trial.is_up() {
+                    tracing::info!(container = %trial.record.container, age = ?seen.age, "the new version is up");
+                    trial.came_up(session);
+                    attending.came_up();
+                }
+                std::thread::sleep(LOOK_WHEN_UP);
+            }
+            verdict => return verdict,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Another version becomes the active one: now, or at the next start while the app is running.
+//!
+//! In: a version, the home's lock. Out: what the switch came to, events on the way. Never: a start
+//! of the app.
+
+use crate::environment::Environment;
+use crate::host;
+use crate::messages::language::Chosen;
+use crate::messages::problem;
+use crate::messages::protocol::{Event, Problem, Progress};
+use crate::model::ContainerId;
+use crate::model::incident::Incident;
+use crate::store::lock::RunningLock;
+use crate::store::switch::{self, SwitchOptions};
+use crate::store::{StoreError, remove};
+
+/// User files from which on their carrying over is shown, bytes.
+pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
+
+/// Switches to `id`: now, or at the next start while the app is running in another version, whoever
+/// started it.
+pub(crate) fn choose(
+    environment: &Environment,
+    id: ContainerId,
+    at_next_start: bool,
+    tell: &dyn Fn(Event),
+) -> Result<Chosen, Problem> {
+    let home = &environment.home;
+    let result = environment.lock().and_then(|lock| {
+        let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
+        let at_next_start =
+            at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
+        if at_next_start {
+            switch::switch_at_next_start(home, &id, &lock)?;
+        } else {
+            let on_progress = |done, total| {
+                if total >= WORTH_A_BAR {
+                    tell(Event::Progress(Progress { done, total, ..Progress::default() }));
+                }
+            };
+            let (record, migration) =
+                match switch::switch(home, &id, options(environment, &on_progress), &lock) {
+                    // The version that was to be left was started meanwhile: the switch waits for
+                    // its end.
+                    Err(StoreError::InUse { .. })
+                        if home
+                            .named()?
+                            .is_some_and(|active| active.pending.as_ref() == Some(&id)) =>
+                    {
+                        return Ok(true);
+                    }
+                    result => result?,
+                };
+            migration.log();
+            if !migration.conflicts.is_empty() {
+                let version = record.container.version.clone();
+                let what = Incident::Conflicts { version, files: migration.conflicts };
+                tell(Event::Incident { when: host::now(), what });
+            }
+        }
+        Ok(at_next_start)
+    });
+    result
+        .map(|at_next_start| Chosen { id, at_next_start })
+        .map_err(|error| problem::of_store(&error))
+}
+
+/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is
+/// held only until the old versions have lost their names; deleting their files takes longer, and
+/// keeps nobody from switching. That one of them stays is no reason to fail.
+pub(crate) fn tidy_up(environment: &Environment) {
+    let home = &environment.home;
+    match environment.lock().and_then(|lock| {
+        remove::set_aside_surplus(home, environment.settings.update.keep_versions, &lock)
+    }) {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => tracing::info!(?removed, "old versions removed"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "old versions could not be removed"
+        ),
+    }
+    remove::delete_set_aside(home);
+}
+
+/// How a switch is carried out here.
+pub(super) fn options<'a>(
+    environment: &'a Environment,
+    on_progress: &'a dyn Fn(u64, u64),
+) -> SwitchOptions<'a> {
+    SwitchOptions {
+        variable: &host::variable,
+        migration_limit: environment.settings.update.migration_limit(),
+        on_progress,
+    }
+}

@@ -1,0 +1,306 @@
+//! A version whose start is being judged: what is counted, what is written down, and the way back
+//! where it did not come up.
+//!
+//! In: what was seen of a start. Out: the probation in the home, the version to start next, what
+//! happened as a notice. Never: a judgement on a version that is no longer the active one (another
+//! launcher may have rolled it back), or a rollback of a rollback. Where a rollback cannot be
+//! written down (a full disk), the version it would go to is started all the same.
+
+use std::time::Duration;
+
+use super::app_session::AppSession;
+use super::health::{self, Rules};
+use crate::model::Version;
+use crate::model::incident::{Incident, LaunchFailure};
+use crate::store::launch;
+use crate::store::lock::RunningLock;
+use crate::store::probation::{self, HealthReport};
+use crate::store::rollback::{self, RollbackTarget};
+use crate::store::{InstalledRecord, Probation, StoreError, usage};
+
+/// A version whose start is being judged.
+pub(super) struct Trial {
+    pub(super) record: InstalledRecord,
+    /// It has to prove itself.
+    pub(super) probation: Option<Probation>,
+    /// It took the place of a version that did not come up: if it fails as well, neither is
+    /// charged.
+    accused: Option<Version>,
+}
+
+impl Trial {
+    pub(super) fn new(
+        session: &AppSession,
+        record: InstalledRecord,
+        probation: Option<Probation>,
+    ) -> Self {
+        let accused = probation::accused(session.home(), &record.container);
+        Self { record, probation, accused }
+    }
+
+    pub(super) fn is_judged(&self) -> bool {
+        self.probation.is_some() || self.accused.is_some()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.probation.as_ref().is_some_and(|probation| probation.up)
+    }
+
+    pub(super) fn has_relapsed(&self) -> bool {
+        self.probation.as_ref().is_some_and(|probation| probation.relapsed)
+    }
+
+    /// It has come up and ended well; whether so often that it has proved itself.
+    pub(super) fn ran_well(&mut self, session: &AppSession) -> bool {
+        self.came_up(session);
+        let Some(probation) = &mut self.probation else { return true };
+        probation.good_runs += 1;
+        let good_runs = probation.good_runs;
+        if good_runs < health::GOOD_RUNS {
+            change(session, &self.record, |probation| Some(Probation { good_runs, ..probation }));
+        }
+        good_runs >= health::GOOD_RUNS
+    }
+
+    /// It has come up: the version before it failed by its own fault.
+    pub(super) fn came_up(&mut self, session: &AppSession) {
+        if let Some(probation) = &mut self.probation {
+            (probation.up, probation.failures) = (true, 0);
+            change(session, &self.record, |probation| {
+                Some(Probation { up: true, failures: 0, ..probation })
+            });
+        }
+        if self.accused.take().is_some()
+            && let Err(error) = probation::convict(session.home())
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "who was at fault is not written down"
+            );
+        }
+    }
+
+    /// It has failed like the version whose place it took.
+    pub(super) fn fallback_failed(&mut self, session: &AppSession) {
+        if let Some(version) = self.accused.take() {
+            tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
+            let back = session.lock_for_start();
+            let back = back.and_then(|lock| {
+                probation::return_to_accused(session.home(), &self.record.container, &lock)
+            });
+            if let Err(error) = back {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the version that was left stays so"
+                );
+            }
+            acquit(session);
+        }
+    }
+}
+
+pub(super) fn acquit(session: &AppSession) {
+    if let Err(error) = probation::acquit(session.home()) {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a release stays charged with what it may not be guilty of"
+        );
+    }
+}
+
+/// Whether it is written down that the version is not to be offered again.
+pub(super) fn remember_failed(session: &AppSession, version: &Version) -> bool {
+    let written = probation::remember_failed(session.home(), version);
+    if let Err(error) = &written {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the failed version may be offered again"
+        );
+    }
+    written.is_ok()
+}
+
+/// Counts the start of a version on probation, which may be one too many: then the version to start
+/// is the one before it.
+pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
+    let home = session.home();
+    let trial = |probation| Trial::new(session, record.clone(), probation);
+    let probation = match home.active() {
+        Ok((active, _)) => active.probation,
+        // What it was worth is not known, and cannot be written down.
+        Err(error) if is_out_of_reach(&error) => {
+            return trial(Some(Probation::begin(jiff::Timestamp::now())));
+        }
+        Err(_) => None,
+    };
+    let Some(probation) = probation else { return trial(None) };
+    if probation.up {
+        let age = jiff::Timestamp::now().duration_since(probation.since);
+        if !probation.relapsed
+            && Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY)
+        {
+            change(session, &record, |_| None);
+            return trial(None);
+        }
+        return trial(Some(probation));
+    }
+    if launch::last_words_of_app(home, &record.container, probation.since) == Some(HealthReport::Up)
+    {
+        // It came up, and the launcher did not live to see it.
+        let mut trial = trial(Some(probation));
+        trial.came_up(session);
+        return trial;
+    }
+    if RunningLock::is_started(home, &record.container) {
+        // A second instance: the first one is being judged.
+        return trial(Some(probation));
+    }
+    if probation.starts >= health::MOST_UNKNOWN_STARTS
+        && let Ok(back) = go_back(session, &record, LaunchFailure::NeverUp)
+    {
+        let probation = home.active().ok().and_then(|(active, _)| active.probation);
+        return Trial::new(session, back, probation);
+    }
+    change(session, &record, |probation| {
+        Some(Probation { starts: probation.starts + 1, ..probation })
+    });
+    trial(Some(Probation { starts: probation.starts + 1, ..probation }))
+}
+
+/// A start whose end was seen, and says nothing, does not count.
+pub(super) fn uncount(session: &AppSession, record: &InstalledRecord) {
+    change(session, record, |probation| {
+        let starts =
+            if probation.up { probation.starts } else { probation.starts.saturating_sub(1) };
+        Some(Probation { starts, ..probation })
+    });
+}
+
+/// Writes down how the probation goes on. That it cannot be written is told in the log: then this
+/// launcher goes on as if it had been.
+pub(super) fn change(
+    session: &AppSession,
+    record: &InstalledRecord,
+    changed: impl FnOnce(Probation) -> Option<Probation>,
+) {
+    let written = session
+        .lock_for_start()
+        .and_then(|lock| probation::change(session.home(), &record.container, &lock, changed));
+    if let Err(error) = written {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the probation is not written down"
+        );
+    }
+}
+
+pub(super) fn rules(session: &AppSession) -> Rules {
+    let health = &session.environment.settings.health;
+    Rules {
+        survival: Duration::from_secs(health.survival_seconds),
+        up_within: Duration::from_secs(health.up_within_seconds),
+        tries: health.tries,
+    }
+}
+
+/// Counts a failure; tells whether it was one too many.
+pub(super) fn fail(session: &AppSession, trial: &mut Trial, rules: &Rules, is_sure: bool) -> bool {
+    let Some(probation) = &mut trial.probation else { return false };
+    probation.failures += 1;
+    let (failures, up, excused) = (probation.failures, probation.up, probation.excused);
+    change(session, &trial.record, |probation| Some(Probation { failures, ..probation }));
+    if excused {
+        return false;
+    }
+    if is_sure {
+        health::is_beaten(rules, failures, up)
+    } else {
+        health::is_beaten_in_doubt(rules, failures)
+    }
+}
+
+/// Whether `record` is still the version that is active and on probation: another launcher may have
+/// rolled it back meanwhile.
+pub(super) fn is_judged_here(session: &AppSession, record: &InstalledRecord) -> bool {
+    match session.home().active() {
+        Ok((active, _)) => active.container == record.container && active.probation.is_some(),
+        Err(error) => is_out_of_reach(&error),
+    }
+}
+
+/// Whether it is not known which version is active: what was started is judged all the same.
+fn is_out_of_reach(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { .. })
+}
+
+/// What can take the place of `record`, the version that is active or, where that is not known, was
+/// started.
+pub(super) fn fallback(session: &AppSession, record: &InstalledRecord) -> Option<RollbackTarget> {
+    match session.home().active() {
+        Err(error) if is_out_of_reach(&error) => {
+            rollback::other_than(session.home(), &record.container)
+        }
+        _ => rollback::fallback(session.home()),
+    }
+}
+
+/// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be
+/// written down that version is started all the same, with its own files.
+pub(super) fn go_back(
+    session: &AppSession,
+    record: &InstalledRecord,
+    failure: LaunchFailure,
+) -> Result<InstalledRecord, StoreError> {
+    let home = session.home();
+    let refused = || StoreError::NoRollbackPoint { id: record.container.to_string() };
+    if !session.environment.settings.health.automatic_rollback {
+        return Err(refused());
+    }
+    let target = fallback(session, record).ok_or_else(refused)?;
+    let probation = home.active().ok().and_then(|(active, _)| active.probation);
+    let has_relapsed = probation.is_some_and(|probation| probation.relapsed);
+    let back = session.lock_for_start().and_then(|lock| {
+        // Under the lock: two launchers may have seen the same version fail, and only one goes
+        // back.
+        if !is_judged_here(session, record) {
+            return Err(StoreError::Switched { id: record.container.to_string() });
+        }
+        // Before, so that a kill does not leave a version that nobody knows to have failed.
+        let is_known = remember_failed(session, &record.container.version);
+        let back = rollback::go_to(home, &target, &lock);
+        if !is_known {
+            remember_failed(session, &record.container.version);
+        }
+        back
+    });
+    match back {
+        Ok(back) => {
+            let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
+            if let Err(error) = probation::accuse(home, &from, &back.record.container, has_relapsed)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "if the version before fails as well, nobody will know"
+                );
+            }
+            let places = [back.retained.clone(), home.container(&back.record.container)];
+            let holds_files = places.iter().any(|place| usage::holds_user_files(place));
+            session.leave_notice(Incident::RolledBack {
+                from,
+                to,
+                failure,
+                retained: back.retained.clone(),
+                holds_files,
+            });
+            Ok(back.record)
+        }
+        Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "it could not be rolled back; the version before is started"
+            );
+            home.record(&target.container)
+        }
+    }
+}
