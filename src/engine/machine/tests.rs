@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::messages::fixture::offer;
-use crate::messages::protocol::{ClosingWait, NoUpdate, ProblemKind};
+use crate::messages::language::{Checked, Chosen, Updated};
+use crate::messages::protocol::{NoUpdate, Repaired, SwapBlocker};
 use crate::model::incident::Incident;
+use crate::model::plan::{Plan, UpdateStrategy};
 
 fn id() -> ContainerId {
     "sample_2.0.0_Linux_x86_64".parse().unwrap()
@@ -48,13 +50,13 @@ fn an_update_beside_the_running_app_waits_for_the_person() {
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: true });
     let effects = command(&mut machine, Command::RestartNow);
     assert_eq!(effects.last(), Some(&Effect::Close { back: None }), "the app first");
     let effects = machine.step(MachineInput::Closed(Ok(true)));
     assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id()) }));
     let effects = machine.step(MachineInput::Launched(Ok(id().version)));
-    assert_eq!(*machine.phase(), Phase::Launched { version: id().version });
+    assert_eq!(machine.phase(), Phase::Launched { version: id().version });
     assert_eq!(effects.last(), Some(&Effect::TidyUp), "what takes its time comes after the start");
 }
 
@@ -72,9 +74,9 @@ fn closing() -> Machine {
 fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     let mut machine = closing();
     let phase = |wait| Phase::Closing { version: Some(id().version), back: false, wait };
-    assert_eq!(*machine.phase(), phase(ClosingWait::App));
+    assert_eq!(machine.phase(), phase(ClosingWait::App));
     machine.step(MachineInput::Closing(ClosingWait::Person));
-    assert_eq!(*machine.phase(), phase(ClosingWait::Person));
+    assert_eq!(machine.phase(), phase(ClosingWait::Person));
     assert!(machine.step(MachineInput::Closing(ClosingWait::Person)).is_empty(), "told once");
     // Nothing else begins meanwhile, and a second wish is the same wish.
     for other in [
@@ -87,11 +89,11 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     }
     // Force only on a person's word.
     assert_eq!(command(&mut machine, Command::EndApp), [Effect::EndApp]);
-    assert_eq!(*machine.phase(), phase(ClosingWait::Person));
+    assert_eq!(machine.phase(), phase(ClosingWait::Person));
     // The app goes on: everything is as it was before.
     assert_eq!(command(&mut machine, Command::RestartLater), [Effect::KeepRunning]);
     machine.step(MachineInput::Closed(Ok(false)));
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: true });
     assert!(
         command(&mut machine, Command::EndApp).is_empty()
             && machine.step(MachineInput::Closing(ClosingWait::App)).is_empty()
@@ -112,7 +114,7 @@ fn going_back_closes_the_app_first_and_only_for_what_is_possible() {
     assert!(matches!(machine.phase(), Phase::Closing { back: true, .. }));
     // Its person keeps it.
     machine.step(MachineInput::Closed(Ok(false)));
-    assert_eq!(*machine.phase(), Phase::Idle);
+    assert_eq!(machine.phase(), Phase::Idle);
     // There is nothing to go back to: told, and nothing was closed.
     command(&mut machine, Command::RollBack(Some(id())));
     machine.step(MachineInput::Closed(Err(problem())));
@@ -141,7 +143,7 @@ fn the_terminal_leaves_the_start_to_its_caller() {
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: false }), "{effects:?}");
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn pause_resume_cancel() {
         );
     }
     machine.step(MachineInput::Updated(Ok(Updated::Stopped)));
-    assert_eq!(*machine.phase(), Phase::Cancelled);
+    assert_eq!(machine.phase(), Phase::Cancelled);
     assert!(
         command(&mut machine, Command::Start).contains(&Effect::Update(offer())),
         "the offer still stands"
@@ -225,7 +227,7 @@ fn the_end_of_the_app_is_shown_where_it_matters() {
     machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     machine.step(MachineInput::AppEnded);
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
 }
 
 #[test]
@@ -338,7 +340,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     assert_eq!(machine.step(MachineInput::Command(Command::Cancel)), [Effect::Cancel]);
     assert!(machine.step(MachineInput::Command(Command::Cancel)).is_empty());
     machine.step(MachineInput::Repaired(Ok(None)));
-    assert_eq!(machine.phase(), &Phase::Cancelled);
+    assert_eq!(machine.phase(), Phase::Cancelled);
 
     machine.step(MachineInput::Command(Command::Repair(id())));
     machine.step(MachineInput::Repaired(Err(problem())));
@@ -348,7 +350,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     );
     let repaired = Box::new(Repaired::begun(id().version));
     machine.step(MachineInput::Repaired(Ok(Some(repaired.clone()))));
-    assert_eq!(machine.phase(), &Phase::Repaired(repaired));
+    assert_eq!(machine.phase(), Phase::Repaired(repaired));
     // And then the check that waited for it.
     assert_eq!(
         machine.step(MachineInput::Command(Command::Check { by_user: false })).last(),
@@ -404,14 +406,14 @@ fn what_needs_no_restart_is_swapped_in_the_running_app() {
         matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()),
         "{effects:?}"
     );
-    assert_eq!(*machine.phase(), Phase::Swapping { version: id().version });
+    assert_eq!(machine.phase(), Phase::Swapping { version: id().version });
     assert!(
         machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty(),
         "it is at work"
     );
     machine.step(MachineInput::Swapped(Ok(vec!["a".to_owned()])));
     assert_eq!(
-        *machine.phase(),
+        machine.phase(),
         Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] }
     );
     assert!(
@@ -431,7 +433,7 @@ fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
     let reasons = vec![SwapBlocker::new("c-extension", "compiled")];
     let effects = machine.step(MachineInput::Swapped(Err(reasons.clone())));
     assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: true });
     assert_eq!(
         machine.step(MachineInput::Command(Command::RestartNow)).last(),
         Some(&Effect::Close { back: None })
@@ -439,7 +441,7 @@ fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
     // The app has ended meanwhile: the next start is in the new version anyway.
     let (mut machine, _) = hot();
     machine.step(MachineInput::AppEnded);
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
     assert!(machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty());
 }
 
@@ -452,20 +454,20 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     machine.step(MachineInput::Checked(Ok(Checked::Offer(hot))));
     machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
-    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
     assert!(machine.step(MachineInput::Command(Command::RestartWhenEnded)).is_empty());
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
     assert_eq!(
         machine.step(MachineInput::Command(Command::RestartWhenEnded)),
         [Effect::RestartWhenEnded]
     );
-    assert_eq!(*machine.phase(), Phase::Idle);
+    assert_eq!(machine.phase(), Phase::Idle);
     // A start that comes of it does not disturb a check or a download.
     machine.step(MachineInput::Command(Command::Check { by_user: false }));
     machine.step(MachineInput::Relaunched(Ok(id().version)));
-    assert_eq!(*machine.phase(), Phase::Checking);
+    assert_eq!(machine.phase(), Phase::Checking);
     machine.step(found());
     machine.step(MachineInput::Command(Command::Start));
     machine.step(MachineInput::Relaunched(Ok(id().version)));
-    assert_eq!(*machine.phase(), Phase::Downloading { version: id().version });
+    assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
 }
