@@ -107,12 +107,19 @@ impl Project {
     fn reach(&self, targets: &Targets, release: &Release) -> Vec<Remark> {
         let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let launchers: Vec<_> = targets.targets.values().filter_map(launcher_of).collect();
-        terms::reach(
-            release,
-            &releases.iter().collect::<Vec<_>>(),
-            &launchers,
-            &self.settings().channel,
-        )
+        let releases: Vec<&Release> = releases.iter().collect();
+        let mut remarks = terms::reach(release, &releases, &launchers, &self.settings().channel);
+        let shipped = self.shipped_app();
+        remarks.extend(shipped.and_then(|app| terms::for_another_app(release, &releases, &app)));
+        remarks
+    }
+
+    /// The app that the settings beside the launcher name, as far as they can be read: whoever
+    /// ships them may keep them elsewhere.
+    fn shipped_app(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.launcher_folder().join("launcher.toml")).ok()?;
+        let settings: toml::Table = text.parse().ok()?;
+        settings.get("app")?.as_str().map(str::to_owned)
     }
 
     /// Puts the terms of a package into its description.

@@ -241,6 +241,25 @@ pub(super) fn reach(
     reported
 }
 
+/// What to know of the first release of an app where the settings beside the launcher name another
+/// one, as after a change of the name in kuzflow.toml alone.
+pub(super) fn for_another_app(
+    release: &Release,
+    others: &[&Release],
+    shipped: &str,
+) -> Option<Remark> {
+    let app = &release.container.app;
+    let is_other =
+        |other: &&Release| other.container.app == *app && other.container != release.container;
+    if app.to_string() == shipped || others.iter().any(is_other) {
+        return None;
+    }
+    Some(Remark::Unreached(format!(
+        "launcher/launcher.toml is for {shipped}, and this is the first release of {app}: write \
+         app = \"{app}\" there before you ship it"
+    )))
+}
+
 /// Whether letters and digits stand together in its pre-release part, as in `rc10`: such words are
 /// compared as text.
 fn is_glued(version: &Version) -> bool {

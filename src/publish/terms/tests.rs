@@ -138,3 +138,17 @@ fn a_release_that_reaches_nobody_is_reported() {
         .contains("channel")
     );
 }
+
+#[test]
+fn the_first_release_of_another_app_than_the_launcher_is_for_is_reported() {
+    let first = linux("1.0.0");
+    let [remark] = &for_another_app(&first, &[&first], "other").into_iter().collect::<Vec<_>>()[..]
+    else {
+        panic!()
+    };
+    let text = remark.to_string();
+    assert!(text.contains("is for other") && text.contains("app = \"sample\""), "{text}");
+    assert_eq!(for_another_app(&first, &[], "sample"), None);
+    let second = linux("1.1.0");
+    assert_eq!(for_another_app(&second, &[&first, &second], "other"), None, "reported once");
+}
