@@ -51,8 +51,18 @@ pub(super) fn run(
 pub(super) fn catch_up() {
     if LOOP.with(|retained| retained.borrow().is_some()) {
         // The next window meets the same fault, and says so.
-        let _ = lend(|event_loop| run(event_loop, &mut Leaving));
+        let _ = lend(|event_loop| {
+            let_windows_go(event_loop);
+            Ok(())
+        });
     }
+}
+
+/// Tells the system of the windows that are gone: on Wayland this is done by the loop alone, at its
+/// next turn, and until then they stay on the screen.
+pub(super) fn let_windows_go(event_loop: &mut EventLoop<UserEvent>) {
+    // The next window meets the same fault, and says so.
+    let _ = run(event_loop, &mut Leaving);
 }
 
 /// A wish to draw again, as an event of the loop.

@@ -105,8 +105,11 @@ fn show_in(
         info: egui::ViewportInfo::default(),
         rasteriser: Rasteriser::default(),
     };
-    event_loop::run(event_loop, &mut app)?;
-    app.failure.map_or(Ok(()), Err)
+    let run = event_loop::run(event_loop, &mut app);
+    let failure = app.failure.take();
+    drop(app);
+    event_loop::let_windows_go(event_loop);
+    run.and(failure.map_or(Ok(()), Err))
 }
 
 struct App<'a, C> {
@@ -276,12 +279,6 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
             // A hidden window gets no request to draw.
             self.frame(event_loop);
         }
-    }
-
-    /// The window goes while the loop can still tell the system so: Wayland shows it else until
-    /// the next one is opened.
-    fn exiting(&mut self, _event_loop: &ActiveEventLoop) {
-        self.shown = None;
     }
 
     fn new_events(&mut self, event_loop: &ActiveEventLoop, cause: StartCause) {

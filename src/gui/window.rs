@@ -66,7 +66,10 @@ pub(super) fn run(
             Ok(Box::new(app) as Box<dyn eframe::App>)
         };
         let mut app = eframe::create_native(title, options, Box::new(start), event_loop);
-        event_loop::run(event_loop, &mut app)
+        let run = event_loop::run(event_loop, &mut app);
+        drop(app);
+        event_loop::let_windows_go(event_loop);
+        run
     })?;
     // eframe keeps its error to itself when the loop is not its own; it is in the log.
     if !began.get() {

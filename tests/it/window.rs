@@ -1131,6 +1131,38 @@ fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
     }
 }
 
+/// The least size that the window may take, points.
+const LEAST: egui::Vec2 = egui::vec2(480.0, 240.0);
+
+#[test]
+fn nothing_overlaps_in_the_least_window_of_an_app_with_a_long_name() {
+    let app = "Annotation Workbench for Photographs";
+    for language in Language::ALL {
+        let look = Look { language, app, ..ENGLISH };
+        let texts = Texts::new(language).of_app(app);
+        let open = |scene| Window::open_on(scenes::state(scene, language), look, Some(LEAST));
+        let window = open("failed");
+        let name = window.harness.get_by_label(app).rect();
+        let versions = window.harness.get_by_label(&texts.get("action-versions")).rect();
+        assert!(name.right() < versions.left(), "{language:?}: {name:?} {versions:?}");
+        for scene in ["notes-200-lines", "mandatory"] {
+            let mut window = open(scene);
+            window.harness.remove_cursor();
+            window.settle();
+            let later = window.harness.get_by_label(&texts.get("action-later")).rect();
+            let picture = window.harness.render().unwrap();
+            // Between the quiet button and the others there is only the background.
+            let row = later.center().y as u32;
+            let background = picture.get_pixel(1, row);
+            for x in later.left() as u32 - 40..later.left() as u32 - 4 {
+                for y in later.top() as u32..later.bottom() as u32 {
+                    assert_eq!(picture.get_pixel(x, y), background, "{scene} {language:?} {x} {y}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn computers_nearby_are_not_counted_as_servers() {
     let window = Window::scene("neighbours");

@@ -53,15 +53,8 @@ impl Dialog {
     fn tools(&mut self, ui: &mut Ui, with_name: bool) {
         let colours = Palette::of(ui);
         let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
-        if with_name {
-            let left = UiBuilder::new()
-                .max_rect(row)
-                .layout(egui::Layout::left_to_right(egui::Align::Center));
-            let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
-            ui.new_child(left).add(egui::Label::new(name).truncate());
-        }
-        let row = row.with_max_x(row.right() + widgets::QUIET_SIDE);
-        widgets::trailing(ui, row, "tools", |ui| {
+        let whole = row.with_max_x(row.right() + widgets::QUIET_SIDE);
+        let tools = widgets::trailing(ui, whole, "tools", |ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             let empty = self.view.installed.is_empty();
             let versions = self.texts.get("action-versions");
@@ -97,7 +90,17 @@ impl Dialog {
             {
                 self.speak(ui.ctx(), other);
             }
+            ui.min_rect()
         });
+        if with_name {
+            // A long name is cut where the controls begin.
+            let left = row.with_max_x(tools.left() - 12.0);
+            let left = UiBuilder::new()
+                .max_rect(left)
+                .layout(egui::Layout::left_to_right(egui::Align::Center));
+            let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
+            ui.new_child(left).add(egui::Label::new(name).truncate());
+        }
     }
 
     fn speak(&mut self, context: &egui::Context, language: Language) {

@@ -208,7 +208,9 @@ impl Dialog {
             whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
         self.body_height = body.height();
         ui.scope_builder(UiBuilder::new().max_rect(body), |ui| {
-            egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+            // However little there is: what scrolls never reaches below the buttons.
+            let page = egui::ScrollArea::vertical().auto_shrink([false, false]);
+            page.min_scrolled_height(0.0).show(ui, |ui| {
                 let margin = Margin { left: beside as i8, right: beside as i8, top: 0, bottom: 0 };
                 egui::Frame::new().inner_margin(margin).show(ui, |ui| {
                     ui.spacing_mut().item_spacing.y = GAP;
