@@ -254,7 +254,7 @@ impl RunningApp {
     /// Whether another instance of the same version runs, now that this one has ended.
     pub(crate) fn has_instance(&self, home: &Home) -> bool {
         // Our own hold on the lock went with the end of the app.
-        RunningLock::is_started(home, &self.container)
+        RunningLock::is_known_to_be_started(home, &self.container)
     }
 
     /// Whether a process that this one has started lives, now that it has ended: a helper, as far

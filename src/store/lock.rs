@@ -189,7 +189,7 @@ impl RunningLock {
     /// behind.
     pub(crate) fn is_inherited(home: &Home, id: &ContainerId) -> bool {
         is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
-            .unwrap_or(true)
+            .unwrap_or_else(|error| unknown(id, &error))
     }
 
     /// Says that it is `process` that runs the version; from its end on the version is not running,
@@ -310,6 +310,11 @@ impl RunningLock {
         Self::started(home, id).unwrap_or(true)
     }
 
+    /// The same for whoever judges how a start went: what cannot be asked excuses nothing.
+    pub fn is_known_to_be_started(home: &Home, id: &ContainerId) -> bool {
+        Self::started(home, id).unwrap_or_else(|error| unknown(id, &error))
+    }
+
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
             recorded(&records(home, id)).partition(|record| record.is_launcher);
@@ -325,6 +330,11 @@ impl RunningLock {
         }
         is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
     }
+}
+
+fn unknown(id: &ContainerId, error: &io::Error) -> bool {
+    tracing::warn!(%error, container = %id, "who else runs this version cannot be asked");
+    false
 }
 
 /// How long a start waits for a launcher that carries the version's files over. All waits of a

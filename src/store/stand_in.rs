@@ -109,9 +109,9 @@ mod tests {
         let two: Version = "2.0.0".parse().unwrap();
         assert!(home.state().is_err());
         remember_failed(home, &two).unwrap();
-        assert_eq!(home.failed(), [two.clone()]);
+        assert_eq!(home.failed(), std::slice::from_ref(&two));
         fs::rename(&aside, &path).unwrap();
-        assert_eq!(home.failed(), [two.clone()]);
+        assert_eq!(home.failed(), std::slice::from_ref(&two));
         let state = home.state().unwrap();
         assert_eq!((state.installation_id, state.failed), (id, vec![two]));
         assert!(!home.late_failures().exists());
