@@ -91,7 +91,10 @@ fn start(
     options: PresentOptions,
     output: &Output,
 ) -> Result<Arc<RunningApp>, StoreError> {
-    starting::start(&session.environment, options, output, |tell| supervisor::start(session, tell))
+    let show = |handle: &Handle, view| {
+        !options.headless && show(&session.environment, handle, view, options)
+    };
+    starting::start(show, output, |tell| supervisor::start(session, tell))
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -349,14 +352,25 @@ pub(crate) fn without_settings(
 ) -> Ending {
     let problem = Problem::new(ProblemKind::BadSettings, error.subject(), error);
     let show_problem = output.problem(&problem);
-    if let Some(app) = home.and_then(|home| app::start(home, arguments, &host::variable).ok()) {
-        return Ending::App(exit_code(app.wait()));
+    let app_name = home.and_then(name_in).unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    let window = nameless_window_options(app_name, options);
+    if let Some(home) = home {
+        let show = |handle: &Handle, view| {
+            !options.headless && gui::open(window.clone(), handle.clone(), view).is_ok()
+        };
+        let begin = |tell: starting::Tell| app::start(home, arguments, &host::variable, &tell);
+        match starting::start(show, output, begin) {
+            Ok(app) => return Ending::App(exit_code(app.wait())),
+            Err(error) => tracing::error!(%error, "nor does the installed version start"),
+        }
     }
     if !options.headless {
-        let active =
-            home.and_then(|home| home.active().ok()).map(|(_, record)| record.display_name);
-        let app_name = active.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
-        gui::show_problem(nameless_window_options(app_name, options), &problem);
+        gui::show_problem(window, &problem);
     }
     show_problem
+}
+
+/// The name of the app that is active in a home.
+pub(crate) fn name_in(home: &Home) -> Option<String> {
+    Some(home.active().ok()?.1.display_name)
 }

@@ -9,7 +9,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::output::Output;
-use super::present::{self, PresentOptions};
 use super::streams::error_line;
 use crate::environment::Environment;
 use crate::gui::ViewState;
@@ -26,11 +25,10 @@ const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// Hears what a start is doing.
 pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
-/// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing
-/// is told.
+/// Begins a start on a thread of its own; tells what it does if it lasts: by `show`, a window that
+/// may not be had, else on standard error. Without a thread nothing is told.
 pub(crate) fn start<T: Send>(
-    environment: &Environment,
-    options: PresentOptions,
+    show: impl FnOnce(&Handle, ViewState) -> bool,
     output: &Output,
     begin: impl Fn(Tell) -> T + Sync,
 ) -> T {
@@ -51,7 +49,7 @@ pub(crate) fn start<T: Send>(
         if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
-            if options.headless || !present::show(environment, &handle, view, options) {
+            if !show(&handle, view) {
                 tell_in_terminal(&handle, output, &is_ended);
             }
         }

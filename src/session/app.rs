@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::switching::WORTH_A_BAR;
+use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::incident::Incident;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::switch::{self, SwitchOptions};
@@ -218,21 +220,38 @@ impl AppHandle {
 }
 
 /// Starts the active version without anybody who attends it; what is left when there are no
-/// settings (docs/security.md, promise 1).
+/// settings (docs/security.md, promise 1). `tell` hears of the switch.
 pub(crate) fn start(
     home: &Home,
     arguments: &[OsString],
     variable: Variable,
+    tell: &dyn Fn(Event),
 ) -> Result<RunningApp, StoreError> {
     let call = Call { arguments, variable, environment: &[], keep_errors: false };
-    let mut chosen =
-        switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
+    tell_pending(home, tell);
+    let on_progress = |done, total| tell_progress(tell, done, total);
+    let options = SwitchOptions { variable, on_progress: &on_progress, ..SwitchOptions::PLAIN };
+    let mut chosen = switch::resolve_for_start(home, options)?;
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
     }
-    chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
+    chosen = switch::resolve_for_start(home, options)?;
     launch_or_other(home, &chosen.record, Which::Active, call)
+}
+
+/// Tells of the switch that a start carries out first, if one is pending.
+pub(crate) fn tell_pending(home: &Home, tell: &dyn Fn(Event)) {
+    if let Some(coming) = home.named().ok().flatten().and_then(|active| active.pending) {
+        tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
+    }
+}
+
+/// Tells how many of the user's bytes are carried over so far.
+pub(crate) fn tell_progress(tell: &dyn Fn(Event), done: u64, total: u64) {
+    // Once they are there the release's own migration follows, of which nobody knows how far it is.
+    let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
+    tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
 }
 
 /// Starts a version, and where that cannot be started the newest other one that can

@@ -15,14 +15,14 @@ use super::app::{self, Attending};
 use super::app_session::AppSession;
 use super::closing;
 use super::health::{self, Ended, Observation, Others, Rules, Verdict};
-use super::switching::{self, WORTH_A_BAR};
+use super::switching;
 use super::trial::{
     Trial, acquit, change, count, fail, fallback, go_back, is_judged_here, remember_failed, rules,
     uncount,
 };
 use crate::error_chain;
 use crate::host;
-use crate::messages::protocol::{Event, Phase, Progress};
+use crate::messages::protocol::Event;
 use crate::model::incident::{Incident, LaunchFailure};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::switch::{self, Resolved};
@@ -59,15 +59,8 @@ fn start_once(
     tell: &dyn Fn(Event),
     looks_again: bool,
 ) -> Result<Arc<RunningApp>, StoreError> {
-    if let Some(coming) = session.home().named().ok().flatten().and_then(|active| active.pending) {
-        tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
-    }
-    let on_progress = |done, total| {
-        // Once they are there the release's own migration follows, of which nobody knows how far it
-        // is.
-        let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
-        tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
-    };
+    app::tell_pending(session.home(), tell);
+    let on_progress = |done, total| app::tell_progress(tell, done, total);
     let options = switching::options(&session.environment, &on_progress);
     let resolved = switch::resolve_for_start(session.home(), options)?;
     notice_switch(session, &resolved);

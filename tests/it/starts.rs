@@ -644,6 +644,22 @@ fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_s
 }
 
 #[test]
+fn a_start_without_settings_that_waits_says_so_and_its_next_one_says_nothing() {
+    let (world, _node) = migrating("sleep 5");
+    fs::remove_file(world.config()).unwrap();
+    let output = start(&world);
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(versions(&output), ["1.1.0"], "{reported}");
+    let waits = |line: &&str| line.contains("1.1.0") && line.contains("Your files");
+    assert_eq!(reported.lines().filter(waits).count(), 1, "{reported}");
+    // Longer than anybody waits without a word.
+    let output = world.launcher(&["--headless", "run"]).env("STAY", "4").output().unwrap();
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(reported.contains("settings cannot be read"), "{reported}");
+    assert!(!reported.contains("Your files") && !reported.contains("slow"), "{reported}");
+}
+
+#[test]
 fn a_start_that_waits_for_a_migration_shows_a_window_until_the_app_runs() {
     let Some(display) = Display::open() else { return };
     let (world, _node) = migrating("while [ ! -e \"$GATE\" ]; do sleep 0.1; done");

@@ -328,11 +328,17 @@ pub fn main() -> Ending {
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
     let place = Installation::find(common.config.as_deref(), common.home.as_deref());
+    // The home of an app whose settings cannot be used.
+    let home_anyway =
+        || Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
     let texts = Texts::new(language);
     let texts = match &place {
         Ok(place) => texts.of_app(&shortcuts::name_in(&place.home, &place.settings)),
-        Err(_) => texts,
+        Err(_) => match home_anyway().as_ref().and_then(run::name_in) {
+            Some(name) => texts.of_app(&name),
+            None => texts,
+        },
     };
     let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
@@ -351,6 +357,8 @@ pub fn main() -> Ending {
             },
         );
     }
+    // What follows tells itself that it lasts.
+    drop(slow_disk);
     let place = match place {
         Ok(place) => place,
         Err(error)
@@ -360,8 +368,8 @@ pub fn main() -> Ending {
                     None | Some(Verb::Run { .. } | Verb::Window { .. })
                 ) =>
         {
-            let home = Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
-            let home = home.filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
+            let home =
+                home_anyway().filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
             return run::without_settings(
                 home.as_ref(),
                 &error,
@@ -378,7 +386,6 @@ pub fn main() -> Ending {
             ));
         }
     };
-    drop(slow_disk);
     let session = Session { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
         return session.open(file.clone());
