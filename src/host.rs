@@ -22,6 +22,34 @@ pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
 }
 
+/// Begins this program anew where its address space is limited: the GNU library then gives each
+/// thread 64 MB of it to allocate from, and would use it up. How many of these there may be it reads
+/// when a program begins. To be called before anything else; does nothing where it cannot.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn share_addresses() {
+    use rustix::process::{Resource, getrlimit};
+    use std::os::unix::process::CommandExt as _;
+    const RANGES: &str = "MALLOC_ARENA_MAX";
+    /// From here on there is room for all of them.
+    const PLENTY: u64 = 8 << 30;
+    let is_limited = getrlimit(Resource::As).current.is_some_and(|limit| limit < PLENTY);
+    if !is_limited || std::env::var_os(RANGES).is_some() {
+        return;
+    }
+    let Some(program) = program() else { return };
+    let mut again = std::process::Command::new(program);
+    let mut arguments = arguments().into_iter();
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    // What comes back is an error; then it goes on as it is.
+    let _ = again.args(arguments).env(RANGES, "1").exec();
+}
+
+/// Elsewhere threads take no more than they use.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn share_addresses() {}
+
 /// A variable of the environment; an empty one counts as unset.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

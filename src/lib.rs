@@ -78,4 +78,4 @@ mod update;
 pub use cli::launcher::main as launcher_main;
 #[cfg(feature = "publisher")]
 pub use cli::publisher::main as publisher_main;
-pub use host::attach_console;
+pub use host::{attach_console, share_addresses};

@@ -3,7 +3,8 @@
 //!
 //! In: work, and the name of its thread. Out: the thread or the system's error; helpers, as many as
 //! there are; a runtime that has the threads it cannot do without. Never: a panic because there is
-//! no thread.
+//! no thread, or a thread that takes the last of the memory: an allocation that fails ends the
+//! whole program, and a thread that is not there is dealt with.
 
 use std::cell::Cell;
 use std::io;
@@ -20,26 +21,44 @@ const KEEP: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// Longest wait for a thread that the system has granted.
 const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
 
+/// Memory that is to be had beside a new thread, bytes.
+const BESIDE_A_THREAD: usize = 32 << 20;
+
+/// Whether so much memory is to be had now (a limit of the address space, a system that promises
+/// no more than it has); none of it is used.
+///
+/// # Errors
+/// `OutOfMemory` if it is not.
+pub(crate) fn check_memory(bytes: usize) -> io::Result<()> {
+    let mut probe = Vec::<u8>::new();
+    probe.try_reserve_exact(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    // A compiler may leave out what nobody uses.
+    std::hint::black_box(probe.as_ptr());
+    Ok(())
+}
+
 /// Starts a thread.
 ///
 /// # Errors
-/// If the system has none.
+/// If the system has none, or little memory beside it.
 pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    check_memory(BESIDE_A_THREAD)?;
     Builder::new().name(name.to_owned()).spawn(work)
 }
 
 /// Starts a thread of a scope.
 ///
 /// # Errors
-/// If the system has none.
+/// As [`spawn`].
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    check_memory(BESIDE_A_THREAD)?;
     Builder::new().name(name.to_owned()).spawn_scoped(scope, work)
 }
 
@@ -113,6 +132,13 @@ fn probe(count: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_is_not_to_be_had_is_known_before() {
+        check_memory(BESIDE_A_THREAD).unwrap();
+        let error = check_memory(isize::MAX.cast_unsigned() / 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
 
     #[test]
     fn helpers_do_the_same_work() {

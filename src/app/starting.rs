@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::streams::error_line;
-use crate::environment::Environment;
 use crate::gui::ViewState;
 use crate::messages::mailbox::{self, Handle};
 use crate::messages::protocol::{Event, Phase};

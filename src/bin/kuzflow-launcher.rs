@@ -3,6 +3,7 @@
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 fn main() -> std::process::ExitCode {
+    kuzflow::share_addresses();
     kuzflow::attach_console();
     kuzflow::launcher_main().into()
 }

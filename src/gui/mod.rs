@@ -54,6 +54,7 @@ pub use view_state::ViewState;
 use crate::messages::mailbox;
 use crate::messages::protocol::Problem;
 use crate::settings::{Renderer, Theme};
+use crate::threads;
 
 /// How long the window waits for the desktop to say whether it is dark; usually it takes a few
 /// milliseconds.
@@ -107,6 +108,15 @@ pub enum WindowError {
     Panicked(String),
 }
 
+/// What a window may need, bytes. An allocation that fails ends the launcher, with no word to
+/// anybody and the app alone; without a window it goes on.
+const WINDOW_MEMORY: usize = 96 << 20;
+
+/// Whether there is memory for a window.
+pub(super) fn check_memory() -> Result<(), WindowError> {
+    threads::check_memory(WINDOW_MEMORY).map_err(|error| WindowError::NoWindow(error.to_string()))
+}
+
 /// Opens the window and returns when it has closed. Always on the same thread, the process's main
 /// one (macOS insists); one window at a time, as many one after another as there is need for.
 ///
@@ -118,6 +128,7 @@ pub fn open(
     handle: mailbox::Handle,
     state: ViewState,
 ) -> Result<Closed, WindowError> {
+    check_memory()?;
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let dialog = Dialog::new(

@@ -311,7 +311,7 @@ impl RunningLock {
     }
 
     /// The same for whoever judges how a start went: what cannot be asked excuses nothing.
-    pub fn is_known_to_be_started(home: &Home, id: &ContainerId) -> bool {
+    pub(crate) fn is_known_to_be_started(home: &Home, id: &ContainerId) -> bool {
         Self::started(home, id).unwrap_or_else(|error| unknown(id, &error))
     }
 

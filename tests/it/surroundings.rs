@@ -477,6 +477,40 @@ fn under_limits_of_files_and_memory_the_app_starts_and_a_verb_says_what_it_lacks
     );
 }
 
+/// An allocation that fails ends the launcher; so it begins nothing for which the memory may not
+/// suffice, and the app goes on with a launcher that waits for its end.
+#[test]
+fn with_little_memory_the_launcher_does_less_and_is_never_cut_off() {
+    const MEGABYTE: u64 = 1 << 20;
+    let (world, _node) = installed();
+    let limited = |megabytes: u64, verb: &[&str]| {
+        let launcher = world.launcher(&[&["--headless"], verb].concat());
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--as={}", megabytes * MEGABYTE))
+            .arg(launcher.get_program())
+            .args(launcher.get_args())
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    // What the executable itself takes, which depends on how it was built.
+    let loads = |megabytes: &u64| limited(*megabytes, &["--version"]).status.success();
+    let least = (20..2000).step_by(10).find(loads).expect("the program loads");
+    let mut exhausted = 0;
+    for megabytes in (least + 20..least + 240).step_by(20) {
+        let output = limited(megabytes, &["run"]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(printed.contains("version=1.0.0"), "{megabytes}: {printed} {errors}");
+        assert_eq!(output.status.code(), Some(0), "{megabytes}: {errors}");
+        let output = limited(megabytes, &["check"]);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(1 | 3)), "{megabytes}: {errors}");
+        exhausted += u32::from(errors.contains("too little to work with"));
+    }
+    assert!(exhausted > 0, "no limit was hit");
+}
+
 /// A limit of processes and threads. Root is exempt from it, so another user runs the launcher
 /// then, with a number that nobody has.
 #[test]

@@ -92,6 +92,7 @@ pub fn notify(
     handle: Handle,
     state: ViewState,
 ) -> Result<Notified, WindowError> {
+    super::check_memory()?;
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let mut notification = Notification::new(
