@@ -65,7 +65,7 @@ class Change:
             with open(path, "rb") as file:
                 data = file.read(LONGEST_SOURCE + 1)
         except OSError as error:
-            raise HotSwapError([Reason("unreadable", "%s: %s" % (self.path, error), path=self.path)])
+            raise HotSwapError([Reason("unreadable", "%s: %s" % (self.path, error), path=self.path)]) from error
         if len(data) > LONGEST_SOURCE or hashlib.sha256(data).hexdigest() != self.sha256:
             raise HotSwapError([Reason("wrong-digest", "%s is not the file that the update named" % self.path, path=self.path)])
         return data

@@ -149,7 +149,7 @@ class Channel:
         else:
             try:
                 fields = self._handle(message)
-            except Exception as error:  # Whatever a message may do, the app goes on and the launcher hears of it.
+            except Exception as error:  # noqa: BLE001 -- Whatever a message may do, the app goes on and the launcher hears of it.
                 fields = _error("failed", repr(error))
         try:
             data = wire.encode(dict(fields, id=message["id"], type="answer"))

@@ -89,7 +89,7 @@ def _leading_to(new, free, name):
             outer = compile("\n".join(source), "<kuzflow: leads to the new %s>" % name, "exec", dont_inherit=True)
         except SyntaxError as error:  # A parameter without a name of its own, as a generator expression's `.0`.
             raise ValueError("no function can lead to %s" % name) from error
-    for part in (0, 1):
+    for _part in (0, 1):
         outer = next(constant for constant in outer.co_consts if isinstance(constant, types.CodeType))
     # Not the function itself: a tuple that holds one looks like something of the app's in which to exchange it.
     target = functools.partial(new)

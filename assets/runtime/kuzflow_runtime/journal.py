@@ -67,7 +67,7 @@ class Journal:
             step = self._steps.pop()
             try:
                 step.function(*step.arguments)
-            except Exception as error:  # The others must be undone all the same.
+            except Exception as error:  # noqa: BLE001 -- The others must be undone all the same.
                 failures.append(error)
         return failures
 

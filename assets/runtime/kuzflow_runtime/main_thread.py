@@ -68,7 +68,7 @@ class MainThread:
             count += 1
             try:
                 function(*arguments)
-            except Exception:
+            except Exception:  # noqa: BLE001 -- a fault of one does not stop the others
                 if sys.stderr is not None:  # None in a program without a console.
                     traceback.print_exc()
         return count

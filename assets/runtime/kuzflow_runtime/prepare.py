@@ -168,7 +168,7 @@ class Prepared:
             if "__getattr__" in known or any(binding.name == "*" for binding in bound) or _has_odd_names(tree):
                 continue  # Only loading it will tell.
             known.update(binding.name for binding in bound)
-            self.reasons.extend(self.importers.missing(name, _namespace(sys.modules[name]), lambda needed: needed in known))
+            self.reasons.extend(self.importers.missing(name, _namespace(sys.modules[name]), known.__contains__))
 
     def _judge_classes(self):
         spaces = {name: _namespace(sys.modules[name]) for name in self.swap}

@@ -195,7 +195,7 @@ def _in_object(holder, by_id, journal):
                 found = True
                 journal.set_item(attributes, name, by_id[id(value)].new)
     for kind in type(holder).__mro__:
-        for name, member in vars(kind).items():
+        for member in vars(kind).values():
             if type(member) is types.MemberDescriptorType:
                 try:
                     value = member.__get__(holder)

@@ -68,8 +68,8 @@ class _Socket(Stream):
         while view:
             try:
                 view = view[self._socket.send(view):]
-            except socket.timeout:
-                raise OSError("the launcher takes nothing")
+            except socket.timeout as error:
+                raise OSError("the launcher takes nothing") from error
 
     def receive(self, timeout=None):
         # A time limit for the socket as a whole would also be one for `send`, in another thread: waited for elsewhere.

@@ -298,7 +298,7 @@ class Swap:
                 try:
                     hook(instance)
                 except Exception as error:
-                    raise _Refused(Reason("migrate", "%s: moving a %s raised %r" % (self.module, old.__qualname__, error), module=self.module))
+                    raise _Refused(Reason("migrate", "%s: moving a %s raised %r" % (self.module, old.__qualname__, error), module=self.module)) from error
             self._set_class(instance, new)
         # Instances that the new class gets later go back with the others.
         self.journal.add(_back, new, old)

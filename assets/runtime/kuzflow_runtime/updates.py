@@ -256,7 +256,7 @@ class Updates:
             result["ok"] = True
         except HotSwapError as error:
             result["reasons"] = [reason.as_message() for reason in error.reasons]
-        except Exception as error:  # A fault of ours is a refusal too: the app goes on.
+        except Exception as error:  # noqa: BLE001 -- A fault of ours is a refusal too: the app goes on.
             result["reasons"] = [Reason("failed", repr(error)).as_message()]
         finally:
             with self._lock:

@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from kuzflow_runtime import wire  # noqa: E402
+from kuzflow_runtime import wire
 
 TOKEN = "secret"
 PATIENCE = 120

@@ -12,8 +12,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from kuzflow_runtime import HotSwapError, HotSwapManager  # noqa: E402
-from kuzflow_runtime.changes import compare_containers  # noqa: E402
+from kuzflow_runtime import HotSwapError, HotSwapManager
+from kuzflow_runtime.changes import compare_containers
 
 
 def write(folder, files):

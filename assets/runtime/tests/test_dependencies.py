@@ -39,12 +39,12 @@ class Order(unittest.TestCase):
             self.tracker(p__="from .one import f\nX = 1", p__one="from p import X").order(["p", "p.one"])
 
     def test_what_only_runs_later_is_no_circle(self):
-        sources = dict(
-            a="def f():\n    import b\nclass C:\n    import d",
-            b="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\nelse:\n    import c\ntry:\n    import d\nexcept ImportError:\n    pass",
-            c="def g():\n    import b",
-            d="",
-        )
+        sources = {
+            "a": "def f():\n    import b\nclass C:\n    import d",
+            "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\nelse:\n    import c\ntry:\n    import d\nexcept ImportError:\n    pass",
+            "c": "def g():\n    import b",
+            "d": "",
+        }
         tracker = self.tracker(**sources)
         self.assertEqual(tracker.dependencies("b"), {"c", "d"})
         self.assertEqual(tracker.order(["a", "b", "c", "d"]), ["d", "c", "b", "a"])

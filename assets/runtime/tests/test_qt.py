@@ -160,7 +160,7 @@ class Window(AppCase):
             self.window.button.click()
             self.assertEqual(self.window.text.text(), "%d %d" % (number, number + 3))
             gc.collect()
-            counts.append(sum(1 for each in gc.get_objects() if type(each) is type(sys) and "format" == vars(each).get("__name__")))
+            counts.append(sum(1 for each in gc.get_objects() if type(each) is type(sys) and vars(each).get("__name__") == "format"))
         self.assertLessEqual(counts[-1], 4, counts)
 
     def _run(self, done):

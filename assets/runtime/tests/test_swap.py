@@ -185,7 +185,7 @@ class WhoSeesIt(AppCase):
         )
         name, one, lazy, same = user.ask()
         self.assertEqual((name, one, lazy), ("new", 1, "new"))
-        self.assertTrue(same.startswith(self.current) or same.startswith(first))
+        self.assertTrue(same.startswith((self.current, first)))
         self.assertEqual(importlib.import_module("deep.inner.mod").X, 5)
 
     def test_a_module_that_is_gone_is_not_found_any_more(self):
@@ -248,7 +248,7 @@ class State(AppCase):
             "user",
         )
         words = user.words
-        Child, Point, Color = words.Child, words.Point, words.Color
+        Child, Point = words.Child, words.Point
         with open(os.path.join(self.current, "app", "words.py")) as file:
             new = file.read().replace("RATE = 5", "RATE = 7").replace("return 0", "return 1000")
         self.swap({"words.py": new})
