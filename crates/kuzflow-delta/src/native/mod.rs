@@ -98,4 +98,7 @@ pub fn is_wide_x86(file: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 #[cfg(feature = "encoder")]
+mod oracles;
+#[cfg(test)]
+#[cfg(feature = "encoder")]
 mod tests;
