@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::plain;
 use crate::threads;
 
-/// How long a reader that does not read is waited for, once.
+/// How long a reader that does not read is waited for, once, where a pipe can be asked.
+#[cfg_attr(not(unix), allow(dead_code))]
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// What a pipe takes without waiting once it says that it takes anything (PIPE_BUF), bytes.
 #[cfg(unix)]
@@ -21,6 +22,7 @@ const PIECE: usize = 4096;
 
 /// What has become of a stream.
 #[derive(Default)]
+#[cfg_attr(not(unix), allow(dead_code))] // there nothing is known of its reader
 struct Stream {
     /// One line at a time.
     alone: Mutex<()>,

@@ -68,6 +68,7 @@ fn share(_: &Path) -> io::Result<()> {
 
 /// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes
 /// are what counts. Other failures stand.
+#[cfg(unix)]
 fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error)

@@ -99,6 +99,7 @@ fn set_permissions_at(file: &Path, entry: &Entry) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[allow(clippy::permissions_set_readonly_false)] // the one permission that Windows has here
 fn set_permissions_at(file: &Path, _: &Entry) -> std::io::Result<()> {
     let mut permissions = fs::metadata(file)?.permissions();
     permissions.set_readonly(false);
