@@ -39,6 +39,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod app;
+mod backoff;
 mod cli;
 mod container;
 #[cfg(feature = "publisher")]
@@ -60,6 +61,7 @@ mod pack;
 mod parallel;
 mod peers;
 mod plain;
+mod positional;
 mod programs;
 #[cfg(feature = "publisher")]
 mod publish;
@@ -72,6 +74,7 @@ mod store;
 #[cfg(feature = "publisher")]
 pub mod testing;
 mod threads;
+mod token_bucket;
 mod trust;
 mod update;
 

@@ -7,6 +7,7 @@ use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
 
 use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher};
+use crate::positional;
 
 /// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.
 pub(crate) const LARGEST_WINDOW_LOG: u32 = 23;
@@ -194,20 +195,10 @@ impl Read for SpanReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        let count = read_at(self.file, &mut buffer[..wanted], self.at)?;
+        let count = positional::read_at(self.file, &mut buffer[..wanted], self.at)?;
         self.at += count as u64;
         Ok(count)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, at)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! ```text
 //! download ── driver: performs effects ──┬─ lane: one Range request, one connection ── client ── node
 //!     │                                  ├─ partial: pieces on disk, journal of finished ones
-//!     └─ scheduler: who fetches what     └─ throttle: bandwidth cap
+//!     └─ scheduler: who fetches what     └─ rate_limit: bytes a second
 //!        (no I/O, no clock)
 //! ```
 //!
@@ -22,17 +22,18 @@
 
 mod client;
 mod download;
+mod driver;
 mod encoding;
 mod job;
 mod memory;
 mod partial;
 mod peer_source;
 mod range_request;
+mod rate_limit;
 mod response;
 mod retry;
 pub(crate) mod scheduler;
 mod span;
-mod throttle;
 
 use std::path::PathBuf;
 
@@ -45,7 +46,6 @@ pub use download::{download, download_among};
 pub use job::{Control, DownloadJob, FetchEvent, Progress, RunState, Summary};
 pub use memory::NodeMemory;
 pub use partial::Partial;
-pub(crate) use partial::read_at;
 pub use peer_source::PeerSource;
 pub(crate) use peer_source::{Availability, PeerEvent};
 pub(crate) use scheduler::weight_of as weight;

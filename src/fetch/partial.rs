@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::FetchError;
 use crate::model::{Digest, Hasher, PieceTable};
+use crate::positional;
 use crate::threads;
 use crate::{durable, look};
 
@@ -127,7 +128,7 @@ impl PieceFile {
         if self.table.hashes.get(index as usize) != Some(&Digest::of(bytes)) {
             return Ok(false);
         }
-        let written = write_at(&self.file, bytes, self.table.span(index).start);
+        let written = positional::write_all_at(&self.file, bytes, self.table.span(index).start);
         written.map_err(|source| FetchError::Disk { path: self.path.clone(), source })?;
         Ok(true)
     }
@@ -232,7 +233,7 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
         while let Some(index) = marked.get(next.fetch_add(1, Ordering::Relaxed)) {
             let span = table.span(*index);
             let bytes = &mut bytes[..(span.end - span.start) as usize];
-            read_at(file, bytes, span.start)?;
+            positional::read_exact_at(file, bytes, span.start)?;
             if table.hashes.get(*index as usize) == Some(&Digest::of(bytes)) {
                 good.push(*index);
             }
@@ -248,44 +249,6 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
     });
     for result in results {
         result?.into_iter().for_each(|index| held[index as usize] = true);
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-/// Fills `bytes` from `offset` on, wherever the file stands.
-#[cfg(unix)]
-pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[count..];
-        offset += count as u64;
-    }
-    Ok(())
-}
-
-/// Fills `bytes` from `offset` on, wherever the file stands.
-#[cfg(windows)]
-pub(crate) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes = &mut bytes[count..];
-        offset += count as u64;
     }
     Ok(())
 }

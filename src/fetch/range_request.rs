@@ -12,8 +12,8 @@ use url::Url;
 
 use super::client::Client;
 use super::partial::PieceFile;
+use super::rate_limit::RateLimit;
 use super::scheduler::{Fault, NodeIndex, RequestId};
-use super::throttle::Throttle;
 use super::{FetchError, response};
 use crate::error_chain;
 use crate::model::PieceTable;
@@ -53,7 +53,7 @@ pub(super) struct TransferState {
     pub table: Arc<PieceTable>,
     pub object_length: u64,
     pub file: PieceFile,
-    pub throttle: Throttle,
+    pub rate_limit: RateLimit,
     pub reports: mpsc::UnboundedSender<Report>,
     /// Bounds the pieces that wait for their hash, and so the memory.
     pub hashing: Arc<Semaphore>,
@@ -179,7 +179,7 @@ impl RangeRequest {
             let skipped = skip.min(chunk.len() as u64);
             skip -= skipped;
             let wanted = &chunk[skipped as usize..];
-            self.shared.throttle.pay(chunk.len()).await;
+            self.shared.rate_limit.pay(chunk.len()).await;
             self.handle.passed_over.fetch_add(skipped, Ordering::Relaxed);
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::FetchError;
+use crate::backoff::Backoff;
 
 /// How often a document is asked for at most.
 const TRIES: u32 = 4;
 /// The longest pause that a node may ask for; one that wants more is left to others.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// The first pause where the node names none; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Pauses where the node names none.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: LONGEST_PAUSE };
 
 /// A request that failed.
 pub(super) struct Failed {
@@ -30,7 +31,7 @@ pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
     if tries >= TRIES {
         return None;
     }
-    let usual = FIRST_PAUSE * 2_u32.pow(tries - 1);
+    let usual = BACKOFF.pause(tries);
     match &failed.error {
         FetchError::Status { status, .. }
             if *status >= 500 || matches!(status, 408 | 425 | 429) =>

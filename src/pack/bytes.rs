@@ -5,6 +5,8 @@ use std::io;
 
 use kuzflow_delta::prediction::ReadAt;
 
+use crate::positional;
+
 /// An open file. Its length is the one it had when it was opened.
 #[derive(Debug)]
 pub(crate) struct FileBytes {
@@ -25,23 +27,8 @@ impl ReadAt for FileBytes {
         self.length
     }
 
-    #[cfg(unix)]
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, at)
-    }
-
-    #[cfg(windows)]
-    fn read_at(&self, mut at: u64, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, at)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => {
-                    buffer = &mut buffer[count..];
-                    at += count as u64;
-                }
-            }
-        }
-        Ok(())
+        positional::read_exact_at(&self.file, buffer, at)
     }
 }
 

@@ -11,7 +11,7 @@
 //! discover ── announcements ── roster ──┬── follow: what has each of an object? ── news ── a download
 //!                                       └── files: whole files by digest
 //! serve ── request: judged ── shelf ──┬── shares: proved pieces of what is fetched, or was (kept)
-//!    └── bucket: the cap              └── library: unchangeable files of installed versions, hashed before they are sent
+//!    └── upload_limit: rate           └── library: unchangeable files of installed versions, hashed before they are sent
 //! ```
 //!
 //! The protocol is HTTP/1.1 with two addresses, and nothing else:
@@ -35,15 +35,16 @@
 
 mod address;
 mod availability;
-mod bucket;
 mod discover;
 mod download_cache;
 mod files;
 mod follow;
+mod poll;
 mod request;
 mod roster;
 mod serve;
 mod share_index;
+mod upload_limit;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -57,11 +58,11 @@ use crate::error_chain;
 use crate::fetch::{Availability, Client, FetchError, PeerEvent, PeerSource};
 use crate::model::{Digest, PieceSet, PieceTable};
 use crate::threads;
-use bucket::Bucket;
 use discover::{Announced, Heard};
 use download_cache::DownloadCache;
 use roster::Roster;
 use share_index::{Share, ShareIndex};
+use upload_limit::UploadLimit;
 
 pub(crate) use files::Wanted;
 
@@ -140,7 +141,7 @@ struct Inner {
     client: Client,
     roster: Mutex<Roster>,
     shared: ShareIndex,
-    bucket: Bucket,
+    upload_limit: UploadLimit,
     cache: DownloadCache,
     started: Instant,
     allowed: Allowed,
@@ -235,7 +236,7 @@ impl PeerNetwork {
             client: Client::for_peers_only()?,
             roster: Mutex::new(Roster::new(instance, &options.app)),
             shared: ShareIndex::new(instance, library),
-            bucket: Bucket::new(options.upload_bytes_per_second),
+            upload_limit: UploadLimit::new(options.upload_bytes_per_second),
             cache: DownloadCache {
                 folder: options.cache.clone(),
                 bytes: options.cache_bytes,

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::PROTOCOL;
 use super::address::may_be_asked;
+use crate::token_bucket::{Rate, TokenBucket};
 
 /// Neighbours that are remembered, and that are asked, at most.
 const MOST_KNOWN: usize = 64;
@@ -17,8 +19,7 @@ const MOST_KNOWN: usize = 64;
 const MOST_AT_ONE_ADDRESS: usize = 4;
 pub(super) const MOST_ASKED: usize = 24;
 /// Announcements that are taken in, a second and at once.
-const PER_SECOND: f64 = 10.0;
-const AT_ONCE: f64 = 64.0;
+const ANNOUNCEMENTS: Rate = Rate { per_second: 10.0, capacity: 64.0 };
 /// Failures in a row after which a neighbour is forgotten, and seconds for which it stays so.
 const FAILURES: u32 = 3;
 const FORGOTTEN: f64 = 60.0;
@@ -67,8 +68,7 @@ pub(super) struct Roster {
     app: String,
     known: BTreeMap<u64, Known>,
     forgotten: BTreeMap<u64, f64>,
-    tokens: f64,
-    refilled: f64,
+    announcements: TokenBucket,
 }
 
 impl Roster {
@@ -78,19 +78,16 @@ impl Roster {
             app: app.to_owned(),
             known: BTreeMap::new(),
             forgotten: BTreeMap::new(),
-            tokens: AT_ONCE,
-            refilled: 0.0,
+            announcements: TokenBucket::with(ANNOUNCEMENTS.capacity),
         }
     }
 
     /// Takes in an announcement; `now` in seconds. The number of a neighbour that is new.
     pub(super) fn found(&mut self, now: f64, announcement: &Announcement) -> Result<u64, Ignored> {
-        self.tokens = (self.tokens + (now - self.refilled) * PER_SECOND).min(AT_ONCE);
-        self.refilled = now;
-        if self.tokens < 1.0 {
+        let at = Duration::try_from_secs_f64(now).unwrap_or_default();
+        if !self.announcements.try_take(at, 1.0, ANNOUNCEMENTS) {
             return Err(Ignored::Enough);
         }
-        self.tokens -= 1.0;
         let Announcement { name, protocol, app, id, addresses } = announcement;
         if *protocol != PROTOCOL.to_string() || *app != self.app || name != id {
             return Err(Ignored::Foreign);

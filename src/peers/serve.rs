@@ -27,7 +27,7 @@ use super::address::may_ask;
 use super::request::{Asked, judge};
 use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
-use crate::fetch::read_at;
+use crate::positional;
 
 /// Bytes of a request's head, at most.
 const HEAD: usize = 8 << 10;
@@ -208,14 +208,14 @@ fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
         let mut at = span.start;
         while at < span.end {
             let count = (span.end - at).min(CHUNK);
-            inner.bucket.pay(count).await;
+            inner.upload_limit.pay(count).await;
             let reading = Arc::clone(&source);
             let read = tokio::task::spawn_blocking(move || {
                 let count = usize::try_from(count).unwrap_or(0);
                 match &*reading {
                     SharedSource::File(file) => {
                         let mut bytes = vec![0; count];
-                        read_at(file, &mut bytes, at).map(|()| Bytes::from(bytes))
+                        positional::read_exact_at(file, &mut bytes, at).map(|()| Bytes::from(bytes))
                     }
                     SharedSource::Memory(document) => {
                         let start = usize::try_from(at).unwrap_or(usize::MAX).min(document.len());

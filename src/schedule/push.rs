@@ -6,8 +6,8 @@
 //! do nothing but make the schedule look a little sooner. A server that says too much, nothing, or
 //! nonsense is left for a while; one that has no events is asked again hours later.
 
-mod backoff;
 mod event_stream;
+mod reconnecting;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -20,10 +20,10 @@ use crate::fetch::{Client, FetchError};
 use crate::model::Platform;
 use crate::model::node::redacted;
 use crate::settings::Settings;
-use backoff::{Allowance, End, Reconnecting};
 use event_stream::{Parser, ServerSentEvent};
+use reconnecting::{End, EventLimit, Reconnecting};
 
-pub use backoff::Pace;
+pub use reconnecting::Pace;
 
 /// Time between two lines in the log that say the same.
 const BETWEEN_NOTES: Duration = Duration::from_secs(600);
@@ -129,8 +129,8 @@ impl<H: Fn()> PushListener<'_, H> {
         tracing::info!(url = %redacted(&self.subscription.url), "listening for releases");
         // The check at the start was made before there was anybody to say what came after it.
         let mut may_have_missed = !is_first && self.last_id.is_none();
-        let (mut parser, mut allowance, mut last_heard) =
-            (Parser::default(), Allowance::default(), None);
+        let (mut parser, mut limit, mut last_heard) =
+            (Parser::default(), EventLimit::default(), None);
         // What fell silent was good as long as something came.
         let over = |last_heard: Option<Duration>| {
             last_heard.map_or(End::Failed, |lived| End::Over { lived })
@@ -149,7 +149,7 @@ impl<H: Fn()> PushListener<'_, H> {
                 }
             };
             last_heard = Some(began.elapsed());
-            if !allowance.covers(began.elapsed(), bytes.len()) {
+            if !limit.covers(began.elapsed(), bytes.len()) {
                 tracing::warn!(url = %redacted(&self.subscription.url), "the server says too much");
                 return End::Failed;
             }

@@ -1,16 +1,22 @@
 //! What the scheduler knows of one node: its rate, its faults, and how many lanes serve it best.
 
+use std::time::Duration;
+
 use super::meter::Meter;
+use crate::backoff::Backoff;
 use crate::model::transfer::{FaultKind, NodeState};
 
-/// Pause after a first fault, and at most, seconds; it doubles in between.
-const PAUSE: (f64, f64) = (0.5, 30.0);
+/// Pauses after faults in a row.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+/// Seconds for which a node may ask to be left alone.
+const LONGEST_RETRY_AFTER: f64 = 60.0;
 /// Pause after a request that ended early and yet brought something, seconds.
 const FRUITFUL_PAUSE: f64 = 0.1;
 /// Faults in a row, and in all, after which a node is left while others do the work.
 const STRIKES: (u32, u32) = (3, 12);
 /// Seconds that a node may be waited for at most, however often it was late.
-const LONGEST_WAIT: f64 = 60.0;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Times that a node may say that it does not have the object, and pieces that may be wrong, before
 /// it is left for good, while there is nobody else: of several servers under one name some may not
 /// have it yet, and a cache on the way may be damaged.
@@ -151,7 +157,8 @@ impl Node {
     /// time-out until it delivers.
     pub(super) fn limits(&self) -> (f64, f64) {
         let grown = |least: f64, timeouts: u32| {
-            (least * 2f64.powi(timeouts.min(8) as i32)).min(LONGEST_WAIT)
+            let first = Duration::try_from_secs_f64(least).unwrap_or(LONGEST_WAIT);
+            Backoff { first, longest: LONGEST_WAIT }.pause(timeouts.saturating_add(1)).as_secs_f64()
         };
         let answer = (10.0 * self.latency()).clamp(4.0, 15.0).max(2.5 * self.latency());
         let silence = (8.0 * self.latency()).clamp(2.5, 10.0).max(2.5 * self.longest_gap);
@@ -264,11 +271,11 @@ impl Node {
             FRUITFUL_PAUSE
         } else {
             self.strikes += 1;
-            (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1)
+            BACKOFF.pause(self.strikes).as_secs_f64()
         };
         let pause = pause * (0.75 + 0.5 * jitter);
-        let until =
-            now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
+        let until = now
+            + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, LONGEST_RETRY_AFTER));
         let enough = fault.lasting
             || self.sends_whole
             || self.strikes >= STRIKES.0

@@ -12,9 +12,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::wire::{Message, PROTOCOL};
-use crate::messages::protocol::{Command, Event, Phase, Problem, Progress, SwapBlocker};
+use crate::messages::protocol::{Command, Event, Phase, Progress, SwapBlocker};
+use crate::model::ContainerId;
 use crate::model::hot_swap::Change;
-use crate::model::{ContainerId, Offer};
+use crate::token_bucket::{Rate, TokenBucket};
+use fields::{answer, available, phase_name, progress_fields, refusal, words};
+
+mod fields;
+mod swapping;
 
 /// How long an app may take to say what it would do with an update, or that it will try.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,11 +33,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
 const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
 /// Seconds between two heartbeats of an app: it says in between whatever it wants to say.
 const HEARTBEAT_SECONDS: u64 = 60;
-/// Longest release notes that an app is told, characters.
-const LONGEST_NOTES: usize = 64 << 10;
-/// Checks that an app may make the engine do at once, and the time after which it may do one more.
-const CHECKS_AT_ONCE: f64 = 10.0;
-const BETWEEN_CHECKS: Duration = Duration::from_secs(60);
+/// Checks that an app may make the engine do: so many at once, and one a minute.
+const CHECKS: Rate = Rate { per_second: 1.0 / 60.0, capacity: 10.0 };
 /// Most requests of the app that wait for the end of a check.
 const MOST_WAITING: usize = 32;
 /// Most containers whose code an app may say that it runs.
@@ -107,15 +109,23 @@ pub(super) struct Conversation {
     ending: Option<Duration>,
     /// Requests of the app that wait for the end of a check, and until when.
     checks: Vec<(i64, Duration)>,
-    /// Checks that the app made the engine do of late, less by one each [`BETWEEN_CHECKS`]; when
-    /// that was computed.
-    spent: (f64, Duration),
+    check_limit: CheckLimit,
     /// How the last check ended, if one has.
     checked: Option<Result<(), String>>,
     /// What was last told of an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
     on_event: Option<Duration>,
+}
+
+/// How many more checks the app may make the engine do.
+#[derive(Debug)]
+struct CheckLimit(TokenBucket);
+
+impl Default for CheckLimit {
+    fn default() -> Self {
+        Self(TokenBucket::with(CHECKS.capacity))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,30 +331,7 @@ impl Conversation {
     /// app with a loop in it would be a flood. Beyond that it is told what the last check has
     /// found.
     fn may_check(&mut self, now: Duration) -> bool {
-        let (spent, when) = self.spent;
-        let left = (spent - now.saturating_sub(when).as_secs_f64() / BETWEEN_CHECKS.as_secs_f64())
-            .max(0.0);
-        let may = left + 1.0 <= CHECKS_AT_ONCE;
-        self.spent = (if may { left + 1.0 } else { left }, now);
-        may
-    }
-
-    fn result(&mut self, message: &Message) -> Vec<Effect> {
-        let mut effects = self.runs(message);
-        let request = message.fields.get("swap").and_then(Value::as_i64);
-        let Some(swapping) = self
-            .swapping
-            .take_if(|swapping| swapping.request.is_some() && swapping.request == request)
-        else {
-            return effects;
-        };
-        tracing::info!(container = %swapping.swap.container, ?message, "the app has tried to take over new code");
-        effects.push(Effect::Swapped(if message.fields.get("ok") == Some(&Value::Bool(true)) {
-            Ok(texts(message.fields.get("swapped")))
-        } else {
-            Err(obstacles(message.fields.get("reasons")))
-        }));
-        effects
+        self.check_limit.0.try_take(now, 1.0, CHECKS)
     }
 
     /// What the app answers to what was asked.
@@ -358,68 +345,6 @@ impl Conversation {
             }
             _ => Vec::new(),
         }
-    }
-
-    fn planned(&mut self, now: Duration, message: &Message, ok: bool) -> Vec<Effect> {
-        let plan = message.fields.get("plan").cloned().unwrap_or_default();
-        if !ok {
-            return self.swap_is_refused(message);
-        }
-        if plan.get("requires_restart") != Some(&Value::Bool(false)) {
-            self.swapping = None;
-            return vec![Effect::Swapped(Err(obstacles(plan.get("reasons"))))];
-        }
-        let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else {
-            return Vec::new();
-        };
-        let effect = self.request("swap", swap, Some(Asked::Swap));
-        if let (Some(swapping), Effect::Send { id, .. }) = (&mut self.swapping, &effect) {
-            (swapping.request, swapping.until) = (Some(*id), now + SWAP_TIMEOUT);
-        }
-        vec![effect]
-    }
-
-    fn swap_is_refused(&mut self, message: &Message) -> Vec<Effect> {
-        let error = message.fields.get("error");
-        let text = |name: &str| {
-            error
-                .and_then(|error| error.get(name))
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        if text("code") == "already" {
-            self.swapping = None;
-            return vec![Effect::Swapped(Ok(Vec::new()))];
-        }
-        let reasons = message.fields.get("plan").and_then(|plan| plan.get("reasons"));
-        if reasons.is_some() {
-            self.swapping = None;
-            return vec![Effect::Swapped(Err(obstacles(reasons)))];
-        }
-        self.swap_fails(&text("code"), &text("text"))
-    }
-
-    fn swap_fails(&mut self, code: &str, text: &str) -> Vec<Effect> {
-        if self.swapping.take().is_none() {
-            return Vec::new();
-        }
-        vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))]
-    }
-
-    fn swap(&mut self, now: Duration, swap: Swap) -> Vec<Effect> {
-        let refused =
-            |code: &str, text: &str| vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))];
-        if !self.connected {
-            return refused("not-connected", "the app does not talk to its launcher");
-        }
-        if self.swapping.is_some() {
-            return refused("busy", "another swap is being done");
-        }
-        let fields = fields_of(&swap);
-        self.swapping =
-            Some(Swapping { swap, until: now + PLAN_TIMEOUT, request: None, stuck: None });
-        vec![self.request("plan_swap", fields, Some(Asked::Plan))]
     }
 
     fn end(&mut self, now: Duration) -> Vec<Effect> {
@@ -515,6 +440,11 @@ impl Conversation {
     }
 }
 
+/// An update, or something else that one would have to wait for; a check has an end of its own.
+fn is_at_work(phase: &Phase) -> bool {
+    !phase.is_at_rest() && *phase != Phase::Checking
+}
+
 /// Whether what was on offer before this phase still is.
 const fn keeps_offer(phase: &Phase) -> bool {
     // Without a last arm: a new phase must be thought of here.
@@ -539,84 +469,6 @@ const fn keeps_offer(phase: &Phase) -> bool {
         | Phase::Repairing { .. }
         | Phase::Repaired(_) => false,
     }
-}
-
-fn fields_of(swap: &Swap) -> Map<String, Value> {
-    fields(json!({ "container": swap.container, "changes": swap.changes }))
-}
-
-fn available(offer: &Offer) -> Map<String, Value> {
-    fields(json!({
-        "version": offer.version(),
-        "notes": offer.notes.chars().take(LONGEST_NOTES).collect::<String>(),
-        "download_bytes": offer.bytes_to_fetch,
-        "mandatory": offer.signed.release.mandatory,
-        "requires_restart": offer.plan.requires_restart,
-        "hot_swappable_count": offer.plan.hot_swappable,
-    }))
-}
-
-/// The phases that an app is told of: those of an update under way, and its ends.
-fn phase_name(phase: &Phase) -> Option<&'static str> {
-    Some(match phase {
-        Phase::Downloading { .. } => "downloading",
-        Phase::Paused { .. } => "paused",
-        Phase::Installing { .. } => "installing",
-        Phase::Swapping { .. } => "swapping",
-        Phase::Swapped { .. } => "swapped",
-        Phase::Ready { .. } => "ready",
-        Phase::Failed { .. } => "failed",
-        Phase::Cancelled => "cancelled",
-        _ => return None,
-    })
-}
-
-/// An update, or something else that one would have to wait for; a check has an end of its own.
-fn is_at_work(phase: &Phase) -> bool {
-    !phase.is_at_rest() && *phase != Phase::Checking
-}
-
-fn progress_fields(phase: &str, progress: &Progress, detail: &str) -> Map<String, Value> {
-    fields(json!({
-        "phase": phase,
-        "step": progress.files_done,
-        "steps": progress.files_total,
-        "bytes_done": progress.done,
-        "bytes_total": progress.total,
-        "detail": detail,
-    }))
-}
-
-fn words(problem: &Problem) -> String {
-    problem.chain.join(": ")
-}
-
-fn answer(id: i64, value: Value) -> Effect {
-    Effect::Send { id, kind: "answer", fields: fields(value) }
-}
-
-fn refusal(id: i64, code: &str, text: &str) -> Effect {
-    answer(id, json!({ "ok": false, "error": { "code": code, "text": text } }))
-}
-
-fn fields(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
-}
-
-fn texts(value: Option<&Value>) -> Vec<String> {
-    let all = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// At least one: what is not understood is a reason too.
-fn obstacles(value: Option<&Value>) -> Vec<SwapBlocker> {
-    let read = value
-        .and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok())
-        .unwrap_or_default();
-    if read.is_empty() { vec![SwapBlocker::new("failed", "the app did not say why")] } else { read }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The conversation, message by message.
 
+use super::fields::fields;
 use super::*;
 use crate::messages::protocol::NoUpdate;
 
@@ -234,7 +235,7 @@ fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
     }
     assert_eq!(checks, 10 + 1, "ten at once, and one in the minute after");
     // Later it may look again; a failure is told as well.
-    scene.now += BETWEEN_CHECKS;
+    scene.now += Duration::from_secs(60);
     let effects = scene.says(3000, "check_for_updates", json!({}));
     assert_eq!(effects, [Effect::Command(Command::Check { by_user: false })]);
 }

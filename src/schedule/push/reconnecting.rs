@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use crate::backoff::{self, Backoff};
+use crate::token_bucket::{Rate, TokenBucket};
+
 /// The times of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -85,47 +88,37 @@ impl Reconnecting {
                 self.between(self.asked, 1.0, 3.0)
             }
             End::Over { .. } | End::Failed => {
-                let doubled = self
-                    .pace
-                    .first
-                    .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
                 self.failures = self.failures.saturating_add(1);
-                self.between(doubled.min(self.pace.longest), 0.5, 1.0)
+                let backoff = Backoff { first: self.pace.first, longest: self.pace.longest };
+                self.between(backoff.pause(self.failures), 0.5, 1.0)
             }
         }
     }
 
     fn between(&mut self, whole: Duration, from: f64, to: f64) -> Duration {
-        whole.mul_f64(from + (to - from) * self.random.f64())
+        backoff::between(whole, from, to, self.random.f64())
     }
 }
 
-/// Bytes that may come at once.
-const BURST: f64 = (64 << 10) as f64;
-/// Bytes a second that may come on the whole; a server that only says what happens needs a
-/// hundredth.
-const RATE: f64 = 512.0;
+/// Bytes that may come at once, and a second on the whole; a server that only says what happens
+/// needs a hundredth.
+const EVENT_BYTES: Rate = Rate { per_second: 512.0, capacity: (64 << 10) as f64 };
 
 /// How much more a connection may say.
 #[derive(Debug)]
-pub(super) struct Allowance {
-    left: f64,
-    at: Duration,
-}
+pub(super) struct EventLimit(TokenBucket);
 
-impl Default for Allowance {
+impl Default for EventLimit {
     fn default() -> Self {
-        Self { left: BURST, at: Duration::ZERO }
+        Self(TokenBucket::with(EVENT_BYTES.capacity))
     }
 }
 
-impl Allowance {
+impl EventLimit {
     /// Whether `bytes` that came at `now`, the time since the connection began, are still within
     /// measure.
     pub(super) fn covers(&mut self, now: Duration, bytes: usize) -> bool {
-        let earned = now.saturating_sub(self.at).as_secs_f64() * RATE;
-        (self.left, self.at) = ((self.left + earned).min(BURST) - bytes as f64, now);
-        self.left >= 0.0
+        self.0.take(now, bytes as f64, EVENT_BYTES) >= 0.0
     }
 }
 
@@ -190,12 +183,12 @@ mod tests {
 
     #[test]
     fn a_flood_is_noticed_and_talk_is_not() {
-        let mut talk = Allowance::default();
+        let mut talk = EventLimit::default();
         assert!((0..100_000).all(|k| talk.covers(seconds(25 * k), 300)));
-        let mut flood = Allowance::default();
+        let mut flood = EventLimit::default();
         let taken = (0..).take_while(|_| flood.covers(seconds(1), 1000)).count();
         assert_eq!(taken, 65);
-        let mut drip = Allowance::default();
+        let mut drip = EventLimit::default();
         let lasted = (0..).take_while(|k| drip.covers(seconds(*k), 1024)).count();
         assert!((100..200).contains(&lasted), "{lasted} s of twice the rate");
     }
