@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::peer_service::PeerHandle;
+use crate::backoff::{self, Backoff};
 use crate::container::{self, ContainerError};
 use crate::environment::Environment;
 use crate::fetch::{self, Client, FetchError, Span};
@@ -17,14 +18,16 @@ use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
 
-/// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients
-/// do not come back at once.
-const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+/// Pauses between tries to fetch something small, varied by a quarter so that many clients do not
+/// come back at once, and how many.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(4) };
+const RETRIES: u32 = 4;
 /// No try is begun after so long; the silence that nodes are granted doubles from one to the next,
 /// at most so often. One that needs twenty seconds for its answer is waited for, one that never
 /// answers costs less than two minutes.
 const RETRY_PERIOD: Duration = Duration::from_secs(60);
-const DOUBLINGS: usize = 2;
+const DOUBLINGS: u32 = 2;
 
 /// Documents from this size on, packed, are worth waiting for neighbours that are fetching them,
 /// bytes.
@@ -98,11 +101,13 @@ pub(crate) fn listed(environment: &Environment, manifest: &Digest) -> Option<Sig
 }
 
 impl Library<'_> {
-    /// The index of a package whose manifest is here already. Asks each node once.
+    /// The index of a package whose manifest is here already. Where there is another way, and
+    /// it is not `tolerant`, it asks each node once.
     pub(crate) async fn index(
         &self,
         signed: &SignedRelease,
         manifest: &Manifest,
+        tolerant: bool,
     ) -> Result<Arc<PackageIndex>, Problem> {
         if let Some(package_documents) = self.cache.get(&signed.release.manifest.hash) {
             return Ok(package_documents.index);
@@ -112,7 +117,11 @@ impl Library<'_> {
         let accept = |packed: &[u8]| container::read_document(packed, location).is_ok();
         let location_of_package = signed.location();
         let wanted = Span::new(&location_of_package, signed.length, span, &accept);
-        let fetched = fetch::fetch_span(self.client, self.nodes, &wanted).await;
+        let fetched = if tolerant {
+            patiently(self.client, self.nodes, wanted).await
+        } else {
+            fetch::fetch_span(self.client, self.nodes, &wanted).await
+        };
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
         container::read_index(&packed, location, manifest)
             .map(Arc::new)
@@ -278,21 +287,19 @@ pub(crate) async fn patiently(
     nodes: &[Node],
     mut wanted: Span<'_>,
 ) -> Result<bytes::Bytes, FetchError> {
-    let (mut waits, began) = (WAITS.iter().enumerate(), Instant::now());
+    let (mut failures, began) = (1..=RETRIES, Instant::now());
     loop {
         let fetched = fetch::fetch_span(client, nodes, &wanted).await;
-        match (fetched, waits.next().filter(|_| began.elapsed() < RETRY_PERIOD)) {
+        match (fetched, failures.next().filter(|_| began.elapsed() < RETRY_PERIOD)) {
             (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
-            (Err(error), Some((tries, seconds))) => {
+            (Err(error), Some(failures)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a part of a package cannot be had; trying again"
                 );
-                tokio::time::sleep(Duration::from_secs_f64(
-                    seconds * (0.75 + 0.5 * fastrand::f64()),
-                ))
-                .await;
-                if tries < DOUBLINGS {
+                let pause = backoff::spread(BACKOFF.pause(failures), 0.25, fastrand::f64());
+                tokio::time::sleep(pause).await;
+                if failures <= DOUBLINGS {
                     wanted.silence *= 2;
                 }
             }

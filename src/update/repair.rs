@@ -334,7 +334,7 @@ impl RepairJob {
             staging: None,
             emitter: Some(&self.emitter),
         };
-        let index = match library.index(&signed, &proved.manifest).await {
+        let index = match library.index(&signed, &proved.manifest, true).await {
             Ok(index) => index,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };

@@ -24,8 +24,9 @@ use crate::model::launcher::{newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
 use crate::{durable, look};
 
-/// How long to keep trying while nothing comes from any node.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to keep trying while nothing comes from any node: as long as a lone node takes that
+/// needs twenty seconds for its answers (three that are given up too early, and one that comes).
+const FETCH_TIMEOUT: Duration = Duration::from_secs(75);
 /// Between two looks whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -41,6 +41,8 @@ mod patches;
 mod peer_sharing;
 mod peers;
 #[cfg(unix)]
+mod publisher_clock;
+#[cfg(unix)]
 mod publisher_way;
 mod publishing;
 #[cfg(unix)]
@@ -50,6 +52,8 @@ mod repair;
 #[cfg(unix)]
 mod retiring;
 mod server;
+#[cfg(unix)]
+mod slow_lines;
 #[cfg(unix)]
 mod starts;
 #[path = "../support/mod.rs"]

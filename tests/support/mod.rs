@@ -7,6 +7,7 @@ pub mod faulty_node;
 pub mod published;
 pub mod release;
 pub mod scenes;
+pub mod slow_node;
 pub mod small_disk;
 pub mod waiting;
 pub mod windows;

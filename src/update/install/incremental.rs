@@ -363,7 +363,7 @@ impl UpdateJob {
         };
         let fetched = async {
             let base = application.base();
-            let index = library.index(&release, base).await?;
+            let index = library.index(&release, base, false).await?;
             let partial = staging.pack(&format!("{}.bases", signed.target));
             let source = EntrySource {
                 signed: &release,

@@ -1,12 +1,5 @@
 //! Publishers whose clock is wrong, and signatures that end while something else is signed.
 
-#![cfg(all(feature = "publisher", unix))]
-#![allow(clippy::unwrap_used)] // helpers of tests
-
-#[path = "support/published.rs"]
-#[allow(dead_code)] // used by part of the tests
-mod published;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,7 +9,8 @@ use kuzflow::testing::publish::{
     KeyRole, Lifetimes, Project, PublishError, RenewalOptions, Retirement, RolloutChange, Rotation,
     Selection,
 };
-use published::{Publisher, days, options, start};
+
+use crate::support::published::{Publisher, days, options, start};
 
 /// The files below `folder` and their bytes.
 fn files_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
