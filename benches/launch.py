@@ -13,6 +13,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 
@@ -42,12 +43,14 @@ def main() -> None:
     parser.add_argument("config", type=pathlib.Path)
     parser.add_argument("home", type=pathlib.Path)
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("arguments", nargs="*")
-    options = parser.parse_args()
+    # argparse takes what stands behind `--` for unknown options once an option stands before it.
+    typed = sys.argv[1:]
+    end = typed.index("--") if "--" in typed else len(typed)
+    options, arguments = parser.parse_args(typed[:end]), typed[end + 1 :]
     home = options.home.resolve()
     command, environment, folder = direct(home)
-    command += options.arguments
-    through = [str(options.launcher), "--config", str(options.config), "--home", str(home), "run", "--", *options.arguments]
+    command += arguments
+    through = [str(options.launcher), "--config", str(options.config), "--home", str(home), "run", "--", *arguments]
     pairs = [(seconds(command, environment, folder), seconds(through, dict(os.environ), "/")) for _ in range(options.pairs + 3)][3:]
     median = lambda values: 1000 * statistics.median(values)
     print(f"direct {median(a for a, _ in pairs):.1f} ms, launcher {median(b for _, b in pairs):.1f} ms, "

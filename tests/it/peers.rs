@@ -240,6 +240,15 @@ fn pretender_called(
     content: &[u8],
     act: impl Fn(&mut TcpStream) + Send + Sync + 'static,
 ) -> SocketAddr {
+    pretender_that_reads(instance, content, move |stream, _| act(stream))
+}
+
+/// The same; it is told the head of the request.
+fn pretender_that_reads(
+    instance: u64,
+    content: &[u8],
+    act: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let pieces =
@@ -258,14 +267,15 @@ fn pretender_called(
             std::thread::spawn(move || {
                 let mut head = [0; 4096];
                 while let Ok(count @ 1..) = stream.read(&mut head) {
-                    if String::from_utf8_lossy(&head[..count]).contains("/have/") {
+                    let asked = String::from_utf8_lossy(&head[..count]).into_owned();
+                    if asked.contains("/have/") {
                         let answer = format!(
                             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}",
                             reply.len()
                         );
                         let _ = stream.write_all(answer.as_bytes());
                     } else {
-                        act(&mut stream);
+                        act(&mut stream, &asked);
                         return;
                     }
                 }
@@ -335,6 +345,41 @@ fn drip(stream: &mut TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
     let _ = stream.write_all(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/1\r\nContent-Length: 1000000\r\n\r\n");
     while !matches!(stream.read(&mut head), Ok(0)) && stream.write_all(b"x").is_ok() {}
+}
+
+/// One computer that poses as some peers, has everything by what it says, answers rightly, and
+/// sends a byte each half second: whoever downloads has the good node, and fetches from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_computer_that_poses_as_many_peers_holds_up_nobody() {
+    let content = content(6_000_000);
+    for count in [1, 3, 24] {
+        let length = content.len();
+        let drip = move |stream: &mut TcpStream, asked: &str| {
+            let range = asked.to_lowercase();
+            let range = range.split("range: bytes=").nth(1).and_then(|rest| rest.lines().next());
+            let Some((first, last)) = range.and_then(|range| range.split_once('-')) else { return };
+            let bytes = last.parse::<u64>().unwrap() - first.parse::<u64>().unwrap() + 1;
+            let _ = write!(
+                stream,
+                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{length}\r\nContent-Length: {bytes}\r\n\r\n"
+            );
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        };
+        let known =
+            (1..=count).map(|number| pretender_that_reads(number, &content, drip)).collect();
+        let node = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+        let computer = Computer::at(free_port(), known);
+        let began = Instant::now();
+        let outcome = computer.download(&content, &node).await;
+        assert!(outcome.result.is_ok(), "{count}: {:?} {:?}", outcome.result, outcome.faults);
+        assert_eq!(outcome.local(), 0, "{count}");
+        // Three seconds from the node alone; a piece that the peers held for good was two minutes.
+        assert!(began.elapsed() < LIMIT / 2, "{count}: {:?}", began.elapsed());
+        let sent = node.sent();
+        assert!(sent < 9_000_000, "{count}: {sent} bytes of the node for 6,000,000");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Holders that send next to nothing, beside one good node: however many they are and whenever they
 //! come, they cost little.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A byte each half second on every lane: never silent, and never done.
@@ -172,4 +174,43 @@ fn a_request_that_is_stuck_is_helped_by_its_own_node() {
     simulation.run(60.0);
     simulation.assert_whole();
     assert!(simulation.now < 12.0, "{} s", simulation.now);
+}
+
+/// Anybody but the good node: how it is slow, and when a peer joins.
+fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
+    let drips = (0.5..1.5, 0.005..0.055)
+        .prop_map(|(rate, latency)| Model { request_rate: DRIP * rate, ..healthy(MB, latency) });
+    let crawls = (0.0..3.5f64)
+        .prop_map(|power| Model { request_rate: 10f64.powf(power), ..healthy(5.0 * MB, 0.02) });
+    let fades = (0u64..200_000).prop_map(|after| with(Behaviour::Fades(after), 5.0 * MB));
+    let turns = (0.1..8.0).prop_map(|from| with(Behaviour::DripsFrom(from), 5.0 * MB));
+    let falls = (0.1..8.0).prop_map(|from| with(Behaviour::DarkFrom(from), 5.0 * MB));
+    let cuts = (1u64..100_000).prop_map(|after| with(Behaviour::Cut(after), MB));
+    let silent = Just(with(Behaviour::DarkFrom(0.0), MB));
+    let any = prop_oneof![drips, crawls, fades, turns, falls, cuts, silent];
+    proptest::collection::vec((any, 0.0..8.0), 0..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whoever else there is, on the internet (an operator's aliases among them) or as peers, and
+    /// whenever it turns slow: the download takes about as long as with the good node alone.
+    #[test]
+    fn a_good_node_is_held_up_by_nobody(
+        nodes in holders(),
+        peers in holders(),
+        place in 0usize..8,
+        rate in 4.0..20.0f64,
+        seed in 0u64..1000,
+    ) {
+        let length = 40_000_000;
+        let alone = alone(length, rate * MB, seed);
+        let context = format!("{nodes:?} {peers:?} {place} {rate} {seed}");
+        let mut all: Vec<Model> = nodes.into_iter().map(|(model, _)| model).collect();
+        all.insert(place.min(all.len()), healthy(rate * MB, 0.03));
+        let mut simulation = Simulation::new(length, all, seed);
+        simulation.joining = peers.into_iter().map(|(model, when)| (when, model)).collect();
+        compare_with(simulation, (alone, 1.5), &context);
+    }
 }
