@@ -32,6 +32,7 @@ pub use apply::{Applied, ApplyOptions, Bases, Failed, apply};
 pub(crate) use bytes::FileBytes;
 #[cfg(feature = "publisher")]
 pub use make::{Choice, MakeOptions, Tree, make};
+#[cfg(feature = "publisher")]
 pub(crate) use make::{MadePack, MakePackError};
 pub(crate) use outline::Outline;
 pub use outline::{Content, Made};
