@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::incremental::Counts;
+use super::counts::Counts;
 use super::{Ended, UpdateJob, cancelled};
 use crate::durable;
 use crate::messages::problem;

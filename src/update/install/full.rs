@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::incremental::Counts;
+use super::counts::Counts;
 use super::unpacking::Unpacking;
 use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::container::Readiness;

@@ -11,44 +11,37 @@
 //! on; a pack that cannot be had or applied, a file that lies: each costs only its own files, which
 //! are then fetched whole; and all of that is tried a bounded number of times.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::available_parallelism;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::counts::Counts;
+use super::packs::Chain;
 use super::tree::{self, TreeOutcome};
 use super::{Ended, UpdateJob, blocking, cancelled};
-use crate::error_chain;
-use crate::fetch::{self, FetchError, FetchEvent};
+use crate::fetch::{self, FetchEvent};
 use crate::messages::language::MachineInput;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::model::plan::UpdateStrategy;
-use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
-use crate::pack::ApplyOptions;
+use crate::model::{Digest, Manifest, RelativePath};
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
 use crate::store::staging::Staging;
-use crate::update::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
-use crate::update::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
-use crate::update::package_documents::{self, Library};
-use crate::update::{planner, repair};
+use crate::update::applying::ApplyTarget;
+use crate::update::entries::{self, Arrived, EntrySource};
+use crate::update::planner;
 
 /// Times that a tree is put together: in the second, everything that turned out to be no good is
 /// fetched.
 const ROUNDS: usize = 3;
 
-/// Counts that travel with each [`Progress`].
-#[derive(Default)]
-pub(super) struct Counts {
-    /// Bytes that came over the network for parts that are finished.
-    pub fetched: u64,
-    /// Files that are made or taken over.
-    pub files: Arc<AtomicU64>,
-    /// Files for which a patch did not work out.
-    pub fallen_back: u64,
-    /// Installed files that were damaged, whose content was fetched again.
-    pub mended: u64,
+/// What came of filling in single files.
+enum Filled {
+    Complete,
+    Stopped,
+    /// Single files cost too much, or are not to be had: the whole package comes.
+    TooMuch,
 }
 
 impl UpdateJob {
@@ -59,113 +52,31 @@ impl UpdateJob {
         lock: HomeLock,
     ) -> Result<Ended, Problem> {
         let home = self.environment.home.clone();
-        let mut contents = blocking(move || Contents::of(&home)).await?;
+        let contents = blocking(move || Contents::of(&home)).await?;
         let made = staging.fresh_made().map_err(|error| problem::of_store(&error))?;
         let stop = self.stop_flag();
         let mut counts = Counts::default();
-        let mut target = None;
-        for (number, signed) in self.offer.plan.patches.clone().iter().enumerate() {
-            if let Ended::Stopped = self.fetch_pack(staging, signed, &mut counts).await? {
-                return Ok(Ended::Stopped);
-            }
-            let folder = made.join(number.to_string());
-            (contents, target) =
-                self.apply_pack(staging, signed, contents, folder, &stop, &mut counts).await?;
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Ended::Stopped);
-            }
-            if target.is_none() {
-                break;
-            }
-        }
-        let wanted = self.offer.signed.release.manifest.hash;
-        // Packs that only lead to a release on the way have done their work when they have led
-        // there.
-        let (intermediate, planned) = match self.offer.plan.strategy {
-            UpdateStrategy::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
-            _ => (false, 0),
+        let (mut contents, reached) =
+            match self.fetch_chain(staging, &made, contents, &stop, &mut counts).await? {
+                Chain::Applied(contents, reached) => (contents, reached),
+                Chain::Stopped => return Ok(Ended::Stopped),
+            };
+        let Some(target) = self.target(staging, reached, &contents, &mut counts).await? else {
+            return Ok(Ended::Stopped);
         };
-        let target = target.filter(|target: &ApplyTarget| Digest::of(&target.json) == wanted);
-        let by_packs = intermediate || target.is_some();
-        let target = match target {
-            Some(target) => target,
-            None => {
-                let library = self.library(staging);
-                let package_documents = tokio::select! {
-                    package_documents = library.describe(&self.offer.signed) => package_documents?,
-                    () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
-                };
-                ApplyTarget { manifest: package_documents.manifest, json: package_documents.json }
-            }
-        };
-        if !self.offer.plan.patches.is_empty() {
-            let absent =
-                planner::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
-            let absent = absent.saturating_sub(planned);
-            // Where all packs did their work, it is files to be taken over that are damaged.
-            if by_packs {
-                counts.mended += absent;
-            } else {
-                counts.fallen_back = counts.fallen_back.max(absent);
-            }
-        }
         for round in 0..ROUNDS {
-            let mut absent = planner::missing(&target.manifest, &|digest| contents.holds(digest));
-            if round == 0 && !absent.is_empty() {
-                let from_peers = made.join("nearby");
-                let taken = self.take_from_peers(
-                    &target.manifest,
-                    &absent,
-                    &from_peers,
-                    &mut contents,
-                    &mut counts,
-                );
-                if let Ended::Stopped = taken.await? {
-                    return Ok(Ended::Stopped);
-                }
-                absent = planner::missing(&target.manifest, &|digest| contents.holds(digest));
+            let filled = self
+                .fill_from_entries(staging, &made, round, &target, &mut contents, &mut counts)
+                .await?;
+            match filled {
+                Filled::Complete => {}
+                Filled::Stopped => return Ok(Ended::Stopped),
+                Filled::TooMuch => return self.full(staging, lock, &counts).await,
             }
-            if !absent.is_empty() {
-                if self.is_too_much(staging, &absent).await? {
-                    tracing::warn!(
-                        files = absent.len(),
-                        "too much is missing for single entries: the whole package is fetched"
-                    );
-                    return self.full(staging, lock, &counts).await;
-                }
-                let folder = made.join(format!("entries-{round}"));
-                match self
-                    .fetch_entries(staging, &absent, &folder, &mut contents, &mut counts)
-                    .await
-                {
-                    Ok(Ended::Complete) => {}
-                    Ok(Ended::Stopped) => return Ok(Ended::Stopped),
-                    // Nodes that send whole files only, for example.
-                    Err(problem)
-                        if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() =>
-                    {
-                        tracing::warn!(
-                            ?problem,
-                            "single entries are not to be had: the whole package is fetched"
-                        );
-                        return self.full(staging, lock, &counts).await;
-                    }
-                    Err(problem) => return Err(problem),
-                }
-            }
-            let _ = self.inputs.send(MachineInput::Fetched);
-            let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
-            let (manifest, progress) =
-                (Arc::clone(&target.manifest), self.steps(&target.manifest, &counts));
-            let (given, stopping) = (contents, Arc::clone(&stop));
-            counts.files.store(0, Ordering::Relaxed);
-            let outcome =
-                blocking(move || tree::build(&manifest, &tree, given, &stopping, &progress))
-                    .await??;
-            match outcome {
+            match self.build(staging, &target, contents, &stop, &counts).await? {
                 TreeOutcome::Complete(unpacker) => {
-                    let (target, staging) = (target, staging.clone());
-                    blocking(move || finish(*unpacker, &target, staging, &lock)).await??;
+                    let staging = staging.clone();
+                    blocking(move || register(*unpacker, &target, staging, &lock)).await??;
                     return Ok(Ended::Complete);
                 }
                 TreeOutcome::Stopped => return Ok(Ended::Stopped),
@@ -185,6 +96,112 @@ impl UpdateJob {
         })
     }
 
+    /// The documents of the wanted release, by the packs that lead to it or from a node; what the
+    /// packs did not make is counted. `None` if somebody cancelled.
+    async fn target(
+        &self,
+        staging: &Staging,
+        reached: Option<ApplyTarget>,
+        contents: &Contents,
+        counts: &mut Counts,
+    ) -> Result<Option<ApplyTarget>, Problem> {
+        let wanted = self.offer.signed.release.manifest.hash;
+        // Packs that only lead to a release on the way have done their work when they have led
+        // there.
+        let (intermediate, planned) = match self.offer.plan.strategy {
+            UpdateStrategy::PatchesAndEntries => (reached.is_some(), self.offer.plan.files.fetched),
+            _ => (false, 0),
+        };
+        let reached = reached.filter(|target: &ApplyTarget| Digest::of(&target.json) == wanted);
+        let by_packs = intermediate || reached.is_some();
+        let target = match reached {
+            Some(target) => target,
+            None => {
+                let library = self.library(staging);
+                let package_documents = tokio::select! {
+                    package_documents = library.describe(&self.offer.signed) => package_documents?,
+                    () = cancelled(self.control.clone()) => return Ok(None),
+                };
+                ApplyTarget { manifest: package_documents.manifest, json: package_documents.json }
+            }
+        };
+        if !self.offer.plan.patches.is_empty() {
+            let absent = absent_from(&target.manifest, contents).len() as u64;
+            let absent = absent.saturating_sub(planned);
+            // Where all packs did their work, it is files to be taken over that are damaged.
+            if by_packs {
+                counts.mended += absent;
+            } else {
+                counts.fallen_back = counts.fallen_back.max(absent);
+            }
+        }
+        Ok(Some(target))
+    }
+
+    /// Has peers, in the first round, and then nodes give what no content here has, file by file.
+    async fn fill_from_entries(
+        &self,
+        staging: &Staging,
+        made: &Path,
+        round: usize,
+        target: &ApplyTarget,
+        contents: &mut Contents,
+        counts: &mut Counts,
+    ) -> Result<Filled, Problem> {
+        let manifest = &target.manifest;
+        let mut absent = absent_from(manifest, contents);
+        if round == 0 && !absent.is_empty() {
+            let from_peers = made.join("nearby");
+            let taken = self.take_from_peers(manifest, &absent, &from_peers, contents, counts);
+            if let Ended::Stopped = taken.await? {
+                return Ok(Filled::Stopped);
+            }
+            absent = absent_from(manifest, contents);
+        }
+        if absent.is_empty() {
+            return Ok(Filled::Complete);
+        }
+        if self.is_too_much(staging, &absent).await? {
+            tracing::warn!(
+                files = absent.len(),
+                "too much is missing for single entries: the whole package is fetched"
+            );
+            return Ok(Filled::TooMuch);
+        }
+        let folder = made.join(format!("entries-{round}"));
+        match self.fetch_entries(staging, &absent, &folder, contents, counts).await {
+            Ok(Ended::Complete) => Ok(Filled::Complete),
+            Ok(Ended::Stopped) => Ok(Filled::Stopped),
+            // Nodes that send whole files only, for example.
+            Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
+                tracing::warn!(
+                    ?problem,
+                    "single entries are not to be had: the whole package is fetched"
+                );
+                Ok(Filled::TooMuch)
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Puts the release together out of what there is.
+    async fn build(
+        &self,
+        staging: &Staging,
+        target: &ApplyTarget,
+        contents: Contents,
+        stop: &Arc<AtomicBool>,
+        counts: &Counts,
+    ) -> Result<TreeOutcome, Problem> {
+        let _ = self.inputs.send(MachineInput::Fetched);
+        let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
+        let (manifest, progress) =
+            (Arc::clone(&target.manifest), self.steps(&target.manifest, counts));
+        let stopping = Arc::clone(stop);
+        counts.files.store(0, Ordering::Relaxed);
+        blocking(move || tree::build(&manifest, &tree, contents, &stopping, &progress)).await?
+    }
+
     /// Set when somebody cancels.
     fn stop_flag(&self) -> Arc<AtomicBool> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -196,49 +213,8 @@ impl UpdateJob {
         stop
     }
 
-    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. One
-    /// that nobody has, or that came out wrong, is no reason to fail: applying it will tell.
-    async fn fetch_pack(
-        &self,
-        staging: &Staging,
-        signed: &SignedPatch,
-        counts: &mut Counts,
-    ) -> Result<Ended, Problem> {
-        let file = staging.pack(&signed.target);
-        let table = Arc::new(signed.piece_table());
-        let mut job = fetch::DownloadJob::new(
-            signed.location(),
-            signed.length,
-            table,
-            self.offer.nodes.clone(),
-            file,
-        );
-        // The whole package is there as well: no need to wait for long.
-        job.timeout = ENTRY_TIMEOUT;
-        job.digest = Some(signed.hash);
-        let mut take = |event| {
-            self.take_bytes(event, counts);
-            None
-        };
-        match self.line().download(job, &mut take).await? {
-            Ok(_) => {}
-            Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
-            Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
-            Err(error) => {
-                tracing::warn!(
-                    error = error_chain::line(&error),
-                    pack = signed.target,
-                    "a patch pack cannot be had; going on without"
-                );
-                return Ok(Ended::Complete);
-            }
-        }
-        counts.fetched += signed.length;
-        Ok(Ended::Complete)
-    }
-
     /// Tells of bytes on top of what came before; faults of nodes.
-    fn take_bytes(&self, event: FetchEvent, counts: &Counts) {
+    pub(super) fn take_bytes(&self, event: FetchEvent, counts: &Counts) {
         match event {
             FetchEvent::Piece(_) => {}
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
@@ -263,144 +239,9 @@ impl UpdateJob {
         }
     }
 
-    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of
-    /// it worked out. Where a base is damaged the rest of the pack waits until that was mended,
-    /// once.
-    async fn apply_pack(
-        &self,
-        staging: &Staging,
-        signed: &SignedPatch,
-        mut contents: Contents,
-        folder: PathBuf,
-        stop: &Arc<AtomicBool>,
-        counts: &mut Counts,
-    ) -> Result<(Contents, Option<ApplyTarget>), Problem> {
-        let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
-            tracing::warn!(
-                pack = signed.target,
-                "the release that a patch pack starts from is not there; going on without"
-            );
-            return Ok((contents, None));
-        };
-        let (file, to, opening) = (staging.pack(&signed.target), folder.clone(), signed.clone());
-        let mut opened =
-            blocking(move || Application::open(&file, opening, Arc::new(base), to)).await?;
-        for last in [false, true] {
-            let mut application = match opened {
-                Ok(application) => application,
-                Err(ApplyFailure::Local(problem)) => return Err(problem),
-                Err(ApplyFailure::Pack(error)) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a patch pack is no good; going on without"
-                    );
-                    return Ok((contents, None));
-                }
-            };
-            let (stop, progress) = (Arc::clone(stop), self.made_so_far(counts));
-            let memory = self.environment.settings.performance.max_memory_usage;
-            (contents, opened) = blocking(move || {
-                let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
-                let options = ApplyOptions { threads, memory, stop: &stop };
-                let outcome = application.run(&mut contents, options, &progress);
-                (contents, outcome.map(|()| application))
-            })
-            .await?;
-            if let Ok(application) = &opened
-                && (last
-                    || !application.waits()
-                    || !self
-                        .mend(staging, signed, application, &folder, &mut contents, counts)
-                        .await?)
-            {
-                counts.fallen_back += application.lost();
-                let target = application.target();
-                if let Some(ApplyTarget { manifest, json }) = &target {
-                    contents.insert_manifest(Digest::of(json), Manifest::clone(manifest));
-                }
-                return Ok((contents, target));
-            }
-        }
-        Ok((contents, None))
-    }
-
-    /// Fetches the damaged and missing bases of a pack out of their own release's package, if that
-    /// is to be had and not dearer than the files themselves. Whether all are there now. The
-    /// installed version stays as it is.
-    async fn mend(
-        &self,
-        staging: &Staging,
-        signed: &SignedPatch,
-        application: &Application,
-        folder: &Path,
-        contents: &mut Contents,
-        counts: &mut Counts,
-    ) -> Result<bool, Problem> {
-        let lacking = application.lacking();
-        if lacking.is_empty() {
-            return Ok(true);
-        }
-        let (bases, files) = application.at_stake();
-        let documents = package_documents::span(&self.offer.signed);
-        if bases > files.saturating_add(documents.end - documents.start) {
-            tracing::info!(bases, files, "what is damaged is larger than what is made from it");
-            return Ok(false);
-        }
-        let (environment, manifest) = (Arc::clone(&self.environment), signed.patch.base_manifest);
-        let Some(release) =
-            blocking(move || package_documents::listed(&environment, &manifest)).await?
-        else {
-            tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
-            return Ok(false);
-        };
-        let library = Library {
-            client: &self.client,
-            nodes: &self.offer.nodes,
-            cache: &self.documents,
-            peers: &self.peers,
-            staging: None,
-            emitter: None,
-        };
-        let fetched = async {
-            let base = application.base();
-            let index = library.index(&release, base, false).await?;
-            let partial = staging.pack(&format!("{}.bases", signed.target));
-            let source = EntrySource {
-                signed: &release,
-                manifest: base,
-                index: &index,
-                partial,
-                tolerant: false,
-            };
-            let packed = release.release.index.packed_size;
-            self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
-        };
-        let fetched = tokio::select! {
-            fetched = fetched => fetched,
-            () = cancelled(self.control.clone()) => Ok(None),
-        };
-        match fetched {
-            Ok(Some(placed)) => {
-                tracing::info!(release = %signed.patch.from, ?lacking, "damaged files are mended for a patch pack");
-                counts.mended += lacking.len() as u64;
-                placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Err(problem) if repair::is_local(&problem) => Err(problem),
-            Err(problem) => {
-                tracing::warn!(
-                    ?problem,
-                    "a damaged base cannot be had again; what is made from it is fetched whole"
-                );
-                Ok(false)
-            }
-        }
-    }
-
     /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that
     /// came for them already.
-    async fn fetch_from(
+    pub(super) async fn fetch_from(
         &self,
         source: &EntrySource<'_>,
         ahead: u64,
@@ -459,16 +300,6 @@ impl UpdateJob {
         }
     }
 
-    /// A function that tells how many files packs have made.
-    fn made_so_far(&self, counts: &Counts) -> impl Fn(usize) + Sync + Send + 'static {
-        let (files, emitter, base) =
-            (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));
-        move |made| {
-            files.store(made as u64, Ordering::Relaxed);
-            emitter.emit(Event::Progress(Progress { files_done: made as u64, ..base.clone() }));
-        }
-    }
-
     /// Whether fetching these files one by one would cost more than the allowed share of the
     /// package.
     async fn is_too_much(
@@ -505,7 +336,8 @@ impl UpdateJob {
     }
 }
 
-fn finish(
+/// Makes the tree a version of the store.
+fn register(
     unpacker: crate::container::Unpacker,
     target: &ApplyTarget,
     staging: Staging,
@@ -515,4 +347,9 @@ fn finish(
     let registered =
         staging.register(&target.manifest, Digest::of(&target.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))
+}
+
+/// Files of a release whose content is nowhere here.
+fn absent_from(manifest: &Manifest, contents: &Contents) -> Vec<RelativePath> {
+    planner::missing(manifest, &|digest| contents.holds(digest))
 }

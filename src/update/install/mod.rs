@@ -2,14 +2,17 @@
 //! registered by one rename.
 //!
 //! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its
-//! pieces are there. [`incremental`] takes patch packs or single entries, and everything else from
-//! installed versions; what does not work out there is fetched another way, file by file, and in
-//! the end by the whole package. [`from_file`] reads the package out of a bundle.
+//! pieces are there. [`incremental`] takes patch packs ([`packs`]) or single entries, and
+//! everything else from installed versions; what does not work out there is fetched another way,
+//! file by file, and in the end by the whole package. [`from_file`] reads the package out of a
+//! bundle.
 
+mod counts;
 mod from_file;
 mod from_peers;
 mod full;
 mod incremental;
+mod packs;
 mod tree;
 mod unpacking;
 
@@ -17,7 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use self::incremental::Counts;
+use self::counts::Counts;
 use super::download_sources::{DownloadSources, blocking, cancelled};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;

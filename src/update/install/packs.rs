@@ -1,0 +1,252 @@
+//! Patch packs of an incremental update: fetched and applied one after the other.
+//!
+//! ```text
+//! a pack ── download ── apply ── a base is damaged? fetch it out of its own release's package, once
+//! ```
+//!
+//! In: packs that signed metadata names, what installed versions hold. Out: contents by digest, and
+//! the release that the packs lead to. Never: an end of the update since a pack is no good; what it
+//! would have made is fetched another way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::available_parallelism;
+
+use super::counts::Counts;
+use super::{Ended, UpdateJob, blocking, cancelled};
+use crate::error_chain;
+use crate::fetch::{self, FetchError};
+use crate::messages::problem;
+use crate::messages::protocol::{Event, Problem, Progress};
+use crate::model::{Digest, Manifest, SignedPatch};
+use crate::pack::ApplyOptions;
+use crate::store::contents::Contents;
+use crate::store::staging::Staging;
+use crate::update::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
+use crate::update::entries::{ENTRY_TIMEOUT, EntrySource};
+use crate::update::package_documents::{self, Library};
+use crate::update::repair;
+
+/// What the packs of a plan came to.
+pub(super) enum Chain {
+    /// The contents that there are now, and the release that the last pack leads to, if each has
+    /// done all its work.
+    Applied(Contents, Option<ApplyTarget>),
+    Stopped,
+}
+
+impl UpdateJob {
+    /// Fetches and applies the packs of the plan in their order, as far as they go.
+    pub(super) async fn fetch_chain(
+        &self,
+        staging: &Staging,
+        made: &Path,
+        mut contents: Contents,
+        stop: &Arc<AtomicBool>,
+        counts: &mut Counts,
+    ) -> Result<Chain, Problem> {
+        let mut target = None;
+        for (number, signed) in self.offer.plan.patches.iter().enumerate() {
+            if let Ended::Stopped = self.fetch_pack(staging, signed, counts).await? {
+                return Ok(Chain::Stopped);
+            }
+            let folder = made.join(number.to_string());
+            (contents, target) =
+                self.apply_pack(staging, signed, contents, folder, stop, counts).await?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Chain::Stopped);
+            }
+            if target.is_none() {
+                break;
+            }
+        }
+        Ok(Chain::Applied(contents, target))
+    }
+
+    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. One
+    /// that nobody has, or that came out wrong, is no reason to fail: applying it will tell.
+    async fn fetch_pack(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        counts: &mut Counts,
+    ) -> Result<Ended, Problem> {
+        let file = staging.pack(&signed.target);
+        let table = Arc::new(signed.piece_table());
+        let mut job = fetch::DownloadJob::new(
+            signed.location(),
+            signed.length,
+            table,
+            self.offer.nodes.clone(),
+            file,
+        );
+        // The whole package is there as well: no need to wait for long.
+        job.timeout = ENTRY_TIMEOUT;
+        job.digest = Some(signed.hash);
+        let mut take = |event| {
+            self.take_bytes(event, counts);
+            None
+        };
+        match self.line().download(job, &mut take).await? {
+            Ok(_) => {}
+            Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
+            Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
+            Err(error) => {
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    pack = signed.target,
+                    "a patch pack cannot be had; going on without"
+                );
+                return Ok(Ended::Complete);
+            }
+        }
+        counts.fetched += signed.length;
+        Ok(Ended::Complete)
+    }
+
+    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of
+    /// it worked out. Where a base is damaged the rest of the pack waits until that was mended,
+    /// once.
+    async fn apply_pack(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        mut contents: Contents,
+        folder: PathBuf,
+        stop: &Arc<AtomicBool>,
+        counts: &mut Counts,
+    ) -> Result<(Contents, Option<ApplyTarget>), Problem> {
+        let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
+            tracing::warn!(
+                pack = signed.target,
+                "the release that a patch pack starts from is not there; going on without"
+            );
+            return Ok((contents, None));
+        };
+        let (file, to, opening) = (staging.pack(&signed.target), folder.clone(), signed.clone());
+        let mut opened =
+            blocking(move || Application::open(&file, opening, Arc::new(base), to)).await?;
+        for last in [false, true] {
+            let mut application = match opened {
+                Ok(application) => application,
+                Err(ApplyFailure::Local(problem)) => return Err(problem),
+                Err(ApplyFailure::Pack(error)) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a patch pack is no good; going on without"
+                    );
+                    return Ok((contents, None));
+                }
+            };
+            let (stop, progress) = (Arc::clone(stop), self.made_so_far(counts));
+            let memory = self.environment.settings.performance.max_memory_usage;
+            (contents, opened) = blocking(move || {
+                let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+                let options = ApplyOptions { threads, memory, stop: &stop };
+                let outcome = application.run(&mut contents, options, &progress);
+                (contents, outcome.map(|()| application))
+            })
+            .await?;
+            if let Ok(application) = &opened
+                && (last
+                    || !application.waits()
+                    || !self
+                        .mend(staging, signed, application, &folder, &mut contents, counts)
+                        .await?)
+            {
+                counts.fallen_back += application.lost();
+                let target = application.target();
+                if let Some(ApplyTarget { manifest, json }) = &target {
+                    contents.insert_manifest(Digest::of(json), Manifest::clone(manifest));
+                }
+                return Ok((contents, target));
+            }
+        }
+        Ok((contents, None))
+    }
+
+    /// Fetches the damaged and missing bases of a pack out of their own release's package, if that
+    /// is to be had and not dearer than the files themselves. Whether all are there now. The
+    /// installed version stays as it is.
+    async fn mend(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        application: &Application,
+        folder: &Path,
+        contents: &mut Contents,
+        counts: &mut Counts,
+    ) -> Result<bool, Problem> {
+        let lacking = application.lacking();
+        if lacking.is_empty() {
+            return Ok(true);
+        }
+        let (bases, files) = application.at_stake();
+        let documents = package_documents::span(&self.offer.signed);
+        if bases > files.saturating_add(documents.end - documents.start) {
+            tracing::info!(bases, files, "what is damaged is larger than what is made from it");
+            return Ok(false);
+        }
+        let (environment, manifest) = (Arc::clone(&self.environment), signed.patch.base_manifest);
+        let Some(release) =
+            blocking(move || package_documents::listed(&environment, &manifest)).await?
+        else {
+            tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
+            return Ok(false);
+        };
+        let library = Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            cache: &self.documents,
+            peers: &self.peers,
+            staging: None,
+            emitter: None,
+        };
+        let fetched = async {
+            let base = application.base();
+            let index = library.index(&release, base, false).await?;
+            let partial = staging.pack(&format!("{}.bases", signed.target));
+            let source = EntrySource {
+                signed: &release,
+                manifest: base,
+                index: &index,
+                partial,
+                tolerant: false,
+            };
+            let packed = release.release.index.packed_size;
+            self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
+        };
+        let fetched = tokio::select! {
+            fetched = fetched => fetched,
+            () = cancelled(self.control.clone()) => Ok(None),
+        };
+        match fetched {
+            Ok(Some(placed)) => {
+                tracing::info!(release = %signed.patch.from, ?lacking, "damaged files are mended for a patch pack");
+                counts.mended += lacking.len() as u64;
+                placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(problem) if repair::is_local(&problem) => Err(problem),
+            Err(problem) => {
+                tracing::warn!(
+                    ?problem,
+                    "a damaged base cannot be had again; what is made from it is fetched whole"
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    /// A function that tells how many files packs have made.
+    fn made_so_far(&self, counts: &Counts) -> impl Fn(usize) + Sync + Send + 'static {
+        let (files, emitter, base) =
+            (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));
+        move |made| {
+            files.store(made as u64, Ordering::Relaxed);
+            emitter.emit(Event::Progress(Progress { files_done: made as u64, ..base.clone() }));
+        }
+    }
+}
