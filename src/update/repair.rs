@@ -12,26 +12,25 @@
 //! The network is asked only for what this disk does not have. Nothing here needs fresh metadata:
 //! what has to come is known by its digest.
 
+mod fetching;
 mod on_disk;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
-use on_disk::{Needed, Staged, copy, make_plain, put, sort_out};
+use on_disk::{copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
-use super::applying::{Application, ApplyFailure, MOST_CORES};
-use super::download_sources::{DownloadSources, blocking, cancelled};
-use super::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
+use super::applying::MOST_CORES;
+use super::check;
+use super::download_sources::{blocking, cancelled};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
-use super::{check, planner};
 use crate::container::{self, Verification};
 use crate::environment::Environment;
-use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
+use crate::fetch::{Client, Control};
 use crate::host;
 use crate::look;
 use crate::messages::mailbox::Emitter;
@@ -41,8 +40,7 @@ use crate::messages::protocol::{
 };
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::release::SignedRelease;
-use crate::model::{ContainerId, Digest, Manifest, RelativePath, SignedPatch};
-use crate::pack::ApplyOptions;
+use crate::model::{ContainerId, Digest, Manifest};
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
 use crate::store::repair::{Removal, Repair};
@@ -303,183 +301,6 @@ impl RepairJob {
         report.mended.extend(mended);
         Ok(Some(back))
     }
-
-    /// Brings contents that no file on this disk has, each file staged; and why some could not be
-    /// had. `None` if somebody cancelled.
-    async fn fetch(
-        &self,
-        mut repair: Repair,
-        contents: &mut Contents,
-        proved: &Proved,
-        needed: Needed,
-    ) -> Result<Option<(Repair, Vec<Staged>, Option<Problem>)>, Problem> {
-        let nodes = check::nodes(&self.environment, &self.client).await;
-        let line = DownloadSources::new(
-            &self.environment,
-            &self.client,
-            &nodes,
-            &self.peers,
-            self.control.clone(),
-        );
-        let listed = self.listed(&|signed| signed.release.manifest.hash == proved.digest).await;
-        let (signed, repository) = match listed {
-            Ok(found) => found,
-            Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
-        };
-        let library = Library {
-            client: &self.client,
-            nodes: &nodes,
-            cache: &self.documents,
-            peers: &self.peers,
-            staging: None,
-            emitter: Some(&self.emitter),
-        };
-        let index = match library.index(&signed, &proved.manifest, true).await {
-            Ok(index) => index,
-            Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
-        };
-        let (mut all, mut needed) = (Vec::new(), needed);
-        if let Some(pack) =
-            cheaper_pack(&self.environment, &repository, contents, &index, proved, &needed)
-        {
-            tracing::info!(
-                pack = pack.target,
-                bytes = pack.length,
-                "a patch pack is the cheapest way to mend this"
-            );
-            if self.patch(&line, &mut repair, contents, &pack, &needed).await? {
-                let mut given = std::mem::take(contents);
-                let staged;
-                (repair, staged, needed, *contents) = blocking(move || {
-                    copy(repair, &mut given, needed, How::Patched)
-                        .map(|(repair, staged, rest)| (repair, staged, rest, given))
-                })
-                .await??;
-                all.extend(staged);
-            }
-        }
-        if needed.is_empty() {
-            return Ok(Some((repair, all, None)));
-        }
-        let firsts: Vec<RelativePath> =
-            needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
-        let (folder, partial) = (repair.fresh(), repair.fresh());
-        let source = EntrySource {
-            signed: &signed,
-            manifest: &proved.manifest,
-            index: &index,
-            partial,
-            tolerant: true,
-        };
-        let total: u64 =
-            planner::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
-        let mut done = 0;
-        let mut report = |arrived| match arrived {
-            Arrived::Event(event) => self.tell(event),
-            Arrived::Bytes(count) => {
-                done += count;
-                self.emitter.emit(Event::Progress(Progress {
-                    done,
-                    total: total.max(done),
-                    ..Progress::default()
-                }));
-            }
-        };
-        let placed = match entries::fetch(&line, &source, &firsts, &folder, &mut report).await {
-            Ok(Some(placed)) => placed,
-            Ok(None) => return Ok(None),
-            Err(problem) if is_local(&problem) => return Err(problem),
-            Err(problem) => return Ok(Some((repair, all, Some(problem)))),
-        };
-        let (repair, staged, _) = blocking(move || {
-            let mut fetched = Contents::default();
-            placed.into_iter().for_each(|(digest, path)| fetched.insert(digest, path));
-            copy(repair, &mut fetched, needed, How::Fetched)
-        })
-        .await??;
-        all.extend(staged);
-        Ok(Some((repair, all, None)))
-    }
-
-    /// Fetches a pack and makes of it what is needed; whether it could be had.
-    async fn patch(
-        &self,
-        line: &DownloadSources,
-        repair: &mut Repair,
-        contents: &mut Contents,
-        pack: &SignedPatch,
-        needed: &Needed,
-    ) -> Result<bool, Problem> {
-        let Some(base) = contents.manifest(&pack.patch.base_manifest).cloned() else {
-            return Ok(false);
-        };
-        let (file, folder) = (repair.fresh(), repair.fresh());
-        let table = Arc::new(pack.piece_table());
-        let mut job = fetch::DownloadJob::new(
-            pack.location(),
-            pack.length,
-            table,
-            line.nodes.clone(),
-            file.clone(),
-        );
-        job.timeout = ENTRY_TIMEOUT;
-        let mut take = |event| {
-            self.tell(event);
-            None
-        };
-        match line.download(job, &mut take).await? {
-            Ok(_) => {}
-            Err(FetchError::Cancelled) => return Ok(false),
-            Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a patch pack cannot be had; going on without"
-                );
-                return Ok(false);
-            }
-        }
-        let wanted: BTreeSet<RelativePath> =
-            needed.values().flatten().map(|(path, _)| path.clone()).collect();
-        let (pack, mut given) = (pack.clone(), std::mem::take(contents));
-        let memory = self.environment.settings.performance.max_memory_usage;
-        let (back, outcome) = blocking(move || {
-            let stop = AtomicBool::new(false);
-            let options = ApplyOptions { threads: cores(), memory, stop: &stop };
-            let applied = Application::open(&file, pack, Arc::new(base), folder).and_then(
-                |mut application| {
-                    application.only(&|path| wanted.contains(path));
-                    application.run(&mut given, options, &|_| ())
-                },
-            );
-            (given, applied)
-        })
-        .await?;
-        *contents = back;
-        match outcome {
-            Ok(()) => Ok(true),
-            Err(ApplyFailure::Local(problem)) => Err(problem),
-            Err(ApplyFailure::Pack(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a patch pack is no good; going on without"
-                );
-                Ok(false)
-            }
-        }
-    }
-
-    fn tell(&self, event: FetchEvent) {
-        match event {
-            FetchEvent::Piece(_) => {}
-            FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
-                let progress =
-                    Progress { done, total, speed, seconds_left, nodes, ..Progress::default() };
-                self.emitter.emit(Event::Progress(progress));
-            }
-            FetchEvent::Fault(fault) => self.emitter.emit(Event::NodeFault(fault)),
-        }
-    }
 }
 
 fn cores() -> usize {
@@ -489,34 +310,6 @@ fn cores() -> usize {
 /// Whether it is this computer that cannot, so that nothing else need be tried.
 pub(crate) fn is_local(problem: &Problem) -> bool {
     matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError | ProblemKind::Exhausted)
-}
-
-/// The smallest pack from an installed version that costs less than the entries that are needed.
-fn cheaper_pack(
-    environment: &Environment,
-    repository: &Repository,
-    contents: &Contents,
-    index: &crate::model::PackageIndex,
-    proved: &Proved,
-    needed: &Needed,
-) -> Option<SignedPatch> {
-    let settings = &environment.settings;
-    let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
-    if !in_force || !settings.incremental_update.enabled {
-        return None;
-    }
-    let firsts: Vec<&RelativePath> =
-        needed.values().filter_map(|paths| Some(&paths.first()?.0)).collect();
-    let entries: u64 =
-        planner::spans(index, firsts.into_iter()).iter().map(|span| span.end - span.start).sum();
-    let usable = |signed: &&SignedPatch| {
-        signed.patch.target_manifest == proved.digest
-            && signed.length < entries
-            && signed.length <= settings.incremental_update.max_patch_size
-            && signed.patch.memory <= settings.performance.max_memory_usage
-            && contents.manifest(&signed.patch.base_manifest).is_some()
-    };
-    repository.patches.iter().filter(usable).min_by_key(|signed| signed.length).cloned()
 }
 
 /// The version that should have been started and was stepped over, if that is so: what the pointer

@@ -471,3 +471,57 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     machine.step(MachineInput::Relaunched(Ok(id().version)));
     assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
 }
+
+#[test]
+fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
+    let chosen = || MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true }));
+    let told = Effect::Emit(Event::Notice { problem: problem() });
+    // A switch that ends during a download, well or not.
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    command(&mut machine, Command::Check { by_user: true });
+    machine.step(found());
+    command(&mut machine, Command::Switch(id()));
+    command(&mut machine, Command::Prefetch);
+    assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
+    assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), [told.clone()]);
+    // So does a start that the app had asked for.
+    assert_eq!(machine.step(MachineInput::Relaunched(Err(problem()))), [told.clone()]);
+    assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
+    // It can still be cancelled, and what it was for is still known.
+    assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
+    assert_eq!(effects[0], Effect::Prune, "it was fetched, and not to be chosen");
+    assert!(matches!(machine.phase(), Phase::Offered { .. }));
+    // During a repair, and while the app is asked to close.
+    for under_way in [Command::Repair(id()), Command::RollBack(Some(id()))] {
+        let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+        command(&mut machine, Command::Switch(id()));
+        command(&mut machine, under_way);
+        let phase = machine.phase();
+        assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
+        assert_eq!(machine.step(MachineInput::Launched(Err(problem()))), [told.clone()]);
+        assert_eq!(machine.phase(), phase);
+    }
+}
+
+#[test]
+fn a_second_click_on_try_again_starts_the_app_once() {
+    let mut machine = Machine::new(TERMINAL);
+    command(&mut machine, Command::StartFailed(Box::new(problem())));
+    assert_eq!(command(&mut machine, Command::Retry), [Effect::Restart { switch_to: None }]);
+    let again = command(&mut machine, Command::Retry);
+    assert!(!again.contains(&Effect::Restart { switch_to: None }), "{again:?}");
+    machine.step(MachineInput::Launched(Ok(id().version)));
+    assert_eq!(machine.phase(), Phase::Launched { version: id().version });
+}
+
+#[test]
+fn only_what_was_fetched_is_started_again_after_a_cancel() {
+    let mut machine = Machine::new(TERMINAL);
+    command(&mut machine, Command::Check { by_user: true });
+    machine.step(found());
+    command(&mut machine, Command::Repair(id()));
+    machine.step(MachineInput::Repaired(Ok(None)));
+    assert_eq!(machine.phase(), Phase::Cancelled);
+    assert!(command(&mut machine, Command::Start).is_empty());
+}
