@@ -1164,7 +1164,7 @@ fn nothing_overlaps_in_the_least_window_of_an_app_with_a_long_name() {
 }
 
 #[test]
-fn computers_nearby_are_not_counted_as_servers() {
+fn peers_are_not_counted_as_servers() {
     let window = Window::scene("neighbours");
     assert!(window.sees_part("Downloading from 3 servers  •  11 computers nearby"));
     assert!(Window::scene("downloading").sees_part("Downloading from 3 servers  •  643 of"));
