@@ -395,7 +395,8 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
         } else {
             fs::remove_dir_all(root.join("app")).unwrap();
         }
-        assert_eq!(start(), "version=1.0.0 args=\n");
+        // What was mended may be told by then.
+        assert_eq!(start().lines().next(), Some("version=1.0.0 args="));
         assert_same(&before, &state(&root));
         assert_eq!(start(), "version=2.0.0 args=\n");
     }
@@ -412,8 +413,8 @@ fn the_only_version_is_mended_before_it_starts() {
         let output = world.launcher(&["--headless", "run"]).output().unwrap();
         let reply = String::from_utf8(output.stdout).unwrap();
         assert_eq!(
-            reply,
-            "version=1.0.0 args=\n",
+            reply.lines().next(),
+            Some("version=1.0.0 args="),
             "{victim}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
