@@ -1,6 +1,6 @@
 //! Changes that survive a power cut: a file is replaced whole or not at all, and a folder's new
-//! name is on disk before anybody relies on it. Ground floor: every room that keeps state uses
-//! these, and adds what its own errors say.
+//! name is on disk before any other code relies on it. Ground floor: every room that stores state
+//! uses these functions and adds its own errors.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use crate::look;
 
-/// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may
+/// Prefix of the files that a killed process may leave behind. The holder of the folder's lock may
 /// delete them. Where files are also replaced without that lock, [`sweep`] deletes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Age from which a temporary file counts as left behind whoever wrote it: writing one takes
-/// milliseconds.
+/// Age above which a temporary file counts as left behind, whatever process wrote it: writing one
+/// takes milliseconds.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them to `path`.
@@ -23,18 +23,18 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
-/// A temporary file beside `path`, for [`persist`]. Readable by everyone whatever the umask: a web
-/// server of another user must serve it, or another user start what an administrator has installed.
-/// Secrets are written elsewhere.
+/// A temporary file beside `path`, for [`persist`]. All users can read it, whatever the umask: a
+/// web server of another user must serve it, or another user must start what an administrator has
+/// installed. Secrets are written elsewhere.
 pub(crate) fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    // Who writes it, for `sweep`.
+    // The id of the writer, for `sweep`.
     let prefix = format!("{TEMPORARY_PREFIX}{}-", std::process::id());
     builder.prefix(&prefix);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    // Opened here: the builder's own errors no longer say what the system said (too many open files
-    // is no broken disk).
+    // Opened here, because the builder's own errors hide the system's error (too many open files is
+    // no broken disk).
     let file =
         builder.make_in(folder_of(path), |path| written_by_owner(&mut options).open(path))?;
     #[cfg(unix)]
@@ -42,8 +42,9 @@ pub(crate) fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// Creates a folder with what is missing above it. New ones can be entered by everyone whatever the
-/// umask, as what [`temporary`] makes in them can be read; one that is there keeps its mode.
+/// Creates a folder and the missing ones above it. All users can enter the new ones, whatever the
+/// umask, as they can read the files that [`temporary`] makes in them. An existing folder keeps its
+/// mode.
 pub(crate) fn create_shared_folders(folder: &Path) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Ok(()) => {
@@ -58,25 +59,25 @@ pub(crate) fn create_shared_folders(folder: &Path) -> io::Result<()> {
             create_shared_folders(above)?;
             create_shared_folders(folder)
         }
-        // It is there, also as a link to a folder; or what is there is none.
+        // The folder exists, perhaps as a link to one; or the path is taken by something else.
         Err(_) => std::fs::create_dir_all(folder),
     }
 }
 
-/// Creates a folder with what is missing above it. The umask may take away more, and never gives
-/// others the right to write: what they could put there decides about code.
+/// Creates a folder and the missing ones above it. The umask may restrict it further. Other users
+/// never get the right to write: files that they put there could decide about code.
 pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o755).recursive(true).create(folder)
 }
 
-/// Creates a folder that is its owner's alone, with what is missing above it: for what has not been
-/// proved yet, or was and is not in its place yet.
+/// Creates a folder that only its owner can use, and the missing ones above it: for files that are
+/// not verified yet, or are verified and not in their place yet.
 pub(crate) fn create_private_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o700).recursive(true).create(folder)
 }
 
-/// Creates a folder of the user's own, with what is missing above it. His group may write if his
-/// umask says so; everyone never may.
+/// Creates a folder for the user's own files, and the missing ones above it. The user's group may
+/// write if the umask allows it; all users never may.
 pub(crate) fn create_user_folders(folder: &Path) -> io::Result<()> {
     folder_builder(0o775).recursive(true).create(folder)
 }
@@ -89,7 +90,7 @@ fn folder_builder(_mode: u32) -> std::fs::DirBuilder {
     builder
 }
 
-/// Has a file that these options create be written by its owner alone, whatever the umask.
+/// Lets only the owner write a file that these options create, whatever the umask.
 pub(crate) fn written_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o644);
@@ -121,7 +122,8 @@ pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<
 }
 
 /// Deletes the temporary files in `folder` that killed processes left: those whose writer is no
-/// longer alive, and old ones. Needs no lock. What cannot be deleted stays for the next time.
+/// longer alive, and old ones. Needs no lock. A file that cannot be deleted stays for the next
+/// time.
 pub(crate) fn sweep(folder: &Path) {
     for entry in look::entries_if_readable(folder) {
         if is_left(&entry) {
@@ -147,8 +149,8 @@ fn is_left(entry: &std::fs::DirEntry) -> bool {
     writer.is_some_and(|writer| !may_be_alive(writer)) || is_old()
 }
 
-/// A process id that is used again counts as alive, and so does every process where the system does
-/// not tell.
+/// Whether the process may be alive. A process id that is used again counts as alive, and so does
+/// every process where the system gives no answer.
 fn may_be_alive(process: u32) -> bool {
     #[cfg(unix)]
     {
@@ -163,7 +165,7 @@ fn may_be_alive(process: u32) -> bool {
 }
 
 /// Renames as [`std::fs::rename`] does. Windows refuses while a virus scanner or an indexer has a
-/// file open; there it is tried again for up to five seconds.
+/// file open; there the function tries again for up to five seconds.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     patiently(|| std::fs::rename(from, to))
 }
@@ -188,7 +190,7 @@ fn retry(
     pause: Duration,
     mut attempt: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    /// ERROR_SHARING_VIOLATION, which std maps to no kind of its own.
+    /// ERROR_SHARING_VIOLATION, which std maps to no kind.
     const SHARING_VIOLATION: i32 = 32;
     loop {
         match attempt() {
@@ -205,7 +207,8 @@ fn retry(
     }
 }
 
-/// Makes the names in a folder durable. Windows has no such call: there a rename is in the journal.
+/// Makes the names in a folder durable. Windows has no such call: there the file system's journal
+/// has the rename.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
@@ -215,9 +218,9 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes every file below `tree` durable. Linux has one call for a whole file system, far cheaper
-/// than thousands of `fsync`s. macOS hands each file to the disk and empties the disk's own cache
-/// once, at the end: `sync_all` would do that for each file and take minutes for an app of 15,000
-/// files. Elsewhere each file is synced.
+/// than thousands of `fsync`s. On macOS the function hands each file to the disk and empties the
+/// disk's own cache once, at the end: `sync_all` would do that for each file and take minutes for
+/// an app of 15,000 files. On other systems it syncs each file.
 pub(crate) fn sync_tree(tree: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -265,7 +268,7 @@ fn sync_each(tree: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file to the disk; on macOS its bytes may still be in the disk's cache, which `sync_all`
+/// Hands a file to the disk. On macOS its bytes may still be in the disk's cache, which `sync_all`
 /// (`F_FULLFSYNC`) empties.
 #[cfg(any(not(target_os = "linux"), test))]
 fn hand_over(file: &File) -> io::Result<()> {

@@ -1,9 +1,9 @@
-//! What a launcher works with from its start to its end: where versions are installed, the settings
-//! in force, what it was shipped with and called with.
+//! The values that a launcher works with from its start to its end: where versions are installed,
+//! the settings in force, the files it was shipped with, the arguments it was called with.
 //!
-//! In: what the command line found. Out: one plain value that everybody shares and nobody changes.
-//! Never: anything alive (the running app, connections, caches); those are handles, which their
-//! owners give to whoever uses them.
+//! In: the results of the command line. Out: one plain value that all rooms share and none changes.
+//! Never: holds live handles (the running app, connections, caches); their owners pass those to the
+//! code that needs them.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::trust::Trust;
 
 /// How long a short operation waits for another launcher to finish its own.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-/// Between two tries to take the lock.
+/// Pause between two tries to take the lock.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// What a launcher works with; shared behind an `Arc`.
+/// The values that a launcher works with; shared behind an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Environment {
     /// Where versions are installed.
@@ -39,7 +39,7 @@ impl Environment {
         self.lock_within(LOCK_TIMEOUT)
     }
 
-    /// The same with another limit.
+    /// The same with another time limit.
     pub(crate) fn lock_within(&self, limit: Duration) -> Result<HomeLock, StoreError> {
         let end = Instant::now() + limit;
         loop {
@@ -52,7 +52,7 @@ impl Environment {
         }
     }
 
-    /// Signed metadata as it was trusted last, and what it takes to trust more.
+    /// The signed metadata that was trusted last, and the means to trust newer metadata.
     pub(crate) fn trust(&self) -> Trust {
         Trust::new(self.home.trust(), self.shipped_root.clone())
     }

@@ -1,12 +1,12 @@
-//! An error with its causes as text: for the log, for "details to copy", for a node's fault. Ground
+//! An error and its causes as text: for the log, for "details to copy", for a node's fault. Ground
 //! floor.
 
 use std::error::Error;
 
 use crate::plain;
 
-/// The error's words and those of its causes, outermost first. Transparent wrappers repeat their
-/// source's words; those are told once.
+/// The texts of the error and of its causes, outermost first. Transparent wrappers repeat the text
+/// of their source; the list has it once.
 pub(crate) fn list(error: &dyn Error) -> Vec<String> {
     let words = |error: &dyn Error| plain::text(&error.to_string());
     let mut list = vec![words(error)];
@@ -21,7 +21,7 @@ pub(crate) fn list(error: &dyn Error) -> Vec<String> {
     list
 }
 
-/// The same on one line.
+/// The same texts on one line.
 pub fn line(error: &dyn Error) -> String {
     list(error).join(": ")
 }

@@ -1,12 +1,13 @@
-//! Asks several sources for the same thing: the next one as soon as those before it have failed or
-//! are silent, so that one silent source costs a second and not its whole time-out.
+//! Hedged requests: asks several sources for the same thing. The next source is asked as soon as
+//! those before it have failed or are silent, so one silent source costs a second and not its whole
+//! timeout.
 //!
-//! In: how to ask each source, in which order, and how many bytes have come from it. Out: answers,
-//! in the order in which they come.
-//! Never: a judgement of an answer, or a limit of its own: a source ends by itself.
+//! In: how to ask each source, the order, and how many bytes have come from each. Out: answers, in
+//! the order in which they arrive. Never: judges an answer or sets a time limit for a source: each
+//! source ends by itself.
 //!
-//! A slow line is no silent source: while bytes come steadily nobody else is asked, and of two that
-//! come slowly together only the better one goes on, since both may share the same line.
+//! A slow source is not a silent one: while bytes arrive steadily, no other source is asked. When
+//! two slow sources send together, only the better one goes on, since both may share the same line.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -18,13 +19,13 @@ use std::time::{Duration, Instant};
 
 /// How long a source may be silent before the next one is asked as well.
 pub(crate) const SILENCE: Duration = Duration::from_millis(900);
-/// Bytes within [`SILENCE`] that are no silence.
+/// Bytes within [`SILENCE`] from which on a source does not count as silent.
 const STEADY_BYTES: u64 = 512;
-/// How long sources are compared before the slower ones are left.
+/// How long sources are compared before the slower ones are stopped.
 const COMPARISON: Duration = Duration::from_secs(4);
-/// How often the sources that are asked are looked at.
+/// Pause between two looks at the sources.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often one source is asked at most: a second time if it was left for a better one that has
+/// How often one source is asked at most: a second time if it was stopped for a better one that has
 /// failed since.
 const STARTS: u8 = 2;
 
@@ -33,12 +34,12 @@ const STARTS: u8 = 2;
 pub struct Received(Arc<AtomicU64>);
 
 impl Received {
-    /// So many more.
+    /// Adds `bytes`.
     pub fn add(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A whole answer, however short: no silence.
+    /// Records a whole answer: however short, the source is not silent.
     pub fn answered(&self) {
         self.add(STEADY_BYTES);
     }
@@ -54,12 +55,12 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) struct Hedge<'a, T> {
     ask: Box<dyn Fn(usize, Received) -> Answer<'a, T> + Send + Sync + 'a>,
     board: Board,
-    /// Of the sources that are asked, as the board has them.
+    /// The pending answers, in the board's order of the asked sources.
     answers: Vec<Answer<'a, T>>,
 }
 
 impl<'a, T: Send + 'a> Hedge<'a, T> {
-    /// Asks the sources with the numbers in `order`, the best first. Nothing happens before
+    /// Asks the sources with the numbers in `order`, the best first. Nothing is sent before
     /// [`Self::next`].
     pub(crate) fn new<F>(
         order: impl IntoIterator<Item = usize>,
@@ -72,8 +73,8 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
         Self { ask, board: Board::new(order), answers: Vec::new() }
     }
 
-    /// The next answer and whose it is; `None` when every source has answered. Whoever calls it
-    /// again wants another one.
+    /// The next answer and the number of its source; `None` when every source has answered. Another
+    /// call waits for another answer.
     pub(crate) async fn next(&mut self) -> Option<(usize, T)> {
         loop {
             self.look(Instant::now());
@@ -106,9 +107,9 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
     }
 }
 
-/// Who was asked when, and what has come: the decisions, without the asking.
+/// The decisions, without the asking: which source was asked when, and how many bytes have come.
 struct Board {
-    /// Not asked yet, or left; with the number of times they were asked.
+    /// Sources that are not asked yet, or stopped; with the number of times they were asked.
     waiting: VecDeque<(usize, u8)>,
     asked: Vec<Asked>,
 }
@@ -119,18 +120,19 @@ struct Asked {
     starts: u8,
     since: Instant,
     received: Received,
-    /// What had come when, the newest last; all but the first not older than [`COMPARISON`].
+    /// The bytes received at several times, the newest last; all but the first are at most
+    /// [`COMPARISON`] old.
     seen: VecDeque<(Instant, u64)>,
 }
 
 impl Asked {
-    /// Bytes that have come within `time` before `now`.
+    /// Bytes that arrived within `time` before `now`.
     fn lately(&self, now: Instant, time: Duration) -> u64 {
         let before = self.seen.iter().take_while(|(when, _)| *when + time <= now).last();
         self.received.total().saturating_sub(before.map_or(0, |(_, total)| *total))
     }
 
-    /// Whether it is worth waiting for it alone.
+    /// Whether it is worth waiting for this source alone.
     fn is_promising(&self, now: Instant) -> bool {
         now < self.since + SILENCE || self.lately(now, SILENCE) >= STEADY_BYTES
     }
@@ -148,7 +150,7 @@ impl Board {
         Self { waiting: order.into_iter().map(|index| (index, 0)).collect(), asked: Vec::new() }
     }
 
-    /// The source to ask as well, if none of those that are asked is worth waiting for alone.
+    /// The next source to ask, if none of the asked ones is worth waiting for alone.
     fn start_next(&mut self, now: Instant) -> Option<(usize, Received)> {
         self.asked.iter_mut().for_each(|asked| asked.note(now));
         if self.asked.iter().any(|asked| asked.is_promising(now)) {
@@ -167,7 +169,7 @@ impl Board {
         Some((index, received))
     }
 
-    /// The place of the only source that goes on, once several have been compared for long enough.
+    /// The index of the only source that goes on, once several have been compared for long enough.
     fn leave_the_slower(&mut self, now: Instant) -> Option<usize> {
         if self.asked.len() < 2 || self.asked.iter().any(|asked| now < asked.since + COMPARISON) {
             return None;
@@ -191,13 +193,13 @@ impl Board {
 mod tests {
     use super::*;
 
-    /// What a source does: so many bytes every 100 ms, and an answer after so many milliseconds;
-    /// never for 0.
+    /// The behaviour of a source: bytes every 100 ms, and milliseconds until its answer; 0 means
+    /// never.
     #[derive(Clone, Copy)]
     struct Source(u64, u64);
 
-    /// Plays the board with a clock of its own: who answers first, after how many milliseconds, and
-    /// who was asked.
+    /// Runs the board with a simulated clock: the source that answers first, after how many
+    /// milliseconds, and the sources that were asked.
     fn first(sources: &[Source]) -> (usize, u64, Vec<usize>) {
         let (start, mut board, mut order) =
             (Instant::now(), Board::new(0..sources.len()), Vec::new());
@@ -233,7 +235,7 @@ mod tests {
         assert_eq!(first(&[drip, good]), (1, 1200, vec![0, 1]));
         // A thousand bytes a second for a minute.
         assert_eq!(first(&[Source(100, 60_000), good]), (0, 60_000, vec![0]));
-        // One that breaks off after a good start is found out, too.
+        // A source that breaks off after a good start is detected, too.
         let mut board = Board::new(0..2);
         let start = Instant::now();
         let (_, received) = board.start_next(start).unwrap();

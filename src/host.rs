@@ -1,9 +1,9 @@
-//! The only door to what the operating system tells this process: arguments, environment, folders,
-//! clock, language, power.
+//! The only access to facts of the operating system: arguments, environment, folders, clock,
+//! language, power.
 //!
-//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision.
-//! `conditions` holds what the system tells of power and network, `processes` and `app_windows`
-//! what other programs there are and which windows they have.
+//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: decides
+//! anything. `conditions` reads power and network, `processes` and `app_windows` read which other
+//! programs run and which windows they have.
 
 pub(crate) mod app_windows;
 mod conditions;
@@ -80,14 +80,15 @@ pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
         .map(|folders| folders.data_local_dir().to_path_buf())
 }
 
-/// Where a user's own things are.
+/// The folders of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserFolders {
     /// The user's folder itself.
     pub home: PathBuf,
-    /// `$XDG_DATA_HOME`, `%APPDATA%`, `~/Library/Application Support`.
+    /// The folder for application data: `$XDG_DATA_HOME`, `%APPDATA%`, `~/Library/Application
+    /// Support`.
     pub data: PathBuf,
-    /// What lies on the desktop, if there is one.
+    /// The folder of the desktop's icons, if there is one.
     pub desktop: Option<PathBuf>,
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn user_folders() -> Option<UserFolders> {
     let base = directories::BaseDirs::new()?;
     let named =
         directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
-    // Without the file that names the user's folders this is its name.
+    // The default name, when the file that names the user's folders is missing.
     let desktop =
         named.or_else(|| Some(base.home_dir().join("Desktop")).filter(|folder| folder.is_dir()));
     Some(UserFolders {
@@ -106,8 +107,8 @@ pub(crate) fn user_folders() -> Option<UserFolders> {
     })
 }
 
-/// Folders for what lives as long as this process and no other user may see, the best first: the
-/// session's own, then that for temporary files.
+/// Folders for files that live as long as this process and that no other user may see, the best
+/// first: the session's own, then the one for temporary files.
 pub(crate) fn private_folders() -> Vec<PathBuf> {
     let session = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -115,8 +116,8 @@ pub(crate) fn private_folders() -> Vec<PathBuf> {
     session.into_iter().chain([std::env::temp_dir()]).collect()
 }
 
-/// Lets a program without a console of its own (a shortcut must not flash one up) write to the
-/// console it was typed in. Elsewhere than on Windows there is nothing to do.
+/// Lets a program without its own console (a shortcut must not flash one up) write to the console
+/// in which it was typed. Does nothing on systems other than Windows.
 pub fn attach_console() {
     #[cfg(windows)]
     {
@@ -135,7 +136,7 @@ pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// The language the system speaks to its user, for example `zh-CN`; `None` if it does not say.
+/// The language of the system for its user, for example `zh-CN`; `None` if the system names none.
 pub(crate) fn system_language() -> Option<String> {
     sys_locale::get_locale()
 }
@@ -155,13 +156,13 @@ pub(crate) fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
         "xdg-open"
     };
     let mut child = std::process::Command::new(program).arg(folder).spawn()?;
-    // Somebody must wait for it, or it stays behind as a zombie.
+    // A thread must wait for the child, or it stays behind as a zombie.
     let _ = threads::spawn("child", move || child.wait());
     Ok(())
 }
 
-/// Whether the desktop is set to dark, where the window system itself does not say so: Linux and
-/// its relatives. `None` if it is not known within `limit`.
+/// Whether the desktop is set to dark, for systems where the window system does not report it:
+/// Linux and related systems. `None` if the answer does not come within `limit`.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub(crate) fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
     // 0 means that the user has no preference, 1 dark, 2 light.
@@ -180,7 +181,7 @@ async fn color_scheme() -> zbus::Result<u32> {
         .call_method(Some(place), path, Some("org.freedesktop.portal.Settings"), "Read", &question)
         .await?;
     let outer: Value<'_> = OwnedValue::into(reply.body().deserialize::<OwnedValue>()?);
-    // A variant in a variant: the interface's first version said it so.
+    // The interface's first version nests one variant in another.
     let inner = match outer {
         Value::Value(inner) => *inner,
         value => value,
@@ -188,20 +189,20 @@ async fn color_scheme() -> zbus::Result<u32> {
     Ok(u32::try_from(inner)?)
 }
 
-/// Windows and macOS tell the window itself.
+/// On Windows and macOS the window itself gets this from the system.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
     None
 }
 
-/// What `ask` finds out within `limit`; a system that takes longer is left to itself.
+/// The result of `ask`, if it comes within `limit`; a slower call is abandoned.
 fn in_time<T: Send + 'static>(
     limit: std::time::Duration,
     ask: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (sender, answer) = std::sync::mpsc::channel();
     let asking = threads::spawn("asking", move || {
-        // Nobody waits any more after the limit.
+        // After the limit no receiver is waiting any more.
         let _ = sender.send(ask());
     });
     asking.ok()?;

@@ -1,17 +1,17 @@
-//! HTTP clients whose https works as far as this computer lets it.
+//! HTTP clients whose https works as far as this computer allows it.
 //!
-//! Who may vouch for a server is the system's choice. Where that choice cannot be read (a variable
-//! that names a file that is gone, a container without certificates), the usual places of
-//! certificates count instead; if there are none either, https is refused server by server, and
-//! everything else works. In: how to build a client. Out: a client. Never: a server that nobody
-//! vouches for.
+//! The system chooses the trusted certificate authorities. Where that choice cannot be read (a
+//! variable that names a missing file, a container without certificates), the usual places of
+//! certificates count instead. If these are missing too, each https server is refused, and
+//! everything else works. In: how to build a client. Out: a client. Never: accepts a server without
+//! a trusted certificate.
 
 #[cfg(not(any(windows, target_vendor = "apple")))]
 use std::path::Path;
 
 use reqwest::{Certificate, Client, ClientBuilder, Error};
 
-/// Where Debian, Fedora, openSUSE and Alpine keep certificates.
+/// Where Debian, Fedora, openSUSE and Alpine store certificates.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 const USUAL: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
@@ -20,7 +20,8 @@ const USUAL: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// The client that `builder` describes, with the system's certificates as far as they can be had.
+/// The client that `builder` describes, with the system's certificates as far as they are
+/// available.
 pub(crate) fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Client, Error> {
     builder()?.build().or_else(|error| {
         let found = usual();
@@ -43,13 +44,13 @@ fn usual() -> Vec<Certificate> {
     first_of(USUAL.iter().map(Path::new))
 }
 
-/// The system itself judges there, and no variable keeps it from that.
+/// On these systems the system itself decides, and no variable changes that.
 #[cfg(any(windows, target_vendor = "apple"))]
 fn usual() -> Vec<Certificate> {
     Vec::new()
 }
 
-/// What the first file holds that holds any.
+/// The certificates of the first file that holds any.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn first_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<Certificate> {
     let read = |file: &Path| {
@@ -64,7 +65,7 @@ fn first_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<Certificate> {
 mod tests {
     use super::*;
 
-    /// The certificate of an authority that vouches for nobody.
+    /// The certificate of an authority that signs no server.
     const AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBeTCCAR+gAwIBAgIUCCY8eIgl4uaWV35MOsQtVcpO+q4wCgYIKoZIzj0EAwIw

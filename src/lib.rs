@@ -15,25 +15,25 @@
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
-//! peers/                  neighbours on the local network: hand over, and take from, each other
+//! peers/                  peers on the local network: hand over, and take from, each other
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
-//! causes  durable  hedge  https  look  parallel  programs  threads   ground floor: errors as text, files that survive a power cut,
-//!                         several sources asked for the same thing, HTTP clients, what is there and what is not known, work on
-//!                         several cores, programs started, and threads
+//! error_chain  durable  hedge  https  look  parallel  plain  programs  threads   ground floor: errors as text, files that survive
+//!                         a power cut, several sources asked for the same thing, HTTP clients, what is present and what is unknown,
+//!                         work on several cores, text from outside made safe, programs started, and threads
 //! ```
 //!
-//! Everything is private to the library but the two programs' starts, and `testing`, which names what
-//! tests, examples and fuzz targets reach.
+//! Everything is private to the library except the two programs' starts and `testing`, which names
+//! the items that tests, examples and fuzz targets reach.
 //!
 //! Comments cite faults and promises of `docs/security.md` by number; "the specification" is
 //! `docs/internals/specification.md`; `docs/internals/architecture.md` is the map of the rooms,
 //! `docs/glossary.md` has the words.
 
-// Printing panics where it cannot print, and waits for a reader that does not read; `app::streams`
-// does neither.
-// What nobody uses is looked for where everything is built; the launcher alone leaves out much.
+// The `print` macros panic where they cannot print, and block on a reader that does not read;
+// `app::streams` does neither. The build with all features finds unused code; the launcher alone
+// leaves out much.
 #![cfg_attr(not(all(feature = "publisher", target_os = "linux")), allow(dead_code, unused_imports))]
 #![warn(unreachable_pub)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]

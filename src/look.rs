@@ -1,9 +1,9 @@
-//! Looking at files: what is there, what is not, and what is not known. An error is no absence:
-//! whoever deletes, moves or replaces something because another thing is not there asks here, and
-//! does nothing where the answer is an error. Ground floor, beside [`crate::durable`].
+//! Looks at files, with three results: present, absent, or unknown. An error does not mean absence.
+//! Code that deletes, moves or replaces something because another thing is absent asks here, and
+//! does nothing if the answer is an error. Ground floor, beside [`crate::durable`].
 //!
-//! Records and documents are read here as well: plain files only, and no more of them than they can
-//! sensibly hold, so that a pipe or a gigantic file in the place of one is an error and no wait.
+//! Records and documents are read here as well: plain files only, and only up to a sensible size.
+//! So a pipe or a gigantic file in the place of one is an error and causes no wait.
 
 use std::fs::{self, DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -14,14 +14,14 @@ use std::time::Duration;
 pub(crate) const SMALL: u64 = 4 << 20;
 /// Largest document (a manifest, metadata), bytes.
 pub(crate) const LARGE: u64 = 256 << 20;
-/// How often a look that failed is repeated, and after which time.
+/// How often a failed look is repeated, and after which time.
 const RETRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What stands at `path`, itself and not what it leads to; `None` if nothing does.
+/// The metadata of the item at `path` itself, links not followed; `None` if nothing is there.
 ///
 /// # Errors
-/// Whatever keeps the system from saying so.
+/// Every error that leaves the answer unknown.
 pub(crate) fn at(path: &Path) -> io::Result<Option<Metadata>> {
     again(|| match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(found)),
@@ -30,7 +30,7 @@ pub(crate) fn at(path: &Path) -> io::Result<Option<Metadata>> {
     })
 }
 
-/// Whether there is something at `path`, also a link that leads nowhere.
+/// Whether anything exists at `path`, also a link with a missing target.
 ///
 /// # Errors
 /// As [`at`].
@@ -38,7 +38,7 @@ pub(crate) fn is_there(path: &Path) -> io::Result<bool> {
     at(path).map(|found| found.is_some())
 }
 
-/// Whether a folder stands at `path` itself.
+/// Whether `path` itself is a folder.
 ///
 /// # Errors
 /// As [`at`].
@@ -46,7 +46,7 @@ pub(crate) fn is_folder(path: &Path) -> io::Result<bool> {
     at(path).map(|found| found.is_some_and(|found| found.is_dir()))
 }
 
-/// Everything in `folder`; nothing if there is no such folder.
+/// All items in `folder`; none if there is no such folder.
 ///
 /// # Errors
 /// If it cannot be listed to its end.
@@ -58,8 +58,8 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     })
 }
 
-/// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told
-/// in the log and passes for an empty one. Never for a decision that something is to be deleted
+/// All items in `folder`, for code that only cleans up or shows them: a folder that cannot be
+/// listed is logged and counts as empty. Never use it to decide that something may be deleted
 /// because something else is *not* there.
 pub(crate) fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
     entries(folder).unwrap_or_else(|error| {
@@ -68,22 +68,22 @@ pub(crate) fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
     })
 }
 
-/// Opens a plain file for reading; anything else is an error, and a pipe is not waited for.
+/// Opens a plain file for reading. Anything else is an error, and a pipe does not block.
 ///
 /// # Errors
-/// What the system says; `InvalidInput` if it is no plain file.
+/// The system's error; `InvalidInput` if it is no plain file.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     open_with(&mut options, path)
 }
 
-/// Opens a plain file as `options` say; anything else is an error, and a pipe is not waited for.
+/// Opens a plain file with `options`. Anything else is an error, and a pipe does not block.
 ///
 /// # Errors
 /// As [`open`].
 pub(crate) fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Without effect on plain files.
+    // This flag has no effect on plain files.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(
         options,
@@ -96,7 +96,7 @@ pub(crate) fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<Fi
     })
 }
 
-/// The bytes of a plain file of at most `most` bytes; `None` if there is none.
+/// The bytes of a plain file of at most `most` bytes; `None` if the file does not exist.
 ///
 /// # Errors
 /// As [`open`]; `FileTooLarge` if it holds more.
@@ -122,11 +122,11 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     })
 }
 
-/// Asks again, and once more, where the answer is an error that may pass: a scanner has the file, a
-/// network disk stumbles, there is no handle left for a moment.
+/// Repeats a look that gave a temporary error, up to twice: a scanner has the file, a network disk
+/// stumbles, no handle is free for a moment.
 ///
 /// # Errors
-/// The last answer.
+/// The error of the last try.
 pub(crate) fn again<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..RETRIES {
         match ask() {
@@ -143,11 +143,11 @@ fn may_pass(error: &io::Error) -> bool {
     !is_absence(error) && !lasts.contains(&error.kind())
 }
 
-/// Whether the error says that the system has run out of threads, processes, open files or memory;
-/// not whether that lasts.
+/// Whether the error means that the system has run out of threads, processes, open files or memory,
+/// for however long.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, WouldBlock};
-    // Too many open files of this program or of all. Windows: also its own words for memory,
+    // Too many open files of this program or of all. On Windows also its own codes for memory,
     // threads and other resources.
     #[cfg(unix)]
     const MORE: &[i32] =
@@ -158,7 +158,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
         || error.raw_os_error().is_some_and(|code| MORE.contains(&code))
 }
 
-/// Whether the error says that there is nothing.
+/// Whether the error means that nothing is there.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -175,7 +175,7 @@ mod tests {
         assert!(is_there(&file).unwrap() && !is_there(&file.with_extension("no")).unwrap());
         assert!(!is_there(&file.join("below")).unwrap(), "nothing is below a file");
         assert!(is_folder(folder.path()).unwrap() && !is_folder(&file).unwrap());
-        // A name that no file system takes: an error everywhere.
+        // A name that is too long for every file system: an error everywhere.
         let unknown = folder.path().join("x".repeat(5_000));
         assert!(
             is_there(&unknown).is_err() && entries(&unknown).is_err() && read(&unknown, 1).is_err()

@@ -1,16 +1,16 @@
-//! Independent pieces of work on several cores. Ground floor.
+//! Runs independent pieces of work on several cores. Ground floor.
 //!
-//! In: pieces, in the order in which they are to be begun (the largest first, so that none is left
-//! over at the end), and what is to be done with each. Out: the first thing that went wrong. Never:
-//! a thread that outlives the call, a panic that nobody hears of.
+//! In: pieces, in the order in which they should begin (the largest first, so that no large one is
+//! left at the end), and the work for each. Out: the first error. Never: leaves a thread running
+//! after the call, hides a panic.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::threads;
 
-/// Does `work` with each of `pieces`, on at most `threads` threads, the caller's among them.
-/// `begin` makes what a thread keeps from one piece to the next. After an error no piece is begun
-/// any more; those that were are ended, and one of the errors is given back.
+/// Does `work` with each of `pieces`, on at most `threads` threads, the caller's included. `begin`
+/// makes the state that a thread reuses from piece to piece. After an error no further piece is
+/// begun; begun pieces are completed, and one of the errors is returned.
 pub(crate) fn each<P: Sync, K, E: Send>(
     pieces: &[P],
     threads: usize,
@@ -20,8 +20,8 @@ pub(crate) fn each<P: Sync, K, E: Send>(
     let next = AtomicUsize::new(0);
     let run = || {
         let mut retained = begin();
-        // A count beyond the pieces is an end as well, so several threads may find it; it grows by
-        // one for each of them.
+        // A number beyond the pieces ends the thread, so the counter may pass the end once for each
+        // thread.
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             work(&mut retained, piece)
                 .inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
@@ -63,7 +63,7 @@ mod tests {
             let done = done.into_inner().unwrap();
             assert_eq!((outcome, done.len()), (Ok(()), 100));
             assert_eq!(done.iter().map(|(piece, _)| *piece).collect::<BTreeSet<_>>().len(), 100);
-            // Each thread counted its own pieces from one on.
+            // Each thread counted its own pieces, beginning with one.
             let firsts = done.iter().filter(|(_, count)| *count == 1).count();
             assert!((1..=threads.max(1)).contains(&firsts), "{firsts} of {threads}");
         }

@@ -1,24 +1,24 @@
-//! Words of others (nodes, servers, neighbours, files), made fit for a terminal, a log and a
-//! window. Ground floor.
+//! Makes text from outside (nodes, servers, peers, files) safe for a terminal, a log and a window.
+//! Ground floor.
 //!
-//! In: any text. Out: the same without what moves the cursor, changes colours or titles, or turns
-//! the direction of what follows. Never: a judgement on what the words say.
+//! In: any text. Out: the same text without characters that move the cursor, change colours or
+//! titles, or turn the direction of the text after them. Never: judges what the text says.
 
 use std::fmt::Write as _;
 
-/// Whether a character does something in place of being shown: control characters, and those that
-/// override the direction of writing or break a line where none is expected.
+/// Whether a character has an effect instead of a visible form: control characters, and characters
+/// that override the direction of writing or break a line unexpectedly.
 fn acts(character: char) -> bool {
     let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     character.is_control() || turns
 }
 
-/// Some lines: line feeds and tabs stay.
+/// Text of several lines: line feeds and tabs stay.
 pub(crate) fn text(text: &str) -> String {
     text.chars().filter(|character| !acts(*character) || matches!(character, '\n' | '\t')).collect()
 }
 
-/// One line of at most so many characters, without spaces at its ends or two in a row.
+/// One line of at most `most` characters, without spaces at its ends or two in a row.
 pub(crate) fn line(text: &str, most: usize) -> String {
     let spaced: String =
         text.chars().map(|character| if acts(character) { ' ' } else { character }).collect();
@@ -31,12 +31,13 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     cut
 }
 
-/// A JSON document with the characters that act escaped; in JSON they can only be within strings.
+/// A JSON document with the characters that have an effect escaped; in JSON they can only be inside
+/// strings.
 pub(crate) fn json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if acts(character) && character != '\n' {
-            // All of them are in the basic plane.
+            // All of them are in the basic multilingual plane.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);

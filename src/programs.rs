@@ -1,24 +1,24 @@
-//! Starting programs that may just have been written. Ground floor: whoever installs or unpacks a
-//! program and starts it uses this.
+//! Starts programs whose files may just have been written. Ground floor: every room that installs
+//! or unpacks a program and starts it uses this.
 //!
-//! In: a command. Out: the child. Never: a second start of what has started, or a wait for anything
-//! but the file of the program.
+//! In: a command. Out: the child process. Never: starts a started program again, waits for anything
+//! but the program's file.
 
 use std::io;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Longest wait for a file that somebody holds open for writing.
+/// Longest wait for a file that another process holds open for writing.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Between two tries.
+/// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts a program. A child of another thread that was started while its file was written holds
-/// that file open for writing until it has become a program of its own; until then Unix refuses to
-/// run the file, and this tries again.
+/// Starts a program. While its file was being written, another thread may have started a child,
+/// which holds that file open for writing until it executes its own program. Until then Unix
+/// refuses to run the file, and this function tries again.
 ///
 /// # Errors
-/// If it cannot be started, or its file is held for longer than any start takes.
+/// If the program cannot be started, or its file is held for longer than any start takes.
 pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     let end = Instant::now() + LONGEST_WAIT;
     loop {

@@ -1,8 +1,9 @@
-//! What integration tests, examples and fuzz targets reach of the rooms, room by room. Everything
-//! that is not named here stays inside of the library, where the compiler sees what nobody uses.
+//! The items of the rooms that integration tests, examples and fuzz targets can reach, room by
+//! room. Everything that is not named here stays private to the library, where the compiler finds
+//! unused code.
 //!
-//! In: the rooms. Out: their names for `tests/`, `examples/`, `fuzz/`. Never: code, a name that one
-//! room takes from another, a promise that a name stays (the library is not published).
+//! In: the rooms. Out: their names for `tests/`, `examples/`, `fuzz/`. Never: contains code, is
+//! imported by a room, promises that a name stays (the library is not published).
 
 #![allow(missing_docs, reason = "the rooms say what they are")]
 
@@ -10,12 +11,12 @@ pub mod messages {
     pub use crate::messages::{mailbox, protocol};
 }
 
-/// Values: the tests speak all of their words.
+/// Values: the tests use all of the room's types.
 pub mod model {
     pub use crate::model::*;
 }
 
-/// The command lines, which the reference is held against.
+/// The command lines, which a test compares with the reference.
 pub mod cli {
     pub use crate::cli::launcher::Arguments as LauncherArguments;
     pub use crate::cli::publisher::Arguments as PublisherArguments;

@@ -1,5 +1,5 @@
-//! Threads, which the system may refuse: a limit of processes, no memory for one more stack. Ground
-//! floor.
+//! Starts threads, which the system may refuse: a limit of processes, no memory for one more stack.
+//! Ground floor.
 //!
 //! In: work, and the name of its thread. Out: the thread or the system's error; helpers, as many as
 //! there are; a runtime that has the threads it cannot do without. Never: a panic because there is
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 
-/// How long a runtime keeps threads that wait for work; they do not wake up. Without one left it
-/// would panic where it needs one.
+/// How long a runtime retains threads that wait for work; they do not wake up. If it had none left,
+/// it would panic where it needs one.
 const KEEP: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-/// Longest wait for a thread that the system has granted.
+/// Longest wait until a thread that the system has granted runs.
 const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
 
 /// Memory that is to be had beside a new thread, bytes.
@@ -62,7 +62,8 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     Builder::new().name(name.to_owned()).spawn_scoped(scope, work)
 }
 
-/// Starts `count` threads that do the same work as their caller; fewer if the system has no more.
+/// Starts `count` threads that do the same work as their caller; fewer if the system grants no
+/// more.
 pub(crate) fn help<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
@@ -71,16 +72,17 @@ pub(crate) fn help<'scope, T: Send + 'scope>(
     (0..count).map_while(|_| spawn_scoped(scope, "helper", work).ok()).collect()
 }
 
-/// A runtime with `workers` threads of its own; without any it runs on the thread that waits for
-/// it. One more, for work that blocks, is there from the beginning to the end.
+/// A runtime with `workers` threads; with 0 it runs on the thread that waits for it. One more
+/// thread, for work that blocks, exists from the beginning to the end.
 ///
 /// # Errors
-/// If the system does not have these threads, or no files for the runtime.
+/// If the system refuses these threads, or the files for the runtime.
 pub(crate) fn runtime(workers: usize) -> io::Result<Runtime> {
-    // These are tried before, with one for whoever waits for the runtime and one for the next step.
+    // Starts these threads once as a test, with one for the caller that waits for the runtime and
+    // one for the next step.
     probe(workers + 3)?;
-    // Where tokio gets no thread all the same it panics, and may wait for ever on the way out: on a
-    // thread that can be left to itself.
+    // If tokio gets no thread all the same, it panics, and may then block for ever. So this runs on
+    // a thread that can be abandoned.
     let (sender, built) = mpsc::channel();
     spawn("runtime", move || {
         MAY_PANIC.set(true);
@@ -91,7 +93,8 @@ pub(crate) fn runtime(workers: usize) -> io::Result<Runtime> {
     built.recv_timeout(2 * UNTIL_IT_RUNS).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
-/// Whether a panic of this thread is expected and dealt with, so that it need not be told as a bug.
+/// Whether a panic of this thread is expected and handled, so that it must not be reported as a
+/// bug.
 pub(crate) fn may_panic() -> bool {
     MAY_PANIC.get()
 }
@@ -114,13 +117,13 @@ fn build(workers: usize) -> io::Result<Runtime> {
     Ok(runtime)
 }
 
-/// Whether the system has so many threads at the same time.
+/// Whether the system grants this many threads at the same time.
 fn probe(count: usize) -> io::Result<()> {
     let (end, ended) = mpsc::channel::<()>();
     let ended = std::sync::Mutex::new(ended);
     std::thread::scope(|scope| {
         let wait = || {
-            // Until all are there.
+            // Waits until all of them have started.
             let _ = ended.lock().map(|ended| ended.recv());
         };
         let tried = (0..count).try_for_each(|_| spawn_scoped(scope, "probe", wait).map(drop));

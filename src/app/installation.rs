@@ -1,4 +1,4 @@
-//! Where a launcher finds its settings, its root and its home.
+//! Finds a launcher's settings, its root and its home.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub(crate) struct Installation {
     pub home: Home,
 }
 
-/// Why a launcher does not know where it is.
+/// Why a launcher cannot find its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
     /// The settings are missing or wrong.
@@ -33,7 +33,7 @@ pub(crate) enum PlaceError {
 }
 
 impl PlaceError {
-    /// What it is about, for a person: the file, and what is wrong with it.
+    /// The subject of the error, for a person: the file, and what is wrong with it.
     pub(crate) fn subject(&self) -> String {
         match self {
             Self::Settings(error) => crate::error_chain::line(error),
@@ -49,8 +49,8 @@ impl Installation {
         let config = config_file(config);
         let shipped = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
-        // Without it nothing new is trusted, which a check will say; what is installed starts all
-        // the same.
+        // Without the root nothing new is trusted, and a check will report that; installed versions
+        // start all the same.
         let shipped_root = look::read(&folder.join("root.json"), look::SMALL)
             .unwrap_or_default()
             .unwrap_or_default();
@@ -60,8 +60,8 @@ impl Installation {
         Ok(Self { settings, shipped_root, home })
     }
 
-    /// The home alone, for settings that cannot be used: from `--home`, or from what can still be
-    /// read of them.
+    /// The home alone, for settings that cannot be used: from `--home`, or from the readable part
+    /// of the settings.
     pub(crate) fn home_anyway(config: Option<&Path>, home: Option<&Path>) -> Option<Home> {
         #[derive(Deserialize)]
         struct Readable {
@@ -83,8 +83,8 @@ impl Installation {
     }
 }
 
-/// The settings as the publisher has renewed them by a signed document, of which the home has a
-/// verified copy.
+/// The settings as the publisher has renewed them by a signed document; the home has a verified
+/// copy of it.
 fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Settings> {
     let bytes = renewed::read(&home.renewed_settings())?;
     let text = String::from_utf8(look::read(config, look::SMALL).ok()??).ok()?;
@@ -116,7 +116,7 @@ fn config_file(config: Option<&Path>) -> PathBuf {
 fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>) -> Option<Home> {
     let home = match (wanted, set) {
         (Some(home), _) => home.to_owned(),
-        // A relative home in the settings means: beside them (a portable installation).
+        // A relative home in the settings begins at the settings' folder (a portable installation).
         (None, Some(home)) => folder.join(home),
         (None, None) => host::default_home(app)?,
     };

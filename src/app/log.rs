@@ -1,8 +1,8 @@
-//! The log: English, with cause chains, in `<home>/logs/launcher.log`; the file before it is kept
+//! The log, in English, with error chains, in `<home>/logs/launcher.log`. The previous file stays
 //! as `launcher.log.1`.
 //!
-//! In: what the rooms report. Out: at most two files of [`LONGEST_LOG`] bytes. Never: an error of
-//! its own. That something cannot be written down (a full disk) is no reason not to start an app.
+//! In: log messages of the rooms. Out: at most two files of [`LONGEST_LOG`] bytes. Never: returns
+//! an error. A failure to write the log (a full disk) must not keep an app from starting.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
@@ -14,13 +14,14 @@ use tracing::Level;
 use super::streams::StandardError;
 use crate::durable;
 
-/// A log longer than this, in bytes, is put aside.
+/// Size of the log, bytes, above which it becomes the previous file.
 const LONGEST_LOG: u64 = 2 << 20;
-/// After so many bytes it is looked at how long the file has become: other launchers write to it as
+/// After this many bytes the launcher reads the file's length again: other launchers write to it as
 /// well.
 const LOOK_AFTER: u64 = 64 << 10;
 
-/// Writes the log into `folder` from now on. That there is none is no reason not to start an app.
+/// Writes the log into `folder` from now on. A folder that cannot be written is no reason not to
+/// start an app.
 pub(crate) fn to_folder(folder: &Path) {
     let writer = LogFile::in_folder(folder);
     let subscriber = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false);
@@ -39,7 +40,7 @@ pub(crate) fn to_terminal(verbose: bool) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// A file that is put aside when it has become long, and takes everything.
+/// A log file that accepts every line, and becomes the previous file when it is too long.
 #[derive(Clone)]
 struct LogFile {
     path: PathBuf,
@@ -50,7 +51,7 @@ struct LogFile {
 #[derive(Default)]
 struct Open {
     file: Option<File>,
-    /// Written since its length was looked at, bytes.
+    /// Bytes written since the length was last read.
     written: u64,
 }
 
@@ -62,13 +63,13 @@ impl LogFile {
         log
     }
 
-    /// Opens the file, a new one if the present one is long. Where it cannot be opened now, it is
-    /// tried again later.
+    /// Opens the file, or a new one if the present one is too long. If it cannot be opened now, the
+    /// next call tries again.
     fn look(&self, open: &mut Open) {
         let is_long =
             |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > self.longest);
         if is_long(&self.path) {
-            // Another launcher may do the same at this moment; then one of the two finds nothing to
+            // Another launcher may do the same at this moment; then one of the two finds no file to
             // rename.
             let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
         }
@@ -81,7 +82,7 @@ impl LogFile {
         }
         let mut options = OpenOptions::new();
         durable::written_by_owner(options.create(true).append(true));
-        // A pipe that somebody put there would be waited for.
+        // If somebody put a pipe there, opening it would block.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());
         let file = options.open(&self.path)?;
@@ -130,7 +131,7 @@ mod tests {
             two.write_all(format!("line {number} of the other\n").as_bytes()).unwrap();
         }
         let [now, before] = ["launcher.log", "launcher.log.1"].map(|name| folder.path().join(name));
-        // Each of the two looks after 10,000 bytes of its own.
+        // Each of the two reads the length after 10,000 bytes that it has written itself.
         assert!((1..=30_000).contains(&length(&now)) && (1..=30_000).contains(&length(&before)));
         assert!(fs::read_to_string(&now).unwrap().ends_with("line 1999 of the other\n"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);

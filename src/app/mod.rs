@@ -1,14 +1,14 @@
-//! The launcher's life: from a shortcut's start until the app has ended and nothing is left to do.
+//! The launcher's life: from the start of a shortcut until the app has ended and no work is left.
 //!
 //! ```text
-//! installation   settings and home      starting     a disk that is slow       run        what a shortcut does
+//! installation   settings and home      starting     a start that takes long   run           the action of a shortcut
 //! resident       beside the app         present      windows, notifications    self_update   this executable
 //! shortcuts      the entry in the menu  terminal     an engine without a window
-//! output, log, streams                  what is printed, written down, and how
+//! output, log, streams                  printed output, the log, and the streams for both
 //! ```
 //!
-//! In: an installation and options. Out: an `Ending`, words and windows.
-//! Never: command lines; `cli` reads those and calls this room.
+//! In: an installation and options. Out: an `Ending`, printed output and windows. Never: reads
+//! command lines; `cli` reads them and calls this room.
 
 pub(crate) mod installation;
 pub(crate) mod log;
@@ -22,7 +22,7 @@ pub(crate) mod starting;
 pub(crate) mod streams;
 pub(crate) mod terminal;
 
-/// How a command ended; also the process's exit status.
+/// How a command ended; its value is the process's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Status 0.

@@ -1,4 +1,4 @@
-//! What the verbs print: words for people, or one JSON object a line for scripts.
+//! Prints the output of the verbs: sentences for people, or one JSON object a line for scripts.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::messages::protocol::Problem;
 use crate::model::incident::{Conflict, Incident};
 use crate::plain;
 
-/// Where words and events go.
+/// Prints sentences and events.
 pub(crate) struct Output {
     json: bool,
     silent: bool,
@@ -19,18 +19,18 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Words in the catalogue's language, or JSON.
+    /// Prints sentences in the catalogue's language, or JSON.
     pub(crate) fn new(json: bool, texts: Texts) -> Self {
         Self { json, silent: false, texts }
     }
 
-    /// Failures only.
+    /// Prints failures only.
     #[cfg(feature = "publisher")]
     pub(crate) fn silent(texts: Texts) -> Self {
         Self { json: false, silent: true, texts }
     }
 
-    /// Whether progress is worth drawing.
+    /// Whether a progress bar would be visible.
     pub(crate) fn shows_bars(&self) -> bool {
         !self.json && !self.silent
     }
@@ -42,7 +42,7 @@ impl Output {
         }
     }
 
-    /// What happened while nobody looked, for people: a sentence, and each file that is kept twice.
+    /// An incident, for people: a sentence, and each file of which both copies are retained.
     pub(crate) fn incident(&self, what: &Incident) {
         self.say(&self.texts.incident(what));
         if let Incident::Conflicts { files, .. } = what {
@@ -72,15 +72,15 @@ impl Output {
         }
     }
 
-    /// A failure: what happened, why, and what to do next on standard error; the cause chain for
-    /// scripts.
+    /// A failure. Standard error shows what failed, why, and what to do next; scripts get the error
+    /// chain.
     pub(crate) fn problem(&self, problem: &Problem) -> Ending {
         self.complain(problem);
         self.result(json!({ "status": "failed", "problem": problem }));
         Ending::Failed
     }
 
-    /// What happened, why, and what to do next, on standard error.
+    /// Shows on standard error what failed, why, and what to do next.
     pub(crate) fn complain(&self, problem: &Problem) {
         let [what, why, next] = self.texts.problem(problem);
         error_line(&format!("{what}\n{why}\n{next}"));

@@ -1,8 +1,8 @@
-//! What a person sees of an engine: the whole window, or beside the running app the small one or
-//! the system's notification.
+//! Shows an engine to a person: in the whole window, or, beside the running app, in the small
+//! window or as a notification of the system.
 //!
-//! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about
-//! updates, but which of the windows tells of one.
+//! In: an engine's handle and the view state so far. Out: how it ended. Never: decides about
+//! updates; it decides only which window shows them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,23 +23,23 @@ use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::HomeState;
 use crate::threads;
 
-/// Whether details were left folded out by the last window of this process.
+/// Whether the last window of this process had its details open when it was closed.
 static DETAILS: AtomicBool = AtomicBool::new(false);
 
-/// What the command line says about the window.
+/// The window options of the command line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PresentOptions {
-    /// No window.
+    /// Open no window.
     pub headless: bool,
-    /// Instead of the setting.
+    /// The renderer, in place of the setting.
     pub renderer: Option<Renderer>,
-    /// To begin with.
+    /// The language at the beginning.
     pub language: Language,
 }
 
-/// Tells of an offer, or of what came of one, beside the running app in the way that the settings
-/// want, and returns when it was answered and what was begun has ended, or nobody has answered.
-/// Where one way is not to be had the next one is taken: the small window, the system's
+/// Announces an offer, or its result, beside the running app as the settings say. Returns when the
+/// user has answered and the work that this began has ended, or when nobody has answered. If one
+/// kind of announcement is not available the next one is used: the small window, the system's
 /// notification, the whole window.
 pub(crate) fn announce(
     session: &AppSession,
@@ -70,9 +70,9 @@ pub(crate) fn announce(
     outcome
 }
 
-/// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been
-/// begun yet, comes with the whole window. So does, unless nothing is to be announced, what may
-/// help an app that has ended: there is no work that it would disturb.
+/// The kind of announcement for an offer; `None` if it is not announced. A mandatory offer comes
+/// with the whole window, and so does a first installation. So does an offer that may help an app
+/// that has ended, unless the settings switch announcements off: no work would be disturbed.
 fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Announcement> {
     if offer.signed.release.mandatory || offer.current.is_none() {
         return Some(Announcement::Dialog);
@@ -107,7 +107,7 @@ fn by_system(
     gui::notify_by_system(&window, handle, view)
 }
 
-/// The first of these ways that is to be had; if none is, the whole window is what is left.
+/// The first of these kinds that is available; if none is, the caller uses the whole window.
 fn small(
     environment: &Environment,
     handle: &Handle,
@@ -131,7 +131,7 @@ fn small(
     Notified { outcome: NotificationEnd::Details, state: view }
 }
 
-/// What a window is told where there are no settings.
+/// The window's options where there are no settings.
 pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions) -> WindowOptions {
     WindowOptions {
         title: app_name.clone(),
@@ -144,7 +144,7 @@ pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions)
     }
 }
 
-/// What a window is told of the app and the settings.
+/// The window's options, from the app and the settings.
 pub(crate) fn window_options(environment: &Environment, options: PresentOptions) -> WindowOptions {
     let settings = &environment.settings;
     let active = environment.home.active().ok().map(|(_, record)| record);
@@ -164,7 +164,7 @@ pub(crate) fn window_options(environment: &Environment, options: PresentOptions)
     }
 }
 
-/// Opens the window for another start of the launcher that asked for it, with what is known now.
+/// Opens the window at the request of another start of the launcher, with the present view state.
 pub(crate) fn show_wanted(
     environment: &Environment,
     handle: &Handle,
@@ -179,8 +179,8 @@ pub(crate) fn show_wanted(
     show(environment, handle, view, options)
 }
 
-/// What a window that was asked for shows. That the app has started is no news to whoever asks, and
-/// would close the window at once.
+/// The phase that a requested window shows. The start of the app is no news to the user who
+/// requested it, and would close the window at once.
 fn wanted_phase(phase: Phase) -> Phase {
     match phase {
         Phase::Launched { .. } => Phase::Idle,
@@ -188,7 +188,7 @@ fn wanted_phase(phase: Phase) -> Phase {
     }
 }
 
-/// Lets another start of the launcher ask for this engine's window, as long as the value lives.
+/// Lets another start of the launcher request this engine's window, as long as the value lives.
 pub(crate) fn listen(
     environment: &Environment,
     handle: &Handle,
@@ -203,8 +203,8 @@ pub(crate) fn listen(
         .ok()
 }
 
-/// Opens the window; `false` if none can be opened, which a person is told by a message of the
-/// system as far as it can.
+/// Opens the window. `false` if no window can be opened; the user then gets a message of the
+/// system, where it has one.
 pub(crate) fn show(
     environment: &Environment,
     handle: &Handle,
@@ -234,7 +234,7 @@ pub(crate) fn show(
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no window");
             handle.refuse_wanted();
-            // The message waits for a click; the app does not wait for that.
+            // The message waits for a click; the app must not wait for it.
             let tell = move || gui::tell_no_window(&app_name, &Texts::new(options.language));
             if let Err(error) = threads::spawn("message", tell) {
                 tracing::warn!(%error, "nor can it be told");

@@ -1,10 +1,10 @@
-//! The launcher's life beside the running app: it looks for releases when the schedule says so,
-//! fetches and has the app take over what it may without a question, and tells a person what should
-//! be known. It ends with the app.
+//! The launcher's life beside the running app. It checks for releases on schedule, fetches them and
+//! lets the app take them over without a question where the settings allow it, and notifies the
+//! user. It ends with the app.
 //!
-//! In: a session with the app started, what the schedule, the engine and a person say. Out: the
-//! app's own end. Never: work while nothing happens (one thread waits for the next event or the
-//! next date), or a window that was not called for.
+//! In: a session with the started app; events of the schedule, the engine and the user. Out: the
+//! app's own exit status. Never: works while nothing changes (one thread waits for the next event
+//! or the next due time); opens a window without a request or a need.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,23 +31,21 @@ use crate::store::probation;
 use crate::threads;
 use crate::update::peer_service::PeerHandle;
 
-/// How often a version on probation is looked at, while a check waits for it.
+/// Pause between two looks at a version on probation, while a check waits for the probation's end.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
-/// How often it is asked whether that version has proved itself, by a launcher that leaves then.
+/// Pause between two looks at the probation, for a launcher that ends with it.
 const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
-/// How long after the start of the app its window is there, in front of which something can be
-/// told.
+/// How long after the app's start its window is open, so that a message can appear in front of it.
 const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
-/// How long a look for a release that mends a failed start is waited for before the failure is
+/// How long a failure to start waits for a check to find a release that fixes it, before it is
 /// shown.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often it is looked whether what the app writes to standard error has become too long, where
-/// that is kept.
+/// Pause between two looks at the size of the app's standard error, where that is stored in a file.
 const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
-/// Longest wait where nothing is waited for; whatever happens ends it.
+/// Longest wait for an event; every event ends it earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Stays with the app. `handle` is of an engine that knows that the app runs.
+/// Stays beside the app. `handle` belongs to an engine that knows that the app runs.
 pub(crate) fn live(
     session: &AppSession,
     handle: &Handle,
@@ -62,8 +60,8 @@ pub(crate) fn live(
         while !resident.is_over() && !handle.closed() {
             resident.wait();
             if resident.has_looked() && !std::mem::replace(&mut followed, true) {
-                // What the launcher does for itself and for the desktop must not keep the app's own
-                // updates waiting.
+                // The launcher's work for itself and for the desktop must not delay the app's own
+                // updates.
                 let follow = move || {
                     shortcuts::follow(&session.environment, own, false);
                     own.update(&session.environment, &|| session.app.running().is_some());
@@ -74,7 +72,7 @@ pub(crate) fn live(
             }
         }
         if session.app.is_over() {
-            // A start that follows at once must not find the version locked whose code the app ran.
+            // A start that follows at once must find the version of the running code unlocked.
             session.channel.release();
         }
         resident.finish();
@@ -90,9 +88,9 @@ pub(crate) fn live(
     Ending::App(exit_code(status))
 }
 
-/// The rest of the launcher's life without an engine: as long as the app runs, without a thread
-/// that wakes up, or a look at anything. If the settings do not want that, only as long as a
-/// version is on probation.
+/// The rest of the launcher's life without an engine. It lasts as long as the app runs, without a
+/// thread that wakes up, and without polling. If the settings do not want that, it lasts only while
+/// a version is on probation.
 pub(crate) fn stay(session: &AppSession) -> Ending {
     if !session.environment.settings.health.stay
         && !session.app.is_attended()
@@ -106,8 +104,8 @@ pub(crate) fn stay(session: &AppSession) -> Ending {
     status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 
-/// Peers on the local network have what they may from this computer as long as the value lives, also
-/// where no engine runs.
+/// Shares data with peers on the local network as long as the value lives, also where no engine
+/// runs.
 pub(crate) fn share(session: &AppSession) -> PeerHandle {
     let peers = PeerHandle::default();
     peers.open(&session.environment);
@@ -120,34 +118,36 @@ struct Resident<'a> {
     options: PresentOptions,
     output: &'a Output,
     watch: Option<Watch>,
-    /// A check that is due.
+    /// A due check.
     due: Arc<Mutex<Option<Check>>>,
     announcements: Announcements,
-    /// What was announced and went unanswered.
+    /// The announcement that nobody has answered.
     reminder: Reminder,
     began: Instant,
-    /// What the last check allows to be fetched without a question.
+    /// Whether the last check allows fetching without a question.
     may_fetch: bool,
-    /// The check under way was begun here.
+    /// Whether the resident itself began the running check.
     own_check: bool,
-    /// A check is under way.
+    /// Whether a check is running.
     checking: bool,
-    /// What was begun without a question and came to nothing: the next time somebody is asked.
+    /// A version whose update was begun without a question and failed: the next time the user is
+    /// asked.
     in_vain: Option<Version>,
-    /// A check has begun.
+    /// Whether a check has begun.
     asked: bool,
-    /// A check has ended, or none is made.
+    /// Whether a check has ended, or none is made.
     looked: bool,
-    /// What is under way was begun here without a question, so its end is told here.
+    /// The version whose update the resident began without a question; the resident then also
+    /// reports its end.
     ours: Option<Version>,
     view: ViewState,
-    /// When what happened is told.
+    /// When stored incidents are shown.
     tell_at: Option<Instant>,
-    /// What of it came as an event.
+    /// Incidents that arrived as events.
     heard: Vec<Incident>,
-    /// The last app whose failure to start was dealt with.
+    /// The last app whose failure to start has been handled.
     dealt_with: Option<Arc<RunningApp>>,
-    /// Since when the app is known to have failed.
+    /// When the app's failure became known.
     failed_since: Option<Instant>,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Resident<'a> {
             in_vain: None,
             ours: None,
             view: ViewState::default(),
-            // What happened while nobody looked.
+            // Incidents that happened while nobody looked.
             tell_at: session
                 .home()
                 .state()
@@ -192,14 +192,14 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// Whether there is nothing left to stay for.
+    /// Whether there is no reason to stay.
     fn is_over(&self) -> bool {
         let app = &self.session.app;
         if app.is_over() {
             let ended_well =
                 app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
-            // A version that fails at once is no reason to stop looking: the release that mends it
-            // may be there.
+            // A version that fails at once is no reason to end the checks: the release that fixes
+            // it may already exist.
             return ended_well || self.looked && !self.has_failed();
         }
         let may_leave = !self.session.environment.settings.health.stay && !app.is_attended();
@@ -210,15 +210,15 @@ impl<'a> Resident<'a> {
         self.looked
     }
 
-    /// Waits for the next thing that happens, and sees to it.
+    /// Waits for the next event and handles it.
     fn wait(&mut self) {
         if !self.asked && !self.looked && self.session.app.is_over() {
-            // The app has ended, and not well: nobody has to wait for its sake.
+            // The app has ended with a failure, so the check need not wait for its sake.
             self.tell(ScheduleInput::Asked);
             self.asked = true;
         }
         let waits_for_trial = self.session.app.is_on_trial() && self.due().is_some();
-        // Nothing tells when a version has proved itself.
+        // No event reports that a version has ended its probation.
         let waits_for_end_of_trial = self.looked && !self.session.environment.settings.health.stay;
         let keeps_errors = || self.session.app.running().is_some_and(|app| app.bound_errors());
         let limit = match (waits_for_trial || self.has_failed(), waits_for_end_of_trial) {
@@ -260,7 +260,7 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// Whether the last app has failed, and that was not dealt with yet.
+    /// Whether the last app has failed, and the failure has not been handled yet.
     fn has_failed(&self) -> bool {
         let app = &self.session.app;
         let Some(last) = app.get().filter(|_| app.is_over()) else { return false };
@@ -282,7 +282,7 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// What happened, in front of the app's window that has come up meanwhile, or in the terminal.
+    /// Shows the incidents in front of the app's window, which is open by now, or in the terminal.
     fn report_incidents(&mut self) {
         self.tell_at = None;
         let notices = probation::take_notices(self.session.home()).unwrap_or_else(|error| {
@@ -304,7 +304,7 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// An app that ends before anybody sees it is shown, with what it wrote last.
+    /// Shows an app that ended before anybody saw it, with its last output.
     fn tell_failed_start(&mut self) {
         self.dealt_with = self.session.app.get();
         let Some(failed) = failed_start::failed_start(self.session) else { return };
@@ -316,7 +316,7 @@ impl<'a> Resident<'a> {
         }
         let phase = self.handle.phase();
         if !phase.is_at_rest() || matches!(phase, Phase::Offered { .. }) {
-            // The window has shown, or shows, a release that may mend it.
+            // The window has shown, or shows, a release that may fix it.
             return;
         }
         self.handle.send(Command::StartFailed(Box::new(problem.clone())));
@@ -374,7 +374,7 @@ impl<'a> Resident<'a> {
             tracing::info!(reason = ?check.reason, "looking for a release");
             self.handle.send(Command::Check { by_user: false });
         } else {
-            // What is under way was found by a check not long ago.
+            // A recent check found the update that is running.
             self.looked = true;
             self.tell(ScheduleInput::Ended(CheckEnd::Answered));
         }
@@ -384,7 +384,8 @@ impl<'a> Resident<'a> {
         if *phase == Phase::Checking {
             self.checking = true;
             if !std::mem::take(&mut self.own_check) {
-                // The app asked, or a person: what may be fetched by itself is as it is now.
+                // The app or a person asked for this check, so the present conditions decide what
+                // may be fetched without a question.
                 let rules = Rules::of(&self.session.environment.settings.update);
                 self.may_fetch = rules.permitted(&host::conditions()).prefetch;
             }
@@ -394,7 +395,7 @@ impl<'a> Resident<'a> {
                 || *phase == Phase::Idle && self.view.notice.is_some();
             self.ended(if failed { CheckEnd::Failed } else { CheckEnd::Answered });
         }
-        // Events of earlier phases may still come when a window has gone on from there.
+        // Events of earlier phases may still arrive after a window has gone on from there.
         if self.handle.phase() != *phase {
             return;
         }
@@ -420,7 +421,7 @@ impl<'a> Resident<'a> {
             self.handle.send(if swaps { Command::Start } else { Command::Prefetch });
             return;
         }
-        // Fetched, and now a person is asked.
+        // It is fetched; now the user is asked.
         self.ours = None;
         if self.announcements.shows(offer.version(), offer.signed.release.mandatory) {
             self.announce();
@@ -432,8 +433,8 @@ impl<'a> Resident<'a> {
         self.tell(ScheduleInput::Ended(outcome));
     }
 
-    /// Announces an offer again that nobody has answered, if it is time; what is under way or
-    /// answered is not announced.
+    /// Announces an unanswered offer again, if it is time. A running update or an answered offer is
+    /// not announced.
     fn remind(&mut self) -> ReminderStep {
         if !matches!(self.handle.phase(), Phase::Offered { .. }) {
             self.reminder.settled();
@@ -448,7 +449,7 @@ impl<'a> Resident<'a> {
         step
     }
 
-    /// Tells a person where the engine is.
+    /// Announces the engine's phase to the user.
     fn announce(&mut self) {
         if self.options.headless {
             return;
@@ -462,12 +463,11 @@ impl<'a> Resident<'a> {
         }
     }
 
-    /// A window that was closed on the way stops nothing: the new version is there at the next
-    /// start.
+    /// A window that was closed midway stops nothing: the new version is ready at the next start.
     fn finish(&mut self) {
         let (session, handle) = (self.session, self.handle);
         follow(handle, &mut self.view, self.output, |phase, _| match phase {
-            // Between two versions no app runs; what was begun there is brought to its end.
+            // Between two versions no app runs; the work that was begun then is completed.
             Phase::Installing { .. }
             | Phase::Swapping { .. }
             | Phase::Closing { .. }
@@ -476,7 +476,7 @@ impl<'a> Resident<'a> {
             Phase::Downloading { .. } => session.app.running().is_none(),
             _ => true,
         });
-        // The app wanted to be started anew, and could not be: nobody else is left to tell it.
+        // The app asked for a restart, and it failed: only the launcher is left to show that.
         let failed = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LaunchFailed);
         if failed && session.app.is_over() && !self.options.headless {
             show(&session.environment, handle, std::mem::take(&mut self.view), self.options);
@@ -484,7 +484,7 @@ impl<'a> Resident<'a> {
     }
 }
 
-/// Takes events in until `enough`, looking at least every second.
+/// Applies events until `enough`, looking at least every second.
 pub(super) fn follow(
     handle: &Handle,
     view: &mut ViewState,
@@ -497,14 +497,14 @@ pub(super) fn follow(
             view.apply(event);
         }
     }
-    // The phase is known before the events that tell of it are taken.
+    // The phase is read before the events that report it.
     for event in handle.take() {
         output.event(&event);
         view.apply(event);
     }
 }
 
-/// Where nobody can watch, nothing is looked for; the next start tries again.
+/// If no thread for the schedule can be started, there are no checks; the next start tries again.
 fn start_watch(
     session: &AppSession,
     handle: &Handle,

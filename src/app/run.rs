@@ -1,6 +1,6 @@
-//! What a desktop shortcut does: start the active version at once, then look for a release, and
-//! open the window only if there is something to show. Whatever fails, an installed version starts
-//! (promises 1 and 2).
+//! The action of a desktop shortcut: start the active version at once, then check for a release,
+//! and open the window only if there is something to show. An installed version starts whatever
+//! else fails (promises 1 and 2).
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -38,8 +38,8 @@ pub(crate) fn run(
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
-    // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or
-    // a script, has it as it comes.
+    // Without a terminal the app's standard error is stored in a file. A person at a terminal, or a
+    // script, gets it directly.
     if !options.headless && !std::io::stderr().is_terminal() {
         session.app.keep_errors();
     }
@@ -54,7 +54,8 @@ pub(crate) fn run(
                 own.confirm();
                 return show_problem(session, options, output, &problem::of_store(&error));
             }
-            // No version can be started: mending the one that should is the only way left.
+            // No version can be started: repairing the one that should start is the only option
+            // left.
             Err(error) => match mend_and_start(session, options, output) {
                 Some(app) => app,
                 None => {
@@ -63,8 +64,8 @@ pub(crate) fn run(
                 }
             },
         },
-        // No version is whole, not even by its record. One that is named is still worth mending:
-        // the user's files are in it.
+        // No version is whole, not even by its record. A version that is named is still worth
+        // repairing: the user's files are in it.
         Err(error) => match mend_and_start(session, options, output) {
             Some(app) => app,
             None => {
@@ -85,7 +86,7 @@ pub(crate) fn run(
     beside_the_app(session, stepped_over, options, output, own)
 }
 
-/// Starts the app; what lasts on the way is told.
+/// Starts the app and shows every step that takes long.
 fn start(
     session: &AppSession,
     options: PresentOptions,
@@ -97,7 +98,7 @@ fn start(
     starting::start(show, output, |tell| supervisor::start(session, tell))
 }
 
-/// Whether the user chose to wait, or a mandatory release is known.
+/// Whether the user chose to wait for checks, or a mandatory release is known.
 fn waits_for_check(session: &AppSession) -> bool {
     let mandatory = || {
         let state = session.home().state().ok()?;
@@ -107,8 +108,8 @@ fn waits_for_check(session: &AppSession) -> bool {
         || mandatory().unwrap_or(false)
 }
 
-/// The app runs: what happened while nobody looked is told, a version that should have been started
-/// and could not is mended, and then the launcher stays.
+/// The app runs. This shows incidents, repairs a version that should have been started and could
+/// not be, and then stays.
 fn beside_the_app(
     session: &AppSession,
     stepped_over: Option<ContainerId>,
@@ -134,8 +135,7 @@ fn beside_the_app(
     ending
 }
 
-/// Mends a version that could not be started; the next start uses it again. What comes of it is
-/// told.
+/// Repairs a version that could not be started; the next start uses it again. The result is shown.
 fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Output) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
     let version = damaged.version.clone();
@@ -151,7 +151,7 @@ fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Ou
         }
         phase => {
             tracing::error!(?phase, "the version could not be repaired");
-            // Where nothing runs in its place that is what is shown.
+            // If no other version runs in its place, the window shows the failure.
             if session.app.get().is_some() {
                 session.leave_notice(Incident::NotRepaired { version });
             }
@@ -159,7 +159,7 @@ fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Ou
     }
 }
 
-/// Mends the version that the next start should use, and starts it; `None` at once if there is
+/// Repairs the version that the next start should use, and starts it; `None` at once if there is
 /// none.
 fn mend_and_start(
     session: &AppSession,
@@ -177,8 +177,8 @@ fn mend_and_start(
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
-/// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of
-/// it, whatever the end is.
+/// No app runs yet: the window (or the terminal) shows the check, and the app starts at its end,
+/// whatever the result.
 fn before_the_app(
     session: &AppSession,
     setup: Setup,
@@ -201,7 +201,7 @@ fn before_the_app(
         !options.headless && show(&session.environment, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
     let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
-    // It has shown that it works, also where the network did not.
+    // The launcher has worked, even if the network did not.
     own.confirm();
     drop(listening);
     if session.app.get().is_some() {
@@ -211,20 +211,21 @@ fn before_the_app(
         return ending;
     }
     quit(&handle, engine);
-    // Nothing can be installed by this launcher; a newer one can do it, from the beginning.
+    // This launcher is too old to install the release; a newer launcher can do it, from the
+    // beginning.
     if too_old
         && own.update(&session.environment, &|| true)
         && let Some(ending) = own.hand_over()
     {
         return ending;
     }
-    // The window was closed before the check was over, or the check failed: the installed version
+    // The window was closed before the check ended, or the check failed: the installed version
     // starts all the same.
     if setup.start_anyway { start_and_wait(session, options, output) } else { ending }
 }
 
-/// The window with what is in a bundle. An app that runs already, started by another launcher, goes
-/// on: the new version waits for its next start.
+/// The window with the content of a bundle. An app that already runs, started by another launcher,
+/// goes on: the new version waits for its next start.
 pub(crate) fn open(
     session: &AppSession,
     file: PathBuf,
@@ -244,8 +245,8 @@ pub(crate) fn open(
     in_window(session, &handle, view, options, output, engine)
 }
 
-/// The whole window, whatever there is to tell: that of the launcher beside the app if there is
-/// one, else one of its own.
+/// The whole window, in any phase: the window of the launcher beside the app if there is one,
+/// otherwise a new one.
 pub(crate) fn window(
     session: &AppSession,
     part: WindowPart,
@@ -263,14 +264,14 @@ pub(crate) fn window(
         Ok(engine) => engine,
         Err(problem) => return show_problem(session, options, output, &problem),
     };
-    // Nothing is installed, so there is one thing to do.
+    // Nothing is installed, so installing is the only useful action.
     handle.want(if active.is_none() { WindowPart::Check } else { part });
     let _listening = listen(&session.environment, &handle, options);
     let view = ViewState::beside(elsewhere);
     in_window(session, &handle, view, options, output, engine)
 }
 
-/// Shows the window, and brings to its end what was begun there.
+/// Shows the window, and completes the work that was begun in it.
 fn in_window(
     session: &AppSession,
     handle: &Handle,
@@ -281,7 +282,7 @@ fn in_window(
 ) -> Ending {
     let shown = show(&session.environment, handle, view, options);
     if shown {
-        // A window that was closed on the way does not stop what was begun.
+        // Closing the window midway does not stop the work.
         follow(handle, &mut ViewState::default(), output, |phase, _| {
             !matches!(
                 phase,
@@ -303,7 +304,8 @@ fn in_window(
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
     terminal::follow(handle, output, |phase| match phase {
         Phase::Offered { .. } => {
-            // Nobody is there to be asked: a first install goes on, an update waits for somebody.
+            // Nobody is there to answer: a first installation goes on, an update waits for an
+            // answer.
             handle.send(if setup.start_anyway { Command::Later } else { Command::Start });
             None
         }
@@ -315,7 +317,7 @@ fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
 
 fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
     handle.send(Command::Quit);
-    // A panic there was told by the panic hook.
+    // The panic hook has logged a panic there.
     let _ = engine.join();
 }
 
@@ -326,7 +328,7 @@ fn start_and_wait(session: &AppSession, options: PresentOptions, output: &Output
     }
 }
 
-/// On standard error, and for whoever clicked a shortcut in a window.
+/// Shows a problem on standard error, and in a window for a user who clicked a shortcut.
 fn show_problem(
     session: &AppSession,
     options: PresentOptions,
@@ -341,8 +343,8 @@ fn show_problem(
 }
 
 /// The settings cannot be used. The installed version starts all the same, if its home can be found
-/// (docs/security.md, promise 1); whoever clicked a shortcut is told in a window why nothing
-/// starts.
+/// (docs/security.md, promise 1). If nothing starts, a user who clicked a shortcut sees the reason
+/// in a window.
 pub(crate) fn without_settings(
     home: Option<&Home>,
     error: &PlaceError,

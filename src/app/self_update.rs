@@ -1,5 +1,4 @@
-//! The launcher as a thing on this computer: its executable, how it was called, and what that means
-//! for its own update and for a shortcut.
+//! The launcher's own executable and how it was called, for its self-update and for shortcuts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,20 +11,20 @@ use crate::host;
 use crate::model::launcher::own_version;
 use crate::update::self_update::{self, SelfUpdateOutcome};
 
-/// This launcher.
+/// The executable of this launcher, with its options.
 #[derive(Debug, Default)]
 pub(crate) struct SelfUpdate {
-    /// Its executable, as it was found when the process began; an exchange changes what the system
-    /// says of it.
+    /// The path of the executable when the process began; after an exchange the system may name
+    /// another path.
     program: Option<Program>,
-    /// `--config` and `--home` as they were given, absolute.
+    /// `--config` and `--home` as given, made absolute.
     config: Option<PathBuf>,
     home: Option<PathBuf>,
     attempt: Mutex<Option<Attempt>>,
 }
 
 impl SelfUpdate {
-    /// To be asked for at the start of a process.
+    /// Call it at the start of a process.
     pub(crate) fn new(config: Option<&Path>, home: Option<&Path>) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
@@ -36,12 +35,12 @@ impl SelfUpdate {
         }
     }
 
-    /// Its executable, if the system tells it.
+    /// The executable, if the system names it.
     pub(crate) fn program(&self) -> Option<&Program> {
         self.program.as_ref()
     }
 
-    /// What another start needs in order to mean the same app and home.
+    /// The options that another start needs in order to use the same app and home.
     pub(crate) fn place(&self) -> Vec<OsString> {
         let pair = |name: &str, path: &Option<PathBuf>| {
             path.as_ref().map(|path| [OsString::from(name), path.clone().into()])
@@ -53,8 +52,8 @@ impl SelfUpdate {
             .collect()
     }
 
-    /// The first thing that starting the app does. A launcher that has not come up before is
-    /// replaced by the one before it, which then runs instead of this one; its ending is given.
+    /// The first action of a start of the app. If this launcher is new and did not come up before,
+    /// the one before it is put back and runs instead; the result is its ending.
     pub(crate) fn begin(&self) -> Option<Ending> {
         let program = self.program.as_ref()?;
         match program.begin(&own_version()) {
@@ -67,7 +66,7 @@ impl SelfUpdate {
         }
     }
 
-    /// This launcher has done what it is for: if it is a new one, it stays.
+    /// Confirms that this launcher has started the app: a new launcher stays from now on.
     pub(crate) fn confirm(&self) {
         let attempt = self.attempt().take();
         if let (Some(program), Some(attempt)) = (&self.program, attempt) {
@@ -79,8 +78,8 @@ impl SelfUpdate {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is
-    /// told in the log only.
+    /// Exchanges the executable if a newer one is published; returns whether it did. Errors are
+    /// only logged.
     pub(crate) fn update(&self, environment: &Environment, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
         program.tidy();
@@ -98,8 +97,8 @@ impl SelfUpdate {
         }
     }
 
-    /// Starts the executable that is in place now instead of this process, with the same arguments;
-    /// how it ended, where a process cannot be replaced.
+    /// Replaces this process by the executable that is now in place, with the same arguments. Where
+    /// the system cannot replace a process, it returns how the executable ended.
     pub(crate) fn hand_over(&self) -> Option<Ending> {
         let arguments: Vec<OsString> = host::arguments().into_iter().skip(1).collect();
         match self.program.as_ref()?.hand_over(&arguments) {

@@ -1,9 +1,7 @@
-//! The app's entry in the menu: what it says, and how it follows the app after a start or an
-//! update.
+//! The app's entry in the menu: its content, and how it follows the app after a start or an update.
 //!
 //! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files
-//! that `desktop` writes.
-//! Never: questions to a person; the verbs ask those.
+//! that `desktop` writes. Never: asks a person; the verbs do that.
 
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
@@ -21,7 +19,7 @@ pub(crate) fn name_of(environment: &Environment) -> String {
     name_in(&environment.home, &environment.settings)
 }
 
-/// The app's name for people, as its active version gives it, else as the settings do.
+/// The app's name for people, from its active version, otherwise from the settings.
 pub(crate) fn name_in(home: &Home, settings: &Settings) -> String {
     match home.active() {
         Ok((_, record)) => record.display_name,
@@ -30,13 +28,13 @@ pub(crate) fn name_in(home: &Home, settings: &Settings) -> String {
     }
 }
 
-/// The icon of an app that has none, as PNG.
+/// The icon of an app without its own icon, as PNG.
 fn letter_of(name: &str) -> Option<Vec<u8>> {
     let picture = icons::window(&letter::icon(name));
     crate::desktop::icon::png(picture.rgba, picture.width, picture.height)
 }
 
-/// What a shortcut says now.
+/// The present content of the shortcut.
 pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry> {
     let name = name_of(environment);
     let active = environment.home.active().ok().map(|(_, record)| record);
@@ -50,7 +48,7 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
         .or_else(|| letter_of(&name))
         .unwrap_or_else(|| icons::LAUNCHER.to_vec());
     let in_each = |message: &str| {
-        // The first is for readers of any other language.
+        // The first is for readers of all other languages.
         let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];
         each.map(|(tag, language)| {
             (tag.to_owned(), Texts::new(language).with(message, &[("app", &name)]))
@@ -83,9 +81,8 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
     })
 }
 
-/// What comes after a start or an update, in the background: the shortcut follows the app's name
-/// and icon; after the first installation one is made if the settings say so. What goes wrong is
-/// told in the log only.
+/// Background work after a start or an update: the shortcut follows the app's name and icon. After
+/// the first installation a shortcut is made if the settings say so. Errors are only logged.
 pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: bool) {
     let wanted = was_empty && environment.settings.desktop.shortcut;
     if !wanted && !shortcut::is_made(&environment.home) {

@@ -1,9 +1,9 @@
-//! The way to the app's start, as far as somebody has to wait on it: whatever takes longer than a
-//! moment there is told, in the window or on standard error, and in the log.
+//! Shows progress while the app's start takes long: every step that lasts longer than a moment is
+//! shown in the window or on standard error, and written to the log.
 //!
-//! In: a start. Out: what the start came to, and words while it lasts. Never: a start that waits
-//! for the telling (the window may be closed, and standard error may not be read; the start goes
-//! on), or a word about a start that takes no longer than usual.
+//! In: a start. Out: its result, and messages while it lasts. Never: lets the start wait for a
+//! message (the user may close the window, and standard error may have no reader; the start goes
+//! on); shows a message for a start of the usual length.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use crate::messages::mailbox::{self, Handle};
 use crate::messages::protocol::{Event, Phase};
 use crate::threads;
 
-/// From here on a start takes long: nobody waits five seconds without a word, and a window needs
-/// some time to open.
+/// After this time a start counts as long: nobody should wait five seconds without a message, and a
+/// window needs some time to open.
 const TELL_AFTER: Duration = Duration::from_millis(2500);
-/// How often standard error is told that it still lasts.
+/// How often standard error repeats that the start still lasts.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
-/// Hears what a start is doing.
+/// Receives the steps of a start.
 pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Begins a start on a thread of its own; tells what it does if it lasts: by `show`, a window that
@@ -37,8 +37,8 @@ pub(crate) fn start<T: Send>(
     let (ended, is_ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let work = || {
-            // Both go with the start, also where it panics: the window closes, and whoever waits
-            // goes on.
+            // Both end with the start, even if it panics: then the window closes and the waiting
+            // thread goes on.
             let (_end, _ended) = (end, ended);
             begin(&tell)
         };
@@ -56,7 +56,7 @@ pub(crate) fn start<T: Send>(
     })
 }
 
-/// What a window begins with.
+/// The state that the window begins with.
 fn what_lasts(handle: &Handle) -> ViewState {
     let mut view = ViewState::of_start();
     handle.take().into_iter().for_each(|event| view.apply(event));
@@ -65,7 +65,7 @@ fn what_lasts(handle: &Handle) -> ViewState {
 
 fn tell_in_terminal(handle: &Handle, output: &Output, is_ended: &mpsc::Receiver<()>) {
     let mut view = ViewState::of_start();
-    // The events before were taken when the wait was noticed.
+    // Earlier events were taken when the wait was noticed.
     view.apply(Event::Phase { phase: handle.phase() });
     loop {
         for event in handle.take() {
@@ -97,12 +97,12 @@ fn line(output: &Output, view: &ViewState) -> String {
     texts.with("detail-line", &[("name", &title), ("value", &why)])
 }
 
-/// Tells on standard error that the launcher itself waits for a disk, until the value is dropped:
-/// before its settings are read there is no window.
+/// Shows on standard error that the launcher itself waits for a slow disk, until the value is
+/// dropped: before the settings are read there is no window.
 pub(crate) struct SlowDisk(#[allow(dead_code)] mpsc::Sender<()>);
 
 impl SlowDisk {
-    /// `words` once it lasts.
+    /// Prints `words` once the wait is long.
     pub(crate) fn watch(words: String) -> Option<Self> {
         let (ended, is_ended) = mpsc::channel::<()>();
         let began = Instant::now();

@@ -1,9 +1,9 @@
-//! Standard output and standard error, written as far as they take it.
+//! Writes to standard output and standard error without ever failing or blocking for long.
 //!
-//! Telling is never a reason to fail or to wait: a full disk behind standard error, a pipe whose
-//! reader has gone, or one whose reader is stopped must not keep an app from starting. In: lines.
-//! Out: bytes to the two streams, or nothing. Never: a panic, an error, or a wait for a stopped
-//! reader that lasts longer than [`LONGEST_WAIT`].
+//! Output is never a reason to fail or to wait. A full disk behind standard error, a pipe whose
+//! reader has ended, or a pipe whose reader is stopped must not keep an app from starting. In:
+//! lines. Out: bytes to the two streams, or nothing. Never: panics, returns an error, or waits for
+//! a stopped reader for longer than [`LONGEST_WAIT`].
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +16,19 @@ use crate::threads;
 /// How long a reader that does not read is waited for, once, where a pipe can be asked.
 #[cfg_attr(not(unix), allow(dead_code))]
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// What a pipe takes without waiting once it says that it takes anything (PIPE_BUF), bytes.
+/// Bytes that a ready pipe takes without blocking (PIPE_BUF).
 #[cfg(unix)]
 const PIECE: usize = 4096;
 
-/// What has become of a stream.
+/// The state of a stream.
 #[derive(Default)]
 #[cfg_attr(not(unix), allow(dead_code))] // there nothing is known of its reader
 struct Stream {
-    /// One line at a time.
+    /// Held while one line is written.
     alone: Mutex<()>,
-    /// Its reader was waited for in vain; it is not waited for again until it reads.
+    /// The reader did not read in time; the launcher does not wait again until it reads.
     stalled: AtomicBool,
-    /// A line was cut off in its middle.
+    /// The last line was cut off in the middle.
     cut: AtomicBool,
 }
 
@@ -36,17 +36,17 @@ static OUTPUT: Stream =
     Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
 static ERRORS: Stream =
     Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
-/// What is written to standard output may be dropped.
+/// Whether text for standard output may be dropped.
 static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
 
-/// From now on a reader of standard output that does not read is not waited for either: where an
-/// app is to be started, words about it are not what counts. Other verbs wait for their reader, who
-/// wants all of it.
+/// From now on the launcher does not wait for a reader of standard output that does not read: when
+/// it starts an app, messages about the app matter less than the start. Other verbs wait for their
+/// reader, who wants all of the output.
 pub(crate) fn never_wait_for_output() {
     OUTPUT_IS_TALK.store(true, Ordering::Relaxed);
 }
 
-/// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
+/// Writes a line to standard output. A closed pipe (`… | head`) is no error.
 pub(crate) fn write_line(line: &str) {
     let line = plain::text(line);
     if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
@@ -62,7 +62,7 @@ pub(crate) fn error_line(line: &str) {
     ERRORS.write(&io::stderr(), format!("{}\n", plain::text(line)).as_bytes());
 }
 
-/// Standard error as a writer that takes everything.
+/// Standard error as a writer that never fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StandardError;
 
@@ -77,7 +77,7 @@ impl Write for StandardError {
     }
 }
 
-/// Tells of a panic in the log and on standard error, without waiting for either.
+/// Reports a panic in the log and on standard error, without blocking on either.
 pub(crate) fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         if threads::may_panic() {
@@ -104,7 +104,7 @@ impl Stream {
         }
     }
 
-    /// Whether all of it was taken.
+    /// Whether the stream took all of it.
     fn write_piece(&self, stream: &impl std::os::fd::AsFd, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             if !self.is_ready(stream) {
@@ -120,7 +120,7 @@ impl Stream {
         true
     }
 
-    /// Waits until the stream takes something. An error counts as ready: writing says which.
+    /// Waits until the stream can take bytes. An error counts as ready: the write reports it.
     fn is_ready(&self, stream: &impl std::os::fd::AsFd) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let wait = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { LONGEST_WAIT };
@@ -134,7 +134,7 @@ impl Stream {
 
 #[cfg(not(unix))]
 impl Stream {
-    /// The system offers no way to ask whether a pipe takes something.
+    /// The system offers no way to ask whether a pipe can take bytes.
     fn write<'a, S>(&self, stream: &'a S, bytes: &[u8])
     where
         &'a S: Write,

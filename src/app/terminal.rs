@@ -1,5 +1,5 @@
-//! An engine's driver without a window: progress bars, one a node while bytes come and one of files
-//! while they are written; or JSON lines.
+//! Drives an engine without a window. It prints progress bars, one for each node during the
+//! download and one for the files while they are written, or JSON lines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,11 +20,10 @@ use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
 
-/// Seconds beyond which the time left is no number of use.
+/// Seconds above which an estimate of the time left is useless.
 const LONGEST_ESTIMATE: u64 = 24 * 3600;
 
-/// Follows the engine until `until` knows the ending, tells everything on the way, and tells the
-/// ending.
+/// Follows the engine until `until` gives the ending, and prints every step and the ending.
 pub(crate) fn follow(
     handle: &Handle,
     output: &Output,
@@ -33,7 +32,7 @@ pub(crate) fn follow(
     follow_check(handle, output, "checking-title", until)
 }
 
-/// The same, where a check is called otherwise.
+/// The same, with another text for the check.
 pub(crate) fn follow_check(
     handle: &Handle,
     output: &Output,
@@ -97,14 +96,14 @@ fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
     }
 }
 
-/// An offer in one line: the version, how much is fetched, and the way.
+/// An offer in one line: the version, how much is fetched, and the strategy.
 fn offered(offer: &Offer, texts: &Texts) -> String {
     let title = texts.with("offer-title", &[("version", &offer.version().to_string())]);
     texts.with("detail-line", &[("name", &title), ("value", &texts.price(&offer.plan))])
 }
 
-/// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes
-/// of the files, and whether a restart follows.
+/// A plan for people, one line for each fact: cost and savings, the strategy, each pack, the
+/// reason, what becomes of the files, and whether a restart follows.
 pub(crate) fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     let line = |name: &str, value: String| {
         texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)])
@@ -126,7 +125,7 @@ pub(crate) fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     lines
 }
 
-/// `plan` is that of the offer before, if there was one.
+/// `plan` is the plan of the preceding offer, if there was one.
 fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> Ending {
     let texts = &output.texts;
     let version = |name: &str, version: &crate::model::Version| {
@@ -188,7 +187,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
     ending
 }
 
-/// What was mended, line by line, what was not and why.
+/// Prints each repaired file, and each file that was not repaired with the reason.
 fn tell_repaired(repaired: &Repaired, output: &Output) {
     let texts = &output.texts;
     let line = |name: &str, value: &str| {
@@ -231,16 +230,16 @@ const fn how_name(how: How) -> &'static str {
     }
 }
 
-/// One bar for the bytes and one a node, then one for the files. Nothing is drawn where standard
+/// One bar for all bytes, one for each node, and one for the files. Nothing is drawn if standard
 /// error is no terminal.
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
     total: Option<ProgressBar>,
     nodes: HashMap<String, ProgressBar>,
-    /// Files are being written; before that, bytes are fetched.
+    /// Whether files are being written; before that, bytes are fetched.
     installing: bool,
-    /// Files fetched whole since their patches did not fit.
+    /// Files that were fetched whole since their patches did not fit.
     fallen_back: u64,
     /// Installed files that were damaged and fetched again.
     mended: u64,
@@ -253,7 +252,7 @@ impl Bars {
         self.all.add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")))
     }
 
-    /// Another phase: the bars of the one before go, and what is worth knowing of it is said.
+    /// Enters a phase: removes the bars of the phase before, and prints its notable facts.
     fn enter(&mut self, phase: &Phase, output: &Output) {
         let installing = matches!(phase, Phase::Installing { .. } | Phase::Repairing { .. });
         if installing != self.installing {
@@ -347,7 +346,7 @@ impl Bars {
     }
 
     fn clear(&self) {
-        // Bars that cannot be wiped stay on the screen; nothing else depends on it.
+        // Bars that cannot be erased stay on the screen; nothing else depends on it.
         let _ = self.all.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! One entry's packed bytes, decoded with bounded memory and never past its declared size.
+//! Decodes one entry's packed bytes, with bounded memory and never past its declared size.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,46 +9,46 @@ use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher};
 use crate::positional;
 
-/// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.
+/// The largest accepted zstd window, as a power of two: 8 MiB, which bounds a decoder's memory.
 pub(crate) const LARGEST_WINDOW_LOG: u32 = 23;
 
-/// Bytes read at once, and bytes written at once. Most entries fit both, and then zstd decodes them
-/// in one pass.
+/// Bytes that are read at once, and bytes that are written at once. Most entries fit both, and zstd
+/// then decodes them in one pass.
 const INPUT: usize = 128 << 10;
 const OUTPUT: usize = 256 << 10;
 
 /// What is wrong with an entry's bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// More came out than declared (a bomb, or the wrong bytes).
+    /// The entry unpacks to more bytes than declared (a bomb, or the wrong bytes).
     #[error("it unpacks to more than the {declared} bytes declared")]
     TooLong {
-        /// Bytes declared.
+        /// The declared number of bytes.
         declared: u64,
     },
-    /// Less came out than declared.
+    /// The entry unpacks to fewer bytes than declared.
     #[error("it unpacks to {found} bytes, {declared} are declared")]
     TooShort {
-        /// Bytes declared.
+        /// The declared number of bytes.
         declared: u64,
-        /// Bytes there are.
+        /// The unpacked number of bytes.
         found: u64,
     },
     /// The packed bytes end too early.
     #[error("its packed bytes end too early")]
     Truncated,
-    /// Something follows the entry's only frame.
+    /// Bytes follow the entry's only frame.
     #[error("bytes follow behind its end")]
     Trailing,
-    /// Not zstd, or a larger window than allowed.
+    /// The bytes are no zstd frame, or the frame needs a larger window than allowed.
     #[error("its packed bytes are damaged")]
     Corrupt(#[source] io::Error),
-    /// Other content.
+    /// The entry unpacks to other content.
     #[error("its SHA-256 is {found}, expected {expected}")]
     Hash {
-        /// What the manifest says.
+        /// The digest in the manifest.
         expected: Digest,
-        /// What it is.
+        /// The digest of the unpacked bytes.
         found: Digest,
     },
     /// The packed bytes cannot be read.
@@ -59,7 +59,7 @@ pub enum Fault {
     Write(#[source] io::Error),
 }
 
-/// Decodes entries one after another; holds about 400 KiB, and up to 8 MiB more once an entry needs
+/// Decodes entries one after another. Holds about 400 KiB, and up to 8 MiB more once an entry needs
 /// the window.
 pub(crate) struct Decoder {
     zstd: zstd::stream::raw::Decoder<'static>,
@@ -68,19 +68,19 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder with its buffers.
+    /// Allocates a decoder with its buffers.
     pub(crate) fn new() -> Result<Self, Fault> {
         let mut zstd = zstd::stream::raw::Decoder::new().map_err(Fault::Corrupt)?;
         zstd.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG)).map_err(Fault::Corrupt)?;
         Ok(Self { zstd, input: vec![0; INPUT].into(), output: vec![0; OUTPUT].into() })
     }
 
-    /// Reads `packed_size` bytes of `packed`, hands what they unpack to over to `sink` in blocks,
-    /// and returns its digest.
+    /// Reads `packed_size` bytes of `packed`, passes the unpacked bytes to `sink` in blocks, and
+    /// returns their digest.
     ///
-    /// An error unless exactly `size` bytes come out of one frame that ends with the last packed
-    /// byte. What `sink` got before an error is worthless. `sink` never gets more than `size`
-    /// bytes.
+    /// Returns an error unless exactly `size` bytes come out of one frame that ends with the last
+    /// packed byte. After an error, discard the bytes that `sink` received. `sink` never receives
+    /// more than `size` bytes.
     pub(crate) fn unpack(
         &mut self,
         packed: &mut dyn Read,
@@ -96,7 +96,7 @@ impl Decoder {
             Compression::Zstd => self.decode(&mut packed, &mut tally)?,
         }
         if packed.limit() > 0 {
-            // What is left was either never sent, or lies behind the frame's end.
+            // The missing bytes were never sent, or they lie behind the frame's end.
             return Err(if self.fill(&mut packed)? == 0 {
                 Fault::Truncated
             } else {
@@ -142,7 +142,7 @@ impl Decoder {
         }
     }
 
-    /// Fills the input buffer as far as `packed` goes.
+    /// Fills the input buffer from `packed`, as far as `packed` reaches.
     fn fill(&mut self, packed: &mut dyn Read) -> Result<usize, Fault> {
         let mut filled = 0;
         while filled < self.input.len() {
@@ -157,7 +157,7 @@ impl Decoder {
     }
 }
 
-/// Counts and hashes what goes to the sink, and lets nothing past the declared size.
+/// Counts and hashes the bytes for the sink, and stops at the declared size.
 struct Tally<'a> {
     hasher: Hasher,
     written: u64,
@@ -176,7 +176,8 @@ impl Tally<'_> {
     }
 }
 
-/// The bytes of one span of a file, read by position: several threads may read one open file.
+/// The bytes of one span of a file, read by position, so that several threads can read one open
+/// file.
 pub(crate) struct SpanReader<'a> {
     file: &'a File,
     at: u64,
@@ -262,7 +263,7 @@ mod tests {
         let content: Vec<u8> = (0..3000u32).flat_map(u32::to_le_bytes).collect();
         let frame = zstd_frame(&content);
         for cut in 0..frame.len() {
-            // The source ends early, and: the manifest says that it ends there.
+            // The source ends early, and the manifest says that it ends there.
             let reported =
                 decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
             assert!(matches!(reported, Err(Fault::Truncated)), "{cut}: {reported:?}");

@@ -1,8 +1,8 @@
-//! One file of a tree: created where nothing was, given its permissions and time, or gone again;
-//! and copies of it.
+//! One file of a tree: creates it where no file was, sets its permissions and time, or deletes it
+//! again; and copies files.
 //!
-//! In: a path inside a staging folder, a manifest's entry. Out: a file that is whole. Never: a file
-//! that was there before, a write through a link.
+//! In: a path inside a staging folder, a manifest's entry. Out: a whole file. Never: a write to a
+//! file that existed before; a write through a link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -15,7 +15,7 @@ use crate::durable;
 use crate::model::manifest::{Entry, Permissions};
 use crate::model::{Digest, Hasher};
 
-/// Why a file could not be created: the file system, or its content.
+/// Why creating a file failed: the file system, or its content.
 pub(super) enum ReadFailure {
     Create(std::io::Error),
     Content(Fault),
@@ -34,7 +34,7 @@ impl ReadFailure {
     }
 }
 
-/// Creates the folder of a tree, if it is not there.
+/// Creates the root folder of a tree if it does not exist.
 pub(super) fn create_root(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Ok(()) => share(path),
@@ -42,9 +42,9 @@ pub(super) fn create_root(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a folder of a tree. Those of the release can be entered by everyone, as its files can be
-/// read by everyone, whatever the umask; those of the user are as his umask wants them, and never
-/// written by everyone.
+/// Creates a folder of a tree. Everyone can enter the folders of the release and read its files,
+/// whatever the umask. Folders of the user follow the user's umask, and are never writable by
+/// everyone.
 pub(super) fn create_folder(path: &Path, is_users: bool) -> io::Result<()> {
     if is_users {
         return durable::create_user_folders(path);
@@ -83,14 +83,13 @@ fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that
-/// fails.
+/// Creates a file that must not exist yet, lets `fill` write it, and deletes it if that fails.
 pub(super) fn create(
     path: &Path,
     entry: &Entry,
     fill: impl FnOnce(&mut File) -> Result<(), Fault>,
 ) -> Result<(), ReadFailure> {
-    // "create new" also refuses a link at the path, wherever it leads.
+    // "create new" also refuses a link at the path, whatever it points to.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     let mut file =
@@ -99,7 +98,7 @@ pub(super) fn create(
     finish_file(path, file, entry, filled)
 }
 
-/// Gives a file that was `filled` its permissions and time, or deletes it.
+/// Sets permissions and time of a file if `filled` is a success, or deletes the file.
 pub(super) fn finish_file(
     path: &Path,
     file: File,
@@ -113,13 +112,13 @@ pub(super) fn finish_file(
     });
     if finished.is_err() {
         drop(file);
-        // The error that led here is the one worth telling.
+        // The error that led here is the one to return.
         let _ = fs::remove_file(path);
     }
     finished
 }
 
-/// Creates the entry's file at `to` from the bytes of `from`, which it proves on the way.
+/// Creates the entry's file at `to` from the bytes of `from`, and verifies them while copying.
 pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), ReadFailure> {
     let source = open_plain(from).map_err(|error| ReadFailure::Content(Fault::Read(error)))?;
     let mut bytes = source.take(entry.size.saturating_add(1));
@@ -145,18 +144,18 @@ pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), ReadFail
 const COPIED_AT_ONCE: usize = 256 << 10;
 
 /// A new file at `to` that shares its blocks with `from` (btrfs, XFS, APFS, ReFS); an error where
-/// that cannot be.
+/// the file system cannot do that.
 pub(super) fn share_blocks(from: &Path, to: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(from)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     reflink_copy::reflink(from, to)?;
-    // Where the permissions come along (APFS), a file that was made read-only cannot be opened for
-    // its own.
+    // Where the copy includes the permissions (APFS), a read-only file cannot be opened to set its
+    // own permissions.
     OpenOptions::new().read(true).write(true).open(to).inspect_err(|_| drop(fs::remove_file(to)))
 }
 
-/// Opens a file, and nothing that a link leads to.
+/// Opens a file, but never through a link.
 pub(super) fn open_plain(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -1,4 +1,4 @@
-//! Small containers for this room's tests: entries in a row, without a zip around them.
+//! Small containers for the tests of this module: entries in a row, without a zip around them.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use crate::model::manifest::*;
 use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, PackageIndex, PieceTable};
 
-/// A manifest, an index and the payload they describe; `app/app.py` is added. Entries are packed
-/// where that makes them smaller.
+/// A manifest, an index and the payload that they describe. The function adds `app/app.py`, and
+/// packs entries where that makes them smaller.
 pub(crate) fn container(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, true)
 }
 
-/// The same with every entry stored.
+/// The same, with every entry stored.
 pub(crate) fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, false)
 }
 
-/// A symlink's entry.
+/// The entry of a symlink.
 pub(crate) fn link(target: &str) -> Entry {
     Entry {
         size: 0,

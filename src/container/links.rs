@@ -1,9 +1,8 @@
-//! Links of a container on this system's disk: kept as links, and as copies of what they lead to
-//! where the file system has none (exFAT, FAT, many network shares) or users may not make them
-//! (Windows).
+//! Places a container's links on disk: as links, or as copies of what they point to where the file
+//! system has no links (exFAT, FAT, many network shares) or users may not make them (Windows).
 //!
-//! In: a tree whose files are all there. Out: one more name in it. Never: a byte from outside of
-//! the tree.
+//! In: a tree that has all its files. Out: one more name in it. Never: a byte from outside of the
+//! tree.
 
 use std::fs;
 use std::io;
@@ -14,11 +13,11 @@ use super::tree::{self, KEEPS_LINKS, LinkEnd};
 use crate::model::manifest::Entry;
 use crate::model::{Manifest, RelativePath};
 
-/// Deepest chain of folders that are copied for links in copied folders.
+/// The deepest chain of folders that are copied because copied folders contain links.
 const DEEPEST: usize = 4;
 
-/// Makes at `place` what stands for `link` of the tree in `root`: a link to `target`, else a copy.
-/// `false` if it leads to nothing in the tree, so that there can be no copy.
+/// Places `link` at `place`, for the tree in `root`: as a link to `target`, otherwise as a copy.
+/// Returns `false` if the link points to nothing in the tree, so that no copy is possible.
 pub(super) fn place_link(
     manifest: &Manifest,
     link: &RelativePath,
@@ -39,7 +38,7 @@ pub(super) fn place_link(
     Ok(copied)
 }
 
-/// Whether the error of making a link says that there are none here.
+/// Whether the error of making a link means that this file system has no links.
 fn has_no_links(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
 }
@@ -89,7 +88,7 @@ fn copy_folder(
         let to = place.join(rest);
         match &entry.symlink {
             None => copy_file(entry, &path.under(root), &to)?,
-            // One that leads to nothing has no copy, and one that leads back here none without end.
+            // A link to nothing has no copy, and a link back here would be copied without end.
             Some(_) => drop(copy(manifest, path, root, &to, depth + 1)?),
         }
     }

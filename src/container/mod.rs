@@ -1,11 +1,11 @@
-//! Packages on the launcher's side: from bytes that were fetched to a tree of files that is proved,
-//! entry by entry.
+//! Packages on the launcher's side: from fetched bytes to a tree of files that is verified entry by
+//! entry.
 //!
 //! In: a [`DocumentLocation`] out of signed metadata, packed bytes from anywhere, a staging folder.
 //! Out: a [`Manifest`], files, and after the install a list of [`Damage`]. Offsets, sizes and
-//! hashes come from the manifest alone; a zip's own headers are never read here (the publisher's
-//! `inspect` proves that they agree). Never: network, a file outside the folder given, more bytes
-//! than the manifest declares, a write through a link.
+//! hashes come from the manifest alone; this code never reads a zip's own headers (the publisher's
+//! `inspect` proves that they agree). Never: network, a file outside of the given folder, more
+//! bytes than the manifest declares, a write through a link.
 
 mod decode;
 mod file;
@@ -32,45 +32,45 @@ use crate::model::package_index::{Compression, InvalidIndex};
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
-/// Why a package was not read or unpacked.
+/// Why reading or unpacking a package failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
-    /// The packed bytes of manifest or index are not what signed metadata says they are.
+    /// The packed bytes of manifest or index differ from those that signed metadata names.
     #[error("the package's manifest or index is not the signed one")]
     Document(#[source] Fault),
-    /// The manifest is the signed one, but says something that is not allowed.
+    /// The manifest is the signed one, but it has a value that is not allowed.
     #[error(transparent)]
     Refused(#[from] InvalidManifest),
-    /// The index is the signed one, but says something that is not allowed.
+    /// The index is the signed one, but it has a value that is not allowed.
     #[error(transparent)]
     RefusedIndex(#[from] InvalidIndex),
-    /// An entry's bytes are not what the manifest says they are.
+    /// An entry's bytes differ from those that the manifest names.
     #[error("the package's entry {path} is not what its manifest says")]
     Entry {
-        /// The entry.
+        /// The entry's path.
         path: RelativePath,
-        /// What is wrong with it.
+        /// The defect of its bytes.
         #[source]
         fault: Fault,
     },
-    /// The manifest has no such entry with bytes in the package, or it is unpacked already.
+    /// The manifest has no such entry with bytes in the package, or the entry is unpacked already.
     #[error("the manifest has no entry {path} that waits for its bytes")]
     Unknown {
-        /// The entry.
+        /// The path that was asked for.
         path: RelativePath,
     },
-    /// Not everything is unpacked yet.
+    /// Some entries are not unpacked yet.
     #[error("{count} entries are not unpacked yet, {path} among them")]
     Unfinished {
-        /// How many.
+        /// The number of these entries.
         count: usize,
-        /// One of them.
+        /// The path of one of them.
         path: RelativePath,
     },
-    /// The staging folder has something in it.
+    /// The staging folder is not empty.
     #[error("{} is not empty; a package is only unpacked into an empty folder", root.display())]
     NotEmpty {
-        /// The folder.
+        /// The staging folder.
         root: PathBuf,
     },
     /// A link of this container cannot exist on this system.
@@ -78,17 +78,17 @@ pub enum ContainerError {
         "the link {path} -> {target} leads to no file, and this system has no links that could be kept as they are"
     )]
     Link {
-        /// The link.
+        /// The link's path.
         path: RelativePath,
-        /// What it points to.
+        /// The text of the link.
         target: String,
     },
-    /// The file system refuses.
+    /// The file system returned an error.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which file.
+        /// The file of that action.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -101,8 +101,7 @@ impl ContainerError {
         move |source| Self::File { action, path, source }
     }
 
-    /// Whether it is the source's bytes that are wrong or unreadable, so that another source may do
-    /// better.
+    /// Whether the source's bytes are wrong or unreadable, so that another source may do better.
     pub fn is_the_sources(&self) -> bool {
         matches!(self, Self::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
     }
@@ -124,8 +123,8 @@ impl ContainerError {
     }
 }
 
-/// The JSON of manifest or index out of its packed bytes: exactly as long as declared, and hashed
-/// before anyone parses it.
+/// Unpacks the JSON of manifest or index from its packed bytes. It must be exactly as long as
+/// declared, and it is hashed before anyone parses it.
 pub fn read_document(
     packed: &[u8],
     location: &DocumentLocation,
@@ -136,8 +135,8 @@ pub fn read_document(
     if u64::try_from(packed.len()).ok() != Some(location.packed_size) {
         return Err(ContainerError::Document(Fault::Truncated));
     }
-    // The declared size is signed and capped, but a lie in it must not cost memory before the bytes
-    // are there.
+    // The declared size is signed and capped, but a false one must not cost memory before the bytes
+    // have arrived.
     let mut json = Vec::new();
     let mut source = packed;
     let hash = Decoder::new()
@@ -161,13 +160,13 @@ pub fn read_document(
     Ok(json)
 }
 
-/// The manifest out of its packed bytes, proved and checked.
+/// Reads the manifest from its packed bytes, verified and checked.
 #[cfg(test)]
 fn read_manifest(packed: &[u8], location: &DocumentLocation) -> Result<Manifest, ContainerError> {
     Ok(Manifest::from_json(&read_document(packed, location)?)?)
 }
 
-/// The index out of its packed bytes, proved and checked against the package's manifest.
+/// Reads the index from its packed bytes, verified and checked against the package's manifest.
 pub fn read_index(
     packed: &[u8],
     location: &DocumentLocation,
@@ -176,7 +175,7 @@ pub fn read_index(
     Ok(PackageIndex::from_json(&read_document(packed, location)?, manifest)?)
 }
 
-/// Proves `bytes` to be what `expected` is the digest of.
+/// Returns an error unless `found` is the `expected` digest.
 fn prove(expected: Digest, found: Digest) -> Result<(), Fault> {
     if expected == found { Ok(()) } else { Err(Fault::Hash { expected, found }) }
 }

@@ -1,9 +1,10 @@
-//! Which entries become whole when a piece arrives, so that unpacking overlaps the download. Pure.
+//! Computes which entries become whole when a piece arrives, so that unpacking overlaps the
+//! download. Pure.
 
 use crate::model::{PackageIndex, RelativePath};
 
-/// Counts, for each entry, the pieces that are still missing. Set-up is linear in entries and
-/// pieces; all arrivals together cost as much once more, in whatever order they come.
+/// Counts the missing pieces of each entry. Set-up is linear in entries and pieces; all arrivals
+/// together cost as much once more, in any order.
 pub(crate) struct Readiness {
     /// Entries in the order of their bytes in the package.
     entries: Vec<Waiting>,
@@ -19,7 +20,7 @@ struct Waiting {
 }
 
 impl Readiness {
-    /// Nothing has arrived yet.
+    /// No piece has arrived yet.
     pub(crate) fn new(index: &PackageIndex) -> Self {
         let pieces = &index.pieces;
         let mut packed: Vec<_> = index.places.iter().map(|(path, packed)| (packed, path)).collect();
@@ -38,8 +39,8 @@ impl Readiness {
         Self { entries, arrived: vec![false; needed_by.len()], needed_by }
     }
 
-    /// Notes that `piece` is there (verified), and returns the entries that are whole with it, in
-    /// package order. A piece that arrives twice makes nothing ready twice.
+    /// Records that `piece` has arrived (verified), and returns the entries that are whole with it,
+    /// in package order. A piece that arrives a second time returns no entries.
     pub(crate) fn arrived(&mut self, piece: u32) -> Vec<RelativePath> {
         let Some(arrived) = self.arrived.get_mut(piece as usize) else { return Vec::new() };
         if std::mem::replace(arrived, true) {

@@ -1,5 +1,5 @@
-//! Single entries of an installed tree made anew, each as a file of its own beside the tree:
-//! whoever puts it into its place does so by one rename.
+//! Makes single entries of an installed tree anew. Each becomes a separate file beside the tree;
+//! the caller moves it into its place with one rename.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -11,19 +11,19 @@ use super::{ContainerError, prove};
 use crate::model::manifest::Entry;
 use crate::model::{Digest, Manifest, RelativePath};
 
-/// What stands on this system's disk for an entry.
+/// What represents an entry on this system's disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Substance<'a> {
-    /// A file with bytes: those of this entry, which is another one where a link became a copy.
+    /// A file with the bytes of this entry; this is another entry where a link became a copy.
     Bytes(&'a Entry),
     /// An empty file.
     Empty(&'a Entry),
-    /// A link to this.
+    /// A link with this text.
     Link(&'a str),
 }
 
-/// What stands on this system's disk for the entry `path`; `None` if the manifest has none, or a
-/// link that leads nowhere.
+/// What represents the entry `path` on this system's disk; `None` if the manifest has no such
+/// entry, or the entry is a link to nothing.
 pub(crate) fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Substance<'a>> {
     let entry = manifest.file_manifest.get(path)?;
     match &entry.symlink {
@@ -38,7 +38,7 @@ pub(crate) fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Opti
     Some(if end.has_bytes() { Substance::Bytes(end) } else { Substance::Empty(end) })
 }
 
-/// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and gives it
+/// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and sets its
 /// permissions and time.
 pub(crate) fn copy_entry(
     path: &RelativePath,
@@ -62,8 +62,7 @@ pub(crate) fn make_empty(
     })
 }
 
-/// Makes the new link `to`, or what stands for it where there are none: a copy out of the tree in
-/// `root`.
+/// Makes the new link `to`, or a copy out of the tree in `root` where there are no links.
 pub(crate) fn make_link_at(
     manifest: &Manifest,
     link: &RelativePath,
@@ -79,9 +78,9 @@ pub(crate) fn make_link_at(
     }
 }
 
-/// Gives a file whose content was proved the permissions and the time of `entry`.
+/// Sets the permissions and the time of `entry` on a file with verified content.
 pub(crate) fn dress(entry: &Entry, file: &Path) -> Result<(), ContainerError> {
-    // Where it may not be written to it can be opened all the same once it may.
+    // A read-only file can be opened for writing once its permissions allow that.
     set_permissions_at(file, entry).map_err(ContainerError::file("change", file))?;
     let opened =
         OpenOptions::new().write(true).open(file).map_err(ContainerError::file("open", file))?;

@@ -1,26 +1,27 @@
-//! What an entry is once it is on this system's disk: where links are kept as links, and which
-//! folders there must be.
+//! What represents an entry on this system's disk: where links stay links, and which folders there
+//! must be.
 
 use std::collections::BTreeSet;
 
 use crate::model::manifest::{Entry, MUTABLE_FOLDERS};
 use crate::model::{Manifest, RelativePath};
 
-/// Longest chain of links that is followed where a link becomes a copy.
+/// The longest chain of links that is followed where a link becomes a copy.
 const LONGEST_CHAIN: usize = 16;
 
-/// Whether this system lets users make links. On Windows they need a privilege that few users have:
-/// there, and on file systems that have none, a copy of what a link leads to stands for it.
+/// Whether this system lets users make links. On Windows that needs a privilege that few users
+/// have. There, and on file systems without links, a copy of what the link points to stands in its
+/// place.
 pub(super) const KEEPS_LINKS: bool = cfg!(unix);
 
-/// Whether a path lies in a folder that is the user's.
+/// Whether a path lies in a folder of the user.
 pub(super) fn is_mutable(path: &str) -> bool {
     MUTABLE_FOLDERS.iter().any(|folder| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
 
-/// Every folder the container has, parents before their children.
+/// Every folder of the container, parents before their children.
 pub(super) fn folders(manifest: &Manifest) -> BTreeSet<&str> {
     let of_files = manifest.file_manifest.keys().flat_map(RelativePath::ancestors);
     let empty = manifest
@@ -31,7 +32,7 @@ pub(super) fn folders(manifest: &Manifest) -> BTreeSet<&str> {
     of_files.chain(empty).chain(own).collect()
 }
 
-/// What a link leads to, through further links.
+/// What a link points to, through further links.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum LinkEnd<'a> {
     /// A file.
@@ -40,7 +41,7 @@ pub(super) enum LinkEnd<'a> {
     Folder(String),
 }
 
-/// What `link` leads to; `None` if that is nothing in this container.
+/// What `link` points to; `None` if that is nothing in this container.
 pub(super) fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd<'a>> {
     let mut at = link.clone();
     for _ in 0..LONGEST_CHAIN {

@@ -1,4 +1,4 @@
-//! From packed bytes, and from files that are on this disk already, to files in an empty staging
+//! Turns packed bytes, and files that are on this disk already, into files in an empty staging
 //! folder.
 
 use std::collections::HashSet;
@@ -24,22 +24,21 @@ use crate::parallel;
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates
 /// itself.
 ///
-/// That nothing is ever written through a planted link follows from three things: the folder is
-/// empty at the start and all folders in it are made here, every file is created with "must not
-/// exist", and links are made last, by [`Unpacker::finish`].
+/// Three things ensure that nothing is ever written through a planted link: the folder is empty at
+/// the start and this code makes all folders in it; it creates every file with "must not exist";
+/// and [`Unpacker::finish`] makes the links last.
 pub struct Unpacker {
     manifest: Arc<Manifest>,
     root: PathBuf,
     waiting: Mutex<HashSet<RelativePath>>,
     decoders: Mutex<Vec<Decoder>>,
-    /// Cleared once the file system has refused to share blocks: nobody asks it again for each
-    /// file.
+    /// Cleared once the file system has refused to share blocks, so that the code does not try
+    /// again for each file.
     shares_blocks: AtomicBool,
 }
 
 impl Unpacker {
-    /// Creates `root` and every folder of the container. `root` must not exist, or be an empty
-    /// folder.
+    /// Creates `root` and every folder of the container. `root` must be absent or an empty folder.
     pub fn new(manifest: Arc<Manifest>, root: PathBuf) -> Result<Self, ContainerError> {
         file::create_root(&root).map_err(ContainerError::file("create the folder", &root))?;
         let metadata =
@@ -78,7 +77,7 @@ impl Unpacker {
     }
 
     /// Unpacks the entry `path` from a stream that stands at its first packed byte. After an error
-    /// nothing of it is left, and it can be tried again with other bytes.
+    /// nothing of the entry remains, and the caller can try again with other bytes.
     pub fn entry(
         &self,
         path: &RelativePath,
@@ -88,8 +87,8 @@ impl Unpacker {
         self.filled(path, |entry| self.write(path, entry, packed, bytes))
     }
 
-    /// Unpacks the entry `path` out of a file that has the package's bytes at their places (others
-    /// may be missing).
+    /// Unpacks the entry `path` out of a file that has the package's bytes at their places (other
+    /// bytes may be missing).
     pub fn entry_at(
         &self,
         path: &RelativePath,
@@ -99,9 +98,9 @@ impl Unpacker {
         self.entry(path, packed, &mut SpanReader::new(package, packed))
     }
 
-    /// Takes the entry `path` from a file of an installed version: its blocks are shared where the
-    /// file system can do that, else copied; never a hard link, which an app could write through.
-    /// Whether it has the right content is proved by reading it.
+    /// Clones the entry `path` from a file of an installed version. It shares the blocks where the
+    /// file system can do that, and otherwise copies; it never makes a hard link, which an app
+    /// could write through. Reading the file proves that it has the right content.
     pub fn clone_from(&self, path: &RelativePath, source: &Path) -> Result<(), ContainerError> {
         self.filled(path, |entry| {
             let full = path.under(&self.root);
@@ -121,7 +120,7 @@ impl Unpacker {
         })
     }
 
-    /// Moves the file `staged`, which was written and hashed by this process, to the place of the
+    /// Moves the file `staged`, which this process has written and hashed, to the place of the
     /// entry `path`.
     pub fn adopt(
         &self,
@@ -142,13 +141,14 @@ impl Unpacker {
         })
     }
 
-    /// Runs `fill` for an entry that waits; afterwards it waits no more, unless that failed.
+    /// Runs `fill` for an entry that waits for bytes. Afterwards the entry no longer waits, unless
+    /// `fill` failed.
     fn filled(
         &self,
         path: &RelativePath,
         fill: impl FnOnce(&Entry) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
-        // Taken out first: of two threads that unpack the same entry, one is refused.
+        // Taken out first: if two threads unpack the same entry, one of them gets an error.
         let waited = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take(path);
         let (Some(waited), Some(entry)) = (waited, self.manifest.file_manifest.get(path)) else {
             return Err(ContainerError::Unknown { path: path.clone() });
@@ -161,8 +161,8 @@ impl Unpacker {
     }
 
     /// Adds what has no bytes in the package: empty files, the manifest itself (`json`, its
-    /// verified bytes), and at last the links. The tree is whole then, but not yet durable:
-    /// flushing it is for who registers it.
+    /// verified bytes), and at last the links. The tree is then whole, but not yet durable: the
+    /// caller that registers it flushes it.
     pub fn finish(self, json: &[u8]) -> Result<(), ContainerError> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = waiting.iter().min() {
@@ -180,7 +180,7 @@ impl Unpacker {
         };
         create(&manifest_path, &own, |file| file.write_all(json).map_err(Fault::Write)).map_err(
             |failure| match failure {
-                // These bytes have been proved; so it is the disk.
+                // These bytes are verified, so the disk is the cause.
                 ReadFailure::Content(Fault::Write(source)) => {
                     ContainerError::file("write", &manifest_path)(source)
                 }
@@ -238,7 +238,7 @@ impl Unpacker {
     }
 }
 
-/// Proves that packed bytes are those of an entry, without keeping what they unpack to.
+/// Verifies that packed bytes are those of an entry, without storing the unpacked bytes.
 pub(crate) fn check_entry(
     entry: &Entry,
     packed: &Packed,
@@ -250,7 +250,7 @@ pub(crate) fn check_entry(
     prove(entry.hash, found)
 }
 
-/// Unpacks an entry into a file of its own, which must not exist yet.
+/// Unpacks an entry into a separate file, which must not exist yet.
 pub(crate) fn unpack_entry(
     path: &RelativePath,
     entry: &Entry,
@@ -276,9 +276,9 @@ pub(crate) fn unpack_entry(
     })
 }
 
-/// Unpacks a whole package with `threads` threads, the largest entries first. `json` are the
-/// manifest's verified bytes; `progress` is told the unpacked bytes of each entry as it is done,
-/// from any thread.
+/// Unpacks a whole package with `threads` threads, the largest entries first. `json` is the
+/// manifest's verified bytes. `progress` receives the unpacked bytes of each finished entry, from
+/// any thread.
 pub fn unpack_package(
     package: &File,
     manifest: Arc<Manifest>,

@@ -1,5 +1,4 @@
-//! An installed tree held against its manifest: what is missing, changed, or there without being
-//! named.
+//! Compares an installed tree with its manifest: finds what is missing, changed, or extra.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -14,70 +13,70 @@ use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, RETAINED_FOLDER};
 use crate::model::{Hasher, Manifest, RelativePath};
 use crate::threads;
 
-/// One thing that is not as the manifest says.
+/// One difference between the tree and the manifest.
 #[derive(Debug)]
 pub struct Damage {
-    /// The file, link or folder.
+    /// The path of the file, link or folder.
     pub path: RelativePath,
-    /// What is wrong with it.
+    /// The kind of damage.
     pub what: Harm,
 }
 
-/// What is wrong with a file, link or folder.
+/// The kinds of damage of a file, link or folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Harm {
-    /// It is not there.
+    /// The file, link or folder does not exist.
     #[error("it is missing")]
     Missing,
-    /// It is there, but not a file, link or folder as it should be.
+    /// The path exists, but it is not a file, link or folder as the manifest says.
     #[error("it is of another kind")]
     Kind,
     /// Its length differs.
     #[error("it has {found} bytes")]
     Size {
-        /// The length it has.
+        /// The actual length.
         found: u64,
     },
     /// Its bytes differ.
     #[error("its content changed")]
     Content,
-    /// The link points elsewhere.
+    /// The link points to another place.
     #[error("it points to {}", found.display())]
     Target {
-        /// Where it points.
+        /// The actual text of the link.
         found: PathBuf,
     },
-    /// The owner's right to execute it differs.
+    /// The owner's right to execute the file differs.
     #[error("its permissions are {found:o}")]
     Permissions {
-        /// The bits it has.
+        /// The actual permission bits.
         found: u32,
     },
-    /// It cannot be read.
+    /// Reading it failed.
     #[error("it cannot be read")]
     Unreadable(#[source] io::Error),
 }
 
-/// What was found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verification {
-    /// By path.
+    /// The damage, ordered by path.
     pub damaged: Vec<Damage>,
-    /// Files in immutable folders that the manifest does not name, relative to the root. Harmless
-    /// to the others; told so that a repair can remove them.
+    /// Files in immutable folders that the manifest does not name, relative to the root. They do no
+    /// harm to the others; the list lets a repair remove them.
     pub extra: Vec<PathBuf>,
 }
 
 impl Verification {
-    /// Whether everything the manifest names is there, whole.
+    /// Whether everything that the manifest names exists and is whole.
     pub fn is_whole(&self) -> bool {
         self.damaged.is_empty()
     }
 }
 
-/// Hashes every file outside [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares links,
-/// permissions and folders. `progress` is told the bytes of each file as it is done, from any
-/// thread. Damage is a finding, not an error; links are never followed.
+/// Hashes every file outside of [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares
+/// links, permissions and folders. `progress` receives the bytes of each finished file, from any
+/// thread. Damage is a result, not an error. The code never follows links.
 pub fn verify_tree(
     root: &Path,
     manifest: &Manifest,
@@ -136,7 +135,7 @@ fn check(
         if found.is_symlink() {
             return check_link(&full, target);
         }
-        // A copy stands for it where there are no links.
+        // A copy stands in its place where there are no links.
         return match tree::end_of(manifest, path) {
             Some(LinkEnd::File(_, end)) => check_file(&full, end, buffer),
             Some(LinkEnd::Folder(folder)) if found.is_dir() => {
@@ -148,8 +147,8 @@ fn check(
     check_file(&full, entry, buffer)
 }
 
-/// A copy of a folder that a link leads to: each file of it. Links in it are not looked at a second
-/// time.
+/// Checks a copy of a folder that a link points to: each file of it. Links in it are not checked a
+/// second time.
 fn check_copied_folder(
     full: &Path,
     manifest: &Manifest,
@@ -187,9 +186,9 @@ fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm>
     check_permissions(&metadata, entry)
 }
 
-/// Only whether it can be executed matters: an administrator may take rights away from others. That
-/// something can be executed which need not is no damage: file systems without modes (NTFS, FAT)
-/// say so of every file, and nothing can mend that.
+/// Only the right to execute matters: an administrator may take rights away from others. A file
+/// that is executable without need is no damage: file systems without modes (NTFS, FAT) report that
+/// of every file, and no repair can change it.
 #[cfg(unix)]
 fn check_permissions(metadata: &Metadata, entry: &Entry) -> Result<(), Harm> {
     let found = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
@@ -223,7 +222,8 @@ fn metadata_of(full: &Path) -> Result<Metadata, Harm> {
     })
 }
 
-/// Opens a file that was just seen to be one, without following a link that took its place since.
+/// Opens a file that was just recognised as one, without following a link that took its place
+/// since.
 #[cfg(unix)]
 fn open(full: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
@@ -236,8 +236,8 @@ fn open(full: &Path) -> io::Result<File> {
     File::open(full)
 }
 
-/// Walks what is there and keeps what nobody named. A folder that cannot be listed was told as
-/// damage already, or is extra.
+/// Walks the tree and collects the files that the manifest does not name. A folder that cannot be
+/// listed was reported as damage already, or is extra.
 fn find_extra(
     root: &Path,
     folder: &str,
@@ -338,7 +338,7 @@ mod tests {
             .iter()
             .map(|damage| format!("{}: {}", damage.path, damage.what))
             .collect();
-        // A copy of what a link leads to stands for it.
+        // A copy of what a link points to stands in its place.
         let expected = [
             "app/a.py: its content changed",
             "app/sub: it is missing",

@@ -1,9 +1,9 @@
-//! The demo: everything a newcomer needs to see an update, in one folder and one process. Two
-//! releases of a sample app with the host's Python, a publisher's folder, and three local nodes of
-//! different speed, one of which fails midway.
+//! The demo: everything that a newcomer needs to see an update, in one folder and one process. It
+//! makes two releases of a sample app with the host's Python, a publisher's folder, and three local
+//! nodes of different speed, one of which fails midway.
 //!
-//! In: a folder. Out: a launcher's settings to go on with, and nodes that serve until the value is
-//! dropped. Never: anything that the real publisher, server and launcher do not do as well.
+//! In: a folder. Out: settings for a launcher, and nodes that serve until the value is dropped.
+//! Never: does anything that the real publisher, server and launcher do not do.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,14 +34,14 @@ const NOTES: [(&str, &str); 2] = [
 const OLD: Version = Version::new(1, 0, 0);
 const NEW: Version = Version::new(2, 0, 0);
 
-/// The nodes: id, name, region, bytes a second, bytes after which it fails.
+/// The nodes: id, name, region, bytes a second, bytes after which the node fails.
 const NODES: [(&str, &str, &str, u64, Option<u64>); 3] = [
     ("shanghai", "上海 Shanghai", "Asia-Pacific", 4_000_000, None),
     ("frankfurt", "Frankfurt", "Europe", 2_500_000, None),
     ("oregon", "Oregon", "Americas", 1_500_000, Some(3_000_000)),
 ];
 
-/// A prepared demo.
+/// A prepared demo: the releases are built, and one node serves the old one.
 #[derive(Debug)]
 pub(crate) struct Demo {
     folder: PathBuf,
@@ -63,14 +63,12 @@ pub(crate) enum DemoError {
     /// A node cannot serve.
     #[error("a local node cannot serve")]
     Serve(#[from] ServerError),
-    /// A file or a socket.
+    /// A file or a socket failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The verb of the message.
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         source: std::io::Error,
     },
     /// The settings cannot be written down.
@@ -116,7 +114,7 @@ impl Demo {
             );
             request.display_name = "Sample App".to_owned();
             request.description = "The sample app of the demo".to_owned();
-            // A demo is judged by its waiting time, not by its package's size.
+            // Users judge a demo by its waiting time, not by the size of its package.
             request.effort.level = 3;
             build(&request, &built.join(format!("{version}.kuzflow")), &|step| {
                 progress(version, step)
@@ -147,17 +145,17 @@ impl Demo {
         Ok(demo)
     }
 
-    /// The launcher's settings; `root.json` lies beside them.
+    /// The path of the launcher's settings; `root.json` lies beside them.
     pub(crate) fn config(&self) -> PathBuf {
         self.project.launcher_folder().join("launcher.toml")
     }
 
-    /// Where the sample app is installed.
+    /// The folder where the sample app is installed.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.join("home")
     }
 
-    /// Publishes the new release, and puts three slow nodes in the place of the one.
+    /// Publishes the new release, and replaces the single node by three slow ones.
     pub(crate) fn go_on(&self) -> Result<(), DemoError> {
         self.publish(&NEW)?;
         let path = self.config();
@@ -189,8 +187,8 @@ impl Demo {
             });
         }
         fs::write(&path, toml::to_string(&settings)?).map_err(io("write", &path))?;
-        // The list of nodes that the old settings' single node gave must not bring that fast one
-        // back.
+        // The published list names the old single node, which is fast. An empty list keeps it from
+        // coming back.
         let list = self.project.repository().join("nodes.json");
         durable::replace(&list, b"[]").map_err(io("write", &list))
     }

@@ -1,10 +1,10 @@
-//! Menu entries and the kind of file that bundles are, for Linux and its relatives: Desktop Entry
+//! Menu entries and the file type of bundles for Linux and related systems: Desktop Entry
 //! Specification 1.5, Shared MIME-info Database 0.22, Icon Theme Specification 0.13. Pure: an entry
 //! in, texts out.
 
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
 
-/// The kind of file that bundles are.
+/// The MIME type of bundles.
 pub(crate) const BUNDLE_TYPE: &str = "application/vnd.kuzflow.bundle";
 /// The version of the specification that has all keys used here.
 const SPECIFICATION: &str = "1.1";
@@ -12,7 +12,7 @@ const SPECIFICATION: &str = "1.1";
 /// The menu entry that starts the app.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} run", command(entry)?));
@@ -43,7 +43,7 @@ pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
 /// The entry that opens a bundle; no menu shows it.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn opener(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} %f", command(entry)?));
@@ -67,7 +67,7 @@ fn head(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     );
     lines.extend([
         format!("Icon={}", string(&entry.id)),
-        // The menu hides the entry while the launcher is not there.
+        // The menu hides the entry while the launcher is missing.
         format!("TryExec={}", string(text(&entry.program)?)),
         "Terminal=false".to_owned(),
         "StartupNotify=false".to_owned(),
@@ -75,15 +75,15 @@ fn head(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     Ok(lines)
 }
 
-/// Starts what follows it.
+/// Starts the command that follows it.
 const DETOUR: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\""];
 
-/// The launcher with what stands before its verb.
+/// The command line of the launcher up to its verb.
 fn command(entry: &Entry) -> Result<String, DesktopError> {
     let program = text(&entry.program)?;
     // The specification allows no equals sign in the program's name, and GLib looks for the program
-    // before it has made one percent sign of two. As an argument of another program the same name
-    // is fine.
+    // before it has replaced two percent signs by one. As an argument of another program the same
+    // name is allowed.
     let detour = if program.contains(['=', '%']) { DETOUR.as_slice() } else { &[] };
     let mut words: Vec<String> = detour.iter().copied().chain([program]).map(argument).collect();
     for word in &entry.arguments {
@@ -92,12 +92,12 @@ fn command(entry: &Entry) -> Result<String, DesktopError> {
     Ok(words.join(" "))
 }
 
-/// `[zh_CN]` for the tag `zh-CN`.
+/// The locale suffix of a tag: `[zh_CN]` for `zh-CN`.
 fn locale(tag: &str) -> String {
     if tag.is_empty() { String::new() } else { format!("[{}]", tag.replace('-', "_")) }
 }
 
-/// A value of the type string: what ends a line or begins an escape is escaped.
+/// A value of type string, with line ends and escape characters escaped.
 fn string(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for character in value.chars() {
@@ -109,12 +109,12 @@ fn string(value: &str) -> String {
             other => escaped.push(other),
         }
     }
-    // A reader drops spaces at the beginning.
+    // Readers drop spaces at the beginning.
     if escaped.starts_with(' ') { escaped.replacen(' ', "\\s", 1) } else { escaped }
 }
 
-/// One word of `Exec`: a percent sign is doubled, and the word quoted unless it is plain, before
-/// the rule for strings is applied.
+/// One word of `Exec`: percent signs doubled, and quoted unless the word is plain. The escaping of
+/// strings comes after that.
 fn argument(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:+@=".contains(c);
     let doubled = word.replace('%', "%%");
@@ -132,7 +132,7 @@ fn argument(word: &str) -> String {
     string(&quoted)
 }
 
-/// The package for the shared database of kinds of files.
+/// The document that adds the file type to the shared MIME-info database.
 pub(crate) fn mime_package(entry: &Entry) -> String {
     let comments: String = entry
         .bundle_names
@@ -152,7 +152,7 @@ pub(crate) fn mime_package(entry: &Entry) -> String {
     )
 }
 
-/// Text between or inside tags of XML; control characters, which XML cannot have, are left out.
+/// Text between or inside XML tags; control characters, which XML cannot contain, are left out.
 pub(super) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -174,7 +174,7 @@ mod tests {
     use crate::desktop::Action;
     use crate::desktop::shortcut::tests::entry;
 
-    /// What a desktop does with `Exec`: the string's escapes, the words and their quotes, the
+    /// Parses `Exec` as a desktop does: the string's escapes, the words and their quotes, the
     /// percent signs.
     fn read_back(exec: &str) -> Vec<String> {
         let mut unescaped = String::new();

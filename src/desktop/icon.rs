@@ -1,20 +1,20 @@
-//! One PNG in the sizes and formats that desktops want. Pure.
+//! Converts one PNG to the sizes and formats that desktops need. Pure.
 
 use std::io::Cursor;
 
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, ImageReader, Limits, RgbaImage};
 
-/// Largest width and height of a picture that is read, pixels.
+/// Largest width and height of a picture that is decoded, pixels.
 const LARGEST: u32 = 2048;
-/// Sizes of the folders that every theme's fallback, hicolor, has.
+/// Sizes of the folders in hicolor, the fallback of every theme.
 const HICOLOR: [u32; 7] = [16, 32, 48, 64, 128, 256, 512];
 /// Sizes in a Windows icon: lists, task bar, desktop, large tiles.
 const WINDOWS: [u32; 4] = [16, 32, 48, 256];
-/// Sizes in a macOS icon with their names: "PNG of 128, 256 and 512 pixels".
+/// Sizes in a macOS icon with their type codes: "PNG of 128, 256 and 512 pixels".
 const MAC: [(u32, &[u8; 4]); 3] = [(128, b"ic07"), (256, b"ic08"), (512, b"ic09")];
 
-/// Reads a PNG; `None` if it is none, or far larger than any icon.
+/// Decodes a PNG; `None` if it is none, or far larger than any icon.
 pub(crate) fn read(png: &[u8]) -> Option<RgbaImage> {
     let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
     let mut limits = Limits::default();
@@ -23,7 +23,8 @@ pub(crate) fn read(png: &[u8]) -> Option<RgbaImage> {
     Some(reader.decode().ok()?.into_rgba8())
 }
 
-/// Pixels (red, green, blue, alpha) as PNG; `None` if they are not so many.
+/// Encodes pixels (red, green, blue, alpha) as PNG; `None` if their number does not fit width and
+/// height.
 pub(crate) fn png(pixels: Vec<u8>, width: u32, height: u32) -> Option<Vec<u8>> {
     encoded(&RgbaImage::from_raw(width, height, pixels)?)
 }
@@ -34,7 +35,7 @@ fn encoded(picture: &RgbaImage) -> Option<Vec<u8>> {
     Some(png.into_inner())
 }
 
-/// The picture fitted into a square of `side` pixels, what is left over transparent, as PNG.
+/// The picture fitted into a square of `side` pixels as PNG; the rest is transparent.
 pub(crate) fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     let (width, height) = picture.dimensions();
     let longer = width.max(height).max(1);
@@ -55,8 +56,8 @@ pub(crate) fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     encoded(&square)
 }
 
-/// The pictures for hicolor, each with its size: the largest that the icon has pixels for, and one
-/// for lists.
+/// The pictures for hicolor, each with its size: the largest size that the icon has enough pixels
+/// for, and one for lists.
 pub(crate) fn for_hicolor(png: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let Some(picture) = read(png) else { return Vec::new() };
     let pixels = picture.width().max(picture.height());

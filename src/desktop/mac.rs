@@ -1,12 +1,12 @@
-//! An application bundle that starts the launcher, for macOS. Pure: an entry in, texts out.
+//! A macOS application bundle that starts the launcher. Pure: an entry in, texts out.
 //!
-//! It is made on this machine, so it carries no mark of quarantine and needs no signature of its
-//! own; the launcher it starts has one.
+//! The launcher makes it on this computer, so it carries no quarantine mark and needs no signature;
+//! the launcher that it starts has one.
 
 use super::freedesktop::xml;
 use super::{DesktopError, Entry, text};
 
-/// `Contents/Info.plist`.
+/// The text of `Contents/Info.plist`.
 pub(crate) fn information(entry: &Entry) -> String {
     let pairs = [
         ("CFBundleName", entry.name.as_str()),
@@ -30,11 +30,11 @@ pub(crate) fn information(entry: &Entry) -> String {
     )
 }
 
-/// `Contents/MacOS/start`: a script in the place of the program. The app it leads to has an icon of
-/// its own in the dock; this one shows none (`LSUIElement`).
+/// The text of `Contents/MacOS/start`: a script in place of the program. The app that it starts has
+/// its own icon in the Dock; this bundle shows none (`LSUIElement`).
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn script(entry: &Entry) -> Result<String, DesktopError> {
     let mut words = vec![quoted(text(&entry.program)?)];
     for word in &entry.arguments {
@@ -43,13 +43,13 @@ pub(crate) fn script(entry: &Entry) -> Result<String, DesktopError> {
     Ok(format!("#!/bin/sh\nexec {} run\n", words.join(" ")))
 }
 
-/// A word for a shell: nothing has a meaning between single quotes.
+/// A word quoted for a shell: between single quotes no character has a meaning.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// The bundle's name in the folder for applications: what Finder or a path would trip over is
-/// replaced.
+/// The bundle's name in the folder for applications; characters that are a problem in Finder or in
+/// a path are replaced.
 pub(crate) fn bundle_name(entry: &Entry) -> String {
     let name: String = entry
         .name

@@ -1,15 +1,15 @@
-//! What the launcher leaves outside its home, and takes away again: the app's entry in the system's
-//! menu, the kind of file that bundles are, and the launcher's own executable.
+//! Everything that the launcher writes outside its home, and removes again: the app's entry in the
+//! system's menu, the file type of bundles, and the launcher's own executable.
 //!
-//! In: an [`Entry`], the user's folders, a home. Out: files, of which `<home>/desktop.json` keeps a
-//! list. Never: the network, a window, a file deleted that is not on that list, in the home's own
-//! layout, or beside the executable under a name of ours.
+//! In: an [`Entry`], the user's folders, a home. Out: files, which `<home>/desktop.json` lists.
+//! Never: uses the network or a window. It deletes only files on that list, files of the home's own
+//! layout, and files beside the executable with a name of ours.
 //!
 //! ```text
 //! freedesktop, mac, windows   pure: an entry -> texts and bytes         icon      pure: one PNG -> the sizes and formats of each system
 //! shortcut                    makes, refreshes and removes them         shell     Windows' own calls for links and the registry
-//! program                     the executable: staged, proved, exchanged, confirmed or put back
-//! uninstall                   everything goes, the user's data first of all into safety
+//! program                     the executable: staged, verified, exchanged, confirmed or put back
+//! uninstall                   removes everything; the user's data moves to a safe folder first
 //! ```
 
 pub(crate) mod freedesktop;
@@ -28,75 +28,73 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
-/// Ending of the files that hold a release with its proof, which the launcher can install.
+/// Ending of the files that hold a release with its signed metadata, which the launcher can
+/// install.
 pub(crate) use crate::model::release::BUNDLE_EXTENSION as BUNDLE_SUFFIX;
 
-/// What a shortcut says.
+/// The content of a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Name of its files and its place in the registry: ASCII letters, digits, `-` and `.`.
     pub id: String,
     /// The app's name for people.
     pub name: String,
-    /// One line about it: language tag (`zh-CN`; empty for any) and text.
+    /// One line about the app: language tag (`zh-CN`; empty for any) and text.
     pub comments: Vec<(String, String)>,
-    /// What the kind of file is called: language tag and text.
+    /// The name of the file type: language tag and text.
     pub bundle_names: Vec<(String, String)>,
-    /// What it can do besides.
+    /// Actions besides starting the app.
     pub actions: Vec<Action>,
-    /// Words under which it is found, besides its name.
+    /// Search words for the menu, besides its name.
     pub keywords: Vec<String>,
-    /// The launcher.
+    /// Path of the launcher.
     pub program: PathBuf,
-    /// What stands before the launcher's verb: `--config` and `--home`, where they are not the
+    /// The launcher's options before its verb: `--config` and `--home`, where they are not the
     /// usual ones.
     pub arguments: Vec<OsString>,
-    /// What the app's windows say they belong to, as far as it is known.
+    /// The class of the app's windows, as far as it is known.
     pub window_class: String,
     /// A PNG.
     pub icon: Vec<u8>,
 }
 
-/// What a menu entry can do besides starting the app.
+/// An action of a menu entry besides starting the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Action {
     /// Its name in the entry: ASCII letters.
     pub id: &'static str,
     /// The launcher's verb and its options.
     pub words: Vec<&'static str>,
-    /// What it is called: language tag and text.
+    /// Its label: language tag and text.
     pub names: Vec<(String, String)>,
 }
 
-/// Why something outside the home could not be done.
+/// Why a change outside the home failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DesktopError {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried: `write`, `rename`, …
+        /// The verb of the message: `write`, `rename`, …
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         source: io::Error,
     },
-    /// A menu entry is a text, and a path that is none cannot stand in it.
+    /// A menu entry is Unicode text, and this path is not.
     #[error("{} is not Unicode, which a menu entry must be", path.display())]
     NotUnicode {
-        /// Which path.
+        /// The path that is not Unicode.
         path: PathBuf,
     },
-    /// The system names no folder for what is to be made.
+    /// The system names no folder for this file.
     #[error("this system names no folder for {0}")]
     NoFolder(&'static str),
-    /// A call of the system's own failed.
+    /// A system call of Windows failed.
     #[error("the system refused to {action}")]
     #[cfg_attr(not(windows), allow(dead_code, reason = "only Windows has such calls"))]
     System {
-        /// What was tried.
+        /// The verb of the message.
         action: &'static str,
-        /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The home could not be read, locked or changed.

@@ -1,18 +1,18 @@
-//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up
-//! (docs/security.md, fault 25).
+//! Exchanges the launcher's own executable for a newer one, and puts the old one back if the new
+//! one does not come up (docs/security.md, fault 25).
 //!
 //! ```text
 //! kuzflow-launcher               always a whole executable (on Windows: but for an instant between two renames)
-//! kuzflow-launcher.new           one that is coming; proved by its digest, and by starting it, before it takes the place
+//! kuzflow-launcher.new           a new one, verified by its digest and by a test start before the exchange
 //! kuzflow-launcher.old           the one before, until the new one has started the app once
-//! kuzflow-launcher.update.json   what is under way, and which builds did not come up here
-//! kuzflow-launcher.update.lock   held by whoever exchanges it, and by a new one until it is confirmed
+//! kuzflow-launcher.update.json   the exchange under way, and the builds that did not come up on this computer
+//! kuzflow-launcher.update.lock   held during an exchange, and by a new launcher until it is confirmed
 //! ```
 //!
-//! A new one that cannot run at all is found out before the exchange: it must answer `self-test`.
-//! One that answers, but then dies before it has started the app, notes each start as the very
-//! first thing it does. The second time nobody has confirmed it, and it puts the old one back and
-//! hands over to it.
+//! A new executable that cannot run at all is found before the exchange: it must answer
+//! `self-test`. A new executable that answers, but ends before it has started the app, is found
+//! afterwards: it records each start as its very first action. On the second start without a
+//! confirmation it puts the old one back and hands over to it.
 
 mod staged;
 
@@ -32,18 +32,18 @@ use crate::model::{Digest, Hasher, Version};
 
 pub(crate) use staged::Staged;
 
-/// Starts of a new launcher that nobody confirmed, after which the old one is put back.
+/// Unconfirmed starts of a new launcher after which the old one is put back.
 const STARTS: u32 = 1;
-/// How often a build may fail its self-test before it is not fetched again: a busy machine can make
-/// one late.
+/// Failed self-tests of a build after which it is not fetched again. One may fail because a busy
+/// computer is slow.
 const FAILED_TESTS: u32 = 2;
-/// Builds that are remembered as failed.
+/// How many failed builds are recorded.
 const REMEMBERED: usize = 8;
 /// How long a new launcher may take for its self-test.
 pub(crate) const TEST_TIME: Duration = Duration::from_secs(20);
-/// Between two looks at a self-test.
+/// Pause between two looks at a self-test.
 const LOOK: Duration = Duration::from_millis(10);
-/// How often a lock that is held is looked at.
+/// How often a held lock is tried.
 const LOCK_LOOKS: u32 = 20;
 
 /// The executable at a path.
@@ -52,7 +52,7 @@ pub(crate) struct Program {
     path: PathBuf,
 }
 
-/// What is under way, and what failed.
+/// The exchange under way, and the builds that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Note {
@@ -67,14 +67,14 @@ struct Note {
 struct Exchange {
     from: Version,
     to: Version,
-    /// Of the new executable.
+    /// Digest of the new executable.
     hash: Digest,
     /// How often the new one has begun to start.
     #[serde(default)]
     starts: u32,
 }
 
-/// A build that did not come up here.
+/// A build that did not come up on this computer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Failed {
     version: Version,
@@ -82,36 +82,35 @@ struct Failed {
     times: u32,
 }
 
-/// What the first look at the note says.
+/// The result of reading the note at the start.
 #[derive(Debug)]
 pub(crate) enum Begun {
     /// Nothing is under way.
     Usual,
-    /// This is a new launcher that nobody has confirmed; to be handed to [`Program::confirm`] once
-    /// the app has started.
+    /// This is a new launcher without a confirmation; pass it to [`Program::confirm`] once the app
+    /// has started.
     Unproved(Attempt),
-    /// The old launcher is back in its place, and is to be started instead of this one:
-    /// [`Program::hand_over`].
+    /// The old launcher is back in its place. Start it instead of this one: [`Program::hand_over`].
     PutBack,
 }
 
-/// A start of an unproved launcher; holds the lock, so that a second start at the same moment does
-/// not count as a second try.
+/// A start of an unconfirmed launcher. It holds the lock, so that a second start at the same moment
+/// does not count as a second try.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     #[allow(dead_code)]
     lock: Option<File>,
 }
 
-/// Why a new launcher does not take the place of this one.
+/// Why a new launcher does not replace this one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfit {
     /// The bytes are not the signed ones.
     #[error("the new launcher has the digest {found}, signed is {signed}")]
     Digest {
-        /// Of the bytes.
+        /// Digest of the bytes.
         found: Digest,
-        /// What was signed.
+        /// The signed digest.
         signed: Digest,
     },
     /// It could not be started.
@@ -120,40 +119,39 @@ pub(crate) enum Unfit {
     /// It did not answer in time.
     #[error("the new launcher did not answer within {0:?}")]
     Late(Duration),
-    /// It ended with an error, or said something else than it should.
+    /// It ended with an error, or gave a wrong answer.
     #[error("the new launcher failed its self-test: {0}")]
     Answer(String),
     /// This build has failed here before.
     #[error("this build of the launcher has failed here before")]
     Known,
-    /// Another launcher is just exchanging the executable, or waits to be confirmed.
+    /// Another launcher is exchanging the executable, or waits for its confirmation.
     #[error("another launcher is exchanging the executable")]
     Busy,
-    /// A file of ours could not be written.
+    /// One of the launcher's files could not be written.
     #[error(transparent)]
     Desktop(#[from] DesktopError),
 }
 
 impl Unfit {
-    /// Whether it is the build's own fault.
+    /// Whether the build itself is at fault.
     fn is_the_builds(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
     }
 }
 
 impl Program {
-    /// The executable at `path`, links resolved. To be asked for at the start of a process: after
-    /// an exchange the system may name another path for the file that runs.
+    /// The executable at `path`, links resolved. Call it at the start of a process: after an
+    /// exchange the system may name another path for the running file.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file beside it; a program keeps the ending that makes it one.
+    /// A file beside it; a program keeps the ending that makes it executable.
     fn beside(&self, what: &str, is_program: bool) -> PathBuf {
         let mut name = self.path.file_stem().unwrap_or_default().to_owned();
         match self.path.extension() {
@@ -190,8 +188,8 @@ impl Program {
         self.beside("update.lock", false)
     }
 
-    /// `None` while somebody else holds it. A process that another thread is just starting holds it
-    /// for a moment without meaning to.
+    /// The lock; `None` while another process holds it. A process that another thread is just
+    /// starting may hold it for a moment by accident.
     fn lock(&self) -> Result<Option<File>, DesktopError> {
         let path = self.lock_path();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -208,7 +206,8 @@ impl Program {
         Ok(None)
     }
 
-    /// A damaged note is none: what it said of failures costs one more try.
+    /// The stored note. A damaged note counts as none: the failures that it named cost one more
+    /// try.
     fn note(&self) -> Result<Option<Note>, DesktopError> {
         let path = self.note_path();
         match look::read(&path, look::SMALL) {
@@ -230,8 +229,8 @@ impl Program {
         durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
     }
 
-    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
-    /// cannot write to is usual: a package manager or an administrator put the launcher there, and
+    /// The error that prevents an exchange; `None` if there is none. Often this user cannot write
+    /// to the folder: then a package manager or an administrator put the launcher there, and also
     /// brings the next one.
     pub(crate) fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -243,11 +242,11 @@ impl Program {
         tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
     }
 
-    /// The very first thing a start does. One read of a file that usually is not there; nothing is
-    /// written then.
+    /// The very first action of a start. It reads one file that usually does not exist, and then
+    /// writes nothing.
     ///
-    /// `own` is the version of the running program. Whatever goes wrong in here is told in the log
-    /// and does not keep the app from starting.
+    /// `own` is the version of the running program. An error in here is logged and does not keep
+    /// the app from starting.
     pub(crate) fn begin(&self, own: &Version) -> Begun {
         self.try_begin(own).unwrap_or_else(|error| {
             tracing::error!(
@@ -262,14 +261,14 @@ impl Program {
         if self.note()?.is_none_or(|note| note.exchange.is_none()) {
             return Ok(Begun::Usual);
         }
-        // Whoever holds it is at work on the exchange, or a new launcher on its way to the app:
-        // alive in both cases.
+        // The lock's holder is exchanging the executable, or is a new launcher on its way to the
+        // app: in both cases it is alive.
         let Some(lock) = self.lock()? else { return Ok(Begun::Usual) };
         let Some(mut note) = self.note()? else { return Ok(Begun::Usual) };
         let Some(exchange) = note.exchange.clone() else { return Ok(Begun::Usual) };
         if exchange.to != *own {
-            // It did not take place, or was undone; by a kill, or by somebody who put another
-            // launcher here.
+            // The exchange did not take place, or was undone: by a kill, or because somebody put
+            // another launcher here.
             if exchange.starts >= STARTS {
                 note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
             }
@@ -282,7 +281,8 @@ impl Program {
         if exchange.starts >= STARTS && old.is_some_and(|old| old.is_file()) {
             tracing::error!(new = %exchange.to, old = %exchange.from, "the new launcher did not come up; the old one is put back");
             self.put_back()?;
-            // Only now: were it noted first, a kill in between would leave the new one for good.
+            // The failure is recorded only now: if it were recorded first, a kill in between would
+            // leave the new launcher in place for good.
             note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
             note.exchange = None;
             self.write_note(&note)?;
@@ -293,10 +293,10 @@ impl Program {
         Ok(Begun::Unproved(Attempt { lock: Some(lock) }))
     }
 
-    /// The new launcher has started the app: the old one goes.
+    /// Confirms that the new launcher has started the app: the old one is deleted.
     pub(crate) fn confirm(&self, attempt: Attempt) {
-        // First what there would be to go back to: a kill before the note leaves a new one that is
-        // simply confirmed once more.
+        // The old launcher is deleted first: a kill before the note is written leaves a new
+        // launcher that is simply confirmed once more.
         self.clean();
         let confirm = || {
             let mut note = self.note()?.unwrap_or_default();
@@ -315,8 +315,8 @@ impl Program {
         drop(attempt);
     }
 
-    /// Removes an old launcher that was still running when the new one was confirmed: Windows keeps
-    /// the files of running programs.
+    /// Removes an old launcher that was still running when the new one was confirmed: Windows does
+    /// not delete running programs.
     pub(crate) fn tidy(&self) {
         let is_idle = |note: Option<Note>| note.is_none_or(|note| note.exchange.is_none());
         if self.old().is_file()
@@ -327,7 +327,7 @@ impl Program {
         }
     }
 
-    /// Removes what an exchange leaves, as far as the system lets it.
+    /// Removes the files of an exchange, as far as the system allows.
     fn clean(&self) {
         for path in [self.old(), self.staged()] {
             if let Err(error) = remove_file(&path) {
@@ -339,8 +339,8 @@ impl Program {
         }
     }
 
-    /// Removes all that exchanges leave beside the executable, notes and lock included. Nothing
-    /// while one is under way.
+    /// Removes all files that exchanges leave beside the executable, notes and lock included. Does
+    /// nothing while an exchange is under way.
     ///
     /// # Errors
     /// [`DesktopError::Io`] if a file cannot be removed.
@@ -357,17 +357,17 @@ impl Program {
         Ok(removed)
     }
 
-    /// Whether this build has failed here as often as it may.
+    /// Whether this build has reached its limit of failures here.
     pub(crate) fn has_failed(&self, hash: &Digest) -> bool {
         let note = self.note().ok().flatten().unwrap_or_default();
         note.failed.iter().any(|failed| failed.hash == *hash && failed.times >= FAILED_TESTS)
     }
 
-    /// Writes the new executable beside the old one, with the old one's permissions, and proves its
-    /// digest.
+    /// Writes the new executable beside the old one, with the old one's permissions, and verifies
+    /// its digest.
     ///
     /// # Errors
-    /// [`Unfit`]; nothing is left beside the executable then but perhaps a file that the next try replaces.
+    /// [`Unfit`]; then at most one file is left beside the executable, which the next try replaces.
     pub(crate) fn stage(
         &self,
         bytes: &mut dyn io::Read,
@@ -379,7 +379,7 @@ impl Program {
             return Err(Unfit::Known);
         }
         let lock = self.lock()?.ok_or(Unfit::Busy)?;
-        // One that waits to be confirmed must not lose what it would go back to.
+        // A launcher that waits for its confirmation must keep the one that it would go back to.
         if self.note()?.is_some_and(|note| note.exchange.is_some()) {
             return Err(Unfit::Busy);
         }
@@ -413,13 +413,13 @@ impl Program {
         Ok(Staged { program: self, version: version.clone(), hash, lock })
     }
 
-    /// The old executable takes the place of the new one again.
+    /// Puts the old executable back in the place of the new one.
     fn put_back(&self) -> Result<(), DesktopError> {
         self.take_place(&self.old(), &self.staged())
     }
 
-    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved
-    /// to `aside`.
+    /// Moves `from` to the executable's place. Where a running program cannot be replaced it is
+    /// moved to `aside`.
     fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
         let failed = |error| DesktopError::io("replace", &self.path)(error);
         if cfg!(windows) {
@@ -435,11 +435,11 @@ impl Program {
         durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
     }
 
-    /// Starts the executable in the place of this process, with the same arguments. Returns only if
-    /// that is not possible, or, on Windows, with the status it ended with.
+    /// Replaces this process by the executable in place, with the same arguments. Returns only if
+    /// that is impossible, or, on Windows, with the exit status of the executable.
     ///
     /// # Errors
-    /// Why it could not be started.
+    /// The reason why it could not be started.
     pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
         let mut command = Command::new(&self.path);
         command.args(arguments);

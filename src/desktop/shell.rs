@@ -1,5 +1,5 @@
-//! Windows' own calls: the shell makes links (COM, so that any name in any language works), the
-//! registry holds kinds of files.
+//! Windows' own calls: the shell makes links (by COM, so that any name in any language works), and
+//! the registry holds file types.
 
 use std::path::Path;
 
@@ -22,8 +22,8 @@ fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopErro
     move |error| DesktopError::System { action, source: error.into() }
 }
 
-/// Writes `link` as a `.lnk` file at `path`, on a thread of its own: this one may be set up for COM
-/// in another way.
+/// Writes `link` as a `.lnk` file at `path`. It uses a new thread, since the caller's thread may
+/// have initialised COM in another mode.
 pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
     let (path, link) = (path.to_owned(), link.clone());
     let make = move || make_link(&path, &link).map_err(refused("make a link"));
@@ -41,8 +41,7 @@ pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
 #[allow(unsafe_code)]
 fn make_link(path: &Path, link: &Link) -> windows::core::Result<()> {
     // SAFETY: all pointers are to strings that live through their call; the objects are
-    // reference-counted by their wrappers. That COM is not closed again costs nothing: the thread
-    // ends after this.
+    // reference-counted by their wrappers. COM need not be closed: the thread ends after this.
     unsafe {
         CoInitializeEx(None, COINIT_APARTMENTTHREADED).ok()?;
         let shell: IShellLinkW = CoCreateInstance(&ShellLink, None, CLSCTX_INPROC_SERVER)?;
@@ -69,10 +68,10 @@ pub fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
     Ok(())
 }
 
-/// Forgets a class, and that it opens bundles.
+/// Removes a class, and its association with bundles.
 pub fn dissociate(class: &str) -> Result<(), DesktopError> {
     let classes = CURRENT_USER.create(CLASSES).map_err(refused("open the kinds of files"))?;
-    // What is not there is gone already.
+    // A missing key needs no removal.
     let _ = classes.remove_tree(class);
     if let Ok(openers) =
         classes.options().read().write().open(format!(".{}\\OpenWithProgids", super::BUNDLE_SUFFIX))
@@ -83,7 +82,7 @@ pub fn dissociate(class: &str) -> Result<(), DesktopError> {
     Ok(())
 }
 
-/// The shell shows the new icons and programs at once.
+/// Makes the shell show the new icons and programs at once.
 fn classes_changed() {
     // SAFETY: with these values the call takes no pointer.
     #[allow(unsafe_code)]

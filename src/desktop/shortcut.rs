@@ -1,6 +1,6 @@
-//! Making, refreshing and removing what a user's desktop shows of the app. What was made stands in
-//! `<home>/desktop.json`, which is written before the first file is: a launcher that is killed
-//! leaves nothing that nobody knows of.
+//! Makes, refreshes and removes the app's shortcuts on a user's desktop. `<home>/desktop.json`
+//! lists the files. The launcher writes this list before the first file, so a launcher that is
+//! killed leaves no unlisted file.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,10 +16,10 @@ use crate::look;
 use crate::model::Digest;
 use crate::store::Home;
 
-/// Whose desktop.
+/// The kind of desktop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum System {
-    /// Linux and its relatives.
+    /// Linux and related systems.
     Freedesktop,
     /// Windows.
     Windows,
@@ -43,22 +43,20 @@ impl System {
 /// A file that belongs to a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Artifact {
-    /// What it is for; the same in every version of the app.
+    /// Its purpose; the same in every version of the app.
     pub kind: String,
-    /// Where it is put.
     pub path: PathBuf,
-    /// What is in it.
     pub content: ShortcutContent,
-    /// Whether it is a program.
+    /// Whether it must be executable.
     pub executable: bool,
 }
 
-/// What is in such a file.
+/// The content of such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ShortcutContent {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// What Windows makes of this.
+    /// A link that Windows writes from these values.
     Link(Link),
 }
 
@@ -71,10 +69,10 @@ impl ShortcutContent {
     }
 }
 
-/// `<home>/desktop.json`.
+/// The content of `<home>/desktop.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct ShortcutRecord {
-    /// Whether an icon on the desktop was wanted.
+    /// Whether the user wanted an icon on the desktop.
     desktop: bool,
     files: Vec<Made>,
     /// The class in Windows' registry.
@@ -86,15 +84,15 @@ struct ShortcutRecord {
 struct Made {
     kind: String,
     path: PathBuf,
-    /// Of what it was made from.
+    /// Digest of the content that it was made from.
     source: Digest,
-    /// Of the file; absent until it is known to be written.
+    /// Digest of the file; absent until the file is known to be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<Digest>,
 }
 
-/// The name of a shortcut's files: of the app, and of its home if that is not the usual one, so
-/// that two installations of an app can both have a shortcut.
+/// The name of a shortcut's files: from the app, and from its home if that is not the usual one. So
+/// two installations of an app can both have a shortcut.
 pub(crate) fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
     if usual_home == Some(home) {
         return format!("kuzflow-{app}");
@@ -106,7 +104,7 @@ pub(crate) fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
 /// All files of a shortcut on `system`. Pure.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path cannot stand in them.
+/// [`DesktopError::NotUnicode`] if a path is not Unicode.
 pub(crate) fn artifacts(
     entry: &Entry,
     home: &Home,
@@ -120,7 +118,7 @@ pub(crate) fn artifacts(
         content: ShortcutContent::Bytes(bytes),
         executable,
     };
-    // Where there is no desktop the menu entry is made all the same.
+    // Without a desktop folder the menu entry is made all the same.
     let desktop = folders.desktop.as_ref().filter(|_| on_desktop);
     let (id, data) = (&entry.id, &folders.data);
     let mut all = Vec::new();
@@ -150,7 +148,7 @@ pub(crate) fn artifacts(
                 application.clone(),
                 false,
             ));
-            // Desktops start only what is marked as a program.
+            // Desktops start only files that are marked as a program.
             all.extend(desktop.map(|folder| {
                 file("desktop", folder.join(format!("{id}.desktop")), application, true)
             }));
@@ -203,8 +201,8 @@ pub(crate) fn artifacts(
                 true,
             ));
             if let Some(desktop) = desktop {
-                // Finder opens such a script in a terminal, which is more than an icon; there is no
-                // text that is an alias.
+                // Finder opens such a script in a terminal, which is more than an icon; no text
+                // file can be an alias.
                 let path = desktop.join(format!("{}.command", name.trim_end_matches(".app")));
                 all.push(file("desktop", path, mac::script(entry)?.into_bytes(), true));
             }
@@ -213,11 +211,12 @@ pub(crate) fn artifacts(
     Ok(all)
 }
 
-/// Makes the shortcut, or brings it up to date; also what a person changed or deleted is made
-/// again. Gives the files that were written.
+/// Makes the shortcut, or brings it up to date. Files that a person changed or deleted are made
+/// again. Returns the files that were written.
 ///
 /// # Errors
-/// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be written.
+/// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be
+/// written.
 pub(crate) fn make(
     entry: &Entry,
     home: &Home,
@@ -230,9 +229,9 @@ pub(crate) fn make(
     bring(entry, home, folders, system, before, wanted, on_desktop, |_, _| true)
 }
 
-/// Brings a shortcut that was made before up to date with the app's name and icon. What a person
-/// deleted stays away, what a person changed stays as it is; without a shortcut there is nothing to
-/// do.
+/// Brings an existing shortcut up to date with the app's name and icon. A file that a person
+/// deleted stays away, and a file that a person changed stays as it is. Does nothing if there is no
+/// shortcut.
 ///
 /// # Errors
 /// As [`make`].
@@ -250,13 +249,13 @@ pub(crate) fn refresh(
             let outdated = made.source != artifact.content.digest() || made.path != artifact.path;
             outdated && digest_of(&made.path).is_some_and(|found| made.file == Some(found))
         }
-        // A size of the icon that the one before had no pixels for.
+        // A size of the icon that the previous icon was too small for.
         None => artifact.kind.starts_with("icon"),
     };
     bring(entry, home, folders, system, before, wanted, on_desktop, ours)
 }
 
-/// Whether a shortcut was made from this home.
+/// Whether this home has a shortcut.
 pub(crate) fn is_made(home: &Home) -> bool {
     read(home).is_some()
 }
@@ -306,7 +305,7 @@ fn bring(
     if to_write.is_empty() && outdated.is_empty() && before.desktop == desktop {
         return Ok(Vec::new());
     }
-    // All that is there or will be, before any of it is touched.
+    // The complete list, existing and new, is stored before any file changes.
     let planned = to_write.iter().map(|artifact| Made {
         kind: artifact.kind.clone(),
         path: artifact.path.clone(),
@@ -335,10 +334,11 @@ fn bring(
     Ok(written)
 }
 
-/// Removes all that was made from this home. Gives the files that were there.
+/// Removes all files of this home's shortcut. Returns those that existed.
 ///
 /// # Errors
-/// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated call goes on there.
+/// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated
+/// call goes on from there.
 pub(crate) fn remove(
     home: &Home,
     folders: Option<&UserFolders>,
@@ -400,7 +400,8 @@ fn digest_of(path: &Path) -> Option<Digest> {
     look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
-/// `None` if there is none. A damaged one counts as none: what it named stays where it is.
+/// The stored record; `None` if there is none. A damaged record counts as none: the files that it
+/// named stay.
 fn read(home: &Home) -> Option<ShortcutRecord> {
     let path = home.desktop_record();
     let json = match look::read(&path, look::SMALL) {
@@ -423,7 +424,7 @@ fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
 }
 
-/// Lets the desktop notice the change at once. Without these programs it notices it later.
+/// Makes the desktop notice the change at once. Without these programs it notices it later.
 fn tell_system(system: System, folders: &UserFolders, written: &[PathBuf]) {
     if system != System::Freedesktop {
         return;
@@ -455,8 +456,8 @@ fn tell_system(system: System, folders: &UserFolders, written: &[PathBuf]) {
             run(program, &[folder.as_os_str()]);
         }
     }
-    // GNOME asks before it starts what lies on the desktop, unless this says that the user has
-    // agreed.
+    // GNOME asks before it starts a file on the desktop, unless this attribute says that the user
+    // has agreed.
     for path in written.iter().filter(|path| folders.desktop.as_deref() == path.parent()) {
         run(
             "gio",
@@ -483,13 +484,13 @@ fn dissociate(class: &str) -> Result<(), DesktopError> {
     super::shell::dissociate(class)
 }
 
-/// Links are what Windows makes of them; for another system none are asked for.
+/// Only Windows has links; the other systems ask for none.
 #[cfg(not(windows))]
 fn write_link(path: &Path, _link: &Link) -> Result<(), DesktopError> {
     Err(DesktopError::io("make the link", path)(std::io::ErrorKind::Unsupported.into()))
 }
 
-/// There is no registry.
+/// Only Windows has a registry.
 #[cfg(not(windows))]
 fn associate(_entry: &Entry, _home: &Home, _system: System) -> Result<(), DesktopError> {
     Ok(())

@@ -1,10 +1,10 @@
-//! Everything goes that the launcher put on this computer, but the user's own files, unless that is
-//! wanted too.
+//! Uninstalling: removes everything that the launcher put on this computer. The user's own files
+//! stay, unless the user wants them removed too.
 //!
-//! The order is what makes a kill at any time harmless: first one rename makes the app uninstalled,
-//! with all files still there; then the user's files move into safety; then the rest goes. A
-//! repeated call ends what an interrupted one began, and so does the next installation, as far as
-//! the user's files are concerned.
+//! The order of the steps makes a kill at any time harmless. First, one rename makes the app
+//! uninstalled, with all files still present. Then the user's files move to a safe folder. Then the
+//! rest is deleted. A repeated call completes an interrupted one. So does the next installation, as
+//! far as the user's files are concerned.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{Home, retained};
 
-/// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or
-/// it stays behind, and is told.
+/// The launcher's own files in a home. A new file in the home's layout must be added here, or it
+/// stays behind and is reported as foreign.
 const FILES: [&str; 5] =
     ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
-/// Folders in a home that are the launcher's, whole.
+/// The launcher's own folders in a home; they are deleted whole.
 const FOLDERS: [&str; 9] = [
     "containers",
     "staging",
@@ -35,30 +35,30 @@ const FOLDERS: [&str; 9] = [
     "neighbours",
 ];
 
-/// What was done.
+/// The result of uninstalling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Uninstalled {
-    /// Whether anything was there.
+    /// Whether there was anything to remove.
     pub anything: bool,
-    /// Folders with the user's files, for the next installation.
+    /// Folders with the user's files, retained for the next installation.
     pub retained: Vec<PathBuf>,
-    /// What is in the home and is none of ours.
+    /// Items in the home that are not the launcher's.
     pub foreign: Vec<PathBuf>,
 }
 
-/// What to uninstall, and how.
+/// The options of an uninstall.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uninstall<'a> {
-    /// From where.
     pub home: &'a Home,
-    /// Where shortcuts may be.
+    /// Folders that may contain shortcuts.
     pub folders: Option<&'a UserFolders>,
-    /// The launcher's own executable, beside which it may have left something. It stays itself: a
-    /// running program cannot remove itself everywhere, and whoever put it there takes it away.
+    /// The launcher's own executable, beside which it may have left files. The executable itself
+    /// stays: on some systems a running program cannot remove itself, and whoever put it there
+    /// removes it.
     pub program: Option<&'a Program>,
     /// Whether the user's files stay.
     pub keep_data: bool,
-    /// Names what is kept.
+    /// The time, for the name of the folder of retained user data.
     pub now: jiff::Timestamp,
 }
 
@@ -66,7 +66,8 @@ pub(crate) struct Uninstall<'a> {
 pub(crate) fn is_installed(home: &Home) -> bool {
     let ours = |name: &str| {
         let path = home.root().join(name);
-        // What cannot be looked at is taken for ours: then the uninstalling says why it fails.
+        // An item that cannot be examined counts as the launcher's: then uninstalling reports why
+        // it fails.
         match look::at(&path) {
             Ok(Some(found)) if found.is_dir() => {
                 look::entries(&path).map_or(true, |all| !all.is_empty())
@@ -79,11 +80,11 @@ pub(crate) fn is_installed(home: &Home) -> bool {
 }
 
 impl Uninstall<'_> {
-    /// Does it.
+    /// Uninstalls.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while a version is running, [`StoreError::Busy`] while another launcher is at work: nothing was touched then.
-    /// After another error a repeated call goes on.
+    /// [`StoreError::InUse`] while a version is running, [`StoreError::Busy`] while another
+    /// launcher is at work: nothing is changed then. After another error a repeated call goes on.
     pub(crate) fn perform(self) -> Result<Uninstalled, DesktopError> {
         let Self { home, folders, program, keep_data, now } = self;
         if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true))
@@ -100,7 +101,8 @@ impl Uninstall<'_> {
         if !keep_data {
             remove_folder(&home.user_data())?;
         }
-        // The pointer last: until now it told whose files the next installation takes over.
+        // The pointer goes last: until then it names the user's files that the next installation
+        // takes over.
         for folder in FOLDERS {
             remove_folder(&home.root().join(folder))?;
         }
@@ -120,17 +122,17 @@ impl Uninstall<'_> {
                 "what lies beside the launcher stays"
             );
         }
-        // The lock is let go before its file goes: Windows keeps an open file's name.
+        // The lock is released before its file is deleted: Windows keeps an open file's name.
         drop(lock);
         remove_file(&home.root().join("lock"))?;
         let foreign = foreign(home);
-        // Only an empty folder goes; one with foreign or kept files in it stays.
+        // Deletes the home only if it is empty; foreign or retained files keep it.
         let _ = fs::remove_dir(home.root());
         Ok(Uninstalled { anything: true, retained, foreign })
     }
 }
 
-/// What is in the home and belongs to nobody here.
+/// The items in the home that are not the launcher's.
 fn foreign(home: &Home) -> Vec<PathBuf> {
     let entries = look::entries_if_readable(home.root()).into_iter();
     let retained = home.user_data();
@@ -153,7 +155,8 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Deletes a folder of ours with all in it; a link in its place goes, what it leads to stays.
+/// Deletes one of the launcher's folders with its content. If a link is in its place, only the link
+/// is deleted.
 fn remove_folder(path: &Path) -> Result<(), DesktopError> {
     match look::at(path).map_err(DesktopError::io("look at", path))? {
         Some(found) if found.is_dir() => {

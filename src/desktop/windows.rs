@@ -1,27 +1,25 @@
-//! What a shortcut and a kind of file are on Windows. Pure: an entry in, values out;
-//! [`super::shell`] hands them to the system.
+//! Shortcuts and file types on Windows. Pure: an entry in, values out; [`super::shell`] passes them
+//! to the system.
 
 use std::path::{Path, PathBuf};
 
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
 
-/// A `.lnk` file, as Windows makes it from these values.
+/// The values of a `.lnk` file that Windows writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// What it starts.
     pub target: PathBuf,
-    /// Its command line behind the program, quoted.
+    /// Its command line after the program, quoted.
     pub arguments: String,
-    /// The folder it starts in.
+    /// The working folder.
     pub folder: PathBuf,
-    /// Its icon file.
     pub icon: PathBuf,
-    /// What is shown while the mouse rests on it.
+    /// The tooltip.
     pub description: String,
 }
 
 impl Link {
-    /// Everything the link says, for comparing it with what was made before.
+    /// All values of the link as text, to compare it with an earlier one.
     pub(crate) fn facts(&self) -> String {
         let Self { target, arguments, folder, icon, description } = self;
         format!(
@@ -37,18 +35,17 @@ impl Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg(any(windows, test))]
 pub(crate) struct ClassValue {
-    /// The key, from there on.
+    /// The key, relative to that one.
     pub key: String,
-    /// The value's name; empty for the key's own.
+    /// The value's name; empty for the key's default value.
     pub name: String,
-    /// The value.
     pub value: String,
 }
 
 /// The link that starts the app.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
     let mut words = arguments(entry)?;
     words.push("run".to_owned());
@@ -64,7 +61,7 @@ pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
 /// The link that opens the launcher's window, and its file name; `None` without such an action.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn window_link(
     entry: &Entry,
     icon: &Path,
@@ -77,7 +74,7 @@ pub(crate) fn window_link(
     Ok(Some((name, Link { arguments: words.join(" "), description: title, ..link(entry, icon)? })))
 }
 
-/// The file name of the link: characters that Windows forbids are replaced.
+/// The file name of the link, with forbidden characters replaced.
 pub(crate) fn link_name(entry: &Entry) -> String {
     let name: String = entry
         .name
@@ -85,7 +82,7 @@ pub(crate) fn link_name(entry: &Entry) -> String {
         .map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c })
         .collect();
     let name = name.trim().trim_end_matches(['.', ' ']);
-    // CON.lnk and the like are devices, whatever their ending.
+    // `CON.lnk` and similar names are devices, with any ending.
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let digit =
         |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1);
@@ -94,16 +91,16 @@ pub(crate) fn link_name(entry: &Entry) -> String {
     format!("{}.lnk", if name.is_empty() || reserved { &entry.id } else { name })
 }
 
-/// The class of bundles that this app's launcher opens.
+/// The registry class of the bundles that this app's launcher opens.
 pub(crate) fn class(entry: &Entry) -> String {
     format!("{}.{BUNDLE_SUFFIX}", entry.id)
 }
 
-/// What makes Windows offer this launcher for bundles. Which of several programs opens them by
-/// itself the user decides there.
+/// The registry values that make Windows offer this launcher for bundles. The user decides in
+/// Windows which of several programs opens them by default.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 #[cfg(any(windows, test))]
 pub(crate) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let class = class(entry);
@@ -124,8 +121,8 @@ fn arguments(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     entry.arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
 }
 
-/// One word of a command line, as `CommandLineToArgvW` reads it: backslashes count only before a
-/// quote.
+/// One word of a command line, as `CommandLineToArgvW` reads it: backslashes have a meaning only
+/// before a quote.
 fn quoted(word: &str) -> String {
     if !word.is_empty() && !word.contains([' ', '\t', '\n', '"']) {
         return word.to_owned();

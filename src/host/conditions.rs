@@ -1,25 +1,27 @@
-//! What the system tells of power and network: whether work that nobody asked for had better wait.
+//! Reads the system's power and network conditions: they decide whether background work should
+//! wait.
 //!
 //! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the runtime's own
-//! classes on Windows; `pmset` on macOS. Out: [`Conditions`], within a second. Never: an error.
-//! What is not told is not known, and a caller takes that for mains and an ordinary network.
+//! classes on Windows; `pmset` on macOS. Out: [`Conditions`], within a second. Never: returns an
+//! error. A value that the system does not give is `None`, and callers then assume mains power and
+//! an ordinary network.
 
 use std::time::Duration;
 
-/// How power and network are at the moment; `None` for what the system does not tell.
+/// The present power and network conditions; `None` for values that the system does not give.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The network is paid for by the byte, or the user said so.
+    /// The network charges by volume, or the user has marked it so.
     pub metered: Option<bool>,
-    /// No mains.
+    /// The computer does not run on mains power.
     pub on_battery: Option<bool>,
     /// The battery has [`LOW_PERCENT`] or less.
     pub battery_low: Option<bool>,
-    /// The system saves power since a person, or a low battery, wanted it.
+    /// The system saves power, because a person or a low battery switched this on.
     pub saver: Option<bool>,
 }
 
-/// A battery with so many percent is low.
+/// Charge up to which a battery counts as low, percent.
 const LOW_PERCENT: u32 = 20;
 /// How long the system may take to answer, for all questions together.
 const SYSTEM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,8 +45,8 @@ mod system {
         Conditions { metered, saver, ..power }
     }
 
-    /// Whether the network is metered and power is saved, of services that run anyway: none is
-    /// started by being asked.
+    /// Whether the network is metered and power is saved. Asks only services that already run, and
+    /// starts none.
     async fn ask_services() -> (Option<bool>, Option<bool>) {
         let bus = zbus::connection::Builder::system()
             .map(|builder| builder.method_timeout(SYSTEM_TIMEOUT));
@@ -69,7 +71,7 @@ mod system {
         (metered, profile.map(|profile| profile == "power-saver"))
     }
 
-    /// A property of the interface that is called as the service is.
+    /// A property of the interface that has the same name as the service.
     async fn property<T: TryFrom<zbus::zvariant::OwnedValue>>(
         bus: &zbus::Connection,
         name: &str,
@@ -145,8 +147,8 @@ mod system {
     use super::{Conditions, SYSTEM_TIMEOUT, pmset};
     use crate::host::in_time;
 
-    /// The system tells metered networks only to code that observes paths for a while, so that is
-    /// not known.
+    /// macOS reports metered networks only to code that observes paths for a while, so that value
+    /// stays unknown.
     pub fn conditions() -> Conditions {
         in_time(SYSTEM_TIMEOUT, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"])))
             .unwrap_or_default()
@@ -164,14 +166,14 @@ mod system {
     }
 }
 
-/// The power supplies that Linux shows as folders.
+/// The power supplies that Linux lists as folders.
 #[cfg(any(all(unix, not(target_os = "macos")), test))]
 mod supplies {
     use std::path::Path;
 
     use super::{Conditions, LOW_PERCENT};
 
-    /// Reads `/sys/class/power_supply`. A mouse's battery is none of the computer's.
+    /// Reads `/sys/class/power_supply`. The battery of a mouse is not a battery of the computer.
     pub(super) fn read(folder: &Path) -> Conditions {
         let (mut mains, mut discharging, mut percents) = (None, None, Vec::new());
         for supply in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -196,19 +198,19 @@ mod supplies {
                 _ => {}
             }
         }
-        // A tablet may have a charger that is not listed; then its battery tells.
+        // A tablet may have an unlisted charger; then the battery's state decides.
         let on_battery = match (mains, discharging) {
             (_, None) => mains.map(|_| false),
             (Some(true), Some(_)) => Some(false),
             (_, Some(discharging)) => Some(discharging),
         };
-        // Of two batteries the fuller one counts: it is used when the other is empty.
+        // Of two batteries the fuller one counts: the computer uses it when the other is empty.
         let battery_low = percents.into_iter().max().map(|percent| percent <= LOW_PERCENT);
         Conditions { on_battery, battery_low, ..Conditions::default() }
     }
 }
 
-/// The words of macOS's `pmset`.
+/// The output of macOS's `pmset`.
 #[cfg(any(target_os = "macos", test))]
 mod pmset {
     use super::{Conditions, LOW_PERCENT};

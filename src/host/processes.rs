@@ -1,17 +1,14 @@
-//! Which processes an app consists of, and whether a person may be sitting in front of one that has
-//! no window.
+//! Finds the processes of an app, and whether a person may be using one that has no window.
 
-/// A process, and the one that started it.
+/// A process and its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
-    /// Its id.
     pub id: u32,
-    /// The id of its parent.
     pub parent: u32,
 }
 
-/// These and everything that they have started and that still lives below them, parents first, each
-/// process once. A process whose parent has ended belongs to somebody else by then.
+/// These processes and their living descendants, parents first, each process once. A process whose
+/// parent has ended has another parent by then.
 pub(crate) fn trees(roots: &[u32]) -> Vec<Process> {
     let all = all();
     let mut found: Vec<Process> = Vec::new();
@@ -93,7 +90,7 @@ fn all() -> Vec<Process> {
     found
 }
 
-/// Whether a process reads from a terminal, where a person may be at work in it.
+/// Whether a process reads from a terminal, where a person may be using it.
 #[cfg(unix)]
 pub(crate) fn reads_terminal(process: u32) -> bool {
     let input = std::fs::read_link(format!("/proc/{process}/fd/0"));
@@ -102,7 +99,7 @@ pub(crate) fn reads_terminal(process: u32) -> bool {
     })
 }
 
-/// Consoles have windows of their own here.
+/// On this system consoles have their own windows.
 #[cfg(not(unix))]
 pub fn reads_terminal(_process: u32) -> bool {
     false

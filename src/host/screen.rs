@@ -1,31 +1,29 @@
-//! What the desktop says about the screen that winit does not: where bars and docks leave room, and
-//! whether windows can be see-through.
+//! Facts about the screen that winit does not give: the area that bars and docks leave free, and
+//! whether windows can be transparent.
 
-/// A rectangle of the desktop, pixels.
+/// A rectangle of the desktop, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
-    /// Of its left edge.
+    /// The left edge.
     pub left: i32,
-    /// Of its upper edge.
+    /// The upper edge.
     pub top: i32,
-    /// From left to right.
     pub width: u32,
-    /// From top to bottom.
     pub height: u32,
 }
 
 impl Area {
-    /// Where it ends on the right; the first pixel beyond.
+    /// The first pixel beyond its right edge.
     pub(crate) fn right(&self) -> i32 {
         self.left.saturating_add_unsigned(self.width)
     }
 
-    /// Where it ends below; the first pixel beyond.
+    /// The first pixel below its lower edge.
     pub(crate) fn bottom(&self) -> i32 {
         self.top.saturating_add_unsigned(self.height)
     }
 
-    /// What of it lies in another one; `None` if nothing does.
+    /// The part of it that lies in another area; `None` if no part does.
     pub(crate) fn within(&self, other: Self) -> Option<Self> {
         let (left, top) = (self.left.max(other.left), self.top.max(other.top));
         let width = u32::try_from(self.right().min(other.right()) - left)
@@ -43,9 +41,9 @@ impl Area {
     }
 }
 
-/// What bars leave of the primary screen: on X11 of all screens together, so that it is to be cut
-/// to one of them. `None` where the system does not say. `scale` is in pixels per point, for
-/// systems that count in points.
+/// The part of the primary screen that bars leave free. On X11 it covers all screens together, so
+/// the caller must cut it to one of them. `None` where the system gives no answer. `scale` is in
+/// pixels per point, for systems that count in points.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub(crate) fn work_area(_scale: f64) -> Option<Area> {
     use x11rb::connection::Connection;
@@ -62,7 +60,7 @@ pub(crate) fn work_area(_scale: f64) -> Option<Area> {
             .ok()?;
         Some(reply.value32()?.collect())
     };
-    // Four numbers for each virtual desktop.
+    // The property has four numbers for each virtual desktop.
     let desktop =
         numbers(b"_NET_CURRENT_DESKTOP").and_then(|all| all.first().copied()).unwrap_or(0) as usize;
     let areas = numbers(b"_NET_WORKAREA")?;
@@ -79,7 +77,7 @@ pub(crate) fn work_area(_scale: f64) -> Option<Area> {
 pub(crate) fn blends() -> bool {
     use x11rb::protocol::xproto::ConnectionExt;
 
-    // Whoever blends owns this name of the screen.
+    // The program that blends windows owns this selection of the screen.
     let owner = || {
         let (server, screen) = x11rb::connect(None).ok()?;
         let atom = server
@@ -93,12 +91,12 @@ pub(crate) fn blends() -> bool {
     owner().is_some_and(|reply| reply.owner != x11rb::NONE)
 }
 
-/// For how long nobody has touched keyboard and pointer; `None` where the desktop does not say.
+/// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub(crate) fn idle() -> Option<std::time::Duration> {
     use x11rb::protocol::sync::ConnectionExt;
 
-    // Another desktop's X server hears only what its own programs are told.
+    // Under Wayland the X server sees only the input of its own programs.
     if std::env::var_os("WAYLAND_DISPLAY").is_some() {
         return None;
     }
@@ -111,13 +109,13 @@ pub(crate) fn idle() -> Option<std::time::Duration> {
     u64::try_from(milliseconds).ok().map(std::time::Duration::from_millis)
 }
 
-/// For how long nobody has touched keyboard and pointer; `None` where the desktop does not say.
+/// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub const fn idle() -> Option<std::time::Duration> {
     None
 }
 
-/// What the taskbar leaves of the primary screen.
+/// The part of the primary screen that the taskbar leaves free.
 #[cfg(windows)]
 pub fn work_area(_scale: f64) -> Option<Area> {
     use windows_sys::Win32::Foundation::RECT;
@@ -140,7 +138,7 @@ pub fn work_area(_scale: f64) -> Option<Area> {
     })
 }
 
-/// What menu bar and Dock leave of the primary screen.
+/// The part of the primary screen that menu bar and Dock leave free.
 #[cfg(target_os = "macos")]
 pub fn work_area(scale: f64) -> Option<Area> {
     use objc2::MainThreadMarker;
@@ -149,7 +147,7 @@ pub fn work_area(scale: f64) -> Option<Area> {
     let screens = NSScreen::screens(MainThreadMarker::new()?);
     let primary = screens.firstObject()?;
     let (whole, free) = (primary.frame(), primary.visibleFrame());
-    // Counted from below, in points.
+    // macOS counts from below, in points.
     let top = whole.size.height - (free.origin.y + free.size.height);
     let pixels = |points: f64| (points * scale).round();
     Some(Area {
@@ -160,15 +158,15 @@ pub fn work_area(scale: f64) -> Option<Area> {
     })
 }
 
-/// Pixels that are drawn here are shown as they are; Windows rounds corners by itself when it is
-/// asked to.
+/// On these systems pixels are shown as they are drawn; Windows rounds corners by itself on
+/// request.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn blends() -> bool {
     false
 }
 
-/// Whether this program has a place in the Dock and may come forward: while a whole window is open.
-/// A launcher beside its app has none. Elsewhere the window itself is all there is.
+/// Whether this program has a place in the Dock and may come to the front: while a whole window is
+/// open. A launcher beside its app has none. On other systems the window alone is enough.
 #[cfg(target_os = "macos")]
 pub fn in_dock(shown: bool) {
     use objc2::MainThreadMarker;
@@ -178,7 +176,7 @@ pub fn in_dock(shown: bool) {
     let app = NSApplication::sharedApplication(main);
     if shown {
         app.setActivationPolicy(NSApplicationActivationPolicy::Regular);
-        // What replaces it needs macOS 14.
+        // Its replacement needs macOS 14.
         #[allow(deprecated)]
         app.activateIgnoringOtherApps(true);
     } else {
@@ -190,8 +188,8 @@ pub fn in_dock(shown: bool) {
 #[cfg(not(target_os = "macos"))]
 pub(crate) const fn in_dock(_shown: bool) {}
 
-/// Shows the window of a view before all others, without making it the one that gets the keys. The
-/// view must be alive, and this the main thread; otherwise nothing happens.
+/// Shows the window of a view in front of all others, without giving it the keyboard. The view must
+/// be alive, and this the main thread; otherwise nothing changes.
 #[cfg(target_os = "macos")]
 pub fn order_front(view: std::ptr::NonNull<std::ffi::c_void>) {
     use objc2_app_kit::NSView;

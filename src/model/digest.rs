@@ -76,17 +76,17 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest in the making, for bytes that arrive in parts.
+/// Computes a digest of bytes that arrive in parts.
 #[derive(Clone, Default)]
 pub struct Hasher(sha2::Sha256);
 
 impl Hasher {
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all bytes taken in.
+    /// The digest of all added bytes.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }

@@ -1,9 +1,9 @@
 //! What an update means for a running app: which files differ between the release whose code it
 //! runs and another one, and whether a running Python could take all of that over.
 //!
-//! In: two manifests and the publisher's patterns. Out: a list of changes and a yes or no. Never: a
-//! promise. The app itself has the last word (`assets/runtime/PROTOCOL.md`), since only it knows
-//! what it has loaded.
+//! In: two manifests and the publisher's patterns. Out: a list of changes, and yes or no. Never:
+//! promises that the hot swap will succeed. The app itself decides (`assets/runtime/PROTOCOL.md`),
+//! since only the app knows what it has loaded.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,64 +12,65 @@ use super::manifest::{Entry, Launch, Manifest};
 use super::path::RelativePath;
 use super::pattern::{AppPatterns, FilePattern, ModulePattern};
 
-/// The publisher's patterns as a release carries them, so that they are signed.
+/// The publisher's patterns, in the form that a release carries, so that they are signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HotSwap {
-    /// What a running app can take over.
+    /// Modules that a running app can take over.
     pub modules: Vec<ModulePattern>,
-    /// What it cannot, whatever the other list says.
+    /// Files that it cannot take over, whatever the other list says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub critical: Vec<FilePattern>,
 }
 
 impl HotSwap {
-    /// The two lists, to ask about files.
+    /// The two lists, for questions about files.
     pub fn patterns(&self) -> AppPatterns<'_> {
         AppPatterns { hot_swap_modules: &self.modules, critical_files: &self.critical }
     }
 }
 
-/// A file that differs, as the app is told of it.
+/// A changed file, in the form that the app receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Below the container.
+    /// Path in the container.
     pub path: RelativePath,
-    /// In what way.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// Of the new file; `None` where it is gone.
+    /// Digest of the new file; `None` if it was removed.
     pub sha256: Option<Digest>,
 }
 
-/// In what way a file differs.
+/// The kinds of change of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// It has other bytes, permissions, or another kind.
+    /// The file has other bytes, other permissions, or another kind.
     Modified,
-    /// It is new.
+    /// The file is new.
     Added,
-    /// It is gone.
+    /// The file was removed.
     Removed,
 }
 
-/// What lies between two releases.
+/// The changes between two releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Every file that differs, by path; those that only say which release it is included.
+    /// Every changed file, by path, including those that only name the release.
     pub changes: Vec<Change>,
-    /// Whether the app must be started anew for certain.
+    /// Whether the app certainly needs a restart.
     pub requires_restart: bool,
-    /// How many modules a running app could take over, also where something else needs a restart.
+    /// How many modules a running app could take over, even if another change needs a restart.
     pub modules: u64,
 }
 
 impl Difference {
-    /// What changes from `old` to `new`.
+    /// The changes from `old` to `new`.
     ///
-    /// A running app can take over a module's source below `app` that the patterns name, and its
-    /// byte code goes with it. All else that was changed, added, moved or removed needs a new
-    /// start, as does another way of starting or another form of the user's data; but for the
-    /// manifest and the start script, which say the version and are no part of a running app.
+    /// A running app can take over the source of a module below `app` that the patterns name,
+    /// together with its byte code. Every other file that was changed, added, moved or removed
+    /// needs a restart. So does another way of starting, or another form of the user's data. The
+    /// manifest and the start script are exceptions: they contain the version and are no part of a
+    /// running app.
     pub fn between(old: &Manifest, new: &Manifest, patterns: AppPatterns<'_>) -> Self {
         let schema = |manifest: &Manifest| manifest.application_info.data_schema;
         let mut found = Self {
@@ -115,14 +116,13 @@ impl Difference {
     }
 }
 
-/// The time of a file is no difference to a running app.
+/// A running app does not notice another time of a file.
 fn is_same(one: &Entry, other: &Entry) -> bool {
     (one.hash, one.size, one.permissions, &one.symlink)
         == (other.hash, other.size, other.permissions, &other.symlink)
 }
 
-/// How a release is started, apart from the version that it is told, which is another one each
-/// time.
+/// How a release is started, without the variable for its version, which differs each time.
 fn launch(manifest: &Manifest) -> Launch {
     let mut launch = manifest.application_info.launch.clone();
     launch.environment.remove("KUZFLOW_VERSION");

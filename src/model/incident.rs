@@ -1,5 +1,5 @@
-//! What happened to the app or to the user's files without anybody having asked: kept in the home
-//! until a person has seen it.
+//! Incidents: what happened to the app or to the user's files while nobody looked. The home stores
+//! each one until a person has acknowledged it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::version::Version;
 
-/// Something that happened while nobody looked.
+/// An incident with its time, as it is stored for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// When.
+    /// When it happened.
     pub when: jiff::Timestamp,
-    /// What.
+    /// The incident itself.
     #[serde(flatten)]
     pub what: Incident,
 }
 
-/// What a person is told at the next start.
+/// The incidents that the user sees at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "happened", rename_all = "snake_case")]
 pub enum Incident {
@@ -28,78 +28,79 @@ pub enum Incident {
         from: Version,
         /// The version that is active again.
         to: Version,
-        /// In what way it failed.
+        /// How it failed to come up.
         failure: LaunchFailure,
-        /// Where the user's files of the failed version are kept.
+        /// Where the user's files of the failed version are retained.
         #[serde(serialize_with = "crate::model::readable::path")]
         #[serde(rename = "kept")]
         retained: PathBuf,
-        /// Whether either version holds files of the user; otherwise nothing is said of them.
+        /// Whether either version has files of the user; otherwise the message does not mention
+        /// files.
         #[serde(default = "holds_files")]
         holds_files: bool,
     },
-    /// A switch that was to be done before the start failed; the version before it is active.
+    /// A switch that was due before the start failed; the version before it is active.
     NotSwitched {
-        /// The version that was to be switched to.
+        /// The version of the failed switch.
         to: Version,
-        /// Why, in English, outermost first.
+        /// The error chain, in English, outermost first.
         chain: Vec<String>,
     },
-    /// Files that both the user and the release had changed: both are kept.
+    /// Both the user and the release had changed the same files: both copies are retained.
     Conflicts {
         /// The version that was switched to.
         version: Version,
-        /// Which files.
+        /// The files with both copies.
         files: Vec<Conflict>,
     },
-    /// A record of the launcher's own is there and cannot be read; what else is known was used.
+    /// A record of the launcher exists but cannot be read; the start used the other records.
     Unreadable {
         /// The version that was started.
         version: Version,
-        /// Which file.
+        /// Path of the record.
         #[serde(serialize_with = "crate::model::readable::path")]
         path: PathBuf,
-        /// Why, in English, outermost first.
+        /// The error chain, in English, outermost first.
         chain: Vec<String>,
     },
     /// A version that could not be started was repaired.
     Repaired {
-        /// Which version.
+        /// The repaired version.
         version: Version,
     },
-    /// A version cannot be started and could not be repaired; another one runs.
+    /// A version can neither be started nor repaired; another one runs.
     NotRepaired {
-        /// Which version.
+        /// The damaged version.
         version: Version,
     },
 }
 
 impl Incident {
-    /// Whether it concerns files of the user.
+    /// Whether the incident concerns files of the user.
     pub const fn concerns_files(&self) -> bool {
         match self {
             Self::RolledBack { holds_files, .. } => *holds_files,
             Self::NotSwitched { .. } => false,
-            // What is said of files there is that nothing happened to them.
+            // The message for these says that no file was affected.
             Self::Unreadable { .. } | Self::Repaired { .. } | Self::NotRepaired { .. } => true,
             Self::Conflicts { .. } => true,
         }
     }
 }
 
-/// What notices from before it was noted mean.
+/// The value for notices from before this field existed.
 fn holds_files() -> bool {
     true
 }
 
-/// A file that both the user and a release had changed, or whose place something of another kind
-/// has taken. Both paths are below the version's folder.
+/// A file that both the user and a release had changed, or whose place is taken by an item of
+/// another kind. Both paths begin at the version's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
-    /// Where the user's own file is.
+    /// Path of the user's own file.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub yours: PathBuf,
-    /// What the release brought.
+    /// Path of the release's file.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub beside: PathBuf,
 }
@@ -108,29 +109,29 @@ pub struct Conflict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum LaunchFailure {
-    /// It ended by itself with this status or signal, as a shell would tell it.
+    /// It ended by itself with this status or signal, numbered as in a shell.
     Crashed {
-        /// 128 and more: a signal.
+        /// Exit status; 128 and more: a signal.
         status: u8,
     },
-    /// It ended at once, though with status 0.
+    /// It ended at once, but with status 0.
     EndedAtOnce,
-    /// It never said that it is up.
+    /// It never reported `up`.
     Hung,
-    /// It said itself that something is wrong.
+    /// It reported `failed`.
     #[serde(rename = "said")]
     Reported {
-        /// Its own words.
+        /// The reason in the app's own words.
         reason: String,
     },
-    /// It could not be started.
+    /// The process could not be started.
     NotStarted,
-    /// It was started several times, and each time something ended it and the launcher before it
+    /// It was started several times, and each time both it and the launcher were ended before it
     /// was known to be up.
     NeverUp,
 }
 
-/// For logs and details; texts for people are in their language.
+/// For logs and details, in English; the window has texts in the user's language.
 impl fmt::Display for LaunchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

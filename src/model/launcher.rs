@@ -1,4 +1,5 @@
-//! The launcher's own executable as signed metadata describes it, and the version that this one is.
+//! The launcher's own executable as signed metadata describes it, and the version of the running
+//! launcher.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +13,23 @@ pub const LARGEST_LAUNCHER: u64 = 1 << 30;
 /// Ending of the targets that hold launchers, one zstd frame each.
 pub const LAUNCHER_SUFFIX: &str = ".launcher";
 
-/// The description of a published launcher: the custom part of its target.
+/// The signed description of a published launcher: the custom part of its target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launcher {
-    /// Its version.
+    /// Version of the launcher.
     pub version: Version,
-    /// What it runs on.
+    /// The platform it runs on.
     pub platform: Platform,
     /// Bytes of the executable.
     pub size: u64,
     /// Digest of the executable.
     pub hash: Digest,
-    /// Pieces of the target, as it is fetched.
+    /// Pieces of the target, for the download.
     pub pieces: PieceTable,
 }
 
 impl Launcher {
-    /// The name of its target.
+    /// The name of the TUF target.
     pub fn target(&self) -> String {
         format!("kuzflow-launcher_{}_{}{LAUNCHER_SUFFIX}", self.version, self.platform)
     }
@@ -37,18 +38,18 @@ impl Launcher {
 /// A launcher with the signed length and digest of its target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedLauncher {
-    /// Name of the target.
+    /// Name of the TUF target.
     pub target: String,
     /// Bytes of the target.
     pub length: u64,
     /// Digest of the target.
     pub hash: Digest,
-    /// The description.
+    /// The signed description.
     pub launcher: Launcher,
 }
 
 impl SignedLauncher {
-    /// Where nodes serve it, relative to their base address.
+    /// Where nodes serve the target, relative to their base address.
     pub fn location(&self) -> String {
         format!("targets/{}.{}", self.hash, self.target)
     }
@@ -66,8 +67,8 @@ pub fn newer<'a>(
     fitting.max_by(|a, b| a.launcher.version.cmp(&b.launcher.version))
 }
 
-/// How the executable says its version to whoever reads the file: a publisher who signs it need not
-/// be told, and cannot mistake it.
+/// The executable contains its version behind this text. So a publisher who signs it need not give
+/// the version, and cannot give a wrong one.
 const STAMP_BEGIN: &str = "kuzflow-launcher-version:[";
 const STAMP_END: u8 = b']';
 /// Longest version in a stamp, bytes.
@@ -77,11 +78,12 @@ static STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSI
 
 /// The version of this program.
 pub fn own_version() -> Version {
-    // Read from where the file has it, so that the program and whoever reads its file say the same.
+    // Read from the stamp in the executable, so that the running program and a reader of its file
+    // get the same version.
     version_in(std::hint::black_box(STAMP).as_bytes()).unwrap_or(Version::new(0, 0, 0))
 }
 
-/// The version that the launcher with these bytes says it has; `None` if it says none.
+/// The version in the stamp of the launcher with these bytes; `None` if there is no stamp.
 pub fn version_in(bytes: &[u8]) -> Option<Version> {
     let begin = STAMP_BEGIN.as_bytes();
     let mut rest = bytes;

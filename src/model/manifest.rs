@@ -1,9 +1,9 @@
 //! The manifest, `metadata/container.json`: what a container is, how it is started, and every file
-//! with its hash. Field names are those of the specification. Its digest is in signed metadata.
+//! with its hash. The field names are those of the specification. Its digest is in signed metadata.
 //!
-//! Where each file's bytes lie in the package is not said here but in
-//! [`PackageIndex`](super::PackageIndex): whoever comes by patches needs this document, and not a
-//! piece table that changes from end to end with every release.
+//! [`PackageIndex`](super::PackageIndex), not this document, says where each file's bytes lie in
+//! the package. An update by patches needs the manifest, but not a piece table that changes
+//! completely with every release.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,19 +14,19 @@ use super::path::{RelativePath, UnsafePath};
 use super::platform::{AppName, ContainerId, Platform};
 use super::version::Version;
 
-/// Where the manifest lies in a container.
+/// Path of the manifest in a container.
 pub const MANIFEST_PATH: &str = "metadata/container.json";
-/// Where the package index lies in a package; it is not installed.
+/// Path of the package index in a package; it is not installed.
 pub const INDEX_PATH: &str = "metadata/package.json";
-/// Where an installed version keeps what came with it in the folders that the user may change;
-/// named by digest, of no release.
+/// Folder in which an installed version retains the original files of those folders that the user
+/// may change. The files are named by digest; no release contains this folder.
 pub const RETAINED_FOLDER: &str = "metadata/kept";
-/// The version of this document's form that this program writes and reads.
+/// The format version of this document that this program writes and reads.
 pub const MANIFEST_FORMAT: u32 = 2;
 /// Folders that belong to the user once a container is installed: their files may change, and
-/// outlive the container.
+/// survive the container.
 pub const MUTABLE_FOLDERS: [&str; 4] = ["config", "data", "logs", "temp"];
-/// The eight folders of a container with the words in their `.description`.
+/// The eight folders of a container with the text of their `.description`.
 pub const FOLDERS: [(&str, &str); 8] = [
     ("app", "应用程序文件"),
     ("runtime", "运行时环境"),
@@ -38,22 +38,22 @@ pub const FOLDERS: [(&str, &str); 8] = [
     ("metadata", "元数据文件"),
 ];
 
-/// `metadata/container.json`.
+/// The content of `metadata/container.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`MANIFEST_FORMAT`].
+    /// Format version, see [`MANIFEST_FORMAT`].
     pub format: u32,
-    /// Which release this is and how it was built.
+    /// The release, and how it was built.
     pub container_info: ContainerInfo,
-    /// What it runs on.
+    /// The platform that it runs on.
     pub platform_info: PlatformInfo,
-    /// What it is and how it starts.
+    /// The app, and how it starts.
     pub application_info: ApplicationInfo,
     /// Python distributions in the container, by name.
     pub dependencies: Vec<Dependency>,
-    /// Every file and symlink but the manifest itself and the package index.
+    /// Every file and symlink, except the manifest itself and the package index.
     pub file_manifest: BTreeMap<RelativePath, Entry>,
-    /// Folders without a file in them.
+    /// Folders that contain no file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub empty_folders: Vec<RelativePath>,
     /// The specification's field. Always `null`: the signature is the repository's TUF metadata,
@@ -66,26 +66,26 @@ pub struct Manifest {
 pub struct ContainerInfo {
     /// Version of the app.
     pub version: Version,
-    /// RFC 3339, UTC; fixed by the inputs, so that a build can be repeated.
+    /// Build time, RFC 3339, UTC; it depends only on the inputs, so that a build can be repeated.
     pub build_date: jiff::Timestamp,
-    /// The publisher's own count.
+    /// The publisher's own number of the build.
     pub build_number: Option<String>,
-    /// Commit that the app's files come from.
+    /// Commit of the app's files.
     pub git_commit: Option<String>,
-    /// Who or what built it.
+    /// The person or program that built it.
     pub builder: String,
 }
 
 /// The specification's `platform_info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformInfo {
-    /// `Linux`, `Windows`, `Darwin`.
+    /// `Linux`, `Windows` or `Darwin`.
     pub os: String,
-    /// `x86_64`, `AMD64`, `arm64`.
+    /// `x86_64`, `AMD64` or `arm64`.
     pub architecture: String,
-    /// Found in the runtime.
+    /// Version of Python found in the runtime.
     pub python_version: Option<String>,
-    /// Found in the runtime.
+    /// Version of Qt found in the runtime.
     pub qt_version: Option<String>,
 }
 
@@ -100,13 +100,14 @@ pub struct ApplicationInfo {
     pub description: String,
     /// `scripts/launch.sh` or `scripts/launch.bat`.
     pub main_executable: RelativePath,
-    /// A PNG, if the app has one.
+    /// Path of a PNG, if the app has one.
     pub icon: Option<RelativePath>,
-    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count. A
-    /// version that knows less than what the user has is not switched to.
+    /// The form of the user's data that the app supports; higher is newer, 0 if the publisher does
+    /// not count. The launcher does not switch to a version that supports only an older form than
+    /// the user's data has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub data_schema: u32,
-    /// How the launcher starts it without a shell.
+    /// How the launcher starts the app without a shell.
     pub launch: Launch,
 }
 
@@ -116,7 +117,7 @@ fn is_zero(schema: &u32) -> bool {
     *schema == 0
 }
 
-/// A process to start: everything relative to the container, so that it works from any folder.
+/// A process to start; all paths are relative to the container, so that it works from any folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// The program, for example `runtime/bin/python3.11`.
@@ -125,19 +126,19 @@ pub struct Launch {
     pub arguments: Vec<String>,
     /// Working folder.
     pub working_folder: RelativePath,
-    /// Variables to set. `{container}` stands for the container's absolute path.
+    /// Environment variables to set. `{container}` stands for the container's absolute path.
     pub environment: BTreeMap<String, String>,
-    /// Folders to put before what a list variable (`PATH`, `PYTHONPATH`) already holds.
+    /// Folders to put before the present value of a list variable (`PATH`, `PYTHONPATH`).
     pub prepend: BTreeMap<String, Vec<RelativePath>>,
-    /// Folders to put behind what a list variable already holds: programs of the container that
-    /// nothing of the system gives way to.
+    /// Folders to put behind the present value of a list variable: programs of the container that
+    /// must not hide the system's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub append: BTreeMap<String, Vec<RelativePath>>,
-    /// Variables of the session that are not handed on, since they are meant for another runtime
+    /// Variables of the session that the app does not get, since they are meant for another runtime
     /// than the container's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Whether the app says when it is up, by a line in the file that `KUZFLOW_HEALTH` names.
+    /// Whether the app reports `up` by a line in the file that `KUZFLOW_HEALTH` names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reports_up: bool,
 }
@@ -145,57 +146,57 @@ pub struct Launch {
 /// A Python distribution found in the container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency {
-    /// As its metadata spells it.
+    /// Name, as its own metadata spells it.
     pub name: String,
-    /// As its metadata spells it; not always semantic.
+    /// Version, as its own metadata spells it; not always semantic.
     pub version: String,
 }
 
-/// One line of the file manifest.
+/// One entry of the file manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Bytes when unpacked; 0 for a symlink.
     pub size: u64,
-    /// Seconds since 1970.
+    /// Modification time, seconds since 1970.
     pub mtime: i64,
-    /// Digest of the unpacked bytes; for a symlink, of its target.
+    /// Digest of the unpacked bytes; of the target for a symlink.
     pub hash: Digest,
-    /// Three octal digits, as `ls` shows them: `644`.
+    /// Permissions, three octal digits as in `ls`: `644`.
     pub permissions: Permissions,
-    /// What a symlink points to; `null` for a file.
+    /// The target of a symlink; `null` for a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symlink: Option<String>,
 }
 
 impl Entry {
-    /// Whether it has bytes in a package: neither a symlink nor empty.
+    /// Whether it has bytes in a package: it is neither a symlink nor empty.
     pub fn has_bytes(&self) -> bool {
         self.symlink.is_none() && self.size > 0
     }
 }
 
-/// Permission bits below 0o1000: no setuid, setgid or sticky bit can be written down.
+/// Permission bits below 0o1000: setuid, setgid and sticky bits cannot be expressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Permissions(u16);
 
 impl Permissions {
-    /// `644`.
+    /// Permissions `644`.
     pub const FILE: Self = Self(0o644);
-    /// `755`.
+    /// Permissions `755`.
     pub const PROGRAM: Self = Self(0o755);
 
-    /// `755` if the owner may execute, else `644`: all that is carried over, so that a publisher's
-    /// umask changes nothing.
+    /// `755` if the owner may execute, otherwise `644`. Nothing else is carried over, so that a
+    /// publisher's umask has no effect.
     pub fn from_mode(mode: u32) -> Self {
         if mode & 0o100 == 0 { Self::FILE } else { Self::PROGRAM }
     }
 
-    /// These bits, if no other than the lowest nine are set and the owner may read and write.
+    /// These bits, if only the lowest nine are set and the owner may read and write.
     pub fn from_bits(bits: u32) -> Option<Self> {
         u16::try_from(bits).ok().filter(|bits| *bits < 0o1000 && bits & 0o600 == 0o600).map(Self)
     }
 
-    /// The bits.
+    /// The permission bits.
     pub fn mode(self) -> u32 {
         u32::from(self.0)
     }
@@ -226,18 +227,18 @@ impl<'de> Deserialize<'de> for Permissions {
 /// Why a manifest is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
-    /// Not JSON of the manifest's form, or a path in it is unsafe.
+    /// It is not JSON of the manifest's form, or contains an unsafe path.
     #[error("the manifest cannot be read")]
     Form(#[from] serde_json::Error),
-    /// Written by a newer program.
+    /// A newer program wrote it.
     #[error(
         "the manifest has format {found}, this program reads format {MANIFEST_FORMAT}; update the launcher"
     )]
     Format {
-        /// The format it has.
+        /// The format version of the document.
         found: u32,
     },
-    /// Two names that some file system takes for one, or a file that is also a folder.
+    /// Two names that some file system treats as the same, or a file that is also a folder.
     #[error("the manifest names {second} although {first} is there already")]
     Collision {
         /// The earlier name.
@@ -248,32 +249,33 @@ pub enum InvalidManifest {
     /// A symlink that leaves the container, or a path that leads through a symlink.
     #[error("the manifest's symlink {path} -> {target} is not allowed")]
     Link {
-        /// The link.
+        /// Path of the link.
         path: RelativePath,
-        /// What it points to.
+        /// Target of the link.
         target: String,
     },
-    /// A file that is impossible as it is described.
+    /// A file whose description is impossible.
     #[error("the manifest's file {path} is impossible: {reason}")]
     File {
-        /// The file.
+        /// Path of the file.
         path: RelativePath,
-        /// Why.
+        /// The contradiction.
         reason: &'static str,
     },
-    /// An unsafe path outside the file list.
+    /// An unsafe path outside the file manifest.
     #[error(transparent)]
     Path(#[from] UnsafePath),
     /// The program to start is not in the container.
     #[error("the manifest starts {program}, which is not among its files")]
     NoProgram {
-        /// What it would start.
+        /// The program that it would start.
         program: RelativePath,
     },
 }
 
 impl Manifest {
-    /// Reads and checks a manifest. Every manifest, also a signed one, comes in this way.
+    /// Parses and checks a manifest. Every manifest, even a signed one, is read through this
+    /// function.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidManifest> {
         #[derive(Deserialize)]
         struct Head {
@@ -312,12 +314,13 @@ impl Manifest {
         }
     }
 
-    /// Bytes of all files when unpacked, the manifest aside.
+    /// Bytes of all files when unpacked, without the manifest.
     pub fn unpacked_size(&self) -> u64 {
         self.file_manifest.values().map(|entry| entry.size).sum()
     }
 
-    /// Refuses collisions, links that leave, impossible sizes (docs/security.md, faults 11 to 13).
+    /// Refuses collisions, links that leave the container, and impossible sizes (docs/security.md,
+    /// faults 11 to 13).
     pub fn check(&self) -> Result<(), InvalidManifest> {
         self.check_names()?;
         self.check_links()?;
@@ -329,11 +332,11 @@ impl Manifest {
         Ok(())
     }
 
-    /// Refuses two names for one place. Windows and macOS take names that differ in case or in the
-    /// form of their characters for the same; Linux keeps them apart, and Python distributions for
-    /// it bring such names (`share/terminfo/2/2621A` and `2621a`). Where a person has put the home
-    /// on a file system that does not, creating the second file fails: nothing is ever written
-    /// through a name of another.
+    /// Refuses two names for one place. Windows and macOS treat names that differ in case or in the
+    /// form of their characters as the same. Linux distinguishes them, and Python distributions for
+    /// Linux contain such names (`share/terminfo/2/2621A` and `2621a`). If the user's home is on a
+    /// file system that does not distinguish them, creating the second file fails: no file is ever
+    /// written through the name of another.
     fn check_names(&self) -> Result<(), InvalidManifest> {
         let folds = matches!(self.platform_info.os.as_str(), "Windows" | "Darwin");
         let key =
@@ -361,7 +364,7 @@ impl Manifest {
             .flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
         for folder in in_files.chain(empty) {
             let key = key(&folder.parse::<RelativePath>()?);
-            // The same folder in two spellings is one folder here and two folders there.
+            // The same folder in two spellings is one folder on some systems and two on others.
             let other = folders
                 .insert(key.clone(), folder)
                 .filter(|first| *first != folder)
@@ -384,12 +387,12 @@ impl Manifest {
                 return Err(refuse());
             }
             // User data must stay plain files: a link there would let a later write leave its
-            // place.
+            // folder.
             if MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder)) {
                 return Err(refuse());
             }
         }
-        // That no path leads through a link follows from `check_names`: a link is a file there,
+        // `check_names` already ensures that no path leads through a link: a link is a file there,
         // never also a folder.
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Values only: what a version, a platform, a digest, a path inside a container, a manifest, a
-//! release, a patch pack, a node and an offer are, and which of them cannot exist (a path that
+//! Values only: a version, a platform, a digest, a path inside a container, a manifest, a release,
+//! a patch pack, a node, an offer. The types also decide which values cannot exist (a path that
 //! leaves the container, a manifest whose entries overlap).
 //!
-//! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this
-//! crate.
+//! In: text and JSON. Out: checked values. Never: does I/O, reads the clock or the environment,
+//! imports another room of this crate.
 
 pub mod digest;
 pub mod hot_swap;

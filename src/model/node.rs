@@ -1,49 +1,48 @@
-//! Nodes: anything that answers HTTP Range requests for the repository's files. The score and the
-//! region priority of the specification are a prior, used until this client has measured a node
-//! itself.
+//! Nodes: anything that answers HTTP range requests for the repository's files. The specification's
+//! score and region priority are a first guess, used until this client has measured a node itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// One node, as `nodes.json`, `check_update` and `launcher.toml` name it. Everything here is a
-/// hint: bytes are verified.
+/// One node, as `nodes.json`, `check_update` and `launcher.toml` give it. Everything here is a
+/// hint: the bytes from a node are verified.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Short and unique: `ap-1`.
+    /// A short, unique id, for example `ap-1`.
     pub id: String,
-    /// For people: `Shanghai`.
+    /// Name for people, for example `Shanghai`.
     #[serde(default)]
     pub name: String,
-    /// `Asia-Pacific`, `Europe`, `Americas`, `Global`.
+    /// `Asia-Pacific`, `Europe`, `Americas` or `Global`.
     #[serde(default = "global")]
     pub region: String,
-    /// Base address of the repository there; ends with `/` or is taken as if it did.
+    /// Base address of the repository on the node; a missing `/` at its end is added.
     pub url: Url,
     /// Published bandwidth, Mbit/s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<f64>,
-    /// What the server knows of it.
+    /// The server's measurements of it.
     #[serde(default)]
     pub metrics: Metrics,
 }
 
-/// The specification's metrics; absent ones count as the specification's defaults.
+/// The specification's metrics; an absent one has the specification's default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
-    /// Mbit/s.
+    /// Bandwidth, Mbit/s.
     pub bandwidth_mbps: Option<f64>,
-    /// Milliseconds.
+    /// Latency, milliseconds.
     pub latency_ms: Option<f64>,
-    /// 0 to 100.
+    /// Availability, 0 to 100.
     pub availability_percent: Option<f64>,
-    /// 0 to 100.
+    /// CPU load, 0 to 100.
     pub cpu_usage_percent: Option<f64>,
 }
 
-/// For the log, so without a password.
+/// For the log, so the password is left out.
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, name, region, url, bandwidth, metrics } = self;
@@ -62,7 +61,7 @@ fn global() -> String {
 }
 
 impl Node {
-    /// A node of which only the address is known.
+    /// A node with an address and no other data.
     pub fn at(url: Url) -> Self {
         let id = url.port().map_or_else(
             || url.host_str().unwrap_or("node").to_owned(),
@@ -78,12 +77,12 @@ impl Node {
         }
     }
 
-    /// The name for people; the id where there is none.
+    /// The name for people; the id if there is none.
     pub fn label(&self) -> &str {
         if self.name.is_empty() { &self.id } else { &self.name }
     }
 
-    /// The address of a file of the repository there, for example `targets/…`.
+    /// The full address of a file of the repository, for example `targets/…`.
     pub fn address(&self, location: &str) -> Result<Url, url::ParseError> {
         let mut base = self.url.clone();
         if !base.path().ends_with('/') {
@@ -104,8 +103,8 @@ impl Node {
         bandwidth * 0.4 + latency * 0.3 + availability * 0.2 + load * 0.1
     }
 
-    /// How near the node's region is to `region` by the specification's table: 0 is the nearest, 3
-    /// any other.
+    /// The distance of the node's region from `region` by the specification's table: 0 for the
+    /// closest, 3 for any other.
     fn distance(&self, region: &str) -> usize {
         let order: &[&str] = match region {
             "Asia-Pacific" => &["Asia-Pacific", "Global", "Europe"],
@@ -117,18 +116,17 @@ impl Node {
     }
 }
 
-/// An address as it may be shown, logged or printed: without the user's name and password that it
-/// may hold.
+/// An address for display, log or output: without the user's name and password that it may contain.
 pub fn redacted(url: &Url) -> Url {
     let mut shown = url.clone();
     if !shown.username().is_empty() || shown.password().is_some() {
-        // An address that cannot have a password has none.
+        // An address that cannot have a password contains none.
         let _ = shown.set_username("").and_then(|()| shown.set_password(None));
     }
     shown
 }
 
-/// Writes nodes for whoever reads what this program prints.
+/// Serialises nodes for output of this program.
 pub(super) fn without_passwords<S: serde::Serializer>(
     nodes: &[Node],
     serializer: S,
@@ -137,19 +135,19 @@ pub(super) fn without_passwords<S: serde::Serializer>(
         .collect_seq(nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }))
 }
 
-/// Where an address leads.
+/// The range of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locality {
-    /// Anywhere in a network.
+    /// Any other address in a network.
     Remote,
-    /// What hangs on the same wire, such as the services of a cloud: link-local.
+    /// Link-local addresses, such as the services of a cloud.
     SameWire,
-    /// This computer: loopback, unspecified.
+    /// Loopback and unspecified addresses.
     ThisComputer,
 }
 
-/// Where an address leads, by its text alone. A name that leads near is not seen through: that
-/// would take a look-up, and what it answers may change a moment later.
+/// The range of an address, by its text alone. Names are not resolved: that would take a look-up,
+/// and the answer may change a moment later.
 pub fn locality(url: &Url) -> Locality {
     match url.host() {
         Some(url::Host::Ipv4(address)) => locality_v4(address),
@@ -181,8 +179,8 @@ fn locality_v4(address: std::net::Ipv4Addr) -> Locality {
     }
 }
 
-/// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a
-/// last resort, not a failure.
+/// Sorts nodes by region priority, then by score, the best first. No node is removed: a distant
+/// node is a last resort, not a failure.
 pub fn rank(nodes: &mut [Node], region: &str) {
     nodes.sort_by(|a, b| {
         a.distance(region)

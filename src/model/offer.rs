@@ -1,5 +1,4 @@
-//! An offer: a release that this installation may move to, with the way it would be fetched and its
-//! price in bytes.
+//! An offer: a release that this installation may move to, with its plan and its price in bytes.
 
 use std::path::PathBuf;
 
@@ -10,26 +9,26 @@ use super::plan::Plan;
 use super::release::SignedRelease;
 use super::version::Version;
 
-/// A release on offer.
+/// A release that this installation may move to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
     /// The release with its signed length and digest.
     pub signed: SignedRelease,
     /// The active version; `None` before the first install.
     pub current: Option<Version>,
-    /// How it would be fetched.
+    /// The plan by which it is fetched.
     pub plan: Plan,
-    /// Bytes still to fetch: what an interrupted download left on disk is not counted.
+    /// Bytes still to fetch, without those that an interrupted download left on disk.
     pub bytes_to_fetch: u64,
-    /// Release notes in Markdown, in the best language there is; empty if there are none.
+    /// Release notes in Markdown, in the best available language; empty if there are none.
     pub notes: String,
-    /// The nodes it would be fetched from, the best first.
+    /// The nodes for the download, the best first.
     #[serde(serialize_with = "without_passwords")]
     pub nodes: Vec<Node>,
-    /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before
-    /// any measurement.
+    /// Estimated seconds of the download, from this client's measurements of its nodes; `None`
+    /// before any measurement.
     pub estimated_seconds: Option<u64>,
-    /// The bundle that it comes from, for [`super::plan::UpdateStrategy::File`].
+    /// The bundle that contains it, for [`super::plan::UpdateStrategy::File`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]
     pub file: Option<PathBuf>,
 }

@@ -1,9 +1,10 @@
 //! The package index, `metadata/package.json`: where each file's bytes lie in the package, and the
 //! hash of every piece of it.
 //!
-//! The launcher never reads a zip's own headers: offsets and sizes come from here, and the digest
-//! of this document is in signed metadata. So local header and central directory can disagree as
-//! they like. It is fetched by whoever takes bytes out of the package, and is not installed.
+//! The launcher never reads a zip's own headers: offsets and sizes come from this document, and its
+//! digest is in signed metadata. So a contradiction between local headers and central directory has
+//! no effect. A client fetches the index when it takes bytes out of the package; the index is not
+//! installed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,30 +15,30 @@ use super::manifest::Manifest;
 use super::path::RelativePath;
 use super::pieces::{InvalidPieceTable, PieceTable};
 
-/// The version of this document's form that this program writes and reads.
+/// The format version of this document that this program writes and reads.
 const INDEX_FORMAT: u32 = 1;
-/// No real file packs better than this; a larger ratio is a bomb (zstd's own limit for zeros is
-/// about 32,000).
+/// Largest ratio of unpacked to packed size. No real file reaches it; a larger ratio is a
+/// decompression bomb (zstd's own limit for zeros is about 32,000).
 const LARGEST_RATIO: u64 = 40_000;
 
-/// Where the bytes of a package lie.
+/// Where the bytes of each file lie in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageIndex {
-    /// Every file that has bytes.
+    /// The places of all files that have bytes.
     pub places: BTreeMap<RelativePath, Packed>,
-    /// The payload (all files' bytes; index, manifest and the zip's directory lie behind it) cut
-    /// into pieces.
+    /// The pieces of the payload (all files' bytes; index, manifest and the zip's directory lie
+    /// behind it).
     pub pieces: PieceTable,
 }
 
 /// Where a file's bytes lie in the package, behind its local header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// From the start of the package.
+    /// Offset from the start of the package.
     pub offset: u64,
-    /// Bytes in the package.
+    /// Packed size, bytes.
     pub size: u64,
-    /// How they are packed.
+    /// The zip method.
     pub compression: Compression,
 }
 
@@ -48,7 +49,7 @@ impl Packed {
     }
 }
 
-/// The zip methods in use.
+/// The zip methods that packages use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Method 0.
@@ -57,14 +58,14 @@ pub enum Compression {
     Zstd,
 }
 
-/// The document: columns over the manifest's files with bytes in the order of their paths, which
-/// need not be named again.
+/// The document: columns over those files of the manifest that have bytes, in the order of their
+/// paths. So it need not repeat the paths.
 #[derive(Serialize, Deserialize)]
 struct IndexDocument {
     format: u32,
     offsets: Vec<u64>,
     sizes: Vec<u64>,
-    /// Numbers of the files that are stored; all others are zstd frames.
+    /// Indexes of the stored files; all others are zstd frames.
     stored: Vec<u64>,
     pieces: PieceTable,
 }
@@ -72,41 +73,42 @@ struct IndexDocument {
 /// Why a package index is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidIndex {
-    /// Not JSON of the index's form.
+    /// It is not JSON of the index's form.
     #[error("the package index cannot be read")]
     Form(#[from] serde_json::Error),
-    /// Written by a newer program.
+    /// A newer program wrote it.
     #[error(
         "the package index has format {found}, this program reads format {INDEX_FORMAT}; update the launcher"
     )]
     Format {
-        /// The format it has.
+        /// The format version of the document.
         found: u32,
     },
-    /// It is for another number of files than the manifest has.
+    /// It has another number of files than the manifest.
     #[error("the package index has {places} places for {files} files")]
     Count {
-        /// Places it has.
+        /// Number of places in the index.
         places: usize,
-        /// Files with bytes in the manifest.
+        /// Number of files with bytes in the manifest.
         files: usize,
     },
-    /// Bytes outside the payload, overlapping another file's, or of an impossible size.
+    /// The bytes of a file lie outside the payload, overlap another file's, or have an impossible
+    /// size.
     #[error("the place of {path} does not fit the package: {reason}")]
     Span {
-        /// The file.
+        /// Path of the file.
         path: RelativePath,
-        /// What does not fit.
+        /// The contradiction.
         reason: &'static str,
     },
-    /// The piece table's numbers do not fit each other.
+    /// The numbers of the piece table contradict each other.
     #[error(transparent)]
     Pieces(#[from] InvalidPieceTable),
 }
 
 impl PackageIndex {
-    /// Reads and checks the index of the package that `manifest` describes. Every index, also a
-    /// signed one, comes in this way.
+    /// Parses and checks the index of the package that `manifest` describes. Every index, even a
+    /// signed one, is read through this function.
     pub fn from_json(json: &[u8], manifest: &Manifest) -> Result<Self, InvalidIndex> {
         let document: IndexDocument = serde_json::from_slice(json)?;
         if document.format != INDEX_FORMAT {
@@ -152,7 +154,7 @@ impl PackageIndex {
         Ok(json)
     }
 
-    /// Refuses overlapping or impossible spans, and places that are not those of the manifest's
+    /// Refuses overlapping or impossible spans, and places that do not belong to the manifest's
     /// files (docs/security.md, fault 13).
     pub fn check(&self, manifest: &Manifest) -> Result<(), InvalidIndex> {
         self.pieces.check()?;

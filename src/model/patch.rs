@@ -1,6 +1,6 @@
 //! A patch pack as signed metadata describes it: the custom part of a pack's TUF target. A pack
-//! turns the files of one release into those of another; what comes out is proved against the
-//! release's own manifest, so a pack can waste bytes, never change one.
+//! turns the files of one release into those of another. The launcher verifies the result against
+//! the release's own manifest, so a bad pack can waste bytes but never change a file.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,20 @@ use super::digest::Digest;
 use super::pieces::{InvalidPieceTable, PieceTable};
 use super::platform::ContainerId;
 
-/// How the name of every pack's target ends; the role that signs packs may sign nothing else.
+/// Ending of the name of every pack's target; the role that signs packs may sign nothing else.
 pub const PACK_SUFFIX: &str = ".kuzpatch";
-/// Packs up to this size, bytes, are one piece: their digest is signed anyway, and metadata travels
-/// with every check.
+/// Packs up to this size, bytes, are one piece: their digest is signed anyway, and metadata is
+/// fetched with every check.
 pub const LARGEST_SINGLE_PIECE: u64 = 1 << 20;
 
 /// Smallest and largest piece of a pack, bytes.
 const SMALLEST_PIECE: u32 = 256 << 10;
 const LARGEST_PIECE: u32 = 4 << 20;
-/// At most about this many pieces are made: each costs 67 bytes of metadata for every client, also
-/// for those that need no pack.
+/// The approximate maximum of pieces: each costs 67 bytes of metadata for every client, also for
+/// clients that need no pack.
 const WANTED_PIECES: u64 = 32;
 
-/// The description of one pack. Written by the publisher, covered by the signature of the role for
-/// patches.
+/// The description of one pack. The publisher writes it, and the role for patches signs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     /// The container it starts from.
@@ -33,11 +32,11 @@ pub struct Patch {
     pub base_manifest: Digest,
     /// Digest of `to`'s manifest.
     pub target_manifest: Digest,
-    /// How many files are taken over as they are.
+    /// How many files are cloned unchanged.
     pub cloned: u64,
-    /// How many files are made from another one and a difference.
+    /// How many files are made from another file and a difference.
     pub patched: u64,
-    /// How many files come whole in the pack.
+    /// How many files the pack contains whole.
     pub added: u64,
     /// How many files of `from` are not in `to`.
     pub removed: u64,
@@ -45,9 +44,9 @@ pub struct Patch {
     pub written: u64,
     /// Bytes of memory that applying it needs at most.
     pub memory: u64,
-    /// When it was made.
+    /// When the pack was made.
     pub created: jiff::Timestamp,
-    /// Whether a running app must be started anew to use what it changes.
+    /// Whether a running app must restart to use the changes.
     pub requires_restart: bool,
     /// How many of the changed files a running app can take over.
     pub hot_swappable: u64,
@@ -68,13 +67,13 @@ fn is_zero(number: &u32) -> bool {
 /// A description that contradicts itself or its target.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidPatch {
-    /// Named as another pack than it describes.
+    /// Its name is that of another pack.
     #[error("it describes {expected}")]
     Name {
-        /// The name that the description gives.
+        /// The name according to the description.
         expected: String,
     },
-    /// From one app or platform to another, or from a release to itself.
+    /// It leads from one app or platform to another, or from a release to itself.
     #[error("it leads from {from} to {to}")]
     Pair {
         /// Where it starts.
@@ -82,16 +81,17 @@ pub enum InvalidPatch {
         /// What it makes.
         to: Box<ContainerId>,
     },
-    /// Pieces that do not make up the pack.
+    /// Its pieces do not make up the pack.
     #[error(transparent)]
     Pieces(#[from] InvalidPieceTable),
-    /// A pack without a byte.
+    /// The pack has no bytes.
     #[error("it is empty")]
     Empty,
 }
 
 impl Patch {
-    /// Name of the TUF target: `{to}.from-{version of from}.kuzpatch`. One pack a pair.
+    /// Name of the TUF target: `{to}.from-{version of from}.kuzpatch`. There is one pack for each
+    /// pair.
     pub fn target_name(&self) -> String {
         format!("{}.from-{}{PACK_SUFFIX}", self.to, self.from.version)
     }
@@ -119,7 +119,7 @@ pub struct SignedPatch {
     pub length: u64,
     /// Digest of the pack.
     pub hash: Digest,
-    /// The description.
+    /// The signed description.
     pub patch: Patch,
 }
 
@@ -129,7 +129,7 @@ impl SignedPatch {
         format!("targets/{}.{}", self.hash, self.target)
     }
 
-    /// How the pack is cut for download. Sound if [`SignedPatch::check`] is.
+    /// How the pack is cut for download. Valid if [`SignedPatch::check`] succeeds.
     pub fn piece_table(&self) -> PieceTable {
         if self.patch.piece_size == 0 && self.patch.pieces.is_empty() {
             let piece_size = u32::try_from(self.length).unwrap_or(u32::MAX);
@@ -142,8 +142,8 @@ impl SignedPatch {
         }
     }
 
-    /// Refuses a description that contradicts itself or its target; call it on every pack that
-    /// comes from outside.
+    /// Refuses a description that contradicts itself or its target; call it on every pack from
+    /// outside.
     pub fn check(&self) -> Result<(), InvalidPatch> {
         let Patch { from, to, .. } = &self.patch;
         let expected = self.patch.target_name();
@@ -230,8 +230,8 @@ mod tests {
         });
         assert!(matches!(to_itself, Err(InvalidPatch::Pair { .. })));
         assert!(matches!(with(&|pack| pack.length = 0), Err(InvalidPatch::Empty)));
-        // More than one piece may have, fewer pieces than the length needs, a size without pieces,
-        // pieces without a size.
+        // More bytes than one piece may have, fewer pieces than the length needs, a size without
+        // pieces, pieces without a size.
         assert!(matches!(with(&|pack| pack.length = 65 << 20), Err(InvalidPatch::Pieces(_))));
         assert!(matches!(
             with(&|pack| (pack.patch.piece_size, pack.patch.pieces) = (999, vec![Digest::of(b"")])),

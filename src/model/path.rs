@@ -1,6 +1,6 @@
-//! A path inside a container. A dangerous one cannot be constructed, on any platform: what is
-//! harmless on Linux and leaves the folder on Windows is refused everywhere, so that a package
-//! means the same thing on every machine (docs/security.md, fault 11).
+//! A path inside a container. A dangerous path cannot be constructed, on any platform. A path that
+//! is harmless on Linux but leaves the folder on Windows is refused everywhere, so that a package
+//! means the same on every computer (docs/security.md, fault 11).
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A relative path with `/` between its parts; no part is empty, `.` or `..`, or is treated
-/// specially by a known file system.
+/// A relative path with `/` between its parts. No part is empty, `.` or `..`, and no known file
+/// system treats a part specially.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelativePath(String);
 
@@ -23,8 +23,7 @@ pub struct UnsafePath {
     reason: &'static str,
 }
 
-/// Longest path in bytes; with a home folder before it this stays clear of every system's limit in
-/// use.
+/// Longest path, bytes; below a home folder it stays within the limit of every system in use.
 const LONGEST_PATH: usize = 1024;
 const LONGEST_PART: usize = 255;
 
@@ -46,12 +45,12 @@ impl RelativePath {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The folder this lies in; `None` at the top.
+    /// The folder that contains it; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
-    /// All folders this lies in, the nearest first.
+    /// All folders that contain it, the innermost first.
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         self.0.rmatch_indices('/').map(|(at, _)| &self.0[..at])
     }
@@ -61,13 +60,13 @@ impl RelativePath {
         format!("{}/{other}", self.0).parse()
     }
 
-    /// Whether this is `folder` itself or lies in it.
+    /// Whether this is `folder` itself or is inside it.
     pub fn is_under(&self, folder: &str) -> bool {
         self.0.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// A key that is equal for two paths that some file system in use (NTFS, APFS) takes for the
-    /// same one.
+    /// A key that is equal for two paths that some file system in use (NTFS, APFS) treats as the
+    /// same.
     pub fn folded(&self) -> String {
         let upper: String =
             self.0.nfc().flat_map(char::to_lowercase).flat_map(char::to_uppercase).collect();
@@ -75,8 +74,8 @@ impl RelativePath {
     }
 
     /// The path that a symlink at `self` with `target` points to, or `None` if it would leave the
-    /// container. `..` is only allowed at the front: behind a name that is a link itself it means
-    /// another folder to the system than to this calculation.
+    /// container. `..` is only allowed at the front: after a name that is a link itself, the system
+    /// would go to another folder than this calculation.
     pub fn resolve_link(&self, target: &str) -> Option<String> {
         if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0', ':']) {
             return None;

@@ -1,7 +1,7 @@
-//! Patterns for files of the app: which of them a running app can take over, and which never.
+//! Patterns for files of the app: which files a running app can take over, and which it never can.
 //!
-//! `*` stands for any characters, none and `/` or `.` included, `?` for any single one: what
-//! Python's `fnmatch` does with the specification's patterns.
+//! `*` stands for any characters (also none, also `/` and `.`), `?` for exactly one. Python's
+//! `fnmatch` treats the specification's patterns in the same way.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub struct ModulePattern(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePattern(String);
 
-/// Text that is no such pattern.
+/// Text that is not such a pattern.
 #[derive(Debug, thiserror::Error)]
 #[error("not a pattern: {text:?}, expected {expected}")]
 pub struct InvalidPattern {
@@ -28,52 +28,51 @@ pub struct InvalidPattern {
     expected: &'static str,
 }
 
-/// Longest pattern, bytes: matching costs its length times the name's.
+/// Longest pattern, bytes: matching costs its length times the name's length.
 const LONGEST_PATTERN: usize = 255;
 
-/// The folder in a container that the patterns are about.
+/// The folder of a container to which the patterns apply.
 const APP: &str = "app/";
 
 impl ModulePattern {
     /// Whether the file at `path` in a container belongs to such a module: a source, its byte code,
     /// or a file that lies between the modules (`config/operation.json` is `config.operation`).
-    /// Compiled extension modules never do, since no running Python can load one anew.
+    /// Compiled extension modules never match, since no running Python can reload one.
     pub fn matches(&self, path: &RelativePath) -> bool {
         module_names(path).is_some_and(|names| names.iter().any(|name| matches(&self.0, name)))
     }
 }
 
 impl FilePattern {
-    /// Whether the file at `path` in a container is meant.
+    /// Whether the pattern matches the file at `path` in a container.
     pub fn matches(&self, path: &RelativePath) -> bool {
         path.as_str().strip_prefix(APP).is_some_and(|path| matches(&self.0, path))
     }
 }
 
-/// Which files of the app a running one can take over, and which make a difference too great for
-/// that.
+/// Which files of the app a running app can take over, and which files always need a restart.
 #[derive(Clone, Copy, Debug)]
 pub struct AppPatterns<'a> {
-    /// What a running app can take over.
+    /// Modules that a running app can take over.
     pub hot_swap_modules: &'a [ModulePattern],
-    /// What it cannot, whatever the other list says.
+    /// Files that it cannot take over, whatever the other list says.
     pub critical_files: &'a [FilePattern],
 }
 
 impl AppPatterns<'_> {
-    /// Whether a change of this file in a container needs a new start, whatever else changes.
+    /// Whether a change of this file in a container needs a restart, whatever else changes.
     pub fn is_critical(&self, path: &RelativePath) -> bool {
         self.critical_files.iter().any(|pattern| pattern.matches(path))
     }
 
-    /// Whether a running app can take over a change of this file in a container. Only files below
-    /// `app` can be.
+    /// Whether a running app can take over a change of this file in a container; only files below
+    /// `app` qualify.
     pub fn is_hot_updatable(&self, path: &RelativePath) -> bool {
         !self.is_critical(path) && self.hot_swap_modules.iter().any(|pattern| pattern.matches(path))
     }
 }
 
-/// The dotted names that the file at `path` in a container goes by; `None` if no module is there.
+/// The dotted names of the file at `path` in a container; `None` if it is in no module.
 fn module_names(path: &RelativePath) -> Option<Vec<String>> {
     let path = path.as_str().strip_prefix(APP)?;
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
@@ -90,8 +89,7 @@ fn module_names(path: &RelativePath) -> Option<Vec<String>> {
     };
     let package = folder.replace('/', ".");
     let name = if package.is_empty() { stem.to_owned() } else { format!("{package}.{stem}") };
-    // `manipulate/__init__.py` is the module `manipulate`, and one of those that `manipulate.*`
-    // means.
+    // `manipulate/__init__.py` is the module `manipulate`, and matches `manipulate.*` too.
     Some(if stem == "__init__" { vec![name, package] } else { vec![name] })
 }
 
@@ -100,7 +98,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut place) = (0, 0);
-    // Where the last `*` is, and how much of the text it has taken.
+    // The position of the last `*`, and how much of the text it has matched.
     let mut star: Option<(usize, usize)> = None;
     while place < text.len() {
         match pattern.get(at) {
@@ -199,7 +197,7 @@ mod tests {
         {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
-        // No exponential time.
+        // The time is not exponential.
         assert!(!matches(
             &"a*".repeat(100),
             &format!("{}b", "a".repeat(1000))[..1000].replace('a', "c")

@@ -1,5 +1,5 @@
-//! Pieces: fixed-size spans of a package's payload, each with its own hash in signed metadata; the
-//! unit of download, of resume and of blame.
+//! Pieces: fixed-size spans of a package's payload, each with its own hash in signed metadata. A
+//! piece is the unit of download, of resume and of blame.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 
-/// How a span of bytes is cut, and the hash of each cut. Piece `k` covers `[k * piece_size, min((k
-/// + 1) * piece_size, length))`.
+/// How a span of bytes is cut, and the hash of each piece. Piece `k` covers `[k * piece_size,
+/// min((k + 1) * piece_size, length))`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceTable {
     /// Bytes a piece; the last one may be shorter.
     pub piece_size: u32,
-    /// Bytes in all.
+    /// Length of the whole span, bytes.
     pub length: u64,
     /// One hash a piece, in order.
     pub hashes: Vec<Digest>,
 }
 
-/// A table whose numbers do not fit each other.
+/// A table whose numbers contradict each other.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("piece table: {length} bytes in pieces of {piece_size} do not make {count} pieces")]
 pub struct InvalidPieceTable {
@@ -31,7 +31,7 @@ pub struct InvalidPieceTable {
 /// Smallest and largest piece that a builder makes, bytes.
 const SMALLEST_PIECE: u32 = 64 << 10;
 const LARGEST_PIECE: u32 = 4 << 20;
-/// About this many pieces are wanted: enough to share work finely, few enough that their hashes
+/// The approximate number of pieces: enough to distribute work finely, few enough that their hashes
 /// stay below 64 KiB.
 const WANTED_PIECES: u64 = 768;
 
@@ -45,8 +45,7 @@ impl PieceTable {
         size
     }
 
-    /// Refuses a table whose numbers do not fit each other; call it on every table that comes from
-    /// outside.
+    /// Refuses a table whose numbers contradict each other; call it on every table from outside.
     pub fn check(&self) -> Result<(), InvalidPieceTable> {
         let fits = self.piece_size > 0
             && self.piece_size <= 64 << 20
@@ -63,12 +62,12 @@ impl PieceTable {
         }
     }
 
-    /// How many pieces there are.
+    /// The number of pieces.
     pub fn count(&self) -> u32 {
         u32::try_from(self.hashes.len()).unwrap_or(u32::MAX)
     }
 
-    /// The bytes of piece `index`.
+    /// The bytes that piece `index` covers.
     pub fn span(&self, index: u32) -> Range<u64> {
         let size = u64::from(self.piece_size);
         let start = u64::from(index) * size;
@@ -86,8 +85,8 @@ impl PieceTable {
     }
 }
 
-/// Some of an object's pieces: what somebody holds, or is fetching. Travels as hexadecimal digits,
-/// piece 0 in the lowest bit of the first byte.
+/// A subset of an object's pieces: those that a peer has, or is fetching. It is sent as hexadecimal
+/// digits, with piece 0 in the lowest bit of the first byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PieceSet {
     count: u32,
@@ -95,24 +94,24 @@ pub struct PieceSet {
 }
 
 impl PieceSet {
-    /// None of `count` pieces.
+    /// The empty set for an object of `count` pieces.
     pub fn none(count: u32) -> Self {
         Self { count, bits: vec![0; count.div_ceil(8) as usize] }
     }
 
-    /// These of `count` pieces; what lies behind the last one is passed over.
+    /// These pieces of an object of `count` pieces; numbers behind the last piece are ignored.
     pub fn of(count: u32, pieces: impl IntoIterator<Item = u32>) -> Self {
         let mut set = Self::none(count);
         pieces.into_iter().for_each(|index| set.insert(index));
         set
     }
 
-    /// Pieces of the object, in the set or not.
+    /// Number of the object's pieces, in the set or not.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Whether there is none in it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.pieces().next().is_none()
     }
@@ -142,13 +141,13 @@ impl PieceSet {
         (0..self.count).filter(|index| self.holds(*index))
     }
 
-    /// Two digits a byte.
+    /// Two hexadecimal digits a byte.
     pub fn to_hex(&self) -> String {
         self.bits.iter().map(|bits| format!("{bits:02x}")).collect()
     }
 
-    /// Reads [`PieceSet::to_hex`] for an object of `count` pieces; `None` if it is not exactly
-    /// that.
+    /// Parses the text of [`PieceSet::to_hex`] for an object of `count` pieces; `None` for any
+    /// other text.
     pub fn from_hex(count: u32, text: &str) -> Option<Self> {
         let length = count.div_ceil(8) as usize;
         if text.len() != 2 * length || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -176,7 +175,7 @@ mod tests {
         for wrong in ["", "090", "090400", "zz04", "+904", "09\u{e9}"] {
             assert_eq!(PieceSet::from_hex(11, wrong), None, "{wrong}");
         }
-        // Bits behind the last piece are nobody's.
+        // Bits behind the last piece make the text invalid.
         assert_eq!(
             PieceSet::from_hex(11, "09fc").unwrap().pieces().collect::<Vec<_>>(),
             [0, 3, 10]

@@ -1,77 +1,76 @@
-//! A plan: the way in which a release is fetched, what it costs, and why this way was chosen.
+//! A plan: the strategy by which a release is fetched, its cost, and the reason for this strategy.
 
 use serde::Serialize;
 
 use super::patch::SignedPatch;
 use super::version::Version;
 
-/// How a release is fetched.
+/// How a release is fetched, and what that costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// The way.
+    /// The strategy.
     #[serde(rename = "way")]
     pub strategy: UpdateStrategy,
-    /// Why this way.
+    /// Why this strategy was chosen.
     pub reason: Reason,
-    /// Bytes that it fetches beside signed metadata.
+    /// Bytes to fetch, without signed metadata.
     pub bytes: u64,
     /// Bytes of the whole package.
     pub full_bytes: u64,
-    /// The installed version that most content comes from; `None` if everything is fetched.
+    /// The installed version that gives most of the content; `None` if everything is fetched.
     pub from: Option<Version>,
-    /// The packs to apply, in this order; empty unless the way is [`UpdateStrategy::Patches`] or
-    /// [`UpdateStrategy::PatchesAndEntries`].
+    /// The packs to apply, in this order; empty unless the strategy is [`UpdateStrategy::Patches`]
+    /// or [`UpdateStrategy::PatchesAndEntries`].
     pub patches: Vec<SignedPatch>,
-    /// What becomes of the files.
+    /// How many files come from where.
     pub files: FileCounts,
-    /// Whether a running app must be started anew.
+    /// Whether a running app needs a restart.
     pub requires_restart: bool,
     /// How many of the changed files a running app can take over.
     pub hot_swappable: u64,
 }
 
-/// How a release is fetched.
+/// The strategies for fetching a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpdateStrategy {
     /// The whole package.
     Full,
-    /// One or more patch packs; all else is taken from installed versions.
+    /// One or more patch packs; all other files are cloned from installed versions.
     Patches,
-    /// Single entries of the package; all else is taken from installed versions.
+    /// Single entries of the package; all other files are cloned from installed versions.
     Entries,
     /// One or more patch packs to another release on the way, and then single entries of the
-    /// package for what differs from that one.
+    /// package for the differences from that one.
     PatchesAndEntries,
-    /// Nothing is fetched: the package lies in a file on this computer.
+    /// No download: the package lies in a file on this computer.
     File,
-    /// Nothing is fetched: the version is installed, and only waits to be chosen.
+    /// No download: the version is installed, and only needs to become active.
     Installed,
 }
 
-/// Why a way was chosen.
+/// Why a strategy was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It costs least.
+    /// It needs the fewest bytes.
     Cheapest,
-    /// Patches would take much longer to apply than the whole package takes to come.
+    /// Applying patches would take much longer than fetching the whole package.
     Sooner,
-    /// Nothing is installed that anything could be taken from.
+    /// No installed version has files to start from.
     NothingInstalled,
-    /// Patches and single entries would cost more than the share of the package that the settings
-    /// allow.
+    /// Patches and single entries would exceed the share of the package that the settings allow.
     AboveThreshold,
-    /// The settings say so.
+    /// The settings rule out the others.
     SwitchedOff,
-    /// What the installed versions have in common with the release is not known.
+    /// It is not known what the installed versions have in common with the release.
     Unknown,
 }
 
-/// Files by where their content comes from.
+/// Numbers of files, by the origin of their content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FileCounts {
-    /// Taken from an installed version as they are.
+    /// Cloned unchanged from an installed version.
     pub cloned: u64,
     /// Made from an installed file and a difference.
     pub patched: u64,
@@ -80,7 +79,7 @@ pub struct FileCounts {
 }
 
 impl Plan {
-    /// The whole package.
+    /// The plan that fetches the whole package.
     pub fn full(full_bytes: u64, files: u64, reason: Reason) -> Self {
         Self {
             strategy: UpdateStrategy::Full,
@@ -95,7 +94,7 @@ impl Plan {
         }
     }
 
-    /// Nothing to fetch, since everything is on this computer: in a file, or installed.
+    /// The plan without a download, since everything is on this computer: in a file, or installed.
     pub fn without_fetching(strategy: UpdateStrategy, full_bytes: u64) -> Self {
         Self {
             strategy,
@@ -105,7 +104,7 @@ impl Plan {
         }
     }
 
-    /// Whether a part of the package is fetched.
+    /// Whether only a part of the package is fetched.
     pub fn is_incremental(&self) -> bool {
         matches!(
             self.strategy,

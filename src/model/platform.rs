@@ -1,5 +1,5 @@
-//! Platforms (`Linux_x86_64`, `Windows_AMD64`, `Darwin_arm64`: what Python's `platform.system()`
-//! and `machine()` say) and the container id `{app}_{version}_{platform}`.
+//! Platforms (`Linux_x86_64`, `Windows_AMD64`, `Darwin_arm64`: the values of Python's
+//! `platform.system()` and `machine()`) and the container id `{app}_{version}_{platform}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,19 +11,19 @@ use super::version::Version;
 /// An operating system and an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
-    /// `Linux`, `Windows` or `Darwin`.
+    /// Operating system: `Linux`, `Windows` or `Darwin`.
     pub os: String,
-    /// As the operating system spells it: `x86_64`, `AMD64`, `arm64`, `aarch64`.
+    /// Architecture as the operating system spells it: `x86_64`, `AMD64`, `arm64`, `aarch64`.
     pub architecture: String,
 }
 
-/// Text of another form than `Linux_x86_64`.
+/// Text that does not have the form `Linux_x86_64`.
 #[derive(Debug, thiserror::Error)]
 #[error("not a platform: {0:?}, expected for example Linux_x86_64, Windows_AMD64 or Darwin_arm64")]
 pub struct InvalidPlatform(String);
 
 impl Platform {
-    /// The platform this program was built for.
+    /// The platform that this program was built for.
     pub fn current() -> Self {
         let (os, architecture) = match (std::env::consts::OS, std::env::consts::ARCH) {
             ("windows", "x86_64") => ("Windows", "AMD64"),
@@ -78,7 +78,7 @@ pub struct AppName(String);
 pub struct InvalidAppName(String);
 
 impl AppName {
-    /// The name of an app that has none: of a folder that is compared as it is.
+    /// A placeholder name for a folder without an app's name, when folders are compared.
     pub fn nameless() -> Self {
         Self("nameless".to_owned())
     }
@@ -115,15 +115,15 @@ impl fmt::Display for AppName {
 /// its package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId {
-    /// Which app.
+    /// Name of the app.
     pub app: AppName,
-    /// Which release of it.
+    /// Version of the release.
     pub version: Version,
-    /// For which platform.
+    /// Platform of the release.
     pub platform: Platform,
 }
 
-/// Text of another form than `{app}_{version}_{platform}`.
+/// Text that does not have the form `{app}_{version}_{platform}`.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not a container id: {0:?}, expected {{app}}_{{version}}_{{platform}}, for example labelimg_1.8.6_Linux_x86_64"
@@ -145,7 +145,7 @@ impl FromStr for ContainerId {
             version: version.parse().map_err(|_| invalid())?,
             platform: platform.parse().map_err(|_| invalid())?,
         };
-        // One spelling an id: `app_1.8_…` must not name the folder of `app_1.8.0_…`.
+        // Each id has one spelling: `app_1.8_…` must not name the folder of `app_1.8.0_…`.
         if id.to_string() == text { Ok(id) } else { Err(invalid()) }
     }
 }

@@ -1,30 +1,30 @@
-//! Paths in JSON as people read them: JSON has no other text than Unicode, and a path that is none
-//! must not keep a record from being written or a script from being told.
+//! Paths in JSON as readable text. JSON holds only Unicode. A path that is not Unicode must still
+//! be written to a record and printed for a script.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-/// A path.
+/// Serialises a path.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Errors of the serializer.
 pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     path.display().to_string().serialize(serializer)
 }
 
-/// A path that may be missing.
+/// Serialises an optional path.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Errors of the serializer.
 pub fn optional<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_deref().map(text).serialize(serializer)
 }
 
-/// Several paths.
+/// Serialises a list of paths.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Errors of the serializer.
 pub fn list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(paths.iter().map(|path| text(path)))
 }

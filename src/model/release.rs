@@ -1,5 +1,5 @@
 //! A release as signed metadata describes it: the custom part of a package's TUF target. It says
-//! what may be installed where, for whom, and where in the package the manifest lies.
+//! what may be installed, where and for whom, and where the manifest lies in the package.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,15 @@ use super::hot_swap::HotSwap;
 use super::platform::{ContainerId, Platform};
 use super::version::Version;
 
-/// The description of one package. Written by the publisher, covered by the targets role's
-/// signature. What has its usual value is not written: every byte of metadata travels to every
-/// client.
+/// The description of one package. The publisher writes it, and the targets role signs it. Fields
+/// with their default value are left out: every client fetches every byte of metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// App, version and platform.
     pub container: ContainerId,
     /// Name for people.
     pub display_name: String,
-    /// `stable`, `beta`, …; an installation follows one.
+    /// `stable`, `beta`, …; an installation follows one channel.
     pub channel: String,
     /// When it was published.
     pub published: jiff::Timestamp,
@@ -29,61 +28,62 @@ pub struct Release {
     pub index: DocumentLocation,
     /// Bytes of all files when unpacked.
     pub unpacked_size: u64,
-    /// How many files and links it has.
+    /// How many files and links it contains.
     pub file_count: u64,
-    /// Once it is known it is looked for before each start, and cannot be skipped; without a
+    /// Whether a known release is checked for before each start, and cannot be skipped; without a
     /// network the app starts all the same.
     #[serde(default, skip_serializing_if = "is_false")]
     pub mandatory: bool,
     /// Share of installations that may see it, in thousandths (canonical JSON has no fractions).
     #[serde(default = "everyone", skip_serializing_if = "is_everyone")]
     pub rollout_permille: u16,
-    /// No new installs while this is set.
+    /// Whether new installs are stopped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub halted: bool,
-    /// Oldest installed version that may move here directly.
+    /// Oldest installed version that may update directly to this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_version: Option<Version>,
     /// Oldest launcher that can install it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_launcher: Option<Version>,
-    /// What of it a running app can take over; absent if the publisher did not say.
+    /// Which changes a running app can take over; absent if the publisher gave no patterns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_swap: Option<HotSwap>,
-    /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in
-    /// Markdown.
+    /// The targets with the release notes in Markdown, by language tag (`zh-CN`, `en`; empty for
+    /// any).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }
 
-/// Where one of a package's own documents (manifest, index) lies in it, and what it must be.
+/// Where one of a package's own documents (manifest, index) lies in the package, with its size and
+/// digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentLocation {
-    /// From the start of the package, behind the local header.
+    /// Offset from the start of the package, behind the local header.
     pub offset: u64,
-    /// Bytes in the package (one zstd frame).
+    /// Packed size, bytes (one zstd frame).
     pub packed_size: u64,
-    /// Bytes when unpacked.
+    /// Unpacked size, bytes.
     pub size: u64,
     /// Digest of the unpacked bytes.
     pub hash: Digest,
 }
 
 impl DocumentLocation {
-    /// The bytes of the package that hold it; `None` if its end is beyond all numbers.
+    /// The bytes of the package that hold it; `None` if the end overflows 64 bits.
     pub fn span(&self) -> Option<std::ops::Range<u64>> {
         Some(self.offset..self.offset.checked_add(self.packed_size)?)
     }
 }
 
-/// Largest manifest or index that is read, bytes unpacked: 200,000 files.
+/// Largest manifest or index that is read, bytes unpacked: enough for 200,000 files.
 pub const LARGEST_DOCUMENT: u64 = 96 << 20;
 
-/// How the name of a bundle ends, behind the dot: a release with its signed metadata in one file.
+/// Ending of the name of a bundle, without the dot: a release with its signed metadata in one file.
 pub const BUNDLE_EXTENSION: &str = "kuzflow-bundle";
 
 impl Release {
-    /// Not halted, and reachable directly from `current` (`None`: a first install).
+    /// Whether it is not halted, and directly reachable from `current` (`None`: a first install).
     pub fn open_to(&self, current: Option<&Version>) -> bool {
         let reachable = match (&self.minimum_version, current) {
             (Some(minimum), Some(current)) => current >= minimum,
@@ -92,9 +92,9 @@ impl Release {
         !self.halted && reachable
     }
 
-    /// The notes for a reader of these languages, the most wanted first: exactly such a tag, else
-    /// the same language of another region, else the notes for any language, English ones, whatever
-    /// there is. Gives the language tag and the target.
+    /// The notes for a reader of these languages, in order of preference: exactly such a tag,
+    /// otherwise the same language of another region, the notes for any language, English notes, or
+    /// any notes. Returns the language tag and the target.
     pub fn notes_in(&self, wanted: &[String]) -> Option<(&str, &str)> {
         let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
         let find = |matches: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| matches(tag));
@@ -111,7 +111,7 @@ impl Release {
     }
 }
 
-/// The whole share, in thousandths.
+/// All installations, in thousandths.
 const EVERYONE: u16 = 1000;
 
 fn everyone() -> u16 {
@@ -129,33 +129,33 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// What an installation is, as far as the choice of a release needs it.
+/// The facts of an installation that decide which release it gets.
 #[derive(Clone, Debug)]
 pub struct Audience<'a> {
     /// The app's name.
     pub app: &'a str,
-    /// Its platform.
+    /// The platform of the installation.
     pub platform: &'a Platform,
-    /// The channel it follows.
+    /// The channel that it follows.
     pub channel: &'a str,
     /// The active version; `None` before the first install.
     pub current: Option<&'a Version>,
-    /// A stable random number of this installation.
+    /// A stable random text of this installation.
     pub installation_id: &'a str,
-    /// Versions that the user skipped, or that failed here.
+    /// Versions that the user skipped, or that failed on this computer.
     pub skipped: &'a [Version],
 }
 
-/// Why there is nothing to offer, or that there is.
+/// The result of choosing a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice<'a> {
-    /// This one.
+    /// This release is offered.
     Offer(&'a SignedRelease),
     /// The newest release is installed.
     UpToDate,
-    /// A newer one exists, but the user skipped it or it failed here.
+    /// A newer release exists, but the user skipped it or it failed on this computer.
     Skipped(&'a SignedRelease),
-    /// A newer one exists, but its rollout has not reached this installation, or was halted.
+    /// A newer release exists, but its rollout has not reached this installation, or was halted.
     NotYet(&'a SignedRelease),
     /// The repository has no release for this app, platform and channel.
     Nothing,
@@ -170,7 +170,7 @@ pub struct SignedRelease {
     pub length: u64,
     /// Digest of the package.
     pub hash: Digest,
-    /// The description.
+    /// The signed description.
     pub release: Release,
 }
 
@@ -181,8 +181,8 @@ impl SignedRelease {
     }
 }
 
-/// What a user who skipped these versions is not offered: those, and, as long as one of them is
-/// there to be had, nothing older in their place. What the publisher insists on is offered all the
+/// The versions that are not offered to a user who skipped `skipped`: those, and every version
+/// older than the newest of them that is still available. A mandatory release is offered all the
 /// same.
 pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version> {
     let version = |signed: &SignedRelease| signed.release.container.version.clone();
@@ -200,8 +200,8 @@ pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version
 }
 
 impl Audience<'_> {
-    /// The release to offer among `releases`. Never an older one than the current; the same
-    /// question always has the same answer.
+    /// The release to offer among `releases`, never an older one than the active version; the same
+    /// question always gets the same answer.
     pub fn choose<'a>(&self, releases: &'a [SignedRelease]) -> Choice<'a> {
         let mut mine: Vec<&SignedRelease> =
             releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
@@ -227,22 +227,21 @@ impl Audience<'_> {
         }
     }
 
-    /// Right app, platform and channel.
+    /// Whether app, platform and channel match.
     fn concerns(&self, release: &Release) -> bool {
         release.container.app.as_str() == self.app
             && release.container.platform == *self.platform
             && release.channel == self.channel
     }
 
-    /// Inside the rollout, not halted, and reachable from the current version. A first install
-    /// takes part in every rollout that is not halted only if its bucket does too: the same dice
-    /// for everyone.
+    /// Whether it is inside the rollout, not halted, and reachable from the active version. A first
+    /// install follows the rollout as well: the same buckets decide for all installations.
     fn admitted(&self, release: &Release) -> bool {
         release.open_to(self.current) && self.bucket(&release.container) < release.rollout_permille
     }
 
-    /// A number below 1000 that is fixed for this installation and release: growing the share only
-    /// ever adds installations.
+    /// A number below 1000, fixed for this installation and release: a growing share only ever adds
+    /// installations.
     fn bucket(&self, container: &ContainerId) -> u16 {
         let digest = Digest::of(format!("{}\n{container}", self.installation_id).as_bytes());
         let bytes: [u8; 8] = std::array::from_fn(|k| digest.as_bytes()[k]);
@@ -334,7 +333,7 @@ mod tests {
             Choice::Offer(&releases[2]),
             "the newer one is"
         );
-        // Withdrawn: the older one is what takes its place now.
+        // The skipped release is withdrawn: the older one takes its place.
         releases[1].release.halted = true;
         assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
         releases[1].release.halted = false;

@@ -1,16 +1,16 @@
-//! Variables of the user's session that change what a container's own runtime does: they are meant
-//! for another Python, another Qt.
+//! Variables of the user's session that change how a container's own runtime works: they are meant
+//! for another Python or another Qt.
 //!
-//! Values only. What the user sets for programs in general (`LD_LIBRARY_PATH`, `LD_PRELOAD`,
-//! `SSL_CERT_FILE`, languages, proxies) is in none of these lists: drivers, tools and company
-//! networks depend on it.
+//! Values only. The lists leave out what the user sets for programs in general (`LD_LIBRARY_PATH`,
+//! `LD_PRELOAD`, `SSL_CERT_FILE`, languages, proxies): drivers, tools and company networks depend
+//! on it.
 
-/// Where Python looks for its own library. No other program has a use for them in a session: a
-/// Python of the system breaks by them too.
+/// Where Python looks for its own library. No other program needs them in a session, and they break
+/// the system's own Python too.
 pub const PYTHON_PLACES: &[&str] =
     &["PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
 
-/// Everything else that Python reads.
+/// All other variables that Python reads.
 pub const PYTHON_VARIABLES: &[&str] = &[
     "PYTHONPATH",
     "PYTHONSAFEPATH",
@@ -58,11 +58,11 @@ pub const PYTHON_VARIABLES: &[&str] = &[
     "PYTHONTHREADDEBUG",
 ];
 
-/// Where Python's Tk looks for its scripts, which belong to one version of it.
+/// Where Python's Tk looks for its scripts, which fit only one version of Tk.
 pub const TCL: &[&str] = &["TCL_LIBRARY", "TK_LIBRARY", "TIX_LIBRARY", "TCLLIBPATH"];
 
-/// Where Qt looks for plugins and modules, which belong to one version of Qt: another one refuses
-/// or crashes with them.
+/// Where Qt looks for plugins and modules, which fit only one version of Qt: another version
+/// refuses them or crashes.
 pub const QT: &[&str] = &[
     "QT_PLUGIN_PATH",
     "QT_QPA_PLATFORM_PLUGIN_PATH",

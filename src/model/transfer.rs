@@ -1,74 +1,74 @@
-//! How nodes do during a download, and the ways in which they misbehave.
+//! The state of each node during a download, and the kinds of node faults.
 
 use serde::Serialize;
 
-/// The region of a node that is another computer of the local network, and how its id begins.
+/// The region of a node that is a peer: another computer of the local network.
 pub const PEER_REGION: &str = "LAN";
-/// See [`PEER_REGION`].
+/// How the id of a peer's node begins; see [`PEER_REGION`].
 pub const PEER_ID_PREFIX: &str = "near:";
 
-/// How a node does.
+/// The progress of one node in a download.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeProgress {
     /// The node's id.
     pub id: String,
-    /// For people.
+    /// Name for people.
     pub name: String,
-    /// Its region.
+    /// Region of the node.
     pub region: String,
-    /// Verified bytes from it.
+    /// Verified bytes from this node.
     pub done: u64,
-    /// Bytes a second now.
+    /// Present speed, bytes a second.
     pub speed: f64,
-    /// What it is doing.
+    /// The present state.
     pub state: NodeState,
 }
 
-/// What a node is doing.
+/// The state of a node in a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
-    /// Not asked yet, or nothing left to ask for.
+    /// No request is running: it was not asked yet, or no piece is left for it.
     Idle,
-    /// Sending.
+    /// It is sending.
     Active,
-    /// Failed; will be asked again after a pause.
+    /// It failed; it will be asked again after a pause.
     Waiting,
-    /// Left for this download.
+    /// It is no longer used in this download.
     Dropped,
 }
 
-/// A node that misbehaved.
+/// A fault of a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeFault {
     /// The node's id.
     pub node: String,
-    /// For people.
+    /// Name for people.
     pub name: String,
-    /// What it did.
+    /// The kind of the fault.
     pub fault: FaultKind,
     /// The cause in English, for the log.
     pub detail: String,
-    /// Whether it was left for this download.
+    /// Whether the node is no longer used in this download.
     pub dropped: bool,
 }
 
-/// Ways in which a node misbehaves.
+/// The kinds of faults of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// No connection, or it broke.
+    /// There was no connection, or it broke.
     Unreachable,
-    /// Answered with an error status.
+    /// It answered with an error status.
     Refused,
-    /// Sent nothing for too long.
+    /// It sent nothing for too long.
     Stalled,
-    /// Ended a body early.
+    /// It ended a body early.
     Truncated,
-    /// Sent bytes that do not have the signed hash.
+    /// Its bytes do not have the signed hash.
     WrongBytes,
-    /// Answered a Range request with something else.
+    /// It ignored the range of a request.
     IgnoredRange,
-    /// Holds a file of another size or another build.
+    /// Its file has another size, or is from another build.
     DifferentFile,
 }

@@ -1,5 +1,5 @@
-//! Versions and their order: semantic versions, read leniently (`v1.8` is `1.8.0`), since PyQt apps
-//! seldom keep to three numbers.
+//! Versions and their order: semantic versions, parsed leniently (`v1.8` is `1.8.0`), since PyQt
+//! apps seldom have exactly three numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(semver::Version);
 
-/// Text that no semantic version can be made of.
+/// Text that is not a version.
 #[derive(Debug, thiserror::Error)]
 #[error("not a version: {text:?}, {advice}")]
 pub struct InvalidVersion {
     text: String,
-    /// How it is to be written.
+    /// How the version should be written.
     advice: String,
     source: semver::Error,
 }
@@ -50,8 +50,8 @@ impl FromStr for Version {
     }
 }
 
-/// How what other tools take for a version is written here: a fourth number, and pre-releases as
-/// Python has them.
+/// The spelling to use here for versions of other tools: with a fourth number, or with Python's
+/// pre-releases.
 fn advice(text: &str) -> String {
     let numbers: Vec<&str> = text.split('.').collect();
     if numbers.len() > 3 && numbers.iter().all(|part| part.parse::<u64>().is_ok()) {

@@ -1,7 +1,7 @@
-//! The version tree: which release came from which, what each changed, file by file, in the
-//! specification's form (its section 1.1). A signed document beside the packages of one platform,
-//! for the server and for people; the launcher does not fetch it, since manifests tell it the same
-//! of the two versions it cares about.
+//! The version tree: which release came from which, and what each one changed, file by file, in the
+//! specification's form (its section 1.1). It is a signed document beside the packages of one
+//! platform, for the server and for people. The launcher does not fetch it: the manifests of two
+//! versions give it the same facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use super::pattern::AppPatterns;
 use super::platform::ContainerId;
 use super::version::Version;
 
-/// Largest tree that is written or read, bytes: some six releases of an app of 15,000 files that
-/// share nothing, or thousands that change a few files each.
+/// Largest tree that is written or read, bytes: some six releases of an app of 15,000 files with
+/// nothing in common, or thousands that change a few files each.
 pub const LARGEST_VERSION_TREE: usize = 16 << 20;
 
 /// The releases of one app for one platform.
@@ -24,7 +24,7 @@ pub struct VersionTree {
     version_tree: BTreeMap<Version, VersionNode>,
 }
 
-/// One release.
+/// One release in the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionNode {
     /// The release that the changes are relative to: the newest older one when this one was
@@ -32,7 +32,7 @@ pub struct VersionNode {
     pub parent: Option<Version>,
     /// For a root every file; else those that were added or modified.
     pub files: BTreeMap<RelativePath, FileState>,
-    /// Absent for a root.
+    /// The changes relative to the parent; absent for a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
     /// Absent for a root; else a number or null, which are not the same: see
@@ -43,45 +43,45 @@ pub struct VersionNode {
     pub full_size: u64,
 }
 
-/// What a release changed. Each list is in order.
+/// What a release changed. Each list is sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Files with other bytes than in the parent.
     pub modified: BTreeSet<RelativePath>,
     /// Files that the parent lacks.
     pub added: BTreeSet<RelativePath>,
-    /// Files of the parent that are no more.
+    /// Files of the parent that this release lacks.
     pub deleted: BTreeSet<RelativePath>,
 }
 
-/// One file as a release has it.
+/// One file of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileState {
-    /// Of its bytes; of its target if it is a symlink.
+    /// Digest of its bytes; of its target if it is a symlink.
     #[serde(with = "prefixed")]
     pub hash: Digest,
-    /// Bytes.
+    /// Size, bytes.
     pub size: u64,
-    /// Whether a change of it needs a new start, as the publisher's patterns said at the time.
+    /// Whether a change of it needs a restart, by the publisher's patterns at that time.
     pub critical: bool,
-    /// Whether a running app can take over a change of it, as the publisher's patterns said at the
+    /// Whether a running app can take over a change of it, by the publisher's patterns at that
     /// time.
     pub hot_updatable: bool,
 }
 
-/// A tree that does not hold together.
+/// Why a version tree is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidVersionTree {
-    /// Not JSON of the tree's form.
+    /// It is not JSON of the tree's form.
     #[error("the version tree cannot be read")]
     Form(#[from] serde_json::Error),
-    /// A release whose parent is not there or not older, or whose files and changes contradict each
-    /// other.
+    /// The parent of a release is missing or not older, or the release's files and changes
+    /// contradict each other.
     #[error("the version tree's release {version} {reason}")]
     Node {
-        /// Which.
+        /// The release.
         version: Version,
-        /// What does not fit.
+        /// The contradiction.
         reason: &'static str,
     },
 }
@@ -110,7 +110,7 @@ impl FileState {
             .collect()
     }
 
-    /// Whether these are other bytes: what the patterns say of them is no change of the file.
+    /// Whether the file has other bytes; another result of the patterns does not count as a change.
     fn has_changed(&self, before: &Self) -> bool {
         (self.hash, self.size) != (before.hash, before.size)
     }
@@ -122,33 +122,32 @@ impl VersionTree {
         format!("{}_{}.versions.json", container.app, container.platform)
     }
 
-    /// Reads and checks a tree.
+    /// Parses and checks a tree.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidVersionTree> {
         let tree: Self = serde_json::from_slice(json)?;
         tree.check()?;
         Ok(tree)
     }
 
-    /// The document's bytes: compact JSON in a fixed order, so that the same tree has the same
-    /// bytes.
+    /// The document's bytes: compact JSON in a fixed order, so that equal trees have equal bytes.
     pub fn to_json(&self) -> Result<Vec<u8>, InvalidVersionTree> {
         Ok(serde_json::to_vec(self)?)
     }
 
-    /// The releases in order.
+    /// The releases, ordered by version.
     pub fn nodes(&self) -> impl Iterator<Item = (&Version, &VersionNode)> {
         self.version_tree.iter()
     }
 
-    /// One release.
+    /// The release with this version.
     pub fn node(&self, version: &Version) -> Option<&VersionNode> {
         self.version_tree.get(version)
     }
 
-    /// Every file of a release; `None` for one that is not in the tree.
+    /// Every file of a release; `None` if the release is not in the tree.
     pub fn files_of(&self, version: &Version) -> Option<BTreeMap<RelativePath, FileState>> {
         let mut line = vec![self.node(version)?];
-        // Parents are older, so this ends.
+        // Parents are older than their children, so the loop ends.
         while let Some(parent) = line.last().and_then(|node| node.parent.as_ref()) {
             line.push(self.node(parent)?);
         }
@@ -162,8 +161,8 @@ impl VersionTree {
         Some(files)
     }
 
-    /// Adds a release, or puts it in the place of one of the same version; `full_size` are the
-    /// bytes of its package. Without an older `parent` that is in the tree it becomes a root.
+    /// Adds a release, or replaces the one of the same version; `full_size` is the size of its
+    /// package, bytes. Without an older `parent` in the tree it becomes a root.
     pub fn add(
         &mut self,
         version: &Version,
@@ -202,14 +201,14 @@ impl VersionTree {
         self.version_tree.insert(version.clone(), node);
     }
 
-    /// Writes down how large the packs from parents are, as `size` knows them by (parent, release).
+    /// Sets the sizes of the packs from parents; `size` gives them by (parent, release).
     pub fn set_patch_sizes(&mut self, size: impl Fn(&Version, &Version) -> Option<u64>) {
         for (version, node) in &mut self.version_tree {
             node.patch_size = node.parent.as_ref().map(|parent| size(parent, version));
         }
     }
 
-    /// Takes a release out. Those that came from it come from its parent then, or become roots.
+    /// Removes a release. Its children get its parent, or become roots.
     pub fn forget(&mut self, version: &Version) {
         let Some(node) = self.node(version) else { return };
         let parent = node.parent.clone();
@@ -227,8 +226,8 @@ impl VersionTree {
         self.version_tree.remove(version);
     }
 
-    /// The document's bytes, `limit` at most: the oldest releases are forgotten until it fits, but
-    /// never the newest.
+    /// The document's bytes, at most `limit`: the oldest releases are removed until the document
+    /// fits, but never the newest.
     pub fn to_json_within(&mut self, limit: usize) -> Result<Vec<u8>, InvalidVersionTree> {
         loop {
             let json = self.to_json()?;
@@ -268,12 +267,12 @@ impl VersionTree {
     }
 }
 
-/// A field that is there, be it null.
+/// A field that is present, even if it is null.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// `sha256:` before the digits, as the specification writes hashes.
+/// Hashes with `sha256:` before the digits, as the specification writes them.
 mod prefixed {
     use super::{Deserialize, Deserializer, Digest, Serializer};
 

@@ -1,10 +1,10 @@
-//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is
-//! written. The streams of fresh bytes that groups share come first, into a file of that folder
-//! that is gone at the end; the groups that need nothing of it are decoded meanwhile.
+//! Applies a pack: decodes its groups on several cores into files of a folder, and hashes each file
+//! while writing it. The literals that groups share come first, into a file of that folder that is
+//! deleted at the end. Meanwhile the groups that need none of them are decoded.
 //!
-//! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be
-//! had another way. A base is hashed before anything is made from it, so a wrong one is told as
-//! what it is.
+//! A group with a missing or damaged base, or with damaged bytes, fails alone: the caller gets its
+//! files by another strategy. Each base is hashed before anything is made from it, so a wrong base
+//! is reported as a wrong base.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -21,30 +21,29 @@ use crate::parallel;
 use kuzflow_delta::coder::STREAMS;
 use kuzflow_delta::prediction::ReadAt;
 
-/// Where the files of the base are.
+/// Finds the files of the base.
 pub trait Bases: Sync {
-    /// Opens a file that is said to have this content; `None` if there is none. Whether it has is
-    /// proved here.
+    /// Opens the file that should have this content; `None` if there is none. [`apply`] verifies
+    /// the content.
     fn open(&self, path: &RelativePath, digest: &Digest) -> Option<File>;
 }
 
-/// How to apply.
+/// Limits for applying a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct ApplyOptions<'a> {
-    /// Cores to use at most.
+    /// Most cores to use.
     pub threads: usize,
-    /// Memory to take at most, bytes; fewer cores are used where it does not suffice for all of
-    /// them.
+    /// Most memory to take, in bytes; if it does not suffice for all cores, fewer are used.
     pub memory: u64,
-    /// Set by whoever wants it to stop.
+    /// The caller sets it to stop the work.
     pub stop: &'a AtomicBool,
 }
 
-/// Memory that one group takes at most, bytes: models and history of the coder, a decoder's lists,
+/// Most memory that one group takes, in bytes: models and history of the coder, a decoder's lists,
 /// small bases.
 pub(super) const MEMORY_OF_A_GROUP: u64 = 56 << 20;
-/// Bases of a group up to this size together are read into memory, bytes; larger ones stay on disk
-/// and are read by position.
+/// Bases of a group up to this size together are read into memory, in bytes; larger ones stay on
+/// disk and are read by position.
 const SMALL_BASES: u64 = 8 << 20;
 /// Bytes that are written at once.
 const BLOCK: usize = 256 << 10;
@@ -52,48 +51,48 @@ const BLOCK: usize = 256 << 10;
 /// A file that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Where it is.
+    /// The file's path in the folder.
     pub path: PathBuf,
-    /// Of its bytes.
+    /// The digest of its bytes.
     pub digest: Digest,
 }
 
-/// A group that was not applied.
+/// Why a group was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// A file that it is made from is not there.
+    /// A base of the group does not exist.
     #[error("{path}, which it is made from, is not there")]
     NoBase {
-        /// Which.
+        /// The path of the base.
         path: RelativePath,
     },
-    /// A file that it is made from has other content than it should.
+    /// A base of the group has other content than the pack needs.
     #[error("{path}, which it is made from, has other content than it should")]
     WrongBase {
-        /// Which.
+        /// The path of the base.
         path: RelativePath,
     },
     /// The pack's bytes are damaged, or meant for another base.
     #[error("the patch is damaged")]
     Patch(#[source] GroupError),
-    /// A base cannot be read, or a file not be written.
+    /// Reading a base failed, or writing a file.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which file.
+        /// The file of that action.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
     },
-    /// Somebody stopped it.
+    /// The caller has set [`ApplyOptions::stop`].
     #[error("it was stopped")]
     Stopped,
 }
 
-/// Makes all files of `pack` in `folder`, which must exist; each gets its number in
-/// [`super::Outline::made`] as its name. Gives for each of them the file, or `None`; and why groups
-/// failed. `progress` is told the number of files made so far, from any thread.
+/// Makes all files of `pack` in `folder`, which must exist; the name of each file is its number in
+/// [`super::Outline::made`]. Returns for each of them the file, or `None`; and why groups failed.
+/// `progress` receives the number of files made so far, from any thread.
 pub fn apply(
     pack: &Pack,
     file: &(dyn ReadAt + Sync),
@@ -111,7 +110,7 @@ pub fn apply(
     let work = |(): &mut (), task: &Task<'_>| {
         let group = match task {
             Task::Literals => {
-                // Dropped last, so that the reason stands before its consequences.
+                // Dropped last, so that the caller sees the reason before its consequences.
                 let _reported = ProgressView(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
                     results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
@@ -161,15 +160,15 @@ pub fn apply(
 
 /// A piece of work.
 enum Task<'a> {
-    /// The streams that groups share.
+    /// The literals that groups share.
     Literals,
-    /// A group.
+    /// One group of files.
     Group(&'a Group),
 }
 
-/// What is to be done, in the order in which it is begun: the shared streams, what does without
-/// them, then what waits for them; of each kind the largest first. So whoever waits knows that
-/// somebody is at what it waits for.
+/// The tasks in the order in which they begin: the shared literals, the groups that need none of
+/// them, then the groups that wait for them; of each kind the largest first. So whenever a thread
+/// waits for the literals, another one is already working on them.
 fn queue(pack: &Pack) -> Vec<Task<'_>> {
     let mut groups: Vec<&Group> = pack.groups.iter().collect();
     groups.sort_by_key(|group| {
@@ -183,18 +182,18 @@ fn queue(pack: &Pack) -> Vec<Task<'_>> {
         .collect()
 }
 
-/// The fresh bytes that groups share, unpacked: the streams one behind the other.
+/// The unpacked literals that groups share: the streams one behind the other.
 struct ApplyState {
     path: PathBuf,
-    /// How many bytes of each the groups need, from its begin on.
+    /// How many bytes of each stream the groups need, from its beginning.
     needed: [u64; STREAMS],
-    /// Where each of them begins.
+    /// Where each stream begins.
     starts: [u64; STREAMS],
-    /// Set once they are there; `None` if they cannot be had.
+    /// Set once the streams are unpacked; `None` if that failed.
     file: OnceLock<Option<FileBytes>>,
 }
 
-/// A part of the shared streams, which are perhaps not there yet.
+/// A part of the shared streams, which may not be unpacked yet.
 struct Awaited<'a> {
     shared: &'a ApplyState,
     span: Range<u64>,
@@ -217,7 +216,7 @@ impl Read for Awaited<'_> {
     }
 }
 
-/// Whatever happens, nobody waits for ever.
+/// Ensures that no thread waits for ever, even after a panic.
 struct ProgressView<'a>(&'a ApplyState);
 
 impl Drop for ProgressView<'_> {
@@ -292,8 +291,8 @@ impl ApplyState {
         FileBytes::new(out).map_err(local("read"))
     }
 
-    /// The bytes of one group in each stream. They are waited for when the first of them is read:
-    /// until then a group has enough to do.
+    /// The bytes of one group in each stream. A group waits for them when it reads the first of
+    /// them: until then it has enough to do.
     fn of(&self, group: &Group) -> [Awaited<'_>; STREAMS] {
         std::array::from_fn(|number| {
             let (start, literals) = (self.starts[number], &group.literals[number]);
@@ -305,7 +304,7 @@ impl ApplyState {
         })
     }
 
-    /// Whether it is known that they cannot be had.
+    /// Whether unpacking the streams has already failed.
     fn failed(&self) -> bool {
         matches!(self.file.get(), Some(None))
     }
@@ -321,7 +320,7 @@ impl ApplyState {
     }
 }
 
-/// The files of one group, written one after another as their bytes come.
+/// Writes the files of one group, one after another, as their bytes arrive.
 struct Makers<'a> {
     folder: &'a Path,
     sizes: &'a [u64],
@@ -329,7 +328,7 @@ struct Makers<'a> {
     stop: &'a AtomicBool,
     open: Option<Open>,
     made: Vec<Applied>,
-    /// Which of the group's members comes next.
+    /// The next member of the group.
     member: usize,
 }
 
@@ -394,7 +393,7 @@ impl Makers<'_> {
         }
     }
 
-    /// Writes bytes to the file they belong to.
+    /// Writes bytes to the file that they belong to.
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), Failed> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Failed::Stopped);
@@ -413,7 +412,8 @@ impl Makers<'_> {
                 if left == 0 { written.and_then(|()| open.file.flush()) } else { written };
             if let Err(source) = written {
                 let path = open.path.clone();
-                // Still known, so that what is there of it is deleted with the others of its group.
+                // The file stays listed, so that its bytes are deleted with the others of its
+                // group.
                 self.open = Some(open);
                 return Err(Failed::File { action: "write", path, source });
             }
@@ -450,7 +450,7 @@ impl Makers<'_> {
         Ok(Open { path, file, hasher: Hasher::default(), left: *size })
     }
 
-    /// Deletes what a failed group has written.
+    /// Deletes everything that a failed group has written.
     fn discard(self) {
         let paths = self
             .made
@@ -465,8 +465,8 @@ impl Makers<'_> {
     }
 }
 
-/// A base whose content was proved: in memory, or the open file, so that nobody can exchange it in
-/// between.
+/// A base with verified content: in memory, or as the open file, so that no other process can
+/// exchange it meanwhile.
 fn proved(
     path: &RelativePath,
     digest: &Digest,

@@ -34,13 +34,13 @@ impl ReadAt for FileBytes {
 
 /// Several sources as one.
 pub(super) struct Joined<'a> {
-    /// Each with the position of its first byte.
+    /// Each source with the position of its first byte.
     parts: Vec<(u64, &'a dyn ReadAt)>,
     length: u64,
 }
 
 impl<'a> Joined<'a> {
-    /// `parts` one behind the other.
+    /// Joins `parts`, one behind the other.
     pub(super) fn new(parts: impl Iterator<Item = &'a dyn ReadAt>) -> Self {
         let mut joined = Self { parts: Vec::new(), length: 0 };
         for part in parts {

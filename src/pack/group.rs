@@ -1,4 +1,4 @@
-//! One group of files, coded and decoded: the algorithms behind one door.
+//! Codes and decodes one group of files, with any of the algorithms.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ use kuzflow_delta::dictionary::{self, DictionaryError};
 use kuzflow_delta::native::{NativePredictor, Program};
 use kuzflow_delta::prediction::{PlainPredictor, Predictor, ReadAt};
 
-/// Why a group was not coded or decoded.
+/// Why coding or decoding a group failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     /// Our own algorithm's stream is damaged.
@@ -26,7 +26,7 @@ pub enum GroupError {
     /// Packed or old bytes cannot be read.
     #[error("its bytes cannot be read")]
     Read(#[from] io::Error),
-    /// It is larger than the memory that it may take.
+    /// The group needs more memory than allowed.
     #[error("it needs {needed} bytes of memory, {allowed} are allowed")]
     Memory {
         /// Bytes that it needs.
@@ -34,7 +34,7 @@ pub enum GroupError {
         /// Bytes that it may take.
         allowed: u64,
     },
-    /// What it shares with other groups is damaged.
+    /// The literals that it shares with other groups are damaged.
     #[error("what its files share with others is damaged")]
     SharedLiterals,
     /// The algorithm cannot code this many files, or files of this kind.
@@ -44,12 +44,12 @@ pub enum GroupError {
 
 /// Bytes that the models of one decoder may take.
 const MODELS: u64 = 48 << 20;
-/// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
+/// Bytes that an entry of a decoder's instruction list takes, including its data in the predictor.
 const MEMORY_OF_A_STEP: u64 = 48;
 
-/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in
-/// order. `literals` are the group's own of what the pack's groups share. `memory` bounds what it
-/// takes beside the bases, bytes.
+/// Decodes files of the given `lengths`, made from `bases`, and passes their bytes to `sink` in
+/// order. `literals` are this group's parts of the shared streams. `memory` bounds what decoding
+/// takes beside the bases, in bytes.
 pub(super) fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
@@ -81,13 +81,13 @@ pub(super) fn decode(
     }
 }
 
-/// The programs among the bases; both sides look for them in the same way.
+/// Finds the programs among the bases; both sides find them in the same way.
 fn program_of(old: &dyn ReadAt, bases: &[&dyn ReadAt]) -> io::Result<Program> {
     let lengths: Vec<u64> = bases.iter().map(|base| base.len()).collect();
     Program::new(old, &lengths)
 }
 
-/// What copies of `old` are foretold to be; both sides come here, and must get the same.
+/// The predictor for copies of `old`; both sides call this and must get the same predictor.
 fn predictor<'a>(
     old: &'a dyn ReadAt,
     program: &'a Program,
@@ -101,7 +101,7 @@ fn predictor<'a>(
     Ok(Box::new(NativePredictor::new(old, program, lengths, steps, hints)?))
 }
 
-/// Longest hints about the new files' layout, bytes.
+/// Longest hints about the new files' layout, in bytes.
 const LONGEST_HINTS: u32 = 1 << 20;
 
 fn read_hints(packed: &mut dyn Read) -> Result<Vec<u8>, GroupError> {
@@ -158,7 +158,7 @@ mod encode {
     }
 
     impl Class {
-        /// The class of a file.
+        /// Determines the class of a file.
         pub(crate) fn of(file: &[u8]) -> Self {
             let magic = file.get(..4).unwrap_or_default();
             let mach = [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe]
@@ -178,7 +178,7 @@ mod encode {
         }
     }
 
-    /// The mode of x86 processors that the first of these files that is a program for them is for.
+    /// The mode of the first of these files that is a program for x86 processors.
     fn mode(target: &[u8], lengths: &[u64]) -> Option<Mode> {
         let mut rest = target;
         lengths.iter().find_map(|length| {
@@ -189,10 +189,10 @@ mod encode {
         })
     }
 
-    /// What is to be coded.
+    /// The content of a group that is to be coded.
     #[derive(Clone, Copy)]
     pub(crate) struct Contents<'a> {
-        /// Of what kind all of it is.
+        /// The class of all of its files.
         pub class: Class,
         /// The old files.
         pub bases: &'a [&'a dyn ReadAt],
@@ -205,19 +205,19 @@ mod encode {
     /// Which old bytes stand where in the new ones.
     pub(crate) struct Alignment {
         steps: Vec<CopyInstruction>,
-        /// What the decoder of programs is told of the new ones; none if there is no old program.
+        /// Hints about the new programs for the decoder; `None` if there is no old program.
         hints: Option<Vec<u8>>,
     }
 
     impl Alignment {
-        /// How many bytes have no counterpart.
+        /// Number of bytes without a counterpart.
         pub(crate) fn literals(&self) -> u64 {
             self.steps.iter().map(|step| step.literals).sum()
         }
     }
 
-    /// Aligns for the algorithm of our own; with steps that cost `coarseness` times as much where
-    /// there would be too many for a decoder's memory.
+    /// Aligns for our own algorithm; instructions cost `coarseness` times as much where there would
+    /// otherwise be too many for a decoder's memory.
     pub(crate) fn align(
         contents: Contents<'_>,
         apart: bool,
@@ -241,8 +241,8 @@ mod encode {
         Ok(Alignment { steps, hints: Some(hints) })
     }
 
-    /// Codes what was aligned and appends it to `out`; what is fresh goes to `literals` if it is to
-    /// stand `apart`.
+    /// Codes the alignment and appends it to `out`. Literals go to `literals` if they are to stand
+    /// `apart`.
     pub(crate) fn encode(
         contents: Contents<'_>,
         Alignment { steps, hints }: &Alignment,
@@ -274,7 +274,7 @@ mod encode {
         Ok(coder::encode(&old, target, steps, options, &mut *predictor, (out, literals))?)
     }
 
-    /// Codes with one of the other algorithms and appends that to `out`.
+    /// Codes with one of the other algorithms and appends the result to `out`.
     pub(crate) fn encode_otherwise(
         algorithm: Algorithm,
         contents: Contents<'_>,

@@ -1,16 +1,16 @@
-//! The fresh bytes of a pack: what stands in no old file, of all groups that leave it to these
+//! The literals of a pack: bytes that stand in no old file, of all groups that leave them to these
 //! streams, one behind the other.
 //!
 //! Libraries that are built together hold the same code many times over, so one dictionary for all
-//! of them saves more than a stronger model for each: LZMA (Igor Pavlov, 7-Zip) makes less of the
-//! 20 MB of labelme 5.4.0 to 5.4.1 than context mixing group by group did, and is decoded in a
-//! fifteenth of the time. No old byte is needed for it, so a damaged base costs no other group
-//! anything. There is a stream for code and everything else, one for each kind of operand, and one
-//! that stays as it is, of bytes on which nothing can be saved ([`STREAMS`]).
+//! of them saves more than a stronger model for each. For the 20 MB from labelme 5.4.0 to 5.4.1,
+//! LZMA (Igor Pavlov, 7-Zip) gave a smaller result than context mixing group by group, and decodes
+//! in a fifteenth of the time. It needs no old byte, so a damaged base costs no other group
+//! anything. One stream holds code and everything else, one each kind of operand, and one holds
+//! dense bytes, on which nothing can be saved, as they are ([`STREAMS`]).
 //!
-//! In: bytes, or their packed form and length. Out: the other. Never: more memory than about one
-//! and a half times the dictionary that the first byte tells, which is bounded (the decoder's
-//! window grows by doubling); a byte more than was asked for.
+//! In: bytes, or their packed form and length. Out: the other of the two. Never: more memory than
+//! about one and a half times the dictionary, whose size is in the first byte and bounded (the
+//! decoder's window grows by doubling); a byte more than the caller asked for.
 
 use std::io::{self, Read};
 
@@ -21,8 +21,9 @@ use kuzflow_delta::coder::STREAMS;
 /// The largest dictionary, as a power of two, bytes.
 const LARGEST_DICTIONARY: u32 = 24;
 
-/// LZMA's parameters for one kind of bytes, in bits: how much of the byte before and of the
-/// position tells literals apart, and how much of the position tells everything else apart.
+/// LZMA's parameters for one kind of bytes, in bits: how many bits of the previous byte and of the
+/// position select the context of LZMA's literals, and how many bits of the position select all
+/// other contexts.
 #[derive(Clone, Copy)]
 struct Parameters {
     literal: u32,
@@ -30,7 +31,8 @@ struct Parameters {
     position: u32,
 }
 
-/// Code has no lanes; operands have four bytes. None for what stays as it is.
+/// Code has no alignment; operands have four bytes each. `None` for the stream that is stored
+/// unchanged.
 const PARAMETERS: [Option<Parameters>; STREAMS] = {
     let operands = Some(Parameters { literal: 0, literal_position: 2, position: 2 });
     [
@@ -80,15 +82,15 @@ mod encode {
     use super::{LARGEST_DICTIONARY, PARAMETERS, Parameters, unpack};
     use kuzflow_delta::coder::STREAMS;
 
-    /// The longest match, and how many are looked at: more finds hardly anything.
+    /// The longest match, and how many matches are examined: more finds hardly anything.
     const NICE_LENGTH: u32 = 273;
     const DEPTH: i32 = 512;
-    /// Memory that a byte of the dictionary takes for packing, bytes.
+    /// Bytes of memory that packing takes for each byte of the dictionary.
     const MEMORY_A_BYTE: u64 = 12;
 
-    /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or what
-    /// the smallest dictionary needs. What comes out was unpacked once, and is an error if that
-    /// gave other bytes.
+    /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or in what
+    /// the smallest dictionary needs. It unpacks the result once, and returns an error if that
+    /// gives other bytes.
     pub(crate) fn pack(bytes: Vec<u8>, number: usize, memory: u64) -> io::Result<Vec<u8>> {
         let Some(Parameters { literal, literal_position, position }) =
             PARAMETERS[number.min(STREAMS - 1)]

@@ -1,20 +1,20 @@
-//! Packs: all that turns the files of one release into those of another, in one file.
+//! Packs: one file with everything that turns the files of one release into those of another.
 //!
 //! ```text
 //! "KZP3"  check: 4 bytes of the target manifest's digest
 //! outline  lengths, then one coded stream: head of the manifest, names, numbers (what becomes of each file; the groups)
 //! groups   one behind the other: files that are coded together
-//! fresh    what stands in no old file, of all groups that leave it to these streams
+//! literals what stands in no old file, of all groups that leave it to these streams
 //! ```
 //!
-//! Files that are alike share a group, and with it everything the coder has learned: of a release
-//! that changes nine text files, eight profit. Groups are independent, so they are applied on all
-//! cores; where there are many fresh bytes, those of all groups are streams of their own, which are
-//! decoded first ([`literals`]).
+//! Files that are alike share a group, and with it everything that the coder has learned: of a
+//! release that changes nine text files, eight profit. Groups are independent, so all cores apply
+//! them. Where there are many literals, those of all groups are separate streams, which are decoded
+//! first ([`literals`]).
 //!
 //! In: the base's manifest, the base's files by content. Out: the target's files, and the target's
-//! manifest, which the caller holds against signed metadata. Never: a hash of its own that anyone
-//! trusts; the four bytes of check only tell a mistake early.
+//! manifest, which the caller compares with signed metadata. Never: a hash in the pack that anyone
+//! trusts; the four bytes of check only reveal a mistake early.
 
 mod apply;
 mod bytes;
@@ -44,12 +44,12 @@ use kuzflow_delta::prediction::{PlainPredictor, ReadAt};
 
 /// The first bytes of every pack.
 const MAGIC: &[u8; 4] = b"KZP3";
-/// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
+/// Most bytes that are read of all the outline's streams together: about 500,000 changed files.
 const MAX_OUTLINE_BYTES: u64 = 64 << 20;
-/// Memory that the outline's models may take, bytes.
+/// Memory that the outline's models may take, in bytes.
 const OUTLINE_MEMORY: u64 = 64 << 20;
-/// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group
-/// at a time with its small bases.
+/// Memory, in bytes, in which every pack can be applied on one core: its outline first, then one
+/// group at a time with its small bases.
 pub(crate) const APPLY_MEMORY: u64 = 64 << 20;
 
 /// Why a pack was refused or not applied.
@@ -58,38 +58,38 @@ pub enum PackError {
     /// The file is no pack.
     #[error("it is no patch pack of a form that this program reads")]
     NoPack,
-    /// Its outline says something that is not allowed, or it is for another base.
+    /// The outline has a value that is not allowed, or it is for another base.
     #[error("the patch pack is refused: {0}")]
     Form(&'static str),
     /// The outline is damaged.
     #[error("the patch pack's outline cannot be read")]
     Outline(#[source] CoderError),
-    /// What it makes is not what it was made for: another base.
+    /// The resulting manifest is not the one that the pack was made for: the base is another one.
     #[error("the patch pack is for another release than the installed one")]
     OtherBase,
-    /// The manifest that comes out is not allowed.
+    /// The resulting manifest has a value that is not allowed.
     #[error("the manifest that the patch pack makes is refused")]
     Manifest(#[from] crate::model::manifest::InvalidManifest),
-    /// Somebody stopped it.
+    /// The caller has stopped the work.
     #[error("it was stopped")]
     Stopped,
-    /// A file cannot be read or written.
+    /// Reading or writing a file failed.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which file.
+        /// The file of that action.
         path: std::path::PathBuf,
         /// The system's answer.
         source: io::Error,
     },
 }
 
-/// How a group is coded. The number is part of the format.
+/// The algorithm that coded a group. The number is part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Our own: alignment, forecast, context mixing.
+    /// Our own: alignment, prediction, context mixing.
     Aligned = 0,
     /// zstd with the bases in its window.
     Zstd = 1,
@@ -105,17 +105,16 @@ impl Algorithm {
 /// Files that are coded together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// How.
     pub algorithm: Algorithm,
     /// Its bytes in the pack.
     pub span: Range<u64>,
-    /// Its bytes in each of the unpacked streams of fresh bytes.
+    /// Its bytes in each of the unpacked streams of literals.
     pub literals: [Range<u64>; STREAMS],
     /// Its files: numbers in [`Outline::made`], in their order in the stream.
     pub members: Vec<usize>,
 }
 
-/// A stream of fresh bytes.
+/// A stream of literals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Literals {
     /// Its packed bytes in the pack.
@@ -124,20 +123,20 @@ pub struct Literals {
     pub length: u64,
 }
 
-/// A pack that was opened.
+/// An opened pack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
-    /// What becomes of each file.
+    /// The fate of each file.
     pub outline: Outline,
-    /// How the files that it makes are coded; each is in exactly one group.
+    /// The groups that make files; each file is in exactly one group.
     pub groups: Vec<Group>,
-    /// The streams of fresh bytes that groups share; empty where no group has any.
+    /// The streams of literals that groups share; empty if no group has any.
     pub literals: [Literals; STREAMS],
     check: [u8; 4],
 }
 
 impl Pack {
-    /// Opens a pack for the release that `base` describes. Nothing in it is trusted.
+    /// Opens a pack for the release of the manifest `base`. Nothing in the pack is trusted.
     pub fn open(file: &dyn ReadAt, base: &Manifest) -> Result<Self, PackError> {
         let unreadable = |_| PackError::NoPack;
         let mut start = vec![0; usize::try_from(file.len().min(64)).unwrap_or(0)];
@@ -195,9 +194,9 @@ impl Pack {
         Ok(Self { outline, groups, literals, check })
     }
 
-    /// The manifest of the target, from the digests of what was made. It is checked, and it is the
-    /// one that the pack was made for, as far as four bytes of its digest can tell; whether it is
-    /// the signed one is for the caller to prove.
+    /// The manifest of the target, from the digests of the files that were made. It is checked, and
+    /// it is the one that the pack was made for, as far as four bytes of its digest can show. The
+    /// caller proves whether it is the signed one.
     pub fn manifest(
         &self,
         base: &Manifest,
@@ -212,13 +211,12 @@ impl Pack {
         Ok((manifest, json))
     }
 
-    /// Whether a group needs anything of the streams that are shared.
+    /// Whether a group needs bytes of the shared streams.
     pub fn shares(group: &Group) -> bool {
         group.literals.iter().any(|literals| !literals.is_empty())
     }
 
-    /// The bases of a group, each once, in the order in which their bytes stand in the coder's
-    /// address space.
+    /// The bases of a group, each once, in the order of their bytes in the coder's address space.
     pub fn bases_of(&self, group: &Group) -> Vec<&RelativePath> {
         let made: Vec<(&RelativePath, &Made)> = self.outline.made().collect();
         let mut bases: Vec<&RelativePath> = Vec::new();
@@ -234,7 +232,7 @@ impl Pack {
     }
 }
 
-/// What the outline's stream is coded against: the base's head and all its names.
+/// The bytes that the outline's stream is coded against: the base's head and all its names.
 fn outline_base(base: &Manifest) -> Result<Vec<u8>, PackError> {
     let mut old = outline::head_of(base)?;
     for path in base.file_manifest.keys() {
@@ -270,8 +268,8 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], literals: [usize; STREA
         .for_each(|length| numbers::put(numbers, *length as u64));
 }
 
-/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in
-/// `start..end` with the streams of their fresh bytes behind them.
+/// Reads the groups. They must contain each of the `made` files (given by their lengths) exactly
+/// once, and lie in `start..end` with the streams of their literals behind them.
 fn read_groups(
     numbers: &mut Numbers<'_>,
     made: &[u64],
@@ -325,8 +323,8 @@ fn read_groups(
         if literals.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
             return Err(PackError::Form("a group has more fresh bytes than bytes"));
         }
-        // Each group's are no more than its files, the sum of which the caller holds against what
-        // was signed.
+        // A group has at most as many literals as its files have bytes, and the caller compares the
+        // sum of those with what was signed.
         let from = literals_at;
         literals_at = std::array::from_fn(|number| from[number].saturating_add(literals[number]));
         let literals = std::array::from_fn(|number| from[number]..literals_at[number]);

@@ -1,5 +1,5 @@
-//! Whole numbers as few bytes: seven bits a byte, the lowest first, the eighth bit says that more
-//! follow.
+//! Whole numbers in few bytes: seven bits in each byte, the lowest first; the eighth bit says that
+//! more bytes follow.
 
 use super::PackError;
 
@@ -12,7 +12,7 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a difference; small ones of either sign are short.
+/// Appends a difference; small differences of either sign are short.
 pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put(out, (value.unsigned_abs() << 1).wrapping_sub(u64::from(value < 0)));
 }
@@ -44,7 +44,7 @@ impl<'a> Numbers<'a> {
         Err(PackError::Form("a number is too large"))
     }
 
-    /// The next number, which must be at most `most`.
+    /// The next number, which must be below `end`.
     pub fn below(&mut self, end: usize) -> Result<usize, PackError> {
         let value = usize::try_from(self.next()?).ok();
         value.filter(|value| *value < end).ok_or(PackError::Form("a number is out of bounds"))
@@ -54,7 +54,8 @@ impl<'a> Numbers<'a> {
     pub fn signed(&mut self) -> Result<i64, PackError> {
         let value = self.next()?;
         let half = (value >> 1) as i64;
-        // `-half` of 0 is 0: the sign of nothing is read as written by nobody.
+        // `-half` of 0 is 0, so odd numbers stand for `-half - 1`: no number is written in two
+        // forms.
         Ok(if value & 1 == 0 { half } else { -half - 1 })
     }
 
@@ -73,7 +74,7 @@ impl<'a> Numbers<'a> {
         Ok(taken)
     }
 
-    /// What was not read yet.
+    /// The bytes that are not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.0
     }

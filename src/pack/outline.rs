@@ -1,10 +1,10 @@
-//! A pack's outline: the manifest's own change, and for each file of the target where its content
-//! comes from.
+//! A pack's outline: the change of the manifest itself, and the source of the content of each file
+//! of the target.
 //!
 //! A manifest of 15,000 files is larger than most updates, and most of what changes in it is
-//! hashes. The outline names only files that are not as in the base, and no hash at all: the client
-//! hashes what the pack makes, puts the new manifest together, and that must have the digest in
-//! signed metadata.
+//! hashes. The outline names only files that differ from the base, and contains no hash at all. The
+//! client hashes the files that the pack makes and builds the new manifest; its digest must be the
+//! one in signed metadata.
 
 use std::collections::BTreeMap;
 
@@ -16,57 +16,55 @@ use crate::model::{Digest, Manifest, RelativePath};
 /// Where the content of a file of the target comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// It is that of this file of the base.
+    /// The content of this file of the base.
     Old(RelativePath),
     /// The pack makes it.
     Made(Made),
-    /// It has none.
+    /// No content: an empty file.
     Empty,
-    /// It is a symlink to this.
+    /// No content: a symlink with this text.
     Link(String),
 }
 
 /// A file that the pack makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// Its length, bytes.
+    /// Its length in bytes.
     pub size: u64,
     /// The file of the base that it is made from, if there is one.
     pub base: Option<RelativePath>,
 }
 
-/// What becomes of one path of the target.
+/// The fate of one path of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
-    /// Where its content comes from.
     pub content: Content,
-    /// Its permissions.
     pub permissions: Permissions,
-    /// Its time, seconds since 1970.
+    /// Seconds since 1970.
     pub mtime: i64,
 }
 
-/// The target, as it follows from the base.
+/// The target, described by its difference from the base.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outline {
     /// The target's manifest without its files.
     pub head: Manifest,
-    /// Every path of the target.
+    /// The fate of every path of the target.
     pub fates: BTreeMap<RelativePath, Fate>,
 }
 
 /// An outline as three streams that pack well: JSON, names, numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Streams {
-    /// [`head_of`] the target.
+    /// The target's [`head_of`].
     pub head: Vec<u8>,
     /// New paths and symlinks' targets, each with a line feed behind it.
     pub names: Vec<u8>,
-    /// Everything else.
+    /// All other data.
     pub numbers: Vec<u8>,
 }
 
-/// Kinds of content; the low bits of a file's first byte.
+/// Kinds of content, in the low bits of a file's first byte.
 const SAME_FILE: u8 = 0;
 const OTHER_FILE: u8 = 1;
 const MADE_FROM_SAME: u8 = 2;
@@ -75,12 +73,12 @@ const MADE_FROM_NOTHING: u8 = 4;
 const EMPTY: u8 = 5;
 const LINK: u8 = 6;
 const KIND: u8 = 7;
-/// The permissions are not those expected, and follow.
+/// The permissions differ from the expected ones, and follow.
 const OTHER_PERMISSIONS: u8 = 8;
-/// The time is not the one expected, and follows.
+/// The time differs from the expected one, and follows.
 const OTHER_TIME: u8 = 16;
 
-/// A manifest without its files as compact JSON.
+/// Writes a manifest without its files as compact JSON.
 pub(super) fn head_of(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
     let head = Manifest { file_manifest: BTreeMap::new(), ..manifest.clone() };
     serde_json::to_vec(&head).map_err(|_| PackError::Form("the manifest's head cannot be written"))
@@ -104,7 +102,7 @@ impl<'a> Numbered<'a> {
         self.files.binary_search_by(|(other, _)| (*other).cmp(path)).ok()
     }
 
-    /// What a path would become if nothing happened to it.
+    /// The fate of a path that does not change.
     fn expected(&self, old: Option<(&RelativePath, &Entry)>, build_time: i64) -> Fate {
         match old {
             Some((path, entry)) => Fate {
@@ -114,7 +112,7 @@ impl<'a> Numbered<'a> {
                     None => Content::Old(path.clone()),
                 },
                 permissions: entry.permissions,
-                // A build gives all files its own time.
+                // A build gives all files the time of the build.
                 mtime: if entry.mtime == self.build_time { build_time } else { entry.mtime },
             },
             None => {
@@ -133,7 +131,7 @@ impl Outline {
         })
     }
 
-    /// The outline as streams, for whoever has `base`.
+    /// Writes the outline as streams, for a reader that has `base`.
     pub fn write(&self, base: &Manifest) -> Result<Streams, PackError> {
         let old = Numbered::new(base);
         let build_time = self.head.container_info.build_date.as_second();
@@ -220,8 +218,8 @@ impl Outline {
         Ok(())
     }
 
-    /// Reads what [`Outline::write`] wrote for the same `base`; `numbers` stands behind it
-    /// afterwards. The number of paths is bounded by the bytes of the streams.
+    /// Reads the streams of [`Outline::write`] for the same `base`; `numbers` stands behind the
+    /// outline afterwards. The bytes of the streams bound the number of paths.
     pub fn read(
         base: &Manifest,
         head: &[u8],
@@ -265,7 +263,7 @@ impl Outline {
             }
         }
         let outline = Self { head, fates };
-        // Groups add lengths up.
+        // Groups add these lengths up.
         let total = outline.made().try_fold(0u64, |sum, (_, made)| sum.checked_add(made.size));
         total.map(|_| outline).ok_or(PackError::Form("all sizes together are beyond all numbers"))
     }

@@ -1,5 +1,5 @@
-//! Bundles: a release with everything that a client without a network needs, in one file (its form:
-//! `trust::bundle`).
+//! Writes bundles: a release with everything that a client without a network needs, in one file
+//! (its form: `trust::bundle`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,29 +16,29 @@ use crate::durable;
 use crate::model::digest::Hasher;
 use crate::model::{ContainerId, Digest, Platform, Version};
 
-/// What goes into a bundle.
+/// The release and platforms that go into a bundle.
 #[derive(Clone, Debug)]
 pub struct BundleRequest {
-    /// The release.
+    /// The release's version.
     pub version: Version,
-    /// For these platforms only; empty for all that it was published for.
+    /// Only these platforms; empty for all platforms of the release.
     pub platforms: Vec<Platform>,
-    /// Refuse it if it is in another channel.
+    /// If set, a release in another channel is refused.
     pub channel: Option<String>,
 }
 
-/// A bundle that was made.
+/// The contents and figures of a bundle that was made.
 #[derive(Clone, Debug)]
 pub struct Bundled {
-    /// The packages in it.
+    /// The containers of the packages in it.
     pub containers: Vec<ContainerId>,
     /// Bytes of the file.
     pub length: u64,
-    /// Until when it can be installed without a question: the first expiry of its metadata.
+    /// Until when a client installs it without asking the user: the first expiry of its metadata.
     pub fresh_until: Time,
 }
 
-/// A file of the repository, and the digest that signed metadata names.
+/// A file of the repository, and its digest from signed metadata.
 struct Member {
     folder: &'static str,
     path: PathBuf,
@@ -46,14 +46,15 @@ struct Member {
 }
 
 impl Project {
-    /// Writes a bundle to `out`, in one step. Needs no key. The same repository gives the same
+    /// Writes a bundle to `out`, in one step. It needs no key. The same repository gives the same
     /// bytes.
     ///
     /// # Errors
-    /// [`PublishError::NoSuchRelease`] if nothing fits the request, [`PublishError::Options`] if a release is halted, since no client
-    /// would take it, [`PublishError::Damaged`] if a package in the repository is not the signed one.
+    /// [`PublishError::NoSuchRelease`] if no release fits the request, [`PublishError::Options`] if
+    /// a release is halted, since no client would take it, [`PublishError::Damaged`] if a package
+    /// in the repository is not the signed one.
     pub fn bundle(&self, request: &BundleRequest, out: &Path) -> Result<Bundled, PublishError> {
-        // Nobody publishes in between: the documents belong together.
+        // No publisher changes the folder meanwhile, so the documents belong together.
         let _lock = self.lock()?;
         let current = self.current()?;
         let targets = &current.targets.signed.signed.targets;
@@ -76,7 +77,7 @@ impl Project {
                 return Err(PublishError::Options(what));
             }
             packages.extend(digest(target).map(|hash| (name.raw().to_owned(), hash)));
-            // Several platforms may share their notes.
+            // Several platforms may share their release notes.
             for (note, target) in targets
                 .iter()
                 .filter(|(note, _)| release.notes.values().any(|name| name == note.raw()))
@@ -104,7 +105,7 @@ impl Project {
             return Err(PublishError::NoSuchRelease { version: request.version.clone() });
         }
         containers.sort();
-        // The order in which a reader needs them; the large ones last.
+        // In the order in which a reader needs them, the large ones last.
         notes.sort();
         packages.sort();
         let file = |(name, hash): (String, Digest)| Member {
@@ -127,7 +128,7 @@ impl Project {
         let members: Vec<Member> =
             metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
         let length = write(&members, out)?;
-        // The list of patches is not in it: a whole package needs none.
+        // The bundle leaves out the list of patches: a whole package needs none.
         let expiries = self
             .expiries()?
             .into_iter()
@@ -145,7 +146,7 @@ impl BundleRequest {
     }
 }
 
-/// Writes a tar of `members`; gives its length.
+/// Writes a tar of `members`; returns its length.
 fn write(members: &[Member], out: &Path) -> Result<u64, PublishError> {
     let file = durable::temporary(out).map_err(at(out))?;
     let mut tar = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, file));
@@ -175,7 +176,7 @@ fn append(
     header.set_size(length);
     header.set_mode(0o644);
     header.set_mtime(0);
-    // Exactly as much as the header says, whatever becomes of the file meanwhile.
+    // Exactly as many bytes as the header says, even if the file changes meanwhile.
     let mut source = Hashed { file: file.take(length), hasher: Hasher::default(), read: 0 };
     tar.append_data(&mut header, format!("{}/{name}", member.folder), &mut source)
         .map_err(at(out))?;
@@ -192,7 +193,7 @@ fn append(
     }
 }
 
-/// Hashes what is read.
+/// Hashes the bytes that are read.
 struct Hashed {
     file: io::Take<File>,
     hasher: Hasher,

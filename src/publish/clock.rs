@@ -1,8 +1,8 @@
-//! Whether this computer's clock fits what the repository shows of the time.
+//! Checks whether this computer's clock fits the times that the repository proves.
 //!
-//! In: until when the timestamp holds, how long timestamps last, the time. Out: a refusal to sign
-//! what would have expired already, or a warning. Every change is signed by the timestamp last, so
-//! its date is the newest time that a repository can prove. Never: a clock of its own, the network.
+//! In: until when the timestamp holds, how long timestamps last, the time. Out: a warning, or a
+//! refusal to sign what would have expired already. The timestamp signs every change last, so its
+//! date is the newest time that a repository can prove. Never: reads a clock, the network.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -16,32 +16,32 @@ use super::metadata::Current;
 use super::project::Project;
 use super::settings::Lifetimes;
 
-/// How far two computers' clocks may differ without a word.
+/// Most difference between two computers' clocks that is accepted without a warning.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
-/// A repository that was left alone for so long after its end is a rare one; a clock that is ahead
-/// is as likely.
+/// Few repositories are left alone for this long after their end; a clock that is ahead is as
+/// likely.
 const LONG_PAUSE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// What does not fit.
+/// How the clock and the repository disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockDoubt {
     /// The repository was signed later than now.
     Behind {
-        /// What this computer's clock says.
+        /// The time of this computer's clock.
         now: Time,
         /// When the repository was signed.
         signed: Time,
     },
     /// Its files were written later than now.
     BehindFiles {
-        /// What this computer's clock says.
+        /// The time of this computer's clock.
         now: Time,
         /// The time of the file `timestamp.json`.
         written: Time,
     },
     /// The last signature expired long ago.
     Ahead {
-        /// What this computer's clock says.
+        /// The time of this computer's clock.
         now: Time,
         /// When the repository was signed.
         signed: Time,
@@ -73,7 +73,7 @@ impl fmt::Display for ClockDoubt {
     }
 }
 
-/// Refuses to sign at `now` what would have expired by `signed`, when the repository was last
+/// Refuses to sign at `now` if that would have expired by `signed`, when the repository was last
 /// signed.
 fn refuse_expired(signed: Time, now: Time, lifetimes: &Lifetimes) -> Result<(), PublishError> {
     let behind = signed.duration_since(now);
@@ -84,8 +84,8 @@ fn refuse_expired(signed: Time, now: Time, lifetimes: &Lifetimes) -> Result<(), 
     Ok(())
 }
 
-/// What is doubtful about signing at `now`. `expires` is until when the last signature holds,
-/// `written` the time of its file: copies and backups move that, so it is no reason to refuse.
+/// The doubt about signing at `now`. `expires` is until when the last signature holds, `written`
+/// the time of its file. Copies and backups change the file's time, so it is no reason to refuse.
 fn doubt(signed: Time, expires: Time, written: Option<Time>, now: Time) -> Option<ClockDoubt> {
     if signed.duration_since(now) > TOLERANCE {
         return Some(ClockDoubt::Behind { now, signed });
@@ -98,16 +98,16 @@ fn doubt(signed: Time, expires: Time, written: Option<Time>, now: Time) -> Optio
 }
 
 impl Project {
-    /// The same folder, whose changes are signed with this computer's time whatever the repository
-    /// shows: after a signing with a clock that was ahead.
+    /// Returns this folder with trust in this computer's clock: changes are signed with its time,
+    /// whatever the repository shows. For use after a signing with a clock that was ahead.
     #[must_use]
     pub fn trusting_clock(mut self) -> Self {
         self.trusts_clock = true;
         self
     }
 
-    /// What is doubtful about this computer's clock, which says `now`; nothing of a repository that
-    /// cannot be read.
+    /// The doubt about this computer's clock, which says `now`; `None` for a repository that cannot
+    /// be read.
     pub fn clock_doubt(&self, now: Time) -> Option<ClockDoubt> {
         if self.trusts_clock {
             return None;
@@ -117,18 +117,19 @@ impl Project {
         doubt(self.last_signing(&current), current.timestamp_expires(), written, now)
     }
 
-    /// Looks at the clock alone, before time goes into what would be signed.
+    /// Checks the clock alone, before the caller prepares what it wants to sign.
     ///
     /// # Errors
-    /// As those of every change.
+    /// The same as for every change.
     pub fn check_clock(&self, now: Time) -> Result<(), PublishError> {
         self.current_to_sign(now).map(|_| ())
     }
 
-    /// The repository as it is, to be changed and signed at `now`.
+    /// The current repository, to be changed and signed at `now`.
     ///
     /// # Errors
-    /// [`PublishError::ClockBehind`] if that would have expired already; those of reading.
+    /// [`PublishError::ClockBehind`] if the new signatures would have expired already; the errors
+    /// of reading.
     pub(super) fn current_to_sign(&self, now: Time) -> Result<Current, PublishError> {
         let current = self.current()?;
         if !self.trusts_clock {
@@ -137,7 +138,7 @@ impl Project {
         Ok(current)
     }
 
-    /// When the repository was signed last, by the clock of that time.
+    /// When the repository was last signed, by the clock of that time.
     fn last_signing(&self, current: &Current) -> Time {
         let now_set = self.settings().lifetimes.of(KeyRole::Timestamp);
         // Settings that were written after the last signing may have shortened the lifetime since.

@@ -1,4 +1,4 @@
-//! Until when signatures hold, and from when on somebody must be told.
+//! Computes until when signatures hold, and when someone must act.
 //!
 //! In: when each role expires, how long its signatures last, the time. Out: each role's deadline,
 //! the earliest first, and a sentence that says what to do. Never: a clock, a file.
@@ -11,35 +11,36 @@ use serde::{Serialize, Serializer};
 use super::keys::KeyRole;
 use super::settings::Lifetimes;
 
-/// How long before its end an offline role is told: its keys must be fetched from their safe.
+/// How long before its end an offline role is reported: someone must fetch its keys from their
+/// safe.
 const OFFLINE_NOTICE: SignedDuration = SignedDuration::from_hours(60 * 24);
-/// How long before its end an online role is told: the timer that renews it has failed by then.
+/// How long before its end an online role is reported: the timer that renews it has failed by then.
 const ONLINE_NOTICE: SignedDuration = SignedDuration::from_hours(3 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How near a deadline is.
+/// How soon a deadline is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Urgency {
-    /// There is time.
+    /// Nobody needs to act yet.
     Fine,
-    /// It must be signed again soon.
+    /// Someone must sign it again soon.
     Soon,
-    /// Clients refuse it by now.
+    /// Clients already refuse it.
     Past,
 }
 
 /// A role and the time after which clients refuse what it signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deadline {
-    /// Whose signature.
+    /// The role that signs.
     #[serde(serialize_with = "as_text")]
     pub role: KeyRole,
-    /// Until when it holds.
+    /// Until when its signature holds.
     pub expires: Time,
-    /// How near that is.
+    /// How soon that is.
     pub state: Urgency,
-    /// How far it is from the time that was asked about; negative once it is past.
+    /// The time from the given `now` to the deadline; negative once it is past.
     #[serde(skip)]
     left: SignedDuration,
 }
@@ -69,20 +70,20 @@ pub(crate) fn most_urgent(deadlines: &[Deadline]) -> Urgency {
     deadlines.iter().map(|deadline| deadline.state).max().unwrap_or(Urgency::Fine)
 }
 
-/// How long before its end a role is told. A signature that lasts short on purpose is told in the
-/// second half of its life: a warning that always stands is none.
+/// How long before its end a role is reported. A signature that is short on purpose is reported in
+/// the second half of its life: a warning that is always there warns of nothing.
 fn notice(role: KeyRole, lifetimes: &Lifetimes) -> SignedDuration {
     let usual = if role.is_offline() { OFFLINE_NOTICE } else { ONLINE_NOTICE };
     usual.min(lifetimes.of(role) / 2)
 }
 
 impl Deadline {
-    /// Whether somebody must be told.
+    /// Whether someone must act.
     pub fn is_pressing(&self) -> bool {
         self.state != Urgency::Fine
     }
 
-    /// The command that renews it.
+    /// The command that renews the signature.
     pub fn remedy(&self) -> &'static str {
         if self.role.is_offline() {
             "kuzflow renew --repo DIR --keys DIR"
@@ -105,7 +106,7 @@ impl Deadline {
     }
 }
 
-/// What happens when, and what to do.
+/// Names the deadline, its consequence, and what to do.
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { role, expires, left, state } = self;
@@ -123,7 +124,7 @@ impl fmt::Display for Deadline {
     }
 }
 
-/// Whole days, or hours below two days.
+/// A duration in whole days, or in hours below two days.
 pub(super) fn span(length: SignedDuration) -> String {
     if length.as_hours() == 0 {
         return "less than an hour".to_owned();

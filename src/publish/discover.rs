@@ -1,8 +1,8 @@
-//! What an app's folder tells of the app, so that nobody has to type it: its name, where its code
-//! lies, how it starts, what it needs.
+//! Finds facts about an app in its folder, so that nobody has to type them: its name, the place of
+//! its code, its entry point, its requirements.
 //!
-//! In: a folder. Out: what was found, as it would stand in `[app]` of `kuzflow.toml`. Never: a
-//! guess where two things could be meant, a change of the folder, a run of the app's code.
+//! In: a folder. Out: the facts, in the form of `[app]` in `kuzflow.toml`. Never: a guess between
+//! two possibilities, a change of the folder, a run of the app's code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,34 +11,34 @@ use super::bundling::{EntryPoint, FileKind, is_program};
 use super::recipe::{Recipe, RuntimeChoice};
 use crate::model::platform::AppName;
 
-/// What was found. Paths in the recipe are from the app's folder.
+/// The facts about an app. Paths in the recipe count from the app's folder.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Discovered {
-    /// A name for ids.
+    /// The app's name in ids.
     pub name: Option<AppName>,
-    /// A name for people.
+    /// The app's name for people.
     pub display_name: Option<String>,
-    /// The version that the project says it has.
+    /// The version in the project's metadata.
     pub version: Option<String>,
-    /// Folder, entry point, requirements, picture.
+    /// Folder, entry point, requirements, icon.
     pub recipe: Recipe,
 }
 
-/// Scripts that start an app, the likeliest first.
+/// Names of scripts that start an app, the likeliest first.
 const SCRIPTS: [&str; 5] = ["app.py", "main.py", "run.py", "start.py", "gui.py"];
-/// Where pictures lie.
+/// Folders that may contain an icon.
 const PICTURE_FOLDERS: [&str; 6] = ["", "assets", "resources", "icons", "images", "data"];
-/// What is in many projects and in no release.
+/// Names that many projects contain and no release.
 const NOT_SHIPPED: [&str; 8] =
     ["tests", "test", "docs", "doc", "build", "dist", "*.egg-info", "pyproject.toml"];
 
 impl Discovered {
-    /// Whether there is anything to build.
+    /// Whether the folder contains an app to build.
     pub(crate) fn is_app(&self) -> bool {
         self.recipe.entry.is_some()
     }
 
-    /// Looks at `folder`.
+    /// Examines `folder`.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         let project = fs::read_to_string(folder.join("pyproject.toml"))
             .ok()
@@ -65,7 +65,7 @@ impl Discovered {
         } else {
             Vec::new()
         };
-        // A program brings what it needs, but for a script that asks for Python.
+        // A program brings what it needs; a script that asks for Python does not.
         let brings_itself = match (&inside, &entry) {
             (Some(inside), Some(EntryPoint::Executable(path))) => {
                 FileKind::of(&path.under(&folder.join(inside))) != Some(FileKind::PythonScript)
@@ -86,13 +86,13 @@ impl Discovered {
     }
 }
 
-/// `[project]`'s value, or that of Poetry's older table.
+/// A value of `[project]`, or of Poetry's older table.
 fn metadata<'a>(project: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
     let poetry = || project.get("tool")?.get("poetry")?.get(key);
     project.get("project").and_then(|table| table.get(key)).or_else(poetry)
 }
 
-/// A name for ids from one for people: small letters, digits and hyphens.
+/// Makes a name for ids from a name for people: small letters, digits and hyphens.
 fn app_name(text: &str) -> Option<AppName> {
     let plain: String = text
         .chars()
@@ -102,8 +102,8 @@ fn app_name(text: &str) -> Option<AppName> {
     parts.join("-").parse().ok()
 }
 
-/// Where the code lies, and what is started: what the project says, else the only thing that looks
-/// like it.
+/// The folder of the code, and the entry point: the ones that the project declares, otherwise the
+/// only candidate.
 fn start(
     folder: &Path,
     project: &toml::Table,
@@ -132,12 +132,12 @@ fn declared(project: &toml::Table, name: Option<&AppName>) -> Option<(String, St
         .find(|(script, _)| same(script))
         .or_else(|| scripts.iter().next().filter(|_| scripts.len() == 1))?;
     let (module, function) = target.as_str()?.split_once(':')?;
-    // Extras may stand behind it in brackets.
+    // Extras may follow in brackets.
     let function = function.split('[').next().unwrap_or(function).trim();
     Some((module.trim().to_owned(), function.to_owned()))
 }
 
-/// `.` or `src`, where the top of `module` lies.
+/// The folder with the top of `module`: `.` or `src`.
 fn home_of(folder: &Path, module: &str) -> Option<PathBuf> {
     let top = module.split('.').next()?;
     let has = |inside: &&&str| {
@@ -175,7 +175,7 @@ fn python_files(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The only package that `python -m` starts.
+/// The only package that `python -m` can start.
 fn package(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     let in_folder = |inside: &'static str| {
         let entries = fs::read_dir(folder.join(inside)).into_iter().flatten().flatten();
@@ -187,7 +187,7 @@ fn package(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     Some((PathBuf::from(inside), format!("module:{name}").parse().ok()?))
 }
 
-/// The only program at the top, of those that the system starts by itself.
+/// The only program at the top among the files that the system starts by itself.
 fn program(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let is_one = |path: &Path| {
@@ -201,7 +201,7 @@ fn program(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     Some((PathBuf::new(), EntryPoint::Executable(name.parse().ok()?)))
 }
 
-/// Whether a file is code that others load: it may be marked as a program all the same.
+/// Whether a file is code that others load: its permissions may mark it as a program nevertheless.
 fn is_library(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [".so", ".dll", ".dylib", ".pyd"].iter().any(|ending| name.ends_with(ending))
@@ -220,7 +220,7 @@ fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
     places.into_iter().find(|path| folder.join(path).is_file())
 }
 
-/// Of what is seldom shipped, what is there.
+/// The names of [`NOT_SHIPPED`] that the folder contains.
 fn not_shipped(folder: &Path) -> Vec<String> {
     let names: Vec<String> = fs::read_dir(folder)
         .into_iter()

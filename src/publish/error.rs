@@ -1,4 +1,4 @@
-//! Why something could not be published.
+//! Errors of publishing.
 
 use std::path::{Path, PathBuf};
 
@@ -7,54 +7,53 @@ use super::necessity::Need;
 use super::settings::InvalidAddress;
 use crate::model::{ContainerId, Version};
 
-/// Any error, with its own causes.
+/// Any error, with its own chain of causes.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why something could not be published. Whatever it is, the repository is as valid as it was
-/// before.
+/// Why publishing failed. After any of these errors the repository is as valid as before.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// A file cannot be read or written.
+    /// Reading or writing a file failed.
     #[error("cannot read or write {}", path.display())]
     Io {
-        /// Which file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
-    /// `kuzflow.toml` or a value in it makes no sense.
+    /// `kuzflow.toml` or a value in it is invalid.
     #[error("{}: not valid settings", path.display())]
     Settings {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the reason.
         source: Cause,
     },
-    /// A folder that is to become a publisher's folder has something in it already.
+    /// A folder that is to become a publisher's folder is not empty.
     #[error("{} is there already; choose another folder, or delete what an interrupted init left", path.display())]
     Exists {
-        /// What is there.
+        /// The path that exists already.
         path: PathBuf,
     },
-    /// A folder that is a publisher's already: its keys must not be taken for the remains of an
-    /// init.
+    /// The folder is a publisher's folder already: its keys must not be mistaken for the remains of
+    /// an init.
     #[error("{} is a publisher's folder already, with its keys; go on with it, or choose another folder", folder.display())]
     IsProject {
-        /// Which folder.
+        /// The path of the folder.
         folder: PathBuf,
     },
-    /// A file where a folder is needed.
+    /// There is a file where a folder is needed.
     #[error("{} is no folder; choose another name", path.display())]
     NoFolder {
-        /// What is there.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A node's address that cannot be used or must not be published.
+    /// A node's address cannot be used or must not be published.
     #[error("the address of node {node} cannot be used: {reason}")]
     Address {
         /// The node's id, which is its host.
         node: String,
-        /// Why.
+        /// Why it cannot be used.
         reason: InvalidAddress,
     },
     /// The folder is no publisher's folder.
@@ -63,62 +62,62 @@ pub enum PublishError {
         folder.display()
     )]
     NoProject {
-        /// Which folder.
+        /// The path of the folder.
         folder: PathBuf,
     },
-    /// Options that contradict each other.
+    /// The options contradict each other.
     #[error("{0}")]
     Options(String),
-    /// Another publisher is at work in this folder.
+    /// Another publisher is working in this folder.
     #[error("another publisher is at work in {}", path.display())]
     Busy {
         /// The lock file.
         path: PathBuf,
     },
-    /// What would be signed now has expired already, by what the repository shows of the time.
+    /// The new signatures would have expired already, by the times that the repository proves.
     #[error(
         "this computer's clock says {now}, but the repository was signed at {signed}: what is signed now would have expired by then, and \
          launchers would refuse it. Set the clock and try again. If it is right, and the repository was signed while a clock was ahead, \
          add --trust-clock"
     )]
     ClockBehind {
-        /// What this computer's clock says.
+        /// The time of this computer's clock.
         now: jiff::Timestamp,
-        /// When the repository was signed last.
+        /// When the repository was last signed.
         signed: jiff::Timestamp,
     },
     /// A key cannot be read.
     #[error("cannot use the key {}: {reason}", path.display())]
     Key {
-        /// Its file.
+        /// The path of its file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         reason: &'static str,
     },
-    /// Not enough keys to sign.
+    /// There are not enough keys to sign.
     #[error(
         "{needed} of the keys of the role {role} must sign, {found} found in {}; bring it with `--keys DIR`, the folder with {}",
         list(folders),
         files.join(" or ")
     )]
     MissingKeys {
-        /// Whose keys.
+        /// The role of the keys.
         role: KeyRole,
-        /// How many must sign.
+        /// How many keys must sign.
         needed: u64,
-        /// How many are there.
+        /// How many keys were found.
         found: usize,
-        /// What their files are called.
+        /// The names of the keys' files.
         files: Vec<String>,
-        /// Where they were looked for.
+        /// The folders that were searched.
         folders: Vec<PathBuf>,
     },
-    /// New keys would be less safe than the ones they replace.
+    /// The new keys would be less safe than the ones that they replace.
     #[error(
         "the keys of the role {role} are encrypted, and so must be the new ones: type a password, pipe it in, or set KUZFLOW_KEY_PASSWORD"
     )]
     NewPassword {
-        /// Whose keys.
+        /// The role of the keys.
         role: KeyRole,
     },
     /// The repository was made before there were patch packs.
@@ -129,17 +128,17 @@ pub enum PublishError {
     /// Signing or making a key failed.
     #[error("cannot {what}")]
     Crypto {
-        /// What was tried.
+        /// The attempted action.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// The repository's own metadata does not hold together; nothing is signed on top of it.
+    /// The repository's own metadata is inconsistent; nothing is signed on top of it.
     #[error("the repository's {file} is damaged: {reason}")]
     Damaged {
-        /// Which file of `metadata`.
+        /// The file in `metadata`.
         file: String,
-        /// What does not hold.
+        /// The inconsistency.
         reason: String,
     },
     /// A file of the repository's metadata is missing.
@@ -148,7 +147,7 @@ pub enum PublishError {
         path.display()
     )]
     Incomplete {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// The version is published, with other bytes. Clients may have it: give the build another
@@ -157,35 +156,35 @@ pub enum PublishError {
         "{container} is published already with other bytes; a changed build needs a new version"
     )]
     AlreadyPublished {
-        /// Which.
+        /// The container of the release.
         container: ContainerId,
     },
-    /// No published release of this version.
+    /// There is no published release of this version.
     #[error("no release of version {version} is published")]
     NoSuchRelease {
-        /// Which.
+        /// The version that was asked for.
         version: Version,
     },
-    /// A release that somebody is offered cannot be taken out.
+    /// A release that some installations are offered cannot be taken out.
     #[error("{container} cannot be taken out: {need}. To stop it: `kuzflow rollout --version {} --halt`", container.version)]
     Needed {
-        /// Which.
+        /// The container of the release.
         container: ContainerId,
-        /// Why.
+        /// Why installations need it.
         need: Box<Need>,
     },
-    /// A release that was taken out comes back only if that is said.
+    /// A release that was taken out comes back only on explicit request.
     #[error("{container} was retired; `kuzflow publish --again` brings it back")]
     Retired {
-        /// Which.
+        /// The container of the release.
         container: ContainerId,
     },
-    /// A package that its description does not fit.
+    /// A package and its description do not fit each other.
     #[error("{} cannot be published: {reason}", path.display())]
     Package {
-        /// Its file.
+        /// The path of the package.
         path: PathBuf,
-        /// What does not fit.
+        /// The part that does not fit.
         reason: String,
     },
 }
@@ -194,7 +193,7 @@ fn list(folders: &[PathBuf]) -> String {
     folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Names the path an error of the operating system is about.
+/// Adds the path to an error of the operating system.
 pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
     let path = path.to_owned();
     |source| PublishError::Io { path, source }

@@ -2,8 +2,8 @@
 //! pkey` reads both).
 //!
 //! A file's name is `{role}-{first 8 digits of the key id}.pem`, so that only keys that are about
-//! to sign are opened, and a password is asked for only then. Root and targets keys belong on
-//! removable media: a [`Keyring`] looks into several folders.
+//! to sign are opened, and the user is asked for a password only then. Root and targets keys belong
+//! on removable media: a [`Keyring`] searches several folders.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,8 @@ use super::error::{PublishError, at};
 use crate::durable;
 use crate::trust::PATCHES_ROLE;
 
-/// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
+/// Rounds of PBKDF2-HMAC-SHA256 between a password and the key that encrypts the signing key:
+/// OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
 
 const NEEDS_PASSWORD: &str =
@@ -34,7 +35,7 @@ const NEEDS_PASSWORD: &str =
 const WRONG_PASSWORD: &str =
     "the password is wrong (as it was typed, piped in, or set in KUZFLOW_KEY_PASSWORD)";
 
-/// A password that no log and no message shows.
+/// A password, which no log and no message shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -57,7 +58,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Where a role's keys live, and how.
+/// The folder of a role's keys, and whether they are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHome {
     /// The folder.
@@ -66,27 +67,27 @@ pub struct KeyHome {
     pub is_encrypted: bool,
 }
 
-/// Who signs what.
+/// The roles that sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyRole {
-    /// Says whose keys count; offline.
+    /// Names the keys of all roles; offline.
     Root,
     /// Signs releases; offline.
     Targets,
     /// Signs which targets belong together; online.
     Snapshot,
-    /// Signs that all this is fresh; online.
+    /// Signs that all this is current; online.
     Timestamp,
     /// Signs patch packs, and can sign nothing else; online. The targets role delegates to it.
     Patches,
 }
 
 impl KeyRole {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 5] =
         [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
 
-    /// Whether its keys should be kept away from machines with a network.
+    /// Whether its keys should stay away from machines with a network.
     pub fn is_offline(self) -> bool {
         matches!(self, Self::Root | Self::Targets)
     }
@@ -137,12 +138,12 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// A new key from the system's randomness.
+    /// Generates a key from the system's randomness.
     pub fn generate() -> Result<Self, PublishError> {
         Ed25519KeyPair::generate().map_err(|error| crypto("make a key", error)).and_then(Self::new)
     }
 
-    /// Reads a key file; `password` is asked if it is encrypted.
+    /// Reads a key file; `password` is called if it is encrypted.
     pub fn read(
         path: &Path,
         password: impl FnOnce() -> Option<String>,
@@ -160,13 +161,13 @@ impl KeyPair {
         } else {
             document
         };
-        // Files written here have no public key beside the private one; neither have openssl's.
+        // Key files written here have no public key beside the private one; neither have openssl's.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(plain.as_bytes());
         Self::new(pair.map_err(|_| refuse("it is not an Ed25519 key"))?)
     }
 
-    /// Writes a key file that only its owner can read, encrypted if there is a password; never over
-    /// another file.
+    /// Writes a key file that only its owner can read, encrypted if there is a password. It never
+    /// replaces another file.
     pub fn write(&self, path: &Path, password: Option<&str>) -> Result<(), PublishError> {
         let plain = self.pair.to_pkcs8v1().map_err(|error| crypto("write a key", error))?;
         let failed = |error: pkcs8::Error| crypto("write a key", error);
@@ -203,7 +204,7 @@ impl KeyPair {
         &self.id
     }
 
-    /// Where this key lies in a folder of keys.
+    /// The name of this key's file in a folder of keys.
     pub fn file_name(&self, role: KeyRole) -> String {
         file_name(role, &self.id)
     }
@@ -225,22 +226,22 @@ impl KeyPair {
 /// Asks for the password of a key file; `None` if nobody answers.
 pub type AskPassword = Box<dyn Fn(&Path) -> Option<String> + Send + Sync>;
 
-/// Folders with keys, and someone who knows the passwords.
+/// Folders with keys, and a source of passwords.
 pub struct Keyring {
     folders: Vec<PathBuf>,
     ask: AskPassword,
-    /// Keys that were read, if they are to be remembered.
+    /// The keys that were read, if the keyring remembers them.
     read: Option<Mutex<BTreeMap<PathBuf, KeyPair>>>,
 }
 
 impl Keyring {
-    /// Keys in these folders, looked for in this order. Without [`Keyring::with_passwords`]
+    /// A keyring of these folders, searched in this order. Without [`Keyring::with_passwords`]
     /// encrypted keys cannot be used.
     pub fn new(folders: impl IntoIterator<Item = PathBuf>) -> Self {
         Self { folders: folders.into_iter().collect(), ask: Box::new(|_| None), read: None }
     }
 
-    /// The same folders, with passwords.
+    /// The same folders, with a source of passwords.
     #[must_use]
     pub fn with_passwords(
         self,
@@ -249,8 +250,8 @@ impl Keyring {
         Self { ask: Box::new(ask), ..self }
     }
 
-    /// The same folders; a key that was read once is not read again, and its password not asked
-    /// for. For a program that signs several times and then ends.
+    /// The same folders; the keyring reads each key once and asks for its password once. For a
+    /// program that signs several times and then ends.
     #[must_use]
     pub fn remembering(self) -> Self {
         Self { read: Some(Mutex::default()), ..self }
@@ -258,7 +259,7 @@ impl Keyring {
 
     fn read(&self, path: &Path) -> Result<KeyPair, PublishError> {
         let Some(read) = &self.read else { return KeyPair::read(path, || (self.ask)(path)) };
-        // A panic elsewhere leaves keys as they were read.
+        // After a panic in another thread, the keys are still as they were read.
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = read.get(path) {
             return Ok(known.clone());
@@ -268,7 +269,7 @@ impl Keyring {
         Ok(pair)
     }
 
-    /// The keys of a role that are here, of those with these ids, apart from those in `known`.
+    /// The keys of a role in these folders that have one of these ids, apart from those in `known`.
     pub(super) fn available(
         &self,
         role: KeyRole,
@@ -298,8 +299,8 @@ impl Keyring {
         Ok(found)
     }
 
-    /// Where the keys with these ids live; `None` if none of them is here. Encrypted ones need no
-    /// password for it.
+    /// The home of the keys with these ids; `None` if these folders have none of them. Encrypted
+    /// keys need no password for this.
     pub(super) fn home(&self, role: KeyRole, ids: &[Decoded<Hex>]) -> Option<KeyHome> {
         let label = format!("-----BEGIN {}-----", EncryptedPrivateKeyInfo::PEM_LABEL);
         let is_encrypted =

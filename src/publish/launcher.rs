@@ -1,5 +1,5 @@
-//! The launcher's own executable as a signed target: packed, described, in the place of the one
-//! before it.
+//! Publishes the launcher's own executable as a signed target: packs it, describes it, and replaces
+//! the one before.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,29 +16,31 @@ use crate::model::launcher::{LARGEST_LAUNCHER, version_in};
 use crate::model::{Digest, Launcher, PieceTable, Platform, Version};
 use crate::trust::LAUNCHER_KEY;
 
-/// Smallest piece, bytes: an executable is small and its table travels with every check.
+/// Size of the smallest piece, in bytes: an executable is small, and its piece table is part of
+/// every check.
 const PIECE: u32 = 1 << 20;
 
-/// An executable on its way into the repository.
+/// An executable that is to be published.
 #[derive(Clone, Debug)]
 pub struct LauncherToPublish {
     /// The executable.
     pub path: PathBuf,
-    /// What it runs on.
+    /// The platform that it runs on.
     pub platform: Platform,
-    /// Its version; what the file itself says if absent.
+    /// Its version; if absent, the version that the file itself contains.
     pub version: Option<Version>,
-    /// How hard it is packed, 1 to 19 (zstd).
+    /// The level of compression, 1 to 19 (zstd).
     pub level: i32,
 }
 
 impl Project {
-    /// Prepares a launcher for publication. Clients that have an older one exchange it for this
-    /// one; the one that was published for this platform before is no longer offered. Publishing
-    /// the same executable again changes nothing.
+    /// Prepares a launcher for publication. Clients that have an older launcher exchange it for
+    /// this one; the repository no longer offers the previous one for this platform. Publishing the
+    /// same executable again changes nothing.
     ///
     /// # Errors
-    /// [`PublishError::Package`] if the file is for another system, says another version or none, or is older than the published one.
+    /// [`PublishError::Package`] if the file is for another system, contains another version or
+    /// none, or is older than the published one.
     pub fn publish_launcher(
         &self,
         launcher: &LauncherToPublish,
@@ -87,7 +89,7 @@ impl Project {
             }
             targets.targets.remove(&name);
         }
-        // Packing takes a minute; a missing key shows before.
+        // Packing takes a minute; a missing key is reported before that.
         metadata::sign(
             current.targets.signed.signed.clone(),
             &[&current.root.signed.signed],
@@ -121,10 +123,10 @@ impl Project {
         Ok((Transaction::new(lock, steps), description))
     }
 
-    /// The launchers that are published.
+    /// The published launchers.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn launchers(&self) -> Result<Vec<Launcher>, PublishError> {
         Ok(self.current()?.targets.signed.signed.targets.values().filter_map(launcher_of).collect())
     }
@@ -145,7 +147,8 @@ fn pack(executable: &[u8], launcher: &LauncherToPublish) -> Result<Vec<u8>, Publ
     pack().map_err(failed)
 }
 
-/// For which system a program is, by its first bytes; `None` for anything else, such as a script.
+/// The system that a program is for, by its first bytes; `None` for any other file, such as a
+/// script.
 fn system_of(executable: &[u8]) -> Option<&'static str> {
     match executable {
         [0x7f, b'E', b'L', b'F', ..] => Some("Linux"),

@@ -1,6 +1,6 @@
-//! The settings of launchers as a signed target: where the repository is, and what `[client]` in
-//! `kuzflow.toml` says. Launchers lay it over the settings that they were shipped with, so a
-//! repository can move and switches can be turned without a new launcher.
+//! Publishes the settings of launchers as a signed target: the place of the repository, and the
+//! content of `[client]` in `kuzflow.toml`. Launchers apply it on top of the settings that they
+//! were shipped with. So a repository can move and switches can be turned without a new launcher.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,11 +16,11 @@ use super::transaction::TransactionStep;
 use crate::model::Digest;
 use crate::settings::renewed::{self, LARGEST_RENEWAL, Renewal, RenewalError};
 
-/// The key in the target's custom metadata, for whoever lists a repository.
+/// The key in the target's custom metadata, for programs that list a repository.
 const SETTINGS_KEY: &str = "launcher_settings";
 
 impl ProjectSettings {
-    /// The document for launchers; `None` if there is nothing to say.
+    /// The document for launchers; `None` if it would be empty.
     pub(super) fn renewal(&self) -> Result<Option<Renewal>, RenewalError> {
         let mut settings = Map::new();
         for (key, value) in &self.client {
@@ -32,7 +32,7 @@ impl ProjectSettings {
         Ok((!settings.is_empty()).then(|| Renewal { app: self.app.clone(), settings }))
     }
 
-    /// Refuses a `[client]` that launchers would pass over.
+    /// Refuses a `[client]` that launchers would ignore.
     pub(super) fn check_client(&self, path: &Path) -> Result<(), PublishError> {
         let refuse = |error: RenewalError| PublishError::Settings {
             path: path.to_owned(),
@@ -49,12 +49,12 @@ impl ProjectSettings {
 }
 
 impl Project {
-    /// Whether launchers do not know yet what kuzflow.toml says to them: it is signed by the
-    /// offline keys, so `refresh` cannot bring it. Before the first release nobody has heard
-    /// anything else.
+    /// Whether `kuzflow.toml` has settings that launchers do not know yet. The offline keys sign
+    /// them, so `refresh` cannot publish them. Before the first release there are no launchers that
+    /// could know other settings.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn has_unsigned_launcher_settings(&self) -> Result<bool, PublishError> {
         let signed = self.current()?.targets.signed.signed;
         let mut wanted = signed.clone();
@@ -63,8 +63,8 @@ impl Project {
             && wanted.targets != signed.targets)
     }
 
-    /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings
-    /// the file.
+    /// Puts the present settings of launchers into `targets`; returns the step that brings the
+    /// file.
     pub(super) fn renew_launcher_settings(
         &self,
         targets: &mut Targets,

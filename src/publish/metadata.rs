@@ -1,4 +1,4 @@
-//! Signed documents: made, read back, and never built upon before they were verified.
+//! Makes and reads signed documents. It verifies a document before anything is built upon it.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -22,8 +22,8 @@ use crate::trust::PATCHES_ROLE;
 
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
-/// Snapshots and targets that are kept besides the current ones, for clients and mirrors in the
-/// middle of a load.
+/// Number of old snapshots and targets that are retained besides the current ones, for clients and
+/// mirrors in the middle of a load.
 const RETAINED_VERSIONS: u64 = 8;
 
 /// A signed document and the bytes of its file.
@@ -34,7 +34,7 @@ pub(super) struct SignedDocument<T> {
 }
 
 impl<T: Role> SignedDocument<T> {
-    /// How the next document names this one.
+    /// The entry by which the next document names this one.
     pub(super) fn metafile(&self) -> Metafile {
         let sha256 = Digest::of(&self.bytes).as_bytes().to_vec().into();
         Metafile {
@@ -46,9 +46,9 @@ impl<T: Role> SignedDocument<T> {
     }
 }
 
-/// Signs `document` with every key here that one of `roots` names for its role. The last of `roots`
-/// must be satisfied; the earlier ones are, if their keys are here (see [`satisfies`]). `extra` are
-/// keys of this role that were made just now.
+/// Signs `document` with every available key that one of `roots` names for its role. The signatures
+/// must satisfy the last of `roots`; they satisfy the earlier ones if those keys are available (see
+/// [`satisfies`]). `extra` are keys of this role that were made just now.
 pub(super) fn sign<T: Role + Serialize + Clone>(
     document: T,
     roots: &[&Root],
@@ -71,8 +71,8 @@ pub(super) fn sign<T: Role + Serialize + Clone>(
     Ok(document)
 }
 
-/// Signs the list of patches with every key here that `targets` names for it. `extra` are keys that
-/// were made just now.
+/// Signs the list of patches with every available key that `targets` names for it. `extra` are keys
+/// that were made just now.
 pub(super) fn sign_patches(
     document: Targets,
     targets: &Targets,
@@ -102,10 +102,10 @@ fn signed_with<T: Role + Serialize>(
         .map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() })
         .collect();
     let signed = Signed { signed: document, signatures };
-    // By way of a value, whose keys are ordered: the same document has the same bytes.
+    // By way of a value, whose keys are ordered, so that the same document has the same bytes.
     let value = serde_json::to_value(&signed).map_err(|error| crypto("write metadata", error))?;
-    // Roots are few and read by people who compare key ids; of everything else each byte travels
-    // with every check.
+    // Roots are few, and people read them to compare key ids. Every byte of other documents is part
+    // of every check.
     let bytes = if T::TYPE == RoleType::Root {
         serde_json::to_vec_pretty(&value).map(|mut bytes| {
             bytes.push(b'\n');
@@ -117,7 +117,7 @@ fn signed_with<T: Role + Serialize>(
     Ok(SignedDocument { signed, bytes: bytes.map_err(|error| crypto("write metadata", error))? })
 }
 
-/// Whether enough of the keys that `root` names signed `document`.
+/// Whether enough of the keys in `root` have signed `document`.
 pub(super) fn satisfies<T: Role + Serialize>(root: &Root, document: &Signed<T>) -> bool {
     root.verify_role(document).is_ok()
 }
@@ -146,7 +146,7 @@ pub(super) fn new_patches(
     Ok(patches)
 }
 
-/// Makes `keys` the keys of the role for patches, which `targets` delegates to. The role can name
+/// Makes `keys` the keys of the role for patches, to which `targets` delegates. The role can name
 /// packs and nothing else.
 pub(super) fn delegate(
     targets: &mut Targets,
@@ -231,7 +231,7 @@ pub(super) fn new_root(now: Time, lifetimes: &Lifetimes) -> Result<Root, Publish
     })
 }
 
-/// Makes `keys` the keys of `role`, and forgets keys that no role names any more.
+/// Makes `keys` the keys of `role`, and removes keys that no role names any more.
 pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], threshold: NonZeroU64) {
     root.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public())));
     let keyids = keys.iter().map(|key| key.id().clone()).collect();
@@ -244,8 +244,8 @@ pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], thresho
 #[derive(Debug)]
 pub(super) struct Current {
     folder: PathBuf,
-    /// New documents bear at least this number; clients may have seen higher ones than this folder
-    /// holds.
+    /// New documents have at least this version number; clients may have seen higher ones than this
+    /// folder has.
     pub(super) at_least: u64,
     pub(super) root: SignedDocument<Root>,
     pub(super) timestamp: SignedDocument<Timestamp>,
@@ -256,7 +256,7 @@ pub(super) struct Current {
 }
 
 impl Current {
-    /// Reads `folder`, a repository's `metadata`.
+    /// Reads `folder`, the folder `metadata` of a repository.
     pub(super) fn read(folder: &Path) -> Result<Self, PublishError> {
         let newest = versions_on_disk(folder, KeyRole::Root)?.into_iter().max().unwrap_or(1);
         let root: SignedDocument<Root> = read(folder, &format!("{newest}.root.json"))?;
@@ -300,7 +300,7 @@ impl Current {
         })
     }
 
-    /// Until when what was signed last holds.
+    /// Until when the last signature holds.
     pub(super) fn timestamp_expires(&self) -> Time {
         self.timestamp.signed.signed.expires
     }
@@ -327,8 +327,9 @@ impl Current {
         }
     }
 
-    /// A version number that no file of this role ever had here: what a killed publisher left is
-    /// never overwritten, so a cache that has seen it serves nothing wrong.
+    /// A version number that no file of this role ever had here. A publisher that was killed may
+    /// have left files. These are never overwritten, so a cache that has seen such a file serves
+    /// nothing wrong.
     pub(super) fn next_version(&self, role: KeyRole) -> Result<NonZeroU64, PublishError> {
         let current = match role {
             KeyRole::Root => self.root.signed.signed.version.get(),
@@ -347,12 +348,13 @@ impl Current {
         })
     }
 
-    /// 0 if there are none yet.
+    /// Version of the list of patches; 0 if there is none yet.
     fn patches_version(&self) -> u64 {
         self.patches.as_ref().map_or(0, |patches| patches.signed.signed.version.get())
     }
 
-    /// Snapshots, targets and lists of patches that nobody needs once `next` versions are current.
+    /// Snapshots, targets and lists of patches that nobody needs once the `next` versions are
+    /// current.
     pub(super) fn outdated(
         &self,
         role: KeyRole,
@@ -362,7 +364,7 @@ impl Current {
             KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
             KeyRole::Targets => self.targets.signed.signed.version.get(),
             KeyRole::Patches => self.patches_version(),
-            // The chain of roots is needed whole, and there is only one timestamp.
+            // Clients need the whole chain of roots, and there is only one timestamp.
             KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
         };
         let versions = versions_on_disk(&self.folder, role)?.into_iter();
@@ -373,7 +375,7 @@ impl Current {
     }
 }
 
-/// The file that `entry` names, checked against its length, digest and version.
+/// Reads the file that `entry` names, and checks its length, digest and version.
 fn follow<T: Role + DeserializeOwned>(
     folder: &Path,
     name: &str,
@@ -405,7 +407,7 @@ fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<SignedDocument
     Ok(SignedDocument { signed, bytes })
 }
 
-/// Version numbers of a role's files, in no order.
+/// The version numbers of a role's files, in any order.
 fn versions_on_disk(folder: &Path, role: KeyRole) -> Result<Vec<u64>, PublishError> {
     let end = format!(".{role}.json");
     let mut versions = Vec::new();
@@ -430,7 +432,7 @@ pub(super) fn threshold(root: &Root, role: KeyRole) -> NonZeroU64 {
     root.roles.get(&role.tuf()).map_or(NonZeroU64::MIN, |keys| keys.threshold)
 }
 
-/// A threshold that so many keys can meet.
+/// The threshold, if this many keys can meet it.
 pub(super) fn checked_threshold(keys: usize, threshold: u64) -> Result<NonZeroU64, PublishError> {
     let fits = |threshold: &NonZeroU64| {
         usize::try_from(threshold.get()).is_ok_and(|threshold| threshold <= keys)

@@ -1,10 +1,9 @@
-//! The publisher's side: from an app's folder to a package, and from packages to a signed
-//! repository.
+//! The publisher's side: makes packages from an app's folder, and a signed repository from
+//! packages.
 //!
 //! In: an app's folder, keys, the time. Out: packages, and a folder that any static host can serve
-//! and every client can verify.
-//! Never: a state in which clients see half of a change; anything the launcher needs at run time
-//! (it is built without this room).
+//! and every client can verify. Never: a state in which clients see half of a change; code that the
+//! launcher needs at run time (the launcher is built without this module).
 
 pub mod bundle;
 pub mod bundling;

@@ -1,4 +1,5 @@
-//! Which releases somebody is offered, or will be: they cannot be taken out of the repository.
+//! Finds the releases that some installations are offered, or will be: these must stay in the
+//! repository.
 //!
 //! In: releases as they are signed. Out: why each of them is needed, or nothing. Never: a file, a
 //! signature, a clock.
@@ -11,16 +12,18 @@ use crate::model::{ContainerId, Platform, Release, Version};
 /// Why a release must stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It is the newest that everybody may have.
+    /// It is the newest release that every installation may have.
     Offered,
-    /// A part of the installations is offered it, or those that may not have a newer one yet.
+    /// Some installations are offered it: a share of them, or those that may not have a newer one
+    /// yet.
     RollingOut,
-    /// Installations that are older than `to` wants them get there by way of it.
+    /// Installations that are older than release `to` requires reach `to` by way of this one.
     TransactionStep {
-        /// The release that cannot be reached directly.
+        /// The release that those installations cannot reach directly.
         to: Version,
     },
-    /// It is newer than what everybody may have, and its rollout has not begun.
+    /// It is newer than the release that every installation may have, and its rollout has not
+    /// begun.
     Waiting,
 }
 
@@ -37,10 +40,10 @@ impl fmt::Display for Need {
     }
 }
 
-/// App, channel and platform: nobody is offered anything of another kind.
+/// App, channel and platform: an installation is offered only releases of its own kind.
 type Kind<'a> = (String, &'a str, &'a Platform);
 
-/// Releases of one kind, the newest first.
+/// Groups releases by kind, the newest first.
 pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<Vec<&'a Release>> {
     let mut kinds: BTreeMap<Kind<'a>, Vec<&'a Release>> = BTreeMap::new();
     for release in releases {
@@ -55,8 +58,8 @@ pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<
     kinds
 }
 
-/// Why each of these releases of one kind, the newest first, must stay; those that need not are
-/// left out.
+/// Why each of these releases of one kind, given with the newest first, must stay. Releases that
+/// nobody needs are left out.
 pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     let open: Vec<&Release> = kind.iter().filter(|release| !release.halted).copied().collect();
     let mut needed = BTreeMap::new();
@@ -83,7 +86,7 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
                 None if share == 1000 => Need::Offered,
                 None => Need::RollingOut,
             };
-            // The plainest reason is told: what is offered to all may be a step as well.
+            // Reports the simplest reason: a release that is offered to all may also be a step.
             match needed.get(&offer.container) {
                 Some(Need::Offered) => {}
                 Some(Need::RollingOut) if need != Need::Offered => {}
@@ -102,11 +105,11 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     needed
 }
 
-/// Where an installation can stand, as far as it matters for what it is offered.
+/// The states of an installation that differ in what it is offered.
 enum Start<'a> {
     /// A first installation.
     Nothing,
-    /// Older than all that is published, and than every minimum.
+    /// Older than every published version, and than every minimum.
     Before,
     /// At this version.
     At(&'a Version),
@@ -199,8 +202,8 @@ mod tests {
             ("4.0.0", Need::Waiting),
         ];
         assert_eq!(reported(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
-        // Nobody is offered 2.0.0 as long as 3.0.0 goes to more; once that is halted it is the
-        // next.
+        // No installation is offered 2.0.0 as long as 3.0.0 goes to more of them; once 3.0.0 is
+        // halted, 2.0.0 is the next.
         let releases = [release("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
         assert_eq!(reported(&releases).len(), 3);
     }
@@ -216,7 +219,7 @@ mod tests {
         let expected =
             [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
         assert_eq!(reported(&releases), expected);
-        // A newer step takes the place of an older one.
+        // A newer step replaces an older one.
         let releases =
             [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
         assert_eq!(

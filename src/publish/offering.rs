@@ -1,5 +1,5 @@
-//! Releases brought in on terms: what is new begins on them, what is published keeps its own unless
-//! whoever publishes says otherwise.
+//! Publishes releases on terms: a new release begins on the given terms; a published one retains
+//! its own unless the publisher asks for a change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,21 +19,21 @@ use super::transaction::{Transaction, TransactionStep};
 use crate::model::version_tree::FileState;
 use crate::model::{Digest, RelativePath, Release};
 
-/// What becomes of one package.
+/// The result for one package.
 #[derive(Clone, Debug)]
 pub struct Offering {
-    /// What is signed of it.
+    /// The description that is signed.
     pub release: Release,
-    /// Whether it is new.
+    /// Whether the package is new, unchanged or changed.
     pub standing: Standing,
-    /// What whoever publishes should know.
+    /// Remarks for the publisher.
     pub remarks: Vec<Remark>,
 }
 
 impl Project {
     /// Prepares releases for publication, all in one step for clients. A package that is published
-    /// already keeps its terms, so that a retry is harmless; with [`Terms::again`] what is said
-    /// changes, and nothing else. Nothing but [`Project::set_rollout`] ends a halt.
+    /// already retains its terms, so that a retry is harmless. With [`Terms::again`] the given
+    /// terms change, and nothing else. Only [`Project::set_rollout`] ends a halt.
     ///
     /// # Errors
     /// [`PublishError::AlreadyPublished`] for other bytes of a published version.
@@ -66,10 +66,10 @@ impl Project {
         Ok((Transaction::new(lock, steps), offerings))
     }
 
-    /// Gives `packages` the terms that [`Project::publish_on`] would publish them on now.
+    /// Returns `packages` with the terms on which [`Project::publish_on`] would publish them now.
     ///
     /// # Errors
-    /// Those of reading the repository, or the notes.
+    /// The errors of reading the repository, or the notes.
     pub fn foresee(
         &self,
         terms: &Terms,
@@ -81,8 +81,8 @@ impl Project {
             .try_for_each(|package| self.decided(&targets, package, terms).map(|_| ()))
     }
 
-    /// Everything that brings `targets` with the files of new packages to clients; nothing if they
-    /// are as they were.
+    /// All steps that bring `targets` with the files of new packages to clients; none if `targets`
+    /// and files are unchanged.
     pub(super) fn bring(
         &self,
         current: &Current,
@@ -114,8 +114,8 @@ impl Project {
         remarks
     }
 
-    /// The app that the settings beside the launcher name, as far as they can be read: whoever
-    /// ships them may keep them elsewhere.
+    /// The app in the settings beside the launcher, if they can be read: the publisher may store
+    /// them elsewhere.
     fn shipped_app(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.launcher_folder().join("launcher.toml")).ok()?;
         let settings: toml::Table = text.parse().ok()?;
@@ -151,8 +151,8 @@ impl Project {
         Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
     }
 
-    /// A version that was taken out stays out, unless whoever publishes says otherwise; and it is
-    /// never another build: there are installations of it.
+    /// A version that was taken out stays out unless the publisher asks for it. It can never be
+    /// another build: there are installations of it.
     fn check_history(
         &self,
         targets: &Targets,
@@ -173,7 +173,7 @@ impl Project {
     }
 }
 
-/// Whether one of these notes is not the published one of its language.
+/// Whether one of these notes differs from the published one of its language.
 fn notes_differ(
     targets: &Targets,
     published: &Release,

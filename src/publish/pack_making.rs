@@ -1,9 +1,9 @@
-//! Packs made for releases that are published, or about to be: which pairs, whether one is worth
-//! having, and what a running app can take over of it.
+//! Makes packs for releases that are published, or about to be: selects the pairs, decides whether
+//! a pack is worth publishing, and predicts what a running app can take over from it.
 //!
 //! In: the packages in the repository, the tables on patches in `kuzflow.toml`. Out: a pack in a
 //! temporary file of the publisher's folder and its description, for [`Project::add_patches`]; or
-//! why there is none. Never: a signature, a package that was not proved.
+//! the reason for its absence. Never: a signature, an unverified package.
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
@@ -31,41 +31,33 @@ use crate::settings::Algorithm;
 
 /// Folder in the publisher's folder where packs are written before they are published.
 const FOLDER: &str = "making";
-/// A pack there that is older belongs to a process that was killed.
+/// An older pack there belongs to a process that was killed.
 const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why a pack was not made.
+/// Why making a pack failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PackMakingError {
     /// One of the two packages is missing or refused.
     #[error("the package of {container} cannot be used")]
-    Package {
-        /// Which.
-        container: ContainerId,
-        /// Why.
-        source: Box<TreeError>,
-    },
-    /// The two cannot be compared.
+    Package { container: ContainerId, source: Box<TreeError> },
+    /// The two packages cannot be compared.
     #[error("the pack from {from} to {to} cannot be made")]
     Make {
-        /// Where it starts.
+        /// The version that the pack starts from.
         from: Version,
-        /// What it makes.
+        /// The version that the pack makes.
         to: Version,
-        /// Why.
         source: Box<MakePackError>,
     },
-    /// The repository or its folder.
+    /// An error of the repository or its folder.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
 
-/// A package that packs lead from or to.
+/// A package that packs start from or lead to.
 #[derive(Clone, Debug)]
 pub struct ContainerSource {
-    /// Which release.
     pub container: ContainerId,
-    /// Its channel.
     pub channel: String,
     /// The package.
     pub path: PathBuf,
@@ -76,7 +68,7 @@ pub struct ContainerSource {
 }
 
 impl ContainerSource {
-    /// A package that is about to be published.
+    /// Describes a package that is about to be published.
     pub fn of(package: &PackageToPublish) -> Result<Self, PublishError> {
         let (path, release) = (&package.path, &package.release);
         Ok(Self {
@@ -95,23 +87,23 @@ pub(crate) enum Unworthy {
     /// `incremental_update.enabled` is false.
     #[error("kuzflow.toml says incremental_update.enabled = false")]
     SwitchedOff,
-    /// Larger than `incremental_update.max_patch_size`.
+    /// The pack is larger than `incremental_update.max_patch_size`.
     #[error("it has {length} bytes, max_patch_size allows {limit}")]
     TooLarge {
-        /// Bytes it has.
+        /// Bytes of the pack.
         length: u64,
-        /// Bytes it may have.
+        /// Bytes that it may have.
         limit: u64,
     },
-    /// Not smaller than `fallback.fallback_threshold` of the package.
+    /// The pack is not smaller than `fallback.fallback_threshold` of the package.
     #[error("it has {length} bytes, which saves too little of the package's {package}")]
     SavesTooLittle {
-        /// Bytes it has.
+        /// Bytes of the pack.
         length: u64,
         /// Bytes of the package.
         package: u64,
     },
-    /// More memory than `performance.max_memory_usage`.
+    /// Applying the pack needs more memory than `performance.max_memory_usage`.
     #[error("applying it needs {needed} bytes of memory, max_memory_usage allows {limit}")]
     Memory {
         /// Bytes it needs.
@@ -121,18 +113,18 @@ pub(crate) enum Unworthy {
     },
 }
 
-/// What became of a pair.
+/// The result for a pair of releases.
 #[derive(Debug)]
 pub(crate) enum Making {
-    /// Its pack is published already, for these very releases.
+    /// Its pack is published already, for exactly these releases.
     Known(SignedPatch),
     /// A pack that is worth publishing.
     Made(NewPack),
-    /// None that would be; to be told, not an error.
+    /// No pack of this pair is worth publishing; this is reported, and it is no error.
     Refused(Unworthy),
 }
 
-/// A pack that waits to be published; its file goes when this does.
+/// A pack that waits to be published; its file is deleted with this value.
 #[derive(Debug)]
 pub struct NewPack {
     file: NamedTempFile,
@@ -140,12 +132,12 @@ pub struct NewPack {
     pub patch: Patch,
     /// Bytes of the pack.
     pub length: u64,
-    /// Bytes of the package that it spares.
+    /// Bytes of the package that the pack replaces.
     pub package: u64,
 }
 
 impl NewPack {
-    /// As [`Project::add_patches`] wants it.
+    /// The pack in the form that [`Project::add_patches`] takes.
     pub fn to_publish(&self) -> PackToPublish {
         PackToPublish { path: self.file.path().to_owned(), patch: self.patch.clone() }
     }
@@ -174,16 +166,17 @@ impl Project {
     /// The package of a published release.
     ///
     /// # Errors
-    /// [`PublishError::NoSuchRelease`] if there is none.
+    /// [`PublishError::NoSuchRelease`] if the release is not published.
     pub fn source(&self, container: &ContainerId) -> Result<ContainerSource, PublishError> {
         let found = self.sources()?.into_iter().find(|source| source.container == *container);
         found.ok_or_else(|| PublishError::NoSuchRelease { version: container.version.clone() })
     }
 
-    /// The pairs of releases that have these versions, one for each platform, or for this one.
+    /// The pairs of releases with these versions, one for each platform, or for the given one.
     ///
     /// # Errors
-    /// [`PublishError::NoSuchRelease`] if one of the versions is not published, [`PublishError::Options`] if no platform has both.
+    /// [`PublishError::NoSuchRelease`] if one of the versions is not published,
+    /// [`PublishError::Options`] if no platform has both.
     pub fn pairs(
         &self,
         from: &Version,
@@ -223,11 +216,11 @@ impl Project {
         }
     }
 
-    /// Publishes packs, all in one step for clients. A publisher who is at work in the folder is
-    /// waited for, at most this long. Gives whether anything changed.
+    /// Publishes packs, all in one step for clients. If another publisher is working in the folder,
+    /// it waits for that one, at most this long. Returns whether anything changed.
     ///
     /// # Errors
-    /// As [`Project::add_patches`].
+    /// The same as for [`Project::add_patches`].
     pub fn publish_packs(
         &self,
         packs: &[NewPack],
@@ -262,7 +255,7 @@ pub(crate) fn earlier<'a>(
     found
 }
 
-/// Makes packs. It keeps the last target open, since several packs lead to each new release.
+/// Makes packs. It holds the last target open, since several packs lead to each new release.
 pub(crate) struct PackMaker {
     project: Project,
     threads: usize,
@@ -270,13 +263,13 @@ pub(crate) struct PackMaker {
 }
 
 impl PackMaker {
-    /// A maker for this folder that uses `threads` cores.
+    /// A pack maker for this folder that uses `threads` cores.
     pub(crate) fn new(project: &Project, threads: usize) -> Self {
         Self { project: project.clone(), threads: threads.max(1), target: None }
     }
 
-    /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides
-    /// that are done, from any thread.
+    /// Makes the pack of a pair, unless it exists. `progress` receives the finished bytes of both
+    /// sides, from any thread.
     pub(crate) fn make(
         &mut self,
         from: &ContainerSource,
@@ -342,7 +335,7 @@ impl PackMaker {
         {
             return Ok(tree.clone());
         }
-        // The one before goes first: two large trees need not be in memory.
+        // The previous tree is dropped first: memory need not hold two large trees.
         self.target = None;
         let tree = Arc::new(open(to, self.threads)?);
         self.target = Some((to.path.clone(), tree.clone()));
@@ -376,13 +369,13 @@ fn open(source: &ContainerSource, threads: usize) -> Result<PackageTree, PackMak
     })
 }
 
-/// Removes what killed processes left.
+/// Removes the files of processes that were killed.
 fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > LONGEST_MAKING);
         if entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(old) {
-            // Somebody else may have been quicker.
+            // Another process may have removed the file already.
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -1,5 +1,5 @@
-//! Patch packs in a signed repository: brought in, replaced, and taken out when they are old. Their
-//! role's keys are online, so all of this runs where no release could be signed.
+//! Patch packs in a signed repository: adds them, replaces them, and removes old ones. The keys of
+//! their role are online, so this code also runs where no release could be signed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read as _;
@@ -19,23 +19,23 @@ use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
 use crate::model::{ContainerId, Digest};
 use crate::trust::PATCH_KEY;
 
-/// A pack on its way into the repository.
+/// A pack that is to be published.
 #[derive(Clone, Debug)]
 pub struct PackToPublish {
     /// The pack.
     pub path: PathBuf,
-    /// Its description. Its pieces are filled in here.
+    /// Its description. This module fills in its pieces.
     pub patch: Patch,
 }
 
 impl Project {
     /// Prepares packs for publication, all in one step for clients, with the online keys alone. A
-    /// pack takes the place of an older one of the same pair; the same bytes again are an empty
-    /// transaction.
+    /// pack replaces an older one of the same pair; the same bytes again give an empty transaction.
     ///
     /// # Errors
-    /// [`PublishError::Package`] for a pack that does not fit its description or the published releases,
-    /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
+    /// [`PublishError::Package`] for a pack that does not fit its description or the published
+    /// releases, [`PublishError::NoPatchesRole`] in a repository that was made before there were
+    /// packs.
     pub fn add_patches(
         &self,
         packs: &[PackToPublish],
@@ -64,8 +64,8 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares the removal of the packs that `unwanted` picks, and of the files of packs that
-    /// nobody names any more. A client that is fetching one of them goes on without it.
+    /// Prepares the removal of the packs that `unwanted` selects, and of the files of packs that no
+    /// document names any more. A client that is fetching one of them goes on without it.
     ///
     /// # Errors
     /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
@@ -81,13 +81,13 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of
-    /// those that lead to a release that is not published, or from or to one that is published with
-    /// another manifest. 0 days keep none. Packs from a release that was taken out stay as long as
-    /// others: installations that have it still update.
+    /// Prepares the removal of packs that were made more than `retention_days` before `now`; of
+    /// packs that lead to a release that is not published; and of packs from or to a release that
+    /// is published with another manifest. 0 days retain no pack. Packs from a release that was
+    /// taken out stay as long as others: installations that have it still update.
     ///
     /// # Errors
-    /// As [`Project::remove_patches`].
+    /// The same as for [`Project::remove_patches`].
     pub fn expire_patches(
         &self,
         retention_days: u32,
@@ -108,8 +108,8 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// The packs that are published, ordered by name; none in a repository that was made before
-    /// there were packs.
+    /// The published packs, ordered by name; none in a repository that was made before there were
+    /// packs.
     pub fn patches(&self) -> Result<Vec<SignedPatch>, PublishError> {
         let current = self.current()?;
         let list = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
@@ -119,7 +119,7 @@ impl Project {
         Ok(packs)
     }
 
-    /// The next version of the list of patches, with the same packs; an empty one if there is none
+    /// The next version of the list of patches, with the same packs; an empty list if there is none
     /// yet.
     pub(super) fn next_patches(
         &self,
@@ -134,8 +134,8 @@ impl Project {
         Ok(next)
     }
 
-    /// The same list of patches signed again, if it is time for it and enough of its keys are here:
-    /// whoever brings another change spares launchers a list that has expired.
+    /// The same list of patches signed again, if it is due and enough of its keys are available. A
+    /// publisher of another change thus protects launchers from an expired list.
     pub(super) fn renewed_patches(
         &self,
         current: &Current,
@@ -160,7 +160,7 @@ impl Project {
         }
     }
 
-    /// The steps that put a signed list of patches in place and in force.
+    /// The steps that write a signed list of patches and the documents that put it in force.
     pub(super) fn new_patches(
         &self,
         current: &Current,
@@ -183,14 +183,14 @@ impl Project {
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let mut list = self.next_patches(current, now)?.targets;
-        // What cannot be read was written by a newer program, which knows better.
+        // A newer program wrote the entries that this one cannot read, and it knows better.
         list.retain(|name, target| {
             signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed))
         });
         self.list_steps(current, list, keyring, now)
     }
 
-    /// Signs `list` if it is another one than the current, and removes the files that it does not
+    /// Signs `list` if it differs from the current one, and removes the files that it does not
     /// name.
     fn list_steps(
         &self,
@@ -200,7 +200,7 @@ impl Project {
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let before = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
-        // Also of packs that this program cannot read.
+        // This includes packs that this program cannot read.
         let file_name = |(name, target): (&TargetName, &Target)| {
             Some(format!("{}.{}", hash_of(target)?, name.raw()))
         };
@@ -227,7 +227,8 @@ impl Project {
     }
 }
 
-/// What is signed of a pack, checked against its file, the releases, and the list as it is.
+/// The description of a pack that is signed, checked against its file, the releases, and the
+/// present list.
 fn describe(
     pack: &PackToPublish,
     manifests: &BTreeMap<ContainerId, Digest>,
@@ -260,7 +261,7 @@ fn describe(
     Ok(signed)
 }
 
-/// The digests of a file's pieces; none for the size 0.
+/// The digests of a file's pieces; none if the piece size is 0.
 fn pieces_of(path: &Path, piece_size: u32) -> Result<Vec<Digest>, PublishError> {
     let mut pieces = Vec::new();
     if piece_size == 0 {

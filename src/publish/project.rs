@@ -28,12 +28,12 @@ use crate::settings::{
 
 const SETTINGS: &str = "kuzflow.toml";
 
-/// `.gitignore` of a publisher's folder: keys never belong into version control, and the rest is
-/// made.
+/// `.gitignore` of a publisher's folder: keys never belong into version control, and all other
+/// names are generated.
 const IGNORED: &str = "keys/\nrepository/\npackages/\nmaking/\npatch-jobs/\n.lock\n";
 
-/// What an init has made so far; taken away again when it fails, so that the next one finds no
-/// half-made folder.
+/// The files that an init has made so far. They are removed if it fails, so that the next init
+/// finds no half-made folder.
 struct Unfinished {
     folder: PathBuf,
     made: Vec<PathBuf>,
@@ -67,8 +67,8 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         for path in &self.made {
-            // What cannot be taken away is named by the next init. The folder itself goes only if
-            // nothing else is in it.
+            // The next init names what cannot be removed. The folder itself is removed only if it
+            // is empty.
             let is_all = self.folder == *path;
             let _ = std::fs::remove_file(path).or_else(|_| {
                 if is_all { std::fs::remove_dir(path) } else { std::fs::remove_dir_all(path) }
@@ -77,7 +77,7 @@ impl Drop for Unfinished {
     }
 }
 
-/// The file that `path` is, or would lie in.
+/// The file that `path` is, or that it would lie in.
 fn is_under_a_file(path: &Path) -> Option<PathBuf> {
     path.ancestors()
         .find(|above| above.exists())
@@ -85,12 +85,12 @@ fn is_under_a_file(path: &Path) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// How to begin.
+/// The choices for a new publisher's folder.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
-    /// What is published.
+    /// The content of `kuzflow.toml`.
     pub settings: ProjectSettings,
-    /// How many root keys to make. More than one, kept apart, survive the loss of one.
+    /// How many root keys to make. Several root keys in different places survive the loss of one.
     pub root_keys: usize,
     /// How many of them must sign a new root.
     pub root_threshold: u64,
@@ -106,22 +106,22 @@ pub struct InitOptions {
 pub struct Project {
     folder: PathBuf,
     settings: ProjectSettings,
-    /// Whether this computer's time is right whatever the repository shows.
+    /// Whether this computer's time is right, whatever the repository shows.
     pub(super) trusts_clock: bool,
 }
 
 impl Project {
-    /// Makes a publisher's folder: settings, keys, an empty signed repository, and what the
-    /// launcher is shipped with.
+    /// Makes a publisher's folder: settings, keys, an empty signed repository, and the files that
+    /// ship with the launcher.
     pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
         Self::init_with_keys(folder, options, None, now)
     }
 
-    /// The same, with the root and targets keys in another folder than the online ones, for example
+    /// The same, with the root and targets keys in another folder than the online keys, for example
     /// on removable media.
     ///
     /// # Errors
-    /// As [`Project::init`].
+    /// The same as for [`Project::init`].
     pub fn init_with_keys(
         folder: &Path,
         options: &InitOptions,
@@ -155,7 +155,7 @@ impl Project {
         if let Some(path) = taken.into_iter().find(|path| path.try_exists().unwrap_or(true)) {
             return Err(PublishError::Exists { path });
         }
-        // All that can be wrong with what was asked for shows before there is a folder.
+        // All errors in the request are reported before there is a folder.
         let texts = [
             (project.nodes_file(), project.nodes_json()?),
             (project.launcher_folder().join("launcher.toml"), project.launcher_settings()?),
@@ -168,7 +168,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Makes keys and the first metadata, and writes them with `texts`.
+    /// Makes keys and the first metadata, and writes them and `texts`.
     fn begin(
         &self,
         (options, offline_keys): (&InitOptions, Option<&Path>),
@@ -179,7 +179,7 @@ impl Project {
         let project = self;
         let keys = project.keys_folder();
         std::fs::create_dir_all(&keys).map_err(at(&keys))?;
-        // A web server of another user serves these.
+        // A web server that runs as another user serves these.
         for path in [project.metadata_folder(), project.targets_folder(), project.launcher_folder()]
         {
             durable::create_shared_folders(&path).map_err(at(&path))?;
@@ -239,7 +239,7 @@ impl Project {
             write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
             write(project.launcher_folder().join("root.json"), root.bytes),
         ];
-        // What another publisher wrote into an app's own folder stays.
+        // Files that another publisher wrote into an app's own folder stay.
         let texts = texts
             .into_iter()
             .filter(|(path, _)| !path.try_exists().unwrap_or(true))
@@ -262,7 +262,7 @@ impl Project {
         Ok(Self { folder: folder.to_owned(), settings, trusts_clock: false })
     }
 
-    /// What `kuzflow.toml` says.
+    /// The content of `kuzflow.toml`.
     pub fn settings(&self) -> &ProjectSettings {
         &self.settings
     }
@@ -277,17 +277,17 @@ impl Project {
         self.folder.join("repository")
     }
 
-    /// Where new keys are put, and the first place to look for them.
+    /// The folder for new keys; keys are also searched here first.
     pub fn keys_folder(&self) -> PathBuf {
         self.folder.join("keys")
     }
 
-    /// What is shipped with the launcher: `launcher.toml` and `root.json`.
+    /// The folder of files that ship with the launcher: `launcher.toml` and `root.json`.
     pub fn launcher_folder(&self) -> PathBuf {
         self.folder.join("launcher")
     }
 
-    /// When each role's signature expires; for a warning before it is too late.
+    /// When each role's signature expires, for a timely warning.
     pub fn expiries(&self) -> Result<Vec<(KeyRole, Time)>, PublishError> {
         Ok(self.current()?.expiries())
     }
@@ -314,7 +314,7 @@ impl Project {
         Lock::take(&self.folder.join(".lock"), &folders)
     }
 
-    /// The step that brings `nodes.json` up to date; none if it is.
+    /// The step that updates `nodes.json`; `None` if it is current.
     pub(super) fn nodes_step(&self) -> Result<Option<TransactionStep>, PublishError> {
         let (path, bytes) = (self.nodes_file(), self.nodes_json()?);
         Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes))
@@ -340,8 +340,8 @@ impl Project {
         self.settings.to_toml().map(String::into_bytes).map_err(|error| self.unwritable(error))
     }
 
-    /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a
-    /// first try with `kuzflow serve`.
+    /// A `launcher.toml` that finds this repository. If there is no node, it names one on this
+    /// machine, for a first try with `kuzflow serve`.
     fn launcher_settings(&self) -> Result<Vec<u8>, PublishError> {
         let mut nodes = self.settings.public_nodes();
         let named = self.settings.client.get("api").and_then(toml::Value::as_str);
@@ -352,7 +352,7 @@ impl Project {
         if nodes.is_empty() {
             let local: url::Url =
                 "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
-            // Where `kuzflow serve` answers, it can also say when there is something new.
+            // `kuzflow serve` can also notify clients of something new.
             api.get_or_insert_with(|| local.clone());
             nodes.push(Node {
                 id: "local".to_owned(),

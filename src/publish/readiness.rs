@@ -1,4 +1,4 @@
-//! Whether something could be published now: asked before hours go into it.
+//! Checks whether publishing would succeed now, before the caller spends hours on preparations.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use super::repository::release_of;
 use super::transaction::digest_of;
 
 impl Project {
-    /// Refuses if a key that a new release needs is missing, or cannot be used. What is published
-    /// is signed again for this, and thrown away; a keyring that remembers asks for passwords now
-    /// and not later.
+    /// Refuses if a key that a new release needs is missing or unusable. It signs the published
+    /// documents again for this and discards the result. A keyring that remembers keys asks for
+    /// passwords now and not later.
     pub fn check_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
         metadata::sign(
@@ -25,7 +25,7 @@ impl Project {
         sign_online(&current, keyring)
     }
 
-    /// The same of the keys that new patch packs need.
+    /// The same check for the keys that new patch packs need.
     pub fn check_pack_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
         let patches = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
@@ -38,7 +38,7 @@ impl Project {
         sign_online(&current, keyring)
     }
 
-    /// Whether this very file is a package that is published.
+    /// Whether exactly this file is a published package.
     pub fn is_published(&self, package: &Path) -> Result<bool, PublishError> {
         let (digest, _) = digest_of(package)?;
         let current = self.current()?;

@@ -1,8 +1,8 @@
-//! `[app]` of `kuzflow.toml`: what the app is and what its releases are made of, said once instead
-//! of at every build.
+//! `[app]` of `kuzflow.toml`: the app, and the sources of its releases, given once instead of at
+//! every build.
 //!
-//! In: the table as it is written. Out: the same, with paths from the folder that `kuzflow.toml`
-//! lies in. Never: a look at the disk.
+//! In: the table as it is written. Out: the same, with paths from the folder of `kuzflow.toml`.
+//! Never: a look at the disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::model::{Platform, Version};
 /// Stands for the version in the path of release notes.
 const VERSION: &str = "{version}";
 
-/// What releases are made of. Relative paths are from the folder that `kuzflow.toml` lies in.
+/// The sources of releases. Relative paths count from the folder of `kuzflow.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -26,17 +26,18 @@ pub struct Recipe {
     /// The app's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// What is started.
+    /// The script, module, function or executable that the launcher starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryPoint>,
     /// Packages to install into the container: a list for pip, or a `pyproject.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requirements: Option<PathBuf>,
-    /// The app's picture, a PNG; from the folder of `kuzflow.toml`, else from the app's.
+    /// The app's icon, a PNG; the path counts from the folder of `kuzflow.toml`, otherwise from the
+    /// app's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<PathBuf>,
-    /// Which Python comes along: `host`, `none`, a folder or an archive; for all platforms or for
-    /// each.
+    /// The Python in the container: `host`, `none`, a folder or an archive; for all platforms or
+    /// for each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeChoice>,
     /// This machine's Python, for the copy and for pip: a program's name, or a path.
@@ -52,25 +53,25 @@ pub struct Recipe {
     /// The release's own migration of the user's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrate: Option<PathBuf>,
-    /// What to leave out of the app's folder.
+    /// Patterns of files to leave out of the app's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// What to leave out of the runtime.
+    /// Patterns of files to leave out of the runtime.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runtime_exclude: Vec<String>,
-    /// What to leave out of the installed requirements.
+    /// Patterns of files to leave out of the installed requirements.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prune: Vec<String>,
-    /// How hard to compress.
+    /// The level of compression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<i32>,
-    /// The form of user data that the app knows.
+    /// The version of the user data's form that the app knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_schema: Option<u32>,
-    /// Whether the app says when it is up.
+    /// Whether the app reports when it is up.
     #[serde(skip_serializing_if = "is_false")]
     pub reports_up: bool,
-    /// Whether the runtime keeps tkinter.
+    /// Whether the runtime includes tkinter.
     #[serde(skip_serializing_if = "is_false")]
     pub tkinter: bool,
     /// Whether the app writes to a console, on Windows.
@@ -91,7 +92,7 @@ pub enum RuntimeChoice {
     Each(BTreeMap<String, String>),
 }
 
-/// Where release notes lie.
+/// The files of release notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a path, or a table with a path for each language")]
 pub enum Notes {
@@ -102,7 +103,7 @@ pub enum Notes {
 }
 
 impl Recipe {
-    /// The runtime for `platform` as it is written; `None` where nothing is said.
+    /// The runtime for `platform` as it is written; `None` if `[app]` names none.
     pub fn runtime_for(&self, platform: &Platform) -> Option<&str> {
         match self.runtime.as_ref()? {
             RuntimeChoice::All(runtime) => Some(runtime),
@@ -123,15 +124,15 @@ impl Recipe {
         }
     }
 
-    /// Fills in what `[app]` says about a release; `project` is the folder of `kuzflow.toml`. What
-    /// is not said stays as it is.
+    /// Applies the values of `[app]` to a request; `project` is the folder of `kuzflow.toml`.
+    /// Values that `[app]` lacks stay unchanged.
     pub fn fill(&self, request: &mut BuildRequest, project: &Path) -> Result<(), InvalidRuntime> {
         let from_here = |path: &PathBuf| project.join(path);
         if let Some(runtime) = self.runtime_for(&request.platform) {
             request.runtime = Runtime::named(runtime, project)?;
         }
         if let Some(python) = &self.python {
-            // A name alone is looked for where programs are.
+            // A plain name is searched in `PATH`.
             request.python =
                 if python.components().count() > 1 { project.join(python) } else { python.clone() };
         }
@@ -151,7 +152,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// The lines of `[app]`: what is known as values, the rest of what is often wanted as comments.
+    /// The lines of `[app]`: known values as values, other common settings as comments.
     pub(super) fn to_toml(
         &self,
         app: &AppName,
@@ -176,7 +177,7 @@ impl Recipe {
     }
 }
 
-/// What `init` writes as comments where it knows nothing.
+/// The comments that `init` writes for settings that it does not know.
 const EXAMPLES: [(&str, &str); 6] = [
     ("folder", "\"../my-app\"              # the app's folder; \"..\" if this one lies in it"),
     (

@@ -15,12 +15,12 @@ use crate::pack::Tree;
 /// Why a tree cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// The file system refuses.
+    /// The file system returned an error.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The file or folder of that action.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -28,24 +28,24 @@ pub enum TreeError {
     /// The package is refused.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// A name in the folder cannot be in a container.
+    /// A container cannot have a name that the folder contains.
     #[error("{} cannot be in a container", path.display())]
     Name {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// What is in the folder cannot be a container.
+    /// The folder's content cannot be a container.
     #[error("{} cannot be a container", path.display())]
     Manifest {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be one.
         source: InvalidManifest,
     },
     /// The folder is empty.
     #[error("{} has no files", path.display())]
     Empty {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
     },
 }
@@ -66,9 +66,9 @@ pub struct FolderTree {
 const NOT_OF_A_RELEASE: [&str; 3] = [MANIFEST_PATH, INDEX_PATH, "metadata/installed.json"];
 
 impl FolderTree {
-    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is
-    /// taken over, and the times of files that have the content it says; nothing else of files is,
-    /// since they may have changed.
+    /// Reads every file in `root`. If the folder has a manifest, the tree takes from it everything
+    /// that is not about files, and the times of files with exactly the content in the manifest. It
+    /// takes nothing else about files, since they may have changed.
     pub fn open(root: &Path) -> Result<Self, TreeError> {
         let mut files = BTreeMap::new();
         let mut empty_folders = Vec::new();
@@ -135,8 +135,8 @@ impl Tree for FolderTree {
     }
 }
 
-/// A file or link as a manifest names it. Its own time is not looked at: a build gives all files
-/// one.
+/// The entry of a file or link for a manifest. Its own time is ignored: a build gives all files one
+/// time.
 fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
     if kind.is_symlink() {
         let target = fs::read_link(path).map_err(TreeError::file("read", path))?;
@@ -184,7 +184,7 @@ fn permissions(_: &fs::Metadata) -> Permissions {
     Permissions::FILE
 }
 
-/// A manifest for a folder that has none.
+/// A manifest for a folder without one.
 fn nameless(
     file_manifest: BTreeMap<RelativePath, Entry>,
     empty_folders: Vec<RelativePath>,
@@ -252,7 +252,7 @@ impl PackageTree {
         })
     }
 
-    /// Where its files' bytes lie.
+    /// The places of its files' bytes.
     pub fn index(&self) -> &PackageIndex {
         &self.index
     }

@@ -1,7 +1,7 @@
-//! The same content signed again, before its signatures expire: by a timer with the online keys,
-//! once a year with the offline ones.
+//! Signs the same content again before its signatures expire: a timer does so with the online keys,
+//! and the publisher once a year with the offline keys.
 //!
-//! What a role's keys are missing for stays as it is, and is told: a launcher can do without
+//! A role without available keys stays unchanged and is reported: a launcher can do without
 //! patches, but not without a timestamp.
 
 use jiff::Timestamp as Time;
@@ -14,54 +14,54 @@ use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::transaction::{Transaction, TransactionStep};
 
-/// How far above the number that is known a wanted one may lie; a slip of the finger would use up
+/// How far a requested version number may lie above the known one; a typing error would use up
 /// numbers for ever.
 const LARGEST_LEAP: u64 = 1_000_000;
 
-/// What is to be signed again.
+/// The roles to sign again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RenewalOptions {
-    /// Also the root, with the keys that it has.
+    /// Whether to sign the root again, with the keys that it has.
     pub root: bool,
-    /// Also the list of releases.
+    /// Whether to sign the list of releases again.
     pub targets: bool,
-    /// Numbers of new documents begin here: after a restore from a backup, above the ones that
-    /// clients have seen.
+    /// Version numbers of new documents begin here: after a restore from a backup, above the ones
+    /// that clients have seen.
     pub at_least: u64,
 }
 
 /// A prepared renewal.
 #[derive(Debug)]
 pub struct Renewal {
-    /// The change.
+    /// The change, ready to run.
     pub transaction: Transaction,
-    /// Which roles sign again.
+    /// The roles that sign again.
     pub renewed: Vec<KeyRole>,
-    /// Which roles should have and cannot, and why.
+    /// The roles that should sign and cannot, and why.
     pub left: Vec<(KeyRole, PublishError)>,
 }
 
 impl Project {
-    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot
+    /// Prepares new signatures with the online keys alone: of the timestamp, and of the snapshot
     /// and the list of patches once half of their lives is over.
     ///
     /// # Errors
-    /// If the timestamp, or a snapshot that it is time for, cannot be signed; [`Project::renew`] signs what it can.
+    /// If the timestamp, or a snapshot that is due, cannot be signed; [`Project::renew`] signs what
+    /// it can.
     pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
         let Renewal { transaction, left, .. } =
             self.renew(RenewalOptions::default(), keyring, now)?;
-        // Clients can do without patches, but not without a snapshot for long.
+        // Clients can do without patches, but not for long without a snapshot.
         match left.into_iter().find(|(role, _)| *role != KeyRole::Patches) {
             Some((_, error)) => Err(error),
             None => Ok(transaction),
         }
     }
 
-    /// Prepares fresh signatures of the roles that `options` name and of the online roles that it
-    /// is time for.
+    /// Prepares new signatures of the roles in `options` and of the online roles that are due.
     ///
     /// # Errors
-    /// If the timestamp cannot be signed, or none of the offline roles that were asked for.
+    /// If the timestamp cannot be signed, or none of the requested offline roles.
     pub fn renew(
         &self,
         options: RenewalOptions,
@@ -84,7 +84,8 @@ impl Project {
         let root = if options.root { work.root_steps()? } else { Vec::new() };
         match work.content_steps(options) {
             Ok(content) => steps.extend(content),
-            // The root needs no other key: it may be signed where no online key has ever been.
+            // The root needs no other key: it may be signed on a machine that never had an online
+            // key.
             Err(error) if !root.is_empty() => work.left.push((KeyRole::Timestamp, error)),
             Err(error) => return Err(error),
         }
@@ -100,14 +101,14 @@ impl Project {
     /// Until when each role's signature holds, the earliest first.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn deadlines(&self, now: Time) -> Result<Vec<Deadline>, PublishError> {
         Ok(deadlines(&self.expiries()?, &self.settings().lifetimes, now))
     }
 }
 
 impl Current {
-    /// Lets new documents bear numbers from `at_least` on.
+    /// Starts the version numbers of new documents at `at_least`.
     fn start_at(&mut self, at_least: u64) -> Result<(), PublishError> {
         let highest = self
             .timestamp
@@ -134,12 +135,13 @@ struct Work<'a> {
     now: Time,
     renewed: Vec<KeyRole>,
     left: Vec<(KeyRole, PublishError)>,
-    /// Files that signed documents name.
+    /// The steps for files that signed documents name.
     files: Vec<TransactionStep>,
 }
 
 impl Work<'_> {
-    /// What came of signing `role`: the document, or nothing and a reason to tell.
+    /// The document, if `role` could sign it; otherwise `None`, and the error is recorded for the
+    /// report.
     fn note<T>(&mut self, role: KeyRole, signed: Result<T, PublishError>) -> Option<T> {
         match signed {
             Ok(signed) => {
@@ -153,7 +155,8 @@ impl Work<'_> {
         }
     }
 
-    /// Takes back that `role` was signed: what would bring it to clients cannot be.
+    /// Cancels the signature of `role`, since the document that would bring it to clients cannot be
+    /// signed.
     fn give_up(&mut self, role: KeyRole) {
         self.renewed.retain(|renewed| *renewed != role);
     }
@@ -172,7 +175,7 @@ impl Work<'_> {
         ])
     }
 
-    /// Everything below the root.
+    /// The steps for everything below the root.
     fn content_steps(
         &mut self,
         options: RenewalOptions,
@@ -240,8 +243,8 @@ impl Work<'_> {
         Ok(self.note(KeyRole::Targets, signed))
     }
 
-    /// The list of patches, if it is time for it; it is verified by what `targets`, or the current
-    /// ones, delegate.
+    /// The list of patches, if it is due; the delegation in `targets`, or in the current targets,
+    /// verifies it.
     fn patches(
         &mut self,
         all: bool,
@@ -277,7 +280,7 @@ impl Work<'_> {
 
     fn is_old(&self, role: KeyRole, expires: Time) -> bool {
         let lifetimes = &self.project.settings().lifetimes;
-        // A clock that was ahead signed for too long; the right one takes that back.
+        // A clock that was ahead signed for too long; a signing with the right clock corrects that.
         let is_too_long = expires.duration_since(self.now) > lifetimes.of(role);
         lifetimes.is_half_over(role, expires, self.now) || self.project.trusts_clock && is_too_long
     }

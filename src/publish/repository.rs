@@ -1,4 +1,4 @@
-//! What goes into a signed repository and how: releases, their rollout, fresh signatures.
+//! Changes of a signed repository: releases, their rollout, new signatures.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -20,50 +20,50 @@ use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
-/// Largest release notes in one language, bytes: longer ones no launcher shows.
+/// Largest release notes in one language, in bytes; no launcher shows longer ones.
 pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
-/// A built package on its way into the repository.
+/// A built package that is to be published.
 #[derive(Clone, Debug)]
 pub struct PackageToPublish {
     /// The package.
     pub path: PathBuf,
-    /// Its description. Its `notes` are filled in here.
+    /// Its description. This module fills in its `notes`.
     pub release: Release,
-    /// What the package holds: for the version tree.
+    /// The package's manifest, for the version tree.
     pub manifest: Manifest,
     /// Release notes in Markdown: language tag (`zh-CN`, `en`; empty for any) to file.
     pub notes: BTreeMap<String, PathBuf>,
 }
 
-/// What becomes of a published release's notes.
+/// The change of a published release's notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notes {
-    /// The given ones take their place.
+    /// The given notes replace the published ones.
     Replaced,
-    /// They stay.
+    /// The published notes stay.
     Retained,
-    /// Nothing at all of the release changes.
+    /// Nothing of the release changes.
     Untouched,
 }
 
-/// What becomes of a release's rollout.
+/// A change of a release's rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolloutChange {
     /// Share of installations that may see it, in thousandths.
     Permille(u16),
     /// No new installs.
     Halt,
-    /// Installs again, up to the share it had.
+    /// Ends a halt: installs again, up to the previous share.
     Resume,
 }
 
 impl Project {
     /// Prepares releases for publication, all in one step for clients. Packages of the same version
-    /// for several platforms belong together in one call.
+    /// for several platforms belong in one call.
     ///
-    /// The descriptions are signed as they are given, whatever was decided before: what a person
-    /// asks for goes by [`Project::publish_on`]. If nothing changes, the transaction is empty.
+    /// The descriptions are signed as they are given, whatever was decided before; a person's
+    /// request goes through [`Project::publish_on`]. If nothing changes, the transaction is empty.
     pub fn publish(
         &self,
         packages: &[PackageToPublish],
@@ -81,7 +81,7 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares a change of rollout for every platform's release of `version`.
+    /// Prepares a change of rollout for the release of `version` on every platform.
     pub fn set_rollout(
         &self,
         version: &Version,
@@ -121,7 +121,7 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// The releases that are published.
+    /// The published releases.
     pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
         let mut releases: Vec<Release> =
             self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
@@ -131,8 +131,8 @@ impl Project {
         Ok(releases)
     }
 
-    /// Signs `targets`, then what names them. A repository that was made before there were patches
-    /// gets a role for them.
+    /// Signs `targets`, then the documents that name them. A repository that was made before there
+    /// were patches gets a role for them.
     pub(super) fn new_targets(
         &self,
         current: &Current,
@@ -143,7 +143,7 @@ impl Project {
         self.new_content(current, targets, None, keyring, now)
     }
 
-    /// The same beside another list of patches, which is signed already.
+    /// The same with another list of patches that is signed already.
     pub(super) fn new_content(
         &self,
         current: &Current,
@@ -177,8 +177,8 @@ impl Project {
                 keyring,
                 std::slice::from_ref(&key),
             )?;
-            // Without a password, as a timer needs it; `rotate --replace patches` makes one with a
-            // password.
+            // Without a password, as a timer needs it; `rotate --replace patches` makes a key with
+            // a password.
             let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
             steps.extend([
                 TransactionStep::Key { path, key, password: None },
@@ -234,7 +234,7 @@ impl Project {
         }])
     }
 
-    /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
+    /// Adds a package and its notes to `targets`; returns the steps that bring their bytes.
     pub(super) fn add_package(
         &self,
         targets: &mut Targets,
@@ -309,7 +309,7 @@ impl Project {
     }
 }
 
-/// Release notes and the name of their target.
+/// Reads release notes and determines the name of their target.
 pub(super) fn read_notes(
     container: &ContainerId,
     language: &str,
@@ -336,8 +336,8 @@ pub(super) fn read_notes(
     Ok((name, bytes))
 }
 
-/// Makes sure that the package holds its manifest where the description says: what is signed can be
-/// installed.
+/// Checks that the manifest lies in the package where the description says, so that clients can
+/// install what is signed.
 fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     let refuse =
         |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
@@ -359,8 +359,8 @@ fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     Ok(())
 }
 
-/// Whether a killed publisher, or an earlier release with the same notes, has brought this file
-/// already.
+/// Whether a publisher that was killed, or an earlier release with the same notes, has brought this
+/// file already.
 pub(super) fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == length => Ok(digest_of(path)?.0 == hash),
@@ -393,8 +393,8 @@ pub(super) fn release_of(target: &Target) -> Option<Release> {
     target.custom.get(RELEASE_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
 }
 
-/// A description as it is signed: all text in NFC. `tough` signs text in that form, other clients
-/// verify it as it is written.
+/// A description as it is signed: all text in NFC. `tough` signs text in that form, and other
+/// clients verify it as it is written.
 pub(super) fn to_value<T: Serialize>(description: &T) -> Result<serde_json::Value, PublishError> {
     let value = serde_json::to_value(description)
         .map_err(|error| super::keys::crypto("write a description", error))?;

@@ -1,8 +1,7 @@
-//! Releases taken out of the repository: metadata names them no more, their files go, and nothing
-//! of an installation changes.
+//! Takes releases out of the repository: metadata no longer names them and their files are deleted.
+//! No installation changes.
 //!
-//! Metadata travels whole to every client after each publish; without this it grows with each
-//! release for ever.
+//! Metadata travels whole to every client after each publish; without this it would grow for ever.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -19,59 +18,59 @@ use super::repository::{release_of, target_name};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::{ContainerId, Digest, Platform, Release, Version};
 
-/// How the names of packages and of release notes end, in `targets`.
+/// Endings of the names of packages and of release notes, in `targets`.
 const FILES_OF_RELEASES: [&str; 2] = [".kuzflow", ".md"];
 
-/// Which releases are meant.
+/// The releases to take out.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// These versions. One that is needed is refused.
+    /// These versions. A version that is needed is refused.
     Versions(Vec<Version>),
-    /// All that fulfil both conditions and are not needed.
+    /// All releases that meet both conditions and are not needed.
     Rule {
-        /// Not among the newest so many of their channel and platform.
+        /// Takes no release among this many newest ones of its channel and platform.
         keep: Option<usize>,
-        /// Published so many days ago.
+        /// Takes only releases that were published at least this many days ago.
         older_than_days: Option<u32>,
     },
 }
 
-/// What is to be taken out.
+/// A request to take releases out.
 #[derive(Clone, Debug)]
 pub struct Retirement {
-    /// Which releases.
+    /// The releases to take out.
     pub selection: Selection,
-    /// Of this platform only.
+    /// If set, only releases of this platform.
     pub platform: Option<Platform>,
-    /// Of this channel only.
+    /// If set, only releases of this channel.
     pub channel: Option<String>,
-    /// Leave the files of packages and notes in place.
+    /// Whether the files of packages and notes stay in place.
     pub keep_files: bool,
 }
 
-/// What a retirement does.
+/// The effect of a retirement.
 #[derive(Debug, Default)]
 pub struct Retired {
     /// The releases that are taken out, the newest first.
     pub releases: Vec<Release>,
-    /// Those that a rule would take, and why they stay.
+    /// The releases that the rule selects but that stay, and why they stay.
     pub needed: Vec<(ContainerId, Need)>,
     /// Versions that were taken out before.
     pub already: Vec<Version>,
-    /// How many packs are taken out.
+    /// Number of packs that are taken out.
     pub packs: usize,
-    /// How many files are deleted, and their bytes.
+    /// Number of deleted files, and their bytes.
     pub files: (usize, u64),
 }
 
 impl Project {
-    /// Prepares taking releases out, all in one step for clients: first the metadata that names
-    /// them no more, then their files. Whatever an earlier call of this kind left behind goes as
-    /// well.
+    /// Prepares taking releases out, all in one step for clients: first the metadata that no longer
+    /// names them, then the removal of their files. It also removes everything that an earlier call
+    /// of this kind left behind.
     ///
     /// # Errors
-    /// [`PublishError::Needed`] for a version that somebody is offered, [`PublishError::NoSuchRelease`] for one that was never
-    /// published.
+    /// [`PublishError::Needed`] for a version that some installations are offered,
+    /// [`PublishError::NoSuchRelease`] for one that was never published.
     pub fn retire(
         &self,
         retirement: &Retirement,
@@ -124,10 +123,11 @@ impl Project {
         Ok((Transaction::new(lock, steps), retired))
     }
 
-    /// The releases that were published once and are taken out, as far as the version trees tell.
+    /// The releases that were published once and are taken out, as far as the version trees record
+    /// them.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn retired(&self) -> Result<Vec<ContainerId>, PublishError> {
         let current = self.current()?;
         let targets = &current.targets.signed.signed;
@@ -195,9 +195,9 @@ impl Project {
         Ok(())
     }
 
-    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Those
-    /// that lead from there to a release that stays are how installations of `gone` get away for
-    /// little.
+    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Packs
+    /// from `gone` to a release that stays remain: with them installations of `gone` update at
+    /// little cost.
     fn without_packs_to(
         &self,
         gone: &BTreeSet<&ContainerId>,
@@ -244,8 +244,7 @@ impl Project {
         Ok(found)
     }
 
-    /// Whether a file in `targets` is a package of this app, or notes of one; what somebody else
-    /// put there stays.
+    /// Whether a file in `targets` is a package of this app, or notes of one; all other files stay.
     fn is_of_a_release(&self, name: &str) -> bool {
         let Some((digest, rest)) = name.split_once('.') else { return false };
         let of_the_app = rest
@@ -268,7 +267,8 @@ fn by_rule(
     let age = SignedDuration::from_hours(24 * i64::from(older_than_days.unwrap_or(0)));
     for kind in necessity::kinds(releases) {
         let open = |release: &&&Release| needs.get(&release.container) == Some(&Need::Offered);
-        // What is newer than what everybody may have is somebody's work in hand, halted or not.
+        // A release that is newer than what every installation may have is unfinished work, halted
+        // or not.
         let Some(offered) = kind.iter().find(open).map(|release| release.container.version.clone())
         else {
             continue;

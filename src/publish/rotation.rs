@@ -1,8 +1,8 @@
 //! A new root: renewed before it expires, or with new keys for some roles.
 //!
-//! The new root is signed with the old root's keys and with its own. Documents whose keys change
-//! are first published with both keys' signatures, so that clients verify them before and after the
-//! new root appears, whenever they come.
+//! The old root's keys and the new root's own keys sign the new root. Documents whose keys change
+//! are first published with both keys' signatures, so that clients can verify them at any time,
+//! before and after the new root appears.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -16,30 +16,31 @@ use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::transaction::{Transaction, TransactionStep};
 
-/// What changes with a new root.
+/// The changes of a new root.
 #[derive(Clone, Debug, Default)]
 pub struct Rotation {
-    /// Roles that get new keys; empty for a root that only lasts longer.
+    /// Roles that get new keys; empty for a root that only expires later.
     pub replace: Vec<KeyRole>,
-    /// How many new root keys, and how many of them must sign, if the root's keys are replaced; as
-    /// before if `None`.
+    /// Number of new root keys, and how many of them must sign, if the root's keys are replaced;
+    /// `None` leaves both unchanged.
     pub root_keys: Option<(usize, u64)>,
-    /// Encrypts new root and targets keys. Needed if the ones before are encrypted.
+    /// Encrypts new root and targets keys. Required if the previous ones are encrypted.
     pub offline_password: Option<Password>,
-    /// Encrypts new snapshot, timestamp and patches keys. Needed if the ones before are encrypted.
+    /// Encrypts new snapshot, timestamp and patches keys. Required if the previous ones are
+    /// encrypted.
     pub online_password: Option<Password>,
-    /// Where new root and targets keys go; if absent, where the ones before live.
+    /// The folder for new root and targets keys; if absent, the folder of the previous ones.
     pub offline_keys: Option<PathBuf>,
 }
 
 impl Project {
-    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root
-    /// keys. New keys are what the ones before were: in the same folder, and encrypted if those
-    /// were.
+    /// Makes the requested new keys and prepares the root that names them. It needs enough of the
+    /// old root keys. New keys are like the previous ones: in the same folder, and encrypted if
+    /// those were.
     ///
-    /// If a replaced key is lost, so that its role cannot sign with old and new keys at once, there
-    /// is a moment between two steps in which clients refuse the repository and keep what they
-    /// have.
+    /// If a replaced key is lost, its role cannot sign with old and new keys at once. Then there is
+    /// a moment between two steps in which clients refuse the repository and retain the version
+    /// that they have.
     pub fn rotate(
         &self,
         rotation: &Rotation,
@@ -101,8 +102,8 @@ impl Project {
         let roots = [old, &root];
         let replaced = |role| rotation.replace.contains(&role);
 
-        // From the first role whose keys change down to the timestamp, everything is signed anew,
-        // with old and new keys.
+        // All documents from the first role whose keys change down to the timestamp are signed
+        // again, with old and new keys.
         let mut seamless = true;
         let mut targets = current.targets.clone();
         if replaced(KeyRole::Targets) || replaced(KeyRole::Patches) {
@@ -112,7 +113,7 @@ impl Project {
             seamless &= metadata::satisfies(old, &targets.signed);
             steps.push(self.versioned(&targets));
         }
-        // Named by the snapshot together with the targets that name its new keys: no client sees
+        // The snapshot names it together with the targets that name its new keys: no client sees
         // one without the other.
         let mut patches = current.patches.clone();
         if replaced(KeyRole::Patches) {
@@ -129,7 +130,7 @@ impl Project {
         let mut snapshot = current.snapshot.clone();
         let must_sign =
             [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced);
-        // What is new under a new timestamp is signed as well if it is time for it.
+        // A new timestamp is an occasion to sign the due documents below it as well.
         let signs_timestamp = must_sign || replaced(KeyRole::Timestamp);
         let renewed_patches = (signs_timestamp && !replaced(KeyRole::Patches))
             .then(|| self.renewed_patches(&current, &targets.signed.signed, keyring, &[], now))
@@ -148,7 +149,7 @@ impl Project {
                     snapshot = signed;
                 }
                 Err(error) if must_sign => return Err(error),
-                // Its keys are elsewhere; the deadlines tell how long it lasts.
+                // Its keys are not available; the deadlines show how long it lasts.
                 Err(_) => {}
             }
         }
@@ -176,10 +177,10 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// How many root keys there are, and how many of them must sign.
+    /// The number of root keys, and how many of them must sign.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn root_keys(&self) -> Result<(usize, u64), PublishError> {
         let current = self.current()?;
         let root = &current.root.signed.signed;
@@ -189,11 +190,11 @@ impl Project {
         ))
     }
 
-    /// Whether a key that `rotation` replaces, offline or online, is encrypted: then the new one
+    /// Whether a key that `rotation` replaces, offline or online, is encrypted: its successor then
     /// needs a password.
     ///
     /// # Errors
-    /// Those of reading the repository.
+    /// The errors of reading the repository.
     pub fn needs_password(
         &self,
         rotation: &Rotation,
@@ -205,8 +206,8 @@ impl Project {
         Ok(roles.any(|role| self.new_home(&current, *role, keyring, rotation).is_encrypted))
     }
 
-    /// Where new keys of `role` go, and whether they must be encrypted: as the ones before; if
-    /// those are lost, as the root's.
+    /// The folder for new keys of `role`, and whether they must be encrypted: like the previous
+    /// keys; if those are lost, like the root's.
     fn new_home(
         &self,
         current: &Current,
@@ -237,7 +238,7 @@ impl Project {
     }
 }
 
-/// How many keys a role gets, and how many of them must sign.
+/// The number of a role's keys, and how many of them must sign.
 fn wanted_keys(
     role: KeyRole,
     current: &Current,

@@ -1,4 +1,4 @@
-//! What `kuzflow.toml` says.
+//! The content of `kuzflow.toml`.
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::model::platform::AppName;
 use crate::settings::incremental::{self, PUBLISHER_EXAMPLE};
 use crate::settings::{Fallback, IncrementalUpdate, Performance};
 
-/// Above and below the settings that `init` writes.
+/// The text above and below the settings that `init` writes.
 const HEAD: &str = "\
 # What is published from this folder. Relative paths are from here. Lifetimes are in days; `kuzflow refresh` renews the
 # snapshot, the timestamp and the list of patches.
@@ -32,30 +32,31 @@ const NODES: &str = r#"
 #url = "https://updates.example.com/sample/"
 "#;
 
-/// What `kuzflow.toml` says. Unknown keys are errors.
+/// The content of `kuzflow.toml`. Unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct ProjectSettings {
-    /// The app's name in ids; every package published here must bear it.
+    /// The app's name in ids; every package that is published here must have it.
     pub app: AppName,
     /// The app's name for people.
     pub display_name: String,
-    /// What its releases are made of.
+    /// The sources of its releases.
     pub recipe: Recipe,
-    /// The channel that releases go to if none is named.
+    /// The channel of a release for which the publisher names none.
     pub channel: String,
     /// How long signatures last.
     pub lifetimes: Lifetimes,
     /// Whether and how patches are made.
     pub incremental_update: IncrementalUpdate,
-    /// What making and applying patches may cost.
+    /// The limits on making and applying patches.
     pub performance: Performance,
-    /// When clients should rather fetch the full package: what the server's answers assume.
+    /// When clients should rather fetch the full package; the server's answers assume this.
     pub fallback: Fallback,
     /// Settings of `launcher.toml` that launchers take over from signed metadata, see
     /// [`crate::settings::renewed`].
     pub client: toml::Table,
-    /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
+    /// The addresses that serve the repository; `nodes.json` has them, so that clients find new
+    /// nodes.
     pub nodes: Vec<Node>,
 }
 
@@ -88,8 +89,8 @@ enum WrittenApp {
     Table(Box<AppTable>),
 }
 
-/// `[app]`. Serde cannot refuse unknown keys of a table in two parts, so what is left over is read
-/// as the recipe, which does.
+/// `[app]`. Serde cannot refuse unknown keys of a table in two parts, so the remaining keys are
+/// parsed as the recipe, which refuses them.
 #[derive(Deserialize)]
 struct AppTable {
     name: AppName,
@@ -157,7 +158,7 @@ impl TryFrom<Written> for ProjectSettings {
     }
 }
 
-/// What stands behind `[app]`.
+/// The tables behind `[app]`.
 #[derive(Serialize)]
 struct Rest {
     lifetimes: Lifetimes,
@@ -173,28 +174,28 @@ struct Rest {
     nodes: Vec<Node>,
 }
 
-/// How long signatures last, in days. When one has passed, clients refuse the repository until that
-/// role signs again.
+/// How long signatures last, in days. When one has expired, clients refuse the repository until
+/// that role signs again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifetimes {
-    /// Of the root: how often the root keys must be fetched from their safe.
+    /// The root's signature: how often someone must fetch the root keys from their safe.
     pub root_days: u32,
-    /// Of the targets: a repository without a new release for this long must be signed again.
+    /// The targets' signature: a repository without a new release for this long must be signed
+    /// again.
     pub targets_days: u32,
-    /// Of the snapshot; renewed by `refresh`.
+    /// The snapshot's signature; `refresh` renews it.
     pub snapshot_days: u32,
-    /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a
-    /// release from a client.
+    /// The timestamp's signature; `refresh` renews it. This is how long an attacker between client
+    /// and server can hide a release from a client.
     pub timestamp_days: u32,
-    /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without
-    /// patches.
+    /// The signature of the list of patches; `refresh` renews it. When it has expired, clients go
+    /// on without patches.
     pub patches_days: u32,
 }
 
 impl ProjectSettings {
-    /// Settings for an app whose other settings are the usual ones: no node yet, the channel
-    /// `stable`.
+    /// Settings for an app with default values for all else: no node yet, the channel `stable`.
     pub fn new(app: AppName, display_name: impl Into<String>) -> Self {
         Self {
             app,
@@ -224,18 +225,18 @@ impl ProjectSettings {
         };
         let rest = toml::to_string(&rest)?;
         let nodes = if self.nodes.is_empty() { NODES } else { "" };
-        // Values that differ from the defaults stand above; beside them a comment with the same
-        // table would mislead.
+        // Values that differ from the defaults stand above; a comment with the same table beside
+        // them would mislead.
         let patches = if self.has_usual_patches() { PUBLISHER_EXAMPLE } else { "" };
         Ok(format!("{HEAD}channel = {channel}\n\n{app}\n{rest}{patches}{nodes}"))
     }
 
-    /// The nodes as everybody may read them: a name or password in an address stays here.
+    /// The nodes for public readers, without the name or password in an address.
     pub(super) fn public_nodes(&self) -> Vec<Node> {
         self.nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }).collect()
     }
 
-    /// Whether all that concerns patches has its default.
+    /// Whether all settings about patches have their defaults.
     pub(super) fn has_usual_patches(&self) -> bool {
         incremental::is_default(&self.incremental_update)
             && incremental::is_default(&self.performance)
@@ -277,13 +278,13 @@ impl Lifetimes {
         SignedDuration::from_hours(24 * i64::from(days))
     }
 
-    /// Whether it is time to sign again what `role` signed until `expires`.
+    /// Whether half of the life of a signature of `role` that lasts until `expires` is over.
     pub(super) fn is_half_over(&self, role: KeyRole, expires: Time, now: Time) -> bool {
         expires.duration_since(now) < self.of(role) / 2
     }
 
-    /// When a signature of `role` made now expires; whole seconds, as the TUF specification writes
-    /// times.
+    /// When a signature of `role` made now expires; whole seconds, as the TUF specification
+    /// requires.
     pub(super) fn expiry(&self, role: KeyRole, now: Time) -> Result<Time, PublishError> {
         let expires = now
             .checked_add(self.of(role))
@@ -295,29 +296,30 @@ impl Lifetimes {
     }
 }
 
-/// An address that no repository can be fetched from, or that must not be published.
+/// Why an address cannot serve a repository, or must not be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// Text without `http://` or `https://` in front.
+    /// The text does not begin with `http://` or `https://`.
     #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
     NoAddress,
-    /// `ftp:` and others.
+    /// The scheme is another one, such as `ftp:`.
     #[error(
         "repositories are fetched over https or http only, for example https://updates.example.com/"
     )]
     Scheme,
-    /// `https://user:password@…`: it would stand in what everybody downloads.
+    /// The address contains a name or password, such as `https://user:password@…`: everyone would
+    /// download it.
     #[error(
         "it has a name or password in it, which everybody would get to read; serve the repository without one: what is in it is signed, and for everybody"
     )]
     Password,
-    /// `?…` or `#…`.
+    /// The address contains `?…` or `#…`.
     #[error("it ends in ? or #, and names of files are put behind it; leave that part out")]
     Query,
 }
 
-/// Refuses an address that no launcher can use, or that would publish a secret. The address itself
-/// is not repeated: it may hold one.
+/// Refuses an address that no launcher can use, or that would publish a secret. The error does not
+/// contain the address itself, which may contain a secret.
 pub(crate) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(InvalidAddress::Scheme);
@@ -331,10 +333,10 @@ pub(crate) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     Ok(())
 }
 
-/// The address of a node, as it is typed.
+/// Parses the address of a node from a user's text.
 pub(crate) fn address(text: &str) -> Result<Url, InvalidAddress> {
     let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
-    // `localhost:8080` and `updates.example.com:443` read as if the host were a scheme.
+    // In `localhost:8080` and `updates.example.com:443` the host would be parsed as a scheme.
     if !text.contains("://") {
         return Err(InvalidAddress::NoAddress);
     }

@@ -1,32 +1,31 @@
-//! On what terms a release is offered: its channel, its share, halted or not, mandatory or not,
-//! from which versions, with which notes. They are decided when it is first published, and changed
-//! only by who says so.
+//! The terms on which a release is offered: channel, share, halt, mandatory, oldest version and
+//! notes. The first publication decides them, and only an explicit request changes them.
 //!
-//! In: what is asked for now, and what is published. Out: what will be signed, and remarks for
-//! whoever asked. Never: a file, a signature.
+//! In: the present request, and the published releases. Out: the values to sign, and remarks for
+//! the publisher. Never: a file, a signature.
 
 use std::fmt;
 
 use crate::model::{ContainerId, Launcher, Release, Version};
 
-/// What the publisher asks for; what is `None` was not said.
+/// The terms that the publisher requests; `None` requests nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// The channel.
+    /// The channel of the release.
     pub channel: Option<String>,
     /// Share of installations that may see it, in thousandths.
     pub rollout_permille: Option<u16>,
-    /// Whether it can be put off.
+    /// Whether the update is mandatory.
     pub mandatory: Option<bool>,
     /// The oldest installed version that may move here directly.
     pub minimum_version: Option<Version>,
     /// The oldest launcher that can install it.
     pub minimum_launcher: Option<Version>,
-    /// Change a release that is published: whatever is said here, and nothing else.
+    /// Whether to change a published release: exactly the values given here.
     pub again: bool,
 }
 
-/// What becomes of one package.
+/// The result for one package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It is new.
@@ -37,33 +36,34 @@ pub enum Standing {
     Changed,
 }
 
-/// Something that whoever publishes should know.
+/// A remark for the publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// A new package takes the terms of the same version on another platform.
     Inherited {
-        /// What it takes over.
+        /// The terms that it takes over.
         what: String,
     },
-    /// Something that was asked for is not done, since the release is published.
+    /// A requested value has no effect, since the release is published.
     Ignored {
-        /// What was asked for.
+        /// The option with the requested value.
         option: &'static str,
-        /// What stays.
+        /// The published value, which stays.
         stays: String,
         /// The command that would change it.
         remedy: &'static str,
     },
-    /// The release reaches nobody, or fewer than it seems.
+    /// The release reaches no installation, or fewer than it seems.
     Unreached(String),
 }
 
 const ROLLOUT: &str = "kuzflow rollout";
 const AGAIN: &str = "kuzflow publish --again";
 
-/// Decides the terms of `release`, a package as it was built. `published` is what is signed of it
-/// now, `siblings` are the same version's packages for other platforms. Notes are not looked at
-/// here, but for `notes_differ`: others were given than are published.
+/// Decides the terms of `release`, a package as it was built. `published` is its signed
+/// description, `siblings` are the packages of the same version for other platforms. `notes_differ`
+/// says whether the given notes differ from the published ones; nothing else about notes matters
+/// here.
 pub(super) fn decide(
     release: &mut Release,
     terms: &Terms,
@@ -96,8 +96,8 @@ fn apply(release: &mut Release, terms: &Terms) {
     release.minimum_launcher = minimum_launcher.clone().or(release.minimum_launcher.take());
 }
 
-/// The terms of a new package. What was decided of its version on another platform holds here as
-/// well: a version that was withdrawn for one system does not come back by another.
+/// The terms of a new package. The terms of its version on another platform hold here as well: a
+/// version that was withdrawn for one system must not return by way of another.
 fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut inherit = |what: String| remarks.push(Remark::Inherited { what });
@@ -132,7 +132,7 @@ fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Rem
     remarks
 }
 
-/// What was asked for and is another thing than what is published.
+/// The requested values that differ from the published ones.
 fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut ignore =
@@ -168,8 +168,9 @@ fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark
     remarks
 }
 
-/// Why `release` reaches nobody, or fewer than it seems, among the `others` that are published with
-/// it. `usual_channel` is the one that releases go to if none is named.
+/// Why `release` reaches no installation, or fewer than it seems, among the `others` that are
+/// published with it. `usual_channel` is the channel of releases for which the publisher names
+/// none.
 pub(super) fn reach(
     release: &Release,
     others: &[&Release],
@@ -241,8 +242,8 @@ pub(super) fn reach(
     reported
 }
 
-/// What to know of the first release of an app where the settings beside the launcher name another
-/// one, as after a change of the name in kuzflow.toml alone.
+/// A remark on the first release of an app if the settings beside the launcher name another app,
+/// for example after a change of the name in kuzflow.toml alone.
 pub(super) fn for_another_app(
     release: &Release,
     others: &[&Release],
@@ -274,12 +275,12 @@ fn is_glued(version: &Version) -> bool {
     })
 }
 
-/// A share for people.
+/// A share as text for people.
 pub(crate) fn percent(permille: u16) -> String {
     format!("{} %", f64::from(permille) / 10.0)
 }
 
-/// How a release stands, in a few words: `stable, 10 %, halted`.
+/// The state of a release in a few words: `stable, 10 %, halted`.
 pub(crate) fn in_words(release: &Release) -> String {
     let mut words = vec![release.channel.clone(), percent(release.rollout_permille)];
     words.extend(release.halted.then(|| "halted".to_owned()));
@@ -288,7 +289,7 @@ pub(crate) fn in_words(release: &Release) -> String {
 }
 
 impl Remark {
-    /// What it says, about `container`.
+    /// The text of the remark, about `container`.
     pub fn about(&self, container: &ContainerId) -> String {
         match self {
             Self::Unreached(text) => text.clone(),

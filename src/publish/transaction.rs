@@ -1,6 +1,6 @@
-//! A change to a repository as a list of small steps, each atomic, in such an order that the
-//! repository is valid after every one of them: files that nobody names yet come first, the one
-//! file that names them comes last.
+//! A change of a repository as a list of small steps. Each step is atomic, and the repository is
+//! valid after each of them: files that no document names yet come first, and the one file that
+//! names them comes last.
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -12,8 +12,8 @@ use super::keys::{KeyPair, Password};
 use crate::durable;
 use crate::model::{Digest, Hasher};
 
-/// A prepared change. Nothing of it is in the repository until it is run; dropping it leaves the
-/// repository as it is.
+/// A prepared change. The repository changes only when the transaction runs; dropping it leaves the
+/// repository unchanged.
 ///
 /// It holds the folder's lock, so that two publishers do not interleave.
 #[must_use = "nothing is published until the transaction is run"]
@@ -26,14 +26,14 @@ pub struct Transaction {
 /// One atomic step.
 #[derive(Debug)]
 pub(super) enum TransactionStep {
-    /// A package, copied (or cloned, where the file system can) under the name that its digest
-    /// gives it.
+    /// Copies a package (or clones it, where the file system can) to the name that its digest gives
+    /// it.
     Copy { source: PathBuf, destination: PathBuf, hash: Digest },
-    /// A small file, written or replaced.
+    /// Writes or replaces a small file.
     Write { path: PathBuf, bytes: Vec<u8> },
-    /// A new key, for its owner alone; encrypted if there is a password.
+    /// Writes a new key, readable only by its owner; encrypted if there is a password.
     Key { path: PathBuf, key: KeyPair, password: Option<Password> },
-    /// A file that nobody names any more.
+    /// Removes a file that no document names any more.
     Remove { path: PathBuf },
 }
 
@@ -42,12 +42,12 @@ impl Transaction {
         Self { steps: steps.into_iter().collect(), _lock: lock }
     }
 
-    /// Whether there is nothing to do: the repository is as wanted.
+    /// Whether there is nothing to do: the repository already has the requested content.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// The files of keys that it makes.
+    /// The key files that the transaction makes.
     pub fn new_keys(&self) -> Vec<PathBuf> {
         let key = |step: &TransactionStep| {
             if let TransactionStep::Key { path, .. } = step { Some(path.clone()) } else { None }
@@ -55,21 +55,22 @@ impl Transaction {
         self.steps.iter().filter_map(key).collect()
     }
 
-    /// How many steps are left.
+    /// Number of steps that remain.
     pub fn remaining(&self) -> usize {
         self.steps.len()
     }
 
-    /// Does all steps.
+    /// Runs all steps.
     ///
     /// # Errors
-    /// On the first step that fails. The repository is valid then: with the old content, or with the new one.
+    /// On the first step that fails. The repository is valid then: with the old content, or with
+    /// the new one.
     pub fn run(mut self) -> Result<(), PublishError> {
         while self.step()? {}
         Ok(())
     }
 
-    /// Does the next step; `false` if none was left. A step that failed is not tried again.
+    /// Runs the next step; `false` if none was left. A step that failed is not tried again.
     pub fn step(&mut self) -> Result<bool, PublishError> {
         match self.steps.pop_front() {
             None => return Ok(false),
@@ -84,7 +85,7 @@ impl Transaction {
                 std::fs::create_dir_all(folder).map_err(at(folder))?;
                 key.write(&path, password.as_ref().map(Password::reveal))?;
             }
-            // The change is in force by now; what stays behind is swept the next time.
+            // The change is already in force; the next transaction removes what stays behind.
             Some(TransactionStep::Remove { path }) => {
                 std::fs::remove_file(&path).unwrap_or_else(|error| {
                     tracing::warn!("cannot remove the outdated {}: {error}", path.display())
@@ -95,8 +96,8 @@ impl Transaction {
     }
 }
 
-/// Copies a package and checks the copy: what is served is what was signed, also if the source
-/// changes meanwhile.
+/// Copies a package and checks the copy: the repository serves exactly what was signed, even if the
+/// source changes meanwhile.
 fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishError> {
     let temporary = durable::temporary(destination).map_err(at(destination))?;
     let mut from = File::open(source).map_err(at(source))?;
@@ -127,14 +128,14 @@ pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
     }
 }
 
-/// How often a publisher who is at work is asked whether it has finished.
+/// Pause between two attempts to take the lock of a folder in which another publisher is working.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries to prepare a change, and again while another publisher is at work in the folder, for at
-/// most `timeout`.
+/// Tries to prepare a change. While another publisher is working in the folder it tries again, for
+/// at most `timeout`.
 ///
 /// # Errors
-/// Those of `prepare`; [`PublishError::Busy`] only when patience is over.
+/// The errors of `prepare`; [`PublishError::Busy`] only after the timeout.
 pub(crate) fn when_free<T>(
     timeout: Duration,
     mut prepare: impl FnMut() -> Result<T, PublishError>,
@@ -150,14 +151,15 @@ pub(crate) fn when_free<T>(
     }
 }
 
-/// The lock on a publisher's folder; released when dropped, also by a kill.
+/// The lock on a publisher's folder; it is released when it is dropped, also when the process is
+/// killed.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock `path`, and sweeps temporary files of killed publishers out of `folders`.
+    /// Takes the lock `path`, and removes the temporary files of killed publishers from `folders`.
     pub(super) fn take(path: &Path, folders: &[PathBuf]) -> Result<Self, PublishError> {
         let mut options = std::fs::OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(path).map_err(at(path))?;

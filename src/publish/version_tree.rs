@@ -1,5 +1,5 @@
-//! The version trees of a repository: one signed document an app and platform, which grows by each
-//! release that is published.
+//! The version trees of a repository: one signed document for each app and platform, which grows
+//! with each release that is published.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::model::platform::{AppName, Platform};
 use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
 use crate::model::{ContainerId, Digest, RelativePath, Release, Version, VersionTree};
 
-/// What a change of trees takes: before the metadata is signed, and after it is in force.
+/// The steps for a change of trees: before the metadata is signed, and after it is in force.
 #[derive(Debug, Default)]
 pub(super) struct TreeSteps {
     pub(super) before: Vec<TransactionStep>,
@@ -28,10 +28,9 @@ pub(super) struct TreeSteps {
 }
 
 impl Project {
-    /// Adds the releases of `packages`, which `targets` name already, to their version trees, and
-    /// the trees to `targets`. A release that is in its tree stays as it is, so that publishing it
-    /// again changes nothing; known sizes of packs are brought up to date when a tree is written
-    /// anyway.
+    /// Adds the releases of `packages`, which `targets` already names, to their version trees, and
+    /// the trees to `targets`. A release that is in its tree stays unchanged, so that publishing it
+    /// again changes nothing. Known sizes of packs are updated whenever a tree is written anyway.
     pub(super) fn grow_trees(
         &self,
         current: &Current,
@@ -45,7 +44,7 @@ impl Project {
         }
         let mut steps = TreeSteps::default();
         for mut group in groups.into_values() {
-            // Older ones first: they are parents of the newer ones.
+            // Older releases first: they are parents of the newer ones.
             group.sort_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
             self.grow_tree(current, targets, &group, &mut steps)?;
         }
@@ -86,8 +85,8 @@ impl Project {
             if tree.node(version).is_some() {
                 continue;
             }
-            // The newest older one of the same channel that the tree knows: a folder of before
-            // there were trees has others as well.
+            // The newest older release of the same channel that the tree contains. A folder from
+            // before there were trees has other releases as well.
             let in_flight = |(older, (release, _)): &(&Version, &(Release, u64))| {
                 release.channel == package.release.channel && tree.node(older).is_some()
             };
@@ -105,9 +104,9 @@ impl Project {
         self.put_tree(current, targets, container, tree, steps)
     }
 
-    /// Prepares version trees that tell the sizes of the packs that are published by now: packs are
-    /// made for releases that are published, and trees are signed by the offline keys, so this
-    /// comes last. An empty transaction if the trees tell them already.
+    /// Prepares version trees with the sizes of the packs that are published by now. Packs are made
+    /// for releases that are published, and the offline keys sign trees, so this step comes last.
+    /// The transaction is empty if the trees have these sizes already.
     pub fn tell_patch_sizes(
         &self,
         keyring: &Keyring,
@@ -138,8 +137,8 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Puts the tree of `container`'s app and platform into `targets`, with the sizes of the packs
-    /// that are published.
+    /// Puts the tree of `container`'s app and platform into `targets`, with the sizes of the
+    /// published packs.
     fn put_tree(
         &self,
         current: &Current,
@@ -176,8 +175,7 @@ impl Project {
         Ok(())
     }
 
-    /// Every release that the version trees of `targets` tell of, also those that are published no
-    /// more.
+    /// Every release in the version trees of `targets`, also those that are no longer published.
     pub(super) fn histories(&self, targets: &Targets) -> Vec<ContainerId> {
         let app = &self.settings().app;
         let mut found = Vec::new();
@@ -194,8 +192,8 @@ impl Project {
         found
     }
 
-    /// The files of a release as its version tree has them, be it published or not; `None` if the
-    /// tree does not tell.
+    /// The files of a release in its version tree, whether it is published or not; `None` if the
+    /// tree does not contain it.
     pub(super) fn history_of(
         &self,
         targets: &Targets,
@@ -209,7 +207,7 @@ impl Project {
         Ok(tree.and_then(|tree| tree.files_of(&container.version)))
     }
 
-    /// A published tree; `None`, with a warning, if its file is lost or damaged: it is a
+    /// Reads a published tree; `None`, with a warning, if its file is lost or damaged: a tree is a
     /// convenience, and no release waits for it.
     fn read_tree(&self, name: &str, target: &Target) -> Option<VersionTree> {
         let hash = hash_of(target)?;
@@ -224,8 +222,8 @@ impl Project {
         VersionTree::from_json(&bytes).inspect_err(|error| complain(error_chain::line(error))).ok()
     }
 
-    /// Steps that remove every other version of a tree: each holds all that the ones before it
-    /// held.
+    /// Steps that remove every other version of a tree: each version contains everything from the
+    /// ones before it.
     fn other_trees(
         &self,
         name: &str,
@@ -248,7 +246,7 @@ impl Project {
     }
 }
 
-/// The platform whose tree a target of this name is.
+/// The platform of the tree that a target of this name contains.
 fn platform_of_tree(app: &AppName, name: &str) -> Option<Platform> {
     name.strip_prefix(app.as_str())?.strip_prefix('_')?.strip_suffix(".versions.json")?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Around every request: its limits, this node's name on the answer, and one line in the log when
-//! the last byte has gone.
+//! Wraps every request: applies the limits, adds this node's name to the answer, and writes one
+//! line to the log when the last byte has been sent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -23,13 +23,13 @@ use super::refusal::Refusal;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");
 
-/// The address of whoever asks, as far as it is known.
+/// The client's address, as far as it is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client(pub(super) IpAddr);
 
 impl Client {
-    /// Who is connected; behind a proxy, whom the proxy names last: what stands before that the
-    /// client may have written itself.
+    /// The connected address; behind a proxy, the last one that the proxy names: the client may
+    /// have written the entries before it.
     fn of(request: &Request, behind_proxy: bool) -> Option<Self> {
         let forwarded = || {
             let last = request.headers().get_all(FORWARDED_FOR).iter().next_back()?;
@@ -112,7 +112,8 @@ impl Line {
     }
 }
 
-/// A body that counts its bytes and writes the log line when it is dropped, sent in full or not.
+/// A body that counts its bytes and writes the log line when it is dropped, whether it was sent in
+/// full or not.
 struct Logged {
     body: Body,
     status: StatusCode,

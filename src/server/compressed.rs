@@ -1,7 +1,8 @@
-//! JSON documents as gzip, for clients that ask for it: each is compressed once and kept.
+//! Sends JSON documents as gzip to clients that accept it. The server compresses each document once
+//! and caches the result.
 //!
-//! In: what a request accepts, and a document. Out: its compressed form, where that is worth it.
-//! Never: ranges of it, or files of `targets`, which are compressed already.
+//! In: the request's headers, and a document. Out: its compressed form, where that is smaller.
+//! Never: compresses ranges, or files of `targets`, which are compressed already.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -15,12 +16,12 @@ use flate2::write::GzEncoder;
 
 use crate::model::Digest;
 
-/// Documents below this many bytes are sent as they are: a packet is a packet.
+/// Documents below this many bytes are sent as they are: they fit into one packet anyway.
 const SMALLEST: usize = 1024;
-/// Compressed documents that are kept, bytes together.
+/// Bytes of all cached compressed documents together.
 const CACHED_DOCUMENTS: usize = 32 << 20;
 
-/// Whether the answer may be compressed: the client says so, and wants all of it.
+/// Whether the answer may be compressed: the client accepts it, and asks for the whole document.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|line| line.to_str().ok());
     let accepts = |choice: &str| {
@@ -36,16 +37,16 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
         && lines.flat_map(|line| line.split(',')).any(|choice| accepts(choice.trim()))
 }
 
-/// Compressed documents by the digest of what they are.
+/// Compressed documents by the digest of the original.
 #[derive(Default)]
 pub(super) struct Compressed {
     retained: Mutex<HashMap<Digest, Bytes>>,
 }
 
 impl Compressed {
-    /// The compressed form of a document; `None` where that is not worth it. It may take a second
-    /// for a large one: not on a thread that answers. Who asks meanwhile waits, so that a crowd
-    /// compresses it once.
+    /// The compressed form of a document; `None` where that is not smaller. Compressing a large one
+    /// may take a second, so call it on a thread that may block. Later callers wait, so that many
+    /// clients cause only one compression.
     pub(super) fn of(&self, digest: Digest, document: &[u8]) -> io::Result<Option<Bytes>> {
         if document.len() < SMALLEST {
             return Ok(None);

@@ -1,16 +1,16 @@
-//! Which part of a file a request asks for (RFC 9110, sections 13 and 14). A pure core: headers in,
-//! a decision out.
+//! Decides which part of a file the server sends (RFC 9110, sections 13 and 14). A pure core:
+//! headers in, a decision out.
 //!
-//! A strong ETag is the only validator: it is the content's digest, hence the same on every node,
-//! while a modification time differs between mirrors. A date in `If-Range` therefore never matches,
-//! and the whole file is the answer.
+//! The strong ETag is the only validator. It is the content's digest, so it is the same on every
+//! node, while a modification time differs between mirrors. A date in `If-Range` therefore never
+//! matches, and the server sends the whole file.
 
 use std::ops::Range;
 
 use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use axum::http::{HeaderValue, Method};
 
-/// What to send.
+/// The part of the file that the server sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Portion {
     /// 200 with all bytes.
@@ -19,7 +19,7 @@ pub(super) enum Portion {
     Part(Range<u64>),
     /// 304: the client has it already.
     NotModified,
-    /// 412: the client wants another content than this.
+    /// 412: the client asks for other content than this.
     OtherContent,
     /// 416: no byte of the file is in the range, or the range is malformed.
     OutOfRange,
@@ -27,8 +27,8 @@ pub(super) enum Portion {
 
 /// Decides for a file of `length` bytes with the strong, quoted `etag`.
 ///
-/// Several ranges in one request are answered with the whole file, as RFC 9110 (14.2) allows: no
-/// download of ours asks so, and overlapping ones are an old way to make a server work.
+/// Several ranges in one request get the whole file, as RFC 9110 (14.2) allows: no download of ours
+/// asks so, and overlapping ranges are a known way to overload a server.
 pub(super) fn portion(method: &Method, headers: &HeaderMap, etag: &str, length: u64) -> Portion {
     if headers.contains_key(IF_MATCH) && !listed(headers, IF_MATCH, |tag| tag == etag) {
         return Portion::OtherContent;
@@ -64,7 +64,7 @@ fn requested(range: &HeaderValue, length: u64) -> Portion {
     }
 }
 
-/// `first-last`, `first-` or `-suffix`, cut to the file; `None` if it is malformed.
+/// Parses `first-last`, `first-` or `-suffix`, cut to the file; `None` if it is malformed.
 fn bounds(first: &str, last: &str, length: u64) -> Option<Range<u64>> {
     if first.is_empty() {
         return Some(length.saturating_sub(number(last)?)..length);
@@ -77,8 +77,8 @@ fn bounds(first: &str, last: &str, length: u64) -> Option<Range<u64>> {
     (first <= last).then(|| first..length.min(last.saturating_add(1)))
 }
 
-/// Digits only (`str::parse` would take a sign); one too large for 64 bits lies behind the end of
-/// every file.
+/// Parses digits only (`str::parse` would accept a sign). A number too large for 64 bits lies
+/// behind the end of every file.
 fn number(digits: &str) -> Option<u64> {
     let digits_only = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     digits_only.then(|| digits.parse().unwrap_or(u64::MAX))

@@ -1,13 +1,15 @@
-//! `GET /api/events?app=&channel=&platform=`: says that releases have changed, as server-sent
-//! events (WHATWG HTML, section 9.2), so that launchers need not ask often to know soon.
+//! `GET /api/events?app=&channel=&platform=` notifies launchers that releases have changed, by
+//! server-sent events (WHATWG HTML, section 9.2). So launchers know soon and need not poll often.
 //!
-//! In: the catalogue, read again every second while somebody listens. Out: `event: release` with
-//! `app`, `channel`, `platform` and `version` (the newest that is not halted) when a release came,
-//! went, was halted or reaches more users; a comment at least twice a minute. Never: anything that
-//! a client may believe. It is a hint to look, and whoever looks verifies.
+//! In: the catalogue, read again every second while a client listens. Out: `event: release` with
+//! `app`, `channel`, `platform` and `version` (the newest that is not halted) when a release was
+//! added, was removed, was halted or reaches more users; a comment at least twice a minute. Never:
+//! sends anything that a client may trust. An event is a hint to check, and a client verifies what
+//! the check finds.
 //!
-//! An event's `id` stands for the state of what is listened to, the same on every node. Who comes
-//! back with it as `Last-Event-ID` is told at once of what was missed.
+//! The `id` of an event stands for the state of the releases that the client listens to; it is the
+//! same on every node. A client that returns with this id as `Last-Event-ID` gets the changes that
+//! it missed at once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,18 +38,19 @@ use crate::model::release::SignedRelease;
 use crate::model::{Digest, Platform, Version};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// nginx passes bytes on as they come when it reads this.
+/// nginx passes bytes on as they arrive when it reads this header.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// Seconds between two comments. Proxies cut what is silent for longer, ours after 30.
+/// Seconds between two comments. Proxies close connections that are silent for longer; ours
+/// (packaging/nginx) after 30.
 const SILENCE: std::ops::Range<f64> = 22.0..28.0;
-/// Milliseconds after which a client whose connection ended should come back at the earliest.
+/// Milliseconds that a client waits at least before it connects again.
 const RETRY: u32 = 10_000;
-/// Seconds after which one that found no room may try again.
+/// Seconds after which a client that found no free place may try again.
 const NO_ROOM: &str = "600";
-/// Between two looks at the repository at least, whatever the look interval is.
+/// Shortest time between two looks at the repository, whatever the look interval is.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
-/// Those who listen, and what they were told last.
+/// The listeners, and the state that they were notified of last.
 pub(super) struct Events {
     places: Arc<Semaphore>,
     shares: Shares,
@@ -57,7 +60,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Room for so many listeners.
+    /// Room for `most` listeners.
     pub(super) fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
         Self {
@@ -69,7 +72,7 @@ impl Events {
         }
     }
 
-    /// A place for one more, of `origin` at most `most`.
+    /// A place for one more listener; one `origin` gets at most `most`.
     fn place(&self, origin: Option<Origin>, most: usize) -> Option<ListenerPlace> {
         let share = match origin {
             Some(origin) => Some(self.shares.take(origin, most)?),
@@ -79,20 +82,20 @@ impl Events {
         Some(ListenerPlace { _permit: permit, _share: share })
     }
 
-    /// How many listen now.
+    /// How many clients listen now.
     pub(super) fn listeners(&self) -> usize {
         self.most.saturating_sub(self.places.available_permits())
     }
 }
 
-/// What can be told, as of one catalogue.
+/// The state of all topics, as of one catalogue.
 #[derive(Default)]
 struct Announcements {
     of: Option<Arc<Catalogue>>,
     topics: BTreeMap<Topic, Standing>,
 }
 
-/// What somebody can be interested in.
+/// One app, channel and platform that a client can listen to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Topic {
     app: AppName,
@@ -100,11 +103,11 @@ struct Topic {
     platform: Platform,
 }
 
-/// How it stands there.
+/// The state of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Standing {
     version: Version,
-    /// Digest of all that is signed of its releases.
+    /// Digest of everything that is signed about its releases.
     mark: Digest,
 }
 
@@ -131,7 +134,7 @@ impl Announcements {
     }
 }
 
-/// What a client wants to hear of; nothing given is everything.
+/// The topics that a client wants; an absent value means all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventQuery {
@@ -168,7 +171,7 @@ impl Interest {
     }
 }
 
-/// The id that stands for a state.
+/// The id of a state.
 fn id(state: &BTreeMap<Topic, Standing>) -> String {
     let marks: Vec<u8> = state.values().flat_map(|standing| *standing.mark.as_bytes()).collect();
     Digest::of(&marks).to_string().chars().take(16).collect()
@@ -234,7 +237,7 @@ pub(super) async fn listen(
     Ok((HeaderMap::from_iter(fields), Body::from_stream(body)).into_response())
 }
 
-/// One who listens.
+/// A listener.
 struct Listening {
     interest: Interest,
     announcements: watch::Receiver<Arc<Announcements>>,
@@ -245,14 +248,14 @@ struct Listening {
     _place: ListenerPlace,
 }
 
-/// The place of one who listens.
+/// The place of a listener.
 struct ListenerPlace {
     _permit: OwnedSemaphorePermit,
     _share: Option<Share>,
 }
 
 impl Listening {
-    /// What is said next; `None` when the server ends.
+    /// The next text to send; `None` when the server ends.
     async fn next(&mut self) -> Option<String> {
         let text = match self.first.take() {
             Some(first) => first,
@@ -284,7 +287,7 @@ impl Listening {
     }
 }
 
-/// Looks at the repository as long as somebody listens.
+/// Looks at the repository as long as a client listens.
 pub(super) async fn keep_looking(shared: ServerState) {
     loop {
         if shared.events.announcements.receiver_count() == 0 {
@@ -295,7 +298,7 @@ pub(super) async fn keep_looking(shared: ServerState) {
     }
 }
 
-/// Tells those who listen if the catalogue is another one.
+/// Notifies the listeners if the catalogue has changed.
 async fn look(shared: &ServerState) {
     let catalogue = shared.repository.catalogue().await;
     let is_known = shared

@@ -1,9 +1,8 @@
-//! A bad node on purpose, for the demo and for tests: a slow link in front of any server, and a
-//! sudden death.
+//! A fault-injection proxy for the demo and for tests: a slow link in front of any server, and a
+//! sudden death of the node.
 //!
-//! It stands between client and server as a plain TCP relay, so that nothing of it is in the
-//! server's own path and so that a death is a real one: connections break off, and new ones are
-//! refused.
+//! It is a plain TCP relay between client and server, so the server's own code contains none of it.
+//! Its death is a real one: open connections break off, and new ones are refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,21 +15,21 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Bytes relayed at a time: small enough for a smooth 1 Mbit/s.
+/// Bytes relayed at a time: few enough for a smooth 1 Mbit/s.
 const CHUNK: usize = 16 << 10;
 
-/// How the node behaves.
+/// The faults of the node.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FaultInjection {
     /// Bytes a second of all connections together; `None` for no limit.
     pub bytes_per_second: Option<u64>,
-    /// Dies after this many bytes to clients; `None` for never.
+    /// The node dies after it has sent this many bytes to clients; `None` for never.
     pub dies_after_bytes: Option<u64>,
 }
 
 impl FaultInjection {
-    /// Relays connections on `listener` to `server` until the node dies, or until the future is
-    /// dropped. `Ok` is its death.
+    /// Relays connections on `listener` to `server` until the node dies or the future is dropped.
+    /// `Ok` means that the node has died.
     pub async fn run(self, listener: TcpListener, server: SocketAddr) -> io::Result<()> {
         let (death, mut dying) = watch::channel(false);
         let link = Arc::new(Link {
@@ -65,8 +64,8 @@ struct LinkState {
 }
 
 impl Link {
-    /// Books `bytes` on the link and gives the time they are through; `None` if the node dies of
-    /// them.
+    /// Reserves `bytes` on the link and returns the time at which they have passed; `None` if the
+    /// node dies of them.
     fn book(&self, bytes: u64, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sent += bytes;

@@ -1,11 +1,11 @@
-//! Files of the repository over HTTP: validators, ranges, bytes.
+//! Serves the repository's files over HTTP: validators, ranges, bytes.
 //!
-//! `tower_http::services::ServeFile` is not used: its ETag is the modification time (another one on
-//! each mirror), it ignores `If-Range`, and with both mended nothing of it would be left but
-//! reading a file.
+//! `tower_http::services::ServeFile` is not used: its ETag is the modification time (which differs
+//! between mirrors), and it ignores `If-Range`. With both corrected, only the reading of a file
+//! would be left of it.
 //!
-//! Names from requests pass [`file_name`] before they touch the disk: one part, no separator, no
-//! hidden file.
+//! Every name from a request passes [`file_name`] before it touches the disk: one part, no
+//! separator, no hidden file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -34,21 +34,22 @@ use super::refusal::Refusal;
 use super::repository::LARGEST_DOCUMENT;
 use crate::model::{Digest, RelativePath};
 
-/// Bytes read at a time, and what a connection to a slow client holds. Smaller chunks cost more
-/// switches between the threads that read and the ones that send: at 64 KiB twice the CPU time, at
-/// 1 MiB no less than at 256 KiB.
+/// Bytes read at a time; a connection to a slow client holds as much. Smaller chunks cost more
+/// switches between the threads that read and the ones that send: 64 KiB costs twice the CPU time,
+/// and 1 MiB costs no less than 256 KiB.
 const CHUNK: u64 = 256 << 10;
 
-/// Documents up to this size are read and hashed on each request (0.2 ms); larger ones are kept.
+/// The server reads and hashes documents up to this size on each request (0.2 ms); it caches larger
+/// ones.
 const SMALL_DOCUMENT: u64 = 64 << 10;
 
-/// Kept documents together, bytes.
+/// Bytes of all cached documents together.
 const CACHED_DOCUMENTS: u64 = 2 * LARGEST_DOCUMENT;
 
 /// A target's name holds its digest, so its content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-/// Metadata is asked for again each time, which costs a 304.
+/// Clients ask for metadata again each time, which costs a 304.
 const ASK_AGAIN: &str = "no-cache";
 
 /// `GET /targets/{digest}.{name}`.
@@ -127,7 +128,8 @@ async fn send_document(
         Ok((document, packed))
     })
     .await?;
-    // Two forms are two entities: whoever has a part of one must not go on with the other.
+    // Two encodings are two entities: a client that has a part of one must not continue with the
+    // other.
     let (etag, is_packed) = match &packed {
         Some(_) => (format!("\"{}-gzip\"", document.digest), true),
         None => (format!("\"{}\"", document.digest), false),
@@ -152,7 +154,7 @@ async fn send_document(
     Ok(response)
 }
 
-/// A name from a request as one plain part of a path. Everything else does not exist: separators of
+/// A name from a request as one plain part of a path. Every other name gets a 404: separators of
 /// any system, `..`, device names, control characters, and hidden files, which may be half-written.
 fn file_name(name: &str) -> Result<&str, Refusal> {
     let plain = name.parse::<RelativePath>().is_ok_and(|path| path.parent().is_none());
@@ -167,7 +169,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// What is known of a file before its bytes are sent.
+/// The facts of a file before its bytes are sent.
 struct Entity {
     etag: String,
     length: u64,
@@ -234,7 +236,8 @@ fn respond(status: StatusCode, fields: Vec<(HeaderName, String)>, body: Body) ->
     response
 }
 
-/// A regular file and its length. Anything else (opening a pipe would block for ever) is not there.
+/// Opens a regular file and gives its length. Everything else counts as absent: opening a pipe
+/// would block for ever.
 fn open(path: &Path) -> io::Result<(File, u64)> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::ErrorKind::NotFound.into());
@@ -244,7 +247,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// The bytes of `span` still to send, read a chunk at a time as the client takes them.
+/// The rest of `span` to send, read a chunk at a time as the client takes it.
 struct FileBody {
     file: File,
     path: PathBuf,
@@ -252,7 +255,7 @@ struct FileBody {
 }
 
 impl FileBody {
-    /// A file that cannot be read to the end breaks the connection, so that the client does not
+    /// If the file cannot be read to the end, the connection breaks, so that the client does not
     /// take a part for the whole.
     fn into_body(self) -> Body {
         Body::from_stream(stream::try_unfold(self, async |body| {
@@ -283,7 +286,7 @@ impl FileBody {
     }
 }
 
-/// Works on a file where it may block; a missing one is a 404.
+/// Runs file work on a thread that may block; a missing file gives a 404.
 pub(super) async fn on_disk<T: Send + 'static>(
     path: PathBuf,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -301,15 +304,15 @@ pub(super) async fn on_disk<T: Send + 'static>(
     }
 }
 
-/// Metadata files with their digests. Large ones are kept, since hashing them on each request would
-/// let a client spend this server's time; small ones are read anew, since two of them can differ
-/// with the same size and modification time.
+/// Metadata files with their digests. Large ones are cached, since hashing them on each request
+/// would let a client use up this server's time. Small ones are read again each time, since two of
+/// them can differ with the same size and modification time.
 #[derive(Default)]
 pub(super) struct Documents {
     stored: Mutex<HashMap<PathBuf, Arc<CachedFile>>>,
     compressed: Compressed,
-    /// Held while a large one is read: a crowd that asks for a new one at once must not read it
-    /// once for each.
+    /// Held while a large document is read, so that many clients that ask for a new one at once
+    /// cause only one read.
     reading: Mutex<()>,
 }
 

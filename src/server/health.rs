@@ -1,7 +1,8 @@
-//! How the repository stands: for monitors at `/healthz`, for people in the log.
+//! The state of the repository: for monitors at `/healthz`, for operators in the log.
 //!
-//! In: the catalogue, the time. Out: a status that a monitor understands without reading, and one
-//! warning a day. Never: a refusal to serve; what has expired clients refuse themselves.
+//! In: the catalogue and the time. Out: an HTTP status that a monitor can use without parsing the
+//! body, and one warning a day. Never: refuses to serve a file because it has expired; clients
+//! refuse expired metadata themselves.
 
 use std::time::Duration;
 
@@ -15,12 +16,12 @@ use crate::host;
 use crate::publish::deadlines::{deadlines, most_urgent};
 use crate::publish::{Deadline, KeyRole, Urgency};
 
-/// How often the deadlines are looked at.
+/// How often the server looks at the deadlines.
 const LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
-/// How often a deadline that stays near is told again.
+/// How often the server repeats the warning about the same deadline.
 const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// `GET /healthz`: who this is, what it serves, and until when. 503 once a signature has expired.
+/// `GET /healthz`: the node, its releases and their expiry. 503 once a signature has expired.
 pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
     let catalogue = shared.repository.catalogue().await;
     let deadlines = deadlines(&catalogue.expiries, &shared.options.lifetimes, host::now());
@@ -50,8 +51,7 @@ pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
     response
 }
 
-/// Writes deadlines that are near or past into the log: at once, when one comes near or passes, and
-/// once a day.
+/// Logs deadlines that are close or past: at once, when one comes close or passes, and once a day.
 pub(super) async fn keep_reminding(shared: ServerState) {
     let mut reminder = Reminder::default();
     loop {
@@ -68,14 +68,14 @@ pub(super) async fn keep_reminding(shared: ServerState) {
     }
 }
 
-/// What was told last, and when.
+/// The deadlines of the last warning, and its time.
 #[derive(Debug, Default)]
 struct Reminder {
     last: Option<(Vec<(KeyRole, Urgency)>, Time)>,
 }
 
 impl Reminder {
-    /// The deadlines that are to be told now.
+    /// The deadlines that the server must log now.
     fn due(&mut self, mut deadlines: Vec<Deadline>, now: Time) -> Vec<Deadline> {
         deadlines.retain(Deadline::is_pressing);
         let mut states: Vec<(KeyRole, Urgency)> =

@@ -1,8 +1,8 @@
-//! A socket that does not wait for ever for its reader: one that takes next to nothing must not
-//! hold a connection and memory.
+//! A socket with an idle timeout for its reader: a client that reads almost nothing must not hold a
+//! connection and memory.
 //!
-//! A limit on the pause between two writes alone (nginx's `send_timeout`) is met by a client that
-//! takes one byte at a time.
+//! A limit on the pause between two writes (nginx's `send_timeout`) is not enough: a client that
+//! reads one byte at a time stays within it.
 
 use std::future::Future as _;
 use std::io;
@@ -13,16 +13,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write with `TimedOut` when the reader, once it had to be waited for, took less than
-/// `least` bytes in `time`.
+/// Fails a write with `TimedOut` when the reader, once the server had to wait for it, took less
+/// than `least` bytes in `time`.
 ///
 /// The system's send buffer grows with the link's speed and wakes a writer when a third of it is
-/// free, so a slow but honest link makes waits of a second or two; `time` must be well above that.
+/// free. So a slow but honest link causes waits of a second or two; `time` must be well above that.
 pub(super) struct WithIdleTimeout<S> {
     stream: S,
     time: Duration,
     least: u64,
-    /// Set while a reader is waited for.
+    /// Set while the server waits for the reader.
     waiting: Option<Waiting>,
 }
 
@@ -90,7 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WithIdleTimeout<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Flushed means that nothing is waited for: the time between two answers does not count.
+    /// After a flush nothing is waiting: the time between two answers does not count.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
@@ -118,8 +118,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WithIdleTimeout<S> {
 mod tests {
     use super::*;
 
-    /// A stream whose next writes have these outcomes: so many bytes, or not yet; and then never
-    /// again.
+    /// A stream whose next writes have these outcomes: a number of bytes, or not ready; afterwards
+    /// it is never ready again.
     struct Script(Vec<Option<usize>>);
 
     impl AsyncWrite for Script {

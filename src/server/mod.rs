@@ -1,19 +1,19 @@
-//! The server of a repository: its files, and what a launcher may ask about them, over HTTP/1.1.
+//! The HTTP/1.1 server of a repository: its files, and questions of launchers about them.
 //!
-//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a
-//! decision about what may be installed (a launcher takes that from signed metadata alone;
-//! everything here is a hint), and in a request never a signature or a write to the repository. A
-//! server that was told to make patch packs lets the publisher's room do it, in the background.
+//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: decides
+//! what may be installed (a launcher decides that from signed metadata alone; everything here is a
+//! hint); signs or writes to the repository in a request. If the server makes patch packs, the
+//! publisher's room makes them, in the background.
 //!
 //! ```text
 //! GET /metadata/{name}  /targets/{name}  /nodes.json        the repository, as any static host serves it (packaging/nginx)
-//! GET /api/containers/check_update                          newest release, nodes near the user
+//! GET /api/containers/check_update                          newest release, nodes close to the user
 //! GET /api/containers/download/{container_id}               the package under its container's id
 //! GET /api/containers/changelog/{version}                   release notes in Markdown
 //! POST /api/incremental/analyze                             the cheapest packs from one release to another
-//! GET /api/incremental/patch/{id}                           a pack, or where its making is
-//! GET /api/events                                           says when releases have changed
-//! GET /healthz                                              who this is, what it serves, and until when; 503 once that is past
+//! GET /api/incremental/patch/{id}                           a pack, or the status of its patch job
+//! GET /api/events                                           notifies of changed releases
+//! GET /healthz                                              this node, its releases, and their expiry; 503 after the expiry
 //! ```
 //!
 //! TLS and HTTP/2 are a reverse proxy's work.
@@ -66,12 +66,12 @@ pub(crate) use patches::ProjectMaker;
 pub use patches::{JobOutcome, Maker, Making};
 pub use serve::serve;
 
-/// What a server is told.
+/// How a server is configured.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The repository's folder: `metadata/`, `targets/`, optionally `nodes.json`.
     pub repository: PathBuf,
-    /// This node's name, in the `X-Kuzflow-Node` header and `/healthz`.
+    /// This node's name, sent in the `X-Kuzflow-Node` header and shown in `/healthz`.
     pub node: String,
     /// This node's region, as in `nodes.json`.
     pub region: String,
@@ -79,59 +79,59 @@ pub struct ServerOptions {
     pub public_url: Option<Url>,
     /// How often other nodes are checked; `None` for never.
     pub health_interval: Option<Duration>,
-    /// When clients should rather fetch the whole package than patches.
+    /// When clients should fetch the whole package instead of patches.
     pub fallback: Fallback,
-    /// How long signatures last: from when on their end is told.
+    /// How long signatures last: this decides when the server warns of their end.
     pub lifetimes: Lifetimes,
-    /// A reverse proxy stands before this server: it says in `X-Forwarded-For` who asks, and bounds
-    /// what one address may hold.
+    /// A reverse proxy stands before this server. It says in `X-Forwarded-For` which client asks,
+    /// and it limits what one address may hold.
     pub behind_proxy: bool,
-    /// Whether the log tells the addresses of clients.
+    /// Whether the log contains the addresses of clients.
     pub log_addresses: bool,
-    /// How packs are made that somebody asks for; `None` if they are not.
+    /// How packs are made on request; `None` if they are not.
     pub making: Option<Making>,
-    /// Bounds on what a client may ask for.
+    /// Limits on what a client may ask for.
     pub limits: ServerLimits,
 }
 
-/// Bounds on what one client, or all of them, can make the server hold or wait for.
+/// Limits on what one client, or all of them, can make the server hold or wait for.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Connections at once besides those of listeners; more wait in the system's queue.
+    /// Most connections at once, besides those of listeners; more wait in the system's queue.
     pub connections: usize,
-    /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some
-    /// 13 kB (measured with 800) for as long as its app runs.
+    /// Most clients at once that listen to `/api/events` (503 beyond). Each holds a connection and
+    /// some 13 kB (measured with 800) for as long as its app runs.
     pub listeners: usize,
-    /// Of the connections, those of one address (of IPv6: one /64). An idle one makes room for a
-    /// new one; if all are being answered, the new one is turned away.
+    /// Most connections of one address (of IPv6: one /64). An idle one makes room for a new one; if
+    /// requests are being answered on all, the new one is refused.
     pub connections_per_address: usize,
-    /// Of the listeners, those of one address (503 beyond).
+    /// Most listeners of one address (503 beyond).
     pub listeners_per_address: usize,
-    /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a
-    /// slow client, besides one chunk of a file.
+    /// All headers of a request with its first line, bytes (431 beyond). Also how much is queued
+    /// for a slow client, besides one chunk of a file.
     pub header_bytes: usize,
     /// The path, bytes (414 beyond).
     pub path_bytes: usize,
     /// The query, bytes (414 beyond).
     pub query_bytes: usize,
-    /// Until a request's headers have come, or the next request on an idle connection.
+    /// Time limit for a request's headers, or for the next request on an idle connection.
     pub header_time: Duration,
-    /// Until an answer begins (503 beyond).
+    /// Time limit until an answer begins (503 beyond).
     pub request_time: Duration,
-    /// A client that is waited for must take [`ServerLimits::stall_bytes`] within this time, or it
-    /// is left.
+    /// While the server waits for a client to read, the client must take
+    /// [`ServerLimits::stall_bytes`] within this time; otherwise the server closes the connection.
     pub stall_time: Duration,
     /// See [`ServerLimits::stall_time`].
     pub stall_bytes: u64,
-    /// How long running answers may take when the server is told to stop.
+    /// How long running answers may take when the server is asked to stop.
     pub grace: Duration,
-    /// How old the server's knowledge of the repository may be.
+    /// Largest age of the server's view of the repository.
     pub look_interval: Duration,
 }
 
 impl ServerOptions {
-    /// A server of the repository in this folder; node names, limits and checks can be changed
-    /// afterwards.
+    /// A server of the repository in this folder; the caller can change node names, limits and
+    /// checks afterwards.
     pub fn new(repository: impl Into<PathBuf>) -> Self {
         Self {
             repository: repository.into(),
@@ -148,8 +148,8 @@ impl ServerOptions {
         }
     }
 
-    /// How many connections one address may hold, those of listeners among them. Behind a proxy all
-    /// come from there.
+    /// How many connections one address may hold, listeners included. Behind a proxy all
+    /// connections come from the proxy's address.
     fn connections_of_one_address(&self) -> usize {
         let ServerLimits { connections_per_address, listeners_per_address, .. } = self.limits;
         if self.behind_proxy {
@@ -180,23 +180,23 @@ impl Default for ServerLimits {
     }
 }
 
-/// Why a server does not start or ends.
+/// Why a server does not start, or why it ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// A file of the repository cannot be read.
     #[error("cannot read {} of the repository", path.display())]
     Repository {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file of the repository is not what its name says.
+    /// A file of the repository has another form than its name promises.
     #[error("{} of the repository is not in the expected form", path.display())]
     Form {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The place of the mistake in the JSON, and its kind.
         source: serde_json::Error,
     },
     /// The node's name cannot be sent in a header.
@@ -208,17 +208,17 @@ pub enum ServerError {
     /// The folder of the jobs that make patch packs cannot be used.
     #[error("cannot keep jobs in {}", path.display())]
     Jobs {
-        /// Which folder.
+        /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The listening socket does not say its address, or ended.
+    /// The listening socket does not give its address, or has ended.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),
 }
 
-/// Questions of more than 64 KiB, up to 4 MiB each, that are read at the same time.
+/// How many questions of more than 64 KiB, up to 4 MiB each, the server reads at the same time.
 const LARGE_QUESTIONS: usize = 8;
 
 /// What all requests share.
@@ -233,12 +233,12 @@ struct Parts {
     node_header: HeaderValue,
     limits: ServerLimits,
     patches: Option<Service>,
-    /// The version tree that was asked for last.
+    /// The version tree of the last question.
     tree: patches::api::TreeSlot,
     events: events::Events,
-    /// True once the server was told to stop.
+    /// True once the server was asked to stop.
     ending: watch::Sender<bool>,
-    /// Room for questions that are too large to take many at once.
+    /// Limits how many large questions are read at the same time.
     large_questions: Semaphore,
 }
 
@@ -296,9 +296,9 @@ impl ServerState {
     }
 }
 
-/// The server's routes, without a socket, without checks of other nodes, without looks at the
-/// repository that nobody asked for (events need them). Reads the repository once, so that a wrong
-/// folder is told before the first request.
+/// The server's routes, without a socket, without checks of other nodes, and without regular looks
+/// at the repository (events need those). Reads the repository once, so that a wrong folder is
+/// reported before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
     Ok(ServerState::open(options)?.router())
 }

@@ -1,5 +1,5 @@
-//! Which nodes are offered: those of `nodes.json`, checked in the background, the best three for
-//! where the user is.
+//! The list of nodes that the server offers to clients. The server checks the nodes of `nodes.json`
+//! in the background and offers the best three for the user's region.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -15,25 +15,25 @@ use crate::https;
 use crate::model::Node;
 use crate::model::node::rank;
 
-/// How many nodes are offered, by the specification.
+/// How many nodes the server offers, by the specification.
 const OFFERED: usize = 3;
 
-/// Nodes checked at once.
+/// How many nodes the server checks at the same time.
 const CHECKS_AT_ONCE: usize = 8;
 
-/// A check that takes longer is a failure.
+/// Time limit of one check; a longer check counts as a failure.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
-/// Largest `timestamp.json` that is read from a node, bytes; a real one has some hundred.
+/// Largest `timestamp.json` that the server reads from a node, bytes; a real one has some hundred.
 const LARGEST_TIMESTAMP: usize = 64 << 10;
 
-/// Failures in a row after which a node is not offered.
+/// Failures in a row up to which the server still offers a node.
 const FAILURES_ALLOWED: u32 = 1;
 
 /// Weight of the newest check in a node's latency and availability.
 const NEWEST_WEIGHT: f64 = 0.2;
 
-/// What the checks have found, by node id.
+/// The results of the checks, by node id.
 #[derive(Default)]
 pub(super) struct NodeBook(RwLock<HashMap<String, Health>>);
 
@@ -45,8 +45,8 @@ struct Health {
 }
 
 impl NodeBook {
-    /// The best nodes for a user in `region`. If every node fails its checks, they are all offered:
-    /// this server is then more likely cut off from them than the client is.
+    /// The best nodes for a user in `region`. If every node fails its checks, all are offered: then
+    /// this server is more likely cut off from them than the client is.
     pub(super) fn offer(&self, published: &[Node], region: &str) -> Vec<Node> {
         let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let measured = |node: &Node| {
@@ -69,7 +69,7 @@ impl NodeBook {
         offered
     }
 
-    /// Enters a check's outcome: the latency in milliseconds, or why it failed.
+    /// Records the result of a check: the latency in milliseconds, or the reason for the failure.
     fn enter(&self, node: &Node, outcome: Result<f64, String>) {
         let mut book = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = book.get(&node.id).copied();
@@ -106,8 +106,8 @@ impl Health {
     }
 }
 
-/// The region a user's location means: a region's own name, or a time zone such as `Asia/Shanghai`;
-/// `Global` for all else.
+/// The region of a user's location: a region's own name, or a time zone such as `Asia/Shanghai`;
+/// `Global` for any other text.
 pub(super) fn region_of(location: &str) -> &'static str {
     let area = location.split_once('/').map_or(location, |(area, _)| area).to_ascii_lowercase();
     match area.as_str() {
@@ -118,7 +118,7 @@ pub(super) fn region_of(location: &str) -> &'static str {
     }
 }
 
-/// The client for checks: no redirects, bounded time.
+/// The client for checks: no redirects, with a time limit.
 pub(super) fn client() -> Result<reqwest::Client, ServerError> {
     let client = || {
         reqwest::Client::builder().timeout(CHECK_TIME).redirect(reqwest::redirect::Policy::none())
@@ -148,8 +148,8 @@ pub(super) async fn keep_checking(
     }
 }
 
-/// Milliseconds until the node answered with a `timestamp.json` that is not older than
-/// `our_version`: a mirror that lags behind would refuse the newest package.
+/// Milliseconds until the node answered with a `timestamp.json` of at least `our_version`. A mirror
+/// that lags behind would refuse the newest package.
 async fn check(client: &reqwest::Client, node: &Node, our_version: u64) -> Result<f64, String> {
     let address = node.address("metadata/timestamp.json").map_err(|error| error.to_string())?;
     let began = Instant::now();

@@ -1,13 +1,13 @@
-//! Room for as many open files as the limits on connections need: each connection is one, and so is
-//! each file that is being sent.
+//! Raises the process's limit of open files as far as the limits on connections need it: each
+//! connection needs one open file, and so does each file that is being sent.
 
 use super::ServerLimits;
 
-/// The log, the listening socket, the repository's documents, checks of other nodes, packs that are
-/// made.
+/// Files besides connections: the log, the listening socket, the repository's documents, checks of
+/// other nodes, packs in the making.
 const BESIDES: u64 = 128;
 
-/// How many files these limits can open.
+/// How many files the server can have open within these limits.
 fn needed(limits: &ServerLimits) -> u64 {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     count(limits.connections)
@@ -16,7 +16,7 @@ fn needed(limits: &ServerLimits) -> u64 {
         .saturating_add(BESIDES)
 }
 
-/// Raises the process's own limit as far as it may, and tells if that is not enough.
+/// Raises the process's own limit as far as it may, and logs a warning if that is not enough.
 #[cfg(unix)]
 pub(super) fn make_room(limits: &ServerLimits) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

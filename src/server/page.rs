@@ -1,5 +1,5 @@
-//! What a person sees who opens the server's address in a browser: that it is an update server, of
-//! which app, with which versions.
+//! The page for a person who opens the server's address in a browser: it says that this is an
+//! update server, for which app, and with which versions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub(super) async fn front(State(shared): State<ServerState>) -> impl IntoRespons
     (fields, Html(page))
 }
 
-/// The newest release of each app, channel and platform that all may have.
+/// The newest release of each app, channel and platform that is open to all users.
 fn page<'a>(releases: impl Iterator<Item = &'a Release>) -> String {
     let mut newest: BTreeMap<(&str, &str, String), &Version> = BTreeMap::new();
     for release in releases.filter(|release| !release.halted && release.rollout_permille == 1000) {

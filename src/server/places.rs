@@ -1,12 +1,13 @@
-//! Who holds how many connections: one address must not take the places of all others.
+//! Limits the number of connections of one address, so that one address cannot use up the places of
+//! all others.
 //!
-//! In: the addresses of those who connect or listen. Out: a place for each, and a word to a
-//! connection that has to go. Never: a socket.
+//! In: the addresses of clients that connect or listen. Out: a place for each, and a signal to a
+//! connection that has to close. Never: touches a socket.
 //!
-//! An address that holds as many connections as it may gets room for a new one by giving up the one
-//! on which it has asked for nothing for longest; if it is being answered on all of them, the new
-//! one is turned away. So a heap of idle connections keeps nobody out, and an office behind one
-//! address goes on.
+//! An address that already holds its maximum gets room for a new connection: the one that has been
+//! idle for longest is closed. If requests are being answered on all of them, the new connection is
+//! refused. So many idle connections keep nobody out, and many clients behind one address can go
+//! on.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Where a connection comes from: an address of IPv4, or what one customer of a provider gets of
-/// IPv6 (a /64).
+/// The origin of a connection: an IPv4 address, or the part of an IPv6 address that a provider
+/// gives to one customer (a /64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     /// A whole address.
@@ -37,7 +38,7 @@ impl From<IpAddr> for Origin {
     }
 }
 
-/// The connections of each origin.
+/// The connections of each origin, and their maximum.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
@@ -47,19 +48,19 @@ pub(super) struct Places {
 /// One connection.
 #[derive(Debug)]
 struct Seat {
-    /// Since when nothing is asked on it; `None` while a request is answered.
+    /// When the connection became idle; `None` while a request is being answered.
     idle_since: Mutex<Option<Instant>>,
     leave: Notify,
 }
 
 impl Places {
-    /// So many connections at most for each origin.
+    /// Places for at most `most` connections of each origin.
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
-    /// A place for a new connection; `None` if its origin is being answered on as many as it may
-    /// have.
+    /// A place for a new connection; `None` if the origin holds its maximum and requests are being
+    /// answered on all of them.
     pub(super) fn take(self: &Arc<Self>, origin: Origin) -> Option<ConnectionPlace> {
         let seat =
             Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
@@ -92,7 +93,7 @@ impl Seat {
     }
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// A connection's place; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct ConnectionPlace {
     places: Arc<Places>,
@@ -101,13 +102,13 @@ pub(super) struct ConnectionPlace {
 }
 
 impl ConnectionPlace {
-    /// A request is answered until the returned value is dropped.
+    /// Marks the connection as busy until the returned value is dropped.
     pub(super) fn busy(&self) -> Busy {
         self.seat.set_idle_since(None);
         Busy(self.seat.clone())
     }
 
-    /// Ready once this connection has to go.
+    /// Completes when this connection has to close.
     pub(super) async fn must_leave(&self) {
         self.seat.leave.notified().await;
     }
@@ -135,12 +136,12 @@ impl Drop for Busy {
     }
 }
 
-/// How many of something each origin holds.
+/// How many places each origin holds.
 #[derive(Debug, Default)]
 pub(super) struct Shares(Arc<Mutex<HashMap<Origin, usize>>>);
 
 impl Shares {
-    /// One more, if there are fewer than `most`.
+    /// One place more, if the origin holds fewer than `most`.
     pub(super) fn take(&self, origin: Origin, most: usize) -> Option<Share> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(origin).or_default();
@@ -153,7 +154,7 @@ impl Shares {
     }
 }
 
-/// One of what an origin holds; given back when dropped.
+/// One place of an origin; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Share {
     held: Arc<Mutex<HashMap<Origin, usize>>>,

@@ -1,12 +1,12 @@
-//! Errors as clients see them: a status and `{"error": code, "message": text}`. The cause stays in
-//! the log.
+//! Errors as clients see them: an HTTP status and `{"error": code, "message": text}`. The cause is
+//! written only to the log.
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// A request that is not served.
+/// A request that the server refuses.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -15,22 +15,22 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Any status with a stable code for programs and a message for people.
+    /// Any status, with a stable code for programs and a message for people.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
 
-    /// 400: the client's mistake, told.
+    /// 400: the client's mistake; the message explains it.
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// 404, also for names that could not exist.
+    /// 404, also for names that cannot exist.
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such file or release")
     }
 
-    /// 500: `cause` goes to the log alone.
+    /// 500: `cause` goes only to the log.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         Self::new(

@@ -1,8 +1,8 @@
-//! What the repository says: its releases and nodes, read from `metadata/` and `nodes.json` and
-//! read again when they change.
+//! Reads the catalogue of the repository: its releases and nodes, from `metadata/` and
+//! `nodes.json`. It reads them again when they change.
 //!
-//! Signatures are not checked here: the folder is the operator's own, what this room says of it is
-//! a hint, and clients verify.
+//! It verifies no signatures: the folder belongs to the operator, everything read here is a hint,
+//! and clients verify.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -22,28 +22,29 @@ use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
 use crate::publish::KeyRole;
 use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY};
 
-/// Largest metadata file that is read or served, bytes: some 100,000 targets.
+/// Largest metadata file that the server reads or serves, bytes: some 100,000 targets.
 pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
 
-/// What the repository held when it was last read.
+/// The contents of the repository when it was last read.
 #[derive(Debug)]
 pub(super) struct Catalogue {
-    /// Version of the timestamp role: grows with every change.
+    /// Version of the timestamp role; grows with every change.
     pub(super) version: u64,
-    /// When the timestamp must have been signed again.
+    /// When the timestamp expires.
     pub(super) expires: jiff::Timestamp,
-    /// When each role must have been, as far as the documents say it.
+    /// When each role expires, as far as the documents say it.
     pub(super) expiries: Vec<(KeyRole, jiff::Timestamp)>,
     /// Every release of every app, in no order.
     pub(super) releases: Vec<SignedRelease>,
     /// The nodes that hold the repository, as published.
     pub(super) nodes: Vec<Node>,
-    /// Packs between releases that are published, until this time; then clients go on without.
+    /// Published packs between releases. They are usable until this time; afterwards clients update
+    /// without packs.
     patches: Vec<SignedPatch>,
     patches_expire: jiff::Timestamp,
     targets: BTreeMap<String, TargetEntry>,
-    /// The two files whose change says that something changed, and the number of the newest root,
-    /// which none of them names.
+    /// The two files that show a change of the repository, and the number of the newest root, which
+    /// neither of them names.
     seen: (Vec<u8>, Option<Vec<u8>>, u64),
 }
 
@@ -136,8 +137,8 @@ fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
     newest
 }
 
-/// When the root `version` expires; `None` if it cannot be read: clients will tell, and the files
-/// below it are served all the same.
+/// When the root `version` expires; `None` if it cannot be read. Clients will report that, and the
+/// server still serves the files below it.
 fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
     let path = metadata.join(format!("{version}.root.json"));
     let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
@@ -149,8 +150,8 @@ fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
     .expires
 }
 
-/// The release that a target is, if it is one: the only place that knows how the publisher writes
-/// it down. One that this program cannot read (written by a newer one) is left out and told, the
+/// The release that a target is, if it is one. Only this function knows how the publisher writes
+/// it. A release that this program cannot read (written by a newer one) is left out and logged; the
 /// others stay.
 fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
     let description = target.custom.get(RELEASE_KEY)?;
@@ -168,8 +169,8 @@ fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
     }
 }
 
-/// The packs between `releases` in a list of patches, and when it expires. What is wrong with it
-/// means that there are none, as for the clients.
+/// The packs between `releases` in a list of patches, and when the list expires. A faulty list
+/// counts as an empty one, as for the clients.
 fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jiff::Timestamp) {
     let list = read(path).and_then(|bytes| parse::<Signed<Patches>>(path, &bytes));
     let Patches { targets, expires } = match list {
@@ -201,7 +202,7 @@ fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jif
     (packs, expires)
 }
 
-/// The repository's folder with the newest catalogue that could be read of it.
+/// The repository's folder with the newest readable catalogue.
 pub(super) struct Repository {
     root: PathBuf,
     look_interval: Duration,
@@ -230,8 +231,9 @@ impl Repository {
         &self.root
     }
 
-    /// What the repository says, at most the look interval old. One request looks for a change, the
-    /// others meanwhile get the old state; that also stays when the new one cannot be read.
+    /// The repository's catalogue, at most the look interval old. One request looks for a change;
+    /// the others get the old catalogue meanwhile. The old one also stays when the new one cannot
+    /// be read.
     pub(super) async fn catalogue(&self) -> Arc<Catalogue> {
         if let Ok(mut look) = self.last_look.try_lock()
             && look.at.elapsed() >= self.look_interval
@@ -266,7 +268,7 @@ impl Repository {
 }
 
 impl Look {
-    /// Once for each trouble, not once a second.
+    /// Logs each problem once, not once a second.
     fn complain(&mut self, cause: String) {
         if self.complaint.as_ref() != Some(&cause) {
             tracing::error!(

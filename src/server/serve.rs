@@ -1,7 +1,7 @@
-//! The server's socket: connections with time limits, and an orderly end.
+//! The server's socket: connections with time limits, and an orderly shutdown.
 //!
-//! `axum::serve` sets no time limit on headers, idle connections and slow readers, hence this loop
-//! over hyper's connections.
+//! `axum::serve` sets no time limit on headers, idle connections and slow readers. Therefore this
+//! loop runs hyper's connections itself.
 
 use crate::error_chain;
 use std::convert::Infallible;
@@ -32,8 +32,8 @@ use super::{
     ServerError, ServerLimits, ServerOptions, ServerState, events, health, nodes, open_files,
 };
 
-/// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any
-/// more, and running answers have [`ServerLimits::grace`] to end.
+/// Serves the repository on `listener` until `shutdown` is ready. Then it accepts no more
+/// connections, and running answers have [`ServerLimits::grace`] to end.
 pub async fn serve(
     options: ServerOptions,
     listener: TcpListener,
@@ -98,8 +98,8 @@ async fn connections(
     }
 }
 
-/// The next connection, once there is room for it. A failure (no file descriptor left, a client
-/// that was quicker to leave) is the system's to mend: it is told and tried again.
+/// Accepts the next connection, once there is room for it. A failure (no file descriptor left, a
+/// client that has left already) may pass: the server logs it and tries again.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
@@ -116,7 +116,7 @@ async fn accept(
     }
 }
 
-/// What a connection holds as long as it lasts.
+/// The resources that a connection holds while it lasts.
 struct Held {
     _room: Option<OwnedSemaphorePermit>,
     place: ConnectionPlace,
@@ -145,7 +145,7 @@ async fn connection(
     let stop = async move { stopping.wait_for(|stop| *stop).await.is_ok() };
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        // Dropped in the middle of nothing: no request is being answered.
+        // It is safe to drop the connection here: no request is being answered.
         () = held.place.must_leave() => return,
         _ = stop => {
             connection.as_mut().graceful_shutdown();
@@ -169,7 +169,7 @@ async fn answer(
     Ok(response.map(|body| Body::new(Answering { body, _busy: busy })))
 }
 
-/// A body whose connection is busy until it has gone.
+/// A body whose connection counts as busy until the last byte is sent.
 struct Answering {
     body: Body,
     _busy: Busy,

@@ -1,8 +1,8 @@
-//! The questions of `/api/containers/…`, with the field names of the specification.
+//! The routes of `/api/containers/…`, with the field names of the specification.
 //!
-//! Answers are the same for everyone who asks the same: which share of the installations a rollout
-//! has reached is decided by each launcher from the signed metadata and its own installation id,
-//! which this server never learns.
+//! The same question always gets the same answer. Each launcher decides by itself whether a rollout
+//! has reached it, from the signed metadata and its own installation id; this server never learns
+//! that id.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -25,10 +25,11 @@ use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Node, Platform, Version};
 
-/// Longest release notes that are sent, bytes.
+/// Longest release notes that the server sends, bytes.
 const LONGEST_NOTES: u64 = 256 << 10;
 
-/// What `check_update` and `changelog` are asked. Text, so that each mistake gets its own message.
+/// The parameters of `check_update` and `changelog`. They are text, so that each mistake gets its
+/// own message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct UpdateQuery {
@@ -51,7 +52,7 @@ struct Update {
     container_size: u64,
     container_id: ContainerId,
     download_nodes: Vec<DownloadNode>,
-    /// Seconds at the best node's published bandwidth; `null` if that is not known.
+    /// Seconds at the best node's published bandwidth; `null` if no bandwidth is known.
     estimated_time: Option<u64>,
     changelog_url: String,
     /// Markdown; empty if there are none.
@@ -75,8 +76,8 @@ struct DownloadNode {
 }
 
 /// `GET
-/// /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`;
-/// only `platform` is needed, `app` too if the repository has several.
+/// /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`.
+/// Only `platform` is required, and `app` if the repository has several.
 pub(super) async fn check_update(
     State(shared): State<ServerState>,
     question: Result<Query<UpdateQuery>, QueryRejection>,
@@ -124,8 +125,8 @@ pub(super) async fn check_update(
     }))
 }
 
-/// `GET /api/containers/download/{container_id}`: the package, with ranges, under a name for
-/// people.
+/// `GET /api/containers/download/{container_id}`: the package, with ranges, under a readable file
+/// name.
 pub(super) async fn download(
     State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
@@ -146,14 +147,14 @@ pub(super) async fn download(
     response
         .headers_mut()
         .insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
-    // Unlike the target's own address, this one can come to name other bytes (a release withdrawn
-    // and published again).
+    // Unlike the target's own address, this one can later name other bytes (a release withdrawn and
+    // published again).
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
 /// `GET /api/containers/changelog/{version}?app=&platform=&channel=&lang=`: Markdown in the best
-/// language there is.
+/// available language.
 pub(super) async fn changelog(
     State(shared): State<ServerState>,
     version: Result<Path<String>, PathRejection>,
@@ -187,7 +188,7 @@ pub(super) async fn changelog(
     Ok(response)
 }
 
-/// The apps of which something is published.
+/// The apps with at least one published release.
 pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
     let mut apps: Vec<&AppName> =
         catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
@@ -196,7 +197,7 @@ pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
     apps
 }
 
-/// The releases of the app and channel that are asked for; of the only app if none is named.
+/// The releases of the named app and channel; of the only app if none is named.
 fn of_app_and_channel<'a>(
     catalogue: &'a Catalogue,
     question: &'a UpdateQuery,
@@ -216,7 +217,7 @@ fn of_app_and_channel<'a>(
     }))
 }
 
-/// A parameter's value; empty counts as absent.
+/// A parameter's value; an empty one counts as absent.
 pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     name: &str,
     text: Option<&str>,
@@ -248,12 +249,13 @@ fn download_node(node: &Node, bandwidth: Option<f64>) -> DownloadNode {
     }
 }
 
-/// Mbit/s of a node, as far as it is known.
+/// Mbit/s of a node, if known.
 fn bandwidth(node: &Node) -> Option<f64> {
     node.metrics.bandwidth_mbps.or(node.bandwidth)
 }
 
-/// Seconds for `bytes` at the best node for a user there; `None` if its bandwidth is not known.
+/// Seconds for `bytes` at the best node for a user in the region; `None` if its bandwidth is not
+/// known.
 pub(super) fn estimated_time(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -283,7 +285,7 @@ fn changelog_url(signed: &SignedRelease) -> String {
     format!("/api/containers/changelog/{}?{query}", container.version)
 }
 
-/// Language tags, the most wanted first: the parameter, else `Accept-Language` by its weights.
+/// Language tags in order of preference: the parameter, otherwise `Accept-Language` by its weights.
 fn wanted_languages(question: &UpdateQuery, headers: &HeaderMap) -> Vec<String> {
     if let Some(language) = question.lang.as_deref().filter(|language| !language.is_empty()) {
         return vec![language.to_owned()];
@@ -322,7 +324,7 @@ pub(super) fn answer(body: &impl Serialize) -> Response {
     (headers_of(&[]), Json(body)).into_response()
 }
 
-/// Fields of an answer that depends on what is published and on the language.
+/// Headers of an answer that depends on what is published and on the language.
 fn headers_of(more: &[(HeaderName, &'static str)]) -> HeaderMap {
     let fields = [(CACHE_CONTROL, "no-cache"), (VARY, "accept-language")];
     fields

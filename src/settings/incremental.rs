@@ -1,7 +1,7 @@
-//! How small updates are made and used: the specification's configuration (its section 7.1), table
-//! by table, with its names and defaults. The same tables stand in `kuzflow.toml`, for the making,
-//! and in `launcher.toml`, for the using; each side reads what concerns it, so that one text serves
-//! both.
+//! Settings for making and using incremental updates: the specification's configuration (its
+//! section 7.1), table by table, with its names and defaults. The same tables stand in
+//! `kuzflow.toml`, for making packs, and in `launcher.toml`, for using them. Each side reads the
+//! values that concern it, so one text serves both.
 
 use std::path::Path;
 
@@ -11,84 +11,85 @@ use super::SettingsError;
 use crate::model::HotSwap;
 use crate::model::pattern::{AppPatterns, FilePattern, ModulePattern};
 
-/// `[incremental_update]`.
+/// The table `[incremental_update]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IncrementalUpdate {
-    /// Whether patches are made, and used.
+    /// Whether patches are made and used.
     pub enabled: bool,
-    /// Bytes of the largest pack that is published or used. A larger one hardly saves anything.
+    /// Largest pack that is published or used, bytes. A larger pack saves almost nothing.
     pub max_patch_size: u64,
-    /// How many single files are fetched at the same time. Packs come one after another, each in
-    /// pieces from all nodes.
+    /// How many single files are fetched at the same time. Packs are fetched one after another,
+    /// each in pieces from all nodes.
     pub parallel_downloads: usize,
-    /// What a running app can take over, as dotted names below the app's folder.
+    /// Modules that a running app can take over, as dotted names below the app's folder.
     pub hot_swap_modules: Vec<ModulePattern>,
-    /// What needs a new start, whatever `hot_swap_modules` says, as paths below the app's folder.
+    /// Files that need a restart, whatever `hot_swap_modules` says, as paths below the app's
+    /// folder.
     pub critical_files: Vec<FilePattern>,
-    /// Days after which a pack is taken out of the repository.
+    /// Days after which a pack is removed from the repository.
     pub patch_retention_days: u32,
-    /// From how many earlier releases of the same channel packs are made when one is published; 0
-    /// for none. Not in the specification, which makes patches when they are asked for: on a static
-    /// host nobody can ask.
+    /// From how many earlier releases of the same channel packs are made when a release is
+    /// published; 0 for none. Not in the specification, which makes patches on request: a static
+    /// host takes no requests.
     pub latest_releases: usize,
-    /// Bytes of memory that making a pack may need. Not in the specification: the publisher's
-    /// computer is another one than the user's, which `max_memory_usage` is about.
+    /// Bytes of memory that making a pack may need. Not in the specification: its
+    /// `max_memory_usage` concerns the user's computer, not the publisher's.
     pub making_memory: u64,
 }
 
-/// `[performance]`.
+/// The table `[performance]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Performance {
     /// How patches are made.
     pub compression_algorithm: Algorithm,
-    /// The specification's block size, bytes: by how much its code reads a file that it hashes. It
-    /// is checked, so that a mistake in it is seen, and has no effect, since the hash is the same
-    /// whatever the block is: files are read and written in blocks of 256 KiB, with a thirtieth of
-    /// the system calls that the specification's default would take. What a pack needs is bounded
-    /// by `max_memory_usage`.
+    /// The specification's block size, bytes: how much its code reads at a time when it hashes a
+    /// file. The value is checked, so that a mistake in it is seen, but it has no effect: the hash
+    /// is the same for every block size. Files are read and written in blocks of 256 KiB, with a
+    /// thirtieth of the system calls of the specification's default. `max_memory_usage` limits the
+    /// memory that a pack needs.
     pub chunk_size: u32,
-    /// Bytes of memory that applying a pack may need on the user's computer. No pack is published
-    /// that needs more, and none is used.
+    /// Bytes of memory that applying a pack may need on the user's computer. A pack that needs more
+    /// is neither published nor used.
     pub max_memory_usage: u64,
-    /// Whether packs are made after the release is published, so that it is there at once, instead
-    /// of before.
+    /// Whether packs are made after the release is published, so that the release is available at
+    /// once, instead of before.
     pub background_generation: bool,
 }
 
-/// How patches are made. The specification knows only bsdiff4; it stays at choice, for packs that
+/// How patches are made. The specification knows only bsdiff4; it remains available, for packs that
 /// other programs can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// The smallest of all, file by file.
+    /// The smallest result of all algorithms, file by file.
     Auto,
     /// Our own: aligned differences with a model of the file's kind.
     Aligned,
     /// Zstandard with the old file as its dictionary.
     Zstd,
-    /// As the program of this name.
+    /// The algorithm of the program of this name.
     Bsdiff4,
 }
 
-/// `[fallback]`.
+/// The table `[fallback]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fallback {
-    /// Whether the full package is fetched where nothing smaller leads, costs little enough, or
-    /// works out. Without it a release that could only come whole is not offered, unless the
-    /// publisher made it mandatory or nothing is installed yet.
+    /// Whether the full package is fetched if nothing smaller leads to the release, is cheap
+    /// enough, or succeeds. Without it a release that can only be fetched whole is not offered,
+    /// unless the publisher made it mandatory or nothing is installed yet.
     pub enable_full_update: bool,
-    /// Share of the full package from which on it is fetched instead of patches.
+    /// Share of the full package from which on the full package is fetched instead of patches.
     pub fallback_threshold: f64,
-    /// How many packs in a row are used at most.
+    /// Most packs in a row that an update uses.
     pub max_patch_chain_length: usize,
 }
 
 impl Default for IncrementalUpdate {
     fn default() -> Self {
-        // The specification's examples are patterns, and true of many apps.
+        // The specification's examples are patterns, and fit many apps.
         let modules = ["manipulate.*", "ui.components.*", "config.*"];
         let files = ["app.py", "updater_core/*"];
         Self {
@@ -106,7 +107,7 @@ impl Default for IncrementalUpdate {
 
 impl Default for Performance {
     fn default() -> Self {
-        // The specification says bsdiff4; what is smaller costs the user less.
+        // The specification has bsdiff4; a smaller pack costs the user less.
         Self {
             compression_algorithm: Algorithm::Auto,
             chunk_size: 8192,
@@ -123,12 +124,12 @@ impl Default for Fallback {
 }
 
 impl IncrementalUpdate {
-    /// The two lists of patterns, as a release carries them.
+    /// The two lists of patterns, in the form that a release carries.
     pub fn hot_swap(&self) -> HotSwap {
         HotSwap { modules: self.hot_swap_modules.clone(), critical: self.critical_files.clone() }
     }
 
-    /// The two lists of patterns, to ask about files.
+    /// The two lists of patterns, for questions about files.
     pub fn patterns(&self) -> AppPatterns<'_> {
         AppPatterns {
             hot_swap_modules: &self.hot_swap_modules,
@@ -137,13 +138,13 @@ impl IncrementalUpdate {
     }
 }
 
-/// The least memory, bytes, in which a pack can be applied or made at all.
+/// The least memory in which any pack can be applied or made, bytes.
 const LEAST_MEMORY: u64 = 32 << 20;
 
-/// Refuses values that make no sense; `path` is the file they stand in, for messages.
+/// Refuses values that make no sense; `path` is the settings file, for messages.
 ///
 /// # Errors
-/// [`SettingsError::Value`] for the first of them.
+/// [`SettingsError::Value`] for the first wrong value.
 pub(crate) fn check(
     path: &Path,
     incremental: &IncrementalUpdate,
@@ -188,7 +189,7 @@ pub(crate) fn check(
         ),
         (
             "fallback.fallback_threshold",
-            // So that not-a-number is refused too.
+            // This form also refuses not-a-number.
             fallback.fallback_threshold > 0.0 && fallback.fallback_threshold <= 1.0,
             "expected a share above 0 and up to 1, for example 0.7",
         ),
@@ -206,7 +207,7 @@ pub(crate) fn check(
     }
 }
 
-/// For serde: tables that say nothing new are not written.
+/// For serde: tables with default values are not written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -271,7 +272,7 @@ mod tests {
         checked.map(|()| tables).map_err(|error| error.to_string())
     }
 
-    /// The values of the specification's section 7.1, but for the algorithm.
+    /// The values of the specification's section 7.1, except the algorithm.
     const SPECIFICATION: &str = r#"{
         "incremental_update": {
             "enabled": true, "max_patch_size": 10485760, "parallel_downloads": 3,

@@ -1,8 +1,9 @@
-//! Settings: `launcher.toml` as written, checked and completed into what the launcher uses.
+//! Settings: reads `launcher.toml`, checks it, and completes it into the values that the launcher
+//! uses.
 //!
-//! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an
-//! unsigned file, so nothing here may replace the trusted root of an installation
-//! (docs/security.md, fault 10).
+//! In: TOML text, command-line overrides. Out: [`Settings`]. Never: changes what is trusted.
+//! Settings come from an unsigned file, so nothing here may replace the trusted root of an
+//! installation (docs/security.md, fault 10).
 
 pub(crate) mod incremental;
 pub(crate) mod peers;
@@ -19,29 +20,29 @@ use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
-/// What `launcher.toml` says. Unknown keys are errors: a misspelt setting must not be silently
-/// ignored.
+/// The content of `launcher.toml`. Unknown keys are errors: a misspelt setting must not be ignored
+/// silently.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The app's name in ids.
     pub app: AppName,
-    /// The app's name for people, until a container says it.
+    /// The app's name for people, until a container gives it.
     #[serde(default)]
     pub display_name: String,
-    /// A PNG, shown until the app is installed and brings its own; a relative path begins at the
-    /// settings' folder.
+    /// Path of a PNG, shown until the app is installed and brings its own icon. A relative path
+    /// begins at the settings' folder.
     #[serde(default)]
     pub icon: Option<PathBuf>,
     /// The channel this installation follows.
     #[serde(default = "stable")]
     pub channel: String,
-    /// Where the user is, for the first choice of nodes.
+    /// The user's region, for the first choice of nodes.
     #[serde(default = "global")]
     pub region: String,
-    /// Nodes that are always known. At least one; more may come from the repository's `nodes.json`.
+    /// Nodes that are always known, at least one; the repository's `nodes.json` may add more.
     pub nodes: Vec<Node>,
-    /// The server that answers `check_update` with nodes near the user; optional, a static host
+    /// The server that answers `check_update` with nodes close to the user. Optional: a static host
     /// needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<url::Url>,
@@ -57,67 +58,68 @@ pub struct Settings {
     /// Whether and how patches are used.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub incremental_update: IncrementalUpdate,
-    /// What applying patches may cost.
+    /// Limits for applying patches.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub performance: Performance,
     /// When the full package is fetched instead.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub fallback: Fallback,
-    /// Whether a running app takes updates over without a restart.
+    /// Whether a running app takes over updates without a restart.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub hot_update: HotUpdateSettings,
-    /// Sharing with other installations on the same local network.
+    /// Sharing downloads with other installations on the same local network.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub peers: Peers,
-    /// What is made on the user's desktop.
+    /// Which shortcuts are made on the user's desktop.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub desktop: DesktopSettings,
-    /// The launcher itself.
+    /// Settings of the launcher itself.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub launcher: LauncherSettings,
-    /// Where versions are installed; the user's data folder if absent.
+    /// The folder of installed versions; the user's data folder if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<PathBuf>,
 }
 
-/// `[update]`.
+/// The table `[update]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpdateSettings {
     /// When to look for a release.
     pub check: CheckTime,
-    /// Seconds to wait after the app's start before looking.
+    /// Seconds between the app's start and the first check.
     pub delay_seconds: u64,
-    /// Hours between two looks while the app runs: [`SHORTEST_CHECK_HOURS`] to
+    /// Hours between two checks while the app runs: [`SHORTEST_CHECK_HOURS`] to
     /// [`LONGEST_CHECK_HOURS`].
     pub check_hours: f64,
-    /// Whether the server named by `api` may say that it is worth looking.
+    /// Whether the server in `api` may notify the launcher that a check is worthwhile.
     pub push: bool,
-    /// Seconds over which launchers that are told so at the same time are spread.
+    /// Seconds over which the checks of all launchers that got the same notification are spread.
     pub push_spread_seconds: u64,
-    /// What is done in the background on a network that is paid for by the byte.
+    /// The background work that is allowed on a metered network.
     pub on_metered: Background,
-    /// What is done in the background on a battery that is low, or when the system saves power.
+    /// The background work that is allowed on a low battery, or while the system saves power.
     pub on_low_battery: Background,
-    /// Bytes a second at most; 0 for no limit.
+    /// Rate limit, bytes a second; 0 for no limit.
     pub max_bytes_per_second: u64,
-    /// How many nodes to use at most.
+    /// Most nodes that a download uses.
     pub max_nodes: usize,
-    /// Installed versions to keep besides the active one.
+    /// How many installed versions are retained besides the active one.
     pub keep_versions: usize,
-    /// Fetch a release that was found by itself, and offer it when nothing is left to fetch.
+    /// Whether a found release is fetched without a question, and offered when everything is
+    /// fetched.
     pub prefetch: bool,
-    /// Seconds that a release's own migration of user data may take.
+    /// Seconds that a release's migration script may take.
     pub migration_seconds: u64,
 }
 
 impl UpdateSettings {
-    /// How long a release's own migration of user data may take.
+    /// Time limit of a release's migration script.
     pub fn migration_limit(&self) -> Duration {
         Duration::from_secs(self.migration_seconds)
     }
 
-    /// How long after a look the next one is taken while the app runs.
+    /// Time from one check to the next while the app runs.
     pub fn check_interval(&self) -> Duration {
         Duration::from_secs_f64(
             self.check_hours.clamp(SHORTEST_CHECK_HOURS, LONGEST_CHECK_HOURS) * 3600.0,
@@ -125,40 +127,41 @@ impl UpdateSettings {
     }
 }
 
-/// Hours between two looks at least: three minutes. Thousands of launchers ask the same server.
+/// Shortest time between two checks, hours: three minutes. Thousands of launchers ask the same
+/// server.
 pub(crate) const SHORTEST_CHECK_HOURS: f64 = 0.05;
-/// Hours between two looks at most: a month.
+/// Longest time between two checks, hours: a month.
 pub(crate) const LONGEST_CHECK_HOURS: f64 = 744.0;
-/// Seconds over which a hint may be spread at most: an hour.
+/// Longest time over which checks may be spread after a notification, seconds: an hour.
 pub(crate) const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
 
-/// What may be done without anybody having asked, where power or bytes are dear. Each includes
-/// those before it.
+/// The work that is allowed without a question, where power or bytes are expensive. Each value
+/// includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
-    /// Nothing at all; a person may ask.
+    /// No work at all; a person may still ask for it.
     Nothing,
-    /// Look for a release: some kilobytes.
+    /// Checks for a release: some kilobytes.
     Check,
-    /// Fetch it as well, if `prefetch` says so.
+    /// Also fetches the release, if `prefetch` allows it.
     All,
 }
 
-/// `[health]`: the probation of a version that was just switched to.
+/// The table `[health]`: the probation of a version after a switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HealthSettings {
-    /// An app that says nothing is up once it has run for so many seconds.
+    /// Seconds after which an app without health reports counts as up.
     pub survival_seconds: u64,
-    /// An app that says when it is up must do so within so many seconds.
+    /// Seconds within which an app with health reports must report `up`.
     pub up_within_seconds: u64,
-    /// How often a version that does not come up is tried before it is rolled back.
+    /// How often a version that does not come up is tried before the rollback.
     pub tries: u32,
-    /// Whether it is rolled back without anybody being asked.
+    /// Whether the rollback happens without a question.
     pub automatic_rollback: bool,
-    /// Whether the launcher stays, without a window, as long as the app runs; else it ends once
-    /// there is nothing left to watch.
+    /// Whether the launcher stays, without a window, as long as the app runs. Otherwise it ends
+    /// once it has nothing left to watch.
     pub stay: bool,
 }
 
@@ -174,19 +177,19 @@ impl Default for HealthSettings {
     }
 }
 
-/// When to look for a release.
+/// When the launcher checks for a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckTime {
-    /// After the app has started (the user never waits for the network).
+    /// After the app has started; the user never waits for the network.
     AfterStart,
-    /// Before the app starts; the user chose to wait.
+    /// Before the app starts; the user accepts the wait.
     BeforeStart,
-    /// Only when asked.
+    /// Only on request.
     Never,
 }
 
-/// `[window]`.
+/// The table `[window]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WindowSettings {
@@ -198,45 +201,45 @@ pub struct WindowSettings {
     pub renderer: Renderer,
     /// How an update is announced while the app runs: `window`, `system`, `dialog` or `off`.
     pub notification: Announcement,
-    /// What a second start of the launcher without a verb does while the app runs: `window` or
+    /// The effect of a second start of the launcher without a verb while the app runs: `window` or
     /// `app`.
     pub second_start: SecondStart,
 }
 
-/// `[hot_update]`.
+/// The table `[hot_update]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HotUpdateSettings {
     /// Whether a running app takes over what it can, so that no restart is needed. Without it every
     /// update waits for the next start.
     pub enabled: bool,
-    /// Whether such an update is fetched and taken over without a question, and told when it is
+    /// Whether such an update is fetched and taken over without a question, and shown when it is
     /// done.
     pub automatic: bool,
 }
 
 impl Default for HotUpdateSettings {
     fn default() -> Self {
-        // As the specification has it: "If it is a hot update, apply it by itself."
+        // The specification's rule: "If it is a hot update, apply it by itself."
         Self { enabled: true, automatic: true }
     }
 }
 
-/// `[desktop]`.
+/// The table `[desktop]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DesktopSettings {
-    /// Whether the first installation makes a menu entry. Not by itself: an installer or a package
-    /// that brings the launcher brings its own entry, and nobody wants to find two.
+    /// Whether the first installation makes a menu entry. The default is no: an installer or a
+    /// package that brings the launcher brings its own entry, and users do not want two.
     pub shortcut: bool,
 }
 
-/// `[launcher]`.
+/// The table `[launcher]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LauncherSettings {
-    /// Whether the launcher exchanges its own executable for a newer one that is published. A
-    /// package manager that looks after it switches this off.
+    /// Whether the launcher exchanges its own executable for a newer published one. A package
+    /// manager that updates the launcher switches this off.
     pub self_update: bool,
 }
 
@@ -246,11 +249,11 @@ impl Default for LauncherSettings {
     }
 }
 
-/// Light or dark.
+/// The colours of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Theme {
-    /// As the system.
+    /// The same as the system.
     Auto,
     /// Light.
     Light,
@@ -262,8 +265,8 @@ pub enum Theme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Renderer {
-    /// What the launcher finds best: software, which looks the same, needs less memory and no
-    /// driver.
+    /// The launcher's choice, which is software: it looks the same everywhere, and needs less
+    /// memory and no driver.
     Auto,
     /// OpenGL only.
     Opengl,
@@ -271,24 +274,25 @@ pub enum Renderer {
     Software,
 }
 
-/// How an update is announced while the app runs. A mandatory release always comes with the whole
+/// How an update is announced while the app runs. A mandatory release always opens the whole
 /// window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Announcement {
-    /// Small updates by a small window at the edge of the screen that goes by itself, others by the
-    /// whole one.
+    /// A small window at the edge of the screen, which closes by itself, for small updates; the
+    /// whole window for others.
     Window,
-    /// By the notification of the system, where it has some that can be answered.
+    /// A notification of the system, if the system has notifications with answers.
     System,
-    /// By the whole window.
+    /// The whole window.
     Dialog,
-    /// Not at all: the window of the installed versions, the terminal or the app itself begins it.
+    /// No announcement: the user begins the update in the window of the installed versions, in the
+    /// terminal or in the app.
     Off,
 }
 
-/// What a second start of the launcher without a verb does while the app runs. `run`, which
-/// shortcuts use, always starts the app.
+/// The effect of a second start of the launcher without a verb while the app runs. `run`, the verb
+/// of shortcuts, always starts the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondStart {
@@ -343,33 +347,33 @@ pub enum SettingsError {
     /// The file cannot be read.
     #[error("cannot read the settings file {}", path.display())]
     Read {
-        /// Which file.
+        /// Path of the settings file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// There is no such file.
     #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
     Missing {
-        /// Which file.
+        /// Path where it was expected.
         path: PathBuf,
     },
     /// Not TOML, or a key is misspelt or has the wrong kind of value.
     #[error("{}: not valid settings", path.display())]
     Form {
-        /// Which file.
+        /// Path of the settings file.
         path: PathBuf,
-        /// Where and why.
+        /// The place of the mistake, and its kind.
         source: Box<toml::de::Error>,
     },
     /// A value makes no sense.
     #[error("{}: {setting}: {reason}", path.display())]
     Value {
-        /// Which file.
+        /// Path of the settings file.
         path: PathBuf,
-        /// Which setting.
+        /// Name of the setting.
         setting: &'static str,
-        /// What it should be.
+        /// The values that it may have.
         reason: String,
     },
 }
@@ -444,12 +448,12 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The bandwidth cap; `None` for no limit.
+    /// Rate limit, bytes a second; `None` for no limit.
     pub fn bandwidth_limit(&self) -> Option<u64> {
         Some(self.update.max_bytes_per_second).filter(|limit| *limit > 0)
     }
 
-    /// How long to wait after the app's start before looking for a release.
+    /// Time between the app's start and the first check.
     pub fn check_delay(&self) -> Duration {
         Duration::from_secs(self.update.delay_seconds)
     }

@@ -1,37 +1,37 @@
-//! `[peers]`: whether and how installations of one office share. Off unless the publisher says
-//! otherwise; the user has the last word.
+//! `[peers]`: whether and how installations on one local network share downloads. Off unless the
+//! publisher switches it on; the user has the last word.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// `[peers]`.
+/// The table `[peers]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peers {
     /// Whether installations on the same local network share releases.
     pub enabled: bool,
-    /// Bytes a second that neighbours get at most, all together; 0 for no limit.
+    /// Most bytes a second that all peers together get; 0 for no limit.
     pub upload_bytes_per_second: u64,
-    /// The port to listen at if it is free; 0 for any.
+    /// The port to listen on if it is free; 0 for any.
     pub port: u16,
-    /// Whether neighbours are looked for by multicast.
+    /// Whether peers are searched by multicast.
     pub multicast: bool,
-    /// Addresses of neighbours that multicast does not reach.
+    /// Addresses of peers that multicast does not reach.
     pub known: Vec<SocketAddr>,
-    /// Connections of neighbours at most.
+    /// Most connections of peers.
     pub connections: usize,
-    /// Of these, from one address.
+    /// Most of these connections from one address.
     pub connections_per_address: usize,
-    /// Hours for which what was fetched is kept for neighbours that come later; 0 for not at all.
+    /// Hours for which downloads stay in the download cache for later peers; 0 for no cache.
     pub keep_hours: u64,
-    /// Bytes that are kept so at most.
+    /// Most bytes in the download cache.
     pub keep_bytes: u64,
 }
 
 impl Peers {
-    /// How long what was fetched is kept.
+    /// How long downloads stay in the download cache.
     pub fn keep_time(&self) -> Duration {
         Duration::from_secs(self.keep_hours.saturating_mul(60 * 60))
     }

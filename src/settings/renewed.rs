@@ -1,9 +1,11 @@
-//! Settings that a publisher renews by a signed document: where the repository is, and the switches
-//! of `launcher.toml` that are the publisher's to decide.
+//! Renewed settings: a publisher changes settings of installed launchers by a signed document. It
+//! renews the addresses of the repository and those switches of `launcher.toml` that the publisher
+//! decides.
 //!
-//! They lie over the shipped `launcher.toml` and under what the user decided (that is in the home's
-//! state and on the command line). The app, its channel, the region, the home, the window, the
-//! desktop and the launcher's own update are never theirs: these belong to the installation.
+//! Renewed settings replace those of the shipped `launcher.toml`. The user's own decisions (in the
+//! home's state and on the command line) replace both. The document cannot renew the app, its
+//! channel, the region, the home, the window, the desktop and the launcher's own update: these
+//! belong to the installation.
 
 use std::path::Path;
 
@@ -17,9 +19,9 @@ use crate::model::platform::AppName;
 
 /// Largest document that is read, bytes.
 pub(crate) const LARGEST_RENEWAL: u64 = 64 << 10;
-/// Nodes that it may name.
+/// Most nodes that a document may name.
 const MOST_NODES: usize = 64;
-/// What it may renew.
+/// The settings that a document may renew.
 pub(crate) const RENEWABLE: [&str; 9] = [
     "nodes",
     "api",
@@ -37,46 +39,45 @@ pub(crate) fn target_name(app: &AppName) -> String {
     format!("launcher-settings_{app}.json")
 }
 
-/// The document.
+/// The document of renewed settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Renewal {
-    /// Whose launchers it is for.
+    /// The app whose launchers it is for.
     pub app: AppName,
-    /// What it renews, as `launcher.toml` has it. What a launcher does not know is passed over: it
-    /// may be meant for a newer one.
+    /// The renewed settings, in the form of `launcher.toml`. A launcher ignores settings that it
+    /// does not know: they may be meant for a newer one.
     pub settings: Map<String, Value>,
 }
 
 /// Why a document renews nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RenewalError {
-    /// It is no such document.
+    /// It is not a document of this form.
     #[error("the renewed settings are not understood")]
     Form(#[from] serde_json::Error),
     /// It is for another app.
     #[error("the renewed settings are for the app {0}")]
     OtherApp(AppName),
-    /// What it says makes no settings.
+    /// Its values do not make valid settings.
     #[error("the renewed settings cannot be used")]
     Settings(#[from] SettingsError),
-    /// The two do not fit into one document.
+    /// The two cannot be merged into one document.
     #[error("the renewed settings cannot be laid over the shipped ones: {0}")]
     Overlay(String),
-    /// It is not the publisher's to decide, or not known.
+    /// The setting does not belong to the publisher, or is not known.
     #[error("it is none of the settings that can be renewed")]
     NotRenewable,
-    /// One of the settings does not count.
+    /// One of the settings is ignored.
     #[error("the renewed setting {name} is passed over")]
     PassedOver {
-        /// Its name, as in `update.check_hours`.
+        /// The setting's name, as in `update.check_hours`.
         name: String,
-        /// Why.
         source: Box<RenewalError>,
     },
 }
 
 impl Renewal {
-    /// Reads a document that was verified.
+    /// Parses a verified document.
     pub(crate) fn parse(bytes: &[u8], app: &AppName) -> Result<Self, RenewalError> {
         let renewal: Self = serde_json::from_slice(bytes)?;
         if renewal.app == *app { Ok(renewal) } else { Err(RenewalError::OtherApp(renewal.app)) }
@@ -96,12 +97,12 @@ impl Renewal {
             .collect()
     }
 
-    /// The settings that are in force where `shipped` is the text of `launcher.toml` at `path`, and
-    /// what was passed over: settings that this launcher does not know, or that would make no
-    /// sense. One bad value does not take the others along.
+    /// The settings in force, where `shipped` is the text of `launcher.toml` at `path`, and the
+    /// ignored ones: settings that this launcher does not know, or whose value makes no sense. One
+    /// bad value does not affect the others.
     ///
     /// # Errors
-    /// Those of the shipped settings themselves.
+    /// Errors of the shipped settings themselves.
     pub(crate) fn over(
         &self,
         shipped: &str,
@@ -130,7 +131,7 @@ impl Renewal {
         Ok((base.1, passed_over))
     }
 
-    /// Every single value that it renews.
+    /// Each single value that it renews.
     fn changes(&self) -> impl Iterator<Item = Change<'_>> {
         self.settings.iter().flat_map(|(key, value)| match value {
             Value::Object(table) => table
@@ -142,7 +143,7 @@ impl Renewal {
     }
 }
 
-/// One value that is renewed.
+/// One renewed value.
 #[derive(Clone, Copy)]
 struct Change<'a> {
     key: &'a str,
@@ -178,11 +179,13 @@ impl Change<'_> {
     }
 }
 
-/// Renewed nodes, and behind them the shipped ones that they do not replace: a last resort.
+/// The renewed nodes, followed by the shipped ones that they do not replace: these are a last
+/// resort.
 fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
     let shipped = settings.get("nodes").and_then(toml::Value::as_array).into_iter().flatten();
     for node in shipped.filter_map(|node| Node::deserialize(node.clone()).ok()) {
-        // The public document has no password; the launcher that was shipped with one keeps it.
+        // The public document contains no password; the launcher that was shipped with one retains
+        // it.
         if let Some(same) = nodes.iter_mut().find(|renewed| renewed.url == redacted(&node.url)) {
             same.url = node.url;
         } else if !nodes.iter().any(|renewed| renewed.id == node.id || renewed.url == node.url) {
@@ -192,7 +195,7 @@ fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
     nodes
 }
 
-/// The copy of a verified document; `None` if there is none that can be read.
+/// The stored copy of a verified document; `None` if there is no readable one.
 pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
     crate::look::read(path, LARGEST_RENEWAL).ok().flatten()
 }

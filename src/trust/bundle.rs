@@ -1,13 +1,13 @@
 //! A bundle: a part of a repository in one file, for computers without a network.
 //!
 //! It is a plain tar of `metadata/…` and `targets/…` as nodes serve them: every root, the other
-//! roles, and of the targets a release's packages and notes. Nothing in it is packed, so that a
-//! package is read in place. It is one more mirror: what it holds gets the same checks as a node's
-//! answers, and the tar itself is trusted in nothing.
+//! roles, and of the targets a release's packages and notes. The tar is not compressed, so a
+//! package can be read in place. A bundle is one more mirror: its contents get the same checks as a
+//! node's answers, and nothing in the tar itself is trusted.
 //!
-//! A hostile one costs a bounded number of headers, each of 512 bytes: names and sizes are read,
-//! nothing else, and what a size promises must lie inside the file. That entries overlap or a
-//! header lies changes nothing, since every byte is proved.
+//! A hostile bundle costs a bounded number of headers of 512 bytes each. Only names and sizes are
+//! read, and each entry must lie inside the file. Overlapping entries or false headers have no
+//! effect, since every byte is verified.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,12 +22,13 @@ use super::names::is_plain_name;
 use super::source::{MetadataSource, SourceError};
 use async_trait::async_trait;
 
-/// Headers that are read at most: a thousand roots, and releases for more platforms than there are.
+/// Most headers that are read: enough for a thousand roots, and for releases on more platforms than
+/// exist.
 const MOST_HEADERS: usize = 4096;
 /// Longest name that an entry may have, bytes: folder, digest, and a target's name of 200.
 const LONGEST_NAME: u64 = 512;
 
-/// A bundle that is open: where each file of the repository lies in it. Clones share the file.
+/// An open bundle: where each file of the repository lies in it. Clones share the open file.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     path: PathBuf,
@@ -36,29 +37,29 @@ pub struct Bundle {
     places: Arc<BTreeMap<String, Range<u64>>>,
 }
 
-/// Why a file is no bundle.
+/// Why a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// It cannot be opened or read.
     #[error("cannot read {}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is something else, or a part of it is missing.
+    /// It is another kind of file, or a part of it is missing.
     #[error("{} is no whole bundle: {reason}", path.display())]
     Form {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// It is a package: what signs it is not with it.
+    /// It is a package, without the metadata that signs it.
     #[error("{} is a package and no bundle", path.display())]
     Package {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }
@@ -67,13 +68,14 @@ impl Bundle {
     /// Opens `path` and reads its headers; blocks.
     ///
     /// # Errors
-    /// [`BundleError::Io`] if it cannot be read, [`BundleError::Form`] if it is no plain file, no tar, cut short, names a file twice,
-    /// or has no metadata; [`BundleError::Package`] if it is a package.
+    /// [`BundleError::Io`] if the file cannot be read. [`BundleError::Form`] if it is no plain
+    /// file, is no tar, is cut short, names a file twice, or has no metadata.
+    /// [`BundleError::Package`] if it is a package.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         let failed = |source| BundleError::Io { path: path.to_owned(), source };
         let refuse =
             |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
-        // Asked before it is opened: opening a pipe would wait for its other end.
+        // Checked before opening: opening a pipe would wait for its other end.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(refuse("it is no file"));
         }
@@ -84,7 +86,7 @@ impl Bundle {
         }
         let places = read_places(&file, length).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => refuse(&error.to_string()),
-            // What the tar reader says of a form that it does not know; it would repeat the bytes.
+            // The tar reader's error for an unknown form; its text would repeat the bytes.
             io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => {
                 refuse("its headers are not those of a tar")
             }
@@ -104,13 +106,13 @@ impl Bundle {
         })
     }
 
-    /// Its path.
+    /// The path that it was opened at.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the file of the repository at `location` (for example `targets/…`) lies in the bundle,
-    /// bytes; `None` if it does not hold it.
+    /// The bytes of the bundle that hold the repository's file at `location` (for example
+    /// `targets/…`); `None` if the bundle lacks it.
     pub fn place(&self, location: &str) -> Option<Range<u64>> {
         self.places.get(location).cloned()
     }
@@ -127,7 +129,7 @@ impl Bundle {
             file.seek(SeekFrom::Start(span.start))?;
             let wanted = span.end.saturating_sub(span.start);
             let mut bytes = Vec::new();
-            // Grows as bytes come: that they are there is not yet known.
+            // The buffer grows as bytes arrive: the file may be shorter than announced.
             (&mut *file).take(wanted).read_to_end(&mut bytes)?;
             if bytes.len() as u64 == wanted {
                 Ok(bytes)
@@ -138,12 +140,12 @@ impl Bundle {
         read().map_err(|source| BundleError::Io { path: self.path.clone(), source })
     }
 
-    /// The highest version of a root in it, by its name; nothing is proved.
+    /// The highest version of a root in it, by its file name; unverified.
     pub(super) fn newest_root(&self) -> Option<u64> {
         self.newest("root")
     }
 
-    /// The list of releases with the highest version in its name; nothing is proved.
+    /// The list of releases with the highest version in its file name; unverified.
     pub(super) async fn newest_targets(&self) -> Option<Unverified<TargetsBody>> {
         let location = format!("metadata/{}.targets.json", self.newest("targets")?);
         Unverified::read(&self.get(&location, LIMITS.targets).await.ok()?).ok()
@@ -176,7 +178,7 @@ impl MetadataSource for Bundle {
     }
 }
 
-/// Whether the file begins as packages do.
+/// Whether the file begins like a package.
 fn is_zip(mut file: &File) -> io::Result<bool> {
     let mut head = Vec::new();
     file.take(4).read_to_end(&mut head)?;
@@ -184,14 +186,14 @@ fn is_zip(mut file: &File) -> io::Result<bool> {
     Ok(head == b"PK\x03\x04")
 }
 
-/// The files that a repository has, by location. What else is in the tar is passed over.
+/// The repository's files in the tar, by location. Other entries are ignored.
 fn read_places(file: &File, length: u64) -> io::Result<BTreeMap<String, Range<u64>>> {
     let refuse = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
     let mut places = BTreeMap::new();
     let mut archive = tar::Archive::new(io::BufReader::with_capacity(512, file));
-    // A name that does not fit into a header comes before it, as an entry of its own.
+    // A name that is too long for a header comes before it as a separate entry.
     let mut long_name = None;
-    // Raw: otherwise the reader follows extensions, some of which it keeps in memory whole.
+    // Raw: otherwise the reader follows extensions, and holds some of them in memory whole.
     for (number, entry) in archive.entries_with_seek()?.raw(true).enumerate() {
         if number == MOST_HEADERS {
             return Err(refuse("it has too many entries"));
@@ -226,7 +228,7 @@ fn location(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
     let name = name.strip_prefix("./").unwrap_or(name);
     let (folder, file) = name.split_once('/')?;
-    // A target's name has its digest and a dot before it.
+    // A digest and a dot precede a target's name.
     let plain = match folder {
         "metadata" => is_plain_name(file),
         "targets" => file
@@ -284,7 +286,7 @@ mod tests {
             Err(SourceError::TooLong { limit: 1 })
         ));
         assert!(matches!(bundle.get("metadata/1.root.json", 9).await, Err(SourceError::NotFound)));
-        // The stick is pulled out, or something else is written in its place.
+        // The stick is pulled out, or its content is overwritten.
         file.as_file().set_len(600).unwrap();
         assert!(bundle.read(&bundle.place(&target).unwrap()).is_err());
     }
@@ -338,7 +340,7 @@ mod tests {
         let empty: Vec<(&str, &[u8])> =
             empty.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
         assert!(reason(&tar_of(&empty)).contains("too many"));
-        // A size beyond all numbers, and one beyond the file.
+        // A size beyond 64 bits, and one beyond the file.
         for size in [u64::MAX, u64::MAX - 511, 1 << 40] {
             let mut bytes = tar_of(&[TIMESTAMP]);
             let mut header = tar::Header::new_gnu();

@@ -1,8 +1,8 @@
-//! Signed documents: read, and believed only if the keys that must sign them did.
+//! Signed documents: parsed, and accepted only if the required keys signed them.
 //!
-//! What is verified is the canonical form of the very JSON that arrived, not of what this program
-//! understands of it, so that fields of a later time neither break a signature nor slip past it.
-//! The signatures themselves are `tough`'s work.
+//! The signature is verified over the canonical form of the JSON that arrived, not over the part
+//! that this program understands. So fields of a later version neither break a signature nor escape
+//! it. `tough` verifies the signatures themselves.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
@@ -19,7 +19,7 @@ use tough::schema::{Role, RoleKeys, RoleType, Root, Signed};
 use super::error::{MirrorFaultKind, Refusal};
 use crate::model::Digest;
 
-/// A role's document that was verified, and its text exactly as it came, since others name it by
+/// A verified document of a role, and its text exactly as it arrived, since others name it by
 /// digest.
 #[derive(Clone, Debug)]
 pub(super) struct TufDocument<T> {
@@ -27,7 +27,7 @@ pub(super) struct TufDocument<T> {
     pub(super) signed: T,
 }
 
-/// What a role signs.
+/// The content that a role signs.
 pub(super) trait Body: DeserializeOwned {
     const ROLE: RoleType;
     /// The value of `_type`.
@@ -49,12 +49,12 @@ impl Body for Root {
     }
 }
 
-/// The timestamp's document: which snapshot there is.
+/// The timestamp's document: it names the snapshot.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct TimestampBody(pub(super) MetaBody);
 
-/// The snapshot's document: which targets there are.
+/// The snapshot's document: it names the targets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct SnapshotBody(pub(super) MetaBody);
@@ -67,7 +67,7 @@ pub(super) struct MetaBody {
     pub(super) meta: BTreeMap<String, MetaFile>,
 }
 
-/// How a document names another one.
+/// How one document names another.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct MetaFile {
     pub(super) version: NonZeroU64,
@@ -78,13 +78,13 @@ pub(super) struct MetaFile {
 }
 
 impl MetaFile {
-    /// Whether these are the bytes that are meant, as far as it says.
+    /// Whether these are the bytes that the entry names, as far as it gives length and digests.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         self.length.is_none_or(|length| bytes.len() as u64 == length)
             && self.hashes.as_ref().is_none_or(|hashes| hashes.are_of(bytes))
     }
 
-    /// How long the document may be, bytes; `most` if that is not said.
+    /// The longest that the document may be, bytes; `most` if the entry gives no length.
     pub(super) fn limit(&self, most: u64) -> u64 {
         self.length.unwrap_or(most).min(most)
     }
@@ -148,7 +148,7 @@ impl Body for TargetsBody {
     }
 }
 
-/// To whom a role delegates.
+/// The roles that a role delegates to, and their keys.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Delegations {
     #[serde(default)]
@@ -172,13 +172,12 @@ pub(super) struct DelegatedRole {
 }
 
 impl Delegations {
-    /// The keys of `role` in the form in which the top-level targets role's keys are known, so that
-    /// both are verified alike.
+    /// The keys of `role` in the form of the top-level targets role's keys, so that both are
+    /// verified in the same way.
     pub(super) fn keys_of(&self, role: &DelegatedRole) -> Root {
         let mut keys = HashMap::new();
         for (id, value) in &self.keys {
-            // A key of a kind that is not known, or under another id than its own, signs nothing
-            // here.
+            // A key of an unknown kind, or under another id than its own, signs nothing here.
             let Ok(key) = Key::deserialize(value) else { continue };
             if let Ok(own) = key.key_id()
                 && serde_json::from_value::<Decoded<Hex>>(Value::String(id.clone()))
@@ -210,8 +209,8 @@ impl Delegations {
 pub(super) struct Hashes(pub(super) BTreeMap<String, String>);
 
 impl Hashes {
-    /// Whether they are the digests of `bytes`: of those of a known algorithm every one, and at
-    /// least one.
+    /// Whether these are the digests of `bytes`: all those of known algorithms must match, and at
+    /// least one algorithm must be known.
     pub(super) fn are_of(&self, bytes: &[u8]) -> bool {
         let mut known = self.0.iter().filter_map(|(algorithm, digest)| {
             let found = match algorithm.as_str() {
@@ -226,13 +225,13 @@ impl Hashes {
         known.next().is_some_and(|first| first && known.all(|is| is))
     }
 
-    /// The digest by which this program names files.
+    /// The digest that this program uses to name files.
     pub(super) fn sha256(&self) -> Option<Digest> {
         self.0.get("sha256")?.parse().ok()
     }
 }
 
-/// A body as it came, for its signatures.
+/// A body exactly as it arrived, for verifying its signatures.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Raw<T> {
@@ -250,7 +249,7 @@ impl<T> Serialize for Raw<T> {
 impl<T: Body> Role for Raw<T> {
     const TYPE: RoleType = T::ROLE;
 
-    // Signatures are all that is asked of it: the three below only complete the trait.
+    // It only serves to verify signatures: the three methods below just complete the trait.
     fn expires(&self) -> Timestamp {
         Timestamp::MIN
     }
@@ -264,7 +263,7 @@ impl<T: Body> Role for Raw<T> {
     }
 }
 
-/// A document that was parsed and whose signatures were not looked at yet.
+/// A parsed document whose signatures are not verified yet.
 pub(super) struct Unverified<T> {
     text: String,
     raw: Signed<Raw<T>>,
@@ -293,7 +292,7 @@ impl<T: Body> Unverified<T> {
         })
     }
 
-    /// What it says. Only for documents whose signatures were looked at.
+    /// The document's content. Only for documents whose signatures are verified.
     fn open(self) -> Result<TufDocument<T>, Refusal> {
         let not_trusted = |cause: String| {
             Refusal::new(
@@ -316,19 +315,19 @@ impl<T: Body> Unverified<T> {
         Ok(TufDocument { text: self.text, signed })
     }
 
-    /// What it says, if enough of the keys in `keys` signed it.
+    /// The document's content, if enough of the keys in `keys` signed it.
     pub(super) fn verify(self, keys: &Root) -> Result<TufDocument<T>, Refusal> {
         self.is_signed_by(keys)?;
         self.open()
     }
 }
 
-/// Why `bytes` are no document at all, if that is plain to see: a copy that has not come to its
-/// end, or the page of a network that wants a sign-in first. Neither is a forgery.
+/// Why `bytes` are no document at all, if that is obvious: an incomplete copy, or the sign-in page
+/// of a network. Neither is a forgery.
 pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<Refusal> {
     let unusable = |cause: String| Some(Refusal::new(MirrorFaultKind::Unusable, cause));
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    // A whole document that is too short is another one under this name.
+    // A complete document that is too short is a different document under this name.
     let is_cut = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err();
     match length {
         _ if first == Some(&b'<') => {
@@ -341,7 +340,7 @@ pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<R
     }
 }
 
-/// Reads a root that its own keys signed.
+/// Parses a root and verifies it with its own keys.
 pub(super) fn root(bytes: &[u8]) -> Result<TufDocument<Root>, Refusal> {
     let unverified = Unverified::<Root>::read(bytes)?;
     let own = Root::deserialize(&unverified.raw.signed.value).map_err(|error| {

@@ -1,4 +1,4 @@
-//! What can go wrong between a mirror's bytes and a trusted repository, and whose fault it is.
+//! Errors between a mirror's bytes and a trusted repository, and whose fault each of them is.
 
 use std::path::PathBuf;
 
@@ -13,54 +13,55 @@ pub enum TrustError {
     /// No mirror has acceptable metadata.
     #[error("no mirror has acceptable metadata{}", list(faults))]
     Mirrors {
-        /// One a mirror, in the order they were asked; empty if there was none to ask.
+        /// One fault for each mirror, in the order in which they were asked; empty if there was no
+        /// mirror to ask.
         faults: Vec<MirrorFault>,
     },
     /// There is no root to begin with: none is stored, and the shipped one is damaged.
     #[error("the shipped root.json cannot be used")]
     Root {
-        /// Why.
+        /// Why the shipped root is unusable.
         source: Cause,
     },
     /// The trusted state cannot be read or written.
     #[error("cannot keep the trusted metadata in {}", path.display())]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A target that no signed metadata names.
     #[error("no signed metadata names the target {name}")]
     UnknownTarget {
-        /// Its name.
+        /// Name of the target.
         name: String,
     },
-    /// A target longer than its reader wants it.
+    /// A target longer than its reader allows.
     #[error("the target {name} has {length} bytes, at most {limit} are read")]
     TooLong {
-        /// Its name.
+        /// Name of the target.
         name: String,
-        /// Its signed length.
+        /// Its signed length, bytes.
         length: u64,
-        /// What the reader allows.
+        /// The limit of the reader, bytes.
         limit: u64,
     },
-    /// A mirror's copy of a target is not what signed metadata says, or cannot be had.
+    /// A mirror's copy of a target differs from signed metadata, or cannot be fetched.
     #[error("the target {name} cannot be read")]
     Target {
-        /// Its name.
+        /// Name of the target.
         name: String,
-        /// Whose fault.
+        /// The mirror and its fault.
         #[source]
         fault: MirrorFault,
     },
 }
 
 impl TrustError {
-    /// The kind of fault that tells a person most: of the mirrors' faults the gravest,
-    /// [`MirrorFaultKind::Unreachable`] if there was no mirror; `None` for an error of this machine
-    /// or of the caller.
+    /// The kind of fault that helps a person most: the gravest of the mirrors' faults, or
+    /// [`MirrorFaultKind::Unreachable`] if there was no mirror; `None` for an error of this
+    /// computer or of the caller.
     pub fn fault(&self) -> Option<MirrorFaultKind> {
         match self {
             Self::Mirrors { faults } => Some(
@@ -76,7 +77,7 @@ impl TrustError {
 }
 
 impl TrustError {
-    /// What has expired, if that is why a bundle was refused.
+    /// The expired role, if that is why a bundle was refused.
     pub fn expired(&self) -> Option<&Expired> {
         match self {
             Self::Mirrors { faults } => faults.iter().find_map(|fault| fault.cause.downcast_ref()),
@@ -89,11 +90,12 @@ impl TrustError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{role} metadata expired at {at}")]
 pub struct Expired {
-    /// Which role.
+    /// Name of the role.
     pub role: &'static str,
     /// When it expired.
     pub at: jiff::Timestamp,
-    /// It only says that nothing is newer, see [`super::Freshness`].
+    /// Whether a person may waive the expiry: the role only says that nothing is newer, see
+    /// [`super::Freshness`].
     pub waivable: bool,
 }
 
@@ -101,11 +103,11 @@ pub struct Expired {
 #[derive(Debug, thiserror::Error)]
 #[error("mirror {mirror} {kind}")]
 pub struct MirrorFault {
-    /// The mirror, as its source calls it.
+    /// The mirror's name, as its source gives it.
     pub mirror: String,
-    /// What kind of fault.
+    /// The kind of the fault.
     pub kind: MirrorFaultKind,
-    /// What happened.
+    /// The error itself.
     #[source]
     pub cause: Cause,
 }
@@ -115,17 +117,17 @@ pub struct MirrorFault {
 pub enum MirrorFaultKind {
     /// It does not answer.
     Unreachable,
-    /// Its metadata is genuine, but older than what was seen before, or parts of the newer one are
-    /// not there yet: a copy that lags.
+    /// Its metadata is genuine, but older than the metadata seen before, or parts of the newer one
+    /// are missing: a copy that lags behind.
     Behind,
-    /// It answers, but with something that is no repository: a file is missing, a login page comes
-    /// instead of metadata.
+    /// It answers, but with something that is no repository: a file is missing, or a login page
+    /// comes instead of metadata.
     Unusable,
-    /// Its metadata is genuine but too old: nobody re-signed it, someone holds back the newer, or
-    /// this clock is wrong.
+    /// Its metadata is genuine but expired: it was not signed again, someone holds back the newer
+    /// one, or this computer's clock is wrong.
     Expired,
-    /// It hands over what was not signed, or what contradicts what was signed before, or more than
-    /// was announced.
+    /// It sends unsigned data, data that contradicts earlier signed data, or more bytes than
+    /// announced.
     NotTrusted,
 }
 
@@ -146,7 +148,7 @@ fn list(faults: &[MirrorFault]) -> String {
     if faults.is_empty() { ": there is no mirror to ask".to_owned() } else { lines.collect() }
 }
 
-/// Why a document, or what a mirror answered for it, does not count.
+/// Why a document, or a mirror's answer to a request for it, is not accepted.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: MirrorFaultKind,

@@ -1,9 +1,9 @@
-//! Loads metadata from mirrors: the next mirror is asked as soon as those before it fail or are
-//! silent, and a document that others name by digest may come from any of them.
+//! Loads metadata from mirrors. The next mirror is asked as soon as those before it fail or are
+//! silent, and a document that others name by digest may come from any mirror.
 //!
-//! What a load verifies counts, also where the load fails later on. Each mirror is judged by what
-//! was trusted when the load began: one that lags behind another is still good for a first
-//! installation.
+//! The documents that a load verifies count even if the load fails later. Each mirror is compared
+//! with the state that was trusted when the load began: a mirror that lags behind another one is
+//! still good for a first installation.
 
 use std::sync::Arc;
 
@@ -21,34 +21,35 @@ use crate::hedge::{Hedge, Received};
 /// Mirrors, the best first.
 pub(super) type Mirrors<'a> = &'a [Arc<dyn MetadataSource>];
 
-/// What a mirror has at the top: newer roots, and its timestamp.
+/// The top of a mirror: newer roots, and its timestamp.
 struct Head {
     roots: Vec<Vec<u8>>,
     timestamp: Result<Vec<u8>, Refusal>,
 }
 
-/// A load of one mirror: where it came to, and whether that is the end.
+/// A load of one mirror: the documents it reached, and whether it is complete.
 pub(super) struct Loaded {
     pub(super) trusted: Trusted,
     pub(super) documents: Result<Documents, Refusal>,
     pub(super) texts: Texts,
-    /// Mirrors that handed over something else than what was signed, where another one had the
-    /// right thing.
+    /// Mirrors that sent something else than the signed document, where another mirror had the
+    /// right one.
     pub(super) liars: Vec<MirrorFault>,
 }
 
 impl Trust {
-    /// Asks the mirrors until one has metadata that passes every check, and remembers it.
+    /// Asks the mirrors until one has metadata that passes every check, and stores it.
     ///
-    /// A mirror that lies, or does not answer, is passed over and named in the result. The list of
-    /// patches may come from another one; that no mirror has a good one is no failure. If no mirror
-    /// has news, and one lags behind what is trusted, what is trusted goes on until it expires. How
-    /// long a mirror may take is for its [`MetadataSource`] to bound; `now` decides what has
-    /// expired.
+    /// A mirror that sends wrong data, or does not answer, is skipped and named in the result. The
+    /// list of patches may come from another mirror; if none has a good list, that is no failure.
+    /// If no mirror has newer metadata, and one lags behind the trusted metadata, the trusted
+    /// metadata stays in force until it expires. [`MetadataSource`] sets the time limit for a
+    /// mirror; `now` decides what has expired.
     ///
     /// # Errors
-    /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
-    /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
+    /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there
+    /// is no root to begin with, [`TrustError::Io`] if the trusted state cannot be stored. What was
+    /// trusted before stays trusted.
     pub async fn refresh(
         &self,
         mirrors: &[Arc<dyn MetadataSource>],
@@ -92,7 +93,7 @@ impl Trust {
         self.unless_behind(faults, now)
     }
 
-    /// What is trusted, if a mirror that lags behind it is all that there is against it.
+    /// The trusted metadata, if the only fault is a mirror that lags behind it.
     fn unless_behind(
         &self,
         mut faults: Vec<MirrorFault>,
@@ -108,14 +109,15 @@ impl Trust {
                         faults,
                     });
                 }
-                // Whoever holds back what is newer gains the time until then, and no more.
+                // An attacker who holds back newer metadata gains the time until the expiry, and no
+                // more.
                 Err(refusal) => faults.push(refusal.of("(what was trusted before)")),
             }
         }
         Err(TrustError::Mirrors { faults })
     }
 
-    /// Loads all from one mirror, without remembering anything.
+    /// Loads everything from one mirror, without storing anything.
     pub(super) async fn load_one(
         &self,
         mirror: &Arc<dyn MetadataSource>,
@@ -138,8 +140,8 @@ impl Trust {
     }
 }
 
-/// The mirror that was asked last, then those that were not asked yet, then those that had nothing
-/// good.
+/// The mirror that was asked last, then those that were not asked yet, then those without good
+/// data.
 fn in_order(mirrors: Mirrors, asked: &[usize]) -> Vec<Arc<dyn MetadataSource>> {
     let (last, before) = asked
         .split_last()
@@ -149,8 +151,8 @@ fn in_order(mirrors: Mirrors, asked: &[usize]) -> Vec<Arc<dyn MetadataSource>> {
 }
 
 impl Trusted {
-    /// Takes over a newer root of `other`, which has seen the same documents but for those that the
-    /// root made it forget.
+    /// Takes a newer root of `other`, which has seen the same documents, except those that the root
+    /// dropped.
     fn follow(&mut self, other: &Self) {
         if other.root.signed.version > self.root.signed.version {
             *self = other.clone();
@@ -158,11 +160,11 @@ impl Trusted {
     }
 }
 
-/// Takes the roots that a mirror has beyond the one that is trusted. They were verified as they
-/// came, but perhaps above an older one.
+/// Takes the roots that a mirror has beyond the trusted one. They were verified as they arrived,
+/// but perhaps starting from an older one.
 fn climb(trusted: &mut Trusted, roots: &[Vec<u8>]) {
     for bytes in roots {
-        // Those that are known already do not follow.
+        // Roots that are already known do not follow the trusted one, and are refused here.
         if let Err(refusal) = trusted.next_root(bytes) {
             tracing::debug!("a root does not follow: {}", refusal.cause);
         }
@@ -179,7 +181,7 @@ async fn head(
     let mut trusted = Trusted { root, timestamp: None, snapshot: None, targets: None };
     let mut roots = Vec::new();
     let chain = async {
-        // A mirror that breaks off must not hide a newer root: only its word that there is none
+        // A mirror that breaks off must not hide a newer root: only its explicit answer "not found"
         // ends the chain.
         while roots.len() < LIMITS.roots {
             let location = format!(
@@ -213,7 +215,7 @@ async fn fetch(
     within(bytes, limit)
 }
 
-/// 5.4 to 5.6: what lies below the root.
+/// 5.4 to 5.6: the documents below the root.
 async fn below(
     mut trusted: Trusted,
     timestamp: Result<Vec<u8>, Refusal>,
@@ -222,7 +224,8 @@ async fn below(
     now: Timestamp,
     freshness: Freshness,
 ) -> Loaded {
-    // What is trusted now and what was whole last are both good for a document that is named again.
+    // Both the newest documents and the last set that fit together are good for a document that is
+    // named again.
     let whole = Trusted::remember(trusted.root.clone(), known);
     let mut liars = Vec::new();
     let steps = async {
@@ -283,14 +286,14 @@ async fn below(
     Loaded { trusted, documents, texts, liars }
 }
 
-/// What was trusted until a new root replaced the keys that signed it is still what a copy has that
-/// lags.
+/// A copy that lags behind still has the documents from before a new root replaced the keys that
+/// signed them.
 fn replaced_keys() -> Refusal {
     let cause = "its timestamp is the one of before the keys were replaced".to_owned();
     Refusal::new(MirrorFaultKind::Behind, cause)
 }
 
-/// Whether a text that is known already passes the step.
+/// Whether a known text passes the step.
 fn offer(
     trusted: &mut Trusted,
     text: Option<String>,
@@ -299,8 +302,8 @@ fn offer(
     text.is_some_and(|text| step(trusted, text.as_bytes()).is_ok())
 }
 
-/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`.
-/// Returns those that lied before that.
+/// Asks the mirrors for a document that signed metadata names, until one has a document that passes
+/// `step`. Returns the mirrors that sent wrong data before that.
 pub(super) async fn wanted(
     mirrors: Mirrors<'_>,
     location: &str,
@@ -315,8 +318,8 @@ pub(super) async fn wanted(
     while let Some((index, answer)) = answers.next().await {
         let passed = match answer {
             Ok(bytes) => step(&bytes),
-            // What names it is genuine, so the rest is on its way to this copy, or somebody holds
-            // it back.
+            // The document that names it is genuine. So the rest is still on its way to this copy,
+            // or somebody holds it back.
             Err(super::SourceError::NotFound) => Err(Refusal::new(
                 MirrorFaultKind::Behind,
                 format!("{location} is signed, and is not there"),
@@ -338,8 +341,8 @@ pub(super) async fn wanted(
     }))
 }
 
-/// The document of the role for patches: the known one, else from the first of `mirrors` that has
-/// it. Whatever is wrong with it is told in the log and means that there is none.
+/// The document of the role for patches: the known one, otherwise one from the first of `mirrors`
+/// that has it. A fault in it is logged and means that there are no patches.
 async fn load_patches(
     documents: &Documents,
     known: Option<&str>,
@@ -363,7 +366,7 @@ async fn load_patches(
     .await;
     match asked {
         Ok(_) => {}
-        // A bundle, or a copy that is not whole yet, has none.
+        // A bundle, or an incomplete copy, has none.
         Err(refusal) if refusal.kind == MirrorFaultKind::Behind => {
             tracing::info!("there is no list of patches: {}", refusal.cause)
         }

@@ -1,15 +1,15 @@
-//! Trust: what may be installed is what signed metadata says (The Update Framework, through
+//! Trust: only signed metadata decides what may be installed (The Update Framework, through
 //! `tough`).
 //!
-//! In: a root shipped with the launcher, mirrors that hand over metadata files, the time. Out: a
-//! verified [`Repository`]: releases and the digests of everything else. Never: an unproved byte
-//! handed on, a way round a failed check, or a network of its own ([`MetadataSource`] is the
-//! caller's).
+//! In: a root shipped with the launcher, mirrors that deliver metadata files, the time. Out: a
+//! verified [`Repository`]: releases and the digests of all other files. Never: passes on an
+//! unverified byte, accepts data after a failed check, opens the network itself (the caller
+//! provides a [`MetadataSource`]).
 //!
-//! The client workflow of the specification is this room's own ([`workflow`], without I/O; [`load`]
-//! asks mirrors; [`search`] follows delegations). Keys and signatures are `tough`'s. One bad mirror
-//! does not block the others, what a failed load has verified counts, a damaged state does not
-//! brick the installation, and time is an argument.
+//! This room implements the client workflow of the specification ([`workflow`], without I/O;
+//! [`load`] asks mirrors; [`search`] follows delegations). `tough` provides keys and signatures.
+//! One bad mirror does not block the others, the documents that a failed load has verified still
+//! count, a damaged state does not make the installation unusable, and time is an argument.
 
 mod bundle;
 mod document;
@@ -42,13 +42,13 @@ pub use source::{MetadataSource, SourceError};
 use state::{StateFolder, StoredMetadata};
 use workflow::{Documents, Trusted};
 
-/// Largest metadata files that are read, bytes.
+/// Limits of the metadata that is read; sizes in bytes.
 pub(crate) struct TrustLimits {
     root: u64,
     timestamp: u64,
     snapshot: u64,
     targets: u64,
-    /// Roots that one load follows.
+    /// Most roots that one load follows.
     roots: usize,
 }
 
@@ -61,49 +61,49 @@ pub(crate) const LIMITS: TrustLimits = TrustLimits {
     roots: 1024,
 };
 
-/// The trust of one installation: where it began, and what it has seen since.
+/// The trust of one installation: the shipped root and the folder of its trusted state.
 #[derive(Clone, Debug)]
 pub struct Trust {
     state: StateFolder,
     shipped_root: Vec<u8>,
 }
 
-/// What a refresh found.
+/// The result of a refresh.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// What the first good mirror has.
+    /// The metadata of the first good mirror.
     pub repository: Repository,
-    /// Mirrors that were asked before it, and why each was passed over.
+    /// Mirrors that were asked before it, and why each was rejected.
     pub faults: Vec<MirrorFault>,
 }
 
-/// What a bundle's metadata was good for.
+/// The result of judging a bundle's metadata.
 #[derive(Debug)]
 pub struct Judged {
-    /// The newest verified metadata there is: the bundle's, or what was trusted before.
+    /// The newest verified metadata: the bundle's, or the metadata that was trusted before.
     pub repository: Repository,
-    /// The bundle's metadata is older than what was trusted before, and was not used.
+    /// Whether the bundle's metadata is older than what was trusted before, and was not used.
     pub older: bool,
-    /// The bundle's list of releases is signed by the keys in force, so that it once was the
-    /// publisher's; for messages only.
+    /// Whether the keys in force signed the bundle's list of releases, so that the publisher once
+    /// made it; for messages only.
     pub genuine: bool,
 }
 
-/// Whether the roles that only say "this is the newest" may have expired.
+/// Whether the two roles that only say "this is the newest" may have expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// They may not.
+    /// They must not have expired.
     Required,
-    /// They may: a person was told and wants it so.
+    /// They may have expired: a person was asked and agreed.
     Waived,
 }
 
 impl Trust {
-    /// Trust kept in `folder` (made when it is first written), beginning with `shipped_root`, a
-    /// `root.json`.
+    /// The trust stored in `folder` (created at the first write), which begins with `shipped_root`,
+    /// a `root.json`.
     ///
-    /// The shipped root counts only as long as `folder` has no sound root of its own, so exchanging
-    /// the file beside the launcher cannot take over an installation (docs/security.md, fault 10).
+    /// The shipped root counts only while `folder` has no sound root. So exchanging the file beside
+    /// the launcher cannot hijack an installation (docs/security.md, fault 10).
     pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
         Self { state: StateFolder::new(folder.into()), shipped_root: shipped_root.into() }
     }
@@ -111,23 +111,24 @@ impl Trust {
     /// Whether there is a root to begin with: a stored one, or the shipped one.
     ///
     /// # Errors
-    /// [`TrustError::Root`] if neither can be used, [`TrustError::Io`] if the stored one cannot be read.
+    /// [`TrustError::Root`] if neither can be used, [`TrustError::Io`] if the stored one cannot be
+    /// read.
     pub fn check_root(&self) -> Result<(), TrustError> {
         self.state.root(&self.shipped_root).map(drop)
     }
 
-    /// What the last successful refresh found, verified once more; `None` if there is none or it is
+    /// The result of the last successful refresh, verified again; `None` if there is none or it is
     /// damaged.
     ///
-    /// It may have expired: whoever installs from it compares [`Repository::expires`] with the
-    /// time, whoever uses its patches [`Repository::patches_expire`] too.
+    /// It may have expired: a caller that installs from it compares [`Repository::expires`] with
+    /// the time, and one that uses its patches compares [`Repository::patches_expire`] too.
     pub fn cached(&self) -> Option<Repository> {
         self.verified().map(|(root, documents)| Repository::new(&root.signed, &documents))
     }
 
-    /// The newest document of each role that is remembered, by the role's name as it stands in
-    /// addresses: what another client of the same kind would keep as files. Stored documents that
-    /// no longer verify are not among them.
+    /// The newest stored document of each role, by the role's name in addresses: the files that
+    /// another client of the same kind would store. Stored documents that no longer verify are left
+    /// out.
     ///
     /// # Errors
     /// [`TrustError::Root`] and [`TrustError::Io`] if the trusted state cannot be read.
@@ -163,23 +164,24 @@ impl Trust {
         Some((root, documents))
     }
 
-    /// Judges a bundle: its metadata gets the checks of a mirror's, and what passes is remembered
-    /// as after a [`Trust::refresh`].
+    /// Judges a bundle: its metadata gets the same checks as a mirror's, and the verified documents
+    /// are stored as after a [`Trust::refresh`].
     ///
-    /// - A bundle with older metadata than was seen before is no attack but an old file, so it is
-    ///   not refused for its age: the newer metadata that is trusted already says what of it may be
-    ///   installed. Version numbers never go back, and what was withdrawn since stays withdrawn.
-    ///   That a bundle claims to be old needs no proof, since the claim only takes its own word
-    ///   from it.
-    /// - The timestamp and the snapshot last for days, a file on a stick for months. They say
-    ///   nothing of a release but that none is newer, which a file cannot know anyway: whoever
-    ///   hands it over chooses what is in it. So a person who was told may waive their expiry. That
-    ///   of the root and the targets, which say what is genuine, is never waived.
-    /// - Metadata that counts although it has expired is remembered too: that only raises the
-    ///   lowest version accepted from then on.
+    /// - A bundle whose metadata is older than the trusted one is an old file, not an attack, so it
+    ///   is not refused for its age: the newer trusted metadata decides what of it may be
+    ///   installed. Version numbers never go back, and a withdrawn release stays withdrawn. A
+    ///   bundle's claim to be old needs no proof, since the claim only makes its own metadata count
+    ///   less.
+    /// - The timestamp and the snapshot are valid for days, but a file on a stick is used for
+    ///   months. They only prove that no release is newer, which a file cannot know anyway: the
+    ///   person who hands it over chooses its contents. So a person who was asked may waive their
+    ///   expiry. The expiry of the root and the targets, which say what is genuine, is never
+    ///   waived.
+    /// - Metadata that counts although it has expired is stored too: that only raises the lowest
+    ///   version accepted from then on.
     ///
     /// # Errors
-    /// As [`Trust::refresh`]; [`TrustError::expired`] tells what has expired.
+    /// The same as [`Trust::refresh`]; [`TrustError::expired`] says what has expired.
     pub async fn judge(
         &self,
         bundle: &Bundle,
@@ -204,7 +206,8 @@ impl Trust {
                 genuine,
             });
         }
-        // What cannot be waived is told first, so the age of the others is looked at last.
+        // Errors that cannot be waived are reported first, so the expiry of the other roles is
+        // checked last.
         let loaded = self.load_one(&mirror, now, Freshness::Waived).await?;
         let checked = loaded.documents.and_then(|documents| {
             documents.check(&loaded.trusted.root.signed, now, freshness).map(|()| documents)
@@ -222,8 +225,8 @@ impl Trust {
         }
     }
 
-    /// Whether `bundle` itself says that it is older than what is trusted already: by its
-    /// timestamp, or by a root that it lacks.
+    /// Whether `bundle` itself shows that it is older than the trusted metadata: by its timestamp,
+    /// or by a root that it lacks.
     async fn is_ahead_of(&self, bundle: &Bundle) -> bool {
         #[derive(serde::Deserialize)]
         struct Claim {

@@ -1,14 +1,15 @@
-//! Names of targets: which are plain, and which a pattern means.
+//! Names of targets: which names are plain, and which names match a pattern.
 
-/// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning
-/// with a dot. Such a name is one flat file name everywhere and needs no quoting in an address.
+/// Whether a target's name is plain: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning
+/// with a dot. Such a name is one flat file name on every system and needs no quoting in an
+/// address.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     (1..=200).contains(&name.len())
         && !name.starts_with('.')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
 }
 
-/// Whether a shell pattern (`*`, `?`, `[…]`, `[!…]`) means a name. No wildcard reaches over a `/`.
+/// Whether a shell pattern (`*`, `?`, `[…]`, `[!…]`) matches a name. No wildcard matches a `/`.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let (patterns, parts): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), name.split('/').collect());
@@ -18,8 +19,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
         })
 }
 
-/// Goes back at most to the last `*`, so that no pattern costs more than its length times the
-/// name's.
+/// Backtracks only to the last `*`, so that no pattern costs more than its length times the name's.
 fn part_fits(pattern: &[char], part: &[char]) -> bool {
     let (mut at, mut from, mut star) = (0, 0, None);
     while at < part.len() {
@@ -57,12 +57,12 @@ fn part_fits(pattern: &[char], part: &[char]) -> bool {
     pattern[from..].iter().all(|letter| *letter == '*')
 }
 
-/// Whether a set at the start of `pattern` holds `letter`, and how long it is; `None` if the set
-/// has no end.
+/// Whether a set at the start of `pattern` contains `letter`, and the set's length; `None` if the
+/// set has no end.
 fn set(pattern: &[char], letter: char) -> Option<(bool, usize)> {
     let negated = pattern.get(1) == Some(&'!');
     let begin = 1 + usize::from(negated);
-    // A bracket that comes first is one of the set.
+    // A bracket in the first place belongs to the set.
     let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|letter| *letter == ']')?;
     let (mut holds, mut at) = (false, begin);
     while at < end {
@@ -114,7 +114,7 @@ mod tests {
         ] {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
-        // No pattern takes for ever.
+        // No pattern takes exponential time.
         assert!(!fits(&"*a".repeat(500), &"a".repeat(499)));
     }
 

@@ -1,9 +1,9 @@
-//! The role that signs patch packs: delegated by the targets role to online keys, for names that
-//! end in `.kuzpatch` and nothing else.
+//! The role that signs patch packs. The targets role delegates to it, with online keys, for names
+//! that end in `.kuzpatch` and nothing else.
 //!
-//! Packs only save bytes: whatever is wrong with this role must not keep a release from anybody. So
-//! its document is verified on its own, and what is wrong with it means that there are no packs. A
-//! rollback of it is noticed all the same, since the snapshot names its version.
+//! Packs only save bytes: a fault of this role must not keep a release from any user. So its
+//! document is verified separately, and a fault in it means that there are no packs. A rollback of
+//! it is detected all the same, since the snapshot names its version.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(crate) const PATCHES_ROLE: &str = "patches";
 /// The key in a target's custom metadata that holds its [`Patch`].
 pub(crate) const PATCH_KEY: &str = "patch";
 
-/// The role's document as the other roles want it.
+/// The role's document as targets and snapshot describe it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     delegations: &'a Delegations,
@@ -34,7 +34,8 @@ pub(super) struct Wanted<'a> {
     file: &'a MetaFile,
 }
 
-/// What `targets` and `snapshot` say of the role; `None` if the repository has no such role.
+/// How `targets` and `snapshot` describe the role's document; `None` if the repository has no such
+/// role.
 pub(super) fn wanted<'a>(
     targets: &'a TargetsBody,
     snapshot: &'a SnapshotBody,
@@ -51,17 +52,17 @@ pub(super) fn wanted<'a>(
 }
 
 impl Wanted<'_> {
-    /// Where mirrors have it.
+    /// The document's location on a mirror.
     pub(super) fn location(&self) -> String {
         format!("metadata/{}.{PATCHES_ROLE}.json", self.file.version)
     }
 
-    /// How long it may be, bytes; `most` if the snapshot does not say it.
+    /// The longest that the document may be, bytes; `most` if the snapshot gives no length.
     pub(super) fn limit(&self, most: u64) -> u64 {
         self.file.limit(most)
     }
 
-    /// The document in `bytes`, if it is the wanted one and the role's keys signed it.
+    /// The verified document in `bytes`, if it is the wanted one and the role's keys signed it.
     pub(super) fn verify(&self, bytes: &[u8]) -> Result<TufDocument<TargetsBody>, Refusal> {
         meant(self.file, PATCHES_ROLE, bytes, &self.delegations.keys_of(self.role))
     }
@@ -76,8 +77,8 @@ pub(super) fn have_expired(patches: &TufDocument<TargetsBody>, now: Timestamp) -
     expires < now
 }
 
-/// The packs that `patches` signs. One that contradicts itself, its release, or what the role may
-/// sign is left out with a warning.
+/// The packs that `patches` signs. A pack that contradicts itself, its release, or the role's
+/// rights is left out with a warning.
 pub(super) fn packs(
     targets: &TargetsBody,
     patches: &TargetsBody,
@@ -97,8 +98,8 @@ pub(super) fn packs(
         .collect();
     let mut packs = Vec::new();
     for (name, target) in &patches.targets {
-        // The order of TUF: what the delegating role names itself, the delegated one cannot name
-        // differently.
+        // TUF's order: a delegated role cannot redefine a name that the delegating role itself
+        // names.
         let read = if targets.targets.contains_key(name) {
             Err("the targets role names it as well".to_owned())
         } else {

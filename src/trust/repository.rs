@@ -1,5 +1,5 @@
-//! A verified repository as a value: its releases, and the lengths and digests of everything else
-//! it names.
+//! A verified repository as a value: its releases, and the lengths and digests of all other files
+//! that it names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ pub(crate) const RELEASE_KEY: &str = "release";
 /// The key in a target's custom metadata that holds its [`Launcher`].
 pub(crate) const LAUNCHER_KEY: &str = "launcher";
 
-/// What signed metadata says.
+/// The content of verified metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// The releases, ordered by target name.
     pub releases: Vec<SignedRelease>,
     /// Patch packs to these releases, ordered by target name. Empty if their role is broken,
-    /// expired or missing: packs save bytes, nothing depends on them.
+    /// expired or missing: packs save bytes, and nothing depends on them.
     pub patches: Vec<SignedPatch>,
     /// Launchers, ordered by target name.
     #[serde(default)]
     pub launchers: Vec<SignedLauncher>,
     /// When the first of the four roles expires.
     pub expires: Timestamp,
-    /// When the role for patches expires; `None` if there is none, or if it cannot be used.
+    /// When the role for patches expires; `None` if there is no such role, or if it cannot be used.
     pub patches_expire: Option<Timestamp>,
-    /// Which metadata this is.
+    /// The versions of the documents that this was made from.
     pub versions: Versions,
     targets: BTreeMap<String, Target>,
 }
@@ -47,15 +47,15 @@ pub struct Repository {
 /// Version numbers of the roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// Of the root.
+    /// Version of the root.
     pub root: u64,
-    /// Of the timestamp.
+    /// Version of the timestamp.
     pub timestamp: u64,
-    /// Of the snapshot.
+    /// Version of the snapshot.
     pub snapshot: u64,
-    /// Of the targets.
+    /// Version of the targets.
     pub targets: u64,
-    /// Of the patches; `None` if there are none, or if they cannot be used.
+    /// Version of the patches; `None` if there are none, or if they cannot be used.
     #[serde(default)]
     pub patches: Option<u64>,
 }
@@ -65,9 +65,9 @@ pub struct Versions {
 pub struct Target {
     /// Where mirrors serve it, relative to their base address.
     pub location: String,
-    /// Bytes.
+    /// Length of the file, bytes.
     pub length: u64,
-    /// Of its bytes.
+    /// Digest of the file.
     pub hash: Digest,
 }
 
@@ -93,7 +93,8 @@ impl Repository {
             },
             targets: BTreeMap::new(),
         };
-        // What this program does not understand may be meant for a newer one: left out, not fatal.
+        // An entry that this program does not understand may be meant for a newer one: it is left
+        // out and is no error.
         for (name, target) in &targets.signed.targets {
             match read_launcher(name, target) {
                 Ok(launcher) => repository.launchers.extend(launcher),
@@ -121,8 +122,7 @@ impl Repository {
         self.targets.get(name)
     }
 
-    /// Reads a small target as [`Self::read_small`] does, from whichever of the sources has it
-    /// first.
+    /// Reads a small target as [`Self::read_small`] does, from the source that delivers it first.
     pub async fn read_small_from(
         &self,
         sources: &[Arc<dyn MetadataSource>],
@@ -143,7 +143,7 @@ impl Repository {
         Err(first.unwrap_or(TrustError::Mirrors { faults: Vec::new() }))
     }
 
-    /// Reads a small target, at most `limit` bytes, and checks it.
+    /// Reads a small target, at most `limit` bytes, and verifies it.
     pub async fn read_small(
         &self,
         source: &dyn MetadataSource,
@@ -202,7 +202,7 @@ impl Repository {
     }
 }
 
-/// A target and, if it is a package, its release.
+/// Parses a target and, if it is a package, its release.
 fn read_target(name: &str, target: &TargetFile) -> Result<(Target, Option<SignedRelease>), String> {
     if !is_plain_name(name) {
         return Err("its name is not plain".to_owned());
@@ -219,7 +219,7 @@ fn read_target(name: &str, target: &TargetFile) -> Result<(Target, Option<Signed
     Ok((Target { location: format!("targets/{hash}.{name}"), length, hash }, release))
 }
 
-/// The launcher that a target is, if it is one.
+/// The launcher in a target, if the target is one.
 fn read_launcher(name: &str, target: &TargetFile) -> Result<Option<SignedLauncher>, String> {
     let Some(value) = target.custom.get(LAUNCHER_KEY) else { return Ok(None) };
     let launcher = Launcher::deserialize(value).map_err(|error| error.to_string())?;
@@ -236,7 +236,7 @@ fn read_launcher(name: &str, target: &TargetFile) -> Result<Option<SignedLaunche
     }
 }
 
-/// A target's length and digest.
+/// A target's signed length and digest.
 pub(super) fn signed_length_and_hash(target: &TargetFile) -> Result<(u64, Digest), String> {
     let hash = target.hashes.sha256().ok_or_else(|| "it has no SHA-256 digest".to_owned())?;
     Ok((target.length, hash))

@@ -1,9 +1,8 @@
 //! Finds a target among those of the targets role and of every role that it delegates to: in
-//! pre-order, each role once, and no further than a delegation that says so (5.6.7 of the
-//! specification).
+//! pre-order, each role once, and not beyond a terminating delegation (5.6.7 of the specification).
 //!
-//! A role's document is verified by the keys of the very delegation that led to it, each time anew:
-//! that it was good for one delegator says nothing for another.
+//! The document of a role is verified with the keys of the delegation that led to it, each time
+//! anew: a document that is valid for one delegator proves nothing for another.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -22,7 +21,7 @@ use super::source::encoded;
 use super::workflow::{is_meant, meant};
 use super::{LIMITS, MetadataSource, Trust, names};
 
-/// Roles that one search visits at most.
+/// Most roles that one search visits.
 const MOST_ROLES: usize = 128;
 
 /// A target that a search found.
@@ -30,13 +29,13 @@ const MOST_ROLES: usize = 128;
 pub struct FoundTarget {
     /// Where mirrors serve it, relative to their base address.
     pub location: String,
-    /// Bytes.
+    /// Length of the file, bytes.
     pub length: u64,
     hashes: Hashes,
 }
 
 impl FoundTarget {
-    /// Whether these are the bytes that are signed.
+    /// Whether these are the signed bytes.
     pub fn is(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 == self.length && self.hashes.are_of(bytes)
     }
@@ -46,7 +45,7 @@ impl FoundTarget {
         let mut parts: Vec<String> = name.split('/').map(encoded).collect();
         let last = parts.last_mut()?;
         *last = format!("{}.{last}", encoded(digest));
-        // A name that leads out of the folder is nobody's.
+        // No role signs a name that leads out of the folder.
         if parts.iter().any(|part| matches!(part.as_str(), "" | "." | "..")) {
             return None;
         }
@@ -59,12 +58,13 @@ impl FoundTarget {
 }
 
 impl Trust {
-    /// Looks for the target `name` in what the last refresh found, and loads the documents of
-    /// delegated roles on the way from `mirrors`. What is verified is remembered.
+    /// Looks for the target `name` in the result of the last refresh, and loads the documents of
+    /// delegated roles on the way from `mirrors`. Verified documents are stored.
     ///
     /// # Errors
-    /// [`TrustError::UnknownTarget`] if no role that may sign it names it, [`TrustError::Mirrors`] if a role on the way has no good
-    /// document, [`TrustError::Io`] if one cannot be kept.
+    /// [`TrustError::UnknownTarget`] if no role that may sign the target names it,
+    /// [`TrustError::Mirrors`] if no mirror has a good document of a role on the way,
+    /// [`TrustError::Io`] if a document cannot be stored.
     pub async fn find_target(
         &self,
         mirrors: &[Arc<dyn MetadataSource>],
@@ -90,9 +90,9 @@ impl Trust {
 
 enum SearchOutcome {
     Found(TargetFile),
-    /// Not here; others may have it.
+    /// Not found here; the search goes on with other roles.
     Goes,
-    /// Not here, and nobody else is to be asked.
+    /// Not found here, and the search ends.
     Ends,
 }
 
@@ -106,7 +106,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// In a box, since it calls itself.
+    /// Boxed, since it calls itself.
     fn within<'a>(
         &'a mut self,
         targets: &'a TargetsBody,
@@ -134,8 +134,8 @@ impl Search<'_> {
         })
     }
 
-    /// The document of a delegated role: the stored one if it is the one that the snapshot names,
-    /// else a mirror's.
+    /// The document of a delegated role: the stored one if the snapshot names it, otherwise a
+    /// mirror's.
     async fn document(
         &self,
         delegations: &Delegations,

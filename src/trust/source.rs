@@ -1,25 +1,25 @@
-//! Where metadata comes from: one source per mirror.
+//! Sources of metadata: one for each mirror.
 
 use async_trait::async_trait;
 
 use super::error::Cause;
 use crate::hedge::Received;
 
-/// A mirror of a repository, as far as small files are concerned.
+/// A mirror of a repository, for small files.
 #[async_trait]
 pub trait MetadataSource: Send + Sync {
-    /// What to call this mirror in messages: the node's id.
+    /// The mirror's name in messages: the node's id.
     fn name(&self) -> &str;
 
     /// The file at `location` (relative to the repository, for example `metadata/timestamp.json`),
     /// at most `limit` bytes.
     ///
-    /// A source stops reading at `limit` and gives up on a mirror that drips; its bytes need no
-    /// check, they get one here.
+    /// A source stops reading at `limit` and gives up on a mirror that sends too slowly. It need
+    /// not check the bytes; the caller does.
     async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError>;
 
-    /// As [`Self::get`]; `received` is told of bytes as they come, so that a slow mirror is not
-    /// taken for a silent one.
+    /// Like [`Self::get`]. It also counts bytes in `received` as they arrive, so that a slow mirror
+    /// does not count as a silent one.
     async fn get_counting(
         &self,
         location: &str,
@@ -32,17 +32,17 @@ pub trait MetadataSource: Send + Sync {
     }
 }
 
-/// Why a source has no bytes.
+/// Why a source returns no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The mirror answers that there is no such file. A static host may say so with 403 as well as
     /// with 404.
     #[error("there is no such file")]
     NotFound,
-    /// The file goes on beyond the limit.
+    /// The file is longer than the limit.
     #[error("longer than the {limit} bytes allowed")]
     TooLong {
-        /// Bytes.
+        /// The most bytes that the caller accepts.
         limit: u64,
     },
     /// No connection, an error status, a broken or too slow body.
@@ -50,7 +50,7 @@ pub enum SourceError {
     Other(Cause),
 }
 
-/// The same bytes if there are not too many of them, whatever the source promised.
+/// The same bytes if they are within the limit, whatever the source promised.
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
         Ok(bytes)
@@ -59,7 +59,7 @@ pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError>
     }
 }
 
-/// A name as one part of an address: only letters, digits and `-._~` stand for themselves.
+/// A name as one part of an address: only letters, digits and `-._~` stay unescaped.
 pub(super) fn encoded(name: &str) -> String {
     let mut encoded = String::new();
     for byte in name.bytes() {

@@ -1,12 +1,12 @@
-//! What an installation remembers of its trust: the root, and the newest verified document of each
-//! role below it. Each file is replaced in one step.
+//! The trusted state that an installation stores: the root, and the newest verified document of
+//! each role below it. Each file is replaced in one step.
 //!
-//! The newest documents need not fit together: a load may have failed halfway, and what it verified
-//! counts all the same. So the last ones that did fit are kept beside them, as long as they are
-//! others.
+//! The newest documents need not fit together: a load may have failed halfway, and the documents
+//! that it verified still count. So the last set that did fit is stored beside them whenever it
+//! differs.
 //!
-//! What is read back is verified again before it counts: the disk may have been damaged, and the
-//! two files are not written in one step.
+//! Everything that is read back is verified again: the disk may have been damaged, and the two
+//! files are not written in one step.
 
 use std::path::PathBuf;
 
@@ -22,10 +22,10 @@ use crate::look;
 
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
-/// Where documents of delegated roles are kept, a file each.
+/// The folder for documents of delegated roles, one file each.
 const DELEGATED: &str = "delegated";
 
-/// Documents as text, exactly as they came, so that digests can be compared.
+/// Documents as text, exactly as they arrived, so that digests can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Texts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,24 +38,24 @@ pub(super) struct Texts {
     pub(super) patches: Option<String>,
 }
 
-/// All that is remembered below the root.
+/// All stored documents below the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredMetadata {
     /// The newest document of each role.
     #[serde(flatten)]
     pub(super) newest: Texts,
-    /// The last ones that fit together, if they are others.
+    /// The last set of documents that fit together, if it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) whole: Option<Texts>,
 }
 
 impl StoredMetadata {
-    /// The texts that fit together, as far as it is known.
+    /// The texts that fit together, as far as they are known.
     pub(super) fn whole(&self) -> &Texts {
         self.whole.as_ref().unwrap_or(&self.newest)
     }
 
-    /// The newest that `trusted` has, beside the last ones that fit together.
+    /// The newest documents of `trusted`, beside the last set that fit together.
     pub(super) fn of(trusted: &Trusted, whole: &Texts) -> Self {
         let mut newest = trusted.texts();
         let same = (&newest.timestamp, &newest.snapshot, &newest.targets)
@@ -78,7 +78,7 @@ impl StateFolder {
         Self { folder }
     }
 
-    /// The stored root; the shipped one if none is stored or the stored one is damaged.
+    /// The stored root; the shipped one if no root is stored or the stored one is damaged.
     pub(super) fn root(&self, shipped: &[u8]) -> Result<TufDocument<Root>, TrustError> {
         let path = self.folder.join(ROOT);
         match look::read(&path, look::LARGE) {
@@ -93,8 +93,8 @@ impl StateFolder {
                 }
             },
             Ok(None) => {}
-            // Not "damaged": falling back here would let a passing fault of the disk undo a
-            // revocation.
+            // An error is not the same as "damaged": falling back here would let a temporary disk
+            // error undo a revocation.
             Err(source) => return Err(TrustError::Io { path, source }),
         }
         if shipped.is_empty() {
@@ -105,13 +105,14 @@ impl StateFolder {
         document::root(shipped).map_err(|refusal| TrustError::Root { source: refusal.cause })
     }
 
-    /// What is remembered, unverified; nothing if it is damaged.
+    /// The stored documents, unverified; none if the file is damaged.
     pub(super) fn stored(&self) -> Result<StoredMetadata, TrustError> {
         let path = self.folder.join(METADATA);
         let bytes = match look::read(&path, look::LARGE) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(StoredMetadata::default()),
-            // Not "nothing": a passing fault of the disk must not undo what was seen.
+            // An error is not the same as "nothing": a temporary disk error must not undo what was
+            // seen.
             Err(source) => return Err(TrustError::Io { path, source }),
         };
         let parsed = serde_json::from_slice(&bytes);
@@ -122,15 +123,15 @@ impl StateFolder {
             .unwrap_or_default())
     }
 
-    /// Remembers, if it is not what is there.
+    /// Stores the documents and the root, unless the files hold the same already.
     pub(super) fn save(
         &self,
         root: &TufDocument<Root>,
         stored: &StoredMetadata,
     ) -> Result<(), TrustError> {
-        // The root last: a kill between the two leaves documents that the next load takes for
-        // signed with replaced keys and drops. The other order could leave fast-forwarded documents
-        // under the root that was made to get rid of them.
+        // The root is written last. After a kill between the two writes, the next load finds
+        // documents whose keys seem replaced, and drops them. The other order could leave
+        // fast-forwarded documents under the root that was made to remove them.
         let json =
             serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;
         self.write(METADATA, &json)?;
@@ -139,7 +140,7 @@ impl StateFolder {
 
     /// The stored document of a delegated role, unverified.
     pub(super) fn delegated(&self, role: &str) -> Option<Vec<u8>> {
-        // What cannot be read is fetched again: which version it has to be is signed elsewhere.
+        // A document that cannot be read is fetched again: its version is signed elsewhere.
         look::read(&self.delegated_path(role), look::LARGE).ok().flatten()
     }
 
@@ -167,7 +168,7 @@ impl StateFolder {
         Ok(all)
     }
 
-    /// Keeps the document of a delegated role.
+    /// Stores the document of a delegated role.
     pub(super) fn save_delegated(&self, role: &str, text: &str) -> Result<(), TrustError> {
         let path = self.delegated_path(role);
         let folder = self.folder.join(DELEGATED);
@@ -176,8 +177,8 @@ impl StateFolder {
         written.map_err(|source| TrustError::Io { path, source })
     }
 
-    /// No role's name can lead out of the folder: of what is no letter or digit it keeps `-`, `_`,
-    /// `~` and dots, behind a letter.
+    /// A role's name cannot lead out of the folder: besides letters and digits, the encoded name
+    /// has only `-`, `_`, `~` and dots, after a letter.
     fn delegated_path(&self, role: &str) -> PathBuf {
         self.folder.join(DELEGATED).join(format!("r.{}.json", encoded(role)))
     }

@@ -1,6 +1,6 @@
 //! The client workflow of the specification (5.3 to 5.6), step by step, without I/O and with time
-//! as an argument: each document that arrives is believed, refused, or known to be older than what
-//! was seen.
+//! as an argument. Each document that arrives is accepted, refused, or recognised as older than the
+//! known one.
 
 use jiff::Timestamp;
 use tough::schema::{RoleType, Root};
@@ -12,8 +12,8 @@ use super::document::{
 use super::error::{Expired, MirrorFaultKind, Refusal};
 use super::state::Texts;
 
-/// What is trusted at a moment: the newest verified document of each role. They need not fit
-/// together until a load has come to its end.
+/// The documents that are trusted at a moment: the newest verified one of each role. They need not
+/// fit together until a load has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Trusted {
     pub(super) root: TufDocument<Root>,
@@ -28,7 +28,7 @@ pub(super) struct Documents {
     pub(super) timestamp: TufDocument<TimestampBody>,
     pub(super) snapshot: TufDocument<SnapshotBody>,
     pub(super) targets: TufDocument<TargetsBody>,
-    /// Verified on its own, see [`super::patches`]; `None` if there is none that can be used.
+    /// Verified separately, see [`super::patches`]; `None` if no usable one exists.
     pub(super) patches: Option<TufDocument<TargetsBody>>,
 }
 
@@ -37,8 +37,7 @@ fn refuse(reason: impl Into<String>) -> Refusal {
 }
 
 impl Trusted {
-    /// What `texts` hold of documents that the keys of `root` signed. Others are as if they were
-    /// not there.
+    /// The documents in `texts` that the keys of `root` signed. Others are ignored.
     pub(super) fn remember(root: TufDocument<Root>, texts: &Texts) -> Self {
         fn read<T: document::Body>(text: Option<&String>, root: &Root) -> Option<TufDocument<T>> {
             let verified = Unverified::read(text?.as_bytes())
@@ -67,8 +66,8 @@ impl Trusted {
     }
 
     /// 5.3.3 to 5.3.8, and 5.3.11: the next root. Returns whether it replaces keys of the timestamp
-    /// or the snapshot, so that their documents are forgotten: that is how clients recover from
-    /// version numbers driven up with stolen keys.
+    /// or the snapshot, so that their documents are dropped. That is how clients recover from
+    /// version numbers that were driven up with stolen keys.
     pub(super) fn next_root(&mut self, bytes: &[u8]) -> Result<bool, Refusal> {
         let next = document::root(bytes)?;
         Unverified::<Root>::read(bytes)?.is_signed_by(&self.root.signed)?;
@@ -85,8 +84,8 @@ impl Trusted {
         Ok(forget)
     }
 
-    /// 5.3.10, once there is no newer root; and file names must carry versions and digests, since
-    /// that is where nodes are asked.
+    /// 5.3.10, once there is no newer root. Also, file names must contain versions and digests,
+    /// since clients ask nodes for those names.
     pub(super) fn check_root(&self, now: Timestamp) -> Result<(), Refusal> {
         not_expired("root", self.root.signed.expires, now, Freshness::Required)?;
         if self.root.signed.consistent_snapshot {
@@ -119,7 +118,7 @@ impl Trusted {
                 return Err(Refusal::new(MirrorFaultKind::Behind, cause));
             }
             if versions.1 == versions.0 {
-                // The one that is known goes on, whatever the other one says.
+                // The known timestamp stays in force, whatever the other one says.
                 return not_expired("timestamp", known.signed.expires(), now, freshness);
             }
             let before = snapshot_file(known)?.version;
@@ -192,19 +191,19 @@ impl Trusted {
         Ok(())
     }
 
-    /// Whether the snapshot that is known is the one that the timestamp names.
+    /// Whether the known snapshot is the one that the timestamp names.
     pub(super) fn has_wanted_snapshot(&self) -> bool {
         self.wanted_snapshot()
             .is_ok_and(|file| self.snapshot.as_ref().is_some_and(|known| is_meant(file, known)))
     }
 
-    /// Whether the targets that are known are those that the snapshot names.
+    /// Whether the known targets are those that the snapshot names.
     pub(super) fn has_wanted_targets(&self) -> bool {
         self.wanted_targets()
             .is_ok_and(|file| self.targets.as_ref().is_some_and(|known| is_meant(file, known)))
     }
 
-    /// Takes over what `other`, which has the same root, has seen that is newer.
+    /// Takes every document of `other`, which has the same root, that is newer.
     pub(super) fn learn(&mut self, other: &Self) {
         fn version<T: document::Body>(document: &Option<TufDocument<T>>) -> Option<u64> {
             document.as_ref().map(|document| document.signed.version())
@@ -213,15 +212,16 @@ impl Trusted {
             known: &mut Option<TufDocument<T>>,
             found: &Option<TufDocument<T>>,
         ) {
-            // Also one with the same number: a publisher's disk may have come back from a backup.
+            // A document with the same number counts too: a publisher's disk may have come back
+            // from a backup.
             if found.is_some() && version(found) >= version(known) {
                 known.clone_from(found);
             }
         }
         newer(&mut self.timestamp, &other.timestamp);
         let snapshots = (version(&self.snapshot), version(&other.snapshot));
-        // The snapshot says which targets count, also older ones once a new root has undone a
-        // fast-forward.
+        // The snapshot decides which targets count. They may be older ones after a new root has
+        // undone a fast-forward.
         if other.snapshot.is_some() && snapshots.1 >= snapshots.0 {
             self.snapshot.clone_from(&other.snapshot);
             self.targets.clone_from(&other.targets);
@@ -239,7 +239,8 @@ impl Trusted {
 }
 
 impl Documents {
-    /// Whether nothing of them has expired; first what can never be waived.
+    /// Whether nothing of them has expired; the expiries that can never be waived are checked
+    /// first.
     pub(super) fn check(
         &self,
         root: &Root,
@@ -284,12 +285,12 @@ fn targets_file(snapshot: &TufDocument<SnapshotBody>) -> Result<&MetaFile, Refus
         .ok_or_else(|| refuse("the snapshot names no targets"))
 }
 
-/// Whether a document that is known is the one that is meant.
+/// Whether a known document is the one that `file` names.
 pub(super) fn is_meant<T: document::Body>(file: &MetaFile, known: &TufDocument<T>) -> bool {
     known.signed.version() == file.version.get() && file.is(known.text.as_bytes())
 }
 
-/// The document in `bytes`, if it is the one that another document names, and signed.
+/// The verified document in `bytes`, if it is the one that another document names.
 pub(super) fn meant<T: document::Body>(
     file: &MetaFile,
     role: &str,

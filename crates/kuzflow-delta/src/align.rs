@@ -1,19 +1,20 @@
-//! Which old bytes stand where in the new ones.
+//! Finds which old bytes stand where in the new ones.
 //!
 //! In: the bases (old files, one behind the other) and the targets (new files, likewise), both
-//! through [`ReadAt`]. Out: [`CopyInstruction`]s that tile the targets: fresh bytes, then bytes
-//! that stand in the bases, mostly the same. Never: more memory than [`AlignOptions`] allows, or
-//! more than about linear time whatever the bytes are.
+//! through [`ReadAt`]. Out: [`CopyInstruction`]s that tile the targets: literals, then bytes that
+//! stand in the bases, mostly unchanged. Never: more memory than [`AlignOptions`] allows; more than
+//! about linear time, for any bytes.
 //!
 //! ```text
-//! bases ── suffixes: longest matches ── seeds: matches worth a thought ──┐
-//! targets ─────────────────────────────────────────────────────────────┴─ path: the cheapest way through ── steps
+//! bases ── suffixes: longest matches ── seeds: matches worth pricing ─────┐
+//! targets ─────────────────────────────────────────────────────────────┴─ path: the cheapest path ── instructions
 //! ```
 //!
-//! A suffix array finds long exact matches ([`seeds`]); each gives a lane (a distance between old
-//! and new position). The path then chooses for every byte between fresh and the lanes alive there,
-//! by what bytes and steps cost in the entropy coder: copies run through single differing bytes
-//! when that is cheaper than two steps, and change lanes where it is cheapest.
+//! A suffix array finds long exact matches ([`seeds`]). Each match gives a diagonal (the distance
+//! between old and new position). The path then chooses for every byte between a literal and the
+//! diagonals that are alive there, by what bytes and instructions cost in the entropy coder. A copy
+//! runs through a single differing byte when that is cheaper than two instructions, and changes its
+//! diagonal where that is cheapest.
 
 mod path;
 mod seeds;
@@ -25,39 +26,40 @@ use std::ops::Range;
 use crate::CopyInstruction;
 use crate::prediction::ReadAt;
 
-/// What things cost in the entropy coder, in 1/256 of a bit.
+/// What the parts of an alignment cost in the entropy coder, in 1/256 of a bit.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// A byte of a copy that is as expected.
+    /// A byte of a copy that equals the prediction.
     pub same: u32,
-    /// A byte of a copy that is not, behind one that is.
+    /// A byte of a copy that differs, behind one that equals the prediction.
     pub differs: u32,
-    /// A byte of a copy that is not as expected, behind another such byte.
+    /// A byte of a copy that differs, behind another one that differs.
     pub differs_again: u32,
-    /// A byte of a copy to which the same is added as to the byte that differed before: tables
-    /// whose entries all grow by the same.
+    /// A byte of a copy that differs by the same amount as the last byte that differed: tables
+    /// whose entries all grow by the same amount.
     pub repeats: u32,
-    /// A byte without a counterpart.
+    /// A literal: a byte without a counterpart in the bases.
     pub literals: u32,
     /// The end of a copy.
     pub leave: u32,
-    /// A copy that goes on where one at the same distance between old and new position stopped.
+    /// A copy that continues on the diagonal (distance between old and new position) of the copy
+    /// that stopped there.
     pub resume: u32,
-    /// Any other copy; the logarithm of the change of that distance comes on top.
+    /// Any other copy; the logarithm of the change of the diagonal is added to this.
     pub jump: u32,
 }
 
-/// How to align.
+/// Window, shortest match and costs of an alignment.
 #[derive(Clone, Copy, Debug)]
 pub struct AlignOptions {
-    /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for
-    /// each; half as many bytes of the targets are looked at with them. Larger inputs are handled
-    /// in windows: each part of the targets with the part of the bases around the same relative
-    /// position.
+    /// The aligner indexes at most this many bytes of the bases at a time, with about 12 bytes of
+    /// memory for each, and aligns half as many bytes of the targets with them. It handles larger
+    /// inputs in windows: each part of the targets with the part of the bases around the same
+    /// relative position.
     pub window: usize,
-    /// Shorter matches are not looked at.
+    /// The aligner ignores matches that are shorter than this, in bytes.
     pub shortest: usize,
-    /// What to minimise.
+    /// The costs whose sum the path minimises.
     pub costs: Costs,
 }
 
@@ -65,8 +67,8 @@ pub struct AlignOptions {
 const WINDOW: usize = 64 << 20;
 
 impl AlignOptions {
-    /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step
-    /// must be worth it.
+    /// For text. The bytes around its literals predict them well, so a new instruction must save
+    /// enough to be worth it.
     pub fn text() -> Self {
         let costs = Costs {
             same: 6,
@@ -81,7 +83,8 @@ impl AlignOptions {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
-    /// For text whose fresh bytes stand apart from the old ones, which do not foretell them there.
+    /// For text whose literals stand apart from the old bytes, so that old bytes do not predict
+    /// them.
     pub fn text_apart() -> Self {
         let costs = Costs {
             same: 6,
@@ -96,7 +99,7 @@ impl AlignOptions {
         Self { costs, ..Self::text() }
     }
 
-    /// For other data that is coded well as fresh bytes.
+    /// For other data, whose literals the coder codes well.
     pub fn plain() -> Self {
         let costs = Costs {
             same: 6,
@@ -111,7 +114,8 @@ impl AlignOptions {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
-    /// The same with steps that cost `factor` times as much, so that there are fewer.
+    /// The same options with instructions that cost `factor` times as much, so that the path uses
+    /// fewer.
     pub fn coarser(self, factor: u32) -> Self {
         let Costs { leave, resume, jump, .. } = self.costs;
         let costs = Costs {
@@ -123,9 +127,9 @@ impl AlignOptions {
         Self { costs, ..self }
     }
 
-    /// For native code, where differing bytes are common. Steps cost more than their own bytes:
-    /// each disturbs what is foretold behind it, and short copies break up what the shared streams
-    /// would find again.
+    /// For native code, where differing bytes are common. An instruction costs more than its own
+    /// bytes: it disturbs the predictions behind it, and short copies break up what the shared
+    /// streams would find again.
     pub fn native() -> Self {
         let costs = Costs {
             same: 6,
@@ -141,7 +145,7 @@ impl AlignOptions {
     }
 }
 
-/// Aligns `targets` with `bases`. Errors are those of reading.
+/// Aligns `targets` with `bases`. Returns the errors of reading them.
 pub fn align(
     bases: &dyn ReadAt,
     targets: &dyn ReadAt,
@@ -158,16 +162,16 @@ struct Window {
     seeds: Vec<seeds::Seed>,
 }
 
-/// Matches between bases and targets, which are found once and may be priced by several views of
-/// the same bytes: native code is matched with its operands hidden, so that matches are long, and
-/// priced with operands that are right or wrong.
+/// The matches between bases and targets. They are found once, and several views of the same bytes
+/// may price them: the aligner matches native code with its operands hidden, so that matches are
+/// long, and prices it with operands that are right or wrong.
 pub struct Aligner {
     windows: Vec<Window>,
     costs: Costs,
 }
 
 impl Aligner {
-    /// Finds matches. Errors are those of reading.
+    /// Finds matches. Returns the errors of reading.
     pub fn new(
         bases: &dyn ReadAt,
         targets: &dyn ReadAt,
@@ -193,7 +197,8 @@ impl Aligner {
         Ok(Self { windows, costs: options.costs })
     }
 
-    /// The cheapest steps with the bytes as these views show them. Errors are those of reading.
+    /// The cheapest instructions for the bytes as these views show them. Returns the errors of
+    /// reading.
     pub fn steps(
         &self,
         bases: &dyn ReadAt,
@@ -224,7 +229,7 @@ fn read(source: &dyn ReadAt, span: &Range<u64>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts pieces together to steps.
+/// Joins pieces into instructions.
 #[derive(Default)]
 struct Builder {
     steps: Vec<CopyInstruction>,

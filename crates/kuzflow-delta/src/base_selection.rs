@@ -1,16 +1,16 @@
-//! Which old file a new file descends from: the base that its patch is made against.
+//! Finds the base of each new file: the old file that its patch is made against.
 //!
-//! In: paths, sizes and digests of both trees, and a way to read a file. Out: for each new file its
-//! nearest kin, and a second base where that holds what the first one lacks. Never: file systems,
-//! clocks, chance; the same trees give the same answer. A wrong answer costs bytes and nothing
-//! else.
+//! In: paths, sizes and digests of both trees, and a function that reads a file. Out: for each new
+//! file its best base, and a second base where that holds parts that the first one lacks. Never:
+//! the file system, a clock, randomness: the same trees give the same answer. A wrong answer costs
+//! only bytes.
 //!
-//! The same content anywhere is a move. After that, [`names`] propose (the same path, or one that
-//! differs in version numbers and hashes), [`sketch`]es propose as well (an inverted index of
-//! content samples) and decide: files that swapped names are told apart by their content, a
-//! recompiled library with another hash in its name is told by its name. Time is linear in the
-//! bytes read, and each file is read once, at most. Unchanged old files are read only for new files
-//! that nothing else explains.
+//! A file with the same content anywhere is a move. For the others, [`names`] propose bases (the
+//! same path, or one that differs in version numbers and hashes). [`sketch`]es propose bases as
+//! well (from an inverted index of content samples), and they decide: content distinguishes files
+//! that swapped names, and the name identifies a recompiled library that has another hash in its
+//! name. Time is linear in the bytes read. The search reads each file at most once, and unchanged
+//! old files only for new files that nothing else explains.
 
 mod names;
 mod sketch;
@@ -22,34 +22,36 @@ use std::io;
 use names::{Name, RENUMBERED, SAME};
 use sketch::Sketch;
 
-/// Old files that a sample, or a name, is looked up for: what more files share tells nothing.
+/// Most old files that one sample or one name is looked up for: a sample or name that more files
+/// share identifies nothing.
 const LARGEST_CROWD: usize = 32;
 
-/// Old files proposed for one new file by their content.
+/// Most old files that content proposes for one new file.
 const LARGEST_CHOICE: usize = 6;
 
-/// Unchanged old files that are read for one new file.
+/// Most unchanged old files that are read for one new file.
 const LARGEST_SEARCH: usize = 8;
 
-/// What part of a new file has to be in an old one, in thousandths, for kinship by content alone.
+/// What part of a new file has to be in an old one, in thousandths, to select that base by content
+/// alone.
 const LEAST_SIMILARITY: u32 = 80;
 
 /// What part of a new file a second base has to add, in thousandths.
 const LEAST_ADDITION: u32 = 100;
 
-/// Whose file.
+/// The tree that a file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The installed version's.
+    /// The installed version's tree.
     Old,
-    /// The version's that is being published.
+    /// The tree of the version that is being published.
     New,
 }
 
-/// A file of a tree. Links and folders have no kin.
+/// A file of a tree. Links and folders have no base and appear in no tree here.
 #[derive(Clone, Copy, Debug)]
 pub struct File<'a> {
-    /// Where it is: relative, with `/` between folders.
+    /// Its path: relative, with `/` between folders.
     pub path: &'a str,
     /// Its length in bytes.
     pub size: u64,
@@ -57,7 +59,7 @@ pub struct File<'a> {
     pub digest: [u8; 32],
 }
 
-/// How much is read. A file beyond these is told by its name and digest alone.
+/// How much is read. A file beyond these limits is matched by its name and digest alone.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectionLimits {
     /// Bytes read in all.
@@ -72,7 +74,7 @@ impl Default for SelectionLimits {
     }
 }
 
-/// How a new file was recognised.
+/// How the base of a new file was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     /// The same content at the same path.
@@ -85,7 +87,7 @@ pub enum Relation {
     Descends,
 }
 
-/// A new file's kin. Old files are given by their index.
+/// The base of a new file. Old files are given by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaseFile {
     /// The best base.
@@ -99,15 +101,15 @@ pub struct BaseFile {
     pub second: Option<usize>,
 }
 
-/// Why kin were not found.
+/// Why the base selection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseSelectionError {
     /// A file cannot be read.
     #[error("{path} cannot be read")]
     Read {
-        /// Which file.
+        /// The file's path in its tree.
         path: String,
-        /// Why.
+        /// The system's answer.
         #[source]
         source: io::Error,
     },
@@ -116,11 +118,11 @@ pub enum BaseSelectionError {
 /// Reads a whole file of one tree.
 pub type Read<'a> = dyn FnMut(Side, &str) -> io::Result<Vec<u8>> + 'a;
 
-/// The kin of each file of `new`, in its order, among all files of `old`.
+/// Finds the base of each file of `new`, in its order, among all files of `old`.
 ///
-/// Both are whole trees, unchanged files included: what is gone and what stays is told by them.
-/// `None` means that no old file helps; so it does for an empty file that was not there or not
-/// empty. Errors are those of `read`.
+/// Both are whole trees, unchanged files included: the search needs to know which files are gone
+/// and which stay. `None` means that no old file helps. An empty file that is new, or was not empty
+/// before, has `None` as well. Returns the errors of `read`.
 pub fn find(
     old: &[File<'_>],
     new: &[File<'_>],
@@ -153,24 +155,24 @@ pub fn find(
     Ok(bases)
 }
 
-/// Whether nothing better needs to be looked for among unchanged old files.
+/// Whether this base is good enough, so that the search can leave out unchanged old files.
 fn explains(bases: &BaseFile) -> bool {
     bases.relation == Relation::SamePath
         || bases.similarity.is_none_or(|similarity| similarity >= 500)
 }
 
-/// What an old file is worth to a new one.
+/// An old file as a possible base of a new one.
 #[derive(Clone, Copy)]
 struct Candidate {
     old: usize,
     nearness: u32,
-    /// In thousandths, where both were read; 0 where it may be chance.
+    /// In thousandths, if both files were read; 0 where it may be chance.
     similarity: Option<u32>,
 }
 
 impl Candidate {
     /// Content counts, and up to twice as much where the name agrees: a file of another name has to
-    /// be clearly better than the one of the same path. Where content is unknown, names decide.
+    /// be clearly better than the file of the same path. Where content is unknown, names decide.
     fn score(&self) -> u32 {
         (self.similarity.unwrap_or(300) + self.nearness / 20) * (1000 + self.nearness)
     }
@@ -180,7 +182,7 @@ impl Candidate {
     }
 }
 
-/// Both trees with what is known about them so far.
+/// Both trees with everything that is known about them so far.
 struct Search<'a> {
     old: &'a [File<'a>],
     new: &'a [File<'a>],
@@ -194,17 +196,17 @@ struct Search<'a> {
     old_by_digest: HashMap<[u8; 32], Vec<usize>>,
     /// Old files by each of [`keys`].
     old_by_name: HashMap<String, Vec<usize>>,
-    /// Old files by shelf, in the order of their paths.
+    /// Old files by their folder key, in the order of their paths.
     old_by_folder_key: HashMap<String, Vec<usize>>,
     /// Samples of old files with their files, ascending.
     samples: Vec<(u64, usize)>,
 }
 
-/// What a name is looked up by: whole, innermost folder and file, file; each without versions and
-/// hashes.
+/// The keys under which a name is looked up: whole path, innermost folder and file, file; each
+/// without versions and hashes.
 fn keys(name: &Name<'_>) -> [String; 3] {
-    // An absolute path and an empty folder are no names of the tree, so that the three kinds do not
-    // mix.
+    // An absolute path and an empty folder cannot be names of the tree, so the three kinds stay
+    // distinct.
     [
         format!("/{}", name.plain_path()),
         format!("//{}", name.plain_tail()),
@@ -251,7 +253,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The old file with the same bytes; of several the nearest.
+    /// The old file with the same bytes; of several the one with the closest name.
     fn same_content(&self, index: usize) -> Option<BaseFile> {
         let file = &self.new[index];
         let unchanged =
@@ -270,13 +272,13 @@ impl<'a> Search<'a> {
         Some(BaseFile { base, relation, similarity: Some(SAME), second: None })
     }
 
-    /// Old files whose content is nowhere in the new tree: what new files most likely descend from.
+    /// Old files whose content is nowhere in the new tree: the most likely bases of new files.
     fn vanished(&self) -> Vec<usize> {
         let staying: HashSet<[u8; 32]> = self.new.iter().map(|file| file.digest).collect();
         (0..self.old.len()).filter(|index| !staying.contains(&self.old[*index].digest)).collect()
     }
 
-    /// Reads and sketches files that are not sketched yet, as far as the limits go.
+    /// Reads and sketches files that have no sketch yet, as far as the limits allow.
     fn read(
         &mut self,
         mut files: Vec<(Side, usize)>,
@@ -287,7 +289,7 @@ impl<'a> Search<'a> {
             Side::Old => &old[index],
             Side::New => &new[index],
         };
-        // The more files are read before a limit is reached, the better.
+        // Small files first: the search then reads more files before it reaches a limit.
         files.sort_by_key(|one| file(*one).size);
         for (side, index) in files {
             let File { path, size, .. } = *file((side, index));
@@ -315,7 +317,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The best base of a new file without the same content anywhere, as far as is known.
+    /// The best known base of a new file whose content is nowhere in the old tree.
     fn best(&self, index: usize) -> Option<BaseFile> {
         let new = &self.new[index];
         let mut proposed: BTreeSet<usize> = self.alike_by_name(index).collect();
@@ -380,7 +382,7 @@ impl<'a> Search<'a> {
         small.chain(self.old_by_path.get(name.path)).copied()
     }
 
-    /// Old files with the most samples in common.
+    /// The old files that share the most samples.
     fn alike_by_content(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         for sample in self.new_sketches[index].iter().flat_map(Sketch::samples) {
@@ -398,8 +400,8 @@ impl<'a> Search<'a> {
         ranked.into_iter().take(LARGEST_CHOICE).map(|(old, _)| old)
     }
 
-    /// Old files that were not read and might be what an unexplained new file was copied from: of
-    /// nearly the same name, or beside it in the order of the same folder.
+    /// Unread old files that an unexplained new file might be a copy of: files with almost the same
+    /// name, or those beside it in the order of the same folder.
     fn siblings(&self, index: usize) -> Vec<usize> {
         let (new, name) = (&self.new[index], &self.new_names[index]);
         let folder_key =

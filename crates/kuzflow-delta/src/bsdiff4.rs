@@ -1,23 +1,23 @@
-//! BSDIFF40, the classical format of bsdiff 4: patches that `bspatch` of any system applies, and
-//! that `bsdiff` of any system made.
+//! BSDIFF40, the classical format of bsdiff 4: `bspatch` of any system applies these patches, and
+//! this code applies the patches of any `bsdiff`.
 //!
 //! In: old bytes, by position when applying; a patch from anywhere. Out: the new bytes, in blocks
-//! to a sink; or a patch (publisher).
-//! Never: trust in a patch. Each number in it is checked before it is used, reading stops at the
-//! size the caller knows from signed metadata, and memory is that of three bzip2 decoders (at most
-//! 3.7 MB each) and two blocks, however long the files are.
+//! to a sink; or a patch (publisher). Never: trust in a patch. The code checks each number of a
+//! patch before it uses it, and stops reading at the size that the caller knows from signed
+//! metadata. Memory is that of three bzip2 decoders (at most 3.7 MB each) and two blocks, however
+//! long the files are.
 //!
-//! A patch is a header and three bzip2 streams: controls, differences, fresh bytes. The format is
+//! A patch is a header and three bzip2 streams: controls, differences, literals. The format is
 //! Colin Percival's (bsdiff 4.3, <https://www.daemonology.net/bsdiff/>):
 //!
 //! ```text
 //! header   "BSDIFF40", packed length of the controls, packed length of the differences, length of the new bytes
-//! control  differences to add to old bytes, fresh bytes to append, how far to move on in the old bytes (may be negative)
+//! control  differences to add to old bytes, literals to append, how far to move on in the old bytes (may be negative)
 //! ```
 //!
-//! Numbers are 64 bits, little endian, with a sign bit and a magnitude. Stricter than `bspatch`:
-//! positions stay within the old bytes (there, bytes outside count as zero), and nothing may follow
-//! a stream's end. No known writer makes use of either.
+//! Numbers are 64 bits, little endian, with a sign bit and a magnitude. This code is stricter than
+//! `bspatch`: positions stay within the old bytes (`bspatch` counts bytes outside as zero), and
+//! nothing may follow a stream's end. No known writer makes use of either.
 
 use std::io;
 
@@ -29,17 +29,17 @@ const MAGIC: &[u8; 8] = b"BSDIFF40";
 const HEADER: usize = 32;
 const CONTROL: usize = 24;
 
-/// Bytes worked on at once.
+/// Bytes that are processed at once.
 const BLOCK: usize = 64 << 10;
 
 /// The three streams of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// How many bytes of which kind, and where from.
+    /// How many bytes of which kind, and from which old position.
     Controls,
-    /// What is added to old bytes.
+    /// The amounts that are added to old bytes.
     Differences,
-    /// Bytes without a counterpart.
+    /// Bytes without a counterpart in the old file.
     Literals,
 }
 
@@ -53,55 +53,55 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// Why a patch was not applied or made.
+/// Why applying or making a patch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Bsdiff4Error {
-    /// No BSDIFF40 header.
+    /// The patch has no BSDIFF40 header.
     #[error("not a BSDIFF40 patch")]
     Magic,
     /// The header's lengths are negative, or reach past the patch's end.
     #[error("the patch's header does not fit its length")]
     Header,
-    /// The header's length of the new bytes is another one than expected.
+    /// The header's length of the new bytes differs from the expected one.
     #[error("the patch makes {found} bytes, expected {expected}")]
     Size {
-        /// What signed metadata says.
+        /// The length in signed metadata.
         expected: u64,
-        /// What the header says.
+        /// The length in the header.
         found: u64,
     },
     /// A stream is not bzip2, or its checksum is wrong.
     #[error("the patch's {part} are damaged")]
     Corrupt {
-        /// Which stream.
+        /// The damaged stream.
         part: Part,
-        /// What the decoder says.
+        /// The decoder's error.
         #[source]
         source: bzip2::Error,
     },
-    /// The decoder of a stream got no memory.
+    /// The decoder of a stream could not allocate memory.
     #[error("no memory for the patch's {part}")]
     Memory {
-        /// Which stream.
+        /// The stream of that decoder.
         part: Part,
     },
     /// A stream ends too early.
     #[error("the patch's {part} end too early")]
     Truncated {
-        /// Which stream.
+        /// The stream that is too short.
         part: Part,
     },
-    /// The new bytes are complete, and a stream goes on.
+    /// The new bytes are complete, and a stream continues.
     #[error("the patch's {part} go on behind the end")]
     Trailing {
-        /// Which stream.
+        /// The stream that is too long.
         part: Part,
     },
-    /// A control has a negative length, or more bytes than are left to make, or there are more
+    /// A control has a negative length, or more bytes than remain to be made, or there are more
     /// controls than new bytes.
     #[error("a control of the patch asks for more than there is to make")]
     Control,
-    /// A control leaves the old bytes.
+    /// A control points outside of the old bytes.
     #[error("a control of the patch leaves the old bytes")]
     Position,
     /// The old bytes cannot be read.
@@ -115,11 +115,11 @@ pub enum Bsdiff4Error {
     Make(#[source] io::Error),
 }
 
-/// Applies `patch` to `old` and hands the new bytes over to `sink` in blocks of at most 64 KiB.
+/// Applies `patch` to `old` and passes the new bytes to `sink` in blocks of at most 64 KiB.
 ///
-/// An error unless the patch makes exactly `new_size` bytes and ends there. What `sink` got before
-/// an error is worthless; it never gets more than `new_size` bytes. The format has no hash of
-/// either file: the caller compares the new one's.
+/// Returns an error unless the patch makes exactly `new_size` bytes and ends there. After an error,
+/// discard the bytes that `sink` received; it never receives more than `new_size` bytes. The format
+/// has no hash of either file: the caller compares the hash of the new one.
 pub fn apply(
     old: &dyn ReadAt,
     patch: &[u8],
@@ -133,8 +133,8 @@ pub fn apply(
     let mut old_at = 0_u64;
     let mut controls_left = new_size;
     while left > 0 {
-        // bsdiff makes at most one control per new byte. Without this bound a few bytes of bzip2
-        // that unpack to gigabytes of zeros would be as many controls that make nothing.
+        // bsdiff makes at most one control for each new byte. Without this bound a few bytes of
+        // bzip2 that unpack to gigabytes of zeros would be as many controls that make nothing.
         controls_left = controls_left.checked_sub(1).ok_or(Bsdiff4Error::Control)?;
         let control = Control::read(&mut controls)?;
         left = left
@@ -198,19 +198,19 @@ fn split_at(bytes: &[u8], at: u64) -> Result<(&[u8], &[u8]), Bsdiff4Error> {
     usize::try_from(at).ok().and_then(|at| bytes.split_at_checked(at)).ok_or(Bsdiff4Error::Header)
 }
 
-/// At most a block of what is left.
+/// The size of the next block: what remains, at most a whole block.
 fn block_of(left: u64) -> usize {
     usize::try_from(left).unwrap_or(BLOCK).min(BLOCK)
 }
 
-/// A number with a sign bit and a magnitude. Of its 8 bytes; fewer count as zeros.
+/// A number with a sign bit and a magnitude, from its 8 bytes; missing bytes count as zeros.
 fn number(bytes: &[u8]) -> i64 {
     let raw = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let magnitude = (raw & (u64::MAX >> 1)).cast_signed();
     if raw >> 63 == 1 { -magnitude } else { magnitude }
 }
 
-/// One step: add, append, move on.
+/// One control: add, append, move on.
 struct Control {
     differences: u64,
     literals: u64,
@@ -234,7 +234,7 @@ impl Control {
     }
 }
 
-/// One bzip2 stream, unpacked as far as somebody asks.
+/// One bzip2 stream, unpacked on demand.
 struct Unpacker<'a> {
     part: Part,
     bzip2: Decompress,
@@ -259,7 +259,7 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// An error unless the stream has no more bytes and ends with the packed ones.
+    /// Returns an error unless the stream ends here and with the last packed byte.
     fn finish(&mut self) -> Result<(), Bsdiff4Error> {
         if self.unpack(&mut [0])? > 0 || !self.packed.is_empty() {
             return Err(Bsdiff4Error::Trailing { part: self.part });
@@ -267,8 +267,8 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    /// Unpacks some bytes into `buffer`, which has room for one at least; 0 at the stream's end
-    /// alone.
+    /// Unpacks some bytes into `buffer`, which has room for at least one. Returns 0 only at the
+    /// stream's end.
     fn unpack(&mut self, buffer: &mut [u8]) -> Result<usize, Bsdiff4Error> {
         while !self.ended {
             let (taken_before, made_before) = (self.bzip2.total_in(), self.bzip2.total_out());
@@ -295,12 +295,11 @@ impl<'a> Unpacker<'a> {
     }
 }
 
-/// The patch that makes `new` out of `old`.
+/// Makes the patch that turns `old` into `new`.
 ///
 /// Memory: 16 bytes for each old byte on 64-bit systems, and the patch unpacked. Time grows with
-/// the old bytes' number (suffix sorting, `n log n`) and is worst for long runs of few different
-/// bytes. Differences are found by the `bsdiff` crate, whose stream interleaves what BSDIFF40 keeps
-/// apart.
+/// the number of old bytes (suffix sorting, `n log n`) and is worst for long runs of few different
+/// bytes. The `bsdiff` crate finds the differences; its stream interleaves what BSDIFF40 separates.
 #[cfg(feature = "encoder")]
 pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, Bsdiff4Error> {
     let mut interleaved = Vec::new();
@@ -335,7 +334,7 @@ pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, Bsdiff4Error> {
     Ok(patch)
 }
 
-/// One bzip2 stream in the making.
+/// One bzip2 stream that is being written.
 #[cfg(feature = "encoder")]
 struct Packer(bzip2::write::BzEncoder<Vec<u8>>);
 

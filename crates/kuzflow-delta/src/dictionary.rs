@@ -1,16 +1,15 @@
-//! Zstandard with the old bytes in front of the new ones, as `zstd --patch-from` does: the fast way
-//! for many small or alike files.
+//! Zstandard with the old bytes in front of the new ones, as `zstd --patch-from` does: the fast
+//! algorithm for many small files or many similar files.
 //!
 //! In: the bases (old files, concatenated), the target, or one frame of a patch. Out: a frame, or
-//! the target in blocks to a sink.
-//! Never: a frame that wants a larger window than the caller allows, more bytes than the caller
-//! knows there are, bytes behind the frame. The `zstd` program reads what is written here, and the
-//! other way round.
+//! the target in blocks to a sink. Never: a frame that needs a larger window than the caller
+//! allows, more bytes than the caller expects, bytes behind the frame. The `zstd` program reads the
+//! frames of this module, and this module reads those of `zstd`.
 //!
-//! A decoder holds the bases, the window, and about half a megabyte. The bases are in reach for as
-//! long as the bytes decoded so far fit the window (RFC 8878, 5.: a dictionary behind it must not
-//! be referred to), so the window covers the whole target: this is a format for targets that fit
-//! memory.
+//! A decoder holds the bases, the window, and about half a megabyte. It can refer to the bases as
+//! long as the bytes decoded so far fit the window (RFC 8878, 5.: a frame must not refer to a
+//! dictionary behind the window). So the window covers the whole target: this format is for targets
+//! that fit memory.
 
 use std::io;
 
@@ -21,40 +20,40 @@ const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Bytes that go to the sink at once: the most that a zstd block makes.
 const OUTPUT: usize = 128 << 10;
 
-/// The smallest window a decoder can be limited to, as a power of two.
+/// The smallest window that a decoder can be limited to, as a power of two.
 const SMALLEST_WINDOW_LOG: u32 = 10;
 
-/// The largest window a frame can have on every system, as a power of two.
+/// The largest window that a frame can have on every system, as a power of two.
 #[cfg(feature = "encoder")]
 const LARGEST_WINDOW_LOG: u32 = 30;
 
-/// Why a patch was not applied or made.
+/// Why applying or making a patch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DictionaryError {
-    /// Not a zstd frame, or one that asks for a dictionary by its number.
+    /// The patch is no zstd frame, or it asks for a dictionary by its number.
     #[error("the patch is not a zstd frame that can be read with old files alone")]
     Frame,
-    /// A larger window than allowed.
+    /// The frame needs a larger window than the caller allows.
     #[error("the patch needs a window of {needed} bytes, {allowed} are allowed")]
     Window {
-        /// What the frame says, in bytes.
+        /// The window in the frame, in bytes.
         needed: u64,
-        /// What the caller allows, in bytes.
+        /// The window that the caller allows, in bytes.
         allowed: u64,
     },
-    /// The frame makes another number of bytes than expected.
+    /// The frame makes another number of bytes than the caller expects.
     #[error("the patch does not make the {expected} bytes expected")]
     Size {
-        /// What signed metadata says.
+        /// The size in signed metadata.
         expected: u64,
     },
     /// The patch ends too early.
     #[error("the patch ends too early")]
     Truncated,
-    /// Something follows the frame.
+    /// Bytes follow the frame.
     #[error("bytes follow behind the patch's end")]
     Trailing,
-    /// What zstd says: damaged, made for other old bytes, or out of memory.
+    /// The error of zstd: damaged, made for other old bytes, or out of memory.
     #[error("zstd: {0}")]
     Zstd(&'static str),
     /// The new bytes cannot be written.
@@ -68,13 +67,12 @@ impl DictionaryError {
     }
 }
 
-/// Decodes `patch` against `bases` and hands the target over to `sink` in blocks of at most 128
-/// KiB.
+/// Decodes `patch` against `bases` and passes the target to `sink` in blocks of at most 128 KiB.
 ///
-/// `memory_limit` is the largest window allowed, in bytes; see the module for what else is held. An
-/// error unless the patch is one frame that makes exactly `size` bytes. What `sink` got before an
-/// error is worthless; it never gets more than `size` bytes. Other bases than the patch was made
-/// for may make other bytes without an error: the caller compares hashes.
+/// `memory_limit` is the largest window allowed, in bytes; the module's head lists the other
+/// memory. Returns an error unless the patch is one frame that makes exactly `size` bytes. After an
+/// error, discard the bytes that `sink` received; it never receives more than `size` bytes. Other
+/// bases than those of the patch may give other bytes without an error: the caller compares hashes.
 pub fn apply(
     bases: &[u8],
     patch: &[u8],
@@ -123,11 +121,11 @@ pub fn apply(
     Ok(())
 }
 
-/// The frame that makes `target` out of `bases`, at a zstd `level` (19 is meant for patches; up to
-/// 22).
+/// Makes the frame that turns `bases` into `target`, at a zstd `level` (19 is meant for patches; up
+/// to 22).
 ///
 /// Memory: match tables of about 12 bytes for each byte of bases and target, at most about 650 MiB.
-/// Of bases and target that are more than 1 GiB together, a part is out of reach.
+/// If bases and target are more than 1 GiB together, the encoder cannot reach a part of them.
 #[cfg(feature = "encoder")]
 pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, DictionaryError> {
     use zstd_safe::{CCtx, CParameter};
@@ -135,8 +133,8 @@ pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, Dictiona
     let mut encoder = CCtx::try_create().ok_or(DictionaryError::Zstd("out of memory"))?;
     let total_log = log_of((bases.len() as u64).saturating_add(target.len() as u64))
         .clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
-    // The content size stays in the frame: with it, what a decoder has to keep is the target and
-    // not this window. There is no checksum: hashes of whole files are signed.
+    // The content size stays in the frame: with it, a decoder holds the target and not this window.
+    // There is no checksum: signed metadata has the hashes of whole files.
     for parameter in [
         CParameter::CompressionLevel(level),
         CParameter::WindowLog(total_log),
@@ -145,7 +143,7 @@ pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, Dictiona
         // made 1,860,120 bytes, and 194,422 with tables that fit.
         CParameter::HashLog(total_log.min(25)),
         CParameter::ChainLog((total_log + 1).min(27)),
-        // Finds what lies beyond those tables; where everything fits, patches still get 0 to 1 %
+        // Finds matches beyond those tables; where everything fits, patches still get 0 to 1 %
         // smaller.
         CParameter::EnableLongDistanceMatching(true),
     ] {
@@ -163,11 +161,11 @@ fn log_of(length: u64) -> u32 {
     length.max(1).checked_next_power_of_two().map_or(u64::BITS, u64::trailing_zeros)
 }
 
-/// What a frame's first bytes say (RFC 8878, 3.1.1.1).
+/// The contents of a frame's first bytes (RFC 8878, 3.1.1.1).
 struct FrameHeader {
-    /// Bytes that the decoder has to keep.
+    /// Bytes that the decoder has to hold.
     window: u64,
-    /// Bytes of the whole content, where told.
+    /// Bytes of the whole content, if the frame gives them.
     content: Option<u64>,
 }
 

@@ -1,21 +1,21 @@
-//! Small differences between files: made by a publisher (feature `encoder`), applied by whoever has
-//! the old files.
+//! Small differences between files: a publisher makes them (feature `encoder`), and every holder of
+//! the old files can apply them.
 //!
 //! ```text
 //! aligned      align ── prediction (plain, native) ── coder     our own algorithm, smallest on nearly everything measured
 //! bsdiff4      the classical format, readable by others
 //! dictionary   zstd with the old files in its window, as `zstd --patch-from`
-//! base_selection   which old file a new one descends from                     (feature `encoder`)
+//! base_selection   which old file is the base of a new one                    (feature `encoder`)
 //! ```
 //!
 //! In: old bytes, by position ([`prediction::ReadAt`]), and patches from anywhere. Out: patches, or
-//! new bytes in order to a sink. Never: a file, the network, a thread, a clock, chance; trust in a
-//! patch: a damaged or forged one gives an error or wrong bytes, so the caller compares the new
-//! bytes with a hash that it trusts. Memory and steps are bounded by the caller's limits.
+//! new bytes in order to a sink. Never: a file, the network, a thread, a clock, randomness; trust
+//! in a patch. A damaged or forged patch gives an error or wrong bytes, so the caller compares the
+//! new bytes with a hash that it trusts. The caller's limits bound memory and instructions.
 //!
-//! The stream has no header of its own: whoever stores it keeps the length of the new bytes, and
-//! for native code the lengths of the files and the hints, beside it. Encoder and decoder must be
-//! of the same version of the format; the caller's container says which.
+//! The stream has no header of its own. The caller's container stores beside it the length of the
+//! new bytes, and for native code the lengths of the files and the hints. Encoder and decoder must
+//! be of the same version of the format; the caller's container states that version.
 //!
 //! # Example
 //!
@@ -38,9 +38,9 @@
 //! coder::encode(&old, &new, &steps, options, &mut PlainPredictor::new(&old), (&mut patch, &mut literals))?;
 //! assert!(patch.len() < 64);
 //!
-//! // Whoever has the old bytes.
+//! // The holder of the old bytes.
 //! let limits = CoderLimits { most_steps: 1000, most_memory: 64 << 20 };
-//! // Fresh bytes stand in the stream itself; the option `apart` puts them into streams that many patches share.
+//! // Literals stand in the stream itself; the option `apart` puts them into streams that many patches share.
 //! let mut none = [const { std::io::empty() }; STREAMS];
 //! let mut made = Vec::new();
 //! coder::decode(

@@ -1,9 +1,9 @@
-//! What the bytes of a copy region will be, as far as the old bytes tell.
+//! Predicts the bytes of a copy from the old bytes.
 //!
 //! In: positions in the new bytes and their counterparts in the old bytes, which are read through
 //! [`ReadAt`]. Out: predicted bytes in [`Chunk`]s, each with a kind that the entropy coder uses as
-//! a context. Never: a look at new bytes that the decoder has not decoded yet; encoder and decoder
-//! call a forecast in exactly the same order and must get the same answers.
+//! a context. Never: new bytes that the decoder has not decoded yet. Encoder and decoder call a
+//! predictor in exactly the same order and must get the same answers.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use std::io;
 pub trait ReadAt {
     /// Length in bytes.
     fn len(&self) -> u64;
-    /// Fills `buffer` with the bytes from `at` on. An error when they reach past the end or cannot
-    /// be read.
+    /// Fills `buffer` with the bytes from `at` on. Returns an error if they reach past the end or
+    /// cannot be read.
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
-    /// Whether there is no byte.
+    /// Whether the length is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -55,40 +55,40 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
-/// Predicted bytes, and what kind of bytes they are: 0 is plain, each kind of field has a number of
-/// its own below [`UNSURE`], and that is added where the forecast is a guess.
+/// Predicted bytes and their kind: 0 is plain, each kind of field has its own number below
+/// [`UNSURE`], and [`UNSURE`] is added where the prediction is a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// How many bytes of the buffer were written, at least 1.
     pub length: usize,
-    /// A context for the entropy coder.
+    /// The kind of the bytes, a context for the entropy coder.
     pub kind: u8,
 }
 
 /// All kinds are below this.
 pub const KINDS: u8 = 64;
-/// Set in the kind of a field whose forecast is no more than a guess.
+/// Set in the kind of a field whose prediction is only a guess.
 pub const UNSURE: u8 = 32;
 
 /// Predicts the bytes of copy regions.
 pub trait Predictor {
-    /// The next chunk of the copy region: the predicted bytes for `new_at..`, whose old counterpart
-    /// is `old_at..`, at most `buffer.len()` of them. The caller asks for no byte past the region's
-    /// end. Plain runs are as long as possible, a field (4 or 8 bytes) is a chunk of its own and
-    /// whole. Errors are those of reading the old bytes.
+    /// The next chunk of the copy: the predicted bytes for `new_at..`, whose old counterpart is
+    /// `old_at..`, at most `buffer.len()` of them. The caller asks for no byte past the copy's end.
+    /// Plain runs are as long as possible. A field (4 or 8 bytes) is one whole chunk. Returns the
+    /// errors of reading the old bytes.
     fn next(&mut self, new_at: u64, old_at: u64, buffer: &mut [u8]) -> io::Result<Chunk>;
-    /// What the bytes of the last field really were: to learn from. Called after each chunk with a
-    /// kind above 0, and only then.
+    /// Receives the actual bytes of the last field, to learn from them. The caller calls this after
+    /// each chunk with a kind above 0, and only then.
     fn settle(&mut self, actual: &[u8]);
 }
 
-/// The old bytes as they are.
+/// Predicts the old bytes unchanged.
 pub struct PlainPredictor<'a> {
     old: &'a dyn ReadAt,
 }
 
 impl<'a> PlainPredictor<'a> {
-    /// A forecast from `old`.
+    /// A predictor that reads `old`.
     pub fn new(old: &'a dyn ReadAt) -> Self {
         Self { old }
     }

@@ -1,5 +1,5 @@
-//! Patch formats that others know: what we make, their programs apply, and the other way round; and
-//! patches that lie.
+//! Tests of the public patch formats: other programs apply our patches, and we apply theirs; forged
+//! patches are refused.
 #![cfg(feature = "encoder")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
@@ -63,12 +63,12 @@ fn unpack(bases: &[u8], patch: &[u8], size: u64, limit: u64) -> Result<Vec<u8>, 
     Ok(made)
 }
 
-/// Whether the program ran; where it is missing, a note, or a failure on the machine that checks
-/// every change.
+/// Whether the program ran. If it is missing, the test prints a note, or fails on the machine that
+/// checks every change.
 fn run(command: &mut Command, missing: &str) -> bool {
     match command.output() {
         Ok(output) if output.status.success() => true,
-        // Python without the module ends with this status of our own.
+        // Python without the module ends with this status, which our script sets.
         Err(_) => absent(missing),
         Ok(output) if output.status.code() == Some(77) => absent(missing),
         Ok(output) => panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
@@ -81,8 +81,8 @@ fn absent(missing: &str) -> bool {
     false
 }
 
-/// Both directions with one program: `apply` and `make` get the files `old`, `new` and `patch` of a
-/// folder. What `cannot_make` is left out of the second direction.
+/// Tests both directions with one program: `apply` and `make` receive the files `old`, `new` and
+/// `patch` of a folder. The second direction leaves out the pairs that `cannot_make` selects.
 fn exchange(
     missing: &str,
     ours: impl Fn(&[u8], &[u8]) -> Vec<u8>,
@@ -207,7 +207,7 @@ fn zstd_understands_us() {
     );
 }
 
-/// A patch of three streams, with a header that tells their true lengths.
+/// A patch of three streams, with a header that states their true lengths.
 fn forged(controls: &[[i64; 3]], differences: &[u8], literals: &[u8], size: i64) -> Vec<u8> {
     let controls: Vec<u8> =
         controls.iter().flatten().flat_map(|number| sign_and_magnitude(*number)).collect();
@@ -326,7 +326,7 @@ fn streams_end_where_they_should() {
 
 #[test]
 fn a_bomb_is_left_packed() {
-    // Gigabytes of zeros would be controls without end, or bytes that nobody asked for.
+    // Gigabytes of zeros would be controls without end, or unrequested bytes.
     let zeros = packed(&vec![0; 40 << 20]);
     let empty = packed(&[]);
     let length = zeros.len() as i64;
@@ -449,13 +449,13 @@ fn frames_without_a_content_size_stop_at_the_size_expected() {
         unpack(b"", &patch, 100_000, 1023),
         Err(DictionaryError::Window { needed: 1024, .. })
     ));
-    // The largest window there is: nearly 4 TiB, whoever allows it.
+    // The largest possible window: nearly 4 TiB, whatever the caller allows.
     let huge = frame(&[0, 0xff], &[(1, 10)]);
     assert!(matches!(unpack(b"", &huge, 10, ENOUGH), Err(DictionaryError::Window { .. })));
     assert!(unpack(b"", &huge, 10, u64::MAX).is_err());
 }
 
-/// An old file, and a new one made of its pieces, edits and fresh bytes.
+/// An old file, and a new one made of its pieces, edits and literals.
 fn related() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let bytes = || {
         prop_oneof![
@@ -496,7 +496,7 @@ proptest! {
         prop_assert!(unpack(&old, &patch, new.len() as u64, ENOUGH).unwrap() == new);
     }
 
-    /// Changed bytes make an error, or as many bytes as expected; never more, and never a panic.
+    /// Changed bytes give an error, or as many bytes as expected; never more, and never a panic.
     #[test]
     fn any_damage_is_survived((old, new) in related(), places in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..4)) {
         let size = new.len() as u64;

@@ -111,7 +111,7 @@ fn bombs_truncations_and_tails_are_refused() {
         assert!(as_expected, "{name}: {error:?}");
         assert!(!staged.root().join("app/zeros").exists(), "{name}");
     }
-    // A bomb that is declared as stored is caught by its length.
+    // The length exposes a bomb that is declared as stored.
     let mut staged = staged(&[("app/zeros", &zeros)]);
     staged.change("app/zeros", |_, packed| packed.compression = Compression::Stored);
     assert!(matches!(

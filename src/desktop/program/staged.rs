@@ -1,4 +1,4 @@
-//! A new launcher between its last byte and its place: tried, then exchanged in steps.
+//! A new launcher after its download: it is tested, then exchanged for the old one in steps.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,27 +15,27 @@ use crate::model::{Digest, Version};
 use crate::programs;
 use crate::threads;
 
-/// Longest answer to a self-test that is read, bytes.
+/// Longest self-test answer that is read, bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
-/// A new executable that lies beside the old one, proved by its digest.
+/// A new executable beside the old one, with a verified digest.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
     pub(super) program: &'a Program,
     pub(super) version: Version,
     pub(super) hash: Digest,
-    /// Of the exchange; from the first byte written on.
+    /// The lock of the exchange, held from the first byte written.
     pub(super) lock: File,
 }
 
-/// The steps of an exchange, in their order.
+/// The steps of an exchange, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExchangeStep {
-    /// What is about to happen is noted.
+    /// Records what is about to change.
     Note,
-    /// The old executable gets its second name.
+    /// Gives the old executable its second name.
     KeepOld,
-    /// The new one takes the place.
+    /// Puts the new one in its place.
     Replace,
 }
 
@@ -46,11 +46,11 @@ impl ExchangeStep {
 
 impl Staged<'_> {
     /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if
-    /// it says within `limit` that it is well. `own` is the version of the running program. A build
-    /// that fails is remembered.
+    /// it reports success within `limit`. `own` is the version of the running program. A build that
+    /// fails is recorded.
     ///
     /// # Errors
-    /// [`Unfit`]; the executable is as it was.
+    /// [`Unfit`]; the executable is unchanged then.
     pub(crate) fn replace_running(
         self,
         arguments: &[OsString],
@@ -73,8 +73,8 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// One step of the exchange. After each the path names a whole executable, and the next start
-    /// knows what to do.
+    /// One step of the exchange. After each step the path names a whole executable, and the next
+    /// start knows how to continue.
     pub(super) fn perform(&self, step: ExchangeStep, own: &Version) -> Result<(), DesktopError> {
         let program = self.program;
         let _held = &self.lock;
@@ -93,7 +93,7 @@ impl Staged<'_> {
             }
             ExchangeStep::KeepOld => {
                 remove_file(&program.old())?;
-                // On Windows it gets its second name by being moved there.
+                // On Windows the move there gives it the second name.
                 if cfg!(windows) { Ok(()) } else { keep(&program.path, &program.old()) }
             }
             ExchangeStep::Replace => program.take_place(&program.staged(), &program.old()),
@@ -101,7 +101,7 @@ impl Staged<'_> {
     }
 }
 
-/// A second name for a file; a copy where the file system has only one for each.
+/// Gives a file a second name; a copy where the file system allows only one name for a file.
 fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
     if fs::hard_link(path, second).is_ok() {
         return Ok(());
@@ -115,7 +115,7 @@ fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
     durable::persist(copy, second).map_err(failed)
 }
 
-/// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
+/// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and exit status 0.
 fn test(
     path: &Path,
     arguments: &[OsString],
@@ -131,7 +131,7 @@ fn test(
         let reading = threads::spawn("answer", move || {
             let mut text = String::new();
             let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
-            // Nobody waits any more after the limit.
+            // After the limit no receiver is waiting any more.
             let _ = sender.send(text);
         });
         if let Err(error) = reading {
@@ -151,7 +151,7 @@ fn test(
             None => std::thread::sleep(LOOK),
         }
     };
-    // Whatever it left behind may hold the pipe open.
+    // A process that it left behind may hold the pipe open.
     let text = answer
         .recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK))
         .unwrap_or_default();

@@ -1,4 +1,4 @@
-//! An executable that is a script, exchanged, killed and put back.
+//! Tests of `desktop::program` with a script as the executable: exchanged, killed and put back.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -61,10 +61,10 @@ fn the_old_one_goes_once_the_new_one_has_started_the_app() {
         (place.content().as_str(), fs::read_to_string(place.program.old()).unwrap().as_str()),
         (NEW, OLD)
     );
-    // A third one does not come before the second is confirmed.
+    // A third launcher is not accepted before the second is confirmed.
     assert!(matches!(place.stage("#!/bin/sh\n"), Err(Unfit::Busy)));
     let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
-    // A second start while the first is on its way is no second try.
+    // A second start while the first is still running does not count as a second try.
     assert!(matches!(place.program.begin(&version("2.0.0")), Begun::Usual));
     place.program.confirm(attempt);
     assert_eq!(place.names(), ["launcher"]);
@@ -101,7 +101,7 @@ fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_conve
             Begun::Usual if now == "1.0.0" => {}
             other => panic!("{done}: {other:?}"),
         }
-        // Whatever happened, an update goes through afterwards.
+        // Wherever the kill came, an update succeeds afterwards.
         if now == "1.0.0" {
             place.exchange(NEW).unwrap();
             let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else {
@@ -122,7 +122,7 @@ fn a_kill_while_it_is_confirmed_confirms_it() {
     let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
     place.program.confirm(attempt);
     assert_eq!((place.content().as_str(), place.names()), (NEW, vec!["launcher".to_owned()]));
-    // What a running program of Windows leaves behind goes later.
+    // A file that Windows could not delete while it ran is deleted later.
     fs::write(place.program.old(), OLD).unwrap();
     place.program.tidy();
     assert_eq!(place.names(), ["launcher"]);
@@ -133,7 +133,7 @@ fn a_kill_after_the_old_one_was_put_back_leaves_it_there() {
     let place = place();
     place.exchange(NEW).unwrap();
     drop(place.program.begin(&version("2.0.0")));
-    // Put back, and killed before it was noted.
+    // Put back, and killed before that was recorded.
     place.program.put_back().unwrap();
     assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
     assert!(matches!(place.exchange(NEW), Err(Unfit::Known)));

@@ -1,4 +1,4 @@
-//! Shortcuts in the folders of a user who is not there.
+//! Tests of `desktop::shortcut` in the folders of an invented user.
 
 use super::*;
 
@@ -112,7 +112,7 @@ fn a_refresh_follows_the_app_and_respects_the_user() {
         make(&entry(), home, folders, false, System::Freedesktop).unwrap().contains(&menu),
         "asked for, it is made"
     );
-    // A smaller icon needs fewer files; those of the larger one go.
+    // A smaller icon needs fewer files; the surplus files of the larger one are deleted.
     let small = Entry { icon: icon::for_hicolor(ICON)[0].1.clone(), ..entry() };
     refresh(&small, home, folders, System::Freedesktop).unwrap();
     assert!(!folders.data.join("icons/hicolor/256x256/apps/kuzflow-sample.png").exists());

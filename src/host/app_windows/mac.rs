@@ -1,5 +1,5 @@
-//! macOS: an application is asked to quit as its menu does, and asks its person itself. So an
-//! application counts as one window, for as long as it has not quit.
+//! macOS: the launcher asks an application to quit, as its menu does, and the application asks its
+//! user itself. So an application counts as one window until it has quit.
 
 use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
 
@@ -7,7 +7,7 @@ use super::{Kind, Process, Unseen, Window};
 
 pub struct Desktop;
 
-/// Applications are known whether their windows are open or not.
+/// macOS lists applications whether their windows are open or not.
 pub const fn hides_windows() -> bool {
     false
 }
@@ -53,7 +53,7 @@ impl Desktop {
         Ok(())
     }
 
-    /// What is no application has no windows.
+    /// A process that is no application has no windows.
     pub fn serves(&self, processes: &[Process]) -> bool {
         processes.iter().any(|process| application(process.id).is_some())
     }

@@ -1,8 +1,7 @@
 //! The windows of another program, and the message by which a window manager closes one.
 //!
-//! In: ids of processes. Out: what windows they have; a wish to close one, as a click on its cross
-//! gives it. Never: a window or its program ended by force, and never a decision about which window
-//! to ask.
+//! In: ids of processes. Out: their windows; a request to close one, the same as a click on its
+//! close button. Never: closes a window or ends its program by force, decides which window to ask.
 
 #[cfg(target_os = "macos")]
 mod mac;
@@ -20,7 +19,7 @@ use x11 as system;
 
 use super::processes::{self, Process};
 
-/// What a window is for.
+/// The purpose of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// One that a person works in.
@@ -34,28 +33,26 @@ pub(crate) enum Kind {
 /// A window that is open, which includes a minimised one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Its number.
     pub id: u64,
-    /// Whose it is.
+    /// The id of the process that it belongs to.
     pub process: u32,
-    /// What it is for.
     pub kind: Kind,
     /// The window that it belongs to.
     pub owner: Option<u64>,
-    /// It keeps the person from using the others: a question, usually.
+    /// It blocks the other windows of the app: usually a question.
     pub modal: bool,
-    /// It understands the wish to be closed.
+    /// It accepts a request to close.
     pub can_close: bool,
 }
 
-/// Why the windows are not known.
+/// Why the windows cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unseen {
     /// This session has no display.
     #[error("there is no display")]
     NoDisplay,
-    /// There may be windows, but they cannot be seen from here: Wayland shows nobody another
-    /// program's.
+    /// Windows may exist, but this program cannot see them: Wayland shows no program the windows of
+    /// another.
     #[error("the windows of other programs cannot be seen here")]
     Hidden,
     /// The display does not answer.
@@ -63,7 +60,7 @@ pub(crate) enum Unseen {
     Broken(String),
 }
 
-/// A look at the windows of one display.
+/// A connection to one display, for its windows.
 pub(crate) struct Desktop(system::Desktop);
 
 impl Desktop {
@@ -77,12 +74,13 @@ impl Desktop {
         self.0.windows(processes)
     }
 
-    /// Asks a window to close, as its cross does. One that cannot be asked is left alone.
+    /// Asks a window to close, as its close button does. A window that accepts no request is left
+    /// alone.
     pub(crate) fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
         if window.can_close { self.0.ask_to_close(window) } else { Ok(()) }
     }
 
-    /// Brings a window before the others, so that what it asks is seen.
+    /// Brings a window to the front, so that the user sees its question.
     pub(crate) fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
         self.0.bring_forward(window)
     }
@@ -93,9 +91,8 @@ impl Desktop {
     }
 }
 
-/// Whether a person may have work in an app none of whose windows is open: it could still open one,
-/// its windows cannot be seen from here, or it reads from a terminal. Whatever is not known counts
-/// as yes.
+/// Whether a person may have unsaved work in an app without an open window: it could still open
+/// one, its windows cannot be seen, or it reads from a terminal. An unknown answer counts as yes.
 pub(crate) fn may_face_a_person(desktop: &Result<Desktop, Unseen>, processes: &[Process]) -> bool {
     let at_terminal = || processes.first().is_some_and(|root| processes::reads_terminal(root.id));
     match desktop {

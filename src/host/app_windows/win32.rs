@@ -1,4 +1,4 @@
-//! Windows: top-level windows that are shown, and the message that their cross sends.
+//! Windows: visible top-level windows, and the message that their close button sends.
 
 use windows_sys::Win32::Foundation::{HWND, LPARAM};
 use windows_sys::Win32::UI::Input::KeyboardAndMouse::IsWindowEnabled;
@@ -11,7 +11,7 @@ use super::{Kind, Process, Unseen, Window};
 
 pub struct Desktop;
 
-/// All windows of this user's session can be seen.
+/// This program can see all windows of this user's session.
 pub const fn hides_windows() -> bool {
     false
 }
@@ -26,15 +26,15 @@ impl Desktop {
     pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
         let mut windows: Vec<Window> =
             all().into_iter().filter_map(|handle| look_at(handle, processes)).collect();
-        // The system names the foremost first; what was opened first is asked first.
+        // The system names the foremost window first; the oldest is asked first.
         windows.reverse();
         Ok(windows)
     }
 
     #[allow(clippy::unused_self)]
     pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
-        // SAFETY: the message has no pointers; a window that has gone makes the call fail, and
-        // nothing is to be done then.
+        // SAFETY: the message has no pointers; if the window has gone the call fails, and nothing
+        // more is to be done.
         #[allow(unsafe_code)]
         unsafe {
             PostMessageW(handle(window), WM_CLOSE, 0, 0);
@@ -44,7 +44,8 @@ impl Desktop {
 
     #[allow(clippy::unused_self)]
     pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
-        // SAFETY: as above. The system allows it to the program that a person has just clicked in.
+        // SAFETY: as above. The system allows the call to the program that the user has just
+        // clicked in.
         #[allow(unsafe_code)]
         unsafe {
             SetForegroundWindow(handle(window));
@@ -75,7 +76,7 @@ fn all() -> Vec<HWND> {
         1
     }
     let mut found: Vec<HWND> = Vec::new();
-    // SAFETY: the function takes what is passed here for what it is, see there.
+    // SAFETY: the function treats its argument as the vector's address, see there.
     #[allow(unsafe_code)]
     unsafe {
         EnumWindows(Some(add), &raw mut found as LPARAM);

@@ -1,8 +1,8 @@
-//! X11, and programs that draw through X11 on Wayland.
+//! X11, also for programs that use X11 on Wayland.
 //!
-//! A window manager keeps a list of the windows it manages, the oldest first; without one the
-//! windows are the root's children. Whose a window is the server itself knows (X-Resource); where
-//! it does not, the window says so.
+//! A window manager publishes a list of the windows that it manages, the oldest first. Without a
+//! window manager the windows are the root's children. The server itself knows which process owns a
+//! window (X-Resource); where it does not, the window's own property says so.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -21,18 +21,17 @@ use crate::host::variable;
 
 /// How deep below the root a window manager may put a window into its frames.
 const DEEPEST_FRAME: u32 = 4;
-/// Most words of a property that are read.
+/// Most 32-bit words of a property that are read.
 const LONGEST: u32 = 4096;
 /// `LocalClientPID` of X-Resource 1.2.
 const PROCESS_ID: u32 = 1 << 1;
 /// `QueryClientIds` of X-Resource 1.2.
 const QUERY_CLIENT_IDS: u8 = 4;
-/// "A pager" in the words of the window managers' specification: a program that acts on a person's
-/// word.
+/// The source "pager" of the window managers' specification: a program that acts for the user.
 const ON_A_PERSONS_WORD: u32 = 2;
 
 x11rb::atom_manager! {
-    /// The names that are used.
+    /// The X11 atoms in use.
     Atoms: AtomsCookie {
         WM_PROTOCOLS,
         WM_DELETE_WINDOW,
@@ -73,11 +72,11 @@ pub(super) struct Desktop {
     server: RustConnection,
     root: u32,
     atoms: Atoms,
-    /// This computer's name, as windows call the machine that they come from.
+    /// This computer's name, as windows give it in `WM_CLIENT_MACHINE`.
     machine: Option<Vec<u8>>,
 }
 
-/// Whether there may be windows besides those of X11.
+/// Whether there may be windows that X11 does not show.
 pub(super) fn hides_windows() -> bool {
     variable("WAYLAND_DISPLAY").is_some() || variable("WAYLAND_SOCKET").is_some()
 }
@@ -109,7 +108,7 @@ impl Desktop {
         };
         let mut windows = Vec::new();
         for id in ids {
-            // A window may go while it is looked at.
+            // A window may close while it is being read.
             if let Ok(Some(window)) = self.look_at(id, processes, &owners) {
                 windows.push(window);
             }
@@ -150,14 +149,14 @@ impl Desktop {
         Ok(self.server.flush()?)
     }
 
-    /// A server that does not tell may serve anybody.
+    /// If the server does not say which processes it serves, it may serve any.
     pub(super) fn serves(&self, processes: &[Process]) -> bool {
         let clients = self.process_of_each_client().unwrap_or_default();
         clients.is_empty()
             || processes.iter().any(|process| clients.values().any(|client| *client == process.id))
     }
 
-    /// What the living window manager manages, the oldest first; `None` without one.
+    /// The windows that the running window manager manages, the oldest first; `None` without one.
     fn managed(&self) -> Result<Option<Vec<u32>>, Unseen> {
         let check = |window| -> Result<Option<u32>, Unseen> {
             let reply = self.property(
@@ -167,7 +166,8 @@ impl Desktop {
             )?;
             Ok(numbers(&reply).first().copied())
         };
-        // One that has crashed leaves the root's property, but not the window that it names.
+        // A window manager that has crashed leaves the root's property, but not the window that it
+        // names.
         let Some(witness) = check(self.root)? else { return Ok(None) };
         if check(witness).ok().flatten() != Some(witness) {
             return Ok(None);
@@ -177,8 +177,8 @@ impl Desktop {
         Ok((reply.type_ != x11rb::NONE).then(|| numbers(&reply)))
     }
 
-    /// Windows that no list names: those that a window manager of the old kind has in its frames,
-    /// and without one those that are shown.
+    /// Windows outside any list: with an old window manager, the windows in its frames; without
+    /// one, the visible windows.
     fn found_below_the_root(&self) -> Result<Vec<u32>, Unseen> {
         let mut found = Vec::new();
         for child in self.server.query_tree(self.root)?.reply()?.children {
@@ -188,13 +188,13 @@ impl Desktop {
                 found.push(child);
             }
         }
-        // Numbers of one program are given in the order in which its windows are made; the root's
-        // children change places.
+        // One program's window numbers rise in the order in which it creates them; the order of the
+        // root's children changes.
         found.sort_unstable();
         Ok(found)
     }
 
-    /// A window of which a window manager says that it is open, here or in what is below.
+    /// The window, here or below, that a window manager has marked as open.
     fn framed(&self, window: u32, depth: u32) -> Result<Option<u32>, Unseen> {
         let state = self.property(window, self.atoms.WM_STATE, AtomEnum::ANY.into())?;
         // 0 is "withdrawn".
@@ -208,8 +208,8 @@ impl Desktop {
         Ok(children.into_iter().find_map(|child| self.framed(child, depth + 1).ok().flatten()))
     }
 
-    /// Menus and hints are the program's own business (override-redirect); a window that nobody can
-    /// see is not open.
+    /// Menus and tooltips are the program's own business (override-redirect); an invisible window
+    /// is not open.
     fn is_shown(&self, window: u32) -> Result<bool, Unseen> {
         let attributes = self.server.get_window_attributes(window)?.reply()?;
         Ok(!attributes.override_redirect && attributes.map_state != MapState::UNMAPPED)
@@ -224,7 +224,7 @@ impl Desktop {
         let atoms = &self.atoms;
         let ask =
             |name, kind: AtomEnum| self.server.get_property(false, id, name, kind, 0, LONGEST);
-        // Asked all at once, so that the server is waited for only once.
+        // All requests are sent at once, so that the program waits for the server only once.
         let (process, machine) = (
             ask(atoms._NET_WM_PID, AtomEnum::CARDINAL)?,
             ask(atoms.WM_CLIENT_MACHINE, AtomEnum::ANY)?,
@@ -259,8 +259,7 @@ impl Desktop {
         }))
     }
 
-    /// The first kind that is known counts; without one, what belongs to another window is a
-    /// dialog.
+    /// The first known kind counts. Without one, a window that belongs to another is a dialog.
     fn kind(&self, named: &[u32], is_owned: bool) -> Kind {
         let atoms = &self.atoms;
         let known = named.iter().find_map(|kind| match *kind {
@@ -285,15 +284,15 @@ impl Desktop {
         Ok(self.server.get_property(false, window, name, kind, 0, LONGEST)?.reply()?)
     }
 
-    /// The process behind each client, by the part of their numbers that all windows of a client
-    /// share. Empty where the server does not tell.
+    /// The process of each client, by the part of the window numbers that all windows of a client
+    /// share. Empty where the server does not give it.
     fn process_of_each_client(&self) -> Result<BTreeMap<u32, u32>, Unseen> {
         let Some(extension) = self.server.extension_information("X-Resource")? else {
             return Ok(BTreeMap::new());
         };
         let mut request = vec![extension.major_opcode, QUERY_CLIENT_IDS];
         request.extend(4_u16.to_ne_bytes());
-        // One question: of all clients (0), their processes.
+        // One request for all clients (0): their processes.
         for word in [1, 0, PROCESS_ID] {
             request.extend(u32::to_ne_bytes(word));
         }
@@ -302,7 +301,7 @@ impl Desktop {
             .send_request_with_reply::<Clients>(&[IoSlice::new(&request)], Vec::new())?;
         match cookie.reply() {
             Ok(clients) => Ok(clients.0),
-            // A server with an older version of it.
+            // The server has an older version of the extension.
             Err(ReplyError::X11Error(_)) => Ok(BTreeMap::new()),
             Err(error) => Err(error.into()),
         }
@@ -345,7 +344,7 @@ impl TryParse for Clients {
 mod tests {
     use super::*;
 
-    /// An answer with these words after its head.
+    /// An answer with these words after its header.
     fn answer(count: u32, words: &[u32]) -> Vec<u8> {
         let mut bytes = vec![1, 0, 0, 0, 0, 0, 0, 0];
         bytes.extend(count.to_ne_bytes());

@@ -96,7 +96,7 @@ fn every_file_of_every_release_can_be_listed() {
     assert_eq!(reported(&tree, "1.0.2"), ["app/app.py 6"]);
     assert_eq!(reported(&tree, "1.0.1"), newest);
     assert!(tree.files_of(&version("9.0.0")).is_none());
-    // What comes back after it was deleted.
+    // A file comes back after it was deleted.
     tree.add(
         &version("1.0.3"),
         Some(&version("1.0.2")),
@@ -105,7 +105,7 @@ fn every_file_of_every_release_can_be_listed() {
     );
     assert_eq!(reported(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
 
-    // The middle goes, then the root.
+    // Removes the middle release, then the root.
     tree.forget(&version("1.0.1"));
     assert_eq!(tree.node(&version("1.0.2")).unwrap().parent, Some(version("1.0.0")));
     assert_eq!(reported(&tree, "1.0.2"), ["app/app.py 6"]);
@@ -177,7 +177,7 @@ fn many_releases_of_a_large_app_stay_readable() {
     }
     let whole = tree.to_json().unwrap();
     assert!(whole.len() < LARGEST_VERSION_TREE / 10, "{}", whole.len());
-    // A tenth more than one release: the oldest are forgotten, the newest is there, whole.
+    // Room for a tenth more than one release: the oldest are removed, the newest is complete.
     let mut short = tree.clone();
     let json = short.to_json_within(whole.len() * 7 / 10).unwrap();
     assert!(json.len() <= whole.len() * 7 / 10);

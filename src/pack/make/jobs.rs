@@ -1,10 +1,11 @@
-//! The groups of a pack: which files are coded together, aligned first and then coded on several
-//! cores, each proved by decoding it.
+//! The groups of a pack: selects which files are coded together, aligns them, then codes them on
+//! several cores and proves each group by decoding it.
 //!
-//! Between the two it is decided whose fresh bytes have the heavy model, and whose go to the
-//! streams that all groups share: only then is known how many there are. In: a plan and the two
-//! trees. Out: coded groups and packed streams, all proved. Never: a group that does not come back.
-//! It takes about as much memory as it was given, and what is fresh in all large groups once.
+//! Between alignment and coding it decides whose literals get the heavy model, and whose go to the
+//! streams that all groups share: only then is the number of literals known. In: a plan and the two
+//! trees. Out: coded groups and packed streams, all proved. Never: a group that does not decode to
+//! its files. The work takes about as much memory as the caller allows, and the literals of all
+//! large groups once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -19,42 +20,44 @@ use crate::parallel;
 use kuzflow_delta::coder::STREAMS;
 use kuzflow_delta::prediction::ReadAt;
 
-/// Bases and targets of a group of small files at most, bytes. Larger groups share more and are
-/// applied on fewer cores.
+/// Most bytes of bases and targets in a group of small files. Larger groups share more and use
+/// fewer cores when they are applied.
 const LARGEST_GROUP: u64 = 8 << 20;
-/// A file from this size on, bytes, is its own group.
+/// A file of at least this size, in bytes, is a group alone.
 const OWN_GROUP: u64 = 1 << 20;
-/// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
+/// Bytes of memory that coding takes for each byte of a group, about: suffixes, diagonals, both
+/// sides.
 const MEMORY_A_BYTE: u64 = 16;
 
-/// Of so many times the fresh bytes that may have the heavy model, they are a small part.
+/// The literals that may have the heavy model are a small part if there are more than this many
+/// times as many literals in all.
 const SMALL_PART: u64 = 8;
 
-/// A group that is to be coded.
+/// A group that waits to be coded.
 pub(super) struct CodingJob {
     class: Class,
-    /// Its files, as numbers.
+    /// Its files, by number.
     pub members: Vec<usize>,
     /// Bytes of bases and targets together.
     weight: u64,
 }
 
-/// A group that was coded.
+/// A group that is coded.
 pub(super) struct Coded {
-    /// How.
+    /// The algorithm that coded it.
     pub algorithm: Algorithm,
-    /// Its bytes.
+    /// Its coded bytes.
     pub bytes: Vec<u8>,
-    /// How many fresh bytes it leaves to each shared stream.
+    /// How many literals it leaves to each shared stream.
     pub literals: [u64; STREAMS],
-    /// For each member, its share of what the group costs.
+    /// For each member, its share of the group's cost.
     pub shares: Vec<f64>,
 }
 
-/// The fresh bytes that a group leaves to the shared streams.
+/// The literals that a group leaves to the shared streams.
 type Left = [Vec<u8>; STREAMS];
 
-/// The groups: files of one class, neighbours by kind and name together.
+/// Plans the groups: files of one class, with files of like kind and name together.
 pub(super) fn plan(
     plan: &Plan,
     (old, new): (&dyn Tree, &dyn Tree),
@@ -91,9 +94,9 @@ pub(super) fn plan(
     Ok(jobs)
 }
 
-/// Which jobs leave their fresh bytes to the shared streams. Those with fewest have the heavy
-/// model, as far as time allows, and unless they are a small part of all, where it would save less
-/// than a hundredth; on what is dense it could save nothing.
+/// Which jobs leave their literals to the shared streams. The jobs with fewest literals have the
+/// heavy model, as far as time allows, but not if they are a small part of all literals: there it
+/// would save less than a hundredth. On dense bytes it could save nothing.
 fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec<bool> {
     let literals = |(number, alignment): (usize, &Option<Alignment>)| {
         Some((alignment.as_ref()?.literals(), number))
@@ -113,8 +116,8 @@ fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) 
     apart
 }
 
-/// Codes all jobs, the heaviest first, on as many cores as memory allows; gives the packed shared
-/// streams as well, and how many bytes each has unpacked. `progress` is told bytes of bases and
+/// Codes all jobs, the heaviest first, on as many cores as memory allows. Also returns the packed
+/// shared streams, and how many bytes each has unpacked. `progress` receives bytes of bases and
 /// targets, all of them in the end.
 #[expect(clippy::type_complexity, reason = "three results of one step")]
 pub(super) fn code(
@@ -150,7 +153,7 @@ pub(super) fn code(
     Ok((all, pack_literals(shared, options)?, lengths))
 }
 
-/// Does `work` with each job, the heaviest first, on as many cores as memory allows.
+/// Runs `work` on each job, the heaviest first, on as many cores as memory allows.
 fn each<T: Send>(
     jobs: &[CodingJob],
     options: MakeOptions,
@@ -171,7 +174,7 @@ fn each<T: Send>(
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
-/// The shared streams, proved like the groups. Each is given up as soon as it is packed.
+/// Packs the shared streams, proved like the groups. Each is freed as soon as it is packed.
 fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
     let streams = streams.map(Mutex::new);
     let take = |number: usize| {
@@ -197,7 +200,7 @@ fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackEr
     Ok(std::array::from_fn(take))
 }
 
-/// Old and new files of a job, read.
+/// The old and new files of a job, in memory.
 struct Loaded {
     bases: Vec<Vec<u8>>,
     target: Vec<u8>,
@@ -228,7 +231,7 @@ impl CodingJob {
         plan.made[self.members[0]].0.clone()
     }
 
-    /// Aligned with what it is made from, if that is how it is to be coded.
+    /// Aligns the group with its bases, if it is to be coded that way.
     fn align(
         &self,
         plan: &Plan,
@@ -260,7 +263,7 @@ impl CodingJob {
         let sources: Vec<&dyn ReadAt> =
             loaded.bases.iter().map(|base| base as &dyn ReadAt).collect();
         let contents = self.contents(&loaded, &sources);
-        // Text is aligned in another way where old bytes do not help with fresh ones.
+        // Text has another alignment where old bytes do not help to predict its literals.
         let mut alignment = alignment.filter(|_| !(apart && self.class == Class::Text));
         let total = loaded.target.len().max(1) as f64;
         let mut refused = None;
@@ -279,7 +282,7 @@ impl CodingJob {
                 refused = Some(error);
                 continue;
             }
-            // The first that a client can apply is the one wanted most.
+            // The first algorithm in the list whose result a client can apply is the preferred one.
             if comes_back(algorithm, (&bytes, &literals), contents) {
                 let shares = loaded.sizes.iter().map(|size| *size as f64 / total).collect();
                 let lengths = literals.each_ref().map(|literals| literals.len() as u64);
@@ -292,13 +295,13 @@ impl CodingJob {
         }))
     }
 
-    /// What is tried, one after another, until a client can apply it: the algorithm, and how coarse
-    /// its steps are. Ours made less than the two others on almost every group of every pair that
-    /// was measured (benches/deltas), so nothing else is tried first.
+    /// The candidates, tried one after another until a client can apply the result: the algorithm,
+    /// and how coarse its instructions are. Our own made smaller results than the two others on
+    /// almost every group of every measured pair (benches/deltas), so it is the first.
     fn candidates(&self, choice: Choice) -> Vec<(Algorithm, u32)> {
         let aligned = [1, 4, 16].map(|coarseness| (Algorithm::Aligned, coarseness));
         let first = match choice {
-            // bsdiff 4 knows one file with one base.
+            // bsdiff 4 supports one file with one base.
             Choice::Only(Algorithm::Bsdiff4) if self.members.len() == 1 => Some(Algorithm::Bsdiff4),
             Choice::Only(Algorithm::Bsdiff4 | Algorithm::Zstd) => Some(Algorithm::Zstd),
             Choice::Only(Algorithm::Aligned) | Choice::Smallest => None,
@@ -308,7 +311,7 @@ impl CodingJob {
     }
 }
 
-/// Decodes what was coded: nothing leaves the publisher that does not come back.
+/// Decodes the coded group: nothing leaves the publisher that does not decode to its files.
 fn comes_back(
     algorithm: Algorithm,
     (mut bytes, literals): (&[u8], &Left),

@@ -1,5 +1,5 @@
-//! A pack made: what changed between two trees, which old file each new one is made from, groups
-//! coded on several cores, and the result applied once in memory before anyone signs it.
+//! Makes a pack: finds the changes between two trees and the base of each new file, codes groups on
+//! several cores, and applies the result once in memory before anyone signs it.
 //!
 //! ```text
 //! plan   what becomes of each file ── jobs   groups, aligned and coded ── here: outline, groups and shared streams one behind the other
@@ -22,122 +22,117 @@ use kuzflow_delta::base_selection;
 use kuzflow_delta::coder::{self, CoderError, Nature, STREAMS};
 use kuzflow_delta::prediction::PlainPredictor;
 
-/// A release's files.
+/// The files of a release.
 pub trait Tree: Sync {
-    /// What they are.
+    /// The manifest that lists them.
     fn manifest(&self) -> &Manifest;
-    /// The content of one of them.
+    /// Reads the content of one of them.
     fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>>;
 }
 
-/// Which algorithm to use.
+/// The algorithm to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// The smallest for each group.
+    /// The one with the smallest result, for each group.
     #[default]
     Smallest,
-    /// This one wherever it can be used.
+    /// This one wherever it is possible.
     Only(Algorithm),
 }
 
-/// How to make a pack.
+/// Algorithm and limits for making a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct MakeOptions {
-    /// Which algorithm.
+    /// The algorithm to use.
     pub choice: Choice,
-    /// Cores to use.
+    /// Number of cores to use.
     pub threads: usize,
-    /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and
+    /// Memory to take, in bytes. If it does not suffice for all cores, fewer are used, and
     /// alignment works in windows.
     pub memory: u64,
-    /// Bytes without a counterpart that have the heavy model at most ([`MakeOptions::MOST_HEAVY`]);
-    /// all others share streams.
+    /// Most literals that have the heavy model ([`MakeOptions::MOST_HEAVY`]); all others share
+    /// streams.
     pub most_heavy: u64,
 }
 
 impl MakeOptions {
-    /// What is best for users: such bytes take about 3 microseconds each with the heavy model, in
-    /// the streams that groups share a hundredth of one. Enough for a small update, which should be
-    /// as small as can be, and less than a second in a large one, where shared streams are hardly
-    /// larger.
+    /// The best value for users: a literal takes about 3 microseconds with the heavy model, and a
+    /// hundredth of that in the streams that groups share. This is enough for a small update, which
+    /// should be as small as can be, and costs less than a second in a large one, where shared
+    /// streams are hardly larger.
     pub const MOST_HEAVY: u64 = 288 << 10;
 }
 
-/// A pack that was made.
+/// The figures of a pack that was made.
 #[derive(Clone, Debug)]
 pub struct MadePack {
     /// Bytes of the pack.
     pub length: u64,
-    /// Bytes of its outline, the manifest's change included.
+    /// Bytes of its outline, including the manifest's change.
     pub outline: u64,
-    /// What became of each file that is not as it was.
+    /// The fate of each file that changed.
     pub verdicts: Vec<Verdict>,
-    /// Files taken over as they are, moved ones included.
+    /// Number of files that are cloned unchanged, including moved ones.
     pub cloned: u64,
     /// Bytes of the files that applying it writes.
     pub written: u64,
 }
 
-/// What became of one file.
+/// The fate of one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// Its path in the target; in the base if it is removed.
     pub path: RelativePath,
-    /// `patched`, `added`, `moved`, `attributes` or `removed`.
+    /// One of `patched`, `added`, `moved`, `attributes` or `removed`.
     pub what: &'static str,
-    /// The file of the base it is made from, if that has another path.
+    /// The file of the base that it is made from, if that has another path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<RelativePath>,
-    /// Its length, bytes.
+    /// Its length in bytes.
     pub size: u64,
-    /// How it is coded, if the pack makes it.
+    /// The algorithm that coded it, if the pack makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
     /// Its share of its group's bytes.
     pub packed: u64,
 }
 
-/// Why a pack was not made.
+/// Why making a pack failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MakePackError {
-    /// A file cannot be read.
+    /// Reading a file failed.
     #[error("cannot read {path}")]
-    Read {
-        /// Which.
-        path: RelativePath,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file that may be what another one descends from cannot be read.
+    Read { path: RelativePath, source: io::Error },
+    /// Reading a file that may be a base failed.
     #[error("cannot find what the new files descend from")]
     BaseFile(#[from] base_selection::BaseSelectionError),
-    /// The pack cannot be written.
+    /// Writing the pack failed.
     #[error("cannot write the patch pack")]
     Write(#[source] io::Error),
-    /// A group cannot be coded.
+    /// Coding a group failed.
     #[error("cannot code {path} and what goes with it")]
     Code {
         /// The group's first file.
         path: RelativePath,
-        /// Why.
         source: GroupError,
     },
-    /// The outline cannot be written.
+    /// Writing the outline failed.
     #[error("cannot describe the difference of the two releases")]
     Outline(#[from] PackError),
-    /// What was made does not come back: a fault of this program.
+    /// A coded group does not decode to its files: a fault of this program.
     #[error("the patch of {path} does not give its file back")]
     Unsound {
         /// The group's first file.
         path: RelativePath,
     },
-    /// What groups share cannot be packed, or does not come back: a fault of this program.
+    /// The shared literals cannot be packed, or do not unpack to the same bytes: a fault of this
+    /// program.
     #[error("cannot pack the fresh bytes of the patch")]
     Literals(#[source] io::Error),
 }
 
-/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and
-/// new files that are done, in two halves, from any thread.
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` receives the finished bytes
+/// of old and new files, in two halves, from any thread.
 pub fn make(
     old: &dyn Tree,
     new: &dyn Tree,

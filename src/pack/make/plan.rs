@@ -1,6 +1,7 @@
-//! What becomes of each file of the target, and what that is told as.
+//! Plans the fate of each file of the target, and reports it.
 //!
-//! In: two trees. Out: fates, which files are made from which, verdicts. Never: a byte coded.
+//! In: two trees. Out: fates, which files are made from which, verdicts. Never: the coding of a
+//! byte.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -12,11 +13,11 @@ use crate::pack::outline::{Content, Fate, Made, Outline};
 use kuzflow_delta::base_selection::{self, Relation};
 use kuzflow_delta::coder::STREAMS;
 
-/// What becomes of each file.
+/// The fate of each file.
 pub(super) struct Plan {
     /// All fates.
     pub outline: Outline,
-    /// The paths that the pack makes, by number, with what each is made from.
+    /// The paths that the pack makes, by number, with the base of each.
     pub made: Vec<(RelativePath, Option<RelativePath>)>,
 }
 
@@ -50,8 +51,8 @@ impl Plan {
         Ok(Self { outline, made })
     }
 
-    /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared
-    /// stream costs there.
+    /// The verdict on each file that changed; `shared` is the cost of a literal in each shared
+    /// stream.
     pub(super) fn verdicts(
         &self,
         base: &Manifest,
@@ -134,7 +135,7 @@ impl Plan {
     }
 }
 
-/// For each new or changed file the old one that it descends from.
+/// Finds the base of each new or changed file.
 fn base_of(
     old: &dyn Tree,
     new: &dyn Tree,

@@ -30,7 +30,7 @@ fn path(text: &str) -> RelativePath {
     text.parse().unwrap()
 }
 
-/// Base, target, and its outline with one of everything.
+/// Base and target, and an outline with one of every kind.
 fn example() -> (Manifest, Manifest, Outline) {
     let base = manifest(&[
         ("app/app.py", entry("main")),

@@ -1,18 +1,18 @@
-//! Bytecode for every Python file of a container: a window comes up twice as fast with it, and an
-//! installed container, which must not change, cannot make its own.
+//! Compiles bytecode for every Python file of a container. With it a window opens twice as fast. An
+//! installed container must not change, so it cannot make its own bytecode.
 //!
-//! Unchecked-hash files: no time stamps in them, and the interpreter does not look at the source
-//! first. `compile.py` makes each file's bytecode follow from that file alone, so that a delta
-//! between releases has no more changed files than their sources.
+//! The files are unchecked-hash files: they contain no time stamps, and the interpreter does not
+//! look at the source first. `compile.py` derives each file's bytecode from that file alone, so
+//! that a pack between releases has only as many changed files as their sources require.
 
 use std::path::Path;
 
 use super::detect::Python;
 use super::{BuildError, copy, tool};
 
-/// Compiles all `.py` of the runtime and the app with the container's own interpreter. File names
-/// in the bytecode are relative to the container; the interpreter replaces them by where it found
-/// the file.
+/// Compiles all `.py` files of the runtime and the app with the container's own interpreter. File
+/// names in the bytecode are relative to the container; the interpreter replaces them by the path
+/// where it found the file.
 pub(super) fn compile(
     python: &Python,
     tree: &Path,

@@ -1,8 +1,8 @@
-//! What can be seen to be wrong with a build before time goes into it, and what is seen of its
-//! entry point without running it.
+//! Finds errors in a build request before the build takes time, and examines the entry point
+//! without running it.
 //!
-//! In: a request; later the tree that was laid out. Out: a refusal that says what to do, or
-//! warnings. Never: a run of the app's own code.
+//! In: a request; later the tree that was laid out. Out: a refusal with a remedy, or warnings.
+//! Never: a run of the app's own code.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -16,10 +16,10 @@ use super::copy::Exclusions;
 use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
 use crate::model::{Platform, RelativePath};
 
-/// Below this many pixels a desktop shows an icon blurred.
+/// A desktop shows an icon with fewer pixels than this blurred.
 const SMALLEST_SHARP_ICON: u32 = 128;
 
-/// Looks at everything that the request names. Nothing is copied, run or fetched yet, but Python,
+/// Checks everything that the request names. It copies and fetches nothing, and runs only Python,
 /// which parses the entry point.
 pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     check_folder("the app's folder", &request.app)?;
@@ -46,7 +46,7 @@ fn check_file(what: &'static str, path: &Path) -> Result<(), BuildError> {
     if path.is_file() { Ok(()) } else { Err(absent(what, "file", path)) }
 }
 
-/// Why `path` cannot be used as the `wanted` kind of thing.
+/// The error for a `path` that cannot be used as the `wanted` kind of file.
 fn absent(what: &'static str, wanted: &'static str, path: &Path) -> BuildError {
     let path = path.to_owned();
     if path.exists() {
@@ -73,7 +73,7 @@ fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
     }
 }
 
-/// An entry point that is a file must be there and must not be left out.
+/// Checks that an entry point that is a file exists and is not left out.
 fn check_entry_file(request: &BuildRequest) -> Result<(), BuildError> {
     let (EntryPoint::Script(path) | EntryPoint::Executable(path)) = &request.entry else {
         return Ok(());
@@ -93,8 +93,8 @@ fn check_entry_file(request: &BuildRequest) -> Result<(), BuildError> {
     }
 }
 
-/// A program is not given to Python, and what no system starts is no program. On Windows endings
-/// decide, which is not looked into.
+/// Checks that Python does not receive a program, and that an executable is a file that some system
+/// starts. On Windows file endings decide, so nothing is checked there.
 fn check_entry_kind(request: &BuildRequest, path: &RelativePath) -> Result<(), BuildError> {
     let refuse = |reason: String| Err(BuildError::Entry { entry: request.entry.clone(), reason });
     let is_python = [".py", ".pyw"].iter().any(|ending| path.as_str().ends_with(ending));
@@ -115,7 +115,7 @@ fn check_entry_kind(request: &BuildRequest, path: &RelativePath) -> Result<(), B
     }
 }
 
-/// A program that asks for no Python, in a container that would bring one.
+/// Warns of a container that would include Python for a program that does not ask for it.
 fn python_for_nothing(request: &BuildRequest) -> Option<String> {
     let EntryPoint::Executable(path) = &request.entry else { return None };
     let asks =
@@ -129,7 +129,7 @@ fn python_for_nothing(request: &BuildRequest) -> Option<String> {
     })
 }
 
-/// The refusal of an entry point that is not there, with what could have been meant.
+/// The error for an entry point that does not exist, with the likely alternatives.
 pub(super) fn no_entry(request: &BuildRequest) -> BuildError {
     BuildError::NoEntry {
         entry: request.entry.clone(),
@@ -138,7 +138,7 @@ pub(super) fn no_entry(request: &BuildRequest) -> BuildError {
     }
 }
 
-/// What in the app's folder looks like an entry point, as it would be written.
+/// Files in the app's folder that look like an entry point, as the user would write them.
 fn candidates(request: &BuildRequest) -> String {
     let excluded = Exclusions::new(NEVER);
     let mut names: Vec<String> = fs::read_dir(&request.app)
@@ -167,7 +167,7 @@ fn candidates(request: &BuildRequest) -> String {
     }
 }
 
-/// Refuses what is no PNG; a warning for one that will look bad.
+/// Refuses an icon that is no PNG; warns of one that will look bad.
 fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
     check_file("the icon", path)?;
     let mut head = [0; 24];
@@ -189,7 +189,7 @@ fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
     )))
 }
 
-/// What `entry.py` answers.
+/// The answer of `entry.py`.
 #[derive(Debug, Deserialize)]
 struct Answer {
     problem: Option<Problem>,
@@ -205,7 +205,7 @@ enum Problem {
     Syntax { file: String, line: u32, reason: String },
 }
 
-/// An import that nothing answers.
+/// An import that no module satisfies.
 #[derive(Debug, Deserialize)]
 struct MissingImport {
     module: String,
@@ -213,8 +213,8 @@ struct MissingImport {
     line: u32,
 }
 
-/// A module of the app itself is looked into before minutes go into the runtime and the
-/// requirements. What this machine's Python does not find or understand the container's own may.
+/// Checks a module of the app itself before the runtime and the requirements take minutes. The
+/// container's own Python may find or understand modules that this machine's does not.
 fn ask_before_installing(request: &BuildRequest) -> Result<(), BuildError> {
     if matches!(request.entry, EntryPoint::Executable(_)) {
         return Ok(());
@@ -228,14 +228,14 @@ fn ask_before_installing(request: &BuildRequest) -> Result<(), BuildError> {
         Some(problem @ (Problem::Main { .. } | Problem::Function { .. })) => {
             Err(problem.refused(request))
         }
-        // The package is the app's, so that no requirement brings the rest of it.
+        // The package belongs to the app, so no requirement can bring the rest of it.
         Some(problem @ Problem::Module { parent: Some(_), .. }) => Err(problem.refused(request)),
         _ => Ok(()),
     }
 }
 
-/// Looks at the entry point in the tree that was laid out, with the container's own Python if that
-/// runs here. Gives warnings.
+/// Checks the entry point in the tree that was laid out, with the container's own Python if that
+/// runs here. Returns warnings.
 pub(super) fn installed(
     request: &BuildRequest,
     python: Command,
@@ -254,8 +254,8 @@ pub(super) fn installed(
         Some(Problem::Syntax { file, line, reason }) => {
             warnings.push(format!("{file}, line {line}: {reason}; the app cannot start like this"));
         }
-        // A module may come from somewhere else than a folder of its name; whether there is
-        // anything at all is looked for elsewhere.
+        // A module may come from another place than a folder of its name; another check finds
+        // whether it exists at all.
         Some(Problem::Module { parent: None, .. }) | None => {}
         Some(problem) => return Err(problem.refused(request)),
     }
@@ -273,7 +273,7 @@ pub(super) fn installed(
     Ok(warnings)
 }
 
-/// Nothing where Python does not run here: other steps say so, or do without.
+/// `None` where Python does not run here: other steps report that, or do without it.
 fn ask(
     mut python: Command,
     request: &BuildRequest,

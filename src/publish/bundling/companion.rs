@@ -1,9 +1,9 @@
-//! The Python package that a container brings for its app: `kuzflow_runtime`, with which the app
-//! says that it is up, hears of updates and takes them over while it runs; and `kuzflow_container`,
-//! which keeps that Python to what the container brings.
+//! Adds two Python modules to a container. With `kuzflow_runtime` the app reports that it is up,
+//! receives updates and takes them over while it runs. `kuzflow_container` restricts that Python to
+//! what the container brings.
 //!
-//! In: a laid-out tree with a Python. Out: both where that Python's other packages are. Never: in
-//! the place of one that the app brings itself.
+//! In: a laid-out tree with a Python. Out: both modules beside that Python's other packages. Never:
+//! replaces a package that the app brings itself.
 
 use std::fs;
 use std::path::Path;
@@ -38,19 +38,18 @@ const FILES: &[(&str, &str)] = &[
     ("wire.py", include_str!("../../../assets/runtime/kuzflow_runtime/wire.py")),
 ];
 
-/// What every process of the container's Python runs first.
+/// The files that every process of the container's Python runs first.
 const ISOLATION: &[(&str, &str)] = &[
     ("kuzflow_container.py", include_str!("../../../assets/runtime/kuzflow_container.py")),
-    // Before anything is imported from the container: even this one file's bytecode must not be
-    // written there.
+    // Before any import from the container: not even this file's bytecode must be written there.
     (
         "kuzflow_container.pth",
         "import sys; sys.dont_write_bytecode = True; import kuzflow_container\n",
     ),
 ];
 
-/// Keeps every process of the container's Python to what the container brings, with no variable
-/// that other programs would see as well.
+/// Restricts every process of the container's Python to what the container brings, without a
+/// variable that other programs would see as well.
 pub(super) fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree);
     fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
@@ -61,7 +60,7 @@ pub(super) fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Writes the package into the tree; an app that does not import it is no different for it.
+/// Writes the package into the tree; it does not affect an app that does not import it.
 pub(super) fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree).join(NAME);
     if folder.exists() || tree.join("app").join(NAME).exists() {

@@ -1,4 +1,4 @@
-//! Trees copied into the container, and what is left out of them.
+//! Copies trees into the container, and leaves out what does not belong there.
 
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,11 @@ use super::BuildError;
 use crate::model::RelativePath;
 use crate::model::manifest::Permissions;
 
-/// How the builder's temporary folders begin.
+/// Prefix of the builder's temporary folders.
 pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
-/// Never part of an app: caches, version control, environments and their secrets, packages.
+/// Names that are never part of an app: caches, version control, environments and their secrets,
+/// packages.
 pub const NEVER: [&str; 20] = [
     "__pycache__",
     "*.pyc",
@@ -34,20 +35,20 @@ pub const NEVER: [&str; 20] = [
     ".kuzflow-*",
 ];
 
-/// What happens to links.
+/// How the copy treats links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Links {
-    /// Kept; one that leads out of the tree is an error.
+    /// Links stay links; a link that points out of the tree is an error.
     Keep,
-    /// Kept inside the tree; one that leads out of it becomes what it leads to, or nothing if that
-    /// is missing.
+    /// Links inside of the tree stay links; a link that points out of it becomes a copy of its
+    /// target, or nothing if the target is missing.
     KeepInside,
-    /// All become what they lead to.
+    /// All links become copies of their targets.
     Resolve,
 }
 
-/// Copies what is in `from` into the folder `to`, which may have content already. `skip` is asked
-/// with paths from the top, with `/` between their parts.
+/// Copies the content of `from` into the folder `to`, which may have content already. `skip`
+/// receives paths from the top, with `/` between their parts.
 pub(super) fn copy_tree(
     from: &Path,
     to: &Path,
@@ -122,13 +123,13 @@ impl Copier<'_> {
         }
     }
 
-    /// Whether a link can be kept as it is: relative, and what it leads to is copied too.
+    /// Whether a link can stay as it is: it is relative, and its target is copied too.
     fn stays_inside(&self, link: &Path, inside: &str) -> bool {
         let relative = || -> Option<String> {
             let target = fs::read_link(link).ok()?;
             let resolved = inside.parse::<RelativePath>().ok()?.resolve_link(target.to_str()?)?;
-            // Through further links, too: each of them is asked for itself, but the last must be
-            // there.
+            // Through further links, too: each of them is checked by itself, but the last target
+            // must exist.
             let end = fs::canonicalize(link).ok()?;
             end.starts_with(self.root).then_some(resolved)
         };
@@ -143,17 +144,17 @@ impl Copier<'_> {
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), BuildError> {
-    // `fs::copy` writes through what is there: a link of a runtime must not lead the app's copy
-    // elsewhere.
+    // `fs::copy` writes through existing links: a link of a runtime must not redirect the app's
+    // copy.
     if fs::symlink_metadata(to).is_ok() {
         fs::remove_file(to).map_err(BuildError::file("replace", to))?;
     }
     fs::copy(from, to).map_err(BuildError::file("copy", from))?;
-    // A read-only original must not make the copy one that cannot be deleted later.
+    // A read-only original must not make a copy that cannot be deleted later.
     make_writable(to).map_err(BuildError::file("set the permissions of", to))
 }
 
-/// A container's path for `inside`; `path` is what to name in the error.
+/// The container's path for `inside`; the error names `path`.
 pub(super) fn relative(path: &Path, inside: &Path) -> Result<RelativePath, BuildError> {
     let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
     let parts = parts.ok_or_else(|| BuildError::Kind {
@@ -163,7 +164,7 @@ pub(super) fn relative(path: &Path, inside: &Path) -> Result<RelativePath, Build
     parts.join("/").parse().map_err(|source| BuildError::Name { path: path.to_path_buf(), source })
 }
 
-/// A folder that could not be walked.
+/// The error for a folder that could not be walked.
 pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
     let path = error.path().unwrap_or(root).to_path_buf();
     let source = error
@@ -172,26 +173,26 @@ pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
     BuildError::File { action: "list", path, source }
 }
 
-/// Whether `path` is a program here.
+/// Whether `path` is a program on this system.
 #[cfg(unix)]
 pub fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether `path` is a program here.
+/// Whether `path` is a program on this system.
 #[cfg(not(unix))]
 pub fn is_program(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("exe"))
 }
 
-/// What a container keeps of a file's permissions.
+/// The part of a file's permissions that a container stores.
 #[cfg(unix)]
 pub(super) fn permissions(metadata: &Metadata) -> Permissions {
     Permissions::from_mode(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()))
 }
 
-/// What a container keeps of a file's permissions: Windows has no bit for it.
+/// The permissions that a container stores: Windows has no bit for execution.
 #[cfg(not(unix))]
 pub fn permissions(_: &Metadata) -> Permissions {
     Permissions::FILE
@@ -217,19 +218,19 @@ pub(super) fn make_link(target: &Path, path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
-/// Links for other systems cannot be laid out on Windows.
+/// Refuses: Windows cannot lay out links for other systems.
 #[cfg(not(unix))]
 pub fn make_link(_: &Path, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// Patterns with `*` (anything but `/`) and `?` (one character). One without `/` fits a name
-/// anywhere, one with `/` a path from the top.
+/// Patterns with `*` (anything but `/`) and `?` (one character). A pattern without `/` matches a
+/// name at any depth, one with `/` a path from the top.
 #[derive(Debug, Default)]
 pub(super) struct Exclusions(Vec<String>);
 
 impl Exclusions {
-    /// Takes patterns; a `/` at the end (a folder, elsewhere) makes no difference.
+    /// Takes patterns. A `/` at the end, which means a folder in other tools, has no effect.
     pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         Self(
             patterns
@@ -240,7 +241,7 @@ impl Exclusions {
         )
     }
 
-    /// Whether `path` itself is left out (its folders were asked before).
+    /// Whether `path` itself is left out (the caller has checked its folders before).
     pub(super) fn covers(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         self.0.iter().any(|pattern| match pattern.strip_prefix('/').unwrap_or(pattern) {
@@ -269,7 +270,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The one folder or file in `folder` whose name fits `pattern`, the last by name if several do.
+/// The folder or file in `folder` whose name matches `pattern`; if several do, the last by name.
 pub(super) fn find_name(folder: &Path, pattern: &str) -> Option<PathBuf> {
     let names = fs::read_dir(folder).ok()?.flatten();
     names
@@ -319,7 +320,7 @@ mod tests {
             fs::remove_file(from.join("bad")).unwrap();
             let _ = fs::remove_dir_all(folder.path().join("again"));
         }
-        // A link whose target is left out is no link any more.
+        // A link is left out if its target is left out.
         copy_tree(&from, &folder.path().join("part"), Links::KeepInside, &|path| path == "sub")
             .unwrap();
         assert!(fs::symlink_metadata(folder.path().join("part/link")).unwrap().is_file());

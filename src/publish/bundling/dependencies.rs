@@ -1,5 +1,5 @@
-//! Requirements installed into the container by pip or uv, and freed of what differs from machine
-//! to machine.
+//! Installs requirements into the container with pip or uv, and removes everything that differs
+//! from machine to machine.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -31,7 +31,7 @@ pub(super) fn install(
         foreign(&mut command, request, python);
     }
     if let Some(folder) = given.parent() {
-        // Relative paths in the file are meant from where it lies.
+        // Relative paths in the file count from its folder.
         command.current_dir(folder);
     }
     command.env("SOURCE_DATE_EPOCH", build_date.as_second().max(315_532_800).to_string());
@@ -49,8 +49,8 @@ pub(super) fn install(
     fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
 }
 
-/// A list for pip: `given` itself, or one of the dependencies that a `pyproject.toml` names. The
-/// project itself is not installed: its code is the app's folder.
+/// A requirements list for pip: `given` itself, or a list made from the dependencies in a
+/// `pyproject.toml`. The project itself is not installed: its code is the app's folder.
 fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
     if given.file_name().is_none_or(|name| name != "pyproject.toml") {
         return Ok(given.to_owned());
@@ -73,7 +73,7 @@ fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
     Ok(list)
 }
 
-/// pip if this machine's Python has it, since it follows the publisher's pip settings; else uv.
+/// pip if this machine's Python has it, since pip follows the publisher's settings; otherwise uv.
 fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, BuildError> {
     let runs = |command: &mut Command| {
         tool::run(command.arg("--version"), "asking for a version", b"").is_ok()
@@ -100,7 +100,8 @@ fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, Build
     Err(BuildError::NoInstaller { python: request.python.clone() })
 }
 
-/// Wheels for another Python or system than this machine's: nothing can be built from source then.
+/// Selects wheels for another Python or system than this machine's; nothing can be built from
+/// source then.
 fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
     let uv = command.get_program() == "uv";
     let version = python.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -117,7 +118,7 @@ fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
     }
 }
 
-/// The platform tags of wheels that run there, the best first. pip takes each as it is.
+/// The platform tags of wheels that run there, the best first. pip compares each tag literally.
 fn pip_platforms(platform: &Platform) -> Vec<String> {
     let architecture = platform.architecture.as_str();
     match platform.os.as_str() {
@@ -156,8 +157,8 @@ fn uv_platform(platform: &Platform) -> &'static str {
     }
 }
 
-/// Caches, traces of the installation, and scripts that name the Python of this machine in their
-/// first line.
+/// Caches, traces of the installation, and scripts that name this machine's Python in their first
+/// line.
 fn is_left_out(target: &Path, path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let in_metadata =
@@ -181,7 +182,7 @@ fn is_left_out(target: &Path, path: &str) -> bool {
     }
 }
 
-/// Each distribution's list of files: sorted, and without those that are not in the container.
+/// Rewrites each distribution's list of files: sorted, and without files that the container lacks.
 fn normalise_records(site: &Path) -> Result<(), BuildError> {
     for entry in fs::read_dir(site).map_err(BuildError::file("list", site))?.flatten() {
         let record = entry.path().join("RECORD");
@@ -197,8 +198,8 @@ fn normalise_records(site: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Whether the file of a record's line (`path,hash,size`, the path in quotes if need be) is in the
-/// container.
+/// Whether the container has the file of a record's line (`path,hash,size`, the path in quotes if
+/// necessary).
 fn is_there(site: &Path, line: &str) -> bool {
     let path = match line.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next(),

@@ -1,6 +1,6 @@
-//! What is in a laid-out container: where its Python is, which versions it and Qt have, what is
-//! installed. From files alone, so that a container for another system tells as much; the
-//! interpreter is run only to see whether it works where it now lies.
+//! Examines a laid-out container: the place of its Python, the versions of Python and Qt, the
+//! installed packages. It reads files alone, so that it works for a container of another system as
+//! well. It runs the interpreter only to see whether it works in its present place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,29 +11,29 @@ use super::{BuildError, copy, tool};
 use crate::model::manifest::Dependency;
 use crate::model::{Platform, RelativePath};
 
-/// The Python in a container.
+/// The Python in a container, as paths from its top.
 #[derive(Clone, Debug)]
 pub(super) struct Python {
-    /// The program.
+    /// The interpreter.
     pub program: RelativePath,
-    /// The program that opens no console, on Windows.
+    /// The interpreter that opens no console, on Windows.
     pub windowed: Option<RelativePath>,
-    /// `3.11`
+    /// The short version, such as `3.11`.
     pub name: String,
-    /// Where packages are installed.
+    /// The folder of installed packages.
     pub site: RelativePath,
     /// Folders for `PATH`.
     pub programs: Vec<RelativePath>,
-    /// The folder of the interpreter's library, if the program does not find it by itself.
+    /// The folder of the interpreter's library, if the interpreter does not find it by itself.
     pub library_folder: Option<RelativePath>,
     /// The list of paths of an embeddable distribution, which ignores the environment.
     embedded: Option<RelativePath>,
-    /// Files that have the version in them.
+    /// Files that contain the version.
     binaries: Vec<RelativePath>,
 }
 
 impl Python {
-    /// Looks for a Python in `tree`'s `runtime/`.
+    /// Finds a Python in `runtime/` of `tree`.
     pub(super) fn find(tree: &Path, platform: &Platform) -> Option<Self> {
         if platform.is_windows() { Self::find_windows(tree) } else { Self::find_unix(tree) }
     }
@@ -44,13 +44,14 @@ impl Python {
         let folder = library.file_name()?.to_str()?.to_owned();
         let program =
             ["python3", "python"].into_iter().map(str::to_owned).chain([folder.clone()]).rev();
-        // A real file, not a link: then the launcher starts what the manifest has the hash of.
+        // A real file, not a link: the manifest then has the hash of the file that the launcher
+        // starts.
         let is_program = |name: &String| {
             fs::symlink_metadata(tree.join("runtime/bin").join(name)).is_ok_and(|m| m.is_file())
         };
         let program: RelativePath =
             format!("runtime/bin/{}", { program }.find(is_program)?).parse().ok()?;
-        // Debian's site module looks elsewhere than everybody else's.
+        // Debian's site module uses another folder than all others.
         let site = fs::read(library.join("site.py")).ok()?;
         let debian = contains(&site, b"dist-packages");
         let site = if debian {
@@ -100,7 +101,8 @@ impl Python {
         })
     }
 
-    /// The interpreter where it lies now, as the container's launch would start it.
+    /// A command for the interpreter in its present place, as the container's launch would start
+    /// it.
     pub(super) fn command(&self, tree: &Path, needs_home: bool) -> Command {
         let mut command = tool::python(self.program.under(tree));
         if needs_home {
@@ -112,8 +114,8 @@ impl Python {
         command
     }
 
-    /// Whether the interpreter runs, and finds its standard library from where it lies, without
-    /// being told.
+    /// Whether the interpreter runs, and finds its standard library from its present place without
+    /// help.
     pub(super) fn finds_itself(&self, tree: &Path) -> Result<bool, BuildError> {
         let script = "import os, sys, zlib, json; print(json.dumps([sys.prefix, sys.exec_prefix, os.__file__]))";
         let ask = |needs_home| {
@@ -130,7 +132,7 @@ impl Python {
                     && places.iter().all(|place| Path::new(place).starts_with(&runtime)),
             )
         };
-        // A failure without help may be one that the help cures.
+        // Help may cure a failure without help.
         match ask(false) {
             Ok(true) => Ok(true),
             Ok(false) => Ok(!ask(true)?),
@@ -138,7 +140,7 @@ impl Python {
         }
     }
 
-    /// Opens an embeddable distribution: lets it see the app and the installed packages.
+    /// Opens an embeddable distribution: it can then see the app and the installed packages.
     pub(super) fn open_embedded(&self, tree: &Path) -> Result<(), BuildError> {
         let Some(list) = &self.embedded else { return Ok(()) };
         let path = list.under(tree);
@@ -152,8 +154,8 @@ impl Python {
         fs::write(&path, lines).map_err(BuildError::file("write", &path))
     }
 
-    /// The full version, as the interpreter's binary spells it; the short one if it cannot be found
-    /// there.
+    /// The full version, as the interpreter's binary spells it; the short one if the binary does
+    /// not contain it.
     fn version(&self, tree: &Path) -> String {
         let name = self.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let found = self
@@ -164,7 +166,7 @@ impl Python {
     }
 }
 
-/// `name` and a third number at the end of a string, for example `3.11.7` or `3.14.0rc2`. The
+/// Finds `name` and a third number at the end of a string, for example `3.11.7` or `3.14.0rc2`. The
 /// linker merges strings, so that it may be the end of a path.
 fn find_version(binary: &[u8], name: &str) -> Option<String> {
     let start = [name.as_bytes(), b"."].concat();
@@ -183,19 +185,19 @@ fn find_version(binary: &[u8], name: &str) -> Option<String> {
     })
 }
 
-/// What else is in the container.
+/// The versions and packages in the container.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Of the runtime.
+    /// The full version of the runtime's Python.
     pub python_version: Option<String>,
-    /// Of the Qt that the runtime or the app brings.
+    /// The version of the Qt that the runtime or the app brings.
     pub qt_version: Option<String>,
     /// Python distributions, sorted.
     pub dependencies: Vec<Dependency>,
 }
 
 impl Found {
-    /// Looks through the whole tree.
+    /// Examines the whole tree.
     pub(super) fn in_tree(tree: &Path, python: Option<&Python>) -> Result<Self, BuildError> {
         let (mut dependencies, mut libraries) = (BTreeSet::new(), BTreeSet::new());
         for entry in walkdir::WalkDir::new(tree).sort_by_file_name() {
@@ -225,7 +227,7 @@ impl Found {
     }
 }
 
-/// Name and version in a distribution's metadata: the header fields before the first empty line.
+/// Name and version from a distribution's metadata: the header fields before the first empty line.
 fn distribution(metadata: &str) -> Option<Dependency> {
     let field = |name: &str| {
         let head = metadata.lines().take_while(|line| !line.trim().is_empty());
@@ -236,7 +238,7 @@ fn distribution(metadata: &str) -> Option<Dependency> {
     Some(Dependency { name: field("Name")?, version: field("Version")? })
 }
 
-/// The wheels that Qt's own libraries come in have Qt's version.
+/// The Qt version of a wheel that contains Qt's own libraries: such wheels have Qt's version.
 fn qt_in_dependency(dependency: &Dependency) -> Option<String> {
     let name = dependency.name.to_lowercase().replace('_', "-");
     let is_qt = ["pyqt5-qt5", "pyqt6-qt6", "pyqt5-qt", "pyside6-essentials", "pyside6", "pyside2"]
@@ -244,8 +246,8 @@ fn qt_in_dependency(dependency: &Dependency) -> Option<String> {
     is_qt.then(|| dependency.version.clone())
 }
 
-/// `libQt5Core.so.5.15.2` has it in its name (three numbers; the shorter names are links, or all
-/// there is).
+/// The Qt version in a library's name, such as `libQt5Core.so.5.15.2` (three numbers; shorter names
+/// are links, or the only name).
 fn qt_in_name(name: &str) -> Option<String> {
     let version =
         name.strip_prefix("libQt5Core.so.").or_else(|| name.strip_prefix("libQt6Core.so."))?;

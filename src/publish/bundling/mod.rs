@@ -1,9 +1,10 @@
-//! The builder: from an app's folder to a package that runs on a machine with nothing installed.
+//! The builder: makes a package that runs on a machine with nothing installed, from an app's
+//! folder.
 //!
-//! In: a [`BuildRequest`]. Out: a package, and a [`Report`] about it. A tree is laid out in a
-//! temporary folder beside the package (runtime, dependencies, app, scripts), bytecode is compiled
-//! by the very interpreter that will read it, and the tree is packed. Never: a time, a name or an
-//! order in the package that does not follow from the inputs; a change in the app's folder.
+//! In: a [`BuildRequest`]. Out: a package, and a [`Report`] about it. The builder lays a tree out
+//! in a temporary folder beside the package (runtime, dependencies, app, scripts), compiles
+//! bytecode with the very interpreter that will read it, and packs the tree. Never: a time, a name
+//! or an order in the package that does not follow from the inputs; a change in the app's folder.
 
 mod bytecode;
 mod checks;
@@ -34,70 +35,73 @@ use crate::model::path::UnsafePath;
 use crate::model::platform::AppName;
 use crate::model::{Platform, RelativePath, Version};
 
-/// What to build. [`BuildRequest::new`] fills in what is seldom said.
+/// What to build. [`BuildRequest::new`] fills in the usual values.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     /// The app's folder; becomes `app/`.
     pub app: PathBuf,
     /// Name in ids.
     pub name: AppName,
-    /// Which release.
+    /// The release's version.
     pub version: Version,
-    /// What it is for.
+    /// The platform of the container.
     pub platform: Platform,
-    /// What is started.
+    /// The script, module, function or executable that the launcher starts.
     pub entry: EntryPoint,
-    /// Which Python comes along.
+    /// The Python in the container.
     pub runtime: Runtime,
     /// The Python of this machine: its pip installs the requirements, and [`Runtime::Host`] copies
     /// it.
     pub python: PathBuf,
-    /// Whether the runtime keeps tkinter and what belongs to it.
+    /// Whether the runtime includes tkinter and its parts.
     pub tkinter: bool,
-    /// Whether the container gets its bytecode, if its Python runs on this machine. Without it a
-    /// package is smaller by a fifth, and the app comes up in twice the time.
+    /// Whether the container gets its bytecode, if its Python runs on this machine. Without
+    /// bytecode a package is smaller by a fifth, and the app takes twice the time to start.
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
-    /// What to leave out of the runtime, like [`Self::exclude`], with paths from its top
-    /// (`share/terminfo`).
+    /// Patterns of files to leave out of the runtime, like [`Self::exclude`], with paths from its
+    /// top (`share/terminfo`).
     pub runtime_exclude: Vec<String>,
-    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from
-    /// where packages are installed (`*.pyi`, `PyQt5/Qt5/qml`).
+    /// Patterns of files to leave out of the installed requirements, like [`Self::exclude`], with
+    /// paths from the folder of installed packages (`*.pyi`, `PyQt5/Qt5/qml`).
     pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
     /// The release's own migration of user data, a program or a Python script; becomes
     /// `scripts/migrate`.
     pub migrate: Option<PathBuf>,
-    /// Name for people; the name in ids if empty.
+    /// The app's name for people; empty for the name in ids.
     pub display_name: String,
     /// One line about the app.
     pub description: String,
-    /// A PNG: a file in the app's folder, or any other, which is copied.
+    /// A PNG: a file in the app's folder, or any other file, which is copied.
     pub icon: Option<PathBuf>,
-    /// The publisher's own count.
+    /// The publisher's own number for this build.
     pub build_number: Option<String>,
-    /// The form of user data that it knows; 0 if nobody counts.
+    /// The version of the user data's form that this release knows; 0 if the app does not count
+    /// them.
     pub data_schema: u32,
-    /// Whether the app says when it is up; otherwise it counts as up once it has run for a while.
+    /// Whether the app reports when it is up; otherwise it counts as up once it has run for a
+    /// while.
     pub reports_up: bool,
-    /// The commit; asked of git if `None` and the app lies in a repository.
+    /// The commit; if `None`, git supplies it where the app lies in a repository.
     pub git_commit: Option<String>,
-    /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip
-    /// can name.
+    /// The date (`SOURCE_DATE_EPOCH`); if `None`, the date of the commit, and without a commit the
+    /// first day that a zip can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its
-    /// top (`docs/*.md`). `*` stands for anything but `/`.
+    /// Patterns of files to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or
+    /// paths from its top (`docs/*.md`). `*` stands for anything but `/`.
     pub exclude: Vec<String>,
-    /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
+    /// On Windows: start `python.exe` instead of `pythonw.exe`, for an app that writes to a
+    /// console.
     pub console: bool,
-    /// How hard to compress.
+    /// The level and threads of compression.
     pub effort: Effort,
 }
 
 impl BuildRequest {
-    /// The app in `app` for this platform, with the Python of this machine.
+    /// A request for the app in `app` on this platform, with the Python of this machine.
     pub fn new(
         app: impl Into<PathBuf>,
         name: AppName,
@@ -137,32 +141,32 @@ impl BuildRequest {
 /// A package that was built.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// The package.
+    /// The written package: manifest, index and digest.
     pub package: Package,
-    /// Where it lies.
+    /// The path of the package's file.
     pub path: PathBuf,
-    /// What to tell a person.
+    /// Figures and warnings for the user.
     pub report: Report,
 }
 
 /// Figures of a build.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Files in the container, the manifest aside.
+    /// Files in the container, without the manifest.
     pub files: usize,
     /// Symlinks in it.
     pub links: usize,
-    /// Bytes when unpacked.
+    /// Bytes of all files when unpacked.
     pub unpacked_size: u64,
     /// Bytes of the package.
     pub package_size: u64,
-    /// How long each step took.
+    /// The duration of each step.
     pub steps: Vec<(BundlingStep, Duration)>,
-    /// What will probably go wrong on a user's computer, or look bad.
+    /// Problems that probably appear on a user's computer, or look bad there.
     pub warnings: Vec<String>,
 }
 
-/// What the builder is doing.
+/// A step of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BundlingStep {
     /// Copying the app.
@@ -177,120 +181,120 @@ pub enum BundlingStep {
     Pack,
 }
 
-/// How far the build is.
+/// The progress of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildProgress {
-    /// What is being done.
+    /// The present step.
     pub step: BundlingStep,
-    /// Of `total`: bytes while packing, else 0 and then 1.
+    /// The finished part of `total`: bytes while packing, otherwise 0 and then 1.
     pub done: u64,
-    /// All of this step.
+    /// The whole amount of this step.
     pub total: u64,
 }
 
-/// Why nothing was built.
+/// Why the build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The file system refuses.
+    /// The file system returned an error.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which file.
+        /// The file of that action.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A file has a name that some system cannot have.
+    /// A file has a name that some system does not allow.
     #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
     Name {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// What is wrong with its name.
+        /// The defect of its name.
         source: UnsafePath,
     },
     /// A file's name is no Unicode, or it is neither file, folder nor link.
     #[error("{} cannot be in a container: {reason}", path.display())]
     Kind {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// Why the container cannot have it.
         reason: &'static str,
     },
-    /// A link that leads out of the app, or nowhere.
+    /// A link points out of the app, or to nothing.
     #[error("the link {} -> {} leads out of its folder or nowhere; put the file there, or exclude the link", path.display(), target.display())]
     Link {
-        /// The link.
+        /// The link's path.
         path: PathBuf,
-        /// Where it leads.
+        /// The text of the link.
         target: PathBuf,
     },
-    /// Something that the build was told to use is not there.
+    /// A file or folder that the request names does not exist.
     #[error("cannot find {what}: {}", path.display())]
     Missing {
-        /// What it is to be.
+        /// The purpose of that file.
         what: &'static str,
-        /// Where it should be.
+        /// The path in the request.
         path: PathBuf,
     },
-    /// A file where a folder is needed, or the other way round.
+    /// There is a file where a folder is needed, or the other way round.
     #[error("{what} must be a {wanted}: {}", path.display())]
     OtherKind {
-        /// What it is to be.
+        /// The purpose of that file.
         what: &'static str,
-        /// What is needed.
+        /// The kind that is needed.
         wanted: &'static str,
-        /// What is there.
+        /// The path in the request.
         path: PathBuf,
     },
-    /// An icon that is no PNG.
+    /// The icon is no PNG.
     #[error("the icon {} is no PNG; save it as one, a square of 256 pixels or more", path.display())]
     Icon {
-        /// Its file.
+        /// The icon's path.
         path: PathBuf,
     },
-    /// The entry point is not there.
+    /// The entry point does not exist.
     #[error("the entry point {entry} is not in {}; {there}", app.display())]
     NoEntry {
-        /// The entry point.
+        /// The entry point in the request.
         entry: EntryPoint,
-        /// Where it was looked for.
+        /// The folder that was searched.
         app: PathBuf,
-        /// What could have been meant.
+        /// The likely alternatives, for the message.
         there: String,
     },
-    /// The entry point is there, and is left out of the container.
+    /// The entry point exists, but it is left out of the container.
     #[error(
         "the entry point {entry} is left out of the container, since {part} is excluded; name another entry point, or move it"
     )]
     EntryExcluded {
-        /// The entry point.
+        /// The entry point in the request.
         entry: EntryPoint,
-        /// Which part of its path is excluded.
+        /// The part of its path that is excluded.
         part: String,
     },
-    /// The entry point's module cannot be started as it is named.
+    /// The entry point's module cannot be started by that name.
     #[error("the entry point {entry} cannot be started: {reason}")]
     Entry {
-        /// The entry point.
+        /// The entry point in the request.
         entry: EntryPoint,
-        /// Why not.
+        /// Why it cannot be started.
         reason: String,
     },
-    /// The entry point needs Python, and there is none in the runtime.
+    /// The entry point needs Python, and the runtime has none.
     #[error(
         "the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}"
     )]
     NoRuntime {
-        /// The entry point.
+        /// The entry point in the request.
         entry: EntryPoint,
-        /// The platform.
+        /// The platform of the container.
         platform: Platform,
     },
-    /// This machine has no such Python.
+    /// This machine does not have the Python of the request.
     #[error("cannot run {}; install Python 3 on this machine, or name another one", python.display())]
     NoPython {
-        /// What was to be run.
+        /// The program that the builder tried to run.
         python: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -300,42 +304,42 @@ pub enum BuildError {
         "the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive"
     )]
     ForeignRuntime {
-        /// This machine's.
+        /// The platform of this machine's Python.
         current: Platform,
-        /// The package's.
+        /// The platform of the package.
         wanted: Platform,
     },
-    /// Neither pip nor uv is there to install the requirements.
+    /// This machine has neither pip nor uv to install the requirements.
     #[error("neither '{} -m pip' nor 'uv' runs on this machine; install one of them (Debian: python3-pip)", python.display())]
     NoInstaller {
         /// The Python that has no pip.
         python: PathBuf,
     },
-    /// Requirements that cannot be read.
+    /// The requirements cannot be read.
     #[error("{} cannot be used: {reason}", path.display())]
     Requirements {
-        /// Their file.
+        /// The path of the requirements.
         path: PathBuf,
-        /// Why not.
+        /// Why they cannot be read.
         reason: String,
     },
-    /// An archive of a form that is not known.
+    /// The archive has an unknown form.
     #[error("{} is no .tar.gz, .tgz, .tar.zst, .tar or .zip", path.display())]
     Archive {
-        /// The archive.
+        /// The archive's path.
         path: PathBuf,
     },
-    /// A program that was run for the build failed.
+    /// A program that the build ran has failed.
     #[error("{what} failed ({status}):\n{output}")]
     Tool {
-        /// What was run.
+        /// The name of the program, for people.
         what: String,
-        /// How it ended.
+        /// How the program ended.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
-    /// The package could not be written.
+    /// Writing the package failed.
     #[error(transparent)]
     Package(#[from] PackageError),
 }
@@ -347,7 +351,7 @@ impl BuildError {
     }
 }
 
-/// Looks at all that a build is given before time goes into it. Gives warnings.
+/// Checks the whole request before the build takes time. Returns warnings.
 pub fn check(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     checks::before(request)
 }
@@ -369,7 +373,7 @@ pub fn build(
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(BuildError::file("create the folder", folder))?;
     let folder = fs::canonicalize(folder).map_err(BuildError::file("find the folder", folder))?;
-    // Beside the package: there is room where packages are written, and /tmp is often small.
+    // Beside the package: there is space where packages are written, and /tmp is often small.
     let work = tempfile::Builder::new()
         .prefix(copy::WORK_PREFIX)
         .tempdir_in(&folder)
@@ -408,7 +412,7 @@ fn container_id(request: &BuildRequest) -> crate::model::ContainerId {
     }
 }
 
-/// Lays the container out in `work` and lists what is in it.
+/// Lays the container out in `work` and lists its content.
 fn lay_out(
     request: &BuildRequest,
     work: &Path,
@@ -426,7 +430,7 @@ fn lay_out(
         let file = folder.join(".description");
         fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
     }
-    // The app first: what is wrong with it is told before minutes go into the rest.
+    // The app first, so that its errors are reported before the rest takes minutes.
     steps.time(BundlingStep::App, || copy_app(request, &tree))?;
     start::check_file(request, &tree)?;
     steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
@@ -445,8 +449,7 @@ fn lay_out(
     let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
         None => (None, false),
         Some(Ok(finds_itself)) => (runnable, !finds_itself),
-        // A runtime for an older or stranger system than this one may be right where it is meant
-        // for.
+        // A runtime for an older or unusual system may still work where it is to run.
         Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
         Some(Err(error)) => return Err(error),
     };
@@ -455,8 +458,7 @@ fn lay_out(
         Some(python) => {
             let command = match runnable {
                 Some(python) => python.command(&tree, needs_home),
-                // What is installed for this machine's own Python says nothing about the
-                // container's.
+                // The packages of this machine's own Python prove nothing about the container's.
                 None => {
                     let mut command = tool::python(&request.python);
                     command.arg("-S");
@@ -519,7 +521,7 @@ fn lay_out(
     Ok((draft, warnings))
 }
 
-/// The first second that a zip can name: the date of a build that nobody dated.
+/// The first second that a zip can name: the date of a build without a date.
 const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
 
 fn no_runtime(request: &BuildRequest) -> BuildError {
@@ -549,7 +551,7 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
 }
 
 /// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's
-/// folder itself: keys and packages are nothing for users.
+/// folder itself: users must not get keys and packages.
 fn is_publishers(app: &Path, path: &str) -> bool {
     let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
     let parts = [
@@ -565,7 +567,7 @@ fn is_publishers(app: &Path, path: &str) -> bool {
     is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
 }
 
-/// `scripts/migrate`, with the ending by which the launcher knows how to run it.
+/// Writes `scripts/migrate`, with the ending by which the launcher knows how to run it.
 fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
     let ending = script
@@ -583,13 +585,14 @@ fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// A relative path is one from the app's top if there is such a file, else from the current folder.
+/// Finds the icon: a relative path counts from the app's top if there is such a file, otherwise
+/// from the current folder.
 fn find_icon(app: &Path, icon: &Path) -> PathBuf {
     let in_app = app.join(icon);
     if in_app.is_file() { in_app } else { icon.to_owned() }
 }
 
-/// An icon that lies in the app's folder is already there; another is copied.
+/// Lays the icon out: an icon in the app's folder is already there; any other is copied.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
     let Some(icon) = &request.icon else { return Ok(None) };
     let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
@@ -606,7 +609,7 @@ fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePa
     Ok(Some(path))
 }
 
-/// Everything in the tree. Folders count only if nothing is in them.
+/// Lists everything in the tree. It lists a folder only if the folder is empty.
 fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>), BuildError> {
     let (mut items, mut empty_folders) = (BTreeMap::new(), Vec::new());
     for entry in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
@@ -617,7 +620,7 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         if metadata.is_dir() {
             let mut content =
                 fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
-            // pip and uv differ in the empty folders they leave, and no runtime needs one.
+            // pip and uv leave different empty folders, and no runtime needs one.
             if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }
@@ -641,7 +644,7 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
     Ok((items, empty_folders))
 }
 
-/// Times each step and tells about it.
+/// Measures the time of each step and reports it.
 struct Steps<'a> {
     progress: &'a (dyn Fn(BuildProgress) + Sync),
     done: Vec<(BundlingStep, Duration)>,

@@ -1,13 +1,13 @@
-//! What kind of file an entry point is, told by its first bytes.
+//! Determines the kind of an entry point's file from its first bytes.
 //!
-//! In: a path. Out: a program, a script with its interpreter, or neither. Never: a run of it, a
-//! look at more than its first line.
+//! In: a path. Out: a program, a script with its interpreter, or neither. Never: runs the file;
+//! reads more than its first line.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// How the programs of the systems begin: ELF, Windows, and Mach-O in its five forms.
+/// The first bytes of programs on all systems: ELF, Windows, and Mach-O in its five forms.
 const MAGIC: [&[u8]; 7] = [
     b"\x7fELF",
     b"MZ",
@@ -17,10 +17,10 @@ const MAGIC: [&[u8]; 7] = [
     b"\xcf\xfa\xed\xfe",
     b"\xca\xfe\xba\xbe",
 ];
-/// The longest first line that is looked at; Linux reads no more either.
+/// Most bytes of a first line that are read; Linux does not read more either.
 const FIRST_LINE: u64 = 256;
 
-/// What a file is to the system that starts it.
+/// The kind of a file for the system that starts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// Machine code.
@@ -29,12 +29,12 @@ pub enum FileKind {
     PythonScript,
     /// A script whose first line names another interpreter.
     Script,
-    /// Neither: some interpreter would have to be named to start it.
+    /// Neither: starting it needs an interpreter that someone names.
     Plain,
 }
 
 impl FileKind {
-    /// Looks at the file; `None` if it cannot be read.
+    /// Determines the kind of the file; `None` if it cannot be read.
     pub fn of(path: &Path) -> Option<Self> {
         let mut head = Vec::new();
         File::open(path).ok()?.take(FIRST_LINE).read_to_end(&mut head).ok()?;
@@ -48,14 +48,14 @@ impl FileKind {
         let Some(line) = head.strip_prefix(b"#!") else { return Self::Plain };
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or(line);
         let line = String::from_utf8_lossy(line);
-        // "#!/usr/bin/env -S python3 -u" names it as well as "#!/usr/bin/python3".
+        // "#!/usr/bin/env -S python3 -u" names Python as well as "#!/usr/bin/python3".
         let names = line.split_whitespace().filter_map(|word| word.rsplit('/').next());
         let is_python =
             names.into_iter().any(|name| name.starts_with("python") || name.starts_with("pypy"));
         if is_python { Self::PythonScript } else { Self::Script }
     }
 
-    /// Whether Unix starts it by itself.
+    /// Whether Unix starts the file by itself.
     pub fn starts_by_itself(self) -> bool {
         self != Self::Plain
     }

@@ -1,4 +1,4 @@
-//! The commit that an app's files come from, if git knows.
+//! Finds the commit of an app's files, if git knows it.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use super::tool;
 /// A commit.
 #[derive(Debug)]
 pub(super) struct Revision {
-    /// Its id; with `-dirty` behind it if files were changed since.
+    /// Its id, followed by `-dirty` if files have changed since.
     pub commit: String,
     /// The committer's date.
     pub date: jiff::Timestamp,
 }
 
-/// The last commit that touched `folder`. `None` without git, without a repository, or if nothing
-/// in `folder` is in one.
+/// The last commit that changed `folder`. `None` without git, without a repository, or if the
+/// repository contains nothing of `folder`.
 pub(super) fn of(folder: &Path) -> Option<Revision> {
     let git = |arguments: &[&str]| {
         let output =

@@ -1,5 +1,5 @@
-//! The Python that comes along: a copy of this machine's, or a distribution given as a folder or
-//! archive.
+//! Lays out the Python of a container: a copy of this machine's, or a distribution given as a
+//! folder or archive.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use super::copy::{self, Exclusions, Links};
 use super::{BuildError, BuildRequest, tool};
 use crate::model::Platform;
 
-/// Where the runtime comes from.
+/// The source of the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runtime {
-    /// Nowhere: the entry point is an executable that brings what it needs.
+    /// No runtime: the entry point is an executable that brings what it needs.
     None,
     /// A copy of this machine's Python, without tests, documentation and installed packages.
     Host,
     /// A Python that works from any folder (standalone, embeddable, or copied before).
     Folder(PathBuf),
-    /// The same as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
+    /// Such a Python as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
     Archive(PathBuf),
 }
 
-/// Text that names no runtime.
+/// The text names no runtime.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no runtime {}: expected host, none, or a folder or an archive that exists", path.display())]
 pub struct InvalidRuntime {
@@ -31,7 +31,8 @@ pub struct InvalidRuntime {
 }
 
 impl Runtime {
-    /// `host`, `none`, or the path of a folder or an archive, from `base` if it is relative.
+    /// Parses `host`, `none`, or the path of a folder or an archive; a relative path counts from
+    /// `base`.
     pub fn named(text: &str, base: &Path) -> Result<Self, InvalidRuntime> {
         let path = base.join(text);
         match text {
@@ -44,7 +45,7 @@ impl Runtime {
     }
 }
 
-/// What no app needs of a standard library (paths from its top).
+/// Parts of a standard library that no app needs (paths from its top).
 const NOT_NEEDED: [&str; 13] = [
     "/test",
     "test",
@@ -60,20 +61,20 @@ const NOT_NEEDED: [&str; 13] = [
     "_ctypes_test*.so",
     "xxlimited*.so",
 ];
-/// What belongs to tkinter.
+/// The parts of tkinter.
 const TKINTER: [&str; 4] = ["/tkinter", "/turtle.py", "_tkinter*.so", "_tkinter.pyd"];
-/// What no runtime needs: caches, and what is for linking other programs.
+/// Files that no runtime needs: caches, and files for linking other programs.
 const NEVER: [&str; 5] = ["__pycache__", "*.pyc", "*.a", "*.o", "*.lib"];
 
-/// What `probe.py` tells.
+/// The answer of `probe.py`.
 #[derive(Debug, Deserialize)]
 pub(super) struct HostPython {
     /// `sys.base_prefix`.
     prefix: PathBuf,
-    /// The program itself, links resolved; not a version manager's shim, and not a virtual
+    /// The program itself, with links resolved; not a version manager's shim, and not a virtual
     /// environment's link.
     pub executable: PathBuf,
-    /// `3.11`; with the letter of an unusual build behind it.
+    /// The short version, such as `3.11`, followed by the letter of an unusual build.
     pub name: String,
     standard_library: PathBuf,
     platform_library: PathBuf,
@@ -82,7 +83,7 @@ pub(super) struct HostPython {
 }
 
 impl HostPython {
-    /// Asks the Python `python` of this machine.
+    /// Runs `probe.py` with the Python `python` of this machine.
     pub(super) fn ask(python: &Path) -> Result<Self, BuildError> {
         let missing = |source| BuildError::NoPython { python: python.to_path_buf(), source };
         let mut command = tool::python(python);
@@ -98,14 +99,14 @@ impl HostPython {
     }
 }
 
-/// Lays the runtime out in `to`; `work` is for what has to be unpacked first.
+/// Lays the runtime out in `to`; archives are unpacked in `work` first.
 pub(super) fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
     bring(request, work, to)?;
     let unwanted = Exclusions::new(request.runtime_exclude.iter().map(String::as_str));
     if request.runtime_exclude.is_empty() { Ok(()) } else { leave_out(to, "", &unwanted) }
 }
 
-/// Takes out of `folder`, which lies at `inside` from the runtime's top, what is not wanted.
+/// Deletes unwanted files from `folder`, which lies at `inside` from the runtime's top.
 fn leave_out(folder: &Path, inside: &str, unwanted: &Exclusions) -> Result<(), BuildError> {
     for entry in fs::read_dir(folder).map_err(BuildError::file("list", folder))? {
         let entry = entry.map_err(BuildError::file("list", folder))?;
@@ -186,20 +187,20 @@ fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
     strip(to, &library.join("lib-dynload"))
 }
 
-/// The interpreter as a library, if the program is linked against it.
+/// Copies the interpreter's library, if the program is linked against it.
 fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(), BuildError> {
     let (Some(folder), Some(name)) = (&host.library_folder, &host.library) else { return Ok(()) };
     let library = folder.join(name);
     let mut bytes = fs::read(program).map_err(BuildError::file("read", program))?;
-    // A framework build of macOS names a path here; it must be given as a standalone distribution.
+    // A framework build of macOS names a path here; such a Python must be given as a standalone
+    // distribution.
     let linked = !name.is_empty() && !name.contains('/') && find(&bytes, name.as_bytes()).is_some();
     if !linked || !library.is_file() {
         return Ok(());
     }
     copy_to(&library, &to.join("lib").join(name))?;
-    // Where the program looks for its library is a path of this machine. With one relative to the
-    // program in its place, no LD_LIBRARY_PATH is needed, which every child of the app would
-    // inherit.
+    // The program finds its library by a path of this machine. A path relative to the program
+    // replaces it. So no LD_LIBRARY_PATH is needed, which every child of the app would inherit.
     let own = [b"\0", ORIGIN.as_bytes(), b"\0"].concat();
     let theirs = [b"\0", folder.as_os_str().as_encoded_bytes(), b"\0"].concat();
     if let Some(at) = find(&bytes, &theirs).filter(|_| own.len() <= theirs.len()) {
@@ -217,8 +218,8 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-/// Removes what only a debugger reads, three quarters of some builds. Without `strip` on this
-/// machine the runtime stays as it is.
+/// Removes data that only a debugger reads, three quarters of some builds. Without `strip` on this
+/// machine the runtime stays unchanged.
 fn strip(runtime: &Path, modules: &Path) -> Result<(), BuildError> {
     let is_binary = |path: &PathBuf| {
         path.extension().is_some_and(|extension| extension == "so")
@@ -250,7 +251,7 @@ fn copy_to(from: &Path, to: &Path) -> Result<(), BuildError> {
     fs::copy(from, to).map(drop).map_err(BuildError::file("copy", from))
 }
 
-/// Copies a distribution; what is installed in it comes along, what no app needs does not.
+/// Copies a distribution with its installed packages, without the parts that no app needs.
 fn copy_distribution(request: &BuildRequest, folder: &Path, to: &Path) -> Result<(), BuildError> {
     let home = home_in(folder).unwrap_or_else(|| folder.to_path_buf());
     let skip = exclusions(request);
@@ -261,7 +262,7 @@ fn copy_distribution(request: &BuildRequest, folder: &Path, to: &Path) -> Result
     copy::copy_tree(&home, to, links, &|path| skip_in_distribution(&skip, path, &standard_library))
 }
 
-/// Installed packages are never looked into: their `tests` may be part of them.
+/// Installed packages are copied whole: their `tests` may be part of them.
 fn skip_in_distribution(skip: &Exclusions, path: &str, standard_library: &str) -> bool {
     let inside = path.strip_prefix(standard_library).and_then(|rest| rest.strip_prefix('/'));
     match inside {
@@ -275,7 +276,8 @@ fn skip_in_distribution(skip: &Exclusions, path: &str, standard_library: &str) -
     }
 }
 
-/// Archives have their content in one folder, `python` or `python/install`, or at the top.
+/// The top of a Python in an unpacked archive. Archives have their content in one folder, `python`
+/// or `python/install`, or at the top.
 fn home_in(folder: &Path) -> Option<PathBuf> {
     let is_home = |folder: &Path| {
         folder.join("python.exe").is_file()

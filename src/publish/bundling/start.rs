@@ -1,12 +1,12 @@
-//! How a container is started: the entry point, the launch in the manifest, and the same as a
-//! script for a person or a shortcut.
+//! How to start a container: the entry point, the launch in the manifest, and the same as a script
+//! for a person or a shortcut.
 //!
-//! A container's Python is told by options, not by variables, to keep to what the container brings:
-//! a variable would reach every program that the app starts, and the session's own variables
-//! (another Python's `PYTHONHOME`, ROS's `PYTHONPATH`) would reach the app. What the app starts
-//! with `sys.executable` is kept to the container by `kuzflow_container` (`companion`). The
-//! specification exports `PYTHONPATH` and puts the container's programs before the system's in
-//! `PATH`; here nothing is exported, and they stand behind the system's.
+//! Options, not variables, make a container's Python use only what the container brings. A variable
+//! would reach every program that the app starts, and the session's own variables (another Python's
+//! `PYTHONHOME`, ROS's `PYTHONPATH`) would reach the app. `kuzflow_container` (`companion`) does
+//! the same for the processes that the app starts with `sys.executable`. The specification exports
+//! `PYTHONPATH` and puts the container's programs before the system's in `PATH`; here nothing is
+//! exported, and they stand behind the system's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,8 +21,8 @@ use crate::model::manifest::Launch;
 use crate::model::path::UnsafePath;
 use crate::model::{Platform, RelativePath, session};
 
-/// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like
-/// `python -m package`), `module:package.main:run` (a function, as installed scripts name them),
+/// An entry point as text: `app.py` (a script, from the app's top), `module:package` (like `python
+/// -m package`), `module:package.main:run` (a function, as installed scripts name them),
 /// `exe:bin/program` (an executable, from the app's top).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryPoint {
@@ -30,18 +30,18 @@ pub enum EntryPoint {
     Script(RelativePath),
     /// A module or package.
     Module(String),
-    /// A function in a module; what it returns is the exit code.
+    /// A function in a module; its return value is the exit code.
     Function {
-        /// The module.
+        /// The module's dotted name.
         module: String,
         /// The function, or a path of attributes to it.
         function: String,
     },
-    /// A program of its own.
+    /// A program that needs no interpreter.
     Executable(RelativePath),
 }
 
-/// Text that names no entry point.
+/// The text names no entry point.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not an entry point: {text:?}, expected for example app.py, module:package, module:package:function or exe:bin/program"
@@ -101,7 +101,7 @@ impl<'de> serde::Deserialize<'de> for EntryPoint {
     }
 }
 
-/// Names as Python has them, joined by dots.
+/// Whether the text is Python names joined by dots.
 fn is_dotted_name(text: &str) -> bool {
     let is_name = |part: &str| {
         part.starts_with(|first: char| first.is_alphabetic() || first == '_')
@@ -113,18 +113,18 @@ fn is_dotted_name(text: &str) -> bool {
 /// Stands for the container's absolute path in a launch.
 const CONTAINER: &str = "{container}";
 
-/// What is in the container besides the app.
+/// The parts of the container besides the app that a launch depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Brings {
-    /// The interpreter does not find its library by itself.
+    /// The interpreter needs help to find its library.
     pub needs_home: bool,
-    /// The bytecode of all files.
+    /// The container has the bytecode of all files.
     pub compiled: bool,
-    /// Qt's libraries.
+    /// The container has Qt's libraries.
     pub qt: bool,
 }
 
-/// The launch for the manifest.
+/// Makes the launch for the manifest.
 pub(super) fn launch(
     request: &BuildRequest,
     python: Option<&Python>,
@@ -179,8 +179,8 @@ pub(super) fn launch(
         }
         EntryPoint::Function { module, function } => {
             let first = function.split('.').next().unwrap_or(function);
-            // The folder by its name: an empty one would be whichever folder the app works in
-            // later.
+            // The folder by its name: an empty name would mean the app's working folder at that
+            // time.
             let code = format!(
                 "import os, sys; sys.path[0] = os.getcwd(); from {module} import {first}; sys.exit({function}())"
             );
@@ -195,7 +195,7 @@ fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// What surrounds the process of an app that brings `python`.
+/// Sets the environment of an app that brings `python`.
 fn apply_environment(launch: &mut Launch, request: &BuildRequest, python: &Python, brings: Brings) {
     launch.without.extend(names(session::PYTHON_PLACES));
     launch.without.extend(names(session::TCL));
@@ -209,16 +209,16 @@ fn apply_environment(launch: &mut Launch, request: &BuildRequest, python: &Pytho
     if !matches!(request.entry, EntryPoint::Executable(_)) {
         launch.append.insert("PATH".to_owned(), python.programs.clone());
         if brings.needs_home {
-            // It must hear this one variable, so it would hear all others as well.
+            // Python must see this one variable, so it would see all others as well.
             launch.without.extend(names(session::PYTHON_VARIABLES));
         }
         return;
     }
-    // A program of the app's own starts the container's Python itself, and finds it and is
-    // understood by it through variables only.
+    // An executable of the app starts the container's Python itself. It finds that Python and
+    // controls it through variables only.
     set("PYTHONNOUSERSITE", "1".to_owned());
     if brings.compiled {
-        // An installed container must not change; its bytecode is there.
+        // An installed container must not change; it already has its bytecode.
         set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
     } else {
         set("PYTHONPYCACHEPREFIX", format!("{CONTAINER}/temp/pycache"));
@@ -228,12 +228,12 @@ fn apply_environment(launch: &mut Launch, request: &BuildRequest, python: &Pytho
     launch.without.extend(names(session::PYTHON_VARIABLES));
 }
 
-/// What an interpreter is told before its script.
+/// The options of an interpreter before its script.
 fn interpreter_options(brings: Brings) -> Vec<String> {
-    // `-s`: packages that the user installed for another Python must not be seen.
+    // `-s`: hides packages that the user installed for another Python.
     let mut options = names(if brings.needs_home { &["-s"] } else { &["-E", "-s"] });
     if brings.compiled {
-        // An installed container must not change; its bytecode is there.
+        // An installed container must not change; it already has its bytecode.
         options.push("-B".to_owned());
     } else {
         options.extend(["-X".to_owned(), format!("pycache_prefix={CONTAINER}/temp/pycache")]);
@@ -247,7 +247,7 @@ fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
         .map_err(|source| BuildError::Name { path: path.as_str().into(), source })
 }
 
-/// Refuses an entry point that is a file and is not there.
+/// Refuses an entry point that is a file and does not exist.
 pub(super) fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
     match &request.entry {
         EntryPoint::Script(path) | EntryPoint::Executable(path)
@@ -260,7 +260,7 @@ pub(super) fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), Buil
 }
 
 /// Refuses a module that is neither in the app nor installed. Native modules carry tags behind
-/// their names, so the top package is all that is looked for.
+/// their names, so the check looks only for the top package.
 fn check_module(
     request: &BuildRequest,
     module: &str,
@@ -278,8 +278,8 @@ fn check_module(
     }
 }
 
-/// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both
-/// ways start the same thing.
+/// Writes `scripts/launch.sh` or `scripts/launch.bat` with exactly the content of the launch, so
+/// that both start the same process.
 pub(super) fn write_script(
     request: &BuildRequest,
     launch: &Launch,
@@ -301,11 +301,12 @@ fn script(launch: &Launch, title: &str, platform: &Platform) -> (&'static str, S
     }
 }
 
-/// For any POSIX shell. Works through links to it, from any folder, with any name in its path.
+/// A script for any POSIX shell. It works through links to it, from any folder, with any name in
+/// its path.
 fn shell(launch: &Launch, title: &str) -> String {
     let mut lines = String::new();
     if !launch.without.is_empty() {
-        // Those that are meant for another runtime.
+        // The variables that are meant for another runtime.
         lines += &format!("unset {}\n", launch.without.join(" "));
     }
     for (name, value) in &launch.environment {
@@ -314,7 +315,7 @@ fn shell(launch: &Launch, title: &str) -> String {
     for (name, folders) in &launch.prepend {
         let folders: Vec<String> =
             folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
-        // An empty part would stand for the current folder.
+        // An empty part would mean the current folder.
         lines += &format!("export {name}=\"{}${{{name}:+:${name}}}\"\n", folders.join(":"));
     }
     for (name, folders) in &launch.append {
@@ -353,7 +354,7 @@ exec {program}{arguments} "$@"
     )
 }
 
-/// In double quotes, with the container's path put in.
+/// A text in double quotes, with the container's path inserted.
 fn shell_word(text: &str) -> String {
     let quoted: String = text
         .chars()
@@ -365,8 +366,8 @@ fn shell_word(text: &str) -> String {
     format!("\"{}\"", quoted.replace(CONTAINER, "$CONTAINER_ROOT"))
 }
 
-/// For cmd.exe. Without delayed expansion, so that `!` in paths and arguments stays; without blocks
-/// in parentheses, which a `)` in a path would end; the console's code page is put back.
+/// A script for cmd.exe. It has no delayed expansion, so that `!` in paths and arguments stays, and
+/// no blocks in parentheses, which a `)` in a path would end. It restores the console's code page.
 fn batch(launch: &Launch, title: &str) -> String {
     let mut lines = String::new();
     for name in &launch.without {
@@ -418,8 +419,8 @@ endlocal & exit /b %STATUS%
     )
 }
 
-/// Inside double quotes, with the container's path put in and its part of the text with
-/// backslashes.
+/// A text for double quotes, with the container's path inserted and backslashes in its part of the
+/// text.
 fn batch_text(text: &str) -> String {
     match text.strip_prefix(CONTAINER) {
         Some(path) => format!("%CONTAINER_ROOT%{}", path.replace('%', "%%").replace('/', "\\")),

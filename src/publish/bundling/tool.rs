@@ -1,4 +1,4 @@
-//! Programs that are run for a build: quiet, without input, with what they said kept for the error.
+//! Runs programs for a build: quiet, without input, with their output stored for the error.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -8,17 +8,17 @@ use std::process::{Command, Stdio};
 use super::BuildError;
 use crate::host;
 
-/// So much of what a program said is kept, in characters: its end, where the reason stands.
+/// Most characters of a program's output that are stored: its end, where the reason stands.
 const MAX_OUTPUT: usize = 4000;
 
-/// A command in a named language, for programs whose words or order follow the locale.
+/// A command in a fixed language, for programs whose words or order follow the locale.
 pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     command
 }
 
-/// A command that sees nothing of this process's Python settings.
+/// A command without this process's Python settings.
 pub(super) fn python(program: impl AsRef<OsStr>) -> Command {
     let mut command = command(program);
     for name in host::variables_with("PYTHON") {
@@ -28,7 +28,7 @@ pub(super) fn python(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs `command` and returns what it wrote to its output. `what` names it for a person.
+/// Runs `command` and returns its standard output. `what` names it for people.
 pub(super) fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
     let program = command.get_program().to_owned();
     let failed = BuildError::file("run", Path::new(&program));
@@ -38,7 +38,7 @@ pub(super) fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec
             Err(source) => return Err(failed(source)),
         };
     if let Some(mut stdin) = child.stdin.take() {
-        // Whoever ends before reading everything says why in its status.
+        // A program that ends before it has read everything gives the reason in its status.
         let _ = stdin.write_all(input);
     }
     let output = child.wait_with_output().map_err(failed)?;

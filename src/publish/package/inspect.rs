@@ -1,10 +1,10 @@
-//! A package is proved to be what its manifest says, byte by byte, before anyone signs it
+//! Proves, byte by byte, that a package is what its manifest says, before anyone signs it
 //! (docs/security.md, faults 11 to 13).
 //!
-//! There is one way to write a package, so nothing in it has to be interpreted: from the manifest
-//! every header follows, and the file must consist of exactly these headers and the entries' bytes.
-//! Duplicate names, overlapping entries, gaps, comments, data descriptors, headers that disagree,
-//! or a second directory have no place to be.
+//! There is only one way to write a package, so the inspection interprets nothing. Every header
+//! follows from the manifest, and the file must consist of exactly these headers and the entries'
+//! bytes. Duplicate names, overlapping entries, gaps, comments, data descriptors, headers that
+//! disagree, or a second directory have no place in such a file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -22,7 +22,7 @@ use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 use crate::parallel;
 
-/// Reads and proves the package at `path` with `threads` threads. What comes back can be signed.
+/// Reads and proves the package at `path` with `threads` threads. The result can be signed.
 pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
     let file = File::open(path).map_err(PackageError::file("open", path))?;
     let package = Inspection { file: &file, path };
@@ -42,10 +42,10 @@ pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
     Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
-/// Index or manifest as it lies in the package.
+/// Index or manifest, as its bytes lie in the package.
 struct Document {
     name: &'static str,
-    /// Of its local header.
+    /// Where its local header begins.
     start: u64,
     location: DocumentLocation,
     json: Vec<u8>,
@@ -103,14 +103,14 @@ impl Inspection<'_> {
         Ok(Document { name, start: last.offset, location, json })
     }
 
-    /// Unpacks every entry to nowhere, proves its hash, and returns its CRC.
+    /// Unpacks every entry without storing it, proves its hash, and returns its CRC.
     fn check_entries<'m>(
         &self,
         manifest: &'m Manifest,
         index: &PackageIndex,
         threads: usize,
     ) -> Result<BTreeMap<&'m RelativePath, u32>, PackageError> {
-        // The index was checked: it has the manifest's files in the same order.
+        // The index is already checked: it has the manifest's files in the same order.
         let files = manifest.files_with_bytes().zip(index.places.values());
         let mut entries: Vec<_> =
             files.map(|((path, entry), packed)| (path, entry, packed)).collect();
@@ -157,7 +157,7 @@ impl Inspection<'_> {
         Ok(crc.finalize())
     }
 
-    /// Writes every header again from the manifest, and compares it with the one that is there.
+    /// Writes every header again from the manifest, and compares it with the actual one.
     fn check_headers(
         &self,
         manifest: &Manifest,

@@ -1,5 +1,5 @@
-//! The order of a package's entries, and each entry's zip header. Writer and inspector both come
-//! here, so there is one answer.
+//! The order of a package's entries, and each entry's zip header. Writer and inspector both use
+//! this module, so they always agree.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use crate::model::RelativePath;
 use crate::model::manifest::Entry;
 use crate::model::package_index::{Compression, Packed};
 
-/// From this unpacked size on (bytes), a file lies in the front part of the package.
+/// Files of at least this unpacked size, in bytes, lie in the front part of the package.
 ///
-/// A file can only be unpacked once all its pieces are there, and a large file takes long. With the
-/// large ones first, what is left to do when the last bytes of a download arrive is small files;
-/// and unpacking out of order keeps all cores busy.
+/// A file can be unpacked only once all its pieces have arrived, and a large file takes long. With
+/// the large files first, only small files remain to be unpacked when the last bytes of a download
+/// arrive. Unpacking out of order keeps all cores busy.
 const LARGE: u64 = 1 << 20;
 
 /// One entry of the zip.
@@ -26,16 +26,15 @@ pub(super) struct Slot<'a> {
 /// What an entry of the zip is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
-    /// Bytes.
+    /// A file with bytes.
     File,
     /// A symlink to this.
     Link(&'a str),
-    /// A folder with nothing in it.
+    /// An empty folder.
     Folder,
 }
 
-/// All entries but index and manifest in their order: large files by path, then everything else by
-/// path.
+/// All entries but index and manifest in their order: large files by path, then all others by path.
 pub(super) fn slots<'a>(
     items: impl Iterator<Item = (&'a RelativePath, Option<&'a str>)>,
     empty_folders: &'a [RelativePath],
@@ -51,8 +50,8 @@ pub(super) fn slots<'a>(
 
 impl Slot<'_> {
     /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has
-    /// none), `packed` how its bytes are packed, if it has any; the CRC is that of its unpacked
-    /// bytes, 0 where there are none, and is worked out here for a link.
+    /// none), `packed` how its bytes are packed, if it has any. `crc` is that of its unpacked
+    /// bytes, 0 if it has none; for a link this function computes it.
     pub(super) fn record(
         &self,
         entry: Option<&Entry>,

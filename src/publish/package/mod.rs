@@ -1,8 +1,8 @@
-//! Packages on the publisher's side: written from a list of items, and inspected before they are
-//! signed.
+//! Packages on the publisher's side: writes them from a list of items, and inspects them before
+//! they are signed.
 //!
-//! A package (`.kuzflow`) is a standard zip that says everything twice: once in its own headers for
-//! any unzip program, once in its last two entries, `metadata/package.json` and
+//! A package (`.kuzflow`) is a standard zip that describes its content twice: in its own headers
+//! for any unzip program, and in its last two entries, `metadata/package.json` and
 //! `metadata/container.json`, for the launcher. Before them lies the payload, cut into pieces;
 //! behind them the zip's directory, which the launcher never fetches. Entries are stored or zstd
 //! frames, without data descriptors, all with one time. Never: two different packages from the same
@@ -30,16 +30,16 @@ use crate::model::package_index::{Compression, InvalidIndex, Packed};
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, Release};
 use crate::model::{Digest, Hasher, Manifest, PackageIndex, PieceTable, RelativePath};
 
-/// Everything a package is made of.
+/// The content and description of a package that is to be written.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// Which release this is. Its build date is the time of every entry.
     pub container_info: ContainerInfo,
-    /// What it runs on.
+    /// The platform that it runs on.
     pub platform_info: PlatformInfo,
-    /// What it is and how it starts.
+    /// The app's names, icon and launch.
     pub application_info: ApplicationInfo,
-    /// What is in it.
+    /// The packages in it, for information.
     pub dependencies: Vec<Dependency>,
     /// Files and links.
     pub items: BTreeMap<RelativePath, Item>,
@@ -47,19 +47,19 @@ pub struct Draft {
     pub empty_folders: Vec<RelativePath>,
 }
 
-/// How hard to try.
+/// How much work goes into compression.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// zstd's level, 1 to 22.
     pub level: i32,
-    /// Cores to use. At level 19 each takes about 90 MiB.
+    /// Number of cores to use. At level 19 each takes about 90 MiB.
     pub threads: usize,
 }
 
-/// More cores than this are not used unless asked for: memory stays below a gigabyte.
+/// Most cores that are used by default: memory then stays below a gigabyte.
 const MOST_THREADS: usize = 8;
 
-/// The level that a person waits for. On 239 MB of a PyQt5 app level 12 took an eighth of the
+/// The level for a person who waits. On 239 MB of a PyQt5 app level 12 took an eighth of the
 /// processor's time that level 19 takes, for a package that is a tenth larger (74.2 and 67.4 MB);
 /// level 6 half as long as 12 (76.3 MB), level 15 three times as long (73.2 MB).
 pub const USUAL_LEVEL: i32 = 12;
@@ -79,11 +79,11 @@ impl Default for Effort {
 pub struct Package {
     /// What it says about itself.
     pub manifest: Manifest,
-    /// Where its files' bytes lie.
+    /// The places of its files' bytes.
     pub index: PackageIndex,
-    /// Where the manifest lies.
+    /// The place of the manifest in the package.
     pub manifest_location: DocumentLocation,
-    /// Where the index lies.
+    /// The place of the index in the package.
     pub index_location: DocumentLocation,
     /// Bytes of the whole file.
     pub length: u64,
@@ -91,15 +91,15 @@ pub struct Package {
     pub hash: Digest,
 }
 
-/// Why a package was not written, or is refused.
+/// Why writing a package failed, or why a package is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    /// The file system refuses.
+    /// The file system returned an error.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On which file.
+        /// The file of that action.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -107,37 +107,37 @@ pub enum PackageError {
     /// A file changed while it was being packed.
     #[error("{} changed while it was being packed", path.display())]
     Changed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The manifest says something that is not allowed.
+    /// The manifest has a value that is not allowed.
     #[error("the package's manifest is refused")]
     Manifest(#[from] InvalidManifest),
-    /// The index says something that is not allowed.
+    /// The index has a value that is not allowed.
     #[error("the package's index is refused")]
     Index(#[from] InvalidIndex),
     /// The file is no package.
     #[error("{} is no package: {reason}", path.display())]
     NoPackage {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Why it is no package.
         reason: &'static str,
     },
-    /// Manifest and headers say different things.
+    /// Manifest and headers disagree.
     #[error("the package's {part} of {entry} is not what its manifest says")]
     Disagreement {
-        /// Which of its parts.
+        /// The part of the package that differs.
         part: &'static str,
-        /// Which entry.
+        /// The path of the entry.
         entry: String,
     },
-    /// An entry's bytes are not what the manifest says.
+    /// An entry's bytes differ from those that the manifest names.
     #[error("the package's entry {entry} is not what its manifest says")]
     Content {
-        /// The entry.
+        /// The path of the entry.
         entry: String,
-        /// What is wrong with it.
+        /// The defect of its bytes.
         #[source]
         fault: Fault,
     },
@@ -150,9 +150,9 @@ impl PackageError {
     }
 }
 
-/// Writes a package to `out`, replacing what is there in one step. Temporary files of about the
-/// package's size lie beside it meanwhile. `progress` is told the unpacked bytes of each item as it
-/// is packed, from any thread.
+/// Writes a package to `out`, and replaces an existing file in one step. Meanwhile temporary files
+/// of about the package's size lie beside it. `progress` receives the unpacked bytes of each packed
+/// item, from any thread.
 pub fn write_package(
     out: &Path,
     draft: &Draft,
@@ -237,8 +237,8 @@ pub fn write_package(
     Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
-/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes
-/// are the publisher's to add.
+/// The description of a package for signed metadata. The publisher adds mandatory, rollout, minimum
+/// version and notes.
 pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
     let manifest = &package.manifest;
     Release {
@@ -260,7 +260,7 @@ pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) 
     }
 }
 
-/// Every header and offset of a package, before its first byte is written.
+/// Every header and offset of a package, computed before its first byte is written.
 struct Plan<'a> {
     slots: Vec<Slot<'a>>,
     records: Vec<ZipRecord>,
@@ -283,7 +283,7 @@ fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> P
         };
         let size = squeezed.map_or(0, |squeezed| squeezed.size);
         if let Some(squeezed) = squeezed {
-            // The offset is known once all sizes are.
+            // The offset is known once all sizes are known.
             places.insert(
                 path.clone(),
                 Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression },
@@ -347,7 +347,7 @@ fn document_record(name: &str, offset: u64, packed_size: u64, size: u64, crc: u3
     }
 }
 
-/// Hashes what goes through: the pieces until the payload ends, and the whole file.
+/// Hashes all bytes that it writes: the pieces until the payload ends, and the whole file.
 struct Writer<W> {
     inner: W,
     whole: Hasher,
@@ -374,7 +374,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Ends the payload: what comes now belongs to no piece.
+    /// Ends the payload: the bytes behind it belong to no piece.
     fn finish_payload(&mut self) -> PieceTable {
         self.in_payload = false;
         if self.in_piece > 0 {
@@ -439,7 +439,8 @@ fn in_blocks<R: Read>(
     }
 }
 
-/// A temporary file is its owner's alone; a package is for a web server to read.
+/// Makes a file readable by all: a temporary file is readable only by its owner, and a web server
+/// must read a package.
 #[cfg(unix)]
 fn readable_by_all(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(Permissions::FILE.mode()))

@@ -1,5 +1,5 @@
-//! Items compressed on several cores into spool files: memory stays bounded however large a file
-//! is, and the order in which the cores finish does not show in the package.
+//! Compresses items on several cores into spool files. Memory stays bounded for files of any size,
+//! and the package does not depend on the order in which the cores finish.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,25 +17,25 @@ use crate::model::{Digest, Hasher, RelativePath};
 /// A file or link to be packed.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Where its bytes come from.
+    /// The source of its bytes.
     pub content: Content,
-    /// Who may do what with it.
+    /// Its Unix permissions.
     pub permissions: Permissions,
 }
 
-/// Where an item's bytes come from.
+/// The source of an item's bytes.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A file of this length, bytes.
+    /// A file, and its length in bytes.
     File(PathBuf, u64),
     /// These bytes.
     Bytes(Vec<u8>),
-    /// None: a symlink to this.
+    /// No bytes: a symlink with this text.
     Link(String),
 }
 
 impl Item {
-    /// A generated text file.
+    /// The content of a generated text file.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         Self { content: Content::Bytes(text.into()), permissions: Permissions::FILE }
     }
@@ -58,7 +58,7 @@ impl Item {
     }
 }
 
-/// An item's packed bytes in a spool, and what the headers need to know about it.
+/// An item's packed bytes in a spool, and the data for its headers.
 #[derive(Clone, Copy)]
 pub(super) struct Squeezed {
     spool: usize,
@@ -77,7 +77,7 @@ pub(super) struct Spools {
 }
 
 impl Spools {
-    /// Empty spools; nameless files in `folder`, gone with this process.
+    /// Empty spools; they are nameless files in `folder` that end with this process.
     pub(super) fn new(folder: &Path, threads: usize) -> Result<Self, PackageError> {
         let open = |_| {
             tempfile::tempfile_in(folder)
@@ -100,11 +100,11 @@ impl Spools {
     }
 }
 
-/// Files below this size are stored: a frame's header alone takes most of the gain.
+/// Files below this size, in bytes, are stored: a frame's header alone takes most of the gain.
 const TINY: u64 = 64;
 
-/// Compresses all items that have bytes, the largest first, so that no core is left with a long one
-/// at the end.
+/// Compresses all items that have bytes, the largest first, so that no core has a long one left at
+/// the end.
 pub(super) fn squeeze<'a>(
     items: &'a BTreeMap<RelativePath, Item>,
     spools: &Spools,
@@ -139,19 +139,19 @@ pub(super) fn squeeze<'a>(
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// `content` as one zstd frame.
+/// Compresses `content` to one zstd frame.
 pub(super) fn frame(content: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let mut encoder = encoder(Vec::new(), level, content.len() as u64)?;
     encoder.write_all(content)?;
     encoder.finish()
 }
 
-/// Without a checksum: the manifest has a better one.
+/// An encoder without a checksum: the manifest has a better one.
 fn encoder<W: Write>(writer: W, level: i32, size: u64) -> io::Result<zstd::Encoder<'static, W>> {
     let mut encoder = zstd::Encoder::new(writer, level)?;
     encoder.set_pledged_src_size(Some(size))?;
-    // Levels up to 19 stay below this by themselves; the window of small inputs must not be raised
-    // to it.
+    // Levels up to 19 stay below this by themselves; the limit must not raise the window of small
+    // inputs.
     if level > 19 && size > 1 << LARGEST_WINDOW_LOG {
         encoder.window_log(LARGEST_WINDOW_LOG)?;
     }
@@ -212,7 +212,8 @@ impl Item {
         Ok(sums)
     }
 
-    /// Copies the bytes and sums them up. Exactly as many as were there when the item was listed.
+    /// Copies the bytes and computes their checksums. It copies exactly as many bytes as the item
+    /// had when it was listed.
     fn copy(&self, out: &mut dyn Write) -> Result<Sums, PackageError> {
         let (mut crc, mut hasher, mut count) = (crc32fast::Hasher::new(), Hasher::default(), 0);
         let take = |block: &[u8]| {

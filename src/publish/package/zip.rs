@@ -1,23 +1,23 @@
-//! The few zip structures that a package consists of, as bytes. Section numbers are those of
-//! PKWARE's APPNOTE 6.3.10.
+//! Writes the few zip structures of a package, as bytes. Section numbers are those of PKWARE's
+//! APPNOTE 6.3.10.
 //!
-//! Written here, and not by the `zip` crate, because the manifest must know each entry's data
-//! offset before the first byte is written, and because entries come in compressed on several
-//! cores. Tests read the result with that crate.
+//! This code replaces the `zip` crate, because the manifest must know each entry's data offset
+//! before the first byte is written, and because several cores compress the entries in advance.
+//! Tests read the result with that crate.
 //!
-//! There is exactly one way to write an entry, so a package can be checked by writing its headers
-//! again and comparing.
+//! There is exactly one way to write an entry. So the inspector checks a package by writing its
+//! headers again and comparing them.
 
 use crate::model::package_index::Compression;
 
-/// What a header says about one entry.
+/// The values in the headers of one entry.
 #[derive(Clone, Debug)]
 pub(super) struct ZipRecord {
-    /// Path with `/`; one at the end for a folder.
+    /// Path with `/`; a folder's path ends with `/`.
     pub name: String,
     /// Unix file type and permissions.
     pub mode: u32,
-    /// How it is packed.
+    /// Stored, or a zstd frame.
     pub compression: Compression,
     /// CRC-32 of the unpacked bytes.
     pub crc: u32,
@@ -41,7 +41,7 @@ pub(super) const END_SIZE: usize = 22;
 /// Bytes of the Zip64 end record and its locator (4.3.14, 4.3.15).
 const END64_SIZE: usize = 56 + 20;
 const CENTRAL_SIZE: usize = 46;
-/// In a 32-bit field: see the Zip64 extra field (4.4.1.4).
+/// Marks a 32-bit field whose value is in the Zip64 extra field (4.4.1.4).
 const SEE_ZIP64: u32 = u32::MAX;
 
 impl ZipRecord {
@@ -49,7 +49,7 @@ impl ZipRecord {
     pub(super) fn local(&self, time: DosTime) -> Vec<u8> {
         let mut extra = Vec::new();
         if self.large_sizes() {
-            // 4.5.3: in a local header both sizes must be there.
+            // 4.5.3: a local header must contain both sizes.
             zip64_extra(&mut extra, &[self.size, self.packed_size]);
         }
         let mut out = Vec::with_capacity(30 + self.name.len() + extra.len());
@@ -90,10 +90,10 @@ impl ZipRecord {
         out
     }
 
-    /// The fields that both headers have in the same order.
+    /// Appends the fields that both headers have in the same order.
     fn common(&self, out: &mut Vec<u8>, time: DosTime, extra: &[u8]) {
         let large = self.large_sizes();
-        // 4.4.3: what an extractor must know.
+        // 4.4.3: the version that an extractor must support.
         let needed: u16 = match self.compression {
             Compression::Zstd => 63,
             Compression::Stored if large || self.offset >= u64::from(SEE_ZIP64) => 45,
@@ -151,10 +151,10 @@ pub(super) fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
     out
 }
 
-/// Where one of the last entries of a package lies, as the tail of the file says.
+/// The place of one of the last entries of a package, from the tail of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LastEntry {
-    /// Of its local header.
+    /// Where its local header begins.
     pub offset: u64,
     /// Bytes in the package.
     pub packed_size: u64,
@@ -164,7 +164,7 @@ pub(super) struct LastEntry {
     pub crc: u32,
 }
 
-/// How many bytes at a file's end [`last_entries`] wants to see (fewer if the file has fewer).
+/// How many bytes of a file's end [`last_entries`] needs (fewer if the file has fewer).
 pub(super) const TAIL: usize = END_SIZE + END64_SIZE + 2 * (CENTRAL_SIZE + 64);
 
 /// Finds the last two central headers, which must be those of `names`, in the last [`TAIL`] bytes
@@ -207,8 +207,8 @@ fn header_before(tail: &[u8], end: usize, name: &str) -> Option<(LastEntry, usiz
     None
 }
 
-/// A time as MS-DOS writes it (4.4.6): local time without a zone, two-second steps, from 1980 to
-/// 2107. We write UTC.
+/// A time in MS-DOS form (4.4.6): local time without a zone, two-second steps, from 1980 to 2107.
+/// Packages contain UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DosTime {
     date: u16,
@@ -216,7 +216,7 @@ pub(super) struct DosTime {
 }
 
 impl DosTime {
-    /// The nearest time at or before `time` that can be written.
+    /// The latest representable time that is not after `time`.
     pub(super) fn new(time: jiff::Timestamp) -> Self {
         let civil = time.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         let field = |value: i8| u16::try_from(value).unwrap_or(0);

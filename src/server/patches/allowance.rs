@@ -1,8 +1,8 @@
-//! Which packs are made because somebody asks, and how many: anybody may ask, and each pack costs
-//! processor, disk, and bytes of a list that every client fetches.
+//! Decides which packs the server makes on request, and how many: anybody may ask, and each pack
+//! costs CPU time, disk space, and bytes of a list that every client fetches.
 //!
-//! In: the pair, what is published, who asks, the time. Out: yes, or why not. Never: a file, a
-//! clock.
+//! In: the pair of versions, what is published, the client's address, the time. Out: yes, or the
+//! reason for no. Never: reads a file or a clock.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,33 +14,34 @@ use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, SignedPatch, Version};
 use crate::server::places::Origin;
 
-/// Packs start from so many of the newest releases before the target; whoever is older fetches
+/// Packs start from this many of the newest releases before the target; older installations fetch
 /// more.
 const NEWEST_BASES: usize = 32;
-/// As long as so many packs are published, no more are made on request: the list of packs stays
-/// below some 150 KB.
+/// At this many published packs the server makes no more on request, so that the list of packs
+/// stays below some 150 KB.
 const MOST_PACKS: usize = 256;
-/// The same for their bytes together.
+/// The same limit for the bytes of all packs together.
 const MOST_BYTES: u64 = 4 << 30;
-/// So much of the disk stays free: signatures must have room whatever is asked for.
+/// Bytes of the disk that stay free, so that signing always has room.
 pub(super) const RESERVED_FREE: u64 = 512 << 20;
-/// New packs that one address may have made in a time.
+/// New packs that one address may request within [`WINDOW`].
 const OF_ONE_ADDRESS: u32 = 6;
-/// That time.
+/// The time over which [`OF_ONE_ADDRESS`] counts.
 const WINDOW: Duration = Duration::from_secs(60 * 60);
-/// Addresses that are remembered.
+/// How many addresses the server remembers.
 const MOST_ADDRESSES: usize = 4096;
 
-/// Why a pack is not made because somebody asks.
+/// Why the server does not make a pack on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
-    /// Nobody is offered what it would make.
+    /// No client is offered the release that the pack would make.
     #[error("packs are made to the newest open release of a channel only")]
     NotTheNewest,
-    /// It starts from nothing that is published, from a newer release, or from one that is too old.
+    /// The pack would start from an unpublished release, from a newer one, or from one that is too
+    /// old.
     #[error("packs are made from the {NEWEST_BASES} published releases before it only")]
     Base,
-    /// There are enough.
+    /// The limit on published packs is reached.
     #[error(
         "{MOST_PACKS} packs or {MOST_BYTES} bytes of packs are published; `kuzflow patch` makes more"
     )]
@@ -48,12 +49,12 @@ pub(super) enum Denied {
     /// The disk is nearly full.
     #[error("less than {RESERVED_FREE} bytes of the disk are free")]
     DiskFull,
-    /// One address asks for many.
+    /// This address has requested too many packs.
     #[error("one address has asked for {OF_ONE_ADDRESS} packs within an hour")]
     Address,
 }
 
-/// Whether the pack from `from` to `to` may be made, by what is published.
+/// Whether the pack from `from` to `to` may be made, judged by the published releases.
 pub(super) fn worthwhile(
     from: &Version,
     to: &ContainerId,
@@ -87,7 +88,7 @@ pub(super) fn worthwhile(
     if packs.len() >= MOST_PACKS || bytes >= MOST_BYTES { Err(Denied::Enough) } else { Ok(()) }
 }
 
-/// What each address has asked for lately.
+/// How many packs each address has requested lately.
 #[derive(Debug, Default)]
 pub(super) struct Askers(Mutex<HashMap<Origin, (Instant, u32)>>);
 

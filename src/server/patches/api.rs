@@ -33,17 +33,17 @@ use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
 use crate::server::{ServerState, files, updates};
 
-/// A question of up to this size, bytes, is read at once; larger ones a few at a time, so that all
-/// clients together cannot make the server hold much.
+/// A question of up to this size, bytes, is read at once. Larger ones are read a few at a time, so
+/// that all clients together cannot make the server hold much.
 const SMALL_QUESTION: usize = 64 << 10;
 /// Longest question, bytes: the fingerprint of some 30,000 files.
 const LONGEST_QUESTION: usize = 4 << 20;
 /// Seconds after which a client that waits for a pack should ask again.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("2");
-/// How long after a pack was published this server may not have seen it.
+/// How long after the publishing of a pack this server may not know it yet.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(10);
 
-/// What `analyze` is asked. Text, so that each mistake gets its own message.
+/// The parameters of `analyze`. They are text, so that each mistake gets its own message.
 #[derive(Debug, Deserialize)]
 struct PatchQuery {
     current_fingerprint: Fingerprint,
@@ -57,8 +57,8 @@ struct PatchQuery {
     channel: Option<String>,
 }
 
-/// What is installed. A client may send the hash of each file; then packs whose base is damaged
-/// count for what they really cost.
+/// The installed files. A client may send the hash of each file; then packs whose base is damaged
+/// count with their real cost.
 #[derive(Debug, Deserialize)]
 struct Fingerprint {
     version: String,
@@ -66,15 +66,15 @@ struct Fingerprint {
     files: Option<Files>,
 }
 
-/// Where the version tree that was asked for last is kept, by its location. One, since a tree may
-/// be large (16 MiB of JSON).
+/// A cache for the version tree of the last question, by its location. It holds one tree, since a
+/// tree may be large (16 MiB of JSON).
 pub(in crate::server) type TreeSlot = tokio::sync::Mutex<Option<(String, Arc<VersionTree>)>>;
 
-/// Installed files that are not what their release brought.
+/// Installed files that differ from those of their release.
 #[derive(Debug, Default)]
 struct Damage {
     differing: Vec<RelativePath>,
-    /// Bytes at most that the target's own files in their place take.
+    /// The most bytes that fetching the target's own files in their place takes.
     to_fetch: u64,
 }
 
@@ -83,11 +83,11 @@ struct Damage {
 struct Analysis {
     has_updates: bool,
     target_version: Version,
-    /// The packs to apply, in this order; none if the whole package is to be fetched.
+    /// The packs to apply, in this order; none if the client should fetch the whole package.
     patches: Vec<PatchInfo>,
-    /// Bytes to fetch; at most so many where files differ, which are fetched by themselves.
+    /// Bytes to fetch; an upper limit where files differ, which are fetched singly.
     total_size: u64,
-    /// Seconds at the best node's published bandwidth; `null` if that is not known.
+    /// Seconds at the best node's published bandwidth; `null` if no bandwidth is known.
     estimated_time: Option<u64>,
     requires_restart: bool,
     /// How many of the packs a running app can take over.
@@ -96,18 +96,18 @@ struct Analysis {
     full_size: u64,
     #[serde(rename = "way")]
     strategy: PatchAnswer,
-    /// The installed files that differ from what their release brought, so that no pack can start
-    /// from them; `null` if no files were told, or the release is not known.
+    /// The installed files that differ from those of their release, so that no pack can start from
+    /// them; `null` if the client sent no files, or the release is not known.
     differing_files: Option<Vec<RelativePath>>,
-    /// Where the pack is that leads there in one step, if this question asked for it: there is none
-    /// yet.
+    /// The status of the job for the pack that leads there in one step, if this question requested
+    /// it because no such pack exists yet.
     status: Option<Status>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum PatchAnswer {
-    /// Nothing is to be done.
+    /// The installation is up to date.
     None,
     Patches,
     Full,
@@ -116,7 +116,7 @@ enum PatchAnswer {
 #[derive(Debug, Serialize)]
 struct PatchInfo {
     patch_id: PatchId,
-    /// On this server; the pack also lies at `location` on every node.
+    /// The pack's address on this server; the pack also lies at `location` on every node.
     url: String,
     /// Relative to a node's url.
     location: String,
@@ -128,8 +128,9 @@ struct PatchInfo {
     hot_swappable: bool,
 }
 
-/// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is
-/// cheap enough, the whole package is the answer; a server that makes packs makes one meanwhile.
+/// `POST /api/incremental/analyze`: the cheapest chain of packs. If no chain leads there, or none
+/// is cheap enough, the answer is the whole package; a server that makes packs then makes one in
+/// the background.
 pub(in crate::server) async fn analyze(
     State(shared): State<ServerState>,
     request: Request,
@@ -179,8 +180,8 @@ pub(in crate::server) async fn analyze(
     Ok(updates::answer(&analysis))
 }
 
-/// The packs to `target`, or the whole package. Where no pack leads there in one step, a server
-/// that makes packs makes it for next time: a detour over other releases costs more than it has to.
+/// The packs to `target`, or the whole package. If no pack leads there in one step, a server that
+/// makes packs makes it for next time: a detour over other releases costs more than necessary.
 fn look_for_packs(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -198,7 +199,7 @@ fn look_for_packs(
     let total = |chain: &[&SignedPatch]| {
         chain.iter().map(|pack| pack.length).sum::<u64>().saturating_add(beside)
     };
-    // Without the whole package as a way out, any share of it will do, as for the launcher.
+    // If the whole package is not allowed, any share of it is acceptable, as for the launcher.
     let threshold = if fallback.enable_full_update { fallback.fallback_threshold } else { 1.0 };
     let cheap =
         |chain: &Vec<&SignedPatch>| (total(chain) as f64) < threshold * target.length as f64;
@@ -230,8 +231,8 @@ fn look_for_packs(
     }
 }
 
-/// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody
-/// makes packs here, or not this one now.
+/// Requests the pack from an installed release to `to`, and returns its job's status; `None` if
+/// this server makes no packs, or not this one now.
 fn ask_for_pack(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -252,7 +253,7 @@ fn ask_for_pack(
     };
     match service.ask(from, to, allowed) {
         Ok(status) => status,
-        // The answer is right without it.
+        // The answer is right without the pack.
         Err(error @ QueueError::Full) => {
             tracing::warn!("{error}");
             None
@@ -267,8 +268,8 @@ fn ask_for_pack(
     }
 }
 
-/// What is wrong with the installed files; `None` if the version tree does not know their release.
-/// A tree that is lost or damaged is told in the log and counts as one that does not.
+/// The damage of the installed files; `None` if the version tree does not know their release. A
+/// lost or damaged tree is logged and counts as one that does not.
 async fn damage(
     shared: &ServerState,
     catalogue: &Catalogue,
@@ -283,7 +284,7 @@ async fn damage(
         .find(|container| kind.has(container))?;
     let (location, length) = catalogue.target(&VersionTree::target_name(container))?;
     let (current, target) = (current.clone(), target.clone());
-    // Whoever comes meanwhile waits: no question makes the server read two trees at once.
+    // Later questions wait: the server never reads two trees at once.
     let mut slot = shared.tree.lock().await;
     let known =
         slot.as_ref().filter(|(known, _)| *known == location).map(|(_, tree)| Arc::clone(tree));
@@ -306,7 +307,7 @@ async fn damage(
             tree.files_of(&target).map_or(0, |target| fingerprint::to_fetch(&differing, &target));
         Some(Damage { differing, to_fetch })
     };
-    // A panic there was told by the panic hook.
+    // The panic hook has logged a panic there.
     tokio::task::spawn_blocking(compare).await.ok().flatten()
 }
 
@@ -317,14 +318,14 @@ fn read_tree(path: &std::path::Path, length: u64) -> io::Result<VersionTree> {
     VersionTree::from_json(&bytes).map_err(io::Error::other)
 }
 
-/// Where a pack lies.
+/// The query of a request for a pack.
 #[derive(Debug, Deserialize)]
 pub(in crate::server) struct PatchPlace {
     app: Option<String>,
 }
 
 /// `GET /api/incremental/patch/{id}?app=`: the pack, with ranges; 202 with its job's status while
-/// it is being made. `app` is needed only if the repository has several.
+/// it is being made. `app` is required only if the repository has several.
 pub(in crate::server) async fn patch(
     State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
@@ -354,7 +355,7 @@ pub(in crate::server) async fn patch(
         response
             .headers_mut()
             .insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
-        // This address can come to name other bytes: a pack that was made anew.
+        // This address can later name other bytes: a pack that was made again.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         return Ok(response);
     }
@@ -366,7 +367,7 @@ pub(in crate::server) async fn patch(
     }
     match job.status {
         Status::Queued | Status::Generating => Ok(wait(&id, job.status)),
-        // Published, and not seen by this server yet; or seen, and old by now.
+        // The pack is published but this server does not know it yet; or the pack is old by now.
         Status::Completed if host::now().duration_since(job.updated) < UNSEEN => {
             Ok(wait(&id, Status::Generating))
         }
@@ -393,7 +394,7 @@ fn no_patch() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such patch")
 }
 
-/// The whole question. What its sender says of its length decides in which queue it waits.
+/// The whole question. Its announced length decides in which queue it waits.
 async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refusal> {
     let stated = request
         .headers()
@@ -432,8 +433,8 @@ struct Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    /// What is named, else the only one there is: of the app, and of the platforms that have the
-    /// installed version.
+    /// The named app and platform, otherwise the only possible ones: of the apps, and of the
+    /// platforms that have the installed version.
     fn of(
         question: &PatchQuery,
         catalogue: &'a Catalogue,

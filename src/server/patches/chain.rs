@@ -1,21 +1,22 @@
-//! The cheapest chain of packs from one version to another. A pure core: packs in, a chain out.
+//! Finds the cheapest chain of packs from one version to another. A pure core: packs in, a chain
+//! out.
 
 use std::collections::BTreeMap;
 
 use crate::model::{SignedPatch, Version};
 
 /// The chain of at most `longest` of `packs`, all of one app and platform, with the fewest bytes;
-/// of equal ones the shortest. `None` if none leads there.
+/// of equal ones the shortest. `None` if no chain leads there.
 ///
-/// Bellman and Ford's, in rounds: after round `n` the best chains of at most `n` packs are known,
-/// which is the bound that is wanted.
+/// Bellman-Ford in rounds: after round `n` the best chains of at most `n` packs are known, which
+/// gives the limit on the length.
 pub(super) fn cheapest<'a>(
     packs: &[&'a SignedPatch],
     from: &Version,
     to: &Version,
     longest: usize,
 ) -> Option<Vec<&'a SignedPatch>> {
-    // By version: the bytes so far, and the packs.
+    // For each version: the bytes so far, and the packs.
     let mut best: BTreeMap<&Version, (u64, Vec<&'a SignedPatch>)> =
         BTreeMap::from([(from, (0, Vec::new()))]);
     for _ in 0..longest {
@@ -90,7 +91,7 @@ mod tests {
                 .collect();
             let longest = random.usize(1..5);
             let found = chain(&packs, 1, 5, longest).map(|(bytes, _)| bytes);
-            // Every walk, one after another.
+            // Tries every chain in turn.
             fn search(packs: &[SignedPatch], at: u64, left: usize) -> Option<u64> {
                 if at == 5 {
                     return Some(0);

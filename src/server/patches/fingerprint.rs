@@ -1,12 +1,12 @@
-//! What a client says is installed, file by file, held against what the release that it names
-//! consists of: pure.
+//! Compares the files that a client reports as installed with the files of the release that it
+//! names. Pure.
 //!
 //! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each
-//! with a SHA-256 and perhaps a size, by their places in the container (`app/app.py`) or, all of
-//! them, in the app's own folder (`app.py`, as the specification's examples); the files of two
+//! with a SHA-256 and perhaps a size. The paths begin at the container (`app/app.py`) or, all of
+//! them, at the app's own folder (`app.py`, as the specification's examples). Also the files of two
 //! releases as the signed version tree has them. Out: the files that a pack cannot start from, and
-//! what fetching them by themselves costs. Never: trust in either; whoever applies a pack proves
-//! every file that it starts from.
+//! the cost of fetching them singly. Never: trusts either; applying a pack verifies every file that
+//! it starts from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,15 +17,15 @@ use serde::{Deserialize, Deserializer};
 use crate::model::version_tree::FileState;
 use crate::model::{Digest, RelativePath};
 
-/// Where a container has the app's own files.
+/// The folder of the app's own files in a container.
 const APP_FOLDER: &str = "app";
 
-/// Installed files. Paths that no release could have are passed over.
+/// Installed files. Paths that no release can have are ignored.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Files(BTreeMap<RelativePath, StatedFile>);
 
-/// What is said of one file. Times and whatever else is said are passed over: they differ from one
-/// installation to the next.
+/// The reported facts of one file. Times and other fields are ignored: they differ between
+/// installations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct StatedFile {
     hash: Digest,
@@ -33,8 +33,8 @@ struct StatedFile {
 }
 
 impl Files {
-    /// The files of `base` that differ from it, of those that are told. A file that is not in
-    /// `base` is the user's own.
+    /// The reported files that differ from those of `base`. A file that is not in `base` is the
+    /// user's own.
     pub(super) fn differing<'a>(
         &'a self,
         base: &'a BTreeMap<RelativePath, FileState>,
@@ -42,8 +42,8 @@ impl Files {
         let differs = |state: &FileState, stated: &StatedFile| {
             state.hash != stated.hash || stated.size.is_some_and(|size| size != state.size)
         };
-        // Who tells places in the app's folder tells none in the container's, where that folder is
-        // one of several.
+        // If no path lies below `app`, the paths begin at the app's folder: in a container it is
+        // one folder of several.
         let of_the_app = !self.0.keys().any(|path| path.is_under(APP_FOLDER));
         let find = move |path: &RelativePath| {
             let within: Option<RelativePath> =
@@ -57,8 +57,8 @@ impl Files {
     }
 }
 
-/// Bytes at most that fetching these files by themselves takes: as they are unpacked in `target`.
-/// One that is not in it is not needed.
+/// The most bytes that fetching these files singly takes: their unpacked size in `target`. A file
+/// that is not in it is not needed.
 pub(super) fn to_fetch<'a>(
     differing: impl IntoIterator<Item = &'a RelativePath>,
     target: &BTreeMap<RelativePath, FileState>,
@@ -115,7 +115,7 @@ fn insert<E: Error>(
     let hash = digits
         .parse()
         .map_err(|_| E::custom(format_args!("{path:.80}: its hash is no SHA-256")))?;
-    // Windows installations may tell paths in their own way.
+    // Windows installations may report paths with backslashes.
     if let Ok(path) = path.replace('\\', "/").parse() {
         files.insert(path, StatedFile { hash, size });
     }

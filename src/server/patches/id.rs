@@ -1,4 +1,4 @@
-//! The name of a pack in addresses and of its job on disk: `{from}_{to}_{platform}`, for example
+//! The id of a pack in URLs and of its patch job on disk: `{from}_{to}_{platform}`, for example
 //! `1.0.0_1.1.0_Linux_x86_64`.
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub(super) struct InvalidPatchId;
 impl FromStr for PatchId {
     type Err = InvalidPatchId;
 
-    /// Only the one spelling that [`fmt::Display`] gives: an id is also a file's name.
+    /// Accepts only the one spelling that [`fmt::Display`] gives: an id is also a file's name.
     fn from_str(text: &str) -> Result<Self, InvalidPatchId> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte);
         if text.len() > LONGEST || !text.bytes().all(plain) {

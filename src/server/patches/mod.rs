@@ -1,16 +1,16 @@
-//! Patch packs over HTTP: the cheapest way from one release to another, the packs themselves, and
-//! packs made when somebody asks.
+//! Patch packs over HTTP: the cheapest chain from one release to another, the packs themselves, and
+//! packs made on request.
 //!
-//! In: the catalogue of the repository, questions in the specification's form. Out: answers of
-//! signed packs, and jobs. Never: a pack made in a request (that is the queue's, and only where
-//! this server was told to make packs), an answer that anything hangs on: a launcher plans from
-//! signed metadata.
+//! In: the catalogue of the repository, questions in the specification's form. Out: answers about
+//! signed packs, and patch jobs. Never: makes a pack inside a request (the queue's threads make
+//! packs, and only where this server was configured to); gives an answer that safety depends on (a
+//! launcher plans from signed metadata).
 //!
 //! ```text
 //! api      the two routes         chain    the cheapest chain of packs, pure
-//! queue    jobs, kept on disk     service  threads that work the queue off
+//! queue    jobs, stored on disk   service  threads that work through the queue
 //! allowance  which packs are made on request, pure
-//! fingerprint  what is installed, held against the release that it should be, pure
+//! fingerprint  compares the installed files with those of their release, pure
 //! ```
 
 mod allowance;

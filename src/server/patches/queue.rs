@@ -1,8 +1,8 @@
-//! Packs that were asked for: a bounded queue of jobs, each a small JSON file, so that a restart
-//! loses none and does none twice.
+//! A bounded queue of patch jobs. Each job is a small JSON file, so a restart loses no job and does
+//! none twice.
 //!
-//! In: pairs, outcomes, the time. Out: states, and the next pair for whoever works. Never: a
-//! thread, a clock, a pack.
+//! In: pairs of versions, outcomes, the time. Out: the status of a job, and the next job for a
+//! worker thread. Never: starts a thread, reads a clock, makes a pack.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -17,22 +17,22 @@ use super::id::PatchId;
 use crate::durable;
 use crate::model::ContainerId;
 
-/// Jobs that wait at most; more are turned away.
+/// Most jobs that wait; the queue refuses more.
 const LONGEST_QUEUE: usize = 64;
-/// How often a job that failed is tried again.
+/// How often a failed job is tried again.
 const RETRIES: u32 = 3;
-/// After this long a job that ended is forgotten, and its pair may be asked for again.
+/// Time after which a finished job no longer counts, and its pair may be requested again.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
-/// Largest file that is taken for a job, bytes.
+/// Largest file that counts as a job, bytes.
 const LARGEST_JOB: u64 = 64 << 10;
 
-/// Where a job is.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     /// It waits.
     Queued,
-    /// Somebody works on it.
+    /// A thread works on it.
     Generating,
     /// Its pack is published.
     Completed,
@@ -41,32 +41,32 @@ pub(super) enum Status {
 }
 
 impl Status {
-    /// Whether nothing more will happen.
+    /// Whether the job has reached its final status.
     fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
     }
 }
 
-/// A job, as it lies on disk.
+/// A job, as it is stored on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PatchJob {
     pub(super) patch_id: PatchId,
     pub(super) from: ContainerId,
     pub(super) to: ContainerId,
     pub(super) status: Status,
-    /// How often it was begun.
+    /// How often a thread has begun it.
     pub(super) attempts: u32,
     /// When its status last changed.
     pub(super) updated: Time,
-    /// Why it failed: for the operator, never for a client.
+    /// Why it failed: for the operator, never sent to a client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
 impl PatchJob {
-    /// Whether its pair may be asked for anew.
+    /// Whether its pair may be requested again.
     fn is_over(&self, now: Time) -> bool {
-        // A pack that was made and is asked for again is gone: it was old.
+        // A pack that was made and is requested again has gone: it was old.
         let forgotten =
             self.status == Status::Completed || now.duration_since(self.updated) >= REMEMBERED;
         self.status.has_ended() && forgotten
@@ -82,24 +82,23 @@ impl PatchJob {
 pub enum JobOutcome {
     /// The pack is published.
     Completed,
-    /// It is not worth having; trying again would change nothing.
+    /// The pack is not worth having; another try would change nothing.
     Refused(String),
-    /// Something went wrong that may go right another time.
+    /// An error that may not occur another time.
     Failed(String),
 }
 
-/// Why a pair was not taken.
+/// Why the queue refuses a pair.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueueError {
-    /// As many wait already as may.
+    /// The queue is full.
     #[error("{LONGEST_QUEUE} patches wait to be made; ask again later")]
     Full,
     /// A job's file cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// Which file.
+        /// Path of the job's file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
 }
@@ -112,8 +111,8 @@ pub(super) struct Queue {
     changed: Condvar,
 }
 
-/// The two releases. An id alone would not do: it does not say which app, and a repository may have
-/// several with the same versions.
+/// The two releases. An id alone is not enough: it does not name the app, and a repository may have
+/// several apps with the same versions.
 type Pair = (ContainerId, ContainerId);
 
 #[derive(Debug, Default)]
@@ -124,8 +123,7 @@ struct QueueState {
 }
 
 impl Queue {
-    /// Opens a folder. What was being worked on waits again; a file that is no job is told and left
-    /// alone.
+    /// Opens a folder. Interrupted jobs wait again. A file that is no job is logged and left alone.
     ///
     /// # Errors
     /// If the folder cannot be read or a job's file not be written.
@@ -139,7 +137,8 @@ impl Queue {
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
             if name.starts_with(durable::TEMPORARY_PREFIX) {
-                // Another server's, or a killed one's; a job is written in an instant.
+                // A temporary file of another server or of a killed one; writing a job takes
+                // milliseconds.
                 continue;
             }
             match read(&path) {
@@ -159,7 +158,7 @@ impl Queue {
                 continue;
             }
             if job.status == Status::Generating {
-                // A job that ends its server each time must not be begun for ever.
+                // A job that crashes its server each time must not be begun for ever.
                 let spent = job.attempts > RETRIES;
                 job.status = if spent { Status::Failed } else { Status::Queued };
                 job.error =
@@ -176,14 +175,15 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Where the job of a pair is; `None` if there is none, or one that is over.
+    /// The status of a pair's job; `None` if there is none, or if it is over.
     pub(super) fn status(&self, from: &ContainerId, to: &ContainerId, now: Time) -> Option<Status> {
         let state = self.state();
         let job = state.jobs.get(&(from.clone(), to.clone()))?;
         (!job.is_over(now)).then_some(job.status)
     }
 
-    /// Asks for the pack of a pair; the same pair twice is one job. Gives where it is.
+    /// Requests the pack of a pair and returns the job's status; a pair that is requested twice is
+    /// one job.
     pub(super) fn ask(
         &self,
         from: &ContainerId,
@@ -240,8 +240,8 @@ impl Queue {
                 job.attempts += 1;
                 job.updated = now();
                 let job = job.clone();
-                // Work whose beginning cannot be written down is done all the same; after a restart
-                // it is done again.
+                // If the beginning of a job cannot be written down, it is done all the same; after
+                // a restart it is done again.
                 self.try_to_write(&job);
                 return Some(job);
             }
@@ -249,7 +249,7 @@ impl Queue {
         }
     }
 
-    /// Writes down how an attempt ended. A failure is tried again behind the others that wait.
+    /// Records how an attempt ended. A failed job waits behind the others for its next try.
     pub(super) fn end(&self, ended: &PatchJob, outcome: JobOutcome, now: Time) {
         let mut state = self.state();
         let Some(job) = state.jobs.get_mut(&ended.pair()) else { return };
@@ -270,8 +270,8 @@ impl Queue {
         }
     }
 
-    /// Lets everybody who waits go home. Running work ends by itself, or is begun again by the next
-    /// server.
+    /// Wakes all waiting threads so that they end. A running job ends by itself, or the next server
+    /// begins it again.
     pub(super) fn stop(&self) {
         self.state().stopped = true;
         self.changed.notify_all();
@@ -300,7 +300,7 @@ impl Queue {
     }
 }
 
-/// As the pack's own file is called, but for the digest.
+/// The name of the pack's own file, without the digest.
 fn file_name(job: &PatchJob) -> String {
     format!("{}.from-{}.json", job.to, job.from.version)
 }

@@ -1,5 +1,5 @@
-//! Threads that work the queue off. What they call may take minutes; it runs beside the requests,
-//! never in one.
+//! Threads that work through the queue. Making a pack may take minutes; it runs beside the
+//! requests, never inside one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,23 +16,23 @@ use crate::model::ContainerId;
 use crate::publish::{Keyring, Making as Made, PackMaker, Project};
 use crate::server::ServerError;
 
-/// How long a publisher who is at work in the folder is waited for.
+/// How long a pack waits for a publisher who works in the folder.
 const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Who makes packs.
+/// Makes patch packs.
 pub trait Maker: Send + Sync {
     /// Makes and publishes the pack of a pair. May take minutes; a panic counts as a failure.
     fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome;
 }
 
-/// What a server that makes packs is told.
+/// How a server makes packs.
 #[derive(Clone)]
 pub struct Making {
-    /// Where jobs are kept.
+    /// The folder where jobs are stored.
     pub jobs: PathBuf,
     /// How many packs are made at the same time.
     pub workers: usize,
-    /// Who makes them.
+    /// The implementation that makes them.
     pub maker: Arc<dyn Maker>,
 }
 
@@ -63,7 +63,7 @@ impl ProjectMaker {
         from: &ContainerId,
         to: &ContainerId,
     ) -> Result<JobOutcome, crate::publish::pack_making::PackMakingError> {
-        // Opened each time: what the settings say now counts.
+        // Opens the project each time, so that its present settings count.
         let project = Project::open(&self.folder)?;
         let (from, to) = (project.source(from)?, project.source(to)?);
         let mut maker = PackMaker::new(&project, self.threads);
@@ -89,7 +89,7 @@ impl Maker for ProjectMaker {
 #[derive(Debug)]
 pub(in crate::server) struct Service {
     queue: Arc<Queue>,
-    /// Who has had packs made lately.
+    /// How many packs each address has requested lately.
     pub(super) askers: Askers,
 }
 
@@ -106,8 +106,8 @@ impl Service {
         Ok(Self { queue, askers: Askers::default() })
     }
 
-    /// Asks for a pack; gives where its job is. A pack that nobody has asked for yet is made only
-    /// if it is allowed.
+    /// Requests a pack and returns its job's status. A pack that nobody has requested yet is made
+    /// only if the limits allow it.
     pub(super) fn ask(
         &self,
         from: &ContainerId,
@@ -132,8 +132,8 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// The threads end after the pack they are at, or with the process; then it is begun again at
-    /// the next start.
+    /// The threads end after their present pack, or with the process; then the next start begins
+    /// the pack again.
     fn drop(&mut self) {
         self.queue.stop();
     }

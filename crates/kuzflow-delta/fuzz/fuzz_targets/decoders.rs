@@ -1,7 +1,8 @@
 //! Arbitrary bytes as a patch, for each algorithm.
 //!
-//! In: what libFuzzer makes up; the first byte chooses the algorithm, the second one the length of
-//! the new bytes. Out: nothing, or a crash. More bytes than were asked for are one.
+//! In: bytes from libFuzzer; the first byte selects the algorithm, the second one the length of the
+//! new bytes. Out: nothing, or a crash. A decoder that makes more bytes than the caller asked for
+//! counts as a crash.
 
 #![no_main]
 
@@ -25,7 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(made <= length);
         Ok(())
     };
-    // What is behind the patch is old bytes, so that images in them are made up too.
+    // The bytes behind the patch serve as old bytes, so that the fuzzer makes up images in them
+    // too.
     let (patch, old) = rest.split_at(rest.len() / 2);
     let old = old.to_vec();
     match algorithm % 4 {

@@ -1,27 +1,27 @@
-//! The cheapest way through fresh bytes and lanes.
+//! The cheapest path through literals and diagonals.
 //!
 //! In: old and new bytes, seeds, costs. Out: [`Piece`]s that tile the new bytes. A Viterbi search
-//! over the lanes alive at each byte; time is linear in the bytes times [`ALIVE`], memory is one
-//! record for each position where a change might pay.
+//! runs over the diagonals that are alive at each byte. Its time is linear in the bytes times
+//! [`ALIVE`]; its memory is one record for each position where a change might pay.
 
 use super::Costs;
 use super::seeds::Seed;
 use super::suffixes::common;
 
-/// Part of the way: fresh, or in a lane.
+/// Part of the path: literals, or a copy on one diagonal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     /// Where it begins in the new bytes.
     pub at: usize,
     /// Bytes.
     pub length: usize,
-    /// Old position less new position; none for fresh bytes.
+    /// Old position minus new position; `None` for literals.
     pub diagonal: Option<i64>,
 }
 
-/// So many lanes are kept at a time.
+/// At most this many diagonals are alive at a time.
 const ALIVE: usize = 16;
-/// A lane dies when it has missed this much more than it hit.
+/// A diagonal dies when it has missed this much more than it hit.
 const VIGOUR: i32 = 64;
 
 #[derive(Clone, Copy)]
@@ -31,11 +31,11 @@ struct Diagonal {
     entered: usize,
     vigour: i32,
     missed: bool,
-    /// What was added to the byte that differed last.
+    /// The amount that was added to the last byte that differed.
     change: u8,
 }
 
-/// The cheapest way to a position ends like this.
+/// How the cheapest path to a position ends.
 #[derive(Clone, Copy)]
 struct PathRecord {
     at: usize,
@@ -48,18 +48,18 @@ struct Search<'a> {
     diagonals: Vec<Diagonal>,
     literals: u64,
     literal_entered: usize,
-    /// The lane that was left for fresh bytes.
+    /// The diagonal that the path left for literals.
     literal_diagonal: i64,
     records: Vec<PathRecord>,
 }
 
-/// The best end of a way so far.
+/// The best end of a path so far.
 #[derive(Clone, Copy)]
 struct Best {
     cost: u64,
     diagonal: Option<i64>,
     entered: usize,
-    /// The lane a jump is counted from.
+    /// The diagonal that the cost of a jump is counted from.
     reference: i64,
 }
 
@@ -101,7 +101,7 @@ impl Search<'_> {
         }
     }
 
-    /// A seed's lane comes alive.
+    /// Makes a seed's diagonal alive.
     fn activate(&mut self, at: usize, best: &Best, diagonal: i64) {
         if self.diagonals.iter().any(|known| known.diagonal == diagonal) {
             return;
@@ -129,7 +129,7 @@ impl Search<'_> {
         });
     }
 
-    /// One byte more in each lane and in fresh.
+    /// Extends each diagonal and the literals by one byte.
     fn advance(&mut self, at: usize, old: &[u8], new: u8) {
         let costs = self.costs;
         self.literals += u64::from(costs.literals);
@@ -162,7 +162,7 @@ impl Search<'_> {
         });
     }
 
-    /// Whoever is worse than a change from the best takes that way.
+    /// Replaces every path end that costs more than a change from the best one by that change.
     fn relax(&mut self, at: usize) {
         let best = self.best();
         if let Some(diagonal) = best.diagonal
@@ -184,7 +184,8 @@ impl Search<'_> {
         }
     }
 
-    /// A lane that is alone and matches needs no comparison with others: how far to go at once.
+    /// How far to go at once: one diagonal that is alone and matches needs no comparison with
+    /// others.
     fn stride(&self, at: usize, limit: usize, old: &[u8], new: &[u8]) -> usize {
         let [diagonal] = self.diagonals.as_slice() else { return 0 };
         if diagonal.cost > self.literals {
@@ -199,7 +200,7 @@ impl Search<'_> {
     }
 }
 
-/// The cheapest way through `new`.
+/// The cheapest path through `new`.
 pub(super) fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
     let mut search = Search {
         costs,

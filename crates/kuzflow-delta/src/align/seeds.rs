@@ -1,29 +1,30 @@
-//! Matches that are worth a thought.
+//! Matches that are long enough to be worth pricing.
 //!
 //! In: old and new bytes. Out: [`Seed`]s in order of their start. Never: a search in the middle of
-//! a long match that would end where that match ends.
+//! a long match that would only find the end of that match.
 
 use super::suffixes::{LONGEST, Suffixes, common};
 
-/// From `start` in the new bytes on, the old bytes at `start + diagonal` look alike.
+/// From `start` in the new bytes on, the old bytes at `start + diagonal` are similar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seed {
-    /// Where it may pay to begin, in the new bytes.
+    /// The first position in the new bytes where a copy may pay.
     pub start: u32,
-    /// Old position less new position.
+    /// Old position minus new position.
     pub diagonal: i64,
 }
 
-/// So many places are taken from one search.
+/// One search yields at most this many places.
 const WIDTH: usize = 4;
-/// A search looks at so many places for those closest to where the last matches were.
+/// A search examines at most this many places. Among equally long matches it prefers those closest
+/// to the last match.
 const BREADTH: usize = 24;
-/// So many recent lanes are tried everywhere.
+/// This many recent diagonals are tried at every position.
 const RECENT: usize = 6;
-/// Seeds are extended backwards no further.
+/// Seeds are extended backwards by at most this many bytes.
 const BACKWARDS: usize = 1024;
-/// How far a search goes back before the end of the longest match, so that a better one is not
-/// missed.
+/// The next search starts this many bytes before the end of the longest match, to find a better
+/// match that begins there.
 const OVERLAP: usize = 12;
 
 struct Finder<'a> {
@@ -34,7 +35,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// Length of the match of a lane at a new position.
+    /// Length of the match on a diagonal at a new position.
     fn length(&self, at: usize, diagonal: i64) -> usize {
         usize::try_from(at as i64 + diagonal)
             .ok()
@@ -42,7 +43,7 @@ impl Finder<'_> {
             .map_or(0, |old| common(old, &self.new[at..]))
     }
 
-    /// Where a lane may pay to begin: backwards as long as more than half of the bytes match.
+    /// Where a copy on a diagonal may pay: backwards as long as more than half of the bytes match.
     fn start(&self, at: usize, diagonal: i64) -> usize {
         let (mut best, mut best_gain, mut gain) = (at, 0_i32, 0_i32);
         for new in (at.saturating_sub(BACKWARDS)..at).rev() {
@@ -71,13 +72,12 @@ impl Finder<'_> {
     }
 }
 
-/// Seeds of matches with at least `shortest` bytes.
+/// Seeds of matches that have at least `shortest` bytes.
 pub(super) fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
     let suffixes = Suffixes::new(old);
     let mut finder = Finder { old, new, recent: Vec::new(), seeds: Vec::new() };
     let mut at = 0;
     let mut found: Vec<(usize, i64)> = Vec::new();
-    // Up to where the recent lanes are known to be in use.
     while at + shortest <= new.len() {
         found.clear();
         let mut first = 0;
@@ -99,8 +99,7 @@ pub(super) fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
                 found.push((length, diagonal));
             }
         }
-        // The longest first; of those that are as long, the one nearest to where the last match
-        // was.
+        // The longest match first; among equally long ones, the one closest to the last match.
         let last = finder.recent.first().copied().unwrap_or(0);
         found.sort_by_key(|&(length, diagonal)| {
             (std::cmp::Reverse(length), diagonal.abs_diff(last))

@@ -2,16 +2,16 @@
 //!
 //! In: bytes, below 4 GiB. Out: their suffixes in order (SA-IS by Nong, Zhang and Chan, "Two
 //! Efficient Algorithms for Linear Time Suffix Array Construction", 2011), and the suffixes that
-//! begin most like a given text. Linear time; 4 bytes for each byte afterwards, about 9 while it is
-//! made.
+//! share the longest start with a given text. Construction takes linear time and about 9 bytes for
+//! each byte; the finished array takes 4 bytes for each byte.
 
-/// "No suffix" while the array is made.
+/// Marks "no suffix" during construction.
 const NONE: u32 = u32::MAX;
-/// Matches are compared no further than this, so that a search in long runs of one byte stays
-/// cheap.
+/// The search compares matches up to this length only, so that it stays cheap in long runs of one
+/// byte.
 pub(super) const LONGEST: usize = 4096;
 
-/// A symbol of a text that is sorted: a byte, or the name of a substring one level down.
+/// A symbol of a text to be sorted: a byte, or the name of a substring one level down.
 trait Symbol: Copy + Eq + Ord {
     fn index(self) -> usize;
 }
@@ -28,7 +28,7 @@ impl Symbol for u32 {
     }
 }
 
-/// Which suffixes are smaller than the one behind them.
+/// Which suffixes are S-type (smaller than the suffix behind them).
 struct Types(Vec<u64>);
 
 impl Types {
@@ -51,7 +51,7 @@ impl Types {
     }
 }
 
-/// Sorts all suffixes given the order of the leftmost ones.
+/// Sorts all suffixes, given the order of the LMS suffixes.
 fn induce<S: Symbol>(
     text: &[S],
     types: &Types,
@@ -86,8 +86,8 @@ fn induce<S: Symbol>(
     for at in (0..array.len()).rev() {
         let suffix = array[at];
         if suffix != NONE && suffix > 0 && types.smaller(suffix as usize - 1) {
-            // A smaller-type suffix never begins with the greatest symbol, so there is a bucket
-            // behind its own.
+            // An S-type suffix never begins with the greatest symbol, so there is a bucket behind
+            // its own.
             let bucket = text[suffix as usize - 1].index() + 1;
             next[bucket] -= 1;
             array[next[bucket] as usize] = suffix - 1;
@@ -125,7 +125,7 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
     let mut sorted: Vec<u32> =
         array.iter().copied().filter(|&suffix| types.leftmost(suffix as usize)).collect();
     drop(array);
-    // Leftmost suffixes are at least two symbols apart, so half the positions name them.
+    // LMS suffixes are at least two symbols apart, so half the positions name them.
     let mut order = vec![0_u32; length / 2 + 1];
     for (number, &suffix) in leftmost.iter().enumerate() {
         order[suffix as usize / 2] = number as u32;
@@ -159,7 +159,7 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
     array
 }
 
-/// How many bytes two texts have in common at their start, at most [`LONGEST`].
+/// How many bytes two texts share at their start, at most [`LONGEST`].
 pub(super) fn common(left: &[u8], right: &[u8]) -> usize {
     let limit = left.len().min(right.len()).min(LONGEST);
     let (left, right) = (&left[..limit], &right[..limit]);
@@ -181,7 +181,7 @@ pub(super) struct Suffixes<'a> {
 }
 
 impl<'a> Suffixes<'a> {
-    /// Sorts the suffixes of `text`, of which only the first 4 GiB are looked at.
+    /// Sorts the suffixes of the first 4 GiB of `text`.
     pub(super) fn new(text: &'a [u8]) -> Self {
         let text = &text[..text.len().min(u32::MAX as usize - 1)];
         let array = sort(text, 255);
@@ -189,7 +189,7 @@ impl<'a> Suffixes<'a> {
         for pair in text.windows(2) {
             starts[(usize::from(pair[0]) << 8 | usize::from(pair[1])) + 1] += 1;
         }
-        // The last suffix has one byte only and stands in front of all others with that first byte.
+        // The last suffix has only one byte and stands before all others with that first byte.
         if let Some(&last) = text.last() {
             starts[usize::from(last) << 8] += 1;
         }
@@ -199,8 +199,9 @@ impl<'a> Suffixes<'a> {
         Self { text, array, starts }
     }
 
-    /// The suffixes that begin most like `wanted`, longest match first: calls `visit` with position
-    /// and length of the match until it says false. Nothing shorter than two bytes.
+    /// Visits the suffixes that share the longest start with `wanted`, longest match first: calls
+    /// `visit` with position and length of the match until it returns false. Matches have two bytes
+    /// at least.
     pub(super) fn search(&self, wanted: &[u8], mut visit: impl FnMut(usize, usize) -> bool) {
         let [first, second, ..] = wanted else { return };
         let bucket = usize::from(*first) << 8 | usize::from(*second);
@@ -217,8 +218,8 @@ impl<'a> Suffixes<'a> {
             let suffix = &self.text[self.array[middle] as usize..];
             let known = low_common.min(high_common).min(suffix.len());
             let same = known + common(&suffix[known..], &wanted[known..]);
-            // Suffixes that begin with all of `wanted` are passed: in a run of one byte the one
-            // with the most to come is last.
+            // The search passes suffixes that begin with all of `wanted`: in a run of one byte, the
+            // suffix with the most bytes left is last.
             let less = match (suffix.get(same), wanted.get(same)) {
                 (Some(one), Some(other)) => one < other,
                 (_, None) | (None, Some(_)) => true,
@@ -231,7 +232,7 @@ impl<'a> Suffixes<'a> {
                 high_common = same;
             }
         }
-        // Outwards from where `wanted` would stand, the longer match first.
+        // The search goes outwards from the place of `wanted`, the longer match first.
         let length_at = |at: usize| common(&self.text[self.array[at] as usize..], wanted);
         let (mut below, mut above) = (low, low);
         let mut below_length = if below > bottom { length_at(below - 1) } else { 0 };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Checks that steps tile `new` and stay in `old`; gives (fresh bytes, differing bytes).
+/// Checks that instructions tile `new` and stay in `old`; returns (literals, differing bytes).
 fn check(old: &[u8], new: &[u8], steps: &[CopyInstruction]) -> (u64, u64) {
     let (mut at, mut literals, mut differing) = (0, 0, 0);
     for (index, step) in steps.iter().enumerate() {

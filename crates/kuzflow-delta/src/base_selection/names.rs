@@ -1,5 +1,5 @@
-//! What a path says about where a file came from: names without their versions and hashes, and how
-//! near two paths are.
+//! What a path reveals about the origin of a file: names without their versions and hashes, and the
+//! similarity of two paths.
 
 /// A path in parts that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,14 +12,14 @@ pub(super) struct Name<'a> {
     pub file: String,
 }
 
-/// How near a path is that differs in version numbers and hashes only, of [`SAME`].
+/// Similarity of two paths that differ in version numbers and hashes only, out of [`SAME`].
 pub(super) const RENUMBERED: u32 = 900;
 
-/// How near a path is to itself.
+/// Similarity of a path to itself.
 pub(super) const SAME: u32 = 1000;
 
 impl<'a> Name<'a> {
-    /// Of a relative path with `/` between folders.
+    /// Parses a relative path with `/` between folders.
     pub(super) fn new(path: &'a str) -> Self {
         let mut parts: Vec<String> = path.split('/').map(plain).collect();
         let file = parts.pop().unwrap_or_default();
@@ -41,7 +41,7 @@ impl<'a> Name<'a> {
         format!("{}/*.{}", self.folders.join("/"), self.extension())
     }
 
-    /// What follows the last dot of the file's name; nothing for `.hidden`.
+    /// The part behind the last dot of the file's name; nothing for `.hidden`.
     pub(super) fn extension(&self) -> &str {
         self.file
             .rsplit_once('.')
@@ -49,7 +49,7 @@ impl<'a> Name<'a> {
             .map_or("", |(_, extension)| extension)
     }
 
-    /// How near two paths are, from 0 to [`SAME`].
+    /// How similar two paths are, from 0 to [`SAME`].
     pub(super) fn nearness(&self, other: &Name<'_>) -> u32 {
         if self.path == other.path {
             return SAME;

@@ -1,63 +1,63 @@
-//! What a file looks like, in at most a few hundred numbers: to compare files without holding their
-//! contents.
+//! A resemblance sketch of a file, in at most a few hundred numbers: it allows comparing files
+//! without holding their contents.
 //!
 //! A sketch holds the smallest distinct hashes of all 16-byte windows of a file (bottom-k sampling:
-//! A. Broder, "On the resemblance and containment of documents", 1997). Which windows these are
-//! depends on the content alone and not on its position, and the sketch of a long file is
-//! comparable with that of a short one, as far as both reach.
+//! A. Broder, "On the resemblance and containment of documents", 1997). The content alone selects
+//! these windows, whatever their position. The sketch of a long file is comparable with that of a
+//! short one, as far as both reach.
 
 use std::cmp::Ordering;
 
-/// Bytes of a window. Longer ones find next to nothing in recompiled code, where a moved reference
-/// stands every few bytes; shorter ones find phrases that any two texts share.
+/// Bytes of a window. Longer windows find almost nothing in recompiled code, where a moved
+/// reference stands every few bytes; shorter ones find phrases that any two texts share.
 const WINDOW: usize = 16;
 
-/// Samples of a file, at most: estimates are right to about three in a hundred.
+/// Most samples of a file: estimates are right to about three in a hundred.
 const SAMPLES: usize = 256;
 
-/// Samples in common that are no chance.
+/// Fewer samples in common than this may be chance.
 const FEWEST: usize = 4;
 
-/// A file's samples.
+/// A file's samples, and whether they cover all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sketch {
     /// Ascending, distinct.
     samples: Vec<u64>,
-    /// Whether these are all windows there are.
+    /// Whether the samples are all windows of the file.
     complete: bool,
 }
 
 /// How much of one sketch another one has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SharedContent {
-    /// Samples of the one that the other has too.
+    /// Samples of the first file that the other has too.
     pub common: usize,
-    /// Samples of the one that can be compared.
+    /// Samples of the first file that both sketches can compare.
     pub comparable: usize,
 }
 
 impl SharedContent {
-    /// What part that is, in thousandths.
+    /// The common part, in thousandths.
     pub(super) fn permille(self) -> u32 {
         u32::try_from(self.common * 1000 / self.comparable.max(1)).unwrap_or(1000)
     }
 
-    /// Whether it is more than a phrase that any two files of a kind share; `of` is the sketch that
-    /// was compared.
+    /// Whether the common part is more than a phrase that any two files of a kind share; `of` is
+    /// the sketch that was compared.
     pub(super) fn is_sure(self, of: &Sketch) -> bool {
         self.common >= FEWEST.min(of.samples.len()).max(1)
     }
 }
 
 impl Sketch {
-    /// Of a file's bytes. Linear time, about 8 KiB of memory.
+    /// Sketches a file's bytes. Linear time, about 8 KiB of memory.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut samples = Vec::with_capacity(2 * SAMPLES);
         let mut limit = u64::MAX;
         let mut complete = true;
         let mut last = None;
         for hash in windows(bytes) {
-            // Runs of one byte are one window over and over.
+            // A run of one byte gives the same window over and over.
             if hash > limit || last == Some(hash) {
                 continue;
             }
@@ -116,7 +116,7 @@ impl Sketch {
     }
 }
 
-/// Keeps the smallest samples.
+/// Retains only the smallest samples.
 fn shrink(samples: &mut Vec<u64>, limit: &mut u64, complete: &mut bool) {
     samples.sort_unstable();
     samples.dedup();
@@ -129,17 +129,17 @@ fn shrink(samples: &mut Vec<u64>, limit: &mut u64, complete: &mut bool) {
     }
 }
 
-/// A hash for each window, in order.
+/// The hash of each window, in order.
 fn windows(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     let (head, tail) = bytes.split_at_checked(WINDOW).unwrap_or_default();
     let first = head.iter().fold(0, |state: u64, byte| state.rotate_left(1) ^ mixed(*byte));
     let rolled = tail.iter().zip(bytes).scan(first, |state, (entering, leaving)| {
-        // A byte's number has been rotated by one for each byte that came after it.
+        // Each byte's number has been rotated by one for each byte that came after it.
         *state =
             state.rotate_left(1) ^ mixed(*leaving).rotate_left(WINDOW as u32) ^ mixed(*entering);
         Some(*state)
     });
-    // The sum above is linear: this makes "smallest" independent of the content.
+    // The sum above is linear: this step makes "smallest" independent of the content.
     (!head.is_empty()).then_some(first).into_iter().chain(rolled).map(finished)
 }
 

@@ -10,7 +10,7 @@ fn tree(files: &[(&str, &[u8])]) -> Tree {
     files.iter().map(|(path, content)| ((*path).to_owned(), content.to_vec())).collect()
 }
 
-/// Any function of the content alone will do for a digest.
+/// A stand-in for a digest: any function of the content alone serves.
 fn digest(content: &[u8]) -> [u8; 32] {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
@@ -26,7 +26,7 @@ fn files(tree: &Tree) -> Vec<File<'_>> {
         .collect()
 }
 
-/// What was found for one new file, with paths instead of indices.
+/// The result for one new file, with paths instead of indices.
 #[derive(Debug, PartialEq)]
 struct Found {
     base: String,
@@ -74,7 +74,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(length).collect()
 }
 
-/// Text with words of its own, so that two seeds have a few phrases and no line in common.
+/// Text from words that depend on the seed: two seeds share a few phrases and no line.
 fn source(seed: u64, lines: usize) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..lines)
@@ -88,7 +88,7 @@ fn source(seed: u64, lines: usize) -> String {
         .collect()
 }
 
-/// What a recompiler does: every 24th byte is another one, and there is a bit more at the end.
+/// Imitates a recompiler: changes every 24th byte and appends a few bytes.
 fn recompiled(content: &[u8], seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut made: Vec<u8> = content
@@ -184,7 +184,7 @@ fn libraries_with_hashes_in_their_names() {
     ]);
     let new = tree(&[
         ("lib/numpy.libs/libfoo-9bd01e22.so.1.3", &recompiled(&foo, 3)),
-        // So different that only its name is left.
+        // So different that only the name remains.
         ("lib/numpy.libs/libbar-0011aa22.so.4", &noise(4, 70_000)),
     ]);
     let outcome = find_all(&old, &new);

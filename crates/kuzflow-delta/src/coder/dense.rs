@@ -1,8 +1,9 @@
-//! Bytes that nothing can be saved on: compressed or encrypted before.
+//! Detects dense bytes: bytes that were compressed or encrypted before, so that coding saves
+//! nothing.
 
-/// Shorter pieces are not looked at.
+/// Pieces shorter than this are never called dense.
 pub(super) const SHORTEST: usize = 2048;
-/// Bits of information of a byte, from which on bytes are dense.
+/// Bytes with at least this many bits of information each are dense.
 const BITS: f64 = 7.97;
 
 /// Whether all values are about equally frequent among `bytes`, of which there must be at least
@@ -19,7 +20,7 @@ pub fn is_dense(bytes: &[u8]) -> bool {
         .filter(|count| **count > 0)
         .map(|&count| f64::from(count) * (total / f64::from(count)).log2())
         .sum();
-    // Few bytes seem to tell less than they do (the correction of Miller and Madow).
+    // Few bytes show less information than they have (the correction of Miller and Madow).
     bits / total + 255.0 / (2.0 * std::f64::consts::LN_2 * total) > BITS
 }
 
@@ -38,7 +39,7 @@ mod tests {
             .take(length)
             .collect();
             assert!(is_dense(&noise), "{length}");
-            // Four bits of a byte each.
+            // Noise with four bits of information for each byte.
             assert!(!is_dense(&noise.iter().map(|byte| byte & 0x77).collect::<Vec<u8>>()));
             assert!(!is_dense(&b"Nothing is as it seems. ".repeat(length / 20)));
         }

@@ -1,12 +1,12 @@
-//! Fresh bytes between two copies: what stands in the old files where a gap was cut is a good guess
-//! for what stands there now.
+//! Literals between two copies. The old bytes where a gap was cut predict the new bytes of the gap
+//! well.
 
 use super::history::Space;
 use super::matches::Matches;
 use super::mixture::{MatchModel, Mixture};
 use super::range::Coder;
 
-/// What stands in the old files around a gap.
+/// The old bytes around a gap.
 #[derive(Default)]
 pub(super) struct Surroundings {
     /// Old bytes from the end of the copy before the gap on.
@@ -15,7 +15,7 @@ pub(super) struct Surroundings {
     pub back: Vec<u8>,
 }
 
-/// A place in the old bytes that is expected to go on as it went on before.
+/// A place in the old bytes, with the expectation that the new bytes continue there as before.
 #[derive(Default)]
 pub(super) struct Gap {
     at: usize,
@@ -25,13 +25,13 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    /// A gap begins.
+    /// Begins a gap.
     pub(super) fn new() -> Self {
         Self { hits: 1, ..Self::default() }
     }
 
-    /// Codes `length` bytes of a gap that has `remaining` left. `actual` are the bytes if they are
-    /// known (the encoder).
+    /// Codes `length` bytes of a gap that has `remaining` bytes left. `actual` are the bytes, which
+    /// only the encoder knows.
     pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -78,7 +78,7 @@ impl Gap {
         if !search {
             return;
         }
-        // Where do the last three bytes stand in the old text? The nearest place counts.
+        // Finds the last three bytes in the old text. The closest place counts.
         let last = [(newest >> 16) as u8, (newest >> 8) as u8, newest as u8];
         let at = self.at.min(around.front.len());
         let start = at.saturating_sub(32);

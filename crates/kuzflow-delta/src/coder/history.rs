@@ -1,10 +1,10 @@
-//! The newest bytes of the output: what models look back at, and what is on its way to the sink.
+//! The newest bytes of the output: the models read them, and the sink receives them.
 //!
 //! Never: more memory than the ring that the caller's limits allow.
 
 use std::io;
 
-/// Bytes gathered before the sink gets them.
+/// Bytes that are collected before the sink receives them.
 const PORTION: u64 = 64 << 10;
 
 /// A ring of the newest bytes.
@@ -29,7 +29,7 @@ impl History {
         self.ring[position as usize & self.mask]
     }
 
-    /// How many bytes back one may look.
+    /// How many bytes back the ring can be read.
     pub(super) fn reach(&self) -> u64 {
         self.at.min(self.ring.len() as u64)
     }
@@ -57,7 +57,7 @@ impl History {
         self.at += bytes.len() as u64;
     }
 
-    /// Hands on what has gathered, once that is worth a call or `all` is asked for.
+    /// Passes the collected bytes to the sink once there are enough of them, or if `all` is set.
     pub(super) fn deliver(
         &mut self,
         all: bool,
@@ -76,15 +76,15 @@ impl History {
     }
 }
 
-/// What can be looked back at: the old bytes as far as they are in memory, then the output.
-/// Positions count from the first old byte.
+/// The readable bytes: the old bytes as far as they are in memory, then the output. Positions count
+/// from the first old byte.
 pub(super) struct Space {
     base: Vec<u8>,
     history: History,
 }
 
 impl Space {
-    /// `base`, and an output that is empty yet.
+    /// Takes `base` and an output that is still empty.
     pub(super) fn new(base: Vec<u8>, history: History) -> Self {
         Self { base, history }
     }
@@ -99,7 +99,7 @@ impl Space {
         &mut self.history
     }
 
-    /// Bytes of the output so far.
+    /// Number of output bytes so far.
     pub(super) fn written(&self) -> u64 {
         self.history.at
     }
@@ -119,7 +119,7 @@ impl Space {
         }
     }
 
-    /// How many bytes at `position` can be read, going on.
+    /// How many consecutive bytes can be read from `position` on.
     #[inline]
     pub(super) fn ahead(&self, position: u64) -> u64 {
         let base = self.base.len() as u64;
@@ -132,14 +132,13 @@ impl Space {
         }
     }
 
-    /// The first position of the output that is in reach.
+    /// The first position of the output that the ring still holds.
     #[inline]
     pub(super) fn lowest(&self) -> u64 {
         self.at() - self.history.reach()
     }
 
-    /// Whether the byte before `position` and those before it, `back` in all, can be read in one
-    /// piece.
+    /// How many bytes before `position` can be read in one piece, going back.
     #[inline]
     pub(super) fn behind(&self, position: u64) -> u64 {
         if position <= self.base.len() as u64 {

@@ -1,34 +1,34 @@
-//! The longest match of the newest bytes in what can be looked back at.
+//! Finds the longest match of the newest bytes in the old bytes and the output.
 
 use super::history::Space;
 use super::mixture::MatchModel;
 
-/// Bytes whose sequence is looked up; the byte behind them must be the same as well.
+/// Number of bytes whose sequence is looked up; the byte behind them must be equal as well.
 const MATCHED: u64 = 5;
-/// Matches are told apart up to this length.
+/// Longer matches count as this long.
 pub(super) const LONGEST: u32 = 32;
-/// Every so many bytes of copied text are noted.
+/// Of copied text, one position in this many is recorded.
 const STRIDE: u64 = 4;
 
-/// Low bits of an entry that tell a position; those above are a check. Larger histories are not
-/// kept.
+/// Low bits of an entry that hold a position; the bits above are a check. Positions beyond these
+/// bits are not stored.
 const POSITION: u32 = 25;
 
-/// Where each sequence of bytes stood last, and the place that is followed now.
+/// Where each sequence of bytes stood last, and the place that the model follows now.
 pub(super) struct Matches {
-    /// What followed a sequence stood here: the low bits of the position, and a check.
+    /// The place behind a sequence: the low bits of its position, and a check.
     entries: Vec<u32>,
     noted: u64,
-    /// The entry for what came before the newest byte was asked for when that was not known yet, so
-    /// that memory is not waited for.
+    /// The entry for the sequence before the newest byte. It is requested before the newest byte is
+    /// known, so that the processor does not wait for memory.
     pending: Pending,
-    /// What comes next stands here, if `hits` is above 0.
+    /// The expected next byte stands here, if `hits` is above 0.
     pub at: u64,
-    /// Bytes before it that are the same as the newest, up to [`LONGEST`].
+    /// Number of bytes before `at` that equal the newest ones, up to [`LONGEST`].
     pub hits: u32,
 }
 
-/// An entry that was looked up.
+/// An entry that was looked up in advance.
 #[derive(Clone, Copy, Default)]
 struct Pending {
     place: usize,
@@ -37,7 +37,7 @@ struct Pending {
 }
 
 impl Matches {
-    /// Nothing was seen yet; 2^`bits` places are kept.
+    /// Has seen nothing yet; stores 2^`bits` places.
     pub(super) fn new(bits: u32) -> Self {
         Self {
             entries: vec![0; 1 << bits.clamp(10, 24)],
@@ -64,8 +64,8 @@ impl Matches {
         self.entries[place] = check | at as u32 & ((1 << POSITION) - 1);
     }
 
-    /// Takes note of old or copied bytes that were not noted yet. Not every place, so that long
-    /// copies stay fast: a match is found a few bytes later.
+    /// Records old or copied bytes that are not recorded yet. It skips most places, so that long
+    /// copies stay fast; the model then finds a match a few bytes later.
     pub(super) fn note(&mut self, space: &Space) {
         let base = space.base();
         let base_length = base.len() as u64;
@@ -89,12 +89,12 @@ impl Matches {
         self.noted = self.noted.max(space.at().saturating_sub(MATCHED - 1));
     }
 
-    /// Forgets the place that is followed.
+    /// Stops following a place.
     pub(super) fn leave(&mut self) {
         self.hits = 0;
     }
 
-    /// The newest byte of the output came: `newest` are the last eight.
+    /// Processes the newest byte of the output: `newest` are the last eight bytes.
     #[inline]
     pub(super) fn follow(&mut self, space: &Space, newest: u64) {
         if self.hits > 0 {
@@ -114,14 +114,14 @@ impl Matches {
         self.expect(newest);
     }
 
-    /// Asks for the place to follow once one more byte is known.
+    /// Requests the entry that is needed once one more byte is known.
     #[inline]
     fn expect(&mut self, newest: u64) {
         let (place, check) = self.place(newest);
         self.pending = Pending { place, check, entry: self.entries[place] };
     }
 
-    /// Follows what an entry tells, if the bytes before it are the same as the newest.
+    /// Follows the place in an entry, if the bytes before it equal the newest ones.
     fn try_follow(&mut self, space: &Space, newest: u64, entry: u32) {
         let now = space.at();
         let back = u64::from(((now - 1) as u32).wrapping_sub(entry) & ((1 << POSITION) - 1));
@@ -138,7 +138,7 @@ impl Matches {
         }
     }
 
-    /// Finds a place to follow at the begin of a gap.
+    /// Finds a place to follow at the start of a gap.
     pub(super) fn look_up(&mut self, space: &Space, newest: u64) {
         if space.written() == 0 {
             self.pending = Pending::default();
@@ -148,7 +148,7 @@ impl Matches {
         self.follow(space, newest);
     }
 
-    /// What is expected next.
+    /// The byte that is expected next.
     #[inline]
     pub(super) fn prediction(&self, space: &Space) -> MatchModel {
         if self.hits == 0 {

@@ -1,28 +1,29 @@
-//! The model of bytes that stand nowhere in the old files, or not where a copy could reach them.
+//! The model of literals: bytes that stand nowhere in the old files, or where no copy could reach
+//! them.
 //!
-//! Each bit is predicted by several contexts (the last 1 to 6 bytes, the word, what stands in the
-//! old file there), by up to three voices that expect a certain byte, and a mixer weighs them
-//! (after lpaq1 and paq8 by Matt Mahoney). Copied bytes near a gap can be learned as well, since an
-//! edit resembles its surroundings.
+//! Several contexts predict each bit: the last 1 to 6 bytes, the word, the bytes at that place in
+//! the old file. Up to three match models expect a certain byte. A mixer weighs all of them (after
+//! lpaq1 and paq8 by Matt Mahoney). The model can learn copied bytes around a gap as well, since an
+//! edit resembles the text around it.
 
 use super::history::Space;
 use super::models::{Apm, Counter, Logistic, Mixer, SHARES};
 use super::range::Coder;
 
-/// Contexts that have a row of slots each.
+/// Number of contexts that have a row of slots each.
 const CONTEXTS: usize = 12;
-/// Voices that expect a byte.
+/// Number of match models that expect a byte.
 pub(super) const MODELS: usize = 3;
-/// Two inputs for each context and voice, one for what is known without a context, one that is
+/// Two inputs for each context and match model, one for what is known without a context, and one
 /// constant.
 const INPUTS: usize = 2 * CONTEXTS + 2 * MODELS + 2;
-/// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose
-/// nothing by it.
+/// How fast weights follow: as fast as a group of a few kilobytes needs. Large groups lose nothing
+/// by it.
 pub(super) const RATE: u32 = 260;
 /// Words of a bucket: a check, and the 15 nodes of a tree over four bits.
 const BUCKET: usize = 16;
 
-/// What the bytes mostly are; it selects contexts.
+/// The main kind of the bytes; it selects contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
     /// Text: words and lines.
@@ -31,18 +32,18 @@ pub enum Nature {
     Binary,
 }
 
-/// Someone who expects a byte.
+/// A match model's expectation of the next byte.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MatchModel {
-    /// What is expected, if anything.
+    /// The expected byte, if there is one.
     pub expected: Option<u8>,
-    /// How sure that is, as a context (below 64).
+    /// How sure the expectation is, as a context (below 64).
     pub state: u32,
-    /// The same in four grades.
+    /// The same certainty in four grades.
     pub grade: u32,
 }
 
-/// The model.
+/// The model of literals.
 pub(super) struct Mixture {
     logistic: Logistic,
     nature: Nature,
@@ -51,7 +52,7 @@ pub(super) struct Mixture {
     /// The bucket of each context for the current half byte.
     buckets: [usize; CONTEXTS],
     hashes: [u32; CONTEXTS],
-    /// What a short past of bits means, for each context.
+    /// The meaning of a short history of bits, for each context.
     pasts: Vec<[Counter; 256]>,
     order0: [Counter; 256],
     inputs: [i16; INPUTS],
@@ -60,17 +61,17 @@ pub(super) struct Mixture {
     by_last: Mixer<INPUTS>,
     correct_short: Apm,
     correct_long: Apm,
-    /// How often each voice was right, by its state.
+    /// How often each match model was right, by its state.
     sure: [[Counter; 64]; MODELS],
     predictions: [MatchModel; MODELS],
-    /// Bits of the current byte behind a leading one.
+    /// The bits of the current byte so far, behind a leading one.
     partial: usize,
     newest: u64,
     word: u32,
     last_word: u32,
 }
 
-/// Mixes two numbers well enough for a table.
+/// Mixes two numbers well enough for a hash table.
 #[inline]
 pub(super) fn hash(left: u32, right: u32) -> u32 {
     let mixed = left.wrapping_mul(0x9E37_79B1) ^ right.wrapping_mul(0x85EB_CA6B).rotate_left(13);
@@ -78,7 +79,7 @@ pub(super) fn hash(left: u32, right: u32) -> u32 {
 }
 
 impl Mixture {
-    /// A model that knows nothing, with 2^`bits` buckets of 64 bytes.
+    /// A model that has learned nothing, with 2^`bits` buckets of 64 bytes.
     pub(super) fn new(nature: Nature, bits: u32) -> Self {
         let logistic = Logistic::new();
         let buckets = 1_usize << bits.clamp(4, 22);
@@ -107,7 +108,7 @@ impl Mixture {
         }
     }
 
-    /// Learns the output from `from` on, which was copied.
+    /// Learns the copied output from `from` on.
     pub(super) fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
         self.predictions = [MatchModel::default(); MODELS];
@@ -132,7 +133,7 @@ impl Mixture {
         self.newest
     }
 
-    /// Sets the contexts to what precedes `at`.
+    /// Sets the contexts to the bytes before `at`.
     pub(super) fn enter(&mut self, space: &Space, at: u64) {
         (self.word, self.last_word, self.newest, self.partial) = (0, 0, 0, 1);
         let known = 64.min(at.saturating_sub(space.lowest()));
@@ -141,8 +142,8 @@ impl Mixture {
         }
     }
 
-    /// Codes one byte, of which `predictions` expect something; `known` is what it is (the
-    /// encoder).
+    /// Codes one byte, with the expectations in `predictions`; `known` is the byte, which only the
+    /// encoder has.
     #[inline]
     pub(super) fn code<C: Coder>(
         &mut self,
@@ -263,7 +264,7 @@ impl Mixture {
             self.inputs[2 * index + 1] = past as i16;
         }
         let mut at = 2 * CONTEXTS;
-        // A follower speaks as long as what it expects begins with the bits so far.
+        // A match model contributes as long as its expected byte begins with the bits so far.
         let partial = self.partial;
         let speaks = |expected: Option<u8>| {
             expected
@@ -335,7 +336,7 @@ impl Mixture {
     }
 }
 
-/// The node of a half byte's tree: 1 to 15.
+/// The node of a half byte's tree, 1 to 15.
 #[inline]
 fn tree_node(partial: usize) -> usize {
     let bits = partial.ilog2();
@@ -357,7 +358,7 @@ fn learned_slot(slot: u32, bit: bool) -> u32 {
     moved << 16 | past << 8 | (count + 1).min(250)
 }
 
-/// What a short past means before anything was learned: mostly the same again.
+/// The initial meaning of a short history, before anything was learned: mostly the same bit again.
 fn starting_pasts() -> [Counter; 256] {
     let mut pasts = [Counter::NEW; 256];
     for (past, counter) in pasts.iter_mut().enumerate().skip(2) {

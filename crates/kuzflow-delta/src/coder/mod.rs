@@ -1,22 +1,21 @@
-//! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one
-//! stream.
+//! The entropy coder of a patch: instructions, residuals and literals, as one stream.
 //!
-//! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes.
-//! Out (decoder): the new bytes, in order. Where there are many fresh bytes they stand apart, in
-//! streams that a whole pack shares ([`CoderOptions::apart`]). All models live as long as the
-//! stream, so that the members of a group share what was learned. Never (decoder): more bytes than
-//! it was told to expect, more memory than [`CoderLimits`] allow, a panic, an endless loop. It
-//! cannot know whether the bytes are right: the caller compares hashes.
+//! In: old bytes by position, instructions, a prediction of the copied bytes. Out (encoder): the
+//! coded stream. Out (decoder): the new bytes, in order. Where there are many literals they stand
+//! apart, in streams that a whole pack shares ([`CoderOptions::apart`]). All models live as long as
+//! the stream, so that the members of a group share what was learned. Never (decoder): more bytes
+//! than the caller expects, more memory than [`CoderLimits`] allow, a panic, an endless loop. The
+//! decoder cannot know whether the bytes are right: the caller compares hashes.
 //!
 //! ```text
-//! here: options, limits, the two doors              work       either direction, step by step
+//! here: options, limits, encode and decode          work       either direction, instruction by instruction
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes in the stream: mixture predicts, matches and history remember
-//!                                                       operands   fresh bytes that stand apart: code is parted; dense: what is stored
+//! range, models, rows bits, probabilities, mixers       gaps       literals in the stream: mixture predicts, matches and history remember
+//!                                                       operands   literals that stand apart: code is split; dense: what is stored
 //! ```
 //!
-//! There is one piece of code for both directions ([`work`]): it asks a [`range::Coder`] for each
-//! bit and says what the bit would be, so both sides learn the same.
+//! One piece of code serves both directions ([`work`]): it asks a [`range::Coder`] for each bit and
+//! passes the expected bit, so both sides learn the same.
 
 mod dense;
 mod gaps;
@@ -49,34 +48,34 @@ use work::{Apart, Work};
 use super::prediction::{Predictor, ReadAt};
 use crate::CopyInstruction;
 
-/// Larger old files are not taken into memory for fresh bytes.
+/// Old files larger than this are not read into memory for the coding of literals.
 const MOST_RECALLED: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct CoderLimits {
-    /// Steps of one stream; each takes 24 bytes of memory.
+    /// Most instructions of one stream; each takes 24 bytes of memory.
     pub most_steps: usize,
-    /// Bytes of the models and the history together.
+    /// Most bytes for the models and the history together.
     pub most_memory: u64,
 }
 
-/// Why a stream was not coded or not decoded.
+/// Why coding or decoding a stream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CoderError {
     /// The packed bytes end too early.
     #[error("the patch ends too early")]
     Truncated,
-    /// Something follows the end.
+    /// Bytes follow the end of the stream.
     #[error("bytes follow the end of the patch")]
     Trailing,
-    /// The steps do not fit the old and the new length.
+    /// The instructions do not fit the old and the new length.
     #[error("the patch's steps do not fit the files")]
     Steps,
-    /// More steps than the caller allows.
+    /// The stream has more instructions than the caller allows.
     #[error("the patch has more than {most} steps")]
     TooManySteps {
-        /// How many are allowed.
+        /// The number that the caller allows.
         most: usize,
     },
     /// The models would take more memory than the caller allows.
@@ -87,7 +86,7 @@ pub enum CoderError {
         /// Bytes allowed.
         most: u64,
     },
-    /// Old or packed bytes cannot be read, or new bytes not be handed on.
+    /// Reading old or packed bytes failed, or the sink refused new bytes.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -95,26 +94,27 @@ pub enum CoderError {
 /// How a stream is coded; it is part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoderOptions {
-    /// What fresh bytes mostly are.
+    /// The main kind of the literals.
     pub nature: Nature,
-    /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30)
-    /// less one.
+    /// Number of copied bytes before each gap that the model learns: 0, or 2 to the power of this
+    /// (at most 30) less one.
     pub training: u32,
-    /// Size of the fresh bytes' tables: 2^this buckets of 64 bytes (4 to 20).
+    /// Size of the literals' tables: 2^this buckets of 64 bytes (4 to 20).
     pub tables: u32,
     /// Size of the history ring: 2^this bytes (18 to 25).
     pub history: u32,
-    /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
+    /// Whether literals are looked up in all old bytes, which are then in memory.
     pub recall: bool,
-    /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they
-    /// cost nothing here.
+    /// Whether literals stand apart: the encoder returns them, the decoder receives them, and they
+    /// cost nothing in this stream.
     pub apart: bool,
-    /// Set if those bytes are x86 code, which is parted into streams; else all are in the first.
+    /// Set if those literals are x86 code, which is split into streams; otherwise all are in the
+    /// first.
     pub code: Option<Mode>,
 }
 
 impl CoderOptions {
-    /// Sensible options for a target of `length` bytes of which `literals` are fresh.
+    /// Sensible options for a target of `length` bytes, of which `literals` are literals.
     pub fn for_target(nature: Nature, length: u64, literals: u64) -> Self {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
@@ -168,7 +168,7 @@ impl CoderOptions {
         if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 19 }
     }
 
-    /// Bytes of memory that the models take, roughly.
+    /// Approximate bytes of memory that the models take.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
         let literals = if self.apart { 0 } else { (64 << self.tables) + (4 << self.lookups(old)) };
@@ -177,9 +177,9 @@ impl CoderOptions {
     }
 }
 
-/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that
-/// stand apart go behind what `literals` holds. The forecast must be one that the decoder can make
-/// from the same old bytes and steps.
+/// Codes `target`, which `steps` assemble from `old`, and appends it to `out`. Literals that stand
+/// apart are appended to `literals`. The predictor must be one that the decoder can make from the
+/// same old bytes and instructions.
 #[cfg(feature = "encoder")]
 pub fn encode(
     old: &dyn ReadAt,
@@ -201,8 +201,8 @@ pub fn encode(
     Ok(())
 }
 
-/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and
-/// `literals`, all of which must be needed. `sink` gets them in order.
+/// Decodes `target_length` bytes from `packed` and `literals`. Returns an error unless the stream
+/// uses all bytes of both. `sink` receives the new bytes in order.
 pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,

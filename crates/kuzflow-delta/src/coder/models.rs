@@ -1,8 +1,8 @@
-//! What learns probabilities: counters, the logistic scale, mixers that weigh several opinions, and
-//! a final correction.
+//! Parts that learn probabilities: counters, the logistic scale, mixers that weigh several
+//! predictions, and adaptive probability maps that correct the result.
 //!
 //! The mathematics is that of Matt Mahoney's PAQ family (lpaq1, paq8: logistic mixing, adaptive
-//! maps), in integers alone, so that every machine learns the same. Never: floating point, a table
+//! maps), in integers alone, so that every machine learns the same. Never: floating point; a table
 //! whose size depends on the input.
 
 use std::sync::LazyLock;
@@ -21,9 +21,9 @@ const SQUASHED: [u16; 49] = [
 /// Both directions of the logistic scale.
 struct Scale {
     squash: [u16; 2 * (LIMIT as usize + 1)],
-    /// By probability / 16.
+    /// Stretched probability, by probability / 16.
     stretch: [i16; 4096],
-    /// The ends of the scale by probability: the first 2048, and what is left of 65536 for the
+    /// The ends of the scale by probability: the first 2048, and the distance from 65536 for the
     /// last.
     end: [i16; 2048],
 }
@@ -56,12 +56,12 @@ static SCALE: LazyLock<Box<Scale>> = LazyLock::new(|| {
     scale
 });
 
-/// The logistic scale, fetched once per model and not once per bit.
+/// The logistic scale, fetched once for each model instead of once for each bit.
 #[derive(Clone, Copy)]
 pub(super) struct Logistic(&'static Scale);
 
 impl Logistic {
-    /// The one scale there is.
+    /// The only scale.
     pub(super) fn new() -> Self {
         Self(&SCALE)
     }
@@ -91,12 +91,12 @@ impl Logistic {
     }
 }
 
-/// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits
-/// teach most.
+/// How often a bit was a one: 22 bits of probability and 10 bits of count. The first bits have the
+/// most effect.
 #[derive(Clone, Copy)]
 pub(super) struct Counter(u32);
 
-/// 65536 / (n + 1.5): what the n-th bit weighs.
+/// 65536 / (n + 1.5): the weight of the n-th bit.
 pub(super) static SHARES: [u32; 1024] = {
     let mut shares = [0; 1024];
     let mut count = 0;
@@ -108,7 +108,7 @@ pub(super) static SHARES: [u32; 1024] = {
 };
 
 impl Counter {
-    /// A counter that knows nothing.
+    /// A counter that has learned nothing.
     pub(super) const NEW: Self = Self(1 << 31);
 
     /// A counter that starts at `probability` (of 65536) as if it had seen `count` bits.
@@ -134,7 +134,7 @@ impl Counter {
     }
 }
 
-/// Weighs `N` opinions, with a set of weights for each situation.
+/// Weighs `N` predictions, with a set of weights for each situation.
 pub(super) struct Mixer<const N: usize> {
     weights: Vec<[i16; N]>,
     selected: usize,
@@ -143,8 +143,8 @@ pub(super) struct Mixer<const N: usize> {
 }
 
 impl<const N: usize> Mixer<N> {
-    /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate`
-    /// below 512 says how fast it learns.
+    /// `sets` sets of weights that start at `weight` / 4096 each (all weights stay within ±8).
+    /// `rate`, below 512, is the speed of learning.
     pub(super) fn new(sets: usize, weight: i16, rate: u32) -> Self {
         Self { weights: vec![[weight; N]; sets.max(1)], selected: 0, rate, output: ONE_HALF }
     }
@@ -154,7 +154,7 @@ impl<const N: usize> Mixer<N> {
     pub(super) fn mix(&mut self, logistic: Logistic, inputs: &[i16; N], set: usize) -> i32 {
         self.selected = set.min(self.weights.len() - 1);
         let weights = &self.weights[self.selected];
-        // 16 by 16 bits each, so that a compiler can do eight at once on any machine.
+        // Products of 16 by 16 bits, so that a compiler can compute eight at once on any machine.
         let sum = inputs.iter().zip(weights).fold(0_i32, |sum, (&input, &weight)| {
             sum.wrapping_add(i32::from(input) * i32::from(weight))
         });
@@ -163,7 +163,7 @@ impl<const N: usize> Mixer<N> {
         stretched
     }
 
-    /// Learns from the bit that came for the last `mix`.
+    /// Learns from the actual bit after the last `mix`.
     #[inline]
     pub(super) fn update(&mut self, inputs: &[i16; N], bit: bool) {
         let error = (((i32::from(bit) << 16) - self.output as i32) * self.rate as i32) >> 10;
@@ -177,8 +177,8 @@ impl<const N: usize> Mixer<N> {
 
 const ONE_HALF: u32 = 1 << 15;
 
-/// Corrects a probability by what really came when it was given before, under a context (paq8's
-/// adaptive probability map).
+/// Corrects a probability, under a context, by the bits that followed when it was predicted before
+/// (paq8's adaptive probability map, APM).
 pub(super) struct Apm {
     table: Vec<u16>,
     index: usize,
@@ -206,7 +206,7 @@ impl Apm {
             .clamp(1, 65535)
     }
 
-    /// Learns from the bit that came for the last `refine`.
+    /// Learns from the actual bit after the last `refine`.
     #[inline]
     pub(super) fn update(&mut self, bit: bool) {
         let value = &mut self.table[self.index];

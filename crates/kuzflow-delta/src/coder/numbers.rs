@@ -1,10 +1,10 @@
-//! Numbers of any size: the position of the highest bit, then the bits below it; the first are
-//! learned, the rest are plain.
+//! Codes numbers of any size: the position of the highest bit, then the bits below it. The first of
+//! these have learned probabilities; the rest are plain.
 
 use super::models::Counter;
 use super::range::Coder;
 
-/// Bits below the highest one that are learned.
+/// Number of bits below the highest one that have learned probabilities.
 const LEARNED: u32 = 3;
 const LIMIT: u32 = 40;
 
@@ -17,7 +17,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers under `contexts` contexts, of which nothing is known.
+    /// A coder under `contexts` contexts that has learned nothing.
     pub(super) fn new(contexts: usize) -> Self {
         Self {
             exponents: vec![[Counter::NEW; 64]; contexts.max(1)],

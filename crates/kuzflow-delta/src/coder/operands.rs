@@ -1,27 +1,27 @@
-//! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the
-//! streams of all fresh bytes that stand apart.
+//! The operand split: literal machine code of x86 processors, split into code and operands; and the
+//! streams of all literals that stand apart.
 //!
-//! In: fresh bytes, and where they stand in the output. Out: four streams (the code without the
-//! operands named here, where calls and jumps lead, where data is, how far branches go), and out of
-//! those the bytes. Code of two functions that differ in what they call is then the same, and two
-//! calls of one function are the same four bytes, both of which a dictionary finds (after the BCJ2
-//! filter of 7-Zip, which knows calls and jumps by their first byte; here instructions are decoded,
-//! so a byte that merely looks like a call is none).
+//! In: literals, and their position in the output. Out: four streams (the code without the operands
+//! named here, call and jump targets, data addresses, branch distances), and from those the bytes
+//! again. The code of two functions that differ only in what they call is then equal, and two calls
+//! of one function are the same four bytes. A dictionary finds both (after the BCJ2 filter of
+//! 7-Zip, which recognises calls and jumps by their first byte; here instructions are decoded, so a
+//! byte that merely looks like a call does not count).
 //!
-//! A gap may begin within an instruction, so this is often wrong for a few bytes; what counts is
-//! that both directions are wrong in the same way: they look at nothing but bytes that both have.
-//! Never: a byte more or less than was asked for, a refusal.
+//! A gap may begin within an instruction, so the split is often wrong for a few bytes. This is
+//! harmless because both directions are wrong in the same way: they use only bytes that both have.
+//! Never: a byte more or less than the caller asked for, a refusal.
 
 use std::io::{self, Read};
 
 use crate::native::x86::{self, Operand};
 
-/// Code and what is not parted, calls, data, branches; and bytes on which nothing can be saved.
+/// The streams: code and bytes that are not split, calls, data, branches; and dense bytes.
 pub const STREAMS: usize = 5;
-/// The number of the last.
+/// The number of the last stream.
 pub(super) const DENSE: usize = 4;
 
-/// The processor's mode that code is for.
+/// The processor mode that code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// 32 bits.
@@ -30,26 +30,25 @@ pub enum Mode {
     Wide,
 }
 
-/// Bits of a place that are kept; a distance that needs more is left as it is.
+/// Bits of a place that the stream holds; a distance that needs more stays unchanged.
 const BITS: u32 = 25;
 
-/// What comes next.
+/// The next part of the code.
 enum Next {
-    /// So many bytes of code.
+    /// This many bytes of code.
     Code(usize),
-    /// So many bytes of code, an operand of a stream, so many bytes of code.
+    /// This many bytes of code, an operand of a stream, this many bytes of code.
     Operand(usize, usize, usize),
 }
 
-/// Bytes behind its prefixes that tell what an instruction is, at most: four of a vector prefix,
-/// operation, ModRM, SIB.
+/// Most bytes behind the prefixes that identify an instruction: four of a vector prefix, operation,
+/// ModRM, SIB.
 const TELLING: usize = 7;
 
-/// The instruction that `code` begins with, where `left` bytes are left with its operand.
+/// The instruction at the start of `code`, of which `left` bytes remain with its operand.
 ///
-/// What is decided here depends on nothing but bytes that stay code: those before an operand, or,
-/// where it is no instruction, all that were looked at. The bytes behind them differ between the
-/// two directions.
+/// The decision depends only on bytes that stay code: those before an operand, or, if it is no
+/// instruction, all examined bytes. The bytes behind them differ between the two directions.
 #[inline]
 fn next(code: &[u8], left: usize, mode: Mode) -> Next {
     let code = &code[..code.len().min(left).min(x86::LONGEST)];
@@ -71,19 +70,19 @@ fn next(code: &[u8], left: usize, mode: Mode) -> Next {
     Next::Operand(at, stream, length - at - 4)
 }
 
-/// A distance in a place's form, highest byte first, or a place in a distance's: `place` turns one
-/// into the other.
+/// Converts a distance to a place's form, highest byte first, or a place to a distance's; `place`
+/// maps one value to the other.
 fn turned(value: u32, stream: usize, place: impl Fn(u32) -> u32) -> u32 {
     let sign_extended = |value: u32| ((value << (32 - BITS)) as i32 >> (32 - BITS)) as u32;
     if stream < 3 && sign_extended(value) == value { sign_extended(place(value)) } else { value }
 }
 
-/// What a distance behind `index` counts from, but for an immediate operand.
+/// The position that a distance behind `index` counts from, apart from an immediate operand.
 fn here(at: u64, index: usize) -> u32 {
     (at as u32).wrapping_add(index as u32).wrapping_add(4)
 }
 
-/// Parts `bytes`, which stand at `at`, and appends them to the streams.
+/// Splits `bytes`, which stand at `at`, and appends them to the streams.
 pub(super) fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS]) {
     let mut done = 0;
     while done < bytes.len() {
@@ -109,8 +108,8 @@ pub(super) fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; ST
     }
 }
 
-/// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too
-/// early.
+/// Joins the bytes that stand at `at`, as many as `bytes` has. Returns an error if a stream ends
+/// too early.
 pub(super) fn join(
     bytes: &mut [u8],
     at: u64,
@@ -143,7 +142,7 @@ pub(super) fn join(
     Ok(())
 }
 
-/// The streams to be put together.
+/// The streams that are joined.
 pub(super) struct Streams<'a>([Ahead<'a>; STREAMS]);
 
 impl<'a> Streams<'a> {
@@ -152,17 +151,17 @@ impl<'a> Streams<'a> {
         Self(sources.map(Ahead::new))
     }
 
-    /// Bytes that are no code, or not parted.
+    /// Reads bytes that are no code, or are not split.
     pub(super) fn plain(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0[0].take(bytes)
     }
 
-    /// Bytes on which nothing can be saved.
+    /// Reads dense bytes.
     pub(super) fn dense(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0[DENSE].take(bytes)
     }
 
-    /// Whether all of them are at their ends.
+    /// Whether all streams are at their ends.
     pub(super) fn ended(&mut self) -> io::Result<bool> {
         for stream in &mut self.0 {
             if !stream.ahead(1)?.is_empty() {
@@ -173,7 +172,7 @@ impl<'a> Streams<'a> {
     }
 }
 
-/// A stream that can be looked into before it is read.
+/// A stream whose next bytes can be examined before they are read.
 struct Ahead<'a> {
     source: &'a mut dyn Read,
     buffer: Vec<u8>,
@@ -188,7 +187,7 @@ impl<'a> Ahead<'a> {
         Self { source, buffer: Vec::new(), at: 0 }
     }
 
-    /// The next bytes, `count` of them if there are so many.
+    /// The next bytes: `count` of them, or fewer at the end.
     #[inline]
     fn ahead(&mut self, count: usize) -> io::Result<&[u8]> {
         if self.buffer.len() - self.at < count {

@@ -1,9 +1,9 @@
 //! The range coder: bits and their probabilities in, bytes out, and back.
 //!
-//! LZMA's carry propagation (Igor Pavlov, 7-Zip) over a 48-bit interval, so that a bit of
-//! probability 65535/65536 costs what it should. Model code is written once for both directions: it
-//! asks a [`Coder`] for a bit and says what it would be, and the decoder answers with what it is.
-//! Never: a panic or an endless read; the decoder takes zeros for what is missing and remembers it.
+//! It uses LZMA's carry propagation (Igor Pavlov, 7-Zip) over a 48-bit interval, so that a bit of
+//! probability 65535/65536 costs what it should. Model code serves both directions: it asks a
+//! [`Coder`] for a bit and passes the expected value; the decoder answers with the actual bit.
+//! Never: a panic or an endless read; the decoder reads zeros for missing bytes and records that.
 
 use std::io::{self, Read};
 
@@ -14,8 +14,8 @@ pub(super) const ONE: u32 = 1 << 16;
 const WIDTH: u32 = 48;
 const SMALLEST: u64 = 1 << (WIDTH - 8);
 
-/// Bytes that a decoder may need behind the end of a whole stream: the interval's bytes, all of
-/// which the encoder may have left out.
+/// Bytes that a decoder may need behind the end of a whole stream: the interval's bytes, which the
+/// encoder may omit.
 const MARGIN: usize = WIDTH as usize / 8;
 
 /// Either direction of the range coder.
@@ -24,7 +24,7 @@ pub(super) trait Coder {
     /// returns `bit`; the decoder returns what was coded and never looks at `bit`.
     fn code(&mut self, bit: bool, probability: u32) -> bool;
 
-    /// Whether nothing sensible can come any more (a decoder's input ended too early).
+    /// Whether a decoder's input ended too early, so that its further bits mean nothing.
     fn failed(&self) -> bool;
 
     /// Codes the low `count` bits of `value`, all equally likely, highest first.
@@ -35,7 +35,7 @@ pub(super) trait Coder {
     }
 }
 
-/// Appends to a buffer.
+/// Encodes into a buffer.
 #[cfg(feature = "encoder")]
 pub(super) struct Encoder<'a> {
     out: &'a mut Vec<u8>,
@@ -52,8 +52,8 @@ impl<'a> Encoder<'a> {
         Self { out, start, low: 0, range: (1 << WIDTH) - 1 }
     }
 
-    /// One more in the bytes written: each 255 turns to 0 and carries on. A carry never runs past
-    /// the first byte, since the value coded is below one.
+    /// Adds one to the bytes written: each 255 becomes 0 and carries on. A carry never runs past
+    /// the first byte, since the coded value is below one.
     fn carry(&mut self) {
         for byte in self.out[self.start..].iter_mut().rev() {
             *byte = byte.wrapping_add(1);
@@ -72,7 +72,7 @@ impl<'a> Encoder<'a> {
         self.range <<= 8;
     }
 
-    /// Writes as few bytes as determine the rest; the decoder takes zeros for what follows.
+    /// Writes the fewest bytes that determine the rest; the decoder reads zeros behind them.
     pub(super) fn finish(mut self) {
         let end = self.low + self.range;
         let value = (0..=WIDTH)
@@ -81,8 +81,8 @@ impl<'a> Encoder<'a> {
             .find(|&value| value < end)
             .unwrap_or(self.low);
         self.low = value;
-        // No more than these may be left out: the decoder takes zeros for so many bytes and no
-        // further, and one of the bytes before them may be zero as well.
+        // The encoder may omit at most these: the decoder reads this many zeros and no more, and
+        // one of the bytes before them may be zero as well.
         let least = self.out.len();
         for _ in 0..MARGIN {
             self.shift();
@@ -115,7 +115,7 @@ impl Coder for Encoder<'_> {
     }
 }
 
-/// Reads from anything.
+/// Decodes from any reader.
 pub(super) struct Decoder<'a> {
     input: &'a mut dyn Read,
     buffer: Vec<u8>,
@@ -178,7 +178,7 @@ impl<'a> Decoder<'a> {
         self.buffer[self.at - 1]
     }
 
-    /// The reader's own error, if that is why nothing comes.
+    /// The reader's error, if that is why the input ended.
     pub(super) fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }

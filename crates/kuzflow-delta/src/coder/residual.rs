@@ -1,8 +1,8 @@
-//! What differs from the forecast in a copy.
+//! The residual: what differs from the prediction within a copy.
 //!
-//! Long runs without a difference cost one flag for a span of 32, 256 or 4096 bytes, by how calm it
-//! was before. Where differences are near, each byte or field has a flag that several contexts
-//! predict, and what stands there instead is coded bit by bit.
+//! A long run without a difference costs one flag for a span of 32, 256 or 4096 bytes; the calm
+//! before it selects the length. Around differences, each byte or field has a flag that several
+//! contexts predict, and the actual byte is coded bit by bit.
 
 use super::mixture::RATE;
 use super::models::{Apm, Counter, Logistic, Mixer};
@@ -17,30 +17,30 @@ const VALUES: usize = 6;
 /// Bytes covered by one flag, by level.
 pub(super) const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
-/// A flag's counter that knows nothing.
+/// A flag's counter that has learned nothing.
 const UNLIKELY: u16 = 1 << 12;
-/// Places within fields of all kinds, whether the last difference holds, and how the last two
+/// Positions within fields of all kinds, whether the last difference holds, and how the last two
 /// guesses ended.
 const GUESSES: usize = KINDS * 8 * 2 * 4 + 64;
-/// The probability, of 65536, from which on a change that comes again has a flag.
+/// A repeated change has a flag from this probability on, of 65536.
 const LIKELY: u32 = 24_000;
 /// Kinds of fields.
 const KINDS: usize = prediction::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
 
-/// The model of differences, which lives as long as its stream.
+/// The model of residuals, which lives as long as its stream.
 pub(super) struct Residual {
     logistic: Logistic,
     spans: [[Counter; 32]; 4],
-    /// For each context a table of small counters with checks.
+    /// A table of small counters with checks, for each context.
     flags: Vec<[u16; 2]>,
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_apm: Apm,
     values: Rows<VALUES, { VALUES + 2 }>,
-    /// What was added to a plain byte that differed, by the distance from the difference before:
-    /// tables whose entries all grow by the same.
+    /// The amount that was added to a plain byte that differed, by the distance from the difference
+    /// before: tables whose entries all grow by the same amount.
     changes: [u8; 32],
-    /// Whether that comes again, by that distance.
+    /// Whether that amount repeats, by that distance.
     again: [Counter; 32 * 4],
     /// How the newest of those guesses ended.
     repeated: u32,
@@ -49,7 +49,7 @@ pub(super) struct Residual {
     /// The newest guesses, a one for each that was right.
     guessed: u32,
     flag_bits: u32,
-    /// The newest flags of plain bytes, a one for a difference.
+    /// The newest flags of plain bytes; a one is a difference.
     recent: u32,
     /// The newest flags of fields, by kind.
     recent_fields: [u32; KINDS],
@@ -61,7 +61,7 @@ pub(super) struct Residual {
     last_forecast: u8,
     last_actual: u8,
     deltas: [u64; KINDS],
-    /// The level that a failed span allows until its difference was met.
+    /// The level that a failed span allows until its difference is found.
     cap: usize,
 }
 
@@ -78,7 +78,7 @@ fn scale(distance: u64) -> u32 {
 }
 
 impl Residual {
-    /// A model that knows nothing, in about 2^(`bits` + 1) bytes.
+    /// A model that has learned nothing, in about 2^(`bits` + 1) bytes.
     pub(super) fn new(bits: u32) -> Self {
         let logistic = Logistic::new();
         let bits = bits.clamp(12, 22);
@@ -107,14 +107,14 @@ impl Residual {
         }
     }
 
-    /// A copy begins, behind the output `newest`.
+    /// Begins a copy behind the output `newest`.
     pub(super) fn enter(&mut self, newest: u64) {
         self.newest = newest as u32;
         self.calm = self.calm.clamp(32, 400);
         self.cap = SPANS.len() - 1;
     }
 
-    /// How many bytes the next flag is for, as a level.
+    /// The span of the next flag, as a level.
     #[inline]
     pub(super) fn level(&self) -> usize {
         let level = match self.calm {
@@ -148,7 +148,7 @@ impl Residual {
         differs
     }
 
-    /// `bytes` were as foretold, without a flag of their own.
+    /// Records that `bytes` equalled the prediction within a span, without flags for single bytes.
     #[inline]
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         for &byte in &bytes[bytes.len().saturating_sub(4)..] {
@@ -158,8 +158,8 @@ impl Residual {
         self.recent = if bytes.len() < 32 { self.recent << bytes.len() } else { 0 };
     }
 
-    /// Codes one plain byte of which `predictor` is foretold and `ahead` will follow; returns what
-    /// it is.
+    /// Codes one plain byte, where `predictor` is predicted and `ahead` follows; returns the actual
+    /// byte.
     pub(super) fn code_byte<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -192,9 +192,9 @@ impl Residual {
         }
     }
 
-    /// A plain byte that is not as foretold. Perhaps the same is added as when a difference stood
-    /// at this distance from another one last: a flag tells where that is likely; else it is no
-    /// more than a voice among others.
+    /// Codes a plain byte that differs from the prediction. It may differ by the same amount as the
+    /// last difference at this distance from another one: a flag says so where that is likely;
+    /// otherwise that amount is only one input among others.
     fn code_changed<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -222,8 +222,8 @@ impl Residual {
         byte
     }
 
-    /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are
-    /// foretold; leaves what they are there.
+    /// Codes a field of `kind` (below the number of kinds). `field` holds the predicted bytes, and
+    /// the actual ones afterwards.
     pub(super) fn code_field<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -322,8 +322,8 @@ impl Residual {
         differs
     }
 
-    /// Whether a byte of a field is the one that is most likely: by the last difference of its kind
-    /// as long as that holds, else as foretold.
+    /// Codes whether a byte of a field is the most likely one: by the last difference of its kind
+    /// as long as that holds, else the predicted one.
     #[inline]
     fn code_guess<C: Coder>(
         &mut self,
@@ -340,8 +340,8 @@ impl Residual {
         right
     }
 
-    /// A byte that stands where `predictor` was foretold, and perhaps is what `prediction` says,
-    /// and how sure that is (a stretched probability). It may be the same within a field.
+    /// Codes a byte where `predictor` was predicted. `prediction` may give a likely value and how
+    /// sure it is (a stretched probability). Within a field the actual byte may equal `predictor`.
     fn code_value<C: Coder>(
         &mut self,
         coder: &mut C,

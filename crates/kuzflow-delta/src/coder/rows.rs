@@ -1,19 +1,19 @@
-//! Bytes under a few contexts, bit by bit: small counters in rows, one row for each context and
-//! half byte.
+//! Codes bytes under a few contexts, bit by bit: small counters in rows, one row for each context
+//! and half byte.
 //!
 //! A row is half a cache line: a check, so that contexts do not disturb each other, and the 15
-//! nodes of a tree over four bits. Memory is what takes time here, so all rows of a half byte are
-//! asked for at once, and as early as their contexts are known ([`Rows::expect`]).
+//! nodes of a tree over four bits. Memory access takes most of the time here. So the code requests
+//! all rows of a half byte at once, and as early as their contexts are known ([`Rows::expect`]).
 
 use super::mixture::hash;
 use super::models::{Logistic, Mixer};
 use super::range::Coder;
 
-/// A counter that knows nothing: 13 bits of probability, and 3 bits that count how much it has
-/// learned.
+/// A counter that has learned nothing: 13 bits of probability, and 3 bits that count the learned
+/// bits.
 pub(super) const HALF: u16 = 1 << 15;
 
-/// What the next bit weighs by that count, in 65536ths.
+/// The weight of the next bit by that count, in 65536ths.
 static SHARES: [i32; 8] = [43690, 26214, 18724, 14563, 10000, 7000, 5000, 3300];
 
 /// A small counter after one more bit.
@@ -32,7 +32,7 @@ pub(super) fn learned(counter: u16, bit: bool) -> u16 {
 #[repr(align(32))]
 struct Row([u16; 16]);
 
-/// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is
+/// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: one expected byte, and one
 /// constant.
 pub(super) struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     logistic: Logistic,
@@ -41,14 +41,14 @@ pub(super) struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     hashes: [u32; CONTEXTS],
     /// The row of each context for the current half byte.
     places: [usize; CONTEXTS],
-    /// The checks found there.
+    /// The checks in those rows.
     found: [u16; CONTEXTS],
     mixer: Mixer<INPUTS>,
 }
 
 impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
-    /// Knows nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights for
-    /// each of `sets`.
+    /// Has learned nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights
+    /// for each of `sets`.
     pub(super) fn new(bits: u32, sets: usize) -> Self {
         const { assert!(INPUTS == CONTEXTS + 2) };
         let bits = bits.clamp(4, 20);
@@ -74,15 +74,15 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
         }
     }
 
-    /// Sets the contexts of the next byte, so that memory can be on its way.
+    /// Sets the contexts of the next byte, so that the processor can load the rows early.
     #[inline]
     pub(super) fn expect(&mut self, contexts: [u32; CONTEXTS]) {
         self.hashes = contexts;
         self.find(1);
     }
 
-    /// Codes a byte under the contexts that were set. `prediction` may say what it will be, and how
-    /// sure that is (a stretched probability).
+    /// Codes a byte under the contexts that were set. `prediction` may give the expected byte and
+    /// how sure it is (a stretched probability).
     #[inline]
     pub(super) fn code<C: Coder>(
         &mut self,
@@ -100,7 +100,8 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             if half == 1 {
                 self.find(partial as u32);
             }
-            // Worked on where nothing else points, and put back at the end.
+            // Local copies, so that the compiler knows that nothing else points to them; they are
+            // written back at the end.
             let mut rows = [[HALF; 16]; CONTEXTS];
             for (index, row) in rows.iter_mut().enumerate() {
                 let check = hash(self.hashes[index], partial as u32) as u16;

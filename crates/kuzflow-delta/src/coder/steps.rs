@@ -1,9 +1,9 @@
-//! The list of steps at the head of a stream.
+//! The list of instructions at the head of a stream.
 //!
-//! Where a copy stands in the old bytes is told relative to the end of the copy before, or as a
-//! change of one of the newest distances between new and old position: small as long as both texts
-//! run side by side, or where a part of them was put between others. The list ends when the
-//! target's length is reached, so nothing else says how many there are.
+//! The list gives the old position of a copy relative to the end of the copy before, or as a change
+//! of one of the newest distances between new and old position. These numbers are small as long as
+//! both texts run side by side, or where a part of one moved to another place. The list ends when
+//! the target's length is reached; there is no count of instructions.
 
 use super::CoderError;
 use super::CoderLimits;
@@ -12,8 +12,7 @@ use super::numbers::{Numbers, magnitude};
 use super::range::Coder;
 use crate::CopyInstruction;
 
-/// Codes `steps`, which the encoder knows and the decoder does not, for targets of `target_length`
-/// bytes.
+/// Codes `steps`, which only the encoder knows, for targets of `target_length` bytes.
 pub(super) fn code<C: Coder>(
     coder: &mut C,
     steps: Option<&[CopyInstruction]>,
@@ -68,29 +67,29 @@ pub(super) fn code<C: Coder>(
     Ok(read)
 }
 
-/// How many distances are remembered.
+/// Number of distances that are remembered.
 const REMEMBERED: usize = 16;
-/// A probability, of 65536, before anything was learned.
+/// Initial probability, of 65536.
 const LIKELY: u32 = 44_000;
 const LIMIT: u32 = 60;
-/// Distances closer than this are one that moves.
+/// Distances closer than this count as one distance that moves.
 const ONE: u64 = 64;
 
-/// Where copies begin.
+/// The model of where copies begin.
 struct Jump {
-    /// Whether it is the end of the copy before that is counted from; whether it is the newest
-    /// distance; by what it was last, and by how much is fresh.
+    /// Whether the position counts from the end of the copy before; whether it counts from the
+    /// newest distance. By the last answer, and by the number of literals.
     references: [[[Counter; 2]; 4]; 3],
-    /// Which of the older distances: a tree.
+    /// Which of the older distances, as a tree.
     older: [Counter; REMEMBERED],
     ahead: Numbers,
     changes: Numbers,
-    /// Old position less new position, the newest first.
+    /// Old position minus new position, the newest first.
     distances: [u64; REMEMBERED],
     last: usize,
 }
 
-/// A difference as a number: even ahead, odd back.
+/// A difference as a number: even for forwards, odd for backwards.
 fn fold(difference: u64) -> u64 {
     let difference = difference as i64;
     (difference << 1 ^ difference >> 63) as u64
@@ -114,8 +113,8 @@ impl Jump {
         }
     }
 
-    /// Codes where the copy that makes the bytes at `new_at` stands, behind `literals` bytes and a
-    /// copy that ended at `expected`.
+    /// Codes the old position of the copy that makes the bytes at `new_at`, behind `literals` bytes
+    /// and a copy that ended at `expected`.
     fn code<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -130,7 +129,7 @@ impl Jump {
         self.last = reference.min(2);
         let from = match reference {
             0 => expected,
-            // A stream may tell of one distance more than there are.
+            // A stream may name one distance more than there are.
             _ => new_at.wrapping_add(self.distances[(reference - 1).min(REMEMBERED - 1)]),
         };
         let folded = fold(old_at.wrapping_sub(from));
@@ -163,8 +162,8 @@ impl Jump {
         (node % REMEMBERED) + 2
     }
 
-    /// What the encoder counts from: whatever gives the smallest number, older distances only if
-    /// that is much smaller.
+    /// The reference that the encoder counts from: the one that gives the smallest number. It uses
+    /// older distances only if their number is much smaller.
     fn cheapest(&self, old_at: u64, expected: u64, new_at: u64) -> usize {
         let distance = old_at.wrapping_sub(new_at);
         let bits = |difference: u64| magnitude(fold(difference));

@@ -1,4 +1,4 @@
-//! Round trips, and streams that nobody honest made.
+//! Round trips, and forged streams.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::prediction::{Chunk, PlainPredictor, Predictor, ReadAt};
 
 const LIMITS: CoderLimits = CoderLimits { most_steps: 1 << 16, most_memory: 64 << 20 };
 
-/// Old bytes as they are, with a field of four bytes at each place that 7 divides, which is
-/// foretold by what was learned.
+/// Old bytes unchanged, with a field of four bytes at each position that 7 divides; learned values
+/// predict the field.
 struct Fields<'a> {
     old: &'a [u8],
     shift: u8,
@@ -42,7 +42,7 @@ fn fields(old: &[u8]) -> Fields<'_> {
     Fields { old, shift: 0, predicted: 0 }
 }
 
-/// A stream, and the fresh bytes that stand apart from it.
+/// A stream, and the literals that stand apart from it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Packed {
     stream: Vec<u8>,
@@ -66,7 +66,7 @@ fn pack(
     packed
 }
 
-/// What comes out, and how it ended.
+/// The decoded bytes, and how decoding ended.
 fn unpack(
     old: &[u8],
     length: u64,
@@ -102,7 +102,7 @@ fn options(nature: Nature, length: usize) -> CoderOptions {
     CoderOptions { tables: whole.tables.min(10), ..whole }
 }
 
-/// Old bytes, new bytes, and steps that tile them: some bytes of each copy differ.
+/// Old bytes, new bytes, and instructions that tile them: some bytes of each copy differ.
 fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<CopyInstruction>)> {
     let byte = prop_oneof![3 => 97..102_u8, 1 => any::<u8>()];
     let old = proptest::collection::vec(byte.clone(), 0..2000);
@@ -182,8 +182,8 @@ proptest! {
     }
 }
 
-/// Whatever the bits are, and however many zeros the stream ends with: all of them come back, and
-/// nothing is missing.
+/// For any bits, and however many zeros the stream ends with: all bits come back, and nothing is
+/// missing.
 #[test]
 fn every_stream_of_bits_comes_back() {
     let mut state = 7_u64;
@@ -246,8 +246,8 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
         let (back, ended) = unpack(&old, new.len() as u64, &part, true);
         assert!(back.len() <= new.len());
         assert!(ended.is_err() || back.len() == new.len());
-        // The last bytes may say no more than what the decoder would take for granted; all others
-        // are needed.
+        // The last bytes may equal what the decoder would read behind the end; all others are
+        // needed.
         assert!(
             ended.is_err() || back != new || cut + 2 >= packed.stream.len(),
             "cut at {cut}: {packed:?}"
@@ -283,7 +283,7 @@ fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
     assert!(matches!(unpack(b"old", 3, &with(b"news"), true).1, Err(CoderError::Trailing)));
 }
 
-/// Copies that come back to where others stood, as functions do that were sorted anew.
+/// Copies that return to distances of earlier ones, as with functions in a new order.
 #[test]
 fn a_distance_that_was_met_costs_little() {
     let old: Vec<u8> =

@@ -1,9 +1,9 @@
-//! The work of a stream in either direction: steps walked, fresh bytes and differences coded, new
-//! bytes handed on.
+//! Codes a stream in either direction: follows the instructions, codes literals and residuals, and
+//! passes the new bytes to the sink.
 //!
-//! In: old bytes, options, steps, a forecast; for the encoder the whole target. Out: bits asked of
-//! the coder, and the new bytes, in order.
-//! Never: a decision that the other direction cannot repeat.
+//! In: old bytes, options, instructions, a prediction; for the encoder the whole target. Out: bits
+//! requested from the coder, and the new bytes, in order. Never: a decision that the other
+//! direction cannot repeat.
 
 use std::io;
 
@@ -19,16 +19,16 @@ use super::{CoderError, CoderOptions, dense, is_dense};
 use crate::CopyInstruction;
 use crate::prediction::{Predictor, ReadAt};
 
-/// Old bytes around a gap that are looked at on either side.
+/// Old bytes that are examined on either side of a gap.
 const AROUND: u64 = 4096;
-/// Copies are worked on in parts of at most this length, so that neither side holds a whole one.
+/// Copies are processed in parts of at most this length, so that neither side holds a whole one.
 const PART: u64 = 1 << 16;
 
-/// Of bytes that stand apart and are no code so many at a time are dense or not: compressed files
-/// begin with something that is not.
+/// For bytes that stand apart and are no code, this many at a time are dense or not: compressed
+/// files begin with bytes that are not dense.
 const DENSE_PART: u64 = 4096;
 
-/// Where fresh bytes go that stand apart, or come from.
+/// Where literals that stand apart go, or come from.
 pub(super) enum Apart<'a, 's> {
     /// The encoder's.
     #[cfg_attr(
@@ -40,7 +40,7 @@ pub(super) enum Apart<'a, 's> {
     In(&'a mut Streams<'s>),
 }
 
-/// The models of fresh bytes that stand in the stream itself.
+/// The models of literals that stand in the stream itself.
 struct Heavy {
     training: u64,
     trained_to: u64,
@@ -54,22 +54,22 @@ pub(super) struct Work<'a, 's> {
     /// The whole target, which only the encoder knows.
     target: Option<&'a [u8]>,
     space: Space,
-    /// None if fresh bytes stand apart.
+    /// `None` if literals stand apart.
     heavy: Option<Heavy>,
     apart: Apart<'a, 's>,
-    /// What those are if they are code.
+    /// The processor mode, if those literals are code.
     code: Option<Mode>,
-    /// Whether a part of what stands apart is dense, by what the part before was.
+    /// Whether a part of the literals that stand apart is dense, by the answer for the part before.
     dense: [Counter; 2],
     was_dense: bool,
     residual: Residual,
-    /// The forecast of a part, and what it turned out to be.
+    /// The prediction of a part, and later its actual bytes.
     part: Vec<u8>,
 }
 
 impl<'a, 's> Work<'a, 's> {
-    /// Nothing is learned yet. An error if the old bytes cannot be read, where all of them are
-    /// wanted.
+    /// Has learned nothing yet. Returns an error if all old bytes are needed in memory and cannot
+    /// be read.
     pub(super) fn new(
         old: &'a dyn ReadAt,
         options: CoderOptions,
@@ -105,7 +105,7 @@ impl<'a, 's> Work<'a, 's> {
         })
     }
 
-    /// Codes all that `steps` tile; `sink` gets the new bytes in order.
+    /// Codes everything that `steps` tile; `sink` receives the new bytes in order.
     pub(super) fn run<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -146,7 +146,7 @@ impl<'a, 's> Work<'a, 's> {
         Ok(())
     }
 
-    /// The old bytes around the gap before `step`'s copy, where the copy before ended at
+    /// The old bytes around the gap before the copy of `step`; the copy before ended at
     /// `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &CopyInstruction) -> io::Result<Surroundings> {
         let mut front = vec![
@@ -203,7 +203,7 @@ impl<'a, 's> Work<'a, 's> {
         Ok(())
     }
 
-    /// Hands out or takes in `length` fresh bytes that stand apart.
+    /// Passes `length` literals that stand apart out (encoder) or in (decoder).
     fn pass_apart<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -280,14 +280,14 @@ impl<'a, 's> Work<'a, 's> {
         actual: Option<&[u8]>,
         predictor: &mut dyn Predictor,
     ) -> Result<(), CoderError> {
-        // The encoder runs the forecast ahead, since a span's flag tells what comes; the decoder as
-        // it goes.
+        // The encoder runs the prediction ahead, since a span's flag describes the bytes that
+        // follow; the decoder predicts as it goes.
         let mut ahead = match actual {
             Some(actual) => Some(Predicted::new((new_at, old_at), actual, predictor)?),
             None => None,
         };
         let mut at = 0;
-        // Up to where everything is as foretold; up to where a chunk reaches, and its kind.
+        // The end of the span that equals the prediction; the end of the chunk, and its kind.
         let (mut span_end, mut chunk_end, mut kind) = (0, 0, 0);
         while at < part.len() {
             if at == chunk_end {
@@ -349,12 +349,12 @@ impl<'a, 's> Work<'a, 's> {
     }
 }
 
-/// What a forecast said of a part, and where it was wrong.
+/// The prediction for a part, and where it was wrong.
 struct Predicted {
     bytes: Vec<u8>,
     chunks: std::vec::IntoIter<(usize, u8)>,
     at: usize,
-    /// Starts of plain bytes and fields that differ.
+    /// Starts of the plain bytes and fields that differ.
     wrong: Vec<usize>,
     passed: usize,
 }

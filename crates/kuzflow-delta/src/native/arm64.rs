@@ -1,7 +1,7 @@
-//! References in code of 64-bit Arm.
+//! Finds references in code of 64-bit Arm.
 //!
 //! In: a span of code. Out: its branches (b, bl); a field is a whole instruction of 4 bytes. Pairs
-//! of adrp and an offset are not looked at yet. Encodings follow the Arm Architecture Reference
+//! of adrp and an offset are not supported yet. Encodings follow the Arm Architecture Reference
 //! Manual, section C4.1.
 
 use std::io;
@@ -12,10 +12,10 @@ use super::image::{File, Layout};
 
 /// Bytes read at a time.
 const PART: usize = 64 << 10;
-/// Bits of the distance in a branch.
+/// Bits of a branch that hold the distance.
 const DISTANCE: u32 = 0x03FF_FFFF;
 
-/// Distance in bytes of a 26-bit branch, if it is one.
+/// Distance in bytes of a 26-bit branch; `None` for other instructions.
 pub(super) fn branch(word: u32) -> Option<i64> {
     (word & 0x7C00_0000 == 0x1400_0000).then(|| i64::from((word << 6) as i32 >> 6) * 4)
 }
@@ -25,7 +25,7 @@ pub(super) fn with_distance(word: u32, distance: u64) -> u32 {
     word & !DISTANCE | (distance >> 2) as u32 & DISTANCE
 }
 
-/// Looks through a span of code.
+/// Finds the branches in a span of code.
 pub(super) fn sweep(
     file: &mut File<'_, '_>,
     layout: &Layout,

@@ -1,5 +1,4 @@
-//! Old bytes in blocks: a small cache in front of [`ReadAt`], for many small reads close to each
-//! other.
+//! A small cache of blocks in front of [`ReadAt`], for many small reads close to each other.
 
 use std::io;
 
@@ -7,7 +6,7 @@ use crate::prediction::ReadAt;
 
 /// Bytes of a block.
 const BLOCK: usize = 16 << 10;
-/// Blocks kept: 2 MiB.
+/// Number of blocks in the cache: 2 MiB.
 const SLOTS: usize = 128;
 
 /// The cache.
@@ -55,7 +54,7 @@ impl<'a> Blocks<'a> {
         Ok(&slot.bytes[from..to])
     }
 
-    /// Fills `buffer` with what stands at `at`; an error past the end.
+    /// Fills `buffer` with the bytes at `at`; returns an error past the end.
     pub(super) fn read(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
         while done < buffer.len() {

@@ -1,8 +1,8 @@
-//! Fields in machine code.
+//! Finds fields in machine code.
 //!
 //! In: a span of code in a file. Out: its operands that refer into the image, and the tables of
-//! jump targets they lead to.
-//! Never: more than one pass over the code, or a table longer than the code can use.
+//! jump targets that they lead to. Never: more than one pass over the code; a table longer than the
+//! code can use.
 
 use std::io;
 
@@ -12,19 +12,19 @@ use super::x86::{self, Operand};
 
 /// Bytes read at a time.
 const PART: usize = 64 << 10;
-/// Entries of a table of jump targets.
+/// Most entries of a table of jump targets.
 const ENTRIES: u32 = 4096;
-/// Jump targets of one table lie within so many bytes.
+/// The jump targets of one table lie within this many bytes.
 const REACH: u64 = 1 << 20;
 
-/// What was found so far.
+/// The results so far.
 #[derive(Default)]
 pub(super) struct Found {
-    /// Fields: position and kind.
+    /// Fields, by position and kind.
     pub fields: Vec<(u32, u8)>,
-    /// Tables.
+    /// Tables of jump targets.
     pub tables: Vec<Table>,
-    /// Addresses that code refers to as a whole, where tables may begin.
+    /// Addresses that code refers to as a whole: tables may begin there.
     pub candidates: Vec<u64>,
 }
 
@@ -37,8 +37,8 @@ pub(super) struct Span {
     pub length: u64,
 }
 
-/// Looks through a span of x86 code. `displacements`: 32-bit displacements on top of a register
-/// count from the image's base.
+/// Finds the fields in a span of x86 code. If `displacements` is set, 32-bit displacements on top
+/// of a register count from the image's base.
 pub(super) fn sweep_x86(
     file: &mut File<'_, '_>,
     layout: &Layout,
@@ -106,7 +106,7 @@ pub(super) fn sweep_x86(
                         found.candidates.push(target);
                     }
                 } else {
-                    // Not code after all, or out of step.
+                    // Not code, or out of step with the instructions.
                     length = 1;
                 }
             }
@@ -117,8 +117,8 @@ pub(super) fn sweep_x86(
     Ok(())
 }
 
-/// Tables of jump targets at the candidates: distances from their own start, or addresses without
-/// the image's base.
+/// Finds tables of jump targets at the candidates. Entries are distances from the table's start, or
+/// addresses without the image's base.
 pub(super) fn jump_tables(
     file: &mut File<'_, '_>,
     layout: &Layout,

@@ -1,8 +1,8 @@
-//! ELF files: where they stand in memory, and what refers to what.
+//! Parses ELF files: the layout of an image in memory, and its references.
 //!
-//! Little-endian, 64-bit and 32-bit. Follows the System V ABI's generic part and the supplements
-//! for x86-64, i386 and AArch64; exception frames follow the Linux Standard Base ("Exception
-//! Frames").
+//! Supports little-endian files of 64 and 32 bits. Follows the System V ABI's generic part and the
+//! supplements for x86-64, i386 and AArch64; exception frames follow the Linux Standard Base
+//! ("Exception Frames").
 
 use std::io;
 
@@ -14,10 +14,10 @@ use super::image::{File, Image, Layout, Machine, OUTSIDE, Segment};
 const MACHINE_I386: u16 = 3;
 const MACHINE_AMD64: u16 = 62;
 const MACHINE_ARM64: u16 = 183;
-/// More sections than this are not looked at.
+/// Most sections that are examined.
 const SECTIONS: u64 = 4096;
 
-/// More sections with code than this are not looked at.
+/// Most sections with code that are examined.
 const SPANS: usize = 64;
 
 const TYPE_SYMBOLS: u32 = 2;
@@ -44,7 +44,7 @@ struct Section {
     entry: u64,
 }
 
-/// The image, if the file is one.
+/// The image; `None` if the file is no ELF image.
 pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     let head = file.array::<64>(0)?;
     let wide = head[4] == 2;
@@ -159,7 +159,7 @@ fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// Sections with code, or segments with code where there are no sections.
+/// Sections with code; segments with code if there are no sections.
 fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::Result<Vec<Span>> {
     let mut spans: Vec<Span> = sections
         .iter()
@@ -193,7 +193,7 @@ fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::
     }
     spans.sort_by_key(|span| span.at);
     spans.truncate(SPANS);
-    // Overlapping sections would be looked through again and again.
+    // Overlapping sections would be examined again and again.
     let mut end = 0;
     spans.retain(|span| {
         let keep = span.at >= end;
@@ -220,7 +220,7 @@ fn data(
     let names = sections
         .get(usize::from(file.u16(if wide { 62 } else { 50 })?))
         .map_or(0, |section| section.at);
-    // No more bytes than the file has, however often sections name the same ones.
+    // Examines no more bytes than the file has, however often sections name the same ones.
     let mut budget = file.length;
     for section in sections.iter().filter(|section| section.length > 0) {
         if section.length > budget {
@@ -299,7 +299,7 @@ fn data(
     Ok(())
 }
 
-/// Words that look like addresses.
+/// Finds words that look like addresses.
 fn pointers(
     file: &mut File<'_, '_>,
     layout: &Layout,
@@ -319,14 +319,14 @@ fn pointers(
     Ok(())
 }
 
-/// The sorted table of functions: pairs of distances from the section's start.
+/// Reads the sorted table of functions: pairs of distances from the section's start.
 fn frame_header(
     file: &mut File<'_, '_>,
     layout: &Layout,
     section: &Section,
     found: &mut Found,
 ) -> io::Result<()> {
-    // Version 1; a distance to the frames, a count, and pairs of distances.
+    // The header: version 1, a distance to the frames, a count, and pairs of distances.
     if file.array::<4>(section.at)? != [1, 0x1B, 0x03, 0x3B] {
         return Ok(());
     }
@@ -343,7 +343,7 @@ fn frame_header(
     Ok(())
 }
 
-/// A number of seven bits a byte; its value and length.
+/// Reads a number with seven bits in each byte; returns its value and length.
 fn variable(bytes: &[u8]) -> (u64, usize) {
     let mut value = 0;
     for (index, &byte) in bytes.iter().enumerate().take(9) {
@@ -355,16 +355,16 @@ fn variable(bytes: &[u8]) -> (u64, usize) {
     (value, bytes.len().min(9))
 }
 
-/// How the entries that follow a common entry are written.
+/// The format of the entries that follow a common entry.
 #[derive(Clone, Copy, Default)]
 struct Common {
     /// Functions are given as 32-bit distances.
     distances: bool,
-    /// There is a length of more data, and data for exceptions is named by a 32-bit distance.
+    /// The entry has a length of more data, and a 32-bit distance to data for exceptions.
     more: bool,
 }
 
-/// Frames: functions with their lengths, and data for exceptions.
+/// Reads frames: functions with their lengths, and data for exceptions.
 fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::Result<()> {
     let end = section.at + section.length;
     let mut at = section.at;
@@ -402,7 +402,7 @@ fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::
     Ok(())
 }
 
-/// A common entry.
+/// Reads a common entry.
 fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> io::Result<Common> {
     let bytes = file.array::<48>(at)?;
     let bytes = &bytes[..bytes.len().min(length as usize + 4)];

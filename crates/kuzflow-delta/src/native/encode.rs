@@ -1,4 +1,4 @@
-//! The encoder's side: aligning with references hidden, and the hints.
+//! The encoder's side: aligns files with references hidden, and writes the hints.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,26 +14,26 @@ use crate::CopyInstruction;
 use crate::align::{AlignOptions, Aligner};
 use crate::prediction::ReadAt;
 
-/// What the decoder needs.
+/// The result that the decoder needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aligned {
-    /// The steps that tile the targets.
+    /// The instructions that tile the targets.
     pub steps: Vec<CopyInstruction>,
     /// For [`NativePredictor::new`](super::NativePredictor::new).
     pub hints: Vec<u8>,
 }
 
-/// What is written where references stand.
+/// The label that replaces a reference.
 enum Labels<'a> {
-    /// One byte that tells of the target's own first bytes.
+    /// One byte from the target's own first bytes.
     Content,
-    /// Two bytes that tell of the new address.
+    /// Two bytes from the new address.
     New,
-    /// Two bytes that tell of the new address, by the steps so far.
+    /// Two bytes from the new address that the instructions so far give.
     Old(&'a Translations),
 }
 
-/// Bytes with references replaced by labels that do not depend on positions.
+/// Bytes with references replaced by labels that are independent of positions.
 struct Masked<'a> {
     bytes: &'a dyn ReadAt,
     program: &'a Program,
@@ -46,10 +46,10 @@ fn mix(value: u64) -> u64 {
     (value ^ value >> 27).wrapping_mul(0x81DA_DEF4_BC2D_D44D)
 }
 
-/// Bytes of a target that its label tells of.
+/// Number of a target's bytes that its label covers.
 const CONTENT: usize = 12;
 
-/// A label of what stands at an address, with references left out.
+/// A label of the bytes at an address, without their references.
 fn content(image: &Image, blocks: &mut Blocks<'_>, target: u64) -> io::Result<u64> {
     let Some(at) = image.layout.position(target).filter(|&at| at + CONTENT as u64 <= image.length)
     else {
@@ -151,7 +151,7 @@ impl ReadAt for Masked<'_> {
     }
 }
 
-/// For each target with an image the old image that most of it comes from.
+/// Finds for each target with an image the old image that most of it comes from.
 fn resemblance(
     program: &Program,
     new: &Program,
@@ -192,7 +192,8 @@ fn resemblance(
 /// Rounds of pricing after the first.
 const ROUNDS: usize = 2;
 
-/// Aligns targets with bases, of which `program` are the images. Errors are those of reading.
+/// Aligns targets with bases; `program` holds the images of the bases. Returns the errors of
+/// reading.
 pub fn align(
     bases: &dyn ReadAt,
     program: &Program,

@@ -1,4 +1,4 @@
-//! Where in an image something refers to something, and how.
+//! The fields of an image: where it refers to something, and how.
 //!
 //! Positions are relative to the image's file. A field has 4 or 8 bytes; fields do not overlap.
 
@@ -65,12 +65,12 @@ pub(super) fn size(kind: u8) -> usize {
     }
 }
 
-/// Fields between here and the next table count from a base.
+/// Fields between here and the next table count from this base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Table {
     /// Where the fields begin in the file.
     pub from: u32,
-    /// The address they count from.
+    /// The address that they count from.
     pub base: u64,
     /// Bytes of an entry.
     pub stride: u32,
@@ -90,8 +90,8 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// From fields in any order; where they overlap, the one that was found later wins, if it
-    /// begins earlier or at the same place.
+    /// Builds the list from fields in any order. Where fields overlap, the one that begins earlier
+    /// wins; at the same place, the one that was found later wins.
     pub(super) fn new(mut found: Vec<(u32, u8)>, mut tables: Vec<Table>, length: u32) -> Self {
         found.sort_by_key(|&(at, _)| at);
         tables.sort_unstable();
@@ -115,12 +115,12 @@ impl Fields {
         fields
     }
 
-    /// How many there are.
+    /// Number of fields.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The first field at or behind `at`: its index.
+    /// Index of the first field at or behind `at`.
     pub(super) fn seek(&self, at: u32) -> usize {
         let block = (at >> SHIFT) as usize;
         let Some(&from) = self.blocks.get(block) else { return self.entries.len() };
@@ -129,8 +129,8 @@ impl Fields {
         from as usize + self.entries[from as usize..to].partition_point(|entry| entry >> 5 < within)
     }
 
-    /// Position and kind of a field by its index, given a position in its block or the one before
-    /// that holds a field.
+    /// Position and kind of a field by its index; `hint` is a position in its block or in the block
+    /// before that holds a field.
     pub(super) fn get(&self, index: usize, hint: u32) -> Option<(u32, u8)> {
         let entry = *self.entries.get(index)?;
         let mut block = (hint >> SHIFT) as usize;

@@ -1,8 +1,9 @@
-//! What the encoder tells about the new files: where their bytes stand in memory.
+//! The encoder's hints about the new files: where their bytes stand in memory.
 //!
-//! For each target: 0 when it is no image or resembles none, else the number of the old image that
-//! it resembles, plus 1; then the count of its segments, plus 1, and how they differ from the old
-//! ones, or 0 when they do not. Numbers are written with 7 bits a byte, differences in zigzag.
+//! For each target the hints hold 0 if it is no image or resembles none. Otherwise they hold the
+//! number of the old image that it resembles, plus 1; then the count of its segments, plus 1, and
+//! how they differ from the old ones, or 0 if they are equal. Numbers have 7 bits in each byte;
+//! differences are in zigzag form.
 
 use std::io;
 
@@ -59,7 +60,7 @@ fn numbers(segment: &Segment) -> [u64; 4] {
     [segment.file_at, segment.file, segment.address, segment.memory]
 }
 
-/// Hints for targets: for each, the old image it resembles and its layout.
+/// Writes the hints: for each target, the old image that it resembles and its layout.
 #[cfg(feature = "encoder")]
 pub(super) fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -93,7 +94,7 @@ pub(super) fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec
     bytes
 }
 
-/// Reads hints for targets of the given lengths. An error when they are no hints.
+/// Reads hints for targets of the given lengths. Returns an error if the bytes are no valid hints.
 pub(super) fn decode(
     program: &Program,
     lengths: &[u64],

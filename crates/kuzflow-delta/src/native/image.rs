@@ -1,8 +1,8 @@
 //! An executable image: which bytes of its file stand at which address.
 //!
 //! In: a file through [`Blocks`], from a member's start on. Out: [`Image`], with its [`Fields`].
-//! Never: trust in the file. All numbers are bounded before they are used, a file that makes no
-//! sense is no image.
+//! Never: trust in the file. The parser bounds every number before it uses it, and an inconsistent
+//! file gives no image.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::blocks::Blocks;
 use super::fields::Fields;
 use super::{elf, pe};
 
-/// What the code is for.
+/// The processor that the code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Machine {
     /// 64-bit x86.
@@ -21,37 +21,37 @@ pub(super) enum Machine {
     Arm64,
 }
 
-/// A part of the file at an address.
+/// A part of the file that is loaded at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Where it stands in memory, less the image's base.
+    /// Its address in memory, minus the image's base.
     pub address: u64,
     /// Bytes in memory.
     pub memory: u64,
-    /// Where it stands in the file.
+    /// Its position in the file.
     pub file_at: u64,
     /// Bytes in the file.
     pub file: u64,
 }
 
-/// Positions outside of all segments have addresses from here on.
+/// Positions outside of all segments have addresses from this one on.
 pub(super) const OUTSIDE: u64 = 1 << 60;
 /// Addresses end here.
 pub(super) const HIGHEST: u64 = 1 << 48;
-/// More segments than this are not looked at.
+/// Most segments that are examined.
 pub(super) const SEGMENTS: usize = 96;
 
-/// Which bytes of a file stand at which address.
+/// The layout: which bytes of a file stand at which address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// What pointers are counted from.
+    /// The base that pointers count from.
     pub base: u64,
     /// Parts in memory, by position in the file.
     pub segments: Vec<Segment>,
 }
 
 impl Layout {
-    /// Puts segments in order, drops what makes no sense in a file of `length` bytes.
+    /// Sorts segments, and drops those that do not fit a file of `length` bytes.
     pub(super) fn new(base: u64, mut segments: Vec<Segment>, length: u64) -> Self {
         segments.truncate(SEGMENTS);
         segments.retain(|segment| {
@@ -90,7 +90,7 @@ impl Layout {
             .map(|segment| segment.file_at + (address - segment.address))
     }
 
-    /// Whether something stands at an address in memory.
+    /// Whether an address belongs to a segment in memory.
     pub(super) fn holds(&self, address: u64) -> bool {
         self.segments.iter().any(|segment| address.wrapping_sub(segment.address) < segment.memory)
     }
@@ -102,14 +102,14 @@ pub(super) struct Image {
     pub from: u64,
     /// Bytes of its file.
     pub length: u64,
-    /// Where it stands in memory.
+    /// The addresses of its bytes in memory.
     pub layout: Layout,
-    /// Where it refers to something.
+    /// The places where it refers to something.
     pub fields: Fields,
 }
 
-/// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are
-/// those of reading.
+/// The image in the member of `length` bytes from `from` on; `None` if the member is no image.
+/// Returns the errors of reading.
 pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
     if length < 64
         || length >= u64::from(u32::MAX)
@@ -125,7 +125,7 @@ pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Resu
     }
 }
 
-/// A member of a group; positions count from its start, and there are zeros behind its end.
+/// A member of a group; positions count from its start, and it reads as zeros behind its end.
 pub(super) struct File<'a, 'b> {
     blocks: &'a mut Blocks<'b>,
     /// Where it begins.
@@ -160,7 +160,7 @@ impl File<'_, '_> {
         Ok(u64::from_le_bytes(self.array(at)?))
     }
 
-    /// Bytes from `at` on, as many as there are, at most `buffer.len()`.
+    /// Reads bytes from `at` on, at most `buffer.len()`, fewer at the end.
     pub(super) fn read<'c>(&mut self, at: u64, buffer: &'c mut [u8]) -> io::Result<&'c [u8]> {
         let there = self.length.saturating_sub(at).min(buffer.len() as u64) as usize;
         if there > 0 {

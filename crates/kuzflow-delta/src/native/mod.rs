@@ -1,14 +1,14 @@
-//! Native code and its data: what a new program's bytes will be, from the old program's.
+//! Native code and its data: predicts a new program's bytes from those of the old program.
 //!
-//! In: the bases with the images in them ([`Program`]), the steps, and hints from the encoder about
-//! the new files' layout. Out: [`NativePredictor`], which moves every reference it knows of to
-//! where its target is now. For the encoder also `align`, which matches code with its references
-//! hidden. Never: trust in a file or in hints; both are bounded, and a wrong one costs only a bad
-//! forecast.
+//! In: the bases with the images in them ([`Program`]), the instructions, and the encoder's hints
+//! about the layout of the new files. Out: [`NativePredictor`], which moves every reference that it
+//! knows to the new place of its target. For the encoder also `align`, which matches code with its
+//! references hidden. Never: trust in a file or in hints: both are bounded, and a wrong one costs
+//! only a bad prediction.
 //!
 //! ```text
 //! bases ── image: elf, pe ── code: x86, arm64 ── fields ──┐
-//! steps, hints ── translation: old address -> new address ┴─ forecast
+//! steps, hints ── translation: old address -> new address ┴─ prediction
 //! ```
 
 mod arm64;
@@ -44,8 +44,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Looks for images in the members of `bytes`, which have the given lengths, one behind the
-    /// other. Errors are those of reading.
+    /// Finds images in the members of `bytes`, which have the given lengths, one behind the other.
+    /// Returns the errors of reading.
     pub fn new(bytes: &dyn ReadAt, lengths: &[u64]) -> io::Result<Self> {
         let mut blocks = Blocks::new(bytes);
         let mut images = Vec::new();
@@ -57,12 +57,12 @@ impl Program {
         Ok(Self { images })
     }
 
-    /// Whether there is no image at all, so that the plain forecast does as well.
+    /// Whether there is no image at all, so that the plain prediction serves as well.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
 
-    /// How many fields are known.
+    /// Number of known fields.
     pub fn fields(&self) -> usize {
         self.images.iter().map(|image| image.fields.len()).sum()
     }
@@ -74,8 +74,8 @@ impl Program {
     }
 }
 
-/// For a program or library for x86 processors whether it is for their 64-bit mode: ELF, PE, or
-/// Mach-O for one processor.
+/// Whether a program or library for x86 processors is for their 64-bit mode (ELF, PE, or Mach-O for
+/// one processor); `None` for other files.
 #[cfg(feature = "encoder")]
 pub fn is_wide_x86(file: &[u8]) -> Option<bool> {
     let number = |at: usize| {

@@ -1,4 +1,4 @@
-//! PE files: where they stand in memory, and what refers to what.
+//! Parses PE files: the layout of an image in memory, and its references.
 //!
 //! Addresses are counted from the image's base. Follows Microsoft's "PE Format", "x64 exception
 //! handling" and, for the tables of C++ exceptions, the runtime's `ehdata.h`.
@@ -23,17 +23,17 @@ const EXCEPTIONS: usize = 3;
 const RELOCATIONS: usize = 5;
 const DELAYED_IMPORTS: usize = 13;
 
-/// What is known while the tables are walked.
+/// The state while the tables are read.
 struct Tables<'a, 'b, 'c> {
     file: &'a mut File<'b, 'c>,
     layout: &'a Layout,
     code: &'a [Span],
     found: &'a mut Found,
-    /// Steps left: no hostile file walks longer than its own length.
+    /// Steps left: reading a hostile file takes at most as many steps as the file has bytes.
     budget: u64,
 }
 
-/// The image, if the file is one.
+/// The image; `None` if the file is no PE image.
 pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     let head = u64::from(file.u32(0x3C)?);
     if head + 24 > file.length || file.array::<4>(head)? != *b"PE\0\0" {
@@ -122,7 +122,7 @@ impl Tables<'_, '_, '_> {
         enough
     }
 
-    /// Position of an address with at least `length` bytes behind it in the file.
+    /// Position in the file of an address, if at least `length` bytes follow there.
     fn position(&self, address: u64, length: u64) -> Option<u64> {
         self.layout
             .position(address)
@@ -133,7 +133,7 @@ impl Tables<'_, '_, '_> {
         self.found.fields.push((at as u32, kind));
     }
 
-    /// Marks an address without base at a position, if it is one; gives it.
+    /// Marks an address without base at a position and returns it, if it is one.
     fn relative(&mut self, at: u64) -> io::Result<Option<u64>> {
         let target = u64::from(self.file.u32(at)?);
         if target == 0 || !self.layout.holds(target) {
@@ -149,7 +149,7 @@ impl Tables<'_, '_, '_> {
             .is_some_and(|at| self.code.iter().any(|span| at.wrapping_sub(span.at) < span.length))
     }
 
-    /// Functions and how to unwind them.
+    /// Reads the functions and how to unwind them.
     fn exceptions(&mut self, (address, length): (u64, u64), machine: Machine) -> io::Result<()> {
         let entry = if machine == Machine::Amd64 { 12 } else { 8 };
         let Some(start) = self.position(address, entry) else { return Ok(()) };
@@ -176,7 +176,7 @@ impl Tables<'_, '_, '_> {
         Ok(())
     }
 
-    /// What stands behind the unwind codes: a handler and its data, or another function.
+    /// Reads the data behind the unwind codes: a handler and its data, or another function.
     fn unwind(&mut self, address: u64) -> io::Result<()> {
         let Some(at) = self.position(address, 4) else { return Ok(()) };
         let head = self.file.array::<4>(at)?;
@@ -219,7 +219,7 @@ impl Tables<'_, '_, '_> {
         Ok(())
     }
 
-    /// A function's C++ exception tables (version 3 of the format).
+    /// Reads a function's C++ exception tables (version 3 of the format).
     fn description(&mut self, address: u64) -> io::Result<()> {
         let Some(at) = self.position(address, 40) else { return Ok(()) };
         if self.file.u32(at)? & 0x1FFF_FFFF & !3 != 0x1993_0520 {
@@ -278,7 +278,7 @@ impl Tables<'_, '_, '_> {
         Ok(())
     }
 
-    /// Addresses of imported names, up to a zero.
+    /// Reads the addresses of imported names, up to a zero.
     fn thunks(&mut self, address: u64, wide: bool) -> io::Result<()> {
         let step = if wide { 8 } else { 4 };
         let Some(mut at) = self.position(address, step) else { return Ok(()) };
@@ -312,7 +312,7 @@ impl Tables<'_, '_, '_> {
         Ok(())
     }
 
-    /// Addresses of the resources' bytes.
+    /// Reads the addresses of the resources' bytes.
     fn resources(&mut self, (address, _): (u64, u64)) -> io::Result<()> {
         let mut waiting = vec![(0, 0)];
         while let Some((offset, level)) = waiting.pop() {
@@ -337,7 +337,7 @@ impl Tables<'_, '_, '_> {
         Ok(())
     }
 
-    /// Pages with pointers, and the pointers.
+    /// Reads the relocations: pages with pointers, and the pointers.
     fn relocations(&mut self, (address, length): (u64, u64)) -> io::Result<()> {
         let Some(start) = self.position(address, 8) else { return Ok(()) };
         let end = (start + length).min(self.file.length);

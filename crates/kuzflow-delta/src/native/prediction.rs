@@ -1,4 +1,4 @@
-//! The forecast itself.
+//! The predictor for native code.
 
 use std::io;
 
@@ -13,13 +13,13 @@ use super::translation::Translation;
 use crate::CopyInstruction;
 use crate::prediction::{Chunk, Predictor, ReadAt, UNSURE};
 
-/// Places in the memory of recent targets.
+/// Number of places in the memory of recent targets.
 const MEMORY: usize = 1 << 16;
 
-/// How much farther away the target of a jump may be than before, on top of twice the distance.
+/// How much more distant the target of a jump may be than before, on top of twice the distance.
 const REACH_BYTES: u64 = 1024;
 
-/// A target that was met: where it was found.
+/// A recent target: its old address and its new one.
 #[derive(Clone, Copy, Default)]
 struct Memory {
     pair: u32,
@@ -28,7 +28,7 @@ struct Memory {
     found: u64,
 }
 
-/// A field that was forecast.
+/// A field that was predicted and whose actual value is not known yet.
 #[derive(Clone, Copy)]
 struct Pending {
     kind: u8,
@@ -38,7 +38,7 @@ struct Pending {
     target: u64,
     exact: bool,
     origin: Origin,
-    /// What the translation said.
+    /// The translation's answer.
     translated: u64,
     /// The old value.
     value: u64,
@@ -52,7 +52,7 @@ pub(super) struct Translations {
 }
 
 impl Translations {
-    /// From the steps.
+    /// Builds the translations from the instructions.
     pub(super) fn new(
         program: &Program,
         targets: Vec<Option<BranchTarget>>,
@@ -77,7 +77,7 @@ impl Translations {
         translations
     }
 
-    /// Cuts a step at the ends of files.
+    /// Adds an instruction, cut at the ends of files.
     fn add(&mut self, program: &Program, step: &CopyInstruction, new_at: u64) {
         let mut done = 0;
         while done < step.length {
@@ -132,7 +132,7 @@ impl Translations {
         })
     }
 
-    /// Where an old address of image `old` is in target `new`, and whether it was copied.
+    /// Where an old address of image `old` is in target `new`, and whether its bytes were copied.
     pub(super) fn translate(&self, pair: usize, address: u64, hint: Option<u64>) -> (u64, bool) {
         self.pairs
             .get(pair)
@@ -159,7 +159,7 @@ impl Translations {
     }
 }
 
-/// Old bytes with references moved to where their targets are now.
+/// Predicts the old bytes, with references moved to the new places of their targets.
 pub struct NativePredictor<'a> {
     blocks: Blocks<'a>,
     program: &'a Program,
@@ -167,14 +167,15 @@ pub struct NativePredictor<'a> {
     memory: Vec<Memory>,
     sequences: Sequences,
     pending: Option<Pending>,
-    /// Old image, its next field's index and where that was looked for.
+    /// The old image, the index of its next field, and the position of that search.
     cursor: (usize, usize, u32),
     target: usize,
 }
 
 impl<'a> NativePredictor<'a> {
-    /// A forecast from the old bytes, the images in them, and what the encoder gives: steps, and
-    /// hints about the targets, which have the given lengths. An error when the hints are none.
+    /// A predictor from the old bytes, the images in them, and the encoder's data: instructions,
+    /// and hints about the targets, which have the given lengths. Returns an error if the hints are
+    /// invalid.
     pub fn new(
         old: &'a dyn ReadAt,
         program: &'a Program,
@@ -219,7 +220,7 @@ impl<'a> NativePredictor<'a> {
             % MEMORY
     }
 
-    /// Where a target is, by memory or by the steps.
+    /// Where a target is, by the memory of recent targets or by the instructions.
     fn translate(&self, pair: usize, target: u64) -> (u64, bool) {
         let memory = &self.memory[Self::slot(pair, target)];
         if memory.pair == pair as u32 + 1 && memory.target == target {
@@ -229,7 +230,7 @@ impl<'a> NativePredictor<'a> {
     }
 
     /// Where a field at address `here` will point. A jump mostly stays within its function: a
-    /// target much farther away than before is another copy of the old one.
+    /// target that is much more distant than before is another copy of the old one.
     fn aim(
         &self,
         pair: usize,
@@ -315,7 +316,7 @@ impl Predictor for NativePredictor<'_> {
             None => (translated, exact),
         };
         let predictor = match reference.origin {
-            // A function whose end is not known is as long as before.
+            // A function with an unknown end has the old length.
             Origin::Length(_) if !exact => value,
             origin => reference::value(layout, here, origin, target, |address| {
                 self.translate(pair, address).0

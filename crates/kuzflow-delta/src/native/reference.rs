@@ -1,4 +1,4 @@
-//! What a field refers to, and which value refers there.
+//! Converts between a field's value and the address that it refers to.
 
 use std::io;
 
@@ -7,29 +7,29 @@ use super::blocks::Blocks;
 use super::fields::{self, kind};
 use super::image::{Image, Layout};
 
-/// A target and how the field counts to it.
+/// A target, and the origin that the field counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// The address meant.
+    /// The address of the target.
     pub target: u64,
-    /// What the field counts from.
+    /// The origin that the field counts from.
     pub origin: Origin,
 }
 
-/// What a field counts from.
+/// The point that a field counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// So many bytes behind the field's start.
+    /// This many bytes behind the field's start.
     Here(u64),
-    /// The field's start, backwards.
+    /// The field's start; the field counts backwards.
     HereBack,
     /// The image's base.
     Base,
-    /// Nothing.
+    /// Zero: the value is the target itself.
     Zero,
-    /// An address, in units.
+    /// An address; the field counts in units of this many bytes.
     At(u64, u32),
-    /// An address that stands for the start of something whose length the field is.
+    /// The start of an object; the field is its length.
     Length(u64),
     /// The file's start.
     File,
@@ -67,7 +67,7 @@ pub(super) fn replace(kind: u8, field: &mut [u8], number: u64) {
     field[..length].copy_from_slice(&number[..length]);
 }
 
-/// What the field of `kind` at `at` in `image` with `value` refers to.
+/// The reference of the field of `kind` at `at` in `image` that has `value`.
 pub(super) fn refer(
     image: &Image,
     blocks: &mut Blocks<'_>,
@@ -117,8 +117,8 @@ pub(super) fn refer(
     })
 }
 
-/// The value with which a field at address `here` of another layout refers to `target`; `translate`
-/// gives the address there of what an origin names here.
+/// The value with which a field at address `here` of another layout refers to `target`. `translate`
+/// maps an origin's address to that layout.
 pub(super) fn value(
     layout: &Layout,
     here: u64,
@@ -140,8 +140,8 @@ pub(super) fn value(
     }
 }
 
-/// The target that a value at address `here` of another layout refers to; none where that teaches
-/// nothing.
+/// The target that a value at address `here` of another layout refers to; `None` if nothing can be
+/// learned from it.
 pub(super) fn target(
     layout: &Layout,
     here: u64,

@@ -1,18 +1,18 @@
-//! Tables in order: what an entry refers to, from what the entry before turned out to refer to.
+//! Tables in order: predicts an entry's target from the actual target of the entry before.
 //!
-//! Lists of functions, relocations and symbols go on in steps that stay, even where an entry stands
-//! for something new. Whether this tells more than the translation is learned for each kind of
-//! field.
+//! Lists of functions, relocations and symbols continue in constant steps, even where an entry is
+//! new. For each kind of field the code learns whether this order predicts better than the
+//! translation.
 
 use super::fields::kind;
 
-/// Functions begin at multiples of this where they did before.
+/// Functions begin at multiples of this if they did so before.
 const FUNCTION: u64 = 16;
-/// Below this a success counts for much, above for little; both records move by a sixteenth of the
-/// way.
+/// A success counts for much below this and for little above it. Both records move by a sixteenth
+/// of the distance.
 const SCALE: u32 = 1 << 12;
 
-/// The last entry of a kind, and how well the ways to foretell the next did.
+/// The last entry of a kind, and the record of the two predictions of the next entry.
 #[derive(Clone, Copy, Default)]
 struct Last {
     known: bool,
@@ -42,12 +42,12 @@ fn in_table(kind: u8) -> bool {
 }
 
 impl Sequences {
-    /// Nothing is known.
+    /// Has learned nothing.
     pub(super) fn new() -> Self {
         Self([Last::default(); 32])
     }
 
-    /// What the order says about an entry, if it says anything.
+    /// The order's prediction of an entry, if it has one.
     pub(super) fn follow(&self, kind: u8, target: u64) -> Option<u64> {
         let last = self.0.get(usize::from(kind)).filter(|last| last.known && in_table(kind))?;
         let next = last.new.wrapping_add(target.wrapping_sub(last.old));
@@ -58,12 +58,12 @@ impl Sequences {
         })
     }
 
-    /// Whether the order did better than the translation of late.
+    /// Whether the order predicted better than the translation recently.
     pub(super) fn better(&self, kind: u8) -> bool {
         self.0.get(usize::from(kind)).is_some_and(|last| last.followed > last.translated)
     }
 
-    /// An entry was found at `found`; `translated` is what the translation had said.
+    /// Records that an entry was at `found`; `translated` is the translation's prediction.
     pub(super) fn settle(&mut self, kind: u8, target: u64, translated: u64, found: u64) {
         let followed = self.follow(kind, target);
         let Some(last) = self.0.get_mut(usize::from(kind)).filter(|_| in_table(kind)) else {
@@ -79,7 +79,8 @@ impl Sequences {
         (last.known, last.old, last.new) = (true, target, found);
     }
 
-    /// The function found last had `old` bytes and has `new` ones: the next begins behind it.
+    /// Records that the last function had `old` bytes and has `new` ones: the next begins behind
+    /// it.
     pub(super) fn pass(&mut self, old: u64, new: u64) {
         let last = &mut self.0[usize::from(kind::DISTANCE)];
         last.old = last.old.wrapping_add(old);

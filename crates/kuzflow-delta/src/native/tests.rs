@@ -1,4 +1,4 @@
-//! Tests of native forecasts.
+//! Tests of native prediction.
 
 use proptest::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::CopyInstruction;
 use crate::align::AlignOptions;
 use crate::prediction::{Predictor as _, UNSURE};
 
-/// A program of functions that call each other: a 64-bit ELF file with one segment. `functions` are
-/// numbers that the bodies are made from; each calls the functions with the next three numbers.
+/// A program of functions that call each other: a 64-bit ELF file with one segment. The bodies are
+/// made from the numbers in `functions`; each function calls those with the next three numbers.
 fn program(functions: &[u32]) -> Vec<u8> {
     const HEAD: usize = 120;
     const BODY: usize = 64;
@@ -30,7 +30,7 @@ fn program(functions: &[u32]) -> Vec<u8> {
     for &number in functions {
         let start = file.len();
         for round in 0..5 {
-            // mov eax, a number of its own
+            // mov eax, with a number for each function
             file.push(0xB8);
             file.extend(
                 number.wrapping_mul(0x9E37_79B1).wrapping_add(round * 0x0101_4703).to_le_bytes(),
@@ -45,8 +45,8 @@ fn program(functions: &[u32]) -> Vec<u8> {
     file
 }
 
-/// Fields as foretold, fields that were not, plain bytes that were not, in copies; checks that
-/// steps tile the target.
+/// Counts correctly predicted fields, wrong fields and wrong plain bytes in copies; checks that the
+/// instructions tile the target.
 fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usize, usize, usize) {
     let lengths = [new.len() as u64];
     let old = old.to_vec();
@@ -189,7 +189,7 @@ fn known_instructions() {
     }
 }
 
-/// Headers that lead into the middle of the parsers, with damage.
+/// Damaged headers that lead into the middle of the parsers.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let noise = proptest::collection::vec(any::<u8>(), 0..2000);
     let edits = proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..40);
@@ -207,7 +207,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         }
         file.extend(noise);
         for (place, byte) in edits {
-            // Mostly in the headers.
+            // Most damage is in the headers.
             let limit = if byte & 3 == 0 { file.len() } else { 400 };
             let at = place.index(limit);
             file[at] = byte;
@@ -221,7 +221,7 @@ proptest! {
     fn hostile_files_do_no_harm(old in damaged(), new in damaged()) {
         let (images, aligned) = aligned(&old, &new);
         let first = predict(&old, &new, &images, &aligned);
-        // The decoder's side comes to the same.
+        // The decoder's side gives the same result.
         let again = Program::new(&old, &[old.len() as u64]).unwrap();
         prop_assert_eq!(first, predict(&old, &new, &again, &aligned));
     }
@@ -258,7 +258,7 @@ proptest! {
     }
 }
 
-/// A header may name any place of the file, also one that no file has.
+/// A header may name any position of the file, also one that no file has.
 #[test]
 fn a_place_that_no_file_has_is_an_address_like_others() {
     let layout = super::image::Layout::new(0, Vec::new(), 100);

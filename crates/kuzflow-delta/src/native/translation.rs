@@ -1,14 +1,14 @@
-//! From old addresses to new ones.
+//! Translates old addresses to new ones.
 //!
-//! In: steps, and the layouts of an old and a new image. Out: where what stood at an old address
-//! stands now. The steps give it for all bytes that were copied; for others the nearest known
-//! neighbour tells.
+//! In: instructions, and the layouts of an old and a new image. Out: the new address of the bytes
+//! at an old address. The instructions give it for all bytes that were copied; for others the
+//! closest known address decides.
 
 use std::collections::BTreeMap;
 
 use super::image::{HIGHEST, Layout, OUTSIDE};
 
-/// Old and new addresses of a copied stretch.
+/// Old and new addresses of a copied span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Stretch {
     old: u64,
@@ -16,22 +16,24 @@ struct Stretch {
     new: u64,
 }
 
-/// So many stretches before a place are asked whether they hold it.
+/// The search checks this many spans before a place, to find the one that holds it.
 const DEPTH: usize = 16;
-/// A target with so many copied bytes behind it is surely the right one.
+/// A target with this many copied bytes behind it is surely the right one.
 const SOLID: u64 = 64;
-/// So many neighbours are remembered.
+/// Most addresses that are remembered.
 const MAX_LEARNED: usize = 1 << 16;
 
-/// Where old addresses of one image are in one new image.
+/// Maps the old addresses of one image to those of one new image.
 #[derive(Default)]
 pub(super) struct Translation {
     stretches: Vec<Stretch>,
-    /// What targets without a counterpart turned out to be: old address and the way to the new one.
+    /// The learned new addresses of targets without a counterpart: old address and the distance to
+    /// the new one.
     learned: BTreeMap<u64, u64>,
 }
 
-/// Cuts at the ends of segments: the address of a position, and how many bytes go on from there.
+/// Cuts at the ends of segments: the address of a position, and how many bytes follow there without
+/// a gap.
 fn stretch(layout: &Layout, at: u64) -> (u64, u64) {
     match layout.segment(at) {
         Some(segment) => {
@@ -50,7 +52,7 @@ fn stretch(layout: &Layout, at: u64) -> (u64, u64) {
 }
 
 impl Translation {
-    /// A copied stretch of the files.
+    /// Adds a copied span of the files.
     pub(super) fn add(
         &mut self,
         old: &Layout,
@@ -69,7 +71,8 @@ impl Translation {
         }
     }
 
-    /// All stretches are there. Memory without bytes in the file moves with its segment.
+    /// Completes the map when all spans are known. Memory without bytes in the file moves with its
+    /// segment.
     pub(super) fn finish(&mut self, old: &Layout, new: &Layout) {
         if old.segments.len() == new.segments.len() {
             for (old, new) in old.segments.iter().zip(&new.segments) {
@@ -86,8 +89,8 @@ impl Translation {
         self.stretches.shrink_to_fit();
     }
 
-    /// Where an old address is now, and whether its bytes were copied. Of several copies the one
-    /// nearest to `hint` counts, or the longest that goes on behind it.
+    /// The new address of an old one, and whether its bytes were copied. Of several copies the one
+    /// closest to `hint` counts, or the longest one that continues behind it.
     pub(super) fn translate(&self, target: u64, hint: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
@@ -96,7 +99,7 @@ impl Translation {
             .filter(|stretch| target - stretch.old < stretch.length)
             .max_by_key(|stretch| match hint {
                 Some(hint) => !hint.abs_diff(stretch.new + (target - stretch.old)),
-                // A stretch that ends right behind the target ran on by chance into what follows.
+                // A span that ends right behind the target matched by chance into the next bytes.
                 None => {
                     (stretch.old + stretch.length - target).min(SOLID) << 48
                         | stretch.length.min(HIGHEST - 1)
@@ -125,7 +128,7 @@ impl Translation {
         (target.wrapping_add(nearest.1), false)
     }
 
-    /// A target without a counterpart was found at a new address.
+    /// Records the new address of a target without a counterpart.
     pub(super) fn learn(&mut self, target: u64, new: u64) {
         if self.learned.len() < MAX_LEARNED {
             self.learned.insert(target, new.wrapping_sub(target));

@@ -1,12 +1,12 @@
-//! Lengths of x86 instructions, and the references in them.
+//! Decodes the lengths of x86 instructions, and the references in them.
 //!
-//! In: machine code of 64-bit or 32-bit x86, any bytes at all. Out: instruction lengths and where a
-//! 32-bit relative operand stands. Never: a refusal; what is no instruction counts as one byte, so
-//! that a linear sweep finds its step again.
+//! In: machine code of 64-bit or 32-bit x86, or any other bytes. Out: instruction lengths, and the
+//! position of a 32-bit relative operand. Never: a refusal; a byte that begins no instruction
+//! counts as one byte, so that a linear sweep finds its step again.
 //!
 //! The tables follow the opcode maps of the Intel manual (volume 2, appendix A).
 
-/// There is a ModRM byte.
+/// The instruction has a ModRM byte.
 const M: u8 = 1;
 /// An 8-bit immediate.
 const B: u8 = 2;
@@ -18,7 +18,7 @@ const W: u8 = 8;
 const R: u8 = 16;
 /// Not an instruction in 64-bit code.
 const X: u8 = 32;
-/// Handled by code.
+/// The code handles this opcode.
 const S: u8 = 64;
 
 const fn one_byte() -> [u8; 256] {
@@ -140,7 +140,7 @@ static TWO: [u8; 256] = two_bytes();
 /// The longest instruction.
 pub const LONGEST: usize = 15;
 
-/// What refers to something in an instruction.
+/// How an instruction refers to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     /// Nothing.
@@ -165,7 +165,7 @@ pub enum Operand {
 pub struct Instruction {
     /// In bytes, at least 1.
     pub length: u8,
-    /// What refers to something.
+    /// How the instruction refers to something.
     pub operand: Operand,
     /// Where the 4 bytes of the operand begin.
     pub at: u8,
@@ -173,22 +173,22 @@ pub struct Instruction {
 
 const UNKNOWN: Instruction = Instruction { length: 1, operand: Operand::None, at: 0 };
 
-/// The instruction at the start of `code`; one byte when it is none, or not all of it is there.
+/// The instruction at the start of `code`; one byte if it is no instruction or incomplete.
 pub fn decode(code: &[u8], wide: bool) -> Instruction {
     decode_whole(code, wide)
         .filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST))
         .unwrap_or(UNKNOWN)
 }
 
-/// Whether a byte may stand before an instruction. In 64-bit code that includes those that widen
-/// registers, of which one counts.
+/// Whether a byte may stand before an instruction. In 64-bit code that includes the bytes that
+/// widen registers, of which one counts.
 pub fn is_prefix(byte: u8, wide: bool) -> bool {
     matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3)
         || (wide && byte & 0xF0 == 0x40)
 }
 
-/// The instruction at the start of `code`, if it is one, by the bytes before its operand alone:
-/// `code` may end behind those.
+/// The instruction at the start of `code`, or `None`. The bytes before its operand decide: `code`
+/// may end behind those.
 pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
     let mut at = 0;
     let mut half = false;

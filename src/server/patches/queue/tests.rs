@@ -26,7 +26,7 @@ fn open(folder: &tempfile::TempDir, hours: i64) -> Queue {
     Queue::open(folder.path(), later(hours)).unwrap()
 }
 
-/// The job with this id, of which there is one.
+/// The only job with this id.
 fn only(queue: &Queue, id: &PatchId) -> PatchJob {
     let mut jobs = queue.jobs(id);
     assert_eq!(jobs.len(), 1);
@@ -78,7 +78,7 @@ fn a_restart_in_the_middle_loses_nothing_and_ends() {
         if attempt == 2 {
             assert_eq!(jobs[0].patch_id, other.patch_id, "what waited longest comes first");
         }
-        // The other one was done; as if asked for again for the next round.
+        // The other job is done; the next round requests it again.
         queue.end(other, JobOutcome::Completed, later(3));
         assert_eq!(ask(&queue, "1.0.0", "1.2.0", 3), Status::Queued);
     }
@@ -128,7 +128,7 @@ fn the_queue_has_an_end_and_foreign_files_do_no_harm() {
     let more = queue.ask(&container("1.0.0"), &container("3.0.0"), start());
     assert!(matches!(more, Err(QueueError::Full)), "{more:?}");
     assert_eq!(ask(&queue, "1.0.0", "2.0.0", 0), Status::Queued, "those that wait are known");
-    // A job whose file says another pair than its name.
+    // The content of the file names another pair than the file's name.
     let other = fs::read(folder.path().join("sample_2.0.0_Linux_x86_64.from-1.0.0.json")).unwrap();
     fs::write(folder.path().join("sample_9.0.0_Linux_x86_64.from-1.0.0.json"), other).unwrap();
     let again = open(&folder, 0);
