@@ -360,6 +360,10 @@ fn without_times(value: &mut Value) {
     for key in ["since", "installed", "left", "installation_id", "when", "kept"] {
         object.remove(key);
     }
+    // A version that has come up; how many good runs it has had depends on how often it was started.
+    if object.get("probation").is_some_and(|probation| probation["up"] == true) {
+        object.remove("probation");
+    }
     object.values_mut().for_each(|value| match value {
         Value::Array(values) => values.iter_mut().for_each(without_times),
         value => without_times(value),
