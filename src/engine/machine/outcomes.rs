@@ -176,9 +176,9 @@ impl Machine {
                 vec![self.enter(Activity::Swapped { version, modules })]
             }
             Err(reasons) => {
-                let told = Effect::Emit(Event::NotSwapped { version: version.clone(), reasons });
+                let shown = Effect::Emit(Event::NotSwapped { version: version.clone(), reasons });
                 let running = self.setup.running;
-                vec![told, self.enter(Activity::Ready { version, running })]
+                vec![shown, self.enter(Activity::Ready { version, running })]
             }
         }
     }

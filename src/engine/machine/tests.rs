@@ -475,7 +475,7 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
 #[test]
 fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     let chosen = || MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true }));
-    let told = Effect::Emit(Event::Notice { problem: problem() });
+    let noticed = Effect::Emit(Event::Notice { problem: problem() });
     // A switch that ends during a download, well or not.
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
     command(&mut machine, Command::Check { by_user: true });
@@ -483,9 +483,9 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     command(&mut machine, Command::Switch(id()));
     command(&mut machine, Command::Prefetch);
     assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
-    assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), [told.clone()]);
+    assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), [noticed.clone()]);
     // So does a start that the app had asked for.
-    assert_eq!(machine.step(MachineInput::Relaunched(Err(problem()))), [told.clone()]);
+    assert_eq!(machine.step(MachineInput::Relaunched(Err(problem()))), [noticed.clone()]);
     assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
     // It can still be cancelled, and what it was for is still known.
     assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
@@ -499,7 +499,7 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
         command(&mut machine, under_way);
         let phase = machine.phase();
         assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
-        assert_eq!(machine.step(MachineInput::Launched(Err(problem()))), [told.clone()]);
+        assert_eq!(machine.step(MachineInput::Launched(Err(problem()))), [noticed.clone()]);
         assert_eq!(machine.phase(), phase);
     }
 }
