@@ -4,7 +4,7 @@
 //! runs over the diagonals that are alive at each byte. Its time is linear in the bytes times
 //! [`ALIVE`]; its memory is one record for each position where a change might pay.
 
-use super::Costs;
+use super::costs::Costs;
 use super::seeds::Seed;
 use super::suffixes::common;
 

@@ -5,10 +5,10 @@
 //! both texts run side by side, or where a part of one moved to another place. The list ends when
 //! the target's length is reached; there is no count of instructions.
 
-use super::CoderError;
-use super::CoderLimits;
+use super::error::CoderError;
 use super::models::Counter;
 use super::numbers::{Numbers, magnitude};
+use super::options::CoderLimits;
 use super::range::Coder;
 use crate::CopyInstruction;
 

@@ -7,15 +7,17 @@
 
 use std::io;
 
+use super::dense::{self, is_dense};
+use super::error::CoderError;
 use super::gaps::{Gap, Surroundings};
 use super::history::{History, Space};
 use super::matches::Matches;
 use super::mixture::Mixture;
 use super::models::Counter;
 use super::operands::{self, DENSE, Mode, STREAMS, Streams};
+use super::options::CoderOptions;
 use super::range::Coder;
 use super::residual::{Residual, SPANS};
-use super::{CoderError, CoderOptions, dense, is_dense};
 use crate::CopyInstruction;
 use crate::prediction::{Predictor, ReadAt};
 

@@ -1,14 +1,13 @@
 //! An executable image: which bytes of its file stand at which address.
 //!
-//! In: a file through [`Blocks`], from a member's start on. Out: [`Image`], with its [`Fields`].
-//! Never: trust in the file. The parser bounds every number before it uses it, and an inconsistent
-//! file gives no image.
+//! In: a file through [`Blocks`], from a member's start on, and what the readers of the formats find
+//! in it. Out: [`Image`], with its [`Fields`].
+//! Never: trust in the file. All numbers are bounded before they are used.
 
 use std::io;
 
 use super::blocks::Blocks;
 use super::fields::Fields;
-use super::{elf, pe};
 
 /// The processor that the code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,24 +107,7 @@ pub(super) struct Image {
     pub fields: Fields,
 }
 
-/// The image in the member of `length` bytes from `from` on; `None` if the member is no image.
-/// Returns the errors of reading.
-pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
-    if length < 64
-        || length >= u64::from(u32::MAX)
-        || from.checked_add(length).is_none_or(|end| end > blocks.len())
-    {
-        return Ok(None);
-    }
-    let mut file = File { blocks, from, length };
-    match file.array::<4>(0)? {
-        [0x7F, b'E', b'L', b'F'] => elf::parse(&mut file),
-        [b'M', b'Z', ..] => pe::parse(&mut file),
-        _ => Ok(None),
-    }
-}
-
-/// A member of a group; positions count from its start, and it reads as zeros behind its end.
+/// A member of a group; positions count from its start, and there are zeros behind its end.
 pub(super) struct File<'a, 'b> {
     blocks: &'a mut Blocks<'b>,
     /// Where it begins.
@@ -134,7 +116,12 @@ pub(super) struct File<'a, 'b> {
     pub length: u64,
 }
 
-impl File<'_, '_> {
+impl<'a, 'b> File<'a, 'b> {
+    /// The member of `length` bytes that begins at `from`.
+    pub fn new(blocks: &'a mut Blocks<'b>, from: u64, length: u64) -> Self {
+        Self { blocks, from, length }
+    }
+
     /// `N` bytes at `at`, zeros behind the end.
     pub(super) fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];

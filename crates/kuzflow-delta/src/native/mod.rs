@@ -7,8 +7,8 @@
 //! only a bad prediction.
 //!
 //! ```text
-//! bases ── image: elf, pe ── code: x86, arm64 ── fields ──┐
-//! steps, hints ── translation: old address -> new address ┴─ prediction
+//! bases ── object: elf, pe ── code: x86, arm64 ── fields ──┐
+//! steps, hints ── translation: old address -> new address ┴─ forecast
 //! ```
 
 mod arm64;
@@ -20,6 +20,7 @@ mod encode;
 mod fields;
 mod hints;
 mod image;
+mod object;
 mod pe;
 mod prediction;
 mod reference;
@@ -51,7 +52,7 @@ impl Program {
         let mut images = Vec::new();
         let mut from: u64 = 0;
         for &length in lengths {
-            images.extend(image::parse(&mut blocks, from, length)?);
+            images.extend(object::parse(&mut blocks, from, length)?);
             from = from.saturating_add(length);
         }
         Ok(Self { images })
