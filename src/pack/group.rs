@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::Algorithm;
+use super::algorithm::Algorithm;
 use super::bytes::Joined;
 use kuzflow_delta::CopyInstruction;
 use kuzflow_delta::bsdiff4::{self, Bsdiff4Error};

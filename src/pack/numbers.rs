@@ -1,7 +1,7 @@
 //! Whole numbers in few bytes: seven bits in each byte, the lowest first; the eighth bit says that
 //! more bytes follow.
 
-use super::PackError;
+use super::error::PackError;
 
 /// Appends a number.
 pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::PackError;
+use super::error::PackError;
 use super::numbers::{Numbers, put, put_signed};
 use crate::model::manifest::{Entry, Permissions};
 use crate::model::{Digest, Manifest, RelativePath};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp as Time;
 
 use super::error::{PublishError, at};
-use super::keys::KeyRole;
 use super::project::Project;
 use super::repository::release_of;
+use super::role::KeyRole;
 use crate::durable;
 use crate::model::digest::Hasher;
 use crate::model::{ContainerId, Digest, Platform, Version};

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp as Time};
 use serde::{Serialize, Serializer};
 
-use super::keys::KeyRole;
+use super::role::KeyRole;
 use super::settings::Lifetimes;
 
 /// How long before its end an offline role is reported: someone must fetch its keys from their

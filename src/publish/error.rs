@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keys::KeyRole;
+use super::address::InvalidAddress;
 use super::necessity::Need;
-use super::settings::InvalidAddress;
+use super::role::KeyRole;
 use crate::model::{ContainerId, Version};
 
 /// Any error, with its own chain of causes.

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -17,14 +16,13 @@ use pkcs8::der::Document;
 use pkcs8::der::pem::{LineEnding, PemLabel as _};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
-use tough::schema::RoleType;
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::key::Key;
 use tough::sign::Sign as _;
 
 use super::error::{PublishError, at};
+use super::role::KeyRole;
 use crate::durable;
-use crate::trust::PATCHES_ROLE;
 
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key that encrypts the signing key:
 /// OWASP's figure of 2023.
@@ -65,69 +63,6 @@ pub struct KeyHome {
     pub folder: PathBuf,
     /// Whether they are encrypted.
     pub is_encrypted: bool,
-}
-
-/// The roles that sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyRole {
-    /// Names the keys of all roles; offline.
-    Root,
-    /// Signs releases; offline.
-    Targets,
-    /// Signs which targets belong together; online.
-    Snapshot,
-    /// Signs that all this is current; online.
-    Timestamp,
-    /// Signs patch packs, and can sign nothing else; online. The targets role delegates to it.
-    Patches,
-}
-
-impl KeyRole {
-    /// All roles.
-    pub const ALL: [Self; 5] =
-        [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
-
-    /// Whether its keys should stay away from machines with a network.
-    pub fn is_offline(self) -> bool {
-        matches!(self, Self::Root | Self::Targets)
-    }
-
-    pub(super) fn of(role: RoleType) -> Option<Self> {
-        Self::ALL.into_iter().find(|candidate| candidate.tuf() == role)
-    }
-
-    pub(super) fn tuf(self) -> RoleType {
-        match self {
-            Self::Root => RoleType::Root,
-            Self::Targets => RoleType::Targets,
-            Self::Snapshot => RoleType::Snapshot,
-            Self::Timestamp => RoleType::Timestamp,
-            Self::Patches => RoleType::DelegatedTargets,
-        }
-    }
-}
-
-impl fmt::Display for KeyRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Root => "root",
-            Self::Targets => "targets",
-            Self::Snapshot => "snapshot",
-            Self::Timestamp => "timestamp",
-            Self::Patches => PATCHES_ROLE,
-        })
-    }
-}
-
-impl FromStr for KeyRole {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
-        found.ok_or_else(|| {
-            format!("not a role: {text:?}, expected root, targets, snapshot, timestamp or patches")
-        })
-    }
 }
 
 /// A key that can sign.

@@ -14,7 +14,8 @@ use tough::schema::{
 };
 
 use super::error::{PublishError, at};
-use super::keys::{KeyPair, KeyRole, Keyring, crypto};
+use super::keys::{KeyPair, Keyring, crypto};
+use super::role::KeyRole;
 use super::settings::Lifetimes;
 use crate::model::Digest;
 use crate::model::patch::PACK_SUFFIX;

@@ -5,6 +5,7 @@
 //! and every client can verify. Never: a state in which clients see half of a change; code that the
 //! launcher needs at run time (the launcher is built without this module).
 
+mod address;
 pub mod bundle;
 pub mod bundling;
 pub(crate) mod clock;
@@ -24,30 +25,31 @@ pub(crate) mod project;
 mod readiness;
 pub(crate) mod recipe;
 pub mod release_trees;
-pub(crate) mod renewal;
-pub(crate) mod repository;
-pub(crate) mod retiring;
-pub(crate) mod rotation;
-pub(crate) mod settings;
-pub(crate) mod terms;
-pub(crate) mod transaction;
+pub mod renewal;
+pub mod repository;
+pub mod retiring;
+mod role;
+pub mod rotation;
+pub mod settings;
+pub mod terms;
+pub mod transaction;
 mod version_tree;
 
-pub(crate) use deadlines::{Deadline, Urgency};
+pub use address::{InvalidAddress, address};
+pub use clock::ClockDoubt;
+pub use deadlines::{Deadline, Urgency};
 pub use error::PublishError;
-pub use keys::{KeyRole, Keyring};
-pub(crate) use offering::Offering;
-pub(crate) use pack_making::{Making, PackMaker};
+pub use keys::Keyring;
+pub use offering::Offering;
+pub use pack_making::{Making, PackMaker};
 pub use patches::PackToPublish;
 pub use project::{InitOptions, Project};
 pub(crate) use renewal::Renewal;
 pub use renewal::RenewalOptions;
 pub use repository::{PackageToPublish, RolloutChange};
-pub(crate) use retiring::Retired;
-pub use retiring::{Retirement, Selection};
+pub use retiring::{Retired, Retirement, Selection};
+pub use role::KeyRole;
 pub use rotation::Rotation;
-pub use settings::Lifetimes;
-pub use settings::ProjectSettings;
-pub(crate) use settings::address;
+pub use settings::{Lifetimes, ProjectSettings};
 pub use terms::{Standing, Terms};
 pub use transaction::Transaction;

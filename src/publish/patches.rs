@@ -10,10 +10,11 @@ use tough::TargetName;
 use tough::schema::{Target, Targets};
 
 use super::error::{PublishError, at};
-use super::keys::{KeyPair, KeyRole, Keyring};
+use super::keys::{KeyPair, Keyring};
 use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::repository::{is_there, release_of, target, target_name, to_value};
+use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
 use crate::model::{ContainerId, Digest};

@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
 
+use super::address::check_address;
 use super::error::{PublishError, at};
-use super::keys::{KeyPair, KeyRole, Keyring};
+use super::keys::{KeyPair, Keyring};
 use super::metadata::{self, Current};
-use super::settings::{ProjectSettings, check_address};
+use super::role::KeyRole;
+use super::settings::ProjectSettings;
 use super::transaction::{Lock, Transaction, TransactionStep};
 use crate::durable;
 use crate::model::Node;

@@ -9,9 +9,10 @@ use tough::schema::{Snapshot, Targets};
 
 use super::deadlines::{Deadline, deadlines};
 use super::error::PublishError;
-use super::keys::{KeyRole, Keyring};
+use super::keys::Keyring;
 use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
+use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep};
 
 /// How far a requested version number may lie above the known one; a typing error would use up

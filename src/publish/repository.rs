@@ -12,9 +12,10 @@ use tough::schema::{Hashes, Target, Targets};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::{PublishError, at};
-use super::keys::{KeyPair, KeyRole, Keyring};
+use super::keys::{KeyPair, Keyring};
 use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
+use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};

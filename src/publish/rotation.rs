@@ -11,9 +11,10 @@ use jiff::Timestamp as Time;
 use tough::schema::Role;
 
 use super::error::PublishError;
-use super::keys::{KeyHome, KeyPair, KeyRole, Keyring, Password};
+use super::keys::{KeyHome, KeyPair, Keyring, Password};
 use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
+use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep};
 
 /// The changes of a new root.

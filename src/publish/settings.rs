@@ -6,11 +6,10 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp as Time};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
-use url::Url;
 
 use super::error::PublishError;
-use super::keys::KeyRole;
 use super::recipe::Recipe;
+use super::role::KeyRole;
 use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
@@ -294,53 +293,6 @@ impl Lifetimes {
             PublishError::Options(format!("the lifetime of the {role} role is too long"))
         })
     }
-}
-
-/// Why an address cannot serve a repository, or must not be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAddress {
-    /// The text does not begin with `http://` or `https://`.
-    #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
-    NoAddress,
-    /// The scheme is another one, such as `ftp:`.
-    #[error(
-        "repositories are fetched over https or http only, for example https://updates.example.com/"
-    )]
-    Scheme,
-    /// The address contains a name or password, such as `https://user:password@…`: everyone would
-    /// download it.
-    #[error(
-        "it has a name or password in it, which everybody would get to read; serve the repository without one: what is in it is signed, and for everybody"
-    )]
-    Password,
-    /// The address contains `?…` or `#…`.
-    #[error("it ends in ? or #, and names of files are put behind it; leave that part out")]
-    Query,
-}
-
-/// Refuses an address that no launcher can use, or that would publish a secret. The error does not
-/// contain the address itself, which may contain a secret.
-pub(crate) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(InvalidAddress::Scheme);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(InvalidAddress::Password);
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(InvalidAddress::Query);
-    }
-    Ok(())
-}
-
-/// Parses the address of a node from a user's text.
-pub(crate) fn address(text: &str) -> Result<Url, InvalidAddress> {
-    let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
-    // In `localhost:8080` and `updates.example.com:443` the host would be parsed as a scheme.
-    if !text.contains("://") {
-        return Err(InvalidAddress::NoAddress);
-    }
-    check_address(&url).map(|()| url)
 }
 
 fn stable() -> String {

@@ -5,17 +5,19 @@
 //! Settings come from an unsigned file, so nothing here may replace the trusted root of an
 //! installation (docs/security.md, fault 10).
 
-pub(crate) mod incremental;
-pub(crate) mod peers;
-pub(crate) mod renewed;
+mod error;
+pub mod incremental;
+pub mod peers;
+pub mod renewed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
-pub(crate) use self::peers::Peers;
+pub use self::error::SettingsError;
+pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
+pub use self::peers::Peers;
 use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
@@ -339,43 +341,6 @@ fn stable() -> String {
 
 fn global() -> String {
     "Global".to_owned()
-}
-
-/// Why settings are refused.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("cannot read the settings file {}", path.display())]
-    Read {
-        /// Path of the settings file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// There is no such file.
-    #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
-    Missing {
-        /// Path where it was expected.
-        path: PathBuf,
-    },
-    /// Not TOML, or a key is misspelt or has the wrong kind of value.
-    #[error("{}: not valid settings", path.display())]
-    Form {
-        /// Path of the settings file.
-        path: PathBuf,
-        /// The place of the mistake, and its kind.
-        source: Box<toml::de::Error>,
-    },
-    /// A value makes no sense.
-    #[error("{}: {setting}: {reason}", path.display())]
-    Value {
-        /// Path of the settings file.
-        path: PathBuf,
-        /// Name of the setting.
-        setting: &'static str,
-        /// The values that it may have.
-        reason: String,
-    },
 }
 
 impl Settings {

@@ -16,10 +16,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::LIMITS;
 use super::document::{TargetsBody, Unverified};
+use super::error::SourceError;
+use super::limits::LIMITS;
 use super::names::is_plain_name;
-use super::source::{MetadataSource, SourceError};
+use super::source::MetadataSource;
 use async_trait::async_trait;
 
 /// Most headers that are read: enough for a thousand roots, and for releases on more platforms than

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::source::SourceError;
-
 /// Any error, with its own causes.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -148,7 +146,25 @@ fn list(faults: &[MirrorFault]) -> String {
     if faults.is_empty() { ": there is no mirror to ask".to_owned() } else { lines.collect() }
 }
 
-/// Why a document, or a mirror's answer to a request for it, is not accepted.
+/// Why a source has no bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The mirror answers that there is no such file. A static host may say so with 403 as well as
+    /// with 404.
+    #[error("there is no such file")]
+    NotFound,
+    /// The file goes on beyond the limit.
+    #[error("longer than the {limit} bytes allowed")]
+    TooLong {
+        /// Bytes.
+        limit: u64,
+    },
+    /// No connection, an error status, a broken or too slow body.
+    #[error(transparent)]
+    Other(Cause),
+}
+
+/// Why a document, or what a mirror answered for it, does not count.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: MirrorFaultKind,

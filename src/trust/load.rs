@@ -10,10 +10,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tough::schema::Root;
 
-use super::document::{TargetsBody, TufDocument};
+use super::document::{TargetsBody, Texts, TufDocument};
 use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
 use super::source::within;
-use super::state::{StoredMetadata, Texts};
+use super::state::StoredMetadata;
 use super::workflow::{Documents, Trusted};
 use super::{Freshness, LIMITS, MetadataSource, Refreshed, Repository, Trust, patches};
 use crate::hedge::{Hedge, Received};

@@ -14,6 +14,7 @@
 mod bundle;
 mod document;
 mod error;
+mod limits;
 mod load;
 mod names;
 mod patches;
@@ -32,36 +33,18 @@ use tough::schema::Root;
 pub use bundle::Bundle;
 pub(crate) use bundle::BundleError;
 use document::{Body as _, TufDocument};
-pub(crate) use error::MirrorFault;
-pub use error::{MirrorFaultKind, TrustError};
-pub(crate) use names::is_plain_name;
-pub(crate) use patches::{PATCH_KEY, PATCHES_ROLE};
-pub use repository::Repository;
-pub(crate) use repository::{LAUNCHER_KEY, RELEASE_KEY};
-pub use source::{MetadataSource, SourceError};
+pub use error::{Expired, MirrorFault, MirrorFaultKind, SourceError, TrustError};
+use limits::LIMITS;
+pub use names::is_plain_name;
+pub use patches::{PATCH_KEY, PATCHES_ROLE};
+pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions};
+pub use search::FoundTarget;
+pub use source::{FolderSource, MetadataSource};
 use state::{StateFolder, StoredMetadata};
+pub use workflow::Freshness;
 use workflow::{Documents, Trusted};
 
-/// Limits of the metadata that is read; sizes in bytes.
-pub(crate) struct TrustLimits {
-    root: u64,
-    timestamp: u64,
-    snapshot: u64,
-    targets: u64,
-    /// Most roots that one load follows.
-    roots: usize,
-}
-
-/// A targets file of 16 MiB describes some 10,000 releases.
-pub(crate) const LIMITS: TrustLimits = TrustLimits {
-    root: 512 << 10,
-    timestamp: 64 << 10,
-    snapshot: 512 << 10,
-    targets: 16 << 20,
-    roots: 1024,
-};
-
-/// The trust of one installation: the shipped root and the folder of its trusted state.
+/// The trust of one installation: where it began, and what it has seen since.
 #[derive(Clone, Debug)]
 pub struct Trust {
     state: StateFolder,
@@ -87,15 +70,6 @@ pub struct Judged {
     /// Whether the keys in force signed the bundle's list of releases, so that the publisher once
     /// made it; for messages only.
     pub genuine: bool,
-}
-
-/// Whether the two roles that only say "this is the newest" may have expired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// They must not have expired.
-    Required,
-    /// They may have expired: a person was asked and agreed.
-    Waived,
 }
 
 impl Trust {

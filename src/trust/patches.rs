@@ -12,10 +12,10 @@ use serde::Deserialize as _;
 
 use super::document::{
     DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetFile, TargetsBody, TufDocument,
+    signed_length_and_hash,
 };
 use super::error::Refusal;
 use super::names::{fits, is_plain_name};
-use super::repository::signed_length_and_hash;
 use super::workflow::meant;
 use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
 use crate::model::release::SignedRelease;

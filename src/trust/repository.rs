@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tough::schema::Root;
 
-use super::document::{Body as _, TargetFile};
+use super::document::{Body as _, TargetFile, signed_length_and_hash};
+use super::error::SourceError;
 use super::error::{MirrorFault, MirrorFaultKind, TrustError};
 use super::names::is_plain_name;
 use super::patches;
-use super::source::{MetadataSource, SourceError, within};
+use super::source::{MetadataSource, within};
 use super::workflow::Documents;
 use crate::hedge::{Hedge, Received};
 use crate::model::launcher::LARGEST_LAUNCHER;
@@ -234,12 +235,6 @@ fn read_launcher(name: &str, target: &TargetFile) -> Result<Option<SignedLaunche
     } else {
         Ok(Some(SignedLauncher { target: name.to_owned(), length, hash, launcher }))
     }
-}
-
-/// A target's signed length and digest.
-pub(super) fn signed_length_and_hash(target: &TargetFile) -> Result<(u64, Digest), String> {
-    let hash = target.hashes.sha256().ok_or_else(|| "it has no SHA-256 digest".to_owned())?;
-    Ok((target.length, hash))
 }
 
 /// Refuses a description that contradicts itself or its target.

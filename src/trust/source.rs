@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::error::Cause;
+use super::error::SourceError;
 use crate::hedge::Received;
 
 /// A mirror of a repository, for small files.
@@ -32,22 +32,38 @@ pub trait MetadataSource: Send + Sync {
     }
 }
 
-/// Why a source returns no bytes.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The mirror answers that there is no such file. A static host may say so with 403 as well as
-    /// with 404.
-    #[error("there is no such file")]
-    NotFound,
-    /// The file is longer than the limit.
-    #[error("longer than the {limit} bytes allowed")]
-    TooLong {
-        /// The most bytes that the caller accepts.
-        limit: u64,
-    },
-    /// No connection, an error status, a broken or too slow body.
-    #[error(transparent)]
-    Other(Cause),
+/// A repository in a folder: the publisher's own, one on removable media, or a test's.
+#[derive(Clone, Debug)]
+pub struct FolderSource {
+    folder: PathBuf,
+    name: String,
+}
+
+impl FolderSource {
+    /// The repository in `folder` (which holds `metadata` and `targets`).
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self { name: folder.display().to_string(), folder }
+    }
+}
+
+#[async_trait]
+impl MetadataSource for FolderSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        use tokio::io::AsyncReadExt as _;
+        let other = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => SourceError::NotFound,
+            _ => SourceError::Other(error.into()),
+        };
+        let file = tokio::fs::File::open(self.folder.join(location)).await.map_err(other)?;
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).await.map_err(other)?;
+        within(bytes, limit)
+    }
 }
 
 /// The same bytes if they are within the limit, whatever the source promised.

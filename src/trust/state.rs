@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tough::schema::Root;
 
-use super::document::{self, TufDocument};
+use super::document::{self, Texts, TufDocument};
 use super::error::TrustError;
 use super::source::encoded;
 use super::workflow::Trusted;
@@ -25,20 +25,7 @@ const METADATA: &str = "metadata.json";
 /// The folder for documents of delegated roles, one file each.
 const DELEGATED: &str = "delegated";
 
-/// Documents as text, exactly as they arrived, so that digests can be compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Texts {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) timestamp: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) snapshot: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) targets: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) patches: Option<String>,
-}
-
-/// All stored documents below the root.
+/// All that is remembered below the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredMetadata {
     /// The newest document of each role.

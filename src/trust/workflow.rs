@@ -5,12 +5,20 @@
 use jiff::Timestamp;
 use tough::schema::{RoleType, Root};
 
-use super::Freshness;
 use super::document::{
-    self, Body as _, MetaFile, SnapshotBody, TargetsBody, TimestampBody, TufDocument, Unverified,
+    self, Body as _, MetaFile, SnapshotBody, TargetsBody, Texts, TimestampBody, TufDocument,
+    Unverified,
 };
 use super::error::{Expired, MirrorFaultKind, Refusal};
-use super::state::Texts;
+
+/// Whether the roles that only say "this is the newest" may have expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// They may not.
+    Required,
+    /// They may: a person was told and wants it so.
+    Waived,
+}
 
 /// The documents that are trusted at a moment: the newest verified one of each role. They need not
 /// fit together until a load has ended.

@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
+use super::coding_job::{Coded, CodingJob};
+use super::error::MakePackError;
+use super::input::{Choice, MakeOptions, Tree, read};
 use super::plan::Plan;
-use super::{Choice, MakeOptions, MakePackError, Tree, read};
 use crate::model::{Digest, Hasher, RelativePath};
 use crate::pack::group::{self, Alignment, Class, Contents};
 use crate::pack::{Algorithm, apply, literals};
@@ -33,28 +35,7 @@ const MEMORY_A_BYTE: u64 = 16;
 /// times as many literals in all.
 const SMALL_PART: u64 = 8;
 
-/// A group that waits to be coded.
-pub(super) struct CodingJob {
-    class: Class,
-    /// Its files, by number.
-    pub members: Vec<usize>,
-    /// Bytes of bases and targets together.
-    weight: u64,
-}
-
-/// A group that is coded.
-pub(super) struct Coded {
-    /// The algorithm that coded it.
-    pub algorithm: Algorithm,
-    /// Its coded bytes.
-    pub bytes: Vec<u8>,
-    /// How many literals it leaves to each shared stream.
-    pub literals: [u64; STREAMS],
-    /// For each member, its share of the group's cost.
-    pub shares: Vec<f64>,
-}
-
-/// The literals that a group leaves to the shared streams.
+/// The fresh bytes that a group leaves to the shared streams.
 type Left = [Vec<u8>; STREAMS];
 
 /// Plans the groups: files of one class, with files of like kind and name together.

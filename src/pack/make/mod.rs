@@ -5,65 +5,29 @@
 //! plan   what becomes of each file ── jobs   groups, aligned and coded ── here: outline, groups and shared streams one behind the other
 //! ```
 
+mod coding_job;
+mod error;
+mod input;
 mod jobs;
 mod plan;
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use serde::Serialize;
+pub use self::error::MakePackError;
+pub use self::input::{Choice, MakeOptions, Tree};
+pub use self::plan::Verdict;
 
 use self::plan::Plan;
-use super::group::GroupError;
+use super::error::PackError;
+use super::form::{Group, MAGIC, outline_base, write_groups};
+use super::numbers;
 use super::outline::{Content, Made, Outline};
-use super::{Algorithm, Group, MAGIC, PackError, numbers, outline_base, write_groups};
-use crate::model::{Digest, Manifest, RelativePath};
+use crate::model::{Digest, Manifest};
 use kuzflow_delta::align::{self, AlignOptions};
-use kuzflow_delta::base_selection;
 use kuzflow_delta::coder::{self, CoderError, Nature, STREAMS};
 use kuzflow_delta::prediction::PlainPredictor;
 
-/// The files of a release.
-pub trait Tree: Sync {
-    /// The manifest that lists them.
-    fn manifest(&self) -> &Manifest;
-    /// Reads the content of one of them.
-    fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>>;
-}
-
-/// The algorithm to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// The one with the smallest result, for each group.
-    #[default]
-    Smallest,
-    /// This one wherever it is possible.
-    Only(Algorithm),
-}
-
-/// Algorithm and limits for making a pack.
-#[derive(Clone, Copy, Debug)]
-pub struct MakeOptions {
-    /// The algorithm to use.
-    pub choice: Choice,
-    /// Number of cores to use.
-    pub threads: usize,
-    /// Memory to take, in bytes. If it does not suffice for all cores, fewer are used, and
-    /// alignment works in windows.
-    pub memory: u64,
-    /// Most literals that have the heavy model ([`MakeOptions::MOST_HEAVY`]); all others share
-    /// streams.
-    pub most_heavy: u64,
-}
-
-impl MakeOptions {
-    /// The best value for users: a literal takes about 3 microseconds with the heavy model, and a
-    /// hundredth of that in the streams that groups share. This is enough for a small update, which
-    /// should be as small as can be, and costs less than a second in a large one, where shared
-    /// streams are hardly larger.
-    pub const MOST_HEAVY: u64 = 288 << 10;
-}
-
-/// The figures of a pack that was made.
+/// A pack that was made.
 #[derive(Clone, Debug)]
 pub struct MadePack {
     /// Bytes of the pack.
@@ -78,61 +42,8 @@ pub struct MadePack {
     pub written: u64,
 }
 
-/// The fate of one file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
-    /// Its path in the target; in the base if it is removed.
-    pub path: RelativePath,
-    /// One of `patched`, `added`, `moved`, `attributes` or `removed`.
-    pub what: &'static str,
-    /// The file of the base that it is made from, if that has another path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<RelativePath>,
-    /// Its length in bytes.
-    pub size: u64,
-    /// The algorithm that coded it, if the pack makes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<Algorithm>,
-    /// Its share of its group's bytes.
-    pub packed: u64,
-}
-
-/// Why making a pack failed.
-#[derive(Debug, thiserror::Error)]
-pub enum MakePackError {
-    /// Reading a file failed.
-    #[error("cannot read {path}")]
-    Read { path: RelativePath, source: io::Error },
-    /// Reading a file that may be a base failed.
-    #[error("cannot find what the new files descend from")]
-    BaseFile(#[from] base_selection::BaseSelectionError),
-    /// Writing the pack failed.
-    #[error("cannot write the patch pack")]
-    Write(#[source] io::Error),
-    /// Coding a group failed.
-    #[error("cannot code {path} and what goes with it")]
-    Code {
-        /// The group's first file.
-        path: RelativePath,
-        source: GroupError,
-    },
-    /// Writing the outline failed.
-    #[error("cannot describe the difference of the two releases")]
-    Outline(#[from] PackError),
-    /// A coded group does not decode to its files: a fault of this program.
-    #[error("the patch of {path} does not give its file back")]
-    Unsound {
-        /// The group's first file.
-        path: RelativePath,
-    },
-    /// The shared literals cannot be packed, or do not unpack to the same bytes: a fault of this
-    /// program.
-    #[error("cannot pack the fresh bytes of the patch")]
-    Literals(#[source] io::Error),
-}
-
-/// Writes the pack that leads from `old` to `new` to `out`. `progress` receives the finished bytes
-/// of old and new files, in two halves, from any thread.
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and
+/// new files that are done, in two halves, from any thread.
 pub fn make(
     old: &dyn Tree,
     new: &dyn Tree,
@@ -225,8 +136,4 @@ fn write_outline(
     }
     out.extend(packed);
     Ok(out)
-}
-
-fn read(tree: &dyn Tree, path: &RelativePath) -> Result<Vec<u8>, MakePackError> {
-    tree.read(path).map_err(|source| MakePackError::Read { path: path.clone(), source })
 }

@@ -6,9 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::jobs::{Coded, CodingJob};
-use super::{MakePackError, Tree, Verdict};
+use serde::Serialize;
+
+use super::coding_job::{Coded, CodingJob};
+use super::error::MakePackError;
+use super::input::Tree;
 use crate::model::{Manifest, RelativePath};
+use crate::pack::algorithm::Algorithm;
 use crate::pack::outline::{Content, Fate, Made, Outline};
 use kuzflow_delta::base_selection::{self, Relation};
 use kuzflow_delta::coder::STREAMS;
@@ -171,4 +175,23 @@ fn base_of(
         }
     }
     Ok(bases)
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Its path in the target; in the base if it is removed.
+    pub path: RelativePath,
+    /// `patched`, `added`, `moved`, `attributes` or `removed`.
+    pub what: &'static str,
+    /// The file of the base it is made from, if that has another path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<RelativePath>,
+    /// Its length, bytes.
+    pub size: u64,
+    /// How it is coded, if the pack makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<Algorithm>,
+    /// Its share of its group's bytes.
+    pub packed: u64,
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::copy::Exclusions;
+use super::request::{find_icon, no_runtime};
 use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
 use crate::model::{Platform, RelativePath};
 
@@ -32,8 +33,7 @@ pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> 
     }
     check_runtime(request)?;
     check_entry_file(request)?;
-    let icon =
-        request.icon.as_deref().map(|icon| check_icon(&super::find_icon(&request.app, icon)));
+    let icon = request.icon.as_deref().map(|icon| check_icon(&find_icon(&request.app, icon)));
     ask_before_installing(request)?;
     Ok(icon.transpose()?.flatten().into_iter().chain(python_for_nothing(request)).collect())
 }
@@ -60,7 +60,7 @@ fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
     let needs_python =
         !matches!(request.entry, EntryPoint::Executable(_)) || request.requirements.is_some();
     match &request.runtime {
-        Runtime::None if needs_python => Err(super::no_runtime(request)),
+        Runtime::None if needs_python => Err(no_runtime(request)),
         Runtime::Host if request.platform != Platform::current() => {
             Err(BuildError::ForeignRuntime {
                 current: Platform::current(),

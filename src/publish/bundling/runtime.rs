@@ -7,45 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::copy::{self, Exclusions, Links};
-use super::{BuildError, BuildRequest, tool};
+use super::{BuildError, BuildRequest, Runtime, tool};
 use crate::model::Platform;
 
-/// The source of the runtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// No runtime: the entry point is an executable that brings what it needs.
-    None,
-    /// A copy of this machine's Python, without tests, documentation and installed packages.
-    Host,
-    /// A Python that works from any folder (standalone, embeddable, or copied before).
-    Folder(PathBuf),
-    /// Such a Python as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
-    Archive(PathBuf),
-}
-
-/// The text names no runtime.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no runtime {}: expected host, none, or a folder or an archive that exists", path.display())]
-pub struct InvalidRuntime {
-    path: PathBuf,
-}
-
-impl Runtime {
-    /// Parses `host`, `none`, or the path of a folder or an archive; a relative path counts from
-    /// `base`.
-    pub fn named(text: &str, base: &Path) -> Result<Self, InvalidRuntime> {
-        let path = base.join(text);
-        match text {
-            "host" => Ok(Self::Host),
-            "none" => Ok(Self::None),
-            _ if path.is_dir() => Ok(Self::Folder(path)),
-            _ if path.is_file() => Ok(Self::Archive(path)),
-            _ => Err(InvalidRuntime { path }),
-        }
-    }
-}
-
-/// Parts of a standard library that no app needs (paths from its top).
+/// What no app needs of a standard library (paths from its top).
 const NOT_NEEDED: [&str; 13] = [
     "/test",
     "test",

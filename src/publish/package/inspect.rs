@@ -12,9 +12,11 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::layout::{self, Kind};
+use super::draft::Package;
+use super::error::PackageError;
+use super::layout::{self, Kind, document_record};
+use super::stream::{Writer, in_blocks};
 use super::zip::{self, DosTime};
-use super::{Package, PackageError, Writer, document_record, in_blocks};
 use crate::container::{Decoder, Fault, SpanReader};
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
 use crate::model::package_index::{Compression, Packed};

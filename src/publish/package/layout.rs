@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::zip::{self, ZipRecord};
 use crate::model::RelativePath;
-use crate::model::manifest::Entry;
+use crate::model::manifest::{Entry, Permissions};
 use crate::model::package_index::{Compression, Packed};
 
 /// Files of at least this unpacked size, in bytes, lie in the front part of the package.
@@ -80,5 +80,24 @@ impl Slot<'_> {
         };
         let compression = packed.map_or(Compression::Stored, |packed| packed.compression);
         ZipRecord { name, mode, compression, crc, packed_size, size, offset }
+    }
+}
+
+/// The header of the index or the manifest.
+pub(super) fn document_record(
+    name: &str,
+    offset: u64,
+    packed_size: u64,
+    size: u64,
+    crc: u32,
+) -> ZipRecord {
+    ZipRecord {
+        name: name.to_owned(),
+        mode: zip::FILE | Permissions::FILE.mode(),
+        compression: Compression::Zstd,
+        crc,
+        packed_size,
+        size,
+        offset,
     }
 }

@@ -8,147 +8,34 @@
 //! frames, without data descriptors, all with one time. Never: two different packages from the same
 //! items.
 
+mod draft;
+mod effort;
+mod error;
 mod inspect;
 mod layout;
 mod squeeze;
+mod stream;
 mod zip;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
+pub use draft::{Draft, Package, release_of};
+pub use effort::{Effort, USUAL_LEVEL};
+pub use error::PackageError;
 pub use inspect::inspect;
 pub use squeeze::{Content, Item};
 
-use self::layout::{Kind, Slot};
+use self::layout::{Kind, Slot, document_record};
 use self::squeeze::{Spools, Squeezed};
+use self::stream::Writer;
 use self::zip::{DosTime, ZipRecord};
-use crate::container::Fault;
 use crate::model::manifest::*;
-use crate::model::package_index::{Compression, InvalidIndex, Packed};
-use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, Release};
-use crate::model::{Digest, Hasher, Manifest, PackageIndex, PieceTable, RelativePath};
-
-/// The content and description of a package that is to be written.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// Which release this is. Its build date is the time of every entry.
-    pub container_info: ContainerInfo,
-    /// The platform that it runs on.
-    pub platform_info: PlatformInfo,
-    /// The app's names, icon and launch.
-    pub application_info: ApplicationInfo,
-    /// The packages in it, for information.
-    pub dependencies: Vec<Dependency>,
-    /// Files and links.
-    pub items: BTreeMap<RelativePath, Item>,
-    /// Folders without a file in them.
-    pub empty_folders: Vec<RelativePath>,
-}
-
-/// How much work goes into compression.
-#[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// zstd's level, 1 to 22.
-    pub level: i32,
-    /// Number of cores to use. At level 19 each takes about 90 MiB.
-    pub threads: usize,
-}
-
-/// Most cores that are used by default: memory then stays below a gigabyte.
-const MOST_THREADS: usize = 8;
-
-/// The level for a person who waits. On 239 MB of a PyQt5 app level 12 took an eighth of the
-/// processor's time that level 19 takes, for a package that is a tenth larger (74.2 and 67.4 MB);
-/// level 6 half as long as 12 (76.3 MB), level 15 three times as long (73.2 MB).
-pub const USUAL_LEVEL: i32 = 12;
-
-impl Default for Effort {
-    fn default() -> Self {
-        Self {
-            level: USUAL_LEVEL,
-            threads: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().min(MOST_THREADS)),
-        }
-    }
-}
-
-/// A package that was written or inspected.
-#[derive(Clone, Debug)]
-pub struct Package {
-    /// What it says about itself.
-    pub manifest: Manifest,
-    /// The places of its files' bytes.
-    pub index: PackageIndex,
-    /// The place of the manifest in the package.
-    pub manifest_location: DocumentLocation,
-    /// The place of the index in the package.
-    pub index_location: DocumentLocation,
-    /// Bytes of the whole file.
-    pub length: u64,
-    /// Digest of the whole file.
-    pub hash: Digest,
-}
-
-/// Why writing a package failed, or why a package is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PackageError {
-    /// The file system returned an error.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// The attempted action.
-        action: &'static str,
-        /// The file of that action.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A file changed while it was being packed.
-    #[error("{} changed while it was being packed", path.display())]
-    Changed {
-        /// The path of the file.
-        path: PathBuf,
-    },
-    /// The manifest has a value that is not allowed.
-    #[error("the package's manifest is refused")]
-    Manifest(#[from] InvalidManifest),
-    /// The index has a value that is not allowed.
-    #[error("the package's index is refused")]
-    Index(#[from] InvalidIndex),
-    /// The file is no package.
-    #[error("{} is no package: {reason}", path.display())]
-    NoPackage {
-        /// The path of the file.
-        path: PathBuf,
-        /// Why it is no package.
-        reason: &'static str,
-    },
-    /// Manifest and headers disagree.
-    #[error("the package's {part} of {entry} is not what its manifest says")]
-    Disagreement {
-        /// The part of the package that differs.
-        part: &'static str,
-        /// The path of the entry.
-        entry: String,
-    },
-    /// An entry's bytes differ from those that the manifest names.
-    #[error("the package's entry {entry} is not what its manifest says")]
-    Content {
-        /// The path of the entry.
-        entry: String,
-        /// The defect of its bytes.
-        #[source]
-        fault: Fault,
-    },
-}
-
-impl PackageError {
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::File { action, path, source }
-    }
-}
+use crate::model::package_index::Packed;
+use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::{Digest, Manifest, PackageIndex, PieceTable, RelativePath};
 
 /// Writes a package to `out`, and replaces an existing file in one step. Meanwhile temporary files
 /// of about the package's size lie beside it. `progress` receives the unpacked bytes of each packed
@@ -237,30 +124,7 @@ pub fn write_package(
     Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
-/// The description of a package for signed metadata. The publisher adds mandatory, rollout, minimum
-/// version and notes.
-pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
-    let manifest = &package.manifest;
-    Release {
-        container: manifest.id(),
-        display_name: manifest.application_info.display_name.clone(),
-        channel: channel.to_owned(),
-        published,
-        manifest: package.manifest_location.clone(),
-        index: package.index_location.clone(),
-        unpacked_size: manifest.unpacked_size(),
-        file_count: manifest.file_manifest.len() as u64,
-        mandatory: false,
-        rollout_permille: 1000,
-        halted: false,
-        minimum_version: None,
-        minimum_launcher: None,
-        hot_swap: None,
-        notes: BTreeMap::new(),
-    }
-}
-
-/// Every header and offset of a package, computed before its first byte is written.
+/// Every header and offset of a package, before its first byte is written.
 struct Plan<'a> {
     slots: Vec<Slot<'a>>,
     records: Vec<ZipRecord>,
@@ -334,113 +198,7 @@ fn finish_manifest(
     Ok(manifest)
 }
 
-/// The header of the index or the manifest.
-fn document_record(name: &str, offset: u64, packed_size: u64, size: u64, crc: u32) -> ZipRecord {
-    ZipRecord {
-        name: name.to_owned(),
-        mode: zip::FILE | Permissions::FILE.mode(),
-        compression: Compression::Zstd,
-        crc,
-        packed_size,
-        size,
-        offset,
-    }
-}
-
-/// Hashes all bytes that it writes: the pieces until the payload ends, and the whole file.
-struct Writer<W> {
-    inner: W,
-    whole: Hasher,
-    length: u64,
-    piece_size: u32,
-    piece: Hasher,
-    in_piece: u32,
-    pieces: Vec<Digest>,
-    in_payload: bool,
-}
-
-impl<W: Write> Writer<W> {
-    fn new(inner: W, piece_size: u32) -> Self {
-        let (whole, piece) = (Hasher::default(), Hasher::default());
-        Self {
-            inner,
-            whole,
-            length: 0,
-            piece_size,
-            piece,
-            in_piece: 0,
-            pieces: Vec::new(),
-            in_payload: true,
-        }
-    }
-
-    /// Ends the payload: the bytes behind it belong to no piece.
-    fn finish_payload(&mut self) -> PieceTable {
-        self.in_payload = false;
-        if self.in_piece > 0 {
-            self.pieces.push(std::mem::take(&mut self.piece).finish());
-        }
-        PieceTable {
-            piece_size: self.piece_size,
-            length: self.length,
-            hashes: std::mem::take(&mut self.pieces),
-        }
-    }
-
-    fn finish(mut self) -> io::Result<(u64, Digest)> {
-        self.inner.flush()?;
-        Ok((self.length, self.whole.finish()))
-    }
-
-    fn hash_pieces(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let wanted = usize::try_from(self.piece_size - self.in_piece).unwrap_or(usize::MAX);
-            let (now, rest) = bytes.split_at(wanted.min(bytes.len()));
-            self.piece.update(now);
-            self.in_piece += u32::try_from(now.len()).unwrap_or(0);
-            if self.in_piece == self.piece_size {
-                self.pieces.push(std::mem::take(&mut self.piece).finish());
-                self.in_piece = 0;
-            }
-            bytes = rest;
-        }
-    }
-}
-
-impl<W: Write> Write for Writer<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write_all(bytes)?;
-        self.whole.update(bytes);
-        self.length += bytes.len() as u64;
-        if self.in_payload {
-            self.hash_pieces(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Reads `file` to its end in blocks of 256 KiB.
-fn in_blocks<R: Read>(
-    mut file: R,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => take(&buffer[..count])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Makes a file readable by all: a temporary file is readable only by its owner, and a web server
-/// must read a package.
+/// A temporary file is its owner's alone; a package is for a web server to read.
 #[cfg(unix)]
 fn readable_by_all(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(Permissions::FILE.mode()))

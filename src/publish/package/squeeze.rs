@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Effort, PackageError, in_blocks};
+use super::effort::Effort;
+use super::error::PackageError;
+use super::stream::in_blocks;
 use crate::container::{LARGEST_WINDOW_LOG, SpanReader};
 use crate::model::manifest::Permissions;
 use crate::model::package_index::{Compression, Packed};

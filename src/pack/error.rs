@@ -1,0 +1,38 @@
+//! Why a pack was refused or not applied.
+//!
+//! In: what reading and applying find. Out: one error with its reason. Never: a panic.
+
+use kuzflow_delta::coder::CoderError;
+
+/// Why a pack was refused or not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The file is no pack.
+    #[error("it is no patch pack of a form that this program reads")]
+    NoPack,
+    /// Its outline says something that is not allowed, or it is for another base.
+    #[error("the patch pack is refused: {0}")]
+    Form(&'static str),
+    /// The outline is damaged.
+    #[error("the patch pack's outline cannot be read")]
+    Outline(#[source] CoderError),
+    /// What it makes is not what it was made for: another base.
+    #[error("the patch pack is for another release than the installed one")]
+    OtherBase,
+    /// The manifest that comes out is not allowed.
+    #[error("the manifest that the patch pack makes is refused")]
+    Manifest(#[from] crate::model::manifest::InvalidManifest),
+    /// Somebody stopped it.
+    #[error("it was stopped")]
+    Stopped,
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: std::path::PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}

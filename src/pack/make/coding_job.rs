@@ -1,0 +1,30 @@
+//! A group of files before and after it is coded.
+//!
+//! In: nothing. Out: the two forms that the plan and the jobs hand to each other. Never: a byte
+//! read or coded.
+
+use crate::pack::algorithm::Algorithm;
+use crate::pack::group::Class;
+use kuzflow_delta::coder::STREAMS;
+
+/// A group that is to be coded.
+pub struct CodingJob {
+    /// Of which kind they all are.
+    pub(super) class: Class,
+    /// Its files, as numbers.
+    pub members: Vec<usize>,
+    /// Bytes of bases and targets together.
+    pub(super) weight: u64,
+}
+
+/// A group that was coded.
+pub struct Coded {
+    /// How.
+    pub algorithm: Algorithm,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How many fresh bytes it leaves to each shared stream.
+    pub literals: [u64; STREAMS],
+    /// For each member, its share of what the group costs.
+    pub shares: Vec<f64>,
+}

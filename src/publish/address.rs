@@ -1,0 +1,80 @@
+//! Addresses of nodes, as a publisher types them.
+//!
+//! In: text or a URL. Out: an address that launchers can use, or why it is refused. Never: the
+//! address in a message; it may hold a secret.
+
+use url::Url;
+
+/// An address that no repository can be fetched from, or that must not be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    /// Text without `http://` or `https://` in front.
+    #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
+    NoAddress,
+    /// `ftp:` and others.
+    #[error(
+        "repositories are fetched over https or http only, for example https://updates.example.com/"
+    )]
+    Scheme,
+    /// `https://user:password@…`: it would stand in what everybody downloads.
+    #[error(
+        "it has a name or password in it, which everybody would get to read; serve the repository without one: what is in it is signed, and for everybody"
+    )]
+    Password,
+    /// `?…` or `#…`.
+    #[error("it ends in ? or #, and names of files are put behind it; leave that part out")]
+    Query,
+}
+
+/// Refuses an address that no launcher can use, or that would publish a secret. The address itself
+/// is not repeated: it may hold one.
+pub fn check_address(url: &Url) -> Result<(), InvalidAddress> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(InvalidAddress::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidAddress::Password);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(InvalidAddress::Query);
+    }
+    Ok(())
+}
+
+/// The address of a node, as it is typed.
+pub fn address(text: &str) -> Result<Url, InvalidAddress> {
+    let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
+    // `localhost:8080` and `updates.example.com:443` read as if the host were a scheme.
+    if !text.contains("://") {
+        return Err(InvalidAddress::NoAddress);
+    }
+    check_address(&url).map(|()| url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_cannot_be_used_or_hold_a_secret_are_refused() {
+        for (text, expected) in [
+            ("127.0.0.1:24000", InvalidAddress::NoAddress),
+            ("localhost:8080", InvalidAddress::NoAddress),
+            ("updates.example.com/app", InvalidAddress::NoAddress),
+            ("", InvalidAddress::NoAddress),
+            ("ftp://updates.example.com/", InvalidAddress::Scheme),
+            ("file:///srv/repository", InvalidAddress::Scheme),
+            ("https://deploy:hunter2@updates.example.com/", InvalidAddress::Password),
+            ("https://token@updates.example.com/", InvalidAddress::Password),
+            ("https://updates.example.com/?token=hunter2", InvalidAddress::Query),
+        ] {
+            let error = address(text).unwrap_err();
+            assert_eq!(error, expected, "{text}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        assert!(
+            address("https://updates.example.com/app").is_ok()
+                && address("http://127.0.0.1:8080").is_ok()
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! The tree of a container: what goes where, and what is in it then.
+//!
+//! In: a [`BuildRequest`] and an empty folder. Out: the [`Draft`] of a package, and warnings. Never:
+//! a change in the app's folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::error::BuildError;
+use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
+use super::steps::{BundlingStep, Steps};
+use super::{
+    bytecode, checks, companion, copy, dependencies, detect, revision, runtime, start, tool,
+};
+use crate::model::manifest::*;
+use crate::model::{Platform, RelativePath};
+use crate::publish::package::{Content, Draft, Item};
+
+/// Lays the container out in `work` and lists what is in it.
+pub(super) fn lay_out(
+    request: &BuildRequest,
+    work: &Path,
+    steps: &mut Steps<'_>,
+) -> Result<(Draft, Vec<String>), BuildError> {
+    let tree = work.join("tree");
+    let revision = revision::of(&request.app);
+    let build_date = request
+        .build_date
+        .or(revision.as_ref().map(|revision| revision.date))
+        .unwrap_or(FIRST_ZIP_DATE);
+    for (name, description) in FOLDERS {
+        let folder = tree.join(name);
+        fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+        let file = folder.join(".description");
+        fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
+    }
+    // The app first: what is wrong with it is told before minutes go into the rest.
+    steps.time(BundlingStep::App, || copy_app(request, &tree))?;
+    start::check_file(request, &tree)?;
+    steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
+    let python = detect::Python::find(&tree, &request.platform);
+    if let Some(requirements) = &request.requirements {
+        let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
+        steps.time(BundlingStep::Dependencies, || {
+            dependencies::install(request, requirements, python, &tree, build_date)
+        })?;
+    }
+    if let Some(python) = &python {
+        companion::lay_out(python, &tree)?;
+        companion::isolate(python, &tree)?;
+    }
+    let runnable = python.as_ref().filter(|_| request.platform == Platform::current());
+    let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
+        None => (None, false),
+        Some(Ok(finds_itself)) => (runnable, !finds_itself),
+        // A runtime for an older or stranger system than this one may be right where it is meant
+        // for.
+        Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
+        Some(Err(error)) => return Err(error),
+    };
+    let warnings = match &python {
+        None => Vec::new(),
+        Some(python) => {
+            let command = match runnable {
+                Some(python) => python.command(&tree, needs_home),
+                // What is installed for this machine's own Python says nothing about the
+                // container's.
+                None => {
+                    let mut command = tool::python(&request.python);
+                    command.arg("-S");
+                    command
+                }
+            };
+            checks::installed(request, command, &tree, &python.site.under(&tree))?
+        }
+    };
+    let compiled = runnable.filter(|_| request.bytecode);
+    if let Some(python) = compiled {
+        steps.time(BundlingStep::Bytecode, || {
+            bytecode::compile(python, &tree, needs_home, request.effort.threads)
+        })?;
+    }
+    if let Some(python) = &python {
+        python.open_embedded(&tree)?;
+    }
+    let icon = lay_out_icon(request, &tree)?;
+    let found = detect::Found::in_tree(&tree, python.as_ref())?;
+    let brings =
+        start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
+    let launch = start::launch(request, python.as_ref(), &tree, brings)?;
+    let main_executable = start::write_script(request, &launch, &tree)?;
+    let (mut items, empty_folders) = list(&tree)?;
+    for program in [Some(&main_executable), Some(&launch.program)].into_iter().flatten() {
+        if let Some(item) = items.get_mut(program) {
+            item.permissions = Permissions::PROGRAM;
+        }
+    }
+    let display_name =
+        if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
+    let draft = Draft {
+        container_info: ContainerInfo {
+            version: request.version.clone(),
+            build_date,
+            build_number: request.build_number.clone(),
+            git_commit: request.git_commit.clone().or(revision.map(|revision| revision.commit)),
+            builder: format!("kuzflow {}", env!("CARGO_PKG_VERSION")),
+        },
+        platform_info: PlatformInfo {
+            os: request.platform.os.clone(),
+            architecture: request.platform.architecture.clone(),
+            python_version: found.python_version,
+            qt_version: found.qt_version,
+        },
+        application_info: ApplicationInfo {
+            name: request.name.clone(),
+            display_name: display_name.to_owned(),
+            description: request.description.clone(),
+            main_executable,
+            icon,
+            data_schema: request.data_schema,
+            launch,
+        },
+        dependencies: found.dependencies,
+        items,
+        empty_folders,
+    };
+    Ok((draft, warnings))
+}
+
+/// The first second that a zip can name: the date of a build that nobody dated.
+const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
+
+fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
+    let skip = copy::Exclusions::new(
+        copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)),
+    );
+    let links =
+        if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
+    let own = |path: &str| is_publishers(&request.app, path);
+    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| {
+        skip.covers(path) || own(path)
+    })?;
+    if let Some(config) = &request.config {
+        // User data must be plain files.
+        copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| {
+            skip.covers(path)
+        })?;
+    }
+    match &request.migrate {
+        Some(script) => lay_out_migration(script, tree),
+        None => Ok(()),
+    }
+}
+
+/// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's
+/// folder itself: keys and packages are nothing for users.
+fn is_publishers(app: &Path, path: &str) -> bool {
+    let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
+    let parts = [
+        "kuzflow.toml",
+        "keys",
+        "repository",
+        "launcher",
+        "packages",
+        "making",
+        "patch-jobs",
+        ".lock",
+    ];
+    is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
+}
+
+/// `scripts/migrate`, with the ending by which the launcher knows how to run it.
+fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
+    const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
+    let ending = script
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .filter(|ending| ENDINGS.contains(ending));
+    let folder = tree.join("scripts");
+    let place = folder
+        .join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
+    fs::create_dir_all(&folder).map_err(BuildError::file("create", &folder))?;
+    fs::copy(script, &place).map_err(BuildError::file("copy", script))?;
+    #[cfg(unix)]
+    fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(BuildError::file("change", &place))?;
+    Ok(())
+}
+
+/// An icon that lies in the app's folder is already there; another is copied.
+fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
+    let Some(icon) = &request.icon else { return Ok(None) };
+    let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
+    let icon = &find_icon(&app, icon);
+    let icon = fs::canonicalize(icon).map_err(BuildError::file("find the icon", icon))?;
+    if let Ok(inside) = icon.strip_prefix(&app) {
+        let path = copy::relative(&icon, &Path::new("app").join(inside))?;
+        if path.under(tree).is_file() {
+            return Ok(Some(path));
+        }
+    }
+    let path = copy::relative(&icon, Path::new("metadata/icon.png"))?;
+    fs::copy(&icon, path.under(tree)).map_err(BuildError::file("copy the icon", &icon))?;
+    Ok(Some(path))
+}
+
+/// Everything in the tree. Folders count only if nothing is in them.
+fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>), BuildError> {
+    let (mut items, mut empty_folders) = (BTreeMap::new(), Vec::new());
+    for entry in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|error| copy::walk_error(tree, error))?;
+        let inside = entry.path().strip_prefix(tree).unwrap_or(entry.path());
+        let path = copy::relative(entry.path(), inside)?;
+        let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
+        if metadata.is_dir() {
+            let mut content =
+                fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
+            // pip and uv differ in the empty folders they leave, and no runtime needs one.
+            if content.next().is_none() && !path.is_under("runtime") {
+                empty_folders.push(path);
+            }
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(entry.path())
+                .map_err(BuildError::file("read the link", entry.path()))?;
+            let text = target.to_str().filter(|text| path.resolve_link(text).is_some());
+            let text = text.ok_or_else(|| BuildError::Link {
+                path: entry.path().to_path_buf(),
+                target: target.clone(),
+            })?;
+            items.insert(
+                path,
+                Item { content: Content::Link(text.to_owned()), permissions: Permissions::PROGRAM },
+            );
+        } else {
+            let content = Content::File(entry.path().to_path_buf(), metadata.len());
+            items.insert(path, Item { content, permissions: copy::permissions(&metadata) });
+        }
+    }
+    Ok((items, empty_folders))
+}

@@ -1,0 +1,83 @@
+//! The steps of a build, timed and told.
+//!
+//! In: the work of a step. Out: how long it took, and [`BuildProgress`] meanwhile. Never: a step's
+//! own work.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::error::BuildError;
+use crate::publish::package::{Draft, Item, Package, PackageError};
+
+/// What the builder is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BundlingStep {
+    /// Copying the app.
+    App,
+    /// Laying out the runtime.
+    Runtime,
+    /// Installing the requirements.
+    Dependencies,
+    /// Compiling bytecode.
+    Bytecode,
+    /// Compressing and writing.
+    Pack,
+}
+
+/// How far the build is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// What is being done.
+    pub step: BundlingStep,
+    /// Of `total`: bytes while packing, else 0 and then 1.
+    pub done: u64,
+    /// All of this step.
+    pub total: u64,
+}
+
+/// Times each step and tells about it.
+pub(super) struct Steps<'a> {
+    progress: &'a (dyn Fn(BuildProgress) + Sync),
+    done: Vec<(BundlingStep, Duration)>,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(progress: &'a (dyn Fn(BuildProgress) + Sync)) -> Self {
+        Self { progress, done: Vec::new() }
+    }
+
+    /// How long each step took.
+    pub(super) fn finish(self) -> Vec<(BundlingStep, Duration)> {
+        self.done
+    }
+
+    pub(super) fn time<T>(
+        &mut self,
+        step: BundlingStep,
+        work: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        (self.progress)(BuildProgress { step, done: 0, total: 1 });
+        let start = Instant::now();
+        let result = work()?;
+        self.done.push((step, start.elapsed()));
+        (self.progress)(BuildProgress { step, done: 1, total: 1 });
+        Ok(result)
+    }
+
+    pub(super) fn pack(
+        &mut self,
+        draft: &Draft,
+        work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Result<Package, PackageError>,
+    ) -> Result<Package, BuildError> {
+        let total = draft.items.values().map(Item::size).sum();
+        let (done, progress, step) = (AtomicU64::new(0), self.progress, BundlingStep::Pack);
+        progress(BuildProgress { step, done: 0, total });
+        let start = Instant::now();
+        let package = work(&|bytes| {
+            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            progress(BuildProgress { step, done, total });
+        })?;
+        self.done.push((step, start.elapsed()));
+        Ok(package)
+    }
+}

@@ -1,0 +1,68 @@
+//! What a package is made of, and what is known of one that was written or inspected.
+//!
+//! In: the builder's or the inspector's findings. Out: plain values, and the release's description
+//! for signed metadata. Never: a byte read or written.
+
+use std::collections::BTreeMap;
+
+use super::squeeze::Item;
+use crate::model::manifest::*;
+use crate::model::release::{DocumentLocation, Release};
+use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
+
+/// Everything a package is made of.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Which release this is. Its build date is the time of every entry.
+    pub container_info: ContainerInfo,
+    /// What it runs on.
+    pub platform_info: PlatformInfo,
+    /// What it is and how it starts.
+    pub application_info: ApplicationInfo,
+    /// What is in it.
+    pub dependencies: Vec<Dependency>,
+    /// Files and links.
+    pub items: BTreeMap<RelativePath, Item>,
+    /// Folders without a file in them.
+    pub empty_folders: Vec<RelativePath>,
+}
+
+/// A package that was written or inspected.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// Where its files' bytes lie.
+    pub index: PackageIndex,
+    /// Where the manifest lies.
+    pub manifest_location: DocumentLocation,
+    /// Where the index lies.
+    pub index_location: DocumentLocation,
+    /// Bytes of the whole file.
+    pub length: u64,
+    /// Digest of the whole file.
+    pub hash: Digest,
+}
+
+/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes
+/// are the publisher's to add.
+pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
+    let manifest = &package.manifest;
+    Release {
+        container: manifest.id(),
+        display_name: manifest.application_info.display_name.clone(),
+        channel: channel.to_owned(),
+        published,
+        manifest: package.manifest_location.clone(),
+        index: package.index_location.clone(),
+        unpacked_size: manifest.unpacked_size(),
+        file_count: manifest.file_manifest.len() as u64,
+        mandatory: false,
+        rollout_permille: 1000,
+        halted: false,
+        minimum_version: None,
+        minimum_launcher: None,
+        hot_swap: None,
+        notes: BTreeMap::new(),
+    }
+}

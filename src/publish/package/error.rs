@@ -1,0 +1,69 @@
+//! Why a package was not written, or is refused.
+//!
+//! In: what packing and inspecting find. Out: one error with the file or the entry. Never: a panic.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::container::Fault;
+use crate::model::manifest::InvalidManifest;
+use crate::model::package_index::InvalidIndex;
+
+/// Why a package was not written, or is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The file system refuses.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file changed while it was being packed.
+    #[error("{} changed while it was being packed", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The manifest says something that is not allowed.
+    #[error("the package's manifest is refused")]
+    Manifest(#[from] InvalidManifest),
+    /// The index says something that is not allowed.
+    #[error("the package's index is refused")]
+    Index(#[from] InvalidIndex),
+    /// The file is no package.
+    #[error("{} is no package: {reason}", path.display())]
+    NoPackage {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Manifest and headers say different things.
+    #[error("the package's {part} of {entry} is not what its manifest says")]
+    Disagreement {
+        /// Which of its parts.
+        part: &'static str,
+        /// Which entry.
+        entry: String,
+    },
+    /// An entry's bytes are not what the manifest says.
+    #[error("the package's entry {entry} is not what its manifest says")]
+    Content {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        #[source]
+        fault: Fault,
+    },
+}
+
+impl PackageError {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+}

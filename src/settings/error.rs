@@ -1,0 +1,43 @@
+//! Why settings are refused.
+//!
+//! In: what reading and checking find. Out: one error with the file, and the setting where one is
+//! to blame. Never: a value.
+
+use std::path::PathBuf;
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no such file.
+    #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Not TOML, or a key is misspelt or has the wrong kind of value.
+    #[error("{}: not valid settings", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{}: {setting}: {reason}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which setting.
+        setting: &'static str,
+        /// What it should be.
+        reason: String,
+    },
+}
