@@ -533,8 +533,11 @@ fn no_thread_is_taken_for_granted() {
         "Builder::new_current_thread",
     ];
     let publishers = ["publish", "server", "demo", "threads"];
-    let verbs =
-        ["cli/publisher/passwords.rs", "cli/publisher/try_start.rs", "cli/publisher/serve.rs"];
+    let verbs = [
+        "cli/publisher/shared/passwords.rs",
+        "cli/publisher/try_start.rs",
+        "cli/publisher/serve.rs",
+    ];
     let mut found = Vec::new();
     for (room, path, code) in sources() {
         let path = path.to_str().unwrap().replace('\\', "/");

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp as Time};
 
 use super::deadlines::span;
 use super::error::PublishError;
-use super::keys::KeyRole;
+use super::role::KeyRole;
 use super::metadata::Current;
 use super::project::Project;
 use super::settings::Lifetimes;

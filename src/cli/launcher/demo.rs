@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Common, Session};
+use super::Session;
+use super::arguments::Common;
 use crate::app::installation::Installation;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::output::Say;
-use super::progress::{Progress, name};
-use super::project;
+use super::shared::output::Say;
+use super::shared::progress::{Progress, name};
+use super::shared::project;
 use super::try_start::{self, TrialOptions};
 use crate::app::Ending;
 use crate::app::streams::error_line;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::common::PUBLISHER_LOCK_TIMEOUT;
-use super::output::Say;
-use super::project;
+use super::shared::output::Say;
+use super::shared::place::PUBLISHER_LOCK_TIMEOUT;
+use super::shared::project;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::host;

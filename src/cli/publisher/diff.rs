@@ -10,8 +10,9 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::common::{VerbError, bar};
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::progress::bar;
 use crate::app::Ending;
 use crate::container::Unpacker;
 use crate::model::manifest::MANIFEST_PATH;
@@ -106,7 +107,7 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
             format!("there is no file or folder {version}; for a published version name the repository with --repo").into()
         );
     };
-    let sources = Project::open(&super::project::of(repo))?.sources()?;
+    let sources = Project::open(&super::shared::project::of(repo))?.sources()?;
     let mut found: Vec<_> =
         sources.into_iter().filter(|source| source.container.version == version).collect();
     let wanted = arguments

@@ -5,9 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::common::VerbError;
-use super::output::Say;
-use super::{passwords, project};
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::{passwords, project};
 use crate::app::Ending;
 use crate::host;
 use crate::model::Node;

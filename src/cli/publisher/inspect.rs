@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::common::VerbError;
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
 use crate::app::Ending;
 use crate::publish::package::{Effort, inspect};
 

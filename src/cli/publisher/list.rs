@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::common::{RepositoryPlace, VerbError};
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::place::RepositoryPlace;
 use crate::app::Ending;
 use crate::host;
 use crate::publish::Urgency;

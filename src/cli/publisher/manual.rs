@@ -11,7 +11,7 @@ use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::output::Say;
+use super::shared::output::Say;
 use crate::app::Ending;
 use crate::app::streams::write_line;
 
@@ -47,9 +47,9 @@ enum Program {
 }
 
 impl Program {
-    fn command(self) -> Command {
+    fn command(self, publisher: fn() -> Command) -> Command {
         match self {
-            Self::Kuzflow => super::Arguments::command(),
+            Self::Kuzflow => publisher(),
             Self::KuzflowLauncher => crate::cli::launcher::Arguments::command(),
         }
     }
@@ -63,8 +63,9 @@ pub(super) struct ManualError {
     source: io::Error,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments) -> Ending {
-    let mut command = arguments.program.command();
+/// `publisher` gives the commands of `kuzflow`.
+pub fn completions(arguments: &CompletionsArguments, publisher: fn() -> Command) -> Ending {
+    let mut command = arguments.program.command(publisher);
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
@@ -72,12 +73,17 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> Ending {
     Ending::Done
 }
 
-pub(super) fn manual(arguments: &ManualArguments, say: &Say) -> Result<Ending, ManualError> {
+/// `publisher` gives the commands of `kuzflow`.
+pub fn manual(
+    arguments: &ManualArguments,
+    publisher: fn() -> Command,
+    say: &Say,
+) -> Result<Ending, ManualError> {
     let folder = &arguments.folder;
     let failed = |source| ManualError { folder: folder.clone(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
     for program in Program::value_variants() {
-        clap_mangen::generate_to(program.command(), folder).map_err(failed)?;
+        clap_mangen::generate_to(program.command(publisher), folder).map_err(failed)?;
     }
     say.line(&format!("man pages of both programs are in {}", folder.display()));
     say.result(json!({ "status": "done", "folder": folder }));

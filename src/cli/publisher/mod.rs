@@ -1,24 +1,14 @@
-//! The verbs of `kuzflow`, the publisher's and operator's tool: one file a verb.
-//!
-//! ```text
-//! common     what several verbs share     project    where the publisher's folder is    passwords   of keys
-//! offered    what a release became        progress   of a build                         output      lines and JSON
-//! ```
+//! The verbs of `kuzflow`, the publisher's and operator's tool: one file a verb, and `shared` for
+//! what several need.
 
 mod build;
 mod bundle;
-mod common;
 mod diff;
 mod init;
 mod inspect;
 mod list;
 mod manual;
-mod offered;
-mod output;
-mod passwords;
 mod patch;
-mod progress;
-mod project;
 mod publish;
 mod publish_launcher;
 mod release;
@@ -27,17 +17,19 @@ mod retire;
 mod rollout;
 mod rotate;
 mod serve;
+mod shared;
 mod try_start;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
 use self::build::BuildArguments;
 use self::bundle::BundleArguments;
-use self::common::{RepositoryPlace, VerbError};
-use self::output::Say;
+use self::shared::VerbError;
+use self::shared::output::Say;
+use self::shared::place::RepositoryPlace;
 use crate::app::streams::error_line;
 use crate::app::{Ending, log};
 use crate::error_chain;
@@ -199,7 +191,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Apply(arguments) => diff::apply(&arguments, say),
         Verb::Bundle(arguments) => bundle::bundle(arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
-        Verb::Completions(arguments) => Ok(manual::completions(&arguments)),
-        Verb::Manual(arguments) => Ok(manual::manual(&arguments, say)?),
+        Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),
+        Verb::Manual(arguments) => Ok(manual::manual(&arguments, Arguments::command, say)?),
     }
 }

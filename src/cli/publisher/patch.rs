@@ -6,8 +6,10 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, bar};
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::progress::bar;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, permille};
-use super::output::Say;
-use super::{offered, patch, project, renew};
+use super::rollout::permille;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::{offered, project};
+use super::{patch, renew};
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;

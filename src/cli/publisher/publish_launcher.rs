@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
-use super::output::Say;
+use super::shared::output::Say;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use crate::app::Ending;
 use crate::host;
 use crate::model::{Platform, Version};

@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::build;
-use super::common::VerbError;
-use super::output::Say;
 use super::publish::{self, PublishArguments};
+use super::shared::VerbError;
+use super::shared::output::Say;
 use super::try_start::{self, TrialOptions};
 use crate::app::Ending;
 use crate::app::streams::error_line;

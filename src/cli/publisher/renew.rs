@@ -4,8 +4,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError};
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;

@@ -3,9 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, permille};
-use super::output::Say;
-use super::{offered, renew};
+use super::renew;
+use super::shared::VerbError;
+use super::shared::offered;
+use super::shared::output::Say;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use crate::app::Ending;
 use crate::host;
 use crate::model::Version;
@@ -64,4 +66,12 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Ver
     say.line(done);
     say.result(json!({ "status": "done" }));
     Ok(Ending::Done)
+}
+
+/// A share of installations in thousandths.
+pub fn permille(percent: f64) -> Result<u16, VerbError> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
+    }
+    Ok((percent * 10.0).round() as u16)
 }

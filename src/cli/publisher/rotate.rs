@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError};
-use super::output::Say;
-use super::{passwords, renew};
+use super::renew;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::passwords;
+use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use crate::app::Ending;
 use crate::host;
 use crate::publish::transaction::when_free;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::common::VerbError;
-use super::output::Say;
-use super::passwords::ask;
-use super::project;
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::passwords::ask;
+use super::shared::project;
 use crate::app::Ending;
 use crate::app::streams::write_line;
 use crate::publish::package::Effort;
@@ -73,8 +73,8 @@ pub(super) struct ServeArguments {
 }
 
 /// Serves a repository until it is told to stop.
-pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
-    super::passwords::check_folders(&arguments.keys)?;
+pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
+    super::shared::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");
     let repository =

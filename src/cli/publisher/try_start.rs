@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::common::VerbError;
-use super::output::Say;
+use super::shared::VerbError;
+use super::shared::output::Say;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::container::{self, Unpacker};
@@ -87,7 +87,10 @@ pub(super) fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, V
     let trial = Trial::prepare(&arguments.container)?;
     let (ending, report) = trial.run(&arguments.options, say)?;
     if ending == Ending::Done {
-        say.next(&format!("kuzflow publish {}", super::project::typed(&arguments.container)));
+        say.next(&format!(
+            "kuzflow publish {}",
+            super::shared::project::typed(&arguments.container)
+        ));
     }
     say.result(report);
     Ok(ending)

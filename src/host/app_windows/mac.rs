@@ -3,7 +3,8 @@
 
 use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
 
-use super::{Kind, Process, Unseen, Window};
+use super::window::{Kind, Unseen, Window};
+use crate::host::processes::Process;
 
 pub struct Desktop;
 

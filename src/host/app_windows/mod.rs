@@ -7,6 +7,7 @@
 mod mac;
 #[cfg(windows)]
 mod win32;
+mod window;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod x11;
 
@@ -17,50 +18,10 @@ use win32 as system;
 #[cfg(all(unix, not(target_os = "macos")))]
 use x11 as system;
 
+pub use self::window::{Kind, Unseen, Window};
 use super::processes::{self, Process};
 
-/// The purpose of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// One that a person works in.
-    Main,
-    /// A dialog.
-    Dialog,
-    /// A tool bar, a panel, a splash screen.
-    Other,
-}
-
-/// A window that is open, which includes a minimised one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub id: u64,
-    /// The id of the process that it belongs to.
-    pub process: u32,
-    pub kind: Kind,
-    /// The window that it belongs to.
-    pub owner: Option<u64>,
-    /// It blocks the other windows of the app: usually a question.
-    pub modal: bool,
-    /// It accepts a request to close.
-    pub can_close: bool,
-}
-
-/// Why the windows cannot be listed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unseen {
-    /// This session has no display.
-    #[error("there is no display")]
-    NoDisplay,
-    /// Windows may exist, but this program cannot see them: Wayland shows no program the windows of
-    /// another.
-    #[error("the windows of other programs cannot be seen here")]
-    Hidden,
-    /// The display does not answer.
-    #[error("the display does not answer: {0}")]
-    Broken(String),
-}
-
-/// A connection to one display, for its windows.
+/// A look at the windows of one display.
 pub(crate) struct Desktop(system::Desktop);
 
 impl Desktop {

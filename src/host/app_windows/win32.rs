@@ -7,7 +7,8 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
     IsWindowVisible, PostMessageW, SetForegroundWindow, WM_CLOSE, WS_EX_TOOLWINDOW,
 };
 
-use super::{Kind, Process, Unseen, Window};
+use super::window::{Kind, Unseen, Window};
+use crate::host::processes::Process;
 
 pub struct Desktop;
 

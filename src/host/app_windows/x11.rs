@@ -16,7 +16,8 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
-use super::{Kind, Process, Unseen, Window};
+use super::window::{Kind, Unseen, Window};
+use crate::host::processes::Process;
 use crate::host::variable;
 
 /// How deep below the root a window manager may put a window into its frames.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::common::VerbError;
+use super::VerbError;
 use crate::host;
 
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";

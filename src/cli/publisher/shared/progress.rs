@@ -91,3 +91,16 @@ pub(super) fn name(step: BundlingStep) -> &'static str {
         BundlingStep::Pack => "pack",
     }
 }
+
+/// A bar of the bytes that are compared; how many there will be is not known before.
+pub fn bar(say: &Say, what: String) -> ProgressBar {
+    if say.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} compared, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,46 @@
+//! What is known of a window, and why one may not be seen.
+//!
+//! In: nothing. Out: plain values that the systems' looks give. Never: a look.
+
+/// What a window is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One that a person works in.
+    Main,
+    /// A dialog.
+    Dialog,
+    /// A tool bar, a panel, a splash screen.
+    Other,
+}
+
+/// A window that is open, which includes a minimised one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its number.
+    pub id: u64,
+    /// Whose it is.
+    pub process: u32,
+    /// What it is for.
+    pub kind: Kind,
+    /// The window that it belongs to.
+    pub owner: Option<u64>,
+    /// It keeps the person from using the others: a question, usually.
+    pub modal: bool,
+    /// It understands the wish to be closed.
+    pub can_close: bool,
+}
+
+/// Why the windows are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum Unseen {
+    /// This session has no display.
+    #[error("there is no display")]
+    NoDisplay,
+    /// There may be windows, but they cannot be seen from here: Wayland shows nobody another
+    /// program's.
+    #[error("the windows of other programs cannot be seen here")]
+    Hidden,
+    /// The display does not answer.
+    #[error("the display does not answer: {0}")]
+    Broken(String),
+}
