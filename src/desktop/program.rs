@@ -14,73 +14,33 @@
 //! afterwards: it records each start as its very first action. On the second start without a
 //! confirmation it puts the old one back and hands over to it.
 
+mod file;
+mod note;
 mod staged;
+mod unfit;
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::{DesktopError, remove_file};
 use crate::durable;
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
-pub(crate) use staged::Staged;
+pub use file::Program;
+use note::{Exchange, Note};
+pub use staged::{ExchangeStep, Staged};
+pub use unfit::Unfit;
 
 /// Unconfirmed starts of a new launcher after which the old one is put back.
 const STARTS: u32 = 1;
 /// Failed self-tests of a build after which it is not fetched again. One may fail because a busy
 /// computer is slow.
 const FAILED_TESTS: u32 = 2;
-/// How many failed builds are recorded.
-const REMEMBERED: usize = 8;
 /// How long a new launcher may take for its self-test.
-pub(crate) const TEST_TIME: Duration = Duration::from_secs(20);
-/// Pause between two looks at a self-test.
-const LOOK: Duration = Duration::from_millis(10);
-/// How often a held lock is tried.
-const LOCK_LOOKS: u32 = 20;
-
-/// The executable at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Program {
-    path: PathBuf,
-}
-
-/// The exchange under way, and the builds that failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Note {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exchange: Option<Exchange>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    failed: Vec<Failed>,
-}
-
-/// An exchange that is not confirmed yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Exchange {
-    from: Version,
-    to: Version,
-    /// Digest of the new executable.
-    hash: Digest,
-    /// How often the new one has begun to start.
-    #[serde(default)]
-    starts: u32,
-}
-
-/// A build that did not come up on this computer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Failed {
-    version: Version,
-    hash: Digest,
-    times: u32,
-}
+pub const TEST_TIME: Duration = Duration::from_secs(20);
 
 /// The result of reading the note at the start.
 #[derive(Debug)]
@@ -102,148 +62,9 @@ pub(crate) struct Attempt {
     lock: Option<File>,
 }
 
-/// Why a new launcher does not replace this one.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
-    /// The bytes are not the signed ones.
-    #[error("the new launcher has the digest {found}, signed is {signed}")]
-    Digest {
-        /// Digest of the bytes.
-        found: Digest,
-        /// The signed digest.
-        signed: Digest,
-    },
-    /// It could not be started.
-    #[error("the new launcher cannot be started")]
-    Start(#[source] io::Error),
-    /// It did not answer in time.
-    #[error("the new launcher did not answer within {0:?}")]
-    Late(Duration),
-    /// It ended with an error, or gave a wrong answer.
-    #[error("the new launcher failed its self-test: {0}")]
-    Answer(String),
-    /// This build has failed here before.
-    #[error("this build of the launcher has failed here before")]
-    Known,
-    /// Another launcher is exchanging the executable, or waits for its confirmation.
-    #[error("another launcher is exchanging the executable")]
-    Busy,
-    /// One of the launcher's files could not be written.
-    #[error(transparent)]
-    Desktop(#[from] DesktopError),
-}
-
-impl Unfit {
-    /// Whether the build itself is at fault.
-    fn is_the_builds(&self) -> bool {
-        matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
-    }
-}
-
 impl Program {
-    /// The executable at `path`, links resolved. Call it at the start of a process: after an
-    /// exchange the system may name another path for the running file.
-    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// A file beside it; a program keeps the ending that makes it executable.
-    fn beside(&self, what: &str, is_program: bool) -> PathBuf {
-        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-        match self.path.extension() {
-            Some(extension) if extension.eq_ignore_ascii_case("exe") => {
-                name.push(format!(".{what}"));
-                if is_program {
-                    name.push(".");
-                    name.push(extension);
-                }
-            }
-            Some(extension) => {
-                name.push(".");
-                name.push(extension);
-                name.push(format!(".{what}"));
-            }
-            None => name.push(format!(".{what}")),
-        }
-        self.path.with_file_name(name)
-    }
-
-    fn staged(&self) -> PathBuf {
-        self.beside("new", true)
-    }
-
-    fn old(&self) -> PathBuf {
-        self.beside("old", true)
-    }
-
-    fn note_path(&self) -> PathBuf {
-        self.beside("update.json", false)
-    }
-
-    fn lock_path(&self) -> PathBuf {
-        self.beside("update.lock", false)
-    }
-
-    /// The lock; `None` while another process holds it. A process that another thread is just
-    /// starting may hold it for a moment by accident.
-    fn lock(&self) -> Result<Option<File>, DesktopError> {
-        let path = self.lock_path();
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(DesktopError::io("open", &path))?;
-        for _ in 0..LOCK_LOOKS {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-                Err(TryLockError::Error(error)) => {
-                    return Err(DesktopError::io("lock", &path)(error));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// The stored note. A damaged note counts as none: the failures that it named cost one more
-    /// try.
-    fn note(&self) -> Result<Option<Note>, DesktopError> {
-        let path = self.note_path();
-        match look::read(&path, look::SMALL) {
-            Ok(Some(json)) => Ok(serde_json::from_slice(&json)
-                .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
-                .ok()),
-            Ok(None) => Ok(None),
-            Err(error) => Err(DesktopError::io("read", &path)(error)),
-        }
-    }
-
-    fn write_note(&self, note: &Note) -> Result<(), DesktopError> {
-        let path = self.note_path();
-        if *note == Note::default() {
-            return remove_file(&path).map(drop);
-        }
-        let json = serde_json::to_vec_pretty(note)
-            .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
-        durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
-    }
-
-    /// The error that prevents an exchange; `None` if there is none. Often this user cannot write
-    /// to the folder: then a package manager or an administrator put the launcher there, and also
-    /// brings the next one.
-    pub(crate) fn fixed(&self) -> Option<io::Error> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        match fs::symlink_metadata(&self.path) {
-            Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
-            Ok(_) => {}
-            Err(error) => return Some(error),
-        }
-        tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
-    }
-
-    /// The very first action of a start. It reads one file that usually does not exist, and then
-    /// writes nothing.
+    /// The very first thing a start does. One read of a file that usually is not there; nothing is
+    /// written then.
     ///
     /// `own` is the version of the running program. An error in here is logged and does not keep
     /// the app from starting.
@@ -416,54 +237,6 @@ impl Program {
     /// Puts the old executable back in the place of the new one.
     fn put_back(&self) -> Result<(), DesktopError> {
         self.take_place(&self.old(), &self.staged())
-    }
-
-    /// Moves `from` to the executable's place. Where a running program cannot be replaced it is
-    /// moved to `aside`.
-    fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
-        let failed = |error| DesktopError::io("replace", &self.path)(error);
-        if cfg!(windows) {
-            remove_file(aside)?;
-            durable::rename(&self.path, aside).map_err(failed)?;
-            if let Err(error) = durable::rename(from, &self.path) {
-                durable::rename(aside, &self.path).map_err(failed)?;
-                return Err(failed(error));
-            }
-        } else {
-            durable::rename(from, &self.path).map_err(failed)?;
-        }
-        durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
-    }
-
-    /// Replaces this process by the executable in place, with the same arguments. Returns only if
-    /// that is impossible, or, on Windows, with the exit status of the executable.
-    ///
-    /// # Errors
-    /// The reason why it could not be started.
-    pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
-        let mut command = Command::new(&self.path);
-        command.args(arguments);
-        #[cfg(unix)]
-        {
-            Err(std::os::unix::process::CommandExt::exec(&mut command))
-        }
-        #[cfg(not(unix))]
-        {
-            command.status().map(|status| {
-                status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
-            })
-        }
-    }
-}
-
-impl Note {
-    fn fail(&mut self, version: &Version, hash: Digest, times: u32) {
-        match self.failed.iter_mut().find(|failed| failed.hash == hash) {
-            Some(failed) => failed.times = failed.times.saturating_add(times),
-            None => self.failed.push(Failed { version: version.clone(), hash, times }),
-        }
-        let surplus = self.failed.len().saturating_sub(REMEMBERED);
-        self.failed.drain(..surplus);
     }
 }
 

@@ -17,8 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::launch::Variable;
 use crate::model::{Launch, session};
+
+/// Gives what a variable of the environment holds.
+pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What stands for the container's absolute path in arguments and variables.
 const CONTAINER: &str = "{container}";

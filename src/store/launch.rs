@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use super::app_environment::Variable;
 use super::app_environment::{Purpose, Surroundings};
 use super::error_output::ErrorOutput;
 use super::lock::{self, RunningLock};
@@ -22,9 +23,6 @@ const HEALTH: &str = "KUZFLOW_HEALTH";
 
 /// The variable that names the folder in which the launcher was started.
 const CALLER_FOLDER: &str = "KUZFLOW_CALLER_FOLDER";
-
-/// Gives what a variable of the environment holds.
-pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What a start hands over to the app besides what its manifest says.
 #[derive(Clone, Copy)]

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Exchange, LOOK, Note, Program, Unfit};
+use super::file::{LOOK, Program};
+use super::note::{Exchange, Note};
+use super::unfit::Unfit;
 use crate::desktop::{DesktopError, remove_file};
 use crate::durable;
 use crate::model::{Digest, Version};

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod circles;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

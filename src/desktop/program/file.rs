@@ -1,0 +1,143 @@
+//! The executable's file, and the files beside it.
+//!
+//! In: where the executable is. Out: the places of the others, the lock, one rename into its place,
+//! one start. Never: a decision whether to exchange it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::desktop::{DesktopError, remove_file};
+use crate::durable;
+
+/// Between two looks at a self-test.
+pub(super) const LOOK: Duration = Duration::from_millis(10);
+/// How often a lock that is held is looked at.
+const LOCK_LOOKS: u32 = 20;
+
+/// The executable at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub(super) path: PathBuf,
+}
+
+impl Program {
+    /// The executable at `path`, links resolved. To be asked for at the start of a process: after
+    /// an exchange the system may name another path for the file that runs.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file beside it; a program keeps the ending that makes it one.
+    fn beside(&self, what: &str, is_program: bool) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        match self.path.extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("exe") => {
+                name.push(format!(".{what}"));
+                if is_program {
+                    name.push(".");
+                    name.push(extension);
+                }
+            }
+            Some(extension) => {
+                name.push(".");
+                name.push(extension);
+                name.push(format!(".{what}"));
+            }
+            None => name.push(format!(".{what}")),
+        }
+        self.path.with_file_name(name)
+    }
+
+    pub(super) fn staged(&self) -> PathBuf {
+        self.beside("new", true)
+    }
+
+    pub(super) fn old(&self) -> PathBuf {
+        self.beside("old", true)
+    }
+
+    pub(super) fn note_path(&self) -> PathBuf {
+        self.beside("update.json", false)
+    }
+
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.beside("update.lock", false)
+    }
+
+    /// `None` while somebody else holds it. A process that another thread is just starting holds it
+    /// for a moment without meaning to.
+    pub(super) fn lock(&self) -> Result<Option<File>, DesktopError> {
+        let path = self.lock_path();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(DesktopError::io("open", &path))?;
+        for _ in 0..LOCK_LOOKS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(error)) => {
+                    return Err(DesktopError::io("lock", &path)(error));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
+    /// cannot write to is usual: a package manager or an administrator put the launcher there, and
+    /// brings the next one.
+    pub fn fixed(&self) -> Option<io::Error> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
+            Ok(_) => {}
+            Err(error) => return Some(error),
+        }
+        tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
+    }
+
+    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved
+    /// to `aside`.
+    pub(super) fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
+        let failed = |error| DesktopError::io("replace", &self.path)(error);
+        if cfg!(windows) {
+            remove_file(aside)?;
+            durable::rename(&self.path, aside).map_err(failed)?;
+            if let Err(error) = durable::rename(from, &self.path) {
+                durable::rename(aside, &self.path).map_err(failed)?;
+                return Err(failed(error));
+            }
+        } else {
+            durable::rename(from, &self.path).map_err(failed)?;
+        }
+        durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
+    }
+
+    /// Starts the executable in the place of this process, with the same arguments. Returns only if
+    /// that is not possible, or, on Windows, with the status it ended with.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    pub fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
+        let mut command = Command::new(&self.path);
+        command.args(arguments);
+        #[cfg(unix)]
+        {
+            Err(std::os::unix::process::CommandExt::exec(&mut command))
+        }
+        #[cfg(not(unix))]
+        {
+            command.status().map(|status| {
+                status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+            })
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The note of an exchange: what is under way, and which builds did not come up here.
+//!
+//! In: the file beside the executable. Out: [`Note`], read and written. Never: an error for a
+//! damaged one; it is none.
+
+use serde::{Deserialize, Serialize};
+
+use super::file::Program;
+use crate::desktop::{DesktopError, remove_file};
+use crate::model::{Digest, Version};
+use crate::{durable, look};
+
+/// Builds that are remembered as failed.
+const REMEMBERED: usize = 8;
+
+/// What is under way, and what failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Note {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exchange: Option<Exchange>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failed: Vec<Failed>,
+}
+
+/// An exchange that is not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Exchange {
+    pub(super) from: Version,
+    pub(super) to: Version,
+    /// Of the new executable.
+    pub(super) hash: Digest,
+    /// How often the new one has begun to start.
+    #[serde(default)]
+    pub(super) starts: u32,
+}
+
+/// A build that did not come up here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) version: Version,
+    pub(super) hash: Digest,
+    pub(super) times: u32,
+}
+
+impl Note {
+    /// Counts a failure of a build.
+    pub(super) fn fail(&mut self, version: &Version, hash: Digest, times: u32) {
+        match self.failed.iter_mut().find(|failed| failed.hash == hash) {
+            Some(failed) => failed.times = failed.times.saturating_add(times),
+            None => self.failed.push(Failed { version: version.clone(), hash, times }),
+        }
+        let surplus = self.failed.len().saturating_sub(REMEMBERED);
+        self.failed.drain(..surplus);
+    }
+}
+
+impl Program {
+    /// A damaged note is none: what it said of failures costs one more try.
+    pub(super) fn note(&self) -> Result<Option<Note>, DesktopError> {
+        let path = self.note_path();
+        match look::read(&path, look::SMALL) {
+            Ok(Some(json)) => Ok(serde_json::from_slice(&json)
+                .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
+                .ok()),
+            Ok(None) => Ok(None),
+            Err(error) => Err(DesktopError::io("read", &path)(error)),
+        }
+    }
+
+    pub(super) fn write_note(&self, note: &Note) -> Result<(), DesktopError> {
+        let path = self.note_path();
+        if *note == Note::default() {
+            return remove_file(&path).map(drop);
+        }
+        let json = serde_json::to_vec_pretty(note)
+            .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
+        durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
+    }
+}

@@ -1,0 +1,47 @@
+//! Why a new launcher does not take the place of this one.
+//!
+//! In: what its proof and its self-test find. Out: one error. Never: a change.
+
+use std::io;
+use std::time::Duration;
+
+use crate::desktop::DesktopError;
+use crate::model::Digest;
+
+/// Why a new launcher does not take the place of this one.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The bytes are not the signed ones.
+    #[error("the new launcher has the digest {found}, signed is {signed}")]
+    Digest {
+        /// Of the bytes.
+        found: Digest,
+        /// What was signed.
+        signed: Digest,
+    },
+    /// It could not be started.
+    #[error("the new launcher cannot be started")]
+    Start(#[source] io::Error),
+    /// It did not answer in time.
+    #[error("the new launcher did not answer within {0:?}")]
+    Late(Duration),
+    /// It ended with an error, or said something else than it should.
+    #[error("the new launcher failed its self-test: {0}")]
+    Answer(String),
+    /// This build has failed here before.
+    #[error("this build of the launcher has failed here before")]
+    Known,
+    /// Another launcher is just exchanging the executable, or waits to be confirmed.
+    #[error("another launcher is exchanging the executable")]
+    Busy,
+    /// A file of ours could not be written.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+}
+
+impl Unfit {
+    /// Whether it is the build's own fault.
+    pub(super) fn is_the_builds(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
+    }
+}
