@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use super::algorithm::Algorithm;
 use super::error::PackError;
-use super::numbers::{self, Numbers};
+#[cfg(feature = "publisher")]
+use super::numbers;
+use super::numbers::Numbers;
 use super::outline::{self, Made, Outline};
 use crate::model::{Digest, Manifest, RelativePath};
 use kuzflow_delta::coder::{self, CoderLimits, STREAMS};

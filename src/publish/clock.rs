@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp as Time};
 
 use super::deadlines::span;
 use super::error::PublishError;
-use super::role::KeyRole;
 use super::metadata::Current;
 use super::project::Project;
+use super::role::KeyRole;
 use super::settings::Lifetimes;
 
 /// Most difference between two computers' clocks that is accepted without a warning.

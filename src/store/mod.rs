@@ -30,7 +30,8 @@ mod error_output;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub(crate) mod home;
+mod health_file;
+pub mod home;
 mod journal;
 pub(crate) mod launch;
 pub(crate) mod lock;
