@@ -29,10 +29,10 @@ use crate::durable;
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
-pub use file::Program;
+pub(crate) use file::Program;
 use note::{Exchange, Note};
-pub use staged::{ExchangeStep, Staged};
-pub use unfit::Unfit;
+pub(crate) use staged::Staged;
+pub(crate) use unfit::Unfit;
 
 /// Unconfirmed starts of a new launcher after which the old one is put back.
 const STARTS: u32 = 1;
@@ -40,7 +40,7 @@ const STARTS: u32 = 1;
 /// computer is slow.
 const FAILED_TESTS: u32 = 2;
 /// How long a new launcher may take for its self-test.
-pub const TEST_TIME: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIME: Duration = Duration::from_secs(20);
 
 /// The result of reading the note at the start.
 #[derive(Debug)]

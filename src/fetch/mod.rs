@@ -36,7 +36,7 @@ mod retry;
 pub(crate) mod scheduler;
 mod span;
 
-pub use client::{Client, ClientOptions, Stream};
+pub use client::{Client, ClientOptions};
 pub use download::{download, download_among};
 pub use error::FetchError;
 pub use job::{Control, DownloadJob, FetchEvent, Progress, RunState, Summary};

@@ -30,16 +30,16 @@ mod outline;
 
 pub use algorithm::Algorithm;
 pub use apply::{Applied, ApplyOptions, Bases, Failed, apply};
-pub use bytes::FileBytes;
+pub(crate) use bytes::FileBytes;
 pub use error::PackError;
-pub use form::{Group, Literals, Pack};
+pub(crate) use form::Group;
+pub use form::Pack;
 #[cfg(feature = "publisher")]
 pub use make::{Choice, MakeOptions, Tree, make};
 #[cfg(feature = "publisher")]
 pub(crate) use make::{MadePack, MakePackError};
-pub(crate) use outline::Outline;
 pub use outline::{Content, Made};
 
 /// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group
 /// at a time with its small bases.
-pub const APPLY_MEMORY: u64 = 64 << 20;
+pub(crate) const APPLY_MEMORY: u64 = 64 << 20;

@@ -28,7 +28,7 @@ pub enum InvalidAddress {
 
 /// Refuses an address that no launcher can use, or that would publish a secret. The address itself
 /// is not repeated: it may hold one.
-pub fn check_address(url: &Url) -> Result<(), InvalidAddress> {
+pub(super) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(InvalidAddress::Scheme);
     }
@@ -42,7 +42,7 @@ pub fn check_address(url: &Url) -> Result<(), InvalidAddress> {
 }
 
 /// The address of a node, as it is typed.
-pub fn address(text: &str) -> Result<Url, InvalidAddress> {
+pub(crate) fn address(text: &str) -> Result<Url, InvalidAddress> {
     let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
     // `localhost:8080` and `updates.example.com:443` read as if the host were a scheme.
     if !text.contains("://") {

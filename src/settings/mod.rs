@@ -6,18 +6,18 @@
 //! installation (docs/security.md, fault 10).
 
 mod error;
-pub mod incremental;
-pub mod peers;
-pub mod renewed;
+pub(crate) mod incremental;
+pub(crate) mod peers;
+pub(crate) mod renewed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::error::SettingsError;
-pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
-pub use self::peers::Peers;
+pub(crate) use self::error::SettingsError;
+pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
+pub(crate) use self::peers::Peers;
 use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;

@@ -20,7 +20,7 @@ use std::path::Path;
 use crate::model::{Launch, session};
 
 /// Gives what a variable of the environment holds.
-pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What stands for the container's absolute path in arguments and variables.
 const CONTAINER: &str = "{container}";

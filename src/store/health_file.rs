@@ -17,7 +17,7 @@ const REPORT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the app has said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HealthReport {
+pub(crate) enum HealthReport {
     /// `up`: it works.
     Up,
     /// `failed …`: it does not, in its own words.
@@ -26,7 +26,7 @@ pub enum HealthReport {
 
 /// The file that a started app writes to, one line at a time: `up`, or `failed` and why.
 #[derive(Clone, Debug)]
-pub struct HealthFile(PathBuf);
+pub(crate) struct HealthFile(PathBuf);
 
 impl HealthFile {
     /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without
@@ -59,7 +59,7 @@ impl HealthFile {
     }
 
     /// Where it lies.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -70,7 +70,7 @@ impl HealthFile {
     }
 
     /// What the app has said last.
-    pub fn health_report(&self) -> Option<HealthReport> {
+    pub(crate) fn health_report(&self) -> Option<HealthReport> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let end = || {
             let mut text = Vec::new();

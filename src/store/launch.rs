@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use super::app_environment::Variable;
+pub(crate) use super::app_environment::Variable;
 use super::app_environment::{Purpose, Surroundings};
 use super::error_output::ErrorOutput;
 use super::health_file::{HealthFile, HealthReport};

@@ -31,7 +31,7 @@ mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod health_file;
-pub mod home;
+pub(crate) mod home;
 mod journal;
 pub(crate) mod launch;
 pub(crate) mod lock;

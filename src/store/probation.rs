@@ -4,7 +4,7 @@
 //! In: what was seen of a start. Out: `active.json` and `state.json`. Never: a judgement (the
 //! engine's `health` has those).
 
-pub use super::health_file::{HealthFile, HealthReport};
+pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
 use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback, stand_in};
 use crate::model::incident::{Incident, Notice};

@@ -32,41 +32,7 @@ pub trait MetadataSource: Send + Sync {
     }
 }
 
-/// A repository in a folder: the publisher's own, one on removable media, or a test's.
-#[derive(Clone, Debug)]
-pub struct FolderSource {
-    folder: PathBuf,
-    name: String,
-}
-
-impl FolderSource {
-    /// The repository in `folder` (which holds `metadata` and `targets`).
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let folder = folder.into();
-        Self { name: folder.display().to_string(), folder }
-    }
-}
-
-#[async_trait]
-impl MetadataSource for FolderSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
-        use tokio::io::AsyncReadExt as _;
-        let other = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => SourceError::NotFound,
-            _ => SourceError::Other(error.into()),
-        };
-        let file = tokio::fs::File::open(self.folder.join(location)).await.map_err(other)?;
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).await.map_err(other)?;
-        within(bytes, limit)
-    }
-}
-
-/// The same bytes if they are within the limit, whatever the source promised.
+/// The same bytes if there are not too many of them, whatever the source promised.
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
         Ok(bytes)

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
-pub(crate) use self::arguments::Arguments;
+pub use self::arguments::Arguments;
 use self::arguments::{Common, Verb, files_in_full};
 
 use crate::app::installation::Installation;

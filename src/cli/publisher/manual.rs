@@ -64,7 +64,7 @@ pub(super) struct ManualError {
 }
 
 /// `publisher` gives the commands of `kuzflow`.
-pub fn completions(arguments: &CompletionsArguments, publisher: fn() -> Command) -> Ending {
+pub(super) fn completions(arguments: &CompletionsArguments, publisher: fn() -> Command) -> Ending {
     let mut command = arguments.program.command(publisher);
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
@@ -74,7 +74,7 @@ pub fn completions(arguments: &CompletionsArguments, publisher: fn() -> Command)
 }
 
 /// `publisher` gives the commands of `kuzflow`.
-pub fn manual(
+pub(super) fn manual(
     arguments: &ManualArguments,
     publisher: fn() -> Command,
     say: &Say,

@@ -69,7 +69,7 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Ver
 }
 
 /// A share of installations in thousandths.
-pub fn permille(percent: f64) -> Result<u16, VerbError> {
+pub(super) fn permille(percent: f64) -> Result<u16, VerbError> {
     if !(0.0..=100.0).contains(&percent) {
         return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
     }

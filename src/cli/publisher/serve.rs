@@ -73,7 +73,7 @@ pub(super) struct ServeArguments {
 }
 
 /// Serves a repository until it is told to stop.
-pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
+pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
     super::shared::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");

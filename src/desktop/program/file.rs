@@ -20,19 +20,19 @@ const LOCK_LOOKS: u32 = 20;
 
 /// The executable at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(crate) struct Program {
     pub(super) path: PathBuf,
 }
 
 impl Program {
     /// The executable at `path`, links resolved. To be asked for at the start of a process: after
     /// an exchange the system may name another path for the file that runs.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -94,7 +94,7 @@ impl Program {
     /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
     /// cannot write to is usual: a package manager or an administrator put the launcher there, and
     /// brings the next one.
-    pub fn fixed(&self) -> Option<io::Error> {
+    pub(crate) fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         match fs::symlink_metadata(&self.path) {
             Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
@@ -126,7 +126,7 @@ impl Program {
     ///
     /// # Errors
     /// Why it could not be started.
-    pub fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
+    pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
         let mut command = Command::new(&self.path);
         command.args(arguments);
         #[cfg(unix)]

@@ -10,7 +10,7 @@ use crate::model::Digest;
 
 /// Why a new launcher does not take the place of this one.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// The bytes are not the signed ones.
     #[error("the new launcher has the digest {found}, signed is {signed}")]
     Digest {

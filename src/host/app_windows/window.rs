@@ -4,7 +4,7 @@
 
 /// What a window is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// One that a person works in.
     Main,
     /// A dialog.
@@ -15,7 +15,7 @@ pub enum Kind {
 
 /// A window that is open, which includes a minimised one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Its number.
     pub id: u64,
     /// Whose it is.
@@ -32,7 +32,7 @@ pub struct Window {
 
 /// Why the windows are not known.
 #[derive(Debug, thiserror::Error)]
-pub enum Unseen {
+pub(crate) enum Unseen {
     /// This session has no display.
     #[error("there is no display")]
     NoDisplay,

@@ -8,7 +8,7 @@ use crate::pack::group::Class;
 use kuzflow_delta::coder::STREAMS;
 
 /// A group that is to be coded.
-pub struct CodingJob {
+pub(super) struct CodingJob {
     /// Of which kind they all are.
     pub(super) class: Class,
     /// Its files, as numbers.
@@ -18,7 +18,7 @@ pub struct CodingJob {
 }
 
 /// A group that was coded.
-pub struct Coded {
+pub(super) struct Coded {
     /// How.
     pub algorithm: Algorithm,
     /// Its bytes.

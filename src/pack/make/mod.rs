@@ -13,9 +13,9 @@ mod plan;
 
 use std::io::Write;
 
-pub use self::error::MakePackError;
+pub(crate) use self::error::MakePackError;
 pub use self::input::{Choice, MakeOptions, Tree};
-pub use self::plan::Verdict;
+pub(super) use self::plan::Verdict;
 
 use self::plan::Plan;
 use super::error::PackError;

@@ -118,7 +118,7 @@ pub(super) struct File<'a, 'b> {
 
 impl<'a, 'b> File<'a, 'b> {
     /// The member of `length` bytes that begins at `from`.
-    pub fn new(blocks: &'a mut Blocks<'b>, from: u64, length: u64) -> Self {
+    pub(super) fn new(blocks: &'a mut Blocks<'b>, from: u64, length: u64) -> Self {
         Self { blocks, from, length }
     }
 

@@ -11,7 +11,7 @@ use super::{elf, pe};
 
 /// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are
 /// those of reading.
-pub fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
+pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
     if length < 64
         || length >= u64::from(u32::MAX)
         || from.checked_add(length).is_none_or(|end| end > blocks.len())

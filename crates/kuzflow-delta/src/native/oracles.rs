@@ -12,8 +12,9 @@ use goblin::pe::PE;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::blocks::Blocks;
-use super::image::{Image, Layout, parse};
+use super::image::{Image, Layout};
 use super::kind;
+use super::object::parse;
 use super::x86::{Operand, decode};
 
 /// What iced-x86 finds at the start of `code`: length, operand, where the operand stands.

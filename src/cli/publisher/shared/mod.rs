@@ -5,12 +5,12 @@
 //! offered  what a release became                  progress  bars                    output      lines and JSON
 //! ```
 
-pub(super) mod offered;
-pub(super) mod output;
-pub(super) mod passwords;
-pub(super) mod place;
-pub(super) mod progress;
-pub(super) mod project;
+pub(crate) mod offered;
+pub(crate) mod output;
+pub(crate) mod passwords;
+pub(crate) mod place;
+pub(crate) mod progress;
+pub(crate) mod project;
 
 /// What ends a verb.
-pub type VerbError = Box<dyn std::error::Error>;
+pub(crate) type VerbError = Box<dyn std::error::Error>;

@@ -9,7 +9,7 @@ use crate::publish::{Offering, Project, PublishError, Standing, terms};
 
 /// Tells each package's standing and terms, and what whoever published should know; gives the same
 /// for scripts.
-pub(super) fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
+pub(crate) fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
     let reported = offerings.iter().map(|offering| {
         let Offering { release, standing, remarks } = offering;
         let container = &release.container;
@@ -37,7 +37,7 @@ pub(super) fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
 }
 
 /// Tells how the packages of a version stand now.
-pub(super) fn tell_version(
+pub(crate) fn tell_version(
     project: &Project,
     version: &Version,
     say: &Say,

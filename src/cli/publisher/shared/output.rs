@@ -7,42 +7,42 @@ use crate::app::streams::write_line;
 use crate::plain;
 
 /// What the publisher's verbs print: English lines, or JSON.
-pub(super) struct Say {
+pub(crate) struct Say {
     json: bool,
 }
 
 impl Say {
     /// Lines, or JSON.
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether JSON is wanted.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
     /// A line for people.
-    pub(super) fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: &str) {
         if !self.json {
             write_line(line);
         }
     }
 
     /// What usually comes next, as it is typed.
-    pub(super) fn next(&self, words: &str) {
+    pub(crate) fn next(&self, words: &str) {
         self.line(&format!("next: {words}"));
     }
 
     /// An event for scripts.
-    pub(super) fn event(&self, event: &Value) {
+    pub(crate) fn event(&self, event: &Value) {
         if self.json {
             write_line(&plain::json(&event.to_string()));
         }
     }
 
     /// The last line for scripts.
-    pub(super) fn result(&self, value: serde_json::Value) {
+    pub(crate) fn result(&self, value: serde_json::Value) {
         if self.json {
             write_line(&plain::json(&json!({ "result": value }).to_string()));
         }

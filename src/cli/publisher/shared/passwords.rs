@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// A key's password.
-pub(super) fn ask(key: &Path) -> Option<String> {
+pub(crate) fn ask(key: &Path) -> Option<String> {
     if let Some(password) = from_variable() {
         return Some(password);
     }
@@ -29,7 +29,7 @@ pub(super) fn ask(key: &Path) -> Option<String> {
 }
 
 /// A password for new keys; typed, it is asked for twice.
-pub(super) fn new_password() -> Result<String, VerbError> {
+pub(crate) fn new_password() -> Result<String, VerbError> {
     if let Some(password) = from_variable().or_else(|| PIPED.next()) {
         return Ok(password);
     }
@@ -46,7 +46,7 @@ pub(super) fn new_password() -> Result<String, VerbError> {
 }
 
 /// Makes sure that the folders of keys are there: a medium that is not mounted is told as that.
-pub(super) fn check_folders(folders: &[PathBuf]) -> Result<(), VerbError> {
+pub(crate) fn check_folders(folders: &[PathBuf]) -> Result<(), VerbError> {
     match folders.iter().find(|folder| !folder.is_dir()) {
         Some(missing) => Err(format!(
             "--keys {}: there is no such folder; is the medium mounted?",

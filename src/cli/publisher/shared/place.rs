@@ -13,15 +13,15 @@ use crate::host;
 use crate::publish::{Keyring, Project};
 
 /// How long another publisher, or a server that makes packs, is waited for.
-pub(super) const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the publisher's folder and its keys are.
 #[derive(Debug, Args)]
-pub(super) struct RepositoryPlace {
+pub(crate) struct RepositoryPlace {
     /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
     /// around the current folder if absent.
     #[arg(long, value_name = "DIR")]
-    pub(in crate::cli::publisher) repo: Option<PathBuf>,
+    pub(crate) repo: Option<PathBuf>,
     /// More folders with keys, for example on removable media. The password of an encrypted key is
     /// typed, piped in, or taken from the variable KUZFLOW_KEY_PASSWORD.
     #[arg(long, value_name = "DIR")]
@@ -34,7 +34,7 @@ pub(super) struct RepositoryPlace {
 
 impl RepositoryPlace {
     /// Opens it, with the keys. Tells of a clock that does not fit what the repository shows.
-    pub(super) fn open(&self) -> Result<(Project, Keyring), VerbError> {
+    pub(crate) fn open(&self) -> Result<(Project, Keyring), VerbError> {
         let mut project = Project::open(&project::folder(self.repo.as_deref())?)?;
         if self.trust_clock {
             project = project.trusting_clock();
@@ -47,7 +47,7 @@ impl RepositoryPlace {
     }
 
     /// The keys of the publisher's folder `project` and those that were named.
-    pub(super) fn keyring(&self, project: &Project) -> Result<Keyring, VerbError> {
+    pub(crate) fn keyring(&self, project: &Project) -> Result<Keyring, VerbError> {
         passwords::check_folders(&self.keys)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
         Ok(Keyring::new(folders).with_passwords(passwords::ask))

@@ -14,7 +14,7 @@ use crate::publish::bundling::{BuildProgress, BundlingStep};
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
 
 /// Follows a build.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     /// Lines on standard error, since it is no terminal.
     lines: bool,
@@ -24,7 +24,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For a build that packs at `level`.
-    pub(super) fn new(say: &Say, level: i32) -> Self {
+    pub(crate) fn new(say: &Say, level: i32) -> Self {
         let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes} {eta:>4}";
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -35,7 +35,7 @@ impl Progress {
     }
 
     /// Tells it; from any thread.
-    pub(super) fn show(&self, progress: BuildProgress) {
+    pub(crate) fn show(&self, progress: BuildProgress) {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_new = now.0.replace(progress.step) != Some(progress.step);
         if is_new {
@@ -66,7 +66,7 @@ impl Progress {
     }
 
     /// The build is over.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
@@ -82,7 +82,7 @@ impl Progress {
 }
 
 /// The step's name in a report.
-pub(super) fn name(step: BundlingStep) -> &'static str {
+pub(crate) fn name(step: BundlingStep) -> &'static str {
     match step {
         BundlingStep::Runtime => "runtime",
         BundlingStep::Dependencies => "dependencies",
@@ -93,7 +93,7 @@ pub(super) fn name(step: BundlingStep) -> &'static str {
 }
 
 /// A bar of the bytes that are compared; how many there will be is not known before.
-pub fn bar(say: &Say, what: String) -> ProgressBar {
+pub(crate) fn bar(say: &Say, what: String) -> ProgressBar {
     if say.is_json() {
         return ProgressBar::hidden();
     }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 /// What makes a folder a publisher's.
 const SETTINGS: &str = "kuzflow.toml";
 /// The folder that `init` makes in an app's folder if none is named.
-pub(super) const USUAL_NAME: &str = "kuzflow";
+pub(crate) const USUAL_NAME: &str = "kuzflow";
 
 /// The publisher's folder that `named` means; without a name the one in, or around, the current
 /// folder.
-pub(super) fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
+pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     match named {
         Some(named) => Ok(of(named)),
         None => found_above(Path::new(".")),
@@ -19,7 +19,7 @@ pub(super) fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
 
 /// The folder with `kuzflow.toml`: `folder` itself, or the one above it, for which the repository
 /// in it may be named as well.
-pub(super) fn of(folder: &Path) -> PathBuf {
+pub(crate) fn of(folder: &Path) -> PathBuf {
     let above = folder
         .parent()
         .filter(|above| above.join(SETTINGS).exists() && !folder.join(SETTINGS).exists());
@@ -62,7 +62,7 @@ fn found_above(start: &Path) -> Result<PathBuf, String> {
 }
 
 /// A path as it is typed in a shell.
-pub(super) fn typed(path: &Path) -> String {
+pub(crate) fn typed(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/\\._-+:".contains(c);
     if text.chars().all(plain) { text } else { format!("\"{text}\"") }
