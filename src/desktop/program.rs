@@ -63,8 +63,8 @@ pub(crate) struct Attempt {
 }
 
 impl Program {
-    /// The very first thing a start does. One read of a file that usually is not there; nothing is
-    /// written then.
+    /// The very first action of a start. It reads one file that usually does not exist, and then
+    /// writes nothing.
     ///
     /// `own` is the version of the running program. An error in here is logged and does not keep
     /// the app from starting.

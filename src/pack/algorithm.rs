@@ -2,11 +2,11 @@
 //!
 //! In: nothing. Out: the algorithms with their numbers in the format. Never: one of them at work.
 
-/// How a group is coded. The number is part of the format.
+/// The algorithm that coded a group. The number is part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Our own: alignment, forecast, context mixing.
+    /// Our own: alignment, prediction, context mixing.
     Aligned = 0,
     /// zstd with the bases in its window.
     Zstd = 1,

@@ -10,22 +10,22 @@ pub enum PackError {
     /// The file is no pack.
     #[error("it is no patch pack of a form that this program reads")]
     NoPack,
-    /// Its outline says something that is not allowed, or it is for another base.
+    /// The outline has a value that is not allowed, or it is for another base.
     #[error("the patch pack is refused: {0}")]
     Form(&'static str),
     /// The outline is damaged.
     #[error("the patch pack's outline cannot be read")]
     Outline(#[source] CoderError),
-    /// What it makes is not what it was made for: another base.
+    /// The resulting manifest is not the one that the pack was made for: the base is another one.
     #[error("the patch pack is for another release than the installed one")]
     OtherBase,
-    /// The manifest that comes out is not allowed.
+    /// The resulting manifest has a value that is not allowed.
     #[error("the manifest that the patch pack makes is refused")]
     Manifest(#[from] crate::model::manifest::InvalidManifest),
     /// Somebody stopped it.
     #[error("it was stopped")]
     Stopped,
-    /// A file cannot be read or written.
+    /// Reading or writing a file failed.
     #[error("cannot {action} {}", path.display())]
     File {
         /// What was tried.

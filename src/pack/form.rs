@@ -19,10 +19,10 @@ use kuzflow_delta::prediction::{PlainPredictor, ReadAt};
 /// The first bytes of every pack.
 pub(super) const MAGIC: &[u8; 4] = b"KZP3";
 
-/// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
+/// Most bytes that are read of all the outline's streams together: about 500,000 changed files.
 const MAX_OUTLINE_BYTES: u64 = 64 << 20;
 
-/// Memory that the outline's models may take, bytes.
+/// Memory that the outline's models may take, in bytes.
 const OUTLINE_MEMORY: u64 = 64 << 20;
 
 /// Files that are coded together.
@@ -32,13 +32,13 @@ pub struct Group {
     pub algorithm: Algorithm,
     /// Its bytes in the pack.
     pub span: Range<u64>,
-    /// Its bytes in each of the unpacked streams of fresh bytes.
+    /// Its bytes in each of the unpacked streams of literals.
     pub literals: [Range<u64>; STREAMS],
     /// Its files: numbers in [`Outline::made`], in their order in the stream.
     pub members: Vec<usize>,
 }
 
-/// A stream of fresh bytes.
+/// A stream of literals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Literals {
     /// Its packed bytes in the pack.
@@ -47,20 +47,20 @@ pub struct Literals {
     pub length: u64,
 }
 
-/// A pack that was opened.
+/// An opened pack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
-    /// What becomes of each file.
+    /// The fate of each file.
     pub outline: Outline,
-    /// How the files that it makes are coded; each is in exactly one group.
+    /// The groups that make files; each file is in exactly one group.
     pub groups: Vec<Group>,
-    /// The streams of fresh bytes that groups share; empty where no group has any.
+    /// The streams of literals that groups share; empty if no group has any.
     pub literals: [Literals; STREAMS],
     check: [u8; 4],
 }
 
 impl Pack {
-    /// Opens a pack for the release that `base` describes. Nothing in it is trusted.
+    /// Opens a pack for the release of the manifest `base`. Nothing in the pack is trusted.
     pub fn open(file: &dyn ReadAt, base: &Manifest) -> Result<Self, PackError> {
         let unreadable = |_| PackError::NoPack;
         let mut start = vec![0; usize::try_from(file.len().min(64)).unwrap_or(0)];
@@ -118,9 +118,9 @@ impl Pack {
         Ok(Self { outline, groups, literals, check })
     }
 
-    /// The manifest of the target, from the digests of what was made. It is checked, and it is the
-    /// one that the pack was made for, as far as four bytes of its digest can tell; whether it is
-    /// the signed one is for the caller to prove.
+    /// The manifest of the target, from the digests of the files that were made. It is checked, and
+    /// it is the one that the pack was made for, as far as four bytes of its digest can show. The
+    /// caller proves whether it is the signed one.
     pub fn manifest(
         &self,
         base: &Manifest,
@@ -135,13 +135,12 @@ impl Pack {
         Ok((manifest, json))
     }
 
-    /// Whether a group needs anything of the streams that are shared.
+    /// Whether a group needs bytes of the shared streams.
     pub fn shares(group: &Group) -> bool {
         group.literals.iter().any(|literals| !literals.is_empty())
     }
 
-    /// The bases of a group, each once, in the order in which their bytes stand in the coder's
-    /// address space.
+    /// The bases of a group, each once, in the order of their bytes in the coder's address space.
     pub fn bases_of(&self, group: &Group) -> Vec<&RelativePath> {
         let made: Vec<(&RelativePath, &Made)> = self.outline.made().collect();
         let mut bases: Vec<&RelativePath> = Vec::new();
@@ -157,7 +156,7 @@ impl Pack {
     }
 }
 
-/// What the outline's stream is coded against: the base's head and all its names.
+/// The bytes that the outline's stream is coded against: the base's head and all its names.
 pub(super) fn outline_base(base: &Manifest) -> Result<Vec<u8>, PackError> {
     let mut old = outline::head_of(base)?;
     for path in base.file_manifest.keys() {
@@ -193,8 +192,8 @@ pub(super) fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], literals: [u
         .for_each(|length| numbers::put(numbers, *length as u64));
 }
 
-/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in
-/// `start..end` with the streams of their fresh bytes behind them.
+/// Reads the groups. They must contain each of the `made` files (given by their lengths) exactly
+/// once, and lie in `start..end` with the streams of their literals behind them.
 fn read_groups(
     numbers: &mut Numbers<'_>,
     made: &[u64],
@@ -248,8 +247,8 @@ fn read_groups(
         if literals.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
             return Err(PackError::Form("a group has more fresh bytes than bytes"));
         }
-        // Each group's are no more than its files, the sum of which the caller holds against what
-        // was signed.
+        // A group has at most as many literals as its files have bytes, and the caller compares the
+        // sum of those with what was signed.
         let from = literals_at;
         literals_at = std::array::from_fn(|number| from[number].saturating_add(literals[number]));
         let literals = std::array::from_fn(|number| from[number]..literals_at[number]);

@@ -40,6 +40,6 @@ pub use make::{Choice, MakeOptions, Tree, make};
 pub(crate) use make::{MadePack, MakePackError};
 pub use outline::{Content, Made};
 
-/// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group
-/// at a time with its small bases.
+/// Memory, in bytes, in which every pack can be applied on one core: its outline first, then one
+/// group at a time with its small bases.
 pub(crate) const APPLY_MEMORY: u64 = 64 << 20;

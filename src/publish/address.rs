@@ -5,29 +5,30 @@
 
 use url::Url;
 
-/// An address that no repository can be fetched from, or that must not be published.
+/// Why an address cannot serve a repository, or must not be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// Text without `http://` or `https://` in front.
+    /// The text does not begin with `http://` or `https://`.
     #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
     NoAddress,
-    /// `ftp:` and others.
+    /// The scheme is another one, such as `ftp:`.
     #[error(
         "repositories are fetched over https or http only, for example https://updates.example.com/"
     )]
     Scheme,
-    /// `https://user:password@…`: it would stand in what everybody downloads.
+    /// The address contains a name or password, such as `https://user:password@…`: everyone would
+    /// download it.
     #[error(
         "it has a name or password in it, which everybody would get to read; serve the repository without one: what is in it is signed, and for everybody"
     )]
     Password,
-    /// `?…` or `#…`.
+    /// The address contains `?…` or `#…`.
     #[error("it ends in ? or #, and names of files are put behind it; leave that part out")]
     Query,
 }
 
-/// Refuses an address that no launcher can use, or that would publish a secret. The address itself
-/// is not repeated: it may hold one.
+/// Refuses an address that no launcher can use, or that would publish a secret. The error does not
+/// contain the address itself, which may contain a secret.
 pub(super) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(InvalidAddress::Scheme);
@@ -41,10 +42,10 @@ pub(super) fn check_address(url: &Url) -> Result<(), InvalidAddress> {
     Ok(())
 }
 
-/// The address of a node, as it is typed.
+/// Parses the address of a node from a user's text.
 pub(crate) fn address(text: &str) -> Result<Url, InvalidAddress> {
     let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
-    // `localhost:8080` and `updates.example.com:443` read as if the host were a scheme.
+    // In `localhost:8080` and `updates.example.com:443` the host would be parsed as a scheme.
     if !text.contains("://") {
         return Err(InvalidAddress::NoAddress);
     }

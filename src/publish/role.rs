@@ -9,16 +9,16 @@ use tough::schema::RoleType;
 
 use crate::trust::PATCHES_ROLE;
 
-/// Who signs what.
+/// The roles that sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyRole {
-    /// Says whose keys count; offline.
+    /// Names the keys of all roles; offline.
     Root,
     /// Signs releases; offline.
     Targets,
     /// Signs which targets belong together; online.
     Snapshot,
-    /// Signs that all this is fresh; online.
+    /// Signs that all this is current; online.
     Timestamp,
     /// Signs patch packs, and can sign nothing else; online. The targets role delegates to it.
     Patches,
@@ -29,7 +29,7 @@ impl KeyRole {
     pub const ALL: [Self; 5] =
         [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
 
-    /// Whether its keys should be kept away from machines with a network.
+    /// Whether its keys should stay away from machines with a network.
     pub fn is_offline(self) -> bool {
         matches!(self, Self::Root | Self::Targets)
     }

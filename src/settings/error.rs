@@ -27,7 +27,7 @@ pub enum SettingsError {
     Form {
         /// Which file.
         path: PathBuf,
-        /// Where and why.
+        /// The place of the mistake, and its kind.
         source: Box<toml::de::Error>,
     },
     /// A value makes no sense.
@@ -35,9 +35,9 @@ pub enum SettingsError {
     Value {
         /// Which file.
         path: PathBuf,
-        /// Which setting.
+        /// Name of the setting.
         setting: &'static str,
-        /// What it should be.
+        /// The values that it may have.
         reason: String,
     },
 }

@@ -19,7 +19,7 @@ use tough::schema::{Role, RoleKeys, RoleType, Root, Signed};
 use super::error::{MirrorFaultKind, Refusal};
 use crate::model::Digest;
 
-/// Documents as text, exactly as they came, so that digests can be compared.
+/// Documents as text, exactly as they arrived, so that digests can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Texts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub(super) struct Texts {
     pub(super) patches: Option<String>,
 }
 
-/// A role's document that was verified, and its text exactly as it came, since others name it by
+/// A verified document of a role, and its text exactly as it arrived, since others name it by
 /// digest.
 #[derive(Clone, Debug)]
 pub(super) struct TufDocument<T> {
@@ -148,7 +148,7 @@ pub(super) struct TargetFile {
     pub(super) custom: BTreeMap<String, Value>,
 }
 
-/// A target's length and digest.
+/// A target's signed length and digest.
 pub(super) fn signed_length_and_hash(target: &TargetFile) -> Result<(u64, Digest), String> {
     let hash = target.hashes.sha256().ok_or_else(|| "it has no SHA-256 digest".to_owned())?;
     Ok((target.length, hash))

@@ -146,17 +146,17 @@ fn list(faults: &[MirrorFault]) -> String {
     if faults.is_empty() { ": there is no mirror to ask".to_owned() } else { lines.collect() }
 }
 
-/// Why a source has no bytes.
+/// Why a source returns no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The mirror answers that there is no such file. A static host may say so with 403 as well as
     /// with 404.
     #[error("there is no such file")]
     NotFound,
-    /// The file goes on beyond the limit.
+    /// The file is longer than the limit.
     #[error("longer than the {limit} bytes allowed")]
     TooLong {
-        /// Bytes.
+        /// The most bytes that the caller accepts.
         limit: u64,
     },
     /// No connection, an error status, a broken or too slow body.
@@ -164,7 +164,7 @@ pub enum SourceError {
     Other(Cause),
 }
 
-/// Why a document, or what a mirror answered for it, does not count.
+/// Why a document, or a mirror's answer to a request for it, is not accepted.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: MirrorFaultKind,

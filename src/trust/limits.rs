@@ -2,13 +2,13 @@
 //!
 //! In: nothing. Out: the limits. Never: another number elsewhere in this room.
 
-/// Largest metadata files that are read, bytes.
+/// Limits of the metadata that is read; sizes in bytes.
 pub(super) struct TrustLimits {
     pub(super) root: u64,
     pub(super) timestamp: u64,
     pub(super) snapshot: u64,
     pub(super) targets: u64,
-    /// Roots that one load follows.
+    /// Most roots that one load follows.
     pub(super) roots: usize,
 }
 

@@ -45,7 +45,7 @@ use state::{StateFolder, StoredMetadata};
 pub use workflow::Freshness;
 use workflow::{Documents, Trusted};
 
-/// The trust of one installation: where it began, and what it has seen since.
+/// The trust of one installation: the shipped root and the folder of its trusted state.
 #[derive(Clone, Debug)]
 pub struct Trust {
     state: StateFolder,

@@ -32,7 +32,7 @@ pub trait MetadataSource: Send + Sync {
     }
 }
 
-/// The same bytes if there are not too many of them, whatever the source promised.
+/// The same bytes if they are within the limit, whatever the source promised.
 pub(super) fn within(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, SourceError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
         Ok(bytes)

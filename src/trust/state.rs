@@ -25,7 +25,7 @@ const METADATA: &str = "metadata.json";
 /// The folder for documents of delegated roles, one file each.
 const DELEGATED: &str = "delegated";
 
-/// All that is remembered below the root.
+/// All stored documents below the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredMetadata {
     /// The newest document of each role.

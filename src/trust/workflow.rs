@@ -11,12 +11,12 @@ use super::document::{
 };
 use super::error::{Expired, MirrorFaultKind, Refusal};
 
-/// Whether the roles that only say "this is the newest" may have expired.
+/// Whether the two roles that only say "this is the newest" may have expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// They may not.
+    /// They must not have expired.
     Required,
-    /// They may: a person was told and wants it so.
+    /// They may have expired: a person was asked and agreed.
     Waived,
 }
 

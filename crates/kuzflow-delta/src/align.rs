@@ -28,7 +28,7 @@ pub use self::costs::{AlignOptions, Costs};
 use crate::CopyInstruction;
 use crate::prediction::ReadAt;
 
-/// Aligns `targets` with `bases`. Errors are those of reading.
+/// Aligns `targets` with `bases`. Returns the errors of reading them.
 pub fn align(
     bases: &dyn ReadAt,
     targets: &dyn ReadAt,

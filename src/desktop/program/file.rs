@@ -13,9 +13,9 @@ use std::time::Duration;
 use crate::desktop::{DesktopError, remove_file};
 use crate::durable;
 
-/// Between two looks at a self-test.
+/// Pause between two looks at a self-test.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
-/// How often a lock that is held is looked at.
+/// How often a held lock is tried.
 const LOCK_LOOKS: u32 = 20;
 
 /// The executable at a path.
@@ -25,8 +25,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The executable at `path`, links resolved. To be asked for at the start of a process: after
-    /// an exchange the system may name another path for the file that runs.
+    /// The executable at `path`, links resolved. Call it at the start of a process: after an
+    /// exchange the system may name another path for the running file.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -36,7 +36,7 @@ impl Program {
         &self.path
     }
 
-    /// A file beside it; a program keeps the ending that makes it one.
+    /// A file beside it; a program keeps the ending that makes it executable.
     fn beside(&self, what: &str, is_program: bool) -> PathBuf {
         let mut name = self.path.file_stem().unwrap_or_default().to_owned();
         match self.path.extension() {
@@ -73,8 +73,8 @@ impl Program {
         self.beside("update.lock", false)
     }
 
-    /// `None` while somebody else holds it. A process that another thread is just starting holds it
-    /// for a moment without meaning to.
+    /// The lock; `None` while another process holds it. A process that another thread is just
+    /// starting may hold it for a moment by accident.
     pub(super) fn lock(&self) -> Result<Option<File>, DesktopError> {
         let path = self.lock_path();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -91,8 +91,8 @@ impl Program {
         Ok(None)
     }
 
-    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user
-    /// cannot write to is usual: a package manager or an administrator put the launcher there, and
+    /// The error that prevents an exchange; `None` if there is none. Often this user cannot write
+    /// to the folder: then a package manager or an administrator put the launcher there, and also
     /// brings the next one.
     pub(crate) fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -104,8 +104,8 @@ impl Program {
         tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
     }
 
-    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved
-    /// to `aside`.
+    /// Moves `from` to the executable's place. Where a running program cannot be replaced it is
+    /// moved to `aside`.
     pub(super) fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
         let failed = |error| DesktopError::io("replace", &self.path)(error);
         if cfg!(windows) {
@@ -121,11 +121,11 @@ impl Program {
         durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
     }
 
-    /// Starts the executable in the place of this process, with the same arguments. Returns only if
-    /// that is not possible, or, on Windows, with the status it ended with.
+    /// Replaces this process by the executable in place, with the same arguments. Returns only if
+    /// that is impossible, or, on Windows, with the exit status of the executable.
     ///
     /// # Errors
-    /// Why it could not be started.
+    /// The reason why it could not be started.
     pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
         let mut command = Command::new(&self.path);
         command.args(arguments);

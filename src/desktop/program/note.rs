@@ -10,10 +10,10 @@ use crate::desktop::{DesktopError, remove_file};
 use crate::model::{Digest, Version};
 use crate::{durable, look};
 
-/// Builds that are remembered as failed.
+/// How many failed builds are recorded.
 const REMEMBERED: usize = 8;
 
-/// What is under way, and what failed.
+/// The exchange under way, and the builds that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Note {
@@ -28,14 +28,14 @@ pub(super) struct Note {
 pub(super) struct Exchange {
     pub(super) from: Version,
     pub(super) to: Version,
-    /// Of the new executable.
+    /// Digest of the new executable.
     pub(super) hash: Digest,
     /// How often the new one has begun to start.
     #[serde(default)]
     pub(super) starts: u32,
 }
 
-/// A build that did not come up here.
+/// A build that did not come up on this computer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failed {
     pub(super) version: Version,
@@ -56,7 +56,8 @@ impl Note {
 }
 
 impl Program {
-    /// A damaged note is none: what it said of failures costs one more try.
+    /// The stored note. A damaged note counts as none: the failures that it named cost one more
+    /// try.
     pub(super) fn note(&self) -> Result<Option<Note>, DesktopError> {
         let path = self.note_path();
         match look::read(&path, look::SMALL) {

@@ -8,15 +8,15 @@ use std::time::Duration;
 use crate::desktop::DesktopError;
 use crate::model::Digest;
 
-/// Why a new launcher does not take the place of this one.
+/// Why a new launcher does not replace this one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfit {
     /// The bytes are not the signed ones.
     #[error("the new launcher has the digest {found}, signed is {signed}")]
     Digest {
-        /// Of the bytes.
+        /// Digest of the bytes.
         found: Digest,
-        /// What was signed.
+        /// The signed digest.
         signed: Digest,
     },
     /// It could not be started.
@@ -25,22 +25,22 @@ pub(crate) enum Unfit {
     /// It did not answer in time.
     #[error("the new launcher did not answer within {0:?}")]
     Late(Duration),
-    /// It ended with an error, or said something else than it should.
+    /// It ended with an error, or gave a wrong answer.
     #[error("the new launcher failed its self-test: {0}")]
     Answer(String),
     /// This build has failed here before.
     #[error("this build of the launcher has failed here before")]
     Known,
-    /// Another launcher is just exchanging the executable, or waits to be confirmed.
+    /// Another launcher is exchanging the executable, or waits for its confirmation.
     #[error("another launcher is exchanging the executable")]
     Busy,
-    /// A file of ours could not be written.
+    /// One of the launcher's files could not be written.
     #[error(transparent)]
     Desktop(#[from] DesktopError),
 }
 
 impl Unfit {
-    /// Whether it is the build's own fault.
+    /// Whether the build itself is at fault.
     pub(super) fn is_the_builds(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
     }

@@ -21,7 +21,7 @@ use x11 as system;
 pub(crate) use self::window::{Kind, Unseen, Window};
 use super::processes::{self, Process};
 
-/// A look at the windows of one display.
+/// A connection to one display, for its windows.
 pub(crate) struct Desktop(system::Desktop);
 
 impl Desktop {

@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: plain values that the systems' looks give. Never: a look.
 
-/// What a window is for.
+/// The purpose of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// One that a person works in.
@@ -24,20 +24,20 @@ pub(crate) struct Window {
     pub kind: Kind,
     /// The window that it belongs to.
     pub owner: Option<u64>,
-    /// It keeps the person from using the others: a question, usually.
+    /// It blocks the other windows of the app: usually a question.
     pub modal: bool,
-    /// It understands the wish to be closed.
+    /// It accepts a request to close.
     pub can_close: bool,
 }
 
-/// Why the windows are not known.
+/// Why the windows cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unseen {
     /// This session has no display.
     #[error("there is no display")]
     NoDisplay,
-    /// There may be windows, but they cannot be seen from here: Wayland shows nobody another
-    /// program's.
+    /// Windows may exist, but this program cannot see them: Wayland shows no program the windows of
+    /// another.
     #[error("the windows of other programs cannot be seen here")]
     Hidden,
     /// The display does not answer.

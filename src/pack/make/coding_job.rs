@@ -7,24 +7,24 @@ use crate::pack::algorithm::Algorithm;
 use crate::pack::group::Class;
 use kuzflow_delta::coder::STREAMS;
 
-/// A group that is to be coded.
+/// A group that waits to be coded.
 pub(super) struct CodingJob {
     /// Of which kind they all are.
     pub(super) class: Class,
-    /// Its files, as numbers.
+    /// Its files, by number.
     pub members: Vec<usize>,
     /// Bytes of bases and targets together.
     pub(super) weight: u64,
 }
 
-/// A group that was coded.
+/// A group that is coded.
 pub(super) struct Coded {
     /// How.
     pub algorithm: Algorithm,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// How many fresh bytes it leaves to each shared stream.
+    /// How many literals it leaves to each shared stream.
     pub literals: [u64; STREAMS],
-    /// For each member, its share of what the group costs.
+    /// For each member, its share of the group's cost.
     pub shares: Vec<f64>,
 }

@@ -9,24 +9,19 @@ use crate::pack::error::PackError;
 use crate::pack::group::GroupError;
 use kuzflow_delta::base_selection;
 
-/// Why a pack was not made.
+/// Why making a pack failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MakePackError {
     /// A file cannot be read.
     #[error("cannot read {path}")]
-    Read {
-        /// Which.
-        path: RelativePath,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file that may be what another one descends from cannot be read.
+    Read { path: RelativePath, source: io::Error },
+    /// Reading a file that may be a base failed.
     #[error("cannot find what the new files descend from")]
     BaseFile(#[from] base_selection::BaseSelectionError),
-    /// The pack cannot be written.
+    /// Writing the pack failed.
     #[error("cannot write the patch pack")]
     Write(#[source] io::Error),
-    /// A group cannot be coded.
+    /// Coding a group failed.
     #[error("cannot code {path} and what goes with it")]
     Code {
         /// The group's first file.
@@ -34,16 +29,17 @@ pub enum MakePackError {
         /// Why.
         source: GroupError,
     },
-    /// The outline cannot be written.
+    /// Writing the outline failed.
     #[error("cannot describe the difference of the two releases")]
     Outline(#[from] PackError),
-    /// What was made does not come back: a fault of this program.
+    /// A coded group does not decode to its files: a fault of this program.
     #[error("the patch of {path} does not give its file back")]
     Unsound {
         /// The group's first file.
         path: RelativePath,
     },
-    /// What groups share cannot be packed, or does not come back: a fault of this program.
+    /// The shared literals cannot be packed, or do not unpack to the same bytes: a fault of this
+    /// program.
     #[error("cannot pack the fresh bytes of the patch")]
     Literals(#[source] io::Error),
 }

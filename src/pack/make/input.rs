@@ -9,11 +9,11 @@ use super::error::MakePackError;
 use crate::model::{Manifest, RelativePath};
 use crate::pack::algorithm::Algorithm;
 
-/// A release's files.
+/// The files of a release.
 pub trait Tree: Sync {
-    /// What they are.
+    /// The manifest that lists them.
     fn manifest(&self) -> &Manifest;
-    /// The content of one of them.
+    /// Reads the content of one of them.
     fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>>;
 }
 
@@ -22,35 +22,35 @@ pub(super) fn read(tree: &dyn Tree, path: &RelativePath) -> Result<Vec<u8>, Make
     tree.read(path).map_err(|source| MakePackError::Read { path: path.clone(), source })
 }
 
-/// Which algorithm to use.
+/// The algorithm to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// The smallest for each group.
+    /// The one with the smallest result, for each group.
     #[default]
     Smallest,
-    /// This one wherever it can be used.
+    /// This one wherever it is possible.
     Only(Algorithm),
 }
 
-/// How to make a pack.
+/// Algorithm and limits for making a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct MakeOptions {
-    /// Which algorithm.
+    /// The algorithm to use.
     pub choice: Choice,
-    /// Cores to use.
+    /// Number of cores to use.
     pub threads: usize,
-    /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and
+    /// Memory to take, in bytes. If it does not suffice for all cores, fewer are used, and
     /// alignment works in windows.
     pub memory: u64,
-    /// Bytes without a counterpart that have the heavy model at most ([`MakeOptions::MOST_HEAVY`]);
-    /// all others share streams.
+    /// Most literals that have the heavy model ([`MakeOptions::MOST_HEAVY`]); all others share
+    /// streams.
     pub most_heavy: u64,
 }
 
 impl MakeOptions {
-    /// What is best for users: such bytes take about 3 microseconds each with the heavy model, in
-    /// the streams that groups share a hundredth of one. Enough for a small update, which should be
-    /// as small as can be, and less than a second in a large one, where shared streams are hardly
-    /// larger.
+    /// The best value for users: a literal takes about 3 microseconds with the heavy model, and a
+    /// hundredth of that in the streams that groups share. This is enough for a small update, which
+    /// should be as small as can be, and costs less than a second in a large one, where shared
+    /// streams are hardly larger.
     pub const MOST_HEAVY: u64 = 288 << 10;
 }

@@ -35,7 +35,7 @@ const MEMORY_A_BYTE: u64 = 16;
 /// times as many literals in all.
 const SMALL_PART: u64 = 8;
 
-/// The fresh bytes that a group leaves to the shared streams.
+/// The literals that a group leaves to the shared streams.
 type Left = [Vec<u8>; STREAMS];
 
 /// Plans the groups: files of one class, with files of like kind and name together.

@@ -27,7 +27,7 @@ use kuzflow_delta::align::{self, AlignOptions};
 use kuzflow_delta::coder::{self, CoderError, Nature, STREAMS};
 use kuzflow_delta::prediction::PlainPredictor;
 
-/// A pack that was made.
+/// The figures of a pack that was made.
 #[derive(Clone, Debug)]
 pub struct MadePack {
     /// Bytes of the pack.
@@ -42,8 +42,8 @@ pub struct MadePack {
     pub written: u64,
 }
 
-/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and
-/// new files that are done, in two halves, from any thread.
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` receives the finished bytes
+/// of old and new files, in two halves, from any thread.
 pub fn make(
     old: &dyn Tree,
     new: &dyn Tree,

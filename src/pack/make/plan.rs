@@ -177,19 +177,19 @@ fn base_of(
     Ok(bases)
 }
 
-/// What became of one file.
+/// The fate of one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// Its path in the target; in the base if it is removed.
     pub path: RelativePath,
-    /// `patched`, `added`, `moved`, `attributes` or `removed`.
+    /// One of `patched`, `added`, `moved`, `attributes` or `removed`.
     pub what: &'static str,
-    /// The file of the base it is made from, if that has another path.
+    /// The file of the base that it is made from, if that has another path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<RelativePath>,
-    /// Its length, bytes.
+    /// Its length in bytes.
     pub size: u64,
-    /// How it is coded, if the pack makes it.
+    /// The algorithm that coded it, if the pack makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
     /// Its share of its group's bytes.

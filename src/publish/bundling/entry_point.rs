@@ -8,8 +8,8 @@ use std::str::FromStr;
 use crate::model::RelativePath;
 use crate::model::path::UnsafePath;
 
-/// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like
-/// `python -m package`), `module:package.main:run` (a function, as installed scripts name them),
+/// An entry point as text: `app.py` (a script, from the app's top), `module:package` (like `python
+/// -m package`), `module:package.main:run` (a function, as installed scripts name them),
 /// `exe:bin/program` (an executable, from the app's top).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryPoint {
@@ -17,18 +17,18 @@ pub enum EntryPoint {
     Script(RelativePath),
     /// A module or package.
     Module(String),
-    /// A function in a module; what it returns is the exit code.
+    /// A function in a module; its return value is the exit code.
     Function {
-        /// The module.
+        /// The module's dotted name.
         module: String,
         /// The function, or a path of attributes to it.
         function: String,
     },
-    /// A program of its own.
+    /// A program that needs no interpreter.
     Executable(RelativePath),
 }
 
-/// Text that names no entry point.
+/// The text names no entry point.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not an entry point: {text:?}, expected for example app.py, module:package, module:package:function or exe:bin/program"
@@ -88,7 +88,7 @@ impl<'de> serde::Deserialize<'de> for EntryPoint {
     }
 }
 
-/// Names as Python has them, joined by dots.
+/// Whether the text is Python names joined by dots.
 fn is_dotted_name(text: &str) -> bool {
     let is_name = |part: &str| {
         part.starts_with(|first: char| first.is_alphabetic() || first == '_')

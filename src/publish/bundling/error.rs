@@ -10,7 +10,7 @@ use crate::model::Platform;
 use crate::model::path::UnsafePath;
 use crate::publish::package::PackageError;
 
-/// Why nothing was built.
+/// Why the build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The file system refuses.
@@ -23,12 +23,12 @@ pub enum BuildError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A file has a name that some system cannot have.
+    /// A file has a name that some system does not allow.
     #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
     Name {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its name.
+        /// The defect of its name.
         source: UnsafePath,
     },
     /// A file's name is no Unicode, or it is neither file, folder nor link.
@@ -39,59 +39,59 @@ pub enum BuildError {
         /// Why not.
         reason: &'static str,
     },
-    /// A link that leads out of the app, or nowhere.
+    /// A link points out of the app, or to nothing.
     #[error("the link {} -> {} leads out of its folder or nowhere; put the file there, or exclude the link", path.display(), target.display())]
     Link {
-        /// The link.
+        /// The link's path.
         path: PathBuf,
-        /// Where it leads.
+        /// The text of the link.
         target: PathBuf,
     },
-    /// Something that the build was told to use is not there.
+    /// A file or folder that the request names does not exist.
     #[error("cannot find {what}: {}", path.display())]
     Missing {
         /// What it is to be.
         what: &'static str,
-        /// Where it should be.
+        /// The path in the request.
         path: PathBuf,
     },
-    /// A file where a folder is needed, or the other way round.
+    /// There is a file where a folder is needed, or the other way round.
     #[error("{what} must be a {wanted}: {}", path.display())]
     OtherKind {
         /// What it is to be.
         what: &'static str,
-        /// What is needed.
+        /// The kind that is needed.
         wanted: &'static str,
-        /// What is there.
+        /// The path in the request.
         path: PathBuf,
     },
-    /// An icon that is no PNG.
+    /// The icon is no PNG.
     #[error("the icon {} is no PNG; save it as one, a square of 256 pixels or more", path.display())]
     Icon {
-        /// Its file.
+        /// The icon's path.
         path: PathBuf,
     },
-    /// The entry point is not there.
+    /// The entry point does not exist.
     #[error("the entry point {entry} is not in {}; {there}", app.display())]
     NoEntry {
         /// The entry point.
         entry: EntryPoint,
-        /// Where it was looked for.
+        /// The folder that was searched.
         app: PathBuf,
-        /// What could have been meant.
+        /// The likely alternatives, for the message.
         there: String,
     },
-    /// The entry point is there, and is left out of the container.
+    /// The entry point exists, but it is left out of the container.
     #[error(
         "the entry point {entry} is left out of the container, since {part} is excluded; name another entry point, or move it"
     )]
     EntryExcluded {
         /// The entry point.
         entry: EntryPoint,
-        /// Which part of its path is excluded.
+        /// The part of its path that is excluded.
         part: String,
     },
-    /// The entry point's module cannot be started as it is named.
+    /// The entry point's module cannot be started by that name.
     #[error("the entry point {entry} cannot be started: {reason}")]
     Entry {
         /// The entry point.
@@ -99,20 +99,20 @@ pub enum BuildError {
         /// Why not.
         reason: String,
     },
-    /// The entry point needs Python, and there is none in the runtime.
+    /// The entry point needs Python, and the runtime has none.
     #[error(
         "the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}"
     )]
     NoRuntime {
         /// The entry point.
         entry: EntryPoint,
-        /// The platform.
+        /// The platform of the container.
         platform: Platform,
     },
-    /// This machine has no such Python.
+    /// This machine does not have the Python of the request.
     #[error("cannot run {}; install Python 3 on this machine, or name another one", python.display())]
     NoPython {
-        /// What was to be run.
+        /// The program that the builder tried to run.
         python: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -122,42 +122,42 @@ pub enum BuildError {
         "the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive"
     )]
     ForeignRuntime {
-        /// This machine's.
+        /// The platform of this machine's Python.
         current: Platform,
-        /// The package's.
+        /// The platform of the package.
         wanted: Platform,
     },
-    /// Neither pip nor uv is there to install the requirements.
+    /// This machine has neither pip nor uv to install the requirements.
     #[error("neither '{} -m pip' nor 'uv' runs on this machine; install one of them (Debian: python3-pip)", python.display())]
     NoInstaller {
         /// The Python that has no pip.
         python: PathBuf,
     },
-    /// Requirements that cannot be read.
+    /// The requirements cannot be read.
     #[error("{} cannot be used: {reason}", path.display())]
     Requirements {
-        /// Their file.
+        /// The path of the requirements.
         path: PathBuf,
         /// Why not.
         reason: String,
     },
-    /// An archive of a form that is not known.
+    /// The archive has an unknown form.
     #[error("{} is no .tar.gz, .tgz, .tar.zst, .tar or .zip", path.display())]
     Archive {
-        /// The archive.
+        /// The archive's path.
         path: PathBuf,
     },
-    /// A program that was run for the build failed.
+    /// A program that the build ran has failed.
     #[error("{what} failed ({status}):\n{output}")]
     Tool {
-        /// What was run.
+        /// The name of the program, for people.
         what: String,
-        /// How it ended.
+        /// How the program ended.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
-    /// The package could not be written.
+    /// Writing the package failed.
     #[error(transparent)]
     Package(#[from] PackageError),
 }

@@ -17,7 +17,7 @@ use crate::model::manifest::*;
 use crate::model::{Platform, RelativePath};
 use crate::publish::package::{Content, Draft, Item};
 
-/// Lays the container out in `work` and lists what is in it.
+/// Lays the container out in `work` and lists its content.
 pub(super) fn lay_out(
     request: &BuildRequest,
     work: &Path,
@@ -35,7 +35,7 @@ pub(super) fn lay_out(
         let file = folder.join(".description");
         fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
     }
-    // The app first: what is wrong with it is told before minutes go into the rest.
+    // The app first, so that its errors are reported before the rest takes minutes.
     steps.time(BundlingStep::App, || copy_app(request, &tree))?;
     start::check_file(request, &tree)?;
     steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
@@ -54,8 +54,7 @@ pub(super) fn lay_out(
     let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
         None => (None, false),
         Some(Ok(finds_itself)) => (runnable, !finds_itself),
-        // A runtime for an older or stranger system than this one may be right where it is meant
-        // for.
+        // A runtime for an older or unusual system may still work where it is to run.
         Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
         Some(Err(error)) => return Err(error),
     };
@@ -64,8 +63,7 @@ pub(super) fn lay_out(
         Some(python) => {
             let command = match runnable {
                 Some(python) => python.command(&tree, needs_home),
-                // What is installed for this machine's own Python says nothing about the
-                // container's.
+                // The packages of this machine's own Python prove nothing about the container's.
                 None => {
                     let mut command = tool::python(&request.python);
                     command.arg("-S");
@@ -128,7 +126,7 @@ pub(super) fn lay_out(
     Ok((draft, warnings))
 }
 
-/// The first second that a zip can name: the date of a build that nobody dated.
+/// The first second that a zip can name: the date of a build without a date.
 const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
 
 fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
@@ -154,7 +152,7 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
 }
 
 /// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's
-/// folder itself: keys and packages are nothing for users.
+/// folder itself: users must not get keys and packages.
 fn is_publishers(app: &Path, path: &str) -> bool {
     let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
     let parts = [
@@ -170,7 +168,7 @@ fn is_publishers(app: &Path, path: &str) -> bool {
     is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
 }
 
-/// `scripts/migrate`, with the ending by which the launcher knows how to run it.
+/// Writes `scripts/migrate`, with the ending by which the launcher knows how to run it.
 fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
     let ending = script
@@ -188,7 +186,7 @@ fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// An icon that lies in the app's folder is already there; another is copied.
+/// Lays the icon out: an icon in the app's folder is already there; any other is copied.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
     let Some(icon) = &request.icon else { return Ok(None) };
     let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
@@ -205,7 +203,7 @@ fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePa
     Ok(Some(path))
 }
 
-/// Everything in the tree. Folders count only if nothing is in them.
+/// Lists everything in the tree. It lists a folder only if the folder is empty.
 fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>), BuildError> {
     let (mut items, mut empty_folders) = (BTreeMap::new(), Vec::new());
     for entry in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
@@ -216,7 +214,7 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         if metadata.is_dir() {
             let mut content =
                 fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
-            // pip and uv differ in the empty folders they leave, and no runtime needs one.
+            // pip and uv leave different empty folders, and no runtime needs one.
             if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }

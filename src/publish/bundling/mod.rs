@@ -66,7 +66,7 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Looks at all that a build is given before time goes into it. Gives warnings.
+/// Checks the whole request before the build takes time. Returns warnings.
 pub fn check(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     checks::before(request)
 }

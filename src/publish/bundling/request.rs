@@ -10,20 +10,20 @@ use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
 use crate::publish::package::Effort;
 
-/// Where the runtime comes from.
+/// The source of the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runtime {
-    /// Nowhere: the entry point is an executable that brings what it needs.
+    /// No runtime: the entry point is an executable that brings what it needs.
     None,
     /// A copy of this machine's Python, without tests, documentation and installed packages.
     Host,
     /// A Python that works from any folder (standalone, embeddable, or copied before).
     Folder(PathBuf),
-    /// The same as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
+    /// Such a Python as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
     Archive(PathBuf),
 }
 
-/// Text that names no runtime.
+/// The text names no runtime.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no runtime {}: expected host, none, or a folder or an archive that exists", path.display())]
 pub struct InvalidRuntime {
@@ -31,7 +31,8 @@ pub struct InvalidRuntime {
 }
 
 impl Runtime {
-    /// `host`, `none`, or the path of a folder or an archive, from `base` if it is relative.
+    /// Parses `host`, `none`, or the path of a folder or an archive; a relative path counts from
+    /// `base`.
     pub fn named(text: &str, base: &Path) -> Result<Self, InvalidRuntime> {
         let path = base.join(text);
         match text {
@@ -44,7 +45,7 @@ impl Runtime {
     }
 }
 
-/// What to build. [`BuildRequest::new`] fills in what is seldom said.
+/// What to build. [`BuildRequest::new`] fills in the usual values.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     /// The app's folder; becomes `app/`.
@@ -55,59 +56,62 @@ pub struct BuildRequest {
     pub version: Version,
     /// What it is for.
     pub platform: Platform,
-    /// What is started.
+    /// The script, module, function or executable that the launcher starts.
     pub entry: EntryPoint,
-    /// Which Python comes along.
+    /// The Python in the container.
     pub runtime: Runtime,
     /// The Python of this machine: its pip installs the requirements, and [`Runtime::Host`] copies
     /// it.
     pub python: PathBuf,
-    /// Whether the runtime keeps tkinter and what belongs to it.
+    /// Whether the runtime includes tkinter and its parts.
     pub tkinter: bool,
-    /// Whether the container gets its bytecode, if its Python runs on this machine. Without it a
-    /// package is smaller by a fifth, and the app comes up in twice the time.
+    /// Whether the container gets its bytecode, if its Python runs on this machine. Without
+    /// bytecode a package is smaller by a fifth, and the app takes twice the time to start.
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
-    /// What to leave out of the runtime, like [`Self::exclude`], with paths from its top
-    /// (`share/terminfo`).
+    /// Patterns of files to leave out of the runtime, like [`Self::exclude`], with paths from its
+    /// top (`share/terminfo`).
     pub runtime_exclude: Vec<String>,
-    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from
-    /// where packages are installed (`*.pyi`, `PyQt5/Qt5/qml`).
+    /// Patterns of files to leave out of the installed requirements, like [`Self::exclude`], with
+    /// paths from the folder of installed packages (`*.pyi`, `PyQt5/Qt5/qml`).
     pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
     /// The release's own migration of user data, a program or a Python script; becomes
     /// `scripts/migrate`.
     pub migrate: Option<PathBuf>,
-    /// Name for people; the name in ids if empty.
+    /// The app's name for people; empty for the name in ids.
     pub display_name: String,
     /// One line about the app.
     pub description: String,
-    /// A PNG: a file in the app's folder, or any other, which is copied.
+    /// A PNG: a file in the app's folder, or any other file, which is copied.
     pub icon: Option<PathBuf>,
-    /// The publisher's own count.
+    /// The publisher's own number for this build.
     pub build_number: Option<String>,
-    /// The form of user data that it knows; 0 if nobody counts.
+    /// The version of the user data's form that this release knows; 0 if the app does not count
+    /// them.
     pub data_schema: u32,
-    /// Whether the app says when it is up; otherwise it counts as up once it has run for a while.
+    /// Whether the app reports when it is up; otherwise it counts as up once it has run for a
+    /// while.
     pub reports_up: bool,
-    /// The commit; asked of git if `None` and the app lies in a repository.
+    /// The commit; if `None`, git supplies it where the app lies in a repository.
     pub git_commit: Option<String>,
-    /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip
-    /// can name.
+    /// The date (`SOURCE_DATE_EPOCH`); if `None`, the date of the commit, and without a commit the
+    /// first day that a zip can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its
-    /// top (`docs/*.md`). `*` stands for anything but `/`.
+    /// Patterns of files to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or
+    /// paths from its top (`docs/*.md`). `*` stands for anything but `/`.
     pub exclude: Vec<String>,
-    /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
+    /// On Windows: start `python.exe` instead of `pythonw.exe`, for an app that writes to a
+    /// console.
     pub console: bool,
-    /// How hard to compress.
+    /// The level and threads of compression.
     pub effort: Effort,
 }
 
 impl BuildRequest {
-    /// The app in `app` for this platform, with the Python of this machine.
+    /// A request for the app in `app` on this platform, with the Python of this machine.
     pub fn new(
         app: impl Into<PathBuf>,
         name: AppName,
@@ -149,7 +153,8 @@ pub(super) fn no_runtime(request: &BuildRequest) -> BuildError {
     BuildError::NoRuntime { entry: request.entry.clone(), platform: request.platform.clone() }
 }
 
-/// A relative path is one from the app's top if there is such a file, else from the current folder.
+/// Finds the icon: a relative path counts from the app's top if there is such a file, otherwise
+/// from the current folder.
 pub(super) fn find_icon(app: &Path, icon: &Path) -> PathBuf {
     let in_app = app.join(icon);
     if in_app.is_file() { in_app } else { icon.to_owned() }

@@ -10,7 +10,7 @@ use super::copy::{self, Exclusions, Links};
 use super::{BuildError, BuildRequest, Runtime, tool};
 use crate::model::Platform;
 
-/// What no app needs of a standard library (paths from its top).
+/// Parts of a standard library that no app needs (paths from its top).
 const NOT_NEEDED: [&str; 13] = [
     "/test",
     "test",

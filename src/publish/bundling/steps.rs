@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::error::BuildError;
 use crate::publish::package::{Draft, Item, Package, PackageError};
 
-/// What the builder is doing.
+/// A step of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BundlingStep {
     /// Copying the app.
@@ -24,18 +24,18 @@ pub enum BundlingStep {
     Pack,
 }
 
-/// How far the build is.
+/// The progress of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildProgress {
-    /// What is being done.
+    /// The present step.
     pub step: BundlingStep,
-    /// Of `total`: bytes while packing, else 0 and then 1.
+    /// The finished part of `total`: bytes while packing, otherwise 0 and then 1.
     pub done: u64,
-    /// All of this step.
+    /// The whole amount of this step.
     pub total: u64,
 }
 
-/// Times each step and tells about it.
+/// Measures the time of each step and reports it.
 pub(super) struct Steps<'a> {
     progress: &'a (dyn Fn(BuildProgress) + Sync),
     done: Vec<(BundlingStep, Duration)>,

@@ -10,16 +10,16 @@ use crate::model::manifest::*;
 use crate::model::release::{DocumentLocation, Release};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
-/// Everything a package is made of.
+/// The content and description of a package that is to be written.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// Which release this is. Its build date is the time of every entry.
     pub container_info: ContainerInfo,
-    /// What it runs on.
+    /// The platform that it runs on.
     pub platform_info: PlatformInfo,
-    /// What it is and how it starts.
+    /// The app's names, icon and launch.
     pub application_info: ApplicationInfo,
-    /// What is in it.
+    /// The packages in it, for information.
     pub dependencies: Vec<Dependency>,
     /// Files and links.
     pub items: BTreeMap<RelativePath, Item>,
@@ -32,11 +32,11 @@ pub struct Draft {
 pub struct Package {
     /// What it says about itself.
     pub manifest: Manifest,
-    /// Where its files' bytes lie.
+    /// The places of its files' bytes.
     pub index: PackageIndex,
-    /// Where the manifest lies.
+    /// The place of the manifest in the package.
     pub manifest_location: DocumentLocation,
-    /// Where the index lies.
+    /// The place of the index in the package.
     pub index_location: DocumentLocation,
     /// Bytes of the whole file.
     pub length: u64,
@@ -44,8 +44,8 @@ pub struct Package {
     pub hash: Digest,
 }
 
-/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes
-/// are the publisher's to add.
+/// The description of a package for signed metadata. The publisher adds mandatory, rollout, minimum
+/// version and notes.
 pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
     let manifest = &package.manifest;
     Release {

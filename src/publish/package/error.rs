@@ -9,7 +9,7 @@ use crate::container::Fault;
 use crate::model::manifest::InvalidManifest;
 use crate::model::package_index::InvalidIndex;
 
-/// Why a package was not written, or is refused.
+/// Why writing a package failed, or why a package is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// The file system refuses.
@@ -28,10 +28,10 @@ pub enum PackageError {
         /// The file.
         path: PathBuf,
     },
-    /// The manifest says something that is not allowed.
+    /// The manifest has a value that is not allowed.
     #[error("the package's manifest is refused")]
     Manifest(#[from] InvalidManifest),
-    /// The index says something that is not allowed.
+    /// The index has a value that is not allowed.
     #[error("the package's index is refused")]
     Index(#[from] InvalidIndex),
     /// The file is no package.
@@ -42,18 +42,18 @@ pub enum PackageError {
         /// Why not.
         reason: &'static str,
     },
-    /// Manifest and headers say different things.
+    /// Manifest and headers disagree.
     #[error("the package's {part} of {entry} is not what its manifest says")]
     Disagreement {
-        /// Which of its parts.
+        /// The part of the package that differs.
         part: &'static str,
-        /// Which entry.
+        /// The path of the entry.
         entry: String,
     },
-    /// An entry's bytes are not what the manifest says.
+    /// An entry's bytes differ from those that the manifest names.
     #[error("the package's entry {entry} is not what its manifest says")]
     Content {
-        /// The entry.
+        /// The path of the entry.
         entry: String,
         /// What is wrong with it.
         #[source]

@@ -124,7 +124,7 @@ pub fn write_package(
     Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
-/// Every header and offset of a package, before its first byte is written.
+/// Every header and offset of a package, computed before its first byte is written.
 struct Plan<'a> {
     slots: Vec<Slot<'a>>,
     records: Vec<ZipRecord>,
@@ -198,7 +198,8 @@ fn finish_manifest(
     Ok(manifest)
 }
 
-/// A temporary file is its owner's alone; a package is for a web server to read.
+/// Makes a file readable by all: a temporary file is readable only by its owner, and a web server
+/// must read a package.
 #[cfg(unix)]
 fn readable_by_all(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(Permissions::FILE.mode()))

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 
 use crate::model::{Digest, Hasher, PieceTable};
 
-/// Hashes what goes through: the pieces until the payload ends, and the whole file.
+/// Hashes all bytes that it writes: the pieces until the payload ends, and the whole file.
 pub(super) struct Writer<W> {
     inner: W,
     whole: Hasher,
@@ -33,7 +33,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Ends the payload: what comes now belongs to no piece.
+    /// Ends the payload: the bytes behind it belong to no piece.
     pub(super) fn finish_payload(&mut self) -> PieceTable {
         self.in_payload = false;
         if self.in_piece > 0 {

@@ -2,39 +2,40 @@
 //!
 //! In: nothing. Out: the costs of bytes and copies, for each kind of data. Never: a look at bytes.
 
-/// What things cost in the entropy coder, in 1/256 of a bit.
+/// What the parts of an alignment cost in the entropy coder, in 1/256 of a bit.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// A byte of a copy that is as expected.
+    /// A byte of a copy that equals the prediction.
     pub same: u32,
-    /// A byte of a copy that is not, behind one that is.
+    /// A byte of a copy that differs, behind one that equals the prediction.
     pub differs: u32,
-    /// A byte of a copy that is not as expected, behind another such byte.
+    /// A byte of a copy that differs, behind another one that differs.
     pub differs_again: u32,
-    /// A byte of a copy to which the same is added as to the byte that differed before: tables
-    /// whose entries all grow by the same.
+    /// A byte of a copy that differs by the same amount as the last byte that differed: tables
+    /// whose entries all grow by the same amount.
     pub repeats: u32,
-    /// A byte without a counterpart.
+    /// A literal: a byte without a counterpart in the bases.
     pub literals: u32,
     /// The end of a copy.
     pub leave: u32,
-    /// A copy that goes on where one at the same distance between old and new position stopped.
+    /// A copy that continues on the diagonal (distance between old and new position) of the copy
+    /// that stopped there.
     pub resume: u32,
-    /// Any other copy; the logarithm of the change of that distance comes on top.
+    /// Any other copy; the logarithm of the change of the diagonal is added to this.
     pub jump: u32,
 }
 
-/// How to align.
+/// Window, shortest match and costs of an alignment.
 #[derive(Clone, Copy, Debug)]
 pub struct AlignOptions {
-    /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for
-    /// each; half as many bytes of the targets are looked at with them. Larger inputs are handled
-    /// in windows: each part of the targets with the part of the bases around the same relative
-    /// position.
+    /// The aligner indexes at most this many bytes of the bases at a time, with about 12 bytes of
+    /// memory for each, and aligns half as many bytes of the targets with them. It handles larger
+    /// inputs in windows: each part of the targets with the part of the bases around the same
+    /// relative position.
     pub window: usize,
-    /// Shorter matches are not looked at.
+    /// The aligner ignores matches that are shorter than this, in bytes.
     pub shortest: usize,
-    /// What to minimise.
+    /// The costs whose sum the path minimises.
     pub costs: Costs,
 }
 
@@ -42,8 +43,8 @@ pub struct AlignOptions {
 const WINDOW: usize = 64 << 20;
 
 impl AlignOptions {
-    /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step
-    /// must be worth it.
+    /// For text. The bytes around its literals predict them well, so a new instruction must save
+    /// enough to be worth it.
     pub fn text() -> Self {
         let costs = Costs {
             same: 6,
@@ -58,7 +59,8 @@ impl AlignOptions {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
-    /// For text whose fresh bytes stand apart from the old ones, which do not foretell them there.
+    /// For text whose literals stand apart from the old bytes, so that old bytes do not predict
+    /// them.
     pub fn text_apart() -> Self {
         let costs = Costs {
             same: 6,
@@ -73,7 +75,7 @@ impl AlignOptions {
         Self { costs, ..Self::text() }
     }
 
-    /// For other data that is coded well as fresh bytes.
+    /// For other data, whose literals the coder codes well.
     pub fn plain() -> Self {
         let costs = Costs {
             same: 6,
@@ -88,7 +90,8 @@ impl AlignOptions {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
-    /// The same with steps that cost `factor` times as much, so that there are fewer.
+    /// The same options with instructions that cost `factor` times as much, so that the path uses
+    /// fewer.
     pub fn coarser(self, factor: u32) -> Self {
         let Costs { leave, resume, jump, .. } = self.costs;
         let costs = Costs {
@@ -100,9 +103,9 @@ impl AlignOptions {
         Self { costs, ..self }
     }
 
-    /// For native code, where differing bytes are common. Steps cost more than their own bytes:
-    /// each disturbs what is foretold behind it, and short copies break up what the shared streams
-    /// would find again.
+    /// For native code, where differing bytes are common. An instruction costs more than its own
+    /// bytes: it disturbs the predictions behind it, and short copies break up what the shared
+    /// streams would find again.
     pub fn native() -> Self {
         let costs = Costs {
             same: 6,

@@ -4,22 +4,22 @@
 
 use std::io;
 
-/// Why a stream was not coded or not decoded.
+/// Why coding or decoding a stream failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CoderError {
     /// The packed bytes end too early.
     #[error("the patch ends too early")]
     Truncated,
-    /// Something follows the end.
+    /// Bytes follow the end of the stream.
     #[error("bytes follow the end of the patch")]
     Trailing,
-    /// The steps do not fit the old and the new length.
+    /// The instructions do not fit the old and the new length.
     #[error("the patch's steps do not fit the files")]
     Steps,
-    /// More steps than the caller allows.
+    /// The stream has more instructions than the caller allows.
     #[error("the patch has more than {most} steps")]
     TooManySteps {
-        /// How many are allowed.
+        /// The number that the caller allows.
         most: usize,
     },
     /// The models would take more memory than the caller allows.
@@ -30,7 +30,7 @@ pub enum CoderError {
         /// Bytes allowed.
         most: u64,
     },
-    /// Old or packed bytes cannot be read, or new bytes not be handed on.
+    /// Reading old or packed bytes failed, or the sink refused new bytes.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

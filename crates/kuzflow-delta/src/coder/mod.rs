@@ -54,9 +54,9 @@ use work::{Apart, Work};
 use super::prediction::{Predictor, ReadAt};
 use crate::CopyInstruction;
 
-/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that
-/// stand apart go behind what `literals` holds. The forecast must be one that the decoder can make
-/// from the same old bytes and steps.
+/// Codes `target`, which `steps` assemble from `old`, and appends it to `out`. Literals that stand
+/// apart are appended to `literals`. The predictor must be one that the decoder can make from the
+/// same old bytes and instructions.
 #[cfg(feature = "encoder")]
 pub fn encode(
     old: &dyn ReadAt,

@@ -8,41 +8,42 @@ use super::mixture::Nature;
 use super::operands::Mode;
 use super::range::Coder;
 
-/// Larger old files are not taken into memory for fresh bytes.
+/// Old files larger than this are not read into memory for the coding of literals.
 pub(super) const MOST_RECALLED: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct CoderLimits {
-    /// Steps of one stream; each takes 24 bytes of memory.
+    /// Most instructions of one stream; each takes 24 bytes of memory.
     pub most_steps: usize,
-    /// Bytes of the models and the history together.
+    /// Most bytes for the models and the history together.
     pub most_memory: u64,
 }
 
 /// How a stream is coded; it is part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoderOptions {
-    /// What fresh bytes mostly are.
+    /// The main kind of the literals.
     pub nature: Nature,
-    /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30)
-    /// less one.
+    /// Number of copied bytes before each gap that the model learns: 0, or 2 to the power of this
+    /// (at most 30) less one.
     pub training: u32,
-    /// Size of the fresh bytes' tables: 2^this buckets of 64 bytes (4 to 20).
+    /// Size of the literals' tables: 2^this buckets of 64 bytes (4 to 20).
     pub tables: u32,
     /// Size of the history ring: 2^this bytes (18 to 25).
     pub history: u32,
-    /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
+    /// Whether literals are looked up in all old bytes, which are then in memory.
     pub recall: bool,
-    /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they
-    /// cost nothing here.
+    /// Whether literals stand apart: the encoder returns them, the decoder receives them, and they
+    /// cost nothing in this stream.
     pub apart: bool,
-    /// Set if those bytes are x86 code, which is parted into streams; else all are in the first.
+    /// Set if those literals are x86 code, which is split into streams; otherwise all are in the
+    /// first.
     pub code: Option<Mode>,
 }
 
 impl CoderOptions {
-    /// Sensible options for a target of `length` bytes of which `literals` are fresh.
+    /// Sensible options for a target of `length` bytes, of which `literals` are literals.
     pub fn for_target(nature: Nature, length: u64, literals: u64) -> Self {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
@@ -97,7 +98,7 @@ impl CoderOptions {
         if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 19 }
     }
 
-    /// Bytes of memory that the models take, roughly.
+    /// Approximate bytes of memory that the models take.
     pub(super) fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
         let literals = if self.apart { 0 } else { (64 << self.tables) + (4 << self.lookups(old)) };

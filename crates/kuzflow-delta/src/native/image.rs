@@ -107,7 +107,7 @@ pub(super) struct Image {
     pub fields: Fields,
 }
 
-/// A member of a group; positions count from its start, and there are zeros behind its end.
+/// A member of a group; positions count from its start, and it reads as zeros behind its end.
 pub(super) struct File<'a, 'b> {
     blocks: &'a mut Blocks<'b>,
     /// Where it begins.

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! bases ── object: elf, pe ── code: x86, arm64 ── fields ──┐
-//! steps, hints ── translation: old address -> new address ┴─ forecast
+//! steps, hints ── translation: old address -> new address ┴─ prediction
 //! ```
 
 mod arm64;

@@ -9,8 +9,8 @@ use super::blocks::Blocks;
 use super::image::{File, Image};
 use super::{elf, pe};
 
-/// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are
-/// those of reading.
+/// The image in the member of `length` bytes from `from` on; `None` if the member is no image.
+/// Returns the errors of reading.
 pub(super) fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
     if length < 64
         || length >= u64::from(u32::MAX)
