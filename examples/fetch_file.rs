@@ -1,12 +1,12 @@
-//! Downloads a file from several nodes with the engine's own downloader, and tells what it cost.
-//! For measuring and for looking at nodes by hand:
+//! Downloads a file from several nodes with the engine's own downloader, and prints what the
+//! download cost. It serves measurements, and tests of nodes by hand:
 //!
 //! ```text
 //! cargo run --release --example fetch_file -- --reference FILE --location FILE --out PATH URL…
 //! ```
 //!
-//! The piece hashes are made from the reference file, before the clock starts. One JSON object goes
-//! to stdout.
+//! The program makes the piece hashes from the reference file before the clock starts. It prints
+//! one JSON object to stdout.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
     Ok(())
 }
 
-/// The process's peak resident memory, KiB; `None` where the system does not tell it in /proc.
+/// The process's peak resident memory, KiB; `None` where the system has no /proc.
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status
@@ -159,8 +159,7 @@ fn peak_memory_kib() -> Option<u64> {
         .ok()
 }
 
-/// User and system seconds of this process so far; `None` where the system does not tell it in
-/// /proc.
+/// User and system seconds of this process so far; `None` where the system has no /proc.
 fn cpu_seconds() -> Option<f64> {
     /// Linux's fixed unit of these counters.
     const TICKS_PER_SECOND: f64 = 100.0;

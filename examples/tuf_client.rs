@@ -1,10 +1,11 @@
-//! The launcher's own TUF client with the command line that TUF's conformance suite wants
+//! The launcher's own TUF client with the command line of TUF's conformance suite
 //! (`tests/conformance/run`).
 //!
 //! Nothing here decides what is trusted: that is `kuzflow::trust`, over the HTTP client of
-//! `kuzflow::fetch`, as in the launcher. This example keeps the trusted documents as the files that
-//! the suite looks at, and is stricter in one point: where the launcher goes on with what it has
-//! because a mirror lags behind, the suite wants to hear of it, so that ends with status 1.
+//! `kuzflow::fetch`, as in the launcher. This example writes the trusted documents as the files
+//! that the suite reads. It is stricter in one point: where the launcher continues with its stored
+//! metadata because a mirror lags behind, the suite expects an error, so the example ends with
+//! status 1.
 
 #![allow(clippy::print_stderr)]
 
@@ -17,7 +18,7 @@ use url::Url;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the command line says.
+/// The command line of the conformance suite.
 #[derive(Default)]
 struct Request {
     metadata_dir: PathBuf,
@@ -53,7 +54,7 @@ impl Request {
         Ok(request)
     }
 
-    /// The client's own state, out of the suite's sight.
+    /// The folder of the client's own state, which the suite does not read.
     fn state(&self) -> PathBuf {
         self.metadata_dir.join(".state")
     }
@@ -126,7 +127,7 @@ async fn work(
     }
     for name in &request.target_names {
         let target = trust.find_target(mirrors, name, now).await?;
-        // One flat file a name, whatever is in the name.
+        // Each name becomes one flat file, whatever characters it has.
         let file = request.target_dir.join(name.replace('%', "%25").replace('/', "%2F"));
         if std::fs::read(&file).is_ok_and(|bytes| target.is(&bytes)) {
             continue;
@@ -140,7 +141,7 @@ async fn work(
     Ok(())
 }
 
-/// Writes the trusted documents where the suite looks for them.
+/// Writes the trusted documents where the suite reads them.
 fn show(trust: &Trust, folder: &Path) -> Result<(), Failure> {
     let texts = trust.texts()?;
     for entry in std::fs::read_dir(folder)? {

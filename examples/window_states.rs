@@ -1,7 +1,7 @@
 //! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer]
 //! [--renderer software] [--language en] [--theme dark]`. Without a scene it plays a whole update,
-//! as fast as its buttons are pressed; with `--scene offer-incremental` one that fetches a pack and
-//! applies it. With `--small` the small window beside a running app.
+//! as fast as you press its buttons. With `--scene offer-incremental` it plays an update that
+//! fetches a pack and applies it. With `--small` it shows the notification beside a running app.
 
 #[path = "../tests/support/scenes/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used)] // tests use more of it, and may panic

@@ -1,9 +1,9 @@
 //! Arbitrary bytes as a patch pack: opened against a fixed small release, and applied into a
 //! temporary folder.
 //!
-//! In: what libFuzzer makes up; the magic is put before it, since guessing it teaches nothing. Out:
-//! nothing, or a crash. What is made is hashed once more: a file and the digest that is told of it
-//! must belong together.
+//! In: bytes from libFuzzer, with the magic put before them, since guessing it teaches nothing.
+//! Out: nothing, or a crash. The target hashes every file that the reader makes: the file and its
+//! reported digest must match. must belong together.
 
 #![no_main]
 
@@ -17,15 +17,15 @@ use kuzflow::testing::model::{Digest, RelativePath};
 use kuzflow::testing::publish::release_trees::FolderTree;
 use libfuzzer_sys::fuzz_target;
 
-/// The files that packs start from. The seeds in `corpus` are for just these.
+/// The files that packs start from. The seeds in `corpus` fit only these files.
 const FILES: [(&str, &[u8]); 3] = [
     ("app/main.py", b"import sys\nprint('one')\nprint('two')\nsys.exit(0)\n"),
     ("lib/data.bin", &[7; 300]),
     ("run.sh", b"#!/bin/sh\nexec python app/main.py\n"),
 ];
 
-/// A file that would be larger than this, bytes, is not made: a few bytes of a pack can stand for
-/// many, which fills a disk but is no bug.
+/// The target makes no file larger than this, bytes. A few bytes of a pack can stand for many,
+/// which fills a disk but is no bug.
 const LARGEST_MADE: u64 = 1 << 20;
 
 struct World {

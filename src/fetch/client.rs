@@ -1,6 +1,8 @@
-//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they
-//! are stored, but for JSON documents, which may come compressed; redirects few and never from
-//! https to http; proxies from the environment.
+//! The HTTP client of all downloads.
+//!
+//! It speaks HTTP/1.1 only, so that each request has its own connection. Bytes arrive as the node
+//! stores them; only JSON documents may come compressed. The client follows few redirects, and
+//! never one from https to http. It takes proxies from the environment.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -18,28 +20,28 @@ use super::retry::{self, Failed};
 use crate::https;
 use crate::model::node::{Locality, locality, redacted};
 
-/// Redirects that a request may take.
+/// Redirects that a request follows at most.
 const REDIRECTS: usize = 5;
 
-/// The kind of document that a stream of server-sent events is.
+/// The media type of a stream of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
-/// Time for a neighbour's answer to begin: it may have to hash a large file first.
+/// Time for a peer's answer to begin: the peer may have to hash a large file first.
 const PEER_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time in which a neighbour need not send anything, and bytes a second that it must send then.
+/// A peer may be silent for this time; after it, the peer must send this many bytes a second.
 const PEER_GRACE: Duration = Duration::from_millis(1500);
 const PEER_MIN_RATE: f64 = 128.0 * 1024.0;
-/// Time for a connection to a neighbour.
+/// Time for a connection to a peer.
 const PEER_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What the network is given.
+/// Limits and proxy of a client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Time for name, connection and TLS.
     pub connect_time: Duration,
     /// Time for the head of a small document's answer, and the longest silence within it. A slow
-    /// line that goes on may take as long as it needs.
+    /// connection that goes on may take as long as it needs.
     pub document_silence: Duration,
-    /// A proxy for everything, in place of those of the environment.
+    /// A proxy for all requests, in place of those of the environment.
     pub proxy: Option<Url>,
 }
 
@@ -57,7 +59,7 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    /// For neighbours: past every proxy, and not to be sent elsewhere.
+    /// For peers: past every proxy, and without redirects.
     local: reqwest::Client,
     document_silence: Duration,
 }
@@ -77,22 +79,22 @@ impl Client {
         Ok(Self { http, local: local()?, document_silence: options.document_silence })
     }
 
-    /// A client for neighbours alone: whatever it asks, it asks directly.
+    /// A client for peers alone: it sends all requests directly.
     pub fn for_peers_only() -> Result<Self, FetchError> {
         let local = local()?;
         Ok(Self { http: local.clone(), local, document_silence: PEER_CONNECT_TIMEOUT })
     }
 
-    /// A small document, at most `limit` bytes, also where the node names no length. Its content is
-    /// not judged here: a captive portal's page comes back as it is.
+    /// Fetches a small document of at most `limit` bytes, also where the node names no length. The
+    /// caller checks the content: this returns a captive portal's page as it is.
     pub async fn get(&self, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
         self.get_counting(url, limit, &|_| {}).await
     }
 
-    /// As [`Self::get`]; `arrived` is told how many bytes come, as they come. A fault that passes
-    /// (the connection broke, the node asks for a pause, a name was not found) is waited out, as it
-    /// is for the pieces of a package. JSON may come compressed; `limit` is that of the document
-    /// itself.
+    /// Fetches like [`Self::get`], and reports to `arrived` how many bytes have come, as they come.
+    /// It waits out a temporary fault (the connection broke, the node asks for a pause, a name was
+    /// not found), as the download of a package does for pieces. JSON may come compressed; `limit`
+    /// is that of the document itself.
     pub async fn get_counting(
         &self,
         url: &Url,
@@ -106,7 +108,7 @@ impl Client {
                 Ok(body) => return Ok(body),
                 Err(failed) => failed,
             };
-            // Something on the way compresses badly; as it is stored it may come through.
+            // Something on the way compresses badly; the uncompressed document may come through.
             if compressed && matches!(failed.error, FetchError::WrongAnswer { .. }) {
                 compressed = false;
                 continue;
@@ -143,8 +145,8 @@ impl Client {
         Ok(read(response, url, limit, self.document_silence, arrived).await?)
     }
 
-    /// A stream of server-sent events. `last` is the id of the last one that was heard. An answer
-    /// that is none is refused: a captive portal's page, or a host that has one page for all
+    /// Opens a stream of server-sent events. `last` is the id of the last event that was received.
+    /// Any other answer is an error: a captive portal's page, or a host that has one page for all
     /// addresses.
     pub async fn listen(&self, url: &Url, last: Option<&str>) -> Result<Stream, FetchError> {
         let mut request = self.http.get(url.clone()).header(ACCEPT, EVENT_STREAM);
@@ -173,7 +175,7 @@ impl Client {
         Ok(Stream { response, url: url.clone() })
     }
 
-    /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
+    /// Requests a span of bytes; [`super::response::judge`] checks the answer.
     pub(super) async fn ask(
         &self,
         url: &Url,
@@ -185,8 +187,8 @@ impl Client {
         http.get(url.clone()).header(RANGE, range).send().await
     }
 
-    /// A document of a neighbour, at most `limit` bytes, within `time`. Neighbours are near: one
-    /// that is silent or crawls is left at once.
+    /// Fetches a document of a peer, of at most `limit` bytes, within `time`. Peers are on the
+    /// local network, so a silent or crawling one is left at once.
     pub async fn get_from_peer(
         &self,
         url: &Url,
@@ -217,7 +219,7 @@ fn local() -> Result<reqwest::Client, FetchError> {
     https::plain_client(client).map_err(FetchError::Setup)
 }
 
-/// What every request has in common.
+/// The settings that all clients have in common.
 fn plain() -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -226,13 +228,13 @@ fn plain() -> reqwest::ClientBuilder {
         .default_headers(headers)
         .http1_only()
         .referer(false)
-        // A connection that idled longer may be dead without saying so (network changed, NAT forgot
-        // it).
+        // A connection that idled longer may be dead without a sign (the network changed, NAT
+        // forgot it).
         .pool_idle_timeout(Duration::from_secs(15))
         .tcp_nodelay(true)
 }
 
-/// A body that comes bit by bit and need not end; dropping it ends the connection.
+/// A body that arrives in parts and need not end; dropping it ends the connection.
 #[derive(Debug)]
 pub struct Stream {
     response: reqwest::Response,
@@ -240,13 +242,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What comes next, however long that takes; `None` at the end.
+    /// Waits for the next part, however long that takes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         self.response.chunk().await.map_err(|source| http(&self.url, source))
     }
 }
 
-/// Reads a whole body, at most `limit` bytes. It may take as long as it needs while bytes come
+/// Reads a whole body of at most `limit` bytes. It may take as long as it needs while bytes come
 /// steadily.
 async fn read(
     mut response: reqwest::Response,
@@ -280,7 +282,7 @@ async fn read(
     }
 }
 
-/// The same of a neighbour, who has a moment, and then must send at least so much.
+/// Reads a body like [`read`], from a peer. The peer has a grace time, and then a minimum rate.
 async fn read_from_peer(
     mut response: reqwest::Response,
     url: &Url,
@@ -302,7 +304,8 @@ async fn read_from_peer(
     }
 }
 
-/// Tells a slow line from one that only drips, so that what nobody watches ends some time.
+/// Distinguishes a slow connection from one that only drips, so that an unattended request ends
+/// some time.
 struct Steady {
     time: Duration,
     since: Instant,
@@ -310,14 +313,14 @@ struct Steady {
 }
 
 impl Steady {
-    /// Bytes a second at least, in each `time`: a tenth of what the slowest phone lines give.
+    /// Minimum bytes a second in each `time`: a tenth of what the slowest phone lines give.
     const LEAST_BYTES_PER_SECOND: u64 = 64;
 
     fn new(time: Duration, now: Instant) -> Self {
         Self { time, since: now, bytes: 0 }
     }
 
-    /// Whether it is still worth waiting, now that so many more bytes have come.
+    /// Takes in `bytes` more, and says whether it is still worth waiting.
     fn goes_on(&mut self, bytes: u64, now: Instant) -> bool {
         self.bytes += bytes;
         let passed = now.saturating_duration_since(self.since);
@@ -362,7 +365,8 @@ fn refused(to: &Url, from: &[Url]) -> Option<&'static str> {
     } else if locality(to) != Locality::Remote
         && from.first().is_some_and(|first| locality(first) != locality(to))
     {
-        // A server out there must not make this computer ask itself or what hangs on the same wire.
+        // A server on the internet must not make this computer ask itself or others on the same
+        // network.
         Some("redirect to an address of this computer refused")
     } else if !to.username().is_empty() || to.password().is_some() {
         Some("redirect to an address with a password refused")

@@ -1,5 +1,5 @@
-//! A download from its beginning to its end: what is on the disk is opened, pieces are fetched, and
-//! what was measured is remembered.
+//! One download from start to end: opens the partial file, fetches the missing pieces, and
+//! remembers what was measured of the nodes.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use super::peer_source::PeerSource;
 use super::scheduler::{Prior, Scheduler};
 use super::{Client, FetchError};
 
-/// Downloads the pieces that the partial file does not hold yet. Returns when all are there, or
-/// when no node delivers any more, or when cancelled. Dropping the future stops everything; what
-/// was verified stays for the next time.
+/// Downloads the pieces that the partial file does not hold yet. Returns when all are there, when
+/// no node delivers any more, or when cancelled. Dropping the future stops everything; verified
+/// pieces stay on disk for the next time.
 pub async fn download(
     client: &Client,
     job: DownloadJob,
@@ -26,7 +26,7 @@ pub async fn download(
     download_among(client, job, control, events, None).await
 }
 
-/// The same with neighbours, which come and go, beside the job's nodes.
+/// Downloads like [`download`], from peers as well as from the job's nodes.
 pub async fn download_among(
     client: &Client,
     job: DownloadJob,
@@ -68,7 +68,7 @@ pub async fn download_among(
     let (job, scheduler, journal, was_slowed) = driver.finish().await;
     let finished = tokio::task::spawn_blocking(move || {
         journal.finish();
-        // What a limit of the user's has slowed is no rate of the nodes.
+        // Under the user's rate limit, the measured rate is not the nodes' own.
         if !was_slowed {
             remember(&job, &scheduler, memory);
         }

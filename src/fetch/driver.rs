@@ -1,4 +1,4 @@
-//! The driver of one download: gives the scheduler time and reports, performs its effects.
+//! The driver of one download: passes time and reports to the scheduler, and performs its effects.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -26,26 +26,26 @@ use crate::model::{Node, PieceSet};
 mod peers;
 mod progress;
 
-/// Time between two looks at the requests' counters.
+/// Time between two readings of the requests' counters.
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two [`FetchEvent::Progress`].
 const PROGRESS_TICKS: u32 = 2;
-/// Seconds over which the speed for people is smoothed.
+/// Seconds over which the displayed speed is smoothed.
 const SMOOTHING: f64 = 3.0;
-/// Memory for pieces that are coming in, bytes: large pieces mean fewer requests at a time.
+/// Memory for pieces in flight, bytes: large pieces mean fewer requests at a time.
 const BUFFERS: u64 = 48 << 20;
-/// Beginnings of pieces that are kept at most.
+/// Beginnings of pieces that are retained at most.
 const MOST_BEGUN: usize = 16;
 
 /// The parts of a download.
 pub(super) struct Setup<'a> {
     pub(super) client: Client,
     pub(super) job: DownloadJob,
-    /// Where each of the job's nodes has the object.
+    /// The object's address on each of the job's nodes.
     pub(super) addresses: Vec<Url>,
-    /// What is on the disk already.
+    /// The pieces that are on the disk already.
     pub(super) partial: Partial,
-    /// What was measured of nodes before.
+    /// What earlier downloads measured of nodes.
     pub(super) memory: &'a NodeMemory,
     pub(super) control: watch::Receiver<Control>,
     pub(super) events: mpsc::UnboundedSender<FetchEvent>,
@@ -60,13 +60,13 @@ pub(super) struct Driver {
     shared: Arc<TransferState>,
     journal: Journal,
     range_requests: JoinSet<()>,
-    /// With the bytes that were counted, received and passed over.
+    /// The handle, and the bytes that were counted so far: received and passed over.
     handles: HashMap<RequestId, (Arc<Handle>, [u64; 2])>,
     begun: HashMap<u32, Begun>,
     /// Verified pieces.
     held: PieceSet,
     peer_source: Option<PeerSource>,
-    /// Neighbours, in the order in which the scheduler learnt of them, behind the job's nodes.
+    /// Peers, in the order in which the scheduler learnt of them; they follow the job's nodes.
     peers: Vec<peers::PeerConnection>,
     reports: mpsc::UnboundedReceiver<Report>,
     control: watch::Receiver<Control>,
@@ -74,13 +74,13 @@ pub(super) struct Driver {
     faults: HashMap<usize, NodeFault>,
     started: Instant,
     resumed: u64,
-    /// Bytes that are wanted.
+    /// Bytes of all wanted pieces.
     total: u64,
     received: u64,
     last_bytes: Instant,
-    /// What was told to be done.
+    /// Bytes that were reported as done.
     done: u64,
-    /// Of these, how many the speed has taken in.
+    /// Of these, the bytes that the speed includes already.
     shown: u64,
     speed: f64,
     outcome: Option<Result<(), FetchError>>,
@@ -108,7 +108,7 @@ impl Driver {
         };
         let held: Vec<u32> = partial.held().collect();
         let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
-        // What nobody wants is nothing that the scheduler has to look for.
+        // The scheduler treats an unwanted piece as done.
         let wanted = |piece: &u32| {
             job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok())
         };
@@ -163,7 +163,7 @@ impl Driver {
         })
     }
 
-    /// Runs to the end.
+    /// Runs until the download ends.
     pub(super) async fn run(&mut self) -> Result<Summary, FetchError> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -218,7 +218,7 @@ impl Driver {
             Report::Verified { piece, node } => self.step(SchedulerInput::Verified { piece, node }),
             Report::Wrong { piece, nodes } => self.step(SchedulerInput::Wrong { piece, nodes }),
             Report::Ended { range_request, mut position, fault, begun } => {
-                // Whoever takes over a run should know how far it is by now.
+                // The node that takes the rest of a run should know how far the request is by now.
                 self.count();
                 self.handles.remove(&range_request);
                 if let Some(begun) = begun {
@@ -234,7 +234,7 @@ impl Driver {
         }
     }
 
-    /// Reads the lanes' counters.
+    /// Reads the counters of the range requests.
     fn count(&mut self) {
         let mut arrived = Vec::new();
         for (range_request, (handle, seen)) in &mut self.handles {
@@ -262,10 +262,10 @@ impl Driver {
         self.shown = self.received;
         let weight = 1.0 - (-TICK.as_secs_f64() / SMOOTHING).exp();
         let age = self.started.elapsed().as_secs_f64();
-        // At first a plain mean: smoothing from zero would show a slow start that is none.
+        // At first a plain mean: smoothing from zero would show a slow start that did not happen.
         let weight = weight.max((TICK.as_secs_f64() / age.max(TICK.as_secs_f64())).min(1.0));
         self.speed += (sum as f64 / TICK.as_secs_f64() - self.speed) * weight;
-        // What fades away of a speed that was is none.
+        // After a silence, the rest of the smoothed speed counts as no speed.
         if sum > 0 {
             self.last_bytes = Instant::now();
         } else if self.last_bytes.elapsed().as_secs_f64() > SMOOTHING {
@@ -353,7 +353,7 @@ impl Driver {
         self.range_requests.spawn(range_request.run());
     }
 
-    /// Ends all requests, and gives what is left for the time after: the job, what the scheduler
+    /// Ends all requests, and returns what the caller still needs: the job, what the scheduler
     /// measured, the journal, and whether a limit has slowed the nodes.
     pub(super) async fn finish(mut self) -> (DownloadJob, Scheduler, Journal, bool) {
         self.tell(false);

@@ -1,8 +1,8 @@
-//! Bodies that a node has compressed: JSON documents alone are asked for so. Packages and packs
-//! have ranges, and are compressed already.
+//! Decompresses the answers of nodes. The client accepts compression for JSON documents only: it
+//! asks for packages and packs by ranges, and they are compressed already.
 //!
-//! In: the bytes of an answer, in parts. Out: the document as it was signed. Never: more than the
-//! limit allows of either, whatever the compressed form unfolds to.
+//! In: the bytes of an answer, in parts. Out: the document as it was signed. Never: more bytes than
+//! the limit allows, neither compressed nor decompressed.
 
 use std::io::{self, Write as _};
 
@@ -10,31 +10,31 @@ use bytes::Bytes;
 use flate2::write::GzDecoder;
 use url::Url;
 
-/// What a request says that it takes.
+/// The encoding that a request accepts.
 pub(super) const GZIP: &str = "gzip";
 
-/// Bytes that the compressed form may have beyond the document's own limit: its head and end, and
-/// what noise grows by.
+/// Bytes that the compressed form may have beyond the document's own limit: its header and trailer,
+/// and the growth of data that does not compress.
 const OVERHEAD: usize = 4096;
 
-/// Whether a document is worth being compressed on its way.
+/// Whether to ask for this document in compressed form.
 pub(super) fn is_worth_it(url: &Url) -> bool {
     url.path().ends_with(".json")
 }
 
-/// Why a body is not taken.
+/// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It is longer than the limit.
     TooLarge,
-    /// It is not what its head says that it is.
+    /// It is not gzip, although its head claims so.
     NotGzip,
 }
 
-/// A body that comes in parts.
+/// A body that arrives in parts.
 pub(super) struct Body {
     form: Form,
-    /// Bytes that came.
+    /// Bytes that have arrived.
     arrived: usize,
     limit: usize,
 }
@@ -65,8 +65,8 @@ impl io::Write for Limited {
 }
 
 impl Body {
-    /// A body of at most `limit` bytes; `encoding` is what the answer's head says of it. What is in
-    /// a form that nobody asked for is taken as it is: whoever reads the document proves it.
+    /// A body of at most `limit` bytes; `encoding` is the value of the answer's header. A form that
+    /// was not requested is taken as it is: the reader verifies the document.
     pub(super) fn new(encoding: Option<&[u8]>, limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let is_gzip =
@@ -78,7 +78,7 @@ impl Body {
         Self { form, arrived: 0, limit }
     }
 
-    /// Takes what comes next.
+    /// Takes in the next part.
     pub(super) fn push(&mut self, part: &[u8]) -> Result<(), Refused> {
         self.arrived = self.arrived.saturating_add(part.len());
         match &mut self.form {
@@ -87,7 +87,7 @@ impl Body {
                 bytes.extend_from_slice(part);
                 Ok(())
             }
-            // What unfolds to nothing could go on for ever.
+            // Compressed data that unfolds to nothing could go on for ever.
             Form::Gzip(_) if self.arrived > self.limit.saturating_add(OVERHEAD) => {
                 Err(Refused::TooLarge)
             }
@@ -95,7 +95,7 @@ impl Body {
         }
     }
 
-    /// The document, once all has come.
+    /// The document, after all parts have arrived.
     pub(super) fn finish(self) -> Result<Bytes, Refused> {
         match self.form {
             Form::Plain(bytes) => Ok(bytes.into()),

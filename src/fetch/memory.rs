@@ -1,6 +1,6 @@
-//! What this client measured of nodes, kept in a small JSON file: the prior for the next download,
-//! and the base of the estimate that an offer shows. A file that cannot be read is an empty memory:
-//! nothing depends on it.
+//! What this client measured of nodes, stored in a small JSON file. The scheduler uses it as the
+//! prior of the next download, and an offer bases its estimated time on it. A file that cannot be
+//! read counts as an empty memory, because nothing depends on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,23 +12,23 @@ use crate::durable;
 use crate::look;
 use crate::model::Node;
 
-/// Nodes remembered at most; the ones used longest ago go first.
+/// Nodes that the memory holds at most; the ones used longest ago go first.
 const NODES: usize = 64;
 
-/// What was measured of one node.
+/// Measurements of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Bytes a second while the node was busy for us.
+    /// Bytes a second while the node was busy for this client.
     pub bytes_per_second: f64,
     /// Seconds from a request to the head of its answer.
     pub latency_seconds: f64,
     /// The number of connections that served best.
     pub connections: u32,
-    /// Count of the download that measured it, for forgetting the oldest.
+    /// Number of the download that measured it; the lowest is forgotten first.
     pub used: u64,
 }
 
-/// All that is remembered, by node address.
+/// All measurements, by node address.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeMemory {
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct NodeMemory {
 }
 
 impl NodeMemory {
-    /// Reads the file; an empty memory if there is none or it is no memory.
+    /// Reads the file; an empty memory if the file is absent or invalid.
     pub fn load(path: &Path) -> Self {
         let memory = look::read(path, look::SMALL)
             .ok()
@@ -64,14 +64,14 @@ impl NodeMemory {
         durable::replace(path, &text).map_err(disk)
     }
 
-    /// What is known of a node.
+    /// The measurements of a node.
     pub fn of(&self, node: &Node) -> Option<Measured> {
         self.nodes.get(node.url.as_str()).copied()
     }
 
-    /// Seconds to fetch `bytes` from these nodes together, at `cap` bytes a second at most; `None`
-    /// if none of them was ever measured and there is no cap, which is what a line gives that was
-    /// made slower on purpose.
+    /// Seconds to fetch `bytes` from these nodes together, at `cap` bytes a second at most. With
+    /// only `cap` known, that is the rate: it is what a connection gives that was slowed on
+    /// purpose. `None` if none of the nodes was ever measured and there is no cap.
     pub fn estimated_seconds(&self, nodes: &[Node], bytes: u64, cap: Option<u64>) -> Option<f64> {
         let known: Vec<Measured> = nodes.iter().filter_map(|node| self.of(node)).collect();
         let measured: f64 = known.iter().map(|measured| measured.bytes_per_second).sum();
@@ -86,7 +86,7 @@ impl NodeMemory {
         Some(latency + bytes as f64 / rate)
     }
 
-    /// Takes in what a download measured.
+    /// Stores the measurements of one download.
     pub(super) fn learn(&mut self, measured: impl IntoIterator<Item = (String, Measured)>) {
         self.downloads += 1;
         for (address, measured) in measured {

@@ -1,24 +1,24 @@
-//! Bytes from nodes: small documents, spans of a package, and whole packages from several nodes at
-//! the same time.
+//! Fetches bytes from nodes: small documents, spans of a package, and whole packages from several
+//! nodes at the same time.
 //!
-//! In: addresses, the lengths and hashes that signed metadata gives, a bandwidth cap, pause and
-//! cancel. Out: verified bytes: a [`FetchEvent::Piece`] says that a piece is in the partial file
-//! and has its signed hash. Never: trust in a node. A node can only waste time; one that sends
-//! wrong bytes is named and left.
+//! In: addresses, the lengths and hashes that signed metadata gives, a rate limit, pause and
+//! cancel. Out: verified bytes. A [`FetchEvent::Piece`] says that a piece is in the partial file
+//! and has its signed hash. Never: trust in a node. A node can only waste time: the download names
+//! a node that sends wrong bytes, and stops using it.
 //!
 //! ```text
-//! download ── driver: performs effects ──┬─ lane: one Range request, one connection ── client ── node
+//! download ── driver: performs effects ──┬─ range_request: one connection ── client ── node
 //!     │                                  ├─ partial: pieces on disk, journal of finished ones
 //!     └─ scheduler: who fetches what     └─ rate_limit: bytes a second
 //!        (no I/O, no clock)
 //! ```
 //!
-//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after
+//! Peers are nodes that join and leave, and that have some of the pieces. The module `peers` finds
 //! them and sends [`PeerEvent`].
 //!
-//! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs
-//! of pieces are sized by what is left, the tail of a slow run is taken over by whoever is free
-//! first.
+//! [`scheduler`] decides. The number of range requests of a node follows its measured throughput.
+//! The length of a run of pieces follows what is left to fetch. The first node that is free steals
+//! the tail of a slow run.
 
 mod client;
 mod download;

@@ -1,9 +1,10 @@
 //! Pieces on disk: a sparse file that grows piece by piece, and beside it a journal of the finished
 //! ones.
 //!
-//! A piece is marked only after its bytes were written and the file was synced, in batches; and
-//! since a journal proves nothing (the disk may have rotted, a person may have meddled), opening
-//! re-hashes whatever is marked. Another piece table makes both files start anew.
+//! The journal marks a piece only after its bytes were written and the file was synced, in batches.
+//! A journal proves nothing, since the disk may have rotted or a person may have changed the file.
+//! Therefore opening hashes all marked pieces again. With another piece table, both files start
+//! anew.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,13 +21,13 @@ use crate::positional;
 use crate::threads;
 use crate::{durable, look};
 
-/// A batch of marks is written when this much time has passed since its first piece: what a power
-/// loss costs at most.
+/// The journal writes a batch of marks when this much time has passed since its first piece. A
+/// power loss costs at most so much work.
 const BATCH: Duration = Duration::from_millis(1500);
-/// Threads that re-hash at most: more only fight over the disk.
+/// Maximum number of hashing threads: more would only compete for the disk.
 const HASHERS: usize = 4;
 
-/// A partial file that was opened: which pieces it holds, proved by their hash.
+/// An opened partial file: which pieces it holds, proved by their hash.
 pub struct Partial {
     path: PathBuf,
     file: Arc<File>,
@@ -36,8 +37,8 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Opens or makes the file and its journal, and re-hashes every piece that the journal marks.
-    /// Blocks: hashing runs on several threads at the speed of disk and cores.
+    /// Opens or makes the file and its journal, and hashes every piece again that the journal
+    /// marks. Blocks: hashing runs on several threads at the speed of disk and cores.
     pub fn open(path: &Path, table: Arc<PieceTable>) -> Result<Self, FetchError> {
         table.check()?;
         fn disk(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
@@ -45,7 +46,7 @@ impl Partial {
             move |source| FetchError::Disk { path, source }
         }
         let journal_path = journal_path(path);
-        // A look that fails must not throw away what was fetched.
+        // A journal that cannot be read must not throw away what was fetched.
         let marked = marks(&journal_path, &table).map_err(disk(&journal_path))?;
         let fresh = marked.is_none() || !look::is_there(path).map_err(disk(path))?;
         let mut options = OpenOptions::new();
@@ -92,7 +93,7 @@ impl Partial {
             .sum()
     }
 
-    /// Starts the journal's thread; `failed` is called from it when the disk refuses.
+    /// Starts the journal's thread, which calls `failed` when the disk refuses.
     pub(super) fn start(
         self,
         failed: impl FnOnce(FetchError) + Send + 'static,
@@ -122,7 +123,7 @@ pub(super) struct PieceFile {
 }
 
 impl PieceFile {
-    /// Whether `bytes` have the signed hash of piece `index`; if so they are in the file when this
+    /// Whether `bytes` have the signed hash of piece `index`. If so, they are in the file when this
     /// returns.
     pub(super) fn verify_and_write(&self, index: u32, bytes: &[u8]) -> Result<bool, FetchError> {
         if self.table.hashes.get(index as usize) != Some(&Digest::of(bytes)) {
@@ -142,9 +143,9 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Notes that piece `index` has been written.
+    /// Marks piece `index` as written.
     pub(super) fn written(&self, index: u32) {
-        // The thread ends early only when the disk refused, and has told so.
+        // The thread ends early only when the disk refused, and it has reported that.
         self.sender.as_ref().map(|sender| sender.send(index));
     }
 
@@ -179,8 +180,8 @@ fn keep_journal(
             }
         }
         missing = missing.saturating_sub(batch.len());
-        // A whole file is about to be used and then deleted: waiting for the disk would delay the
-        // user for nothing, and the hashes would tell after a power loss.
+        // A whole file is about to be used and then deleted. Waiting for the disk would delay the
+        // user for nothing, and after a power loss the hashes would show what is missing.
         if open || missing > 0 {
             file.sync_data()?;
         }
@@ -196,7 +197,7 @@ fn journal_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The journal's first line: ties it to one piece table.
+/// The journal's first line, which ties the journal to one piece table.
 fn header(table: &PieceTable) -> String {
     let mut hasher = Hasher::default();
     hasher.update(&table.piece_size.to_le_bytes());
@@ -211,7 +212,7 @@ fn marks(journal: &Path, table: &PieceTable) -> io::Result<Option<Vec<u32>>> {
     let Some(text) = look::read(journal, look::LARGE)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&text);
     let Some(lines) = text.strip_prefix(&header(table)) else { return Ok(None) };
-    // A line without its end was cut; the number in it may be another one.
+    // A line without its end was cut; the number in it may be wrong.
     let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let mut marked: Vec<u32> = whole
         .lines()
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(held(&path, &table), [0, 6]);
         write(&path, &table, &data, &[2, 3]);
         assert_eq!(held(&path, &table), [0, 2, 3, 6]);
-        // The file was cut: what is gone is not held, nothing fails.
+        // The file was cut: missing pieces do not count as held, and nothing fails.
         File::options().write(true).open(&path).unwrap().set_len(20).unwrap();
         assert_eq!(held(&path, &table), [0]);
         std::fs::remove_file(&path).unwrap();

@@ -1,50 +1,50 @@
-//! What a download has to do with the neighbours: whom it may ask besides its nodes, and what it
-//! tells them.
+//! The link between a download and the peer network: the peers that the download may ask besides
+//! its nodes, and what it reports to them.
 //!
-//! In: news of neighbours, from whoever looks after them. Out: what is held and what is coming.
-//! Never: trust; a neighbour's bytes are proved like a node's. Neighbours are asked directly, past
-//! every proxy, and may not send this client anywhere else.
+//! In: peer events, from the peer network. Out: which pieces are held and which are in flight.
+//! Never: trust. A download verifies the bytes of a peer like those of a node. It asks peers
+//! directly, past every proxy, and follows no redirect of theirs.
 
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
 use crate::model::PieceSet;
 
-/// The neighbours of one download.
+/// The peers of one download.
 pub struct PeerSource {
-    /// This client's number among its neighbours.
+    /// This client's number among its peers.
     pub instance: u64,
-    /// What is heard of them.
+    /// Events about peers, from the peer network.
     pub events: mpsc::UnboundedReceiver<PeerEvent>,
-    /// What this client tells them.
+    /// What this client reports to its peers.
     pub availability: watch::Sender<Availability>,
 }
 
-/// Something about a neighbour, named by its number.
+/// An event about one peer, which its number names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeerEvent {
-    /// It is there.
+    /// The peer is there.
     Joined {
-        /// Its number.
+        /// The peer's number.
         instance: u64,
-        /// Where it hands out the object.
+        /// Address of the object on this peer.
         url: Url,
-        /// For people, and for the log.
+        /// The peer's name for users and for the log.
         name: String,
     },
-    /// What it says of itself.
+    /// The peer's availability has changed.
     Updated {
-        /// Its number.
+        /// The peer's number.
         instance: u64,
-        /// What it holds and is fetching.
+        /// Which pieces the peer holds and is fetching.
         availability: Availability,
     },
-    /// All neighbours that were known at the beginning have answered, or have not: more is known
-    /// only later.
+    /// Every peer that was known at the beginning has answered, or its time to answer is over. More
+    /// becomes known only later.
     Acquainted,
-    /// It does not answer any more.
+    /// The peer no longer answers.
     Left {
-        /// Its number.
+        /// The peer's number.
         instance: u64,
     },
 }
@@ -52,12 +52,12 @@ pub enum PeerEvent {
 /// What a client has of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Availability {
-    /// Pieces that are proved and on disk.
+    /// Pieces that are verified and on disk.
     pub held: PieceSet,
-    /// Pieces that it is fetching from the internet.
+    /// Pieces that the client is fetching from the internet.
     pub in_flight: PieceSet,
-    /// It is downloading.
+    /// Whether the client is downloading the object itself.
     pub takes_part: bool,
-    /// Bytes that it has received, from anybody.
+    /// Bytes that the client has received, from any source.
     pub received: u64,
 }

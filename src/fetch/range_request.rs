@@ -1,6 +1,6 @@
-//! One lane: one Range request, from the question to the last piece. Pieces are gathered in memory,
-//! proved and written on a blocking thread while the next one is coming in: bytes that were not
-//! proved never reach the disk.
+//! One range request, from the question to the last piece. It gathers pieces in memory. A blocking
+//! thread verifies and writes one piece while the next one arrives, so only verified bytes reach
+//! the disk.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::error_chain;
 use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
 
-/// What lanes tell the driver.
+/// What range requests report to the driver.
 pub(super) enum Report {
     Answered { range_request: RequestId, seconds: f64 },
     Verified { piece: u32, node: NodeIndex },
@@ -28,26 +28,26 @@ pub(super) enum Report {
     Broken(FetchError),
 }
 
-/// The beginning of a piece, kept when its request ended; its next request goes on from there.
+/// The beginning of a piece, retained when its request ended; its next request goes on from there.
 pub(super) struct Begun {
     pub piece: u32,
     pub bytes: Vec<u8>,
-    /// Everyone who sent a part of it.
+    /// All nodes that sent a part of it.
     pub nodes: Vec<NodeIndex>,
 }
 
-/// The driver's hand on a lane.
+/// The driver's control over a range request.
 pub(super) struct Handle {
     /// The first piece that it need not fetch.
     pub end: AtomicU32,
     /// Bytes received so far, and bytes passed over before them.
     pub received: AtomicU64,
     pub passed_over: AtomicU64,
-    /// Ends the lane now.
+    /// Ends the range request now.
     pub cancel: Notify,
 }
 
-/// What all lanes of a download share.
+/// What all range requests of a download share.
 pub(super) struct TransferState {
     pub client: Client,
     pub table: Arc<PieceTable>,
@@ -57,17 +57,17 @@ pub(super) struct TransferState {
     pub reports: mpsc::UnboundedSender<Report>,
     /// Bounds the pieces that wait for their hash, and so the memory.
     pub hashing: Arc<Semaphore>,
-    /// Buffers of pieces to use again: fresh pages cost more than the copy.
+    /// Buffers of pieces to use again: new memory pages cost more than the copy.
     pub buffers: Mutex<Vec<Vec<u8>>>,
 }
 
-/// One lane's task.
+/// The task of one range request.
 pub(super) struct RangeRequest {
     pub id: RequestId,
     pub node: NodeIndex,
     pub url: Url,
     pub bytes: Range<u64>,
-    /// It is a neighbour.
+    /// Whether the node is a peer.
     pub is_peer: bool,
     pub whole_allowed: bool,
     pub answer_within: Duration,
@@ -77,13 +77,13 @@ pub(super) struct RangeRequest {
     pub shared: Arc<TransferState>,
 }
 
-/// How long a connection takes to be found in the pool again, amply.
+/// Upper bound of the time until a connection is in the pool again.
 const POOLING: Duration = Duration::from_millis(2);
-/// Smallest beginning of a piece that is worth keeping.
+/// Smallest beginning of a piece that is worth retaining.
 const WORTH_KEEPING: usize = 4 << 10;
 
 impl RangeRequest {
-    /// Runs until the lane has ended, and reports that last.
+    /// Runs until the range request has ended, and reports that last.
     pub(super) async fn run(mut self) {
         let piece = self.shared.table.covering(&self.bytes).start;
         let begun = self.begun.take();
@@ -127,7 +127,7 @@ impl RangeRequest {
                 passing(FaultKind::Unreachable, error_chain::line(&error.without_url()))
             })?;
         if self.is_peer && answer.status().as_u16() == 200 {
-            // Neighbours are launchers: they send parts.
+            // Peers are launchers, which can send ranges.
             let detail = "a neighbour sent the whole file in place of a range".to_owned();
             return Err(Fault {
                 kind: FaultKind::IgnoredRange,
@@ -166,8 +166,8 @@ impl RangeRequest {
                     passing(FaultKind::Truncated, error_chain::line(&error.without_url()))
                 })?;
             let Some(chunk) = chunk else {
-                // Some servers send no more than so much at a time. As long as that is worth a
-                // request it is no fault.
+                // Some servers limit the bytes of one answer. As long as that is worth a request,
+                // it is no fault.
                 if gather.position >= end && end - self.bytes.start >= WORTH_KEEPING as u64 {
                     return Ok(());
                 }
@@ -184,8 +184,8 @@ impl RangeRequest {
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {
                 // Read to the end of the body, and leave the connection time to go back to the
-                // pool: else the next request would go to a colder one, whose congestion window is
-                // small.
+                // pool. Otherwise the next request would take a colder connection, whose congestion
+                // window is small.
                 if gather.position == self.bytes.end && skipped == 0 {
                     let _ = tokio::time::timeout(Duration::from_millis(50), answer.chunk()).await;
                     drop(answer);
@@ -196,7 +196,7 @@ impl RangeRequest {
         }
     }
 
-    /// Takes in bytes; true when the lane has all it should fetch.
+    /// Takes in bytes; true when the request has all that it should fetch.
     async fn gather(&self, gather: &mut Gather, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let end = self.shared.table.span(gather.piece).end;
@@ -217,7 +217,7 @@ impl RangeRequest {
         false
     }
 
-    /// A piece is whole: it is proved and written on another thread.
+    /// Hands a whole piece to another thread, which verifies and writes it.
     async fn hand_over(&self, gather: &mut Gather) {
         // Closed only when the download is being dropped.
         let permit = Arc::clone(&self.shared.hashing).acquire_owned().await;
@@ -252,10 +252,10 @@ impl TransferState {
     }
 }
 
-/// The piece that is coming in.
+/// The piece in flight.
 struct Gather {
     piece: u32,
-    /// Everything before this byte of the object has been received.
+    /// The download has received everything before this byte of the object.
     position: u64,
     bytes: Vec<u8>,
     nodes: Vec<NodeIndex>,
@@ -271,8 +271,8 @@ impl Gather {
         nodes
     }
 
-    /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only
-    /// if the lane was cancelled between its last byte and its hash; it is let go.
+    /// Ends a piece that is not whole, and retains it if it is worth that. A whole piece is here
+    /// only if the request was cancelled between its last byte and its hash; it is dropped.
     fn end(self, shared: &TransferState) -> (u64, Option<Begun>) {
         if self.bytes.len() < WORTH_KEEPING || self.position == shared.table.span(self.piece).end {
             let position = self.position - self.bytes.len() as u64;

@@ -1,6 +1,6 @@
 //! The rate limit that all requests share, on one token bucket. Requests pay for bytes after they
-//! have read them, so the limit holds on average; what a socket's buffer took in between is paid
-//! for before the next read.
+//! have read them, so the limit holds on average. A request pays before its next read for what the
+//! socket's buffer received meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::job::Control;
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// Longest wait before the limit is looked at again: a change of it takes effect within this time.
+/// Longest wait before the limit is read again: a change takes effect within this time.
 const RECHECK: Duration = Duration::from_millis(100);
-/// Seconds whose unused bytes add up.
+/// Unused bytes of this many seconds add up.
 const SAVED: f64 = 0.1;
 
-/// The limit as it is, and what has been taken of it.
+/// The present limit, and what requests have taken of it.
 pub(super) struct RateLimit {
     control: watch::Receiver<Control>,
     bucket: Mutex<TokenBucket>,
@@ -31,7 +31,7 @@ impl RateLimit {
         Self { control, bucket, began: Instant::now(), slowed }
     }
 
-    /// Whether a limit has made a request wait: what was measured is not the nodes' own rate.
+    /// Whether a limit has made a request wait: then the measured rate is not the nodes' own.
     pub(super) fn has_slowed(&self) -> bool {
         self.slowed.load(Ordering::Relaxed)
     }
@@ -41,7 +41,7 @@ impl RateLimit {
         self.limit().is_some()
     }
 
-    /// Pays for `bytes` and waits until nothing is owed.
+    /// Pays for `bytes`, and waits until nothing is owed.
     pub(super) async fn pay(&self, bytes: usize) {
         let mut due = bytes as f64;
         while let Some(limit) = self.limit() {

@@ -1,5 +1,5 @@
-//! Judges the head of an answer to a Range request: is this the span that was asked for, of the
-//! object that metadata names?
+//! Checks the head of an answer to a range request: is this the requested span, of the object that
+//! metadata names?
 
 use std::ops::Range;
 
@@ -8,10 +8,9 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
 
 use crate::model::transfer::FaultKind;
 
-/// What is wrong with an answer.
+/// Why an answer is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unfit {
-    /// Its kind.
     pub kind: FaultKind,
     /// In English, for the log.
     pub detail: String,
@@ -21,23 +20,23 @@ pub(super) struct Unfit {
     pub retry_after: Option<f64>,
 }
 
-/// Bytes of a whole-object answer that may be read and thrown away to reach the span that was asked
-/// for; more than this costs more than leaving the node.
+/// Bytes of a whole-object answer that may be read and thrown away to reach the requested span.
+/// Reading more costs more than leaving the node.
 const CHEAP_SKIP: u64 = 256 << 10;
 
-/// An answer that will do.
+/// An answer that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fit {
-    /// Bytes of the body to pass over before the span begins: 0 for a proper 206, the span's start
-    /// where the node sends the whole object and that is cheap or allowed.
+    /// Bytes of the body to pass over before the span begins. It is 0 for a proper 206. It is the
+    /// span's start where the node sends the whole object and that is cheap or allowed.
     pub skip: u64,
-    /// The byte that the answer ends before: a node may send less than it was asked for.
+    /// The byte that the answer ends before: a node may send less than was requested.
     pub end: u64,
 }
 
-/// Judges an answer to the question for `span`. A validator (`ETag`, `Last-Modified`) is no ground:
-/// several servers behind one name have their own, and what the bytes are their hash tells. Neither
-/// is a length that the node does not name.
+/// Checks an answer to the request for `span`. A different validator (`ETag`, `Last-Modified`) does
+/// not matter: several servers behind one name have their own, and the hash proves the bytes. A
+/// length that the node does not name does not matter either.
 pub(super) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
@@ -102,8 +101,8 @@ pub(super) fn judge(
             true,
         ),
         status => {
-            // What a client may mend by waiting: time-outs, rate limits, anything that is the
-            // server's own trouble.
+            // Faults that a client may cure by waiting: timeouts, rate limits, all of the server's
+            // own trouble.
             let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
             let retry_after = retry_after(headers);
             let detail = format!("answered with status {}", status.as_u16());
@@ -112,14 +111,13 @@ pub(super) fn judge(
     }
 }
 
-/// Seconds after which a node that refuses for now wants to be asked again, if it says so in
-/// seconds.
+/// Seconds after which a node that refuses for now wants to be asked again, if it gives seconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
     headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok())
 }
 
-/// `bytes 0-9/100` as the span and the object's length; `None` for the length if the node does not
-/// say it.
+/// Reads `bytes 0-9/100` as the span and the object's length; `None` for the length if the node
+/// does not give it.
 fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
     let (span, length) = text.split_once('/')?;

@@ -1,15 +1,16 @@
-//! Which faults of a small document pass by themselves, and how long to wait for that.
+//! Decides which faults of a small document are temporary, and how long to wait before the next
+//! try.
 
 use std::time::Duration;
 
 use super::FetchError;
 use crate::backoff::Backoff;
 
-/// How often a document is asked for at most.
+/// Tries for one document at most.
 const TRIES: u32 = 4;
-/// The longest pause that a node may ask for; one that wants more is left to others.
+/// The longest pause that a node may ask for. For a longer one, the next node is asked.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Pauses where the node names none.
+/// Pauses where the node asks for none.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: LONGEST_PAUSE };
 
 /// A request that failed.
@@ -25,8 +26,8 @@ impl From<FetchError> for Failed {
     }
 }
 
-/// How long to wait before the document is asked for again, after `tries` that failed; `None` if
-/// that makes no sense.
+/// How long to wait before the next try for the document, after `tries` that failed; `None` if
+/// another try makes no sense.
 pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
     if tries >= TRIES {
         return None;
@@ -41,20 +42,20 @@ pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
                 .map_or(Some(usual), |seconds| Duration::try_from_secs_f64(seconds).ok())?;
             (pause <= LONGEST_PAUSE).then_some(pause)
         }
-        // A name that is not found may be one that is not found yet: Wi-Fi comes up, a VPN switches
-        // over. Once is enough.
+        // A name that is not found now may be found soon: Wi-Fi comes up, a VPN switches over. One
+        // more try is enough.
         FetchError::Http { source, .. } if source.is_connect() => {
             (tries == 1 && is_of_a_name(source)).then_some(usual * 2)
         }
         FetchError::Http { source, .. } if source.is_redirect() || source.is_builder() => None,
-        // A kept connection that the other side had closed, or one that broke midway: a fresh one
+        // The other side had closed an idle connection, or a connection broke midway: try a new one
         // at once.
         FetchError::Http { .. } => Some(if tries == 1 { Duration::ZERO } else { usual }),
         _ => None,
     }
 }
 
-/// Whether the fault was that of finding an address for a name.
+/// Whether the fault was that a name has no address.
 fn is_of_a_name(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     std::iter::from_fn(|| {

@@ -1,9 +1,9 @@
-//! A small span of an object (a package's manifest, up to some MB) from the first node that gives
-//! acceptable bytes. The best node is asked first; each time the answer is late, or is no good, the
-//! next one is asked too.
+//! Fetches a small span of an object (a package's manifest, up to some MB) from the first node that
+//! gives acceptable bytes. It asks the best node first. Each time an answer is late or
+//! unacceptable, it asks the next node too.
 //!
-//! Time is bounded by silence and by a least rate, never as a whole: a slow line that goes on is
-//! waited for, one that drips is not.
+//! Silence and a minimum rate bound the time; there is no limit on the whole. The request waits for
+//! a slow connection that goes on, and ends one that drips.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,50 +22,51 @@ use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::transfer::{FaultKind, NodeFault};
 
-/// How long a node may be silent about a small span before the next one is asked too: above the
-/// round trip of a far node with a lost packet, below what a person notices as a pause.
+/// How long a node may be silent about a small span before the next one is asked too. This is above
+/// the round trip of a distant node with a lost packet, and below what a person notices as a pause.
 const HEDGE: Duration = Duration::from_millis(900);
-/// A node that will be done within this time, seconds, is helped by nobody; nor is one that sends a
+/// A node that will be done within this time, seconds, gets no help; nor does one that sends a
 /// whole object at this rate, bytes a second.
 const SOON: f64 = 5.0;
 const FAIR_RATE: f64 = 16_384.0;
-/// A node below this rate is as good as silent; above it, others that are asked too take from its
-/// line, and so they are asked ever later, and so many at most.
+/// A node below this rate, bytes a second, counts as silent. Above it, requests to other nodes take
+/// bandwidth from it. So each further node is asked later than the one before, and so many at most
+/// are at work.
 const DRIP: f64 = 64.0;
 const MOST_AT_WORK: usize = 3;
 /// How long a node may be silent before its answer and within it.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Least that must come in this time: so many bytes, or such a share of what is still to come.
+/// Minimum progress in this time: so many bytes, or such a share of what is missing.
 const LEAST_TIME: Duration = Duration::from_secs(60);
 const LEAST: u64 = 8 << 10;
 const LEAST_SHARE: u64 = 40;
-/// A request that broke is made again where it broke if it has brought so many bytes, and so often
-/// at most.
+/// A broken request goes on where it broke, if it has brought so many bytes, and so often at most.
 const FRUITFUL: u64 = 4 << 10;
 const RESUMED: u32 = 200;
 
-/// A span that is wanted.
+/// A request for a span of an object.
 pub struct Span<'a> {
-    /// Of which object: relative, as [`Node::address`] takes it.
+    /// Location of the object: relative, as [`Node::address`] takes it.
     pub location: &'a str,
     /// Bytes of the object.
     pub object_length: u64,
-    /// Which bytes.
+    /// The wanted bytes.
     pub span: Range<u64>,
-    /// Decides, usually by a hash; a node whose bytes it refuses is passed over.
+    /// Decides whether the bytes are acceptable, usually by a hash. A node whose bytes it refuses
+    /// is passed over.
     pub accept: &'a (dyn Fn(&[u8]) -> bool + Sync),
-    /// Whether nodes may send the whole object, as the simplest static hosts do: what lies before
-    /// the span comes as well, and is thrown away as it comes. For a span without which nothing
-    /// goes on.
+    /// Whether nodes may send the whole object, as the simplest static hosts do. The client then
+    /// receives what lies before the span too, and throws it away. Use it for a span that is
+    /// indispensable.
     pub whole: bool,
     /// How long a node may be silent.
     pub silence: Duration,
-    /// Hears of each node that fails.
+    /// Called for each node that fails.
     pub faults: &'a (dyn Fn(NodeFault) + Sync),
 }
 
 impl<'a> Span<'a> {
-    /// A span with the usual limits, of nodes that send parts.
+    /// A span with the usual limits, from nodes that can send ranges.
     pub fn new(
         location: &'a str,
         object_length: u64,
@@ -84,14 +85,14 @@ impl<'a> Span<'a> {
     }
 }
 
-/// A node that was asked, and how it does.
+/// A node that was asked, and its progress.
 struct Asked {
-    /// Bytes that came, and bytes still to come at most.
+    /// Bytes that have come, and bytes still missing at most.
     came: AtomicU64,
     left: AtomicU64,
 }
 
-/// The same as the race sees it.
+/// The same node as the race between nodes sees it.
 struct Runner {
     asked: Arc<Asked>,
     seen: (Instant, u64),
@@ -115,7 +116,8 @@ impl Runner {
     }
 }
 
-/// The bytes of a span from the first of `nodes` (the best one first) that gives acceptable ones.
+/// Fetches the bytes of a span from the first of `nodes` (the best one first) that gives acceptable
+/// ones.
 ///
 /// # Errors
 /// [`FetchError::NoneAcceptable`] with a reason for each node, or [`FetchError::NoNodes`].
@@ -236,7 +238,7 @@ async fn ask(
     }
 }
 
-/// Whether enough comes in the time there is.
+/// Measures whether enough bytes arrive in the given time.
 struct Pace {
     since: Instant,
     came: u64,
@@ -252,7 +254,7 @@ impl Pace {
     }
 }
 
-/// One request for what is still missing of a span, as far as it goes.
+/// One request for the missing bytes of a span, as far as it goes.
 async fn read(
     client: &Client,
     url: &Url,

@@ -1,30 +1,30 @@
-//! The buttons of a screen: which of them make sense in a state, which command each stands for, and
-//! what closing the window means.
+//! The buttons of a screen: which of them make sense in a state, which command each sends, and what
+//! closing the window means.
 //!
-//! In: a [`ViewState`]. Out: [`Actions`], and the commands and texts of each [`Action`]. Never: a
+//! In: a [`ViewState`]. Out: [`Actions`], and the command and text of each [`Action`]. Never: a
 //! decision about updates, a clock or I/O.
 
 use super::view_state::ViewState;
 use crate::messages::protocol::{ClosingWait, Command, NoUpdate, Phase, ProblemKind};
 
-/// What a button stands for.
+/// What a button does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Begin the update.
     Start,
     /// Begin the first installation.
     Install,
-    /// Go on with a first installation that was cancelled.
+    /// Continue a first installation that was cancelled.
     GoOn,
-    /// Not now.
+    /// Put the offer off.
     Later,
-    /// Never this version.
+    /// Skip this version.
     Skip,
-    /// What was skipped after all.
+    /// Offer the skipped version after all.
     OfferSkipped,
     /// Pause the download.
     Pause,
-    /// Go on.
+    /// Continue the download.
     Resume,
     /// Stop the download.
     Cancel,
@@ -32,17 +32,17 @@ pub enum Action {
     RestartNow,
     /// Start the new version; none is running.
     StartNow,
-    /// The new version starts the next time.
+    /// Start the new version at the next start of the app.
     RestartLater,
-    /// The app that is closing goes on; the new version starts the next time.
+    /// Leave the closing app running; the new version starts the next time.
     KeepRunning,
-    /// The app that is closing goes on, and nothing is gone back to.
+    /// Leave the closing app running and do not roll back.
     NotBack,
-    /// End the app that is closing by force; asked a second time.
+    /// End the closing app by force; the window asks a second time.
     EndApp,
-    /// Stay at the version that was gone back to.
+    /// Stay at the version that was restored by the rollback.
     StayHere,
-    /// Try again what failed.
+    /// Try the failed step again.
     Retry,
     /// Look at the installed versions.
     Versions,
@@ -54,23 +54,23 @@ pub enum Action {
     AcceptExpired,
     /// Close the window.
     Close,
-    /// What was told has been read; close the window.
+    /// Acknowledge the notices and close the window.
     Ok,
 }
 
 /// The buttons of a screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Actions {
-    /// What most people want; Enter presses it.
+    /// The choice of most people; Enter presses it.
     pub primary: Option<Action>,
     /// The other choice.
     pub secondary: Option<Action>,
-    /// Set apart and quiet.
+    /// Stands apart from the others, without emphasis.
     pub quiet: Option<Action>,
 }
 
 impl Action {
-    /// The command it stands for; `None` if it concerns only the window.
+    /// The command that the action sends; `None` if it concerns only the window.
     pub const fn command(self) -> Option<Command> {
         Some(match self {
             Self::Start | Self::Install | Self::GoOn => Command::Start,
@@ -94,7 +94,7 @@ impl Action {
         })
     }
 
-    /// Whether the window closes with it.
+    /// Whether the action closes the window.
     pub const fn closes(self) -> bool {
         matches!(
             self,
@@ -109,7 +109,7 @@ impl Action {
         )
     }
 
-    /// The name of its text in the catalogue.
+    /// The name of the action's text in the catalogue.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Start => "action-start",
@@ -140,7 +140,7 @@ impl Action {
 }
 
 impl ViewState {
-    /// Which buttons make sense.
+    /// Which buttons make sense in this state.
     pub fn actions(&self) -> Actions {
         let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
         match &self.phase {
@@ -214,9 +214,9 @@ impl ViewState {
         }
     }
 
-    /// What closing the window means on this screen, by Escape or by the window's own button: the
-    /// answer "not now" where a question is open. `None` where Escape must not do anything, since
-    /// work is under way.
+    /// What closing the window means on this screen, by Escape or by the window's own button. Where
+    /// a question is open it is the answer "not now". It is `None` while work is under way, where
+    /// Escape must do nothing.
     pub fn dismissal(&self) -> Option<Action> {
         let actions = self.actions();
         let answers = [actions.secondary, actions.primary].into_iter().flatten();
@@ -224,7 +224,7 @@ impl ViewState {
     }
 }
 
-/// Whether trying again can help without anyone changing a file or a program first.
+/// Whether a retry can help without anyone changing a file or a program first.
 const fn worth_retrying(kind: ProblemKind) -> bool {
     !matches!(
         kind,
@@ -235,7 +235,7 @@ const fn worth_retrying(kind: ProblemKind) -> bool {
     )
 }
 
-/// Whether another file is what helps.
+/// Whether choosing another file helps.
 const fn wants_another_file(kind: ProblemKind) -> bool {
     matches!(
         kind,
@@ -248,7 +248,7 @@ const fn wants_another_file(kind: ProblemKind) -> bool {
     )
 }
 
-/// Whether a file would be a way without a network.
+/// Whether a bundle could replace the missing network.
 const fn wants_network(kind: ProblemKind) -> bool {
     matches!(
         kind,

@@ -1,7 +1,7 @@
-//! How a window of the launcher looks to begin with, and an egui context made ready for it.
+//! How a window of the launcher looks when it opens, and the preparation of its egui context.
 //!
-//! In: the app's icon, language and theme. Out: a prepared context, which an event of the engine
-//! wakes. Never: what is shown in the window.
+//! In: the app's icon, language and theme. Out: a prepared context that events of the engine wake.
+//! Never: the contents of the window.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::{icons, theme};
 use crate::messages::mailbox::Handle;
 use crate::settings::Theme;
 
-/// A window is drawn at most this often while events come in: about 15 times a second.
+/// The shortest time between two frames while events arrive: about 15 frames a second.
 const FRAME: Duration = Duration::from_millis(66);
 
-/// How a window looks to begin with.
+/// How a window looks when it opens.
 pub struct Appearance {
     /// The app's icon; the first letter of its name if there is none.
     pub icon: Option<ColorImage>,
-    /// The language.
+    /// The language of all texts in the window.
     pub language: Language,
-    /// The theme.
+    /// The theme; the user can change it in the window.
     pub theme: Theme,
-    /// Whether [`Theme::Auto`] is dark where the window system does not say.
+    /// Whether [`Theme::Auto`] is dark where the window system does not report it.
     pub dark: bool,
 }
 
 impl Appearance {
     /// Gives fonts, theme and the icon to an egui context, which events of the engine wake from now
-    /// on. Gives the icon as the context holds it.
+    /// on. Returns the icon as the context holds it.
     pub(super) fn prepare(
         &self,
         context: &egui::Context,

@@ -1,16 +1,17 @@
 //! Why a running app cannot take over a version without a restart, in one plain sentence.
 //!
-//! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a
+//! In: the blockers that the app named. Out: a text of the catalogue. Never: a module's name or a
 //! code; those are in the log.
 
 use super::texts::Texts;
 use crate::messages::protocol::SwapBlocker;
 
 impl Texts {
-    /// The sentence; `None` if nothing stands against it.
+    /// The sentence; `None` if there is no blocker.
     pub fn obstacle(&self, obstacles: &[SwapBlocker]) -> Option<String> {
         let named = obstacles.iter().map(|obstacle| name(&obstacle.code));
-        // What is half done outweighs what was not begun; else the first that the app thought of.
+        // A change that the app left half done outweighs one that it did not begin. Among equals
+        // the app's first blocker counts.
         let heaviest =
             named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
         heaviest.map(|name| self.get(name))

@@ -1,8 +1,8 @@
-//! The one event loop of this process: window systems allow no second, and a launcher that lives as
-//! long as its app opens one window after another.
+//! The only event loop of this process. Window systems allow no second one, and a launcher that
+//! lives as long as its app opens one window after another.
 //!
-//! In: who takes events while a window is open. Out: nothing but errors. Never: two windows at a
-//! time. The loop is of eframe's kind, so that the windows with OpenGL and those without share it.
+//! In: an application that takes the events while a window is open. Out: only errors. Never: two
+//! windows at a time. The loop has eframe's type, so that windows with and without OpenGL share it.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -22,8 +22,8 @@ thread_local! {
     static LOOP: RefCell<Option<EventLoop<UserEvent>>> = const { RefCell::new(None) };
 }
 
-/// Lends the loop, made at the first call. After a panic in `run` it is gone, since it would go on
-/// in the middle of what it did.
+/// Lends the loop, which the first call makes. A panic in `run` drops the loop, since it would
+/// continue in the middle of its work.
 pub(super) fn lend<R>(
     run: impl FnOnce(&mut EventLoop<UserEvent>) -> Result<R, WindowError>,
 ) -> Result<R, WindowError> {
@@ -45,12 +45,12 @@ pub(super) fn run(
     event_loop.run_app_on_demand(app).map_err(|error| no_window(&error))
 }
 
-/// Takes in what the window system has sent since the last window closed, if there was one. It
-/// tells every key that changes letters, to every program; without this it would keep that for
-/// hours.
+/// Takes in the messages that the window system has sent since the last window closed, if there was
+/// one. The window system reports every key that changes letters to every program; without this
+/// call the messages would pile up for hours.
 pub(super) fn catch_up() {
     if LOOP.with(|retained| retained.borrow().is_some()) {
-        // The next window meets the same fault, and says so.
+        // The next window meets the same fault and reports it.
         let _ = lend(|event_loop| {
             let_windows_go(event_loop);
             Ok(())
@@ -58,17 +58,17 @@ pub(super) fn catch_up() {
     }
 }
 
-/// Tells the system of the windows that are gone: on Wayland this is done by the loop alone, at its
-/// next turn, and until then they stay on the screen.
+/// Lets the system remove the closed windows. On Wayland only the loop does this, at its next turn;
+/// until then the windows stay on the screen.
 pub(super) fn let_windows_go(event_loop: &mut EventLoop<UserEvent>) {
-    // The next window meets the same fault, and says so.
+    // The next window meets the same fault and reports it.
     let _ = run(event_loop, &mut Leaving);
 }
 
 /// A wish to draw again, as an event of the loop.
 pub(super) fn repaint(proxy: &EventLoopProxy<UserEvent>, when: Option<Instant>) {
     if let Some(when) = when {
-        // Without a loop there is nothing to repaint.
+        // Without a loop no window needs a repaint.
         let _ = proxy.send_event(UserEvent::RequestRepaint {
             viewport_id: ViewportId::ROOT,
             when,
@@ -82,8 +82,8 @@ fn builder() -> winit::event_loop::EventLoopBuilder<UserEvent> {
     EventLoop::with_user_event()
 }
 
-/// A launcher beside its app has no place of its own in the Dock, and takes the keyboard from
-/// nobody by itself.
+/// Keeps a launcher beside its app out of the Dock, and lets it take the keyboard from no other
+/// program by itself.
 #[cfg(target_os = "macos")]
 fn builder() -> winit::event_loop::EventLoopBuilder<UserEvent> {
     use winit::platform::macos::{ActivationPolicy, EventLoopBuilderExtMacOS};
@@ -99,15 +99,15 @@ fn no_window(error: &dyn std::error::Error) -> WindowError {
     WindowError::NoWindow(error.to_string())
 }
 
-/// The screen that a window will be on; `None` if the system tells of none.
+/// The screen that a window will be on; `None` if the system reports none.
 pub(super) fn screen(event_loop: &mut EventLoop<UserEvent>) -> Option<Screen> {
     let mut asking = Asking(None);
-    // Whoever opens a window next meets the same fault, and says so.
+    // The next window meets the same fault and reports it.
     let _ = run(event_loop, &mut asking);
     asking.0
 }
 
-/// Only a running loop knows of screens: it asks, and leaves.
+/// Asks for the screen and leaves: only a running loop knows the screens.
 struct Asking(Option<Screen>);
 
 impl ApplicationHandler<UserEvent> for Asking {
@@ -125,7 +125,7 @@ impl ApplicationHandler<UserEvent> for Asking {
     }
 }
 
-/// Leaves as soon as what waits is taken.
+/// Leaves as soon as the loop has handled all waiting events.
 struct Leaving;
 
 impl ApplicationHandler<UserEvent> for Leaving {

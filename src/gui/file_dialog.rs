@@ -1,17 +1,17 @@
 //! The system's file dialog: through the desktop portal on Linux, natively elsewhere. The window
-//! goes on meanwhile.
+//! continues meanwhile.
 
 use std::time::{Duration, Instant};
 
 use super::dialog::{FileAnswer, FileQuestion, Picked};
 use crate::threads;
 
-/// Nobody closes a dialog faster than this. An answer without a file that comes sooner means that
-/// there was none: the library tells its log and nobody else.
+/// No person closes a dialog faster than this. An earlier answer without a file means that the
+/// system has no dialog: the library writes that only to its log.
 const FASTEST_PERSON: Duration = Duration::from_millis(250);
 
-/// Asks for a file. Call it on the window's thread (macOS insists); the answer comes on another
-/// one.
+/// Asks for a file. Call it on the window's thread (macOS insists); the answer arrives on another
+/// thread.
 pub(super) fn pick(question: FileQuestion, answer: FileAnswer) {
     let dialog = rfd::AsyncFileDialog::new()
         .set_title(question.title)

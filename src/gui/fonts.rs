@@ -1,5 +1,5 @@
-//! The embedded fonts, so that every text of the catalogue can be read on a machine without Chinese
-//! fonts. Other characters (names of apps, release notes) come from the system's fonts.
+//! The embedded fonts. With them every text of the catalogue is readable on a machine without
+//! Chinese fonts. Other characters (names of apps, release notes) come from the system's fonts.
 //!
 //! `packaging/fonts/subset.sh` makes the files; 178 kB for two weights and the code font.
 
@@ -20,7 +20,7 @@ const MARKS_REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMa
 const MARKS_BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMarks-Bold.otf");
 const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regular.otf");
 
-/// What the bold font was made for: the catalogue, and Latin-1.
+/// The characters in the bold font: those of the catalogue, and Latin-1.
 static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
     let catalogue =
         [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")];
@@ -34,18 +34,18 @@ static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Whether the bold font has all of a text. Where it has not, single letters would come from a
+/// Whether the bold font has every character of a text. If not, single letters would come from a
 /// system font that is not bold.
 pub(crate) fn bold_has(text: &str) -> bool {
     text.chars().all(|character| IN_BOLD.contains(&character))
 }
 
-/// The family of titles and buttons.
+/// The font family of titles and buttons.
 pub(crate) fn bold() -> FontFamily {
     FontFamily::Name("bold".into())
 }
 
-/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in
+/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters; in
 /// Chinese they fill a square.
 pub(crate) fn definitions(language: Language) -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
@@ -67,8 +67,8 @@ pub(crate) fn definitions(language: Language) -> FontDefinitions {
     fonts
 }
 
-/// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms
-/// that Chinese and Japanese give the same character.
+/// Installs the embedded fonts and, behind them, the system's. `language` decides between the
+/// Chinese and the Japanese form of the same character.
 pub(crate) fn install(context: &egui::Context, language: Language) {
     context.set_fonts(definitions(language));
     let locale = match language {
@@ -80,7 +80,7 @@ pub(crate) fn install(context: &egui::Context, language: Language) {
     ))]);
 }
 
-/// A provider that finds nothing once it has panicked: fontique does so on a machine without a
+/// A font provider that finds nothing once it has panicked. fontique panics on a machine without a
 /// single font, where the window must open all the same.
 struct Guarded<P> {
     provider: P,

@@ -7,9 +7,10 @@ pub(crate) const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.p
 /// Largest width and height of an app's icon, pixels; larger ones are not used.
 const LARGEST: u32 = 1024;
 
-/// Reads a PNG; `None` if it is none, or far larger than any icon.
+/// Reads a PNG; `None` if the bytes are no PNG, or the picture is far larger than any icon.
 pub(crate) fn decode(png: &[u8]) -> Option<ColorImage> {
-    // The size stands at a fixed place, so a picture of gigabytes is refused before it is unpacked.
+    // The size stands at a fixed position, so a picture of gigabytes is refused before it is
+    // unpacked.
     let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
     if !png.starts_with(b"\x89PNG") || number(16)? > LARGEST || number(20)? > LARGEST {
         return None;
@@ -28,12 +29,12 @@ pub(crate) fn window(image: &ColorImage) -> IconData {
     }
 }
 
-/// How an icon is made smaller without flickering edges.
+/// The texture options that make an icon smaller without flickering edges.
 pub(crate) fn filtering() -> egui::TextureOptions {
     egui::TextureOptions::LINEAR.with_mipmap_mode(Some(egui::TextureFilter::Linear))
 }
 
-/// Light and dark: a circle of which one half is filled.
+/// The sign for light and dark: a circle with one half filled.
 pub(crate) fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
     let (centre, radius) = (rect.center(), rect.width() / 2.0);
     let half = (0..=24).map(|step| {
@@ -44,7 +45,7 @@ pub(crate) fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
     painter.circle_stroke(centre, radius, Stroke::new(1.5, colour));
 }
 
-/// Something that comes in from outside: an arrow into a tray.
+/// The sign for a file from outside: an arrow into a tray.
 pub(crate) fn file_in(painter: &Painter, rect: Rect, colour: Color32) {
     let stroke = Stroke::new(1.5, colour);
     let at = |x: f32, y: f32| rect.lerp_inside(egui::vec2(x, y));

@@ -1,8 +1,7 @@
-//! The picture of an app that has no icon, for the task bar and the menu: the first letter of its
+//! The picture of an app without an icon, for the task bar and the menu: the first letter of its
 //! name, as the window shows it.
 //!
-//! In: a name. Out: pixels. Never: a window, a display, or the launcher's own picture in the app's
-//! place.
+//! In: a name. Out: pixels. Never: a window, a display, or the launcher's own icon for an app.
 
 use egui::{Color32, ColorImage, Pos2, RawInput, Rect, Theme, vec2};
 
@@ -12,10 +11,10 @@ use super::texts::Language;
 use super::theme::Palette;
 use super::{fonts, widgets};
 
-/// Width and height, pixels.
+/// Width and height of the picture, pixels.
 const SIDE: usize = 256;
 
-/// Draws the letter.
+/// Draws the letter into a picture.
 pub(crate) fn icon(name: &str) -> ColorImage {
     let context = egui::Context::default();
     fonts::install(&context, Language::English);
@@ -24,8 +23,8 @@ pub(crate) fn icon(name: &str) -> ColorImage {
     let input = || RawInput { screen_rect: Some(place), ..RawInput::default() };
     let mut rasteriser = Rasteriser::default();
     let mut pixels = vec![0; SIDE * SIDE];
-    // The letter's shape is known from the second frame on where a font of the system is asked for
-    // it.
+    // If the letter comes from a font of the system, its shape is known only from the second frame
+    // on.
     for _ in 0..2 {
         let mut output = context.run_ui(input(), |ui| widgets::initial(ui, place, name));
         rasteriser.update(&mut output.textures_delta);

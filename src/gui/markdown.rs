@@ -1,7 +1,7 @@
 //! Release notes: the part of Markdown that notes use (headings, lists, emphasis, code, links),
 //! laid out with egui.
 //!
-//! In: text written by the publisher, or by whoever is behind the nodes before it is verified.
+//! In: text of the publisher. Before verification it may be text of anyone who controls the nodes.
 //! Never: HTML, images, or a link to anything but a web page.
 
 use egui::text::{LayoutJob, TextFormat};
@@ -11,10 +11,10 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use super::theme::{self, Palette};
 use super::widgets;
 
-/// Notes longer than this are cut, bytes: they are laid out in every frame.
+/// Longer notes are cut, bytes: every frame lays them out.
 const LONGEST: usize = 64 << 10;
 
-/// Text of one kind.
+/// A run of text with one style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Span {
     text: String,
@@ -34,7 +34,7 @@ enum Block {
     Rule,
 }
 
-/// Notes that have been read.
+/// Parsed notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Markdown(Vec<Block>);
 
@@ -55,7 +55,7 @@ impl Markdown {
         self.0.is_empty()
     }
 
-    /// Lays the notes out below each other.
+    /// Lays the blocks out one below the other.
     pub(crate) fn show(&self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         for (index, block) in self.0.iter().enumerate() {
@@ -91,7 +91,7 @@ impl Markdown {
     }
 }
 
-/// Puts the parser's events together to blocks.
+/// Combines the parser's events into blocks.
 #[derive(Default)]
 struct Reader {
     blocks: Vec<Block>,
@@ -120,8 +120,8 @@ impl Reader {
                 self.end_block();
                 self.blocks.push(Block::Rule);
             }
-            // HTML is left out, the text between its tags is not; the rest needs options that are
-            // off.
+            // HTML tags are left out, but the text between them stays. The other events need
+            // options that are off.
             _ => {}
         }
     }
@@ -199,14 +199,14 @@ impl Reader {
     }
 }
 
-/// The address, if it is a web page's: a `file:` or `javascript:` link in notes must not be opened
-/// by a click.
+/// The address, if it belongs to a web page: a click must not open a `file:` or `javascript:` link
+/// in notes.
 fn web_page(address: &str) -> Option<String> {
     let url = url::Url::parse(address).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| url.to_string())
 }
 
-/// Lays out one block's text, wrapping; links are widgets of their own.
+/// Lays out and wraps one block's text; links are widgets of their own.
 fn line(ui: &mut Ui, colours: &Palette, spans: &[Span], heading: Option<u8>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;

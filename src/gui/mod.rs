@@ -1,19 +1,19 @@
-//! The window: a driver of the engine. It takes events, shows phases, and sends what a person
-//! chose.
+//! The window: a driver of the engine. It takes events, shows phases, and sends the user's choices.
 //!
 //! In: [`mailbox::Handle`], the state so far, names and settings. Out: commands, and why the window
-//! closed. Never: a decision about updates, a file or a network connection. Whatever goes wrong in
-//! here is returned as an error, so that the caller can start the app without a window.
+//! closed. Never: a decision about updates, a file or a network connection. Every fault in this
+//! module is returned as an error, so that the caller can start the app without a window.
 //!
 //! ```text
 //! view_state  pure: events -> what a screen shows     actions  pure: a state -> its buttons
 //! dialog/     the screens, the version menu, keys     theme, fonts, icons, widgets, markdown
 //! texts       the catalogue, figures for people       plan_text  what an update costs, and why
-//! notice_text   what happened while nobody looked     blocker_text  why a restart is needed
-//! appearance  how a window looks to begin with        file_dialog  the system's
-//! notification/  the small window beside a running app    system_notification/  the system's own in its place
-//! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
-//! event_loop  the one of the process                  screen  where a window goes, and its corners
+//! notice_text  incidents in words                     blocker_text  why a restart is needed
+//! appearance  how a window looks when it opens        file_dialog  the system's file dialog
+//! window      with OpenGL (eframe)                    software, rasteriser  without OpenGL
+//! event_loop  the only one of the process             screen  where a window goes, its corners
+//! notification/         the small window beside a running app
+//! system_notification/  the system's own notification in its place
 //! ```
 
 mod actions;
@@ -56,51 +56,52 @@ use crate::messages::protocol::Problem;
 use crate::settings::{Renderer, Theme};
 use crate::threads;
 
-/// How long the window waits for the desktop to say whether it is dark; usually it takes a few
-/// milliseconds.
+/// How long the window waits for the desktop to report whether it is dark. Usually the answer takes
+/// a few milliseconds.
 const DESKTOP_ANSWER: std::time::Duration = std::time::Duration::from_millis(150);
 
-/// What a window needs to know.
+/// What a window needs to open.
 #[derive(Clone, Debug)]
 pub struct WindowOptions {
-    /// Of the window.
+    /// The title of the window.
     pub title: String,
     /// The app's name for people.
     pub app_name: String,
     /// The app's icon as PNG; the first letter of its name if there is none or it cannot be read.
     pub icon: Option<Vec<u8>>,
-    /// The language to begin with.
+    /// The language when the window opens.
     pub language: Language,
-    /// The theme to begin with.
+    /// The theme when the window opens.
     pub theme: Theme,
-    /// How to draw.
+    /// Which renderer draws the window.
     pub renderer: Renderer,
-    /// Whether details are folded out to begin with.
+    /// Whether details are unfolded when the window opens.
     pub details: bool,
 }
 
 /// How a window ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Why.
+    /// Why the window closed.
     pub reason: CloseReason,
-    /// What the person changed in the window; worth storing.
+    /// What the user changed in the window; the caller stores it.
     pub choices: Choices,
 }
 
-/// Why there was no window, or no longer.
+/// Why no window opened, or why it ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
     /// There is no display, or none that lets us open a window.
     #[error("no window can be opened: {0}")]
     NoWindow(String),
-    /// Windows of this system go where it wants, so that none can be put at the edge of the screen.
+    /// The window system chooses the position of windows, so no window can be put at the edge of
+    /// the screen.
     #[error("this window system lets no program say where its window goes")]
     NoPlace,
     /// The system shows no notifications, or none with buttons.
     #[error("the system shows no notification that can be answered: {0}")]
     NoNotifications(String),
-    /// A window could be opened, but nothing can be drawn into it in this way.
+    /// A window opened, but this renderer cannot draw into it.
     #[error("the window cannot be drawn: {0}")]
     NoDrawing(String),
     /// A fault in the window's own code or in a library below it.
@@ -108,21 +109,21 @@ pub enum WindowError {
     Panicked(String),
 }
 
-/// What a window may need, bytes. An allocation that fails ends the launcher, with no word to
-/// anybody and the app alone; without a window it goes on.
+/// Memory that a window may need, bytes. A failed allocation ends the launcher without a message
+/// and leaves the app alone. Without a window the launcher continues.
 const WINDOW_MEMORY: usize = 96 << 20;
 
-/// Whether there is memory for a window.
+/// Fails if there is too little memory for a window.
 pub(super) fn check_memory() -> Result<(), WindowError> {
     threads::check_memory(WINDOW_MEMORY).map_err(|error| WindowError::NoWindow(error.to_string()))
 }
 
-/// Opens the window and returns when it has closed. Always on the same thread, the process's main
-/// one (macOS insists); one window at a time, as many one after another as there is need for.
+/// Opens the window and returns when it has closed. Call it always on the process's main thread
+/// (macOS insists). Windows open one at a time, as many one after another as the launcher needs.
 ///
 /// `state` is what the caller has seen of the engine so far; later events come from `handle`. After
-/// the window has closed the engine still runs: whether a download goes on or
-/// [`crate::messages::protocol::Command::Quit`] is sent is the caller's choice.
+/// the window has closed the engine still runs. The caller chooses whether a download continues or
+/// [`crate::messages::protocol::Command::Quit`] is sent.
 pub fn open(
     options: WindowOptions,
     handle: mailbox::Handle,
@@ -153,21 +154,21 @@ pub fn open(
         Renderer::Auto | Renderer::Software => software::run,
         Renderer::Opengl => window::run,
     };
-    // Nothing of what is inside is used after a panic.
+    // After a panic nothing inside the closure is used again.
     let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));
-    // The window's waker would keep all that the window had in memory.
+    // The window's waker would retain all the memory of the window.
     handle.on_event(|| ());
     crate::host::screen::in_dock(false);
     let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }
 
-/// Shows why nothing could be begun, in a window of its own, and returns when it has closed; where
-/// there can be none, in a message of the system.
+/// Shows why the launcher could not begin, in a window that contains only that, and returns when it
+/// has closed. Where no window can open, a message of the system shows it.
 pub(crate) fn show_problem(options: WindowOptions, problem: &Problem) {
     let texts = Texts::new(options.language).of_app(&options.app_name);
     let title = options.title.clone();
-    // Nobody answers; as long as this end is there, the window stays.
+    // Nothing answers the window; it stays open as long as this end of the mailbox exists.
     let (handle, _engine) = mailbox::channel();
     if let Err(error) = open(options, handle, ViewState::of_problem(problem.clone())) {
         tracing::info!(error = &error as &dyn std::error::Error, "no window for what failed");
@@ -175,21 +176,22 @@ pub(crate) fn show_problem(options: WindowOptions, problem: &Problem) {
     }
 }
 
-/// Takes in what the window system has sent since the last window closed, if there was one: to be
-/// called now and then by a launcher that stays without a window for hours, on the thread of
+/// Takes in the messages that the window system has sent since the last window closed, if there was
+/// one. A launcher that stays without a window for hours calls this now and then, on the thread of
 /// [`open`].
 pub fn catch_up() {
     event_loop::catch_up();
 }
 
-/// Tells a person what failed by a message of the system, as far as the system can, and waits until
-/// it was read.
+/// Shows a problem in a message of the system, as far as the system can, and waits until the user
+/// has read it.
 fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
     tell(title, &texts.problem(problem).join("\n\n"));
 }
 
-/// Tells a person by a message of the system that [`open`] failed and the app starts without a
-/// window, as far as the system can. Waits until it was read, so call it from a thread of its own.
+/// Reports in a message of the system that [`open`] failed and the app starts without a window, as
+/// far as the system can. It waits until the user has read the message, so call it from a thread of
+/// its own.
 pub(crate) fn tell_no_window(title: &str, texts: &Texts) {
     tell(title, &texts.get("no-window"));
 }
@@ -199,7 +201,7 @@ fn tell(title: &str, text: &str) {
         .set_level(rfd::MessageLevel::Warning)
         .set_title(title)
         .set_description(text);
-    // A system that cannot even show this may panic on the way; there is nobody left to tell.
+    // A system that cannot even show this may panic on the way; no other way to report it is left.
     let _ = catch_unwind(AssertUnwindSafe(|| message.show()));
 }
 

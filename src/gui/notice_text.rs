@@ -1,16 +1,16 @@
-//! What happened while nobody looked, in words: what in one sentence, and in what way.
+//! Incidents in words: what happened in one sentence, and in what way.
 //!
-//! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about
-//! what is not known.
+//! In: an incident from the engine. Out: text in the catalogue's language. Never: a guess about
+//! unknown causes.
 
 use super::texts::Texts;
 use crate::model::incident::{Incident, LaunchFailure};
 
-/// From here on a status is a signal's number, as a shell tells it.
+/// A status above this is a signal's number, by the convention of shells.
 const SIGNALS: u8 = 128;
 
 impl Texts {
-    /// What happened, and what it means for the person: a title and a sentence.
+    /// A title and a sentence: what happened, and what it means for the user.
     pub fn notice_text(&self, what: &Incident) -> [String; 2] {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
@@ -49,7 +49,7 @@ impl Texts {
         }
     }
 
-    /// In what way a version failed to come up.
+    /// In what way a version did not come up.
     pub fn failure(&self, failure: &LaunchFailure) -> String {
         match failure {
             LaunchFailure::Crashed { status } if *status > SIGNALS => {

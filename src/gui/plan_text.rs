@@ -1,7 +1,8 @@
-//! A plan in plain words, for the window and the terminal: which way, why, what becomes of the
-//! files, and whether a restart follows.
+//! A plan in plain words, for the window and the terminal: the strategy, its reason, what becomes
+//! of the files, and whether a restart follows.
 //!
-//! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between ways.
+//! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between
+//! strategies.
 
 use super::texts::Texts;
 use crate::messages::protocol::Repaired;
@@ -24,7 +25,7 @@ impl Texts {
         }
     }
 
-    /// The same in very few words: `Small update • 5.4 KB`.
+    /// The price in very few words: `Small update • 5.4 KB`.
     pub fn short_price(&self, plan: &Plan) -> String {
         if plan.is_local() {
             return self.get(if plan.strategy == UpdateStrategy::File {
@@ -37,8 +38,8 @@ impl Texts {
         self.with("offer-subtitle", &[("way", &strategy), ("size", &self.size(plan.bytes))])
     }
 
-    /// What an offer costs a person, in one line: how much, how long, and whether a restart
-    /// follows; the rest is for who asks.
+    /// What an offer costs the user, in one line: how much, how long, and whether a restart
+    /// follows. The details show the rest.
     pub fn cost(&self, offer: &Offer) -> String {
         let plan = &offer.plan;
         let time =
@@ -55,8 +56,8 @@ impl Texts {
             .unwrap_or_default()
     }
 
-    /// What is fetched: what an interrupted download left is told, else how much less it is than
-    /// the whole package.
+    /// What is fetched. After an interrupted download the text names what that left; otherwise it
+    /// names the saving against the whole package.
     pub fn fetched(&self, plan: &Plan, bytes_to_fetch: u64) -> String {
         if plan.is_local() {
             return self.get("detail-no-download");
@@ -72,7 +73,7 @@ impl Texts {
         }
     }
 
-    /// The way: `One patch on top of 1.8.5`.
+    /// The strategy: `One patch on top of 1.8.5`.
     pub fn strategy(&self, plan: &Plan) -> String {
         let from = plan.from.as_ref().map(Version::to_string);
         match (plan.strategy, from) {
@@ -92,8 +93,8 @@ impl Texts {
         }
     }
 
-    /// Why the whole package is fetched; `None` where less or nothing is, since what it saves is
-    /// reason enough.
+    /// Why the whole package is fetched; `None` where less or nothing is fetched, since the saving
+    /// is reason enough.
     pub fn reason(&self, plan: &Plan) -> Option<String> {
         let name = match plan.reason {
             _ if plan.is_incremental() || plan.is_local() => return None,
@@ -107,8 +108,8 @@ impl Texts {
         Some(self.get(name))
     }
 
-    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. What there
-    /// is none of is left out.
+    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. Counts of
+    /// zero are left out.
     pub fn files(&self, files: FileCounts) -> String {
         let parts = [
             ("files-cloned", files.cloned),
@@ -124,8 +125,8 @@ impl Texts {
         self.count(if total == 0 { "files-none" } else { "files-all" }, total, &[("list", &list)])
     }
 
-    /// How long it takes, and for a part of the package whether the app must be started anew (after
-    /// a whole one it always is).
+    /// How long the update takes. For a part of the package it also says whether the app must be
+    /// restarted (after a whole package it always must).
     pub fn time(&self, offer: &Offer) -> String {
         let time = offer
             .estimated_seconds
@@ -136,23 +137,23 @@ impl Texts {
         self.with("list", &[("before", &time), ("next", &self.restart(&offer.plan))])
     }
 
-    /// Whether the app must be started anew, in a few words.
+    /// Whether the app must be restarted, in a few words.
     pub fn restart(&self, plan: &Plan) -> String {
         self.get(if plan.requires_restart { "restart-needed" } else { "restart-not-needed" })
     }
 
-    /// That patches did not fit and files are fetched whole instead; `None` if all did.
+    /// That patches did not fit and files are fetched whole instead; `None` if all patches fit.
     pub fn fallen_back(&self, count: u64) -> Option<String> {
         (count > 0).then(|| self.count("progress-fallen-back", count, &[]))
     }
 
-    /// That installed files were damaged and are fetched again; `None` if none was.
+    /// That installed files were damaged and are fetched again; `None` if no file was damaged.
     pub fn mended(&self, count: u64) -> Option<String> {
         (count > 0).then(|| self.count("progress-mended", count, &[]))
     }
 }
 
-/// The title of a repair that has ended, as the catalogue calls it.
+/// The catalogue's name of the title of a finished repair.
 pub(crate) fn repaired_title(repaired: &Repaired) -> &'static str {
     match (repaired.left.is_empty(), repaired.mended.is_empty()) {
         (true, true) => "repaired-title-whole",
@@ -161,7 +162,7 @@ pub(crate) fn repaired_title(repaired: &Repaired) -> &'static str {
     }
 }
 
-/// What was mended and what was not, in a sentence or two.
+/// What the repair restored and what it could not, in a sentence or two.
 pub(crate) fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
     let counts =
         [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
@@ -172,11 +173,11 @@ pub(crate) fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
     )
 }
 
-/// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the
-/// end `99.9%`. `None` if it is less than one percent.
+/// How much less than the whole package is fetched, in percent, rounded down: `43%`, and close to
+/// everything `99.9%`. `None` if it is less than one percent.
 fn saving(plan: &Plan) -> Option<String> {
     let saved = u128::from(plan.full_bytes.saturating_sub(plan.bytes)) * 1000;
-    // Something is always fetched, so it is never all.
+    // An update always fetches something, so the saving never reaches 100%.
     let permille = saved.checked_div(u128::from(plan.full_bytes))?.min(999);
     match (permille / 10, permille % 10) {
         (0, _) => None,

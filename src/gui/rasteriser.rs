@@ -2,8 +2,8 @@
 //! for the pictures in tests.
 //!
 //! In: clipped meshes, texture changes. Out: pixels. Vertices are snapped to 1/256 of a pixel and
-//! edges follow the top-left rule, so that neighbouring triangles neither overlap nor leave a gap;
-//! colours are blended as egui expects it, premultiplied and in sRGB without conversion. Against a
+//! edges follow the top-left rule, so that adjacent triangles neither overlap nor leave a gap.
+//! Colours are blended as egui expects it, premultiplied and in sRGB without conversion. Against a
 //! graphics card's picture single channels differ by about 1/255.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ const SUBPIXELS: f32 = 256.0;
 /// large.
 const FARTHEST: f32 = 100_000.0;
 
-/// Textures, kept from frame to frame.
+/// The textures, which stay from frame to frame.
 #[derive(Default)]
 pub struct Rasteriser {
     textures: HashMap<TextureId, Texture>,
@@ -25,11 +25,11 @@ pub struct Rasteriser {
 
 /// Pixels to draw into, row by row, as `0x00RRGGBB`.
 pub struct Canvas<'a> {
-    /// `width * height` pixels.
+    /// The pixels, `width * height` of them.
     pub pixels: &'a mut [u32],
     /// Pixels in a row.
     pub width: usize,
-    /// Rows.
+    /// The number of rows.
     pub height: usize,
 }
 
@@ -39,7 +39,7 @@ struct Texture {
     width: usize,
     height: usize,
     linear: bool,
-    /// Half the size, quarter, …; only for textures that ask for it.
+    /// The texture in half its size, a quarter, …; only for textures that ask for it.
     smaller: Vec<Texture>,
 }
 
@@ -53,7 +53,7 @@ struct Clip {
 }
 
 impl Rasteriser {
-    /// Takes in new and changed textures. Call before drawing the frame they came with.
+    /// Takes in new and changed textures. Call it before drawing their frame.
     pub fn update(&mut self, delta: &mut TexturesDelta) {
         for (id, images) in delta.set.drain() {
             for image in images {
@@ -72,7 +72,7 @@ impl Rasteriser {
         }
     }
 
-    /// Forgets textures. Call after drawing the frame they came with.
+    /// Drops textures. Call it after drawing their frame.
     pub fn free(&mut self, delta: &mut TexturesDelta) {
         for id in delta.free.drain() {
             self.textures.remove(&id);
@@ -146,8 +146,7 @@ impl Texture {
         Self { pixels, width, height, linear: self.linear, smaller: Vec::new() }
     }
 
-    /// The version of this texture whose texels are nearest in size to the pixels they are drawn
-    /// on.
+    /// The size of this texture whose texels are closest to the size of the drawn pixels.
     fn level(&self, texels_per_pixel: f32) -> &Self {
         let steps = texels_per_pixel.max(1.0).log2().round() as usize;
         match steps.min(self.smaller.len()) {
@@ -184,8 +183,8 @@ impl Texture {
         std::array::from_fn(|channel| (0..4).map(|k| corners[k][channel] * weights[k]).sum())
     }
 
-    /// The texels from a position on, if one step of `across` leads from the middle of one to the
-    /// middle of the next.
+    /// The texels from a position on, if one step of `across` leads from the middle of one texel to
+    /// the middle of the next.
     fn exact(&self, u: f32, v: f32, across: [f32; 2], count: usize) -> Option<&[Color32]> {
         let (x, y) = (u * self.width as f32, v * self.height as f32);
         let (column, row) = (x as usize, y as usize);
@@ -218,7 +217,7 @@ fn draw_mesh(
     }
 }
 
-/// A vertex in subpixels, with what is interpolated between vertices.
+/// A vertex in subpixels, with the values to interpolate.
 #[derive(Clone, Copy)]
 struct Corner {
     x: i64,
@@ -284,7 +283,7 @@ impl Edge {
     fn new(from: Corner, to: Corner) -> Self {
         let (dx, dy) = (from.y - to.y, to.x - from.x);
         // Pixels on a left or top edge belong to this triangle, those on another edge to the
-        // neighbour.
+        // adjacent one.
         let belongs = dx > 0 || (dx == 0 && dy > 0);
         Self { dx, dy, constant: -(from.x * dx + from.y * dy) - i64::from(!belongs) }
     }
@@ -312,7 +311,7 @@ struct Fill<'a> {
     origin: [f32; 6],
     across: [f32; 6],
     down: [f32; 6],
-    /// The colour of every pixel, if they have only one.
+    /// The colour of every pixel, if all are equal.
     solid: Option<[f32; 4]>,
     /// Whether only the texture differs from pixel to pixel.
     one_colour: bool,
@@ -349,7 +348,7 @@ impl<'a> Fill<'a> {
         let mut values: [f32; 6] = std::array::from_fn(|k| {
             self.origin[k] + self.across[k] * left as f32 + self.down[k] * y as f32
         });
-        // Glyphs lie exactly on pixels, and most of what is drawn is text.
+        // Glyphs lie exactly on pixels, and most of the picture is text.
         if self.one_colour
             && let Some(texels) = self.texture.exact(
                 values[0],
@@ -375,7 +374,8 @@ impl<'a> Fill<'a> {
     }
 }
 
-/// A texel in the vertices' colour. On slivers interpolation may leave the range of colours.
+/// A texel multiplied by the vertices' colour. On slivers interpolation may leave the range of
+/// colours.
 fn tint(texel: [f32; 4], values: &[f32; 6]) -> [f32; 4] {
     std::array::from_fn(|k| texel[k] * values[k + 2].clamp(0.0, 255.0) / 255.0)
 }

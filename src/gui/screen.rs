@@ -1,5 +1,5 @@
-//! Where on the screen a window goes, when and how it appears, and what of it is cut away.
-//! Arithmetic in pixels; the questions to the system are winit's and [`crate::host::screen`]'s.
+//! Where on the screen a window goes, when and how it appears, and which corners are cut away. This
+//! module does arithmetic in pixels; winit and [`crate::host::screen`] ask the system.
 
 use egui::{Vec2, vec2};
 use winit::event_loop::ActiveEventLoop;
@@ -9,20 +9,19 @@ use winit::window::Window;
 use super::rasteriser::Canvas;
 use crate::host::screen::{self, Area};
 
-/// What a title bar, borders and a little distance take of the screen around a window's contents,
-/// points.
+/// Room around a window's contents for the title bar, the borders and a little distance, points.
 pub(super) const AROUND: Vec2 = vec2(24.0, 56.0);
-/// What the desktop's bars may take where it does not say, points.
+/// Room for the desktop's bars where the desktop does not report them, points.
 pub(super) const BARS: f32 = 48.0;
-/// Less than this no window is made, however small the screen is said to be; points.
+/// The smallest size of a window, however small the reported screen is; points.
 pub(super) const LEAST: Vec2 = vec2(320.0, 200.0);
 
-/// The screen that a window is for.
+/// The screen of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Screen {
-    /// All of it, in pixels of the desktop.
+    /// The whole screen, in pixels of the desktop.
     pub whole: Area,
-    /// What bars and docks leave of it.
+    /// The part of the screen without bars and docks.
     pub free: Area,
     /// Pixels per point.
     pub scale: f64,
@@ -31,16 +30,16 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The primary screen of the desktop, else the one that the window is on; `None` if the system
-    /// tells of none.
+    /// The primary screen of the desktop, else the screen of the window; `None` if the system
+    /// reports none.
     pub(super) fn of(window: &Window) -> Option<Self> {
         let monitor = window.primary_monitor().or_else(|| window.current_monitor())?;
         let scale = window.scale_factor();
         Some(Self::from(&monitor, window.available_monitors(), scale, screen::work_area(scale)))
     }
 
-    /// The screen that a window will be on, asked before there is one: the primary screen. Where
-    /// the system names none (Wayland) and may choose any, the one that leaves the least room.
+    /// The screen of a window that does not exist yet: the primary screen. Where the system names
+    /// none (Wayland) and may choose any, it is the screen with the least room.
     pub(super) fn before(event_loop: &ActiveEventLoop) -> Option<Self> {
         let asks = places_windows(event_loop);
         let screen = |monitor: &MonitorHandle| {
@@ -76,15 +75,15 @@ impl Screen {
         Self { whole, free, scale, is_beside }
     }
 
-    /// How large a window's contents can be so that all of the window is to be seen, points.
+    /// The largest contents of a window that fits on the screen, points.
     pub(super) fn room(&self) -> Vec2 {
         let points = |pixels: u32| (f64::from(pixels) / self.scale.max(0.1)) as f32;
         let bars = if self.free == self.whole { BARS } else { 0.0 };
         (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(LEAST)
     }
 
-    /// The upper left corner of a window of this size in pixels, so that it stands in the middle of
-    /// what bars leave.
+    /// The upper left corner of a window with this size in pixels, so that it stands in the middle
+    /// of the screen without its bars.
     pub(super) fn centre(&self, (width, height): (u32, u32)) -> (i32, i32) {
         let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
         (
@@ -93,8 +92,8 @@ impl Screen {
         )
     }
 
-    /// The same for a window with a title bar, of whose contents only the size is known; points,
-    /// which the system counts from the desktop's corner.
+    /// The same for a window with a title bar, of which only the size of its contents is known. In
+    /// points, which the system counts from the desktop's corner.
     pub(super) fn centre_framed(&self, contents: Vec2) -> egui::Pos2 {
         let pixels = |points: f32| (f64::from(points) * self.scale).round().max(0.0) as u32;
         let frame = contents + vec2(2.0, 36.0);
@@ -103,34 +102,34 @@ impl Screen {
     }
 }
 
-/// Whether the desktop counts places as its screens do; Wayland tells nothing of bars, and what X
-/// says there is of another world.
+/// Whether the desktop uses the coordinates of its screens. Wayland reports no bars, and the report
+/// of X has other coordinates there.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn places_windows(event_loop: &ActiveEventLoop) -> bool {
     use winit::platform::wayland::ActiveEventLoopExtWayland;
     !event_loop.is_wayland()
 }
 
-/// Whether the desktop counts places as its screens do.
+/// Whether the desktop uses the coordinates of its screens.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 const fn places_windows(_event_loop: &ActiveEventLoop) -> bool {
     true
 }
 
-/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it
-/// is.
+/// Shows a window that was made hidden. A window that is not to be active leaves the keyboard where
+/// it is.
 #[cfg(not(target_os = "macos"))]
 pub(super) fn appear(window: &Window, active: bool) {
     if !active {
         round(window);
     }
-    // Windows: a window that was made inactive is shown so the first time. X11: the window's kind
-    // tells the desktop.
+    // Windows: a window that was made inactive first appears inactive. X11: the desktop knows it
+    // from the window's type.
     window.set_visible(true);
 }
 
-/// Windows 11 rounds the corners of a window that has no title bar only when it is asked to;
-/// earlier ones do not.
+/// Asks for round corners: Windows 11 rounds a window without a title bar only on request, and
+/// earlier versions never do.
 #[cfg(windows)]
 fn round(window: &Window) {
     use winit::platform::windows::{CornerPreference, WindowExtWindows};
@@ -140,8 +139,8 @@ fn round(window: &Window) {
 #[cfg(not(any(windows, target_os = "macos")))]
 const fn round(_window: &Window) {}
 
-/// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it
-/// is.
+/// Shows a window that was made hidden. A window that is not to be active leaves the keyboard where
+/// it is.
 #[cfg(target_os = "macos")]
 pub(super) fn appear(window: &Window, active: bool) {
     use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
@@ -157,12 +156,12 @@ pub(super) fn appear(window: &Window, active: bool) {
     }
 }
 
-/// How much of a window is there to be seen.
+/// The visible part of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
-    /// Of the corners, points.
+    /// Radius of the corners, points.
     pub radius: f32,
-    /// 0 to 1.
+    /// Opacity, 0 to 1.
     pub opacity: f32,
 }
 
@@ -173,15 +172,15 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// Gives a finished picture its transparency: colours multiplied by it, and it in the uppermost
-    /// byte.
+    /// Gives a finished picture its transparency: colours multiplied by the opacity, and the
+    /// opacity in the uppermost byte.
     pub(super) fn cut(&self, canvas: &mut Canvas<'_>, pixels_per_point: f32) {
         let radius = self.radius * pixels_per_point;
         let (width, height) = (canvas.width as f32, canvas.height as f32);
         for (index, pixel) in canvas.pixels.iter_mut().enumerate() {
             let x = (index % canvas.width) as f32 + 0.5;
             let y = (index / canvas.width) as f32 + 0.5;
-            // How far it is into a corner's square, from the corner's centre.
+            // The distance into a corner's square, from the corner's centre.
             let deep = |at: f32, all: f32| (radius - at).max(at - (all - radius)).max(0.0);
             let (x, y) = (deep(x, width), deep(y, height));
             let inside = (radius - x.hypot(y) + 0.5).clamp(0.0, 1.0);

@@ -1,8 +1,10 @@
-//! The window without OpenGL: winit for the window, egui-winit for input and screen readers,
-//! [`super::rasteriser`] for the pixels, softbuffer to show them. For remote desktops, virtual
-//! machines and broken drivers; also the lighter one: in its trial (X11, the offer's screen) 45 MB
-//! resident, 9 MB of them its own, against 133 and 34 MB by OpenGL with llvmpipe, and the same
-//! picture but for 2/255. Neither uses the CPU while nothing happens.
+//! The window without OpenGL. It uses winit for the window, egui-winit for input and screen
+//! readers, [`super::rasteriser`] for the pixels, and softbuffer to show them. It is for remote
+//! desktops, virtual machines and broken drivers.
+//!
+//! It is also the lighter one. In its trial (X11, the offer's screen) it needed 45 MB resident, 9
+//! MB of them private, against 133 and 34 MB by OpenGL with llvmpipe; the pictures differed by at
+//! most 2/255. Neither uses the CPU while nothing changes.
 
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -23,16 +25,16 @@ use super::screen::{self, Screen, Shape};
 use super::window::{Ended, viewport};
 use super::{WindowError, theme};
 
-/// What such a window shows.
+/// The contents of such a window.
 pub(super) trait Contents {
-    /// Fonts, theme, pictures, and being woken by the engine.
+    /// Prepares fonts, theme, pictures, and the waker for events of the engine.
     fn prepare(&mut self, context: &egui::Context);
-    /// Whether this window system can show it; asked before the window is made.
+    /// Whether this window system can show the contents; asked before the window is made.
     fn check(&self, _event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
         Ok(())
     }
-    /// Where the window of this size begins, in pixels of the desktop; some systems place windows
-    /// themselves and ignore it. `None` where the window was made.
+    /// Where the window of this size begins, in pixels of the desktop. Some systems place windows
+    /// themselves and ignore it. `None` leaves the window where it was made.
     fn place(&mut self, _screen: &Screen, _size: (u32, u32)) -> Option<(i32, i32)> {
         None
     }
@@ -40,7 +42,7 @@ pub(super) trait Contents {
     fn ui(&mut self, ui: &mut Ui);
     /// Whether the window shall close.
     fn is_over(&self) -> bool;
-    /// How much of the window is there to be seen, where the desktop can show it.
+    /// The visible part of the window, where the desktop can show it.
     fn shape(&self) -> Shape {
         Shape::default()
     }
@@ -74,7 +76,7 @@ pub(super) fn run(
     Ok(Ended { reason: dialog.closed(), choices: dialog.choices() })
 }
 
-/// Shows a window until what is in it is over.
+/// Shows a window until its contents are over.
 pub(super) fn show(
     builder: egui::ViewportBuilder,
     contents: &mut impl Contents,
@@ -125,14 +127,15 @@ struct App<'a, C> {
     rasteriser: Rasteriser,
 }
 
-/// What exists only while there is a window.
+/// The parts that exist only while there is a window.
 struct Shown {
     window: Rc<Window>,
     input: egui_winit::State,
     surface: softbuffer::Surface<Rc<Window>, Rc<Window>>,
-    /// Until the first frame has been drawn the window is hidden, so that nobody sees it empty.
+    /// The window is hidden until the first frame has been drawn, so that the user never sees it
+    /// empty.
     hidden: bool,
-    /// Whether what is behind the window can shine through.
+    /// Whether the background can shine through the window.
     transparent: bool,
 }
 
@@ -140,7 +143,7 @@ impl<C: Contents> App<'_, C> {
     fn open(&mut self, event_loop: &ActiveEventLoop) -> Result<Shown, WindowError> {
         self.contents.check(event_loop)?;
         let transparent = self.builder.transparent == Some(true) && crate::host::screen::blends();
-        // accesskit wants to be there before the window is seen.
+        // accesskit must be attached before the window is visible.
         let builder = self.builder.clone().with_visible(false).with_transparent(transparent);
         let window = egui_winit::create_window(&self.context, event_loop, &builder)
             .map_err(|error| WindowError::NoWindow(error.to_string()))?;
@@ -201,7 +204,7 @@ impl<C: Contents> App<'_, C> {
         self.rasteriser.free(&mut output.textures_delta);
         if std::mem::take(&mut shown.hidden) {
             screen::appear(&shown.window, self.builder.active.unwrap_or(true));
-            // A window manager of X11 hears this wish only of windows that it shows already.
+            // A window manager of X11 accepts this wish only for windows that it already shows.
             if self.builder.window_level == Some(egui::WindowLevel::AlwaysOnTop) {
                 shown.window.set_window_level(winit::window::WindowLevel::AlwaysOnTop);
             }
@@ -210,8 +213,8 @@ impl<C: Contents> App<'_, C> {
             return self.fail(event_loop, no_drawing(failure));
         }
         if self.contents.is_over() {
-            // Destroying it is only told to the X server with the next request, and after the loop
-            // there is none.
+            // The X server learns of the destroyed window only with the next request, and after the
+            // loop there is no further request.
             shown.window.set_visible(false);
             return event_loop.exit();
         }
@@ -226,14 +229,14 @@ impl<C: Contents> App<'_, C> {
             );
             delay = delay.min(viewport.repaint_delay);
         }
-        // A key for quitting is a wish to close the window; what is in it has the last word.
+        // A key for quitting is a wish to close the window; the contents decide.
         if self.info.close_requested() {
             delay = Duration::ZERO;
         }
         self.plan(Instant::now().checked_add(delay));
     }
 
-    /// Keeps the earliest time.
+    /// Schedules the earlier of two times for the next frame.
     fn plan(&mut self, at: Option<Instant>) {
         if let Some(at) = at {
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
@@ -294,7 +297,7 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
         let Some(shown) = &mut self.shown else { return };
         match event {
             UserEvent::RequestRepaint { when, .. } => self.plan(Some(when)),
-            // A screen reader that still asks the window before.
+            // A screen reader that still asks the previous window.
             UserEvent::AccessKitActionRequest(event) if event.window_id != shown.window.id() => {}
             UserEvent::AccessKitActionRequest(event) => {
                 match event.window_event {
@@ -339,7 +342,7 @@ impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
             }
             event_loop.set_control_flow(ControlFlow::Wait);
         } else {
-            // The clock may be a little early; a millisecond more does not show.
+            // The clock may be a little early; nobody notices a millisecond more.
             event_loop.set_control_flow(ControlFlow::WaitUntil(next + Duration::from_millis(1)));
         }
     }

@@ -1,5 +1,5 @@
-//! The catalogue: every text a person reads, in Simplified Chinese and English, and the ways to
-//! write sizes, speeds, durations and dates.
+//! The catalogue: every text for people, in Simplified Chinese and English, and the formats of
+//! sizes, speeds, durations and dates.
 //!
 //! In: message names, numbers. Out: text in the chosen language. Never: a text written in code.
 
@@ -20,10 +20,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// Both, for a switch and for tests.
+    /// Both languages, for a switch and for tests.
     pub const ALL: [Self; 2] = [Self::Chinese, Self::English];
 
-    /// Its tag in settings: `zh-CN` or `en`.
+    /// The language's tag in settings: `zh-CN` or `en`.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::Chinese => "zh-CN",
@@ -31,7 +31,7 @@ impl Language {
         }
     }
 
-    /// Its own name for itself.
+    /// The language's name in itself.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chinese => "中文",
@@ -39,15 +39,15 @@ impl Language {
         }
     }
 
-    /// The language for a setting (`auto`, `zh-CN`, `en`) on a system that speaks `system` (a tag
-    /// such as `zh_CN.UTF-8`). A system in any Chinese gets Chinese, every other one English.
+    /// The language for a setting (`auto`, `zh-CN`, `en`) on a system with the language `system` (a
+    /// tag such as `zh_CN.UTF-8`). A system in any Chinese gets Chinese, every other one English.
     pub fn choose(setting: &str, system: Option<&str>) -> Self {
         let tag = if setting == "auto" { system.unwrap_or_default() } else { setting };
         let primary = tag.split(['-', '_', '.']).next().unwrap_or_default();
         if primary.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
     }
 
-    /// What an app is called whose name is not known.
+    /// A replacement for an unknown name of an app.
     const fn any_app(self) -> &'static str {
         match self {
             Self::Chinese => "应用",
@@ -66,14 +66,14 @@ impl Language {
 /// The catalogue in one language.
 pub struct Texts {
     language: Language,
-    /// The app's name for people, for every text that names it.
+    /// The app's name for people, used in every text with the app's name.
     app: Option<String>,
     bundle: FluentBundle<FluentResource>,
 }
 
 impl Texts {
-    /// Reads the catalogue that is compiled in. A message that cannot be read is left out, and its
-    /// name shown instead.
+    /// Reads the catalogue that is compiled in. A message that cannot be read is left out, and the
+    /// text shows the message's name instead.
     pub fn new(language: Language) -> Self {
         let resource = FluentResource::try_new(language.source().to_owned())
             .unwrap_or_else(|(resource, _)| resource);
@@ -90,19 +90,19 @@ impl Texts {
         Self { language, app: None, bundle }
     }
 
-    /// The same for an app of this name.
+    /// The same catalogue for an app of this name.
     #[must_use]
     pub fn of_app(self, name: &str) -> Self {
         Self { app: Some(name.to_owned()), ..self }
     }
 
-    /// The same app in another language.
+    /// The same catalogue and app in another language.
     #[must_use]
     pub fn in_language(&self, language: Language) -> Self {
         Self { app: self.app.clone(), ..Self::new(language) }
     }
 
-    /// The language.
+    /// The language of all texts.
     pub const fn language(&self) -> Language {
         self.language
     }
@@ -127,13 +127,13 @@ impl Texts {
         self.format(name, None, &all)
     }
 
-    /// What happened, why, and what to do next.
+    /// A problem in three texts: what happened, why, and what to do next.
     pub fn problem(&self, problem: &Problem) -> [String; 3] {
         let name = problem_name(problem.kind);
         let subject = match (problem.subject.as_str(), problem.subject.parse::<jiff::civil::Date>())
         {
             ("", _) => self.get("problem-subject-unknown"),
-            // A day is written as everywhere else.
+            // A day has the format of all other days.
             (_, Ok(day)) => self.day(day),
             (subject, Err(_)) => subject.to_owned(),
         };
@@ -147,17 +147,17 @@ impl Texts {
         [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
     }
 
-    /// Whole sentences one after another; Chinese leaves no space between them.
+    /// Joins whole sentences; Chinese leaves no space between them.
     pub fn paragraph(&self, sentences: &[&str]) -> String {
         sentences.join(if self.language == Language::Chinese { "" } else { " " })
     }
 
-    /// What a node did wrong.
+    /// The fault of a node.
     pub fn fault(&self, fault: FaultKind) -> String {
         self.get(fault_name(fault))
     }
 
-    /// Why there is nothing to do.
+    /// Why there is no update.
     pub fn no_update(&self, reason: NoUpdate) -> String {
         self.get(match reason {
             NoUpdate::Newest => "no-update-newest",
@@ -171,7 +171,7 @@ impl Texts {
         })
     }
 
-    /// What happened while nobody looked, in one sentence.
+    /// An incident in one sentence.
     pub fn incident(&self, what: &Incident) -> String {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
@@ -206,7 +206,7 @@ impl Texts {
         }
     }
 
-    /// A region; one that the catalogue does not know is shown as it is.
+    /// A region; a region without a text in the catalogue is shown as it is.
     pub fn region(&self, region: &str) -> String {
         match region {
             "Asia-Pacific" => self.get("region-asia-pacific"),
@@ -218,12 +218,12 @@ impl Texts {
         }
     }
 
-    /// A node's name: that of a neighbour is no name of its own.
+    /// A node's name; a peer's name stands in a text of the catalogue that marks it as a peer.
     pub fn node(&self, name: &str, is_peer: bool) -> String {
         if is_peer { self.with("node-nearby", &[("name", name)]) } else { name.to_owned() }
     }
 
-    /// A number of things, in groups of three digits: `1,532`.
+    /// A number, in groups of three digits: `1,532`.
     pub fn number(&self, number: u64) -> String {
         grouped(number)
     }
@@ -291,7 +291,7 @@ impl Texts {
         for (name, value) in arguments.iter() {
             all.set(name, value.clone());
         }
-        // An argument that is missing shows as its name, which the catalogue's test finds.
+        // The text shows a missing argument by its name, and the catalogue's test finds it.
         pattern.map_or_else(
             || name.to_owned(),
             |pattern| self.bundle.format_pattern(pattern, Some(&all), &mut Vec::new()).into_owned(),
@@ -299,7 +299,7 @@ impl Texts {
     }
 }
 
-/// The message of a kind of problem; `.why` and `.next` are its attributes.
+/// The message for a kind of problem; `.why` and `.next` are its attributes.
 const fn problem_name(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::NoNetwork => "problem-no-network",
@@ -350,7 +350,7 @@ const fn fault_name(fault: FaultKind) -> &'static str {
     }
 }
 
-/// A speed as whole bytes; the cast saturates, and turns what is not a number into 0.
+/// A speed as whole bytes; the cast saturates, and turns a value that is not a number into 0.
 fn whole(value: f64) -> u64 {
     value.round() as u64
 }
@@ -376,7 +376,7 @@ fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
     const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
-    // 999.5 would be written as 1000.
+    // Without this 999.5 would be written as 1000.
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;

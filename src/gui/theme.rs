@@ -1,5 +1,5 @@
-//! Colours, sizes and distances of the window, light and dark. One accent colour; everything else
-//! is a shade of grey or says how something went.
+//! Colours, sizes and distances of the window, light and dark. There is one accent colour; every
+//! other colour is a shade of grey or shows an outcome.
 
 use egui::{Color32, CornerRadius, FontFamily, FontId, Margin, Stroke, TextStyle, Theme, Visuals};
 
@@ -14,17 +14,17 @@ pub const MARGIN: f32 = 24.0;
 /// Distance between cards, points.
 pub const GAP: f32 = 12.0;
 
-/// Of a scroll bar that nobody touches, over the colour of unused controls.
+/// Opacity of an untouched scroll bar, over the colour of unused controls.
 const SCROLL_OPACITY: f32 = 0.65;
 
 /// The colours of a theme.
 #[derive(Clone, Copy, Debug)]
 pub struct Palette {
-    /// Behind everything.
+    /// The background of the window.
     pub background: Color32,
-    /// Of a card.
+    /// The background of a card.
     pub card: Color32,
-    /// Around a card.
+    /// The border of a card.
     pub border: Color32,
     /// Text.
     pub text: Color32,
@@ -32,24 +32,24 @@ pub struct Palette {
     pub muted: Color32,
     /// The primary button; its text is white.
     pub accent: Color32,
-    /// The same under the pointer.
+    /// The primary button under the pointer.
     pub accent_hover: Color32,
     /// Links and bars.
     pub accent_text: Color32,
-    /// Around what has the focus of the keyboard, at a little distance. At least 3:1 on background
-    /// and card.
+    /// The ring around the control with the keyboard focus, at a little distance. At least 3:1 on
+    /// background and card.
     pub focus: Color32,
-    /// The other buttons.
+    /// The background of the other buttons.
     pub button: Color32,
-    /// The same under the pointer.
+    /// The background of the other buttons under the pointer.
     pub button_hover: Color32,
-    /// The empty part of a bar.
+    /// The empty part of a progress bar.
     pub track: Color32,
-    /// Went well.
+    /// A success.
     pub success: Color32,
-    /// Needs attention.
+    /// A state that needs attention.
     pub warning: Color32,
-    /// Went wrong; deletes something.
+    /// A failure, or an action that deletes something.
     pub danger: Color32,
 }
 
@@ -90,7 +90,7 @@ const DARK: Palette = Palette {
 };
 
 impl Palette {
-    /// The colours that `ui` is drawn in.
+    /// The colours of the theme in which `ui` is drawn.
     pub fn of(ui: &egui::Ui) -> Self {
         Self::for_theme(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
     }
@@ -114,21 +114,21 @@ pub fn title(size: f32) -> FontId {
     FontId::new(size, fonts::bold())
 }
 
-/// Prepares a context for a window: fonts, theme, and what a click is. `dark` is for
-/// [`Choice::Auto`] where the window system does not say.
+/// Prepares a context for a window: fonts, theme, and what counts as a click. `dark` is for
+/// [`Choice::Auto`] where the window system does not report its theme.
 pub fn prepare(context: &egui::Context, language: Language, theme: Choice, dark: bool) {
     fonts::install(context, language);
     install(context, preference(theme));
     let fallback = if dark { Theme::Dark } else { Theme::Light };
     context.options_mut(|options| {
         options.fallback_theme = fallback;
-        // Slow machines and slow hands: a press is a click however long it takes, as everywhere
-        // else.
+        // For slow machines and slow hands a press is a click however long it takes, as in other
+        // programs.
         options.input_options.max_click_duration = f64::INFINITY;
     });
 }
 
-/// A choice in egui's words.
+/// A choice of theme as egui's type.
 pub const fn preference(theme: Choice) -> egui::ThemePreference {
     match theme {
         Choice::Auto => egui::ThemePreference::System,
@@ -152,8 +152,8 @@ pub fn install(context: &egui::Context, preference: egui::ThemePreference) {
             ]
             .into();
             style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-            // The bar lies beside the cards, over the window's margin, and is to be seen wherever
-            // there is more than fits.
+            // The bar lies beside the cards, over the window's margin. It is visible wherever the
+            // contents are longer than the window.
             style.spacing.scroll = egui::style::ScrollStyle {
                 floating_allocated_width: 0.0,
                 floating_width: 6.0,
@@ -164,7 +164,7 @@ pub fn install(context: &egui::Context, preference: egui::ThemePreference) {
                 interact_handle_opacity: 1.0,
                 ..egui::style::ScrollStyle::thin()
             };
-            // Short enough not to be waited for, and after it the window is still.
+            // The animation is too short to wait for, and after it the window is still.
             style.animation_time = 0.08;
         });
     }
@@ -187,7 +187,7 @@ fn visuals(theme: Theme) -> Visuals {
     visuals
 }
 
-/// A card's frame.
+/// The frame of a card.
 pub fn card(colours: &Palette) -> egui::Frame {
     egui::Frame::new()
         .fill(colours.card)

@@ -1,7 +1,7 @@
-//! What the window shows, as values: engine events go in, [`ViewState`] comes out.
+//! The view state: the values that the window shows, made from events of the engine.
 //!
-//! Pure: no egui, no clock, no I/O. It decides nothing about updates. The buttons of each state are
-//! in [`super::actions`].
+//! In: events. Out: a [`ViewState`]. Never: egui, a clock, I/O, or a decision about updates. The
+//! buttons of each state are in [`super::actions`].
 
 mod node;
 
@@ -15,51 +15,53 @@ use crate::messages::protocol::{
 use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
 
-/// Everything a screen is drawn from.
+/// All values from which a screen is drawn.
 #[derive(Clone, Debug)]
 pub struct ViewState {
-    /// Where the engine is.
+    /// The engine's phase.
     pub phase: Phase,
     /// The newest progress of this download.
     pub progress: Progress,
-    /// The nodes in a fixed order, with what is known of each.
+    /// The nodes in a fixed order, with the known facts of each.
     pub nodes: Vec<NodeView>,
     /// The installed versions, the newest first.
     pub installed: Vec<InstalledVersion>,
-    /// The user's files that are kept of versions that were left, the newest first.
+    /// The retained user data of versions that were left, the newest first.
     pub retained: Vec<RetainedFiles>,
-    /// The room on the disk, once it was measured.
+    /// The room on the disk, once the engine has measured it.
     pub disk_use: Option<DiskUse>,
-    /// Whether releases are shared with computers nearby; `None` where that is no question.
+    /// Whether this launcher shares releases with peers; `None` where sharing is not offered.
     pub sharing: Option<bool>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
     /// The language tags of these notes for readers of each language, in the order of
     /// [`Language::ALL`].
     notes_tags: [Option<String>; 2],
-    /// Whether the newest offer is of less than the whole package; it stays while that is fetched
+    /// Whether the newest offer fetches less than the whole package. It stays until that is fetched
     /// and installed.
     pub incremental: bool,
-    /// Whether the newest offer comes from a file; it stays while that is installed.
+    /// Whether the newest offer comes from a bundle. It stays until that is installed.
     pub from_file: bool,
-    /// What is checked is a file that a person gave, until the check has ended.
+    /// Whether the running check is of a bundle from the user; false again when the check has
+    /// ended.
     pub file_given: bool,
-    /// The app runs, but another launcher has started it: this one cannot start it anew.
+    /// The app runs, but another launcher has started it. So this launcher cannot restart it.
     pub elsewhere: bool,
-    /// Something that went wrong without ending the phase, until it is dismissed.
+    /// A problem that did not end the phase, until the user dismisses it.
     pub notice: Option<Problem>,
-    /// Why the running app goes on with the code it has; empty if nothing kept it from taking over
-    /// the newest version.
+    /// Why the running app continues with its present code; empty if no blocker kept it from taking
+    /// the newest version over.
     pub obstacles: Vec<SwapBlocker>,
-    /// What happened to the app or the user's files, and has not been dismissed; the newest first.
+    /// Incidents of the app or the user's files that the user has not acknowledged; the newest
+    /// first.
     pub incidents: Vec<Notice>,
-    /// The window was opened for that and for nothing else.
+    /// The window was opened only to report these incidents.
     only_reports: bool,
-    /// The app is being started, which takes longer than usual.
+    /// The app is starting, which takes longer than usual.
     pub starts: bool,
-    /// There is no engine that anything could be asked of.
+    /// The window has no engine.
     alone: bool,
-    /// There was an offer, which the engine can go on with.
+    /// There was an offer, with which the engine can continue.
     offered: bool,
 }
 
@@ -96,30 +98,28 @@ impl ViewState {
         Self { nodes: nodes.iter().map(NodeView::published).collect(), ..Self::default() }
     }
 
-    /// A state for a file that a person gave; `elsewhere` if the app runs, started by another
+    /// A state for a bundle from the user; `elsewhere` if the app runs, started by another
     /// launcher.
     pub fn of_file(elsewhere: bool) -> Self {
         Self { file_given: true, elsewhere, ..Self::default() }
     }
 
-    /// A state before anything is known; `elsewhere` if the app runs, started by another launcher.
+    /// A state before the first event; `elsewhere` if the app runs, started by another launcher.
     pub fn beside(elsewhere: bool) -> Self {
         Self { elsewhere, ..Self::default() }
     }
 
-    /// A state of a start that takes longer than usual: nothing is asked, and nothing can be
-    /// chosen.
+    /// A state of a start that takes longer than usual: it asks nothing and offers no choice.
     pub fn of_start() -> Self {
         Self { starts: true, alone: true, ..Self::default() }
     }
 
-    /// A state in which something failed and nothing can be done about it here.
+    /// A state of a failure that the window cannot repair.
     pub fn of_problem(problem: Problem) -> Self {
         Self { phase: Phase::Failed { problem }, alone: true, ..Self::default() }
     }
 
-    /// A state of a window that only tells what happened while nobody looked; `notices` are the
-    /// oldest first.
+    /// A state of a window that only reports incidents; `notices` are the oldest first.
     pub fn telling(notices: Vec<Notice>) -> Self {
         Self {
             incidents: notices.into_iter().rev().collect(),
@@ -128,13 +128,13 @@ impl ViewState {
         }
     }
 
-    /// Whether this screen tells what happened and asks nothing: until something else is chosen in
-    /// the version menu.
+    /// Whether this screen only reports notices. It ends when the user chooses something in the
+    /// version menu.
     pub fn reports(&self) -> bool {
         self.only_reports && self.phase == Phase::Idle && !self.incidents.is_empty()
     }
 
-    /// The only thing that this screen tells, if it is one.
+    /// The only notice on this screen, if there is exactly one.
     pub fn reports_one(&self) -> Option<&Notice> {
         match self.incidents.as_slice() {
             [notice] if self.reports() => Some(notice),
@@ -142,14 +142,14 @@ impl ViewState {
         }
     }
 
-    /// Forgets something that was told, once a person has seen it. Gives the command that makes the
-    /// engine forget it too.
+    /// Removes a notice that the user has acknowledged. Returns the command that makes the engine
+    /// remove it too.
     pub fn seen(&mut self, notice: &Notice) -> Command {
         self.incidents.retain(|reported| reported != notice);
         Command::Seen(Box::new(notice.what.clone()))
     }
 
-    /// Takes in what happened.
+    /// Takes an event in.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Phase { phase } => self.enter(phase),
@@ -166,8 +166,8 @@ impl ViewState {
         }
     }
 
-    /// Done of the whole, 0 to 1: bytes, and once they are there ([`ViewState::counts_files`])
-    /// files.
+    /// The done part of the whole, 0 to 1: bytes, and once all bytes are there
+    /// ([`ViewState::counts_files`]) files.
     pub fn fraction(&self) -> f32 {
         if self.counts_files() {
             fraction(self.progress.files_done, self.progress.files_total)
@@ -176,17 +176,17 @@ impl ViewState {
         }
     }
 
-    /// Whether progress is that of writing files and no longer that of fetching bytes.
+    /// Whether progress counts written files and no longer fetched bytes.
     pub const fn counts_files(&self) -> bool {
         matches!(self.phase, Phase::Installing { .. }) && self.progress.files_total > 0
     }
 
-    /// Whether progress is that of the user's files, which are taken along to another version.
+    /// Whether progress counts the user's files that the launcher carries over to another version.
     pub const fn takes_files_along(&self) -> bool {
         matches!(self.phase, Phase::Switching { .. }) && self.progress.total > 0
     }
 
-    /// Bytes on disk of a version: as measured, else as its manifest says.
+    /// Bytes on disk of a version: the measured figure, else that of its manifest.
     pub fn size_of(&self, version: &InstalledVersion) -> u64 {
         self.disk_use
             .as_ref()
@@ -194,50 +194,50 @@ impl ViewState {
             .unwrap_or(version.size)
     }
 
-    /// The versions that freeing up space would remove.
+    /// The versions that pruning would remove.
     pub fn surplus(&self) -> impl Iterator<Item = &InstalledVersion> {
         self.installed.iter().filter(|version| version.surplus)
     }
 
-    /// Whether the active version holds files of the user, which a switch would take along.
+    /// Whether the active version holds user files, which a switch would carry over.
     pub fn holds_files(&self) -> bool {
         self.active().is_some_and(|active| active.holds_files)
     }
 
-    /// Whether the launcher holds any file of the user, of whichever version.
+    /// Whether any installed version or retained folder holds user files.
     pub fn holds_any_files(&self) -> bool {
         !self.retained.is_empty() || self.installed.iter().any(|version| version.holds_files)
     }
 
-    /// The active version, as far as is known.
+    /// The active version, if it is known.
     pub fn active(&self) -> Option<&InstalledVersion> {
         self.installed.iter().find(|version| version.active)
     }
 
-    /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole
+    /// Whether the screen shows nodes. It does while bytes arrive, and when files are fetched whole
     /// since their patches did not fit.
     pub fn shows_nodes(&self) -> bool {
         !self.nodes.is_empty() && (!self.counts_files() || self.active_nodes() > 0)
     }
 
-    /// A node's part of all bytes, 0 to 1; while bytes come the parts add up to
+    /// A node's share of all bytes, 0 to 1; while bytes arrive the shares add up to
     /// [`ViewState::fraction`].
     pub fn share(&self, node: &NodeView) -> f32 {
         fraction(node.done, self.progress.total)
     }
 
-    /// Nodes that are sending.
+    /// The number of nodes that are sending.
     pub fn active_nodes(&self) -> usize {
         self.nodes.iter().filter(|node| node.state == NodeState::Active).count()
     }
 
-    /// Peers among the nodes that are sending.
+    /// The number of peers among the nodes that are sending.
     pub fn active_peers(&self) -> usize {
         let sends = |node: &&NodeView| node.state == NodeState::Active && node.is_peer();
         self.nodes.iter().filter(sends).count()
     }
 
-    /// Whether no version is installed yet, as far as is known.
+    /// Whether no version is installed yet, as far as the window knows.
     pub fn first_install(&self) -> bool {
         match &self.phase {
             Phase::Offered { offer } => offer.current.is_none(),
@@ -245,7 +245,7 @@ impl ViewState {
         }
     }
 
-    /// The release on offer, while it is.
+    /// The offered release, while the offer stands.
     pub fn offer(&self) -> Option<&Offer> {
         match &self.phase {
             Phase::Offered { offer } => Some(offer),
@@ -253,13 +253,13 @@ impl ViewState {
         }
     }
 
-    /// The language of the notes that a reader of `language` was given, if it is known.
+    /// The language of the notes that a reader of `language` gets, if it is known.
     pub fn notes_tag(&self, language: Language) -> Option<&str> {
         let place = Language::ALL.into_iter().position(|other| other == language)?;
         self.notes_tags.get(place)?.as_deref()
     }
 
-    /// Whether nothing comes at the moment although it should: every node has failed or waits.
+    /// Whether nothing arrives at the moment although it should: every node has failed or waits.
     pub fn stands_still(&self) -> bool {
         let faulty = |node: &NodeView| node.fault.is_some() || node.state == NodeState::Waiting;
         matches!(self.phase, Phase::Downloading { .. })
@@ -272,37 +272,37 @@ impl ViewState {
         matches!(self.phase, Phase::Ready { .. })
     }
 
-    /// Whether there was an offer, which the engine can go on with.
+    /// Whether there was an offer, with which the engine can continue.
     pub const fn was_offered(&self) -> bool {
         self.offered
     }
 
-    /// Whether nothing is under way that a switch or a removal would disturb.
+    /// Whether no operation is under way that a switch or a removal would disturb.
     pub const fn at_rest(&self) -> bool {
         !self.alone && self.phase.is_at_rest()
     }
 
-    /// Whether this screen tells why nothing could be begun at all.
+    /// Whether this screen only shows why the launcher could not begin.
     pub const fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// Whether the window has nothing more to show: the app runs, and whatever should be known was
-    /// seen.
+    /// Whether the window has nothing more to show: the app runs, and the user has seen every
+    /// notice.
     pub fn finished(&self) -> bool {
         matches!(self.phase, Phase::Launched { .. }) && self.incidents.is_empty()
     }
 
     fn enter(&mut self, phase: Phase) {
         if self.reports() && phase != Phase::Idle {
-            // It was read; whoever goes on from there need not be told again, and what it says may
-            // no longer hold.
+            // The user has read the notices and continues from there. They need not appear again,
+            // and they may no longer hold.
             self.incidents.clear();
             self.only_reports = false;
         }
-        // Another download, another progress; pausing and installing belong to the same one.
+        // Another download has another progress; pausing and installing belong to the same one.
         if matches!(phase, Phase::Switching { .. } | Phase::RollingBack) {
-            // From here on it is of the user's files.
+            // From here on progress counts the user's files.
             self.progress = Progress::default();
         }
         if matches!(phase, Phase::Checking | Phase::Offered { .. }) {
@@ -317,7 +317,7 @@ impl ViewState {
             self.progress.seconds_left = None;
         }
         if matches!(phase, Phase::Installing { .. }) {
-            // All bytes are there; a node that sends again says so.
+            // All bytes are there; a node that sends again is reported again.
             for node in self.nodes.iter_mut().filter(|node| node.state == NodeState::Active) {
                 (node.state, node.speed) = (NodeState::Idle, 0.0);
             }
@@ -331,7 +331,7 @@ impl ViewState {
             let release = &offer.signed.release;
             self.notes_tags = Language::ALL
                 .map(|language| Some(release.notes_in(&[language.tag().to_owned()])?.0.to_owned()));
-            // What an earlier try has left is done, from the first moment on.
+            // The remains of an earlier try count as done from the first moment on.
             self.progress.total = offer.plan.bytes.max(offer.bytes_to_fetch);
             self.progress.done = self.progress.total - offer.bytes_to_fetch;
             if offer.plan.is_local() {
@@ -350,8 +350,8 @@ impl ViewState {
                 None => self.nodes.push(NodeView::seen(seen)),
             }
         }
-        // What an earlier try has left is counted one object after another; what was reached by all
-        // of them stays reached.
+        // The remains of an earlier try are counted one object after another. The highest sum so
+        // far stays.
         let goes_on = matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. });
         if goes_on && progress.total == self.progress.total {
             progress.done = progress.done.max(self.progress.done);
@@ -368,13 +368,13 @@ impl ViewState {
     }
 }
 
-/// The file that is being written, counted from 1, and how many there are; the last one until the
-/// end.
+/// The number of the file that is being written, counted from 1, and the number of all files; the
+/// last file stays until the end.
 pub(crate) fn step(progress: &Progress) -> (u64, u64) {
     (progress.files_done.saturating_add(1).min(progress.files_total), progress.files_total)
 }
 
-/// A part of a whole; an unknown whole gives 0, a part that is too large 1.
+/// A part divided by its whole; an unknown whole gives 0, a part that is too large 1.
 fn fraction(part: u64, whole: u64) -> f32 {
     if whole == 0 { 0.0 } else { ((part as f64 / whole as f64) as f32).clamp(0.0, 1.0) }
 }

@@ -1,5 +1,5 @@
-//! The few controls the window is made of, drawn in its own style. Each has a name and, where it
-//! has one, a value for screen readers.
+//! The few controls of the window, drawn in its own style. Each has a name for screen readers and,
+//! where it makes sense, a value.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use super::theme::{self, Palette};
 /// How much a button stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emphasis {
-    /// The one that most people want.
+    /// The choice of most people.
     Primary,
     /// An equal choice.
     Secondary,
-    /// There for who looks for it.
+    /// A choice for people who look for it.
     Quiet,
     /// Deletes something.
     Danger,
 }
 
-/// Distance of a quiet button's text from its sides, points. It has no visible edge, so to align it
-/// is moved out by this much.
+/// Distance of a quiet button's text from its sides, points. The button has no visible edge, so it
+/// is moved out by this much to align its text.
 pub(crate) const QUIET_SIDE: f32 = 6.0;
 
 /// A button of the dialog's size.
@@ -92,8 +92,8 @@ fn sized_button(
     response
 }
 
-/// A button that is only an icon, drawn by `draw` into a rectangle in a colour; `name` is for
-/// screen readers and as a hint.
+/// A button that is only an icon. `draw` draws it into a rectangle in a colour; `name` is for
+/// screen readers and is the hint.
 pub(crate) fn icon_button(
     ui: &mut Ui,
     name: &str,
@@ -132,7 +132,7 @@ pub(crate) fn cross(ui: &mut Ui, name: &str) -> Response {
     response
 }
 
-/// A ring at a distance from what has the focus, so that it is seen around every colour.
+/// A ring at a distance from the focused control, so that it is visible around every colour.
 fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, colours: &Palette) {
     if response.has_focus() {
         let stroke = Stroke::new(2.0, colours.focus);
@@ -145,7 +145,8 @@ fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, c
     }
 }
 
-/// Controls at the right end of a row. They are added, and so reached by Tab, from left to right.
+/// Controls at the right end of a row. The order of adding them, and so of Tab, is from left to
+/// right.
 pub(crate) fn trailing<R>(
     ui: &mut Ui,
     row: Rect,
@@ -161,14 +162,14 @@ pub(crate) fn trailing<R>(
     let result = contents(&mut inner);
     let used = inner.min_rect().width();
     if (used - width).abs() > 0.5 {
-        // How wide they are is known only now.
+        // Only now the width of the controls is known.
         ui.data_mut(|data| data.insert_temp(id, used));
         ui.ctx().request_discard("other controls at the right");
     }
     result
 }
 
-/// A quiet button that folds something out below it; `name` says what pressing it does.
+/// A quiet button that folds something out below it; `name` names the effect of pressing it.
 pub(crate) fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
     let colours = Palette::of(ui);
     let galley =
@@ -200,13 +201,13 @@ pub(crate) fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
 
 /// How a bar is drawn.
 pub(crate) struct Bar<'a> {
-    /// 0 to 1; `None` while nobody knows.
+    /// The filled part, 0 to 1; `None` while it is unknown.
     pub fraction: Option<f32>,
     /// Thickness, points.
     pub height: f32,
-    /// Of the filled part.
+    /// Colour of the filled part.
     pub colour: Color32,
-    /// For screen readers.
+    /// The bar's name for screen readers.
     pub name: &'a str,
 }
 
@@ -225,7 +226,7 @@ pub(crate) fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
         let corners = CornerRadius::same((bar.height / 2.0) as u8);
         ui.painter().rect_filled(rect, corners, colours.track);
         match bar.fraction {
-            // A sliver narrower than the bar is high would not be round.
+            // A sliver narrower than the bar's height would not be round.
             Some(fraction) if fraction > 0.0 => {
                 let width = (rect.width() * fraction).max(bar.height);
                 ui.painter().rect_filled(
@@ -273,9 +274,9 @@ pub(crate) fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
     egui::Sides::new().shrink_left().truncate().show(ui, |ui| ui.label(left), |ui| ui.label(right));
 }
 
-/// Bold text that wraps. What the bold font lacks (an app's name, release notes) is drawn twice,
-/// half a point apart: a regular font made bold is better than bold and regular letters in one
-/// word.
+/// Bold text that wraps. Characters that the bold font lacks (in an app's name or release notes)
+/// are drawn twice, half a point apart: a regular font made bold looks better than bold and regular
+/// letters in one word.
 pub(crate) fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
     let mut job: LayoutJob = text.into();
     let thicken = !fonts::bold_has(&job.text);
@@ -314,10 +315,10 @@ pub(crate) fn dot(ui: &mut Ui, colour: Color32) {
     ui.painter().circle_filled(rect.center(), 4.0, colour);
 }
 
-/// Radius of the corners of [`initial`], of its width.
+/// Radius of the corners of [`initial`], as a part of its width.
 pub(crate) const INITIAL_ROUNDNESS: f32 = 0.22;
 
-/// The picture of an app that has none: the first letter of its name.
+/// The picture of an app without an icon: the first letter of its name.
 pub(crate) fn initial(ui: &Ui, rect: Rect, name: &str) {
     let colours = Palette::of(ui);
     let letter: String = name
@@ -335,16 +336,16 @@ pub(crate) fn initial(ui: &Ui, rect: Rect, name: &str) {
     ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colours.background);
 }
 
-/// What a screen is about at a glance, at the corner of the app's icon.
+/// The outcome of a screen at a glance, at the corner of the app's icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// Went well.
+    /// A success.
     Done,
-    /// Waits for a person.
+    /// The screen waits for the user.
     Paused,
-    /// Went wrong.
+    /// A failure.
     Failed,
-    /// Should be known; nothing is wrong now.
+    /// Something to know; nothing is wrong now.
     Note,
 }
 

@@ -1,4 +1,4 @@
-//! The window by OpenGL, through eframe.
+//! The window with OpenGL, through eframe.
 
 use egui::ViewportBuilder;
 
@@ -8,7 +8,7 @@ use super::{WindowError, event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How the native window is made, in both ways of drawing: of its final size, in the middle of the
+/// How the native window is made, with both renderers: in its final size, in the middle of the
 /// screen.
 pub(super) fn viewport(
     title: &str,
@@ -23,7 +23,7 @@ pub(super) fn viewport(
         .with_icon(icons::window(icon))
         .with_inner_size(size)
         .with_min_inner_size(size.min(egui::vec2(480.0, 240.0)));
-    // What happened is told beside the app, whose window has just come up.
+    // The report of an incident appears beside the app, whose window has just come up.
     let builder = if dialog.only_reports() { builder.with_always_on_top() } else { builder };
     match screen {
         Some(screen) => builder.with_position(screen.centre_framed(size)),
@@ -52,7 +52,7 @@ pub(super) fn run(
         let screen = event_loop::screen(event_loop);
         let options = eframe::NativeOptions {
             viewport: viewport(title, icon, &mut dialog, screen.as_ref()),
-            // The dialog brings its own, with the language of the window.
+            // The dialog installs its own system fonts, for the language of the window.
             system_font_fallback: false,
             centered: screen.is_none(),
             ..eframe::NativeOptions::default()
@@ -71,7 +71,7 @@ pub(super) fn run(
         event_loop::let_windows_go(event_loop);
         run
     })?;
-    // eframe keeps its error to itself when the loop is not its own; it is in the log.
+    // eframe keeps its error to itself when the loop is not its own; the error is in the log.
     if !began.get() {
         return Err(WindowError::NoDrawing("OpenGL cannot be used".to_owned()));
     }
@@ -82,15 +82,15 @@ pub(super) fn run(
 struct App {
     dialog: Dialog,
     ended: Rc<RefCell<Ended>>,
-    /// It belongs in front of all other windows.
+    /// The window belongs in front of all other windows.
     rises: bool,
-    /// How many frames were drawn; counted until it has risen.
+    /// The number of drawn frames; counted until the window is in front.
     frames: u8,
 }
 
 impl App {
-    /// eframe shows the window after its first frame, and a window manager of X11 hears this wish
-    /// only of windows that it shows already.
+    /// Brings the window to the front. eframe shows the window after its first frame, and a window
+    /// manager of X11 accepts this wish only for windows that it already shows.
     fn rise(&mut self, context: &egui::Context) {
         self.frames += 1;
         if self.frames < 2 {

@@ -1,8 +1,9 @@
-//! Which addresses are near: a neighbour must be on this network, whoever says where it is.
+//! Decides which addresses are local: a peer must be on this network, whatever an announcement
+//! claims.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The lowest port that a neighbour may be at: below are the system's own services.
+/// The lowest port that a peer may have: the ports below belong to the system's own services.
 const LOWEST_PORT: u16 = 1024;
 
 /// Whether an address is one of a local network: private or link-local (RFC 1918, 3927, 4193), of
@@ -14,13 +15,13 @@ pub(super) fn is_local(address: IpAddr) -> bool {
     }
 }
 
-/// Whether somebody on the network may send this client there: near, not this computer, not a
-/// system's service.
+/// Whether an announcement may lead this client to that address: it must be local, not this
+/// computer, and not a port of the system's services.
 pub(super) fn may_be_asked(address: SocketAddr) -> bool {
     is_local(address.ip()) && address.port() >= LOWEST_PORT
 }
 
-/// Whether a connection from there is answered: near, or of this computer.
+/// Whether to answer a connection from that address: it must be local, or of this computer.
 pub(super) fn may_ask(address: IpAddr) -> bool {
     is_local(address) || address.to_canonical().is_loopback()
 }

@@ -1,5 +1,5 @@
-//! What a neighbour says of an object: one small JSON document, judged before it is believed. A
-//! pure core.
+//! The availability message: what a peer has of an object, as one small JSON document. Reading it
+//! checks its content. A pure core.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,26 +7,26 @@ use super::roster::{digits, number};
 use crate::fetch::Availability;
 use crate::model::PieceSet;
 
-/// Largest such document that is read, bytes: a set has a digit for four pieces.
+/// Largest message that is read, bytes: a set has a digit for four pieces.
 pub(super) const LARGEST: u64 = 32 << 10;
 
-/// The document.
+/// What a peer has of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AvailabilityMessage {
-    /// Whose it is.
+    /// The peer's number, in hexadecimal digits.
     pub instance: String,
-    /// The object is here as a file of an installed version.
+    /// Whether the object is here as a file of an installed version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
-    /// The object is a document that is being fetched from the internet.
+    /// Whether the object is a document that is being fetched from the internet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soon: bool,
-    /// The object is here in pieces.
+    /// The pieces, if the object is here in pieces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pieces: Option<Pieces>,
 }
 
-/// An object in pieces.
+/// Which pieces of an object a peer has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pieces {
     pub held: String,
@@ -38,13 +38,13 @@ pub(super) struct Pieces {
 }
 
 impl AvailabilityMessage {
-    /// Nothing is here.
+    /// The message that nothing of the object is here.
     pub(super) fn nothing(instance: u64) -> Self {
         Self { instance: digits(instance), whole: false, soon: false, pieces: None }
     }
 
-    /// The neighbour's number, and what it holds of an object of `count` pieces, if anything;
-    /// `None` if this is no sense.
+    /// The peer's number, and what it holds of an object of `count` pieces, if anything; `None` if
+    /// the message is invalid.
     pub(super) fn read(json: &[u8], count: u32) -> Option<(u64, Option<Availability>)> {
         let message: Self = serde_json::from_slice(json).ok()?;
         let availability = match message.pieces {

@@ -1,9 +1,9 @@
-//! Announcing oneself and hearing of others: multicast DNS with service discovery (RFC 6762, 6763),
+//! Announces this client and finds others: multicast DNS with service discovery (RFC 6762, 6763),
 //! type `_kuzflow._tcp`.
 //!
-//! What is announced is the app, the protocol's version and a random number, which is also the
-//! host's name: nothing of the computer, the user or the version. IPv4 only, as most offices are;
-//! not over the loopback interface.
+//! The announcement has the app, the protocol's version and a random number, which is also the
+//! host's name. It says nothing of the computer, the user or the app's version. It uses IPv4 only,
+//! as most local networks do, and leaves out the loopback interface.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, Se
 use super::PROTOCOL;
 use super::roster::{Announcement, digits};
 
-/// The type of service.
+/// The type of service, as multicast DNS names it.
 const SERVICE: &str = "_kuzflow._tcp.local.";
-/// Seconds between two looks at this computer's networks.
+/// Seconds between two checks of this computer's network interfaces.
 const INTERFACE_INTERVAL: u32 = 60;
-/// How long saying goodbye may take.
+/// Time limit for saying goodbye.
 const GOODBYE: Duration = Duration::from_millis(300);
 
-/// Keeps the announcement up; says goodbye when dropped.
+/// Maintains the announcement, and says goodbye when dropped.
 pub(super) struct Announced {
     daemon: ServiceDaemon,
     name: String,
 }
 
-/// Announces this client at `port`, and listens.
+/// Announces this client at `port`, and listens for others.
 pub(super) fn announce(
     instance: u64,
     app: &str,
@@ -44,8 +44,8 @@ pub(super) fn announce(
     let mut service =
         ServiceInfo::new(SERVICE, &id, &format!("{id}.local."), "", port, &properties[..])?
             .enable_addr_auto();
-    // Nobody else has this number, and asking whether somebody has takes three quarters of a
-    // second.
+    // The number is random, so nobody else has it. Asking the network whether it is unique takes
+    // three quarters of a second.
     service.set_requires_probe(false);
     daemon.register(service)?;
     let events = daemon.browse(SERVICE)?;
@@ -54,7 +54,7 @@ pub(super) fn announce(
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        // Whoever does not hear it finds out when it asks.
+        // Peers that miss the goodbye find out when they ask.
         if let Ok(message) = self.daemon.unregister(&self.name) {
             let _ = message.recv_timeout(GOODBYE);
         }
@@ -62,15 +62,15 @@ impl Drop for Announced {
     }
 }
 
-/// What was heard.
+/// What a multicast message says about a peer.
 pub(super) enum Heard {
-    /// Somebody is there.
+    /// A peer announces itself.
     Found(Announcement),
-    /// The one of this name said goodbye.
+    /// The peer of this name said goodbye.
     Gone(String),
 }
 
-/// Reads an event; `None` if it says nothing of interest.
+/// Reads an event; `None` if it does not matter here.
 pub(super) fn heard(event: ServiceEvent) -> Option<Heard> {
     match event {
         ServiceEvent::ServiceResolved(service) => announcement(&service).map(Heard::Found),

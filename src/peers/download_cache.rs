@@ -1,6 +1,6 @@
-//! Objects that were fetched, kept for a while for neighbours that come later: a second name of the
-//! same file where the disk can do that, so that keeping costs room only once the first name is
-//! gone. Bounded in time and bytes.
+//! The download cache: fetched objects that stay for a while for peers that come later. A cached
+//! object is a hard link, a second name of the same file. So it costs room only once the first name
+//! is gone. Where the disk has no hard links, nothing is cached. Time and bytes are bounded.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -17,31 +17,31 @@ use crate::fetch::Availability;
 use crate::look;
 use crate::model::{Digest, PieceSet, PieceTable};
 
-/// Largest description that is read, bytes.
+/// Largest description of a cached object that is read, bytes.
 const LARGEST_DESCRIPTION: u64 = 4 << 20;
-/// How the name of a kept object ends, and that of its description.
+/// File extensions of a cached object and of its description.
 const OBJECT: &str = "object";
 const DESCRIPTION: &str = "json";
 
-/// What is known of a kept object.
+/// The description of a cached object.
 #[derive(Serialize, Deserialize)]
 struct Description {
     object_length: u64,
     pieces: PieceTable,
 }
 
-/// The folder of kept objects.
+/// The folder of cached objects, and its limits.
 #[derive(Clone, Debug)]
 pub(super) struct DownloadCache {
     pub folder: PathBuf,
-    /// Bytes at most, all together.
+    /// Bytes at most, of all objects together.
     pub bytes: u64,
-    /// How long each.
+    /// How long each object stays.
     pub time: Duration,
 }
 
 impl DownloadCache {
-    /// Keeps the whole object in `file`. Where the disk knows no second names it is not kept.
+    /// Stores the whole object in `file`. Where the disk has no hard links, it stores nothing.
     pub(super) fn keep(
         &self,
         digest: &Digest,
@@ -71,7 +71,7 @@ impl DownloadCache {
         Some(whole(Arc::clone(table), object_length, object, PieceSet::of(table.count(), all)))
     }
 
-    /// What was kept and is still what it was: every piece is hashed.
+    /// The stored objects, with their unchanged pieces: this hashes every piece.
     pub(super) fn load(&self) -> Vec<(Digest, Share)> {
         self.tidy(SystemTime::now());
         let entries = look::entries_if_readable(&self.folder).into_iter();
@@ -105,15 +105,15 @@ impl DownloadCache {
         Some(whole(Arc::new(pieces), object_length, object, held))
     }
 
-    /// Deletes what is too old, and the oldest of what is too much.
+    /// Deletes objects that are too old, and then the oldest ones until the rest fits.
     pub(super) fn tidy(&self, now: SystemTime) {
         let entries = look::entries_if_readable(&self.folder).into_iter();
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
-                // The description is written when the object is kept; the object itself keeps the
-                // time of its last piece. One whose description cannot be looked at stays for now;
-                // one that has none is old.
+                // The description is written when the object is stored; the object itself has the
+                // time of its last piece. An object whose description cannot be read stays for now.
+                // An object without a description counts as old.
                 let package_documents = look::at(&entry.path().with_extension(DESCRIPTION)).ok()?;
                 let time = package_documents
                     .and_then(|found| found.modified().ok())
@@ -139,7 +139,7 @@ impl DownloadCache {
     }
 }
 
-/// A share that changes no more.
+/// A share that no longer changes.
 fn whole(table: Arc<PieceTable>, object_length: u64, file: PathBuf, held: PieceSet) -> Share {
     let in_flight = PieceSet::none(table.count());
     let (_, availability) =

@@ -1,5 +1,5 @@
-//! Single files from neighbours that installed a version before, by digest: each is proved on its
-//! way to the disk.
+//! Fetches single files by digest from peers that have installed the version already. It verifies
+//! each file before it writes it to the disk.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,36 +15,37 @@ use super::roster::number;
 use super::{Inner, address_of};
 use crate::model::Digest;
 
-/// How long neighbours may take to say whether they have something.
+/// How long peers may take to answer whether they have something.
 const ANSWER_TIME: Duration = Duration::from_millis(800);
-/// How long a file may take: a moment, and so many bytes a second at least.
+/// Time for a file: a moment, and the time for its bytes at a minimum rate, bytes a second.
 const FILE_TIME: Duration = Duration::from_secs(3);
 const LEAST_RATE: u64 = 1 << 20;
-/// Largest file that is fetched so, bytes: it is proved in memory.
+/// Largest file that is fetched from peers, bytes: it is verified in memory.
 const LARGEST_FILE: u64 = 64 << 20;
-/// Files that are fetched from one neighbour at a time.
+/// Files that are fetched from one peer at a time.
 const AT_ONCE: usize = 2;
 
-/// How long all of an office may take to give a document: a moment, and what it takes at
-/// [`LEAST_RATE`]. The next neighbour is asked when one has not given it within so long.
+/// How long all peers together may take to give a document: a moment, and the time for its bytes at
+/// [`LEAST_RATE`]. The next peer is asked when one has not given the document within the second
+/// time.
 const DOCUMENT_TIME: Duration = Duration::from_secs(1);
 const DOCUMENT_HEDGE: Duration = Duration::from_millis(150);
 
-/// How long each waits for one that comes before it, for how many of them at most, and how often it
-/// looks.
+/// A turn: how long this client waits for each peer that comes before it, and how many of them it
+/// waits for at most.
 const TURN: Duration = Duration::from_millis(150);
 const MOST_TURNS: u32 = 6;
 const LOOK_AGAIN: Duration = Duration::from_millis(60);
 
-/// A file that is wanted: its digest and its bytes.
+/// A wanted file: its digest and its length in bytes.
 pub(crate) type Wanted = (Digest, u64);
 
-/// Neighbours that have the object `digest` as a file.
+/// Peers that have the object `digest` as a file.
 pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
     which(inner, digest, |message| message.whole).await
 }
 
-/// Neighbours that have it in pieces, or are fetching it.
+/// Peers that have the object in pieces, or are fetching it.
 pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
     which(inner, digest, |message| message.pieces.is_some()).await
 }
@@ -58,7 +59,7 @@ async fn which(
     message.into_iter().filter(|(_, message)| is_one(message)).map(|(address, _)| address).collect()
 }
 
-/// What all neighbours say of an object, as far as they answer.
+/// Asks all peers what they have of an object, and returns the answers.
 async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, AvailabilityMessage)> {
     let mut asking = JoinSet::new();
     for (_, address) in inner.peers() {
@@ -76,9 +77,9 @@ async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Availabilit
     message
 }
 
-/// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does
-/// not give, or gives wrong, is asked of the others; a neighbour that fails is left. Tells of each
-/// file, and gives those that are there now.
+/// Fetches files into `folder` until the deadline. Each file has its digest as its name. When a
+/// peer does not give a file, or gives wrong bytes, the others are asked; a peer that fails is
+/// left. Reports each file, and returns the files that are there now.
 pub(super) async fn fetch(
     inner: &Arc<Inner>,
     holders: Vec<SocketAddr>,
@@ -120,9 +121,9 @@ pub(super) async fn fetch(
     all
 }
 
-/// A document of `size` bytes that some neighbour has, proved. While others are fetching it from
-/// the internet that come before this client in the order of the neighbours, it waits a little for
-/// them, if `waits`: of an office that updates at once few fetch it.
+/// A verified document of `size` bytes from a peer. With `waits`, this client first waits a little
+/// while peers that come before it in the order are fetching the document from the internet. So of
+/// many clients that update at once, few fetch it there.
 pub(super) async fn document(
     inner: &Arc<Inner>,
     digest: Digest,
@@ -159,8 +160,8 @@ pub(super) async fn document(
     }
 }
 
-/// The document from the first of these neighbours that gives it: asked in any order, each a moment
-/// after the one before, and none of them for longer than all of them together.
+/// The document from the first of these peers that gives it. The peers are asked in any order, each
+/// a moment after the one before, within one time limit for all of them together.
 async fn first_proved(
     inner: &Arc<Inner>,
     mut holders: Vec<SocketAddr>,

@@ -1,5 +1,5 @@
-//! Follows what peers have of one object, for as long as it is being downloaded: asks each some
-//! times a second, waits for nobody. The decisions are [`PollState`]'s.
+//! Follows what peers have of one object while it is downloaded. It asks each peer some times a
+//! second, and a slow peer delays no other one. [`PollState`] decides.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::{Inner, address_of};
 use crate::fetch::PeerEvent;
 use crate::model::Digest;
 
-/// Time between two questions to the same peer: more in a large office, where each is asked by
-/// many.
+/// Time between two questions to the same peer. It grows with the number of peers, because many of
+/// them ask each one.
 const INTERVAL: Duration = Duration::from_millis(150);
 const INTERVAL_EACH: Duration = Duration::from_millis(12);
-/// How long an answer may take.
+/// Time limit for an answer.
 const ANSWER_TIME: Duration = Duration::from_millis(2000);
 
-/// Runs until nobody listens to `events` any more.
+/// Runs until the receiver of `events` is gone.
 pub(super) async fn follow(
     inner: Arc<Inner>,
     digest: Digest,

@@ -1,37 +1,39 @@
-//! Neighbours: installations of the same app on the same local network that hand over to each other
-//! what the publisher has signed.
+//! The peer network: installations of the same app on the same local network give each other what
+//! the publisher has signed.
 //!
 //! In: what is being fetched ([`PeerNetwork::share`]) and what is installed ([`Library`]), from the
-//! engine. Out: news of neighbours for a download ([`crate::fetch::PeerSource`]), files by digest.
-//! Never: trust (bytes of a neighbour are proved like a node's, and a liar is named and left), a
-//! file outside this app's releases, anything of the user's, a wait for a neighbour that does not
-//! answer.
+//! engine. Out: peer events for a download ([`crate::fetch::PeerSource`]), files by digest. Never:
+//! trust (a launcher verifies the bytes of a peer like those of a node, and names and leaves a peer
+//! that lies), a file outside this app's releases, anything of the user's, a wait for a peer that
+//! does not answer.
 //!
 //! ```text
-//! discover ── announcements ── roster ──┬── follow: what has each of an object? ── news ── a download
+//! discover ── announcements ── roster ──┬── follow: what each has ── peer events ── a download
 //!                                       └── files: whole files by digest
-//! serve ── request: judged ── shelf ──┬── shares: proved pieces of what is fetched, or was (kept)
-//!    └── upload_limit: rate           └── library: unchangeable files of installed versions, hashed before they are sent
+//! serve ── request: judged ── share_index ──┬── shares: proved pieces of what is fetched,
+//!    │                                      │   or was fetched (download_cache)
+//!    └── upload_limit: rate                 └── library: unchangeable files of installed
+//!                                               versions, hashed before they are sent
 //! ```
 //!
 //! The protocol is HTTP/1.1 with two addresses, and nothing else:
 //!
 //! ```text
-//! GET /kuzflow/1/APP/have/SHA256       which pieces are here, which are coming (JSON); answered for any digest
-//! GET /kuzflow/1/APP/content/SHA256    bytes of the object, with Range; 404 for what is not here or not proved
+//! GET /kuzflow/1/APP/have/SHA256       which pieces are here and in flight (JSON); for any digest
+//! GET /kuzflow/1/APP/content/SHA256    bytes of the object, with Range; 404 if absent or unproved
 //! ```
 //!
-//! What an intruder on the network learns: that this computer has this app, and, by asking for
-//! digests that the publisher has published, which release. All bytes that it can get are the
-//! publisher's, and public. Requests as a web page can make them are refused ([`request`]);
-//! announcements are not believed further than an address of this network ([`roster`]).
+//! What an intruder on the network learns: that this computer has this app, and which release. For
+//! the release, the intruder must ask for digests that the publisher has published. All bytes that
+//! it can get are the publisher's, and public. The server refuses requests as a web page can make
+//! them ([`request`]). An announcement can only lead to an address of this network ([`roster`]).
 //! Connections, heads, times and bytes a second are bounded.
 //!
 //! Measured (2026-11-27, `benches/peer_network.py`, 20 launchers and all networks on two loaded
-//! cores): an office that updates at once behind 100 Mbit/s fetches 1.4 to 1.6 packages in place of
-//! 20.9, in 8.5 to 10.4 s in place of 108 s; what is above one are the first second, when not all
-//! know each other, headers, and pieces that seem to be late where the cores are busy. Idle: 0.3
-//! wake-ups a second, 2.1 MB.
+//! cores): launchers that update at once behind 100 Mbit/s fetch 1.4 to 1.6 packages in place of
+//! 20.9, in 8.5 to 10.4 s in place of 108 s. What is above one package has three causes: the first
+//! second, when not all know each other; headers; and pieces that seem to be late where the cores
+//! are busy. Idle: 0.3 wake-ups a second, 2.1 MB.
 
 mod address;
 mod availability;
@@ -69,72 +71,72 @@ pub(crate) use files::Wanted;
 /// The version of the protocol.
 const PROTOCOL: u32 = 1;
 
-/// How long it is believed that neighbours may be served.
+/// How long an answer to "may peers be served?" is valid.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// How long the last reads may take when it ends.
+/// How long the last reads may take when the peer network ends.
 const ENDING: Duration = Duration::from_millis(300);
 
-/// What an office is told.
+/// Settings of the peer network.
 #[derive(Clone, Debug)]
 pub struct PeerOptions {
-    /// The app's name: other apps' installations are strangers.
+    /// The app's name: installations of other apps are ignored.
     pub app: String,
     /// The port to listen at if it is free; 0 for any.
     pub port: u16,
-    /// Whether to announce oneself and look for others by multicast.
+    /// Whether to announce this client and to discover others by multicast.
     pub discover: bool,
-    /// Neighbours that are known without it.
+    /// Addresses of peers that are known without discovery.
     pub known: Vec<SocketAddr>,
-    /// Bytes a second that neighbours get at most, all together; 0 for no limit.
+    /// Bytes a second that all peers together get at most; 0 for no limit.
     pub upload_bytes_per_second: u64,
-    /// Connections of neighbours at most, and of one address.
+    /// Connections from peers at most.
     pub connections: usize,
-    /// See [`PeerOptions::connections`].
+    /// Connections from one address at most.
     pub connections_per_address: usize,
-    /// Where objects are kept for neighbours that come later.
+    /// Folder of the download cache, for peers that come later.
     pub cache: PathBuf,
-    /// Bytes that are kept at most.
+    /// Bytes in the download cache at most.
     pub cache_bytes: u64,
-    /// How long each is kept.
+    /// How long each object stays in the download cache.
     pub cache_time: Duration,
 }
 
-/// A file that is installed.
+/// An installed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Where.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its bytes, as its manifest says.
+    /// Its length in bytes, as the manifest says.
     pub size: u64,
 }
 
-/// Finds an unchangeable file of an installed version by its digest. It is called on threads that
-/// may block.
+/// Finds an unchangeable file of an installed version by its digest. The caller runs it on a thread
+/// that may block.
 pub type Library = Arc<dyn Fn(&Digest) -> Option<Volume> + Send + Sync>;
 
-/// Whether neighbours may still be served: the user may have changed their mind in another process.
+/// Whether peers may still be served: the user may have changed the setting in another process.
 pub(crate) type Allowed = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Why there are no neighbours.
+/// Why there is no peer network.
 #[derive(Debug, thiserror::Error)]
 pub enum PeersError {
-    /// No thread, no runtime.
+    /// The system cannot start a thread or a runtime.
     #[error("cannot start what looks after neighbours")]
     Start(#[source] std::io::Error),
     /// The port is taken, or the system forbids it.
     #[error("cannot listen for neighbours at port {port}")]
     Listen {
-        /// The port.
+        /// The port that was to be opened.
         port: u16,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The HTTP client.
+    /// The HTTP client could not be set up.
     #[error(transparent)]
     Client(#[from] FetchError),
 }
 
-/// What all parts share.
+/// What all parts of the peer network share.
 struct Inner {
     options: PeerOptions,
     instance: u64,
@@ -145,12 +147,12 @@ struct Inner {
     cache: DownloadCache,
     started: Instant,
     allowed: Allowed,
-    /// The answer of `allowed`, and when it was given.
+    /// The last answer of `allowed`, and its time.
     allowed_then: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Inner {
-    /// Whether neighbours are to be served. Reads a file from time to time.
+    /// Whether to serve peers. Reads a file from time to time.
     fn is_allowed(&self) -> bool {
         let mut then = self.allowed_then.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, answer)) = *then
@@ -163,8 +165,7 @@ impl Inner {
         answer
     }
 
-    /// Whom to ask: those that are known by their number, and those that are known by their address
-    /// alone.
+    /// The peers to ask: those with a known number, and those of which only the address is known.
     fn peers(&self) -> Vec<(Option<u64>, SocketAddr)> {
         let known = self.options.known.iter().map(|address| (None, *address));
         let found = self.roster.lock().unwrap_or_else(PoisonError::into_inner).asked();
@@ -180,7 +181,7 @@ impl Inner {
 
     fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> PeerEvent {
         let url = address_of(address, &self.options.app, "content", digest);
-        // Four digits are enough to tell the computers of an office apart.
+        // Four digits are enough to distinguish the computers of a local network.
         PeerEvent::Joined {
             instance,
             url,
@@ -203,7 +204,7 @@ fn address_of(address: SocketAddr, app: &str, kind: &str, digest: &Digest) -> Ur
 static NOWHERE: std::sync::LazyLock<Url> =
     std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
 
-/// This client among its neighbours: it is announced and serves them until this is dropped.
+/// This client in the peer network: it is announced and serves its peers until this is dropped.
 pub struct PeerNetwork {
     inner: Arc<Inner>,
     address: SocketAddr,
@@ -214,8 +215,8 @@ pub struct PeerNetwork {
 }
 
 impl PeerNetwork {
-    /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where
-    /// multicast is not to be had the known neighbours remain.
+    /// Opens the socket and starts to announce, listen and serve, on its own thread. Without
+    /// multicast, only the known peers remain.
     pub fn start(
         options: PeerOptions,
         library: Library,
@@ -225,8 +226,8 @@ impl PeerNetwork {
         let port = options.port;
         let listen = |source| PeersError::Listen { port, source };
         let bind = |port| std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
-        // Another launcher, of another user or another home, may have the port: neighbours are told
-        // which one it is.
+        // A launcher of another user or another home may have the port: the announcement names the
+        // actual one.
         let listener = bind(port).or_else(|_| bind(0)).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -252,8 +253,8 @@ impl PeerNetwork {
         let (shared, port) = (Arc::clone(&inner), address.port());
         let thread = threads::spawn("neighbours", move || {
             runtime.block_on(live(shared, listener, port, stopped));
-            // The socket is free again when this has ended; a read of a slow disk is not waited
-            // for.
+            // The socket is free again after this; the shutdown does not wait long for a read from
+            // a slow disk.
             runtime.shutdown_timeout(ENDING);
         });
         let thread = thread.map_err(PeersError::Start)?;
@@ -265,29 +266,29 @@ impl PeerNetwork {
         Ok(Self { inner, address, handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// This client's number.
+    /// This client's number among its peers.
     pub fn instance(&self) -> u64 {
         self.inner.instance
     }
 
-    /// The port that it listens at.
+    /// The port that this client listens at.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// How many neighbours are known now.
+    /// Number of peers that are known now.
     pub fn known(&self) -> usize {
         self.inner.roster.lock().unwrap_or_else(PoisonError::into_inner).len()
             + self.inner.options.known.len()
     }
 
-    /// Objects that are offered in pieces, with their bytes that are there.
+    /// The objects that are offered in pieces, with the number of bytes that are here.
     pub fn shares(&self) -> Vec<(Digest, u64)> {
         self.inner.shared.shares().into_iter().collect()
     }
 
-    /// An object is about to be downloaded into `file`: it is offered as it comes, and neighbours
-    /// that have some of it are told of.
+    /// Offers an object that is about to be downloaded into `file`, piece by piece as it arrives.
+    /// The result reports the peers that have some of it.
     pub fn share(
         &self,
         digest: Digest,
@@ -310,7 +311,7 @@ impl PeerNetwork {
         PeerSource { instance: self.inner.instance, events: heard, availability: sender }
     }
 
-    /// The object in `file` is whole, and the file about to go: it is offered for some time more.
+    /// Offers the object in `file` for some time more; `file` is whole and about to be deleted.
     /// Works on files.
     pub fn keep(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) {
         if let Some(share) = self.inner.cache.keep(&digest, table, object_length, file) {
@@ -323,8 +324,8 @@ impl PeerNetwork {
         self.inner.shared.put_document(digest, bytes::Bytes::copy_from_slice(document));
     }
 
-    /// A document of `size` bytes from a neighbour, proved. It takes a second at most, and the time
-    /// that its bytes need on a slow local network.
+    /// Fetches a document of `size` bytes from a peer and verifies it. This takes a second at most,
+    /// and the time for the bytes on a slow local network.
     pub async fn document(&self, digest: Digest, size: u64, waits: bool) -> Option<bytes::Bytes> {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
@@ -337,8 +338,8 @@ impl PeerNetwork {
             .flatten()
     }
 
-    /// Neighbours that have the object `digest` as an installed file: for the manifest of a
-    /// release, those that have installed it. It takes a second at most.
+    /// The peers that have the object `digest` as an installed file. For the manifest of a release,
+    /// these are the peers that have installed the release. It takes a second at most.
     pub async fn holders(&self, digest: Digest) -> Vec<SocketAddr> {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
@@ -350,8 +351,8 @@ impl PeerNetwork {
             .unwrap_or_default()
     }
 
-    /// Whether some neighbour has, or is fetching, the object `digest` in pieces. It takes a second
-    /// at most.
+    /// Whether a peer has, or is fetching, the object `digest` in pieces. It takes a second at
+    /// most.
     pub async fn has_pieces(&self, digest: Digest) -> bool {
         let inner = Arc::clone(&self.inner);
         if inner.peers().is_empty() {
@@ -363,9 +364,9 @@ impl PeerNetwork {
             .unwrap_or_default()
     }
 
-    /// Fetches files from these neighbours into `folder` until that time, proved and named by their
-    /// digests; `noted` hears of the bytes of each. What none of them gives is not there
-    /// afterwards.
+    /// Fetches files from these peers into `folder` until the deadline, verifies them, and names
+    /// them by their digests. It calls `noted` with the length of each file. Returns the files that
+    /// arrived.
     pub async fn files(
         &self,
         holders: Vec<SocketAddr>,
@@ -378,7 +379,7 @@ impl PeerNetwork {
         let fetching = self.handle.spawn(async move {
             files::fetch(&inner, holders, wanted, &folder, until, &noted).await
         });
-        // Whoever stops waiting stops it.
+        // If the caller stops waiting, the fetch stops.
         let _stop = StopOnDrop(fetching.abort_handle());
         fetching.await.unwrap_or_default()
     }
@@ -395,7 +396,7 @@ impl Drop for StopOnDrop {
 impl Drop for PeerNetwork {
     fn drop(&mut self) {
         self.stop = None;
-        // A panic there was told by the panic hook.
+        // The panic hook has already reported a panic of that thread.
         self.thread.take().map(std::thread::JoinHandle::join);
     }
 }
@@ -406,7 +407,7 @@ impl std::fmt::Debug for PeerNetwork {
     }
 }
 
-/// The thread's life.
+/// Everything that the thread of the peer network does.
 async fn live(
     inner: Arc<Inner>,
     listener: std::net::TcpListener,
@@ -427,12 +428,12 @@ async fn live(
     });
     tokio::spawn(serve::serve(Arc::clone(&inner), listener));
     let announced = if inner.options.discover { listen(&inner, port) } else { None };
-    // Its sender is dropped, not used.
+    // The sender is dropped, never used.
     let _ = stopped.await;
     let _ = tokio::task::spawn_blocking(move || drop(announced)).await;
 }
 
-/// Announces this client, and takes in what is heard of others.
+/// Announces this client, and takes in the announcements of others.
 fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
     let (announced, events) = match discover::announce(inner.instance, &inner.options.app, port) {
         Ok(announced) => announced,

@@ -1,7 +1,8 @@
-//! Which peers are asked in a round, and what follows from their answers. A pure core.
+//! Decides which peers to ask in a round, and what follows from their answers. A pure core.
 //!
-//! In: who is known, what each answered. Out: whom to ask, and what changed for a download. Never:
-//! a question to a peer that has not answered the last one, a change that was reported before.
+//! In: which peers are known, what each answered. Out: which peers to ask, and what changed for a
+//! download. Never: a question to a peer that has not answered the last one; a change that was
+//! reported before.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,14 +11,15 @@ use crate::fetch::Availability;
 
 /// Unanswered questions after which a peer counts as gone.
 const UNANSWERED: u32 = 2;
-/// Rounds in which a peer that has nothing is asked once, after the first so many.
+/// After more than [`OFTEN`] answers in a row that it has nothing, a peer is asked only once in so
+/// many rounds.
 const SELDOM: u32 = 4;
 const OFTEN: u32 = 20;
 
-/// Who answered, and what it has; nothing of the object if `None`.
+/// The number of the peer that answered, and what it has; `None` if it has nothing of the object.
 pub(super) type Answer = (u64, Option<Availability>);
 
-/// What a download is told.
+/// A change that the download must know.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
     Joined { instance: u64, address: SocketAddr },
@@ -30,24 +32,24 @@ struct Asked {
     /// A question is on its way.
     busy: bool,
     instance: Option<u64>,
-    /// It is this client, or another one's double.
+    /// Whether it is this client, or a second address of another peer.
     ignored: bool,
-    /// The download knows what it has.
+    /// Whether the download knows what the peer has.
     noted: bool,
-    /// Answers in a row that it has nothing.
+    /// Answers in a row that the peer has nothing.
     empty: u32,
     unanswered: u32,
 }
 
 impl Asked {
-    /// What it had is gone.
+    /// Reports that the peer's pieces are gone, if the download knew of them.
     fn leave(&mut self) -> Option<Change> {
         let was_noted = std::mem::take(&mut self.noted);
         self.instance.filter(|_| was_noted).map(|instance| Change::Left { instance })
     }
 }
 
-/// What is known of each address.
+/// What is known of all addresses.
 pub(super) struct PollState {
     /// This client's own number.
     own: u64,
@@ -60,8 +62,8 @@ impl PollState {
         Self { own, all: BTreeMap::new(), round: 0 }
     }
 
-    /// A round begins: whom to ask of the peers that are known now, each with the number under
-    /// which it was announced, if it was.
+    /// Begins a round, and returns which of the known peers to ask. Each peer comes with the number
+    /// under which it was announced, if it was.
     pub(super) fn round(
         &mut self,
         peers: &[(Option<u64>, SocketAddr)],
@@ -92,8 +94,8 @@ impl PollState {
         (due, changes)
     }
 
-    /// The answer of an address that was asked, `None` if none came; who was asked and whether it
-    /// answered, where that is known.
+    /// Takes in the answer of an address, `None` if there was none. Returns which peer was asked
+    /// and whether it answered, where that is known.
     pub(super) fn answered(
         &mut self,
         address: SocketAddr,
@@ -191,7 +193,7 @@ mod tests {
         state.round(&peers);
         assert_eq!(state.answered(at(1), Some((OWN, Some(has(0))))), (None, vec![]));
         assert_eq!(state.answered(at(2), Some((9, Some(has(0))))), (None, vec![]), "9 is at 3");
-        // It was announced as 9, and says that it is 8.
+        // The peer was announced as 9, and its answer has the number 8.
         assert_eq!(state.answered(at(3), Some((8, Some(has(0))))), (Some((9, false)), vec![]));
         let joined = Change::Joined { instance: 5, address: at(4) };
         assert_eq!(state.answered(at(4), Some((5, None))), (None, vec![joined]));

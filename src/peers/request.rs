@@ -1,10 +1,10 @@
-//! Judges a neighbour's request before anything is looked up. A pure core: the head in, what is
-//! asked for or a status out.
+//! Judges a peer's request before anything is looked up. A pure core: the head of the request goes
+//! in, and what it asks for, or a status, comes out.
 //!
-//! A web page in a browser of this network can make that browser ask us, also under a name of its
-//! own that leads to our address (DNS rebinding). It cannot keep the browser from naming a `Host`
-//! that is no address, or from adding `Origin`, `Sec-…` or `Referer`; and since no answer carries a
-//! CORS header, it could not read one.
+//! A web page in a browser of this network can make that browser send requests to us, also under a
+//! host name of the attacker that leads to our address (DNS rebinding). The page cannot keep the
+//! browser from naming a `Host` that is no address, or from adding `Origin`, `Sec-…` or `Referer`.
+//! Since no answer carries a CORS header, the page could not read an answer.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -18,20 +18,20 @@ use hyper::{Method, StatusCode, Uri};
 use super::PROTOCOL;
 use crate::model::Digest;
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// What is there of an object.
+    /// Which parts of an object are here.
     Have(Digest),
-    /// Bytes of an object: this span (the last byte may lie behind its end), or all.
+    /// Bytes of an object: this span (its end may lie behind the object's end), or all.
     Content(Digest, Option<Range<u64>>),
 }
 
-/// Headers that only a browser, or somebody with other intentions, sends.
+/// Headers that only a browser or an attacker sends.
 const REFUSED: [hyper::header::HeaderName; 6] =
     [ORIGIN, REFERER, COOKIE, AUTHORIZATION, UPGRADE, EXPECT];
 
-/// Judges a request that came in at the address `here` of this computer.
+/// Judges a request that arrived at the address `here` of this computer.
 pub(super) fn judge(
     method: &Method,
     uri: &Uri,
@@ -68,7 +68,7 @@ pub(super) fn judge(
     }
 }
 
-/// `/kuzflow/1/app/have/HASH`.
+/// Reads `/kuzflow/1/app/have/HASH`.
 fn parts<'a>(uri: &'a Uri, app: &str) -> Option<(&'a str, Digest)> {
     if uri.query().is_some() {
         return None;
@@ -84,7 +84,7 @@ fn parts<'a>(uri: &'a Uri, app: &str) -> Option<(&'a str, Digest)> {
         .flatten()
 }
 
-/// One span, `bytes=FIRST-LAST`, or none: nothing else is asked by a launcher.
+/// Reads one span, `bytes=FIRST-LAST`, or none: a launcher asks for nothing else.
 fn span(headers: &HeaderMap) -> Result<Option<Range<u64>>, StatusCode> {
     let mut ranges = headers.get_all(RANGE).iter();
     let Some(range) = ranges.next() else { return Ok(None) };

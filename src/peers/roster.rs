@@ -1,9 +1,9 @@
-//! Who is known: a bounded list of neighbours, from announcements that anybody on the network can
-//! forge. A pure core.
+//! The known peers: a bounded list, made from announcements that anybody on the network can forge.
+//! A pure core.
 //!
 //! A forged announcement can make this client ask an address of the local network some times, and
-//! leave it. It cannot point to the internet or to this computer, fill the list from one address,
-//! or take the place of one that has ever answered.
+//! then leave it. It cannot point to the internet or to this computer, fill the list from one
+//! address, or take the place of a peer that has ever answered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,44 +13,44 @@ use super::PROTOCOL;
 use super::address::may_be_asked;
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// Neighbours that are remembered, and that are asked, at most.
+/// Most peers that the roster remembers; [`MOST_ASKED`] is for those that it returns for asking.
 const MOST_KNOWN: usize = 64;
-/// Of these, how many at one address: some users may share a computer.
+/// Of these, most peers at one address: several users may share a computer.
 const MOST_AT_ONE_ADDRESS: usize = 4;
 pub(super) const MOST_ASKED: usize = 24;
-/// Announcements that are taken in, a second and at once.
+/// Announcements that are accepted: a second, and at once.
 const ANNOUNCEMENTS: Rate = Rate { per_second: 10.0, capacity: 64.0 };
-/// Failures in a row after which a neighbour is forgotten, and seconds for which it stays so.
+/// Failures in a row after which a peer is forgotten, and the seconds for which it stays forgotten.
 const FAILURES: u32 = 3;
 const FORGOTTEN: f64 = 60.0;
-/// Seconds in which a neighbour that is new may answer before others may take its place.
+/// Seconds that a new peer has for its first answer, before others may take its place.
 const TIME_TO_ANSWER: f64 = 10.0;
-/// Neighbours that are remembered as forgotten.
+/// Most forgotten peers that the roster remembers.
 const MOST_FORGOTTEN: usize = 256;
 
-/// What an announcement says.
+/// The content of an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Announcement {
-    /// The name it was announced under: a neighbour's number.
+    /// The name of the announcement: the peer's number.
     pub name: String,
     /// The properties `v`, `app` and `id`.
     pub protocol: String,
     pub app: String,
     pub id: String,
-    /// Where it says to be.
+    /// The addresses that it claims.
     pub addresses: Vec<SocketAddr>,
 }
 
-/// Why an announcement is not taken.
+/// Why an announcement is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ignored {
-    /// Of another version of the protocol, another app, or without a number that is its name.
+    /// Another version of the protocol, another app, or a number that differs from the name.
     Foreign,
-    /// It is this client.
+    /// The announcement of this client.
     Oneself,
-    /// No address of this network.
+    /// It has no address of this network.
     Far,
-    /// Too many in a short time, too many known, or known already.
+    /// Too many announcements in a short time, too many known peers, or a known peer.
     Enough,
 }
 
@@ -58,11 +58,11 @@ struct Known {
     address: SocketAddr,
     since: f64,
     failures: u32,
-    /// It has answered once.
+    /// Whether the peer has ever answered.
     proved: bool,
 }
 
-/// The neighbours.
+/// The list of known peers.
 pub(super) struct Roster {
     instance: u64,
     app: String,
@@ -82,7 +82,7 @@ impl Roster {
         }
     }
 
-    /// Takes in an announcement; `now` in seconds. The number of a neighbour that is new.
+    /// Takes in an announcement; `now` in seconds. Returns the number of a new peer.
     pub(super) fn found(&mut self, now: f64, announcement: &Announcement) -> Result<u64, Ignored> {
         let at = Duration::try_from_secs_f64(now).unwrap_or_default();
         if !self.announcements.try_take(at, 1.0, ANNOUNCEMENTS) {
@@ -117,8 +117,8 @@ impl Roster {
         Ok(instance)
     }
 
-    /// Forgets the one that has been known for longest without ever having answered, if it has had
-    /// time to.
+    /// Forgets the peer that has been known longest without an answer, if it has had time to
+    /// answer.
     fn make_room(&mut self, now: f64) -> bool {
         let silent = self
             .known
@@ -129,12 +129,12 @@ impl Roster {
         oldest.is_some_and(|instance| self.known.remove(&instance).is_some())
     }
 
-    /// It said goodbye.
+    /// Removes a peer that said goodbye.
     pub(super) fn left(&mut self, name: &str) {
         number(name).map(|instance| self.known.remove(&instance));
     }
 
-    /// It answered, or it did not.
+    /// Notes whether a peer answered.
     pub(super) fn answered(&mut self, now: f64, instance: u64, well: bool) {
         let Some(known) = self.known.get_mut(&instance) else { return };
         known.failures = if well { 0 } else { known.failures + 1 };
@@ -147,7 +147,8 @@ impl Roster {
         }
     }
 
-    /// Whom to ask. In a large office each asks others, so that everybody is asked by somebody.
+    /// The peers to ask. With many peers, each client asks others, so that each peer is asked by
+    /// some client.
     pub(super) fn asked(&self) -> Vec<(u64, SocketAddr)> {
         let mut all: Vec<(u64, SocketAddr)> =
             self.known.iter().map(|(instance, known)| (*instance, known.address)).collect();
@@ -156,20 +157,20 @@ impl Roster {
         all
     }
 
-    /// How many are known.
+    /// Number of known peers.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
 }
 
-/// A neighbour's number as it is written: sixteen digits.
+/// Reads a peer's number from sixteen digits.
 pub(super) fn number(text: &str) -> Option<u64> {
     let digits = text.len() == 16
         && text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
-/// Writes a neighbour's number.
+/// Writes a peer's number.
 pub(super) fn digits(instance: u64) -> String {
     format!("{instance:016x}")
 }
@@ -239,7 +240,7 @@ mod tests {
             taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED,
             "{taken}"
         );
-        // Those that do not answer make room, and do not come back at once.
+        // Peers that do not answer make room, and do not come back at once.
         for _ in 0..FAILURES {
             (0..1000).for_each(|number| roster.answered(1.0, 10 + number, false));
         }

@@ -1,5 +1,4 @@
-//! The socket for neighbours: few connections, short heads, one answer at a time, at a bounded
-//! rate.
+//! The server for peers: few connections, short heads, one answer at a time, at a bounded rate.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -29,22 +28,22 @@ use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
 use crate::positional;
 
-/// Bytes of a request's head, at most.
+/// Bytes of a request's head at most.
 const HEAD: usize = 8 << 10;
-/// How long a head, or the next request of a connection, may take.
+/// Time limit for a head, and for the next request of a connection.
 const HEAD_TIME: Duration = Duration::from_secs(20);
-/// How long a reader may take for a chunk.
+/// Time limit for the peer to take a chunk.
 const STALL_TIME: Duration = Duration::from_secs(20);
-/// Bytes read at a time.
+/// Bytes that are read at a time.
 const CHUNK: u64 = 128 << 10;
 
-/// Takes connections until the task is dropped.
+/// Accepts connections until the task is dropped.
 pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
     let places = Places::new(inner.options.connections, inner.options.connections_per_address);
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                // Whoever finds no place is left standing: its next try may find one.
+                // A peer that finds no place is dropped: its next try may find one.
                 let Some(place) = may_ask(remote.ip()).then(|| places.take(remote.ip())).flatten()
                 else {
                     continue;
@@ -61,7 +60,7 @@ pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
 
 async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: PeerPlace) {
     let Ok(here) = stream.local_addr() else { return };
-    // A matter of speed only.
+    // Only the speed depends on this.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| {
         let inner = Arc::clone(&inner);
@@ -143,7 +142,7 @@ fn refusal(status: StatusCode) -> Response<Sent> {
     guarded(response)
 }
 
-/// Headers against whatever reads answers in a browser.
+/// Adds headers that keep a browser from using the answer.
 fn guarded(mut response: Response<Sent>) -> Response<Sent> {
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
@@ -199,7 +198,7 @@ impl Body for Sent {
     }
 }
 
-/// The bytes of `span`, read as they are sent, at the rate that is allowed.
+/// Reads the bytes of `span` while sending them, at the allowed rate.
 fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
     let (sender, chunks) = mpsc::channel(1);
     let left = span.end - span.start;
@@ -224,7 +223,7 @@ fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
                 }
             });
             let Ok(Ok(bytes)) = read.await else { return };
-            // The reader is gone, or takes too long: the answer ends early, and with it the
+            // The peer is gone, or takes too long: the answer ends early, and with it the
             // connection.
             if !matches!(tokio::time::timeout(STALL_TIME, sender.send(bytes)).await, Ok(Ok(()))) {
                 return;
@@ -235,14 +234,14 @@ fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
     Sent::Stream { chunks, left }
 }
 
-/// Places for connections: in all, and for one address.
+/// Places for connections: a number in all, and a number for one address.
 struct Places {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     most: usize,
     most_per_address: usize,
 }
 
-/// One of them; free again when dropped.
+/// One place; it is free again when dropped.
 struct PeerPlace {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,

@@ -1,6 +1,6 @@
-//! What neighbours may have: proved pieces of what is being fetched or was fetched lately, and the
-//! unchangeable files of installed versions. Everything is named by its digest; there is no list,
-//! and no name of a file ever comes from outside.
+//! The share index: what peers may have. It offers proved pieces of objects that are being fetched
+//! or were fetched lately, and the unchangeable files of installed versions. A digest names each of
+//! them. There is no list, and no file name ever comes from outside.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -22,41 +22,40 @@ use crate::model::{Digest, Hasher, PieceTable};
 const MOST_SHARES: usize = 16;
 const MOST_DOCUMENTS: usize = 4;
 
-/// An object in pieces.
+/// An object that is offered in pieces.
 #[derive(Clone)]
 pub(super) struct Share {
     pub table: Arc<PieceTable>,
     /// Bytes of the whole object, of which the pieces cover the beginning.
     pub object_length: u64,
-    /// Where its pieces are.
+    /// The file that holds its pieces.
     pub file: PathBuf,
     pub availability: watch::Receiver<Availability>,
 }
 
-/// Where bytes are.
+/// The source of bytes to send.
 pub(super) enum SharedSource {
     File(File),
     Memory(Bytes),
 }
 
-/// Bytes to send.
+/// The bytes that answer a request.
 pub(super) struct Portion {
     pub source: SharedSource,
     pub span: Range<u64>,
-    /// Bytes of the whole object.
     pub length: u64,
 }
 
-/// The shelf.
+/// Everything that this launcher offers, by digest.
 pub(super) struct ShareIndex {
     instance: u64,
     library: Library,
     shares: Mutex<Vec<(Digest, Share)>>,
     /// Proved documents of releases that are being fetched.
     documents: Mutex<Vec<(Digest, Bytes)>>,
-    /// Documents that are about to come.
+    /// Documents that this client is about to fetch.
     awaited: Mutex<Vec<Digest>>,
-    /// Installed files that were hashed, as they were then.
+    /// Installed files that were hashed: path, length and time as they were then.
     proved: Mutex<HashMap<Digest, (PathBuf, u64, SystemTime)>>,
 }
 
@@ -72,7 +71,7 @@ impl ShareIndex {
         }
     }
 
-    /// Offers an object in pieces, in place of what was offered under its digest.
+    /// Offers an object in pieces, in place of an earlier offer under the same digest.
     pub(super) fn put(&self, digest: Digest, share: Share) {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.retain(|(held, _)| *held != digest);
@@ -81,7 +80,7 @@ impl ShareIndex {
         shares.drain(..surplus);
     }
 
-    /// A document is about to be fetched.
+    /// Notes that this client is about to fetch a document.
     pub(super) fn await_document(&self, digest: Digest) {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|held| *held != digest);
@@ -109,7 +108,7 @@ impl ShareIndex {
         shares.iter().find(|(held, _)| held == digest).map(|(_, share)| share.clone())
     }
 
-    /// What is there of an object. Looks at files.
+    /// What is here of an object. Reads the file system.
     pub(super) fn have(&self, digest: &Digest) -> AvailabilityMessage {
         let mut message = AvailabilityMessage::nothing(self.instance);
         if let Some(share) = self.share(digest).filter(|share| is_plain(&share.file)) {
@@ -121,9 +120,9 @@ impl ShareIndex {
         message
     }
 
-    /// Opens the bytes of `span` of an object; `None` if they are not there, or not proved. Reads
-    /// files: an installed one as a whole before it is sent for the first time, since the user may
-    /// have changed it.
+    /// Opens the bytes of `span` of an object; `None` if they are absent or not proved. Reads
+    /// files. Before it sends an installed file for the first time, it hashes the whole file, since
+    /// the user may have changed it.
     pub(super) fn open(&self, digest: &Digest, span: Option<&Range<u64>>) -> Option<Portion> {
         if let Some(share) = self.share(digest) {
             let span = span.filter(|span| span.end <= share.table.length)?;
@@ -171,7 +170,7 @@ impl ShareIndex {
         })
     }
 
-    /// Objects in pieces that are offered, with the bytes of each that are there.
+    /// The objects that are offered in pieces, with the number of bytes that are here.
     pub(super) fn shares(&self) -> BTreeMap<Digest, u64> {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = |share: &Share| {
@@ -190,7 +189,7 @@ fn is_plain(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// Opens a file, but nothing that a link leads to.
+/// Opens a plain file, and refuses links.
 fn open_plain(path: &Path) -> Option<File> {
     if !is_plain(path) {
         return None;
@@ -305,7 +304,7 @@ mod tests {
         assert_eq!(read(stale.open(&digest, None).unwrap()), b"content");
         assert_eq!(read(stale.open(&digest, Some(&(3..100))).unwrap()), b"tent");
         assert!(stale.open(&digest, Some(&(7..100))).is_none());
-        // Of the same size, with the user's words in it.
+        // A file of the same size, with private words of the user in it.
         fs::write(&good, b"private").unwrap();
         File::options()
             .write(true)

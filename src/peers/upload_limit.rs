@@ -1,14 +1,14 @@
-//! The rate limit on what is sent to peers: one token bucket for all connections.
+//! The rate limit on uploads to peers: one token bucket for all connections.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// Seconds whose unused bytes add up.
+/// Unused bytes of this many seconds add up.
 const SAVED: f64 = 0.2;
 
-/// Bytes that may be sent.
+/// How many bytes may be sent to peers.
 pub(super) struct UploadLimit {
     /// `None` for no limit.
     rate: Option<Rate>,
@@ -35,7 +35,8 @@ impl UploadLimit {
         }
     }
 
-    /// Takes `bytes` at `now`, the time since it began, and tells how long they have to wait.
+    /// Takes `bytes` at `now`, the time since the limit began, and returns how long they have to
+    /// wait.
     fn take(&self, bytes: u64, now: Duration) -> Duration {
         let Some(rate) = self.rate else { return Duration::ZERO };
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +54,7 @@ mod tests {
         let limit = UploadLimit::new(1000);
         let waits = [(); 4].map(|()| limit.take(500, Duration::ZERO).as_secs_f64());
         assert_eq!(waits, [0.5, 1.0, 1.5, 2.0]);
-        // An hour of silence is not saved up.
+        // An hour of silence does not add up.
         assert_eq!(limit.take(1200, Duration::from_secs(3600)), Duration::from_secs(1));
         assert_eq!(UploadLimit::new(0).take(u64::MAX, Duration::ZERO), Duration::ZERO);
     }

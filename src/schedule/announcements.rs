@@ -1,12 +1,12 @@
-//! Which offers a person is told of by themselves: each version once in a launcher's life. A pure
-//! core.
+//! Decides which offers the launcher shows without being asked: each version once in a launcher's
+//! life. A pure core.
 //!
-//! In: the offer that a check found. Out: whether it is shown. Never: an offer that was declined
-//! again before the next start, unless it has become mandatory since.
+//! In: the offer that a check found. Out: whether to show it. Never: an offer that the user has
+//! declined, before the next start, unless it has become mandatory since.
 
 use crate::model::Version;
 
-/// What was shown in this launcher's life.
+/// What this launcher has shown since its start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Announcements {
     newest: Option<Version>,
@@ -14,8 +14,8 @@ pub(crate) struct Announcements {
 }
 
 impl Announcements {
-    /// Whether the offer of `version` is to be shown; then it counts as shown. A version older than
-    /// one that was shown (the newer one was withdrawn) waits for the next start.
+    /// Whether to show the offer of `version`; if so, it counts as shown. A version older than one
+    /// that was shown (the newer one was withdrawn) waits for the next start.
     pub(crate) fn shows(&mut self, version: &Version, mandatory: bool) -> bool {
         let is_newer =
             |before: &Option<Version>| before.as_ref().is_none_or(|before| version > before);

@@ -1,9 +1,9 @@
-//! When to check beside the running app, and which offers are shown by themselves.
+//! When to check while the app runs, and which offers the launcher shows without being asked.
 //!
 //! ```text
 //! watch                     when to check
-//!    ├── schedule  push      the clock's part, pure; what a server says
-//!    ├── announcements       which offers are shown by themselves
+//!    ├── schedule  push      the clock's part, pure; the server's push events
+//!    ├── announcements       which offers are shown without being asked
 //!    └── reminder            and when again, if nobody has answered
 //! ```
 //!
@@ -13,7 +13,7 @@
 pub(crate) mod announcements;
 pub mod push;
 pub(crate) mod reminder;
-// The pure plan of times has the room's own name.
+// The module with the pure plan of times has the same name as its parent.
 #[allow(clippy::module_inception)]
 pub mod schedule;
 pub mod watch;

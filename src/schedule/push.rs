@@ -1,10 +1,11 @@
-//! Listens to the server that the settings name (`api`), which says when releases have changed:
-//! server-sent events on one connection.
+//! Listens to the server that the settings name (`api`). The server sends a push when releases have
+//! changed: server-sent events on one connection.
 //!
-//! In: a stream of events. Out: calls that say "there may be news". Never: trust. What is said is
-//! looked at only to see whether it concerns this app; it carries no version that counts, and can
-//! do nothing but make the schedule look a little sooner. A server that says too much, nothing, or
-//! nonsense is left for a while; one that has no events is asked again hours later.
+//! In: a stream of events. Out: calls that mean "there may be a new release". Never: trust. The
+//! listener reads an event only to see whether it concerns this app. No version in an event counts,
+//! and an event can only make the schedule check a little sooner. When a server sends too much,
+//! nothing, or nonsense, the listener stops for a while. It asks a server that has no events again
+//! hours later.
 
 mod event_stream;
 mod reconnecting;
@@ -25,10 +26,10 @@ use reconnecting::{End, EventLimit, Reconnecting};
 
 pub use reconnecting::Pace;
 
-/// Time between two lines in the log that say the same.
+/// Time between two log lines about hints.
 const BETWEEN_NOTES: Duration = Duration::from_secs(600);
 
-/// What is listened to.
+/// The server to listen to, and the releases that matter.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     url: Url,
@@ -38,7 +39,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What the settings want; `None` if they name no server, or do not want to be told.
+    /// The subscription that the settings ask for; `None` if they name no server, or switch push
+    /// off.
     pub fn of(settings: &Settings) -> Option<Self> {
         let mut url = settings.api.clone().filter(|_| settings.update.push)?;
         let (app, channel) = (settings.app.to_string(), settings.channel.clone());
@@ -51,8 +53,8 @@ impl Subscription {
         Some(Self { url, app, channel, platform })
     }
 
-    /// Whether an event is about releases of this app, in this channel, for this platform; what it
-    /// does not say, it may be.
+    /// Whether an event concerns releases of this app, in this channel, for this platform. A
+    /// missing field counts as a match.
     fn concerns(&self, name: &str, data: &str) -> bool {
         #[derive(Deserialize)]
         struct Announced {
@@ -69,8 +71,8 @@ impl Subscription {
     }
 }
 
-/// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a
-/// `seed` of its own.
+/// Listens until dropped, and calls `hint` when there may be a new release. Every client needs its
+/// own `seed`.
 pub async fn listen(
     client: &Client,
     subscription: &Subscription,
@@ -97,13 +99,13 @@ struct PushListener<'a, H> {
     pace: Pace,
     last_id: Option<String>,
     hint: H,
-    /// When a hint was noted in the log, and how many have come since.
+    /// Time of the last log line about a hint, and the number of hints since.
     noted: Option<Instant>,
     unnoted: u64,
 }
 
 impl<H: Fn()> PushListener<'_, H> {
-    /// A server that says so all the time does not fill the log.
+    /// Logs a hint, with a limit: a server that sends hints all the time does not fill the log.
     fn note_hint(&mut self) {
         if self.noted.is_some_and(|noted| noted.elapsed() < BETWEEN_NOTES) {
             self.unnoted = self.unnoted.saturating_add(1);
@@ -114,7 +116,7 @@ impl<H: Fn()> PushListener<'_, H> {
         self.noted = Some(Instant::now());
     }
 
-    /// One connection, from its beginning to its end.
+    /// One connection, from its start to its end.
     async fn connection(&mut self, reconnecting: &mut Reconnecting, is_first: bool) -> End {
         let began = Instant::now();
         let mut stream =
@@ -127,11 +129,12 @@ impl<H: Fn()> PushListener<'_, H> {
                 }
             };
         tracing::info!(url = %redacted(&self.subscription.url), "listening for releases");
-        // The check at the start was made before there was anybody to say what came after it.
+        // At the first connection, the check at the start has just been made. After a later one,
+        // this client may have missed an event.
         let mut may_have_missed = !is_first && self.last_id.is_none();
         let (mut parser, mut limit, mut last_heard) =
             (Parser::default(), EventLimit::default(), None);
-        // What fell silent was good as long as something came.
+        // A connection that ends or falls silent still counts as good if something came.
         let over = |last_heard: Option<Duration>| {
             last_heard.map_or(End::Failed, |lived| End::Over { lived })
         };

@@ -1,39 +1,38 @@
-//! When an offer that nobody has answered is announced again: at the next pause in somebody's work.
-//! A pure core; time is an argument, counted from any moment.
+//! Decides when to announce an unanswered offer again: at the user's next pause in work. A pure
+//! core; time is an argument, counted from any moment.
 //!
-//! In: that an announcement went unanswered or not, the time, for how long nobody has used the
-//! keyboard or the pointer. Out: when to look again, and that it is time. Never: a notice in the
-//! middle of a sentence, or before somebody who is away.
+//! In: whether the user answered an announcement, the time, how long nobody has used the keyboard
+//! or the pointer. Out: when to look again, and when to announce. Never: an announcement in the
+//! middle of a sentence, or while the user is away.
 
 use std::time::Duration;
 
-/// How long nothing is announced after each announcement that nobody answered; the last one holds
-/// for all that follow.
+/// Silence after each announcement that nobody answered; the last value holds for all further ones.
 const BREAKS: [Duration; 4] = [
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
     Duration::from_secs(2 * 3600),
     Duration::from_secs(4 * 3600),
 ];
-/// Who has not touched anything for so long makes a pause.
+/// A user who has touched nothing for this long makes a pause.
 const PAUSE: Duration = Duration::from_secs(20);
-/// And for so long is away; what is announced then is seen by nobody.
+/// A user who has touched nothing for this long is away, and would not see an announcement.
 const AWAY: Duration = Duration::from_secs(5 * 60);
-/// How often it is looked for a pause, once it is time.
+/// While the user is away, time between two checks for their return.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What to do.
+/// What the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReminderStep {
-    /// Nothing waits to be announced.
+    /// No announcement is waiting.
     Nothing,
-    /// Look again after this.
+    /// Look again after this time.
     LookIn(Duration),
-    /// Announce it now.
+    /// Announce the offer now.
     Announce,
 }
 
-/// An offer that nobody has answered, if there is one.
+/// The reminder of an offer that nobody has answered, if there is one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reminder {
     unanswered: usize,
@@ -41,20 +40,20 @@ pub(crate) struct Reminder {
 }
 
 impl Reminder {
-    /// An announcement went by itself.
+    /// Notes that an announcement went unanswered.
     pub(crate) fn unanswered(&mut self, now: Duration) {
         let pause = BREAKS.get(self.unanswered).or(BREAKS.last()).copied().unwrap_or(AWAY);
         self.unanswered += 1;
         self.due = Some(now.saturating_add(pause));
     }
 
-    /// Somebody has answered, or there is nothing to be answered any more.
+    /// Notes that the user has answered, or that there is no offer any more.
     pub(crate) fn settled(&mut self) {
         *self = Self::default();
     }
 
-    /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the
-    /// system says so.
+    /// What to do now. `idle` gives how long nobody has touched keyboard or pointer, where the
+    /// system reports it.
     pub(crate) fn step(
         &self,
         now: Duration,

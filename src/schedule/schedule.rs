@@ -1,52 +1,52 @@
-//! When a release is looked for beside the running app: a pure core without clock, network or
+//! Decides when to look for a release while the app runs: a pure core without clock, network or
 //! thread.
 //!
-//! In: the time since the launcher's start, what happened ([`ScheduleInput`]), how power and
-//! network are. Out: a [`Check`] to make now, and when to look at the clock again
-//! ([`Schedule::next`]). Never: a burst. Whatever hints arrive and however often the computer wakes
-//! up, checks that nobody asked for are bounded, and spread so that thousands of launchers do not
-//! ask in the same second.
+//! In: the time since the launcher's start, inputs ([`ScheduleInput`]), the conditions of power and
+//! network. Out: a [`Check`] to make now, and when to look at the clock again ([`Schedule::next`]).
+//! Never: a burst. However many hints arrive and however often the computer wakes up, the number of
+//! automatic checks is bounded. They are spread, so that thousands of launchers do not ask in the
+//! same second.
 
 use std::time::Duration;
 
 use crate::host::Conditions;
 use crate::settings::{Background, UpdateSettings};
 
-/// Before the first retry of a check that failed; doubled with each further failure, up to the
+/// Wait before the first retry of a failed check. It doubles with each further failure, up to the
 /// interval.
 const FIRST_RETRY: Duration = Duration::from_secs(5 * 60);
-/// Between two checks that hints led to, whoever sends how many.
+/// Minimum time between two checks that hints cause, however many hints come.
 const BETWEEN_HINTS: Duration = Duration::from_secs(5 * 60);
-/// Until conditions that forbid a check are looked at again.
+/// Time until conditions that forbid a check are looked at again.
 const POSTPONED: Duration = Duration::from_secs(15 * 60);
-/// What a network needs to come back after sleep.
+/// Time that a network needs to come back after sleep.
 const AFTER_SLEEP: Duration = Duration::from_secs(5);
-/// Over which launchers that wake at the same time (an office in the morning) are spread.
+/// Launchers that wake at the same time (in an office in the morning) are spread over this time.
 const SPREAD_AFTER_SLEEP: Duration = Duration::from_secs(55);
-/// A check of which no end was told counts as failed after this time.
+/// A check counts as failed when its end is not reported within this time.
 const LONGEST_CHECK: Duration = Duration::from_secs(10 * 60);
-/// How far an interval is stretched or shortened at random, as a share of it.
+/// Largest random change of an interval, as a share of it.
 const JITTER: f64 = 0.1;
-/// The same for retries: what failed for all at once must not be asked by all at once.
+/// The same for retries: what failed for all clients at once must not be asked by all at once.
 const JITTER_OF_RETRIES: f64 = 0.5;
 
-/// What the settings say.
+/// The settings that the schedule uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// From the start to the first check.
+    /// Time from the start to the first check.
     pub delay: Duration,
-    /// From the end of a check to the next one.
+    /// Time from the end of a check to the next one.
     pub interval: Duration,
-    /// Over which launchers that get the same hint are spread.
+    /// Launchers that get the same hint are spread over this time.
     pub hint_spread: Duration,
-    /// What is done on a metered network.
+    /// What is allowed on a metered network.
     pub on_metered: Background,
-    /// What is done on a battery that is low, or when the system saves power.
+    /// What is allowed on a low battery, or when the system saves power.
     pub on_low_battery: Background,
 }
 
 impl Rules {
-    /// Those of the settings.
+    /// The rules that the settings contain.
     pub fn of(settings: &UpdateSettings) -> Self {
         Self {
             delay: Duration::from_secs(settings.delay_seconds),
@@ -57,8 +57,8 @@ impl Rules {
         }
     }
 
-    /// What may be done in the background under these conditions. What the system does not tell
-    /// counts as an ordinary network and mains.
+    /// What is allowed in the background under these conditions. Unknown conditions count as an
+    /// ordinary network and mains power.
     pub fn permitted(&self, conditions: &Conditions) -> Permitted {
         let is = |answer: Option<bool>| answer.unwrap_or(false);
         let metered = is(conditions.metered);
@@ -74,69 +74,69 @@ impl Rules {
     }
 }
 
-/// What may be done without anybody having asked.
+/// What the launcher may do without a person's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permitted {
-    /// Ask for a release: some kilobytes.
+    /// Whether to ask for a release: some kilobytes.
     pub check: bool,
-    /// Fetch it as well, and give pieces of it to peers: megabytes.
+    /// Whether to fetch it as well, and to give pieces of it to peers: megabytes.
     pub prefetch: bool,
 }
 
-/// What comes in.
+/// An input of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScheduleInput {
-    /// The time that [`Schedule::next`] named has come; the conditions at this moment.
+    /// The time that [`Schedule::next`] gave has come; with the conditions at this moment.
     Due(Conditions),
-    /// A check has ended, whoever began it.
+    /// A check has ended, whatever began it.
     Ended(CheckEnd),
-    /// Somebody without any authority says that there may be news.
+    /// A hint, without any authority, that there may be a new release.
     Hint,
-    /// The computer slept, and `uncounted` of that is not in the time since the start.
+    /// The computer slept, and the time since the start does not include `uncounted` of that.
     Woken {
-        /// How long.
+        /// Time that is missing in the time since the start.
         uncounted: Duration,
     },
-    /// A person wants to know now.
+    /// A person asks for a check now.
     Asked,
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckEnd {
     /// The repository answered: there is a release, or there is none.
     Answered,
-    /// It could not be asked, or not be believed.
+    /// The repository did not answer, or its answer could not be verified.
     Failed,
 }
 
 /// A check to make now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Why now.
+    /// What led to it.
     pub reason: Reason,
-    /// Whether what is found may be fetched by itself, if the settings want that.
+    /// Whether the launcher may fetch the release without a request, if the settings allow it.
     pub prefetch: bool,
 }
 
 /// What led to a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The launcher's start.
+    /// The launcher has started.
     Start,
-    /// It was time again.
+    /// The interval is over.
     Interval,
-    /// The one before failed.
+    /// The check before failed.
     Retry,
-    /// A hint.
+    /// A hint came.
     Hint,
-    /// The computer slept past the time.
+    /// The time of the check passed while the computer slept.
     Woken,
-    /// A person.
+    /// A person asked.
     Asked,
 }
 
-/// The state machine of one launcher's life.
+/// The schedule of one launcher, from its start to its end.
 #[derive(Debug)]
 pub struct Schedule {
     rules: Rules,
@@ -153,13 +153,13 @@ enum ScheduleState {
 }
 
 impl Schedule {
-    /// At the launcher's start. Every launcher needs a `seed` of its own.
+    /// The schedule at the launcher's start. Every launcher needs its own `seed`.
     pub fn new(rules: Rules, seed: u64) -> Self {
         let state = ScheduleState::Waiting { due: rules.delay, reason: Reason::Start };
         Self { rules, random: fastrand::Rng::with_seed(seed), state, failures: 0, last_hint: None }
     }
 
-    /// When [`ScheduleInput::Due`] is wanted, as time since the start.
+    /// When to send [`ScheduleInput::Due`], as time since the start.
     pub fn next(&self) -> Duration {
         match self.state {
             ScheduleState::Waiting { due, .. } => due,
@@ -167,7 +167,7 @@ impl Schedule {
         }
     }
 
-    /// Takes in what happened at `now`, the time since the start.
+    /// Takes in an input at `now`, the time since the start; returns a check to make now.
     pub fn step(&mut self, now: Duration, input: ScheduleInput) -> Option<Check> {
         match (input, self.state) {
             (ScheduleInput::Due(conditions), ScheduleState::Waiting { due, reason })
@@ -191,7 +191,7 @@ impl Schedule {
                 self.hint(now);
                 None
             }
-            // The answer that is under way may be older than the hint.
+            // The check in flight may have an answer that is older than the hint.
             (ScheduleInput::Hint, ScheduleState::Checking { since, .. }) => {
                 self.state = ScheduleState::Checking { since, hinted: true };
                 None
@@ -242,7 +242,8 @@ impl Schedule {
         }
     }
 
-    /// A check that comes sooner anyway answers the hint as well.
+    /// Plans a check for a hint, unless another check comes sooner: that one answers the hint as
+    /// well.
     fn hint(&mut self, now: Duration) {
         let earliest = self.last_hint.map_or(now, |last| now.max(last + BETWEEN_HINTS));
         let at = earliest + self.part_of(self.rules.hint_spread);
@@ -262,12 +263,12 @@ impl Schedule {
         };
     }
 
-    /// Anything between nothing and `whole`.
+    /// A random time between zero and `whole`.
     fn part_of(&mut self, whole: Duration) -> Duration {
         whole.mul_f64(self.random.f64())
     }
 
-    /// `mean`, more or less by up to `share` of it.
+    /// `mean`, changed at random by up to `share` of it.
     fn jittered(&mut self, mean: Duration, share: f64) -> Duration {
         mean.mul_f64(1.0 + share * (2.0 * self.random.f64() - 1.0))
     }

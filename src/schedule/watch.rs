@@ -1,10 +1,9 @@
-//! Looks at the clock and listens to the server as long as the app runs: what drives the
-//! [`Schedule`].
+//! Drives the [`Schedule`]: looks at the clock and listens to the server as long as the app runs.
 //!
-//! In: what happened to checks ([`Watch::tell`]), the settings, power and network when a check is
-//! due. Out: calls of `due`, each with a [`Check`] to make now. Never: a check itself, a second
-//! connection, a wake-up that is not needed: between two checks there is one timer, and one socket
-//! if the settings name a server that says when releases change.
+//! In: how checks ended ([`Watch::tell`]), the settings, power and network when a check is due.
+//! Out: calls of `due`, each with a [`Check`] to make now. Never: a check itself, a second
+//! connection, an unnecessary wake-up. Between two checks there is one timer. There is one socket,
+//! if the settings name a server that sends a push when releases change.
 
 use std::time::{Duration, Instant};
 
@@ -19,27 +18,27 @@ use crate::messages::protocol::Problem;
 use crate::settings::Settings;
 use crate::threads;
 
-/// The longest time without a look at the clock. Timers of most systems stand still while the
-/// computer sleeps, so somebody must look.
+/// Longest time without a look at the clock. On most systems, timers stand still while the computer
+/// sleeps.
 const LONGEST_NAP: Duration = Duration::from_secs(10 * 60);
-/// A nap that took so much longer than it should have was the computer's sleep.
+/// A nap that took so much longer than planned was the computer's sleep.
 const SLEPT: Duration = Duration::from_secs(60);
 
-/// What is watched and how.
+/// The settings of a watch.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
     /// When to check.
     pub rules: Rules,
-    /// Who may say that it is worth checking.
+    /// The server that may hint that a check is worth it, if any.
     pub subscription: Option<Subscription>,
-    /// How patient a listener is.
+    /// The wait times of the listener.
     pub pace: Pace,
-    /// How power and network are, asked when a check is due; may block for a second.
+    /// Reads the conditions of power and network when a check is due; may block for a second.
     pub conditions: fn() -> Conditions,
 }
 
 impl WatchOptions {
-    /// What the settings say.
+    /// The options that the settings ask for.
     pub fn of(settings: &Settings) -> Self {
         Self {
             rules: Rules::of(&settings.update),
@@ -50,16 +49,16 @@ impl WatchOptions {
     }
 }
 
-/// A watch that goes on until this is dropped.
+/// A watch that goes on until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     inputs: mpsc::UnboundedSender<ScheduleInput>,
 }
 
 impl Watch {
-    /// Starts watching on a thread of its own, with a runtime of its own. `due` is called there and
-    /// should be quick: it sends a command. The first check is due when the settings say, counted
-    /// from now.
+    /// Starts the watch on its own thread, with its own runtime. The thread calls `due`, which
+    /// should be quick: it sends a command. The settings give the time until the first check,
+    /// counted from now.
     pub fn start(
         options: WatchOptions,
         due: impl FnMut(Check) + Send + 'static,
@@ -76,21 +75,21 @@ impl Watch {
         let hints = inputs.downgrade();
         let watching = move || {
             runtime.block_on(run(options, client, hints, receiver, due));
-            // What is left is at most a question to the system that is under way.
+            // At most one question to the system may still be running.
             runtime.shutdown_background();
         };
         threads::spawn("watch", watching).map_err(internal)?;
         Ok(Self { inputs })
     }
 
-    /// Tells what happened: that a check ended, that a person asked.
+    /// Reports an input: a check has ended, or a person asks for one.
     pub fn tell(&self, input: ScheduleInput) {
-        // It listens until this value is dropped.
+        // The receiver exists until this value is dropped.
         let _ = self.inputs.send(input);
     }
 }
 
-/// Until all senders of `inputs` but the weak one are gone.
+/// Runs until all senders of `inputs` but the weak one are gone.
 async fn run(
     options: WatchOptions,
     client: Option<Client>,
@@ -131,7 +130,7 @@ async fn keep_time(
             },
             () = tokio::time::sleep(nap) => None,
         };
-        // A clock that was set back tells nothing.
+        // A clock that was set back gives no information.
         let on_the_clock =
             Duration::try_from(host::now().duration_since(clock_before)).unwrap_or_default();
         if let Some(uncounted) = slept(nap, before.elapsed(), on_the_clock) {
@@ -142,7 +141,7 @@ async fn keep_time(
             schedule.step(began.elapsed(), input).into_iter().for_each(&mut due);
         }
         if schedule.next() <= began.elapsed() {
-            // A panic there was told by the panic hook.
+            // The panic hook has already reported a panic of that thread.
             let conditions = tokio::task::spawn_blocking(conditions).await.unwrap_or_default();
             let check = schedule.step(began.elapsed(), ScheduleInput::Due(conditions));
             tracing::info!(?conditions, ?check, "a check is due");
@@ -151,8 +150,8 @@ async fn keep_time(
     }
 }
 
-/// Whether the computer slept during a nap: the time that the timer's clock did not count. On some
-/// systems that clock goes on.
+/// Detects whether the computer slept during a nap. Returns the time that the timer's clock did not
+/// count; on some systems that clock goes on during sleep.
 fn slept(nap: Duration, counted: Duration, on_the_clock: Duration) -> Option<Duration> {
     let awake = nap.min(counted);
     (on_the_clock > awake + SLEPT).then(|| on_the_clock.saturating_sub(counted))

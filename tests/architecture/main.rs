@@ -1,6 +1,5 @@
-//! Guards the rooms: imports run one way, egui stays in the launcher, the environment is asked
-//! through one door, and every text a reader relies on (module heads) is there. The compiler does
-//! not object to any of this inside one package.
+//! Guards the rooms: imports go one way, only the launcher uses egui, one module asks the
+//! environment, and every module has a head. Inside one package the compiler checks none of this.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each room may import. A room that is not listed here has no place in the house yet.
+/// The imports that each room may have. A room that is missing here is an error.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("host", &["threads"]),
@@ -240,7 +239,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Source files with their room, tests at their ends cut off.
+/// Source files with their room; the tests at the end of a file are cut off.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -252,7 +251,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             let first = relative.iter().next().unwrap().to_str().unwrap();
             let room = first.strip_suffix(".rs").unwrap_or(first).to_owned();
             let text = fs::read_to_string(&path).unwrap();
-            // Tests may reach everywhere, whether they stand in the file or in one beside it.
+            // Tests may import everything, in the file itself or in a file beside it.
             let code = if relative.ends_with("tests.rs") {
                 text.lines().take_while(|line| line.starts_with("//!")).collect()
             } else {
@@ -269,8 +268,7 @@ fn without_comments(code: &str) -> String {
     lines.map(|line| line.split(" // ").next().unwrap_or_default()).collect::<Vec<_>>().join(" ")
 }
 
-/// The first name of each path in a group `{a::b, c::{d, e}}`; `rest` begins behind the first
-/// brace.
+/// The first name of each path in a group `{a::b, c::{d, e}}`; `rest` begins after the first brace.
 fn first_names(rest: &str) -> Vec<String> {
     let (mut depth, mut names, mut name) = (1, Vec::new(), Some(String::new()));
     for sign in rest.chars() {
@@ -296,7 +294,7 @@ fn first_names(rest: &str) -> Vec<String> {
 }
 
 /// Names that follow `crate::` in code, also those of `use crate::{a::b, c::{d, e}}` over several
-/// lines, and what `super::` reaches from a file that stands `depth` modules below the crate.
+/// lines, and the names that `super::` reaches from a file `depth` modules below the crate.
 fn imports(code: &str, depth: usize) -> Vec<String> {
     let code = without_comments(code).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut found = Vec::new();
@@ -337,7 +335,7 @@ fn imports_are_seen_in_every_form() {
     assert_eq!(seen("pub(in crate::store) fn a() {}", 2), "store");
 }
 
-/// How many modules a file stands below the crate.
+/// How many modules a file lies below the crate.
 fn depth_of(path: &Path) -> usize {
     path.iter().count() - usize::from(path.ends_with("mod.rs"))
 }
@@ -433,8 +431,8 @@ fn every_module_says_what_it_is_for() {
     assert!(silent.is_empty(), "{silent:?}");
 }
 
-/// The codec of differences is a crate that anyone can use: bytes in, bytes out, and no dependency
-/// that it does not need.
+/// The codec of differences is a crate for anyone: bytes in, bytes out, and only the dependencies
+/// that it needs.
 #[test]
 fn the_codec_stays_by_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/kuzflow-delta");
@@ -464,8 +462,8 @@ fn the_codec_stays_by_itself() {
     assert_eq!(dependencies, ["bsdiff", "bzip2", "thiserror", "zstd"]);
 }
 
-/// An error is no absence: in rooms where something is deleted, moved or replaced because another
-/// thing is not there, files are looked at through `look`, which tells the two apart.
+/// An error is no absence. Some rooms delete, move or replace a file because another one is
+/// missing. There the code looks at files through `look`, which distinguishes the two.
 #[test]
 fn no_look_takes_an_error_for_absence() {
     let forms = [
@@ -495,13 +493,13 @@ fn no_look_takes_an_error_for_absence() {
         "durable.rs",
     ];
     let allowed = [
-        // What a script has written is shown.
+        // The launcher shows the output of a script.
         ("store/migration_script.rs", "fs::read("),
-        // A pipe from a program that was started.
+        // A pipe from a program that the launcher started.
         ("desktop/program/staged.rs", "read_to_string("),
-        // The system's own files.
+        // Files of the system.
         ("store/lock.rs", "read_to_string("),
-        // Every file of a tree is made durable; an error ends it.
+        // The program makes every file of a tree durable; an error ends that.
         ("durable.rs", "fs::read_dir("),
     ];
     let mut found = Vec::new();
@@ -522,8 +520,8 @@ fn no_look_takes_an_error_for_absence() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The system may have no thread: whoever starts one where the launcher works goes through
-/// `threads`, which gives an error and no panic.
+/// The system may refuse a thread. Code of the running launcher starts threads through `threads`,
+/// which returns an error instead of a panic.
 #[test]
 fn no_thread_is_taken_for_granted() {
     let forms = [
@@ -557,7 +555,7 @@ fn no_thread_is_taken_for_granted() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The words that `docs/glossary.md` refuses.
+/// The refused words in `docs/glossary.md`.
 fn refused_words() -> Vec<String> {
     let glossary =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md")).unwrap();
@@ -573,7 +571,7 @@ fn refused_words() -> Vec<String> {
     words
 }
 
-/// The code without comments, texts and characters; what is left are names and signs.
+/// The code without comments, texts and characters; names and signs are left.
 fn names_only(code: &str) -> String {
     let signs: Vec<char> = code.chars().collect();
     let (mut names, mut at) = (String::new(), 0);
@@ -640,7 +638,7 @@ fn words_of(name: &str) -> String {
     words
 }
 
-/// One thing has one word. Names that people gave up do not come back.
+/// One thing has one word. Refused names do not come back.
 #[test]
 fn refused_words_stay_out_of_names() {
     assert_eq!(words_of("PeerNetwork"), "_peer_network_");

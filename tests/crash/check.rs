@@ -1,6 +1,6 @@
-//! What must hold after an interruption: one plain run starts a healthy version with the user's
-//! files as they were before or after, the same verb can be done again, and then the home is what
-//! it would have been without the interruption.
+//! What must hold after an interruption. One plain run starts a healthy version with the user's
+//! files as they were before or after. The same verb can be repeated, and then the home is as
+//! without the interruption.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -18,17 +18,17 @@ use crate::support::release::reply;
 
 /// A scene played without a disturbance.
 pub struct Reference {
-    /// What the app says afterwards.
+    /// The app's output afterwards.
     after: String,
     home: BTreeMap<String, String>,
-    /// States after a disturbance from which all went well: the same state again need not be played
-    /// again.
+    /// States after a disturbance that already led to a good end: the test does not play the same
+    /// state again.
     good: Mutex<HashSet<(bool, u64)>>,
 }
 
-/// What a disturbed run did.
+/// The outcome of a disturbed run.
 pub struct Point {
-    /// Whether the number was reached at all.
+    /// Whether the run reached the number of the point.
     pub reached: bool,
     pub failure: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Reference {
     }
 }
 
-/// Disturbs the scene at one point, and looks at what comes of it.
+/// Disturbs the scene at one point, and checks the result.
 pub fn try_point(
     stage: &Stage,
     scene: &Scene,
@@ -88,12 +88,12 @@ pub fn try_point(
     Point { reached, failure }
 }
 
-/// Longest wait for the app beside a launcher that is stopped, and would be for ever. The promise
-/// is five seconds; a busy machine gets more.
+/// Longest wait for the app beside a stopped launcher, which would last for ever. The promise is
+/// five seconds; a busy machine gets more.
 const START_WITHIN: Duration = Duration::from_secs(90);
 
-/// Stops the scene's verb at one of its changes, starts the app, works in it, lets the verb go on,
-/// and looks at what comes of it.
+/// Stops the scene's verb at one of its changes, starts the app, works in it, lets the verb
+/// continue, and checks the result.
 pub fn try_stop(
     stage: &Stage,
     scene: &Scene,
@@ -147,7 +147,7 @@ pub fn try_stop(
     Ok(())
 }
 
-/// Kills the scene's verb after `delay`, and looks at what comes of it.
+/// Kills the scene's verb after `delay`, and checks the result.
 pub fn try_time(
     stage: &Stage,
     scene: &Scene,
@@ -165,8 +165,8 @@ pub fn try_time(
         .map_err(|problem| format!("{} killed after {delay:?}\n{problem}", scene.name))
 }
 
-/// The disturbed run itself: no panic, no hang, a problem of the disk told as one; and it starts
-/// the app if that is what it is for. Gives whether it said that it is done.
+/// Checks the disturbed run itself: no panic, no hang, and a disk problem reported as one. It must
+/// also start the app if that is its purpose. Returns whether the run reported success.
 fn look_at(
     fault: Fault,
     scene: &Scene,
@@ -191,7 +191,7 @@ fn look_at(
     };
     if scene.verb == ["run"] {
         let reported = reply_of_app(&output.stdout);
-        // Nothing at all can be started.
+        // Under this fault no process or thread can start.
         if fault == Fault::Tasks && reported.is_empty() && (code, kind) == (1, "exhausted") {
             return Ok(false);
         }
@@ -211,7 +211,7 @@ fn look_at(
     }
 }
 
-/// The home afterwards.
+/// Checks the home after the run.
 fn look_after(
     stage: &Stage,
     scene: &Scene,
@@ -228,7 +228,7 @@ fn look_after(
     Ok(())
 }
 
-/// The state of a home in one number: its listing, and how many passing files are in which folder.
+/// The state of a home as one number: its listing, and the number of passing files in each folder.
 fn state(home: &Path) -> u64 {
     let passing = ["running", "logs", "sockets"].map(|folder| {
         let below = fs::read_dir(home.join(folder)).into_iter().flatten().flatten();
@@ -263,7 +263,7 @@ fn look_on(
     }
     let listing = listing(home);
     let lacking = reference.home.iter().filter(|(path, what)| listing.get(*path) != Some(*what));
-    // What could not be read may be the user's, and is kept.
+    // An unreadable file may be the user's, so the launcher retains it.
     let may_be_more =
         |path: &str| matches!(fault, Fault::Lasting(_)) && path.starts_with("snapshots/");
     let surplus = listing
@@ -280,7 +280,7 @@ fn look_on(
     }
 }
 
-/// The verb again, then a plain run.
+/// Repeats the verb, then makes a plain run.
 fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String> {
     let again = stage
         .launcher(home, scene.settings, &[&["--json"], scene.verb].concat())
@@ -295,8 +295,8 @@ fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String>
     Ok(stage.start(home).0)
 }
 
-/// Everything in a home, as far as two homes in the same state agree: times, random names and
-/// measurements left out.
+/// The contents of a home that are equal in two homes with the same state: without times, random
+/// names and measurements.
 pub fn listing(home: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     list(home, Path::new(""), &mut found);
@@ -315,7 +315,7 @@ fn list(home: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
                 if metadata.is_dir() { "folder".to_owned() } else { content(&path, &entry.path()) };
             format!("{:o} {content}", metadata.permissions().mode() & 0o7777)
         };
-        // Health files and notes of processes are cleared away by the next start of that version;
+        // The next start of that version removes health files and records of processes;
         // measurements differ.
         let is_passing = matches!(path.components().count(), 3) && path.starts_with("running");
         if is_passing || path.starts_with("logs/") || path == Path::new("nodes.json") {
@@ -342,7 +342,7 @@ fn same_name(path: &Path) -> String {
 
 fn content(path: &Path, file: &Path) -> String {
     let bytes = fs::read(file).unwrap();
-    // Records in the order of their names: theirs is not the same each time.
+    // Records are sorted by name, since their own order changes from run to run.
     let value = path
         .extension()
         .filter(|ending| *ending == "json")

@@ -12,7 +12,7 @@ use crate::points::Fault;
 use crate::scenes::{Stage, change_json, reply_of_app};
 use crate::support::release::{reply, text};
 
-/// Which versions a run started, in their order, with its status.
+/// The versions that a run started, in their order, with its status.
 fn run(stage: &Stage, home: &Path) -> (Vec<String>, Option<i32>) {
     let starts = home.with_extension("starts");
     let _ = fs::remove_file(&starts);
@@ -31,7 +31,7 @@ fn a_new_version_that_does_not_come_up_is_tried_twice_left_and_not_offered_again
         let home = stage.copy(stage.template("first start on probation"), fault);
         stage.spoil(&home, fault);
         if fault == "hang" {
-            // As `kuzflow build --reports-up` says it.
+            // `kuzflow build --reports-up` records it like this.
             let record = stage.container(&home, "2.0.0").join("metadata/installed.json");
             change_json(&record, |record| record["launch"]["reports_up"] = true.into());
         }
@@ -41,7 +41,7 @@ fn a_new_version_that_does_not_come_up_is_tried_twice_left_and_not_offered_again
             "{fault}"
         );
         assert_eq!(run(&stage, &home), (vec!["1.0.0".into()], Some(0)), "{fault}");
-        // The release between them, which this home has never seen, is the newest that is offered.
+        // The release between them, which this home has never seen, is the newest on offer.
         let check = stage.say(&home, "plain", &["check"]);
         assert_eq!(
             (check.code, check.result["version"].as_str()),
@@ -96,8 +96,8 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
         assert!(!reply.errors.contains("panicked"), "{}: {}", scene.name, reply.errors);
         if scene.verb == ["run"] {
             let reported = reply_of_app(&traced.output.stdout);
-            // A version that does not come up cannot be left for good then; the one before starts
-            // all the same.
+            // Under this fault the launcher cannot leave a version that does not come up for good.
+            // The version before starts all the same.
             let expected = if scene.name == "rollback by itself" {
                 reported.starts_with("version=1.0.0")
             } else {
@@ -114,7 +114,7 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
                 reply.errors
             );
         }
-        // A broken app writes what it likes.
+        // A broken app may write anything.
         if scene.name != "rollback by itself" {
             assert_eq!(
                 listing(&home),
@@ -146,7 +146,7 @@ fn a_migration_that_fails_halfway_changes_nothing_and_is_reported_once() {
     );
     assert!(switch.errors.contains("no such table"), "{}", switch.errors);
     assert_eq!(listing(&home), before, "a failed migration left something");
-    // At a start: tried once, told once, and the version before runs.
+    // At a start: the launcher tries once and reports once, and the version before runs.
     change_json(&home.join("active.json"), |active| {
         let two = stage.container(&home, "2.0.0");
         active["pending"] = text(&two).rsplit('/').next().unwrap().into();
@@ -178,7 +178,7 @@ fn after_a_rollback_both_copies_of_what_was_edited_are_there() {
         fs::metadata(retained.join("document")).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    // Also when that version goes.
+    // The same holds when that version is removed.
     assert_eq!(stage.say(&home, "plain", &["remove", "2.0.0"]).code, 0);
     assert_eq!(fs::read_to_string(retained.join("document")).unwrap(), "document of two\n");
     assert_eq!(fs::read_to_string(retained.join("notes/笔 记.txt")).unwrap(), "note of two\n");
@@ -190,7 +190,7 @@ fn prune_takes_neither_the_running_nor_the_active_nor_the_fallback_version() {
     let home = stage.copy(stage.template("prune"), "protected");
     stage.must(&home, &["switch", "1.0.0"]);
     let running = stage.start_and_stay(&home);
-    // 1.0.0 runs, 2.0.0 is active, 1.5.0 is what it came from.
+    // 1.0.0 runs, 2.0.0 is active, 1.5.0 is the version before it.
     change_json(&home.join("active.json"), |active| {
         let id = |version: &str| {
             stage.container(&home, version).file_name().unwrap().to_str().unwrap().to_owned()
@@ -219,7 +219,7 @@ fn stale_locks_reused_process_ids_and_open_files_hold_nothing_up() {
     fs::write(home.join("lock"), "12345\n").unwrap();
     let id = stage.container(&home, "1.0.0").file_name().unwrap().to_owned();
     let records = home.join("running").join(format!("{}.d", id.to_str().unwrap()));
-    // The id of a process that lives, with the start of another one: this test's own.
+    // The id of a living process, with the start time of another one: this test's own.
     fs::create_dir_all(&records).unwrap();
     fs::write(records.join(std::process::id().to_string()), "1").unwrap();
     let lock = fs::File::create(home.join("running").join(&id)).unwrap();
@@ -243,7 +243,7 @@ fn launchers_at_once_get_in_nobodys_way() {
         &["rollback"],
         &["prune", "--keep", "0"],
     ];
-    // What another one's work may lead to; anything else is a fault.
+    // Results that another launcher's work may cause; any other result is a fault.
     let expected =
         ["busy", "no_rollback_point", "no_such_version", "not_installed", "version_in_use"];
     let end = Instant::now() + Duration::from_secs(5);
@@ -282,7 +282,7 @@ fn launchers_at_once_get_in_nobodys_way() {
             });
         }
     });
-    // Pruned or left, as it may be.
+    // The launcher may prune the version or leave it.
     stage.say(&home, "plain", &["update", "--to", "2.0.0"]);
     let reported = stage.start(&home).0;
     assert!(

@@ -1,20 +1,21 @@
-//! Crash safety through the real executable: after a kill, an error of the disk or a full disk at
-//! any point, one plain run starts a healthy version with the user's files as they were before or
-//! after, the same verb can be done again, and then nothing is left over.
+//! Crash safety through the real executable. The disturbances are a kill, an error of the disk or a
+//! full disk, at any point. After each of them one plain run starts a healthy version with the
+//! user's files as they were before or after. Then the same verb can be repeated, and no rubbish
+//! remains.
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its
-//! threads, and interferes with one of them: that is a point. A sample is tried each time;
-//! `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name of a scene
-//! (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them.
-//! `KUZFLOW_CRASH_FAULT=lasting` has looks fail at every later try too, `threads` and `tasks` let
-//! no more threads, or threads and processes, be started: for looking for faults by hand. All 18
-//! scenes:
+//! threads, and interferes with one of them: that is a point. Each run of the tests tries a sample.
+//! `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all points, and the name of a scene
+//! (`KUZFLOW_CRASH=rollback`) those of one scene; `KUZFLOW_CRASH_SHARD=2/6` tries the second sixth
+//! of them. With `KUZFLOW_CRASH_FAULT=lasting` looks also fail at every later try. With `threads`
+//! and `tasks` no more threads, or threads and processes, can start. These values are for a search
+//! for faults by hand. All 18 scenes:
 //!
 //! ```text
 //! some 6,690 points (kills, EIO and a full disk), two shared cores, about 20 minutes; failures 0
 //! ```
 //!
-//! Faults that must not hurt, and where they are tried:
+//! Faults that must do no harm, and the tests that try them:
 //!
 //! ```text
 //! 19 a kill at each call; at random times    no_single_call_…, faults::killed_at_random_times_…; with large downloads:
@@ -30,7 +31,7 @@
 //! 25 the launcher's own update               tests/it/desktop.rs
 //! 26 no display, no OpenGL, …                executables::the_app_starts_without_network_window_…, updated_in_the_real_window (drawn by
 //!                                            software); window::keys_are_enough and every test there that finds things by their label
-//!                                            (screen reader); launcher::fonts::tests::every_character_…
+//!                                            (screen reader); gui::fonts::tests::every_character_…
 //! ```
 
 #![cfg(all(target_os = "linux", feature = "publisher"))]
@@ -53,9 +54,9 @@ use check::Reference;
 use points::{Errno, Fault};
 use scenes::{Scene, Stage};
 
-/// Points that are tried if nobody asks for all of them.
+/// How many points a normal run tries.
 const SAMPLE: usize = 300;
-/// Points of each scene at which it is stopped, if nobody asks for all of them.
+/// How many points of each scene a normal run stops at.
 const STOPS: usize = 2;
 
 #[test]
@@ -63,8 +64,8 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
     try_points(&|_| Fault::AT_EACH.to_vec(), SAMPLE);
 }
 
-/// The same where nothing is changed: a look that fails is no reason to delete, to choose another
-/// version, or not to start the app.
+/// The same for looks, which change nothing. A failed look is no reason to delete a file, to choose
+/// another version, or not to start the app.
 #[test]
 fn no_single_look_is_the_wrong_one_to_fail() {
     let fault = match std::env::var("KUZFLOW_CRASH_FAULT").as_deref() {
@@ -76,8 +77,8 @@ fn no_single_look_is_the_wrong_one_to_fail() {
     try_points(&|_| vec![fault], SAMPLE);
 }
 
-/// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and
-/// what is done in the version that starts then is not lost when the other one goes on.
+/// A start beside a launcher that is stopped at any point waits only a short time for it. The
+/// user's work in the version that starts then is not lost when the other launcher continues.
 #[test]
 fn nobody_waits_for_a_launcher_that_is_stopped() {
     let stage = Stage::shared();
@@ -131,19 +132,19 @@ fn nobody_waits_for_a_launcher_that_is_stopped() {
 
 /// The points of a fault in a scene with these places.
 fn points_of(fault: Fault, places: &[String]) -> Vec<(Fault, usize)> {
-    // Each error at one look of six.
+    // Each error is tried at one look of six.
     let errno = |number: usize| Errno::ALL[number % Errno::ALL.len()];
     let numbers = 1..=places.len() + 1;
     match fault {
         Fault::Look(_) => numbers.map(|number| (Fault::Look(errno(number)), number)).collect(),
-        // Once for each path.
+        // Each path is tried once.
         Fault::Lasting(_) => {
             let mut paths = HashSet::new();
             let path = |number: &usize| {
                 places.get(number - 1).and_then(|place| place.split_once(' ')).map(|(_, path)| path)
             };
             let numbers = numbers.filter(|number| paths.insert(path(number)));
-            // A signal does not last.
+            // A signal passes, so it is not among the lasting errors.
             let lasting = Errno::ALL.len() - 1;
             numbers
                 .enumerate()
@@ -154,7 +155,7 @@ fn points_of(fault: Fault, places: &[String]) -> Vec<(Fault, usize)> {
     }
 }
 
-/// Which part of the points is asked for, and of how many.
+/// The requested part of the points, and the number of parts.
 fn shard() -> Option<(usize, usize)> {
     let wanted = std::env::var("KUZFLOW_CRASH_SHARD").ok()?;
     let parts = wanted

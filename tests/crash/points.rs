@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// What happens at a point.
+/// A disturbance at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// SIGKILL before the call.
     Kill,
     /// EIO instead of the call, once.
     Error,
-    /// ENOSPC instead of it and of every later call that needs room.
+    /// ENOSPC instead of the call and of every later call that needs room.
     Full,
-    /// EROFS instead of it and of every later call.
+    /// EROFS instead of the call and of every later call.
     ReadOnly,
-    /// Nothing happens from that call on, until somebody lets it go on.
+    /// The process stops before that call, until the test lets it continue.
     Stop,
     /// This error instead of a look (opening for reading, stat, listing, reading), once.
     Look(Errno),
@@ -25,11 +25,11 @@ pub enum Fault {
     Lasting(Errno),
     /// EAGAIN instead of the start of a thread and of every later one: no memory for stacks.
     Threads,
-    /// The same for threads and processes: a limit of them.
+    /// The same for threads and processes, as under a limit of them.
     Tasks,
 }
 
-/// Errors of looks that pass: a cable, a scanner, no handles, no memory, a network disk, a signal.
+/// Passing errors of looks: a cable, a scanner, no handles, no memory, a network disk, a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Errno {
     Io,
@@ -57,7 +57,7 @@ impl Errno {
 }
 
 impl Fault {
-    /// Those that are tried at each point.
+    /// The disturbances that are tried at each point.
     pub const AT_EACH: [Self; 3] = [Self::Kill, Self::Error, Self::Full];
 
     fn word(self) -> String {
@@ -80,7 +80,7 @@ pub struct Tracer {
     program: PathBuf,
 }
 
-/// A command that is stopped in its middle.
+/// A command that is stopped in the middle.
 pub struct Stopped {
     child: Child,
     log: PathBuf,
@@ -93,7 +93,7 @@ impl Stopped {
         PathBuf::from(name)
     }
 
-    /// Lets it go on to its end.
+    /// Lets the command continue to its end.
     pub fn go_on(self) -> Output {
         fs::write(self.file("go"), "").unwrap();
         let files = ["go", "stopped"].map(|ending| self.file(ending));
@@ -103,7 +103,7 @@ impl Stopped {
     }
 }
 
-/// What became of a command.
+/// The outcome of a command.
 pub struct Traced {
     pub output: Output,
     /// The changes in their order: `openat /path`.
@@ -111,7 +111,7 @@ pub struct Traced {
 }
 
 impl Tracer {
-    /// Compiles the tool into `folder` and tries it. Where processes cannot be traced this fails: a
+    /// Compiles the tool into `folder` and tries it. It fails where processes cannot be traced: a
     /// crash test that tests nothing must not pass.
     pub fn compile(folder: &Path) -> Self {
         let program = folder.join("points");
@@ -134,7 +134,7 @@ impl Tracer {
         tracer
     }
 
-    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`, or
+    /// Runs `command`. `fault` happens at its change with that number of a file below `folder`, or
     /// at its look at one.
     pub fn run(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Traced {
         let log = self.log(folder);
@@ -148,8 +148,7 @@ impl Tracer {
         Traced { output, changes }
     }
 
-    /// Begins to run `command`, which stops at its change with that number; `None` if it has ended
-    /// before.
+    /// Starts `command`, which stops at its change with that number; `None` if it ends earlier.
     pub fn stop(&self, command: &Command, number: usize, folder: &Path) -> Option<Stopped> {
         let log = self.log(folder);
         let mut traced = self.traced(command, Some((Fault::Stop, number)), folder);
@@ -170,7 +169,7 @@ impl Tracer {
         let log = self.log(folder);
         let (word, number) =
             fault.map_or(("none".into(), 0), |(fault, number)| (fault.word(), number));
-        // A point at which it hangs is a failure, and does not hang the test.
+        // A hang at a point is a failure and must not hang the test.
         let mut traced = Command::new("timeout");
         traced
             .args(["--kill-after=1", "120"])
@@ -191,7 +190,7 @@ impl Tracer {
 
     /// The changes, or looks, at which `fault` can happen in `command`.
     pub fn places(&self, command: &Command, fault: Fault, folder: &Path) -> Vec<String> {
-        // A number that is never reached.
+        // This number is never reached.
         self.run(command, Some((fault, usize::MAX >> 1)), folder).changes
     }
 

@@ -1,5 +1,5 @@
-//! What is interrupted: homes before something is done in them, made by the real executables, and
-//! the verb that does it.
+//! The scenes that are interrupted: homes made by the real executables, and the verb that changes
+//! each.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,8 +14,8 @@ use crate::points::{Fault, Tracer};
 use crate::support::release::{NodeProcess, Reply, World, reply, text};
 use crate::support::waiting::until;
 
-/// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it
-/// a release that does not come up.
+/// Prints the running version and the user's files that it finds. A file `app/fault` beside it
+/// makes it a release that does not come up.
 const APP: &str = r#"#!/bin/sh
 cd "$KUZFLOW_HOME" || exit 9
 fault=$(cat app/fault 2>/dev/null)
@@ -34,33 +34,33 @@ echo end
 exit 0
 "#;
 
-/// A release's own migration, in several steps.
+/// A release's migration script, in several steps.
 const MIGRATE: &str = "#!/bin/sh\nset -e\necho \"migrated $1 to $2\" >> data/document\necho made > data/made\nmv data/made data/table\n";
 
 const CUT_SHORT: &str = "switch that was cut short";
 
-/// A home, and something that is done in it.
+/// A home, and the verb that changes it.
 pub struct Scene {
     pub name: &'static str,
-    /// The home before.
+    /// The home before the verb.
     pub template: PathBuf,
     pub verb: &'static [&'static str],
-    /// Which settings, by the name of their file.
+    /// The name of the settings file.
     pub settings: &'static str,
-    /// What the app says if nothing was done; empty if it cannot start then.
+    /// The app's output if the verb did nothing; empty if the app cannot start then.
     pub before: String,
-    /// What else a disturbed start may say: what can no longer be put off may have to wait for a
-    /// disk that works.
+    /// Another output that a disturbed start may have: a step that cannot be put off may have to
+    /// wait for a working disk.
     pub meanwhile: String,
-    /// Kinds of problems with which the verb, repeated, says that there is nothing left to do.
+    /// Kinds of problems by which the repeated verb reports that nothing is left to do.
     pub nothing_left: &'static [&'static str],
 }
 
 /// The publisher, its node, and all scenes.
 pub struct Stage {
     pub world: World,
-    /// Where homes lie; in memory if the machine has room there, since the disk is not what is
-    /// tested.
+    /// The folder of homes. It is in memory if the machine has room there, since the tests are not
+    /// about the disk.
     pub homes: tempfile::TempDir,
     pub scenes: Vec<Scene>,
     pub tracer: Tracer,
@@ -69,7 +69,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The one of all tests that run at the same time; it goes with the last of them.
+    /// The stage that all tests share; it is dropped with the last of them.
     pub fn shared() -> Arc<Self> {
         static STAGE: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
         let mut stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,12 +132,12 @@ impl Stage {
         command
     }
 
-    /// A verb with `--json`.
+    /// Runs a verb with `--json`.
     pub fn say(&self, home: &Path, settings: &str, verb: &[&str]) -> Reply {
         reply(&self.launcher(home, settings, &[&["--json"], verb].concat()).output().unwrap())
     }
 
-    /// A plain run; what the app said, and what the launcher did.
+    /// Makes a plain run. Returns the app's output, and the launcher's status and messages.
     pub fn start(&self, home: &Path) -> (String, String) {
         let output = self
             .launcher(home, "plain", &["--headless", "run"])
@@ -155,7 +155,7 @@ impl Stage {
         &self.scenes.iter().find(|known| known.name == scene).unwrap().template
     }
 
-    /// A copy of a home, named after what it is for.
+    /// A copy of a home, named after its purpose.
     pub fn copy(&self, home: &Path, name: &str) -> PathBuf {
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let copy = self.homes.path().join(format!("{number} {name}"));
@@ -210,11 +210,11 @@ impl Stage {
         ];
         self.world.kuzflow(&[arguments.as_slice(), &rest].concat());
         self.world.publish(&out, &[]);
-        // Publishing names the made-up node again.
+        // Publishing writes the made-up node again.
         self.configure();
     }
 
-    /// The 2.0.0 of this home does not come up, in this way.
+    /// Makes the 2.0.0 of this home fail to come up, in this way.
     pub fn spoil(&self, home: &Path, fault: &str) {
         fs::write(self.container(home, "2.0.0").join("app/fault"), fault).unwrap();
     }
@@ -224,7 +224,7 @@ impl Stage {
         home.join("containers").join(name.file_name().unwrap())
     }
 
-    /// The user works in `version`.
+    /// Plays the user's work in `version`.
     pub fn edit(&self, home: &Path, version: &str, what: &str) {
         let container = self.container(home, version);
         fs::create_dir_all(container.join("data/notes")).unwrap();
@@ -343,20 +343,20 @@ impl Stage {
                 && change.ends_with("/config")
         };
         let moved = changes.iter().position(moved).unwrap();
-        // Numbers begin with 1; so this is the call after that one.
+        // Numbers begin with 1; so this is the next call.
         self.tracer.run(&self.launcher(&cut, "plain", &verb), Some((Fault::Kill, moved + 2)), &cut);
         assert!(cut.join("journal.json").exists());
         cut
     }
 
-    /// The new version is installed beside the running one, and waits.
+    /// Installs the new version beside the running one, where it waits.
     fn update_while_it_runs(&self, home: &Path) {
         let running = self.start_and_stay(home);
         self.must(home, &["update"]);
         running.end();
     }
 
-    /// Starts the active version, which stays.
+    /// Starts the active version, which continues to run.
     pub fn start_and_stay(&self, home: &Path) -> Staying {
         let mut command = self.launcher(home, "plain", &["--headless", "run"]);
         let launcher =
@@ -386,7 +386,7 @@ impl Staying {
     }
 }
 
-/// Ends the app that runs in a home, by the process ids that the home knows.
+/// Ends the app that runs in a home, by the process ids in the home's records.
 fn end_app(home: &Path) {
     let folders = fs::read_dir(home.join("running"))
         .unwrap()
@@ -395,7 +395,7 @@ fn end_app(home: &Path) {
         .filter(|path| path.is_dir());
     for entry in folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten()) {
         if entry.file_name().to_str().unwrap().parse::<u32>().is_ok() {
-            // Records of earlier starts name processes that are gone.
+            // Records of earlier starts name processes that have ended.
             let _ = Command::new("kill").arg(entry.file_name()).stderr(Stdio::null()).status();
         }
     }
@@ -407,11 +407,11 @@ pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
 }
 
-/// What the app wrote to standard output at its last start, all in lower case; what the launcher
-/// itself says stands between.
+/// The app's standard output at its last start, in lower case; the launcher's own output stands
+/// between.
 pub fn reply_of_app(stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stdout).into_owned();
-    // What the launcher says of the app begins with its name.
+    // The launcher's lines about the app begin with its name.
     let is_apps = |line: &&str| {
         line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("sample ")
     };

@@ -1,5 +1,5 @@
-//! The builder as a publisher uses it: a sample app with this machine's Python, started from a path
-//! that is not easy.
+//! The builder as a publisher uses it: a sample app with this machine's Python, started from a
+//! difficult path.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use kuzflow::testing::model::{Platform, Version};
 use kuzflow::testing::publish::bundling::{self, BuildError, BuildRequest, Built, Runtime};
 use kuzflow::testing::publish::package::Effort;
 
-/// What the sample app tells about how it was started, and then the exit code it was asked for.
+/// The sample app prints how it was started, and ends with the requested exit code.
 const APP: &str = r#"
 import json, os, sys
 import helper
@@ -52,7 +52,7 @@ fn request(app: &Path) -> BuildRequest {
     request
 }
 
-/// Whether this machine's Python cannot do this; CI's must.
+/// Whether this machine's Python lacks a feature; CI's must have it.
 fn is_missing(arguments: &[&str]) -> bool {
     let missing = !Command::new("python3")
         .args(arguments)
@@ -147,7 +147,7 @@ fn a_built_app_starts_from_anywhere_both_ways() {
         built.package.hash
     );
 
-    // Somewhere else, and the place it was built in is gone.
+    // The container moves to another place, and the folder of its build no longer exists.
     fs::remove_dir_all(&request.app).unwrap();
     let root = fs::canonicalize(folder.path()).unwrap().join("my apps/中文 $HOME \"x\" 'y'");
     install(&built, &root);
@@ -196,7 +196,7 @@ fn a_built_app_starts_from_anywhere_both_ways() {
             Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root),
             "{strategy}: {reported}"
         );
-        // The bytecode of the package was used, and still names the source where it now is.
+        // Python used the bytecode of the package, which still names the source at its new place.
         assert!(
             Path::new(reported["helper"].as_str().unwrap()).is_file(),
             "{strategy}: {reported}"
@@ -217,8 +217,8 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     assert_eq!(String::from_utf8_lossy(&host.stdout).trim(), format!("Python {version}"));
 }
 
-/// Tells where modules come from: in the app, in a helper that it starts with its own Python
-/// elsewhere, and what other programs see.
+/// Prints where modules come from: in the app, in a helper that the app starts elsewhere with its
+/// own Python, and the environment of other programs.
 #[cfg(unix)]
 const LOOKS: &str = r#"
 import json, os, subprocess, sys
@@ -263,7 +263,7 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
             ("PYTHONINSPECT", "1"),
             ("PYTHONUSERBASE", other.to_str().unwrap()),
         ] {
-            // As the launcher does.
+            // The launcher does the same.
             if !launch.without.iter().any(|without| without == name) {
                 command.env(name, value);
             }
@@ -283,7 +283,7 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
         session(&mut command, launch);
         let mut script =
             Command::new(built.package.manifest.application_info.main_executable.under(&root));
-        // The script takes them out by itself.
+        // The script removes the variables by itself.
         session(&mut script, &Launch { without: Vec::new(), ..launch.clone() });
         for mut command in [command, script] {
             let output = command.output().unwrap();
@@ -330,7 +330,7 @@ fn the_same_inputs_make_the_same_package() {
     for (name, threads) in [("one", 1), ("a much longer name, two", 2)] {
         let place = folder.path().join(name);
         let app = sample(&place);
-        // Another time and other rights for the group.
+        // Another time and other permissions for the group.
         File::options()
             .append(true)
             .open(app.join("app.py"))
@@ -374,7 +374,7 @@ fn without_python_the_error_says_so() {
     request.runtime = Runtime::None;
     let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoRuntime { .. }), "{error:?}");
-    // Nothing is left of builds that failed.
+    // Failed builds leave no files behind.
     let left: Vec<_> =
         fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["source"]);
@@ -393,7 +393,8 @@ fn an_entry_point_that_is_not_there_is_reported() {
     assert!(error.to_string().contains("no such folder"), "{error}");
 }
 
-/// A distribution for another system, as folder and as archives: everything is found in its files.
+/// A distribution for another system, as folder and as archives: the builder finds everything in
+/// its files.
 #[test]
 fn a_package_for_windows_from_an_embeddable_distribution() {
     let folder = tempfile::tempdir().unwrap();
@@ -485,7 +486,7 @@ fn an_app_without_python_brings_its_own_program() {
     let folder = tempfile::tempdir().unwrap();
     let app = folder.path().join("native");
     fs::create_dir_all(app.join("bin")).unwrap();
-    // Not executable here, as after a checkout on Windows; in the container it is.
+    // The file is not executable here, as after a checkout on Windows; in the container it is.
     fs::write(
         app.join("bin/program"),
         "#!/bin/sh\nprintf '%s|' \"$KUZFLOW_VERSION\" \"$@\"\nexit 7\n",
@@ -498,7 +499,7 @@ fn an_app_without_python_brings_its_own_program() {
     let built = build_in(&folder.path().join("out"), &request);
     let root = folder.path().join("in stalled");
     install(&built, &root);
-    // Named as the launcher looks for it, and executable.
+    // The file has the name that the launcher looks for, and is executable.
     #[cfg(unix)]
     assert_eq!(Command::new(root.join("scripts/migrate")).status().unwrap().code(), Some(7));
     #[cfg(unix)]
@@ -526,8 +527,8 @@ fn pips_own_words_are_in_the_error() {
     assert!(error.to_string().contains("no-such-wheel"), "{error}");
 }
 
-/// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this
-/// machine.
+/// The test makes a wheel here and fetches nothing: the wheel is installed, listed, and has no
+/// trace of this machine.
 #[test]
 fn requirements_are_installed_and_listed() {
     if is_missing(&["-m", "pip", "--version"]) {

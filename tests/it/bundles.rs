@@ -1,4 +1,4 @@
-//! Bundles as a client judges them: flipped bits, rollbacks, replaced keys, expiry; and as a
+//! Bundles as a client verifies them: flipped bits, rollbacks, replaced keys, expiry; and as a
 //! publisher makes them.
 
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ async fn a_bundle_is_worth_as_much_as_a_mirror() {
         (vec!["1.0.0".to_owned(), "1.1.0".to_owned()], false)
     );
     assert_eq!(client.trust.cached().unwrap(), judged.repository, "it is remembered");
-    // Only the release that was asked for is in it, with its notes.
+    // The bundle contains only the requested release, with its notes.
     let release = &judged.repository.releases[1];
     let place = bundle.place(&release.location()).unwrap();
     assert_eq!(kuzflow::testing::model::Digest::of(&bundle.read(&place).unwrap()), release.hash);
@@ -58,7 +58,7 @@ async fn a_bundle_is_worth_as_much_as_a_mirror() {
     let notes =
         judged.repository.read_small(&bundle, &release.release.notes["en"], 1 << 20).await.unwrap();
     assert!(notes.starts_with(b"# 1.1.0\n"));
-    // A root that is its own is no root of ours.
+    // A root that only signs itself is not trusted.
     let stranger = Client::new(&Publisher::new());
     assert_eq!(kind(judge(&stranger, &file, 0, REQUIRED).await), Some(MirrorFaultKind::NotTrusted));
 }
@@ -83,7 +83,7 @@ async fn no_flipped_bit_of_the_metadata_is_believed() {
             Err(_) => None,
         };
         match judged {
-            // The bit was one of the padding, or of a document that is not needed.
+            // The bit belonged to padding, or to a document that is not needed.
             Some(judged) => {
                 assert_eq!(judged.repository, true_one, "a flipped bit at {at} was believed")
             }
@@ -96,7 +96,7 @@ async fn no_flipped_bit_of_the_metadata_is_believed() {
     assert!(refused * 3 > tried, "{refused} of {tried} are refused");
 }
 
-/// docs/security.md, fault 4: version numbers never go back, and what was withdrawn stays
+/// docs/security.md, fault 4: version numbers never go back, and a withdrawn release stays
 /// withdrawn.
 #[tokio::test]
 async fn an_old_bundle_is_judged_by_newer_metadata() {
@@ -115,12 +115,13 @@ async fn an_old_bundle_is_judged_by_newer_metadata() {
     forged.publish("1.1.0");
     assert!(!judge(&client, &bundled(&forged, "1.1.0"), 0, REQUIRED).await.unwrap().genuine);
     assert_eq!(client.trust.cached().unwrap(), newest, "nothing older is stored");
-    // What is trusted has expired as well: the same question as for a new bundle.
+    // The trusted metadata has expired as well: the client asks the same question as for a new
+    // bundle.
     let error = judge(&client, &old, 8, REQUIRED).await.unwrap_err();
     assert!(error.expired().unwrap().waivable);
     assert!(judge(&client, &old, 8, Freshness::Waived).await.unwrap().older);
-    // An attacker who makes an old bundle look new gains nothing: where the newer documents are
-    // known they count, where they are not the old ones do not fit.
+    // An attacker who makes an old bundle look new gains nothing. A client that knows the newer
+    // documents uses them; for another one the old documents do not fit.
     publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
     let fresh = bundled(&publisher, "1.2.0");
     let parts = |file: &Path| (Bundle::open(file).unwrap(), std::fs::read(file).unwrap());
@@ -153,7 +154,7 @@ async fn replaced_keys_make_older_bundles_old_and_not_evil() {
     publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
     publisher.publish("1.1.0");
     let new = bundled(&publisher, "1.1.0");
-    // With the chain of roots from the shipped one.
+    // The bundle has the chain of roots from the shipped one.
     let client = Client::new(&publisher);
     assert_eq!(judge(&client, &new, 0, REQUIRED).await.unwrap().repository.versions.root, 2);
     let judged = judge(&client, &old, 0, REQUIRED).await.unwrap();
@@ -177,13 +178,13 @@ async fn age_can_be_accepted_and_the_end_of_the_root_or_the_targets_cannot() {
             );
             assert!(client.trust.cached().is_none(), "what is refused is not remembered");
             assert!(judge(&client, &file, day, Freshness::Waived).await.is_ok(), "day {day}");
-            // The versions seen count from then on.
+            // From then on the seen versions count.
             assert!(client.trust.cached().unwrap().expires < start() + days(day));
         }
     }
     let error = judge(&Client::new(&publisher), &file, 366, Freshness::Waived).await.unwrap_err();
     assert!(!error.expired().unwrap().waivable, "{error}");
-    // A waiver is one of age, not of signatures.
+    // A waiver accepts an old age, but no wrong signature.
     let stranger = Client::new(&Publisher::new());
     assert_eq!(
         kind(judge(&stranger, &file, 40, Freshness::Waived).await),
@@ -209,7 +210,7 @@ fn what_is_made_is_whole_and_always_the_same() {
     );
     let beta = BundleRequest { channel: Some("beta".to_owned()), ..request("1.0.0") };
     assert!(reported(make(&beta)).contains("channel stable"));
-    // A disk that lost a bit is noticed before anybody carries the file away.
+    // The publisher's program notices a bit that the disk lost before it makes the bundle.
     let targets = std::fs::read_dir(publisher.project.repository().join("targets")).unwrap();
     let package = targets
         .map(|entry| entry.unwrap().path())

@@ -1,6 +1,6 @@
-//! No app is ended with unsaved work: an editor of PyQt5, PyQt6, Qt Quick and GTK with unsaved
-//! text, in the real executables, is closed for an update as its window manager would close it. Its
-//! own question appears, and what is answered there holds.
+//! No app is ended with unsaved work. The real executables close an editor of PyQt5, PyQt6, Qt
+//! Quick and GTK with unsaved text for an update, as its window manager would close it. The
+//! editor's own question appears, and its answer holds.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,9 +12,9 @@ use crate::support::display::Display;
 use crate::support::release::{NodeProcess, World, text};
 use crate::support::waiting::{comes, ends, insist};
 
-/// An editor. It writes down what it is (version, process, text) five times a second, and does what
-/// is written into a file. A window with unsaved text asks before it closes: Escape is "cancel",
-/// Enter is "discard".
+/// An editor. It writes its version, process and text to a file five times a second, and follows
+/// the orders in another file. A window with unsaved text asks before it closes: Escape is
+/// "cancel", Enter is "discard".
 const EDITOR: &str = r#"
 import os, sys
 folder, toolkit, version = os.environ["EDITOR_FOLDER"], os.environ["EDITOR_TOOLKIT"], os.environ["KUZFLOW_VERSION"]
@@ -182,16 +182,16 @@ else:
     app.exec() if toolkit == "PyQt6" else app.exec_()
 "#;
 
-/// A program in the background, which writes down that it got the system's signal. Its first
-/// release may go on all the same.
+/// A program in the background, which writes to a file that it got the system's signal. Its first
+/// release may continue all the same.
 const BACKGROUND: &str = r#"#!/bin/sh
 trap 'echo "$KUZFLOW_VERSION" >> "$EDITOR_FOLDER/asked"; [ -n "$EDITOR_STUBBORN" ] || exit 0' TERM
 echo "$KUZFLOW_VERSION $$ unsaved 0" > "$EDITOR_FOLDER/state"
 while :; do sleep 0.1; done
 "#;
 
-/// A Python that can show windows of a toolkit, and where it finds it; `None` where CI has not made
-/// one.
+/// A Python that can show windows of a toolkit, and the toolkit's folder; `None` where CI has not
+/// made one.
 fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
     let found = if toolkit == "background" {
         Some(Default::default())
@@ -218,7 +218,7 @@ fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
     found
 }
 
-/// A desk with a display on which the editor runs in its first release, and the second one is
+/// A desk with a display. The editor runs on it in its first release, and the second one is
 /// published.
 struct Desk {
     display: Display,
@@ -233,14 +233,14 @@ struct Desk {
 #[derive(Clone, Copy)]
 struct Editor {
     toolkit: &'static str,
-    /// It talks to its launcher.
+    /// The editor has a session with its launcher.
     talks: bool,
     windows: u32,
-    /// Its window hides when it is closed.
+    /// The editor's window hides when it is closed.
     tray: bool,
-    /// It ignores the system's signal.
+    /// The editor ignores the system's signal.
     stubborn: bool,
-    /// What starts it ends at once.
+    /// The program that starts the editor ends at once.
     hands_over: bool,
 }
 
@@ -254,7 +254,7 @@ const PYQT5: Editor = Editor {
 };
 
 impl Desk {
-    /// `None` where something that it takes is not installed.
+    /// `None` where a required program is not installed.
     fn set_up(editor: Editor, managed: bool) -> Option<Self> {
         let (python, site) = python(editor.toolkit)?;
         let mut display = Display::open()?;
@@ -307,7 +307,7 @@ impl Desk {
         fs::read_to_string(self.state.join("state")).unwrap_or_default()
     }
 
-    /// How often the editor has asked its person.
+    /// How often the editor has asked its user.
     fn asked(&self) -> usize {
         fs::read_to_string(self.state.join("asked")).unwrap_or_default().lines().count()
     }
@@ -336,7 +336,7 @@ impl Desk {
         }
     }
 
-    /// Presses a key in a window, as a person does who has clicked into it, until it has an effect.
+    /// Presses a key in a window until it has an effect, like a user who has clicked into it.
     fn press(&self, title: &str, key: &str, has_effect: impl Fn(&Self) -> bool) {
         let press = || {
             let Some(window) = self.display.visible(title) else { return };
@@ -350,7 +350,7 @@ impl Desk {
         insist(&format!("{key} in {title}\n{}", self.log()), press, || has_effect(self));
     }
 
-    /// The update is installed, and "restart now" is pressed.
+    /// Waits for the installed update, and presses "restart now".
     fn restart(&self) {
         self.until("an offer", |desk| desk.log().contains("Offered"));
         self.press("update$", "Return", |desk| desk.log().contains("Downloading"));
@@ -371,7 +371,7 @@ impl Desk {
         writeln!(file, "close").unwrap();
     }
 
-    /// Nothing changes for a while.
+    /// Asserts that the condition holds for some seconds.
     fn stays(&self, seconds: u64, holds: impl Fn(&Self) -> bool) {
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
@@ -391,8 +391,8 @@ impl Drop for Desk {
     }
 }
 
-/// What starts the editor. It stays, as scripts that start an app do: the window is that of a
-/// process below it. Or it ends at once.
+/// The script that starts the editor. Either it stays, as scripts that start an app do, and the
+/// window belongs to a child process; or it ends at once.
 fn script(python: &Path, site: &Path, editor: Editor) -> String {
     let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime");
     let path = if editor.talks {
@@ -437,9 +437,9 @@ fn publish(world: &World, version: &str, script: &str) {
     world.publish(&out, &[]);
 }
 
-/// The editor's own question appears. "Cancel" there keeps everything as it was, however long it
-/// takes, and nobody asks again; when the person closes the editor later and discards, the new
-/// release starts.
+/// The editor's own question appears. "Cancel" there leaves everything as it was, however long it
+/// takes, and the launcher does not ask again. When the user closes the editor later and discards,
+/// the new release starts.
 fn keeps_unsaved_work(editor: Editor, managed: bool) {
     let Some(desk) = Desk::set_up(editor, managed) else { return };
     desk.until("the editor has its text", |desk| desk.state().contains("unsaved 0"));
@@ -447,7 +447,7 @@ fn keeps_unsaved_work(editor: Editor, managed: bool) {
     desk.restart();
     let ready = desk.active();
     desk.until("the editor's own question", Desk::question);
-    // A person who takes their time: nobody ends the app meanwhile.
+    // The user takes a long time: the launcher does not end the app meanwhile.
     desk.stays(12, |desk| desk.question() && desk.state() == before);
     desk.until("its person is waited for", |desk| desk.log().contains("wait: Person"));
     desk.press("^Question$", "Escape", |desk| !desk.question());
@@ -457,7 +457,7 @@ fn keeps_unsaved_work(editor: Editor, managed: bool) {
     assert!(
         active[0].contains("1.0.0") && ready[0].contains("1.0.0") && ready[1].contains("2.0.0")
     );
-    // Their wish still stands: the launcher says so, and does it when the editor closes.
+    // The wish to restart still stands: the launcher shows it, and restarts when the editor closes.
     desk.wish();
     desk.until("the question again", Desk::question);
     desk.press("^Question$", "Return", |desk| !desk.question());
@@ -505,8 +505,8 @@ fn gtk_keeps_unsaved_work_under_a_window_manager() {
     keeps_unsaved_work(Editor { toolkit: "gtk", ..PYQT5 }, true);
 }
 
-/// "Restart later" while the editor asks: the wish is gone, and the editor's end is nothing but its
-/// end.
+/// "Restart later" while the editor asks: the wish is withdrawn, and the editor's end causes no
+/// restart.
 #[test]
 fn a_restart_that_is_put_off_is_forgotten() {
     let Some(mut desk) = Desk::set_up(PYQT5, true) else { return };
@@ -526,8 +526,7 @@ fn a_restart_that_is_put_off_is_forgotten() {
     assert!(desk.state().starts_with("1.0.0 "));
 }
 
-/// Several windows are asked one after another: who keeps the second one keeps all that come after
-/// it.
+/// Several windows ask one after another: a "cancel" in the second one keeps all later ones open.
 #[test]
 fn windows_are_asked_one_after_another() {
     let Some(desk) = Desk::set_up(Editor { windows: 3, ..PYQT5 }, true) else { return };
@@ -540,7 +539,8 @@ fn windows_are_asked_one_after_another() {
     desk.stays(4, |desk| desk.asked() == 2 && desk.state().contains("unsaved 2"));
 }
 
-/// A window that does not understand the wish to be closed is not killed: its person is told.
+/// A window that does not understand the request to close is not killed: the launcher shows that to
+/// the user.
 #[test]
 fn a_window_that_cannot_be_asked_is_left_alone() {
     let Some(desk) = Desk::set_up(PYQT5, false) else { return };
@@ -552,7 +552,7 @@ fn a_window_that_cannot_be_asked_is_left_alone() {
     desk.stays(3, |desk| desk.state() == before && desk.asked() == 0);
 }
 
-/// An app that goes on as an icon in the panel when its window is closed gets no signal.
+/// An app that continues as an icon in the panel when its window is closed gets no signal.
 #[test]
 fn an_app_that_hides_goes_on() {
     for talks in [false, true] {
@@ -565,8 +565,8 @@ fn an_app_that_hides_goes_on() {
     }
 }
 
-/// An app that talks to its launcher closes its windows itself, and says when its person has
-/// cancelled: the offer to restart is back.
+/// An app with a session closes its windows itself, and reports when its user has cancelled: the
+/// offer to restart is back.
 #[test]
 fn an_app_that_talks_says_that_it_goes_on() {
     let Some(desk) = Desk::set_up(Editor { talks: true, ..PYQT5 }, true) else { return };
@@ -583,15 +583,15 @@ fn an_app_that_talks_says_that_it_goes_on() {
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
 }
 
-/// An editor that goes on in the place of what started it is asked in its own window, and nothing
-/// is switched beneath it.
+/// An editor that continues in place of its starting process is asked in its own window, and no
+/// version is switched beneath it.
 #[test]
 fn an_app_that_was_handed_over_keeps_unsaved_work() {
     keeps_unsaved_work(Editor { toolkit: "gtk", hands_over: true, ..PYQT5 }, true);
 }
 
-/// A program in the background gets the system's signal, once; one that goes on all the same is not
-/// ended.
+/// A program in the background gets the system's signal, once. A program that continues all the
+/// same is not ended.
 #[test]
 fn a_program_in_the_background_is_asked_by_the_systems_signal() {
     let background = Editor { toolkit: "background", ..PYQT5 };

@@ -10,19 +10,19 @@ use std::process::{Command, Stdio};
 use crate::support::release::{NodeProcess, Reply, World, reply, text};
 use crate::support::waiting::until;
 
-/// What the launcher's file says of its version, before what it is made to say.
+/// The version in the launcher's file, before the test changes it.
 const STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSION"), "]");
 
-/// A user's machine: a launcher of its own in a folder of its own, a user's folders, and a node.
+/// A user's machine: a launcher in its own folder, the user's folders, and a node.
 struct Machine {
     world: World,
     node: NodeProcess,
     launcher: PathBuf,
 }
 
-/// Runs a program that was just written. Another test may start one of its own at the same moment,
-/// which holds this file open for writing until it has become that program; the system does not
-/// start what somebody writes to.
+/// Runs a program that was just written. Another test may start a process at the same moment, and
+/// that process holds this file open for writing until it has become its program. The system does
+/// not start a file that is open for writing.
 fn ended(mut command: Command) -> std::process::Output {
     for _ in 0..1000 {
         match command.output() {
@@ -73,7 +73,7 @@ impl Machine {
         reply(&ended(self.command(&[&["--json"], arguments].concat())))
     }
 
-    /// What a start prints.
+    /// The output of a start.
     fn start(&self) -> String {
         let output = ended(self.command(&["run"]));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -83,8 +83,8 @@ impl Machine {
         self.world.path("user/数据")
     }
 
-    /// The launcher as a build of another version: the same program, but for what it says of
-    /// itself.
+    /// The launcher as a build of another version: the same program with another version in its
+    /// file.
     fn build(&self, version: &str) -> PathBuf {
         assert_eq!(version.len(), env!("CARGO_PKG_VERSION").len());
         let mut bytes = fs::read(env!("CARGO_BIN_EXE_kuzflow-launcher")).unwrap();
@@ -111,7 +111,7 @@ impl Machine {
         );
     }
 
-    /// What the executable in place says of itself.
+    /// The version of the executable in place, as it reports it.
     fn version(&self) -> String {
         self.say(&["self-test"]).result["version"].as_str().unwrap_or_default().to_owned()
     }
@@ -148,7 +148,7 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
             reported.contains("\nName=示例 Sample\n") && reported.contains("\nComment[zh_CN]="),
             "{reported}"
         );
-        // What CI installs; without it the texts are still checked against a reader of our own.
+        // CI installs this program; without it the texts are still checked against our own reader.
         if let Ok(output) = Command::new("desktop-file-validate").arg(entry).output() {
             assert!(
                 output.status.success(),
@@ -227,7 +227,7 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     fs::write(machine.world.container("1.0.0").join("data/我的.txt"), "mine").unwrap();
     fs::write(home.join("a photo"), "foreign").unwrap();
 
-    // Not while it runs.
+    // Uninstalling is refused while the app runs.
     let mut app =
         machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || machine.say(&["list"]).result["versions"][0]["running"] == true);
@@ -331,7 +331,7 @@ fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() 
                 assert!(point > 1, "{call}: nothing was interrupted");
                 break;
             }
-            // Where there are many points they are much alike.
+            // Where there are many points they are much alike, so the test skips some.
             point += 1 + point / 3;
         }
     }
@@ -342,7 +342,7 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     let machine = Machine::new();
     fs::set_permissions(&machine.launcher, fs::Permissions::from_mode(0o750)).unwrap();
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
-    // Only looked for, nothing is exchanged.
+    // A check only looks, and exchanges nothing.
     assert_eq!(machine.say(&["check"]).code, 0);
     assert_eq!(machine.version(), env!("CARGO_PKG_VERSION"));
     assert_eq!(machine.say(&["update"]).code, 0);
@@ -352,7 +352,7 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     assert!(!machine.beside("old").exists() && !machine.beside("update.json").exists());
     assert!(machine.log().contains("the new launcher is confirmed"), "{}", machine.log());
     assert_eq!(machine.say(&["update"]).code, 3, "it is not exchanged again");
-    // A start that looks for releases does the same beside the app.
+    // A start that checks for releases does the same beside the app.
     let newest = machine.build("0.9.1");
     machine.publish_launcher(&newest, &[]);
     machine.world.configure(&[&machine.node.address], "[update]\ndelay_seconds = 0\n");
@@ -372,7 +372,7 @@ fn a_launcher_that_does_not_come_up_is_replaced_by_the_old_one() {
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     machine.say(&["update"]);
     assert_eq!(machine.version(), "0.9.0");
-    // It passed its self-test, began to start, and died before the app was there.
+    // It passed its self-test, began to start, and died before the app was up.
     let note = fs::read_to_string(machine.beside("update.json")).unwrap();
     fs::write(machine.beside("update.json"), note.replace("\"starts\": 0", "\"starts\": 1"))
         .unwrap();
@@ -451,7 +451,7 @@ fn an_administrators_launcher_and_one_that_is_set_so_stay() {
     assert_eq!(machine.say(&["update"]).code, 0);
     assert_eq!(machine.version(), env!("CARGO_PKG_VERSION"));
     machine.world.configure(&[&machine.node.address], "");
-    // Whatever a folder refuses; a lock in the place of our own works for the superuser too.
+    // A folder in place of the lock is a refusal that also works for the superuser.
     fs::create_dir(machine.beside("update.lock")).unwrap();
     let update = machine.say(&["update"]);
     assert_eq!(update.code, 3, "no error for anybody: {}", update.errors);

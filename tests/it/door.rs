@@ -1,5 +1,5 @@
 //! The ways to the launcher's window through the real executable: its verb, a second start, and a
-//! start that cannot begin; and that the window is on the screen, at every scale.
+//! start that cannot begin. The window must be on the screen, at every scale.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use crate::support::display::{Display, SCREEN};
 use crate::support::release::{self, World};
 use crate::support::waiting::{ends, until};
 
-/// A launcher on a display, with what its app says in `app.log`.
+/// Starts a launcher on a display; the app's output goes to `app.log`.
 fn start(world: &World, display: &Display, arguments: &[&str]) -> Child {
     let log = fs::File::options().create(true).append(true).open(world.path("app.log")).unwrap();
     let mut launcher = world.launcher(arguments);
@@ -34,12 +34,12 @@ fn installed() -> (World, release::NodeProcess) {
     (world, node)
 }
 
-/// With which status a launcher ends.
+/// The status with which a launcher ends.
 fn status(child: &mut Child) -> Option<i32> {
     ends(child)?.code()
 }
 
-/// A launcher of this world listens to other starts.
+/// Whether a launcher of this world listens to other starts.
 fn listens(world: &World) -> bool {
     let entries = fs::read_dir(world.path("")).unwrap().flatten();
     entries
@@ -81,7 +81,7 @@ fn the_window_opens_without_the_app_and_a_second_wish_brings_the_same() {
     let mut second = start(&world, &display, &["window", "--versions"]);
     assert_eq!(status(&mut second), Some(0), "the first one shows it");
     assert_eq!(display.tool(&["search", "--onlyvisible", "--name", "Sample"]).lines().count(), 1);
-    // Back from the versions, and then out.
+    // Back from the versions, and then out of the window.
     display.press_until(&window, "Escape", || first.try_wait().unwrap().is_some());
     assert_eq!(status(&mut first), Some(0));
     assert_eq!(starts_of_the_app(&world), 0, "a look at the window starts nothing");
@@ -101,8 +101,8 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
     assert_eq!(status(&mut second), Some(0));
     assert_eq!(starts_of_the_app(&world), 1, "the app is not started once more");
     display.press_until(&window, "Escape", || display.visible("Sample").is_none());
-    // What the shortcut does is what it always did, and so is a bare start where the settings want
-    // that.
+    // The shortcut's command works as before, and so does a start without a verb where the settings
+    // ask for that.
     let third = start(&world, &display, &["run"]);
     is_started(2);
     world

@@ -1,4 +1,4 @@
-//! The real executables, as a publisher, an operator and a user's machine run them: build, publish,
+//! The real executables on the machines of a publisher, an operator and a user: build, publish,
 //! serve, check, update, switch.
 
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ fn from_first_install_to_removal() {
     // Empty files and links come at the very end; all others are counted while they are written.
     assert!(written > 0 && written + 20 >= files, "{written} of {files} files were told");
 
-    // What is installed is what was built.
+    // The installed files equal the built ones.
     let app = tree(&world.path("app 1.0.0"));
     assert_eq!(
         tree(&world.container("1.0.0").join("app"))
@@ -229,7 +229,7 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
         "no switch under the running app: {active}"
     );
     fs::write(world.container("1.0.0").join("data/written late"), "mine").unwrap();
-    // The launcher dies; the app goes on, and its version is still known to run.
+    // The launcher dies; the app continues, and its version is still known to run.
     app.kill().unwrap();
     app.wait().unwrap();
     let list = world.say(&["list"]);
@@ -253,7 +253,7 @@ fn settings_in_ruins_start_the_app_and_fail_every_other_verb() {
     let home = world.home();
     fs::write(world.config(), format!("home = '{}'\nchanel = 'x'\n{settings}", text(&home)))
         .unwrap();
-    // As a shortcut starts it: nothing on the command line says where the home is.
+    // As a shortcut starts it: the command line does not name the home.
     let mut launcher = std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
     let output = launcher
         .args(["--config", text(&world.config()), "run", "--", "x"])
@@ -292,15 +292,16 @@ fn a_version_that_fails_at_once_is_still_updated() {
         .unwrap();
     let window = display.window("Sample").expect("the window opens although the app has failed");
     display.press_until(&window, "Return", || world.log().contains("Downloading"));
-    // It is installed and started, fails in this environment as well as the one before, and is
-    // charged with nothing.
+    // The version is installed and started. It fails in this environment as does the one before, so
+    // no failure is charged to it.
     let state = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(world.home().join("state.json")).unwrap_or_default())
             .unwrap_or_default()
     };
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap_or_default();
     until("both are known to fail", || world.log().contains("neither is charged"));
-    // The log says so before the launcher has gone back, so each of the three is waited for.
+    // The log line comes before the launcher has gone back, so the test waits for each of the
+    // three.
     until("the version before is active again", || active().contains("sample_1.0.0"));
     until("neither is charged", || state()["accused"].is_null() && state()["failed"].is_null());
     assert!(
@@ -358,7 +359,8 @@ fn killed_at_any_time_the_next_run_converges() {
         std::thread::sleep(Duration::from_millis(random.u64(30..700)));
         let _ = update.kill();
         update.wait().unwrap();
-        // Whatever was going on: the app starts, in the old version or in the new one, whole.
+        // Whatever the interruption was: the app starts, in the old version or in the new one,
+        // whole.
         world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
         let reported = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout)
             .into_owned();
@@ -425,7 +427,7 @@ fn damage_is_found() {
         (verify.code, verify.result["damaged"][0].as_str()),
         (1, Some("app/data/file 3.bin"))
     );
-    // What belongs to the user may change.
+    // Files of the user may change.
     fs::write(world.container("1.0.0").join("data/mine"), "x").unwrap();
     assert_eq!(world.say(&["verify"]).result["damaged"].as_array().unwrap().len(), 1);
     let manifest = world.container("1.0.0").join("metadata/container.json");
@@ -442,7 +444,7 @@ fn nothing_untrusted_is_installed() {
     let world = World::new();
     world.release("1.0.0", MEGABYTE);
     let node = world.serve();
-    // Another publisher's root: nothing that this repository signs is trusted.
+    // Another publisher's root: the launcher trusts nothing that this repository signs.
     let other = World::new();
     world.configure(&[&node.address], "");
     fs::copy(
@@ -603,7 +605,7 @@ fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
         .unwrap();
     let staging = world.home().join("staging");
     until("something was fetched", || !tree(&staging).is_empty());
-    // Somebody else fills the disk.
+    // Another program fills the disk.
     let filler = world.home().join("filler");
     let mut file = fs::File::create(&filler).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 65536]).is_ok() {}
@@ -689,7 +691,7 @@ fn updated_in_the_real_window() {
 fn updated_from_the_small_window_beside_the_app() {
     let Some(display) = Display::open() else { return };
     let (world, node) = installed();
-    // The same data: only what says the version is fetched.
+    // The same data: the update fetches only the files with the version in them.
     world.release("2.0.0", MEGABYTE);
     world.configure(&[&node.address], "[update]\ndelay_seconds = 0\n");
     let log = world.path("app.log");
@@ -703,7 +705,7 @@ fn updated_from_the_small_window_beside_the_app() {
         .spawn()
         .unwrap();
     let window = display.window("Sample").expect("the small window opens by itself");
-    // Under the pointer it stays, however long this takes.
+    // Under the pointer the window stays, however long this takes.
     display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
     let reported = || fs::read_to_string(&log).unwrap();
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
@@ -714,9 +716,9 @@ fn updated_from_the_small_window_beside_the_app() {
     });
     let place = display.place(&window);
     assert_eq!((place.width, place.height), (280, 80));
-    // A click that comes with the window is none.
+    // A click at the moment when the window appears does not count.
     std::thread::sleep(Duration::from_millis(400));
-    // The upper of the two buttons: now, and once it is installed, restart.
+    // The upper of the two buttons: now, and once the version is installed, restart.
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
     display.click_until(x, y, || world.log().contains("Downloading"));
     until("installed, and chosen for the next start", || active().contains("pending"));

@@ -48,7 +48,7 @@ fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> DownloadJob {
     DownloadJob { timeout: waiting::LIMIT, ..job }
 }
 
-/// How many bytes of the content, which has hardly a zero in it, have come to the disk.
+/// How many bytes of the content, which has hardly a zero in it, are on the disk.
 fn on_disk(folder: &Path) -> usize {
     std::fs::read(folder.join("package.partial"))
         .unwrap_or_default()
@@ -57,7 +57,7 @@ fn on_disk(folder: &Path) -> usize {
         .count()
 }
 
-/// Waits until so many bytes have come.
+/// Waits until so many bytes have arrived.
 async fn arrived(folder: &Path, bytes: usize) {
     let end = Instant::now() + waiting::LIMIT;
     while on_disk(folder) < bytes {
@@ -74,7 +74,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The kinds of fault that a node was named for.
+    /// The kinds of fault that the download reported of a node.
     fn kinds(&self, node: &FaultyNode) -> Vec<FaultKind> {
         let id = node.node().id;
         self.faults.iter().filter(|fault| fault.node == id).map(|fault| fault.fault).collect()
@@ -191,7 +191,7 @@ async fn a_node_that_ignores_ranges_is_left_for_one_that_does_not() {
         "{:?}",
         outcome.faults
     );
-    // Alone it is better than nothing.
+    // A slow node is better than none.
     let folder = tempfile::tempdir().unwrap();
     let outcome = run(job(&content, &[&bad], folder.path())).await;
     assert_whole(&outcome, &content, folder.path());
@@ -205,7 +205,7 @@ async fn a_node_that_stalls_costs_only_its_silence() {
     let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
     assert_whole(&outcome, &content, folder.path());
     assert!(outcome.kinds(&bad).contains(&FaultKind::Stalled), "{:?}", outcome.faults);
-    // A drip never falls silent, and is overtaken.
+    // A drip never falls silent; a faster node overtakes it.
     let folder = tempfile::tempdir().unwrap();
     bad.becomes(Behaviour::Drip(200));
     let outcome = run(job(&content[..1_000_000], &[&bad, &good], folder.path())).await;
@@ -222,7 +222,7 @@ async fn cut_after_every_so_many_bytes_a_single_node_still_delivers() {
     for bytes in [5_000, 16_384, 50_001] {
         let folder = tempfile::tempdir().unwrap();
         let node = FaultyNode::start(&content, Behaviour::CutAfter(bytes));
-        // Pauses after faults make this slow where every answer is far below a piece.
+        // Pauses after faults make this slow where every answer is far smaller than a piece.
         let length = if bytes < 10_000 { 40_000 } else { 200_000 };
         let cut = Arc::new(content[..length].to_vec());
         let node = if length == content.len() {
@@ -285,7 +285,7 @@ async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
     let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
     let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
     let work = || job(&content, &[&node], folder.path());
-    // Dropped in the middle, as a kill would do it: the journal's last batch may be missing.
+    // The download is dropped in the middle, like a kill: the journal's last batch may be missing.
     tokio::select! {
         _ = run(work()) => panic!("it has ended already"),
         () = arrived(folder.path(), 500_000) => {}
@@ -294,7 +294,7 @@ async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
     waiting::until("it is noted what has come", || {
         Partial::marked_bytes(&path, &table(&content)) > 100_000
     });
-    // Some of what was written rots.
+    // Some of the written bytes rot.
     let mut bytes = std::fs::read(&path).unwrap();
     let rotten = bytes.iter().position(|byte| *byte != 0).unwrap();
     bytes[rotten] ^= 1;
@@ -304,12 +304,12 @@ async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
     assert_whole(&outcome, &content, folder.path());
     let resumed = outcome.result.as_ref().unwrap().resumed;
     assert!(resumed > 0 && resumed < content.len() as u64, "{resumed}");
-    // All there: no request.
+    // All pieces are there: the download sends no request.
     let requests = node.requests();
     let outcome = run(work()).await;
     assert_whole(&outcome, &content, folder.path());
     assert_eq!(node.requests(), requests);
-    // Another piece table: nothing of it is taken over.
+    // Another piece table: the download reuses no old piece.
     let other = Arc::new(content[..2_000_000].to_vec());
     let node = FaultyNode::start(&other, Behaviour::Healthy);
     let outcome = run(job(&other, &[&node], folder.path())).await;
@@ -327,7 +327,7 @@ async fn pause_resume_and_cancel() {
         tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
             arrived(folder.path(), 200_000).await;
             order(RunState::Pause);
-            // What is on its way may still come.
+            // Bytes in flight may still arrive.
             let mut sent = node.sent();
             loop {
                 tokio::time::sleep(Duration::from_millis(400)).await;
@@ -365,7 +365,7 @@ async fn a_bandwidth_cap_holds_and_can_be_lifted() {
         tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
             let early = on_disk(folder.path());
-            // Taken last, so that whatever holds this test up is on the side of the node.
+            // The time is taken last, so that a delay of this test counts as the node's.
             let seconds = began.elapsed().as_secs_f64();
             control.send_modify(|control| control.limit = None);
             (early, seconds)
@@ -447,8 +447,8 @@ async fn a_span_comes_from_the_first_node_that_has_it() {
     assert!(matches!(fetch(&[]).await, Err(FetchError::NoNodes { .. })));
 }
 
-/// What the simplest static hosts do: much must be thrown away, so it is not done unless somebody
-/// says so.
+/// The behaviour of the simplest static hosts. Much must be thrown away, so the download does it
+/// only if a setting allows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     let content = content(1_000_000);
@@ -489,8 +489,8 @@ async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     );
 }
 
-/// The nodes that are no good come first; each is asked for a span, and for one behind much that
-/// has to be passed over.
+/// The bad nodes come first. The download asks each for a span, and for a span that lies behind
+/// many bytes to skip.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
     let content = content(1_000_000);
@@ -513,13 +513,13 @@ async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
             Span { whole, ..Span::new("targets/package", 1_000_000, span.clone(), &accept) };
         let began = Instant::now();
         assert_eq!(fetch_span(&client, &nodes, &wanted).await.unwrap(), content[900_000..950_000]);
-        // Some seconds; one after another they would be waited for a minute.
+        // This takes some seconds; one after another these nodes would take a minute.
         assert!(began.elapsed() < Duration::from_secs(45), "{whole}: {:?}", began.elapsed());
     }
 }
 
-/// A span that is cut again and again, and one of which only so much comes at a time, goes on where
-/// it was.
+/// A span that is cut again and again, and one that comes in small portions, continue where they
+/// stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_span_goes_on_where_its_answer_broke() {
     let content = content(300_000);
@@ -534,8 +534,8 @@ async fn a_span_goes_on_where_its_answer_broke() {
     }
 }
 
-/// What a server says of its file proves nothing: the hashes do. Each of these is the only node
-/// there is.
+/// A server's claims about its file prove nothing: the hashes do. In each case this node is the
+/// only one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_node_will_do_however_odd_it_is() {
     let content = content(2_000_000);
@@ -577,7 +577,7 @@ async fn dripping_nodes_beside_a_good_one_cost_little() {
     assert!(good.sent() < 26_000_000, "{} bytes of the good node", good.sent());
 }
 
-/// A small update is one piece: on a slow line it is seen to come all the same.
+/// A small update is one piece: on a slow line its progress is visible all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_piece_is_seen_to_come() {
     let (content, folder) = (content(300_000), tempfile::tempdir().unwrap());
@@ -609,7 +609,7 @@ async fn a_rate_under_a_cap_is_not_remembered_as_the_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_is_used() {
     let (content, folder) = (content(100_000), tempfile::tempdir().unwrap());
-    // A proxy is asked with the whole address; this one answers by itself.
+    // A client asks a proxy with the whole address; this one answers by itself.
     let proxy = FaultyNode::start(&content, Behaviour::Healthy);
     let options =
         ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
@@ -626,7 +626,7 @@ async fn a_proxy_is_used() {
     );
 }
 
-/// The environment is read once a process, so this test runs itself again as a child.
+/// The environment is read once in a process, so this test runs itself again as a child.
 #[test]
 fn a_proxy_of_the_environment_is_used() {
     const CHILD: &str = "KUZFLOW_TEST_PROXY_CHILD";

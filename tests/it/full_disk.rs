@@ -1,6 +1,6 @@
-//! A disk that is full to its last byte, or holds not one file more, with the home, the log and
-//! standard error on it, through the real executables: every verb ends and says why, the app
-//! starts, nothing of the user's is lost, and with room again the verb does its work.
+//! A disk that is full to its last byte, or has no room for another file, through the real
+//! executables. The home, the log and standard error are on it. Every verb ends and reports why,
+//! the app starts, no user file is lost, and with room again the verb does its work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use crate::support::release::{NodeProcess, Reply, World, reply, tree};
 use crate::support::small_disk::SmallDisk;
 
-/// What is done on the full disk.
+/// A verb on the full disk.
 struct Scene {
     verb: &'static [&'static str],
-    /// The version that is active once it was done with room.
+    /// The active version after the verb had room.
     active: &'static str,
-    /// Whether it may succeed without room.
+    /// Whether the verb may succeed without room.
     may_succeed: bool,
 }
 
@@ -30,8 +30,8 @@ const SCENES: [Scene; 8] = [
     Scene { verb: &["run"], active: "2.0.0", may_succeed: true },
 ];
 
-/// A home with 1.0.0 and 2.0.0, which is active, both with files of the user's; 2.0.0 lacks a file
-/// of its own. 3.0.0 is published.
+/// A home with 1.0.0 and 2.0.0, which is active, both with user files; 2.0.0 lacks one of its own
+/// files. 3.0.0 is published.
 fn world() -> (World, NodeProcess) {
     let world = World::new();
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
@@ -54,7 +54,7 @@ fn world() -> (World, NodeProcess) {
     (world, node)
 }
 
-/// What a plain start prints.
+/// The output of a plain start.
 fn starts(world: &World) -> String {
     let output = world.launcher(&["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -65,12 +65,12 @@ fn copy(from: &Path, to: &Path) {
     assert!(status.unwrap().success());
 }
 
-/// Whatever the user wrote, wherever it is now.
+/// All files that the user wrote, wherever they are now.
 fn users(home: &Path) -> BTreeSet<Vec<u8>> {
     tree(home).into_values().filter(|content| content.starts_with(b"written with ")).collect()
 }
 
-/// A verb whose standard error goes to a file of the full disk.
+/// Runs a verb whose standard error goes to a file on the full disk.
 fn say_on_disk(world: &World, verb: &[&str]) -> Reply {
     let errors = match File::create(world.home().join("errors")) {
         Ok(file) => file,
@@ -116,7 +116,7 @@ fn try_all(options: &str, fill: impl Fn(&SmallDisk)) {
         );
         disk.free();
         let again = world.say(&[&["--headless"], scene.verb].concat());
-        // A removal that was begun is finished later: the version has left the list.
+        // A removal that has begun is finished later: the version has left the list.
         let has_left = again.result["problem"]["kind"] == "not_installed";
         assert!(
             [0, 3].contains(&again.code) || !refused || has_left,

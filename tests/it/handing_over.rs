@@ -1,6 +1,6 @@
-//! An app whose first process hands over to another one and ends, in the real executables: what
-//! goes on is the app. No version is switched under it or removed from it, also where its launcher
-//! has ended, and its launcher stays with it.
+//! An app whose first process hands over to another process and ends, in the real executables. The
+//! process that continues counts as the app. The launcher switches or removes no version under it,
+//! also after the launcher that started it has ended; and that launcher stays with it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::release::{NodeProcess, World, text};
 
-/// The app: without a `FORM` it says its version and ends; with one it hands over in that way to
-/// what says who it is, and works until it is told to end.
+/// The app. Without a `FORM` it prints its version and ends. With one it hands over in that way to
+/// a program that prints its name, and works until it is asked to end.
 const APP: &str = r#"#!/bin/sh
 WORK='echo $$ > "$DESK/process"; while [ ! -e "$DESK/end" ]; do sleep 0.05; done; echo last >> "$KUZFLOW_HOME/data/journal"'
 export WORK
@@ -41,8 +41,8 @@ echo last >> "${KUZFLOW_HOME:-$KUZFLOW}/data/journal"
 const FORMS: [&str; 8] =
     ["background", "session", "twice", "daemon", "cleared", "later", "error", "again"];
 
-/// A folder of an app that hands over; the first release is installed and has come up, the second
-/// one is installed as well.
+/// A folder of an app that hands over. The first release is installed and has come up, and the
+/// second one is installed as well.
 struct Desk {
     world: World,
     _node: NodeProcess,
@@ -78,7 +78,7 @@ impl Desk {
         command
     }
 
-    /// Starts the app in this way; gives its launcher once the app has been handed over.
+    /// Starts the app in this way; returns its launcher once the app has handed over.
     fn start(&self, form: &str) -> Child {
         for name in ["process", "end"] {
             let _ = fs::remove_file(self.path(name));
@@ -100,7 +100,7 @@ impl Desk {
         threads.map(children).any(|children| !children.trim().is_empty())
     }
 
-    /// Which version a start begins, beside what runs.
+    /// The version that a start begins, beside the running one.
     fn starts(&self) -> String {
         let output = self.launcher("").output().unwrap();
         let reply = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -127,7 +127,7 @@ impl Desk {
         fs::read_to_string(self.world.home().join("active.json")).unwrap().contains("probation")
     }
 
-    /// What is noted of the processes of the first release.
+    /// The records of the first release's processes.
     fn records(&self) -> Vec<(PathBuf, String)> {
         let container = self.world.container("1.0.0");
         let folder = self
@@ -200,7 +200,7 @@ fn no_version_is_switched_or_removed_under_what_goes_on_in_the_place_of_the_firs
         assert_eq!(desk.starts(), "1.0.0", "{form}: the switch waits for its end");
         assert!(desk.runs("1.0.0"), "{form}: after another instance has ended");
         assert_ne!(desk.world.say(&["rollback", "1.1.0"]).code, 0, "{form}");
-        // One that ends with an error before it is up has failed, and would be tried again.
+        // An app that ends with an error before it is up has failed, and would be tried again.
         until(form, || !desk.is_on_probation());
         desk.end();
         assert_eq!(
@@ -219,11 +219,12 @@ fn no_version_is_switched_or_removed_under_what_goes_on_in_the_place_of_the_firs
 fn it_is_known_to_a_later_launcher_when_its_own_has_ended() {
     let desk = Desk::new();
     for form in ["session", "twice", "daemon", "cleared"] {
-        // Its launcher saw the first process end, or had ended by then.
+        // Its launcher saw the first process end, or had ended before.
         for saw in [true, false] {
             let mut launcher = desk.start(form);
             if !saw {
-                // As if the app had been started by a launcher that notes only the first process.
+                // The same, as if a launcher had started the app that records only the first
+                // process.
                 until(form, || desk.records().iter().any(|(_, text)| text.ends_with(" ended")));
                 for (record, text) in desk.records() {
                     match text.strip_suffix(" ended") {
@@ -248,7 +249,7 @@ fn it_is_known_to_a_later_launcher_when_its_own_has_ended() {
 #[test]
 fn a_version_that_something_runs_without_being_its_app_is_not_removed() {
     let desk = Desk::new();
-    // Not the active version: a program of it that somebody has started by hand.
+    // This version is not active: the user has started a program of it by hand.
     let worker = desk.world.container("1.1.0").join("app/worker");
     let mut command = Command::new(&worker);
     let mut process = command

@@ -1,6 +1,6 @@
-//! Hot updates through the real executables: a PyQt5 app that the builder packed takes releases
-//! over while it runs (docs/security.md, fault 30), and whoever else wants to talk to its launcher
-//! gets nothing.
+//! Hot updates through the real executables: a PyQt5 app from the builder takes releases over while
+//! it runs (docs/security.md, fault 30). Other programs that want to talk to its launcher get no
+//! answer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +15,8 @@ use crate::support::display::{self, Display};
 use crate::support::release::{NodeProcess, World, text};
 use crate::support::waiting::LIMIT;
 
-/// The app: it prints and shows what a module says, five times a second, and does what is written
-/// into a file.
+/// The app: it prints and shows the text of a module, five times a second, and follows the orders
+/// in a file.
 const MAIN: &str = r#"
 import json, os, sys
 sys.path.append(os.environ["QT_OF_TESTS"])
@@ -67,7 +67,7 @@ kuzflow_runtime.up()
 sys.exit(app.exec_())
 "#;
 
-/// A module that says `word`, and keeps its count through a swap.
+/// A module that returns `word`, and retains its count through a swap.
 fn module(word: &str) -> String {
     format!(
         "__keep__ = ['greeted']\n__required_attrs__ = ['text']\ngreeted = 0\n\n\
@@ -76,7 +76,7 @@ fn module(word: &str) -> String {
     )
 }
 
-/// The Python with PyQt5 that CI makes; `None` where it was not made.
+/// The Python with PyQt5 that CI makes; `None` where it does not exist.
 fn qt() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qt-venv/lib");
     let site = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join("site-packages"));
@@ -88,7 +88,7 @@ fn qt() -> Option<PathBuf> {
     found
 }
 
-/// A machine on which the first release is installed.
+/// A machine with the first release installed.
 struct SampleApp {
     world: World,
     _node: NodeProcess,
@@ -111,7 +111,7 @@ impl SampleApp {
         publish(&self.world, version, files);
     }
 
-    /// The app, started as a shortcut does; without a display it draws nowhere.
+    /// Starts the app as a shortcut does; without a display it draws nowhere.
     fn run(&self, display: Option<&Display>) -> Running {
         let mut command = self.world.launcher(&["--verbose", "run"]);
         command.env("QT_OF_TESTS", &self.qt).env("WISHES", self.world.path("wishes"));
@@ -172,7 +172,7 @@ struct Running {
 }
 
 impl Running {
-    /// The next line that has `text` in it.
+    /// The next line that contains `text`.
     fn hears(&mut self, text: &str) -> String {
         let end = Instant::now() + LIMIT;
         let mut lines = self.lines.0.lock().unwrap();
@@ -196,7 +196,7 @@ impl Running {
         }
     }
 
-    /// The next lines that have these texts in them, in whatever order they come.
+    /// The next lines that contain these texts, in any order.
     fn hears_all<const N: usize>(&mut self, texts: [&str; N]) -> [String; N] {
         let from = self.seen;
         let mut last = from;
@@ -210,7 +210,7 @@ impl Running {
         lines
     }
 
-    /// Whether a line with `text` has come since the last one that was waited for.
+    /// Whether a line with `text` has come since the last awaited one.
     fn has_heard(&self, text: &str) -> bool {
         self.lines.0.lock().unwrap()[self.seen..].iter().any(|line| line.contains(text))
     }
@@ -220,12 +220,12 @@ impl Running {
         writeln!(file, "{wish}").unwrap();
     }
 
-    /// The process of the app, as it says itself.
+    /// The app's process id, as the app prints it.
     fn app(&mut self, version: &str) -> String {
         self.hears(&format!("version {version} ")).split(' ').next_back().unwrap().to_owned()
     }
 
-    /// The address and the token that the app was started with.
+    /// The address and the token in the app's environment.
     fn secrets(app: &str) -> [String; 2] {
         let environment = fs::read_to_string(format!("/proc/{app}/environ")).unwrap();
         ["KUZFLOW_CHANNEL=", "KUZFLOW_TOKEN="].map(|name| {
@@ -239,7 +239,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The app ends with nobody who asks it to, since its launcher was killed.
+        // The launcher was killed, so nobody asks the app to end; the test does.
         let lines = self.lines.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for line in lines.iter().filter_map(|line| line.strip_prefix("version ")) {
             let _ = Command::new("kill")
@@ -250,7 +250,7 @@ impl Drop for Running {
     }
 }
 
-/// How often the module has greeted, as a line says.
+/// The module's count of greetings in a line.
 fn greeted(line: &str) -> u64 {
     line.split(' ').next_back().unwrap().parse().unwrap()
 }
@@ -263,7 +263,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     running.hears("event connected");
     let before = greeted(&running.hears("one second"));
 
-    // A module changes: the running app says the new words, and has kept its count.
+    // A module changes: the running app prints the new words, and has retained its count.
     sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     let [available, _] = running.hears_all(["answered check", "event update_available"]);
@@ -279,7 +279,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     ]);
     assert!(greeted(&words) > before);
 
-    // A module that cannot be loaded: undone, and the app goes on.
+    // A module that cannot be loaded is undone, and the app continues.
     sample.publish(
         "2.1.0",
         &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))],
@@ -290,7 +290,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     let after = greeted(&running.hears("two second"));
     assert!(after > before);
 
-    // One that fails its own check.
+    // A module that fails its own check is undone as well.
     let wrong = module("four").replace("'four' in text(0)", "'five' in text(0)");
     sample.publish("2.2.0", &[("manipulate/greeting.py", &wrong)]);
     running.wish("check");
@@ -298,8 +298,8 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     assert!(failed.contains("self-check"));
     assert!(greeted(&running.hears("two second")) > after);
 
-    // A compiled extension is said to need a restart before anything is fetched, and nothing is
-    // done without being asked for.
+    // A compiled extension needs a restart, and the launcher reports that before it fetches
+    // anything. It does nothing without the user's choice.
     sample.publish(
         "3.0.0",
         &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")],
@@ -316,8 +316,8 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     running.hears(r#""phase": "ready""#);
     running.hears("two second");
 
-    // The app's own button: it ends, and the launcher starts what is active then. The releases that
-    // failed are not among them.
+    // The app's own button: the app ends, and the launcher starts the active version. The failed
+    // releases are not among the candidates.
     running.wish("restart");
     assert!(running.hears("answered restart").contains(r#""ok": true"#));
     running.app("3.0.0");
@@ -338,17 +338,17 @@ fn what_is_swapped_is_seen_in_the_window_and_what_is_not_is_offered() {
     running.wish("check");
     assert!(display.window("^two second").is_some());
     running.hears(r#""phase": "swapped""#);
-    // Told by the small window, which goes by itself.
+    // The notification reports it, and closes by itself.
     assert!(display.window("Sample").is_some());
     assert!(display.goes("Sample"));
 
-    // What cannot be taken over is offered; the app is asked to end as it does by itself, and not
-    // by a signal.
+    // A version that cannot be taken over is offered. The app is asked to end as it does by itself,
+    // and not by a signal.
     let main = format!("{MAIN}# of another release\n");
     sample.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
     running.wish("check");
     let window = display.window("Sample").expect("the offer");
-    // Under the pointer it stays, however long this takes.
+    // Under the pointer the window stays, however long this takes.
     display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
     std::thread::sleep(Duration::from_millis(1500));
     let place = display.place(&window);
@@ -408,16 +408,16 @@ fn a_restart_that_is_asked_for_twice_starts_one_app_and_no_thread_is_left_of_it(
     );
 }
 
-/// A message as `PROTOCOL.md` has it.
+/// A message in the format of `PROTOCOL.md`.
 fn frame(json: &str) -> Vec<u8> {
     [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json.as_bytes()].concat()
 }
 
-/// What comes back until the other side closes.
+/// The bytes that come back until the other side closes.
 fn answer(address: &str, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    // The other side may close before all was sent.
+    // The other side may close before it has received all.
     let _ = stream.write_all(bytes);
     let mut reported = Vec::new();
     let _ = stream.read_to_end(&mut reported);
@@ -438,7 +438,7 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
         0o700
     );
 
-    // The same user without the token, or with another.
+    // The same user without the token, or with another one.
     let hello = |token: &str| {
         frame(&format!(r#"{{"protocol": 1, "id": 0, "type": "hello", "token": {token}}}"#))
     };
@@ -455,8 +455,8 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
             "{reported}"
         );
     }
-    // Something else before the first message, a browser's words, what is too long, and noise:
-    // closed without a word.
+    // Another message before the first one, a browser's request, too long a message, and noise: the
+    // launcher closes without an answer.
     assert!(
         answer(&address, &frame(r#"{"protocol": 1, "id": 1, "type": "restart"}"#))
             .contains(r#""code":"hello""#)
@@ -473,11 +473,11 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     ] {
         assert_eq!(answer(&address, noise), "", "{noise:?}");
     }
-    // Many who say nothing.
+    // Many connections that send nothing.
     let silent: Vec<_> = (0..40).filter_map(|_| UnixStream::connect(&address).ok()).collect();
-    // Nobody listens on the network.
+    // No socket listens on the network.
     assert_eq!(listening(running.child.id()), 0);
-    // Another user cannot even reach it (this needs root to try).
+    // Another user cannot even reach the socket (this check needs root).
     let as_nobody = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c"])
         .args(["import socket, sys; s = socket.socket(socket.AF_UNIX)\ntry: s.connect(sys.argv[1])\nexcept PermissionError: print('refused')", &address])
@@ -494,7 +494,7 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
         );
     }
 
-    // The app is as well as before, and its launcher listens to it.
+    // The app works as before, and its launcher listens to it.
     sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     running.hears("event swapped");
@@ -502,7 +502,7 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     drop(silent);
 }
 
-/// TCP and UDP sockets of a process that others can send to.
+/// The number of a process's TCP and UDP sockets that others can send to.
 fn listening(process: u32) -> usize {
     let sockets = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
     let links =

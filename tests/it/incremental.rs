@@ -1,5 +1,5 @@
-//! Incremental updates through the real executables: packs, chains, single entries; what is damaged
-//! falls back, and every way ends in the tree of a fresh install.
+//! Incremental updates through the real executables: packs, chains, single entries. Damaged data
+//! falls back to another strategy, and every strategy ends in the tree of a fresh install.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,8 +24,8 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(length).collect()
 }
 
-/// Publishes `version`: two files that change with it, a large one that never does, one that is
-/// named after it, a default setting.
+/// Publishes `version`: two files that change with it, a large one that never changes, one that is
+/// named after it, and a default setting.
 fn publish(world: &World, version: u64, more: &[&str]) {
     let named = format!("named {version}.bin");
     let files = BTreeMap::from([
@@ -49,7 +49,7 @@ fn installed(more: &[&str]) -> (World, NodeProcess) {
     for version in 2..=3 {
         publish(&world, version, more);
     }
-    // Publishing names the made-up node again.
+    // Publishing writes the made-up node again.
     world.configure(&[&node.address], "");
     (world, node)
 }
@@ -71,14 +71,14 @@ fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Reply {
     reply(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
 }
 
-/// The files of an installed version, as far as they are of the release.
+/// The files of an installed version that belong to the release.
 fn content(container: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = tree(container);
     files.retain(|path, _| !path.ends_with("installed.json"));
     files
 }
 
-/// Holds `version` in the world's home against a fresh install of it.
+/// Compares `version` in the world's home with a fresh install of it.
 #[track_caller]
 fn assert_like_fresh(world: &World, version: &str) {
     let home = world.path("fresh home");
@@ -111,17 +111,17 @@ fn strategy(reply: &Reply) -> String {
     plan(reply)["way"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Files that were fetched another way because a patch did not work out.
+/// How many files were fetched another way because a patch failed.
 fn fallen_back(reply: &Reply) -> u64 {
     reply.events.iter().filter_map(|event| event["fallen_back"].as_u64()).max().unwrap_or_default()
 }
 
-/// Installed files that were damaged, whose content was fetched again.
+/// How many installed files were damaged and had their content fetched again.
 fn mended(reply: &Reply) -> u64 {
     reply.events.iter().filter_map(|event| event["mended"].as_u64()).max().unwrap_or_default()
 }
 
-/// Bytes that an update fetched beside signed metadata.
+/// Bytes that an update fetched besides signed metadata.
 fn fetched(reply: &Reply) -> u64 {
     reply
         .events
@@ -132,7 +132,7 @@ fn fetched(reply: &Reply) -> u64 {
         .unwrap_or_default()
 }
 
-/// Turns one bit of a file, and leaves its length and time as they were.
+/// Flips one bit of a file, and leaves its length and time unchanged.
 fn rot(path: &Path) {
     let time = fs::metadata(path).unwrap().modified().unwrap();
     let mut bytes = fs::read(path).unwrap();
@@ -142,7 +142,7 @@ fn rot(path: &Path) {
     fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-/// Publishes `version`: forty small files, in each of which a line changes with it.
+/// Publishes `version`: forty small files, in each of which a line changes.
 fn publish_many(world: &World, version: u64) {
     let names: Vec<String> = (0..40).map(|number| format!("module{number}.py")).collect();
     let content = |number: u64| {
@@ -215,8 +215,8 @@ fn packs_are_applied_one_after_another_where_that_is_the_way() {
     );
     assert_eq!(fallen_back(&update), 0);
     assert_like_fresh(&world, "3.0.0");
-    // And back again, by entries: no pack leads there from what is left, and that has nearly all of
-    // it.
+    // And back again, by entries: no pack leads there from the remaining version, which has nearly
+    // all the bytes.
     assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
     let back = world.say(&["update", "--to", "2.0.0"]);
     assert_eq!((back.code, strategy(&back).as_str()), (0, "entries"), "{}", back.errors);
@@ -238,8 +238,7 @@ fn without_any_pack_only_the_entries_that_nobody_holds_are_fetched() {
 fn damaged_files_and_changed_settings_cost_only_themselves() {
     let (world, _node) = installed(&[]);
     let app = world.container("1.0.0").join("app");
-    // A base of the pack, and a file that would be taken over: the same length, and the same time
-    // as before.
+    // A base of the pack, and a file to clone: the same length, and the same time as before.
     rot(&app.join("words.txt"));
     rot(&app.join("large.bin"));
     let update = world.say(&["update"]);
@@ -259,12 +258,11 @@ fn a_damaged_base_costs_one_entry_and_not_its_group() {
     let pack = plan(&update)["bytes"].as_u64().unwrap();
     assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
     assert_eq!((mended(&update), fallen_back(&update)), (1, 0), "{}", update.errors);
-    // The entry, and the index of the package that it lies in; all forty files are some 130 KB
-    // packed.
+    // The entry, and the index of its package; all forty files are some 130 KB packed.
     let more = fetched(&update) - pack;
     assert!(more > 1000 && more < before + 8_000, "{more} bytes for a file of {before}");
     assert_like_fresh(&world, "2.0.0");
-    // The installed version is left as it was.
+    // The update leaves the installed version unchanged.
     assert_eq!(
         world.say(&["verify", "1.0.0"]).result["damaged"],
         serde_json::json!(["app/module7.py"])
@@ -315,7 +313,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
         let update = world.say(&["update"]);
         assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
         assert_eq!(mended(&update), 0);
-        // Its group and no more: large.bin is taken over all the same.
+        // The update fetches only its group: it clones large.bin all the same.
         assert!(fallen_back(&update) >= 40 && fetched(&update) < 300_000, "{}", update.errors);
         assert_like_fresh(&world, "2.0.0");
     }
@@ -324,7 +322,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
 #[test]
 fn another_version_or_the_retained_default_mends_without_a_byte() {
     let (world, _node) = installed(&[]);
-    // 2.0.0 by its pack; of what 3.0.0 needs, large.bin is in both versions now.
+    // 2.0.0 comes by its pack. Both versions now have large.bin, which 3.0.0 needs.
     assert_eq!(world.say(&["update", "--to", "2.0.0"]).code, 0);
     rot(&world.container("2.0.0").join("app/large.bin"));
     let update = world.say(&["update"]);
@@ -361,8 +359,8 @@ fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
     }
 }
 
-/// Packs lead from 1.0.0 to 2.0.0 only; what 3.0.0 changed since is fetched entry by entry, and all
-/// that 2.0.0 brought comes by its pack.
+/// Packs lead only from 1.0.0 to 2.0.0. The changes of 3.0.0 are fetched entry by entry, and all
+/// changes of 2.0.0 come by its pack.
 #[test]
 fn packs_to_a_release_on_the_way_and_then_its_entries() {
     let world = World::new();
@@ -419,7 +417,7 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
     );
     assert_like_fresh(&world, "3.0.0");
 
-    // Without its pack the large file is fetched as it is.
+    // Without its pack the large file is fetched whole.
     packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
     let update = elsewhere(&world, &damaged, &["update"]);
     assert_eq!((update.code, fallen_back(&update)), (0, 1), "{} {}", update.errors, update.result);
@@ -427,8 +425,8 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
     assert!(content(&container) == content(&world.container("3.0.0")), "some file differs");
 }
 
-/// A static host of the simplest kind: files as they are, whole, whatever part of them is asked
-/// for.
+/// A static host of the simplest kind: it sends files unchanged and whole, whatever range a client
+/// asks for.
 fn serve_whole_files(root: PathBuf) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -449,7 +447,7 @@ fn serve_whole_files(root: PathBuf) -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = answer.clone();
-            // Whoever has enough hangs up.
+            // A client that has enough closes the connection.
             std::thread::spawn(move || _ = answer(stream));
         }
     });
@@ -479,7 +477,7 @@ fn a_host_that_sends_whole_files_only_will_do() {
         "{}",
         by_pack.errors
     );
-    // Without its pack single entries would be next; they are not to be had here.
+    // Without its pack single entries would be next; this host cannot serve them.
     packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
     let whole = world.say(&["update"]);
     assert_eq!(
@@ -531,7 +529,7 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
     assert!(!world.container("2.0.0").exists());
     set("[incremental_update]\nenabled = false\n");
     assert_eq!(strategy(&world.say(&["update", "--dry-run"])), "full");
-    // What the publisher insists on comes whatever the settings say.
+    // A mandatory release comes whatever the settings are.
     publish(&world, 3, &["--no-patches", "--mandatory"]);
     set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
     let mandatory = world.say(&["update"]);

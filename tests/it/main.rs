@@ -1,8 +1,8 @@
-//! The integration tests, in one program: one build, one link, and what several of them need is
-//! made once. A module is a subject; `cargo test --test it packs::` runs those of one.
+//! The integration tests, in one program: one build, one link, and shared preparations are made
+//! once. Each module is a subject; `cargo test --test it packs::` runs one of them.
 //!
-//! Three programs stay apart: `architecture` reads sources and nothing else, `crash` interrupts the
-//! launcher for many minutes, and `real_windows` opens windows on its main thread.
+//! Three programs stay apart: `architecture` only reads sources, `crash` interrupts the launcher
+//! for many minutes, and `real_windows` opens windows on its main thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 // The helpers serve every test, and some tests are for one system only.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]

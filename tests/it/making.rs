@@ -1,5 +1,5 @@
-//! Packs through the executables: made when a release is published, by hand, and when a client asks
-//! a server; fetched and applied.
+//! Packs through the executables: made when a release is published, by hand, and on a client's
+//! request to a server; fetched and applied.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::release::{Reply, World, reply, text, tree};
 use crate::support::waiting::until;
 
-/// Runs `kuzflow --json`, whatever comes of it.
+/// Runs `kuzflow --json`, whether it succeeds or fails.
 fn say(arguments: &[&str]) -> Reply {
     reply(
         &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
@@ -35,8 +35,8 @@ fn words(version: u64) -> Vec<u8> {
     lines.concat().into_bytes()
 }
 
-/// A release of an app whose module in `manipulate` changes with each version, and its other file
-/// with each even one.
+/// A release of an app. Its module in `manipulate` changes with each version, its other file with
+/// each even one.
 fn build(world: &World, version: u64) -> PathBuf {
     let module = format!("VERSION = {version}\n").into_bytes();
     let files = BTreeMap::from([
@@ -54,7 +54,7 @@ fn publish(world: &World, version: u64, more: &[&str]) -> Reply {
     reported
 }
 
-/// (from, to, status) of each pack that was told.
+/// (from, to, status) of each reported pack.
 fn packs(reply: &Reply) -> Vec<(String, String, String)> {
     let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     let reported = reply.events.iter().filter(|event| event["event"] == "pack");
@@ -105,7 +105,7 @@ fn unzip(package: &Path, folder: &Path) {
     archive.extract(folder).unwrap();
 }
 
-/// Applies a pack to a release, and holds the outcome against the release that it should be.
+/// Applies a pack to a release, and compares the result with the expected release.
 fn applies(world: &World, pack: &Path, from: u64, to: u64) {
     let unpacked = |version: u64| {
         let folder = world.path(&format!("unpacked {version}"));
@@ -120,7 +120,7 @@ fn applies(world: &World, pack: &Path, from: u64, to: u64) {
     assert_eq!(applied.code, 0, "{}", applied.errors);
     let without_index = |folder: &Path| {
         let mut files = tree(folder);
-        // Of the package, not of the release.
+        // This file belongs to the package, and not to the release.
         files.remove(Path::new("metadata/package.json"));
         files
     };
@@ -144,8 +144,8 @@ fn publishing_makes_packs_from_the_releases_before() {
         packs_now.keys().collect::<Vec<_>>(),
         ["1.0.0 → 2.0.0", "1.0.0 → 3.0.0", "2.0.0 → 3.0.0"]
     );
-    // From 2 to 3 only a module changed that a running app can take over; from 1 to 2 the words as
-    // well.
+    // From 2 to 3 only a module changed that a running app can take over; from 1 to 2 the words
+    // changed as well.
     let reported = |pair: &str| {
         (
             packs_now[pair]["patch"]["requires_restart"].clone(),
@@ -166,7 +166,7 @@ fn publishing_makes_packs_from_the_releases_before() {
             .any(|list| list.contains("from-2.0.0.kuzpatch"))
     );
     assert!(tree(&world.path("publisher/making")).is_empty(), "nothing is left behind");
-    // The signed version tree tells the sizes of packs that were made after their release.
+    // The signed version tree has the sizes of packs that were made after their release.
     let targets = tree(&world.path("publisher/repository/targets"));
     let trees: Vec<&Vec<u8>> = targets
         .iter()
@@ -182,13 +182,13 @@ fn publishing_makes_packs_from_the_releases_before() {
         );
     }
 
-    // The same again is nothing new.
+    // The same call again changes nothing.
     let again = publish(&world, 3, &[]);
     assert_eq!((again.code, again.result["status"].as_str()), (0, Some("nothing_to_do")));
     assert_eq!(packs(&again), made(&[(2, 3), (1, 3)], "known"));
     assert_eq!(packs(&publish(&world, 4, &["--no-patches"])), []);
 
-    // What a client fetches makes the release.
+    // The packs that a client fetches give the release.
     let node = world.serve();
     for (from, to) in [(1, 3), (2, 3)] {
         let (status, pack) = http(
@@ -294,7 +294,7 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     assert_eq!(order, ["pack", "published"]);
     assert_eq!(listed(&world).keys().collect::<Vec<_>>(), ["3.0.0 → 4.0.0"]);
 
-    // A package in the repository that was damaged costs its packs, not the release.
+    // A damaged package in the repository loses its packs, but the release succeeds.
     let damaged = tree(&world.path("publisher/repository/targets"))
         .into_keys()
         .find(|path| text(path).contains("4.0.0_"));

@@ -1,4 +1,4 @@
-//! A repository that moves, nodes that are silent, and settings that do not fit: through the real
+//! A repository that moves, silent nodes, and settings that do not fit: through the real
 //! executables.
 
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::release::{self, NodeProcess, World};
 const SIZE: usize = 20_000;
 
 impl World {
-    /// Names nodes, and perhaps settings for launchers, in the publisher's `kuzflow.toml`.
+    /// Writes nodes, and optionally settings for launchers, into the publisher's `kuzflow.toml`.
     fn name_nodes(&self, nodes: &[&NodeProcess], client: &str) {
         let path = self.path("publisher/kuzflow.toml");
         let text = fs::read_to_string(&path).unwrap();
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// One that answers nobody.
+    /// A node that never answers.
     fn silent() -> (TcpListener, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -48,8 +48,8 @@ impl World {
     }
 }
 
-/// The word of the new address comes with a release, or with a refresh of what is there; then the
-/// old one is switched off.
+/// The new address comes with a release, or with a refresh of the present metadata. Then the old
+/// address is switched off.
 #[test]
 fn installations_follow_a_repository_that_moves() {
     for signed in [true, false] {
@@ -63,7 +63,7 @@ fn installations_follow_a_repository_that_moves() {
         let repository = release::text(&publisher).to_owned();
         if signed {
             world.kuzflow(&["renew", "--repo", &repository]);
-            // Not by the list that nobody signed.
+            // Launchers learn it from signed settings, and not from the unsigned list.
             fs::write(world.path("publisher/repository/nodes.json"), "[]").unwrap();
         } else {
             world.kuzflow(&["refresh", "--repo", &repository]);
@@ -97,14 +97,14 @@ fn signed_settings_are_adopted_and_bad_ones_change_nothing() {
     assert_eq!(allowed(), Some(false));
     assert_eq!(world.say(&["update"]).code, 0);
     assert_eq!(allowed(), Some(true), "the publisher has switched sharing on");
-    // The copy is damaged: the shipped settings count, and the next check brings it back.
+    // The copy is damaged: the shipped settings count, and the next check restores it.
     let copy = world.home().join("trust/launcher-settings.json");
     let whole = fs::read(&copy).unwrap();
     fs::write(&copy, b"{\"app\": \"sample\", \"settings\": 5}").unwrap();
     assert_eq!(allowed(), Some(false));
     assert_eq!(world.offered(), None);
     assert_eq!((fs::read(&copy).unwrap(), allowed()), (whole, Some(true)));
-    // What launchers would pass over is refused at the publisher's.
+    // The publisher's program refuses settings that launchers would ignore.
     world.name_nodes(&[&node], "[client.window]\nlanguage = \"en\"\n");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow"))
         .args(["list", "--repo"])
@@ -155,7 +155,7 @@ fn a_launcher_that_is_set_up_for_something_else_says_so_and_names_both_sides() {
         let subject = problem["subject"].as_str().unwrap();
         assert!(sides.iter().all(|side| subject.contains(side)), "{subject}");
     }
-    // A file that is missing is told as missing, where there is no root from before.
+    // A missing file is reported as missing, where no earlier root is stored.
     fs::remove_dir_all(world.home()).unwrap();
     world.configure(&[&node.address], "");
     let root = world.path("publisher/launcher/root.json");

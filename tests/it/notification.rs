@@ -1,4 +1,4 @@
-//! The small window beside a running app, driven by its labels and drawn into pictures.
+//! The notification beside a running app, driven by its labels and drawn into pictures.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use kuzflow::testing::settings::Theme;
 use crate::support::scenes;
 use crate::support::windows::{self, ENGLISH, Look, Shown};
 
-/// Tenths of a second after which the window takes answers.
+/// Tenths of a second after which the notification takes answers.
 const SETTLED: usize = 7;
 
 type Window = windows::Window<Notification>;
@@ -30,7 +30,7 @@ impl Shown for Notification {
     }
 }
 
-/// Of the window that a scene needs, points.
+/// Size of the window that a scene needs, points.
 const SIZE: egui::Vec2 = egui::vec2(280.0, 80.0);
 
 impl Window {
@@ -137,7 +137,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     window.phase(Phase::Installing { version: version() });
     window.emit(scenes::step(643, 0));
     assert!(window.sees("Installing (2/3)") && window.sees("File 644 of 1,532"));
-    // Work under way waits for nobody.
+    // Work under way has no time limit.
     window.wait(100);
     assert_eq!(window.outcome(), None);
     window.phase(Phase::Swapping { version: version() });
@@ -165,8 +165,8 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let closing = |wait| Phase::Closing { version: Some(version()), back: false, wait };
     window.phase(closing(ClosingWait::App));
     assert!(window.sees("Restarting (3/3)") && window.sees("Waiting for the app to close"));
-    // The app's person is wanted there: it is said for as long as it takes, and the restart can be
-    // put off.
+    // The app needs its user: the notification shows that as long as it takes, and the user can put
+    // the restart off.
     window.phase(closing(ClosingWait::Person));
     window.wait(200);
     assert!(window.sees("LabelImg is waiting for you") && window.outcome().is_none());
@@ -216,8 +216,8 @@ fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
 
 #[test]
 fn a_double_click_is_one_answer() {
-    // What is on this computer is installed between the two presses; the second one does not
-    // restart the app.
+    // The fetched release is installed between the two presses. The second press does not restart
+    // the app.
     let mut window = Window::scene("offer-prefetched");
     window.click("Update");
     window.send(Event::Phase { phase: Phase::Ready { version: version(), running: true } });
@@ -268,7 +268,7 @@ fn an_offer_that_comes_again_is_asked_again() {
     assert!(window.sees("Download • 82.6 MB") && window.sees("Later"));
 }
 
-/// The scenes of the small window.
+/// The scenes of the notification.
 const SCENES: [&str; 13] = [
     "offer",
     "offer-incremental",
@@ -344,8 +344,8 @@ fn a_long_name_of_an_app_leaves_the_version_to_be_read() {
     }
 }
 
-/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_NOTIFICATIONS` names (`all`,
-/// or names with commas), at the scale in `KUZFLOW_SCALE`.
+/// Draws scenes into `target/pictures`: a few, or those in `KUZFLOW_NOTIFICATIONS` (`all`, or names
+/// with commas), at the scale in `KUZFLOW_SCALE`.
 #[test]
 fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");

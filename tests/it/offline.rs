@@ -1,5 +1,5 @@
 //! Releases without a network, through the real executables: bundles made, carried, installed,
-//! damaged, forged and aged; and what was fetched before it was needed.
+//! damaged, forged and aged; and prefetched releases.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +14,10 @@ use crate::support::waiting::until;
 
 const KILOBYTE: usize = 1 << 10;
 const MEGABYTE: usize = 1 << 20;
-/// Nobody listens there.
+/// No program listens at this address.
 const NOBODY: &str = "127.0.0.1:9";
 
-/// A publisher with these releases, a launcher whose nodes cannot be reached, and nothing
-/// installed.
+/// A publisher with these releases, a launcher with unreachable nodes, and no installed version.
 fn world(versions: &[(&str, usize)]) -> World {
     let world = World::new();
     for (version, size) in versions {
@@ -59,7 +58,7 @@ fn installs(world: &World, file: &Path, version: &str) {
     assert!(starts(world).contains(&format!("version={version} ")));
 }
 
-/// What is installed is what was built.
+/// Asserts that the installed files equal the built ones.
 fn is_whole(world: &World, version: &str) {
     let built = tree(&world.path(&format!("app {version}")));
     let there = tree(&world.container(version).join("app"));
@@ -68,7 +67,7 @@ fn is_whole(world: &World, version: &str) {
     assert_eq!(there, built);
 }
 
-/// What the app says when the shortcut starts it.
+/// The app's output when the shortcut starts it.
 fn starts(world: &World) -> String {
     let settings = fs::read_to_string(world.config()).unwrap();
     world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
@@ -96,7 +95,7 @@ fn versions(world: &World) -> Vec<String> {
     list.result["versions"].as_array().unwrap().iter().map(id).collect()
 }
 
-/// Signs the timestamp as it was signed so many days ago.
+/// Signs the timestamp as if it had been signed so many days ago.
 fn age(world: &World, days: i64) {
     let project = Project::open(&world.path("publisher")).unwrap();
     let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
@@ -132,8 +131,8 @@ fn from_the_first_install_on_without_a_network() {
     assert_eq!(offer["file"].as_str(), Some(text(&two)));
     assert!(starts(&world).contains("version=1.1.0 "));
     assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/mine")).unwrap(), "precious");
-    // As a file manager gives it; without a window it does the same as the verb. The older one is
-    // still vouched for.
+    // A file manager gives the bundle like this; without a window it works like the verb. The
+    // signature of the older release is still valid.
     let opened = reply_by(&world, &["--json", text(&one)]);
     assert_eq!(
         (opened.code, opened.result["version"].as_str()),
@@ -160,7 +159,7 @@ fn whatever_bit_is_flipped_nothing_untrue_is_installed() {
     let whole = fs::read(&file).unwrap();
     let (mut refused, tries) = (0, 160);
     for number in 0..tries {
-        // Half of them in the first tenth, where headers and metadata are.
+        // Half of the flipped bits are in the first tenth, where headers and metadata are.
         let part = if number % 2 == 0 { whole.len() / 10 } else { whole.len() };
         let at = part * number / tries;
         let mut bytes = whole.clone();
@@ -168,7 +167,7 @@ fn whatever_bit_is_flipped_nothing_untrue_is_installed() {
         fs::write(&file, bytes).unwrap();
         let reply = install(&world, &file);
         if reply.code == 0 {
-            // The bit was one that nobody reads: padding, or the zip's own directory.
+            // No code reads this bit: it is in padding, or in the zip's own directory.
             is_whole(&world, "1.1.0");
             assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
             assert_eq!(world.say(&["remove", "1.1.0"]).code, 0);
@@ -198,7 +197,7 @@ fn what_is_cut_short_or_something_else_differs_from_a_forgery() {
     refused(&world, &file, "bundle_damaged");
     refused(&world, Path::new("/dev/zero"), "bundle_damaged");
     refused(&world, &world.path("none.kuzflow-bundle"), "file_missing");
-    // Another publisher's, of an app with the same name.
+    // A bundle of another publisher, of an app with the same name.
     let other = World::new();
     other.release("9.0.0", 40 * KILOBYTE);
     let reply = refused(&world, &bundle(&other, "9.0.0"), "bundle_not_trusted");
@@ -234,14 +233,14 @@ fn what_is_not_for_this_installation_is_refused() {
         world.publish(&package, &[&["--no-patches"], more].concat());
         bundle(&world, version)
     };
-    // Both platforms in one file: each takes its own.
+    // One file for both platforms: each takes its own release.
     installs(&world, &publish("1.1.0", &[]), "1.1.0");
     refused(&world, &publish("1.2.0", &["--channel", "beta"]), "bundle_unsuitable");
     let reply =
         refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
     assert!(reply.errors.contains("2.0.0"), "{}", reply.errors);
-    // A rollout that has not come this far, and a version that was skipped, are no reason for who
-    // has the file.
+    // A rollout that excludes this installation, and a skipped version, are no obstacle for a user
+    // who has the bundle.
     installs(&world, &publish("1.3.0", &["--rollout", "0"]), "1.3.0");
 }
 
@@ -252,8 +251,8 @@ fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is
     let files = ["1.0.0", "1.1.0"].map(|version| bundle(&world, version));
     let publisher = world.path("publisher");
     world.kuzflow(&["rollout", "--repo", text(&publisher), "--version", "1.1.0", "--halt"]);
-    // On a computer that has not heard of it, the file still says that it stands; nobody can know
-    // better without a network.
+    // On a computer that does not know of the withdrawal, the bundle's release still counts.
+    // Without a network the launcher cannot know better.
     let newest = bundle(&world, "1.2.0");
     installs(&world, &newest, "1.2.0");
     let trusted = fs::read(world.home().join("trust/metadata.json")).unwrap();
@@ -285,14 +284,14 @@ fn an_old_file_needs_a_word_unless_a_node_has_newer_metadata() {
         reply.errors
     );
     is_whole(&world, "1.0.0");
-    // The same file on a computer with a network: fresh metadata judges it, and there is no
-    // question.
+    // The same bundle on a computer with a network: new metadata verifies it, and the launcher asks
+    // no question.
     fs::remove_dir_all(world.home()).unwrap();
     world.kuzflow(&["refresh", "--repo", text(&world.path("publisher"))]);
     let node = world.serve();
     world.configure(&[&node.address], "");
     installs(&world, &file, "1.0.0");
-    // A waiver is of age alone.
+    // A waiver accepts only an old age.
     let other = World::new();
     other.release("9.0.0", 40 * KILOBYTE);
     age(&other, 20);
@@ -369,7 +368,7 @@ fn what_was_prefetched_needs_no_network_any_more() {
     assert_eq!(world.say(&["update", "--prefetch"]).code, 3, "once is enough");
     world.say(&["prune", "--keep", "0"]);
     assert_eq!(versions(&world), ["1.1.0", "1.0.0"], "what was fetched ahead is not old");
-    // With a network: offered without a byte to fetch.
+    // With a network: the launcher offers it without a byte to fetch.
     let check = world.say(&["check"]);
     assert_eq!(
         (check.code, check.result["bytes"].as_u64(), check.result["ready"].as_bool()),
@@ -392,7 +391,7 @@ fn what_was_prefetched_needs_no_network_any_more() {
     );
     is_whole(&world, "1.1.0");
     assert!(starts(&world).contains("version=1.1.0 "));
-    // Nothing waits any more: now a missing network is one.
+    // No prefetched release is left: now a missing network is an error.
     assert_eq!(world.say(&["check"]).result["problem"]["kind"], "no_network");
 }
 

@@ -60,7 +60,7 @@ fn draft(files: &[(&str, &[u8])]) -> Draft {
     }
 }
 
-/// A draft with one of everything.
+/// A draft with one of every kind of entry.
 fn varied() -> Draft {
     let noise: Vec<u8> = std::iter::repeat_with({
         let mut random = fastrand::Rng::with_seed(7);
@@ -133,7 +133,7 @@ fn what_is_written_can_be_inspected_unpacked_and_verified() {
         fs::read(root.join("metadata/container.json")).unwrap(),
         package.manifest.to_json().unwrap()
     );
-    // Only what the package says is left beside it.
+    // Beside the package there is only the folder that it was unpacked into.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
@@ -214,8 +214,8 @@ fn no_byte_of_a_package_can_be_changed() {
     let (path, package) = write(folder.path(), &draft(&[("app/a", &[b'a'; 100])]));
     let good = fs::read(&path).unwrap();
     let changed = folder.path().join("changed");
-    // zstd knows more than one frame for the same content; then only the file's hash differs, and
-    // that is signed too.
+    // zstd has more than one frame for the same content. Then only the file's hash differs, which
+    // is signed too.
     let frames = [&package.index_location, &package.manifest_location]
         .map(|location| location.span().unwrap());
     for at in 0..good.len() {
@@ -243,7 +243,7 @@ fn no_byte_of_a_package_can_be_changed() {
     }
 }
 
-/// Where the zip's directory begins, as its end says.
+/// The offset of the zip's directory, from its end record.
 fn directory_of(bytes: &[u8]) -> usize {
     let at = bytes.len() - 6;
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
@@ -270,7 +270,7 @@ fn hostile_directories_are_refused() {
         bytes.extend(&good[end + 16..]);
         bytes
     };
-    // The first central header once more: two entries of one name, which overlap.
+    // The first central header once more: two overlapping entries of one name.
     let name_length =
         usize::from(u16::from_le_bytes(good[directory + 28..directory + 30].try_into().unwrap()));
     let first = &good[directory..directory + 46 + name_length];
@@ -280,7 +280,7 @@ fn hostile_directories_are_refused() {
         refused(&with_end(&doubled, 6, size)),
         PackageError::Disagreement { part: "directory header", .. }
     ));
-    // One entry left out of the directory, so that unzip programs do not see it.
+    // One entry left out of the directory, so that unzip programs miss it.
     let missing = [&good[..directory], &good[directory + first.len()..end]].concat();
     let size = (end - directory - first.len()) as u32;
     assert!(matches!(
@@ -292,7 +292,7 @@ fn hostile_directories_are_refused() {
     let local = package.index.places["app/a"].offset as usize;
     renamed[local - 1] = b'z';
     assert!(matches!(refused(&renamed), PackageError::Disagreement { part: "local header", .. }));
-    // A comment behind the end, in which a second directory could hide.
+    // A comment after the end, in which a second directory could hide.
     let mut comment = good.clone();
     let length = comment.len();
     comment[length - 2] = 4;
@@ -301,7 +301,7 @@ fn hostile_directories_are_refused() {
     assert!(matches!(refused(b"PK"), PackageError::NoPackage { .. }));
 }
 
-/// A package whose documents were exchanged for `change`d ones, with everything around them right.
+/// A package with documents that `change` has modified; everything around them is right.
 fn forged(folder: &Path, change: impl FnOnce(&mut Manifest, &mut PackageIndex)) -> PathBuf {
     let (path, mut package) =
         write(folder, &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
@@ -435,7 +435,7 @@ fn a_file_that_changes_while_it_is_packed_is_reported() {
     }
 }
 
-/// Random trees: paths of up to three parts out of few names, so that files and folders meet.
+/// Random trees: paths of up to three parts out of few names, so that files and folders collide.
 fn trees() -> impl Strategy<Value = BTreeMap<String, (Vec<u8>, bool)>> {
     let name = proptest::sample::select(vec!["a", "b.txt", "文件", "with space", "ü"]);
     let path = proptest::collection::vec(name, 1..4).prop_map(|parts| parts.join("/"));

@@ -1,9 +1,8 @@
 //! Packs as a whole: random releases turned into one another, and packs that are damaged, forged,
-//! or meant for somebody else.
+//! or made for another release.
 //!
-//! What must hold: a pack gives exactly its target, or says which files it could not make. Wrong
-//! bytes never pass for the right manifest, nothing panics, and nothing appears outside the folder
-//! it was told to write to.
+//! A pack gives exactly its target, or reports which files it could not make. Wrong bytes never
+//! pass for the right manifest, nothing panics, and no file appears outside the output folder.
 #![allow(clippy::ptr_arg)] // bytes are read by position through a trait object, which a slice cannot become
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +29,7 @@ const MIB: u64 = 1 << 20;
 // --- trees ---
 
 /// One place of a random tree. Every tree has the same places, so that files, links and folders
-/// take each other's.
+/// replace each other.
 #[derive(Clone, Debug)]
 enum Place {
     Nothing,
@@ -46,12 +45,12 @@ struct Recipe {
     seed: u64,
     text: bool,
     length: usize,
-    /// Where, what (0 replaces, 1 inserts, else deletes), how many bytes.
+    /// Position, kind (0 replaces, 1 inserts, else deletes), number of bytes.
     edits: Vec<(usize, u8, usize)>,
 }
 
-/// The places, each in spellings that are one file for Windows and macOS: by case, or composed and
-/// decomposed.
+/// The places, each in two spellings that Windows and macOS treat as one file: by case, or composed
+/// and decomposed.
 const PLACES: [[&str; 2]; 8] = [
     ["app/main.py", "app/Main.PY"],
     ["app/数据 表.txt", "app/数据 表.TXT"],
@@ -91,7 +90,7 @@ impl Recipe {
     }
 }
 
-/// A small generator of numbers whose results are the same everywhere (xorshift64).
+/// A small generator of numbers with the same results on every machine (xorshift64).
 struct Random(u64);
 
 impl Random {
@@ -147,10 +146,9 @@ fn put(root: &Path, path: &str, content: &[u8], program: bool) {
     let _ = program;
 }
 
-/// Writes a tree. `number` makes its manifest, if it is to have one, another than those of other
-/// numbers.
+/// Writes a tree. If the tree is to have a manifest, each `number` gives it a different one.
 fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
-    // A container without a file is none.
+    // A container needs at least one file.
     put(root, "scripts/launch.sh", b"#!/bin/sh\nexec app\n", true);
     for (place, names) in tree.iter().zip(PLACES) {
         match place {
@@ -180,7 +178,7 @@ fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
     }
 }
 
-/// A link; user data must stay plain files, so there is none in their folders.
+/// A link. User data must stay plain files, so there is no link in their folders.
 fn link(root: &Path, path: &str, to: &str) {
     #[cfg(unix)]
     if !path.starts_with("config/") {
@@ -193,8 +191,8 @@ fn link(root: &Path, path: &str, to: &str) {
     let _ = (root, path, to);
 }
 
-/// Everything under a folder by its path: `d`, `l` with its target, or `f` with the bits that let
-/// it run and the content.
+/// Everything under a folder by its path: `d`, `l` with its target, or `f` with the executable bits
+/// and the content.
 fn everything(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1) {
@@ -219,7 +217,7 @@ fn everything(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
     found
 }
 
-/// [`everything`] but the manifest, which a folder need not have to be compared.
+/// [`everything`] without the manifest, which a folder need not have for a comparison.
 fn release(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
     let mut found = everything(root);
     found.remove(Path::new(MANIFEST_PATH));
@@ -237,7 +235,7 @@ struct How {
 }
 
 const SMALLEST: How = How { choice: Choice::Smallest, most_heavy: MakeOptions::MOST_HEAVY };
-/// As large packs are: what is fresh stands in shared streams.
+/// Settings as for large packs: literals stand in shared streams.
 const SHARED: How = How { choice: Choice::Smallest, most_heavy: 0 };
 const ZSTD: How = How { choice: Choice::Only(Algorithm::Zstd), ..SMALLEST };
 const BSDIFF4: How = How { choice: Choice::Only(Algorithm::Bsdiff4), ..SMALLEST };
@@ -318,7 +316,7 @@ fn strategies() -> impl Strategy<Value = How> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// docs/security.md, fault 15: whatever two releases are, a pack leads from each to the other.
+    /// docs/security.md, fault 15: between any two releases a pack leads from each to the other.
     #[test]
     fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), package_documents in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();
@@ -340,12 +338,12 @@ fn recipe(seed: u64, text: bool, length: usize, edits: &[(usize, u8, usize)]) ->
     Recipe { seed, text, length, edits: edits.to_vec() }.bytes()
 }
 
-/// Two releases with two changed texts, two changed files of other bytes, a new one, a moved, a
-/// removed, swapped names.
+/// Two releases with two changed texts, two changed binary files, a new one, a moved one, a removed
+/// one, and swapped names.
 struct World {
     folder: tempfile::TempDir,
     manifest: Manifest,
-    /// The right bytes of what the packs make, by path.
+    /// The expected bytes of the files that packs make, by path.
     right: BTreeMap<String, Vec<u8>>,
     json: Vec<u8>,
 }
@@ -392,7 +390,7 @@ impl World {
         make(&self.old(), &self.folder.path().join("new"), how)
     }
 
-    /// Checks what is there of the files of a pack, and gives their paths.
+    /// Checks the files that the pack made, and returns their paths.
     fn check_files(&self, opened: &Pack, made: &[Option<Applied>]) -> BTreeSet<String> {
         assert_eq!(opened.outline.made().count(), made.len());
         let mut whole = BTreeSet::new();
@@ -405,8 +403,8 @@ impl World {
         whole
     }
 
-    /// Applies something that is perhaps no pack. It may be refused in any way; if it is not, it
-    /// must have made the right files.
+    /// Applies bytes that may be no pack. The reader may refuse them in any way. If it accepts
+    /// them, it must have made the right files.
     fn survives(&self, bytes: &Vec<u8>) -> bool {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("scratch");
@@ -428,7 +426,7 @@ impl World {
         }
         let digests: Vec<Digest> = made.iter().flatten().map(|applied| applied.digest).collect();
         let Ok((_, json)) = opened.manifest(&self.manifest, &digests) else { return false };
-        // Four bytes of check are no proof, but nobody here has searched for two that are alike.
+        // Four bytes of check are no proof, but no attacker here has searched for a collision.
         assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&self.json));
         self.check_files(&opened, &made);
         true
@@ -476,11 +474,11 @@ fn a_wrong_or_missing_base_costs_its_group_only() {
     }
 }
 
-/// Of a large pack a part is damaged that several groups need: the others are made.
+/// A damaged part of a large pack that several groups need: the other groups are made.
 #[test]
 fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
     let world = World::new(600);
-    // The group with least to code has the heavy model.
+    // The group with the least data has the heavy model.
     let bytes = world.pack(How { most_heavy: 100, ..SHARED });
     let opened = Pack::open(&bytes, &world.manifest).unwrap();
     let (sharing, alone): (Vec<_>, Vec<_>) =
@@ -506,8 +504,8 @@ fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
     assert_eq!(everything(place.path()).len(), numbers.len());
 }
 
-/// A part of a pack is applied by itself, as after a base was mended, whether it is what shares a
-/// stream or not.
+/// One part of a pack is applied alone, as after the repair of a base, whether it shares a stream
+/// or not.
 #[test]
 fn groups_can_be_applied_one_by_one() {
     let world = World::new(600);
@@ -547,7 +545,7 @@ fn a_pack_for_another_release_is_refused() {
         let world = World::new(300);
         let bytes = world.pack(how);
         assert!(world.survives(&bytes));
-        // The same paths with other content; another path more; the target itself.
+        // The same paths with other content; one more path; the target itself.
         let mut other = world.manifest.clone();
         other
             .file_manifest
@@ -571,7 +569,8 @@ fn a_pack_for_another_release_is_refused() {
                 made.iter().flatten().map(|applied| applied.digest).collect();
             assert!(!failed.is_empty() || opened.manifest(manifest, &digests).is_err());
         }
-        // Every base has other content: each group that has one fails, and what has none is right.
+        // Every base has other content: each group with a base fails, and groups without one are
+        // right.
         let place = tempfile::tempdir().unwrap();
         if let Ok((opened, (made, failed))) =
             apply_files(&bytes, (&other, &world.old()), place.path(), 512 * MIB)
@@ -611,8 +610,7 @@ fn it_stops_when_asked() {
     }
 }
 
-/// A disk that is full: nothing of the file that was being written stays, and it is told as what it
-/// is.
+/// A full disk: no part of the unfinished file stays, and the error names the full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_written_leaves_nothing() {
@@ -644,8 +642,8 @@ fn outline_of(bytes: &Vec<u8>, world: &World) -> usize {
     opened.groups.iter().map(|group| group.span.start).min().unwrap() as usize
 }
 
-/// Outlines are coded alike whatever the groups are, so one of them is damaged everywhere, and of
-/// the others the groups.
+/// The first byte to damage. Outlines are coded alike whatever the groups are, so one outline is
+/// damaged everywhere, and the others only in their groups.
 fn first_of_interest(bytes: &Vec<u8>, world: &World, how: How) -> usize {
     if how == SMALLEST { 0 } else { outline_of(bytes, world) }
 }
@@ -667,7 +665,7 @@ fn a_pack_cut_anywhere_is_no_pack() {
     }
 }
 
-/// A bit may be one that nothing reads; but wrong files never pass.
+/// A flipped bit may have no effect; but wrong files never pass.
 #[test]
 fn a_flipped_bit_never_makes_wrong_files() {
     for how in ALL {
@@ -717,7 +715,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-// --- forged packs: outlines that are well coded and say what no publisher would ---
+// --- forged packs: well-coded outlines with contents that no publisher would write ---
 
 fn put_number(numbers: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -734,7 +732,7 @@ fn put_signed(numbers: &mut Vec<u8>, value: i64) {
     );
 }
 
-/// The three streams of a pack's outline, its groups among the numbers.
+/// The three streams of a pack's outline; its groups are among the numbers.
 fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
     let parts = opened.outline.write(base).unwrap();
     let mut numbers = parts.numbers;
@@ -760,7 +758,7 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
     [parts.head, parts.names, numbers]
 }
 
-/// A pack with these streams, whatever they say, and this behind them.
+/// A pack with these streams, whatever their contents, and these groups after them.
 fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -> Vec<u8> {
     let mut old =
         serde_json::to_vec(&Manifest { file_manifest: BTreeMap::new(), ..base.clone() }).unwrap();
@@ -797,14 +795,14 @@ fn forged_outlines_never_make_wrong_files() {
         assert!(world.survives(&forge(&world.manifest, &bytes[4..8], &streams, &bytes[start..])));
         for _ in 0..60 {
             let mut forged = streams.clone();
-            // Mostly the numbers: they decide what is written where.
+            // Mostly the numbers change: they decide the positions of writes.
             mutate(&mut forged[[2, 2, 2, 1, 0][random.below(5)]], &mut random);
             world.survives(&forge(&world.manifest, &bytes[4..8], &forged, &bytes[start..]));
         }
     }
 }
 
-/// Lengths that no file has, alone and together.
+/// Impossible lengths, alone and together.
 #[test]
 fn impossible_lengths_are_refused() {
     let world = World::new(60);
@@ -828,8 +826,7 @@ fn impossible_lengths_are_refused() {
     }
 }
 
-/// Bytes on which nothing can be saved cost themselves, and hardly anything for being there: no
-/// patch is larger than its file.
+/// Incompressible bytes cost their own size and little more: no patch is larger than its file.
 #[test]
 fn noise_costs_itself() {
     let world = tempfile::tempdir().unwrap();
@@ -851,8 +848,8 @@ fn noise_costs_itself() {
     }
 }
 
-/// A stream that ends in zeros, more of them than the decoder takes for granted, comes back:
-/// whatever the bytes are.
+/// A stream that ends in more zeros than the decoder assumes comes back whole, whatever the bytes
+/// are.
 #[test]
 fn long_copies_with_few_changes_come_back() {
     let world = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Patch packs in signed metadata: their own role, which can waste bytes but never block an update
-//! or name anything else.
+//! Patch packs in signed metadata. Their role can waste bytes, but never block an update or name
+//! anything else.
 
 use kuzflow::testing::model::Digest;
 use kuzflow::testing::publish::keys::KeyPair;
@@ -25,7 +25,7 @@ fn with_a_pack() -> Publisher {
     publisher
 }
 
-/// Everything but the packs is there.
+/// Asserts that the repository has everything but the packs.
 fn without_packs(repository: &Repository) {
     assert_eq!(versions(repository), ["1.0.0", "1.1.0"]);
     assert_eq!(packs(repository), [""; 0]);
@@ -61,9 +61,9 @@ async fn packs_are_found_with_their_pieces() {
         [11, 0]
     );
     assert_eq!(publisher.project.patches().unwrap(), repository.patches);
-    // A pack is no target like any other.
+    // A pack is no ordinary target.
     assert!(repository.target(PACK).is_none());
-    // Without a network the same is known.
+    // Without a network the client knows the same.
     assert_eq!(client.trust.cached().unwrap(), repository);
     assert_eq!(
         serde_json::from_str::<Repository>(&serde_json::to_string(&repository).unwrap()).unwrap(),
@@ -71,8 +71,8 @@ async fn packs_are_found_with_their_pieces() {
     );
 }
 
-/// A new pack costs three small files, a check without news one; not having the list costs a
-/// request, not the update.
+/// A new pack costs three small files, and a check without news one. A missing list costs a
+/// request, but not the update.
 #[tokio::test]
 async fn only_what_is_new_is_fetched() {
     let publisher = with_a_pack();
@@ -100,14 +100,14 @@ async fn the_list_of_patches_does_not_go_back() {
     let client = Client::new(&publisher);
     client.accepts(mirror.clone(), start()).await;
 
-    // The old list under a new snapshot, all of it well signed.
+    // The old list under a new snapshot, all correctly signed.
     let mut stolen = mirror.clone();
     resign_patches(&mut stolen, &publisher, old.clone(), &publisher.key_files("patches"));
     client.refuses(stolen.clone(), start(), MirrorFaultKind::NotTrusted).await;
-    // A client that has seen nothing newer has no means to tell.
+    // A client that has seen no newer list cannot notice it.
     assert_eq!(packs(&Client::new(&publisher).accepts(stolen, start()).await), [PACK]);
 
-    // A snapshot that no longer names it.
+    // A snapshot that no longer names the list.
     let mut stolen = mirror.clone();
     let mut snapshot = mirror_snapshot(&mirror);
     snapshot.signed.version = next(snapshot.signed.version);
@@ -121,7 +121,7 @@ async fn the_list_of_patches_does_not_go_back() {
     client.refuses(stolen.clone(), start(), MirrorFaultKind::NotTrusted).await;
     without_packs(&Client::new(&publisher).accepts(stolen, start()).await);
 
-    // It is remembered also if the list itself was not to be had.
+    // The client also remembers its version if it could not fetch the list itself.
     let mut missing = mirror.clone();
     missing.files.remove(&mirror_patches(&mirror).1);
     let late = Client::new(&publisher);
@@ -130,7 +130,7 @@ async fn the_list_of_patches_does_not_go_back() {
     resign_patches(&mut stolen, &publisher, old, &publisher.key_files("patches"));
     late.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
     late.goes_on_without(mirror, start()).await;
-    // Once the publisher's timestamp is beyond the thief's.
+    // The publisher's timestamp now has a higher version than the thief's.
     publisher.publish("1.2.0");
     publisher.publish("1.3.0");
     assert_eq!(packs(&late.accepts(publisher.mirror("later"), start()).await), [PACK]);
@@ -147,7 +147,7 @@ async fn an_expired_list_means_no_packs_and_nothing_else() {
     let client = Client::new(&publisher);
     assert_eq!(packs(&client.accepts(publisher.mirror("fresh"), start() + days(5)).await), [PACK]);
     without_packs(&client.accepts(publisher.mirror("old"), start() + days(6)).await);
-    // What is cached says when it expires.
+    // The cached metadata has its expiry.
     assert_eq!(client.trust.cached().unwrap().patches_expire, Some(start() + days(5)));
     publisher.project.refresh(&publisher.keyring(), start() + days(6)).unwrap().run().unwrap();
     let repository = client.accepts(publisher.mirror("signed again"), start() + days(6)).await;
@@ -178,7 +178,7 @@ async fn a_missing_or_broken_list_never_blocks_and_another_mirror_may_have_it() 
         // The next check tries again.
         assert_eq!(packs(&client.accepts(good.clone(), start()).await), [PACK]);
         assert_eq!(packs(&client.trust.cached().unwrap()), [PACK]);
-        // And once it is known, no mirror can take it away.
+        // And once the client knows the list, no mirror can remove it.
         assert_eq!(packs(&client.accepts(bad.clone(), start()).await), [PACK]);
 
         let client = Client::new(&publisher);
@@ -209,7 +209,7 @@ async fn a_damaged_stored_list_is_left_out_and_mended() {
         assert_eq!(packs(&client.accepts(publisher.mirror("mirror"), start()).await), [PACK]);
         assert_eq!(packs(&client.trust.cached().unwrap()), [PACK]);
     }
-    // As a launcher from before there were patches left it.
+    // The file as a launcher without support for patches left it.
     let mut older: serde_json::Value = serde_json::from_str(&text).unwrap();
     older.as_object_mut().unwrap().remove("patches").unwrap();
     std::fs::write(&path, older.to_string()).unwrap();
@@ -242,12 +242,12 @@ async fn only_the_roles_own_keys_count() {
     }
     let own = publisher.key_files("patches");
     assert_eq!(packs(&Client::new(&publisher).accepts(with(&own), start()).await), [PACK]);
-    // Twice the same signature is refused, as for every role.
+    // The same signature twice is refused, as for every role.
     without_packs(
         &Client::new(&publisher).accepts(with(&[own[0].clone(), own[0].clone()]), start()).await,
     );
 
-    // A key that was taken back signs no more.
+    // A revoked key signs no more.
     let rotation = Rotation { replace: vec![KeyRole::Patches], ..Rotation::default() };
     publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
     let after = publisher.mirror("after");
@@ -260,7 +260,7 @@ async fn only_the_roles_own_keys_count() {
     assert!(publisher.key_files("patches").len() == 2);
 }
 
-/// The role may name packs of published releases, whatever its keys sign.
+/// The role may name packs of published releases only, whatever its keys sign.
 #[tokio::test]
 async fn the_role_can_name_nothing_but_packs_that_fit() {
     let publisher = with_a_pack();
@@ -284,8 +284,8 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
             target["custom"]["patch"][key] = format!("sample_{version}_Linux_x86_64").into();
         }
     });
-    // No packs by name, among them another package under the release's name, and what a path could
-    // make of it.
+    // Names that are no packs: among them another package under the release's name, and names that
+    // could act as a path.
     let release = serde_json::to_value(
         &targets.targets[&TargetName::new("sample_1.1.0_Linux_x86_64.kuzflow").unwrap()],
     )
@@ -317,7 +317,7 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
         patch("cloned", "all".into())(target);
     });
     put(&name("1.1.0", "0.5.0"), &|target| target["custom"] = serde_json::json!({}));
-    // From a version that is published no more: an installation may have it still.
+    // From a retired version: an installation may still have it.
     put(&name("1.1.0", "0.1.0"), &|target| from(target, "0.1.0"));
     let keys = publisher.key_files("patches");
     resign_patches(&mut mirror, &publisher, list, &keys);
@@ -331,7 +331,7 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
     assert_eq!(packs(&repository), [name("1.1.0", "0.1.0"), PACK.to_owned()]);
 }
 
-/// The paths in the delegation count, not only what this program expects them to be.
+/// The paths in the delegation count, and not only the names that this program expects.
 #[tokio::test]
 async fn a_narrower_delegation_is_honoured() {
     let publisher = with_a_pack();
@@ -346,7 +346,7 @@ async fn a_narrower_delegation_is_honoured() {
     );
 }
 
-/// The other way round: what the targets role names is no pack, and hides the role's own.
+/// The other way round: a target of the targets role is no pack, and hides the role's own.
 #[tokio::test]
 async fn a_pack_named_by_the_targets_role_is_an_ordinary_target() {
     let publisher = with_a_pack();
@@ -368,7 +368,7 @@ async fn lists_of_two_times_do_not_mix() {
     let mut mixed = new.clone();
     mixed.files.insert(new_location.clone(), old.files[&old_location].clone());
     without_packs(&Client::new(&publisher).accepts(mixed, start()).await);
-    // Also where nothing names lengths and digests: the versions must fit.
+    // The versions must also fit where no document names lengths and digests.
     let mut mixed = new.clone();
     let mut list = mirror_patches(&new).0.signed;
     list.version = version(9);
@@ -440,8 +440,8 @@ async fn packs_are_signed_where_no_release_can_be() {
         "{error}"
     );
 
-    // A refresh goes on without that key, and signs the list again with it once half its life is
-    // over.
+    // A refresh continues without that key. With the key it signs the list again once half of its
+    // life is over.
     let client = Client::new(&publisher);
     let refresh = |day| {
         publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap()
@@ -543,7 +543,7 @@ fn old_packs_go_and_so_do_those_of_releases_that_went() {
         (vec!["sample_1.2.0_Linux_x86_64.from-1.1.0.kuzpatch".to_owned()], 1)
     );
 
-    // 1.2.0 is published no more; packs that lead away from what went would stay.
+    // 1.2.0 is retired; packs that lead away from a removed release would stay.
     let publisher = from_the_old;
     publisher.rewrite(|targets, _| {
         targets
@@ -563,7 +563,7 @@ fn old_packs_go_and_so_do_those_of_releases_that_went() {
         ["sample_1.1.0_Linux_x86_64.from-1.0.0.kuzpatch"]
     );
 
-    // What a killed publisher left is swept; nothing is signed for that.
+    // The next call removes the files of a killed publisher, and signs nothing for that.
     let stray =
         publisher.project.repository().join(format!("targets/{}.stray.kuzpatch", Digest::of(b"")));
     std::fs::write(&stray, "").unwrap();

@@ -1,5 +1,5 @@
-//! Real launchers that share: the package, single files of an installed version, and nothing of the
-//! user's; the user's switch.
+//! Real launchers that share: the package, single files of an installed version, but no user files;
+//! and the user's switch.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,7 +12,7 @@ use kuzflow::testing::model::{Digest, Manifest};
 use crate::support::release::{NodeProcess, Reply, World, reply, text, tree};
 use crate::support::waiting::until;
 
-/// Another computer of the office.
+/// Another computer on the local network.
 fn at(world: &World, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
     command
@@ -50,7 +50,7 @@ impl Serving {
         Self { child, port: reported["port"].as_u64().unwrap() }
     }
 
-    /// The status of an answer to a proper question for content.
+    /// The status of an answer to a well-formed request for content.
     fn status(&self, digest: &Digest) -> String {
         let mut stream =
             TcpStream::connect(("127.0.0.1", u16::try_from(self.port).unwrap())).unwrap();
@@ -81,7 +81,7 @@ fn configure(world: &World, node: &NodeProcess, known: Option<u64>) {
     );
 }
 
-/// Bytes from neighbours, and from all.
+/// Bytes from peers, and from all sources.
 fn shares(reply: &Reply) -> (u64, u64) {
     let mut reported = reply
         .events
@@ -118,7 +118,7 @@ fn peers_share_what_was_signed_and_nothing_else() {
     assert_eq!(say(&world, &first, &["update"]).code, 0);
     assert!(fs::read_dir(first.join("neighbours")).unwrap().count() >= 2, "the package is kept");
 
-    // The package in pieces, of one that fetched it before.
+    // The package in pieces, from a launcher that fetched it before.
     let serving = Serving::start(&world, &first);
     configure(&world, &node, Some(serving.port));
     let updated = say(&world, &second, &["update"]);
@@ -127,7 +127,7 @@ fn peers_share_what_was_signed_and_nothing_else() {
     assert!(from_peers * 10 > all * 8, "{from_peers} of {all}");
     assert_eq!(content(&second), content(&first));
 
-    // What is the user's, or was changed by them, is nobody's; nor is the launcher's own.
+    // User files, files that the user changed, and the launcher's own files are not shared.
     let root = container(&first);
     let json = fs::read(root.join("metadata/container.json")).unwrap();
     let manifest = Manifest::from_json(&json).unwrap();
@@ -155,13 +155,14 @@ fn peers_share_what_was_signed_and_nothing_else() {
     ] {
         assert_eq!(serving.status(&secret), "404");
     }
-    // Switched off meanwhile, in another process.
+    // Another process switches sharing off meanwhile.
     assert_eq!(say(&world, &first, &["peers", "off"]).code, 0);
     until("nothing is given any more", || serving.status(&shared.1.hash) == "404");
     assert_eq!(say(&world, &first, &["peers", "on"]).code, 0);
     drop(serving);
 
-    // Single files, of one that installed it long ago: the changed one comes from the node.
+    // Single files, from a launcher that installed the version long ago: the changed file comes
+    // from the node.
     let _ = fs::remove_dir_all(first.join("neighbours"));
     let serving = Serving::start(&world, &first);
     configure(&world, &node, Some(serving.port));

@@ -1,5 +1,5 @@
-//! Neighbours over real sockets: an object is fetched about once, liars and those that vanish cost
-//! little, intruders get nothing (docs/security.md, fault 18).
+//! Peers over real sockets: an object is fetched about once, lying and vanishing peers cost little,
+//! and intruders get nothing (docs/security.md, fault 18).
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -32,14 +32,14 @@ fn table(content: &[u8]) -> Arc<PieceTable> {
     Arc::new(PieceTable { piece_size: PIECE, length: content.len() as u64, hashes })
 }
 
-/// A computer: its folder, and its office.
+/// A computer: its folder, and its peer network.
 struct Computer {
     folder: tempfile::TempDir,
     peer_network: PeerNetwork,
 }
 
-/// A port for an office that others know before it starts: none of those that the system gives
-/// away, so that nobody else gets it meanwhile.
+/// A port for a peer network that others know before it starts. It is outside the range of ports
+/// that the system assigns, so that no other program gets it meanwhile.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let _ = NEXT.compare_exchange(
@@ -147,7 +147,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Bytes from neighbours.
+    /// Bytes from peers.
     fn local(&self) -> u64 {
         let nodes = &self.result.as_ref().unwrap().nodes;
         nodes.iter().filter(|node| node.region == "LAN").map(|node| node.done).sum()
@@ -189,7 +189,7 @@ async fn whoever_comes_later_gets_it_from_the_peer_also_after_a_restart() {
         outcome.local(),
         node.sent() - sent
     );
-    // The launcher ends, another one starts: what was kept is proved and offered again.
+    // The launcher ends and another one starts: it verifies the cached object and offers it again.
     let Computer { folder, peer_network } = one;
     drop(peer_network);
     let _again = PeerNetwork::start(
@@ -216,7 +216,7 @@ async fn a_peer_that_lies_is_named_and_left() {
     let liar = Computer::at(free_port(), Vec::new());
     liar.download(&content, &node).await.result.unwrap();
     liar.keep(&content);
-    // Behind its back, as on a rotten disk.
+    // The file changes unnoticed, as on a rotten disk.
     std::fs::write(liar.file(), vec![0; content.len()]).unwrap();
     let honest = Computer::at(free_port(), vec![here(liar.peer_network.port())]);
     let outcome = honest.download(&content, &node).await;
@@ -230,7 +230,7 @@ async fn a_peer_that_lies_is_named_and_left() {
     );
 }
 
-/// A neighbour that says to have everything, and does with requests for content as it is told.
+/// A peer that claims to have everything, and handles requests for content with `act`.
 fn pretender(content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
     pretender_called(0xff, content, act)
 }
@@ -243,7 +243,7 @@ fn pretender_called(
     pretender_that_reads(instance, content, move |stream, _| act(stream))
 }
 
-/// The same; it is told the head of the request.
+/// The same; `act` also gets the head of the request.
 fn pretender_that_reads(
     instance: u64,
     content: &[u8],
@@ -285,7 +285,7 @@ fn pretender_that_reads(
     address
 }
 
-/// What is done with a request for content.
+/// The reaction to a request for content.
 type Act = Box<dyn Fn(&mut TcpStream) + Send + Sync>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,14 +332,13 @@ async fn peers_that_vanish_refuse_or_lead_astray_cost_little() {
             "{name}: {:?}",
             outcome.faults
         );
-        // Some seconds; the one that is silent is so for minutes.
+        // This takes some seconds; the silent peer is silent for minutes.
         assert!(began.elapsed() < LIMIT / 2, "{name}: {:?}", began.elapsed());
     }
     assert_eq!(bait.requests(), 0, "a neighbour sends nobody elsewhere");
 }
 
-/// The answer to a request as it is written.
-/// Sends a byte each half second, and says that it sends all.
+/// Sends a byte each half second, and promises the whole body. The answer is written as a literal.
 fn drip(stream: &mut TcpStream) {
     let mut head = [0; 1];
     let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
@@ -347,8 +346,8 @@ fn drip(stream: &mut TcpStream) {
     while !matches!(stream.read(&mut head), Ok(0)) && stream.write_all(b"x").is_ok() {}
 }
 
-/// One computer that poses as some peers, has everything by what it says, answers rightly, and
-/// sends a byte each half second: whoever downloads has the good node, and fetches from it.
+/// One computer that poses as some peers. They claim to have everything, answer correctly, and send
+/// a byte each half second. The downloader has the good node, and fetches from it.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_computer_that_poses_as_many_peers_holds_up_nobody() {
     let content = content(6_000_000);
@@ -375,7 +374,8 @@ async fn one_computer_that_poses_as_many_peers_holds_up_nobody() {
         let outcome = computer.download(&content, &node).await;
         assert!(outcome.result.is_ok(), "{count}: {:?} {:?}", outcome.result, outcome.faults);
         assert_eq!(outcome.local(), 0, "{count}");
-        // Three seconds from the node alone; a piece that the peers held for good was two minutes.
+        // From the node alone it takes three seconds; a piece that the peers never released took
+        // two minutes.
         assert!(began.elapsed() < LIMIT / 2, "{count}: {:?}", began.elapsed());
         let sent = node.sent();
         assert!(sent < 9_000_000, "{count}: {sent} bytes of the node for 6,000,000");
@@ -399,7 +399,7 @@ async fn documents_are_asked_of_many_at_a_time_and_for_a_second() {
     );
     // One after another they would take more than half a minute.
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
-    // Files too: each of them is left when it has not given its first one.
+    // The same for files: the downloader leaves each peer that has not sent its first file.
     let wanted = (0..20_u8).map(|number| (Digest::of(&[number]), 30_000_000)).collect();
     let until = Instant::now() + 2 * LIMIT;
     assert_eq!(
@@ -487,7 +487,7 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
         let shown = request.chars().take(200).collect::<String>();
         assert!(!answer.to_lowercase().contains("access-control"), "{shown}: {answer}");
         if status == "200 or nothing" {
-            // An object in pieces has no whole to be given.
+            // An object in pieces is not available whole.
             assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
         } else {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{shown}: {answer}");
@@ -511,7 +511,7 @@ async fn connections_are_counted() {
         Digest::of(b""),
         peer_network.port()
     );
-    // Connections that say nothing take a place each.
+    // Connections that send nothing take a place each.
     let idle: Vec<TcpStream> =
         (0..4).map(|_| TcpStream::connect(here(peer_network.port())).unwrap()).collect();
     let answered = |request: &str| {
@@ -536,7 +536,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
         std::fs::write(&path, content).unwrap();
         share_index.push((Digest::of(content), Volume { path, size: content.len() as u64 }));
     }
-    // One was changed since it was installed.
+    // One file was changed since its installation.
     std::fs::write(folder.path().join("3"), vec![9; 1003]).unwrap();
     let library: Library = Arc::new(move |digest| {
         share_index.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone())
@@ -548,7 +548,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     let wrong_address: SocketAddr =
         wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let asker = Computer::at(free_port(), vec![here(peer_network.port()), wrong_address]);
-    // Each is asked for a moment only, in which a busy computer may not answer.
+    // Each peer is asked for a moment only, in which a busy computer may not answer.
     let mut holders = Vec::new();
     for _ in 0..60 {
         holders = asker.peer_network.holders(Digest::of(&contents[0])).await;
@@ -568,7 +568,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
         count.fetch_add(bytes, Ordering::Relaxed);
     };
     let placed = asker.peer_network.files(all, wanted, to.path(), until, tell).await;
-    // The liar happens to be right about one of them; the changed one ends the neighbour that
+    // The liar is right about one of them by chance. The changed file ends the use of the peer that
     // should have it, once for each of its connections.
     assert!(
         placed.iter().all(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
@@ -586,7 +586,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     assert!(placed.len() > 3, "{}", placed.len());
 }
 
-/// Whether multicast goes from this computer to itself over a network that is not the loopback one.
+/// Whether multicast goes from this computer to itself over a network other than the loopback one.
 fn multicast_works() -> bool {
     let group = Ipv4Addr::new(239, 77, 77, 77);
     let probe = || -> std::io::Result<bool> {
@@ -623,8 +623,8 @@ async fn peers_find_each_other_where_multicast_works() {
         (PeerNetwork::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));
-    // Records that anybody can make up: of addresses that are not here, of a system's service, and
-    // under another's name.
+    // Forged records: of addresses that are not here, of a system's service, and under another
+    // launcher's name.
     let forger = mdns_sd::ServiceDaemon::new().unwrap();
     for (name, id, address, port) in [
         ("00000000000000a1", "00000000000000a1", "8.8.8.8", 4711),
@@ -649,7 +649,7 @@ async fn peers_find_each_other_where_multicast_works() {
     let (one, two, stranger) = (start(&app), start(&app), start("another-app"));
     until("they know each other", || (one.0.known(), two.0.known()) == (1, 1));
     assert_eq!(stranger.0.known(), 0, "another app's installations are strangers");
-    // Time for the forged ones to be heard as well.
+    // Time for the forged records to arrive as well.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!((one.0.known(), two.0.known()), (1, 1), "a forged record is nobody");
     let _ = forger.shutdown();

@@ -1,4 +1,4 @@
-//! Publishers whose clock is wrong, and signatures that end while something else is signed.
+//! Publishers with a wrong clock, and signatures that expire while another document is signed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn nothing_is_signed_that_the_repository_itself_shows_to_be_expired() {
     refresh(&publisher, 40).unwrap();
     let before = files_of(&publisher.project.repository());
 
-    // The clock goes back to the first day: the timestamp would have ended 33 days ago.
+    // The clock goes back to the first day: the timestamp would have expired 33 days ago.
     let now = start();
     let package = publisher.package("1.1.0", "other");
     let version = "1.0.0".parse().unwrap();
@@ -78,7 +78,7 @@ fn nothing_is_signed_that_the_repository_itself_shows_to_be_expired() {
     }
     assert_eq!(files_of(&publisher.project.repository()), before, "nothing changed");
 
-    // Six days back is not expired yet: signed, with a warning.
+    // Six days back is not expired yet: the publisher signs, with a warning.
     assert!(project.clock_doubt(start() + days(34)).is_some());
     refresh(&publisher, 34).unwrap();
 }
@@ -139,7 +139,7 @@ fn what_is_about_to_end_is_signed_beside_another_change() {
     project.check_clock(now).unwrap();
 }
 
-/// `kuzflow` with another clock; `shift` as faketime writes it.
+/// `kuzflow` with another clock; `shift` in faketime's format.
 fn kuzflow(shift: &str, arguments: &[&str]) -> Output {
     Command::new("faketime")
         .args(["-f", shift, env!("CARGO_BIN_EXE_kuzflow")])

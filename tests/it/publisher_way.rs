@@ -1,11 +1,11 @@
-//! A newcomer's way through the real executables: `init` in an app's folder, `release`, and the
-//! mistakes that people make on it.
+//! A newcomer's first steps through the real executables: `init` in an app's folder, `release`, and
+//! the usual mistakes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a verb did.
+/// The outcome of a verb.
 struct Did {
     code: i32,
     reply: String,
@@ -22,8 +22,7 @@ fn kuzflow(folder: &Path, arguments: &[&str]) -> Did {
     }
 }
 
-/// An app's folder with a script, and a publisher's folder of its own that builds it without a
-/// Python.
+/// An app's folder with a script, and a publisher's folder in it that builds it without a Python.
 fn app(script: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap();
     let app = folder.path().join("my-app");
@@ -78,7 +77,8 @@ fn a_release_is_one_call_and_says_what_comes_next() {
     let files = reported["result"]["files"].as_u64().unwrap();
     assert!(files < 20, "{files} files");
 
-    // The same call again changes nothing; another share is told as the next step.
+    // The same call again changes nothing; the output names the change of the share as the next
+    // step.
     let again = kuzflow(&app, &["release", "1.0.0"]);
     assert!(
         again.reply.contains("is published already") && [0, 3].contains(&again.code),
@@ -107,7 +107,7 @@ fn what_does_not_start_is_not_published() {
     let package =
         fs::read_dir(app.join("kuzflow/packages")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(kuzflow(&app, &["try", package.to_str().unwrap()]).code, 1);
-    // Nothing of the trial is left beside the package.
+    // The trial start leaves no file beside the package.
     assert_eq!(fs::read_dir(app.join("kuzflow/packages")).unwrap().count(), 1);
     assert_eq!(kuzflow(&app, &["release", "1.0.0", "--no-trial"]).code, 0);
 }

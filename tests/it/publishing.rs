@@ -1,4 +1,4 @@
-//! A repository while it is written: killed publishers, two publishers, wrong packages, missing
+//! A repository during changes: killed publishers, two publishers at once, wrong packages, missing
 //! keys.
 
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ use kuzflow::testing::trust::{Repository, Trust};
 
 use crate::support::published::{Mirror, Publisher, days, options, start};
 
-/// What a client sees that has never been here, and one that knows the repository of before. Every
-/// release must be whole.
+/// The repository as a new client sees it, and as a client that knows the earlier repository sees
+/// it. Every release must be whole.
 async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Repository; 2] {
     let mut found = Vec::new();
     for knows_before in [false, true] {
@@ -53,13 +53,13 @@ fn summary(repository: &Repository) -> Vec<(String, u16, bool)> {
         .collect()
 }
 
-/// All that a change of the repository can change.
+/// Everything that a change of the repository can affect.
 fn state(repository: &Repository) -> (Vec<(String, u16, bool)>, Vec<Digest>) {
     (summary(repository), repository.patches.iter().map(|pack| pack.hash).collect())
 }
 
-/// Stops `change` after each of its steps, and once before each rename: clients see all of it or
-/// nothing, and doing it again completes it.
+/// Stops `change` after each of its steps, and once before each rename. Clients see all of the
+/// change or nothing, and repeating it completes it.
 async fn survives_a_kill_anywhere(
     before: &Publisher,
     change: impl Fn(&Publisher) -> Result<Transaction, PublishError>,
@@ -79,7 +79,7 @@ async fn survives_a_kill_anywhere(
             assert!(transaction.step().unwrap());
         }
         drop(transaction);
-        // What a kill inside of a step leaves.
+        // The remains of a kill inside a step.
         let rubbish = publisher.project.repository().join("metadata/.tmp-rubbish");
         std::fs::write(&rubbish, "half a file").unwrap();
         for repository in seen(&publisher, &known, publisher.now).await {
@@ -132,7 +132,7 @@ async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
     publisher.publish("1.1.0");
     publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"first try")]);
     survives_a_kill_anywhere(&publisher, |publisher| {
-        // One is replaced, one is new.
+        // One pack is replaced, one is new.
         let packs = [
             publisher.pack("1.0.0", "1.1.0", b"second try"),
             publisher.pack("1.1.0", "1.0.0", b"and back"),
@@ -146,7 +146,7 @@ async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
     .await;
 }
 
-/// Its files go after the metadata that names them no more.
+/// The release's files are deleted after the metadata that no longer names them is in place.
 #[tokio::test]
 async fn a_retirement_killed_anywhere_is_done_or_not() {
     let publisher = Publisher::new();
@@ -208,7 +208,7 @@ async fn a_repository_from_before_there_were_patches_gets_its_role_in_one_step()
     .await;
 }
 
-/// docs/security.md, fault 29, the signed part: what the publisher sets is what clients see.
+/// docs/security.md, fault 29, the signed part: clients see the publisher's settings.
 #[tokio::test]
 async fn rollout_is_signed() {
     let publisher = Publisher::new();
@@ -246,7 +246,7 @@ async fn rollout_is_signed() {
     ));
 }
 
-/// Clients, new ones and old ones, verify the repository at every moment of a change of keys.
+/// New and old clients verify the repository at every moment of a change of keys.
 #[tokio::test]
 async fn a_rotation_killed_anywhere_locks_nobody_out() {
     let publisher = Publisher::new();
@@ -282,7 +282,8 @@ async fn lost_keys_are_replaced_by_the_root() {
     for repository in seen(&publisher, &known, start()).await {
         assert_eq!((repository.versions.root, repository.releases.len()), (2, 2));
     }
-    // The old root keys, two of which are there, count no more; one of the new ones is enough.
+    // Two of the old root keys are present, but they no longer count; one of the new ones is
+    // enough.
     let new_root = std::fs::read(publisher.project.launcher_folder().join("root.json")).unwrap();
     assert_eq!(new_root, publisher.mirror("").files["metadata/2.root.json"]);
     publisher.key_files("root").iter().for_each(|path| std::fs::remove_file(path).unwrap());
@@ -293,7 +294,7 @@ async fn lost_keys_are_replaced_by_the_root() {
     );
 }
 
-/// docs/security.md, fault 27, the disk: a step that fails leaves the old repository.
+/// docs/security.md, fault 27, the disk: a failed step leaves the old repository.
 #[tokio::test]
 async fn a_step_that_fails_leaves_the_old_repository() {
     let publisher = Publisher::new();
@@ -304,7 +305,7 @@ async fn a_step_that_fails_leaves_the_old_repository() {
         let package = publisher.package("1.1.0", "obstructed ");
         let transaction =
             publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap();
-        // Taken by a folder after the plan was made, so that writing there fails.
+        // A folder takes the path after the plan was made, so that writing there fails.
         let path = publisher.project.repository().join(obstacle);
         std::fs::create_dir(&path).unwrap();
         let error = transaction.run().unwrap_err();
@@ -338,7 +339,7 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
             && error.to_string().contains("new version"),
         "{error}"
     );
-    // A build whose manifest lies elsewhere in its package is told in the same words.
+    // A build with its manifest at another position in its package gets the same message.
     let longer = publisher.package("1.0.0", &"bytes that pack into another length ".repeat(200));
     for terms in [Terms::default(), Terms { again: true, ..Terms::default() }] {
         let refused = publisher.project.publish_on(
@@ -368,7 +369,7 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     assert_eq!(repository.releases[0].release.published, start());
 }
 
-/// The tree of everything that was published, in the specification's form.
+/// The tree of all published releases, in the specification's form.
 #[test]
 fn the_version_tree_reports_what_each_release_changed() {
     let mut publisher = Publisher::new();
@@ -388,7 +389,7 @@ fn the_version_tree_reports_what_each_release_changed() {
     let with = |publisher: &Publisher, packages: &[kuzflow::testing::publish::PackageToPublish]| {
         publisher.project.publish(packages, &publisher.keyring(), start()).unwrap()
     };
-    // Two at once, the newer one first.
+    // Two releases at once, the newer one first.
     let packages = ["1.1.0", "1.0.0"]
         .map(|version| publisher.package(version, &format!("content of {version} ")));
     let length = std::fs::metadata(&packages[0].path).unwrap().len();
@@ -415,7 +416,7 @@ fn the_version_tree_reports_what_each_release_changed() {
     );
     assert_eq!(first["version_tree"]["1.0.0"]["files"]["app/app.py"]["critical"], true);
 
-    // Another channel has its own line; in between comes what is published in between.
+    // Another channel has its own sequence; releases published in between stand in between.
     let mut beta = publisher.package("2.0.0-beta.1", "beta ");
     beta.release.channel = "beta".to_owned();
     with(&publisher, &[beta]).run().unwrap();
@@ -434,8 +435,8 @@ fn the_version_tree_reports_what_each_release_changed() {
         ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
     assert_eq!(parents(&publisher), expected);
 
-    // A pack's size is told when somebody says so, or from the next release on; the same release
-    // again changes nothing.
+    // The tree has a pack's size on request, or from the next release on. The same release again
+    // changes nothing.
     publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
     let again = publisher.package("1.2.0", "content of 1.2.0 ");
     assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
@@ -450,13 +451,13 @@ fn the_version_tree_reports_what_each_release_changed() {
     assert_eq!(grown["version_tree"]["1.1.0"]["patch_size"], serde_json::Value::Null);
     assert!(with(&publisher, &[again]).is_empty());
 
-    // The same in another order of calls on another day makes the same bytes.
+    // The same releases in another order of calls on another day give the same bytes.
     let bytes = tree_file(&publisher);
     publisher.now = start() + days(3);
     assert!(with(&publisher, &packages).is_empty());
     assert_eq!(tree_file(&publisher), bytes);
 
-    // A lost or damaged tree is no reason not to publish.
+    // A lost or damaged tree does not prevent publishing.
     let folder = publisher.project.repository().join("targets");
     for damage in ["{}", "gone"] {
         let path = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -501,7 +502,7 @@ fn a_package_that_its_description_does_not_fit_is_refused() {
     std::fs::write(&good.notes["en"], [0xff, 0xfe]).unwrap();
     assert!(refusal(good.clone()).contains("UTF-8"));
 
-    // It changes between the plan and the copy.
+    // The file changes between the plan and the copy.
     std::fs::write(&good.notes["en"], "notes").unwrap();
     let transaction = publisher
         .project
@@ -534,7 +535,7 @@ async fn a_refresh_needs_online_keys_only_and_as_few_as_possible() {
     let refresh = |day| {
         publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap()
     };
-    // With the snapshot's key away too, a young snapshot is left alone.
+    // Without the snapshot's key a young snapshot stays as it is.
     let snapshot_key = publisher.key_files("snapshot").remove(0);
     std::fs::rename(&snapshot_key, publisher.folder.path().join("key")).unwrap();
     refresh(6);
@@ -580,7 +581,7 @@ fn encrypted_keys_ask_for_their_password_and_only_when_needed() {
         matches!(error, PublishError::Key { .. }) && error.to_string().contains("needs a password"),
         "{error}"
     );
-    // Keys on a stick.
+    // The keys are on a memory stick.
     let stick = tempfile::tempdir().unwrap();
     for path in publisher.key_files("targets") {
         std::fs::rename(&path, stick.path().join(path.file_name().unwrap())).unwrap();
@@ -635,11 +636,11 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     assert_eq!(serde_json::from_slice::<Vec<Node>>(&nodes).unwrap(), options.settings.nodes);
     let again = Project::open(&publisher.folder.path().join("publisher")).unwrap();
     assert_eq!(again.settings(), &options.settings);
-    // Without any node it works on this machine.
+    // Without any node the repository works on this machine.
     let alone = Publisher::new();
     let settings = Settings::read(&alone.project.launcher_folder().join("launcher.toml")).unwrap();
     assert_eq!(settings.nodes[0].url.as_str(), "http://127.0.0.1:8080/");
-    // The example in the settings works once it is no comment any more.
+    // The example in the settings works once its comment marks are removed.
     let folder = alone.folder.path().join("publisher");
     let text = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
     let (head, example) = text.split_once("#[[nodes]]").unwrap();
@@ -649,7 +650,7 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     )
     .unwrap();
     assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
-    // And so do those for patches, on either side.
+    // The examples for patches work too, on either side.
     for (path, table) in [
         (folder.join("kuzflow.toml"), "#[incremental_update]"),
         (folder.join("launcher/launcher.toml"), "#[fallback]"),
@@ -675,13 +676,13 @@ fn what_the_launcher_is_shipped_with_is_ready() {
             .contains("fallback.fallback_threshold"),
         "{error}"
     );
-    // The next publish or refresh tells the clients.
+    // The next publish or refresh brings the settings to the clients.
     Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
     let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
     assert!(nodes.contains("asia-1"), "{nodes}");
 }
 
-/// What is set up at the start is written on both sides, and no comment says otherwise.
+/// The initial settings are written on both sides, and no comment contradicts them.
 #[test]
 fn settings_of_patches_reach_the_launcher() {
     let mut options = options();
@@ -721,7 +722,7 @@ fn a_folder_in_use_is_not_overwritten() {
     assert!(error.to_string().contains("threshold"), "{error}");
 }
 
-/// Nothing is signed on top of metadata that someone changed.
+/// The publisher signs nothing on top of metadata that a stranger changed.
 #[test]
 fn a_tampered_repository_is_not_signed_again() {
     let publisher = Publisher::new();
@@ -763,8 +764,8 @@ async fn old_metadata_is_swept_but_not_too_soon() {
     );
 }
 
-/// Once a year root and targets are signed again with the same keys; what is missing is named, the
-/// rest goes on.
+/// Once a year root and targets are signed again with the same keys. The report names missing keys,
+/// and the other roles are signed.
 #[tokio::test]
 async fn root_and_targets_are_renewed_and_clients_follow() {
     let publisher = Publisher::new();
@@ -793,7 +794,7 @@ async fn root_and_targets_are_renewed_and_clients_follow() {
     for repository in seen(&publisher, &publisher.mirror("now"), late).await {
         assert_eq!((repository.versions.root, repository.releases.len()), (2, 1));
     }
-    // The root alone, where no other key is.
+    // Only the root is signed, where no other key is present.
     let stick = tempfile::tempdir().unwrap();
     let path = publisher.key_files("root").remove(0);
     std::fs::copy(&path, stick.path().join(path.file_name().unwrap())).unwrap();
@@ -890,7 +891,7 @@ fn publishing_again_changes_nothing_that_was_decided() {
     assert_eq!(after.notes, before[0].notes, "notes that are not given stay");
 }
 
-/// New keys are what the ones before were.
+/// New keys are encrypted if the earlier ones were.
 #[test]
 fn new_keys_keep_their_folder_and_their_password() {
     let mut options = options();

@@ -1,5 +1,5 @@
-//! Hints that there may be a release: the real server through the launcher's own listener, and
-//! hosts that are none, or bad ones.
+//! Hints about a possible release: the real server through the launcher's own listener, and hosts
+//! without events, or with wrong ones.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -16,12 +16,12 @@ use kuzflow::testing::settings::Settings;
 use crate::support::release::World;
 use crate::support::waiting;
 
-/// Longer than anything here takes; what is waited for comes, or the test has failed.
+/// Longer than any step here takes; an awaited hint that does not come by then is a failure.
 const LONG: Duration = waiting::LIMIT;
-/// Longer than a client that may come at once would take, on a busy machine too.
+/// Longer than a client needs that may come at once, also on a busy machine.
 const WHILE: Duration = Duration::from_millis(500);
 
-/// Settings whose first check is far away, and whose hints are followed at once.
+/// Settings with a first check in the far future, and with hints that are followed at once.
 fn settings(api: &str) -> Settings {
     let text = format!(
         "app = 'sample'\napi = 'http://{api}/'\n[[nodes]]\nid = 'one'\nurl = 'http://{api}/'\n\
@@ -30,13 +30,13 @@ fn settings(api: &str) -> Settings {
     Settings::parse(&text, Path::new("launcher.toml")).unwrap()
 }
 
-/// A listener that comes back at once after anything but an address without events.
+/// A listener that reconnects at once, except after an address without events.
 fn hasty() -> Pace {
     let (first, longest) = (Duration::from_millis(20), Duration::from_millis(100));
     Pace { first, longest, absent: LONG * 60, good: Duration::ZERO, asked: longest, silence: LONG }
 }
 
-/// The hints that `settings` lead to, until this is dropped.
+/// The hints that follow from `settings`, until this is dropped.
 struct Hints {
     received: mpsc::Receiver<()>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -79,13 +79,13 @@ impl Drop for Hints {
     }
 }
 
-/// Where a server is started that will be started again: nobody else takes its port meanwhile,
-/// since nobody else uses this address. Only Linux has all of 127.0.0.0/8.
+/// An address for a server that will be restarted: no other program takes its port meanwhile, since
+/// no other one uses this address. Only Linux has all of 127.0.0.0/8.
 fn own_address(test: u8) -> String {
     if cfg!(target_os = "linux") { format!("127.0.7.{test}:0") } else { "127.0.0.1:0".to_owned() }
 }
 
-/// Waits until so many listen to a server.
+/// Waits until a server has so many listeners.
 fn wait_for_listeners(address: &str, count: u64) {
     waiting::until(&format!("{count} listeners"), || listeners(address) == Some(count));
 }
@@ -152,7 +152,7 @@ fn what_was_published_while_the_server_was_down_is_heard_of_when_it_is_back() {
     hints.none();
     let server = world.serve_at(&address, &[]);
     hints.next();
-    // Another restart, of which nothing follows.
+    // Another restart, which has no effect.
     drop(server);
     let _server = world.serve_at(&address, &[]);
     wait_for_listeners(&address, 1);
@@ -172,8 +172,8 @@ fn a_server_that_was_not_there_at_the_start_is_announced() {
     hints.next();
 }
 
-/// A host that does this with each connection, the number of which is given, after it has read the
-/// request; told of each request.
+/// A host that runs a function for each connection after it has read the request. The function gets
+/// the connection's number; the host reports each request.
 struct Host {
     address: String,
     requests: mpsc::Receiver<String>,
@@ -211,7 +211,7 @@ impl Host {
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nConnection: close\r\n\r\n";
 const RELEASE: &[u8] = b"event: release\nid: 7\ndata: {\"app\":\"sample\",\"channel\":\"stable\",\"version\":\"9.9.9\"}\n\n";
 
-/// Until the other end is gone.
+/// Holds the connection until the other end closes it.
 fn hold(stream: &mut TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
@@ -279,7 +279,7 @@ fn lines_without_an_end_and_floods_end_the_connection() {
     let flood = |piece: &'static [u8]| {
         Host::start(move |_, stream| {
             let _ = stream.write_all(STREAM);
-            // The client's end of the connection is what ends this.
+            // The loop ends when the client closes the connection.
             while stream.write_all(&piece.repeat(100)).is_ok() {}
         })
     };
@@ -289,7 +289,7 @@ fn lines_without_an_end_and_floods_end_the_connection() {
         (0..3).for_each(|_| drop(host.request()));
         let heard = hints.received.try_iter().count();
         assert!(piece == RELEASE || heard == 0, "{heard} hints of {piece:?}");
-        // A hint for each read of the socket at most, and 64 KiB are a connection's measure.
+        // At most one hint for each read of the socket, and a connection may send 64 KiB.
         assert!(heard < 4 * 700, "{heard} hints");
     }
 }

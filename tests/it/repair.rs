@@ -1,5 +1,5 @@
-//! `verify --repair` through the real executable: whatever was done to an installed version, it is
-//! the published release again, and the user's own files are as they were.
+//! `verify --repair` through the real executable: after any damage an installed version is the
+//! published release again, and the user files are unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(length).collect()
 }
 
-/// Publishes `version`: some files that are alike in all versions, some that are not.
+/// Publishes `version`: some files that are equal in all versions, some that differ.
 fn publish(world: &World, version: u64, more: &[&str]) {
     let files = BTreeMap::from([
         ("same.bin", noise(1, 200_000)),
@@ -31,7 +31,7 @@ fn publish(world: &World, version: u64, more: &[&str]) {
     world.publish(&package, more);
 }
 
-/// A world with these versions published and installed, the last one active.
+/// A world with these versions published and installed; the last one is active.
 fn installed(versions: std::ops::RangeInclusive<u64>, more: &[&str]) -> (World, NodeProcess) {
     let world = World::new();
     publish(&world, 1, more);
@@ -46,7 +46,8 @@ fn installed(versions: std::ops::RangeInclusive<u64>, more: &[&str]) -> (World, 
     (world, node)
 }
 
-/// All of a version that a repair is about: content and permissions of every file, and links.
+/// Everything that a repair restores in a version: content and permissions of every file, and
+/// links.
 fn state(container: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
     let mut state = BTreeMap::new();
     let mut folders = vec![container.to_owned()];
@@ -61,7 +62,7 @@ fn state(container: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
             } else if found.is_symlink() {
                 fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
             } else if path.ends_with("installed.json") {
-                // Has the time of the installation.
+                // This file has the time of the installation.
                 Vec::new()
             } else {
                 fs::read(&path).unwrap()
@@ -124,7 +125,7 @@ fn every_kind_of_damage_is_mended_and_the_users_files_are_not_touched() {
         repaired.errors
     );
     assert_same(&before, &state(&root));
-    // Its twin is whole; the others are nowhere else.
+    // This file has a whole copy in another version; the others exist nowhere else.
     assert_eq!(how(&repaired, "app/same.bin"), "cloned");
     assert_eq!(how(&repaired, "app/sub/own.bin"), "fetched");
     assert_eq!(how(&repaired, "app/settings.json"), "fetched");
@@ -160,8 +161,8 @@ fn links_in_the_way_are_replaced_and_never_followed() {
     let outside = world.path("outside");
     fs::create_dir_all(outside.join("deep")).unwrap();
     fs::write(outside.join("file"), "outside").unwrap();
-    // A folder of the release replaced by a link to a copy of it: all is readable through it, and
-    // none of it is the version's own.
+    // A link to a copy replaces a folder of the release. All files are readable through it, and
+    // none is the version's own.
     let moved = world.path("moved");
     fs::rename(root.join("app/sub"), &moved).unwrap();
     symlink(&moved, root.join("app/sub")).unwrap();
@@ -191,7 +192,7 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
         |metadata| fs::remove_dir_all(metadata).unwrap(),
         |metadata| flip(&metadata.join("container.json")),
         |metadata| {
-            // The program that is started is another one now.
+            // The program to start is now another one.
             let record = metadata.join("installed.json");
             fs::write(&record, fs::read_to_string(&record).unwrap().replace("run.sh", "bad.sh"))
                 .unwrap();
@@ -206,7 +207,7 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
         damage(&root.join("metadata"));
         let looked = world.say(&["verify", "1.0.0"]);
         assert_eq!(looked.code, 1, "{number}: {}", looked.errors);
-        // Without a record the version is known by its folder, and by the pointer.
+        // Without a record the launcher knows the version by its folder, and by `active.json`.
         let verb: &[&str] = if number % 2 == 0 {
             &["verify", "--repair", "1.0.0"]
         } else {
@@ -250,7 +251,7 @@ fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_reported() {
     assert_eq!(repaired.result["left"][0]["path"], "app/sub/own.bin");
     assert_eq!(repaired.result["problem"]["kind"], "no_network");
     assert!(repaired.errors.contains("The update server cannot be reached"), "{}", repaired.errors);
-    // A node that is there again makes it whole.
+    // When a node is there again, the repair completes.
     let node = world.serve();
     world.configure(&[&node.address], "");
     let repaired = world.say(&["verify", "--repair"]);
@@ -295,7 +296,7 @@ fn a_patch_mends_where_that_is_cheaper() {
         repaired.errors
     );
     assert_same(&before, &state(&root));
-    // Where the base is damaged as well it is the entry.
+    // Where the base is damaged too, the repair fetches the entry.
     flip(&root.join("app/words.txt"));
     flip(&world.container("1.0.0").join("app/words.txt"));
     let repaired = world.say(&["verify", "--repair"]);
@@ -330,7 +331,7 @@ fn a_kill_at_any_time_leaves_it_no_worse_and_the_next_run_converges() {
         std::thread::sleep(std::time::Duration::from_millis(random.u64(0..120)));
         let _ = repair.kill();
         let _ = repair.wait();
-        // Every file is the old one or the new one, never a part.
+        // Every file is whole, the old one or the new one.
         let same = fs::read(root.join("app/same.bin")).unwrap();
         assert_eq!(same.len(), 200_000);
         let repaired = world.say(&["verify", "--repair"]);
@@ -362,7 +363,7 @@ fn two_at_a_time_are_refused() {
     );
 }
 
-/// A version that cannot be started is stepped over, and mended while the other one runs.
+/// The launcher skips a version that cannot start, and repairs it while the other one runs.
 #[test]
 fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
     let (world, node) = installed(1..=2, &[]);
@@ -370,7 +371,7 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
     let root = world.container("2.0.0");
     let before = state(&root);
     let files = tree(&root.join("app"));
-    // What starts runs until the other version is whole again.
+    // The started app runs until the other version is whole again.
     let start = || {
         let log = world.path("app.log");
         let output = fs::File::create(&log).unwrap();

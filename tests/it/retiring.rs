@@ -1,5 +1,5 @@
-//! Releases taken out of the repository, and publishing what is there already: through the
-//! executables.
+//! Releases that are removed from the repository, and a second publishing of the same release:
+//! through the executables.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::release::{Reply, World, reply, text, tree};
 
-/// Runs `kuzflow --json`, whatever comes of it.
+/// Runs `kuzflow --json`, whether it succeeds or fails.
 fn say(arguments: &[&str]) -> Reply {
     reply(
         &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
@@ -50,7 +50,7 @@ fn list(world: &World) -> Reply {
     say(&["list", "--repo", text(&world.path("publisher"))])
 }
 
-/// The packages and packs that are served, by version.
+/// The served packages and packs, by version.
 fn files(world: &World) -> Vec<String> {
     let names = tree(&world.path("publisher/repository/targets")).into_keys();
     let names = names.map(|path| text(&path).split_once('.').unwrap().1.to_owned());
@@ -100,7 +100,7 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
         named.errors
     );
 
-    // What a timer and the next publish do.
+    // The work of a timer and of the next publish.
     let repo = world.path("publisher");
     assert_eq!(say(&["refresh", "--repo", text(&repo)]).code, 0);
     publish(&world, 6);
@@ -116,7 +116,7 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
     assert_eq!(world.say(&["verify"]).code, 0);
     let run = world.launcher(&["run", "--headless"]).output().unwrap();
     assert!(String::from_utf8_lossy(&run.stdout).contains("version=1.0.0"));
-    // Nobody can get it anew.
+    // No launcher can get it any more.
     let gone = world.say(&["update", "--to", "2.0.0"]);
     assert_eq!(gone.code, 1, "{}", gone.errors);
 }
@@ -161,7 +161,7 @@ fn what_somebody_is_offered_stays() {
     assert!(unknown.code == 1 && unknown.errors.contains("9.0.0"), "{}", unknown.errors);
     assert_eq!(retire(&world, &[]).code, 2, "nothing is named");
     assert_eq!(retire(&world, &["1.0.0", "--keep", "3"]).code, 2);
-    // A halted one may go.
+    // A halted release may be retired.
     world.kuzflow(&["rollout", "--repo", text(&repo), "--version", "4.0.0", "--halt"]);
     assert_eq!(
         ids(&retire(&world, &["--older-than", "0"]), "retired"),
@@ -210,7 +210,7 @@ fn a_retired_version_comes_back_only_when_that_is_stated_and_never_with_other_by
     assert_eq!((ids(&listed, "releases").len(), ids(&listed, "retired").len()), (2, 0));
 }
 
-/// A retry in CI, where the offline keys are on their medium by now.
+/// A retry in CI, when the offline keys are on their medium again.
 #[test]
 fn what_is_published_needs_no_keys_to_be_published_again() {
     let world = World::new();
@@ -248,7 +248,7 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
             patch.errors
         );
     }
-    // What would change something says which key is missing, before any work.
+    // A real change reports the missing key, before any work.
     let changed = publish(&package, &["--again", "--mandatory"]);
     assert!(changed.code == 1 && changed.errors.contains("--keys"), "{}", changed.errors);
     let new = build(&world, 3);
@@ -263,7 +263,8 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     assert_eq!(publish(&new, &["--keys", text(&away)]).code, 0);
 }
 
-/// What a timer can sign is not all that kuzflow.toml says; it must not look as if it were.
+/// A timer can sign only a part of the settings in kuzflow.toml; the output must not suggest that
+/// it signs all.
 #[test]
 fn refresh_says_what_launchers_do_not_hear_of() {
     let world = World::new();
@@ -327,7 +328,7 @@ fn init_names_the_server_that_says_when_there_is_something_new() {
     );
 }
 
-/// Each says what is wrong, with which file, and what to do, before any work.
+/// Each error names the fault, the file, and the next step, before any work.
 #[test]
 fn wrong_calls_name_their_fault_and_the_way_out() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Each verb that fetches something, where the only node is slow, or the first one is silent.
+//! Each verb that fetches, with only a slow node, or with a silent first node.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn repository(world: &World) -> PathBuf {
     world.path("publisher/repository")
 }
 
-/// A release with two files of noise, of which one is the same in all releases.
+/// A release with two files of noise; one of them is equal in all releases.
 fn publish(world: &World, version: u64) {
     let files =
         BTreeMap::from([("same.bin", noise(1, 60_000)), ("own.bin", noise(version, 60_000))]);
@@ -46,7 +46,7 @@ fn damage(world: &World, version: &str) {
     fs::write(path, "damaged").unwrap();
 }
 
-/// All verbs one after another against these nodes.
+/// Runs all verbs one after another against these nodes.
 fn every_verb(world: &World, nodes: &[&str]) {
     world.configure(nodes, "");
     assert_done(&world.say(&["check"]), "check");
@@ -54,7 +54,7 @@ fn every_verb(world: &World, nodes: &[&str]) {
     damage(world, "2.0.0");
     assert_done(&world.say(&["verify", "--repair"]), "verify --repair");
     assert_eq!(fs::read(world.container("2.0.0").join("app/own.bin")).unwrap(), noise(2, 60_000));
-    // A first start without anything installed fetches the app, and starts it.
+    // A first start without an installed version fetches the app, and starts it.
     fs::remove_dir_all(world.home()).unwrap();
     let first = world.launcher(&["--headless", "run"]).output().unwrap();
     let output = String::from_utf8_lossy(&first.stdout).into_owned();
@@ -75,8 +75,8 @@ fn a_lone_slow_and_steady_node_gets_every_verb_there() {
     every_verb(&world, &[&node.address]);
 }
 
-/// Not one of the launcher's verbs gives up after the first silence of the only node: what it asks
-/// for once more comes.
+/// No verb of the launcher gives up after the first silence of the only node: the second request
+/// gets its answer.
 #[test]
 fn an_answer_that_never_came_is_asked_for_again_by_every_verb() {
     let world = installed();
@@ -89,8 +89,8 @@ fn an_answer_that_never_came_is_asked_for_again_by_every_verb() {
     assert_eq!(fs::read(world.container("2.0.0").join("app/own.bin")).unwrap(), noise(2, 60_000));
 }
 
-/// The node in first place takes connections and says nothing, for documents and for packages; it
-/// is waited for one second or so each, and not a time-out for each document.
+/// The node in first place accepts connections and sends nothing, for documents and for packages.
+/// The launcher waits for it about one second each time, and not a whole timeout for each document.
 #[test]
 fn a_silent_node_in_first_place_holds_up_no_verb() {
     let world = installed();
@@ -99,6 +99,6 @@ fn a_silent_node_in_first_place_holds_up_no_verb() {
     let good = SlowNode::start(&repository(&world), Slowness::default());
     let began = Instant::now();
     every_verb(&world, &[&silent.address, &good.address]);
-    // Seconds; with the time-outs of documents (30 s) it would be minutes.
+    // This takes seconds; with the timeouts of documents (30 s) it would take minutes.
     assert!(began.elapsed() < Duration::from_secs(90), "{:?}", began.elapsed());
 }

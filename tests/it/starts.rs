@@ -16,11 +16,11 @@ use crate::support::waiting::until;
 /// A version counts as up after this many seconds.
 const SURVIVAL: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
 
-/// Publishes a release whose program is `code` for a shell, after it has said its version.
+/// Publishes a release with `code` as its shell program, which prints the version first.
 fn release(world: &World, version: &str, code: &str) {
     let script = format!("#!/bin/sh\necho \"version=$KUZFLOW_VERSION\"\n{code}\n");
     let package = world.build(version, &BTreeMap::from([("program", script.into_bytes())]));
-    // `build` starts `run.sh`; that file is what every version of these tests is about.
+    // `build` starts `run.sh`; all versions of these tests differ in that file.
     let app = world.path(&format!("app {version}"));
     fs::rename(app.join("program"), app.join("run.sh")).unwrap();
     fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -69,7 +69,7 @@ fn start(world: &World) -> Output {
     world.launcher(&["--headless", "run"]).output().unwrap()
 }
 
-/// The versions that said so, in their order.
+/// The versions that printed a line, in their order.
 fn versions(output: &Output) -> Vec<String> {
     let reply = String::from_utf8_lossy(&output.stdout);
     reply.lines().filter_map(|line| line.strip_prefix("version=")).map(str::to_owned).collect()
@@ -115,7 +115,7 @@ fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
         record(&world, "active.json")["probation"].is_null(),
         "what goes on in its place has proved it"
     );
-    // One that nobody can see go on is not known to be bad either.
+    // A version that ends before anyone can see it run is not known to be bad either.
     release(&world, "1.2.0", "exit 0");
     update(&world);
     for _ in 0..7 {
@@ -132,7 +132,7 @@ fn a_rollback_goes_to_the_version_that_was_left_and_hides_nothing_that_was_writt
         "echo \"line of $KUZFLOW_VERSION\" >> \"$KUZFLOW_HOME/data/diary.txt\"; exec sleep 0.2";
     release(&world, "1.1.0", diary);
     update(&world);
-    // Looked into twice, and closed each time before it could count as up.
+    // The user opens it twice, and closes it each time before it could count as up.
     start(&world);
     start(&world);
     release(&world, "1.2.0", "exit 3");
@@ -151,14 +151,14 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
     release(&world, "9.0.0", "echo work >> \"$KUZFLOW_HOME/data/work\"; exit 7");
     update(&world);
     assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0");
-    // A person goes back to it all the same.
+    // The user can go back to it all the same.
     assert_eq!(world.say(&["rollback", "9.0.0"]).code, 0);
     assert_eq!(versions(&start(&world)), ["9.0.0", "9.0.0", "1.0.0"]);
     let again = world.say(&["rollback", "9.0.0"]);
     assert_eq!(again.code, 0, "{}", again.errors);
     assert_eq!(world.say(&["rollback"]).code, 0, "the way back is there without a word as well");
     assert_eq!(active(&world), "1.0.0");
-    // Without the notes of kept files, and with one that is damaged.
+    // Without the records of retained user data, and with a damaged one.
     for damaged in [false, true] {
         assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
         let snapshots = world.home().join("snapshots");
@@ -172,7 +172,7 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
         assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0", "damaged: {damaged}");
         assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["9.0.0"])));
     }
-    // The pointer is lost, and nobody remembers that the newest version failed.
+    // The pointer is lost, and with it the record that the newest version failed.
     assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
     fs::remove_file(world.home().join("active.json")).unwrap();
     fs::remove_file(world.home().join("state.json")).unwrap();
@@ -182,7 +182,7 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
 
 #[test]
 fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one() {
-    // The app needs something of this computer.
+    // The app needs a file on this computer.
     let code =
         "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\nexec sleep 1.5";
     let (world, _node) = installed("1.0.0", code);
@@ -199,7 +199,7 @@ fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one
             "nobody is told that going back has helped"
         );
     }
-    // Once it is mended, the release is to be had as before.
+    // Once the computer is repaired, the release is available as before.
     let check = world.say(&["check"]);
     assert_eq!(
         (check.code, check.result["version"].as_str()),
@@ -209,14 +209,14 @@ fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one
     );
     update(&world);
     assert_eq!(versions(&start(&world)), ["1.1.0"]);
-    // A release that fails where the version before does not is its own fault.
+    // If a release fails where the version before succeeds, the failure is its own.
     release(&world, "1.2.0", "exit 1");
     update(&world);
     assert_eq!(versions(&start(&world)).last().unwrap(), "1.1.0");
     assert_eq!(failed(&world), json!(["1.2.0"]));
 }
 
-/// A version that runs well as long as its own data has fewer lines than `MOST`, and adds one at
+/// A version that runs well as long as its data has fewer lines than `MOST`, and adds a line at
 /// each start.
 const SPOILS_ITS_DATA: &str = "echo line >> \"$KUZFLOW_HOME/data/profile\"\n\
     [ $(wc -l < \"$KUZFLOW_HOME/data/profile\") -lt \"${MOST:-2}\" ] || { echo 'cannot read the profile' >&2; exit 1; }\nexec sleep 1.5";
@@ -261,7 +261,7 @@ fn an_app_that_hands_over_well_once_and_fails_ever_after_is_left() {
     assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
 }
 
-/// A link to itself in the place of a file: to read it is an error, for root as well, and no absence.
+/// A link to itself in place of a file: reading it is an error, for root as well, and no absence.
 fn make_unreadable(file: &Path) -> PathBuf {
     let aside = file.with_extension("aside");
     fs::rename(file, &aside).unwrap();
@@ -269,7 +269,7 @@ fn make_unreadable(file: &Path) -> PathBuf {
     aside
 }
 
-/// A world with 1.0.0 and 1.1.0, which was used last and fails where it is told so.
+/// A world with 1.0.0 and 1.1.0, which was used last and fails on request.
 fn with_two_versions() -> (World, NodeProcess) {
     let (world, node) = installed("1.0.0", STAYS);
     start(&world);
@@ -302,7 +302,7 @@ fn a_record_that_cannot_be_read_is_reported_and_the_app_starts_with_its_files() 
         assert!(!reported.contains("cannot read"), "{reported}");
     }
     assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
-    // Whoever asks is told, and can have it mended.
+    // `verify` reports it, and can repair it.
     make_unreadable(&installed);
     let verified = world.say(&["verify"]);
     assert_eq!(
@@ -354,7 +354,7 @@ fn a_version_that_is_mended_at_a_start_is_reported() {
     let output = start(&world);
     assert_eq!(versions(&output), ["1.1.0"]);
     assert!(!printed(&output).contains("repaired"), "{}", printed(&output));
-    // Without the network it cannot be mended, and that is told too.
+    // Without the network a repair is impossible, and the launcher reports that too.
     drop(node);
     fs::remove_file(&program).unwrap();
     let output = start(&world);
@@ -397,7 +397,7 @@ fn a_version_that_was_good_for_long_and_then_fails_at_each_start_is_left() {
     let starts: Vec<_> = (0..3).flat_map(|_| with_most("1").1).collect();
     assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
     assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
-    // What was written in it is kept.
+    // Files that the user wrote in it are retained.
     let retained = fs::read_dir(world.home().join("snapshots")).unwrap().flatten();
     assert!(
         retained
@@ -509,7 +509,7 @@ fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
         }
     }
     assert_eq!(failed(&world), Value::Null, "there is nothing else to start");
-    // One that was used for long may fail as well, when something of this computer goes.
+    // A version that was used for long may fail as well, when a file of this computer disappears.
     let mended = world.container("1.0.0").join("data/mended");
     fs::write(&mended, "").unwrap();
     let mut command = world.launcher(&["--headless", "run"]);
@@ -539,7 +539,7 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
             .find(|entry| text(&entry.path()).contains("app-sample_1.0.0"))
     };
     assert!(fs::read_to_string(retained().unwrap().path()).unwrap().contains("libxcb.so.1"));
-    // Whoever looks after this computer has mended it: "Try again".
+    // The administrator has repaired this computer: "Try again".
     fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
     std::thread::sleep(Duration::from_millis(500));
     display.press_until(&window, "Return", || {
@@ -603,7 +603,7 @@ fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
     assert!(reply.ends_with(&expected), "{reply}");
 }
 
-/// A world in which the next start switches to a release with this migration.
+/// A world in which the next start switches to a release with this migration script.
 fn migrating(code: &str) -> (World, NodeProcess) {
     let (world, node) = installed("1.0.0", "exec sleep ${STAY:-0.1}");
     release(&world, "1.1.0", "exec sleep ${STAY:-0.1}");
@@ -652,7 +652,7 @@ fn a_start_without_settings_that_waits_says_so_and_its_next_one_says_nothing() {
     assert_eq!(versions(&output), ["1.1.0"], "{reported}");
     let waits = |line: &&str| line.contains("1.1.0") && line.contains("Your files");
     assert_eq!(reported.lines().filter(waits).count(), 1, "{reported}");
-    // Longer than anybody waits without a word.
+    // This is longer than a user waits without a message.
     let output = world.launcher(&["--headless", "run"]).env("STAY", "4").output().unwrap();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(reported.contains("settings cannot be read"), "{reported}");

@@ -1,6 +1,6 @@
-//! The machine around the launcher, through the real executables: streams that take nothing, other
-//! processes that are stopped, file systems that lack something. Whatever of it is in the way, the
-//! app starts, and nothing of the user's is lost.
+//! The machine around the launcher, through the real executables: streams that accept no bytes,
+//! stopped processes, file systems with missing features. With all of these obstacles the app
+//! starts, and no user file is lost.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use crate::support::release::{self, NodeProcess, World};
 use crate::support::waiting::{self, until};
 
-/// A world with 1.0.0 installed; its settings look before the start, at a node that is not there.
+/// A world with 1.0.0 installed. Its settings require a check before the start, at a missing node.
 fn installed() -> (World, NodeProcess) {
     let world = World::new();
     let package = world.build("1.0.0", &BTreeMap::new());
@@ -41,7 +41,7 @@ fn full_pipe() -> (std::io::PipeReader, OwnedFd) {
     (reader, writer)
 }
 
-/// What standard error may be: a full disk, a pipe whose reader has gone, one whose reader is
+/// Kinds of standard error: a full disk, a pipe whose reader has gone, a pipe whose reader is
 /// stopped.
 fn deaf(kind: &str) -> (Option<std::io::PipeReader>, Stdio) {
     match kind {
@@ -68,7 +68,7 @@ fn where_nothing_can_be_reported_the_app_starts_and_every_verb_ends() {
         drop(reader);
         (status.and_then(|status| status.code()), started.exists())
     };
-    // The app that a world builds says nothing to a file: this one does.
+    // The app of a test world writes to no file: this one does.
     let script = world.container("1.0.0").join("app/run.sh");
     let text = fs::read_to_string(&script)
         .unwrap()
@@ -83,14 +83,14 @@ fn where_nothing_can_be_reported_the_app_starts_and_every_verb_ends() {
         assert_eq!(run(&["run"], kind), (Some(0), true), "before-start, {kind}");
         fs::write(world.config(), "broken = [").unwrap();
         assert_eq!(run(&["run"], kind), (Some(0), true), "broken settings, {kind}");
-        // With words about it.
+        // The launcher also writes log lines.
         fs::write(world.config(), &settings).unwrap();
         fs::write(world.home().join("active.json"), "{").unwrap();
         assert_eq!(run(&["--verbose", "run"], kind), (Some(0), true), "lost pointer, {kind}");
     }
 }
 
-/// A shell sets `SSL_CERT_FILE` to a file that is gone; a bare server has no certificates at all.
+/// A shell sets `SSL_CERT_FILE` to a missing file; a bare server has no certificates at all.
 #[test]
 fn without_certificates_everything_but_https_works() {
     let (world, _node) = installed();
@@ -116,7 +116,7 @@ fn without_certificates_everything_but_https_works() {
     .unwrap();
     let address =
         line.trim_end().trim_end_matches('/').rsplit("http://").next().unwrap().to_owned();
-    // It goes on: the clients for the other nodes are made after this line.
+    // The server continues: it makes the clients for the other nodes after this line.
     let answers = || {
         let mut stream = std::net::TcpStream::connect(&address).ok()?;
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
@@ -159,8 +159,8 @@ fn a_version_that_crashes_is_left_also_where_nothing_can_be_reported() {
     }
 }
 
-/// Beside a launcher whose release's own migration takes long, the version that is active starts,
-/// and what is done there is not lost.
+/// A launcher runs a release's migration script, which takes long. Beside it the active version
+/// starts, and the user's work there is not lost.
 #[test]
 fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     let (world, _node) = installed();
@@ -169,7 +169,7 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
     assert_eq!(world.say(&["update", "--prefetch"]).code, 0);
     let script = world.container("2.0.0").join("scripts/migrate");
-    // It takes as long as it takes the app to start, and eight seconds more.
+    // The script takes until the app has started, and eight seconds more.
     let go_on = world.path("go on");
     let wait = format!("while [ ! -e '{}' ]; do sleep 0.1; done; sleep 8", go_on.display());
     fs::write(&script, format!("#!/bin/sh\ntouch \"$KUZFLOW_DATA/migrated\"\n{wait}\n")).unwrap();
@@ -186,7 +186,7 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
         let output = command.stdin(Stdio::null()).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    // What the launcher does after the start may wait for the other one.
+    // The launcher's work after the start may wait for the other launcher.
     let program = world.container("1.0.0").join("app/run.sh");
     let text = fs::read_to_string(&program)
         .unwrap()
@@ -198,7 +198,7 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // The promise is five seconds; what is asked here is that it does not wait for the script.
+    // The promise is five seconds; this test checks that the start does not wait for the script.
     until("the app starts", || world.container("1.0.0").join("temp/started").exists());
     fs::write(&go_on, "").unwrap();
     fs::write(world.container("1.0.0").join("data/later"), "written meanwhile").unwrap();
@@ -218,8 +218,8 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     );
 }
 
-/// Pipes and gigantic files where records should be: nothing waits for them, and the app starts as
-/// without them.
+/// Pipes and gigantic files in place of records: the launcher waits for none of them, and the app
+/// starts as without them.
 #[test]
 fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
     let (world, _node) = installed();
@@ -253,7 +253,7 @@ fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
     assert_eq!(status.and_then(|status| status.code()), Some(0), "a gigantic record");
 }
 
-/// A home whose path is no Unicode: verbs that name places in it end as elsewhere.
+/// A home whose path is not Unicode: verbs that name places in it work as elsewhere.
 #[test]
 fn a_home_whose_name_is_no_unicode_is_reported() {
     use std::os::unix::ffi::OsStringExt as _;
@@ -299,7 +299,7 @@ fn a_home_whose_name_is_no_unicode_is_reported() {
     );
 }
 
-/// What repairs set aside is named, and goes when somebody says so.
+/// `list` names the files that repairs set aside, and the user can have them deleted.
 #[test]
 fn what_was_set_aside_is_named_and_deleted_on_request() {
     let (world, _node) = installed();
@@ -315,7 +315,7 @@ fn what_was_set_aside_is_named_and_deleted_on_request() {
     assert!(!aside.exists());
 }
 
-/// Runs a command whose umask is strict.
+/// Runs a command with a strict umask.
 fn strictly(command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -325,8 +325,8 @@ fn strictly(command: &Command) -> Command {
     shell
 }
 
-/// A strict umask closes neither what a web server has to serve nor what another user has to start;
-/// secrets and the user's own files stay closed.
+/// A strict umask blocks neither files that a web server serves nor files that another user starts.
+/// Secrets and user files stay private.
 #[test]
 fn a_strict_umask_closes_what_is_private_and_nothing_else() {
     let (world, _node) = installed();
@@ -369,12 +369,12 @@ fn a_strict_umask_closes_what_is_private_and_nothing_else() {
     assert_eq!(String::from_utf8_lossy(&open.stdout), "");
 }
 
-/// A umask of 000, as some containers and old file servers set it: what decides about code is
-/// written by its owner alone, and the user's folders by no stranger.
+/// A umask of 000, as some containers and old file servers set it. Only the owner can write files
+/// that decide about code, and no stranger can write to the user's folders.
 #[test]
 fn under_a_umask_that_takes_nothing_away_no_stranger_may_write_into_the_home() {
     let (world, _node) = installed();
-    // A home that was made under that umask as well.
+    // The home was also made under that umask.
     fs::remove_dir_all(world.home()).unwrap();
     let say = |verb: &[&str]| {
         let launcher = world.launcher(&[&["--json", "--headless"], verb].concat());
@@ -424,9 +424,8 @@ fn under_a_umask_that_takes_nothing_away_no_stranger_may_write_into_the_home() {
     step(&["remove", "2.0.0"], 0);
 }
 
-/// Limits of the system, as administrators and containers set them, also for root, who is not
-/// exempt from these: the app starts where it gets what it needs itself, and a verb that gets too
-/// little says so.
+/// Limits of the system, as administrators and containers set them. They bind root as well. The app
+/// starts where it gets its own needs, and a verb that gets too little reports so.
 #[test]
 fn under_limits_of_files_and_memory_the_app_starts_and_a_verb_says_what_it_lacks() {
     let (world, _node) = installed();
@@ -477,8 +476,8 @@ fn under_limits_of_files_and_memory_the_app_starts_and_a_verb_says_what_it_lacks
     );
 }
 
-/// An allocation that fails ends the launcher; so it begins nothing for which the memory may not
-/// suffice, and the app goes on with a launcher that waits for its end.
+/// A failed allocation ends the launcher. So it begins no step for which the memory may not
+/// suffice, and the app continues with a launcher that waits for its end.
 #[test]
 fn with_little_memory_the_launcher_does_less_and_is_never_cut_off() {
     const MEGABYTE: u64 = 1 << 20;
@@ -493,7 +492,7 @@ fn with_little_memory_the_launcher_does_less_and_is_never_cut_off() {
             .stdin(Stdio::null());
         command.output().unwrap()
     };
-    // What the executable itself takes, which depends on how it was built.
+    // The executable's own memory, which depends on how it was built.
     let loads = |megabytes: &u64| limited(*megabytes, &["--version"]).status.success();
     let least = (20..2000).step_by(10).find(loads).expect("the program loads");
     let mut exhausted = 0;
@@ -512,7 +511,7 @@ fn with_little_memory_the_launcher_does_less_and_is_never_cut_off() {
 }
 
 /// A limit of processes and threads. Root is exempt from it, so another user runs the launcher
-/// then, with a number that nobody has.
+/// then, with an unused id.
 #[test]
 fn under_a_limit_of_processes_the_app_starts_and_a_verb_says_what_it_lacks() {
     let (world, _node) = installed();

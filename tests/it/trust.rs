@@ -25,7 +25,7 @@ async fn releases_and_their_notes_are_found() {
     let notes =
         repository.read_small(&mirror, &release.release.notes["en"], 1 << 20).await.unwrap();
     assert!(notes.starts_with(b"# 1.1.0\n"));
-    // Without a network the same is known, and can be stored and read as a value.
+    // Without a network the client knows the same, and can store and read it as a value.
     let cached = client.trust.cached().unwrap();
     assert_eq!(cached, repository);
     assert_eq!(
@@ -34,8 +34,8 @@ async fn releases_and_their_notes_are_found() {
     );
 }
 
-/// A check without news fetches one small file, and a file that changed under its old name is
-/// fetched all the same.
+/// A check without news fetches one small file. A file that changed under its old name is fetched
+/// all the same.
 #[tokio::test]
 async fn what_is_known_is_not_fetched_again() {
     let publisher = Publisher::new();
@@ -64,7 +64,7 @@ async fn what_is_known_is_not_fetched_again() {
     publisher.publish("1.1.0");
     assert_eq!(asked(publisher.mirror("news")).await.0, all(3));
     // The publisher's disk was restored from a backup, and other documents got the same version
-    // numbers: what is known goes on until the timestamp has a new one.
+    // numbers. The known metadata stays valid until the timestamp has a new number.
     restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
     restored.publish("1.2.0");
     let same =
@@ -125,11 +125,11 @@ async fn no_role_goes_back() {
     let client = Client::new(&publisher);
     client.accepts(new.clone(), start()).await;
 
-    // The whole repository as it was: the timestamp is older. That is how a copy looks that lags,
-    // so it is no news and no attack.
+    // The whole repository as it was: the timestamp is older. A lagging copy looks the same, so it
+    // is neither news nor an attack.
     client.goes_on_without(old.clone(), start()).await;
 
-    // With the timestamp's key stolen: a new timestamp that names the old snapshot.
+    // With the timestamp's stolen key: a new timestamp that names the old snapshot.
     let mut stolen = old.clone();
     let mut timestamp: Signed<TimestampRole> = stolen.document("timestamp.json");
     timestamp.signed.version = version(100);
@@ -161,15 +161,15 @@ async fn no_role_goes_back() {
     replayed.files.insert("metadata/2.root.json".to_owned(), publisher.root());
     client.refuses(replayed, start(), MirrorFaultKind::NotTrusted).await;
 
-    // What the thief's timestamp said counts: it was signed. What was whole before goes on, and
-    // expires when it says.
+    // The thief's timestamp counts, since it was signed. The last whole state stays valid, until
+    // its own expiry.
     client.goes_on_without(new.clone(), start()).await;
     assert_eq!(versions(&client.trust.cached().unwrap()), ["1.0.0", "1.1.0"]);
     client.refuses(new, start() + days(8), MirrorFaultKind::Expired).await;
 }
 
-/// docs/security.md, fault 2: each document counts as soon as it is verified, and nothing is used
-/// before all of them are there.
+/// docs/security.md, fault 2: each document counts as soon as it is verified, and the client uses
+/// none before all of them are there.
 #[tokio::test]
 async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     let publisher = Publisher::new();
@@ -190,14 +190,14 @@ async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
         let middle = broken.file(location).len() / 2;
         broken.file(location)[middle] ^= 1;
         client.refuses(broken, start(), kind).await;
-        // The new timestamp was kept: the mirror as it was before lags behind it.
+        // The client stored the new timestamp: the mirror as it was before lags behind it.
         client.goes_on_without(first.clone(), start()).await;
         // A copy that is still being made.
         let mut missing = second.clone();
         missing.files.remove(location);
         client.goes_on_without(missing.clone(), start()).await;
-        // Before anything was whole there is nothing to go on with, but for what another mirror
-        // has.
+        // Before the first whole state the client has nothing to use, except the documents of
+        // another mirror.
         let late = Client::new(&publisher);
         late.refuses(missing.clone(), start(), MirrorFaultKind::Behind).await;
         let other = Client::new(&publisher);
@@ -219,17 +219,17 @@ async fn what_expired_is_refused_whatever_the_clock_did_before() {
     let client = Client::new(&publisher);
     client.accepts(mirror.clone(), start()).await;
     client.refuses(mirror.clone(), start() + days(8), MirrorFaultKind::Expired).await;
-    // The last known state is there still, and tells that it has expired.
+    // The last known state is still stored, and has its expiry.
     assert!(client.trust.cached().unwrap().expires < start() + days(8));
-    // The clock was wrong and is set back: no lasting harm, also far back.
+    // The clock was wrong and is set back: no lasting harm, also after a large step.
     client.accepts(mirror.clone(), start()).await;
     client.accepts(mirror.clone(), start() - days(400)).await;
     client.refuses(mirror.clone(), start() + days(8), MirrorFaultKind::Expired).await;
-    // Signed again, it is good again.
+    // Signed again, it is valid again.
     publisher.project.refresh(&publisher.keyring(), start() + days(8)).unwrap().run().unwrap();
     client.accepts(publisher.mirror("fresh"), start() + days(8)).await;
     client.goes_on_without(mirror.clone(), start()).await;
-    // Who holds the newer one back gains the time until it expires, and no more.
+    // An attacker who withholds the newer one gains the time until it expires, and no more.
     client.goes_on_without(mirror.clone(), start() + days(14)).await;
     client.refuses(mirror, start() + days(16), MirrorFaultKind::Expired).await;
 }
@@ -270,8 +270,8 @@ async fn every_role_expires() {
 /// docs/security.md, fault 4.
 #[tokio::test]
 async fn a_fast_forward_is_undone_by_a_new_root() {
-    // The new root comes with good metadata, or first with a mirror that has nothing else.
-    // Replacing one of the two keys makes clients forget what both signed.
+    // The new root comes with good metadata, or first with a mirror that has nothing else. After
+    // the replacement of one of the two keys clients forget the documents that both signed.
     let (both, one) = (vec![KeyRole::Snapshot, KeyRole::Timestamp], vec![KeyRole::Timestamp]);
     for (root_comes_alone, replace) in [(false, &both), (true, &both), (false, &one), (true, &one)]
     {
@@ -292,8 +292,8 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
                 "metadata/2.root.json".to_owned(),
                 publisher.mirror("").files["metadata/2.root.json"].clone(),
             );
-            // What was accepted before the keys were replaced looks as in a copy that lags. Another
-            // one that they signed is a forgery.
+            // The accepted document from before the replacement looks like that of a lagging copy.
+            // Another document that the old keys signed is a forgery.
             let error = client.refresh([stolen.clone()], start()).await.unwrap_err();
             assert_eq!(error.fault(), Some(MirrorFaultKind::Behind));
             // The root counts although the rest did not: a mirror that hides it cannot bring the
@@ -323,7 +323,7 @@ async fn documents_of_two_times_do_not_mix() {
         let mut mixed = new.clone();
         mixed.files.insert(to, old.files[&from].clone());
         client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
-        // Also where nothing names lengths and digests: the versions must fit.
+        // The versions must also fit where no document names lengths and digests.
     }
     let mut mixed = new.clone();
     let mut claimed = mirror_targets(&new);
@@ -335,7 +335,7 @@ async fn documents_of_two_times_do_not_mix() {
     client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
 }
 
-/// docs/security.md, fault 6: a cap for every file. (A drip is the source's to end.)
+/// docs/security.md, fault 6: a limit for every file. (The source ends a drip.)
 #[tokio::test]
 async fn endless_data_ends() {
     let publisher = Publisher::new();
@@ -352,7 +352,7 @@ async fn endless_data_ends() {
         file.extend(vec![b' '; 17 << 20]);
         client.refuses(padded, start(), MirrorFaultKind::NotTrusted).await;
     }
-    // Nesting that would overflow a naive parser's stack.
+    // Nesting that would overflow the stack of a naive parser.
     let mut nested = good.clone();
     *nested.file("metadata/timestamp.json") =
         format!("{{\"signed\":{{\"x\":{}", "[".repeat(60_000)).into_bytes();
@@ -389,18 +389,18 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     assert_eq!(versions(&refreshed.repository), ["1.0.0"]);
     let found: Vec<_> =
         refreshed.faults.iter().map(|fault| (fault.mirror.clone(), fault.kind)).collect();
-    // What the liar's timestamp names comes from the others then; those behind it need not be asked
-    // for one.
+    // Then the others supply the documents that the liar's timestamp names; the client need not ask
+    // mirrors behind it for a timestamp.
     let expected: Vec<_> =
         bad[..5].iter().map(|(mirror, kind)| (mirror.name.clone(), *kind)).collect();
     assert_eq!(found, expected);
 
-    // As the engine does it: on another thread.
+    // As in the engine: on another thread.
     let trust = client.trust.clone();
     let good: Vec<_> = mirrors.iter().rev().take(1).cloned().map(Mirror::boxed).collect();
     tokio::spawn(async move { trust.refresh(&good, later).await.unwrap() }).await.unwrap();
 
-    // All bad: the gravest fault is what a person is told. None at all: no network.
+    // All bad: the user sees the gravest fault. None at all: no network.
     let error = Client::new(&publisher).refresh(mirrors[..2].to_vec(), later).await.unwrap_err();
     assert_eq!(error.fault(), Some(MirrorFaultKind::Unusable));
     let error = client.refresh([], later).await.unwrap_err();
@@ -408,7 +408,7 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     assert!(client.trust.cached().is_some());
 }
 
-/// A mirror that breaks off while the root's chain is read must not make the client stay with an
+/// A mirror that breaks off while the client reads the chain of roots must not make it stay with an
 /// old root.
 #[tokio::test]
 async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
@@ -452,12 +452,12 @@ async fn descriptions_that_contradict_themselves_are_left_out() {
     targets.signed.version = version(50);
     for (name, target) in &mut targets.signed.targets {
         match name.raw() {
-            // Named as another platform's package than it describes.
+            // Its name is that of another platform's package.
             "sample_1.1.0_Linux_x86_64.kuzflow" => {
                 target.custom.get_mut("release").unwrap()["container"] =
                     "sample_1.1.0_Windows_AMD64".into();
             }
-            // In a form that a later program may understand.
+            // Its form may make sense to a later program.
             "sample_1.2.0_Linux_x86_64.kuzflow" => {
                 target.custom.get_mut("release").unwrap()["channel"] =
                     serde_json::json!({"any of": ["a", "b"]});
@@ -514,7 +514,7 @@ async fn a_threshold_counts_different_keys() {
             MirrorFaultKind::NotTrusted,
         )
         .await;
-    // A threshold of nothing.
+    // A threshold of zero.
     let mut none = mirror.clone();
     let mut signed = serde_json::to_value(forge(root.signed.clone(), &keys)).unwrap();
     signed["signed"]["roles"]["timestamp"]["threshold"] = 0.into();
@@ -524,7 +524,7 @@ async fn a_threshold_counts_different_keys() {
     client.accepts(with(forge(root.signed, &keys[1..])), start()).await;
 }
 
-/// docs/security.md, fault 9: a chain of roots, and keys that were taken back.
+/// docs/security.md, fault 9: a chain of roots, and revoked keys.
 #[tokio::test]
 async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked() {
     let publisher = Publisher::new();
@@ -569,7 +569,7 @@ async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked(
     client.refuses(before, start(), MirrorFaultKind::NotTrusted).await;
 }
 
-/// docs/security.md, fault 10, and damage to what is stored.
+/// docs/security.md, fault 10, and damage to the stored files.
 #[tokio::test]
 async fn the_stored_root_counts_and_damage_does_not_brick() {
     let publisher = Publisher::new();
@@ -579,7 +579,7 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     let client = Client::new(&publisher);
     client.accepts(publisher.mirror("mirror"), start()).await;
 
-    // Someone exchanges the root beside the launcher: the installation goes on trusting its own.
+    // An attacker replaces the root beside the launcher: the installation still trusts its own.
     let adopted = Client {
         trust: Trust::new(client.state(), other.root()),
         folder: tempfile::tempdir().unwrap(),
@@ -590,11 +590,11 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
         versions(&adopted.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository),
         ["1.0.0"]
     );
-    // A shipped file that is no root at all is not needed either.
+    // A shipped file that is no root is not needed either.
     assert!(Trust::new(client.state(), "nonsense").cached().is_some());
 
-    // The stored root is truncated: the shipped one stands in, and an older repository is still
-    // noticed.
+    // The stored root is truncated: the shipped one replaces it, and the client still notices an
+    // older repository.
     let old = publisher.mirror("old");
     publisher.publish("1.1.0");
     client.accepts(publisher.mirror("new"), start()).await;
@@ -608,7 +608,7 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     client.accepts(publisher.mirror("new"), start()).await;
     assert_eq!(std::fs::read(&root).unwrap().len(), whole.len());
 
-    // The rest is damaged: nothing is cached, and the next refresh mends it.
+    // The other file is damaged: nothing is cached, and the next refresh restores it.
     let metadata = client.state().join("metadata.json");
     let whole = std::fs::read(&metadata).unwrap();
     let mut forged = whole.clone();
@@ -621,7 +621,7 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
         assert!(client.trust.cached().is_some());
     }
 
-    // Neither a stored nor a shipped root: said so, and nothing is asked.
+    // Neither a stored nor a shipped root: the client reports it, and sends no request.
     let lost = Trust::new(client.folder.path().join("empty"), "nonsense");
     let mirror = publisher.mirror("mirror");
     let asked = mirror.asked.clone();
@@ -630,8 +630,8 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     assert!(asked.lock().unwrap().is_empty());
 }
 
-/// The state's two files are written one after the other; a kill in between is mended by the next
-/// refresh.
+/// The client writes the state's two files one after the other. The next refresh repairs the result
+/// of a kill in between.
 #[tokio::test]
 async fn a_kill_between_the_two_files_of_the_state_does_no_harm() {
     let publisher = Publisher::new();
@@ -649,7 +649,7 @@ async fn a_kill_between_the_two_files_of_the_state_does_no_harm() {
     assert_eq!(client.trust.cached(), Some(repository));
 }
 
-/// Nothing but the trusted state can stop a refresh on this side, and it says which file.
+/// Only the trusted state can stop a refresh on this side, and the error names the file.
 #[tokio::test]
 async fn a_state_that_cannot_be_written_is_named() {
     let publisher = Publisher::new();

@@ -11,8 +11,8 @@ use kuzflow::testing::publish::{KeyRole, Rotation};
 
 use crate::support::published::{Publisher, options};
 
-/// Serves argv[1] on a free port of the loopback, and updates the client in argv[2] from it;
-/// downloads the targets after argv[3], the client's first root.
+/// Serves argv[1] on a free port of the loopback, and updates the client in argv[2] from it. Then
+/// it downloads the targets after argv[3], the client's first root.
 const CLIENT: &str = r#"
 import functools, http.server, os, sys, threading
 from tuf.ngclient import Updater
@@ -53,7 +53,7 @@ fn python() -> Option<PathBuf> {
     found
 }
 
-/// The client's output, or what it complained about.
+/// The client's output, or its error.
 fn update(
     python: &Path,
     publisher: &Publisher,
@@ -69,7 +69,7 @@ fn update(
         .arg(client)
         .arg(root)
         .args(targets);
-    // A proxy of the environment must not come between two processes of this machine.
+    // A proxy of the environment must not stand between two processes of this machine.
     command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -81,18 +81,18 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     let Some(python) = python() else { return };
     let mut options = options();
     (options.root_keys, options.root_threshold) = (3, 2);
-    // The independent client asks the system's clock.
+    // The independent client uses the system's clock.
     let publisher = Publisher::with(&options, jiff::Timestamp::now());
     let client = tempfile::tempdir().unwrap();
-    // A line of the output is a target's name and the file it was saved as.
+    // A line of the output is a target's name and the name of its saved file.
     let downloaded = |output: &str, name: &str| {
         let path = output.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
         std::fs::read(path).unwrap()
     };
 
     let mut package = publisher.package("1.0.0", "first ");
-    // Composed differently than canonical JSON wants it: signed in the form that every client
-    // computes.
+    // The name is composed differently from canonical JSON: the signature is over the form that
+    // every client computes.
     package.release.display_name = "U\u{308}bung \"示例\" \\ \u{1f600}".to_owned();
     publisher
         .project
@@ -115,7 +115,7 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
             .unwrap();
     }
     publisher.publish("1.1.0-beta.1+build.5");
-    // Signed by a delegated role: found by its name's pattern.
+    // A delegated role signed this target: the client finds it by its name's pattern.
     let content: Vec<u8> = (0..3_u32 << 18).flat_map(u32::to_be_bytes).collect();
     publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0-beta.1+build.5", &content)]);
     let new = "sample_1.1.0-beta.1+build.5_Linux_x86_64.kuzflow";
@@ -131,7 +131,7 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     assert_eq!(downloaded(&output, pack), content);
     assert!(output.contains("9.9.9_Linux_x86_64.kuzflow none"), "{output}");
 
-    // It does verify: one flipped bit is noticed.
+    // The client does verify: it notices one flipped bit.
     publisher.publish("1.2.0");
     let mirror = publisher.mirror("mirror");
     let last = mirror

@@ -1,5 +1,4 @@
-//! The window, driven by its labels as a person with a screen reader would drive it, and drawn into
-//! pictures.
+//! The window, driven by its labels like a user with a screen reader, and drawn into pictures.
 
 use std::path::PathBuf;
 
@@ -36,12 +35,12 @@ impl Window {
         Self::open_on(state, look, None)
     }
 
-    /// A window on a screen that has this much room for it, points.
+    /// A window on a screen with this much room for it, points.
     fn open_on(state: ViewState, look: Look, room: Option<egui::Vec2>) -> Self {
         Self::open_between(state, look, room, mailbox::channel())
     }
 
-    /// A window at this end of a mailbox.
+    /// A window with both ends of its mailbox.
     fn open_between(
         state: ViewState,
         look: Look,
@@ -71,8 +70,8 @@ impl Window {
         let builder = Harness::builder()
             .with_size(dialog.size_on(room))
             .with_max_steps(40)
-            // Names and notes are written in the system's fonts, of which there may be none for
-            // Chinese. That every text of the catalogue has its glyphs is a test in `fonts.rs`.
+            // Names and notes use the system's fonts, which may have no Chinese. A test in
+            // `fonts.rs` checks that every text of the catalogue has its glyphs.
             .allow_missing_glyphs();
         let mut window = Self::around(dialog, engine, look, builder);
         window.settle();
@@ -83,7 +82,7 @@ impl Window {
         Self::open(scenes::state(name, Language::English), ENGLISH)
     }
 
-    /// Draws until nothing changes, or a little while if something always moves.
+    /// Draws until nothing changes, or a little while if the picture never stands still.
     fn settle(&mut self) {
         self.harness.run_ok();
     }
@@ -105,13 +104,12 @@ impl Window {
         self.settle();
     }
 
-    /// What was sent since the last call, but for questions how much room is taken.
+    /// The commands since the last call, without questions about disk space.
     fn commands(&mut self) -> Vec<Command> {
         self.all_commands().into_iter().filter(|command| *command != Command::MeasureDisk).collect()
     }
 
-    /// Clicks the button of this name that comes at this place from the top; it may have to be
-    /// scrolled to.
+    /// Clicks the button of this name at this place from the top, and scrolls to it if necessary.
     fn click_nth(&mut self, label: &str, place: usize) {
         self.harness.get_all_by_label(label).nth(place).unwrap().click_accesskit();
         self.settle();
@@ -208,7 +206,7 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
     }
     let bar = window.harness.get_by_label("Files written");
     assert_eq!(bar.accesskit_node().numeric_value(), Some(41.0));
-    // All bytes are there: no node is of interest, and nothing is said of patches that did not fit.
+    // All bytes are there: the window shows no node, and mentions no patches that did not fit.
     assert!(
         !window.sees("Shanghai") && window.harness.query_by_label_contains("did not fit").is_none()
     );
@@ -221,7 +219,7 @@ fn patches_that_did_not_fit_are_reported_in_one_sentence() {
     let mut window = Window::scene("fallen-back");
     assert!(window.sees("3 files fetched whole, since their patches did not fit. All is well."));
     assert!(window.sees("File 1,181 of 1,532"));
-    // They are fetched from somewhere.
+    // The nodes that send these files are visible.
     assert!(window.sees("Shanghai") && window.sees("3.1 MB/s"));
     window.emit(scenes::step(1300, 1));
     assert!(window.sees("One file fetched whole, since its patch did not fit. All is well."));
@@ -289,7 +287,7 @@ fn an_app_that_asks_its_person_is_waited_for_and_ended_only_on_a_second_word() {
     window.click("End without saving");
     assert_eq!((window.commands(), window.closed()), (vec![Command::EndApp], None));
 
-    // A question about what is over goes by itself.
+    // A question closes by itself when its subject is over.
     let mut window = Window::scene("closing-person");
     window.click("End without saving…");
     window.emit(Event::Phase { phase: Phase::Switching { version: Version::new(1, 8, 6) } });
@@ -357,12 +355,12 @@ fn a_failure_says_what_to_do_and_can_be_copied() {
     assert_eq!(window.commands(), [Command::Retry]);
 }
 
-/// What the dialog of the tests answers.
+/// The answer of the tests' file dialog.
 fn on_the_stick() -> Command {
     Command::InstallFile("/media/stick/labelimg.kuzflow-bundle".into())
 }
 
-/// A file that is let go over the window.
+/// A file that the user drops on the window.
 #[derive(Debug)]
 struct Dropped(&'static str);
 
@@ -515,7 +513,7 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
 fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_point() {
     let mut window = Window::scene("versions-all");
     window.click("Installed versions");
-    // 1.8.6 was rolled back and is no point, 1.8.5 is active.
+    // 1.8.6 was rolled back and has no snapshot, 1.8.5 is active.
     assert_eq!((window.count("Switch to this…"), window.count("Go back to this…")), (3, 2));
     window.click_nth("Switch to this…", 0);
     assert!(
@@ -691,7 +689,7 @@ fn sharing_with_peers_can_be_switched_off_where_the_publisher_allows_it() {
     window.click("Installed versions");
     window.click_nth(SWITCH, 0);
     assert_eq!(window.commands(), [Command::Share(false)]);
-    // As it was until the engine says otherwise.
+    // The window stays as it was until the engine sends an event.
     window.click_nth(SWITCH, 0);
     assert_eq!(window.commands(), [Command::Share(false)]);
     window.emit(Event::Sharing { on: false });
@@ -706,7 +704,7 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
     window.click("Installed versions");
     assert_eq!(window.all_commands(), [Command::MeasureDisk]);
     assert!(window.sees("3 versions, up to 749 MB on the disk") && !window.sees("Free up space…"));
-    // Another version is there or gone: the figures are others too.
+    // A version was added or removed: the figures change too.
     window.emit(Event::Installed { versions: scenes::installed(), retained: scenes::retained() });
     assert_eq!(window.all_commands(), [Command::MeasureDisk]);
 
@@ -730,7 +728,7 @@ fn retained_files_are_listed_and_can_be_opened() {
         window.sees("Your files from version 1.8.6")
             && window.sees("November 21, 2026, 19:44 • 12.4 MB")
     );
-    // The files lie in the version's folder, whose size stands above.
+    // The files lie in the version's folder, whose size is shown above.
     assert!(window.sees("September 3, 2026, 08:02"));
     let last = window.count("Open folder") - 1;
     window.click_nth("Open folder", last - 1);
@@ -744,7 +742,7 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
     let mut window = Window::scene("told-crashed");
     let sentence = "You are back on 1.8.5, and your files are as they were.";
     assert!(window.sees("Version 1.8.6 did not start properly") && window.sees(sentence));
-    // Nothing is asked, and nothing is offered.
+    // The window asks nothing, and offers nothing.
     assert!(
         !window.sees("Check for updates")
             && !window.sees("Close")
@@ -899,7 +897,7 @@ fn keys_are_enough() {
         (vec![Command::Later], Some(CloseReason::ByUser))
     );
 
-    // Enter presses what has the focus, and then only that.
+    // Enter presses the focused control, and only that.
     let mut window = Window::scene("offer");
     window.harness.get_by_label("Skip this version").focus();
     window.settle();
@@ -932,7 +930,7 @@ fn keys_are_enough() {
 #[test]
 fn nothing_is_drawn_while_nothing_occurs() {
     for scene in scenes::names() {
-        // Those show that they wait.
+        // These buttons show that they wait.
         let waiting = [
             "checking",
             "closing",
@@ -963,7 +961,7 @@ const SCREENS: [(f32, f32, f32); 6] = [
     (1024.0, 600.0, 2.0),
 ];
 
-/// What a screen of this size leaves for a window's contents besides a bar of 48 points, a title
+/// The room for a window's contents on a screen of this size, without a bar of 48 points, a title
 /// and borders; points.
 fn room(screen: (f32, f32, f32)) -> egui::Vec2 {
     let (width, height, scale) = screen;
@@ -973,13 +971,13 @@ fn room(screen: (f32, f32, f32)) -> egui::Vec2 {
 #[test]
 fn every_button_is_on_every_screen_from_the_first_frame_on_in_both_languages() {
     for screen in SCREENS {
-        // The low ones in both languages; the others have room for more words.
+        // Low screens are tested in both languages; the others have room for more words.
         let low = room(screen).y < 400.0;
         for language in
             Language::ALL.into_iter().filter(|language| low || *language == Language::English)
         {
             let texts = Texts::new(language).of_app("LabelImg");
-            // What is rare is looked at where there is the least room.
+            // Rare scenes are tested only where there is the least room.
             let least = screen == SCREENS[SCREENS.len() - 1];
             for scene in
                 scenes::names().into_iter().filter(|scene| least || !scenes::is_rare(scene))
@@ -1068,7 +1066,7 @@ fn notes_do_not_scroll_within_a_page_that_scrolls() {
         let notes = window.harness.get_all_by_label_contains("of this release, which");
         notes.map(|line| line.rect().bottom()).fold(0.0, f32::max)
     };
-    // A low screen, and one on which the details are folded out: all lines stand above what follows.
+    // A low screen, and one with the details folded out: all lines stand above the next part.
     let low = Window::open_on(state(), ENGLISH, Some(room((1280.0, 800.0, 2.0))));
     assert!(low.harness.get_by_label("Details").rect().top() > lines(&low));
     let mut open = Window::open(state(), ENGLISH);
@@ -1131,7 +1129,7 @@ fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
     }
 }
 
-/// The least size that the window may take, points.
+/// The least size of the window, points.
 const LEAST: egui::Vec2 = egui::vec2(480.0, 240.0);
 
 #[test]
@@ -1224,10 +1222,9 @@ fn only_who_has_the_newest_version_reads_so() {
     }
 }
 
-/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_PICTURES` names (`all`, or
-/// names with commas), at the scale in `KUZFLOW_SCALE`, on a screen of `KUZFLOW_SCREEN` pixels
-/// (`1024x600`), of the app `KUZFLOW_APP`. `packaging/screenshots.sh` makes the README's pictures
-/// with it.
+/// Draws scenes into `target/pictures`: a few, or those in `KUZFLOW_PICTURES` (`all`, or names with
+/// commas). `KUZFLOW_SCALE` is the scale, `KUZFLOW_SCREEN` the screen in pixels (`1024x600`),
+/// `KUZFLOW_APP` the app. `packaging/screenshots.sh` makes the README's pictures with it.
 #[test]
 fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
@@ -1266,11 +1263,11 @@ fn pictures() {
     }
 }
 
-/// A label in Chinese and English, and which of several from the top.
+/// A label in Chinese and English, and its number among equal ones from the top.
 type Click = ((&'static str, &'static str), usize);
 const MENU: Click = (("已安装版本", "Installed versions"), 0);
 const DETAILS: (&str, &str) = ("详情", "Details");
-/// Pictures of what comes after clicks: a name, the scene it begins with, the clicks.
+/// Pictures after clicks: a name, the first scene, the clicks.
 const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
 const STEPS: [(&str, &str, &[Click]); 21] = [
     ("offer-details", "offer", &[(DETAILS, 0)]),

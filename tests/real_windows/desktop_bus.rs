@@ -1,5 +1,5 @@
-//! A bus of its own with a desktop on it that shows notifications as a test wants: it keeps what it
-//! was asked to show, and presses buttons.
+//! A separate bus with a desktop that shows notifications for tests: it records the requests, and
+//! presses buttons.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -11,26 +11,26 @@ use zbus::zvariant::OwnedValue;
 const SERVICE: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
 
-/// The bus.
+/// A running bus.
 pub struct Bus {
     daemon: Child,
-    /// For `DBUS_SESSION_BUS_ADDRESS`.
+    /// The value for `DBUS_SESSION_BUS_ADDRESS`.
     pub address: String,
 }
 
-/// The desktop on it.
+/// The desktop on a bus.
 pub struct Desktop {
     connection: zbus::Connection,
     calls: Receiver<Call>,
 }
 
-/// What the desktop was asked for.
+/// A request to the desktop.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call {
-    /// To show a message: its number, the number it replaces, title, text, and the actions with
-    /// their names.
+    /// A message to show: its number, the number that it replaces, title, text, and the actions
+    /// with their names.
     Show { id: u32, replaces: u32, title: String, text: String, actions: Vec<String> },
-    /// To take one back.
+    /// A message to take back.
     Close(u32),
 }
 
@@ -74,7 +74,7 @@ impl Notifications {
 }
 
 impl Bus {
-    /// A bus; `None` where it is not installed.
+    /// Opens a bus; `None` where it is not installed.
     pub fn open() -> Option<Self> {
         let daemon = Command::new("dbus-daemon")
             .args(["--session", "--nofork", "--print-address=1"])
@@ -91,7 +91,7 @@ impl Bus {
         Some(Self { daemon, address: address.trim().to_owned() })
     }
 
-    /// A desktop that can do this.
+    /// A desktop with these capabilities.
     pub fn desktop(&self, capabilities: &[&str]) -> Desktop {
         let (sender, calls) = channel();
         let capabilities = capabilities.iter().map(|capability| (*capability).to_owned()).collect();
@@ -119,20 +119,21 @@ impl Drop for Bus {
 }
 
 impl Desktop {
-    /// What it was asked for next.
+    /// The next request to the desktop.
     pub fn call(&self) -> Call {
         self.calls
             .recv_timeout(crate::support::waiting::LIMIT)
             .expect("the desktop is asked for something")
     }
 
-    /// Says that an action of a message was chosen, and that it has closed, as desktops do.
+    /// Reports that the user chose an action of a message, and that the message has closed, as
+    /// desktops do.
     pub fn choose(&self, id: u32, action: &str) {
         self.say("ActionInvoked", &(id, action));
         self.closed(id, 2);
     }
 
-    /// Says that a message has closed: 1 by itself, 2 since a person put it away.
+    /// Reports that a message has closed: 1 it expired, 2 the user dismissed it.
     pub fn closed(&self, id: u32, reason: u32) {
         self.say("NotificationClosed", &(id, reason));
     }

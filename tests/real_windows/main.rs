@@ -1,6 +1,6 @@
-//! The real windows on a display of their own: one after another in one process, and the small one
-//! where it belongs, which takes no keys and goes by itself; and the desktop's own notification on
-//! a bus of its own. Without a test harness, since windows must be opened on a process's main
+//! The real windows on a separate display: one after another in one process. The notification
+//! appears at its place, takes no keys and closes by itself. The desktop's own notification appears
+//! on a separate bus. There is no test harness, since windows must be opened on a process's main
 //! thread: this program starts itself.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
@@ -36,8 +36,8 @@ mod windows {
 
     use crate::support::scenes;
 
-    /// Opens a window after another: each word is a kind, a scene and a title, with colons between
-    /// them.
+    /// Opens one window after another: each word is a kind, a scene and a title, with colons
+    /// between them.
     pub fn open_all(words: &[String]) {
         for word in words {
             let [kind, scene, title] = *word.split(':').collect::<Vec<_>>() else {
@@ -105,7 +105,7 @@ mod windows {
         }
     }
 
-    /// A whole update with a pause and a failure, each phase for half a second.
+    /// Plays a whole update with a pause and a failure, each phase for half a second.
     fn play(emitter: &mailbox::Emitter) {
         let version = Version::new(1, 8, 6);
         for phase in [
@@ -129,7 +129,7 @@ mod windows {
         println!("played");
     }
 
-    /// Kilobytes of this process's own memory, files not counted.
+    /// Kilobytes of this process's private memory, without files.
     fn own_memory() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
@@ -137,7 +137,7 @@ mod windows {
     }
 }
 
-/// The program that looks at them.
+/// The program that checks the windows.
 #[cfg(target_os = "linux")]
 mod looking {
     use std::io::{BufRead, BufReader};
@@ -183,7 +183,7 @@ mod looking {
             self.lines.recv_timeout(LIMIT).expect("the program says more")
         }
 
-        /// The next line of a window that has ended. A person acts until there is one.
+        /// The next line about a window that has ended. `act` plays the user until the line comes.
         fn ended(&self, act: impl Fn()) -> String {
             let mut ended = None;
             insist("the end of a window", act, || {
@@ -209,7 +209,7 @@ mod looking {
         }
     }
 
-    /// What must hold on a display of its own.
+    /// A check on a separate display.
     type Check = fn(Display);
 
     pub fn all() {
@@ -247,8 +247,7 @@ mod looking {
         ]);
         let windows = Windows::open(&display, "1", &words);
         let mut memory = Vec::new();
-        // Where small windows open: under the pointer they stay, however long it takes to find
-        // them.
+        // Notifications open here: under the pointer they stay, however long it takes to find them.
         display.point_at(SCREEN.0 - 100, SCREEN.1 - 50);
         for word in &words {
             let [kind, _, title] = *word.split(':').collect::<Vec<_>>() else { unreachable!() };
@@ -260,7 +259,7 @@ mod looking {
                     let place = display.place(&window);
                     display.click(place.left + place.width - 40, place.top + place.height / 2 + 16);
                 } else {
-                    // The first one asks nothing, so that Escape is no answer there.
+                    // The first window asks nothing, so Escape is no answer there.
                     display.press(&window, if title == "first" { "Return" } else { "Escape" });
                 }
             });
@@ -280,14 +279,14 @@ mod looking {
             &["opengl:offer:first", "dialog:offer:second", "opengl:offer:third"],
         );
         for title in ["first", "second", "third"] {
-            // It may have ended without a window, where there is no OpenGL.
+            // Without OpenGL it may have ended without a window.
             let line = windows.ended(|| {
                 let mut looks = (0..50).map(|_| {
                     std::thread::sleep(Duration::from_millis(100));
                     display.visible(title)
                 });
                 if let Some(window) = looks.find_map(|window| window) {
-                    // The first frame of OpenGL without a card takes its time.
+                    // The first frame of OpenGL without a graphics card takes its time.
                     std::thread::sleep(Duration::from_secs(1));
                     display.press(&window, "Escape");
                 }
@@ -300,7 +299,7 @@ mod looking {
         }
     }
 
-    /// Waits until the window has stood still for a little while, and says where.
+    /// Waits until the window has stood still for a little while, and returns its place.
     fn at_rest(display: &Display, window: &str) -> Place {
         let mut last = display.place(window);
         loop {
@@ -314,7 +313,7 @@ mod looking {
     }
 
     fn it_stands_at_the_lower_right(display: Display) {
-        // A bar of 40 pixels at the bottom, as a desktop tells of it.
+        // A bar of 40 pixels at the bottom, as a desktop reports it.
         let free = SCREEN.1 - 40;
         let area = format!("0,0,{},{free}", SCREEN.0);
         display
@@ -367,7 +366,7 @@ mod looking {
             assert_eq!(focused(), before, "the keys went to the small window");
             std::thread::sleep(Duration::from_millis(200));
         }
-        // Nor by a click on it: keys go on to the work.
+        // A click on it does not give it the keyboard either: keys go to the other window.
         let place = at_rest(&display, &small);
         let line = little.ended(|| {
             display.click(place.left + place.width - 40, place.top + place.height / 2 + 16)
@@ -385,8 +384,8 @@ mod looking {
             &["small:offer-incremental:alone", "small:offer-incremental:pointed"],
         );
         display.window("alone").expect("the small window opens");
-        // That it does not stay longer than that is tested in a time that no other work on this
-        // computer stretches: in `notification.rs`.
+        // `notification.rs` tests that it does not stay longer than that, with a clock that other
+        // work on this computer does not stretch.
         windows.says("alone Ok(\"TimedOut\")");
         let stayed = windows.began.elapsed();
         assert!(stayed > Duration::from_secs(15), "it was there for {stayed:?}");
@@ -428,13 +427,13 @@ mod looking {
         let strip = at_rest(&display, &window);
         assert_eq!((strip.left, strip.width, strip.height), (place.left, place.width, 60));
         assert_eq!(strip.top + strip.height, place.top + place.height, "on the same line");
-        // The cross.
+        // A click on the cross.
         display.click_until(strip.left + strip.width - 18, strip.top + 16, || says(&mut line));
         assert_eq!(line.unwrap(), "command Cancel");
         windows.says("Ok(\"Declined\")");
     }
 
-    /// The window that tells of a rollback comes up beside an app that opens its own windows at the
+    /// The window that reports a rollback comes up beside an app that opens its own windows at the
     /// same time.
     fn incidents_are_shown_in_front_of_the_app(mut display: Display) {
         if !display.start_window_manager() {
@@ -456,7 +455,7 @@ mod looking {
                 continue;
             }
             let notice = notice.expect("what happened is told");
-            // Once it is there, and whenever its person turns to the app again.
+            // Once when it appears, and whenever the user turns to the app again.
             for _ in 0..2 {
                 display.tool(&["windowactivate", "--sync", &app]);
                 is_above(&display, &notice, &app);
@@ -464,7 +463,7 @@ mod looking {
         }
     }
 
-    /// The one window stays above the other.
+    /// Whether the one window stays above the other.
     fn is_above(display: &Display, notice: &str, app: &str) {
         // From the lowest to the uppermost.
         let place = |stacking: &str, window: &str| {
@@ -479,7 +478,7 @@ mod looking {
         assert!(above, "the app covers it: {stacking}");
     }
 
-    /// Whoever has found a button once finds it again.
+    /// A button that the user has found stays at its place.
     fn it_stands_still(mut display: Display) {
         for managed in [false, true] {
             if managed && !display.start_window_manager() {
@@ -508,7 +507,8 @@ mod looking {
         let open = |scene: &str| {
             Windows::on_bus(&bus.address, &display, "1", &[&format!("system:{scene}:little")])
         };
-        // Without a desktop, and on one that has no buttons, it is not to be had, and soon.
+        // Without a desktop, and on a desktop without buttons, there is no notification, and the
+        // error comes soon.
         open("notification-hot").says("Err(NoNotifications(");
         let poor = bus.desktop(&["body"]);
         open("notification-hot").says("no buttons");
@@ -526,7 +526,7 @@ mod looking {
             ("little: new version 1.8.6", "Small update • 1.2 MB\nNo restart needed")
         );
         assert_eq!(actions, ["0", "Update", "1", "Later", "default", "little: new version 1.8.6"]);
-        // Another program's message.
+        // The message of another program.
         desktop.choose(id + 1, "1");
         desktop.choose(id, "0");
         windows.says("command Start");

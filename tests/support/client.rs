@@ -1,4 +1,5 @@
-//! An installation that asks mirrors, and what a thief of the online keys does to a mirror.
+//! An installation that asks mirrors, and the changes that a thief of the online keys makes to a
+//! mirror.
 
 use std::num::NonZeroU64;
 
@@ -8,7 +9,7 @@ use tough::schema::{Signed, Snapshot, Targets, Timestamp as TimestampRole};
 
 use super::published::{Mirror, Publisher, forge, metafile};
 
-/// An installation: a place for its trust, and the root it came with.
+/// An installation: the folder of its trusted state, and its shipped root.
 pub struct Client {
     pub folder: tempfile::TempDir,
     pub trust: Trust,
@@ -40,7 +41,7 @@ impl Client {
         refreshed.repository
     }
 
-    /// Asserts that the mirror is refused in this way, and that nothing of it is used.
+    /// Asserts that the client refuses the mirror with this fault, and uses nothing of it.
     pub async fn refuses(&self, mirror: Mirror, now: Timestamp, kind: MirrorFaultKind) -> String {
         let before = self.trust.cached();
         let error = self.refresh([mirror], now).await.unwrap_err();
@@ -49,7 +50,7 @@ impl Client {
         error.to_string()
     }
 
-    /// Asserts that the mirror is told as one that lags, and that what is trusted goes on.
+    /// Asserts that the client reports the mirror as lagging, and retains its trusted metadata.
     pub async fn goes_on_without(&self, mirror: Mirror, now: Timestamp) {
         let before = self.trust.cached();
         let refreshed = self.refresh([mirror], now).await.unwrap();
@@ -68,8 +69,7 @@ pub fn version(number: u64) -> NonZeroU64 {
     NonZeroU64::new(number).unwrap()
 }
 
-/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at
-/// work.
+/// Makes `mirror` consistent again above changed documents: the work of a thief of the online keys.
 pub fn resign(
     mirror: &mut Mirror,
     publisher: &Publisher,
@@ -90,8 +90,9 @@ pub fn resign(
     mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
 }
 
-/// Puts another list of patches in place, signed with `keys`, under a new snapshot and timestamp: a
-/// thief of the snapshot's and the timestamp's keys, or the publisher's own tool gone wrong.
+/// Puts another list of patches in place, signed with `keys`, under a new snapshot and timestamp.
+/// This is the work of a thief of the snapshot's and the timestamp's keys, or of a fault in the
+/// publisher's own tool.
 pub fn resign_patches(
     mirror: &mut Mirror,
     publisher: &Publisher,
@@ -116,7 +117,7 @@ pub fn next(version: NonZeroU64) -> NonZeroU64 {
     version.checked_add(1).unwrap()
 }
 
-/// The list of patches, and where it lies.
+/// The list of patches, and its path.
 pub fn mirror_patches(mirror: &Mirror) -> (Signed<Targets>, String) {
     let name =
         format!("{}.patches.json", mirror_snapshot(mirror).signed.meta["patches.json"].version);

@@ -1,22 +1,22 @@
-//! A display of its own for tests of the real windows, with the programs to look at it, point and
-//! press keys.
+//! A separate display for tests of the real windows, with programs that examine it, point and press
+//! keys.
 
 use std::process::{Child, Command, Stdio};
 
 use super::waiting::{comes, insist};
 
-/// Width and height of its screen, pixels.
+/// Width and height of the display's screen, pixels.
 pub const SCREEN: (i32, i32) = (1280, 1000);
 
-/// A display.
+/// A running display.
 pub struct Display {
     server: Child,
     others: Vec<Child>,
-    /// Its name for `DISPLAY`.
+    /// The display's name for `DISPLAY`.
     pub number: String,
 }
 
-/// Where a window is, pixels.
+/// The place and size of a window, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub left: i32,
@@ -26,7 +26,7 @@ pub struct Place {
 }
 
 impl Display {
-    /// A display of its own; `None` where what it takes is not installed.
+    /// Opens a display; `None` where its programs are not installed.
     pub fn open() -> Option<Self> {
         if [("Xvfb", "-version"), ("xdotool", "version")]
             .iter()
@@ -36,13 +36,13 @@ impl Display {
             eprintln!("passed over: Xvfb or xdotool is not installed");
             return None;
         }
-        // Servers that look for a free number at the same moment get into each other's way.
+        // Servers that look for a free number at the same moment collide.
         (0..20).find_map(|_| Self::try_open()).or_else(|| panic!("no display can be opened"))
     }
 
     fn try_open() -> Option<Self> {
-        // Without `-noreset` the server begins anew whenever its last client leaves, and refuses
-        // who comes at that moment.
+        // Without `-noreset` the server restarts whenever its last client leaves, and refuses
+        // clients at that moment.
         let mut server = Command::new("Xvfb")
             .args([
                 "-displayfd",
@@ -59,7 +59,7 @@ impl Display {
             .spawn()
             .unwrap();
         let mut number = String::new();
-        // It says its number once it takes connections.
+        // The server prints its number once it accepts connections.
         std::io::BufRead::read_line(
             &mut std::io::BufReader::new(server.stdout.take().unwrap()),
             &mut number,
@@ -69,7 +69,7 @@ impl Display {
         number.trim().parse::<u32>().is_ok().then_some(display)
     }
 
-    /// Starts another program on it that ends with it; `false` if it is not installed.
+    /// Starts another program on the display that ends with it; `false` if it is not installed.
     pub fn start(&mut self, program: &str, arguments: &[&str]) -> bool {
         let mut command = Command::new(program);
         command
@@ -81,21 +81,21 @@ impl Display {
         started.is_ok()
     }
 
-    /// Starts a window manager and waits until it manages; `false` if it is not installed.
+    /// Starts a window manager and waits until it is ready; `false` if it is not installed.
     pub fn start_window_manager(&mut self) -> bool {
         let started = self.start("openbox", &["--sm-disable"]);
-        // `xprop` may be missing where a developer works; then the first window comes a moment too
-        // early for its manager.
+        // `xprop` may be missing on a developer's machine; then the first window may come too early
+        // for the window manager.
         let says = || self.run("xprop", &["-root", "_NET_SUPPORTING_WM_CHECK"]);
         started && (says().is_empty() || comes(|| says().contains("window id")))
     }
 
-    /// What `xdotool` says.
+    /// The output of `xdotool`.
     pub fn tool(&self, arguments: &[&str]) -> String {
         self.run("xdotool", arguments)
     }
 
-    /// What a program says; nothing if it is not installed.
+    /// The output of a program; empty if it is not installed.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         for _ in 0..20 {
             let Ok(output) =
@@ -103,7 +103,7 @@ impl Display {
             else {
                 break;
             };
-            // Another window went while it looked through all of them: it has seen nothing.
+            // If another window closed while the program searched all windows, it has found none.
             if !String::from_utf8_lossy(&output.stderr).contains("X Error of failed request") {
                 return String::from_utf8_lossy(&output.stdout).into_owned();
             }
@@ -111,12 +111,12 @@ impl Display {
         String::new()
     }
 
-    /// The window with this title that is to be seen now.
+    /// The visible window with this title.
     pub fn visible(&self, title: &str) -> Option<String> {
         self.tool(&["search", "--onlyvisible", "--name", title]).lines().next().map(str::to_owned)
     }
 
-    /// The window with this title, once it is there.
+    /// Waits for the window with this title.
     pub fn window(&self, title: &str) -> Option<String> {
         let mut window = None;
         comes(|| {
@@ -126,12 +126,12 @@ impl Display {
         window
     }
 
-    /// Whether the window with this title goes.
+    /// Waits until the window with this title closes. Returns whether it did.
     pub fn goes(&self, title: &str) -> bool {
         comes(|| self.visible(title).is_none())
     }
 
-    /// Where a window is.
+    /// The place of a window.
     pub fn place(&self, window: &str) -> Place {
         let reported = self.tool(&["getwindowgeometry", "--shell", window]);
         let number = |name: &str| {
@@ -159,18 +159,18 @@ impl Display {
         insist(key, || self.press(window, key), has_effect);
     }
 
-    /// Puts the pointer somewhere.
+    /// Moves the pointer to a position.
     pub fn point_at(&self, x: i32, y: i32) {
         self.tool(&["mousemove", "--sync", &x.to_string(), &y.to_string()]);
     }
 
-    /// A click of the left button.
+    /// Clicks the left button.
     pub fn click(&self, x: i32, y: i32) {
         self.point_at(x, y);
         self.tool(&["mousedown", "1", "sleep", "0.2", "mouseup", "1"]);
     }
 
-    /// Clicks until it has an effect.
+    /// Clicks until the click has an effect.
     #[track_caller]
     pub fn click_until(&self, x: i32, y: i32, has_effect: impl FnMut() -> bool) {
         insist("a click", || self.click(x, y), has_effect);

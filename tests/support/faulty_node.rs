@@ -1,5 +1,5 @@
-//! A node made of plain sockets that misbehaves as told, for tests of whatever fetches. It serves
-//! one object under every path, with Range and keep-alive, from threads of this process.
+//! A node made of plain sockets that misbehaves on request, for tests of all code that fetches. It
+//! serves one object under every path, with Range and keep-alive, from threads of this process.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kuzflow::testing::model::Node;
 
-/// What a node does.
+/// The behaviour of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Behaviour {
     /// Proper answers.
@@ -20,7 +20,7 @@ pub enum Behaviour {
     CutAfter(u64),
     /// Every body falls silent after so many bytes.
     StallAfter(u64),
-    /// The byte at this offset of the object is another one.
+    /// The byte at this offset of the object is wrong.
     LieAt(u64),
     /// 200 with the whole object for any Range.
     IgnoreRange,
@@ -32,11 +32,11 @@ pub enum Behaviour {
     Late(u64),
     /// 206 with so many bytes at most, however many were asked for.
     AtMost(u64),
-    /// 200 with the whole object for any Range, and no word on its length.
+    /// 200 with the whole object for any Range, without its length.
     Chunked,
     /// 404 to every other request, as of several servers one of which does not have the object yet.
     NotEverywhere,
-    /// Answers are good for so many bytes, and then a byte each half second.
+    /// Each answer sends so many bytes normally, and then a byte each half second.
     Fades(u64),
     /// 206 with `Content-Encoding: gzip`.
     Gzip,
@@ -50,7 +50,7 @@ pub enum Behaviour {
     Dead,
     /// One byte at a time, so many a second.
     Drip(u64),
-    /// Says that the object is so long.
+    /// Claims that the object has this length.
     Size(u64),
     /// 200 without Content-Length, zeros without end.
     Endless,
@@ -101,27 +101,27 @@ impl FaultyNode {
         Self { address, shared }
     }
 
-    /// From now on it does this, also in answers that have begun.
+    /// From now on the node has this behaviour, also in answers that have begun.
     pub fn becomes(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Its base address.
+    /// The node's base address.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// As the launcher names it; the id is its address.
+    /// The node as the launcher names it; the id is its address.
     pub fn node(&self) -> Node {
         Node::at(self.url().parse().unwrap())
     }
 
-    /// Requests so far.
+    /// The number of requests so far.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// Bytes of bodies so far.
+    /// The number of body bytes so far.
     pub fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::Relaxed)
     }
@@ -160,7 +160,7 @@ impl Shared {
         let _ = stream.shutdown(Shutdown::Both);
     }
 
-    /// `None` when the connection is to be closed.
+    /// `None` if the connection shall close.
     fn answer(
         &self,
         stream: &mut TcpStream,

@@ -1,5 +1,6 @@
-//! What the tests of several subjects share: a publisher with launchers and nodes as processes,
-//! nodes and mirrors that misbehave, displays, pictures of windows, small disks, waiting.
+//! Helpers that the tests of several subjects share: a publisher with launchers and nodes as
+//! processes, nodes and mirrors that misbehave, displays, pictures of windows, small disks,
+//! waiting.
 
 pub mod client;
 pub mod display;

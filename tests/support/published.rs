@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tough::schema::{Role, Signature, Signed};
 
-/// When the story begins.
+/// The time at which the tests begin.
 pub fn start() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
@@ -36,7 +36,7 @@ pub fn options() -> InitOptions {
     }
 }
 
-/// A publisher with a folder of its own.
+/// A publisher with its own folder.
 pub struct Publisher {
     pub folder: tempfile::TempDir,
     pub project: Project,
@@ -54,7 +54,7 @@ impl Publisher {
         Self { folder, project, now }
     }
 
-    /// The same publisher, all files copied: what happens to one does not happen to the other.
+    /// The same publisher with all files copied: later changes of one do not affect the other.
     pub fn fork(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_tree(self.folder.path(), folder.path());
@@ -154,7 +154,7 @@ impl Publisher {
         self.project.add_patches(packs, &self.keyring(), self.now).unwrap().run().unwrap();
     }
 
-    /// Makes the repository one of the time before there were patches.
+    /// Turns the repository into one from before patches existed.
     pub fn forget_patches(&self) {
         self.rewrite(|targets, snapshot| {
             targets.delegations = None;
@@ -166,7 +166,8 @@ impl Publisher {
         lists.chain(self.key_files("patches")).for_each(|path| std::fs::remove_file(path).unwrap());
     }
 
-    /// Changes the targets and the snapshot behind the publisher's back, signed with its own keys.
+    /// Changes the targets and the snapshot without the publisher's program, signed with its own
+    /// keys.
     pub fn rewrite(
         &self,
         change: impl FnOnce(&mut tough::schema::Targets, &mut tough::schema::Snapshot),
@@ -198,7 +199,7 @@ impl Publisher {
         std::fs::read(self.project.repository().join("metadata/1.root.json")).unwrap()
     }
 
-    /// Key files of a role.
+    /// The key files of a role.
     pub fn key_files(&self, role: &str) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.project.keys_folder()).unwrap();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -207,8 +208,8 @@ impl Publisher {
     }
 }
 
-/// What a package of `version` could hold: `app/app.py`, which never changes, and two files that
-/// follow from `version` and `content`.
+/// Possible contents of a package of `version`: `app/app.py`, which never changes, and two files
+/// that follow from `version` and `content`.
 pub fn sample_manifest(version: &str, content: &str) -> Manifest {
     let files = [
         ("app/app.py", "main"),
@@ -258,11 +259,11 @@ pub fn copy_tree(from: &Path, to: &Path) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Honest,
-    /// No connection.
+    /// The mirror accepts no connection.
     Dead,
-    /// Every request is answered with a login page.
+    /// The mirror answers every request with a login page.
     Portal,
-    /// Goes on sending, whatever the limit.
+    /// The mirror sends without end, whatever the limit.
     Endless,
 }
 
@@ -297,7 +298,7 @@ impl Mirror {
         self.files.get_mut(location).unwrap_or_else(|| panic!("the mirror has no {location}"))
     }
 
-    /// A document of `metadata`, parsed.
+    /// A parsed document of `metadata`.
     pub fn document<T: DeserializeOwned>(&self, name: &str) -> Signed<T> {
         serde_json::from_slice(&self.files[&format!("metadata/{name}")]).unwrap()
     }
@@ -332,7 +333,7 @@ impl MetadataSource for Mirror {
     }
 }
 
-/// Signs `document` with the keys in `files`: what the holder of those keys can do, allowed or not.
+/// Signs `document` with the keys in `files`: a holder of those keys can do it, allowed or not.
 pub fn forge<T: Role + Serialize>(document: T, files: &[PathBuf]) -> Signed<T> {
     use aws_lc_rs::signature::Ed25519KeyPair;
     let message = document.canonical_form().unwrap();
@@ -346,7 +347,7 @@ pub fn forge<T: Role + Serialize>(document: T, files: &[PathBuf]) -> Signed<T> {
     Signed { signatures: signatures.collect(), signed: document }
 }
 
-/// How another document names this one, as [`Mirror::put`] writes it.
+/// The entry by which another document names this one, as [`Mirror::put`] writes it.
 pub fn metafile<T: Role + Serialize>(document: &Signed<T>) -> tough::schema::Metafile {
     let bytes = serde_json::to_vec(document).unwrap();
     serde_json::from_value(serde_json::json!({

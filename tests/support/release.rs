@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A publisher's folder and everything around it.
+/// A publisher's folder, with its app folders and a home.
 pub struct World {
     folder: tempfile::TempDir,
 }
@@ -20,7 +20,7 @@ pub struct NodeProcess {
     pub address: String,
 }
 
-/// What a verb said.
+/// The output of a verb.
 pub struct Reply {
     pub code: i32,
     pub events: Vec<Value>,
@@ -29,7 +29,7 @@ pub struct Reply {
 }
 
 impl World {
-    /// `kuzflow init` with a node that is replaced as soon as one serves.
+    /// Runs `kuzflow init` with a made-up node, which the first serving node replaces.
     pub fn new() -> Self {
         let world =
             Self { folder: tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap() };
@@ -44,7 +44,7 @@ impl World {
             "--node",
             "http://127.0.0.1:9/",
         ]);
-        // Nobody serves there, and launchers would take signed metadata at its word.
+        // No node serves there, and launchers would follow the signed metadata.
         let settings = folder.join("kuzflow.toml");
         let text = fs::read_to_string(&settings).unwrap();
         fs::write(settings, text.split("[[nodes]]").next().unwrap()).unwrap();
@@ -65,7 +65,7 @@ impl World {
         self.home().join(format!("containers/sample_{version}_Linux_{architecture}"))
     }
 
-    /// What launchers of this home have written down.
+    /// The log of this home's launchers.
     pub fn log(&self) -> String {
         fs::read_to_string(self.home().join("logs/launcher.log")).unwrap_or_default()
     }
@@ -88,8 +88,8 @@ impl World {
         output
     }
 
-    /// Builds a release whose program prints its version and arguments; `files` (path in the app to
-    /// content) come along.
+    /// Builds a release whose program prints its version and arguments. `files` (path in the app to
+    /// content) are added to it.
     pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
@@ -137,8 +137,8 @@ impl World {
         self.kuzflow(&[&["publish", text(package), "--repo", text(&folder)], more].concat());
     }
 
-    /// Builds and publishes a release with `size` bytes of noise in 40 files, without packs: noise
-    /// has none worth having.
+    /// Publishes a release with `size` bytes of noise in 40 files, without packs: packs save
+    /// nothing on noise.
     pub fn release(&self, version: &str, size: usize) {
         let mut random = fastrand::Rng::with_seed(size as u64 ^ version.len() as u64);
         let mut noise = vec![0; size / 40];
@@ -152,7 +152,7 @@ impl World {
         self.publish(&package, &["--no-patches"]);
     }
 
-    /// The package of the only published release, where nodes serve it.
+    /// The package of the only published release, in the folder that nodes serve.
     pub fn published(&self) -> PathBuf {
         let targets = fs::read_dir(self.path("publisher/repository/targets")).unwrap();
         targets
@@ -167,7 +167,7 @@ impl World {
         self.serve_with(&[])
     }
 
-    /// Starts a node that is told more.
+    /// Starts a node with further arguments.
     pub fn serve_with(&self, more: &[&str]) -> NodeProcess {
         self.serve_at("127.0.0.1:0", more)
     }
@@ -210,9 +210,9 @@ impl World {
         }
         settings.push_str(&tables);
         fs::write(self.config(), settings).unwrap();
-        // The publisher's list names the node that `new` made up.
+        // The publisher's list names the made-up node of `new`.
         let list = self.path("publisher/repository/nodes.json");
-        // In one step: a node may be reading it.
+        // The list changes in one step, since a node may be reading it.
         fs::write(self.path("nodes.json.new"), "[]").unwrap();
         fs::rename(self.path("nodes.json.new"), list).unwrap();
     }
@@ -221,7 +221,7 @@ impl World {
         self.path("publisher/launcher/launcher.toml")
     }
 
-    /// The launcher, ready to be given a verb.
+    /// The launcher; add a verb to it.
     pub fn launcher(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
         command
@@ -234,7 +234,7 @@ impl World {
                 "en",
             ])
             .args(arguments);
-        // No window can be opened here, whatever the machine has.
+        // No window can open here, even if the machine has a display.
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         command
     }
@@ -245,7 +245,7 @@ impl World {
     }
 }
 
-/// Reads what a verb said with `--json`.
+/// Reads the output of a verb with `--json`.
 pub fn reply(output: &Output) -> Reply {
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     let mut events: Vec<Value> = stdout
@@ -262,8 +262,8 @@ pub fn reply(output: &Output) -> Reply {
 }
 
 impl Drop for World {
-    /// A test that failed says what its launchers wrote down, and leaves no app and no launcher
-    /// behind, which would be in the way of those after it.
+    /// After a failed test the launchers' log is printed. No app and no launcher stays behind,
+    /// which would disturb later tests.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
@@ -286,7 +286,7 @@ impl Drop for World {
     }
 }
 
-/// The numbers of processes, where the system tells of them.
+/// The ids of the wanted processes, where the system lists them.
 fn processes(wanted: impl Fn(&Path) -> bool) -> Vec<String> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {
@@ -299,7 +299,7 @@ fn works_in(process: &Path, folder: &Path) -> bool {
     fs::read_link(process.join("cwd")).is_ok_and(|working| working.starts_with(folder))
 }
 
-/// It may have ended by itself meanwhile.
+/// The process may have ended by itself meanwhile.
 fn signal(signal: &str, process: &str) {
     let _ = Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
 }
@@ -311,12 +311,12 @@ impl Drop for NodeProcess {
     }
 }
 
-/// A path of these tests, which is always Unicode.
+/// A path of these tests as text; it is always Unicode.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Every file below `folder` with its content; without what goes while this looks.
+/// Every file below `folder` with its content; files that disappear meanwhile are left out.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,4 +1,5 @@
-//! A node that serves a whole repository slowly: each byte late, or first answers that never come.
+//! A node that serves a whole repository slowly: it delays each byte, or never answers its first
+//! requests.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,20 +10,20 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How it is slow.
+/// In what way a node is slow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Slowness {
     /// Bytes a second, all answers together; 0 for no limit.
     pub rate: u64,
-    /// Before each answer.
+    /// The pause before each answer.
     pub latency: Duration,
-    /// Requests for parts of packages and packs that are never answered, at first.
+    /// How many of the first requests for parts of packages and packs are never answered.
     pub lost: usize,
-    /// Nothing is ever answered.
+    /// The node never answers.
     pub is_silent: bool,
 }
 
-/// One node. Its threads end with the test's process.
+/// A running node. Its threads end with the test's process.
 pub struct SlowNode {
     /// Host and port.
     pub address: String,
@@ -32,7 +33,7 @@ struct Line {
     folder: PathBuf,
     slowness: Slowness,
     lost: AtomicUsize,
-    /// One answer sends at a time: the rate is that of all.
+    /// Only one answer sends at a time, so that the rate applies to all together.
     sending: Mutex<()>,
 }
 
@@ -58,7 +59,7 @@ impl SlowNode {
 }
 
 impl Line {
-    /// Answers requests until the other side leaves.
+    /// Answers requests until the other side closes the connection.
     fn serve(&self, connection: TcpStream) -> Option<()> {
         let mut reader = BufReader::new(connection.try_clone().ok()?);
         loop {
@@ -83,7 +84,7 @@ impl Line {
             let is_lost =
                 range.is_some() && self.lost.fetch_add(1, Ordering::Relaxed) < self.slowness.lost;
             if is_lost || self.slowness.is_silent {
-                // Until whoever asked has given up.
+                // Waits until the client has given up.
                 let _ = std::io::copy(&mut reader, &mut std::io::sink());
                 return None;
             }

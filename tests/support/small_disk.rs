@@ -1,16 +1,16 @@
-//! A small disk of its own for a folder: a tmpfs, where this user may mount one.
+//! A small disk for a folder: a tmpfs, where this user may mount one.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mounted disk; gone when dropped.
+/// A mounted disk, which is unmounted when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// A disk at `place` with mount options such as `size=60m`; `None` (and the reason is printed)
-    /// where this user may not mount one.
+    /// Mounts a disk at `place` with mount options such as `size=60m`. Where this user may not
+    /// mount one it is `None`, and the reason is printed.
     pub fn mount(place: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(place).unwrap();
         let mount =
@@ -29,7 +29,7 @@ impl SmallDisk {
         assert!(status.unwrap().success());
     }
 
-    /// Somebody else fills it to the last byte.
+    /// Fills the disk to the last byte, like another program.
     pub fn fill(&self) {
         let mut file = fs::File::create(self.filler()).unwrap();
         for size in [1 << 20, 4096, 1] {
@@ -37,7 +37,7 @@ impl SmallDisk {
         }
     }
 
-    /// Somebody else makes as many files as it can hold; there is room for bytes.
+    /// Makes as many files as the disk can hold, like another program; room for bytes is left.
     pub fn fill_with_files(&self) {
         fs::create_dir(self.fillers()).unwrap();
         for number in 0_u64.. {
@@ -49,7 +49,7 @@ impl SmallDisk {
         }
     }
 
-    /// There is room again.
+    /// Frees the space again.
     pub fn free(&self) {
         let _ = fs::remove_file(self.filler());
         let _ = fs::remove_dir_all(self.fillers());

@@ -1,19 +1,18 @@
-//! Waiting for what comes, in tests that also run on a computer that is busy with other work:
-//! nothing is looked at once, a fixed time after what leads to it, and no limit says how fast a
-//! computer has to be.
+//! Helpers that wait for an event, for tests that also run on a busy computer. They never look only
+//! once at a fixed time after the cause, and no limit requires a fast computer.
 
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// Ends a test that would hang. Far longer than anything here takes, so that it says nothing about
+/// Ends a test that would hang. The limit is far longer than any step here takes, so it measures no
 /// speed.
 pub const LIMIT: Duration = Duration::from_secs(180);
-/// Between two looks.
+/// Time between two looks.
 const LOOK: Duration = Duration::from_millis(30);
-/// After which a person tries again what had no effect.
+/// After this time a user repeats an action without effect.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
-/// Whether something comes to be so.
+/// Whether a condition becomes true.
 pub fn comes(mut is_so: impl FnMut() -> bool) -> bool {
     comes_within(LIMIT, &mut is_so)
 }
@@ -21,7 +20,7 @@ pub fn comes(mut is_so: impl FnMut() -> bool) -> bool {
 fn comes_within(limit: Duration, is_so: &mut dyn FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
-        // The time is taken first: whoever is held up after a look has looked in time.
+        // The time is taken first: a delay after a look does not make that look late.
         let is_last = Instant::now() > end;
         if is_so() {
             return true;
@@ -33,15 +32,14 @@ fn comes_within(limit: Duration, is_so: &mut dyn FnMut() -> bool) -> bool {
     }
 }
 
-/// Waits until something is so, which must come.
+/// Waits until a condition is true; fails if it never is.
 #[track_caller]
 pub fn until(what: &str, is_so: impl FnMut() -> bool) {
     assert!(comes(is_so), "never: {what}");
 }
 
-/// Does what a person does, and again every few seconds until it has an effect: a window takes no
-/// answer before it is drawn and has stood for a moment, and on a busy computer nobody knows when
-/// that is.
+/// Repeats a user's action every few seconds until it has an effect. A window takes no answer
+/// before it is drawn and has stood for a moment, and on a busy computer that time is unknown.
 #[track_caller]
 pub fn insist(what: &str, mut act: impl FnMut(), mut has_effect: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
@@ -54,7 +52,7 @@ pub fn insist(what: &str, mut act: impl FnMut(), mut has_effect: impl FnMut() ->
     }
 }
 
-/// How a child ends, which it must do by itself; it is killed if it does not.
+/// How a child ends, which it must do by itself; otherwise it is killed.
 pub fn ends(child: &mut Child) -> Option<ExitStatus> {
     let mut status = None;
     comes(|| {

@@ -1,5 +1,5 @@
-//! A window under test: drawn by the launcher's own rasteriser, read and pressed by its labels,
-//! with the test in the engine's place.
+//! A window under test: the launcher's own rasteriser draws it, the test reads and presses its
+//! labels, and the test plays the engine.
 
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
@@ -10,7 +10,7 @@ use kuzflow::testing::messages::mailbox::EngineEnd;
 use kuzflow::testing::messages::protocol::{Command, Event};
 use kuzflow::testing::settings::Theme;
 
-/// How a window looks.
+/// The look of a window.
 #[derive(Clone, Copy)]
 pub struct Look {
     pub language: Language,
@@ -19,12 +19,12 @@ pub struct Look {
     pub app: &'static str,
 }
 
-/// The usual one.
+/// The usual look.
 pub const ENGLISH: Look =
     Look { language: Language::English, theme: Theme::Light, scale: 1.0, app: "LabelImg" };
 
 impl Look {
-    /// The same for a window.
+    /// The look as a window's appearance.
     pub fn appearance(self) -> Appearance {
         Appearance { icon: None, language: self.language, theme: self.theme, dark: false }
     }
@@ -35,22 +35,22 @@ pub fn app() -> &'static str {
     std::env::var("KUZFLOW_APP").map_or(ENGLISH.app, |name| Box::leak(name.into_boxed_str()))
 }
 
-/// What is shown in a window.
+/// The contents of a window.
 pub trait Shown: 'static {
-    /// Once, before the first frame.
+    /// Prepares the contents once, before the first frame.
     fn prepare(&mut self, context: &egui::Context);
-    /// One frame.
+    /// Draws one frame.
     fn show(&mut self, ui: &mut egui::Ui);
 }
 
-/// The window, and the engine's end of its mailbox until the engine is gone.
+/// The window, and the engine's end of its mailbox until the engine ends.
 pub struct Window<T: Shown> {
     pub harness: Harness<'static, T>,
     pub engine: Option<EngineEnd>,
 }
 
 impl<T: Shown> Window<T> {
-    /// Opens the window; `builder` says how large it is and how its time passes.
+    /// Opens the window; `builder` sets its size and its clock.
     pub fn around(shown: T, engine: EngineEnd, look: Look, builder: HarnessBuilder<T>) -> Self {
         let mut prepared = false;
         let harness =
@@ -61,7 +61,7 @@ impl<T: Shown> Window<T> {
                         ui.ctx().request_discard("fonts have changed");
                         return;
                     }
-                    // The harness leaves a margin around its ui, a window does not.
+                    // The harness leaves a margin around its ui; a window has none.
                     let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
                     ui.scope_builder(whole, |ui| shown.show(ui));
                 },
@@ -70,7 +70,7 @@ impl<T: Shown> Window<T> {
         Self { harness, engine: Some(engine) }
     }
 
-    /// Whether something has this label.
+    /// Whether the window shows this label.
     pub fn sees(&self, text: &str) -> bool {
         self.harness.query_all_by_label(text).next().is_some()
     }
@@ -80,7 +80,7 @@ impl<T: Shown> Window<T> {
         self.engine.as_ref().unwrap().emitter().emit(event);
     }
 
-    /// All that was asked of the engine since the last call.
+    /// All commands to the engine since the last call.
     pub fn all_commands(&mut self) -> Vec<Command> {
         let engine = self.engine.as_mut().unwrap();
         std::iter::from_fn(|| engine.commands.try_recv().ok()).collect()

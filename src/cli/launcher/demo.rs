@@ -1,7 +1,7 @@
 //! The verb `demo`: a publisher, three nodes and a launcher in one process.
 //!
-//! In: where to keep its files, how much there is to fetch. Out: an update that can be watched.
-//! Never: a change outside that folder.
+//! In: the folder for its files, and the size of the download. Out: an update to watch. Never: a
+//! change outside of that folder.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::app::{Ending, run};
 use crate::gui::texts::{Language, Texts};
 use crate::session::supervisor;
 
-/// The demo: prepare, install the old release, then update to the new one, in the window or in the
-/// terminal.
+/// The demo prepares a repository, installs the old release, then updates to the new one, in the
+/// window or in the terminal.
 pub(super) fn demo(
     keep: Option<&Path>,
     megabytes: u32,
@@ -33,14 +33,14 @@ pub(super) fn demo(
     })?;
     bar.finish_and_clear();
     let silent = Output::silent(Texts::new(language));
-    // The demo's launcher is not what is demonstrated: it stays as it is.
+    // The demo does not show the self-update, so its launcher keeps its executable.
     let own = SelfUpdate::default();
     let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
         let place = Installation::find(Some(&demo.config()), Some(&demo.home()))?;
         let app_arguments = arguments.iter().map(OsString::from).collect();
         Ok(Session { place, common, output, app_arguments, language, own: &own })
     };
-    // The old release is not what is shown.
+    // The demo does not show how the old release is installed.
     if session(&silent, &[])?.update(None) != Ending::Done {
         return Ok(Ending::Failed);
     }
@@ -54,7 +54,7 @@ pub(super) fn demo(
     if ending != Ending::Done {
         return Ok(ending);
     }
-    // Events are on standard output; the app's own words would disturb them.
+    // Events are on standard output; the app's own output would disturb them.
     if common.json {
         return Ok(Ending::Done);
     }

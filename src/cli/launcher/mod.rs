@@ -1,4 +1,4 @@
-//! The verbs of `kuzflow-launcher`: what can be typed, and which room does it.
+//! The verbs of `kuzflow-launcher`: what a user can type, and which module performs it.
 //!
 //! ```text
 //! arguments   what can be typed
@@ -71,7 +71,7 @@ pub fn main() -> Ending {
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
     let place = Installation::find(common.config.as_deref(), common.home.as_deref());
-    // The home of an app whose settings cannot be used.
+    // The home of an app with unusable settings.
     let home_anyway =
         || Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
@@ -100,7 +100,7 @@ pub fn main() -> Ending {
             },
         );
     }
-    // What follows tells itself that it lasts.
+    // The following steps report long waits themselves.
     drop(slow_disk);
     let place = match place {
         Ok(place) => place,
@@ -139,7 +139,7 @@ pub fn main() -> Ending {
     session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
 }
 
-/// What is said on the command line, else what was chosen in the window, else the setting, else the
+/// The language from the command line, else the choice in the window, else the setting, else the
 /// system's language.
 fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
     let chosen = || place.and_then(|place| place.home.state().ok()?.language);
@@ -148,7 +148,7 @@ fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
     Language::choose(setting.as_deref().unwrap_or("auto"), host::system_language().as_deref())
 }
 
-/// One invocation.
+/// One run of the program.
 struct Session<'a> {
     place: Installation,
     common: &'a Common,
@@ -229,7 +229,7 @@ impl Session<'_> {
     }
 
     /// A second start without a verb: the launcher beside the running app shows its window, unless
-    /// the settings want the app once more.
+    /// the settings ask for another start of the app.
     fn is_shown_elsewhere(&self) -> bool {
         self.place.settings.window.second_start == SecondStart::Window
             && !self.options().headless
@@ -251,7 +251,7 @@ impl Session<'_> {
         self.common.options(self.language)
     }
 
-    /// Starts an engine, gives it one command, and follows it until `until` knows the ending.
+    /// Starts an engine, gives it one command, and follows it until `until` returns an ending.
     fn engine(&self, command: Command, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
         let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
@@ -276,7 +276,7 @@ impl Session<'_> {
     fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
         let records = self.place.home.installed()?;
         let found = records.into_iter().find(|record| record.container.version == *version);
-        // One that is there and cannot be looked at now is not told as absent.
+        // A version that exists and cannot be read now is not reported as absent.
         let here = if found.is_none() { self.place.home.folders()? } else { Vec::new() };
         if let Some(id) = here.into_iter().find(|id| id.version == *version)
             && let Err(error @ StoreError::Io { .. }) = self.place.home.record(&id)
@@ -289,6 +289,6 @@ impl Session<'_> {
 
 fn quit(handle: &Handle, thread: std::thread::JoinHandle<()>) {
     handle.send(Command::Quit);
-    // A panic there was told by the panic hook; the outcome stands.
+    // The panic hook has reported a panic of that thread; the outcome stays.
     let _ = thread.join();
 }

@@ -1,5 +1,5 @@
-//! `kuzflow-launcher peers`: the user's switch for sharing with other computers of the local
-//! network, and a computer that does nothing but share.
+//! `kuzflow-launcher peers`: the user's switch for sharing with peers on the local network, and a
+//! launcher that only shares.
 
 use serde_json::json;
 

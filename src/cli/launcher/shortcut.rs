@@ -1,4 +1,4 @@
-//! `shortcut`: puts the app into the menu, or takes it away.
+//! `shortcut`: puts the app into the system's menu, or removes it from there.
 
 use serde_json::json;
 

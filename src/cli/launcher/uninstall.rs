@@ -1,4 +1,4 @@
-//! `uninstall`: removes everything, and asks what becomes of the user's files if somebody is there.
+//! `uninstall`: removes everything, and asks in a terminal what becomes of the user's files.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -16,18 +16,18 @@ use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::store::StoreError;
 
-/// What `uninstall` was told.
+/// The options of `uninstall`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UninstallOptions {
-    /// What becomes of the user's files; asked, or kept, if it was not said.
+    /// Whether the user's files stay; `None` asks the user, or keeps them if nobody can answer.
     pub keep_data: Option<bool>,
-    /// Ask nothing.
+    /// Uninstall without questions.
     pub yes: bool,
-    /// Nobody is there to be asked.
+    /// No person can answer questions.
     pub unattended: bool,
 }
 
-/// Uninstalls; asks what becomes of the user's files if somebody is there.
+/// Uninstalls, and asks the user what becomes of the user's files if a person can answer.
 pub(crate) fn uninstall(
     environment: &Environment,
     own: &SelfUpdate,
@@ -82,11 +82,11 @@ pub(crate) fn uninstall(
     }
 }
 
-/// A question with yes or no as an answer; an empty one, or the end of the input, means `usual`.
+/// A question with yes or no as an answer; an empty answer, or the end of the input, means `usual`.
 fn ask(question: &str, usual: bool) -> bool {
     let mut out = std::io::stderr();
     let choice = if usual { "[Y/n]" } else { "[y/N]" };
-    // Nobody can answer what cannot be shown; then the usual answer holds.
+    // If the question cannot be shown, nobody can answer it; then the usual answer holds.
     let shown = write!(out, "{question} {choice} ").and_then(|()| out.flush());
     let mut answer = String::new();
     if shown.is_err() || std::io::stdin().lock().read_line(&mut answer).is_err() {

@@ -1,8 +1,8 @@
 //! The verbs that bring a release to this computer: `check`, `update`, `install`, and a bundle that
-//! was opened.
+//! the user opened.
 //!
-//! In: what was typed. Out: commands to an engine, and how they ended. Never: a decision about a
-//! release, which is the engine's.
+//! In: the typed arguments. Out: commands to an engine, and how they ended. Never: a decision about
+//! a release, which is the engine's.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ impl Session<'_> {
         })
     }
 
-    /// What an update would do.
+    /// Shows what an update would do.
     pub(super) fn plan(&self, to: Option<Version>) -> Ending {
         let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
         self.engine(command, |phase| match phase {
@@ -63,7 +63,7 @@ impl Session<'_> {
             }
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Ready { .. } => Some(Ending::Done),
-            // The newer launcher does what this one cannot.
+            // The newer launcher can do what this one cannot.
             Phase::Failed { problem }
                 if problem.kind == ProblemKind::LauncherTooOld
                     && self.own.update(&environment, &|| true) =>
@@ -81,7 +81,7 @@ impl Session<'_> {
         ending
     }
 
-    /// Fetches a release without choosing it.
+    /// Fetches a release without making it the active version.
     pub(super) fn prefetch(&self, to: Option<Version>) -> Ending {
         let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
@@ -142,7 +142,8 @@ impl Session<'_> {
         ending
     }
 
-    /// Shows what is in a bundle and asks; without a window it is installed, as the verb does.
+    /// Shows the release of a bundle and asks. Without a window it installs the release, as the
+    /// verb does.
     pub(super) fn open(&self, file: PathBuf) -> Ending {
         if self.common.headless || self.common.json {
             log::to_terminal(self.common.verbose);

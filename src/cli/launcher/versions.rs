@@ -1,7 +1,7 @@
-//! The verbs about versions that are installed: `list`, `switch`, `rollback`, `pin`, `skip`,
-//! `remove`, `prune`.
+//! The verbs about installed versions: `list`, `switch`, `rollback`, `pin`, `skip`, `remove`,
+//! `prune`.
 //!
-//! In: what was typed. Out: what the store did, in words and as JSON. Never: the network.
+//! In: the typed arguments. Out: what the store did, in words and as JSON. Never: the network.
 
 use serde_json::json;
 
@@ -172,7 +172,7 @@ impl Session<'_> {
         Ok(Ending::Done)
     }
 
-    /// Skips no longer: one version, or all of them.
+    /// Offers a skipped version again, or all of them.
     pub(super) fn offer_again(&self, version: Option<Version>) -> Result<Ending, StoreError> {
         let mut state = self.place.home.state()?;
         let before = state.skipped.len();
@@ -192,7 +192,7 @@ impl Session<'_> {
         Ending::NothingToDo
     }
 
-    /// Whether there is such a release, as far as can be said without the network.
+    /// Whether there is such a release, as far as the stored metadata shows without the network.
     fn is_published(&self, version: &Version) -> bool {
         let Some(repository) = check::seen_last(&self.environment()) else { return true };
         repository.iter().any(|published| published == version)

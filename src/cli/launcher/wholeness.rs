@@ -1,7 +1,7 @@
-//! The verb `verify`, and with `--repair` the mending of what it finds.
+//! The verb `verify`, and with `--repair` the repair of damaged files.
 //!
-//! In: which version. Out: what is damaged, or what was mended. Never: a change of the user's
-//! settings and data.
+//! In: which version. Out: which files are damaged, or which were repaired. Never: a change of the
+//! user's settings and data.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use crate::store::{InstalledRecord, StoreError};
 use crate::update::repair;
 
 impl Session<'_> {
-    /// Mends a version, whole or not; without one that which the next start should use.
+    /// Repairs a version, whole or damaged; without an argument the version of the next start.
     pub(super) fn repair(&self, version: Option<&Version>) -> Ending {
         let home = &self.place.home;
         let found = match version {
@@ -47,7 +47,7 @@ impl Session<'_> {
         };
         let record = match (record, version) {
             (Ok(record), _) => record,
-            // Its folder is there, and what makes it a version is not.
+            // The version's folder exists, but its record does not.
             (Err(error), Some(version)) => match repair::find(&self.environment(), version) {
                 Ok(id) => return Ok(self.damaged(&id, &[RECORD.to_owned()])),
                 Err(_) => return Err(error),
@@ -71,7 +71,7 @@ impl Session<'_> {
         }
         let mut damaged: Vec<_> =
             verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
-        // The manifest stood in for one that cannot be read.
+        // The manifest stood in for a record that cannot be read.
         if let Err(error) = self.place.home.written_record(&record.container) {
             self.output.say(&format!("{RECORD}: {}", error_chain::line(&error)));
             damaged.push(RECORD.to_owned());

@@ -1,4 +1,5 @@
-//! `kuzflow build`: what is typed, as a build request, and its progress in the terminal.
+//! `kuzflow build`: turns its arguments into a build request, and shows the progress in the
+//! terminal.
 
 use std::path::{Path, PathBuf};
 
@@ -158,7 +159,7 @@ pub(super) fn build(
     Ok(Ending::Done)
 }
 
-/// Builds, and tells what came of it.
+/// Builds, and reports the outcome.
 pub(super) fn run(
     request: &BuildRequest,
     out: &Path,
@@ -185,7 +186,7 @@ pub(super) fn run(
     Ok(built)
 }
 
-/// What `[app]` of the publisher's folder says about a release.
+/// The build request of a release, from `[app]` in the publisher's folder.
 pub(super) fn request_of(
     project: &Project,
     version: Version,
@@ -231,7 +232,8 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
             request_of(&open(arguments.repo.as_deref())?, arguments.app_version.clone(), platform)?
         }
         Some(app) => {
-            // A publisher's folder nearby says what is not said here, if it is of this app.
+            // A publisher's folder around the app fills in the missing arguments, if it publishes
+            // this app.
             let project = match &arguments.repo {
                 Some(repo) => Some(open(Some(repo))?),
                 None => {
@@ -260,7 +262,7 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
     Ok(request)
 }
 
-/// Whether `project` publishes the app in `folder`, which may be named.
+/// Whether `project` publishes the app in `folder`; `name` is the app's name if it was given.
 fn is_of(project: &Project, folder: &Path, name: Option<&AppName>) -> bool {
     let same = |own: &PathBuf| {
         std::fs::canonicalize(project.folder().join(own)).ok() == std::fs::canonicalize(folder).ok()
@@ -282,7 +284,7 @@ fn folder_name(app: &Path) -> Result<AppName, Box<dyn std::error::Error>> {
     Ok(name.parse().map_err(|error| format!("{error}; name the app with --name"))?)
 }
 
-/// What is typed counts before what is written.
+/// Typed arguments overrule the recipe.
 fn overrule(
     request: &mut BuildRequest,
     arguments: BuildArguments,

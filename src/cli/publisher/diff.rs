@@ -1,5 +1,4 @@
-//! `kuzflow diff` and `kuzflow apply`: two releases compared, and a pack applied without a
-//! launcher.
+//! `kuzflow diff` compares two releases; `kuzflow apply` applies a pack without a launcher.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -73,7 +72,7 @@ pub(super) struct ApplyArguments {
     memory: u64,
 }
 
-/// The name of an algorithm, as it is typed.
+/// Parses the typed name of an algorithm.
 pub(super) fn choice(text: &str) -> Result<Choice, String> {
     match text {
         "auto" => Ok(Choice::Smallest),
@@ -96,7 +95,7 @@ fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, VerbError> {
     })
 }
 
-/// The package of a published version, if `name` is one and no file of this name is there; else
+/// The package of a published version, if `name` is such a version and no file has this name; else
 /// `name` itself.
 fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
     let version =
@@ -136,7 +135,7 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
     }
 }
 
-/// Compares two releases and tells what a client would fetch.
+/// Compares two releases and reports what a client would fetch.
 pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbError> {
     let threads = threads(arguments.threads);
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
@@ -185,7 +184,7 @@ fn tell(made: &MadePack, say: &Say) {
     ));
 }
 
-/// The files of a folder as bases.
+/// The files of a folder as base files.
 struct FolderBases<'a>(&'a Path);
 
 impl Bases for FolderBases<'_> {
@@ -194,7 +193,7 @@ impl Bases for FolderBases<'_> {
     }
 }
 
-/// Applies a pack to a folder and makes another one.
+/// Applies a pack to a folder and makes another folder.
 pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError> {
     let started = Instant::now();
     let threads = threads(arguments.threads);
@@ -243,7 +242,7 @@ pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Ver
     let count = copies.len();
     copy_all(&unpacker, &copies, &arguments.old, threads)?;
     unpacker.finish(&json)?;
-    // A folder that has no manifest leads to one that has none.
+    // From a folder without a manifest, `apply` makes a folder without one.
     if !arguments.old.join(MANIFEST_PATH).exists() {
         let own = arguments.out.join(MANIFEST_PATH);
         std::fs::remove_file(&own)?;
@@ -263,7 +262,7 @@ pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Ver
     Ok(Ending::Done)
 }
 
-/// Whether the release has files or folders of its own where its manifest would lie.
+/// Whether the release has its own files or folders where its manifest would lie.
 fn manifest_folder_is_wanted(pack: &Pack) -> bool {
     let outline = &pack.outline;
     outline.fates.keys().chain(&outline.head.empty_folders).any(|path| path.is_under("metadata"))

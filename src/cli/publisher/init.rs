@@ -1,4 +1,5 @@
-//! `kuzflow init`: a publisher's folder from what is typed, and from what the app's folder tells.
+//! `kuzflow init`: makes a publisher's folder from the arguments, and from facts in the app's
+//! folder.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
 use crate::publish::{InitOptions, Project, ProjectSettings, address};
 
-/// Below `kuzflow init --help`.
+/// The text below `kuzflow init --help`.
 pub(super) const HELP: &str = "\
 In an app's folder nothing else need be said: name, entry point, requirements and picture are looked for, and written to kuzflow.toml,
 where you can change them. The app's folder itself is not changed, but for the new folder in it.
@@ -69,7 +70,7 @@ pub(super) struct InitArguments {
 pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
     let mut nodes = Vec::new();
     for (number, text) in (1..).zip(&arguments.nodes) {
-        // The text itself is not repeated: it may hold a password.
+        // The message does not repeat the text, since it may hold a password.
         nodes
             .push(Node::at(address(text).map_err(|error| {
                 format!("the address of node {number} cannot be used: {error}")
@@ -124,7 +125,7 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
     Ok(Ending::Done)
 }
 
-/// What the app's folder tells, if it is this app's: the current folder may be any.
+/// The facts in the app's folder, if it belongs to this app: the current folder may be any.
 fn discovered(arguments: &InitArguments, app_folder: &Path) -> Option<Discovered> {
     let found = Discovered::in_folder(app_folder);
     let is_this = arguments.name.is_none() || arguments.name == found.name;
@@ -132,8 +133,8 @@ fn discovered(arguments: &InitArguments, app_folder: &Path) -> Option<Discovered
         .then_some(found)
 }
 
-/// Whether `folder` would lie in what a build tool makes: it deletes that before the next build,
-/// and the keys with it.
+/// Whether `folder` would lie in the output of a build tool. The tool deletes its output before the
+/// next build, and would delete the keys with it.
 fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
     let [app, inside] = [app_folder, folder]
         .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
@@ -156,7 +157,7 @@ fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
     })
 }
 
-/// The recipe with its paths from the publisher's folder.
+/// The recipe with its paths relative to the publisher's folder.
 fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
     let from_there = |path: PathBuf| relative_to(folder, &app_folder.join(path));
     Recipe {
@@ -167,8 +168,8 @@ fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
     }
 }
 
-/// The relative way from a folder to a path, with `/` on every system; the path itself where there
-/// is none.
+/// The relative path from a folder to another path, with `/` on every system; the path itself where
+/// there is none.
 fn relative_to(from: &Path, to: &Path) -> PathBuf {
     let clean = |path: &Path| -> Option<Vec<std::ffi::OsString>> {
         let mut parts = Vec::new();
@@ -231,7 +232,7 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     if settings.nodes.iter().any(|node| node.url.scheme() == "http" && !is_local(node)) {
         say.line("note: what goes over http:// cannot be changed on its way, but read along; https:// hides which app it is for");
     }
-    // Named only where verbs would not find it by themselves.
+    // The next command names the folder only where verbs would not find it by themselves.
     let is_peer = project::folder(None).is_ok_and(|found| found == folder);
     let repo = if is_peer { String::new() } else { format!(" --repo {}", project::typed(folder)) };
     let release = format!("kuzflow release {version}{repo}");
@@ -250,7 +251,7 @@ fn is_local(node: &Node) -> bool {
         .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
-/// Gives a number to nodes on the same host.
+/// Numbers the names of nodes on the same host.
 fn distinct(mut nodes: Vec<Node>) -> Vec<Node> {
     for index in 1..nodes.len() {
         let same = nodes[..index]

@@ -9,7 +9,7 @@ use super::shared::output::Say;
 use crate::app::Ending;
 use crate::publish::package::{Effort, inspect};
 
-/// Checks one container, and says what is in it.
+/// Checks one container, and reports its contents.
 pub(super) fn inspect_file(file: &Path, say: &Say) -> Result<Ending, VerbError> {
     let package = inspect(file, Effort::default().threads)?;
     let manifest = &package.manifest;

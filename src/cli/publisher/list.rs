@@ -1,4 +1,4 @@
-//! `kuzflow list`: what is published, and how long its signatures last.
+//! `kuzflow list`: shows the published releases, and how long their signatures last.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::app::Ending;
 use crate::host;
 use crate::publish::Urgency;
 
-/// Tells all of it.
+/// Reports releases, launchers, packs, and how long signatures last.
 pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = place.open()?;
     let releases = project.releases()?;
@@ -58,8 +58,8 @@ pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbErr
         };
         say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
     }
-    // Signed metadata leaves out what has its usual value; a reader of this should not need to know
-    // what is usual.
+    // Signed metadata leaves usual values out. A reader of this output should not need to know
+    // them, so it has all of them.
     let releases: Vec<_> = releases
         .iter()
         .map(|release| {

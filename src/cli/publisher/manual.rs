@@ -1,8 +1,9 @@
-//! Shell completions and man pages of both programs, made from what the programs themselves accept.
+//! Shell completions and man pages of both programs, made from the programs' own definitions of
+//! their arguments.
 //!
 //! In: the name of a shell, or a folder. Out: a completion script on standard output, or one man
-//! page for each verb. Never: a file outside of that folder. The publisher's program writes those
-//! of the launcher as well, so that the launcher stays small.
+//! page for each verb. Never: a file outside of that folder. The publisher's program also writes
+//! the pages of the launcher, so that the launcher stays small.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! `kuzflow patch`, and the packs that `kuzflow publish` makes: what each becomes, told as it
-//! happens.
+//! `kuzflow patch`, and the packs that `kuzflow publish` makes. The progress report has one entry
+//! for each pack.
 
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub(super) fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Ver
             .iter()
             .any(|known| known.patch.from == from.container && known.patch.to == to.container)
     };
-    // What is there already needs no key; what is new takes time, and a missing key shows before.
+    // Existing packs need no key. New ones take time, and a missing key is reported before.
     let keyring = keyring.remembering();
     if !pairs.iter().all(is_known) {
         project.check_pack_keys(&keyring)?;
@@ -61,8 +61,8 @@ pub(super) fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Ver
     Ok(if has_all { Ending::Done } else { Ending::NothingToDo })
 }
 
-/// Makes packs to these packages from the releases before them. A pair that fails is told; the
-/// others are made, and the release does not wait for any.
+/// Makes packs to these packages from the releases before them. It reports a pair that fails and
+/// makes the others; the release does not wait for any.
 ///
 /// # Errors
 /// If the repository itself cannot be read.
@@ -78,7 +78,7 @@ pub(super) fn to_packages<'a>(
     }
     let new: Vec<ContainerSource> =
         packages.into_iter().map(ContainerSource::of).collect::<Result<_, _>>()?;
-    // Those that are not published yet may be steps on each other's way.
+    // Packages that are not published yet may be steps on the way to each other.
     let mut all = project.sources()?;
     all.extend(new.iter().cloned());
     all.sort_by(|a, b| a.container.cmp(&b.container));
@@ -93,12 +93,12 @@ pub(super) fn to_packages<'a>(
     Ok(packs)
 }
 
-/// Packs that are being made in one call of the program.
+/// The packs that one call of the program makes.
 pub(super) struct Packs<'a> {
     maker: PackMaker,
     say: &'a Say,
     made: Vec<NewPack>,
-    /// One line of JSON for each pair, as it was told.
+    /// One line of JSON for each pair, as it was printed.
     pub reported: Vec<Value>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Packs<'a> {
         Self { maker, say, made: Vec::new(), reported: Vec::new() }
     }
 
-    /// Makes one, and tells what became of it.
+    /// Makes one pack, and reports the outcome.
     fn make(
         &mut self,
         from: &ContainerSource,
@@ -152,7 +152,7 @@ impl<'a> Packs<'a> {
         Ok(())
     }
 
-    /// Tells that a pair has no pack because something went wrong.
+    /// Reports that a pair has no pack because of an error.
     fn tell_failure(
         &mut self,
         from: &ContainerSource,
@@ -175,7 +175,7 @@ impl<'a> Packs<'a> {
         self.reported.push(event);
     }
 
-    /// Publishes what was made; gives whether anything changed.
+    /// Publishes the finished packs. Returns whether the repository changed.
     pub(super) fn publish(
         &self,
         project: &Project,

@@ -82,9 +82,9 @@ impl PublishArguments {
         self.place.open()
     }
 
-    /// Looks at all that is typed, and at the keys if there is something new, before time goes into
-    /// packages; `versions` are those whose notes must be there. Gives a keyring that has asked for
-    /// all passwords.
+    /// Checks all arguments, and the keys if there is something new, before any time goes into
+    /// packages. `versions` are those that need notes. Returns a keyring that has asked for all
+    /// passwords.
     pub(super) fn check<'a>(
         &self,
         project: &Project,
@@ -106,7 +106,7 @@ impl PublishArguments {
         Ok(keyring)
     }
 
-    /// The notes of a version: what is typed, else what kuzflow.toml says.
+    /// The notes of a version: from the arguments, else from kuzflow.toml.
     fn notes_of(&self, project: &Project, version: &Version) -> BTreeMap<String, PathBuf> {
         match self.notes.as_slice() {
             [] => project.settings().recipe.notes_of(version, project.folder()),
@@ -114,7 +114,7 @@ impl PublishArguments {
         }
     }
 
-    /// What is said of the release.
+    /// The terms of the release from the arguments.
     fn terms(&self) -> Result<Terms, VerbError> {
         Ok(Terms {
             channel: self.channel.clone(),
@@ -126,12 +126,12 @@ impl PublishArguments {
         })
     }
 
-    /// Whether what is published already is to change.
+    /// Whether the command changes published terms.
     pub(super) fn changes_terms(&self) -> bool {
         self.again
     }
 
-    /// `--repo DIR` for the next command, if it was needed for this one.
+    /// `--repo DIR` for the next command, if this command needed it.
     fn repo_option(&self) -> String {
         self.place
             .repo
@@ -149,8 +149,8 @@ fn no_notes(path: &Path) -> VerbError {
     .into()
 }
 
-/// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at
-/// the end, when nobody waits there to type a password again.
+/// Publishes packages. The keys are already checked. The offline keys sign twice, at the beginning
+/// and at the end, when no person waits there to type a password again.
 pub(super) fn publish_with(
     project: &Project,
     keyring: Keyring,
@@ -173,14 +173,14 @@ pub(super) fn publish_with(
         }
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
     }
-    // A retry in CI may have none of the keys: what is there already needs none.
+    // A retry in CI may have none of the keys: published releases need none.
     let is_retained = !terms.again
         && packages.iter().try_fold(true, |retained, package| {
             Ok::<bool, PublishError>(retained && project.is_published(&package.path)?)
         })?;
     let wants_packs = !(arguments.no_patches || is_retained && lacks_pack_keys(project, &keyring)?);
-    // Packs that are made before are published right behind the release: two roles sign, so there
-    // are two steps.
+    // Packs that are made in advance are published directly after the release. Two roles sign, so
+    // there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;
     let mut packs = if before { Some(patch::to_packages(project, &packages, say)?) } else { None };
@@ -199,8 +199,8 @@ pub(super) fn publish_with(
         let sizes =
             when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now()))
                 .and_then(Transaction::run);
-        // They are for those who read the tree; no client needs them, and the next release brings
-        // them.
+        // The sizes are for readers of the version tree. No client needs them, and the next release
+        // brings them.
         sizes.unwrap_or_else(|error| {
             error_line(&format!(
                 "warning: the version tree lacks the packs' sizes: {}",
@@ -224,11 +224,13 @@ pub(super) fn publish_with(
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
-    // Status 0 also if nothing changes: it is published, which is all that a script wants to know.
+    // Status 0 also if nothing changes: the release is published, and a script needs to know
+    // nothing else.
     Ok(renew::warn_after(project, Ending::Done))
 }
 
-/// Whether no packs can be signed here; told. A key that is here and cannot be used is an error.
+/// Whether no packs can be signed here; a message reports it. A present key that cannot be used is
+/// an error.
 fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, VerbError> {
     match project.check_pack_keys(keyring) {
         Ok(()) => Ok(false),
@@ -240,7 +242,8 @@ fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, VerbErr
     }
 }
 
-/// A release that bears another name than its publisher gave it shows it to every user.
+/// Warns if a release has another name than its publisher gave it, since every user would see that
+/// name.
 fn warn_of_names(project: &Project, manifest: &Manifest) {
     let (own, settings) = (&manifest.application_info, project.settings());
     if own.display_name != settings.display_name {
@@ -259,7 +262,7 @@ fn warn_of_names(project: &Project, manifest: &Manifest) {
     }
 }
 
-/// `TAG=FILE`, or `FILE` for every language.
+/// Parses `TAG=FILE`, or `FILE` for every language.
 fn notes_argument(text: &str) -> (String, PathBuf) {
     match text.split_once('=') {
         Some((tag, file))

@@ -1,4 +1,4 @@
-//! `kuzflow publish-launcher`.
+//! `kuzflow publish-launcher`: signs a newer launcher for installed ones.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub(super) struct PublishLauncherArguments {
     level: i32,
 }
 
-/// Signs an executable, so that installed launchers exchange themselves for it.
+/// Signs an executable, so that installed launchers replace themselves with it.
 pub(super) fn publish(
     arguments: PublishLauncherArguments,
     say: &Say,

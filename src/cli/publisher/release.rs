@@ -1,5 +1,5 @@
-//! `kuzflow release`: a version from the app's folder to the repository in one call: checked,
-//! built, tried, published.
+//! `kuzflow release`: takes a version from the app's folder to the repository in one call. It
+//! checks, builds, tries and publishes.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::app::streams::error_line;
 use crate::model::{ContainerId, Platform, Version};
 use crate::publish::bundling::{BuildRequest, check};
 
-/// Below `kuzflow release --help`.
+/// The text below `kuzflow release --help`.
 pub(super) const HELP: &str = "\
 What is built stands in [app] of kuzflow.toml. All that can be wrong with it, with the notes and with the keys is looked at first; then it is
 built for this computer's platform, started once, and published. What is published already is not built again: an interrupted release is
@@ -24,7 +24,7 @@ taken up by the same call.
 
 Example: kuzflow release 1.2.0 --rollout 10";
 
-/// The folder in the publisher's folder where built packages lie.
+/// The name of the folder for built packages, in the publisher's folder.
 const PACKAGES: &str = "packages";
 
 /// The arguments of `kuzflow release`.
@@ -54,7 +54,7 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
     if platforms.is_empty() {
         platforms.push(Platform::current());
     }
-    // All of this takes no time; what follows does.
+    // These checks take no time; the following steps do.
     let mut requests: Vec<BuildRequest> = Vec::new();
     for platform in platforms {
         let mut request = build::request_of(&project, arguments.version.clone(), platform)?;
@@ -81,8 +81,8 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
             continue;
         }
         build::run(request, &path, say)?;
-        // The same app built again is the same to the byte: whoever lost the package can still see
-        // that nothing is new.
+        // A second build of the same app has the same bytes. So a publisher who lost the package
+        // can still see that nothing is new.
         if is_published {
             if !project.is_published(&path)? {
                 let _ = std::fs::remove_file(&path);

@@ -1,5 +1,5 @@
-//! `kuzflow refresh` and `kuzflow renew`: the same content signed again. And what every verb tells
-//! of signatures that expire.
+//! `kuzflow refresh` and `kuzflow renew` sign the same content again. Here are also the warnings of
+//! all verbs about signatures that expire.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,14 +17,14 @@ use crate::publish::{
     Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency,
 };
 
-/// Below `kuzflow refresh --help`.
+/// The text below `kuzflow refresh --help`.
 pub(super) const REFRESH_HELP: &str = "\
 Status 4: signed again, but a signature expires soon (root, targets: within 60 days; the others: within 3 days), has expired, or cannot
 be renewed because its key is missing. Only `kuzflow renew` signs root and targets again.
 
 Example: kuzflow refresh --repo my-app";
 
-/// Below `kuzflow renew --help`.
+/// The text below `kuzflow renew --help`.
 pub(super) const RENEW_HELP: &str = "\
 It needs the keys of root and targets; what they are missing for stays as it is, and is told. Status 4: done, but a signature still
 expires soon.
@@ -42,13 +42,13 @@ pub(super) struct RefreshArguments {
     at_least: u64,
 }
 
-/// Signs what a timer can sign, and takes old patches out.
+/// Signs the roles that a timer can sign, and removes old patches.
 pub(super) fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { at_least: arguments.at_least, ..RenewalOptions::default() };
     let (project, keyring) = arguments.place.open()?;
     let report = sign(&project, &keyring, options, say)?;
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
-        // Clients can do without this, but not without a timestamp.
+        // Clients can work without this, but not without a timestamp.
         error_line(&format!(
             "warning: old patches are not taken out: {}",
             error_chain::line(&error)
@@ -67,7 +67,7 @@ pub(super) fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending,
     finish(&project, report, expired, say)
 }
 
-/// Signs root and targets again as well.
+/// Also signs root and targets again.
 pub(super) fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { root: true, targets: true, at_least: arguments.at_least };
     let (project, keyring) = arguments.place.open()?;
@@ -75,7 +75,7 @@ pub(super) fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, V
     finish(&project, report, 0, say)
 }
 
-/// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a
+/// Renews the list of releases if it expires soon and its keys are here: `rotate` does so beside a
 /// new root.
 pub(super) fn renew_targets_if_pressing(
     project: &Project,
@@ -98,7 +98,7 @@ pub(super) fn renew_targets_if_pressing(
     Ok(())
 }
 
-/// What was signed and what was not, for scripts.
+/// Which roles were signed and which were not, for scripts.
 struct RenewReport {
     renewed: Vec<Value>,
     left: Vec<Value>,
@@ -146,7 +146,7 @@ fn finish(
     Ok(ending)
 }
 
-/// Tells on standard error of each signature that expires soon or has expired.
+/// Warns on standard error of each signature that expires soon or has expired.
 pub(super) fn warn(deadlines: &[Deadline]) -> Ending {
     let pressing: Vec<&Deadline> =
         deadlines.iter().filter(|deadline| deadline.is_pressing()).collect();
@@ -156,7 +156,8 @@ pub(super) fn warn(deadlines: &[Deadline]) -> Ending {
     if pressing.is_empty() { Ending::Done } else { Ending::Expiring }
 }
 
-/// The same after another verb, whose own work is done: only what has expired changes how it ended.
+/// The same after another verb has done its work. Only an expired signature changes that verb's
+/// ending.
 pub(super) fn warn_after(project: &Project, ending: Ending) -> Ending {
     let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
     warn(&deadlines);
@@ -164,7 +165,7 @@ pub(super) fn warn_after(project: &Project, ending: Ending) -> Ending {
     if ending == Ending::Done && has_expired { Ending::Expiring } else { ending }
 }
 
-/// Takes old packs out; gives how many.
+/// Removes old packs. Returns how many.
 fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
     let before = project.patches()?.len();
     if before == 0 {

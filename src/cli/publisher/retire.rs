@@ -1,4 +1,4 @@
-//! `kuzflow retire`: releases that are taken out of the repository.
+//! `kuzflow retire`: removes releases from the repository.
 
 use clap::Args;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::model::{Platform, Version};
 use crate::publish::transaction::when_free;
 use crate::publish::{Retired, Retirement, Selection};
 
-/// Below `kuzflow retire --help`.
+/// The text below `kuzflow retire --help`.
 pub(super) const HELP: &str = "\
 Every client fetches the list of releases whole after each publish; without this it grows for ever. Installations of a retired version go
 on: they start, go back, verify, and update as before. Nobody can install it anew. It keeps by itself what somebody is offered: the newest
@@ -51,7 +51,7 @@ pub(super) struct RetireArguments {
     place: RepositoryPlace,
 }
 
-/// Takes releases out.
+/// Removes releases from the repository.
 pub(super) fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
     let RetireArguments {
         versions,

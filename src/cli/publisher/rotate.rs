@@ -15,7 +15,7 @@ use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{KeyRole, Rotation};
 
-/// Below `kuzflow rotate --help`.
+/// The text below `kuzflow rotate --help`.
 pub(super) const HELP: &str = "\
 It needs the root keys. New keys are put where the ones before lie, and are encrypted if those are. To sign with the same keys for
 another year, use `kuzflow renew`.

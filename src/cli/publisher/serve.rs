@@ -1,4 +1,4 @@
-//! `kuzflow serve`.
+//! `kuzflow serve`: serves a repository over HTTP.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub(super) struct ServeArguments {
     keys: Vec<PathBuf>,
 }
 
-/// Serves a repository until it is told to stop.
+/// Serves a repository until a signal stops it.
 pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
     super::shared::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
@@ -80,8 +80,8 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     let repository =
         arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
     let mut options = ServerOptions::new(repository);
-    // A repository without its publisher's folder is served as well; settings with a mistake in
-    // them are not passed over.
+    // A repository without its publisher's folder is served as well. Settings with a mistake are an
+    // error.
     if arguments.make_patches || folder.join("kuzflow.toml").exists() {
         let project = Project::open(&folder)?;
         options.fallback = project.settings().fallback.clone();
@@ -99,8 +99,8 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     options.limits.connections_per_address = count(arguments.connections_per_address);
     options.behind_proxy = arguments.behind_proxy;
     options.log_addresses = !arguments.no_addresses;
-    // What is wrong with the repository is told before an address is taken and anybody is told that
-    // it is served.
+    // Faults of the repository are reported before the server takes an address and announces that
+    // it serves.
     check_repository(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -137,7 +137,7 @@ fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {
     server::app(&without_making).map(|_| ()).map_err(VerbError::from)
 }
 
-/// How packs are made in this publisher's folder.
+/// The settings for making packs in this publisher's folder.
 fn making(project: &Project, arguments: &ServeArguments) -> Making {
     let folders = arguments.keys.iter().cloned().chain([project.keys_folder()]);
     let keyring = Keyring::new(folders).with_passwords(ask);

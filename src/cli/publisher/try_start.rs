@@ -1,10 +1,10 @@
-//! `kuzflow try`: a container is started once as a launcher would start it, to see what its first
-//! user would see.
+//! `kuzflow try`: starts a container once as a launcher would, to see what its first user would
+//! see.
 //!
-//! In: a package, or an unpacked container. Out: how it fared, and the end of what it wrote. It
-//! runs from a temporary folder, with user folders of its own, so that neither the publisher's
-//! settings nor another running copy of the app have a part in it; with Qt's windows drawn nowhere,
-//! unless they are asked for. Never: a process left behind.
+//! In: a package, or an unpacked container. Out: how the start went, and the end of the app's
+//! output. The app runs from a temporary folder with separate user folders, so that neither the
+//! publisher's settings nor another running copy influence it. Qt draws its windows nowhere, unless
+//! the publisher asks for them. Never: a process left behind.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +29,7 @@ use crate::publish::package::{Effort, inspect};
 use crate::store::InstalledRecord;
 use crate::store::launch::{self, Call};
 
-/// Below `kuzflow try --help`.
+/// The text below `kuzflow try --help`.
 pub(super) const HELP: &str = "\
 The app is started as a launcher starts it, but with temporary user folders, and with Qt's windows drawn nowhere (--show draws them).
 Status 0: it came up, runs after that time, or ended with status 0. Status 1: it did not start, failed or crashed.
@@ -61,18 +61,18 @@ pub(super) struct TryArguments {
     options: TrialOptions,
 }
 
-/// How an app fared.
+/// The outcome of a trial start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fared {
-    /// It said that it is up.
+    /// The app reported that it is up.
     Up,
-    /// It still ran at the end of the time.
+    /// The app still ran at the end of the time.
     Runs,
-    /// It ended by itself with this status.
+    /// The app ended by itself with this status.
     Ended(u8),
-    /// It said that it failed.
+    /// The app reported a failure.
     ReportedFailure(String),
-    /// It should have said that it is up, and has not.
+    /// The app should have reported that it is up, and did not.
     NotUp,
 }
 
@@ -96,7 +96,7 @@ pub(super) fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, V
     Ok(ending)
 }
 
-/// The trial that `kuzflow release` makes of a package; `None` where it cannot run here.
+/// The trial start of a package in `kuzflow release`; `None` where the package cannot run here.
 pub(super) fn of_package(
     package: &Path,
     options: &TrialOptions,
@@ -112,15 +112,15 @@ pub(super) fn of_package(
 
 /// A container in a temporary folder.
 struct Trial {
-    /// Holds the container, the user's folders and the health file.
+    /// The folder of the container, the user folders and the health file.
     folder: tempfile::TempDir,
     manifest: Manifest,
 }
 
 impl Trial {
     fn prepare(source: &Path) -> Result<Self, VerbError> {
-        // Beside the package: there is room where packages are written, and the system's temporary
-        // folder is often small.
+        // The folder lies beside the package: that disk has room for packages, and the system's
+        // temporary folder is often small.
         let beside = source
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
@@ -209,7 +209,7 @@ impl Trial {
         self.folder.path().join("health")
     }
 
-    /// What a launcher would start, in user folders of its own.
+    /// The command that a launcher would start, with separate user folders.
     fn command(&self, options: &TrialOptions) -> Result<Command, VerbError> {
         let root = std::fs::canonicalize(self.folder.path().join("container"))?;
         let mut record = InstalledRecord::of(&self.manifest, Digest::of(b""), host::now());
@@ -250,14 +250,15 @@ impl Trial {
     }
 }
 
-/// Turns the arguments of a Python start into those of an import of the same, which ends by itself.
+/// Turns the arguments of a Python start into those of an import of the same module, which ends by
+/// itself.
 fn only_import(arguments: &mut Vec<String>) -> Result<(), VerbError> {
     let at =
         |arguments: &[String], flag: &str| arguments.iter().position(|argument| argument == flag);
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let run = "__imported_for_a_trial__";
     let (code, retained) = if let Some(index) = at(arguments, "-c") {
-        // `import sys; from module import name; sys.exit(name())`: all but the call.
+        // `import sys; from module import name; sys.exit(name())`: all of it but the call.
         let code = arguments.get(index + 1).cloned().unwrap_or_default();
         let all_but_call = code
             .rsplit_once("sys.exit(")
@@ -293,16 +294,16 @@ fn health_report(health: &Path) -> Option<Result<(), String>> {
     })
 }
 
-/// Of what an app writes, the end is kept, bytes.
+/// How much of the end of an app's output is retained, bytes.
 const MAX_OUTPUT: usize = 16 << 10;
-/// So many lines of it are told.
+/// How many lines of that output are printed.
 const REPORTED_LINES: usize = 20;
-/// Between two looks at the app.
+/// Time between two looks at the app.
 const LOOK: Duration = Duration::from_millis(50);
-/// What an app gets to end in when its trial is over.
+/// How much time an app gets to end after its trial.
 const TO_END: Duration = Duration::from_secs(3);
 
-/// The app's processes, and what they write.
+/// The app's processes, and their output.
 struct App {
     child: Child,
     wrote: Arc<Mutex<Vec<u8>>>,
@@ -311,7 +312,7 @@ struct App {
 impl App {
     fn start(command: &mut Command) -> std::io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that what the app starts ends with it.
+        // The app gets its own process group, so that all its processes end with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         let mut child = programs::spawn(command)?;
@@ -325,7 +326,7 @@ impl App {
         Ok(Self { child, wrote })
     }
 
-    /// Until it is up, has ended, or the time is over.
+    /// Watches the app until it is up, has ended, or the time is over.
     fn watch(
         &mut self,
         limit: Duration,
@@ -350,7 +351,7 @@ impl App {
         }
     }
 
-    /// Asks it to end, and ends it with all that it has started.
+    /// Asks the app to end, and then ends it with all its processes.
     fn end(&mut self) {
         self.signal(false);
         let end = Instant::now() + TO_END;
@@ -359,7 +360,7 @@ impl App {
         }
         self.signal(true);
         if self.ended().is_none() {
-            // Nothing more can be done with one that cannot be killed.
+            // A process that cannot be killed cannot be ended in any other way.
             let _ = self.child.kill().and_then(|()| self.child.wait());
         }
     }
@@ -371,8 +372,8 @@ impl App {
     #[cfg(unix)]
     fn signal(&mut self, forcibly: bool) {
         use rustix::process::{Pid, Signal, kill_process_group};
-        // The group's number is the child's; while a process of the group lives nobody else gets
-        // it.
+        // The group's number is the child's. While a process of the group lives, no other process
+        // gets it.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, if forcibly { Signal::KILL } else { Signal::TERM });
         }
@@ -408,7 +409,7 @@ impl Drop for App {
     }
 }
 
-/// Reads all of `from`, which must never wait for us, and keeps the end.
+/// Reads all of `from`, so that its writer never waits, and retains the end.
 fn keep(mut from: impl Read + Send + 'static, retained: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         let mut block = [0; 4096];
@@ -440,7 +441,7 @@ fn words(fared: &Fared, took: Duration) -> String {
     }
 }
 
-/// What helps against the commonest reasons, as the app's words show them.
+/// Advice for the most common failures, found by words in the app's output.
 fn hints(wrote: &str) -> Vec<String> {
     let after = |marker: &str| {
         wrote.rsplit_once(marker).and_then(|(_, rest)| rest.lines().next()).map(str::trim)
@@ -476,7 +477,7 @@ fn hints(wrote: &str) -> Vec<String> {
 fn tell_last(wrote: &str) {
     let lines: Vec<&str> = wrote.lines().collect();
     for line in &lines[lines.len().saturating_sub(REPORTED_LINES)..] {
-        // What an app writes must not move the cursor or colour the terminal.
+        // An app's output must not move the cursor or colour the terminal.
         let plain: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
         error_line(&format!("  | {plain}"));
     }

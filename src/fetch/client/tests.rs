@@ -46,13 +46,13 @@ fn a_slow_line_goes_on_and_a_drip_ends() {
     };
     assert_eq!(ends(100), None);
     assert_eq!(ends(1), Some(30));
-    // A good start earns no end without bytes.
+    // A good start does not excuse a silence without end.
     let mut steady = Steady::new(Duration::from_secs(30), start);
     assert!(steady.goes_on(1 << 20, start + second * 30));
     assert!(!steady.goes_on(1, start + second * 61));
 }
 
-/// A node that answers each request by what its head says.
+/// A node that answers each request depending on the request's head.
 fn node(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Url {
     use std::io::{Read as _, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -116,7 +116,7 @@ async fn json_comes_compressed_from_nodes_that_can_and_plain_from_others() {
     };
     client.get_counting(&compressing, 1 << 20, &count).await.unwrap();
     assert_eq!(came.into_inner(), packed.len() as u64);
-    // A span is never asked for compressed.
+    // The client never asks for a compressed span.
     let other = compressing.join("/targets/package").unwrap();
     for asked in
         [client.ask(&other, &(0..10), false).await, client.ask(&compressing, &(0..10), false).await]

@@ -1,4 +1,4 @@
-//! Peers that come and go while a download runs.
+//! Peers that join and leave while a download runs.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 
 /// Peers that a download knows at most.
 const MAX_PEERS: usize = 32;
-/// Of these, how many of one address: some users may share a computer. Numbers can be made up,
-/// addresses less easily.
+/// Of these, how many at one address: several users may share a computer. Peer numbers are easy to
+/// invent, addresses less so.
 const MOST_OF_ONE_ADDRESS: usize = 4;
-/// How long peers may take for a first answer before the internet is asked.
+/// How long peers may take for a first answer before the download asks the internet.
 const ACQUAINTANCE: Duration = Duration::from_millis(150);
 
-/// A peer that was heard of.
+/// A peer that the download has learnt of.
 pub(super) struct PeerConnection {
     instance: u64,
     pub(super) node: Node,
 }
 
 impl Driver {
-    /// Gives peers a moment to say what they have: whatever is asked of the internet before
-    /// that is asked twice.
+    /// Gives peers a moment to report what they have: what this client asks of the internet before
+    /// that, peers may fetch too.
     pub(super) async fn get_acquainted(&mut self) {
         let until = Instant::now() + ACQUAINTANCE;
         let mut heard = Vec::new();
@@ -41,13 +41,13 @@ impl Driver {
                 heard.push(event);
             }
         }
-        // All of it counts before the first request is made.
+        // All events must count before the first request is made.
         self.step(SchedulerInput::Pause);
         self.take_in(heard);
         self.step(SchedulerInput::Resume);
     }
 
-    /// Takes in what is heard of peers.
+    /// Takes in the peer events that have arrived.
     pub(super) fn hear(&mut self) {
         let Some(peer_source) = &mut self.peer_source else { return };
         let mut heard = Vec::new();
@@ -99,8 +99,8 @@ impl Driver {
         }
     }
 
-    /// Whether one more peer at this address may join. Announcements never lead to this
-    /// computer: those of its own are in the settings.
+    /// Whether one more peer at this address may join. Announcements never lead to this computer:
+    /// peers on this computer come from the settings.
     fn has_room_for(&self, url: &Url) -> bool {
         let is_here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
         let of_the_same =
@@ -108,7 +108,7 @@ impl Driver {
         self.peers.len() < MAX_PEERS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
     }
 
-    /// Tells the peers what is here.
+    /// Reports to the peers which pieces are here.
     pub(super) fn tell(&mut self, takes_part: bool) {
         let Some(peer_source) = &self.peer_source else { return };
         let (held, in_flight) = (self.held.clone(), self.scheduler.in_flight());

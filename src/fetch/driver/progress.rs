@@ -1,4 +1,4 @@
-//! What people see of a download.
+//! The progress of a download, as users see it.
 
 use super::Driver;
 use crate::fetch::job::{FetchEvent, Progress};
@@ -10,8 +10,8 @@ impl Driver {
         let missing = self.scheduler.missing_bytes();
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
         let total = self.total;
-        // Of large pieces on slow lines nothing would be seen for long. What is lost of them again
-        // is not taken back: it comes once more.
+        // With large pieces on slow connections, the progress would not move for long. Bytes that
+        // are lost again are not subtracted: they will come once more.
         let in_flight = self.scheduler.in_flight_bytes().min(missing);
         self.done = self.done.max(total - missing + in_flight);
         let progress = Progress {
@@ -40,7 +40,7 @@ impl Driver {
         let peers = self.peers.iter().map(|peer| &peer.node);
         let lines: Vec<NodeProgress> =
             self.job.nodes.iter().chain(peers).enumerate().map(line).collect();
-        // A peer that has given nothing is of no interest.
+        // A peer that has sent nothing is not shown.
         let first = self.job.nodes.len();
         let worth = |(index, line): &(usize, NodeProgress)| {
             *index < first || line.done > 0 || line.state == NodeState::Active

@@ -1,5 +1,5 @@
-//! Handing out: which run a free lane gets, and what it takes over from another when nothing is
-//! free any more.
+//! Hands out work: which run a free node gets, and which tail it steals when no piece is free any
+//! more.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use std::time::Duration;
 use super::node::{Node, Standing};
 use super::{Effect, NodeIndex, RangeRequest, Request, RequestId, Scheduler};
 
-/// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best
+/// A first run for a node whose rate is unknown, bytes. A smaller object is one request to the best
 /// node, and a slow node cannot hold much.
 const FIRST_RUN: f64 = (1 << 20) as f64;
-/// A run takes at most this many seconds, so that the front of the object, which is unpacked as it
-/// comes, moves on.
+/// A run takes at most this many seconds, so that the front of the object moves on: the launcher
+/// unpacks it as it comes.
 const LONGEST_RUN: f64 = 20.0;
-/// But so many times as long as its answer takes to begin.
+/// But a run may take so many times as long as its answer takes to begin.
 const WORTH_WAITING: f64 = 8.0;
-/// Its multiples, modulo one, are spread as evenly as can be.
+/// The multiples of this number, modulo one, are spread as evenly as can be.
 const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
-/// A run of a lane on trial takes at most this many seconds.
+/// A run of a range request on trial takes at most this many seconds.
 const TRIAL_RUN: f64 = 1.0;
-/// What an unknown node is assumed to deliver at least, bytes a second.
+/// The assumed minimum rate of an unknown node, bytes a second.
 const ASSUMED_RATE: f64 = 500e3;
-/// A first request to the internet while neighbours are there, bytes: who fetches what may be known
-/// a moment later.
+/// A first request to the internet while there are peers, bytes: the assignment may be known a
+/// moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
-/// Seconds that a neighbour must still take for its run before the internet helps out, and seconds
-/// of silence after which one is in trouble (a busy one may take a second): a share of the time
-/// that all has taken so far, within these bounds.
+/// A peer that still needs so many seconds for its run gets help from the internet. After so many
+/// seconds of silence, a peer is in trouble (a busy one may take a second). Both are a share of the
+/// time that the download has taken so far, within these bounds.
 const LATE: (f64, f64) = (1.5, 6.0);
 const SILENT_PEER: (f64, f64) = (1.5, 4.0);
 const LATE_SHARE: f64 = 0.2;
-/// Seconds that must be left for all for trying a node again that failed: if it fails again, others
-/// must fetch what it was asked for.
+/// A failed node is tried again only while the download still needs so many seconds: if the node
+/// fails again, others must fetch what it was asked for.
 const TRIAL: f64 = 6.0;
-/// A lane is all but stuck if another one of its node would be done in this part of the time, and
+/// A range request is stuck if another one of its node would be done in this part of the time, and
 /// it has had so many seconds.
 const STUCK: f64 = 8.0;
 const STUCK_TIME: f64 = 2.0;
 
 impl Scheduler {
-    /// Gives work to every node that has fewer lanes than it should: first one lane each, then two
-    /// each, and so on.
+    /// Gives work to every node that has fewer range requests than it should: first one request
+    /// each, then two each, and so on.
     pub(super) fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::range_requests).max().unwrap_or(0);
         let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
@@ -67,7 +67,8 @@ impl Scheduler {
         }
     }
 
-    /// A run from the free pieces, unless the others will be done before this node could help.
+    /// Hands out a run of the free pieces, unless the others will be done before this node could
+    /// help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         if index >= self.internet {
             return self.ask_peer(now, index, effects);
@@ -81,7 +82,7 @@ impl Scheduler {
             busy += if node.active > 0 { rate } else { 0.0 };
         }
         let missing = self.work.missing_bytes() as f64;
-        // How long it takes without one more lane: whoever is idle now does not count.
+        // The time without one more request: a node that is idle now does not count.
         let without = if self.range_requests.is_empty() { f64::INFINITY } else { missing / busy };
         let node = &mut self.nodes[index];
         let rate = node.request_rate(now);
@@ -98,13 +99,13 @@ impl Scheduler {
                 if smallest > without * 1.1 + 0.1 {
                     return;
                 }
-                // A lane on trial must be gone soon after it has proved useless; of a node that is
-                // slow to answer, a run must be worth the wait.
+                // A range request on trial must end soon after it has proved useless. For a node
+                // that is slow to answer, a run must be worth the wait.
                 let worth = WORTH_WAITING * node.latency();
                 let longest =
                     if node.tries_more_requests() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
-                // Lanes that began together must not end together: one's gap is filled by the
-                // others only if they go on.
+                // Requests that began together must not end together: the others fill the gap of
+                // one request only if they go on.
                 let spread = 0.35 + 0.25 * (self.next_request as f64 * GOLDEN_RATIO).fract();
                 rate * (left * spread).min(longest)
             }
@@ -120,8 +121,8 @@ impl Scheduler {
         }
     }
 
-    /// The tail of the run that would end last, or its last piece once more, if that brings the end
-    /// nearer.
+    /// Steals the tail of the run that would end last, or re-issues its last piece, if that brings
+    /// the end nearer.
     fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency();
@@ -142,8 +143,8 @@ impl Scheduler {
                 return;
             }
             let is_peer = index >= self.internet;
-            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by
-            // what was measured, or silent.
+            // For all clients, a piece that a peer has is cheaper from that peer. The exception is
+            // a peer in trouble: slow by measurement, or silent.
             let measured =
                 range_request.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
             let share = now * LATE_SHARE;
@@ -156,8 +157,8 @@ impl Scheduler {
             let can = |pieces: Range<u32>| {
                 !is_peer || pieces.into_iter().all(|piece| assignment.holds(index, piece))
             };
-            // An unknown node is assumed to be no worse than the one it helps, or than a modest
-            // line.
+            // The assumed rate of an unknown node is that of the node it helps, and at least that
+            // of a modest connection.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(range_request.position);
             let tail = range_request.run.end.saturating_sub(current + 1);
@@ -172,14 +173,14 @@ impl Scheduler {
                     let run = end..range_request.run.end;
                     range_request.run.end = end;
                     effects.push(Effect::Shorten { range_request: id, end });
-                    // The pieces change hands: nobody else can take them in between.
+                    // The pieces change hands at once: no other node can take them in between.
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
                 }
             } else if current < range_request.run.end && can(current..current + 1) {
-                // However many hold it already: what counts is when the first of them will have it.
-                // Lanes of one node end alike, so one helps another only where that is all but
-                // stuck.
+                // The number of requests that fetch the piece already does not matter. What counts
+                // is when the first of them will have it. Requests to one node end alike, so one
+                // helps another only where that is stuck.
                 let (arrival, own) =
                     arrivals.get(&current).copied().unwrap_or((finish, range_request.node));
                 let mine = latency + size / rate;
@@ -222,14 +223,15 @@ impl Scheduler {
         effects.push(Effect::Request(request));
     }
 
-    /// Bytes a lane has still to receive, and its rate; `None` if it is ending anyway.
+    /// Bytes that a range request still has to receive, and its rate; `None` if it is ending
+    /// anyway.
     pub(super) fn outstanding(&mut self, now: f64, id: RequestId) -> Option<(f64, f64)> {
         let range_request =
             self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)?;
         let bytes =
             self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
         let measured = range_request.meter.as_mut().and_then(|meter| meter.rate(now));
-        // Not answered yet: what it was thought to get, less and less the longer it is silent.
+        // Not answered yet: the assumed rate, which falls the longer the node is silent.
         let timeout = 1.0
             + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05)
                 - 2.0)

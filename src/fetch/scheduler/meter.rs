@@ -1,15 +1,15 @@
-//! Throughput over the last seconds: bytes in slots of a tenth of a second.
+//! Throughput over the last seconds: counts bytes in slots of a tenth of a second.
 
-/// Seconds a slot.
+/// Length of a slot in seconds.
 const SLOT: f64 = 0.1;
-/// Slots looked at: two seconds smooth out lossy links and still follow a change.
+/// Number of slots: two seconds smooth out lossy links and still follow a change.
 const SLOTS: usize = 20;
-/// Below this many seconds a rate says nothing.
+/// Over fewer seconds than this, a rate means nothing.
 const SHORTEST: f64 = 0.25;
-/// Bytes that a burst must have to say anything.
+/// Bytes that a burst must have before its rate means anything.
 const BURST: f64 = 64e3;
 
-/// A sliding window over bytes that arrived.
+/// A sliding window over arrived bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     slots: [f64; SLOTS],
@@ -28,15 +28,16 @@ impl Meter {
         self.slots[(self.newest % SLOTS as u64) as usize] += bytes as f64;
     }
 
-    /// Bytes a second over the window; `None` while it is too short to tell.
+    /// Bytes a second over the window; `None` while it is too short to measure.
     pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
         self.advance(now);
-        // Reports come once a slot and tell of the whole time since the last one.
+        // Reports come once a slot, and cover the whole time since the last one.
         let covered = (now - self.began).min(SLOTS as f64 * SLOT);
         (now - self.began >= SHORTEST).then(|| self.slots.iter().sum::<f64>() / covered)
     }
 
-    /// Bytes a second of a burst too short for [`Meter::rate`]; `None` if too little came to tell.
+    /// Bytes a second of a burst too short for [`Meter::rate`]; `None` if too few bytes came to
+    /// measure.
     pub(super) fn burst(&mut self, now: f64) -> Option<f64> {
         let bytes = self.slots.iter().sum::<f64>();
         (bytes >= BURST).then(|| bytes / (now - self.began).max(SLOT / 5.0))

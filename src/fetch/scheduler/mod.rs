@@ -1,21 +1,21 @@
-//! Who fetches what: a pure state machine. `step(now, input)` gives effects; no I/O, no clock,
-//! randomness from a seed.
+//! Decides which node fetches which piece: a pure state machine. `step(now, input)` gives effects.
+//! It has no I/O and no clock, and its randomness comes from a seed.
 //!
-//! In: what lanes report (answered, bytes, pieces proved right or wrong, ended and why), the time.
-//! Out: requests to make, to shorten, to cancel; faults to name; the end. Never: a wait that nobody
-//! ends: [`SchedulerInput::Tick`] comes ten times a second.
+//! In: what range requests report (answered, bytes, pieces proved right or wrong, ended and why),
+//! the time. Out: requests to make, to shorten, to cancel; faults to name; the end. Never: a wait
+//! without an end: [`SchedulerInput::Tick`] comes ten times a second.
 //!
-//! - A *lane* is one request in flight; a *run* is the row of pieces it asks for. There are no
-//!   fixed shares: a lane gets a new run when it has done its last one, sized to take about half of
-//!   the time that is left for all (guided self-scheduling, Polychronopoulos and Kuck 1987), so
-//!   that runs are long while much is left, and all nodes end together.
-//! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or
-//!   doubles its last piece.
-//! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one
-//!   lane is filled by the others.
-//! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the
-//!   nodes of the internet are asked for this client's share only, and for what nobody delivers
-//!   ([`assignment`]); without them nothing is different.
+//! - A *run* is the row of pieces that one range request asks for. There are no fixed shares. A
+//!   node gets a new run when a request has done its last one. The new run takes about half of the
+//!   time that is left for all (guided self-scheduling, Polychronopoulos and Kuck 1987). So runs
+//!   are long while much is left, and all nodes end together.
+//! - When no piece is free any more, an idle node steals the tail of the run that would end last,
+//!   or re-issues its last piece.
+//! - A node has several range requests at a time; hill-climbing finds their number. While one
+//!   request has ended and the next one has not begun, the other requests use the gap.
+//! - Peers are nodes that have some of the pieces, and that join and leave. While there are any,
+//!   this client asks the nodes of the internet only for its own share and for what nobody delivers
+//!   ([`peer_assignment`]). Without peers, this changes nothing.
 
 mod handing_out;
 mod meter;
@@ -43,32 +43,33 @@ pub(crate) use protocol::{
     Effect, Fault, NodeIndex, NodeView, Prior, Request, RequestId, SchedulerInput, SchedulerLimits,
 };
 
-/// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a
-/// share of it is enough: a line that needs twenty times the patience for all of it may have it.
+/// Progress within one timeout: so many bytes for each of its seconds. A drip of single bytes does
+/// not count. Where little is missing, a share of it is enough: a slow connection may need twenty
+/// times the timeout for all of it.
 const PROGRESS: f64 = 137.0;
 const PROGRESS_SHARE: u64 = 20;
-/// Bytes that may be passed over on the way to what is missing, in sizes of the object: beyond that
-/// it is no progress.
+/// Bytes that may be passed over on the way to the missing ones, as a multiple of the object's
+/// size. More than that is no progress.
 const PASSED_OVER: u64 = 4;
 
-/// Bytes after which a request that failed was not in vain.
+/// Bytes after which a failed request was still useful.
 const FRUITFUL: u64 = 4 << 10;
-/// Seconds of silence for which a node is named when its work had to be doubled.
+/// Seconds of silence after which a node is named when another one has overtaken it.
 const SILENT: f64 = 1.5;
 struct RangeRequest {
     node: NodeIndex,
-    /// First piece it was asked for, and the first one behind its (possibly shortened) run.
+    /// First piece of the request, and the first one behind its (possibly shortened) run.
     run: Range<u32>,
     start: u64,
     position: u64,
     asked: f64,
-    /// When bytes came last, or it was asked.
+    /// Time of the last bytes, or of the request if none came.
     last: f64,
-    /// Bytes a second that it is assumed to get before that can be measured.
+    /// Assumed bytes a second, before they can be measured.
     assumed: Option<f64>,
     meter: Option<Meter>,
     cancelled: bool,
-    /// When it was looked at last whether it gets anywhere, and its position then.
+    /// Time and position at the last check whether the request gets anywhere.
     looked: (f64, u64),
 }
 
@@ -94,7 +95,7 @@ impl RangeRequest {
 pub(crate) struct Scheduler {
     work: Work,
     nodes: Vec<Node>,
-    /// How many of them, the first ones, are on the internet; the others are neighbours.
+    /// How many of the nodes, the first ones, are on the internet; the others are peers.
     internet: usize,
     assignment: PeerAssignment,
     /// Indexes of `nodes`, the best first.
@@ -105,7 +106,6 @@ pub(crate) struct Scheduler {
     timeout: f64,
     last_progress: f64,
     since_progress: u64,
-    /// Bytes that were passed over.
     passed_over: u64,
     paused: bool,
     capped: bool,
@@ -113,9 +113,9 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// A download of `table`'s pieces but for those in `held`, from one node per element of
-    /// `priors`, which are in the order in which they should be asked. Measured nodes go first, by
-    /// what they were measured at.
+    /// A download of `table`'s pieces without those in `held`. `priors` has one element for each
+    /// node, in the order in which to ask the nodes. If all nodes were measured, the fastest one
+    /// goes first.
     pub(crate) fn new(
         table: Arc<PieceTable>,
         held: impl IntoIterator<Item = u32>,
@@ -154,8 +154,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes in what happened at `now` (time since the download began) and tells what is to be
-    /// done.
+    /// Takes in what happened at `now` (time since the download began), and returns the effects to
+    /// perform.
     pub(crate) fn step(&mut self, now: Duration, input: SchedulerInput) -> Vec<Effect> {
         let now = now.as_secs_f64();
         let mut effects = Vec::new();
@@ -202,14 +202,14 @@ impl Scheduler {
         effects
     }
 
-    /// How a node does.
+    /// State and progress of a node, for display.
     pub(crate) fn view(&mut self, now: Duration, node: NodeIndex) -> Option<NodeView> {
         let node = self.nodes.get_mut(node)?;
         let now = now.as_secs_f64();
         Some(NodeView { done: node.verified, speed: node.speed(now), state: node.state(now) })
     }
 
-    /// What was measured of a node, for remembering.
+    /// The measurements of a node, for the memory.
     pub(crate) fn measured(&self, node: NodeIndex) -> Option<Prior> {
         self.nodes.get(node)?.measured()
     }
@@ -219,7 +219,7 @@ impl Scheduler {
         self.work.missing_bytes()
     }
 
-    /// Bytes of pieces that are not whole yet: they will count, most likely.
+    /// Bytes of pieces that are not whole yet; most likely they will count.
     pub(crate) fn in_flight_bytes(&self) -> u64 {
         let mut in_flight: BTreeMap<u32, u64> = BTreeMap::new();
         for range_request in self.range_requests.values() {
@@ -248,7 +248,7 @@ impl Scheduler {
         }
     }
 
-    // The most frequent input: it changes nothing that asks for an effect.
+    // The most frequent input: it never causes an effect.
     fn received(&mut self, now: f64, range_request: RequestId, bytes: u64) -> Vec<Effect> {
         if let Some(range_request) = self.range_requests.get_mut(&range_request) {
             range_request.position += bytes;
@@ -263,7 +263,7 @@ impl Scheduler {
         Vec::new()
     }
 
-    // A node that sends whole objects only sends what is not wanted first.
+    // A node that can only send whole objects sends unwanted bytes first.
     fn passed_over(&mut self, now: f64, range_request: RequestId, bytes: u64) -> Vec<Effect> {
         if let Some(range_request) = self.range_requests.get_mut(&range_request) {
             range_request.last = now;
@@ -293,7 +293,7 @@ impl Scheduler {
         if let Some(node) = self.nodes.get_mut(node) {
             node.proved(bytes);
         }
-        // Whoever has nothing else to do than this piece need not go on.
+        // Requests that only fetch this piece can end now.
         let work = &self.work;
         let idle = |range_request: &RangeRequest| {
             range_request.run.contains(&piece)
@@ -307,7 +307,8 @@ impl Scheduler {
             .map(|(range_request, _)| *range_request)
             .collect();
         for range_request in idle {
-            // A lane that has just received its last byte ends by itself, and keeps its connection.
+            // A request that has just received its last byte ends by itself, and its connection can
+            // be used again.
             let Some(RangeRequest { node, position, run, last, .. }) =
                 self.range_requests.get(&range_request)
             else {
@@ -329,8 +330,8 @@ impl Scheduler {
 
     fn wrong(&mut self, now: f64, piece: u32, nodes: &[NodeIndex], effects: &mut Vec<Effect>) {
         self.work.release(piece, 0);
-        // With parts of several nodes nobody can be blamed; the piece is fetched again as a whole,
-        // and then somebody can.
+        // When several nodes sent parts, none of them can be blamed. The piece is fetched again as
+        // a whole, and then one node can be blamed.
         if let [node] = nodes {
             let detail = format!("piece {piece} does not have its signed hash");
             let fault =
@@ -353,7 +354,8 @@ impl Scheduler {
             self.nodes[range_request.node].received(now, missed);
         }
         self.nodes[range_request.node].ended(now);
-        // Pieces before the one it ended in are being hashed: they stay held until that is told.
+        // Pieces before the current one are being hashed: they stay held until the result is
+        // reported.
         let current = self.work.piece_at(position).max(range_request.run.start);
         for piece in current..range_request.run.end {
             let begun = if piece == current {
@@ -367,7 +369,7 @@ impl Scheduler {
             if fault.kind == FaultKind::Stalled {
                 self.nodes[range_request.node].timed_out(range_request.meter.is_some());
             }
-            // One connection that broke while others of the same node go on is no outage.
+            // One connection that broke is no outage while others to the same node go on.
             let alone = fault.kind != FaultKind::Stalled
                 || !self.nodes[range_request.node].sent_within(now, 1.0);
             if fault.lasting || alone {
@@ -385,8 +387,7 @@ impl Scheduler {
         fruitful: bool,
         effects: &mut Vec<Effect>,
     ) {
-        // Neighbours have some of the pieces only: they are no reason to leave a node of the
-        // internet.
+        // Peers have only some of the pieces: they are no reason to leave a node of the internet.
         let others =
             (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
         let alone =
@@ -426,7 +427,7 @@ impl Scheduler {
         if !capped && !self.paused {
             self.leave_crawling(now, effects);
         }
-        // Nobody is ready: whoever was left while others did the work is needed again.
+        // No node is ready: nodes that were left while others did the work are needed again.
         let internet = &mut self.nodes[..self.internet];
         if !internet.iter().any(|node| node.standing == Standing::Ready) {
             for node in internet {

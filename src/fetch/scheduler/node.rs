@@ -1,4 +1,5 @@
-//! What the scheduler knows of one node: its rate, its faults, and how many lanes serve it best.
+//! What the scheduler knows of one node: its rate, its faults, and how many range requests serve it
+//! best.
 
 use std::time::Duration;
 
@@ -9,44 +10,44 @@ use crate::model::transfer::{FaultKind, NodeState};
 /// Pauses after faults in a row.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
-/// Seconds for which a node may ask to be left alone.
+/// Seconds that a node may ask for as a pause.
 const LONGEST_RETRY_AFTER: f64 = 60.0;
-/// Pause after a request that ended early and yet brought something, seconds.
+/// Pause in seconds after a request that ended early and still brought something.
 const FRUITFUL_PAUSE: f64 = 0.1;
-/// Faults in a row, and in all, after which a node is left while others do the work.
+/// Faults in a row, and in all, after which the scheduler leaves a node while others do the work.
 const STRIKES: (u32, u32) = (3, 12);
-/// Seconds that a node may be waited for at most, however often it was late.
+/// The longest timeout of a node, however often it was late.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Times that a node may say that it does not have the object, and pieces that may be wrong, before
-/// it is left for good, while there is nobody else: of several servers under one name some may not
-/// have it yet, and a cache on the way may be damaged.
+/// Refusals (the node does not have the object) and wrong pieces after which a node is left for
+/// good, while there is no other node. Of several servers under one name, some may not have the
+/// object yet. A cache on the way may be damaged.
 const REFUSALS: u32 = 4;
 const WRONG: u32 = 3;
-/// Seconds a lane's answer is assumed to take before any was measured.
+/// Assumed seconds until an answer begins, before any was measured.
 pub(super) const ASSUMED_LATENCY: f64 = 0.3;
 
-/// Whether a node may be asked.
+/// Whether the scheduler may ask a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Standing {
     Ready,
-    /// Asked again when the time has come.
+    /// Paused; may be asked again at this time.
     Waiting(f64),
-    /// Left while others do the work; if they fail too, asked again when the time has come.
+    /// Left while others do the work; if they fail too, it may be asked again at this time.
     Left(f64),
     /// Left for good: it sends wrong bytes, or has another file.
     Banned,
 }
 
-/// One node.
+/// A node as the scheduler sees it.
 pub(super) struct Node {
     pub standing: Standing,
     /// Requests in flight.
     pub active: usize,
     /// Verified bytes.
     pub verified: u64,
-    /// Answers Range requests with the whole object: one lane, one long run.
+    /// The node answers range requests with the whole object: it gets one request with a long run.
     pub sends_whole: bool,
-    /// It was left since it got nowhere, and has proved nothing since.
+    /// The node was left because it got nowhere, and has proved no piece since.
     pub crawls: bool,
     pub climb: Climb,
     latency: Option<f64>,
@@ -58,13 +59,13 @@ pub(super) struct Node {
     last_begun: f64,
     strikes: u32,
     faults: u32,
-    /// Time-outs since it last delivered: before its answer, and within it.
+    /// Timeouts since it last delivered: before its answer, and within it.
     timeouts: (u32, u32),
     /// The longest silence that ended with bytes, seconds.
     longest_gap: f64,
-    /// Answers since it last delivered that say that it does not have the object.
+    /// Answers since it last delivered that refuse the object.
     refusals: u32,
-    /// Pieces that were wrong.
+    /// Pieces of this node that had a wrong hash.
     wrong: u32,
 }
 
@@ -95,23 +96,23 @@ impl Node {
         }
     }
 
-    /// Lanes it should have now: one to try it again after a fault.
+    /// Range requests that the node should have now; one after a fault, to try it again.
     pub(super) fn range_requests(&self) -> usize {
         if self.sends_whole || self.strikes > 0 { 1 } else { self.climb.wanted }
     }
 
-    /// Bytes a second: measured if it is at work, else as last known.
+    /// Bytes a second: measured if the node is at work, else the last known rate.
     pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
         let measured = self.meter.as_mut().and_then(|meter| meter.rate(now));
         measured.or(self.known_rate)
     }
 
-    /// Bytes a second right now, for people.
+    /// Bytes a second right now, for display.
     pub(super) fn speed(&mut self, now: f64) -> f64 {
         self.meter.as_mut().and_then(|meter| meter.rate(now)).unwrap_or(0.0)
     }
 
-    /// What one more lane would get; `None` before anything is known.
+    /// The rate that one more range request would get; `None` before anything is known.
     pub(super) fn request_rate(&mut self, now: f64) -> Option<f64> {
         let range_requests =
             if self.active > 0 { self.active + 1 } else { self.range_requests().max(1) };
@@ -123,7 +124,8 @@ impl Node {
         self.latency.unwrap_or(ASSUMED_LATENCY)
     }
 
-    /// What is worth remembering: rate, latency, lanes; `None` if it was never measured here.
+    /// What the memory should store: rate, latency, number of requests; `None` if this download has
+    /// not measured the node.
     pub(super) fn measured(&self) -> Option<super::Prior> {
         let latency_seconds = self.latency.filter(|_| self.best_rate > 0.0)?;
         Some(super::Prior {
@@ -145,16 +147,17 @@ impl Node {
 
     /// An answer began after `seconds`.
     pub(super) fn answered(&mut self, now: f64, seconds: f64) {
-        // Rises slowly, falls fast: a queue or a handshake is not the node's distance.
+        // Rises slowly and falls fast: a queue or a handshake adds to the latency of an answer, and
+        // is no part of the node's distance.
         self.latency = Some(self.latency.map_or(seconds, |old| {
             if seconds < old { (old + seconds) / 2.0 } else { old * 0.9 + seconds * 0.1 }
         }));
         self.meter.get_or_insert_with(|| Meter::new(now));
     }
 
-    /// How long its next answer may take to begin, and how long it may be silent later, seconds. A
-    /// far or busy node is no dead node: both grow with what its answers take, and double with each
-    /// time-out until it delivers.
+    /// How long the node's next answer may take to begin, and how long it may be silent later, in
+    /// seconds. A distant or busy node is not a dead node. Both times grow with the latency and the
+    /// gaps of its answers, and double with each timeout until it delivers.
     pub(super) fn limits(&self) -> (f64, f64) {
         let grown = |least: f64, timeouts: u32| {
             let first = Duration::try_from_secs_f64(least).unwrap_or(LONGEST_WAIT);
@@ -165,10 +168,10 @@ impl Node {
         (grown(answer, self.timeouts.0), grown(silence, self.timeouts.1))
     }
 
-    /// A request ended since nothing came in time: no answer, or nothing more of one that had
-    /// `begun`.
+    /// A request ended because nothing came in time: no answer at all, or no more bytes of an
+    /// answer that had `begun`.
     pub(super) fn timed_out(&mut self, begun: bool) {
-        // One outage ends all requests of a node, and counts once.
+        // One outage ends all requests to a node, and counts once.
         if self.standing == Standing::Ready {
             let timeouts = if begun { &mut self.timeouts.1 } else { &mut self.timeouts.0 };
             *timeouts += 1;
@@ -195,14 +198,13 @@ impl Node {
             && self.standing == Standing::Ready
             && let Some(rate) = meter.rate(now).or_else(|| meter.burst(now))
         {
-            // Also a node that did all of its work before the first look at the clock should be
-            // known.
+            // This also records the rate of a node that did all of its work before the first tick.
             self.known_rate = Some(rate);
             self.best_rate = self.best_rate.max(rate);
         }
     }
 
-    /// A piece proved right.
+    /// A piece of the node has its signed hash.
     pub(super) fn proved(&mut self, bytes: u64) {
         self.verified += bytes;
         self.strikes = 0;
@@ -211,13 +213,13 @@ impl Node {
         self.refusals = 0;
     }
 
-    /// Looks at the clock: ends pauses, follows the rate with the number of lanes unless `held` (a
-    /// cap, or little left to do).
+    /// Takes in the time: ends pauses, and adapts the number of range requests to the rate. The
+    /// number stays as it is while `held` (a rate limit is set, or little is left to do).
     pub(super) fn tick(&mut self, now: f64, held: bool) {
         if matches!(self.standing, Standing::Waiting(until) if until <= now) {
             self.standing = Standing::Ready;
         }
-        // A node that fell silent is not remembered as one that has no rate at all.
+        // Silence must not be recorded as a rate of zero.
         if self.strikes == 0
             && self.sent_within(now, 1.0)
             && let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now))
@@ -234,21 +236,22 @@ impl Node {
         now - self.last_bytes <= seconds
     }
 
-    /// Seconds for which it has been at work without a pause; 0 if it is not.
+    /// Seconds for which it has been at work without a pause; 0 if it is not at work.
     pub(super) fn works_since(&self, now: f64) -> f64 {
         if self.active > 0 { now - self.last_begun } else { 0.0 }
     }
 
-    /// Whether it does its work, or was asked just now.
+    /// Whether the node delivers, or was asked just now.
     pub(super) fn healthy(&self, now: f64) -> bool {
         let at_work =
             self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;
         self.standing == Standing::Ready && self.strikes == 0 && !self.sends_whole && at_work
     }
 
-    /// A fault that may pass. `fruitful` says that the request brought something to keep, `jitter`
-    /// is in 0..1, `others` says whether other nodes do the work. `None` if the fault is no news
-    /// (one outage ends all lanes of a node, and counts once), else whether the node is left.
+    /// Counts a temporary fault. `fruitful` says that the request brought useful bytes, `jitter` is
+    /// in 0..1, `others` says whether other nodes do the work. Returns `None` if the fault is known
+    /// already (one outage ends all requests to a node, and counts once), else whether the node is
+    /// left.
     pub(super) fn fault(
         &mut self,
         now: f64,
@@ -260,7 +263,7 @@ impl Node {
         if self.standing != Standing::Ready {
             return None;
         }
-        // What it did while it fell silent says nothing about what it does when it is back.
+        // The rate during an outage says nothing about the rate after it.
         self.known_rate = None;
         if fault.kind == FaultKind::IgnoredRange {
             self.sends_whole = true;
@@ -285,7 +288,7 @@ impl Node {
         Some(matches!(self.standing, Standing::Left(_)))
     }
 
-    /// Counts a fault that is likely to last; whether it is enough to leave the node for good.
+    /// Counts a fault that is likely to last, and returns whether to leave the node for good.
     pub(super) fn is_hopeless(&mut self, fault: &super::Fault, others: bool) -> bool {
         if fault.kind == FaultKind::WrongBytes {
             self.wrong += 1;
@@ -297,20 +300,20 @@ impl Node {
         self.refusals >= REFUSALS
     }
 
-    /// Whether the next lane is there only to see whether it helps.
+    /// Whether the next range request is only a trial.
     pub(super) fn tries_more_requests(&self) -> bool {
         self.active >= self.climb.settled()
     }
 
-    /// Whether it failed last time, so that it may well fail again.
+    /// Whether the node failed last time, so that it may well fail again.
     pub(super) fn on_trial(&self) -> bool {
         self.strikes > 0
     }
 
-    /// What people see.
+    /// The state that users see.
     pub(super) fn state(&self, now: f64) -> NodeState {
         match self.standing {
-            // Asked again after a fault: whether that helps is not known before it sends something.
+            // Asked again after a fault: only bytes show that the node works again.
             Standing::Ready if self.strikes > 0 && !self.sent_within(now, 2.0) => {
                 NodeState::Waiting
             }
@@ -322,22 +325,22 @@ impl Node {
     }
 }
 
-/// A rise of the rate that doubling the lanes must bring to be kept.
+/// The rate must rise by this factor, or the doubled number of requests is not retained.
 const GAIN: f64 = 1.08;
-/// Seconds before the next trial after one that brought nothing; doubles each time.
+/// Seconds until the next trial after one without a gain; doubles each time.
 const HOLD: f64 = 3.0;
 
-/// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else
-/// go back. Lossy links gain up to many lanes (each loss halves only one of them), clean ones gain
-/// nothing after the first few.
+/// Hill-climbing over the number of range requests. It doubles the number, and goes back if the
+/// rate did not rise enough. Lossy links gain from many requests (each loss halves only one of
+/// them). Clean links gain nothing after the first few.
 pub(super) struct Climb {
-    /// Lanes wanted now.
+    /// Number of range requests that the node should have now.
     pub wanted: usize,
     most: usize,
-    /// Lanes and rate before the trial that is running.
+    /// Number of requests and rate before the present trial.
     trial: Option<(usize, f64)>,
     began: f64,
-    /// Time and bytes at the start of the measurement.
+    /// Time and received bytes at the start of the measurement.
     mark: Option<(f64, u64)>,
     next_trial: f64,
     hold: f64,
@@ -348,7 +351,7 @@ impl Climb {
         Self { wanted, most, trial: None, began: 0.0, mark: None, next_trial: 0.0, hold: HOLD }
     }
 
-    /// The number of lanes that proved best so far.
+    /// The number of range requests that proved best so far.
     fn settled(&self) -> usize {
         self.trial.map_or(self.wanted, |(range_requests, _)| range_requests)
     }
@@ -360,11 +363,11 @@ impl Climb {
 
     fn tick(&mut self, now: f64, received: u64, full: bool, latency: f64) {
         if !full {
-            // Without all lanes at work a measurement says nothing; begin again when they are.
+            // A measurement without all requests at work means nothing; begin again when they are.
             return self.restart(now);
         }
-        // New connections ramp up over some round trips. Short trials find a lossy link's many
-        // lanes within seconds; one that chance has spoilt is repeated.
+        // New connections ramp up over some round trips. Short trials find within seconds that a
+        // lossy link needs many requests. A trial that failed by chance is repeated.
         let (settle, measure) = ((2.0 * latency).max(0.2), (6.0 * latency).max(0.3));
         let (from, bytes) = match self.mark {
             None if now >= self.began + settle => *self.mark.insert((now, received)),

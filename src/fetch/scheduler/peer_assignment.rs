@@ -1,90 +1,90 @@
-//! Who of the neighbours that download the same object fetches which piece from the internet first.
+//! Decides which of the peers that download the same object fetches which piece from the internet
+//! first.
 //!
-//! In: which neighbours there are, what they hold and are fetching, the time. Out: which pieces a
-//! node of the internet should be asked for now. Never: a wait without an end, and without
-//! neighbours no influence at all.
+//! In: the peers, what each holds and is fetching, the time. Out: which pieces to request from a
+//! node of the internet now. Never: a wait without an end; an effect on a download without peers.
 //!
-//! Every neighbour computes the same order without a word: the weight of a block of pieces is a
-//! hash of the block and of the neighbour's number, and the one with the highest weight fetches it
-//! first (rendezvous hashing, Thaler and Ravishankar 1998). One that joins or leaves changes the
-//! order of its own blocks only. Everybody else takes the block from whoever has it. One that does
-//! not deliver is stepped over, the next in the order first, so that an office does not fetch a
-//! piece twice because one of its computers is slow.
+//! All peers compute the same order without exchanging messages. The weight of a block of pieces is
+//! a hash of the block and of the peer's number, and the peer with the highest weight fetches the
+//! block first (rendezvous hashing, Thaler and Ravishankar 1998). A peer that joins or leaves
+//! changes the order of its own blocks only. All others take the block from a peer that has it.
+//! When a peer does not deliver, the next one in the order fetches the block. So a peer network
+//! does not fetch a piece twice because one of its computers is slow.
 
 use std::collections::BTreeMap;
 
 use super::NodeIndex;
 use crate::model::{Digest, PieceSet};
 
-/// Blocks that an object is cut into, about: enough to share finely, few enough that a request is
-/// worth its round trip.
+/// Approximate number of blocks of an object: enough to share finely, and few enough that a request
+/// is worth its round trip.
 const WANTED_BLOCKS: u32 = 128;
-/// Seconds without a byte after which a neighbour that is fetching is taken to have stopped.
+/// Seconds without a byte after which a peer that is fetching counts as stopped.
 const STOPPED: f64 = 4.0;
-/// Bytes that count as a sign of life; and pieces' worth of bytes that a neighbour may receive
-/// before it has one more: it has some requests in flight.
+/// Bytes that count as a sign of life. The second number counts pieces: a peer may receive their
+/// bytes before it has one piece more, because it has several requests in flight.
 const LEAST: u64 = 4 << 10;
 const EXCUSES: u64 = 24;
-/// Seconds with nothing of one's own to fetch before somebody else's pieces are, at least; and the
-/// share of the time that one's own took.
+/// Before this client fetches another peer's pieces, it must have had nothing of its own to fetch
+/// for so many seconds, and for this share of the time that its own pieces took.
 const STEP: f64 = 1.0;
 const STEP_SHARE: f64 = 0.25;
-/// Steps by which pieces wait longer that somebody says to be fetching.
+/// Extra steps of waiting for a piece that another peer claims to be fetching.
 const CLAIMED_STEPS: f64 = 3.0;
-/// From this place in the order on everybody is the next.
+/// From this rank on, all peers wait equally long.
 const LAST_RANK: usize = 4;
-/// Seconds that neighbours may take for what they hold before the internet is asked as well; a
-/// moment for their rate to be known.
+/// When the peers need more seconds than this for what they hold, the client may ask the internet
+/// too. It first waits a moment, in which it measures their rate.
 const LONG: f64 = 4.0;
 const MOMENT: f64 = 1.0;
-/// What one look at the rate of the internet's nodes counts, while they are at work: a burst is no
-/// rate.
+/// Weight of one measurement of the internet nodes' rate, while they are at work: a burst must not
+/// count as a rate.
 const SMOOTHING: f64 = 0.1;
 
-/// A neighbour.
+/// A peer of this download.
 struct PeerState {
-    /// Its number, the same for everybody.
+    /// The peer's number, the same for all peers.
     instance: u64,
     held: PieceSet,
     in_flight: PieceSet,
-    /// It downloads the object itself.
+    /// Whether the peer downloads the object itself.
     takes_part: bool,
-    /// Bytes that it has received from anybody, by its own account, when that changed last by
-    /// enough to count, and how many they were when it had a piece more than before.
+    /// Three values about the bytes that the peer reports as received from any source: their number
+    /// at the last change that was large enough to count, the time of that change, and their number
+    /// when the peer last had a new piece.
     received: u64,
     moved: f64,
     received_at_gain: u64,
-    /// It may be asked now.
+    /// Whether the peer may be asked now.
     reachable: bool,
-    /// It was left for good.
+    /// Whether the peer was left for good.
     banned: bool,
 }
 
-/// The neighbours of one download.
+/// The peers of one download, and the assignment of pieces among them.
 pub(super) struct PeerAssignment {
     instance: u64,
     count: u32,
     piece_size: u64,
     block: u32,
     peers: BTreeMap<NodeIndex, PeerState>,
-    /// By block: how many of those that take part come before this client.
+    /// By block: how many peers that take part come before this client.
     ranks: Vec<usize>,
-    /// By block: whether this client would be the first if all neighbours took part, as they soon
-    /// may.
+    /// By block: whether this client would be the first if all peers took part, as they soon may.
     expected: Vec<bool>,
-    /// By piece: neighbours that hold it and may be asked.
+    /// By piece: number of peers that hold it and may be asked.
     offered: Vec<u16>,
-    /// By piece: somebody who takes part is fetching it.
+    /// By piece: whether a peer that takes part is fetching it.
     claimed: Vec<bool>,
-    /// Since when there was nothing of one's own to fetch.
+    /// Since when this client has had nothing of its own to fetch.
     idle_since: Option<f64>,
-    /// The internet is asked also for what neighbours hold.
+    /// Whether to ask the internet also for pieces that peers hold.
     joins: bool,
-    /// Bytes a second of the internet's nodes, smoothed.
+    /// Smoothed bytes a second of the internet's nodes.
     internet: Option<f64>,
-    /// Neighbours that take part: they share the line to the internet.
+    /// Number of peers that take part: they share the connection to the internet.
     taking_part: usize,
-    /// When pieces were on offer first.
+    /// Time of the first piece on offer.
     offered_since: Option<f64>,
 }
 
@@ -109,7 +109,7 @@ impl PeerAssignment {
         }
     }
 
-    /// Nobody is there: everything is as it would be without an office.
+    /// Whether there are no peers: then the assignment changes nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
@@ -150,7 +150,7 @@ impl PeerAssignment {
         (peer.held, peer.in_flight, peer.takes_part) = (held, in_flight, takes_part);
     }
 
-    /// Forgets what it holds and fetches; it may tell anew.
+    /// Forgets what the peer holds and fetches; the peer may report again.
     pub(super) fn left(&mut self, node: NodeIndex) {
         if let Some(peer) = self.peers.get_mut(&node) {
             (peer.held, peer.in_flight) = (PieceSet::none(self.count), PieceSet::none(self.count));
@@ -158,19 +158,19 @@ impl PeerAssignment {
         }
     }
 
-    /// Computes anew who is there: after news, and from time to time. `standing` says who may be
-    /// asked now, and who was left for good.
+    /// Computes the assignment again: after a peer event, and from time to time. `standing` says of
+    /// a peer whether it may be asked now, and whether it was left for good.
     pub(super) fn settle(&mut self, now: f64, standing: impl Fn(NodeIndex) -> (bool, bool)) {
         for (index, peer) in &mut self.peers {
             (peer.reachable, peer.banned) = standing(*index);
         }
-        // One that waits for others gets nothing either, and has not stopped. Bytes without a piece
-        // in the end are an excuse.
+        // A peer that waits for others receives nothing either, and has not stopped. Bytes that
+        // never become a piece are no sign of work.
         let most = self.piece_size * EXCUSES;
         let honest = |peer: &PeerState| peer.received.saturating_sub(peer.received_at_gain) <= most;
         let at_work = |peer: &PeerState| now - peer.moved <= STOPPED && honest(peer);
         let moves = |peer: &PeerState| peer.in_flight.is_empty() || at_work(peer);
-        // A request that failed says nothing about what it fetches for itself.
+        // A failed request to a peer says nothing about what the peer fetches for itself.
         let part = |peer: &&PeerState| peer.takes_part && !peer.banned && moves(peer);
         let others: Vec<&PeerState> = self.peers.values().filter(part).collect();
         self.taking_part = others.len();
@@ -178,7 +178,7 @@ impl PeerAssignment {
             let mine = weight(self.instance, block);
             let first = u32::try_from(block).unwrap_or(u32::MAX).saturating_mul(self.block);
             let pieces = first..first.saturating_add(self.block).min(self.count);
-            // One that has the block already, and cannot be asked for it, brings it to nobody.
+            // A peer that has the block already, but cannot be asked, brings it to no other peer.
             let is_of_use = |other: &PeerState| {
                 other.reachable || !pieces.clone().all(|piece| other.held.holds(piece))
             };
@@ -205,12 +205,12 @@ impl PeerAssignment {
         }
     }
 
-    /// Whether this neighbour has the piece.
+    /// Whether this peer has the piece.
     pub(super) fn holds(&self, node: NodeIndex, piece: u32) -> bool {
         self.peers.get(&node).is_some_and(|peer| peer.held.holds(piece))
     }
 
-    /// Whether some neighbour that may be asked has the piece.
+    /// Whether a peer that may be asked has the piece.
     pub(super) fn offers(&self, piece: u32) -> bool {
         self.offered.get(piece as usize).is_some_and(|holders| *holders > 0)
     }
@@ -233,9 +233,9 @@ impl PeerAssignment {
                 .is_some_and(|since| now - since >= due * (since * STEP_SHARE).max(STEP))
     }
 
-    /// Whether the piece should rather be asked for than others: it is this client's own also when
-    /// all of the neighbours take part. That costs nothing where they do not, and where all begin
-    /// at once it is right before they have heard of each other.
+    /// Whether to ask for the piece before others: it stays this client's own also when all peers
+    /// take part. This costs nothing where they do not take part. Where all begin at once, the
+    /// choice is right before the peers know each other.
     pub(super) fn prefers(&self, piece: u32) -> bool {
         self.expected.get((piece / self.block) as usize).copied().unwrap_or(true)
     }
@@ -246,18 +246,18 @@ impl PeerAssignment {
             && self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0) == 0
     }
 
-    /// Whether it is, and nobody else has begun with it.
+    /// Whether the piece is this client's own, and no peer has begun with it.
     pub(super) fn is_mine_alone(&self, piece: u32) -> bool {
         self.is_mine(piece) && !self.claimed.get(piece as usize).copied().unwrap_or(false)
     }
 
-    /// Whether a request to the internet that was made should go on to this piece.
+    /// Whether a request to the internet that is under way should go on to this piece.
     pub(super) fn keeps(&self, now: f64, piece: u32) -> bool {
         self.is_mine(piece) || self.fetches(now, piece)
     }
 
-    /// Where this client begins among its pieces: each at another place, for the time before it is
-    /// known who takes what.
+    /// Where this client begins among its pieces. Each client begins at another place, because at
+    /// first the assignment is unknown.
     pub(super) fn beginning(&self) -> u32 {
         if self.is_empty() {
             0
@@ -267,13 +267,14 @@ impl PeerAssignment {
         }
     }
 
-    /// Notes whether there is anything of one's own left to fetch.
+    /// Notes whether this client has pieces of its own left to fetch.
     pub(super) fn note_work(&mut self, now: f64, any: bool) {
         self.idle_since = if any { None } else { self.idle_since.or(Some(now)) };
     }
 
-    /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both
-    /// sides, bytes a second; that of the internet while it is at work.
+    /// Compares both sides. `bytes` is how much of the peers' offer is still wanted. `peers` and
+    /// `internet` are rates in bytes a second; `internet` is known only while the nodes of the
+    /// internet are at work.
     pub(super) fn compare(&mut self, now: f64, bytes: f64, peers: f64, internet: Option<f64>) {
         if let Some(rate) = internet {
             let known = self.internet.get_or_insert(rate);
@@ -285,14 +286,14 @@ impl PeerAssignment {
         }
         let since = *self.offered_since.get_or_insert(now);
         let slow = bytes / peers.max(1.0) > LONG;
-        // If this client asks the internet for what neighbours have, so do they all.
+        // If this client asks the internet for what peers have, all peers do so too.
         let all = (1 + self.taking_part) as f64;
         self.joins =
             now - since >= MOMENT && slow && self.internet.is_none_or(|rate| peers < rate / all);
     }
 }
 
-/// The weight of a whole object for a client: who of an office fetches it first.
+/// The weight of a whole object for a client: it decides which client fetches it first.
 pub(crate) fn weight_of(instance: u64, digest: &Digest) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_bytes()[..8]);
@@ -358,8 +359,8 @@ mod tests {
         assignment.settle(0.1, |_| (true, false));
         let after = mine(&assignment, 0.1);
         assert!(before.iter().all(|piece| after.contains(piece)) && after.len() < COUNT as usize);
-        // The other one goes on: what it holds is its, and it is no longer waited for once it has
-        // stopped.
+        // The other peer goes on: what it holds stays its own. This client no longer waits for it
+        // after it has stopped.
         assignment.noted(
             3.0,
             2,

@@ -1,24 +1,24 @@
-//! A simulated office: many schedulers behind one line to the internet, told of each other some
-//! times a second.
+//! A simulated peer network: many schedulers behind one connection to the internet, which receive
+//! reports about each other some times a second.
 
 use super::*;
 use crate::model::{Digest, PieceSet};
 
 const PIECE: u32 = 64 << 10;
 const SLICE: f64 = 0.02;
-/// Slices between two reports of a neighbour.
+/// Slices between two reports of a peer.
 const MESSAGE_EVERY: u32 = 20;
 const MB: f64 = 1e6;
 
-/// What a simulated computer does.
+/// How a simulated computer behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
     Honest,
-    /// Says that it has everything, and sends rubbish.
+    /// Claims to have everything, and sends wrong bytes.
     Lies,
-    /// Is gone from this time on; its neighbours are told two seconds later.
+    /// Vanishes at this time; its peers learn that two seconds later.
     VanishesAt(f64),
-    /// Says that it is fetching all, and never has anything.
+    /// Claims to fetch all pieces, and never has any.
     Hoards,
 }
 
@@ -46,13 +46,14 @@ struct Computer {
 struct Simulation {
     now: f64,
     table: Arc<PieceTable>,
-    /// Bytes a second of the line to the internet, and of one computer's answers to its neighbours.
+    /// Bytes a second of the connection to the internet, and of one computer's answers to its
+    /// peers.
     line: f64,
     network: f64,
     computers: Vec<Computer>,
-    /// Bytes over the line.
+    /// Bytes that came from the internet.
     fetched: u64,
-    /// Neighbours are told of at all.
+    /// Whether the peers get reports about each other.
     acquainted: bool,
 }
 
@@ -123,7 +124,7 @@ impl Simulation {
                 if slice.is_multiple_of(5) && self.works(me) {
                     self.step(me, SchedulerInput::Tick { capped: false });
                 }
-                // Not all at the same instant.
+                // The computers report at different instants.
                 if self.acquainted
                     && (slice + me as u32).is_multiple_of(MESSAGE_EVERY)
                     && self.works(me)
@@ -292,7 +293,7 @@ impl Simulation {
             .fold(0.0, f64::max)
     }
 
-    /// Bytes over the line, in sizes of the object.
+    /// Bytes from the internet, as a multiple of the object's size.
     fn times(&self) -> f64 {
         self.fetched as f64 / self.table.length as f64
     }

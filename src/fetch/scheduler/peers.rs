@@ -1,19 +1,18 @@
-//! What is different while neighbours are there: who joins and leaves, which side is faster, whom a
-//! free lane asks.
+//! What the scheduler does while there are peers: it adds and removes them, compares the rates of
+//! peers and internet, and chooses what a free node fetches.
 
 use super::node::{Node, Standing};
 use super::{Effect, NodeIndex, RangeRequest, RequestId, Scheduler};
 use crate::model::PieceSet;
 
-/// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a
-/// burst is none.
+/// Seconds of work before a node's rate counts beside that of the peers: a burst is no rate.
 const SUSTAINED: f64 = 1.0;
-/// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so
-/// many bytes: what others have changes.
+/// Bytes of a first request to a peer. A later request takes about so many seconds, and at most so
+/// many bytes, because the pieces that others have change.
 const FIRST_FROM_PEER: f64 = (256 << 10) as f64;
 const PEER_RUN: f64 = 0.5;
 const LONGEST_FROM_PEER: f64 = (4 << 20) as f64;
-/// Lanes a neighbour begins with, and at most.
+/// Range requests of a peer: the first number, and the maximum.
 const PEER_REQUESTS: (usize, usize) = (2, 2);
 
 impl Scheduler {
@@ -47,7 +46,7 @@ impl Scheduler {
         self.settle(now, effects);
     }
 
-    /// A run of what the neighbour has.
+    /// Hands out a run of pieces that the peer has.
     pub(super) fn ask_peer(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let rate = self.nodes[index].request_rate(now);
         let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(LONGEST_FROM_PEER));
@@ -59,10 +58,10 @@ impl Scheduler {
         }
     }
 
-    /// Which side is how fast.
+    /// Compares the rates of the peers and of the internet.
     pub(super) fn compare(&mut self, now: f64) {
-        // What the internet is being asked for already counts too: else it would be taken from
-        // there and back in turns.
+        // Pieces that the internet is being asked for count too. Otherwise the client would move
+        // them from one side to the other and back.
         let range_requests = self
             .range_requests
             .values()
@@ -85,11 +84,12 @@ impl Scheduler {
         self.assignment.compare(now, waiting as f64, peers.unwrap_or(0.0), internet);
     }
 
-    /// The neighbours have changed: requests to the internet end before what is not this client's
-    /// to fetch.
+    /// The peers have changed: shortens requests to the internet so that they end before the first
+    /// piece that is not this client's to fetch.
     pub(super) fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let nodes = &self.nodes;
-        // One that crawls is not waited for, neither for what it has nor for what it says to fetch.
+        // The client waits for no crawling peer: neither for what it has nor for what it claims to
+        // fetch.
         let standing = |index: NodeIndex| {
             let Node { standing, crawls, .. } = &nodes[index];
             (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
@@ -122,9 +122,10 @@ impl Scheduler {
         }
     }
 
-    /// Whether there is still something of this client's own share to fetch.
+    /// Whether a piece of this client's own share is still to be fetched.
     pub(super) fn has_own_work(&self) -> bool {
-        // A request that has all of its bytes stands before the next piece, which is not its own.
+        // The position of a request that has all of its bytes is the next piece, which is not its
+        // own.
         let at_work = |range_request: &RangeRequest| {
             let piece = self.work.piece_at(range_request.position);
             range_request.node < self.internet

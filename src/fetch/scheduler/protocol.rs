@@ -1,4 +1,4 @@
-//! The scheduler's language: what it is told ([`SchedulerInput`]) and what it wants done
+//! The scheduler's language: what it takes in ([`SchedulerInput`]) and what it wants done
 //! ([`Effect`]).
 
 use std::ops::Range;
@@ -7,112 +7,105 @@ use std::time::Duration;
 use crate::model::PieceSet;
 use crate::model::transfer::{FaultKind, NodeState};
 
-/// Names a request.
+/// Identifies a request.
 pub(crate) type RequestId = u64;
-/// Index of a node in the order they were given.
+/// Index of a node, in the order in which the nodes were given.
 pub(crate) type NodeIndex = usize;
 
-/// What is known of a node beforehand.
+/// What the client knows of a node before the download.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Prior {
-    /// Bytes a second of all its lanes together.
+    /// Bytes a second of all its range requests together.
     pub bytes_per_second: f64,
-    /// Seconds from a request to its answer.
+    /// Seconds from a request to the head of its answer.
     pub latency_seconds: f64,
-    /// Lanes that served best.
+    /// The number of connections that served best.
     pub connections: usize,
 }
 
 /// Limits of one download.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SchedulerLimits {
-    /// Lanes a node begins with, if it is unknown.
+    /// Range requests that an unknown node begins with.
     pub first_requests: usize,
-    /// Lanes a node may have.
+    /// Range requests of one node at most.
     pub max_requests: usize,
-    /// How long to keep trying while nothing comes from any node.
+    /// How long to go on while no bytes come from any node.
     pub timeout: Duration,
     /// Seeds the jitter of pauses.
     pub seed: u64,
-    /// This client's number among its neighbours.
+    /// This client's number among its peers.
     pub instance: u64,
 }
 
-/// What happened.
+/// What happened since the last step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SchedulerInput {
-    /// The head of an answer came, `seconds` after its request.
+    /// The head of an answer came.
     Answered {
-        /// Which request.
         range_request: RequestId,
-        /// Seconds since it was made.
+        /// Seconds since the request was made.
         seconds: f64,
     },
     /// Bytes of an answer came since the last report.
     Received {
-        /// Which request.
         range_request: RequestId,
-        /// How many.
+        /// Bytes since the last report.
         bytes: u64,
     },
-    /// Bytes came that lie before what was asked for: the node sends the whole object.
+    /// Bytes came that lie before the requested ones: the node sends the whole object.
     PassedOver {
-        /// Which request.
         range_request: RequestId,
-        /// How many.
+        /// Bytes since the last report.
         bytes: u64,
     },
     /// A piece has its signed hash and is on disk.
     Verified {
-        /// Which piece.
         piece: u32,
-        /// Who sent (the last part of) it.
+        /// The node that sent the piece, or its last part.
         node: NodeIndex,
     },
     /// A piece does not have its signed hash.
     Wrong {
-        /// Which piece.
         piece: u32,
-        /// Everyone who sent a part of it.
+        /// All nodes that sent a part of it.
         nodes: Vec<NodeIndex>,
     },
     /// A request ended: done, shortened, cancelled, or by a fault.
     Ended {
-        /// Which request.
         range_request: RequestId,
-        /// Everything before this byte of the object was received; bytes of a piece that is not
-        /// whole are kept for its next request.
+        /// Everything before this byte of the object was received. The driver retains the bytes of
+        /// a piece that is not whole for its next request.
         position: u64,
-        /// Why it ended early.
+        /// The reason, if it ended early.
         fault: Option<Fault>,
     },
-    /// Time passed. `capped` says that a bandwidth cap slows the lanes, so that their rate says
+    /// Time passed. `capped` says that a rate limit slows the requests, so that their rate says
     /// nothing about the nodes.
     Tick {
-        /// Whether a cap is set.
+        /// Whether a rate limit is set.
         capped: bool,
     },
-    /// A neighbour is there: a node that has some of the pieces, if any. Its index is the next one.
+    /// A peer joined: a node that has some of the pieces, or none. It gets the next index.
     Joined {
-        /// Its number, the same for everybody.
+        /// The peer's number, the same for all peers.
         instance: u64,
     },
-    /// What a neighbour says of itself.
+    /// A peer reported its availability.
     Updated {
-        /// Which.
         node: NodeIndex,
-        /// What it has.
+        /// Pieces that it holds.
         held: PieceSet,
-        /// What it is fetching from the internet.
+        /// Pieces that it is fetching from the internet.
         in_flight: PieceSet,
-        /// It downloads the object itself.
+        /// Whether it downloads the object itself.
         takes_part: bool,
-        /// Bytes that it has received.
+        /// Bytes that it has received, from any source.
         received: u64,
     },
-    /// A neighbour is gone. It may tell of itself again.
+    /// A peer left. It may report again.
     Left {
-        /// Which.
+        /// Its index, as [`SchedulerInput::Joined`] gave it.
         node: NodeIndex,
     },
     /// Stop all requests until [`SchedulerInput::Resume`].
@@ -124,45 +117,41 @@ pub(crate) enum SchedulerInput {
 /// Why a request ended early.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fault {
-    /// What the node did.
     pub kind: FaultKind,
-    /// In English.
+    /// In English, for the log.
     pub detail: String,
-    /// Whether asking again is unlikely to help: others are asked first.
+    /// Whether another try is unlikely to help: other nodes are asked first.
     pub lasting: bool,
     /// Seconds after which the node wants to be asked again.
     pub retry_after: Option<f64>,
 }
 
-/// What is to be done.
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Ask a node for bytes.
     Request(Request),
-    /// The lane shall end before piece `end`; another one fetches the rest.
+    /// The request shall end before piece `end`; another request fetches the rest.
     Shorten {
-        /// Which request.
         range_request: RequestId,
-        /// The first piece that it need not fetch.
+        /// The first piece that the request need not fetch.
         end: u32,
     },
     /// End the request now.
     Cancel {
-        /// Which request.
+        /// The request to end; its report still comes.
         range_request: RequestId,
     },
     /// Name a node's fault.
     Fault {
-        /// Which node.
         node: NodeIndex,
-        /// What it did.
         fault: Fault,
-        /// Whether it was left.
+        /// Whether the scheduler left the node.
         dropped: bool,
     },
-    /// The piece is there for good; told once a piece.
+    /// The piece is there for good; reported once for each piece.
     Have {
-        /// Which piece.
+        /// Index in the piece table.
         piece: u32,
     },
     /// All pieces are there.
@@ -171,33 +160,29 @@ pub(crate) enum Effect {
     GiveUp,
 }
 
-/// A request to make.
+/// A range request to make.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
-    /// Its name.
     pub range_request: RequestId,
-    /// Whom to ask.
     pub node: NodeIndex,
     /// The pieces to fetch.
     pub pieces: Range<u32>,
-    /// The bytes to ask for: of these pieces, without the beginning of the first one if that was
-    /// kept.
+    /// The bytes to ask for: all of these pieces, without the retained beginning of the first one.
     pub bytes: Range<u64>,
-    /// Whether an answer with the whole object is welcome.
+    /// Whether to accept an answer with the whole object.
     pub whole_allowed: bool,
     /// How long the answer may take to begin.
     pub answer_within: Duration,
-    /// How long it may be silent later.
+    /// How long the node may be silent after the answer has begun.
     pub silence: Duration,
 }
 
-/// How a node does, for people.
+/// State and progress of a node, for display.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct NodeView {
     /// Verified bytes.
     pub done: u64,
-    /// Bytes a second.
+    /// Bytes a second right now.
     pub speed: f64,
-    /// What it is doing.
     pub state: NodeState,
 }

@@ -1,8 +1,9 @@
-//! Lanes that are never silent and yet get nowhere: how they are told from slow ones, and left.
+//! Finds range requests that are never silent and yet get nowhere, distinguishes them from slow
+//! ones, and ends them.
 //!
-//! In: how far each lane has come, what the other lanes do. Out: the end of a lane that others
-//! would be done for many times over. Never: a rate that every node must have: where nobody is
-//! better, a slow node is a good one.
+//! In: how far each range request has come, what the other ones do. Out: the end of a request whose
+//! work others would do many times as fast. Never: a rate that every node must have. Where no node
+//! is better, a slow node is a good one.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,18 @@ use super::node::Standing;
 use super::{Effect, Fault, NodeIndex, RequestId, Scheduler};
 use crate::model::transfer::FaultKind;
 
-/// Seconds between two looks at a lane of the internet, and of a neighbour, who is near and fast or
-/// of no use.
+/// Seconds between two checks of a range request: to the internet, and to a peer. A peer is close
+/// and fast, or of no use.
 const LOOKS: (f64, f64) = (5.0, 2.0);
-/// How many times as fast another lane must be.
+/// How many times as fast another request must be.
 const TIMES: f64 = 50.0;
-/// Seconds that the lane would still need for its piece, at least.
+/// Seconds that the request must still need for its piece, at least.
 const LONG: f64 = 10.0;
 
 impl Scheduler {
-    /// When the piece that each of these lanes (seconds to its end, rate, name) is at will have
-    /// come, and to which node's lane first.
+    /// For each of these range requests (seconds to its end, rate, id): when its current piece will
+    /// arrive. The result has each piece once, with its earliest arrival and the node that sends
+    /// it.
     pub(super) fn arrivals(
         &self,
         late: &[(f64, f64, RequestId)],
@@ -40,8 +42,8 @@ impl Scheduler {
         arrivals
     }
 
-    /// Ends lanes that crawl while others of any node are many times as fast, and names their
-    /// nodes.
+    /// Ends range requests that crawl while others, of any node, are many times as fast, and names
+    /// their nodes.
     pub(super) fn leave_crawling(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let mut rates: Vec<Option<f64>> = Vec::new();
         for node in &mut self.nodes {
@@ -64,7 +66,7 @@ impl Scheduler {
                 continue;
             }
             range_request.looked = (now, range_request.position);
-            // One that sends nothing at all is silent, which has a limit of its own.
+            // A request without any bytes is silent, which has its own limit.
             let rate = bytes as f64 / seconds;
             let piece = self.work.piece_at(range_request.position);
             let left =

@@ -1,5 +1,5 @@
-//! A discrete-event simulator: nodes with a rate, a latency, a limit per connection and faults.
-//! Hundreds of random downloads run in a second or two of real time.
+//! Tests with a discrete-event simulator: nodes with a rate, a latency, a limit per connection and
+//! faults. Hundreds of random downloads run in a second or two of real time.
 
 use super::*;
 use crate::model::transfer::NodeState;
@@ -73,7 +73,7 @@ fn a_node_that_goes_dark_costs_little() {
     let mut simulation = Simulation::new(115_000_000, nodes, 1);
     simulation.run(100.0);
     simulation.assert_whole();
-    // 15 MB of the dark node, 100 MB of the other one.
+    // 15 MB from the node that goes dark, 100 MB from the other one.
     assert!(simulation.now < 20.0 + 1.5, "{}", simulation.now);
     assert!(
         simulation.faults.iter().all(|(node, kind, _)| (*node, *kind) == (0, FaultKind::Stalled))
@@ -127,7 +127,7 @@ fn a_node_without_ranges_is_a_last_resort() {
 
 #[test]
 fn a_drip_holds_nobody_up() {
-    // The only other node is so far away that it would not be asked to help anyone who works.
+    // The only other node is so distant that it would not be asked to help a working node.
     for latency in [0.05, 2.0] {
         let mut simulation = Simulation::new(
             3_000_000,
@@ -191,8 +191,8 @@ fn pieces_that_are_held_are_not_fetched() {
     );
 }
 
-/// Random nodes: always at least one healthy one. Complete, little fetched twice, and not far from
-/// what a perfect plan would need.
+/// Random nodes, at least one of them healthy. The downloads complete, fetch little twice, and need
+/// little more time than a perfect plan.
 #[test]
 fn random_downloads_converge() {
     let (mut spare_of_all, mut bytes_of_all) = (0.0, 0.0);
@@ -239,8 +239,7 @@ fn random_downloads_converge() {
             || format!("seed {seed}: {length} bytes, {nodes:#?}\n{:?}", simulation.faults);
         assert_eq!(simulation.finished, Some(true), "{}", context());
         simulation.assert_whole();
-        // A start in the dark (nothing is known of any node), a stall that must be waited out, and
-        // a margin.
+        // A start without knowledge of any node, a stall that must be waited out, and a margin.
         let bound = ideal * 1.3 + 6.0 + 10.0 * latency;
         assert!(
             simulation.now < bound,

@@ -1,4 +1,4 @@
-//! Which pieces are free, held by a lane, or done.
+//! Which pieces are free, which ones range requests are fetching, and which ones are done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use crate::model::PieceTable;
 
-/// The pieces of one download.
+/// The pieces of one download, and their states.
 pub(super) struct Work {
     table: Arc<PieceTable>,
     free: BTreeSet<u32>,
-    /// Lanes a piece is held by, from the request until its hash is known.
+    /// By piece: number of range requests that hold it, from the request until its hash is known.
     holders: Vec<u16>,
     done: Vec<bool>,
     missing: u32,
     missing_bytes: u64,
     free_bytes: u64,
-    /// First bytes of free pieces that are kept from a request that ended within the piece.
+    /// Free pieces whose beginning is retained from a request that ended within the piece, with the
+    /// bytes of that beginning.
     begun: BTreeMap<u32, u64>,
 }
 
@@ -45,28 +46,27 @@ impl Work {
         work
     }
 
-    /// Pieces in all.
+    /// Number of all pieces.
     pub(super) fn count(&self) -> u32 {
         self.table.count()
     }
 
-    /// Bytes of piece `index`.
     pub(super) fn size(&self, index: u32) -> u64 {
         let span = self.table.span(index);
         span.end - span.start
     }
 
-    /// Bytes in all.
+    /// Bytes of all pieces.
     pub(super) fn length(&self) -> u64 {
         self.table.length
     }
 
-    /// Bytes of a piece that is not the last one.
+    /// Bytes of each piece but the last one.
     pub(super) fn piece_size(&self) -> f64 {
         f64::from(self.table.piece_size)
     }
 
-    /// The piece that byte `position` lies in; the number of pieces for the end of the payload.
+    /// The piece that contains byte `position`; the number of pieces for the end of the payload.
     pub(super) fn piece_at(&self, position: u64) -> u32 {
         if position >= self.table.length {
             return self.table.count();
@@ -88,7 +88,7 @@ impl Work {
         self.missing_bytes
     }
 
-    /// Bytes that are kept of pieces that nobody is fetching.
+    /// Retained bytes of pieces that no request is fetching.
     pub(super) fn begun_bytes(&self) -> u64 {
         self.begun.values().sum()
     }
@@ -106,9 +106,10 @@ impl Work {
         self.free.iter().copied()
     }
 
-    /// Takes the first free pieces that are `allowed`, counted from piece `from` on and then from
-    /// the beginning: at least one, else as many as `bytes` has room for while they are in a row.
-    /// Told with the byte to begin at, which lies within the first piece if its beginning was kept.
+    /// Takes the first free pieces that are `allowed`, from piece `from` on and then from the
+    /// beginning. It takes one piece at least, and more of the same row while `bytes` has room.
+    /// Also returns the byte to begin at, which lies within the first piece if the beginning of
+    /// that piece was retained.
     pub(super) fn take(
         &mut self,
         bytes: f64,
@@ -125,7 +126,7 @@ impl Work {
         let mut taken = 0.0;
         let more =
             |end: u32, taken: f64| taken < bytes && !self.begun.contains_key(&end) && allowed(end);
-        // A piece whose beginning was kept is worth a request that begins within it.
+        // A piece with a retained beginning is worth a request that begins within it.
         while self.free.contains(&end) && (end == first || more(end, taken)) {
             taken += self.size(end) as f64;
             end += 1;
@@ -135,7 +136,7 @@ impl Work {
         Some((first..end, start))
     }
 
-    /// One more lane fetches the piece.
+    /// Adds a range request that fetches the piece.
     pub(super) fn hold(&mut self, index: u32) {
         if self.free.remove(&index) {
             self.free_bytes -= self.size(index);
@@ -145,7 +146,7 @@ impl Work {
         }
     }
 
-    /// A lane no longer fetches the piece; `begun` bytes of its beginning are kept.
+    /// A range request no longer fetches the piece; `begun` bytes of its beginning are retained.
     pub(super) fn release(&mut self, index: u32, begun: u64) {
         let Some(holders) = self.holders.get_mut(index as usize) else { return };
         *holders = holders.saturating_sub(1);
@@ -157,7 +158,7 @@ impl Work {
         }
     }
 
-    /// The piece is verified and on disk. Whether that is news.
+    /// The piece is verified and on disk. Returns whether it was missing before.
     pub(super) fn finish(&mut self, index: u32) -> bool {
         if self.is_done(index) {
             return false;

@@ -1,5 +1,5 @@
-//! The screen of a download and of the installation after it: the whole, each node's part of the
-//! bytes, and the files written.
+//! The screen of a download and of the installation after it. It shows the whole progress, each
+//! node's share of the bytes, and the files written.
 
 use egui::{Color32, RichText, Ui};
 
@@ -9,7 +9,7 @@ use crate::gui::view_state::{NodeView, step};
 use crate::gui::widgets::{self, Bar};
 use crate::messages::protocol::{NodeState, Phase};
 
-/// A longer time is no estimate, seconds.
+/// A longer time is not shown as an estimate, seconds.
 const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
 
 impl Dialog {
@@ -18,7 +18,7 @@ impl Dialog {
         if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
         } else if self.view.counts_files() {
-            // Nothing is left to choose; there is time to read.
+            // The user has no choice to make on this screen and has time to read the notes.
             self.release_notes(ui, 0.0);
         }
     }
@@ -63,11 +63,11 @@ impl Dialog {
                 name: &texts.get(name),
             },
         );
-        // Nothing is known before the first bytes.
+        // Before the first bytes no speed is known.
         let connects = !paused && !installing && !waits && active == 0 && progress.speed <= 0.0;
         let left = match progress.seconds_left {
             _ if paused || installing || connects => String::new(),
-            // What nobody sends has no end that could be foreseen.
+            // While no node sends, no end can be estimated.
             _ if waits => texts.get("progress-waiting"),
             Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
             Some(seconds) => {
@@ -79,7 +79,7 @@ impl Dialog {
         let speed = if tells_status { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(left));
         let mut status = if tells_status { String::new() } else { self.status() };
-        // None of the patches' files is written before all bytes are there.
+        // The launcher writes files of patches only after all bytes have arrived.
         if progress.files_done > 0 && !files {
             let numbers =
                 [progress.files_done, progress.files_total].map(|number| texts.number(number));
@@ -113,7 +113,7 @@ impl Dialog {
         }
     }
 
-    /// Who sends: servers, computers nearby, or both.
+    /// Who sends: servers, peers, or both.
     fn senders(&self, active: usize) -> String {
         let peers = self.view.active_peers();
         let count = |name: &str, count: usize| {
@@ -160,7 +160,7 @@ impl Dialog {
                 }
             },
         );
-        // The bar of a single node would be the one above once more.
+        // The bar of a single node would repeat the bar above it.
         if self.view.nodes.len() == 1 {
             return self.node_fault(ui, node, colour);
         }

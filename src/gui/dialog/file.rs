@@ -1,4 +1,4 @@
-//! Files that a person gives the window: chosen in the system's dialog, or dropped.
+//! Files that the user gives to the window, chosen in the system's dialog or dropped.
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -10,38 +10,38 @@ use crate::gui::theme::{self, Palette};
 use crate::messages::protocol::Command;
 use crate::model::release::BUNDLE_EXTENSION;
 
-/// What the system's file dialog says.
+/// What the system's file dialog shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileQuestion {
-    /// Its title.
+    /// The dialog's title.
     pub title: String,
-    /// What the files are called that it shows.
+    /// The name of the kind of files that the dialog lists.
     pub kind: String,
-    /// How their names end, without the dot.
+    /// The extension of those files, without the dot.
     pub extension: &'static str,
 }
 
-/// What came of the question.
+/// The answer of the system's file dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picked {
-    /// A file.
+    /// The user chose this file.
     File(PathBuf),
-    /// The person thought better of it.
+    /// The user closed the dialog without a file.
     Nothing,
-    /// This system has no dialog to show.
+    /// This system has no file dialog.
     NoDialog,
 }
 
-/// Takes the answer, from any thread.
+/// Takes the answer; any thread may call it.
 pub(crate) type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
 
-/// The way of a file into the window.
+/// How a file gets into the window.
 pub(super) struct Inbox {
     sender: mpsc::Sender<Picked>,
     answers: mpsc::Receiver<Picked>,
-    /// The system's dialog is to be opened with the next frame.
+    /// The next frame opens the system's dialog.
     pub wanted: bool,
-    /// It is open.
+    /// The system's dialog is open.
     asking: bool,
 }
 
@@ -53,7 +53,8 @@ impl Default for Inbox {
 }
 
 impl Dialog {
-    /// Opens the system's dialog if somebody wants it, and takes what was chosen or dropped.
+    /// Opens the system's dialog if the user asked for it, and takes files that were chosen or
+    /// dropped.
     pub(super) fn take_files(&mut self, ui: &Ui) {
         if std::mem::take(&mut self.inbox.wanted) && !self.inbox.asking {
             self.inbox.asking = true;
@@ -64,7 +65,7 @@ impl Dialog {
                 extension: BUNDLE_EXTENSION,
             };
             let answer: FileAnswer = Box::new(move |chosen| {
-                // The window may be gone by then.
+                // The window may have closed before the answer arrives.
                 let _ = sender.send(chosen);
                 context.request_repaint();
             });
@@ -97,7 +98,7 @@ impl Dialog {
         }
     }
 
-    /// While a file hovers over the window: what happens when it is let go.
+    /// The hint while a file hovers over the window: what dropping it does.
     pub(super) fn drop_hint(&self, ui: &Ui) {
         if ui.input(|input| input.raw.hovered_files.is_empty()) {
             return;

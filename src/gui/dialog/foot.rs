@@ -1,4 +1,4 @@
-//! The buttons at the bottom of the window, which stay where they are while its contents scroll.
+//! The buttons at the bottom of the window. They stay in place while the contents scroll.
 
 use egui::{Rect, Ui, UiBuilder};
 
@@ -6,11 +6,11 @@ use super::{Dialog, Page};
 use crate::gui::actions::{Action, Actions};
 use crate::gui::widgets::{self, Emphasis};
 
-/// A longer name of an app does not stand on a button, characters.
+/// A longer name of an app is left out of a button's text, characters.
 const LONGEST_NAME: usize = 20;
 
 impl Dialog {
-    /// The buttons that are there: the quiet one on the left, the others on the right with the
+    /// The buttons in drawing order: the quiet one on the left, the others on the right with the
     /// primary one last.
     fn foot_actions(&self) -> Actions {
         match self.page {
@@ -77,7 +77,7 @@ impl Dialog {
         }
     }
 
-    /// Whether there is no room on a button for the app's name.
+    /// Whether the app's name is too long for a button.
     fn has_long_name(&self) -> bool {
         self.options.app_name.chars().count() > LONGEST_NAME
     }

@@ -10,7 +10,7 @@ use crate::gui::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::messages::protocol::{ClosingWait, NoUpdate, Phase, ProblemKind};
 use crate::settings::Theme;
 
-/// A longer title is written in smaller letters, characters.
+/// A title longer than this is written in smaller letters, characters.
 const LONG_TITLE: usize = 50;
 
 impl Dialog {
@@ -93,7 +93,7 @@ impl Dialog {
             ui.min_rect()
         });
         if with_name {
-            // A long name is cut where the controls begin.
+            // A long name is cut at the left edge of the controls.
             let left = row.with_max_x(tools.left() - 12.0);
             let left = UiBuilder::new()
                 .max_rect(left)
@@ -129,7 +129,7 @@ impl Dialog {
                 (texts.get("nothing-title"), texts.get("current-subtitle-none"), Some(Mark::Note))
             }
             Phase::UpToDate { current: Some(current), reason } => {
-                // Only where there is nothing newer is it the newest.
+                // The title says "newest" only if no newer release exists.
                 let newest = matches!(reason, NoUpdate::Newest | NoUpdate::Installed);
                 let (title, mark) = if newest {
                     ("current-title", Mark::Done)
@@ -269,12 +269,12 @@ impl Dialog {
     }
 }
 
-/// Whether what failed is the start of an installed version.
+/// Whether the failed step is the start of an installed version.
 const fn is_no_start(kind: ProblemKind) -> bool {
     matches!(kind, ProblemKind::LaunchFailed | ProblemKind::ProgramsForbidden)
 }
 
-/// Whether what failed is a choice among the installed versions, and no update.
+/// Whether the failed step is a choice among the installed versions, and not an update.
 const fn is_no_update(kind: ProblemKind) -> bool {
     matches!(
         kind,

@@ -1,8 +1,8 @@
-//! The window's contents: one screen a phase, the version menu, and the frame around them (tools,
-//! header, buttons, keys).
+//! The contents of the window: one screen for each phase, the version menu, and the frame around
+//! them (tools, header, buttons, keys).
 //!
 //! In: events from the mailbox, clicks and keys. Out: commands into the mailbox, and when and why
-//! the window shall close. Never: a decision about updates, or a text that is not in the catalogue.
+//! the window shall close. Never: a decision about updates, or a text outside of the catalogue.
 
 mod download;
 mod file;
@@ -35,13 +35,13 @@ use crate::model::incident::Notice;
 use crate::settings::Theme;
 use question::Question;
 
-/// A window that is lower than this saves room at its top and bottom, points.
+/// A window lower than this uses smaller margins at its top and bottom, points.
 const LOW: f32 = 420.0;
-/// Of a longer path or message the middle is left out, characters.
+/// In a path or message longer than this the middle is left out, characters.
 const LONGEST_SUBJECT: usize = 240;
 
-/// The same problem with a subject that is not too long to read; the whole one is among the
-/// details.
+/// The same problem with its subject shortened to a readable length. The details contain the whole
+/// subject.
 fn shortened(problem: &Problem) -> Problem {
     Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
 }
@@ -61,43 +61,43 @@ fn middle_left_out(text: &str) -> String {
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// A person closed it, or chose something that ends the conversation (later, skip).
+    /// The user closed it, or chose something that ends the conversation (later, skip).
     ByUser,
-    /// The app runs; there is nothing more to show.
+    /// The app runs and the window has nothing more to show.
     Launched,
     /// The engine ended.
     EngineEnded,
 }
 
-/// What a person changed in the window, to be stored by whoever opened it.
+/// What the user changed in the window; the caller of the window stores it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// A language, if it was changed.
+    /// The new language, if the user changed it.
     pub language: Option<Language>,
-    /// A theme, if it was changed.
+    /// The new theme, if the user changed it.
     pub theme: Option<Theme>,
-    /// Whether details were left folded out, if that was changed.
+    /// Whether details are unfolded, if the user changed that.
     pub details: Option<bool>,
 }
 
-/// What a dialog needs to know besides the state.
+/// What a dialog needs besides the state.
 pub struct DialogOptions {
     /// The app's name for people.
     pub app_name: String,
-    /// How the window looks to begin with.
+    /// How the window looks when it opens.
     pub appearance: Appearance,
-    /// Whether details are folded out to begin with.
+    /// Whether details are unfolded when the window opens.
     pub details: bool,
-    /// The zone that dates are written in.
+    /// The time zone of the dates in the window.
     pub zone: jiff::tz::TimeZone,
     /// Shows a folder in the system's file manager.
     pub open_folder: fn(&Path) -> std::io::Result<()>,
-    /// Asks for a file in the system's dialog, without waiting for it.
+    /// Asks for a file in the system's dialog and returns at once.
     pub pick_file: fn(FileQuestion, FileAnswer),
 }
 
-/// The window's contents. Any program that can draw egui can show it: eframe, the software window,
-/// a test.
+/// The contents of the window. Any program that can draw egui can show them: eframe, the software
+/// window, a test.
 pub struct Dialog {
     view: ViewState,
     handle: Handle,
@@ -106,17 +106,17 @@ pub struct Dialog {
     choices: Choices,
     icon: Option<egui::TextureHandle>,
     page: Page,
-    /// What waits for a second click.
+    /// The action that waits for a second click.
     asking: Option<Question>,
-    /// What happened and is shown in full.
+    /// The notices that are shown in full.
     unfolded: Vec<Notice>,
-    /// The notes, and the text they were read from.
+    /// The parsed notes, and their source text.
     notes: (String, Markdown),
     details_open: bool,
-    /// The question whose safe button has got the focus.
+    /// The question whose safe button already received the focus.
     focused: Option<Question>,
     copied: bool,
-    /// A message about a folder that could not be opened.
+    /// The message about a folder that could not be opened.
     trouble: Option<String>,
     inbox: file::Inbox,
     closed: Option<CloseReason>,
@@ -132,7 +132,7 @@ enum Page {
 }
 
 impl Dialog {
-    /// A dialog that begins in a state.
+    /// A dialog that begins in the given state.
     pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
         let details_open = options.details;
         let mut dialog = Self {
@@ -160,7 +160,7 @@ impl Dialog {
         dialog
     }
 
-    /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
+    /// Prepares an egui context: fonts, theme, the icon, and the waker for events of the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
         self.icon = self.options.appearance.prepare(context, &self.handle);
     }
@@ -170,7 +170,7 @@ impl Dialog {
         self.closed
     }
 
-    /// What the person changed so far.
+    /// What the user has changed so far.
     pub const fn choices(&self) -> Choices {
         self.choices
     }
@@ -185,7 +185,8 @@ impl Dialog {
         if self.closed.is_none() {
             self.take_files(ui);
         }
-        // The window's own button; or the answer to this dialog's wish to be closed.
+        // The user pressed the window's own button, or the window system answers this dialog's own
+        // request to close.
         if self.closed.is_none() && ui.input(|input| input.viewport().close_requested()) {
             match self.view.dismissal() {
                 Some(action) => self.act(action),
@@ -194,7 +195,7 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
-        // In this order, which is that of the Tab key: from top to bottom.
+        // The order of these calls is the order of the Tab key: from top to bottom.
         let whole = ui.max_rect();
         let low = whole.height() < LOW;
         let (above, beside) = (if low { 6.0 } else { 12.0 }, MARGIN);
@@ -208,7 +209,7 @@ impl Dialog {
             whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
         self.body_height = body.height();
         ui.scope_builder(UiBuilder::new().max_rect(body), |ui| {
-            // However little there is: what scrolls never reaches below the buttons.
+            // However low the window is, the scrolled contents never reach below the buttons.
             let page = egui::ScrollArea::vertical().auto_shrink([false, false]);
             page.min_scrolled_height(0.0).show(ui, |ui| {
                 let margin = Margin { left: beside as i8, right: beside as i8, top: 0, bottom: 0 };
@@ -230,7 +231,8 @@ impl Dialog {
         self.ask(ui.ctx());
         self.drop_hint(ui);
         self.keep_size(ui.ctx());
-        // What was drawn before a click was answered shows the state before it.
+        // If a click was answered after something was drawn, the picture shows the state before the
+        // click.
         let answered = |event: &egui::Event| {
             matches!(
                 event,
@@ -243,8 +245,8 @@ impl Dialog {
             ui.ctx().request_repaint();
         }
         if self.closed.is_some() {
-            // Hidden first: on X11 a window whose process lives on (it waits for the app) is
-            // otherwise never seen to go.
+            // The window is hidden first. On X11 a window otherwise stays visible while its process
+            // lives on and waits for the app.
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
@@ -267,7 +269,8 @@ impl Dialog {
         }
     }
 
-    /// Shows what another start of the launcher was asked for: this window, before all others.
+    /// Fulfils the wish of another start of the launcher: brings this window in front of all
+    /// others.
     fn take_wish(&mut self, context: &egui::Context) {
         let Some(part) = self.handle.take_wanted() else { return };
         context.send_viewport_cmd(egui::ViewportCommand::Minimized(false));
@@ -289,7 +292,7 @@ impl Dialog {
         }
     }
 
-    /// Enter presses the primary button unless another control has the focus; Escape goes back or
+    /// Enter presses the primary button unless another control has the focus. Escape goes back or
     /// answers "not now".
     fn take_keys(&mut self, ui: &Ui) {
         let (enter, escape) =
@@ -336,7 +339,7 @@ impl Dialog {
         }
     }
 
-    /// Shows a folder, or says that it cannot be shown.
+    /// Opens a folder in the file manager, or shows why it cannot be opened.
     fn open_folder(&mut self, folder: &Path) {
         if (self.options.open_folder)(folder).is_err() {
             self.trouble =
@@ -395,7 +398,7 @@ impl Dialog {
         }
     }
 
-    /// What went wrong without ending the phase.
+    /// Shows what went wrong without ending the phase.
     fn notices(&mut self, ui: &mut Ui) {
         if let Some(problem) = self.view.notice.clone() {
             let [what, why, next] = self.texts.problem(&shortened(&problem));
@@ -429,12 +432,12 @@ impl Dialog {
             .inner
     }
 
-    /// Whether this window tells what happened, and asks nothing.
+    /// Whether this window only reports notices and asks nothing.
     pub(super) fn only_reports(&self) -> bool {
         self.view.reports()
     }
 
-    /// The text that "copy details" puts on the clipboard: English, for whoever helps.
+    /// The text that "copy details" puts on the clipboard: English, for the person who helps.
     fn report(&self, problem: &Problem) -> String {
         self.report_of(&format!("{:?} {}", problem.kind, problem.subject), &problem.chain)
     }

@@ -1,5 +1,5 @@
-//! What happened while nobody looked: alone in a window of its own, or as cards above another
-//! screen.
+//! The notices of incidents that nobody saw. They stand alone in a window, or as cards above
+//! another screen.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
 use crate::model::incident::{Conflict, Incident, Notice};
 
-/// Files that are named; of more there is the number.
+/// How many files are named; for the rest the notice gives their number.
 const NAMED: usize = 8;
-/// Between two particulars, points.
+/// Distance between two details, points.
 const PAUSE: f32 = 8.0;
 
 impl Dialog {
-    /// Title and subtitle of a window that tells what happened.
+    /// Title and subtitle of a window that only reports notices.
     pub(super) fn incidents_headline(&self) -> (String, String, Option<Mark>) {
         let texts = &self.texts;
         let (title, text) = match self.view.reports_one() {
@@ -34,15 +34,15 @@ impl Dialog {
         (title, text, Some(Mark::Note))
     }
 
-    /// A list of files is what a person needs; it is unfolded where nothing else is shown.
+    /// Unfolds notices with a list of files where nothing else is shown: the user needs that list.
     pub(super) fn unfold_what_is_a_list(&mut self) {
         let list = |notice: &&Notice| matches!(notice.what, Incident::Conflicts { .. });
         self.unfolded.extend(self.view.reports_one().filter(list).cloned());
     }
 
-    /// What happened, the newest first.
+    /// The notices, the newest first.
     pub(super) fn notice_text(&mut self, ui: &mut Ui) {
-        // The headline says what it is, and the foot has the button for the rest.
+        // The headline already says what it is, and the foot has the button for the rest.
         if let Some(notice) = self.view.reports_one().cloned() {
             if self.unfolded.contains(&notice) {
                 widgets::card(ui, |ui| self.particulars(ui, &notice));
@@ -65,7 +65,7 @@ impl Dialog {
         ui.add(egui::Label::new(RichText::new(text).size(13.0).color(colours.muted)).wrap());
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            // A window of its own is closed as a whole.
+            // A window that only reports notices is acknowledged as a whole.
             if !reports
                 && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary)
                     .clicked()
@@ -81,7 +81,7 @@ impl Dialog {
         }
     }
 
-    /// Shows the rest or hides it.
+    /// The control that shows or hides the rest.
     pub(super) fn fold(
         &mut self,
         ui: &mut Ui,
@@ -99,7 +99,7 @@ impl Dialog {
         }
     }
 
-    /// All that is known.
+    /// All known details of a notice.
     fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
@@ -179,7 +179,7 @@ impl Dialog {
         }
     }
 
-    /// What helps whoever looks into it, to be copied.
+    /// The report for the person who helps, with a button to copy it.
     fn report_card(&mut self, ui: &mut Ui, what: &str, chain: &[String]) {
         let report = self.report_of(what, chain);
         ui.add_space(4.0);
@@ -194,7 +194,7 @@ impl Dialog {
     }
 }
 
-/// The folder that all files lie in, if that is one; else the version's.
+/// The folder that contains all files if there is one, else the folder of the version.
 fn common_folder(version: &Path, files: &[Conflict]) -> std::path::PathBuf {
     let folders = || files.iter().filter_map(|file| file.yours.parent());
     match folders().next() {

@@ -1,4 +1,4 @@
-//! The screen of an offer: what it is, what it costs, what is new, where it comes from.
+//! The screen of an offer: the release, its cost, its news, and its sources.
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, RichText, Role, Ui, WidgetInfo};
@@ -10,11 +10,11 @@ use crate::gui::view_state::NodeView;
 use crate::gui::widgets::{self, Mark};
 use crate::model::Offer;
 
-/// Least height in which notes scroll by themselves, points.
+/// Least height of notes that scroll by themselves, points.
 const NOTES_HEIGHT: f32 = 120.0;
 /// Height of the edges and the title of the notes' card, points.
 const NOTES_FRAME: f32 = 66.0;
-/// Height of the button for the details, with its distance from what is above; points.
+/// Height of the button for the details, with its distance from the part above; points.
 const FOLD: f32 = 42.0;
 
 /// Title and subtitle: the app, the versions, and what it costs.
@@ -39,7 +39,7 @@ impl Dialog {
         }
         let has_notes = !self.notes.1.is_empty();
         self.release_notes(ui, if self.details_open { f32::INFINITY } else { FOLD });
-        // Without notes the details are what there is to read.
+        // Without notes the details are the only text to read, so they are always shown.
         if has_notes && !self.fold_details(ui) {
             return;
         }
@@ -49,7 +49,7 @@ impl Dialog {
         }
     }
 
-    /// The button for what only some want to know, and whether that is to be seen.
+    /// The button that folds out the details. Returns whether the details are shown.
     pub(super) fn fold_details(&mut self, ui: &mut Ui) -> bool {
         let (row, _) =
             ui.allocate_exact_size(egui::vec2(ui.available_width(), 28.0), egui::Sense::hover());
@@ -61,7 +61,7 @@ impl Dialog {
             self.details_open = !self.details_open;
             self.choices.details = Some(self.details_open);
             if self.details_open {
-                // On a low screen they are below what is to be seen.
+                // On a low screen the details lie below the visible part.
                 row.scroll_to_rect_animation(
                     row.max_rect(),
                     Some(egui::Align::Min),
@@ -72,9 +72,9 @@ impl Dialog {
         self.details_open
     }
 
-    /// The notes, if there are any, above something of this height. Longer ones scroll where all
-    /// else of the page is to be seen; where the page itself scrolls they take the height they
-    /// need, so that there is one scroll bar and not two side by side.
+    /// The notes, if there are any, above a part of this height. Where the rest of the page is
+    /// visible, longer notes scroll by themselves. Where the page itself scrolls, the notes take
+    /// all the height that they need, so that there is one scroll bar and not two side by side.
     pub(super) fn release_notes(&self, ui: &mut Ui, below: f32) {
         if self.notes.1.is_empty() {
             return;
@@ -105,7 +105,7 @@ impl Dialog {
         });
     }
 
-    /// The language of the notes, where it is another one than the window's.
+    /// The language of the notes, where it differs from the window's language.
     fn notes_language(&self) -> Option<String> {
         let tag = self.view.notes_tag(self.options.appearance.language)?;
         let of = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
@@ -130,8 +130,8 @@ impl Dialog {
         } else {
             rows.push(("detail-time", texts.time(offer)));
             rows.push(("detail-way", texts.strategy(plan)));
-            // Less than the whole package is reason enough; then it is of interest what becomes of
-            // the files.
+            // Less than the whole package is reason enough. Then the counts of files are of
+            // interest.
             let files = || ("detail-files", texts.files(plan.files));
             let reason = texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason));
             rows.extend(offer.current.is_some().then_some(reason));
@@ -148,7 +148,7 @@ impl Dialog {
         }
     }
 
-    /// The nodes before the download: name, region, and the speed measured, or else published.
+    /// The nodes before the download: name, region, and the measured speed, else the published one.
     fn node_list(&self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         let count = u64::try_from(self.view.nodes.len()).unwrap_or(u64::MAX);
@@ -183,8 +183,8 @@ impl Dialog {
         }
     }
 
-    /// A dot in a colour, the node's name and its region; cut short together where they are too
-    /// long.
+    /// A dot in a colour, the node's name and its region. Name and region are cut short together
+    /// where they are too long.
     pub(super) fn node_name(&self, ui: &mut Ui, node: &NodeView, colour: Color32) {
         let colours = Palette::of(ui);
         widgets::dot(ui, colour);

@@ -11,7 +11,7 @@ use crate::messages::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::model::Version;
 
 impl Dialog {
-    /// Nobody knows how long it takes, but for the user's files that are taken along.
+    /// A waiting screen shows no progress, except while the launcher carries the user's files over.
     pub(super) fn waiting(&self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         ui.add_space(4.0);
@@ -26,7 +26,7 @@ impl Dialog {
         ui.add_space(4.0);
     }
 
-    /// The app is closing: what follows, and what a person can do until then.
+    /// The app is closing: the screen shows what follows, and what the user can do until then.
     pub(super) fn closing(
         &self,
         ui: &mut Ui,
@@ -54,7 +54,7 @@ impl Dialog {
         });
     }
 
-    /// Where what was done since is kept.
+    /// Shows the folder of the retained user data after a rollback.
     pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, retained: &Path) {
         let text = self.texts.with("rolled-back-kept-here", &[("version", &from.to_string())]);
         let opened = widgets::card(ui, |ui| {
@@ -67,7 +67,7 @@ impl Dialog {
         }
     }
 
-    /// A folder's path, and whether it is to be opened.
+    /// A folder's path with a button. Returns whether the user wants to open the folder.
     pub(super) fn place(&self, ui: &mut Ui, folder: &Path) -> bool {
         let colours = Palette::of(ui);
         ui.add(
@@ -81,12 +81,13 @@ impl Dialog {
             .clicked()
     }
 
-    /// One sentence.
+    /// A single sentence in a card.
     pub(super) fn statement(&self, ui: &mut Ui, text: &str) {
         widgets::card(ui, |ui| ui.label(text));
     }
 
-    /// What happened, why, what next; and for whoever helps, the causes in English.
+    /// The problem: what happened, why, what next. For the person who helps it also has the error
+    /// chain in English.
     pub(super) fn failure(&mut self, ui: &mut Ui, problem: &Problem) {
         let colours = Palette::of(ui);
         let [what, why, next] = self.texts.problem(&shortened(problem));
@@ -99,7 +100,8 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        // What it wrote last is what there is to read.
+        // The last output of an app that did not start is the important part, so it is shown at
+        // once.
         let open = problem.kind == ProblemKind::DidNotStart || self.fold_details(ui);
         if open {
             widgets::card(ui, |ui| {
@@ -111,7 +113,7 @@ impl Dialog {
         }
     }
 
-    /// Puts a text on the clipboard, and says so.
+    /// A button that puts a text on the clipboard and confirms it.
     pub(super) fn copy_button(&mut self, ui: &mut Ui, report: String, emphasis: Emphasis) {
         let copy = if self.copied { "action-copied" } else { "action-copy-details" };
         if widgets::small_button(ui, &self.texts.get(copy), emphasis).clicked() {
@@ -121,7 +123,7 @@ impl Dialog {
     }
 }
 
-/// Lines for whoever helps.
+/// Technical lines in a fixed-width font, for the person who helps.
 pub(super) fn monospaced(ui: &mut Ui, text: &str) {
     let colours = Palette::of(ui);
     let text = RichText::new(text.trim_end()).monospace().color(colours.muted);

@@ -1,4 +1,5 @@
-//! What is asked a second time before it is done: in plain words, what becomes of the user's files.
+//! The questions before an action that cannot be undone easily: in plain words, what becomes of the
+//! user's files.
 
 use egui::RichText;
 
@@ -8,18 +9,18 @@ use crate::gui::widgets::{self, Emphasis};
 use crate::messages::protocol::{Command, InstalledVersion, Phase};
 use crate::model::ContainerId;
 
-/// What waits for a second click.
+/// The action that waits for a second click.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// Delete a version.
     Remove(ContainerId),
-    /// Make it the active one, with the present files.
+    /// Make the version active, with the present user files.
     Switch(ContainerId),
-    /// The same, with the files as they were.
+    /// Make the version active, with the user files of its snapshot.
     GoBack(ContainerId),
-    /// Delete the versions that are too many.
+    /// Delete the versions beyond the number to keep.
     Prune,
-    /// End the app that is closing by force.
+    /// End the closing app by force.
     EndApp,
 }
 
@@ -33,7 +34,7 @@ struct Words {
 }
 
 impl Dialog {
-    /// Shows the question that is open, if one is.
+    /// Shows the open question, if there is one.
     pub(super) fn ask(&mut self, context: &egui::Context) {
         let Some(question) = self.asking.clone() else {
             self.focused = None;
@@ -47,7 +48,7 @@ impl Dialog {
                 version.and_then(|version| self.about(&question, version))
             }
         };
-        // What it was about is gone meanwhile, or something is under way.
+        // The subject of the question has gone meanwhile, or an operation is under way.
         let Some(words) = words else {
             self.asking = None;
             return;
@@ -76,7 +77,7 @@ impl Dialog {
                     let no =
                         widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
                     if is_new {
-                        // Return does what changes nothing.
+                        // Return presses the button that changes nothing.
                         no.request_focus();
                     }
                     (
@@ -122,7 +123,7 @@ impl Dialog {
             }),
             Question::Switch(_) if self.view.at_rest() => {
                 let active = self.view.active().map(|active| active.id.version.to_string());
-                // Where the app keeps its files elsewhere nothing is said of them.
+                // If the app stores its files elsewhere, the question does not mention them.
                 let carries = self.view.holds_files();
                 let back = active
                     .filter(|_| carries)
@@ -169,7 +170,7 @@ impl Dialog {
         }
     }
 
-    /// `None` once the app is no longer closing.
+    /// The question about ending the app; `None` once the app is no longer closing.
     fn about_ending(&self) -> Option<Words> {
         let texts = &self.texts;
         matches!(self.view.phase, Phase::Closing { .. }).then(|| Words {

@@ -1,6 +1,6 @@
-//! How large the window is: one size for all screens of an update, another for a window that only
-//! tells something, and never more than the screen has room for. Contents that need more scroll;
-//! the buttons stay where they are.
+//! How large the window is. All screens of an update share one size; a window that only reports has
+//! another one. Neither is larger than the screen has room for. Longer contents scroll, and the
+//! buttons stay in place.
 
 use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
 
@@ -8,40 +8,40 @@ use super::{Dialog, Page};
 use crate::gui::screen::{AROUND, BARS, LEAST};
 use crate::gui::theme;
 
-/// Of a window for an update, points.
+/// Size of a window for an update, points.
 const UPDATE: Vec2 = vec2(theme::WIDTH, 600.0);
-/// Of a window that tells something and asks nothing, points.
+/// Size of a window that only reports and asks nothing, points.
 const TELLING: Vec2 = vec2(theme::WIDTH, 360.0);
 
-/// What is known of the window's size.
+/// What the dialog knows about the window's size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Size {
-    /// What the screen has room for; unknown where the system told of no screen.
+    /// The room on the screen; unknown where the system reported no screen.
     room: Option<Vec2>,
-    /// The size that was asked for last.
+    /// The size that the dialog requested last.
     asked: Option<Vec2>,
-    /// The screen's size, by which another screen or scale is noticed.
+    /// The screen's size; a change of it shows that the screen or its scale changed.
     monitor: Option<Vec2>,
 }
 
-/// The largest size that is wanted and that there is room for.
+/// The wanted size, limited to the room on the screen.
 fn limited(wanted: Vec2, room: Option<Vec2>) -> Vec2 {
     room.map_or(wanted, |room| wanted.min(room))
 }
 
-/// What a screen of which only the size is known has room for.
+/// The room on a screen of which only the size is known.
 fn room_on(monitor: Vec2) -> Vec2 {
     (monitor - vec2(0.0, BARS) - AROUND).max(LEAST)
 }
 
-/// Where a window stands after its size was changed, so that its middle stays where it was.
+/// The new position of a window after its size changed, so that its middle stays where it was.
 fn grown(outer: Rect, by: Vec2) -> Pos2 {
     let corner = outer.min - by / 2.0;
     pos2(corner.x, corner.y.max(outer.min.y.min(0.0)))
 }
 
 impl Dialog {
-    /// The size to begin with, points, on a screen with this much room.
+    /// The first size of the window, points, on a screen with this much room.
     pub fn size_on(&mut self, room: Option<Vec2>) -> Vec2 {
         self.size.room = room;
         let size = limited(self.wanted_size(), room);
@@ -53,9 +53,8 @@ impl Dialog {
         if self.view.reports() && self.page == Page::Update { TELLING } else { UPDATE }
     }
 
-    /// Asks for another size where the window is now for something else, and where another screen,
-    /// or another scale of it, has no room for the one that it has. What a person has made of it
-    /// stays otherwise.
+    /// Requests another size in two cases: the window now has another purpose, or another screen or
+    /// scale has too little room for the present size. Otherwise the user's own size stays.
     pub(super) fn keep_size(&mut self, context: &egui::Context) {
         let (monitor, inner, outer, filled) = context.input(|input| {
             let viewport = input.viewport();

@@ -1,5 +1,5 @@
-//! The version menu: what is installed, what can be done with it, what is kept of the user's files,
-//! and how much room all that takes.
+//! The version menu: the installed versions, what the user can do with each, the retained user
+//! data, and the disk space of all that.
 
 use egui::{RichText, Ui};
 
@@ -44,7 +44,7 @@ impl Dialog {
         }
     }
 
-    /// The user's switch; the publisher's is in the settings.
+    /// The user's switch for sharing. The publisher's switch is in the settings.
     fn sharing(&mut self, ui: &mut Ui, mut on: bool) {
         ui.spacing_mut().item_spacing.y = 4.0;
         if ui.checkbox(&mut on, self.texts.get("sharing-switch")).clicked() {
@@ -62,7 +62,7 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 6.0;
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new(version.id.version.to_string()).font(theme::title(16.0)));
-            // Another one runs: this one comes with the next start.
+            // Another version runs now: this one comes with the next start.
             let waits = version.active
                 && !version.running
                 && self.view.installed.iter().any(|other| other.running);
@@ -121,7 +121,7 @@ impl Dialog {
         }
     }
 
-    /// What becomes of the user's files with the two ways to a version, where there are two.
+    /// What the two ways to a version do to the user's files, where both ways exist.
     fn strategies_to(&self, ui: &mut Ui, version: &InstalledVersion) {
         let of_interest = self.view.at_rest()
             && !version.active
@@ -138,7 +138,7 @@ impl Dialog {
         }
     }
 
-    /// Versions that are more than the settings want to keep, if there are any.
+    /// The versions beyond the number to keep, if there are any.
     fn surplus(&mut self, ui: &mut Ui) {
         let count = u64::try_from(self.view.surplus().count()).unwrap_or(u64::MAX);
         if count == 0 || !self.view.at_rest() {
@@ -160,7 +160,7 @@ impl Dialog {
         }
     }
 
-    /// What is kept of the user's files.
+    /// The retained user data.
     fn retained(&mut self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 2.0;
@@ -183,7 +183,7 @@ impl Dialog {
         let colours = Palette::of(ui);
         let name = self.texts.with("kept-of", &[("version", &retained.version.to_string())]);
         let mut facts = self.texts.moment(retained.left, &self.options.zone);
-        // Where they lie in the version's folder their size is part of the version's.
+        // User data inside the version's folder already counts in the size of that version.
         let own = self.view.installed.iter().all(|version| version.folder != retained.folder);
         if let Some(bytes) = self
             .view

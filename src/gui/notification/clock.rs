@@ -1,27 +1,29 @@
-//! When the small window goes by itself, and how it comes. Pure: the time is an argument, counted
-//! from any moment.
+//! When the notification closes by itself, and how it slides in. Pure: the time is an argument,
+//! counted from any moment.
 
 use std::time::Duration;
 
-/// How long the window stays if nobody cares.
+/// How long the notification stays without the user's attention.
 pub(super) const STAY: Duration = Duration::from_secs(15);
-/// How long another face must have been seen before it takes an answer: the second half of a double
-/// click, or a click that was meant for what lay under the window a moment ago, is none.
+/// How long a new face must have been visible before it takes an answer. This ignores the second
+/// half of a double click, and a click that was meant for what lay under the window a moment
+/// before.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long it takes to slide in.
+/// How long the notification takes to slide in.
 const SLIDE: Duration = Duration::from_millis(300);
 
-/// Counts the time for which nobody has cared.
+/// Counts the time without the user's attention.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Countdown {
-    /// Since when; `None` while somebody points at the window, or before the first look.
+    /// When the attention ended; `None` while the user points at the window, or before the first
+    /// look.
     alone_since: Option<Duration>,
 }
 
 impl Countdown {
-    /// What is left at this moment; nothing left means that the window goes. While `cared` (the
-    /// pointer is on the window, or the keys go to it) all is left, and what comes after begins
-    /// anew.
+    /// The time that is left at this moment; at zero the window closes. While `cared` (the pointer
+    /// is on the window, or it has the keyboard) the full time is left, and afterwards the count
+    /// begins anew.
     pub(super) fn left(&mut self, now: Duration, cared: bool) -> Duration {
         if cared {
             self.alone_since = None;
@@ -31,19 +33,19 @@ impl Countdown {
         STAY.saturating_sub(now.saturating_sub(since))
     }
 
-    /// Begins anew, for another thing to read.
+    /// Begins the count anew, for a new text to read.
     pub(super) fn restart(&mut self) {
         self.alone_since = None;
     }
 }
 
-/// Whether a face that came at a moment can have been seen by now.
+/// Whether the user can have seen a face that came at a given moment.
 pub(super) fn settled(since: Duration, now: Duration) -> bool {
     now.saturating_sub(since) >= SETTLE
 }
 
-/// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then
-/// slower (cubic).
+/// The part of its path that the window has covered so long after it appeared, 0 to 1: fast at
+/// first, then slower (cubic).
 pub(super) fn slid(after: Duration) -> f32 {
     let part = (after.as_secs_f32() / SLIDE.as_secs_f32()).clamp(0.0, 1.0);
     1.0 - (1.0 - part).powi(3)

@@ -1,4 +1,4 @@
-//! How the faces of the small window look.
+//! How the faces of the notification are drawn.
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{
@@ -13,38 +13,38 @@ use crate::gui::widgets::{self, Bar, Emphasis};
 use crate::gui::{fonts, theme};
 use crate::messages::protocol::{ClosingWait, Phase};
 
-/// Between the window's edge and its contents, points.
+/// Distance between the window's edge and its contents, points.
 const SIDE: f32 = 10.0;
 /// Width and height of the icon, points.
 const ICON: f32 = 24.0;
-/// Of a button, points.
+/// Size of a button, points.
 const BUTTON: egui::Vec2 = vec2(64.0, 26.0);
-/// Between two buttons, points.
+/// Distance between two buttons, points.
 const BETWEEN: f32 = 4.0;
 
-/// Beside the title of a strip: the percentage and the cross, points.
+/// Width beside the title of a strip, for the percentage and the cross, points.
 const BESIDE_TITLE: f32 = 64.0;
 
-/// What a question says.
+/// The texts of a question.
 struct OfferQuestion {
     title: Title,
-    /// What it costs or what follows; at most two lines.
+    /// The cost or the consequence; at most two lines.
     text: String,
-    /// What is good to know.
+    /// An additional remark.
     hint: String,
     now: Option<(String, Action)>,
     later: (String, Action),
-    /// A sentence below.
+    /// The sentence below the title.
     below: Option<String>,
 }
 
-/// A title that names the app, and perhaps a version.
+/// A title with the app's name, and sometimes a version.
 struct Title {
     message: &'static str,
     version: String,
 }
 
-/// Text in a place.
+/// Text at a position.
 struct Words<'a> {
     text: &'a str,
     font: FontId,
@@ -53,13 +53,14 @@ struct Words<'a> {
 }
 
 impl Notification {
-    /// Draws a face and gives the height that it needs, points.
+    /// Draws a face and returns the height that it needs, points.
     pub(super) fn draw(&mut self, ui: &mut Ui, face: Face) -> f32 {
         let colours = theme::Palette::of(ui);
         let whole = ui.ctx().content_rect();
         ui.painter().rect_filled(whole, 0.0, colours.card);
         let corners = CornerRadius::same(if self.options.round { RADIUS as u8 } else { 0 });
-        // First, so that buttons lie over it; the quiet way to everything that does not fit here.
+        // This area is added first, so that buttons lie over it. A click on it opens the dialog,
+        // which shows all that has no room here.
         let open = self.texts.get("notification-open");
         let back = ui.interact(whole, ui.scope_id().with("back"), Sense::click());
         back.widget_info(|| WidgetInfo::labeled(Role::Button, true, &open));
@@ -85,7 +86,7 @@ impl Notification {
                 STRIP
             }
         };
-        // Stronger than a card's: what is behind may have the window's own colour.
+        // The border is stronger than a card's: the background may have the window's own colour.
         let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
         let edge = if back.has_focus() {
             Stroke::new(2.0, colours.accent_text)
@@ -140,7 +141,7 @@ impl Notification {
         }
     }
 
-    /// The person is wanted in the app; what else can be done is in the whole window.
+    /// The app waits for its user. The dialog shows the other choices.
     fn waiting(&self) -> OfferQuestion {
         let texts = &self.texts;
         let is_asked = matches!(self.view.phase, Phase::Closing { wait: ClosingWait::Person, .. });
@@ -159,8 +160,8 @@ impl Notification {
         }
     }
 
-    /// A title in so many lines. Where they have no room for all of it, the app's name is cut
-    /// short, so that what follows can be read.
+    /// A title with a limited number of lines. If they have too little room, the app's name is cut
+    /// short, so that the text after it stays readable.
     fn fitting(&self, ui: &Ui, title: &Title, words: &Words<'_>, width: f32) -> String {
         let with = |name: &str| {
             self.texts.with(title.message, &[("app", name), ("version", &title.version)])
@@ -316,7 +317,7 @@ impl Notification {
         say(ui, detail, galley, pos2(left, part.top() + 38.0));
     }
 
-    /// A small cross in the upper right corner; whether it was pressed.
+    /// A small cross in the upper right corner; returns whether it was pressed.
     fn cross(&self, ui: &mut Ui, whole: Rect, name: &str) -> bool {
         let place =
             Rect::from_min_size(pos2(whole.right() - 28.0, whole.top() + 6.0), vec2(20.0, 20.0));
@@ -325,7 +326,7 @@ impl Notification {
     }
 }
 
-/// Lines one below the other, in the middle of a part of the window.
+/// Lines one below the other, centred in a part of the window.
 fn column(ui: &mut Ui, parts: &[Words<'_>], left: f32, width: f32, part: Rect) {
     let laid_out: Vec<_> = parts
         .iter()
@@ -344,7 +345,7 @@ fn column(ui: &mut Ui, parts: &[Words<'_>], left: f32, width: f32, part: Rect) {
 
 fn lay_out(ui: &Ui, words: &Words<'_>, width: f32) -> std::sync::Arc<egui::Galley> {
     let lacks = words.font.family == fonts::bold() && !fonts::bold_has(words.text);
-    // Single bold letters from another font look worse than none.
+    // A single bold letter from another font looks worse than no bold at all.
     let font = if lacks { theme::body(words.font.size) } else { words.font.clone() };
     let format = TextFormat { font_id: font, color: words.colour, ..TextFormat::default() };
     let mut job = LayoutJob::single_section(words.text.to_owned(), format);
@@ -358,14 +359,14 @@ fn lay_out(ui: &Ui, words: &Words<'_>, width: f32) -> std::sync::Arc<egui::Galle
 }
 
 /// Draws text that a screen reader reads out when it appears or changes, without the focus, as soon
-/// as it is silent.
+/// as the reader is silent.
 fn announce(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
     let id = ui.scope_id().with("title");
     draw(ui, id, text, galley, at);
     ui.ctx().accesskit_node_builder(id, |node| node.set_live(egui::accesskit::Live::Polite));
 }
 
-/// Draws text that a screen reader finds, and that clicks go through.
+/// Draws text that a screen reader finds; clicks go through it.
 fn say(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
     let id = ui.scope_id().with(text);
     draw(ui, id, text, galley, at);

@@ -1,45 +1,44 @@
-//! What the small window has to say in a state of the engine, and whether it has anything to say at
-//! all. Pure.
+//! What the notification shows in a state of the engine, and whether it shows anything. Pure.
 
 use super::NotificationEnd;
 use crate::gui::texts::Texts;
 use crate::gui::view_state::{ViewState, step};
 use crate::messages::protocol::{ClosingWait, Phase};
 
-/// What the window shows.
+/// What the notification shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gui) enum Face {
     /// A release can be fetched: now or later.
     Offer,
-    /// It is on its way.
+    /// The update is under way, in this step.
     Strip(SlideStep),
-    /// The running app has taken it over.
+    /// The running app has taken the new version over.
     Swapped,
-    /// It is installed, and a restart brings it: now or later.
+    /// The new version is installed, and a restart brings it: now or later.
     Restart,
-    /// The app asks its person something before it closes.
+    /// The app asks its user something before it closes.
     Waiting,
 }
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gui) enum SlideStep {
-    /// Chosen, and not begun yet.
+    /// The user chose the update, and the engine has not begun it.
     Preparing,
-    /// Bytes are coming.
+    /// Bytes arrive.
     Downloading,
-    /// Bytes are not coming, since somebody paused them.
+    /// The user paused the download.
     Paused,
-    /// Files are written.
+    /// The launcher writes files.
     Installing,
-    /// The running app takes it over.
+    /// The running app takes the new version over.
     Swapping,
-    /// The app is ended and started again.
+    /// The launcher ends the app and starts it again.
     Switching,
 }
 
-/// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on
-/// offer.
+/// The face of a state, or how the notification has ended. `chosen`: the user chose "now" for the
+/// offer. offer.
 pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
@@ -57,7 +56,7 @@ pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Notif
         Phase::Ready { .. } => return Ok(Face::Restart),
         Phase::Launched { .. } => return Err(done(view)),
         Phase::Idle | Phase::Cancelled => return Err(NotificationEnd::Declined),
-        // Something to read, for which the small window is too small.
+        // These phases have a text to read, and the notification is too small for it.
         Phase::UpToDate { .. }
         | Phase::RollingBack
         | Phase::RolledBack { .. }
@@ -68,7 +67,7 @@ pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Notif
     Ok(Face::Strip(step))
 }
 
-/// The end that everybody hopes for, unless something is left that should be read.
+/// The end of a successful update: `Done`, or `Details` if a text is left to read.
 pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
     let nothing_to_read = view.incidents.is_empty() && view.notice.is_none();
     if nothing_to_read || view.finished() {
@@ -79,8 +78,8 @@ pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
 }
 
 impl SlideStep {
-    /// Its place among the steps of this update, and how many there are: fetching, installing, and
-    /// what brings it into use. What is on this computer already need not be fetched.
+    /// The step's number in this update, and the number of steps: fetching, installing, and
+    /// bringing into use. A version that is on this computer already needs no fetching.
     pub(crate) fn place(self, fetches: bool) -> (u64, u64) {
         let before = u64::from(fetches);
         let place = match self {
@@ -91,7 +90,7 @@ impl SlideStep {
         (place, before + 2)
     }
 
-    /// The message with its name.
+    /// The name of the step's message in the catalogue.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Preparing => "strip-preparing",
@@ -103,7 +102,7 @@ impl SlideStep {
         }
     }
 
-    /// How much of it is done; `None` where nobody knows.
+    /// How much of the step is done; `None` where that is unknown.
     pub(crate) fn fraction(self, view: &ViewState) -> Option<f32> {
         match self {
             Self::Downloading | Self::Paused => Some(view.fraction()),
@@ -113,7 +112,7 @@ impl SlideStep {
         }
     }
 
-    /// What happens in it now.
+    /// What the step does at the moment.
     pub(crate) fn detail(self, texts: &Texts, view: &ViewState) -> String {
         let progress = &view.progress;
         let amount = || {

@@ -1,9 +1,10 @@
-//! The small window beside a running app: an offer with "now" and "later", the strip that shows the
-//! update on its way, and how it ended. It comes without taking the keyboard and goes by itself.
+//! The notification: the small window beside a running app. It shows an offer with "now" and
+//! "later", the strip with the progress of the update, and how the update ended. It never takes the
+//! keyboard when it appears, and it closes by itself.
 //!
 //! In: events from the mailbox, clicks. Out: commands into the mailbox, and how it ended with the
-//! state so far, so that the whole dialog can go on from there. Never: a decision about updates,
-//! the focus of the keyboard, or a text that is not in the catalogue.
+//! state so far, so that the dialog can continue from there. Never: a decision about updates, the
+//! focus of the keyboard, or a text outside of the catalogue.
 //!
 //! ```text
 //! face    pure: which of the four faces a state has      clock  pure: when it goes, how it slides
@@ -34,44 +35,44 @@ use clock::Countdown;
 pub(super) use face::{Face, done, face};
 use place::SlidePath;
 
-/// Width, points.
+/// Width of the notification, points.
 const WIDTH: f32 = 280.0;
 /// Height of a question, points.
 const HEIGHT: f32 = 80.0;
 /// Height of the strip, points.
 const STRIP: f32 = 60.0;
-/// Of the corners, points.
+/// Radius of the corners, points.
 const RADIUS: f32 = 8.0;
-/// How often the window is drawn while it slides.
+/// Time between two frames while the window slides.
 const SLIDING: Duration = Duration::from_millis(16);
 
 /// How a notification ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationEnd {
-    /// "Now" was chosen and the update is in place: taken over by the running app, started, or
+    /// The user chose "now" and the update is in place: taken over by the running app, started, or
     /// installed for the next start.
     Done,
-    /// "Later" was chosen of an offer, or the download was cancelled.
+    /// The user chose "later" for an offer, or cancelled the download.
     Declined,
-    /// Nobody answered.
+    /// The user did not answer in time.
     TimedOut,
-    /// A person wants the whole dialog, or there is something to read for which this window is too
-    /// small: whoever called opens the dialog with the state.
+    /// The user wants the dialog, or there is a text for which this window is too small. The caller
+    /// opens the dialog with the state.
     Details,
     /// The engine ended.
     EngineEnded,
 }
 
-/// A notification that has ended.
+/// The result of a notification.
 #[derive(Debug)]
 pub struct Notified {
-    /// How.
+    /// How the notification ended.
     pub outcome: NotificationEnd,
-    /// What was seen of the engine until then.
+    /// What the notification has seen of the engine until its end.
     pub state: ViewState,
 }
 
-/// What a notification needs to know besides the state.
+/// What a notification needs besides the state.
 pub struct NotificationOptions {
     /// The app's name for people.
     pub app_name: String,
@@ -81,12 +82,13 @@ pub struct NotificationOptions {
     pub round: bool,
 }
 
-/// Shows what is on offer in a small window at the lower right of the screen and returns when it
-/// has gone; on the thread of [`super::open`].
+/// Shows the offer in a small window at the lower right of the screen and returns when it has
+/// closed. Call it on the thread of [`super::open`].
 ///
 /// # Errors
-/// [`WindowError::NoPlace`] where programs cannot say where their windows go (Wayland); otherwise as [`super::open`]. The caller then shows
-/// the whole dialog, or the system's notification, with a state of its own. This window is always drawn without OpenGL.
+/// [`WindowError::NoPlace`] where the window system chooses the place of windows (Wayland);
+/// otherwise as [`super::open`]. The caller then shows the dialog, or the system's notification,
+/// with a new state. This window is always drawn without OpenGL.
 pub fn notify(
     options: WindowOptions,
     handle: Handle,
@@ -120,47 +122,47 @@ pub fn notify(
         .with_always_on_top()
         .with_taskbar(false)
         .with_transparent(true)
-        // X11: the desktop neither moves it nor gives it the keys, as with every notification
-        // there.
+        // X11: the desktop neither moves this window nor gives it the keyboard, as with every
+        // notification there.
         .with_window_type(egui::X11WindowType::Notification)
         .with_override_redirect(true);
-    // Nothing of what is inside is used after a panic.
+    // After a panic nothing inside the closure is used again.
     let ended = catch_unwind(AssertUnwindSafe(|| software::show(builder, &mut notification)));
-    // The window's waker would keep all that the window had in memory.
+    // The window's waker would retain all the memory of the window.
     handle.on_event(|| ());
     ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(notification.end())
 }
 
-/// The small window's contents. Any program that can draw egui can show it.
+/// The contents of the notification. Any program that can draw egui can show them.
 pub struct Notification {
     view: ViewState,
     handle: Handle,
     texts: Texts,
     options: NotificationOptions,
     icon: Option<egui::TextureHandle>,
-    /// "Now" was chosen of what is on offer.
+    /// The user chose "now" for the offer.
     chosen: bool,
-    /// Whether what is on offer has to be fetched.
+    /// Whether the offered release has to be fetched.
     fetches: bool,
     countdown: Countdown,
     /// The face of the last frame.
     face: Option<Face>,
-    /// When it came, and whether it takes answers yet.
+    /// When the present face appeared, from which follows whether it takes answers yet.
     since: Duration,
     settled: bool,
     outcome: Option<NotificationEnd>,
     /// When the first frame was drawn.
     appeared: Option<Duration>,
     screen: Option<Screen>,
-    /// The height that was asked for last, points.
+    /// The height that was requested last, points.
     height: f32,
-    /// How much of its way it has come.
+    /// The part of its path that the window has covered, 0 to 1.
     slid: f32,
 }
 
 impl Notification {
-    /// A notification that begins in a state.
+    /// A notification that begins in the given state.
     pub fn new(view: ViewState, handle: Handle, options: NotificationOptions) -> Self {
         let mut notification = Self {
             texts: Texts::new(options.appearance.language).of_app(&options.app_name),
@@ -184,22 +186,22 @@ impl Notification {
         notification
     }
 
-    /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
+    /// Prepares an egui context: fonts, theme, the icon, and the waker for events of the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
         self.icon = self.options.appearance.prepare(context, &self.handle);
     }
 
-    /// How it ended, once it has.
+    /// How the notification ended; `None` while it is open.
     pub const fn outcome(&self) -> Option<NotificationEnd> {
         self.outcome
     }
 
-    /// The height that its contents need, points.
+    /// The height that the contents need, points.
     pub const fn height(&self) -> f32 {
         self.height
     }
 
-    /// How it ended, and what was seen until then.
+    /// How the notification ended, and what it has seen until then.
     pub fn end(self) -> Notified {
         Notified { outcome: self.outcome.unwrap_or(NotificationEnd::TimedOut), state: self.view }
     }
@@ -236,7 +238,7 @@ impl Notification {
             let offered = matches!(&event, Event::Phase { phase: Phase::Offered { .. } });
             self.view.apply(event);
             if offered {
-                // Another offer, another question.
+                // Another offer is another question, so the earlier choice no longer counts.
                 self.chosen = false;
                 self.note_offer();
             }
@@ -255,8 +257,8 @@ impl Notification {
         }
     }
 
-    /// Escape, where the window has the keys: not now. The window's own button, should the system
-    /// draw one, means the same.
+    /// Escape means "not now", where the window has the keyboard. The window's own button means the
+    /// same, if the system draws one.
     fn take_keys(&mut self, ui: &Ui, face: Face) {
         if self.settled
             && ui
@@ -267,13 +269,13 @@ impl Notification {
                 Face::Restart => self.act(Action::RestartLater),
                 Face::Waiting => self.act(Action::KeepRunning),
                 Face::Swapped => self.close(done(&self.view)),
-                // Work goes on; who wants to stop it presses the cross.
+                // Escape does not stop work; the cross does.
                 Face::Strip(_) => {}
             }
         }
     }
 
-    /// What a button stands for.
+    /// Performs the action of a button.
     fn act(&mut self, action: Action) {
         if !self.settled {
             return;
@@ -301,8 +303,8 @@ impl Notification {
         self.outcome.get_or_insert(outcome);
     }
 
-    /// An offer and good news go by themselves; a question about a restart is the answer to
-    /// something that a person began.
+    /// An offer and a good outcome close by themselves. A question about a restart stays, since it
+    /// answers something that the user began.
     fn count_down(&mut self, ui: &Ui, face: Face, now: Duration) {
         if !matches!(face, Face::Offer | Face::Swapped) {
             return;
@@ -333,7 +335,7 @@ impl Notification {
         context.request_repaint_after(SLIDING);
     }
 
-    /// Moves the window to where it belongs now.
+    /// Moves the window to its present position.
     fn stand(&self, context: &egui::Context, screen: &Screen) {
         let pixels_per_point = context.pixels_per_point();
         let size = [WIDTH, self.height].map(|points| (points * pixels_per_point).round() as u32);
@@ -342,7 +344,7 @@ impl Notification {
         context.send_viewport_cmd(egui::ViewportCommand::OuterPosition(at));
     }
 
-    /// Asks for another height, and stands on the same line with it.
+    /// Requests another height, and keeps the window's lower edge in place.
     fn fit(&mut self, context: &egui::Context, wanted: f32) {
         if (wanted - self.height).abs() > 0.5 {
             self.height = wanted;

@@ -1,22 +1,22 @@
-//! Where the small window stands: at the lower right of what bars leave of the screen. Pure, in
+//! Where the notification stands: at the lower right of the screen without its bars. Pure, in
 //! pixels of the desktop.
 
 use crate::gui::screen::Screen;
 
-/// From the edges of the free part of the screen, points.
+/// Distance from the edges of the free part of the screen, points.
 const MARGIN: f64 = 10.0;
 
-/// The way that the upper left corner of the window takes.
+/// The path of the upper left corner of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlidePath {
-    /// Where the window begins: outside, at the right.
+    /// The start, outside of the screen on the right.
     from: (i32, i32),
-    /// Where it stays.
+    /// The end, where the window stays.
     to: (i32, i32),
 }
 
 impl SlidePath {
-    /// For a window of this size in pixels.
+    /// The path of a window with this size in pixels.
     pub(super) fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
         let margin = pixels(MARGIN * screen.scale);
         let to = (
@@ -33,13 +33,13 @@ impl SlidePath {
                 .saturating_sub(margin)
                 .max(screen.free.top),
         );
-        // On a neighbour's screen it would be seen to come from the middle of nowhere.
+        // On a screen to the right the window would seem to appear from the middle of nowhere.
         let outside =
             if screen.is_beside { to.0.saturating_add(margin) } else { screen.whole.right() };
         Self { from: (outside.max(to.0), to.1), to }
     }
 
-    /// Where it is after a part of the way, 0 to 1.
+    /// The position after a part of the path, 0 to 1.
     pub(super) fn at(&self, part: f32) -> (i32, i32) {
         let between = |from: i32, to: i32| from + pixels(f64::from(to - from) * f64::from(part));
         (between(self.from.0, self.to.0), between(self.from.1, self.to.1))

@@ -1,5 +1,5 @@
-//! Messages by `org.freedesktop.Notifications`, the interface that all desktops of Linux and its
-//! relatives have.
+//! Messages through `org.freedesktop.Notifications`, the interface of all desktops on Linux and its
+//! relatives.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,12 +15,12 @@ use crate::threads;
 
 const SERVICE: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
-/// How long the desktop may take to say that it is there.
+/// How long the desktop may take to answer at the beginning.
 const DESKTOP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pressing the message itself.
+/// The action of a click on the message itself.
 const PRESSED: &str = "default";
-/// Why a message went, as the specification counts: by itself; a person put it away; it was taken
-/// back.
+/// Why a message closed, by the specification's numbers: it expired; the user dismissed it; its
+/// program took it back.
 const EXPIRED: u32 = 1;
 const PUT_AWAY: u32 = 2;
 const TAKEN_BACK: u32 = 3;
@@ -29,7 +29,7 @@ const TAKEN_BACK: u32 = 3;
 pub(super) struct NotificationService {
     bus: Connection,
     app_name: String,
-    /// The message that is shown; 0 if there is none.
+    /// The id of the shown message; 0 if there is none.
     shown: u32,
     answers: Receiver<(u32, Answer)>,
 }
@@ -39,7 +39,7 @@ impl NotificationService {
     pub(super) fn connect(app_name: &str) -> Result<Self, WindowError> {
         let (sender, connected) = channel();
         let prepare = move || {
-            // Nobody waits any more after the limit.
+            // After the timeout nobody receives this.
             let _ = sender.send(pollster::block_on(prepare()));
         };
         threads::spawn("desktop", prepare).map_err(|error| refused(&error))?;
@@ -61,7 +61,7 @@ impl NotificationService {
     }
 }
 
-/// The connection and what comes over it, if the desktop's messages can have buttons.
+/// The connection and its signals, if the desktop's messages can have buttons.
 async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
     let bus = Connection::session().await?;
     let rule = MatchRule::builder()
@@ -69,7 +69,7 @@ async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
         .interface(SERVICE)?
         .path(PATH)?
         .build();
-    // Before anything is shown, so that no answer is missed.
+    // The program subscribes before it shows anything, so that it misses no answer.
     let signals = MessageStream::for_match_rule(rule, &bus, None).await?;
     let reply = bus.call_method(Some(SERVICE), PATH, Some(SERVICE), "GetCapabilities", &()).await?;
     let capabilities: Vec<String> = reply.body().deserialize()?;
@@ -80,7 +80,7 @@ async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
     }
 }
 
-/// Passes answers on until the connection is closed or nobody wants them.
+/// Passes answers on until the connection closes or the receiver has gone.
 async fn listen(mut signals: MessageStream, answers: &Sender<(u32, Answer)>) {
     while let Some(Ok(signal)) = signals.next().await {
         if let Some(answer) = answer(&signal)
@@ -102,7 +102,7 @@ fn answer(signal: &Signal) -> Option<(u32, Answer)> {
         }
         "NotificationClosed" => match body.deserialize().ok()? {
             (id, PUT_AWAY) => Some((id, Answer::PutAway)),
-            // That was us.
+            // The launcher itself took the message back.
             (_, TAKEN_BACK) => None,
             // The specification's fourth is "undefined".
             (id, EXPIRED | _) => Some((id, Answer::Expired)),
@@ -124,13 +124,14 @@ impl Messenger for NotificationService {
             actions.extend([number.as_str(), name]);
         }
         if !actions.is_empty() {
-            // The name is not shown by desktops that know this action.
+            // Desktops that know this action do not show its name.
             actions.extend([PRESSED, &message.title]);
         }
-        // Ordinary urgency: neither into the night nor only into a list.
+        // Ordinary urgency: the message respects quiet hours, and appears on the screen and not
+        // only in a list.
         let hints =
             HashMap::from([("urgency", Value::from(1_u8)), ("category", Value::from("device"))]);
-        // -1: as long as the desktop shows messages.
+        // -1: the desktop chooses how long it shows the message.
         let body = (
             self.app_name.as_str(),
             self.shown,
@@ -150,12 +151,13 @@ impl Messenger for NotificationService {
         let end = Instant::now() + limit;
         loop {
             match self.answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                // After a button the desktop closes the message as well; the button came first.
+                // After a button the desktop closes the message as well; the button's signal came
+                // first.
                 Ok((id, answer)) if id == self.shown => return Some(answer),
-                // Another program's message.
+                // This signal belongs to another program's message.
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => return None,
-                // The desktop is gone, and the message with it.
+                // The desktop has gone, and the message with it.
                 Err(RecvTimeoutError::Disconnected) => return Some(Answer::Expired),
             }
         }
@@ -164,7 +166,7 @@ impl Messenger for NotificationService {
     fn withdraw(&mut self) {
         let shown = std::mem::take(&mut self.shown);
         if shown != 0 {
-            // It may have gone already.
+            // The message may have closed already.
             let _ = self.call("CloseNotification", &(shown,));
         }
     }
@@ -172,7 +174,7 @@ impl Messenger for NotificationService {
 
 impl Drop for NotificationService {
     fn drop(&mut self) {
-        // Ends the listening thread as well.
+        // This also ends the listening thread.
         let _ = pollster::block_on(self.bus.clone().close());
     }
 }

@@ -1,12 +1,12 @@
-//! The system's own notification in the place of the small window, by setting, or where no window
-//! can be put at the edge of the screen.
+//! The system's own notification instead of the launcher's small window. A setting chooses it, and
+//! it is the fallback where no window can be put at the edge of the screen.
 //!
-//! In: events from the mailbox, and which button of the message was pressed. Out: commands, and how
-//! it ended, in the words of [`super::notification`]. Never: a decision about updates. While work
-//! goes on nothing is shown; a system's message is no place for a bar.
+//! In: events from the mailbox, and which button of the message the user pressed. Out: commands,
+//! and how it ended, in the terms of [`super::notification`]. Never: a decision about updates.
+//! While work is under way it shows nothing: a system's message cannot show a progress bar.
 //!
 //! Linux and its relatives: `org.freedesktop.Notifications` over D-Bus. Windows: toasts. macOS lets
-//! only signed bundles show notifications with buttons, which the launcher is not; there the small
+//! only signed bundles show notifications with buttons, and the launcher is none; there the small
 //! window stays.
 
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -24,9 +24,9 @@ use super::{WindowError, WindowOptions};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{ClosingWait, Event, Phase};
 
-/// A question that nobody has answered after this is taken back; the next check asks again.
+/// After this time an unanswered question is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
-/// How long one look for an answer takes.
+/// How long one wait for an answer takes.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// A message of the system.
@@ -34,35 +34,36 @@ const LOOK: Duration = Duration::from_millis(200);
 struct Message {
     title: String,
     text: String,
-    /// Named buttons; none for what is only told.
+    /// Named buttons; none for a message that only reports.
     buttons: Vec<(Action, String)>,
 }
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(target_os = "macos", allow(dead_code))] // nobody answers there
+#[cfg_attr(target_os = "macos", allow(dead_code))] // there is no answer there
 enum Answer {
-    /// This button was pressed, counted from 0.
+    /// The user pressed this button, counted from 0.
     Button(usize),
-    /// The message itself was pressed.
+    /// The user pressed the message itself.
     Clicked,
-    /// A person has put it away.
+    /// The user dismissed the message.
     PutAway,
-    /// It went by itself.
+    /// The message expired.
     Expired,
 }
 
-/// Whoever shows messages.
+/// Shows messages and reports what became of them.
 trait Messenger {
-    /// Shows a message in the place of the one before.
+    /// Shows a message in place of the previous one.
     fn show(&mut self, message: &Message) -> Result<(), WindowError>;
-    /// What became of it, within a limit.
+    /// What became of the message, within a limit.
     fn answer(&mut self, limit: Duration) -> Option<Answer>;
-    /// Takes it back.
+    /// Takes the message back.
     fn withdraw(&mut self);
 }
 
-/// Tells what is on offer by the system and returns when it was answered and the update has ended.
+/// Shows the offer through the system and returns when the user has answered and the update has
+/// ended.
 ///
 /// # Errors
 /// [`WindowError::NoNotifications`] where the system shows none that can be answered.
@@ -72,7 +73,7 @@ pub fn notify_by_system(
     state: ViewState,
 ) -> Result<Notified, WindowError> {
     let texts = Texts::new(options.language).of_app(&options.app_name);
-    // Nothing wakes a window here.
+    // This function has no window to wake.
     handle.on_event(|| ());
     let mut messenger = connect(options)?;
     converse(&mut messenger, &texts, handle, state)
@@ -95,7 +96,7 @@ fn connect(_options: &WindowOptions) -> Result<Nobody, WindowError> {
     ))
 }
 
-/// There is none on this system.
+/// The messenger of a system without notifications.
 #[cfg(target_os = "macos")]
 enum Nobody {}
 
@@ -114,7 +115,7 @@ impl Messenger for Nobody {
     }
 }
 
-/// Shows messages and follows the engine to the end. Time is counted in looks, so that it needs no
+/// Shows messages and follows the engine to the end. It counts time in looks, so that it needs no
 /// clock.
 fn converse(
     messenger: &mut impl Messenger,
@@ -138,7 +139,7 @@ fn converse(
             Err(outcome) => break outcome,
         };
         let Some(message) = message(texts, &view, face) else {
-            // Work goes on. A message that still asks what was answered would be wrong.
+            // Work goes on. A message that still asks an answered question would be wrong.
             if shown.take().is_some() {
                 messenger.withdraw();
             }
@@ -150,7 +151,7 @@ fn converse(
             waited = Duration::ZERO;
         }
         if message.buttons.is_empty() {
-            // It is only told, and stays as long as the system wants.
+            // This message only reports, and stays as long as the system wants.
             return Ok(Notified { outcome: done(&view), state: view });
         }
         let buttons = message.buttons.clone();
@@ -172,7 +173,7 @@ fn converse(
             Some(Action::Later) => break NotificationEnd::Declined,
             Some(Action::RestartLater | Action::KeepRunning) => break done(&view),
             Some(Action::Start) => chosen = true,
-            // What follows is the engine's word: switching, then the app.
+            // The engine decides what follows: switching, then the app.
             Some(_) => wait_for_another_phase(handle, &mut view),
             None => waited += LOOK,
         }
@@ -184,7 +185,7 @@ fn converse(
     Ok(Notified { outcome, state: view })
 }
 
-/// Takes events in; whether there is another offer among them, and so another question.
+/// Takes events in. Returns whether there is another offer among them, and so another question.
 fn take(events: Vec<Event>, view: &mut ViewState) -> bool {
     let mut offered = false;
     for event in events {
@@ -194,7 +195,7 @@ fn take(events: Vec<Event>, view: &mut ViewState) -> bool {
     offered
 }
 
-/// After a restart was asked for: until the engine has begun with it, so that the question is not
+/// Waits after a restart was requested until the engine has begun it, so that the question is not
 /// asked again.
 fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
     let before = std::mem::discriminant(&view.phase);
@@ -205,7 +206,7 @@ fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
     }
 }
 
-/// What a face says as a message; `None` while work goes on.
+/// A face as a message; `None` while work is under way.
 fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
     match (face, &view.phase) {
         (Face::Offer, Phase::Offered { offer }) => {
@@ -270,7 +271,7 @@ mod tests {
     use crate::messages::protocol::Command;
     use crate::model::Version;
 
-    /// Answers as it was told to, and tells the engine's story along the way.
+    /// Gives scripted answers, and sends the engine's events on the way.
     struct Script {
         shown: Vec<Message>,
         answers: Vec<Option<Answer>>,

@@ -1,4 +1,4 @@
-//! Messages by Windows: toasts.
+//! Messages through Windows: toasts.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -14,16 +14,16 @@ use windows::core::{HSTRING, IInspectable, Interface};
 use super::{Answer, Message, Messenger};
 use crate::gui::WindowError;
 
-/// Who shows the messages, in Windows' list of programs that do; a program without a package must
+/// The sender of the messages in Windows' list of such programs; a program without a package must
 /// be in it.
 const SHOWN_BY: &str = "Kuzflow.Launcher";
-/// Pressing the message itself.
+/// The argument of a click on the message itself.
 const PRESSED: &str = "default";
 
 /// Windows' messages.
 pub(super) struct Toasts {
     notifier: ToastNotifier,
-    /// The message that is shown, and its number.
+    /// The shown message, and its number.
     shown: Option<(ToastNotification, u32)>,
     count: u32,
     sender: Sender<(u32, Answer)>,
@@ -31,7 +31,7 @@ pub(super) struct Toasts {
 }
 
 impl Toasts {
-    /// Gets into the list, and asks for leave to show messages.
+    /// Enters the program into the list, and asks for permission to show messages.
     pub fn connect(app_name: &str) -> Result<Self, WindowError> {
         let name = format!(
             r"{SHOWN_BY}.{}",
@@ -60,7 +60,7 @@ impl Toasts {
                 let arguments =
                     arguments.ok()?.cast::<ToastActivatedEventArgs>()?.Arguments()?.to_string();
                 let answer = arguments.parse().map_or(Answer::Clicked, Answer::Button);
-                // Nobody waits any more.
+                // Nobody receives the answer any more.
                 let _ = pressed.send((number, answer));
                 Ok(())
             },
@@ -111,14 +111,14 @@ impl Messenger for Toasts {
 
     fn answer(&mut self, limit: Duration) -> Option<Answer> {
         let (number, answer) = self.answers.recv_timeout(limit).ok()?;
-        // Of an earlier message.
+        // This answer belongs to an earlier message.
         let current = self.shown.as_ref().is_some_and(|(_, shown)| *shown == number);
         current.then_some(answer)
     }
 
     fn withdraw(&mut self) {
         if let Some((toast, _)) = self.shown.take() {
-            // It may have gone already.
+            // The message may have closed already.
             let _ = self.notifier.Hide(&toast);
         }
     }

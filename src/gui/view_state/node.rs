@@ -1,4 +1,4 @@
-//! A node or a peer as the window shows it, in a fixed place of the list.
+//! A node or a peer as the window shows it, at a fixed place in the list.
 
 use crate::messages::protocol::{FaultKind, NodeProgress, NodeState};
 use crate::model::Node;
@@ -7,26 +7,26 @@ use crate::model::transfer::PEER_REGION;
 /// A node as the window shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeView {
-    /// Its id.
+    /// The node's id.
     pub id: String,
-    /// For people.
+    /// The node's name for people.
     pub name: String,
     /// Its region as the node list names it.
     pub region: String,
     /// Published bandwidth, Mbit/s.
     pub published: Option<f64>,
-    /// Verified bytes from it.
+    /// Verified bytes from this node.
     pub done: u64,
     /// Bytes a second, measured; 0 if unknown.
     pub speed: f64,
-    /// What it is doing.
+    /// What the node is doing.
     pub state: NodeState,
-    /// What it did wrong last, until it sends again.
+    /// The node's last fault, until it sends again.
     pub fault: Option<FaultKind>,
 }
 
 impl NodeView {
-    /// Whether it is a computer of the same network and no server.
+    /// Whether it is a peer on the local network, and not a server.
     pub fn is_peer(&self) -> bool {
         self.region == PEER_REGION
     }

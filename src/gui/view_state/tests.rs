@@ -1,4 +1,4 @@
-//! What a person sees of events, one after another.
+//! The view state after sequences of events.
 
 use super::*;
 use crate::gui::actions::{Action, Actions};
@@ -152,7 +152,7 @@ fn what_was_reached_stays_reached_while_earlier_parts_are_counted_again() {
     let mut state = ViewState::default();
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
     state.apply(downloading());
-    // Two patches: the first is here and is counted alone, then half of the second.
+    // Two patches: the first is on disk and counts alone, then half of the second.
     let mut reached = Vec::new();
     for done in [0, 40, 55, 70, 85] {
         state.apply(progress(vec![node("a", done, NodeState::Active)]));
@@ -163,7 +163,7 @@ fn what_was_reached_stays_reached_while_earlier_parts_are_counted_again() {
     state.apply(progress(vec![node("a", 80, NodeState::Active)]));
     reached.push(state.progress.done);
     assert_eq!(reached, [70, 70, 70, 70, 85, 85]);
-    // Another way, such as the whole package, and another offer are counted anew.
+    // Another strategy, such as the whole package, and another offer are counted anew.
     state.apply(Event::Progress(Progress { done: 10, total: 600, ..Progress::default() }));
     assert_eq!((state.progress.done, state.progress.total), (10, 600));
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
@@ -199,7 +199,7 @@ fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are
     state.apply(Event::Phase { phase: Phase::Installing { version: Version::new(1, 0, 0) } });
     assert!((state.fraction() - 0.25).abs() < 1e-6 && !state.shows_nodes());
     assert_eq!(step(&state.progress), (3, 8));
-    // Something is fetched whole after all.
+    // After all a file is fetched whole.
     state.apply(written(4, vec![node("a", 45, NodeState::Active)]));
     assert!((state.fraction() - 0.5).abs() < 1e-6 && state.shows_nodes());
     state.apply(written(8, Vec::new()));

@@ -1,34 +1,33 @@
-//! Server-sent events, bit by bit: a pure parser of `text/event-stream` (WHATWG HTML, section
-//! 9.2.6).
+//! A pure parser of server-sent events, `text/event-stream` (WHATWG HTML, section 9.2.6). It takes
+//! the stream in parts.
 //!
-//! In: bytes as they come, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more
-//! memory than [`LONGEST_LINE`] and [`LONGEST_EVENT`], whatever is sent.
+//! In: bytes as they arrive, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more
+//! memory than [`LONGEST_LINE`] and [`LONGEST_EVENT`], whatever the server sends.
 
 use std::time::Duration;
 
-/// Bytes of a line, at most.
+/// Maximum length of a line, bytes.
 pub(super) const LONGEST_LINE: usize = 4 << 10;
-/// Bytes of an event's data, at most.
+/// Maximum length of an event's data, bytes.
 pub(super) const LONGEST_EVENT: usize = 16 << 10;
-/// Characters of an event's id, at most; longer ones, and those that are not plain text, are not
-/// kept.
+/// Maximum length of an event's id, characters. The parser ignores longer ids, and ids that are not
+/// plain text.
 const LONGEST_ID: usize = 128;
 
-/// What a stream said.
+/// A complete message of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServerSentEvent {
-    /// An event.
     Event {
-        /// Its kind; `message` if it has none.
+        /// The event's kind; `message` if it has none.
         name: String,
-        /// Its lines, joined by line feeds.
+        /// The event's data lines, joined by line feeds.
         data: String,
     },
-    /// How long to wait before another connection is made.
+    /// The server asks for this wait before the next connection.
     Retry(Duration),
 }
 
-/// A line or an event is longer than it may be.
+/// A line or an event is longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line of more than {LONGEST_LINE} bytes, or an event of more than {LONGEST_EVENT}")]
 pub(super) struct TooLong;
@@ -42,12 +41,12 @@ pub(super) struct Parser {
     name: String,
     data: Option<String>,
     id: Option<String>,
-    /// As it was when the last event was complete.
+    /// The id at the end of the last complete event.
     last_id: Option<String>,
 }
 
 impl Parser {
-    /// Takes in what has come.
+    /// Takes in the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<ServerSentEvent>, TooLong> {
         let mut events = Vec::new();
         for byte in bytes {
@@ -100,7 +99,7 @@ impl Parser {
                     ServerSentEvent::Retry(Duration::from_millis(milliseconds))
                 }));
             }
-            // A comment has no field's name; what is not known is to be passed over.
+            // A comment has no field name; the parser must ignore unknown fields.
             _ => {}
         }
         Ok(None)

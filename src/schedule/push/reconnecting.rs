@@ -1,27 +1,29 @@
-//! How long a listener waits before it connects again, and how much it listens to: pure cores.
+//! How long a listener waits before it connects again, and how much it accepts from a server: pure
+//! cores.
 //!
-//! In: how a connection ended, bytes and when they came. Out: waits, and whether a server says too
-//! much. Never: two clients that come back in step, or a server that keeps this computer busy.
+//! In: how a connection ended, bytes and when they came. Out: waits, and whether a server sends too
+//! much. Never: two clients that come back at the same moment; a server that keeps this computer
+//! busy.
 
 use std::time::Duration;
 
 use crate::backoff::{self, Backoff};
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// The times of a listener.
+/// The wait times of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// After the first failure; doubled with each further one.
+    /// Wait after the first failure; it doubles with each further one.
     pub first: Duration,
-    /// After many failures.
+    /// Longest wait after many failures.
     pub longest: Duration,
-    /// After a server said that it has no events.
+    /// Wait after the server answered that it has no events.
     pub absent: Duration,
-    /// A connection that lived so long was a good one.
+    /// A connection that lasted this long counts as good.
     pub good: Duration,
-    /// What a server may ask for at most, as the wait after a good connection.
+    /// The longest wait that a server may ask for, after a good connection.
     pub asked: Duration,
-    /// A connection on which nothing came for so long is dead, or a proxy keeps what comes.
+    /// A connection that is silent for this long is dead, or a proxy holds its bytes back.
     pub silence: Duration,
 }
 
@@ -42,47 +44,47 @@ impl Default for Pace {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// There is nothing to listen to at this address.
+    /// The address has no events.
     Absent,
-    /// It could not be made, or what came was no stream of events, or too much of it.
+    /// The connection could not be made, or its answer was no stream of events, or too large.
     Failed,
-    /// It ended, or fell silent, after something had come.
+    /// The connection ended, or fell silent, after something had come.
     Over {
-        /// From its beginning to its end.
+        /// Time from the connection's start to the last bytes.
         lived: Duration,
     },
 }
 
-/// The wait after a good connection, at least.
+/// Minimum wait after a good connection.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Waits between connections.
+/// Computes the waits between connections.
 #[derive(Debug)]
 pub(super) struct Reconnecting {
     pace: Pace,
     random: fastrand::Rng,
     failures: u32,
-    /// What the server asked for.
+    /// The wait that the server asked for.
     asked: Duration,
 }
 
 impl Reconnecting {
-    /// Every client needs a `seed` of its own.
+    /// Waits for one client; every client needs its own `seed`.
     pub(super) fn new(pace: Pace, seed: u64) -> Self {
         Self { pace, random: fastrand::Rng::with_seed(seed), failures: 0, asked: pace.first }
     }
 
-    /// The server wants to be left alone for so long after a good connection.
+    /// Notes the wait that the server asks for after a good connection.
     pub(super) fn asked_for(&mut self, wait: Duration) {
         self.asked = wait.min(self.pace.asked).max(SHORTEST);
     }
 
-    /// How long to wait now.
+    /// How long to wait before the next connection.
     pub(super) fn wait(&mut self, end: End) -> Duration {
         match end {
             End::Absent => self.between(self.pace.absent, 0.75, 1.25),
-            // A server that restarted, or a proxy that cuts after a while: all its clients come
-            // back.
+            // The server restarted, or a proxy cuts connections after a while: then all clients
+            // come back together.
             End::Over { lived } if lived >= self.pace.good => {
                 self.failures = 0;
                 self.between(self.asked, 1.0, 3.0)
@@ -100,11 +102,11 @@ impl Reconnecting {
     }
 }
 
-/// Bytes that may come at once, and a second on the whole; a server that only says what happens
+/// Bytes that may come: a second in the long run, and at once. A server that only reports events
 /// needs a hundredth.
 const EVENT_BYTES: Rate = Rate { per_second: 512.0, capacity: (64 << 10) as f64 };
 
-/// How much more a connection may say.
+/// How many more bytes a connection may send.
 #[derive(Debug)]
 pub(super) struct EventLimit(TokenBucket);
 
@@ -115,8 +117,8 @@ impl Default for EventLimit {
 }
 
 impl EventLimit {
-    /// Whether `bytes` that came at `now`, the time since the connection began, are still within
-    /// measure.
+    /// Whether `bytes` that came at `now`, the time since the connection began, are within the
+    /// limit.
     pub(super) fn covers(&mut self, now: Duration, bytes: usize) -> bool {
         self.0.take(now, bytes as f64, EVENT_BYTES) >= 0.0
     }

@@ -1,4 +1,4 @@
-//! A launcher's life in hours that take no time: jitter, retries, hints, sleep, conditions.
+//! A launcher's life, hours of it in no real time: jitter, retries, hints, sleep, conditions.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ const RULES: Rules = Rules {
 const USUAL: Conditions =
     Conditions { metered: None, on_battery: None, battery_low: None, saver: None };
 
-/// Lets the next due check happen, which must be for `reason`; gives its time.
+/// Makes the next due check, which must be for `reason`, and returns its time.
 fn check(schedule: &mut Schedule, reason: Reason) -> Duration {
     let now = schedule.next();
     assert_eq!(
@@ -31,7 +31,7 @@ fn ended(schedule: &mut Schedule, now: Duration, outcome: CheckEnd) {
     assert_eq!(schedule.step(now, ScheduleInput::Ended(outcome)), None);
 }
 
-/// A schedule whose first check was answered at the time that is given as well.
+/// A schedule whose first check was answered, and the time of that answer.
 fn going(seed: u64) -> (Schedule, Duration) {
     let mut schedule = Schedule::new(RULES, seed);
     let now = check(&mut schedule, Reason::Start);
@@ -168,7 +168,7 @@ fn sleep_counts_as_time_and_leads_to_one_check() {
         let due = schedule.next();
         assert!(due >= now + AFTER_SLEEP && due <= now + MINUTE, "{:?}", due - now);
         after.push(due);
-        // Awake and asleep again before it could be made.
+        // The computer wakes and sleeps again before the check.
         schedule.step(now + Duration::from_secs(1), ScheduleInput::Woken { uncounted: 8 * HOUR });
         let now = check(&mut schedule, Reason::Woken);
         ended(&mut schedule, now, CheckEnd::Answered);
@@ -268,8 +268,8 @@ fn a_forbidden_check_waits_for_better_conditions_but_not_for_ever() {
 }
 
 proptest! {
-    /// Whatever comes in, in whatever order: the next look is never further away than an interval,
-    /// checks that nobody asked for are bounded, and none begins while another is under way.
+    /// For all inputs in all orders: the next look is never further away than an interval, the
+    /// number of checks that nobody asked for is bounded, and no two checks overlap.
     #[test]
     fn no_order_of_events_makes_a_burst_or_an_end(seed: u64, steps in prop::collection::vec((0_u64..2000, 0_u8..8), 1..400)) {
         let mut schedule = Schedule::new(RULES, seed);
@@ -304,7 +304,7 @@ proptest! {
             prop_assert!(schedule.next() <= now + RULES.interval.mul_f64(1.5), "{:?} away", schedule.next() - now);
         }
         prop_assert!(hints.windows(2).all(|pair| pair[1] - pair[0] >= BETWEEN_HINTS), "{hints:?}");
-        // A failure may be tried again after two and a half minutes, nothing sooner.
+        // The shortest wait before a retry is two and a half minutes; nothing comes sooner.
         let most = 2 + (now + slept).as_secs() / 150;
         prop_assert!(others <= most, "{others} checks in {now:?} and {slept:?} of sleep");
     }

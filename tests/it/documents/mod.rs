@@ -1,8 +1,9 @@
-//! The documents are held against the programs: links, the reference, commands, citations, and the
-//! guide's first app as it is written.
+//! Compares the documents with the programs: links, the reference, commands, citations, and the
+//! guide's first app as the page has it.
 //!
 //! ```text
-//! pages       the Markdown files, their links and anchors    reference   verbs, options and settings
+//! pages       the Markdown files, their links and anchors
+//! reference   verbs, options and settings
 //! walk        the guide's first app, typed by a machine
 //! ```
 
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use pages::{Page, pages, root};
 
-/// Files below `folder` with one of these endings, but none of another repository or of the build.
+/// Files below `folder` with one of these endings, without other repositories and the build's
+/// output.
 fn files_below(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -44,7 +46,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Numbers behind `word` or `words` in a text: `fault 4`, `faults 6, 16 and 27`, `faults 11 to 13`.
+/// Numbers after `word` or `words` in a text: `fault 4`, `faults 6, 16 and 27`, `faults 11 to 13`.
 fn numbers_behind(text: &str, word: &str) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices(word) {
@@ -72,7 +74,7 @@ fn links_and_anchors_resolve() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// Whoever opens the folder in an editor finds every page from the first one.
+/// A reader who opens the folder in an editor can reach every page from the first one.
 #[test]
 fn every_page_is_reached_from_the_readme() {
     let pages = pages();
@@ -125,7 +127,7 @@ fn no_document_names_a_machine() {
 }
 
 /// `fault 11` and `promise 1` in sources name lines of docs/security.md, and a path of a page names
-/// a page.
+/// an existing page.
 #[test]
 fn citations_lead_somewhere() {
     let security = fs::read_to_string(root().join("docs/security.md")).unwrap();
@@ -179,7 +181,7 @@ fn citations_lead_somewhere() {
     assert!(cited.len() > 20, "the citations are no longer found: {cited:?}");
 }
 
-/// A test that a document names as a proof is there.
+/// A test that a document names as a proof exists.
 #[test]
 fn proofs_are_there() {
     let code: String = sources().into_iter().map(|(_, text)| text).collect();
@@ -202,7 +204,7 @@ fn proofs_are_there() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// Every address that the server answers stands in the reference.
+/// The reference lists every address that the server answers.
 #[test]
 fn every_route_is_in_the_reference() {
     let server = fs::read_to_string(root().join("src/server/mod.rs")).unwrap();

@@ -16,7 +16,7 @@ pub struct Page {
     pub code_blocks: Vec<CodeBlock>,
 }
 
-/// A block of code: the words behind the fence, and the lines.
+/// A block of code: the words after the fence, and the lines.
 pub struct CodeBlock {
     pub words: String,
     pub text: String,
@@ -30,7 +30,7 @@ pub fn root() -> PathBuf {
 pub fn pages() -> Vec<Page> {
     let mut files = Vec::new();
     super::files_below(&root(), &[".md"], &mut files);
-    // Release notes of the sample app are its own.
+    // Release notes of the sample app belong to that app.
     files.retain(|path| !path.starts_with(root().join("assets/demo")));
     files.sort();
     files.iter().map(|path| Page::read(path)).collect()
@@ -92,7 +92,7 @@ impl Page {
         page
     }
 
-    /// Links that lead to no file, or to no heading of it.
+    /// Links to a missing file, or to a missing heading of a file.
     pub fn broken_links(&self, pages: &[Self]) -> Vec<String> {
         self.links
             .iter()
@@ -143,13 +143,13 @@ impl Page {
     }
 }
 
-/// Another site; tests ask nobody there.
+/// A link to another site, which the tests do not visit.
 fn is_elsewhere(link: &str) -> bool {
     ["https://", "http://", "mailto:"].iter().any(|scheme| link.starts_with(scheme))
 }
 
-/// The anchor that a heading gets where Markdown is shown: letters, digits, `-` and `_`; blanks
-/// become `-`.
+/// The anchor of a heading where Markdown is shown: letters, digits, `-` and `_`; blanks become
+/// `-`.
 fn slug(heading: &str) -> String {
     let retained = heading.to_lowercase();
     retained

@@ -1,5 +1,5 @@
-//! The reference is what the programs accept: verbs and options from clap, settings from what the
-//! parsers say they know.
+//! The reference lists exactly what the programs accept: verbs and options from clap, settings from
+//! the error messages of the parsers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use kuzflow::testing::settings::Settings;
 
 use super::pages::{pages, root};
 
-/// Set, the test writes the pages instead of comparing them.
+/// If this variable is set, the test writes the pages instead of comparing them.
 const WRITE: &str = "KUZFLOW_WRITE_REFERENCE";
 
 fn programs() -> [Command; 2] {
@@ -29,7 +29,7 @@ fn verbs(program: &Command) -> impl Iterator<Item = &Command> {
     program.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
 }
 
-/// What is shown in a cell of a table.
+/// The text of a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ").replace('<', "&lt;")
 }
@@ -198,7 +198,7 @@ fn commands_in_documents_are_accepted() {
     assert!(checked > 100, "only {checked} commands are found");
 }
 
-/// What is wrong with the rest of a command line; words in capitals stand for something.
+/// The fault of the rest of a command line; words in capitals are placeholders.
 fn fault(program: &Command, rest: &str) -> Option<String> {
     let words: Vec<&str> = rest
         .split_whitespace()
@@ -235,7 +235,7 @@ fn fault(program: &Command, rest: &str) -> Option<String> {
             let found = program.find_subcommand(word);
             match found {
                 Some(found) => known.extend(options(found)),
-                // A line of output, or of a drawing.
+                // This is a line of output, or of a drawing.
                 None if word == "is"
                     || programs().iter().any(|program| program.get_name() == word) =>
                 {
@@ -300,16 +300,16 @@ fn man_pages_and_completions_have_every_verb() {
     }
 }
 
-/// The keys that a parser names when it meets one that it does not know.
+/// The keys that a parser names in its error about an unknown key.
 fn known_keys(error: &str) -> Vec<String> {
     let list = error.split("expected").nth(1).unwrap_or_default();
     list.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect()
 }
 
-/// Reads a settings file, or says what is wrong with it.
+/// Reads a settings file, or returns its error.
 type Parse<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
-/// All settings of a file: table (empty: the top) to keys, asked of its parser.
+/// All settings of a file: table (empty: the top) to keys, found through its parser's errors.
 fn settings(smallest: &str, parse: Parse<'_>) -> BTreeMap<String, Vec<String>> {
     parse(smallest).unwrap();
     let top = known_keys(&parse(&format!("unknown-key = 1\n{smallest}")).unwrap_err());

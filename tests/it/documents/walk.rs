@@ -1,9 +1,9 @@
 //! The guide's first app, typed by a machine: each block of its page in order, in one shell, with
-//! the programs that were built.
+//! the built programs.
 //!
-//! In: the page. A block `sh` is typed, `sh terminal=2` is typed in another terminal and goes on, a
-//! block with `file=NAME` is saved, and each line of a block `text` must have been printed since
-//! the block before. The port is the only thing that is changed.
+//! In: the page. The test types a block `sh`, and types `sh terminal=2` in another terminal, where
+//! it continues to run. It saves a block with `file=NAME`. Each line of a block `text` must have
+//! been printed since the block before. The test changes only the port.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,7 @@ use std::process::Command;
 
 use super::pages::{Page, root};
 
-/// A page as a script. Output goes on to standard output, between marks.
+/// A page as a script. Its output goes to standard output, between marks.
 fn script(page: &Page, port: u16) -> (String, Vec<Vec<String>>) {
     let mut script = "set -eu\n".to_owned();
     let mut expected = Vec::new();
@@ -57,7 +57,7 @@ fn script(page: &Page, port: u16) -> (String, Vec<Vec<String>>) {
     (script, expected)
 }
 
-/// The guide shows what a common computer prints.
+/// The guide shows the output of a common computer.
 fn in_use_of_this_machine(line: &str) -> String {
     let system = if cfg!(target_os = "macos") { "Darwin" } else { "Linux" };
     let architecture = match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch64")) {
@@ -70,7 +70,7 @@ fn in_use_of_this_machine(line: &str) -> String {
 
 fn walk(name: &str) {
     let page = Page::read(&root().join(name));
-    // Freed at once; nobody else is likely to take it in the meantime.
+    // The port is freed at once; another program is unlikely to take it in the meantime.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (script, expected) = script(&page, port);
     let folder = tempfile::Builder::new().prefix("kuzflow guide ").tempdir().unwrap();

@@ -172,7 +172,7 @@ fn nodes_that_are_down_or_behind_are_not_offered() {
     let lagging = Server::start(behind.options());
     repository.publish();
     let good = Server::start(repository.options());
-    // Nobody listens there.
+    // No program listens at this address.
     let gone = "127.0.0.1:9";
     repository.nodes(&json!([
         { "id": "lagging", "url": format!("http://{}/", lagging.address) },
@@ -204,7 +204,7 @@ fn without_nodes_the_server_offers_itself_where_it_knows_its_address() {
     assert_eq!(nodes(options)[0]["url"], "https://update.example.com/");
 }
 
-/// No deadline passes in silence: monitors see it at the status alone.
+/// No deadline passes silently: the status alone shows it to monitors.
 #[test]
 fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     let mut repository = Repository::sample();
@@ -223,7 +223,7 @@ fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     repository.publish();
     let past = health();
     assert_eq!((past.status, past.json()["status"].as_str()), (503, Some("expired")));
-    // A root has a number of its own that no other document names.
+    // A root has its own number, which no other document names.
     repository.patches_expire = "2999-01-01T00:00:00Z";
     repository.publish();
     assert_eq!(health().status, 200);

@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told.
+//! A client that sends exactly the given bytes.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -46,7 +46,7 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
     );
     let mut stream = connect(address);
     stream.write_all(head.as_bytes()).unwrap();
-    // A server that has heard enough may answer and close before it has taken all of it.
+    // A server may answer and close before it has read the whole body.
     let _ = stream.write_all(body);
     read_answer(&mut BufReader::new(stream), false)
 }

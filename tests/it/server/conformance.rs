@@ -1,4 +1,4 @@
-//! What any static host of a repository must do, for our server and for nginx.
+//! The requirements on any static host of a repository, for our server and for nginx.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ struct Case {
     path: String,
     fields: Vec<(&'static str, String)>,
     status: u16,
-    /// Which bytes of the package must come; `None`: not looked at.
+    /// The bytes of the package that must arrive; `None`: not checked.
     bytes: Option<std::ops::Range<usize>>,
 }
 
@@ -60,7 +60,7 @@ fn package_cases() -> Vec<Case> {
     ]
 }
 
-/// What must not be served, and the statuses it may be refused with.
+/// Paths that must not be served, and the allowed statuses of the refusal.
 fn refused_paths(outside: &str) -> Vec<String> {
     let digest = Digest::of(b"old");
     [
@@ -197,7 +197,7 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     }
 }
 
-/// What launchers do: they fetch JSON as gzip, and read what was signed.
+/// Launchers fetch JSON as gzip, and read the signed bytes.
 fn comes_compressed(who: &str, address: SocketAddr, repository: &Repository) {
     let stored = std::fs::read(repository.path().join("metadata/1.targets.json")).unwrap();
     let client =
@@ -242,7 +242,7 @@ fn the_server_serves_a_repository_as_any_static_host() {
     with_traps(&repository);
     let server = Server::start(repository.options());
     conforms("server", server.address, &repository);
-    // Each form has its own tag, and a range is of the document as it is stored.
+    // Each form has its own tag, and a range refers to the document as it is stored.
     let path = "/metadata/1.targets.json";
     let packed = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip")]);
     let (tag, plain) = (packed.field("etag").unwrap(), get(server.address, path));

@@ -1,4 +1,4 @@
-//! What `/api/events` says, to whom, and to how many.
+//! The events of `/api/events`: their contents, their receivers, and the limit of listeners.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use super::repository::Repository;
 use super::running::{Nginx, Server};
 use crate::support::waiting::until;
 
-/// A client that listens; it is listened to once the first line has come.
+/// A listening client; the server counts it once the first line has arrived.
 struct Listener {
     stream: BufReader<TcpStream>,
     id: String,
@@ -33,7 +33,7 @@ impl Listener {
         listener
     }
 
-    /// The rest of the next line that begins so.
+    /// The rest of the next line with this beginning.
     fn line(&mut self, start: &str) -> String {
         loop {
             let mut line = String::new();
@@ -70,7 +70,7 @@ fn reply(app: &str, channel: &str, platform: &str, version: &str) -> Value {
 fn who_listens_hears_of_a_release_and_of_nothing_else() {
     let mut repository = Repository::sample();
     let mut options = repository.options();
-    // No time limit of a connection applies to one that listens.
+    // A connection's time limits do not apply to a listener.
     (options.limits.header_time, options.limits.request_time) =
         (Duration::from_secs(2), Duration::from_secs(2));
     let server = Server::start(options);
@@ -80,8 +80,8 @@ fn who_listens_hears_of_a_release_and_of_nothing_else() {
     assert_eq!(get(server.address, "/healthz").json()["listeners"], 2);
     std::thread::sleep(Duration::from_secs(3));
 
-    // Metadata that is only signed again is no news; neither is another channel, for one who did
-    // not ask for it.
+    // Metadata that is only signed again gives no event. Neither does another channel, for a
+    // listener who did not ask for it.
     repository.publish();
     release(&mut repository, "sample_3.0.0-beta.2_Linux_x86_64", json!({ "channel": "beta" }));
     assert_eq!(all.event().0, reply("sample", "beta", "Linux_x86_64", "3.0.0-beta.2"));
@@ -135,7 +135,7 @@ fn room_is_bounded_and_given_back() {
     assert_eq!(refused.json()["error"], "no_room");
     assert_eq!(get(server.address, "/healthz").status, 200, "the others are served");
     drop(first);
-    // The server knows once it has read the end of that connection.
+    // The server knows it once it has read the end of that connection.
     until("there is room", || get(server.address, "/healthz").json()["listeners"] == 1);
     Listener::new(server.address, "", None);
     let bad = get(server.address, "/api/events?platform=nonsense");

@@ -1,4 +1,4 @@
-//! Clients and files that misbehave, the end of a server, and a node that is bad on purpose.
+//! Clients and files that misbehave, the end of a server, and the fault-injection proxy.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -57,8 +57,8 @@ fn a_flood_of_checks_is_answered_and_broken_requests_are_not() {
     }
 }
 
-/// A repository with a package larger than what the system's socket buffers take (some MB on
-/// loopback), as a sparse file.
+/// A repository with a package larger than the system's socket buffers (some MB on loopback), as a
+/// sparse file.
 fn with_large_package(length: u64) -> (Repository, String) {
     let mut repository = Repository::sample();
     let name = format!("{}.large", Digest::of(b"large"));

@@ -1,5 +1,4 @@
-//! Questions about patches: analysis, packs by id, packs made when somebody asks, and hostile
-//! questions.
+//! Requests about patches: analysis, packs by id, packs on request, and hostile requests.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +22,7 @@ fn id(version: &str) -> String {
     format!("sample_{version}_Linux_x86_64")
 }
 
-/// Releases 1.0.0 to 4.0.0 and packs between neighbours.
+/// Releases 1.0.0 to 4.0.0 and packs between adjacent ones.
 fn adjacent_packs() -> Repository {
     let mut repository = Repository::new();
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
@@ -81,7 +80,8 @@ fn the_cheapest_packs_are_the_answer() {
     );
     let back = analyze(server.address, "3.0.0", Some("1.0.0"));
     assert_eq!((back["way"].as_str(), back["total_size"].as_u64()), (Some("patches"), Some(50)));
-    // Nothing leads to the newest: the whole package, and nobody makes packs here.
+    // No pack leads to the newest release: the answer is the whole package, and this server makes
+    // no packs.
     let newest = analyze(server.address, "1.0.0", None);
     assert_eq!(
         newest,
@@ -128,7 +128,7 @@ fn the_cheapest_packs_are_the_answer() {
     };
     assert_eq!(with(&never_whole), 300, "without a way out any share of the package will do");
 
-    // A list that has expired, that is broken, or whose packs are for other bytes.
+    // An expired list, a broken list, and a list with packs for other bytes.
     repository.patches_expire = "2020-01-01T00:00:00Z";
     repository.publish();
     assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["way"], "full");
@@ -227,7 +227,7 @@ fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs()
     );
     assert_eq!(ask("1.0.0", Value::Null).2, Value::Null);
 
-    // A tree that is damaged tells nothing, and costs nobody the answer.
+    // A damaged tree adds no facts, and the answer comes all the same.
     repository.target("sample_Linux_x86_64.versions.json", b"{", json!({}));
     repository.publish();
     assert_eq!(
@@ -380,8 +380,8 @@ fn hostile_questions_are_refused_in_plain_words() {
         .to_owned();
     assert!(message.contains("xxx: its hash is no SHA-256") && message.len() < 500, "{message}");
 
-    // A fingerprint of many files is taken; one that is too long is not, whatever it says of its
-    // length.
+    // The server accepts a fingerprint of many files. It refuses one that is too long, whatever its
+    // header claims about its length.
     let files: serde_json::Map<String, Value> = (0..15_000)
         .map(|number| {
             (
@@ -400,7 +400,7 @@ fn hostile_questions_are_refused_in_plain_words() {
     assert_eq!(chunked(server.address, 5 << 20), 413);
 }
 
-/// Sends `length` bytes in chunks, without a word on how many will come; gives the status.
+/// Sends `length` bytes in chunks, without announcing the total; returns the status.
 fn chunked(address: SocketAddr, length: usize) -> u16 {
     use std::io::{BufReader, Write as _};
     let mut stream = connect(address);
@@ -417,7 +417,7 @@ fn chunked(address: SocketAddr, length: usize) -> u16 {
     super::client::read_answer(&mut BufReader::new(stream), false).status
 }
 
-/// A maker that tells what it is asked to make and waits for the outcome.
+/// A maker that reports its requested jobs and waits for the outcome.
 struct WaitingMaker {
     work: Mutex<Sender<(ContainerId, ContainerId)>>,
     done: Mutex<Receiver<JobOutcome>>,
@@ -459,7 +459,7 @@ fn a_missing_pack_is_made_meanwhile() {
     assert_eq!((first["way"].as_str(), first["status"].as_str()), (Some("full"), Some("queued")));
     let second = analyze(server.address, "2.0.0", Some("3.0.0"));
     assert_eq!(second["status"], "queued");
-    // Nobody is offered what this would make, nor may anybody go down by a pack that was asked for.
+    // No client is offered the target of the first pair, and a requested pack makes no downgrade.
     assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["status"], Value::Null);
     assert_eq!(analyze(server.address, "3.0.0", Some("2.0.0"))["status"], Value::Null);
     let begun = work.recv_timeout(LIMIT).unwrap();
@@ -478,7 +478,7 @@ fn a_missing_pack_is_made_meanwhile() {
     let other = get(server.address, "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64");
     assert_eq!((other.status, other.json()["status"].as_str()), (202, Some("queued")));
 
-    // The pack is published; that the server sees it a little later does not turn the client away.
+    // The pack is published; a client is not refused while the server has not seen it yet.
     outcome.send(JobOutcome::Completed).unwrap();
     let job = || -> Value {
         serde_json::from_slice(
@@ -497,7 +497,7 @@ fn a_missing_pack_is_made_meanwhile() {
         (Some("patches"), Some(70), Value::Null)
     );
 
-    // The other one cannot be had.
+    // The other pack is not available.
     assert_eq!(work.recv_timeout(LIMIT).unwrap().0.to_string(), id("2.0.0"));
     outcome.send(JobOutcome::Refused("/secret/path says no".to_owned())).unwrap();
     let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
@@ -512,7 +512,8 @@ fn a_missing_pack_is_made_meanwhile() {
     assert_eq!((answer["way"].as_str(), answer["status"].as_str()), (Some("full"), Some("failed")));
 }
 
-/// A detour over other releases is an answer, and the pack of the pair itself is made meanwhile.
+/// A detour over other releases is an answer, and meanwhile the server makes the pack of the pair
+/// itself.
 #[test]
 fn a_detour_is_made_shorter_for_next_time() {
     let mut repository = adjacent_packs();
@@ -536,7 +537,7 @@ fn a_detour_is_made_shorter_for_next_time() {
     until("the pack is seen", || {
         analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60
     });
-    // A pair that has its pack is not asked for, though another way is cheaper.
+    // A pair with its own pack makes no job, though another way is cheaper.
     let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
     assert_eq!(
         (reported(&cheaper), cheaper["status"].clone()),

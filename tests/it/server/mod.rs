@@ -1,5 +1,5 @@
-//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` through
-//! the same table of cases, then what only the server does: the API, limits, slow readers, an
+//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` pass the
+//! same table of cases. Further tests are only for the server: the API, limits, slow readers, an
 //! orderly end (docs/security.md, faults 6, 16, 27).
 
 mod api;

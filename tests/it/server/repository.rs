@@ -7,7 +7,7 @@ use kuzflow::testing::model::Digest;
 use kuzflow::testing::server::{ServerLimits, ServerOptions};
 use serde_json::{Value, json};
 
-/// A repository with metadata as the publisher writes it, but unsigned: the server does not look at
+/// A repository with metadata as the publisher writes it, but unsigned: the server does not check
 /// signatures.
 pub struct Repository {
     folder: tempfile::TempDir,
@@ -143,7 +143,7 @@ impl Repository {
     }
 }
 
-/// A package of 1,000,000 bytes, each telling its place.
+/// A package of 1,000,000 bytes; each byte follows from its position.
 pub fn package() -> Vec<u8> {
     (0..250_000_u32).flat_map(u32::to_be_bytes).collect()
 }

@@ -1,4 +1,4 @@
-//! Servers running on the loopback.
+//! Servers that run on the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::support::waiting::until;
 
-/// `kuzflow serve` on a free port of the loopback, in a runtime of its own.
+/// `kuzflow serve` on a free port of the loopback, in its own runtime.
 pub struct Server {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -53,7 +53,7 @@ impl Drop for Server {
     }
 }
 
-/// nginx with the configuration that we ship, its listen address, root and proxied server replaced.
+/// nginx with our shipped configuration; its listen address, root and proxied server are replaced.
 pub struct Nginx {
     pub address: SocketAddr,
     process: Child,
@@ -61,8 +61,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// `None`, with the reason on standard error, where there is no nginx; a failure where CI says
-    /// that there must be one.
+    /// `None`, with the reason on standard error, where nginx is missing; a failure where CI
+    /// requires nginx.
     pub fn start(repository: &Path, api: Option<SocketAddr>) -> Option<Self> {
         let found = ["nginx", "/usr/sbin/nginx"]
             .into_iter()
@@ -74,7 +74,7 @@ impl Nginx {
         };
         let folder = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/nginx/kuzflow.conf");
-        // Nobody else takes the port before nginx does, since nobody else uses this address.
+        // No other program takes the port before nginx does, since no other one uses this address.
         let [third, fourth] = [(); 2].map(|()| fastrand::u8(1..=254));
         let own = Ipv4Addr::new(127, 77, third, fourth);
         let address = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The window's states as a person meets them, for tests, pictures and `examples/window_states.rs`.
+//! The window's states as users meet them, for tests, pictures and `examples/window_states.rs`.
 
 use kuzflow::testing::gui::Language;
 use kuzflow::testing::gui::ViewState;
@@ -94,7 +94,7 @@ pub fn patches(versions: &[&str], bytes: u64) -> Plan {
     }
 }
 
-/// An offer with another plan than the whole package.
+/// An offer with a plan other than the whole package.
 pub fn planned(language: Language, plan: Plan) -> Offer {
     Offer {
         bytes_to_fetch: plan.bytes,
@@ -137,7 +137,7 @@ pub fn nodes(language: Language) -> Vec<Node> {
         .collect()
 }
 
-/// Three installed versions; the newest is active and runs, the others can be gone back to.
+/// Three installed versions. The newest is active and runs; a rollback to the others is possible.
 pub fn installed() -> Vec<InstalledVersion> {
     let version = |version: &str, size, installed: &str, active| InstalledVersion {
         id: format!("labelimg_{version}_Linux_x86_64").parse().unwrap(),
@@ -168,7 +168,7 @@ fn folder(version: &str) -> std::path::PathBuf {
     format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into()
 }
 
-/// The user's files of the versions that were left.
+/// The retained user data of versions that were left.
 pub fn retained() -> Vec<RetainedFiles> {
     let retained = |version: &str, left: &str| RetainedFiles {
         version: version.parse().unwrap(),
@@ -178,8 +178,8 @@ pub fn retained() -> Vec<RetainedFiles> {
     vec![retained("1.8.4", "2026-09-03T08:02:00Z"), retained("1.8.0", "2026-03-17T08:01:00Z")]
 }
 
-/// Every badge and every button: the newest did not start, the active one is pinned, the oldest is
-/// too many.
+/// Every badge and every button: the newest version did not start, the active one is pinned, the
+/// oldest is beyond the number to keep.
 fn every_kind() -> Event {
     let mut versions = installed();
     let (active, oldest) = (0, versions.len() - 1);
@@ -212,7 +212,7 @@ fn own_folder() -> std::path::PathBuf {
         .into()
 }
 
-/// The room on the disk, as if it had been measured.
+/// The use of the disk, as if it had been measured.
 fn disk_use(whole: u64) -> Event {
     let measured = |(folder, bytes)| FolderUse { folder, bytes };
     let folders = [
@@ -225,7 +225,7 @@ fn disk_use(whole: u64) -> Event {
     Event::DiskUse(DiskUse { whole, folders: folders.map(measured).to_vec() })
 }
 
-/// What happened while nobody looked, the oldest first.
+/// Notices of incidents that nobody saw, the oldest first.
 pub fn notices(name: &str) -> Vec<Notice> {
     let when = "2026-11-21T19:44:00Z".parse().unwrap();
     let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
@@ -312,7 +312,7 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
     })
 }
 
-/// A download in an office: the nodes, and a dozen computers nearby.
+/// A download on a large local network: the nodes, and a dozen peers.
 fn peers(language: Language) -> Event {
     let Event::Progress(mut progress) = progress(language, 0.6, true) else {
         return progress(language, 0.6, true);
@@ -351,7 +351,7 @@ fn fault(node: &str, fault: FaultKind, dropped: bool) -> Event {
     })
 }
 
-/// A problem with a chain of causes.
+/// A problem with an error chain.
 pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
     let chain = [
         "cannot fetch the timestamp role",
@@ -369,12 +369,12 @@ pub fn names() -> Vec<String> {
     usual.chain(rare::problem_scenes().map(|(name, _)| name)).collect()
 }
 
-/// Whether few people ever see it.
+/// Whether few users ever see the scene.
 pub fn is_rare(name: &str) -> bool {
     !NAMES.contains(&name)
 }
 
-/// Names of the scenes that most people meet.
+/// Names of the scenes that most users meet.
 const NAMES: [&str; 54] = [
     "idle",
     "checking",

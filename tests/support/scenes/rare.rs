@@ -1,4 +1,4 @@
-//! The window's states that most people never see, and the same with very long words: each kind of
+//! The window's states that most users never see, and others with very long words: each kind of
 //! problem, few and many nodes, silence.
 
 use kuzflow::testing::gui::Language;
@@ -12,7 +12,7 @@ use kuzflow::testing::model::{Offer, Version};
 
 use super::{fault, folder, installed, notices, offer, problem, progress};
 
-/// Of the scenes here, besides one for each kind of problem (see [`problem_scenes`]).
+/// Names of the scenes here, besides one for each kind of problem (see [`problem_scenes`]).
 pub const NAMES: [&str; 37] = [
     "skipped",
     "pinned",
@@ -62,7 +62,7 @@ pub fn problem_scenes() -> impl Iterator<Item = (String, ProblemKind)> {
     ProblemKind::ALL.into_iter().map(|kind| (format!("problem-{kind:?}").to_lowercase(), kind))
 }
 
-/// What a problem of this kind is about.
+/// The subject of a problem of this kind.
 fn subject(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::DiskFull => "1.3 GB",
@@ -139,7 +139,7 @@ fn without_files() -> Event {
     Event::Installed { versions, retained: Vec::new() }
 }
 
-/// The events of a scene after those of an offer; `None` if it is not one of these.
+/// The events of a scene after those of an offer; `None` if this module has no such scene.
 pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
     let version = Version::new(1, 8, 6);
     let current = Some(Version::new(1, 8, 5));
@@ -260,7 +260,7 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
     })
 }
 
-/// A scene that does not begin with an offer; `None` if it is not one of these.
+/// A scene that does not begin with an offer; `None` if this module has no such scene.
 pub fn state(name: &str, language: Language) -> Option<ViewState> {
     let plain = |scene: &str| {
         let mut notices = notices(scene);

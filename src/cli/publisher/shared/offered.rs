@@ -1,4 +1,5 @@
-//! What became of packages that were published, and how releases stand: for people and for scripts.
+//! Reports for people and for scripts: what became of published packages, and the present terms of
+//! releases.
 
 use serde_json::{Value, json};
 

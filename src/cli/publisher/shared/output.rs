@@ -1,4 +1,4 @@
-//! What the publisher's verbs print: English lines for people, or one JSON object a line for
+//! The output of the publisher's verbs: English lines for people, or one JSON object a line for
 //! scripts.
 
 use serde_json::{Value, json};

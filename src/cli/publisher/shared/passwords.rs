@@ -10,9 +10,10 @@ use super::VerbError;
 use crate::host;
 
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
-/// How long a pipe is waited for. Some CI systems keep one open that never says anything.
+/// How long the program waits for a pipe. Some CI systems hold a pipe open that never sends
+/// anything.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long a further line is waited for.
+/// How long the program waits for a further line.
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// A key's password.
@@ -61,7 +62,7 @@ fn from_variable() -> Option<String> {
     host::variable(VARIABLE)?.into_string().ok().filter(|password| !password.is_empty())
 }
 
-/// Lines of a pipe on standard input: one a password; the last one stands for all that follow.
+/// Lines of a pipe on standard input, one password each; the last one repeats for all that follow.
 static PIPED: Pipe = Pipe(Mutex::new(None));
 
 struct Pipe(Mutex<Option<Lines>>);
@@ -72,7 +73,7 @@ struct Lines {
 }
 
 impl Pipe {
-    /// The next password; `None` if standard input is a terminal, or says nothing.
+    /// The next password; `None` if standard input is a terminal, or sends nothing.
     fn next(&self) -> Option<String> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.is_none() && std::io::stdin().is_terminal() {
@@ -88,7 +89,7 @@ impl Pipe {
     }
 }
 
-/// Reads in a thread of its own, which ends with the input or the program.
+/// Reads in a thread, which ends with the input or the program.
 fn read_lines() -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

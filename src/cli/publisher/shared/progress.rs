@@ -1,4 +1,4 @@
-//! How far a build is: a bar on a terminal, a line for each step elsewhere.
+//! The progress of a build: a bar on a terminal, a line for each step elsewhere.
 
 use std::io::IsTerminal as _;
 use std::sync::Mutex;
@@ -10,13 +10,13 @@ use super::output::Say;
 use crate::app::streams::error_line;
 use crate::publish::bundling::{BuildProgress, BundlingStep};
 
-/// Where nobody sees a bar, so often a line says how far a long step is.
+/// Time between two lines about a long step where no terminal shows a bar.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
 
 /// Follows a build.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Lines on standard error, since it is no terminal.
+    /// Whether to print lines on standard error, since it is no terminal.
     lines: bool,
     now: Mutex<(Option<BundlingStep>, Instant)>,
     level: i32,

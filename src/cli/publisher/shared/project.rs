@@ -1,14 +1,14 @@
-//! Where the publisher's folder is when nobody says so: near the current folder.
+//! Finds the publisher's folder when no argument names it: in or around the current folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What makes a folder a publisher's.
+/// The file that marks a publisher's folder.
 const SETTINGS: &str = "kuzflow.toml";
 /// The folder that `init` makes in an app's folder if none is named.
 pub(crate) const USUAL_NAME: &str = "kuzflow";
 
-/// The publisher's folder that `named` means; without a name the one in, or around, the current
+/// The publisher's folder for the argument `named`; without it, the one in or around the current
 /// folder.
 pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     match named {
@@ -26,7 +26,7 @@ pub(crate) fn of(folder: &Path) -> PathBuf {
     above.unwrap_or(folder).to_owned()
 }
 
-/// `start` itself, the only one of the folders in it that is one, or the same from a folder above.
+/// `start` itself, else the only publisher's folder in it, else the same from a parent folder.
 fn found_above(start: &Path) -> Result<PathBuf, String> {
     let is_one = |folder: &Path| folder.join(SETTINGS).is_file();
     if is_one(start) {

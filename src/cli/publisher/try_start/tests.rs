@@ -34,8 +34,8 @@ fn what_helps_is_reported() {
 #[test]
 #[cfg(unix)]
 fn apps_are_judged_by_what_they_do_and_nothing_is_left_of_them() {
-    // What ends does so at once, however long a busy computer takes for it; what goes on is
-    // given up after a moment.
+    // An app that ends does so at once, however long a busy computer takes for it. An app that
+    // continues is given up after a moment.
     let fared = |script: &str, must_say: bool, health_report: Option<Result<(), String>>| {
         let mut app = App::start(Command::new("sh").args(["-c", script])).unwrap();
         let limit = if must_say || script.contains("wait") { 2 } else { 120 };
@@ -58,7 +58,7 @@ fn apps_are_judged_by_what_they_do_and_nothing_is_left_of_them() {
     let left = wrote.trim().parse::<i32>().unwrap();
     let gone = (0..2000).any(|_| {
         std::thread::sleep(LOOK);
-        // A zombie that its parent has not reaped yet runs no more.
+        // A zombie that its parent has not reaped yet no longer runs.
         std::fs::read_to_string(format!("/proc/{left}/stat"))
             .map_or(true, |stat| stat.contains(") Z"))
     });

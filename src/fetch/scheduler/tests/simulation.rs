@@ -5,15 +5,15 @@ use crate::model::{Digest, PieceSet};
 
 pub(super) const PIECE: u32 = 64 << 10;
 pub(super) const TICK: f64 = 0.1;
-/// Time within a tick in which bytes flow at a constant rate.
+/// Length of a time slice, in which bytes flow at a constant rate.
 pub(super) const SLICE: f64 = 0.02;
 
-/// What a simulated node does.
+/// The behaviour of a simulated node.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
-    /// Bytes a second, shared by its lanes.
+    /// Bytes a second, shared by its range requests.
     pub(super) rate: f64,
-    /// Bytes a second that one lane gets at most.
+    /// Bytes a second of one range request at most.
     pub(super) request_rate: f64,
     pub(super) latency: f64,
     pub(super) behaviour: Behaviour,
@@ -22,19 +22,19 @@ pub(super) struct Model {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Behaviour {
     Healthy,
-    /// From this time on nothing comes.
+    /// Sends nothing from this time on.
     DarkFrom(f64),
-    /// Dark in this span of time.
+    /// Sends nothing in this span of time.
     DarkBetween(f64, f64),
     /// Every answer ends after so many bytes.
     Cut(u64),
-    /// Every answer is as good as no more after so many bytes: a byte each half second.
+    /// Every answer slows down to a byte each half second after so many bytes.
     Fades(u64),
-    /// From this time on every answer is as good as no more.
+    /// From this time on every answer slows down to a byte each half second.
     DripsFrom(f64),
-    /// Says that it is fetching everything, and never has anything.
+    /// Claims to fetch everything, and never has anything.
     Hoards,
-    /// This piece is wrong.
+    /// Sends this piece wrong.
     Lies(u32),
     Refuses,
     Different,
@@ -48,21 +48,21 @@ pub(super) struct SimulatedRequest {
     pub(super) position: u64,
     pub(super) silent: f64,
     pub(super) answered: bool,
-    /// Parts of a byte that have come.
+    /// Fraction of a byte that has arrived.
     pub(super) part: f64,
 }
 
 pub(super) struct Simulation {
     pub(super) now: f64,
     pub(super) nodes: Vec<Model>,
-    /// How many of them are on the internet.
+    /// How many of the nodes are on the internet.
     pub(super) internet: usize,
-    /// Neighbours that hold everything, and when each joins; the next one last.
+    /// Peers that hold everything, and when each joins; the next one to join is last.
     pub(super) joining: Vec<(f64, Model)>,
     pub(super) range_requests: BTreeMap<RequestId, SimulatedRequest>,
     pub(super) scheduler: Scheduler,
     pub(super) table: Arc<PieceTable>,
-    /// Contributors of pieces that are kept in parts.
+    /// The nodes that sent parts of pieces that are retained in parts.
     pub(super) parts: BTreeMap<u32, Vec<NodeIndex>>,
     pub(super) verified: Vec<bool>,
     pub(super) received: u64,
@@ -123,7 +123,7 @@ impl Simulation {
         }
     }
 
-    /// Seconds for which it goes on while nothing comes.
+    /// Sets how many seconds it goes on while nothing comes.
     pub(super) fn timeout(&mut self, seconds: f64) {
         self.scheduler.timeout = seconds;
     }
@@ -142,7 +142,7 @@ impl Simulation {
         self.finished
     }
 
-    /// Neighbours whose time has come join, and say that they have everything.
+    /// Peers whose time has come join, and report that they have everything.
     pub(super) fn join(&mut self) {
         while let Some((_, model)) = self.joining.pop_if(|(when, _)| *when <= self.now) {
             let (node, count) = (self.nodes.len(), self.table.count());
@@ -374,7 +374,7 @@ impl Simulation {
         assert!(self.verified.iter().all(|verified| *verified));
     }
 
-    /// Received bytes over the object's.
+    /// Received bytes, as a multiple of the object's size.
     pub(super) fn overhead(&self) -> f64 {
         self.received as f64 / self.table.length as f64
     }

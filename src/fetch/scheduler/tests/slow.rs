@@ -1,12 +1,12 @@
-//! Holders that send next to nothing, beside one good node: however many they are and whenever they
-//! come, they cost little.
+//! Nodes and peers that hold pieces and send next to nothing, beside one good node. They cost
+//! little, however many they are and whenever they join.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 
-/// A byte each half second on every lane: never silent, and never done.
+/// Bytes a second: a byte each half second on every request, so it is never silent and never done.
 const DRIP: f64 = 2.0;
 
 fn dripping(random: &mut fastrand::Rng) -> Model {
@@ -16,7 +16,7 @@ fn dripping(random: &mut fastrand::Rng) -> Model {
     }
 }
 
-/// One that drips, more or less, from the beginning or after a good start of each answer.
+/// A node that drips more or less: from the beginning, or after a good start of each answer.
 fn crawling(random: &mut fastrand::Rng) -> Model {
     match random.u8(..3) {
         0 => dripping(random),
@@ -25,7 +25,7 @@ fn crawling(random: &mut fastrand::Rng) -> Model {
     }
 }
 
-/// One good node among so many that drip.
+/// One good node among so many dripping ones.
 fn nodes(random: &mut fastrand::Rng, dripping_nodes: usize, rate: f64) -> Vec<Model> {
     let mut nodes: Vec<Model> = (0..dripping_nodes).map(|_| dripping(random)).collect();
     nodes.insert(random.usize(0..=nodes.len()), healthy(rate, 0.03));
@@ -40,7 +40,7 @@ fn alone(length: u64, rate: f64, seed: u64) -> f64 {
     simulation.now
 }
 
-/// Runs, and tells how many times as long it took as the good node alone.
+/// Runs the simulation, and checks how many times as long it took as the good node alone.
 fn compare(simulation: Simulation, alone: f64, context: &str) {
     compare_with(simulation, (alone, 1.5), context);
 }
@@ -107,7 +107,7 @@ fn holders_that_come_and_come_back_under_new_names_do_not_either() {
         let joining =
             (0..first).map(|_| 0.0).chain((0..30).map(|number| f64::from(number) * pause));
         simulation.joining = joining.map(|when| (when, crawling(&mut random))).collect();
-        // Those that deliver in parts are asked for more of them.
+        // The scheduler asks more of nodes that deliver in parts.
         compare_with(simulation, (alone, 1.6), &format!("seed {seed}"));
     }
 }
@@ -122,8 +122,7 @@ fn peers_that_claim_everything_and_have_nothing_cost_little() {
     }
 }
 
-/// Requests that have begun say nothing about a node that failed: it keeps its fault until it sends
-/// something.
+/// Requests in flight do not clear a node's fault: it stays until the node sends something.
 #[test]
 fn a_dead_node_that_is_asked_again_is_not_shown_at_work() {
     let gone = with(Behaviour::DarkBetween(0.0, 30.0), MB);
@@ -139,7 +138,7 @@ fn a_dead_node_that_is_asked_again_is_not_shown_at_work() {
     simulation.assert_whole();
 }
 
-/// Each answer begins after so many seconds; the node is all there is.
+/// Each answer begins after so many seconds, and there is no other node.
 #[test]
 fn a_node_that_is_slow_to_answer_is_waited_for_longer_each_time() {
     for latency in [3.0, 5.0, 10.0, 20.0] {
@@ -151,8 +150,8 @@ fn a_node_that_is_slow_to_answer_is_waited_for_longer_each_time() {
     }
 }
 
-/// A line of 150 bytes a second gets there; one that gives less than a byte a second is given up
-/// within the patience.
+/// A connection of 150 bytes a second gets there. A download at less than a byte a second ends
+/// within the timeout.
 #[test]
 fn a_slow_steady_line_gets_there_and_a_drip_ends() {
     let mut simulation = Simulation::new(600_000, vec![healthy(150.0, 0.5)], 1);
@@ -166,7 +165,7 @@ fn a_slow_steady_line_gets_there_and_a_drip_ends() {
 
 #[test]
 fn a_request_that_is_stuck_is_helped_by_its_own_node() {
-    // Of the two servers behind one name one is all but dead.
+    // One of the two servers behind one name is all but dead.
     let nodes = vec![Model { request_rate: MB, ..with(Behaviour::Fades(30_000_000), 8.0 * MB) }];
     let mut simulation = Simulation::new(6_000_000, nodes, 1);
     simulation.run(0.5);
@@ -177,7 +176,7 @@ fn a_request_that_is_stuck_is_helped_by_its_own_node() {
     assert!(simulation.now < 12.0, "{} s", simulation.now);
 }
 
-/// Anybody but the good node: how it is slow, and when a peer joins.
+/// The nodes besides the good one: how each is slow, and when a peer joins.
 fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
     let drips = (0.5..1.5, 0.005..0.055)
         .prop_map(|(rate, latency)| Model { request_rate: DRIP * rate, ..healthy(MB, latency) });
@@ -192,10 +191,10 @@ fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
     proptest::collection::vec((any, 0.0..8.0), 0..8)
 }
 
-/// Whoever else there is, on the internet (an operator's aliases among them) or as peers, and
-/// whenever it turns slow: the download takes little longer than with the good node alone. Nearly
-/// all take less than half again as long; one in a hundred of those with partly useful holders
-/// twice. The cases are the same each time.
+/// Other nodes may be on the internet (an operator's aliases among them) or peers, and may turn
+/// slow at any time: the download takes little longer than with the good node alone. Nearly all
+/// downloads take less than half again as long; one in a hundred of those with partly useful
+/// holders takes twice as long. The cases are the same each time.
 #[test]
 fn a_good_node_is_held_up_by_nobody() {
     let config = ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() };
@@ -221,9 +220,10 @@ fn a_good_node_is_held_up_by_nobody() {
     outcome.unwrap();
 }
 
-/// One that says to take part, has everything, and ends each answer at once: it is left, and what
-/// it would have fetched is fetched here. (The wait for it began anew each time one of this
-/// client's own requests ended, and the good node idled for most of the time.)
+/// The peer claims to take part, has everything, and ends each answer at once. The scheduler leaves
+/// it, and this client fetches the peer's share. (In the past, the wait for the peer began anew
+/// each time one of this client's own requests ended, and the good node idled for most of the
+/// time.)
 #[test]
 fn a_peer_that_ends_each_answer_at_once_is_not_waited_for() {
     for (rate, bytes) in [(4.0, 1), (4.0, 5000), (10.0, 60_000)] {
