@@ -35,7 +35,7 @@
 // `app::streams` does neither. The build with all features finds unused code; the launcher alone
 // leaves out much.
 #![cfg_attr(not(all(feature = "publisher", target_os = "linux")), allow(dead_code, unused_imports))]
-#![warn(unreachable_pub)]
+#![cfg_attr(feature = "publisher", warn(unreachable_pub))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod app;

@@ -228,7 +228,7 @@ impl VersionTree {
 
     /// The document's bytes, at most `limit`: the oldest releases are removed until the document
     /// fits, but never the newest.
-    pub fn to_json_within(&mut self, limit: usize) -> Result<Vec<u8>, InvalidVersionTree> {
+    pub fn json_within(&mut self, limit: usize) -> Result<Vec<u8>, InvalidVersionTree> {
         loop {
             let json = self.to_json()?;
             let oldest =

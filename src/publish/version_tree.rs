@@ -163,7 +163,7 @@ impl Project {
                 .map(|(_, length)| *length)
         });
         let bytes = tree
-            .to_json_within(LARGEST_VERSION_TREE)
+            .json_within(LARGEST_VERSION_TREE)
             .map_err(|error| crypto("write a version tree", error))?;
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
         let destination = self.targets_folder().join(format!("{hash}.{name}"));

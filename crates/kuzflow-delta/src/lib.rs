@@ -59,7 +59,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![warn(unreachable_pub)]
+#![cfg_attr(feature = "encoder", warn(unreachable_pub))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "encoder")]

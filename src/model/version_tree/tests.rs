@@ -179,13 +179,13 @@ fn many_releases_of_a_large_app_stay_readable() {
     assert!(whole.len() < LARGEST_VERSION_TREE / 10, "{}", whole.len());
     // Room for a tenth more than one release: the oldest are removed, the newest is complete.
     let mut short = tree.clone();
-    let json = short.to_json_within(whole.len() * 7 / 10).unwrap();
+    let json = short.json_within(whole.len() * 7 / 10).unwrap();
     assert!(json.len() <= whole.len() * 7 / 10);
     assert!(short.node(&Version::new(1, 0, 0)).is_none() && short.nodes().count() > 1);
     assert_eq!(
         VersionTree::from_json(&json).unwrap().files_of(&Version::new(1, 59, 0)).unwrap(),
         files
     );
-    short.to_json_within(10).unwrap();
+    short.json_within(10).unwrap();
     assert_eq!(short.nodes().count(), 1, "the newest stays, whatever its size");
 }
