@@ -285,7 +285,7 @@ impl House {
         if source.defines.contains(name) || steps == 0 {
             return Some(module);
         }
-        for import in source.imports.iter().filter(|import| import.name == *name) {
+        if let Some(import) = source.imports.iter().find(|import| import.name == *name) {
             let Some((from, path)) = self.begin(&import.path) else { return Some(module) };
             let path: Vec<String> = path.iter().chain(&rest[1..]).cloned().collect();
             return self.home(&from, &path, steps - 1);

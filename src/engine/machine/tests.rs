@@ -483,9 +483,12 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     command(&mut machine, Command::Switch(id()));
     command(&mut machine, Command::Prefetch);
     assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
-    assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), [noticed.clone()]);
+    assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), std::slice::from_ref(&noticed));
     // So does a start that the app had asked for.
-    assert_eq!(machine.step(MachineInput::Relaunched(Err(problem()))), [noticed.clone()]);
+    assert_eq!(
+        machine.step(MachineInput::Relaunched(Err(problem()))),
+        std::slice::from_ref(&noticed)
+    );
     assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
     // It can still be cancelled, and what it was for is still known.
     assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
@@ -499,7 +502,10 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
         command(&mut machine, under_way);
         let phase = machine.phase();
         assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
-        assert_eq!(machine.step(MachineInput::Launched(Err(problem()))), [noticed.clone()]);
+        assert_eq!(
+            machine.step(MachineInput::Launched(Err(problem()))),
+            std::slice::from_ref(&noticed)
+        );
         assert_eq!(machine.phase(), phase);
     }
 }

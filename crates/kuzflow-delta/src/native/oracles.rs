@@ -182,8 +182,8 @@ impl<'a> Program<'a> {
     }
 }
 
-fn image(file: &Vec<u8>) -> Image {
-    parse(&mut Blocks::new(file), 0, file.len() as u64).unwrap().unwrap()
+fn image(file: &[u8]) -> Image {
+    parse(&mut Blocks::new(&file), 0, file.len() as u64).unwrap().unwrap()
 }
 
 /// Where an image has fields of a kind.
@@ -232,7 +232,7 @@ fn real_code_is_read_as_iced_x86_reads_it() {
     assert!(seen.iter().all(|reason| ["XBEGIN", "addresses of MOV"].contains(reason)), "{seen:?}");
 }
 
-fn judge_elf(file: &Vec<u8>, elf: &Elf<'_>) {
+fn judge_elf(file: &[u8], elf: &Elf<'_>) {
     let image = image(file);
     let mut segments: Vec<_> = elf
         .program_headers
@@ -278,7 +278,7 @@ fn judge_layout(layout: &Layout, pe: &PE<'_>, length: u64) {
     }
 }
 
-fn judge_pe(file: &Vec<u8>, pe: &PE<'_>) {
+fn judge_pe(file: &[u8], pe: &PE<'_>) {
     let image = image(file);
     judge_layout(&image.layout, pe, file.len() as u64);
     let relative = places(&image, kind::RELATIVE);
