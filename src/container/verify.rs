@@ -74,7 +74,7 @@ impl Verification {
     }
 }
 
-/// Hashes every file outside of [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares
+/// Hashes every file outside of [`crate::model::manifest::MUTABLE_FOLDERS`] anew, with `threads` threads, and compares
 /// links, permissions and folders. `progress` receives the bytes of each finished file, from any
 /// thread. Damage is a result, not an error. The code never follows links.
 pub fn verify_tree(

@@ -83,7 +83,7 @@ impl Uninstall<'_> {
     /// Uninstalls.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while a version is running, [`StoreError::Busy`] while another
+    /// [`crate::store::StoreError::InUse`] while a version is running, [`crate::store::StoreError::Busy`] while another
     /// launcher is at work: nothing is changed then. After another error a repeated call goes on.
     pub(crate) fn perform(self) -> Result<Uninstalled, DesktopError> {
         let Self { home, folders, program, keep_data, now } = self;

@@ -1,4 +1,4 @@
-//! Shortcuts and file types on Windows. Pure: an entry in, values out; [`super::shell`] passes them
+//! Shortcuts and file types on Windows. Pure: an entry in, values out; `super::shell` passes them
 //! to the system.
 
 use std::path::{Path, PathBuf};

@@ -78,7 +78,7 @@ pub enum RunState {
     Run,
     /// Close all connections and wait.
     Pause,
-    /// End with [`FetchError::Cancelled`].
+    /// End with [`super::FetchError::Cancelled`].
     Cancel,
 }
 

@@ -91,7 +91,7 @@ pub enum Failed {
 }
 
 /// Makes all files of `pack` in `folder`, which must exist; the name of each file is its number in
-/// [`super::Outline::made`]. Returns for each of them the file, or `None`; and why groups failed.
+/// [`super::outline::Outline::made`]. Returns for each of them the file, or `None`; and why groups failed.
 /// `progress` receives the number of files made so far, from any thread.
 pub fn apply(
     pack: &Pack,

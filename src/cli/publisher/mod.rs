@@ -1,6 +1,9 @@
 //! The verbs of `kuzflow`, the publisher's and operator's tool: one file a verb, and `shared` for
 //! what several need.
 
+// Help texts name tables of kuzflow.toml in brackets, which the documents take for links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod build;
 mod bundle;
 mod diff;

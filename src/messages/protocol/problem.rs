@@ -79,7 +79,7 @@ pub enum ProblemKind {
     /// What is in the bundle is not what the publisher signed.
     BundleNotTrusted,
     /// The bundle is genuine but old; the subject is the day until which it counted.
-    /// [`Command::AcceptExpired`] takes it all the same.
+    /// [`super::Command::AcceptExpired`] takes it all the same.
     BundleExpired,
     /// The bundle is genuine, but is for another app, system or channel; the subject says what it
     /// has.

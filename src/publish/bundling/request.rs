@@ -100,7 +100,7 @@ pub struct BuildRequest {
     /// The date (`SOURCE_DATE_EPOCH`); if `None`, the date of the commit, and without a commit the
     /// first day that a zip can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// Patterns of files to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or
+    /// Patterns of files to leave out of the app's folder, besides `NEVER`: names (`*.log`), or
     /// paths from its top (`docs/*.md`). `*` stands for anything but `/`.
     pub exclude: Vec<String>,
     /// On Windows: start `python.exe` instead of `pythonw.exe`, for an app that writes to a
