@@ -188,14 +188,14 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
 }
 
 /// Whether the file system of `folder` lets no program be started from it.
-#[cfg(unix)]
+#[cfg(all(unix, not(target_vendor = "apple")))]
 fn forbids_programs(folder: &Path) -> bool {
     rustix::fs::statvfs(folder)
         .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
 /// Elsewhere it is a matter of rules that nobody tells.
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
 fn forbids_programs(_folder: &Path) -> bool {
     false
 }

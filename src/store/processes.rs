@@ -242,7 +242,7 @@ mod system {
         std::thread::sleep(limit.min(super::LOOK));
     }
 
-    pub use super::unix::end;
+    pub(crate) use super::unix::end;
 }
 
 #[cfg(unix)]

@@ -107,19 +107,27 @@ mod system {
     /// Whether nobody listens at a socket. Asked without waiting: its owner may be stopped, with a
     /// full queue.
     fn is_refused(path: &Path) -> bool {
-        use rustix::net::{
-            AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
-        };
-        let ask = || {
-            let socket = socket_with(
-                AddressFamily::UNIX,
-                SocketType::STREAM,
-                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-                None,
-            )?;
-            connect(&socket, &SocketAddrUnix::new(path)?)
-        };
+        use rustix::net::{SocketAddrUnix, connect};
+        let ask = || connect(&socket_that_never_waits()?, &SocketAddrUnix::new(path)?);
         ask() == Err(rustix::io::Errno::CONNREFUSED)
+    }
+
+    #[cfg(not(target_vendor = "apple"))]
+    fn socket_that_never_waits() -> rustix::io::Result<std::os::fd::OwnedFd> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+    }
+
+    /// macOS makes a socket first and takes its flags then.
+    #[cfg(target_vendor = "apple")]
+    fn socket_that_never_waits() -> rustix::io::Result<std::os::fd::OwnedFd> {
+        use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+        use rustix::net::{AddressFamily, SocketType, socket};
+        let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+        ioctl_fionbio(&socket, true)?;
+        Ok(socket)
     }
 
     fn is_old(entry: &std::fs::DirEntry) -> bool {
