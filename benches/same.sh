@@ -60,7 +60,7 @@ done
 
 # Without what differs from run to run.
 settled() {
-  sed -E 's/"(seconds|milliseconds|speed|estimated_seconds|seconds_left)":[0-9.]+//g; /"event":"(progress|disk_use)"/d; s/"(whole|free)":[0-9]+//g' "$1"
+  sed -E 's/"(seconds|milliseconds|speed|estimated_seconds|seconds_left)":[0-9.]+//g; /"event":"(progress|disk_use)"/d; s/"(whole|free)":[0-9]+//g' "$1" | sed "s#$work/\(old\|new\)#FOLDER#g"
 }
 differing=0
 cd old

@@ -52,6 +52,8 @@ mod repair;
 #[cfg(unix)]
 mod retiring;
 mod server;
+#[cfg(target_os = "linux")]
+mod snapshots;
 #[cfg(unix)]
 mod slow_lines;
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 //! orderly end (docs/security.md, faults 6, 16, 27).
 
 mod api;
-mod client;
+pub mod client;
 mod conformance;
 mod events;
 mod faults;
