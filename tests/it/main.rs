@@ -52,10 +52,10 @@ mod repair;
 #[cfg(unix)]
 mod retiring;
 mod server;
-#[cfg(target_os = "linux")]
-mod snapshots;
 #[cfg(unix)]
 mod slow_lines;
+#[cfg(target_os = "linux")]
+mod snapshots;
 #[cfg(unix)]
 mod starts;
 #[path = "../support/mod.rs"]
