@@ -1,8 +1,8 @@
-//! Performs the machine's effects: one thread with its own runtime, that feeds commands and
-//! outcomes into the machine.
+//! Performs the machine's effects: one thread with its own runtime that feeds commands and outcomes
+//! into the machine.
 //!
-//! The driver owns what is alive in an engine: the session with the app, the peers, the documents of
-//! packages that were asked about, the download. Each piece of work is given what it uses.
+//! The driver owns everything alive in an engine: the session with the app, the peers, the cached
+//! documents of packages, the download. It passes to each piece of work only what that work uses.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::update::peer_service::{self, PeerHandle};
 use crate::update::repair::RepairJob;
 use crate::update::{from_file, hot_swap};
 
-/// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
+/// Starts an engine on a new thread. It ends after [`Command::Quit`].
 pub(crate) fn spawn(
     session: AppSession,
     setup: Setup,
@@ -51,7 +51,7 @@ pub(crate) fn spawn(
     let (handle, end) = mailbox::channel();
     let thread = threads::spawn("engine", move || {
         runtime.block_on(Driver::new(session, peers, client, setup, &end).run(end));
-        // What is left are downloads that were told to stop, and threads that wait for the app.
+        // Only stopped downloads and threads that wait for the app are left.
         runtime.shutdown_background();
     });
     Ok((handle, thread.map_err(|error| problem::of_system(&error))?))
@@ -68,11 +68,11 @@ struct Driver {
     outcomes: mpsc::UnboundedReceiver<MachineInput>,
     control: watch::Sender<Control>,
     download: Option<JoinHandle<()>>,
-    /// Switches, starts and prunings under way: the engine does not end in the middle of one.
+    /// Switches, starts and prunings under way. The engine ends only after them.
     unfinished: Vec<JoinHandle<()>>,
     /// A start that waits for the end of the app.
     restarting: Option<JoinHandle<()>>,
-    /// The app that is closing: what a person decides, and that another start follows.
+    /// The app that is closing: its control, and the guard that announces another start.
     closing: Option<(CloseControl, Expecting)>,
     watcher: Watcher,
 }
@@ -106,7 +106,7 @@ impl Driver {
         };
         let happenings = driver.inputs.clone();
         driver.session.app.on_happening(move |what| {
-            // Nobody is left to hear it once the engine has ended.
+            // Once the engine has ended there is no receiver.
             let _ = happenings
                 .send(MachineInput::Incident(Notice { when: host::now(), what: what.clone() }));
         });
@@ -131,39 +131,39 @@ impl Driver {
                 }
                 self.perform(effect);
             }
-            // What was to follow the app's end has taken this along, or does not follow.
+            // The work that follows the app's end has taken this value, or there is none.
             if has_closed {
                 self.closing = None;
             }
         }
     }
 
-    /// Lets the running app talk to this engine.
+    /// Starts the conversation between the running app and this engine.
     fn talk(&self, end: &EngineEnd) {
         let channel = self.session.channel.clone();
         end.on_emit(move |event| channel.tell(event));
         let inputs = self.inputs.clone();
         let commands = move |command| {
-            // Nobody is left to hear it once the engine has ended.
+            // Once the engine has ended there is no receiver.
             let _ = inputs.send(MachineInput::Command(command));
         };
         let AppSession { channel, app, environment } = self.session.clone();
         tokio::spawn(channel::serve(channel, app, environment.home.clone(), commands));
     }
 
-    /// A download is kept as at a pause: it is told to stop, and given the time to note its last
-    /// pieces.
+    /// A download stays resumable as after a pause: it is asked to stop, and gets the time to
+    /// record its last pieces.
     async fn stop(self) {
         self.steer(RunState::Cancel);
         if let Some((control, _)) = &self.closing {
-            // Nobody is left who would do what should follow.
+            // Nothing would perform what should follow.
             control.take_back();
         }
         if let Some(download) = self.download {
             let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
         }
         for unfinished in self.unfinished.into_iter().chain(self.restarting) {
-            // A panic there was told by the panic hook.
+            // The panic hook has logged a panic there.
             let _ = unfinished.await;
         }
     }
@@ -215,7 +215,7 @@ impl Driver {
             Effect::MeasureDisk => self.measure_disk(),
             Effect::Share(on) => {
                 self.remember(|state| state.peers_off = !on);
-                // Opens it, or closes it, as the user wants it now.
+                // Opens or closes the peer network, as the settings say now.
                 self.peers.open(&self.session.environment);
             }
             Effect::List => self.list(),
@@ -290,20 +290,20 @@ impl Driver {
         });
     }
 
-    /// One at a time: a second wish is the same wish.
+    /// One at a time: a second request means the same.
     fn restart_when_ended(&mut self) {
         if self.restarting.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
         let starter = self.starter();
-        // Said now, before anybody looks at the app's end.
+        // Announced now, before anybody looks at the app's end.
         let expected = self.session.app.expect_another();
         let inputs = self.inputs.clone();
         self.restarting = Some(tokio::task::spawn_blocking(move || {
             let started = starter.restart_when_ended();
             drop(expected);
             if let Some(started) = started {
-                // Nobody is left to hear it once the engine has ended.
+                // Once the engine has ended there is no receiver.
                 let _ = inputs.send(MachineInput::Relaunched(started));
             }
         }));
@@ -311,13 +311,14 @@ impl Driver {
 
     fn close(&mut self, back: Option<Back>) {
         let control = CloseControl::default();
-        // Said now, before anybody looks at the app's end.
+        // Announced now, before anybody looks at the app's end.
         self.closing = Some((control.clone(), self.session.app.expect_another()));
         let starter = self.starter();
         self.begin(move || starter.close(back, &control), MachineInput::Closed);
     }
 
-    /// What follows the end of the app that was closed: the end is expected until it is done.
+    /// Starts the work that follows the end of the closed app. Until it is done another start
+    /// counts as expected.
     fn after_closing<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&Starter) -> Result<T, Problem> + Send + 'static,
@@ -349,7 +350,7 @@ impl Driver {
             let pruned = environment
                 .lock()
                 .and_then(|lock| remove::prune(&environment.home, keep, &lock).map(drop));
-            // The list is told anew, whatever came of it.
+            // The list is sent again, whatever the outcome.
             pruned.map_err(|error| problem::of_store(&error))
         };
         self.begin(prune, MachineInput::Removed);
@@ -359,7 +360,7 @@ impl Driver {
         let environment = self.environment();
         let tidy = move || {
             tidy_up(&environment);
-            // The list is told anew.
+            // The list is sent again.
             Ok(())
         };
         self.begin(tidy, MachineInput::Removed);
@@ -370,7 +371,7 @@ impl Driver {
         tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&environment))));
     }
 
-    /// What a person has decided about the app that is closing.
+    /// Applies a person's decision to the app that is closing.
     fn decide(&self, decision: fn(&CloseControl)) {
         if let Some((control, _)) = &self.closing {
             decision(control);
@@ -390,8 +391,8 @@ impl Driver {
         self.control.send_modify(|control| control.state = state);
     }
 
-    /// Work whose outcome comes in as an input. A panic in it is an outcome as well: the machine
-    /// would wait for ever.
+    /// Runs work whose outcome comes in as an input. A panic in it is an outcome as well: otherwise
+    /// the machine would wait for ever.
     fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
@@ -403,18 +404,18 @@ impl Driver {
             let outcome = work
                 .await
                 .unwrap_or_else(|panic| Err(Problem::new(ProblemKind::Internal, "", &panic)));
-            // Nobody is left to hear it once the engine has ended.
+            // Once the engine has ended there is no receiver.
             let _ = inputs.send(input(outcome));
         })
     }
 
-    /// The same for work that blocks, on a thread for such; the engine does not end before it.
+    /// The same for blocking work, on a blocking thread. The engine ends only after it.
     fn begin<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
         input: fn(Result<T, Problem>) -> MachineInput,
     ) {
-        // The thread is asked for within the task: where the system has none left, that panics.
+        // The task requests the thread: where the system has none left, that panics.
         let work = async move {
             tokio::task::spawn_blocking(work)
                 .await

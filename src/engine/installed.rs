@@ -1,7 +1,7 @@
-//! What is installed, as a person sees it: the versions with their marks, the user's files that are
-//! kept of versions that were left, and the room that all of it takes.
+//! Lists what is installed, as a person sees it: the versions with their marks, the retained user
+//! data of versions that were left, and the disk space that all of it takes.
 //!
-//! In: the home. Out: values of [`crate::messages::protocol`]. Never: a change of anything.
+//! In: the home. Out: values of [`crate::messages::protocol`]. Never: changes anything.
 
 use crate::environment::Environment;
 use crate::messages::protocol::{DiskUse, FolderUse, InstalledVersion, RetainedFiles};
@@ -19,7 +19,7 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
     };
     let records = environment.home.installed()?;
     let points = rollback::points(&environment.home)?;
-    // Where nothing is installed yet there is no folder to remember anything in.
+    // Before the first installation there is no folder that could hold a state.
     let HomeState { failed, pinned, .. } = environment.home.state().unwrap_or_default();
     let surplus = remove::surplus(&environment.home, environment.settings.update.keep_versions)?;
     Ok(records
@@ -44,7 +44,7 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
         .collect())
 }
 
-/// The user's files that are kept of versions that were left.
+/// The retained user data of versions that were left.
 pub(crate) fn retained(environment: &Environment) -> Vec<RetainedFiles> {
     let home = &environment.home;
     let retained = |snapshot: &snapshots::Snapshot| RetainedFiles {
@@ -52,13 +52,13 @@ pub(crate) fn retained(environment: &Environment) -> Vec<RetainedFiles> {
         left: snapshot.left,
         folder: snapshot.place(home),
     };
-    // What cannot be looked at now is not shown, nor is what holds nothing.
+    // Only what can be read now and holds something is shown.
     let retained =
         snapshots::list(home).unwrap_or_default().iter().map(retained).collect::<Vec<_>>();
     retained.into_iter().filter(|retained| usage::holds_user_files(&retained.folder)).collect()
 }
 
-/// The room that the installation takes; looks at every file.
+/// The disk space that the installation takes. Reads the size of every file.
 pub(crate) fn disk_use(environment: &Environment) -> DiskUse {
     let usage::Usage { whole, folders } = usage::measure(&environment.home);
     DiskUse {

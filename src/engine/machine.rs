@@ -1,9 +1,9 @@
-//! The engine's pure core: which phase follows which, and what has to be done for it. No I/O, no
-//! clock, no thread.
+//! The engine's pure core: decides which phase follows which, and which effects each phase needs.
+//! No I/O, no clock, no thread.
 //!
-//! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver
-//! performs them and reports what came of them as further inputs. An input that makes no sense in
-//! the present phase changes nothing: a second click is not an error.
+//! [`Machine::step`] takes one input and returns the effects to perform, in order. The driver
+//! performs them and reports their outcomes as further inputs. An input that makes no sense in the
+//! present phase changes nothing: a second click is not an error.
 //!
 //! ```text
 //! machine     commands               activity    what the machine is doing, with its own data
@@ -24,28 +24,25 @@ use crate::messages::protocol::{ClosingWait, Command, Event, Phase, Problem, Pro
 use crate::model::incident::Notice;
 use crate::model::{ContainerId, Offer, Version};
 
-/// The machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     setup: Setup,
     activity: Activity,
-    /// The version chosen last; what "restart now" switches to. It belongs to no single activity: a
-    /// switch ends in whatever the machine is doing by then, and the next start is of it.
+    /// The version chosen last; what "restart now" switches to. It belongs to no single activity:
+    /// the machine may be doing anything when a switch ends, and the next start is in this version.
     choice: Option<Choice>,
 }
 
 impl Machine {
-    /// A machine that is idle.
     pub(crate) fn new(setup: Setup) -> Self {
         Self { setup, activity: Activity::Idle, choice: None }
     }
 
-    /// The present phase.
     pub(crate) fn phase(&self) -> Phase {
         self.activity.phase()
     }
 
-    /// Takes one input; returns what has to be done for it, in order.
+    /// Takes one input, and returns the effects to perform for it, in order.
     pub(crate) fn step(&mut self, input: MachineInput) -> Vec<Effect> {
         match input {
             MachineInput::Command(command) => self.command(command),
@@ -86,7 +83,7 @@ impl Machine {
         }
     }
 
-    /// Nothing is under way that a new check or a switch would disturb.
+    /// A command while nothing is under way that a new check or a switch would disturb.
     fn command_at_rest(&mut self, command: Command) -> Vec<Effect> {
         let person = CheckTrigger::Person;
         match (command, self.activity.clone()) {
@@ -126,7 +123,7 @@ impl Machine {
                 self.fail(Retry::Restart, *problem)
             }
             (Command::Retry, Activity::Failed { problem, retry }) => {
-                // What was begun again once is not begun twice where its beginning is not shown.
+                // A retry whose beginning is not shown could be clicked twice: it begins only once.
                 self.activity = Activity::Failed { problem, retry: Retry::Check };
                 self.retry(retry)
             }
@@ -139,7 +136,7 @@ impl Machine {
         }
     }
 
-    /// What is under way can be steered.
+    /// A command that steers the work under way.
     fn command_at_work(&mut self, command: Command) -> Vec<Effect> {
         match (command, &mut self.activity) {
             (Command::Pause, Activity::Fetching { transfer, .. })
@@ -175,7 +172,7 @@ impl Machine {
         self.show()
     }
 
-    /// Tells the present phase.
+    /// Emits the present phase.
     fn show(&self) -> Effect {
         Effect::Emit(Event::Phase { phase: self.phase() })
     }
@@ -216,7 +213,7 @@ impl Machine {
         if self.setup.start_anyway { self.restart() } else { vec![self.enter(Activity::Idle)] }
     }
 
-    /// Makes a version that of the next start.
+    /// Makes `choice` the version of the next start.
     fn choose(&mut self, choice: Choice) -> Vec<Effect> {
         let id = choice.id.clone();
         self.choice = Some(choice);
@@ -238,14 +235,14 @@ impl Machine {
         vec![self.enter(Activity::RollingBack { to: to.clone() }), Effect::RollBack { to, launch }]
     }
 
-    /// Has the running app closed; what follows is done when it has ended.
+    /// Closes the running app. `after` is performed when the app has ended.
     fn close(&mut self, after: AfterClosing, back: Option<Back>) -> Vec<Effect> {
         let before = Box::new(self.activity.clone());
         let closing = Activity::Closing { after, wait: ClosingWait::App, before };
         vec![self.enter(closing), Effect::Close { back }]
     }
 
-    /// Starts the app, in the chosen version if one was chosen; one that runs is closed first.
+    /// Starts the app, in the chosen version if there is one. An app that runs is closed first.
     fn restart(&mut self) -> Vec<Effect> {
         let switch_to = self.choice.as_ref().map(|choice| choice.id.clone());
         if self.setup.running {

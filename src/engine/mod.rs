@@ -1,5 +1,5 @@
-//! The update engine: commands in, events out. Window, headless mode and tests are three equal
-//! drivers of it.
+//! The update engine: commands in, events out. Window, headless mode and tests drive it in the same
+//! way.
 //!
 //! ```text
 //! machine      the pure core: step(input) -> effects
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! In: commands and inputs of [`crate::messages`]. Out: events, and effects that `update`,
-//! `session` and `store` perform.
-//! Never: a window, a second place that decides what comes next.
+//! `session` and `store` perform. Never: knows a window, or lets another place decide what comes
+//! next.
 
 pub(crate) mod driver;
 pub(crate) mod installed;

@@ -1,4 +1,4 @@
-//! What goes into the machine and what comes out of it, as values.
+//! The inputs and the effects of the engine's machine, as values.
 
 use std::path::PathBuf;
 
@@ -8,102 +8,102 @@ use super::protocol::{
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Offer, Version};
 
-/// What the engine was started for.
+/// Fixed options of the engine, set when it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
-    /// Start the app when an update is in place and nothing is running (the window), or leave that
-    /// to the caller (the terminal).
+    /// Start the app once an update is installed and no app is running (the window). If `false`,
+    /// the caller starts it (the terminal).
     pub launch_when_ready: bool,
-    /// An installed version waits for this check: if nothing comes of it, that version starts
-    /// (docs/security.md, promise 1).
+    /// An installed version waits for this check: if the check leads to no update, that version
+    /// starts (docs/security.md, promise 1).
     pub start_anyway: bool,
-    /// The app runs already.
+    /// The app is already running.
     pub running: bool,
 }
 
-/// What comes in.
+/// An input of the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MachineInput {
-    /// From a person, a timer or a script.
+    /// A command from a person, a timer or a script.
     Command(Command),
     /// A check has ended.
     Checked(Result<Checked, Problem>),
-    /// All bytes of the package are there.
+    /// All bytes of the package are on disk.
     Fetched,
     /// A download has ended.
     Updated(Result<Updated, Problem>),
-    /// A version was chosen, or was refused.
+    /// The store switched to a version, or refused to.
     Chosen(Result<Chosen, Problem>),
-    /// The running app has taken over a version, with these modules, or goes on with the code it
-    /// has, and why.
+    /// The running app has loaded these modules of a version, or continues with its present code
+    /// for these reasons.
     Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
-    /// The app is closing, and waits for something else than before.
+    /// The app is closing, and now waits for something else.
     Closing(ClosingWait),
-    /// The app was asked to close: whether it has ended, or goes on. An error if what should follow
-    /// is refused.
+    /// The app was asked to close: `true` if it has ended, `false` if it continues. An error if the
+    /// step that should follow is refused.
     Closed(Result<bool, Problem>),
-    /// The app was started, or could not be.
+    /// The app was started, or the start failed.
     Launched(Result<Version, Problem>),
-    /// The app asked to be started anew, and was, or could not be.
+    /// The app asked for a restart, which succeeded or failed.
     Relaunched(Result<Version, Problem>),
     /// The running app has ended.
     AppEnded,
-    /// The user's earlier state is back, or could not be had.
+    /// A rollback restored the user's earlier state, or failed.
     RolledBack(Result<RolledBackTo, Problem>),
-    /// Something happened to the running app without anybody having asked.
+    /// An incident with the running app that no command caused.
     Incident(Notice),
     /// A repair has ended; `None` if somebody cancelled it.
     Repaired(Result<Option<Box<Repaired>>, Problem>),
-    /// A version was removed, or was refused.
+    /// The store removed a version, or refused to.
     Removed(Result<(), Problem>),
 }
 
-/// A state to go back to.
+/// An earlier state to return to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Back {
-    /// This version's, or that of the one before.
+    /// The version whose state is meant; `None`: the one before the active version.
     pub to: Option<ContainerId>,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Checked {
     /// A release to offer.
     Offer(Box<Offer>),
     /// Nothing to do.
     Nothing {
-        /// Why.
+        /// Why there is nothing to do.
         reason: NoUpdate,
-        /// The active version.
+        /// The active version; `None` before the first installation.
         current: Option<Version>,
     },
 }
 
-/// A version that was switched to.
+/// The result of a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    /// Which version.
+    /// The version that was switched to.
     pub id: ContainerId,
     /// The switch waits for the end of the app, which runs in another version.
     pub at_next_start: bool,
 }
 
-/// What came of a rollback.
+/// The result of a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RolledBackTo {
     /// The version that was left.
     pub from: Version,
     /// The version that is active now.
     pub to: Version,
-    /// Where the user's files of the version that was left are kept.
+    /// The folder of the retained user files of the version that was left.
     pub retained: PathBuf,
-    /// Which of the two have files of the user.
+    /// Which of the two versions have user files.
     pub files: FilesHeld,
     /// Whether the app was started.
     pub running: bool,
 }
 
-/// How a download ended.
+/// The result of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Updated {
     /// The version is registered in the store.
@@ -112,27 +112,26 @@ pub(crate) enum Updated {
     Stopped,
 }
 
-/// What has to be done.
+/// An effect: work that the machine asks its driver to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Tell the driver's user.
+    /// Report an event.
     Emit(Event),
-    /// Ask the repository: for the best release, or for this one.
+    /// Ask the repository for the best release, or for this one.
     Check(Option<Version>),
-    /// Look into this bundle.
+    /// Read this bundle.
     CheckFile {
-        /// Where it is.
         path: PathBuf,
-        /// Whether it may be old.
+        /// Accept a bundle that has expired.
         accept_expired: bool,
     },
     /// Fetch and install.
     Update(Box<Offer>),
-    /// Share with computers nearby, or no longer.
+    /// Begin or end sharing with peers.
     Share(bool),
     /// Stop fetching for now.
     Pause,
-    /// Go on.
+    /// Continue a paused download.
     Resume,
     /// Stop fetching for good.
     Cancel,
@@ -147,18 +146,18 @@ pub(crate) enum Effect {
         /// The app is running, so wait for its end.
         at_next_start: bool,
     },
-    /// Have the running app take over this release, which is installed.
+    /// Have the running app load this release, which is installed, without a restart.
     Swap(Box<Offer>),
     /// Wait for the end of the running app, and start the version that is active then.
     RestartWhenEnded,
     /// Have the running app closed, as its window manager would.
     Close {
-        /// It is for going back to this state, which is looked at first.
+        /// Set when the purpose is a rollback to this state, which is checked first.
         back: Option<Back>,
     },
-    /// The app that is closing goes on.
+    /// Let the closing app continue.
     KeepRunning,
-    /// The app that is closing is ended by force.
+    /// End the closing app by force.
     EndApp,
     /// Switch and start; no app runs.
     Restart {
@@ -167,28 +166,28 @@ pub(crate) enum Effect {
     },
     /// Go back to an earlier state: this version's, or the one before; no app runs.
     RollBack {
-        /// Whose state.
+        /// The version whose state is meant; `None`: the one before the active version.
         to: Option<ContainerId>,
         /// Start the app afterwards.
         launch: bool,
     },
-    /// Stay at this version, or no longer.
+    /// Pin the app to this version; `None` removes the pin.
     Pin(Option<Version>),
-    /// Mend an installed version.
+    /// Repair an installed version.
     Repair(ContainerId),
     /// Remove an installed version.
     Remove(ContainerId),
-    /// Remove the versions that are too many.
+    /// Remove the versions beyond the number to keep.
     Prune,
-    /// The same by itself, once nothing more urgent is to be done.
+    /// The same automatically, once no urgent work is left.
     TidyUp,
-    /// Measure and tell the room on the disk.
+    /// Measure the disk use and report it.
     MeasureDisk,
-    /// Do not tell this at the next start.
+    /// Delete this incident, so that the next start does not report it.
     Forget(Box<Incident>),
-    /// Tell what is installed.
+    /// Report the installed versions.
     List,
-    /// Change the bandwidth cap.
+    /// Change the rate limit.
     LimitBandwidth(Option<u64>),
     /// End the engine.
     Stop,

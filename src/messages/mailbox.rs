@@ -1,6 +1,6 @@
-//! The two ends between an engine and its driver: a queue of commands in, a queue of events with a
-//! latest-value slot for progress out. A slow window never makes the engine wait and never sees
-//! stale progress.
+//! Connects an engine with its driver: one queue carries commands in, another carries events out,
+//! and a slot holds only the latest progress. A slow window never makes the engine wait and never
+//! sees stale progress.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ pub struct EngineEnd {
     shared: Arc<MailboxState>,
 }
 
-/// The engine's sending half; may be kept by several tasks.
+/// The engine's sending half; several tasks may hold one.
 #[derive(Clone)]
 pub struct Emitter(Arc<MailboxState>);
 
@@ -41,21 +41,21 @@ struct MailboxContent {
     queue: VecDeque<Event>,
     progress: Option<Progress>,
     closed: bool,
-    /// Whoever waits shall come back, though nothing has happened.
+    /// The present or next wait must return, even without an event.
     poked: bool,
     waker: Option<Box<dyn Fn() + Send>>,
-    /// Who hears every event besides the driver.
+    /// Receives every event besides the driver.
     listener: Option<EventListener>,
-    /// A part of the window that somebody wants to see.
+    /// The part of the window that somebody asked for.
     wanted: Option<WindowPart>,
-    /// It could not be shown.
+    /// The window could not show it.
     refused: bool,
 }
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowPart {
-    /// Whatever is of interest now.
+    /// The part that matters most now.
     Any,
     /// The installed versions and the choices below them.
     Versions,
@@ -106,20 +106,19 @@ impl MailboxState {
 impl Handle {
     /// Sends a command; without effect once the engine has ended.
     pub fn send(&self, command: Command) {
-        // The engine ends only after `Quit` or with the process; a command that comes later has no
-        // meaning.
+        // The engine ends only after `Quit` or with the process; a later command has no meaning.
         let _ = self.commands.send(command);
     }
 
-    /// Everything that has happened since the last call, in order; the newest progress comes last.
+    /// Returns all events since the last call, in order; the newest progress comes last.
     pub fn take(&self) -> Vec<Event> {
         let mut state = self.shared.lock();
         let progress = state.progress.take().map(Event::Progress);
         state.queue.drain(..).chain(progress).collect()
     }
 
-    /// Waits until something has happened, the engine has ended, or `limit` has passed; then as
-    /// [`Handle::take`].
+    /// Waits for an event, the end of the engine, or `limit`; then returns as [`Handle::take`]
+    /// does.
     pub fn wait(&self, limit: Duration) -> Vec<Event> {
         let end = Instant::now() + limit;
         let mut state = self.shared.lock();
@@ -143,40 +142,40 @@ impl Handle {
         self.take()
     }
 
-    /// Ends a wait under way, or the next one at once.
+    /// Ends the present wait, or the next one at once.
     pub fn poke(&self) {
         self.shared.lock().poked = true;
         self.shared.arrived.notify_all();
     }
 
-    /// Wants a part of the window to be shown, by whoever drives this engine. [`Handle::wanted`] is
-    /// nothing again once that has happened.
+    /// Asks the driver of this engine to show a part of the window. [`Handle::wanted`] returns
+    /// `None` again once the driver shows it.
     pub fn want(&self, part: WindowPart) {
         self.shared.change(|state| (state.wanted, state.poked) = (Some(part), true));
     }
 
-    /// What is wanted, and has not been shown yet.
+    /// The part of the window that somebody asked for and the driver has not shown yet.
     pub fn wanted(&self) -> Option<WindowPart> {
         self.shared.lock().wanted
     }
 
-    /// The same, for whoever shows it now, or cannot.
+    /// Takes the request of [`Handle::wanted`]: the caller shows the part now, or cannot.
     pub fn take_wanted(&self) -> Option<WindowPart> {
         self.shared.lock().wanted.take()
     }
 
-    /// What is wanted cannot be shown.
+    /// Records that the window cannot show the requested part.
     pub fn refuse_wanted(&self) {
         let mut state = self.shared.lock();
         state.refused = state.wanted.take().is_some();
     }
 
-    /// Whether the last wish was refused; asked once.
+    /// Whether the last request was refused; resets the answer.
     pub(crate) fn take_refused(&self) -> bool {
         std::mem::take(&mut self.shared.lock().refused)
     }
 
-    /// Where the engine is now; events of earlier phases may still wait to be taken.
+    /// The engine's present phase; events of earlier phases may still wait in the queue.
     pub fn phase(&self) -> Phase {
         self.shared.lock().phase.clone()
     }
@@ -194,12 +193,12 @@ impl Handle {
 }
 
 impl EngineEnd {
-    /// Has `listener` hear every event as it is emitted, progress included. It must not wait.
+    /// Calls `listener` with every event as it is emitted, progress included. It must not wait.
     pub fn on_emit(&self, listener: impl Fn(&Event) + Send + 'static) {
         self.shared.lock().listener = Some(Box::new(listener));
     }
 
-    /// A sending half.
+    /// Returns another sending half.
     pub fn emitter(&self) -> Emitter {
         Emitter(Arc::clone(&self.shared))
     }
@@ -212,8 +211,9 @@ impl Drop for EngineEnd {
 }
 
 impl Emitter {
-    /// Hands over an event. Progress replaces progress that nobody has taken; before a new phase
-    /// the last one of the old phase is queued, so that a download is seen to reach its end.
+    /// Queues an event. Progress replaces progress that the driver has not taken. Before a new
+    /// phase, the last progress of the old phase is queued, so that the driver sees a download
+    /// reach its end.
     pub fn emit(&self, event: Event) {
         self.0.change(|state| {
             if let Some(listener) = &state.listener {

@@ -1,12 +1,12 @@
-//! What the rooms of the engine say to each other and to those who drive them, as values.
+//! The messages between the rooms of the engine and its drivers, as values.
 //!
 //! ```text
-//! protocol   commands in, events out          language   what goes into the machine, and its effects
-//! problem    errors as what, why, what next   mailbox    the way to an engine and back
+//! protocol   commands in, events out          language   the machine's inputs and effects
+//! problem    errors as what, why, what next   mailbox    the queues to an engine and back
 //! ```
 //!
-//! In: errors of the rooms below. Out: values, and the two ends of a conversation with an engine.
-//! Never: work on files or the network.
+//! In: errors of the rooms below. Out: values, and the two ends of the queues between a driver and
+//! an engine. Never: works on files or the network.
 
 #[cfg(test)]
 pub(crate) mod fixture;

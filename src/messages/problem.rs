@@ -1,4 +1,4 @@
-//! From the rooms' errors to what a person is told.
+//! Turns the rooms' errors into the problems that a person sees.
 
 use std::path::Path;
 
@@ -11,7 +11,6 @@ use crate::model::Release;
 use crate::store::StoreError;
 use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
 
-/// From the store.
 pub(crate) fn of_store(error: &StoreError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
@@ -43,7 +42,6 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// From a package.
 pub(crate) fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
@@ -57,7 +55,6 @@ pub(crate) fn of_container(error: &ContainerError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// From signed metadata.
 pub(crate) fn of_trust(error: &TrustError) -> Problem {
     let kind = match (error.fault(), error) {
         (Some(MirrorFaultKind::Unreachable), _) => ProblemKind::NoNetwork,
@@ -78,12 +75,13 @@ pub(crate) fn of_trust(error: &TrustError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// A repository that has releases, but none for this installation: both sides are named, since the
-/// settings of one of them are wrong.
+/// For a repository that has releases, but none for this installation. The problem names both
+/// sides, since the settings of one of them are wrong.
 pub(crate) fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
     let own: Vec<[String; 3]> =
         repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
-    // What fits longest says most: the right app in other channels before other apps.
+    // The entry that agrees in the most parts is the most useful: other channels of the right app
+    // come before other apps.
     let fitting = |parts: usize| own.iter().filter(move |own| own[..parts] == wanted[..parts]);
     let most = (0..3).rev().find(|parts| fitting(*parts).next().is_some())?;
     if fitting(3).next().is_some() {
@@ -121,7 +119,7 @@ fn audience_of(release: &Release) -> [String; 3] {
     ]
 }
 
-/// From a file that is no bundle, or cannot be read.
+/// For a file that is no bundle, or cannot be read.
 pub(crate) fn of_bundle(error: &BundleError) -> Problem {
     match error {
         BundleError::Io { path, source } => of_disk(path, source),
@@ -134,14 +132,14 @@ pub(crate) fn of_bundle(error: &BundleError) -> Problem {
     }
 }
 
-/// From a bundle's metadata.
+/// For a bundle's metadata.
 pub(crate) fn of_judgement(path: &Path, error: &TrustError) -> Problem {
     let kind = match error.fault() {
         None => return of_trust(error),
-        // It was opened a moment ago.
+        // The bundle was opened a moment ago.
         Some(MirrorFaultKind::Unreachable) => ProblemKind::DiskError,
         Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable) => ProblemKind::BundleDamaged,
-        // What no later word can save is no question to be asked.
+        // If a later check would refuse the bundle anyway, the user is not asked to accept it.
         Some(MirrorFaultKind::Expired)
             if error.expired().is_none_or(|expired| !expired.waivable) =>
         {
@@ -157,7 +155,6 @@ pub(crate) fn of_judgement(path: &Path, error: &TrustError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// From nodes.
 pub(crate) fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
         FetchError::Disk { source, .. } if is_full(source) => {
@@ -176,7 +173,6 @@ pub(crate) fn of_fetch(error: &FetchError) -> Problem {
     Problem::new(kind, subject, error)
 }
 
-/// From the user's desktop.
 pub(crate) fn of_desktop(error: &DesktopError) -> Problem {
     match error {
         DesktopError::Store(error) => of_store(error),
@@ -195,19 +191,19 @@ pub(crate) fn of_desktop(error: &DesktopError) -> Problem {
     }
 }
 
-/// From threads, runtimes and the like.
+/// For errors of threads, runtimes and the like.
 pub(crate) fn of_system(error: &std::io::Error) -> Problem {
     let kind =
         if look::is_shortage(error) { ProblemKind::Exhausted } else { ProblemKind::Internal };
     Problem::new(kind, "", error)
 }
 
-/// From a file of our own.
+/// For a file that this program writes.
 pub(crate) fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(kind_of(error), path.display().to_string(), error)
 }
 
-/// What the system's answer means to a person.
+/// The kind of problem that the system's error means.
 fn kind_of(error: &std::io::Error) -> ProblemKind {
     match error.kind() {
         std::io::ErrorKind::NotFound => ProblemKind::FileMissing,

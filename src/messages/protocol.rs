@@ -1,7 +1,7 @@
-//! The language between the engine and whoever drives it: [`Command`]s go in, [`Event`]s come out.
+//! The messages between the engine and its driver: [`Command`]s go in, [`Event`]s come out.
 //!
-//! Progress is a latest-value slot: a driver that is slow sees fewer of them, never older ones.
-//! Everything else is a queue.
+//! Progress is a latest-value slot: a slow driver sees fewer progress events, and always the newest
+//! one. A queue holds all other events.
 
 mod problem;
 mod repaired;
@@ -20,145 +20,144 @@ use crate::model::{ContainerId, Offer, Version};
 /// What a person, a timer or a script asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Look for a release now. A check that a person asked for fails loudly, a scheduled one
-    /// quietly.
+    /// Look for a release now. The window shows the failure of a check that a person asked for; a
+    /// scheduled check fails silently.
     Check {
         /// Whether a person asked.
         by_user: bool,
     },
-    /// Look for this version, also an older one, and offer it.
+    /// Look for this version, even an older one, and offer it.
     CheckVersion(Version),
-    /// Look into this bundle, and offer the release in it.
+    /// Read this bundle, and offer its release.
     InstallFile(std::path::PathBuf),
-    /// After a bundle was refused only since it is old: offer its release all the same.
+    /// Offer the release of a bundle that was refused only because it has expired.
     AcceptExpired,
     /// Fetch and install what is on offer.
     Start,
-    /// Fetch and install what is on offer, but do not choose it: it is offered again, with nothing
-    /// left to fetch.
+    /// Fetch and install the offered release without switching to it: it is offered again, with
+    /// nothing left to fetch.
     Prefetch,
-    /// Fetch and install this version, also an older one.
+    /// Fetch and install this version, even an older one.
     StartVersion(Version),
-    /// Keep what is there and stop fetching.
+    /// Stop fetching and retain the verified pieces.
     Pause,
-    /// Go on after a pause.
+    /// Continue after a pause.
     Resume,
-    /// Stop; what was verified stays on disk for the next time.
+    /// Stop; verified pieces stay on disk for the next try.
     Cancel,
     /// Do not show this offer until the next start.
     Later,
     /// Never show this version again.
     Skip,
-    /// Skip no version any longer, and look for a release.
+    /// Clear the list of skipped versions, and look for a release.
     OfferSkipped,
-    /// Try again what failed.
+    /// Repeat the step that failed.
     Retry,
-    /// The app was started and came to nothing: shown, and begun again if somebody wants that.
+    /// The start of the app failed: the window shows the problem, and a retry starts the app again.
     StartFailed(Box<Problem>),
     /// Make another installed version the active one.
     Switch(ContainerId),
-    /// Go back to the user's files and the version as they were: of this version, or of the one
-    /// before the active.
+    /// Return to an earlier state, version and user files: that of this version, or of the version
+    /// before the active one.
     RollBack(Option<ContainerId>),
-    /// Stay at this version (mandatory releases come all the same); `None`: no longer.
+    /// Stay at this version (mandatory releases are installed nevertheless); `None` removes the
+    /// pin.
     Pin(Option<Version>),
     /// Delete an installed version (never the active or the running one).
     Remove(ContainerId),
-    /// Hold an installed version, whole or not, against its manifest, and mend what is bad.
+    /// Check an installed version, whole or not, against its manifest, and repair the damaged
+    /// files.
     Repair(ContainerId),
-    /// Delete the versions that are more than the settings want to keep.
+    /// Delete the versions beyond the number that the settings retain.
     Prune,
-    /// Tell what is installed.
+    /// Report the installed versions.
     List,
-    /// Tell how much room versions and kept files take on the disk.
+    /// Report how much disk space versions and retained files take.
     MeasureDisk,
-    /// Share with computers nearby, or no longer; without effect where the publisher does not allow
-    /// it.
+    /// Begin or end sharing with peers; without effect where the publisher does not allow it.
     Share(bool),
-    /// A person has seen this; it is not told again at the next start.
+    /// A person has acknowledged this incident; the next start does not report it again.
     Seen(Box<Incident>),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
-    /// The app is about to end by itself and wants to be started anew, in the version that is
-    /// active then.
+    /// The app is about to end by itself and asks for a restart in the version that is active then.
     RestartWhenEnded,
-    /// After an update: the new version starts the next time. While the app is closing: it goes on.
+    /// After an update: the new version starts the next time. While the app is closing: it
+    /// continues.
     RestartLater,
-    /// While the app is closing: end it by force, whatever is lost.
+    /// While the app is closing: end it by force; unsaved work is lost.
     EndApp,
     /// Bytes per second at most; `None` for no limit.
     LimitBandwidth(Option<u64>),
-    /// End the engine. A download is kept as at a pause.
+    /// End the engine. A download stays on disk as at a pause.
     Quit,
 }
 
-/// What happens.
+/// What the engine reports to its driver.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Another phase has begun.
     Phase {
-        /// Which.
+        /// The new phase.
         #[serde(flatten)]
         phase: Phase,
     },
-    /// How far it is; the newest replaces all before it.
+    /// The progress of a download; the newest replaces all before it.
     Progress(Progress),
-    /// A node misbehaved, in what way, and whether it was left.
+    /// A node misbehaved: in what way, and whether the download left it.
     NodeFault(NodeFault),
-    /// The installed versions changed, or were asked for.
+    /// The installed versions, after a change or on request.
     Installed {
         /// All of them, the newest first.
         versions: Vec<InstalledVersion>,
-        /// The user's files that are kept of versions that were left, the newest first.
+        /// The retained user files of versions that were left, the newest first.
         #[serde(rename = "kept")]
         retained: Vec<RetainedFiles>,
     },
-    /// Whether fetched and installed releases are shared with computers nearby. Told only where the
-    /// publisher allows it.
+    /// Whether this launcher shares releases with peers. Sent only where the publisher allows it.
     Sharing {
-        /// As the user wants it.
+        /// The user's choice.
         on: bool,
     },
-    /// How much room the installation takes on the disk.
+    /// How much disk space the installation takes.
     DiskUse(DiskUse),
-    /// Something happened to the app or to its files that a person should know.
+    /// An incident with the app or its files that a person should know of.
     #[serde(rename = "happened")]
     Incident {
-        /// When.
+        /// The time of the incident.
         when: jiff::Timestamp,
-        /// What.
+        /// The kind of incident, with its details.
         what: Incident,
     },
-    /// The running app goes on with the code it has: why it cannot take over this version without a
-    /// restart.
+    /// The running app continues with its present code, because it needs a restart for this
+    /// version.
     NotSwapped {
-        /// Which version.
+        /// The version that the app could not load.
         version: Version,
-        /// Every reason.
+        /// All blockers that were found.
         reasons: Vec<SwapBlocker>,
     },
-    /// Something went wrong that does not end the phase, for example a version that could not be
-    /// removed.
+    /// A problem that does not end the phase, for example a version that could not be removed.
     Notice {
-        /// What.
+        /// The problem to show.
         problem: Problem,
     },
 }
 
-/// Where the engine is. One phase, one screen.
+/// The engine's phase. Each phase has one screen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
-    /// Nothing asked for yet.
+    /// The engine has received no command yet.
     Idle,
-    /// Asking the repository.
+    /// The engine asks the repository.
     Checking,
-    /// Nothing to do.
+    /// There is nothing to do.
     UpToDate {
-        /// Why.
+        /// Why there is nothing to do.
         reason: NoUpdate,
-        /// The active version.
+        /// The active version; `None` before the first installation.
         current: Option<Version>,
     },
     /// A release is on offer.
@@ -166,95 +165,95 @@ pub enum Phase {
         /// The release, its price and its notes.
         offer: Box<Offer>,
     },
-    /// Bytes are coming, entries are unpacked as they come.
+    /// Bytes arrive, and entries are unpacked as they arrive.
     Downloading {
-        /// The version that is coming.
+        /// The version that is being downloaded.
         version: Version,
     },
     /// Paused by a person.
     Paused {
-        /// The version that is coming.
+        /// The version that is being downloaded.
         version: Version,
     },
-    /// All bytes are there; the last files are written and made durable.
+    /// All bytes are on disk; the last files are written and made durable.
     Installing {
         /// The version that is being installed.
         version: Version,
     },
-    /// Installed and chosen for the next start.
+    /// The version is installed, and the next start uses it.
     Ready {
         /// The new version.
         version: Version,
         /// Whether an older version is running right now (then "restart now" makes sense).
         running: bool,
     },
-    /// The running app takes over the modules that changed, without a restart.
+    /// The running app loads the changed modules, without a restart.
     Swapping {
-        /// The version that they come from.
+        /// The version that the modules belong to.
         version: Version,
     },
-    /// The running app has taken them over; the next start is in this version as well.
+    /// The running app has loaded the modules; the next start uses this version as well.
     Swapped {
-        /// Which version.
+        /// The version that the modules belong to.
         version: Version,
-        /// The modules that were loaded anew, by their dotted names.
+        /// The reloaded modules, by their dotted names.
         modules: Vec<String>,
     },
-    /// The running app is asked to close, and its person answers what it asks. Nothing is lost: it
-    /// is not ended.
+    /// The launcher has asked the running app to close, and the user answers the app's questions.
+    /// Nothing is lost: the launcher does not end the app.
     Closing {
-        /// Which version starts afterwards, if that is known.
+        /// The version that starts afterwards, if it is known.
         version: Option<Version>,
-        /// Whether the user's earlier state comes back with it.
+        /// Whether a rollback to the user's earlier state follows.
         back: bool,
-        /// What is waited for.
+        /// What the closing app waits for.
         wait: ClosingWait,
     },
-    /// The app has ended: switching and starting.
+    /// The app has ended: the engine switches and starts.
     Switching {
-        /// To which version.
+        /// The version that becomes active.
         version: Version,
     },
-    /// Going back to an earlier state.
+    /// The engine returns to an earlier state.
     RollingBack,
-    /// The earlier state is back.
+    /// The earlier state is restored.
     RolledBack {
         /// The version that was left.
         from: Version,
         /// The version that is active now.
         to: Version,
-        /// Where the user's files of the version that was left are kept.
+        /// The folder of the retained user files of the version that was left.
         #[serde(serialize_with = "crate::model::readable::path")]
         #[serde(rename = "kept")]
         retained: std::path::PathBuf,
-        /// Which of the two have files of the user.
+        /// Which of the two versions have user files.
         files: FilesHeld,
     },
     /// The app runs in this version; the window may close.
     Launched {
-        /// Which version.
+        /// The version that runs.
         version: Version,
     },
-    /// An installed version is checked and mended.
+    /// The engine checks and repairs an installed version.
     Repairing {
-        /// Which version.
+        /// The version under repair.
         version: Version,
     },
     /// A repair has ended.
     Repaired(Box<Repaired>),
-    /// It failed. Retry begins again where it makes sense.
+    /// The phase failed. Retry begins again where it makes sense.
     Failed {
-        /// What happened.
+        /// The problem that ended the phase.
         problem: Problem,
     },
-    /// Stopped by a person.
+    /// A person stopped the phase.
     Cancelled,
 }
 
 impl Phase {
-    /// Whether nothing is under way that a check, a switch or a removal would disturb.
+    /// Whether the engine is free: a check, a switch or a removal would disturb nothing.
     pub const fn is_at_rest(&self) -> bool {
-        // Without a last arm: a new phase must be thought of here.
+        // No catch-all arm: each new phase must be considered here.
         match self {
             Self::Idle
             | Self::UpToDate { .. }
@@ -279,37 +278,37 @@ impl Phase {
     }
 }
 
-/// What an app that shall close waits for.
+/// What a closing app waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClosingWait {
-    /// Nothing yet: it was asked a moment ago.
+    /// Nothing yet: the launcher asked it a moment ago.
     App,
-    /// Its person, in a window of its own: to save or discard.
+    /// The user's answer in a window of the app: save or discard.
     Person,
-    /// Its person, who must end it by hand: it goes on without a window that could be asked.
+    /// The user, who must end it by hand: it continues without a window that could be asked.
     Unreachable,
 }
 
-/// Something that keeps a running app from taking over a version without a restart.
+/// A reason why a running app needs a restart to load a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct SwapBlocker {
-    /// What kind, as `assets/runtime/PROTOCOL.md` lists them; what is not listed there is shown by
-    /// its text.
+    /// The kind, as `assets/runtime/PROTOCOL.md` lists it. The window shows `text` for a kind that
+    /// is not listed there.
     pub code: String,
     /// The same in English, for the log.
     #[serde(default)]
     pub text: String,
-    /// The module it is about, by its dotted name.
+    /// The module concerned, by its dotted name.
     #[serde(default)]
     pub module: Option<String>,
-    /// The file it is about, below the container.
+    /// The file concerned, relative to the container.
     #[serde(default)]
     pub path: Option<String>,
 }
 
 impl SwapBlocker {
-    /// One that is about no single module or file.
+    /// A reason that concerns no single module or file.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into(), module: None, path: None }
     }
@@ -321,23 +320,23 @@ impl SwapBlocker {
 pub enum NoUpdate {
     /// The newest release is installed.
     Newest,
-    /// The newer release was skipped by the user.
+    /// The user skipped the newer release.
     Skipped,
-    /// The newer release has not reached this installation yet.
+    /// The rollout of the newer release has not reached this installation yet.
     NotYet,
-    /// The newer release did not come up here.
+    /// The newer release did not come up on this computer.
     FailedHere,
-    /// The user wants to stay at this version.
+    /// The user pinned the app to this version.
     Pinned,
     /// The repository has nothing for this app, platform and channel.
     NothingPublished,
-    /// The version in the file is the active one already.
+    /// The version in the bundle is already active.
     Installed,
-    /// The newer release could only be fetched whole, which the settings do not allow.
+    /// The newer release needs a full update, which the settings do not allow.
     OnlyWhole,
 }
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// Verified bytes.
@@ -346,22 +345,22 @@ pub struct Progress {
     pub total: u64,
     /// Bytes a second, smoothed over the last seconds.
     pub speed: f64,
-    /// Seconds left at this speed; `None` before anything is known.
+    /// Seconds left at this speed; `None` while the speed is unknown.
     pub seconds_left: Option<u64>,
     /// Files written so far.
     pub files_done: u64,
     /// Files in all.
     pub files_total: u64,
-    /// Files for which a patch did not work out, so that they are fetched whole.
+    /// Files whose patch failed, so that they are fetched whole.
     pub fallen_back: u64,
-    /// Installed files that turned out to be damaged or gone, whose content is fetched again.
+    /// Installed files that proved damaged or missing, whose content is fetched again.
     pub mended: u64,
-    /// One line a node, in a fixed order.
+    /// One entry for each node, in a fixed order.
     pub nodes: Vec<NodeProgress>,
 }
 
 impl Progress {
-    /// The same once all bytes are here: no node sends any more.
+    /// The same progress once all bytes have arrived: no node sends any more.
     pub fn at_rest(mut self) -> Self {
         (self.speed, self.seconds_left) = (0.0, None);
         for node in &mut self.nodes {

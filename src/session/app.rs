@@ -1,4 +1,5 @@
-//! The app that this launcher started, as the engine and the start share it, and the start itself.
+//! Holds the app that this launcher started, shared by the engine and the start, and performs the
+//! start itself.
 
 use std::ffi::OsString;
 use std::process::ExitStatus;
@@ -17,7 +18,8 @@ pub(crate) struct AppHandle(Arc<AppState>);
 
 #[derive(Default)]
 struct AppState {
-    /// Held while an app is ended, versions are switched, and an app is started: one at a time.
+    /// Held while a launcher thread ends an app, switches versions, or starts an app: one at a
+    /// time.
     alone: Mutex<()>,
     held: Mutex<Held>,
     released: Condvar,
@@ -28,27 +30,27 @@ type IncidentListener = Box<dyn Fn(&Incident) + Send>;
 #[derive(Default)]
 struct Held {
     app: Option<Arc<RunningApp>>,
-    /// An app of which somebody decides what follows its end.
+    /// An app whose end somebody handles and then decides what follows.
     attended: Option<Arc<RunningApp>>,
-    /// How many wait to start another app when this one has ended.
+    /// Number of waiters that will start another app when this one has ended.
     expecting: usize,
-    /// The attended app is not known to be up yet.
+    /// Whether the attended app is not known to be up yet.
     on_trial: bool,
     listener: Option<IncidentListener>,
-    /// What happened before anybody listened.
+    /// Incidents from before a listener was set.
     unreported: Vec<Incident>,
-    /// Nobody reads what the app writes to standard error.
+    /// Whether the app's standard error goes to the home, since nobody reads it.
     keeps_errors: bool,
 }
 
-/// While this lives, the end of the app is not the end of the matter: another start may follow.
+/// While this value lives, another start may follow the end of the app.
 pub(crate) struct Attending {
     handle: AppHandle,
     app: Arc<RunningApp>,
 }
 
 impl Attending {
-    /// Puts another start in the place of the app, unless somebody else did so meanwhile.
+    /// Puts another start in the place of the app, unless somebody else has done so meanwhile.
     pub(crate) fn replace(
         &mut self,
         start: impl FnOnce() -> Result<RunningApp, StoreError>,
@@ -64,7 +66,7 @@ impl Attending {
         Ok(Some(app))
     }
 
-    /// Says that the app is up.
+    /// Records that the app is up.
     pub(crate) fn came_up(&self) {
         self.handle.lock().on_trial = false;
     }
@@ -80,7 +82,7 @@ impl Drop for Attending {
     }
 }
 
-/// While this lives, another start follows the end of the app.
+/// While this value lives, another start follows the end of the app.
 pub(crate) struct Expecting(AppHandle);
 
 impl Drop for Expecting {
@@ -96,8 +98,8 @@ impl AppHandle {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps others in this process from ending, switching and starting; as long as the value
-    /// lives.
+    /// Keeps other threads of this process from ending, switching and starting, as long as the
+    /// value lives.
     pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
         self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,8 +112,8 @@ impl AppHandle {
         app
     }
 
-    /// The same, and says that somebody will decide what follows its end.
-    /// `on_trial`: another version may soon take its place.
+    /// The same, and records that somebody will decide what follows its end. `on_trial`: another
+    /// version may soon take its place.
     pub(crate) fn set_attended(
         &self,
         app: RunningApp,
@@ -144,7 +146,7 @@ impl AppHandle {
         self.lock().attended.is_some()
     }
 
-    /// Says that another start will follow the end of the app.
+    /// Announces that another start will follow the end of the app.
     pub(crate) fn expect_another(&self) -> Expecting {
         self.lock().expecting += 1;
         Expecting(self.clone())
@@ -163,8 +165,8 @@ impl AppHandle {
         self.lock().app.as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
     }
 
-    /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took
-    /// its place, if one did.
+    /// Blocks until `app` has ended and the decision about what follows is made. Returns the app
+    /// that took its place, if one did.
     pub(crate) fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
         let status = app.wait();
         let mut held = self.lock();
@@ -191,25 +193,25 @@ impl AppHandle {
         }
     }
 
-    /// Who is told of what happens while an app is attended.
+    /// Sets the listener for incidents while an app is attended.
     pub(crate) fn on_happening(&self, listener: impl Fn(&Incident) + Send + 'static) {
         let mut held = self.lock();
         held.unreported.drain(..).for_each(|what| listener(&what));
         held.listener = Some(Box::new(listener));
     }
 
-    /// Says that nobody reads what apps started from now on write to standard error: it is kept in
-    /// the home.
+    /// Stores in the home what apps started from now on write to standard error, since nobody reads
+    /// it.
     pub(crate) fn keep_errors(&self) {
         self.lock().keeps_errors = true;
     }
 
-    /// Whether it is kept.
+    /// Whether standard error is stored in the home.
     pub(crate) fn keeps_errors(&self) -> bool {
         self.lock().keeps_errors
     }
 
-    /// Tells it.
+    /// Passes an incident to the listener.
     pub(crate) fn tell(&self, what: &Incident) {
         let mut held = self.lock();
         match &held.listener {
@@ -219,8 +221,8 @@ impl AppHandle {
     }
 }
 
-/// Starts the active version without anybody who attends it; what is left when there are no
-/// settings (docs/security.md, promise 1). `tell` hears of the switch.
+/// Starts the active version, and nobody attends it: the only start that is possible without
+/// settings (docs/security.md, promise 1). `tell` receives the events of the switch.
 pub(crate) fn start(
     home: &Home,
     arguments: &[OsString],
@@ -240,21 +242,21 @@ pub(crate) fn start(
     launch_or_other(home, &chosen.record, Which::Active, call)
 }
 
-/// Tells of the switch that a start carries out first, if one is pending.
+/// Emits an event for the switch that a start carries out first, if one is pending.
 pub(crate) fn tell_pending(home: &Home, tell: &dyn Fn(Event)) {
     if let Some(coming) = home.named().ok().flatten().and_then(|active| active.pending) {
         tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
     }
 }
 
-/// Tells how many of the user's bytes are carried over so far.
+/// Emits how many bytes of the user's files are carried over so far.
 pub(crate) fn tell_progress(tell: &dyn Fn(Event), done: u64, total: u64) {
-    // Once they are there the release's own migration follows, of which nobody knows how far it is.
+    // After them the release's migration script runs, whose progress is unknown.
     let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
     tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
 }
 
-/// Starts a version, and where that cannot be started the newest other one that can
+/// Starts a version, or where that is impossible the newest other one that can be started
 /// (docs/security.md, promise 1).
 pub(crate) fn launch_or_other(
     home: &Home,
@@ -273,7 +275,7 @@ pub(crate) fn launch_or_other(
         "the active version cannot be started"
     );
     if first.is_of_the_system() {
-        // Nor can any other.
+        // No other version can be started either.
         return Err(first);
     }
     for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {

@@ -1,7 +1,7 @@
-//! The launcher's connection with the app that it started: the environment that it was started in,
-//! and the two live handles of it.
+//! The launcher's connection with the app that it started: the environment that the app was started
+//! in, and two live handles, the app and its channel.
 //!
-//! Never: work of its own; starting, closing and talking have their own modules.
+//! Never: starts, closes or talks to the app; other modules do that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,17 @@ use crate::store::lock::HomeLock;
 use crate::store::probation;
 use crate::store::{Home, StoreError};
 
-/// How long the home's lock is waited for before the app has started: nobody waits longer for his
-/// app than must be.
+/// How long a start waits for the home's lock before the app runs. Short, so that a person waits
+/// for the app no longer than necessary.
 const LOCK_TIMEOUT_OF_A_START: Duration = Duration::from_millis(400);
 
 /// The app of this launcher. Clones share it.
 #[derive(Clone)]
 pub(crate) struct AppSession {
-    /// What the launcher works with.
+    /// Home, settings and arguments of the launcher.
     pub environment: Arc<Environment>,
-    /// The app that this launcher started.
     pub app: AppHandle,
-    /// Where that app can talk to its launcher.
+    /// The conversation with that app.
     pub channel: ChannelHandle,
 }
 
@@ -35,13 +34,13 @@ impl AppSession {
         Self { environment, app: AppHandle::default(), channel }
     }
 
-    /// Where versions are installed.
+    /// The home of the installation.
     pub(crate) fn home(&self) -> &Home {
         &self.environment.home
     }
 
-    /// Takes the home's lock on the way to a start, which a launcher that is stopped must not hold
-    /// up: until the app runs the wait is short.
+    /// Takes the home's lock on the way to a start. Until the app runs the wait is short, so that
+    /// another launcher that is stopped cannot delay the start.
     pub(crate) fn lock_for_start(&self) -> Result<HomeLock, StoreError> {
         match self.app.get() {
             Some(_) => self.environment.lock(),
@@ -49,7 +48,7 @@ impl AppSession {
         }
     }
 
-    /// Leaves a notice, and tells it at once to whoever listens.
+    /// Leaves a notice, and passes it at once to the listener.
     pub(crate) fn leave_notice(&self, what: Incident) {
         self.app.tell(&what);
         if let Err(error) = probation::leave_notice(self.home(), what, jiff::Timestamp::now()) {

@@ -1,7 +1,7 @@
-//! A start that came to nothing, for the person who sees nothing of the app.
+//! Describes a failed start to a user who sees nothing of the app.
 //!
-//! In: the app that was started last. Out: in what way it failed, and what it wrote last. Never: a
-//! judgement on its version; that is written down elsewhere.
+//! In: the app that was started last. Out: how its start failed, and what it wrote last. Never:
+//! judges its version; `supervisor` and `trial` do.
 
 use super::app_session::AppSession;
 use super::health::{self, Observation, Others, Verdict};
@@ -11,11 +11,11 @@ use crate::model::incident::LaunchFailure;
 use crate::store::launch::exit_code;
 use crate::store::probation::{self, HealthReport};
 
-/// Lines of what an app wrote to standard error that are told.
+/// Most lines of an app's standard error that are shown.
 const REPORTED_LINES: usize = 24;
 
-/// In what way the last app failed to start, and what it wrote last: for the person who sees
-/// nothing. `None` if it did not fail, was up before, or may not have liked what was typed.
+/// How the last app failed to start, and what it wrote last. `None` if it did not fail, was up
+/// before, or may have failed because of the arguments that the user typed.
 pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
     let app = session.app.get()?;
     let status = app.ended()?;
@@ -44,9 +44,9 @@ pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
     }
 }
 
-/// Notes that the version that was started last, which had proved itself, did not come up: if its
-/// next starts fail as well, one that is known to work takes its place. What goes on elsewhere, and
-/// what is on probation already, is judged by others.
+/// Records that the version started last, which was settled, did not come up. If its next starts
+/// fail as well, a version that is known to work takes its place. A version that goes on in another
+/// process, or that is on probation already, is judged elsewhere.
 pub(crate) fn note_relapse(session: &AppSession) {
     let Some(app) = session.app.get() else { return };
     if app.was_handed_over() || app.has_left_a_process(session.home()) {
@@ -64,13 +64,12 @@ pub(crate) fn note_relapse(session: &AppSession) {
     }
 }
 
-/// A start that came to nothing.
+/// A failed start of the app, as the user sees it.
 #[derive(Debug)]
 pub(crate) struct FailedStart {
-    /// Of which version.
     pub version: Version,
-    /// In what way.
+    /// How the start failed.
     pub failure: LaunchFailure,
-    /// What it wrote last to standard error, as far as that was kept.
+    /// What the app wrote last to standard error, as far as that was stored.
     pub lines: Vec<String>,
 }

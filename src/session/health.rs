@@ -1,78 +1,77 @@
-//! Whether a version that was just started has come up: the judgement, without clock or process.
+//! Judges whether a version that was just started has come up. Pure, without clock or process.
 //!
-//! In: how long it has been running, how it ended, what it said. Out: a [`Verdict`]. Never: an
-//! action.
+//! In: how long the app has been running, how it ended, its last health report. Out: a [`Verdict`].
+//! Never: acts.
 
 use std::time::Duration;
 
 use crate::model::incident::LaunchFailure;
 use crate::store::probation::HealthReport;
 
-/// What counts as coming up.
+/// Which observations count as coming up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// An app that says nothing is up once it has run for so long.
+    /// An app without health reports counts as up after this time.
     pub survival: Duration,
-    /// An app that says when it is up must do so within this time.
+    /// An app with health reports must report `up` within this time.
     pub up_within: Duration,
     /// Failures in a row, before it has come up once, that lead to a rollback.
     pub tries: u32,
 }
 
-/// Whatever ends before this has ended at once: a person needs longer to close a window that has
+/// An end before this counts as an end at once: a person needs longer to close a window that has
 /// just opened.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(3);
-/// A version that has run for so long once is settled: what ends it later is no matter of the
+/// A version is settled once it has run for this time: a later end has nothing to do with the
 /// update. Short, since some apps crash whenever they are closed, and a rollback takes the user's
 /// files back as well.
 pub(crate) const SETTLED: Duration = Duration::from_secs(2 * 60);
-/// A version that has come up and ended well so often is settled: what it wrote in its first run
-/// may be what its second one cannot read.
+/// A version is settled after this many good runs. One is too few: its second run may be unable to
+/// read what the first one wrote.
 pub(crate) const GOOD_RUNS: u32 = 2;
-/// A version that came up is settled after so long, however its runs ended: by then a rollback
-/// would take too much back.
+/// A version that came up is settled after this time, however its runs ended: by then a rollback
+/// would undo too much of the user's work.
 pub(crate) const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
-/// A version that has come up, and then crashed before it was settled, has this many tries in all.
+/// Tries in all for a version that has come up, and then crashed before it was settled.
 const TRIES_WHEN_UP: u32 = 3;
-/// Starts that neither came up nor were seen to fail: somebody pulled the plug, or the launcher was
-/// killed too.
+/// Most starts with unknown outcome: the computer lost its power, or the launcher was killed too.
 pub(crate) const MOST_UNKNOWN_STARTS: u32 = 5;
 
-/// What is known of a running or ended app.
+/// What the launcher has observed of a running or ended app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Observation {
-    /// Time since it was started, or from its start to its end; while a process that it left goes
-    /// on, since it was started.
+    /// Time from its start until now, or until its end. While a process that it left goes on, until
+    /// now.
     pub age: Duration,
-    /// How it ended, if it has.
+    /// How it ended, if it has ended.
     pub ended: Option<Ended>,
-    /// What it said last.
+    /// Its last health report.
     pub health_report: Option<HealthReport>,
-    /// Whether it will say when it is up.
+    /// Whether it will report `up`.
     pub reports_up: bool,
-    /// What else of the same version lives, now that it has ended.
+    /// Other processes of the same version that live, now that it has ended.
     pub others: Others,
-    /// It has ended, and another process went on with its work for a while.
+    /// Whether it has ended, and another process went on with its work for a while.
     pub handed_over: bool,
-    /// It was started with arguments of the user's (`--help`, a file that may not be there), which
-    /// may be what made it end.
+    /// Whether it was started with arguments of the user's (`--help`, a missing file), which may
+    /// have made it end.
     pub has_arguments: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
-    /// Whether it had proved itself, and failed at its last start.
+    /// Whether its version was settled, and failed at its last start.
     pub relapsed: bool,
 }
 
 /// Which other processes of the same version live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
-    /// None that is known.
+    /// No known process.
     None,
-    /// One that goes on in its place, and whose end will be seen.
+    /// A process that goes on in its place, and whose end the launcher will see.
     Successor,
-    /// One that the app started itself and left behind: what goes on in its place, or a helper.
+    /// A process that the app started and left behind: its successor, or a helper.
     Left,
-    /// Another instance, started on its own: it may have taken the work of this one over.
+    /// Another instance with a separate start: this app may have handed its work to it.
     Instance,
 }
 
@@ -83,30 +82,30 @@ pub(crate) enum Ended {
     Well,
     /// The launcher, the session or a person at a terminal ended it.
     Asked,
-    /// With this status, as a shell tells it.
+    /// With this status, as a shell reports it; never 0.
     Badly(u8),
 }
 
-/// The judgement.
+/// The result of judging an observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Not known yet; look again.
+    /// Undecided so far: look again.
     Wait,
-    /// It is up, and still may crash.
+    /// The app is up, and may still crash.
     Up,
-    /// It has come up and proved itself: the probation ends.
+    /// The version is settled: its probation ends.
     Settled,
-    /// It has come up and ended well: a good run, of which some more may be needed.
+    /// A good run: the app has come up and ended well. More of them may be needed.
     Good,
-    /// It ended in a way that says nothing.
+    /// The app ended in a way that proves nothing.
     Undecided,
-    /// It failed.
+    /// The start failed.
     Failed(LaunchFailure),
-    /// It failed, or what was typed was wrong: counts only if it goes on.
+    /// The start failed, or the user's arguments were wrong: counts only if it happens again.
     Doubtful(LaunchFailure),
 }
 
-/// From here on a status is a signal's number, as a shell tells it.
+/// From here on a status is a signal's number plus 128, as a shell reports it.
 const SIGNALS: u8 = 128;
 
 /// Judges an observation.
@@ -121,7 +120,7 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
-        // Perhaps an error in what was typed, told with a status that programs choose themselves.
+        // Perhaps an error in the user's arguments, reported by a status of the program's choice.
         (Some(Ended::Badly(status)), _)
             if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
         {
@@ -130,11 +129,11 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (ended, Some(HealthReport::Failed(reason))) if !seen.was_up || ended.is_some() => {
             Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
-        // What a crash leaves behind is a helper, perhaps the one that reports crashes.
+        // A process that a crash leaves behind is a helper, perhaps the one that reports crashes.
         (Some(Ended::Badly(status)), _) if status >= SIGNALS => {
             Verdict::Failed(LaunchFailure::Crashed { status })
         }
-        // It handed over: what goes on is what is judged. In what way that ends nobody can know.
+        // The app handed over: its successor is judged. How the successor ends is unknown.
         (Some(_), _) if seen.others == Others::Successor && up => Verdict::Up,
         (Some(_), _) if seen.others == Others::Left && up_now => Verdict::Good,
         (Some(_), _) if matches!(seen.others, Others::Successor | Others::Left) && !up => {
@@ -144,8 +143,8 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
         (Some(Ended::Well), _) if up_now => Verdict::Good,
-        // To end with status 0 is never a failure by itself: the app may have handed over to what
-        // nobody here can see.
+        // An end with status 0 alone is never a failure: the app may have handed over to a process
+        // that the launcher cannot see.
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
@@ -156,18 +155,18 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     }
 }
 
-/// Whether a version with so many failures in a row, the last of them doubtful, is rolled back.
+/// Whether a version with `failures` failures in a row, the last of them doubtful, is rolled back.
 pub(crate) fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
     failures >= TRIES_WHEN_UP.max(rules.tries)
 }
 
-/// Whether a version with so many failures in a row is rolled back.
+/// Whether a version with `failures` failures in a row is rolled back.
 pub(crate) fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
     failures >= if was_up { TRIES_WHEN_UP.max(rules.tries) } else { rules.tries }
 }
 
-/// How an app ended: by `code` if it ended by itself, `status` as a shell tells it; `asked` if the
-/// launcher asked it to.
+/// How an app ended: by `code` if it ended by itself, with `status` as a shell reports it. `asked`
+/// if the launcher asked it to end.
 pub(crate) fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
     /// Signals by which a session, a terminal or an administrator ends programs: HUP, INT, TERM.
     const ASKED: [u8; 3] = [128 + 1, 128 + 2, 128 + 15];
@@ -333,8 +332,8 @@ mod tests {
     #[test]
     fn what_goes_on_in_its_place_is_judged() {
         let crashed = |status| Verdict::Failed(LaunchFailure::Crashed { status });
-        // How the first process ended, what is left of it, for how many seconds, and whether it
-        // came up before: the judgement.
+        // How the first process ended, which processes are left, after how many seconds, and
+        // whether it came up before: the expected verdict.
         for (ended, others, age, was_up, expected) in [
             (Ended::Well, Others::Successor, 1, false, Verdict::Wait),
             (Ended::Well, Others::Successor, 10, false, Verdict::Up),

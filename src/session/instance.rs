@@ -1,13 +1,13 @@
-//! The launcher that lives beside the app, as another start of the same launcher finds it: it is
-//! asked to show its window.
+//! Lets another start of the same launcher find the launcher that runs beside the app, and ask it
+//! to show its window.
 //!
-//! In: a home; wishes of this user's processes. Out: wishes into the engine's mailbox. Never: a
-//! network, another user, or an answer that says more than whether the window is shown. A place
-//! that somebody else prepared is passed over.
+//! In: a home; requests of this user's processes. Out: requests in the engine's mailbox. Never:
+//! uses a network, serves another user, or answers more than whether the window is shown. A place
+//! that somebody else prepared is skipped.
 //!
-//! Each launcher listens at a place of its own, whose name says which home it serves. On Unix that
-//! is a socket in a folder of the session; on Windows a file of this user that names a port of this
-//! computer and a secret.
+//! Each launcher listens at a separate place, whose name identifies the home that it serves. On
+//! Unix that is a socket in a folder of the session. On Windows it is a file of this user that
+//! names a port of this computer and a secret.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,27 +22,28 @@ use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a start waits for that. It comes before all other waits of a start, which are told from
-/// 2.5 seconds on.
+/// How long a start waits for that. This wait comes before all others of a start, which are shown
+/// from 2.5 seconds on.
 const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(4);
-/// How often it is looked whether it has.
+/// Interval between two checks whether the window is shown.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest message, bytes.
 const LONGEST: u64 = 256;
-/// How the names of the places begin.
+/// Prefix of the places' names.
 const PREFIX: &str = "kuzflow-window-";
 
-/// A launcher that can be asked for its window, as long as the value lives.
+/// Makes this launcher findable for other starts, as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct Instance {
     place: PathBuf,
 }
 
 impl Instance {
-    /// Listens in the first of `folders` that can be used, for wishes that are handed to `handle`.
+    /// Listens in the first usable one of `folders`, and passes requests to `handle`.
     ///
     /// # Errors
-    /// If none can be used. The launcher works without, but for another start of it.
+    /// If no folder can be used. The launcher works all the same; only another start cannot find
+    /// it.
     pub(crate) fn listen(home: &Home, folders: &[PathBuf], handle: Handle) -> io::Result<Self> {
         let name = format!("{}{}", prefix(home), std::process::id());
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "no folder to listen in");
@@ -63,12 +64,12 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // Whoever asks next finds nobody, and removes it.
+        // If this fails, the next start that asks gets no answer, and removes the file.
         let _ = std::fs::remove_file(&self.place);
     }
 }
 
-/// Asks the launchers that serve `home` for a part of the window; whether one shows it.
+/// Asks the launchers that serve `home` for a part of the window. Returns whether one shows it.
 pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     let prefix = prefix(home);
     let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
@@ -83,7 +84,7 @@ pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
         Err(error) => {
             tracing::info!(%error, place = %place.display(), "no launcher listens here");
             if error.kind() == io::ErrorKind::ConnectionRefused {
-                // It was killed, and left this.
+                // A killed launcher has left this.
                 let _ = std::fs::remove_file(place);
             }
             false
@@ -91,7 +92,7 @@ pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     })
 }
 
-/// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped,
+/// The same for a start, which goes on if no launcher answers soon: that launcher may be stopped,
 /// or hang.
 pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     let (home, folders) = (home.clone(), folders.to_vec());
@@ -106,7 +107,7 @@ pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     })
 }
 
-/// How the names of the places begin that serve a home.
+/// Prefix of the names of the places that serve a home.
 fn prefix(home: &Home) -> String {
     let root = home.root();
     let root = root
@@ -134,7 +135,7 @@ fn ask_at(place: &Path, part: WindowPart) -> io::Result<bool> {
     Ok(answer.trim() == "shown")
 }
 
-/// Takes wishes one after another, until the process ends.
+/// Serves requests one after another, until the process ends.
 fn serve(listener: &system::Listener, handle: &Handle) {
     while !handle.closed() {
         match listener.accept() {
@@ -167,13 +168,13 @@ fn answer(
     stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })
 }
 
-/// Wants the part, and waits until it is shown.
+/// Requests the part, and waits until it is shown.
 fn wish(handle: &Handle, part: WindowPart) -> bool {
     handle.want(part);
     let end = Instant::now() + TIMEOUT;
     while handle.wanted().is_some() {
         if Instant::now() > end || handle.closed() {
-            // Whoever should show it is not to be reached.
+            // No window takes the request in time: it is withdrawn.
             handle.take_wanted();
             return false;
         }
@@ -198,7 +199,7 @@ mod system {
             self.0.accept()
         }
 
-        /// Nobody else can open the socket.
+        /// Always true: nobody else can open the socket.
         pub(super) fn is_secret(&self, secret: &str) -> bool {
             secret == "-"
         }
@@ -206,7 +207,7 @@ mod system {
 
     pub(super) fn listen(place: &Path) -> io::Result<Listener> {
         if own_socket(place) {
-            // Of a process that had this number before.
+            // It belonged to an earlier process with the same number.
             std::fs::remove_file(place)?;
         }
         let listener = UnixListener::bind(place)?;
@@ -253,7 +254,7 @@ mod system {
             self.listener.accept()
         }
 
-        /// Digests are compared, so that the time it takes says nothing about the secret.
+        /// Compares digests, so that the time of the comparison reveals nothing about the secret.
         pub fn is_secret(&self, secret: &str) -> bool {
             Digest::of(secret.as_bytes()) == self.secret
         }
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::messages::mailbox;
 
-    /// Takes what is wanted as a window does, after a moment.
+    /// Takes the request as a window does, after a moment.
     fn show(handle: &Handle) -> WindowPart {
         loop {
             handle.wait(Duration::from_millis(50));

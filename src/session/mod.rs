@@ -1,19 +1,19 @@
-//! The running app and its launcher: how it is started, closed and judged, and what the two say to
-//! each other.
+//! The running app and its launcher: starts, closes and judges the app, and carries the
+//! conversation between the two.
 //!
 //! ```text
 //! app_session   the environment, the app that was started, and the conversation with it
 //! app           the app that was started          channel      the conversation with it
-//! supervisor    a start, and who stays with it    trial        what is written down of a start
-//! restart       a start in place of another       switching    which version the next one is of
+//! supervisor    a start, and its probation        trial        the record of a start on probation
+//! restart       a start in place of another       switching    the version of the next start
 //! closing       as its window manager would       health       whether it came up, pure
-//! failed_start  for the person who sees nothing   instance     another start of the launcher asks
-//!                                                              the one beside the app for its window
+//! failed_start  what the user sees of it          instance     another start of the launcher asks
+//!                                                              the one beside the app
 //! ```
 //!
 //! In: an installation that starts, connections of the app. Out: a running app, events for it,
 //! commands from it.
-//! Never: a decision about an update; `engine` takes those.
+//! Never: decides about an update; `engine` does.
 
 pub(crate) mod app;
 pub(crate) mod app_session;

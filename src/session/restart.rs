@@ -1,8 +1,8 @@
-//! Starting the app anew: for a switch, a rollback, or since the app asked for it.
+//! Starts the app again: for a switch, for a rollback, or because the app asked for it.
 //!
-//! In: who wants what. Out: the app in its handle, and whoever waits for its end. Never: two apps at
-//! once, an app that is ended without its person's word (see [`super::closing`]), or a start for a
-//! wish that was taken back.
+//! In: the reason for the restart. Out: the app in its handle, and a thread that waits for its end.
+//! Never: runs two apps at once, ends an app without its user's consent (see [`super::closing`]),
+//! or starts for a request that was taken back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,28 +24,27 @@ use crate::store::launch::RunningApp;
 use crate::store::{rollback, usage};
 use crate::threads;
 
-/// How long an app that is about to end by itself may take, without asking its person anything.
+/// How long an app that has announced its end may take, unless it asks its user something.
 const OWN_END_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a start needs.
 #[derive(Clone)]
 pub(crate) struct Starter {
-    /// The app, and what it is started in.
+    /// The session: the app and its environment.
     pub session: AppSession,
-    /// For what goes wrong on the way.
+    /// Takes the events of failures on the way.
     pub emitter: Emitter,
-    /// For the end of the app.
+    /// Takes the input for the end of the app.
     pub inputs: mpsc::UnboundedSender<MachineInput>,
-    /// Who waits for it.
+    /// The thread that waits for that end.
     pub watcher: Watcher,
 }
 
-/// The one thread that waits for the end of the app, whichever is the last one. Clones share it.
+/// The one thread that waits for the end of the app started last. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Watcher(Arc<AtomicBool>);
 
 impl Starter {
-    /// Has the running app closed, and waits for it as long as it takes its person. Whether it has
+    /// Closes the running app, and waits as long as its user needs. Returns whether the app has
     /// ended.
     pub(crate) fn close(
         &self,
@@ -53,20 +52,20 @@ impl Starter {
         control: &CloseControl,
     ) -> Result<bool, Problem> {
         if let Some(Back { to }) = back {
-            // Nothing is closed for what would be refused.
+            // A rollback that would be refused closes no app.
             rollback::check(self.session.home(), to.as_ref())
                 .map_err(|error| problem::of_store(&error))?;
         }
         let Some(app) = self.session.app.running() else { return Ok(true) };
         let on_wait = |wait| {
-            // Nobody is left to hear it once the engine has ended.
+            // Once the engine has ended there is no receiver.
             let _ = self.inputs.send(MachineInput::Closing(wait));
         };
         Ok(closing::close(&app, &self.session.channel, control, &on_wait) == Closed::Ended)
     }
 
-    /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the
-    /// version it had.
+    /// Switches and starts, while no app runs. If the switch fails the app starts all the same, in
+    /// the version it had.
     pub(crate) fn restart(&self, switch_to: Option<ContainerId>) -> Result<Version, Problem> {
         let _alone = self.session.app.alone();
         refuse_beside_an_app(&self.session)?;
@@ -88,9 +87,9 @@ impl Starter {
         Ok(version)
     }
 
-    /// Waits for the end of the app, which said that it is about to end, and starts the version
-    /// that is active then. `None` if it goes on after all (somebody had unsaved work), or if
-    /// somebody else has started another one meanwhile.
+    /// Waits for the end of the app, which has announced it, and starts the version that is active
+    /// then. `None` if the app goes on after all (its user had unsaved work), or if another thread
+    /// has started an app meanwhile.
     pub(crate) fn restart_when_ended(&self) -> Option<Result<Version, Problem>> {
         let app = self.session.app.get()?;
         self.session.channel.expect_end();
@@ -109,7 +108,7 @@ impl Starter {
         Some(self.start())
     }
 
-    /// Goes back, and starts if wanted; no app of ours runs.
+    /// Rolls back, and starts the app if requested. No app of this launcher runs.
     pub(crate) fn roll_back(
         &self,
         to: Option<ContainerId>,
@@ -142,8 +141,8 @@ impl Starter {
     }
 }
 
-/// Nothing is started beside an app: one that was started in the place of the one that has ended,
-/// by whoever attends it, goes on.
+/// Refuses a start while an app runs: the thread that attends the ended app may have started
+/// another one in its place, and that one goes on.
 fn refuse_beside_an_app(session: &AppSession) -> Result<(), Problem> {
     if let Some(app) = session.app.running() {
         let chain = vec!["the app runs again".to_owned()];
@@ -158,8 +157,8 @@ fn refuse_beside_an_app(session: &AppSession) -> Result<(), Problem> {
 }
 
 impl Watcher {
-    /// Tells the engine when `app` ends, or the one that took its place by then, unless another one
-    /// is started in its place.
+    /// Notifies the engine when `app` ends, or the app that took its place by then, unless another
+    /// one is started in its place.
     pub(crate) fn watch(
         &self,
         app: Arc<RunningApp>,
@@ -167,7 +166,7 @@ impl Watcher {
         inputs: &mpsc::UnboundedSender<MachineInput>,
     ) {
         if self.0.swap(true, Ordering::AcqRel) {
-            // The one that waits goes on with whatever was started.
+            // The waiting thread also covers the app that was just started.
             return;
         }
         let (watching, handle, inputs) = (Arc::clone(&self.0), handle.clone(), inputs.clone());
@@ -183,7 +182,7 @@ impl Watcher {
                     let _ = inputs.send(MachineInput::AppEnded);
                     return;
                 }
-                // Started since: whoever did so may have relied on this thread.
+                // An app was started since, perhaps by a thread that relies on this one.
                 if watching.swap(true, Ordering::AcqRel) {
                     return;
                 }

@@ -1,11 +1,12 @@
-//! Starting the app, and staying with a version on probation until it has come up: tried again
-//! once, then rolled back, code and the user's files, with nobody asked.
+//! Starts the app, and watches a version on probation until it has come up. A version that fails is
+//! tried once more, then rolled back with the user's files, and no person is asked.
 //!
-//! The start is counted before it happens, so that also one that takes the launcher along counts.
-//! While the app is on probation a thread looks at it some times a second until it is up, and then
-//! every few seconds until it is settled; for every other version nothing here wakes the processor.
-//! In: a session in which no app runs. Out: the running app in its handle, what happened as a
-//! notice. Never: a second attempt for a version that was settled.
+//! The supervisor counts a start before it begins, so that it also counts a start that kills the
+//! launcher. While the app is on probation a thread looks at it some times a second until it is up,
+//! and then every few seconds until it is settled. For every other version nothing here wakes the
+//! processor.
+//! In: a session in which no app runs. Out: the running app in its handle, and incidents as
+//! notices. Never: makes a second attempt for a version that was settled.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -29,17 +30,17 @@ use crate::store::switch::{self, Resolved};
 use crate::store::{InstalledRecord, Probation, StoreError};
 use crate::threads;
 
-/// Between two looks at an app that is not known to be up.
+/// Interval between two checks of an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);
-/// Between two looks at an app that is up and not settled yet.
+/// Interval between two checks of an app that is up and not settled yet.
 const LOOK_WHEN_UP: Duration = Duration::from_secs(2);
 /// How long an app that hangs may take to end when it is asked to.
 const HUNG_APP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a start is begun anew because another launcher was switching.
+/// Most times that a start begins again because another launcher was switching.
 const MOST_RESOLUTIONS: u32 = 5;
 
-/// Starts the active version, a pending switch first, and attends it while it is on probation.
-/// `tell` hears of the switch.
+/// Starts the active version, after a pending switch, and attends it while it is on probation.
+/// `tell` receives the events of the switch.
 pub(crate) fn start(
     session: &AppSession,
     tell: &dyn Fn(Event),
@@ -53,7 +54,8 @@ pub(crate) fn start(
     }
 }
 
-/// With `looks_again`, a version that another launcher has left since it was chosen is not started.
+/// One attempt of [`start`]. With `looks_again` it does not start a version that another launcher
+/// has left since it was chosen.
 fn start_once(
     session: &AppSession,
     tell: &dyn Fn(Event),
@@ -67,9 +69,9 @@ fn start_once(
     notice_unreadable(session, &resolved);
     let chosen = resolved.record.container.clone();
     let mut trial = count(session, resolved.record);
-    // Where a rollback could not be written down, what is started is not what the pointer names.
-    // Another launcher may have switched since the version was chosen; its files are then no longer
-    // there.
+    // Where a rollback could not be written to disk, the started version is not the one that the
+    // pointer names. Another launcher may have switched since the version was chosen; its files are
+    // then gone.
     let is_active = looks_again && trial.record.container == chosen
         || session
             .home()
@@ -88,8 +90,8 @@ fn start_once(
                 Err(error @ StoreError::Switched { .. }) => return Err(error),
                 Err(error) => error,
             };
-        // What this computer forbids every version, and damage on this disk, are no fault of the
-        // release.
+        // A failure that this computer causes for every version, or damage on this disk, is no
+        // fault of the release.
         let program =
             trial.record.launch.program.under(&session.home().container(&trial.record.container));
         let is_damaged = !program.try_exists().unwrap_or(false);
@@ -111,7 +113,7 @@ fn start_once(
             error = &error as &dyn std::error::Error,
             "a version on probation cannot be started"
         );
-        // A scanner may still hold what was just written.
+        // A virus scanner may still hold files that were just written.
         std::thread::sleep(LOOK);
         if fail(session, &mut trial, &rules, true) {
             let next = go_back(session, &trial.record, LaunchFailure::NotStarted)
@@ -121,7 +123,7 @@ fn start_once(
             return Ok(session.app.set(started?));
         }
     };
-    // Nobody has to wait for the judgement of a version that nothing could take the place of.
+    // If no version could take its place, nobody waits for the verdict.
     let on_trial = fallback(session, &trial.record).is_some();
     let (app, attending) = session.app.set_attended(app, on_trial);
     let (session, attended) = (session.clone(), Arc::clone(&app));
@@ -132,8 +134,8 @@ fn start_once(
     Ok(app)
 }
 
-/// Starts `record`, or where that cannot be started another version. One that the pointer does not
-/// name (a rollback that could not be written down) starts all the same.
+/// Starts `record`, or another version where that cannot be started. A version that the pointer
+/// does not name (after a rollback that could not be written to disk) starts all the same.
 fn launch_or_other(
     session: &AppSession,
     record: &InstalledRecord,
@@ -152,7 +154,7 @@ fn call<'a>(session: &'a AppSession, variables: &'a [(&'static str, OsString)]) 
     }
 }
 
-/// What a person should know of a switch that was carried out before this start.
+/// Leaves a notice about a switch that was carried out before this start.
 fn notice_switch(session: &AppSession, resolved: &Resolved) {
     match &resolved.switched {
         Some(Ok(migration)) if !migration.conflicts.is_empty() => {
@@ -162,7 +164,7 @@ fn notice_switch(session: &AppSession, resolved: &Resolved) {
         }
         Some(Err((to, error))) => {
             let to = to.version.clone();
-            // What the release itself refused it will refuse again; anything else may pass.
+            // The release's own script would refuse again; any other error may pass.
             if matches!(error, StoreError::Migration { .. }) {
                 remember_failed(session, &to);
             }
@@ -172,7 +174,7 @@ fn notice_switch(session: &AppSession, resolved: &Resolved) {
     }
 }
 
-/// What could not be read, and what else was used in its place.
+/// Leaves a notice about what could not be read, and what was used in its place.
 fn notice_unreadable(session: &AppSession, resolved: &Resolved) {
     let id = &resolved.record.container;
     let found = session.home().unreadable(id);
@@ -182,7 +184,7 @@ fn notice_unreadable(session: &AppSession, resolved: &Resolved) {
     }
 }
 
-/// Stays with `app` until it is decided what becomes of its version.
+/// Watches `app` until the fate of its version is decided.
 fn attend(
     session: &AppSession,
     mut trial: Trial,
@@ -209,11 +211,11 @@ fn attend(
                 }
                 return;
             }
-            // It ended in a way that says nothing, and was seen to.
+            // The end was seen, and proves nothing.
             _ => return uncount(session, &trial.record),
         };
         if app.ended().is_none() && closing::may_have_window(&app) {
-            // Its person may have work in it, or read what is wrong: it is judged when it has
+            // Its user may have work in it, or read an error message: it is judged when it has
             // ended.
             std::thread::sleep(LOOK_WHEN_UP);
             continue;
@@ -226,13 +228,13 @@ fn attend(
         }
         let _alone = session.app.alone();
         trial.fallback_failed(session);
-        // One that only took another one's place has nothing to prove itself.
+        // A version that only took another one's place is not on probation.
         if trial.probation.is_none() || !is_judged_here(session, &trial.record) {
             return;
         }
         let is_beaten = fail(session, &mut trial, &rules, is_sure);
         if fallback(session, &trial.record).is_none() {
-            // Nothing can take its place: the person is told, and decides.
+            // No version can take its place: the user sees the failure, and decides.
             return uncount(session, &trial.record);
         }
         let next = if is_beaten {
@@ -241,8 +243,8 @@ fn attend(
                 Err(_) => return,
             }
         } else if trial.is_up() || !is_sure {
-            // It worked for a while, or did not like what was typed; whoever saw it decides whether
-            // to start it again.
+            // It worked for a while, or refused the user's arguments. The user saw that, and
+            // decides whether to start it again.
             return uncount(session, &trial.record);
         } else {
             trial.record.clone()
@@ -258,7 +260,7 @@ fn attend(
                 }
                 app = started;
             }
-            // Somebody else started the app.
+            // Another thread has started the app.
             Ok(None) => return,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the next start failed");
@@ -274,8 +276,8 @@ fn home_probation(session: &AppSession, app: &RunningApp) -> Option<Probation> {
     active.probation.filter(|_| active.container == app.container)
 }
 
-/// Looks at the app, and once it has ended at what it left in its place, until something is known
-/// for good; notes on the way that it is up.
+/// Watches the app, and after its end the processes that it left, until the verdict is final.
+/// Records on the way that the app is up.
 fn watch(
     session: &AppSession,
     rules: &Rules,

@@ -1,7 +1,7 @@
-//! Another version becomes the active one: now, or at the next start while the app is running.
+//! Makes another version the active one: now, or at the next start while the app is running.
 //!
-//! In: a version, the home's lock. Out: what the switch came to, events on the way. Never: a start
-//! of the app.
+//! In: a version, the home's lock. Out: the outcome of the switch, events on the way. Never: starts
+//! the app.
 
 use crate::environment::Environment;
 use crate::host;
@@ -14,11 +14,11 @@ use crate::store::lock::RunningLock;
 use crate::store::switch::{self, SwitchOptions};
 use crate::store::{StoreError, remove};
 
-/// User files from which on their carrying over is shown, bytes.
+/// From this amount of user files on the window shows the progress of carrying them over, bytes.
 pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 
-/// Switches to `id`: now, or at the next start while the app is running in another version, whoever
-/// started it.
+/// Switches to `id` now, or at the next start while the app is running in another version, even if
+/// another launcher started it.
 pub(crate) fn choose(
     environment: &Environment,
     id: ContainerId,
@@ -40,8 +40,8 @@ pub(crate) fn choose(
             };
             let (record, migration) =
                 match switch::switch(home, &id, options(environment, &on_progress), &lock) {
-                    // The version that was to be left was started meanwhile: the switch waits for
-                    // its end.
+                    // Another launcher has started the version to be left meanwhile: the switch
+                    // waits for its end.
                     Err(StoreError::InUse { .. })
                         if home
                             .named()?
@@ -65,9 +65,10 @@ pub(crate) fn choose(
         .map_err(|error| problem::of_store(&error))
 }
 
-/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is
-/// held only until the old versions have lost their names; deleting their files takes longer, and
-/// keeps nobody from switching. That one of them stays is no reason to fail.
+/// Prunes the versions beyond the number that the settings keep, at a time when nobody waits for
+/// it. It holds the home's lock only until the old versions have lost their names; deleting their
+/// files takes longer, and meanwhile others can switch. A version that cannot be deleted is no
+/// reason to fail.
 pub(crate) fn tidy_up(environment: &Environment) {
     let home = &environment.home;
     match environment.lock().and_then(|lock| {
@@ -83,7 +84,7 @@ pub(crate) fn tidy_up(environment: &Environment) {
     remove::delete_set_aside(home);
 }
 
-/// How a switch is carried out here.
+/// The switch options of this launcher.
 pub(super) fn options<'a>(
     environment: &'a Environment,
     on_progress: &'a dyn Fn(u64, u64),

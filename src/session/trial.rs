@@ -1,10 +1,10 @@
-//! A version whose start is being judged: what is counted, what is written down, and the way back
-//! where it did not come up.
+//! A version whose start is being judged: counts its starts, records its probation, and performs
+//! the rollback if it did not come up.
 //!
-//! In: what was seen of a start. Out: the probation in the home, the version to start next, what
-//! happened as a notice. Never: a judgement on a version that is no longer the active one (another
-//! launcher may have rolled it back), or a rollback of a rollback. Where a rollback cannot be
-//! written down (a full disk), the version it would go to is started all the same.
+//! In: observations of a start. Out: the probation in the home, the version to start next, and
+//! incidents as notices. Never: judges a version that is no longer the active one (another launcher
+//! may have rolled it back), or rolls back a rollback. Where a rollback cannot be written to disk
+//! (a full disk), the launcher starts the earlier version all the same.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::store::{InstalledRecord, Probation, StoreError, usage};
 /// A version whose start is being judged.
 pub(super) struct Trial {
     pub(super) record: InstalledRecord,
-    /// It has to prove itself.
+    /// The version's probation, if it is on one.
     pub(super) probation: Option<Probation>,
-    /// It took the place of a version that did not come up: if it fails as well, neither is
-    /// charged.
+    /// The version whose place it took, since that did not come up. If this one fails as well,
+    /// neither is charged.
     accused: Option<Version>,
 }
 
@@ -50,7 +50,7 @@ impl Trial {
         self.probation.as_ref().is_some_and(|probation| probation.relapsed)
     }
 
-    /// It has come up and ended well; whether so often that it has proved itself.
+    /// Counts a good run. Returns whether there were enough of them to settle the version.
     pub(super) fn ran_well(&mut self, session: &AppSession) -> bool {
         self.came_up(session);
         let Some(probation) = &mut self.probation else { return true };
@@ -62,7 +62,7 @@ impl Trial {
         good_runs >= health::GOOD_RUNS
     }
 
-    /// It has come up: the version before it failed by its own fault.
+    /// Records that this version has come up: so the version before it failed by its own fault.
     pub(super) fn came_up(&mut self, session: &AppSession) {
         if let Some(probation) = &mut self.probation {
             (probation.up, probation.failures) = (true, 0);
@@ -80,7 +80,7 @@ impl Trial {
         }
     }
 
-    /// It has failed like the version whose place it took.
+    /// Records that this version has failed like the one whose place it took.
     pub(super) fn fallback_failed(&mut self, session: &AppSession) {
         if let Some(version) = self.accused.take() {
             tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
@@ -108,7 +108,7 @@ pub(super) fn acquit(session: &AppSession) {
     }
 }
 
-/// Whether it is written down that the version is not to be offered again.
+/// Records that the version must not be offered again. Returns whether that was written to disk.
 pub(super) fn remember_failed(session: &AppSession, version: &Version) -> bool {
     let written = probation::remember_failed(session.home(), version);
     if let Err(error) = &written {
@@ -120,14 +120,14 @@ pub(super) fn remember_failed(session: &AppSession, version: &Version) -> bool {
     written.is_ok()
 }
 
-/// Counts the start of a version on probation, which may be one too many: then the version to start
-/// is the one before it.
+/// Counts the start of a version on probation. If that is one too many, the version to start is the
+/// one before it.
 pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
     let home = session.home();
     let trial = |probation| Trial::new(session, record.clone(), probation);
     let probation = match home.active() {
         Ok((active, _)) => active.probation,
-        // What it was worth is not known, and cannot be written down.
+        // Its probation cannot be read or written.
         Err(error) if is_out_of_reach(&error) => {
             return trial(Some(Probation::begin(jiff::Timestamp::now())));
         }
@@ -146,13 +146,13 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
     }
     if launch::last_words_of_app(home, &record.container, probation.since) == Some(HealthReport::Up)
     {
-        // It came up, and the launcher did not live to see it.
+        // The app came up, but the launcher ended before it saw that.
         let mut trial = trial(Some(probation));
         trial.came_up(session);
         return trial;
     }
     if RunningLock::is_started(home, &record.container) {
-        // A second instance: the first one is being judged.
+        // This is a second instance: the first one is being judged.
         return trial(Some(probation));
     }
     if probation.starts >= health::MOST_UNKNOWN_STARTS
@@ -167,7 +167,7 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
     trial(Some(Probation { starts: probation.starts + 1, ..probation }))
 }
 
-/// A start whose end was seen, and says nothing, does not count.
+/// Takes back the count of a start whose end was seen and proves nothing.
 pub(super) fn uncount(session: &AppSession, record: &InstalledRecord) {
     change(session, record, |probation| {
         let starts =
@@ -176,8 +176,8 @@ pub(super) fn uncount(session: &AppSession, record: &InstalledRecord) {
     });
 }
 
-/// Writes down how the probation goes on. That it cannot be written is told in the log: then this
-/// launcher goes on as if it had been.
+/// Writes the changed probation to disk. A failure goes to the log, and this launcher goes on as if
+/// it had been written.
 pub(super) fn change(
     session: &AppSession,
     record: &InstalledRecord,
@@ -203,7 +203,7 @@ pub(super) fn rules(session: &AppSession) -> Rules {
     }
 }
 
-/// Counts a failure; tells whether it was one too many.
+/// Counts a failure. Returns whether it was one too many.
 pub(super) fn fail(session: &AppSession, trial: &mut Trial, rules: &Rules, is_sure: bool) -> bool {
     let Some(probation) = &mut trial.probation else { return false };
     probation.failures += 1;
@@ -228,13 +228,13 @@ pub(super) fn is_judged_here(session: &AppSession, record: &InstalledRecord) -> 
     }
 }
 
-/// Whether it is not known which version is active: what was started is judged all the same.
+/// Whether the active version is unknown: then the started version is judged all the same.
 fn is_out_of_reach(error: &StoreError) -> bool {
     matches!(error, StoreError::Io { .. })
 }
 
-/// What can take the place of `record`, the version that is active or, where that is not known, was
-/// started.
+/// The version that can take the place of `record`, which is the active version or, where that is
+/// unknown, the started one.
 pub(super) fn fallback(session: &AppSession, record: &InstalledRecord) -> Option<RollbackTarget> {
     match session.home().active() {
         Err(error) if is_out_of_reach(&error) => {
@@ -244,8 +244,8 @@ pub(super) fn fallback(session: &AppSession, record: &InstalledRecord) -> Option
     }
 }
 
-/// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be
-/// written down that version is started all the same, with its own files.
+/// Rolls back, records the failed version, leaves a notice, and returns the version to start. Where
+/// that cannot be written to disk the returned version is started all the same, with its own files.
 pub(super) fn go_back(
     session: &AppSession,
     record: &InstalledRecord,
@@ -260,12 +260,12 @@ pub(super) fn go_back(
     let probation = home.active().ok().and_then(|(active, _)| active.probation);
     let has_relapsed = probation.is_some_and(|probation| probation.relapsed);
     let back = session.lock_for_start().and_then(|lock| {
-        // Under the lock: two launchers may have seen the same version fail, and only one goes
-        // back.
+        // Under the lock: two launchers may have seen the same version fail, and only one of them
+        // rolls back.
         if !is_judged_here(session, record) {
             return Err(StoreError::Switched { id: record.container.to_string() });
         }
-        // Before, so that a kill does not leave a version that nobody knows to have failed.
+        // First, so that a kill cannot leave a failed version without a record.
         let is_known = remember_failed(session, &record.container.version);
         let back = rollback::go_to(home, &target, &lock);
         if !is_known {

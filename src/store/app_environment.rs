@@ -1,17 +1,19 @@
-//! What surrounds the process of an app: the user's session, without what is meant for another
-//! runtime, and with what its manifest says.
+//! Makes the environment of the app's process: the user's session, without the variables that are
+//! meant for another runtime, and with the variables of the app's manifest.
 //!
 //! ```text
-//! the session    as the user has it: what another container's launcher changed in it is taken back first
-//! without        variables for another Python or Qt are not handed on
+//! the session    as the user has it: changes by another container's launcher are undone first
+//! without        variables for another Python or Qt are not passed on
 //! manifest       variables, folders in lists
 //! ```
 //!
-//! What was changed is named in `KUZFLOW_CHANGED` (names, separated by blanks), what it was before
-//! stands in `KUZFLOW_ORIGINAL_…`: for apps that start programs of the system, and for another
-//! launcher that an app starts. Containers of older builders, which told their Python everything by
-//! variables, are started by options like new ones. In: a launch and what the session's variables
-//! hold. Out: what a command is given. Never: a process, or a look at the environment.
+//! `KUZFLOW_CHANGED` names the changed variables (names, separated by blanks), and
+//! `KUZFLOW_ORIGINAL_…` holds their earlier values: for apps that start programs of the system, and
+//! for another launcher that an app starts. Containers of older builders configured their Python
+//! with variables; the launcher starts them with options, like new ones.
+//!
+//! In: a launch, and the values of the session's variables. Out: the arguments and variables of a
+//! command. Never: starts a process, reads the environment itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -19,16 +21,16 @@ use std::path::Path;
 
 use crate::model::{Launch, session};
 
-/// Gives what a variable of the environment holds.
+/// Returns the value of an environment variable.
 pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// What stands for the container's absolute path in arguments and variables.
+/// Placeholder for the container's absolute path in arguments and variables.
 const CONTAINER: &str = "{container}";
 /// Names of the variables that were changed for an app.
 const CHANGED: &str = "KUZFLOW_CHANGED";
-/// Before the name of a variable: what it held before.
+/// Prefix of the variable that holds another variable's earlier value.
 const ORIGINAL: &str = "KUZFLOW_ORIGINAL_";
-/// What a launcher tells its own app, and no other.
+/// Variables that a launcher sets for its own app only.
 const OWN: &[&str] = &[
     "KUZFLOW_HOME",
     "KUZFLOW_VERSION",
@@ -39,18 +41,18 @@ const OWN: &[&str] = &[
     CHANGED,
 ];
 
-/// What a process of a container is given.
+/// The arguments and variables of a container's process.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// Arguments before the user's own.
     pub arguments: Vec<OsString>,
-    /// Variables that it does not inherit.
+    /// Variables that the process does not inherit.
     pub removed: BTreeSet<OsString>,
-    /// Variables that it is given.
+    /// Variables that the launcher sets.
     pub set: BTreeMap<OsString, OsString>,
 }
 
-/// Who is to be surrounded.
+/// Which process gets the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// The app, which starts other programs.
@@ -60,7 +62,7 @@ pub(super) enum Purpose {
 }
 
 impl Surroundings {
-    /// Those of `launch`, whose container lies in `folder`.
+    /// The environment of `launch`, whose container lies in `folder`.
     pub(super) fn of(launch: &Launch, folder: &Path, purpose: Purpose, variable: Variable) -> Self {
         let launch = match purpose {
             Purpose::App => by_options(launch),
@@ -121,7 +123,8 @@ impl Surroundings {
         self.set.insert(name.into(), value);
     }
 
-    /// Takes back what another container's launcher has changed, and what it told its own app.
+    /// Undoes the changes that another container's launcher made, and removes the variables that it
+    /// set for its own app.
     fn take_back(&mut self, session: &Session) {
         self.removed.extend(OWN.iter().map(OsString::from));
         for name in &session.changed {
@@ -143,8 +146,7 @@ impl Surroundings {
             let names: Vec<_> = changed.iter().map(String::as_str).collect();
             self.give(CHANGED, names.join(" ").into());
         }
-        // Not changed, since programs of the system may need it; the container's Python passes over
-        // it.
+        // Unchanged, since programs of the system may need it; the container's Python ignores it.
         if let Some(path) = session.get("PYTHONPATH") {
             self.give(&format!("{ORIGINAL}PYTHONPATH"), path);
         }
@@ -154,7 +156,7 @@ impl Surroundings {
 /// The session as its user has it.
 struct Session<'a> {
     variable: Variable<'a>,
-    /// What another container's launcher has changed.
+    /// Names of the variables that another container's launcher changed.
     changed: Vec<String>,
 }
 
@@ -183,7 +185,7 @@ impl<'a> Session<'a> {
 /// Variables of the session that the app must not see.
 fn without(launch: &Launch) -> BTreeSet<&str> {
     let mut without: BTreeSet<&str> = launch.without.iter().map(String::as_str).collect();
-    // Older builders name none; what they set says what they bring.
+    // Older builders list no such variables; what they set shows which runtime they bring.
     if launch.environment.contains_key("QT_PLUGIN_PATH") {
         without.extend(session::QT);
     }
@@ -195,9 +197,9 @@ fn without(launch: &Launch) -> BTreeSet<&str> {
     without
 }
 
-/// A launch of an older builder as a new one would write it: its Python is told by options what it
-/// was told by variables, which every program that the app starts would see as well. One that
-/// cannot do without them stays as it is.
+/// Rewrites a launch of an older builder as a new builder would write it: options configure its
+/// Python in place of variables, which every program that the app starts would see as well. A
+/// launch that needs the variables stays as it is.
 fn by_options(launch: &Launch) -> Launch {
     let variables = &launch.environment;
     let is_python = launch.program.as_str().starts_with("runtime/")
@@ -233,8 +235,8 @@ fn by_options(launch: &Launch) -> Launch {
     launch
 }
 
-/// The arguments of an older launch, if its modules are found without a variable: a script finds
-/// those beside it, a module those in the working folder, which is the app's.
+/// The arguments of an older launch, if Python finds its modules without a variable. A script finds
+/// those beside it; a module finds those in the working folder, which is the app's.
 fn entry_of(arguments: &[String]) -> Option<Vec<String>> {
     match arguments {
         [option, code, rest @ ..] if option == "-c" => {
@@ -254,7 +256,7 @@ fn entry_of(arguments: &[String]) -> Option<Vec<String>> {
     }
 }
 
-/// `{container}` replaced by the container's path, which need not be Unicode.
+/// Replaces `{container}` by the container's path, which need not be Unicode.
 fn expand(text: &str, folder: &Path) -> OsString {
     let mut result = OsString::new();
     for (index, part) in text.split(CONTAINER).enumerate() {
@@ -283,7 +285,7 @@ mod tests {
         }
     }
 
-    /// What older builders wrote for an app with PyQt5.
+    /// The launch that older builders wrote for an app with PyQt5.
     fn old(arguments: &[&str]) -> Launch {
         let variables = [
             ("PYTHONNOUSERSITE", "1"),
@@ -331,7 +333,8 @@ mod tests {
                 "{name}"
             );
         }
-        // What others may need is as the user has it: nothing is said of it, so it is inherited.
+        // The launch does not mention the variables that others may need, so the app inherits them
+        // as the user has them.
         for name in ["PYTHONPATH", "HOME"] {
             assert!(
                 !around.removed.contains(&OsString::from(name)) && value(&around, name).is_none(),
@@ -356,7 +359,7 @@ mod tests {
             arguments(&["-c", code])[4],
             *format!("import os, sys; sys.path[0] = os.getcwd(); {code}")
         );
-        // A script in a folder of its own imports from the app's top.
+        // A script in a subfolder imports from the app's top.
         let deep = around(
             &old(&["{container}/app/src/a.py"]),
             Purpose::App,
@@ -375,7 +378,7 @@ mod tests {
             around(&with_home, Purpose::App, &[("PYTHONHOME", "/x"), ("PYTHONWARNINGS", "error")]);
         assert_eq!(value(&with_home, "PYTHONHOME").as_deref(), Some("/c/runtime"));
         assert!(with_home.removed.contains(&OsString::from("PYTHONWARNINGS")));
-        // A migration is the release's own: it finds the container's programs first.
+        // A migration belongs to the release: it finds the container's programs first.
         let script = around(&old(&["{container}/app/a.py"]), Purpose::Script, &[("PATH", "/bin")]);
         assert_eq!(value(&script, "PATH").as_deref(), Some("/c/runtime/bin:/bin"));
         assert_eq!(value(&script, "PYTHONPATH").as_deref(), Some("/c/app"));

@@ -1,12 +1,13 @@
-//! Carrying the user's files from one version to another, file by file, as dpkg treats conffiles: a
-//! shipped default that nobody touched takes the new release's version; what the user changed or
-//! made is carried over; where both sides changed the user's file stands and the new default is
-//! kept beside it. Where one side has a folder and the other a file, the user's are kept beside.
+//! Carries the user's files over from one version to another, file by file, as dpkg treats
+//! conffiles. A shipped default that the user has not touched takes the new release's version.
+//! Files that the user changed or made are carried over. Where both sides changed a file, the
+//! user's file stays and the new default lies beside it. Where one side has a folder and the other
+//! a file, the user's files lie beside.
 //!
-//! The version that is left is only read. What the version to come shall find is laid out in a
-//! folder of its own ([`lay_out`]): the defaults it ships, then the user's files. Nothing of it
-//! counts until the switch moves it into place, so a failure or a kill here changes nothing. Files
-//! are cloned where the file system can, else copied; the user's links are carried as links.
+//! The version that is left is only read. [`lay_out`] prepares the files of the next version in a
+//! separate folder: the defaults that it ships, then the user's files. They count only once the
+//! switch moves them into place, so a failure or a kill here changes nothing. Files are cloned
+//! where the file system can do that, else copied. The user's links are carried over as links.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -26,36 +27,36 @@ use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 use crate::{durable, look};
 
-/// Folders whose files are carried over. `temp` is not: it is for what may be lost.
+/// Folders whose files are carried over. `temp` is left out: its files may be lost.
 pub(super) const CARRIED: [&str; 3] = ["config", "data", "logs"];
-/// Ending of a new default that the user's own file kept from its place.
+/// Suffix of a new default whose place the user's own file has.
 const NEW_DEFAULT: &str = ".new-default";
-/// Ending of a file or folder of the user's whose place is taken by something of another kind.
+/// Suffix of a user's file or folder whose place an item of another kind has.
 const RETAINED_SUFFIX: &str = ".kept";
 
-/// What was done with the user's files.
+/// The result of carrying files over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Migration {
-    /// Carried over.
+    /// Files that were carried over.
     pub carried: Vec<PathBuf>,
-    /// Carried over, and both kept: the new default beside the user's file, or the user's file
-    /// beside what took its place.
+    /// Files that were carried over with both sides preserved: the new default lies beside the
+    /// user's file, or the user's file lies beside the item that has its place.
     pub conflicts: Vec<Conflict>,
 }
 
 impl Migration {
-    /// Writes a line about it to the log.
+    /// Logs the result in one line.
     pub(crate) fn log(&self) {
         tracing::info!(carried = self.carried.len(), conflicts = ?self.conflicts, "user files carried over");
     }
 }
 
-/// Told bytes done and bytes in all while files are carried over.
+/// Receives the bytes done and the total bytes while files are carried over.
 pub(crate) type ProgressSink<'a> = &'a dyn Fn(u64, u64);
 
-/// Lays out in `target` what `container` shall find: the defaults it ships, and over them the
-/// user's files of `source`, another version. `target` is empty. If `source` is `damaged`, a file
-/// that cannot be read is told in the log and is no reason to fail.
+/// Lays out the files of `container` in the empty folder `target`: the defaults that it ships, and
+/// over them the user's files of `source`, another version. If `source` is `damaged`, a file that
+/// cannot be read is logged and does not fail the call.
 pub(super) fn lay_out(
     source: &Path,
     container: &Path,
@@ -68,24 +69,24 @@ pub(super) fn lay_out(
     Carrying::new(source, target, shipped.contents())?.all(damaged, on_progress)
 }
 
-/// Bytes that the files which [`lay_out`] reads from `source` take on disk.
+/// Bytes on disk of the files that [`lay_out`] reads from `source`.
 pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
     Ok(Walk::of(source)?.bytes())
 }
 
-/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a fresh one that
-/// does not count yet. A file that cannot be read is told in the log and is no reason to fail:
-/// `damaged` stays.
+/// Copies the user's files from `damaged`, the rest of a version, to `tree`, a new version that
+/// does not count yet. A file that cannot be read is logged and does not fail the call: `damaged`
+/// stays.
 pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
     Carrying::new(damaged, tree, Shipped::of(tree)?.contents())?.all(true, &|_, _| ())
 }
 
-/// When a file of the user's in `container` was changed last; `None` if there is none.
+/// The time of the last change to a user file in `container`; `None` if it has none.
 pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreError> {
     let walk = Walk::of(container)?;
     let mut last = None;
     for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders) {
-        // What goes while it is looked at changes its folder.
+        // A file that disappears during the look changes its folder.
         let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else {
             continue;
         };
@@ -94,18 +95,17 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     Ok(last)
 }
 
-/// Whether `container` has any of the folders that are the user's.
+/// Whether `container` has any of the user's folders.
 pub(super) fn has_files(container: &Path) -> bool {
     CARRIED.iter().any(|folder| container.join(folder).is_dir())
 }
 
-/// Asks again, and once more, where the answer is an error: most of those pass.
+/// Asks up to twice more where the answer is an error: most errors pass.
 fn passing<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
     ask().or_else(|_| ask()).or_else(|_| ask())
 }
 
-/// A number that is another one as soon as a file of the user's in `container` is changed, made or
-/// removed.
+/// A number that changes as soon as a user file in `container` is changed, made or removed.
 pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     let walk = Walk::of(container)?;
     let mut hasher = DefaultHasher::new();
@@ -116,8 +116,8 @@ pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     Ok(hasher.finish())
 }
 
-/// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
-/// What cannot be read, also when it is asked for again, is not known to be nobody's.
+/// Whether nobody ever changed or made a file in the user's folders of `container`. A file that
+/// cannot be read, even when asked for again, counts as changed.
 pub(super) fn is_pristine(container: &Path) -> bool {
     let unchanged = look::again(|| is_unchanged(container).map_err(io::Error::other));
     unchanged.unwrap_or_else(|error| {
@@ -133,7 +133,8 @@ fn is_unchanged(container: &Path) -> Result<bool, StoreError> {
     for Found { path, size, .. } in &walk.files {
         let Ok(relative) = path.strip_prefix(container) else { return Ok(false) };
         let key = key_of(relative);
-        // The size first: no default's bytes are read because of a large file of the user's.
+        // Compares the size first, so that a large user file does not cause a default's bytes to be
+        // read.
         let same_size = sizes.get(&key).is_some_and(|known| *known == *size || *known == 0);
         let Some(known) = contents.get(&key).filter(|_| same_size) else { return Ok(false) };
         if content_of(path)?.as_ref() != Some(known) {
@@ -143,15 +144,15 @@ fn is_unchanged(container: &Path) -> Result<bool, StoreError> {
     Ok(walk.links.is_empty())
 }
 
-/// What stands at a path, as far as carrying over compares it.
+/// The content at a path, as far as carrying over compares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     File(Digest),
-    /// Digest of what the link points to, as in a manifest.
+    /// Digest of the link's target, as in a manifest.
     Link(Digest),
 }
 
-/// What a version ships in the user's folders.
+/// The files that a version ships in the user's folders.
 struct Shipped {
     /// `None`: the manifest is missing or cannot be read; then every file counts as the user's.
     entries: Option<HashMap<RelativePath, Entry>>,
@@ -160,7 +161,7 @@ struct Shipped {
 
 impl Shipped {
     fn of(container: &Path) -> Result<Self, StoreError> {
-        // Only what is needed here: the whole manifest was checked when the version was installed.
+        // Only the needed fields: the whole manifest was verified when the version was installed.
         #[derive(Deserialize)]
         struct Manifest {
             file_manifest: HashMap<RelativePath, Entry>,
@@ -213,9 +214,9 @@ impl Shipped {
             .collect()
     }
 
-    /// Puts the defaults into `target`. Where the user has changed one in `container`, it comes
-    /// from the copy that is kept. One that is nowhere any more is told in the log. Where it is not
-    /// known what was shipped, what lies in `container` has to do.
+    /// Puts the defaults into `target`. A default that the user changed in `container` comes from
+    /// the stored copy. A default that is nowhere any more is logged. If the manifest cannot be
+    /// read, the files in `container` serve as defaults.
     fn lay(&self, container: &Path, target: &Path) -> Result<(), StoreError> {
         for folder in CARRIED {
             create(&target.join(folder))?;
@@ -278,8 +279,8 @@ struct Carrying {
     target: PathBuf,
     old_defaults: HashMap<String, Content>,
     new_defaults: HashMap<String, Content>,
-    /// Where files with several names were carried to: the other names lead to the same file there
-    /// too.
+    /// Where files with several names were carried to; the other names become links to the same
+    /// file there.
     carried_as: HashMap<Inode, PathBuf>,
     migration: Migration,
 }
@@ -306,8 +307,8 @@ impl Carrying {
         let mut done = 0;
         for Found { path, room, .. } in &walk.files {
             match self.carry(path) {
-                // Deleted since it was seen, by whatever still works with these files: then it is
-                // not there to be carried over.
+                // A program that still works with these files deleted it meanwhile: it needs no
+                // carrying over.
                 Err(_) if has_gone(path)? => {
                     tracing::info!(file = %path.display(), "it went while files were carried over")
                 }
@@ -337,20 +338,21 @@ impl Carrying {
         let (old_default, default_there) =
             (self.old_defaults.get(&key).copied(), self.new_defaults.get(&key).copied());
         let beside = self.default_beside(&key);
-        // Most of the user's files are nobody's default: their bytes need not be looked at.
+        // Most user files correspond to no default: their bytes need not be read.
         let content = if old_default.is_some() || default_there.is_some() || beside.is_some() {
             content_of(path)?
         } else {
             None
         };
         if content.is_some() {
-            // Untouched; or a new default that an earlier switch put beside the user's file: the
-            // next release brings its own.
+            // The user has not touched the default; or it is a new default that an earlier switch
+            // put beside the user's file. The next release ships its own.
             if beside.copied() == content {
                 return Ok(());
             }
             if old_default == content {
-                // The same default is shipped again, and its bytes were nowhere else any more.
+                // The new release ships the same default again, and its bytes were nowhere else any
+                // more.
                 let place = self.target.join(relative);
                 if default_there == content && !exists(&place)? {
                     create(place.parent().unwrap_or(&self.target))?;
@@ -362,7 +364,7 @@ impl Carrying {
         let (place, moved) = free_place(&self.target, relative)?;
         let new_default = default_there.filter(|_| !moved);
         let is_there = exists(&place)?;
-        // The new release ships just what the user has.
+        // The new release ships exactly the user's content.
         if is_there && content.is_some() && new_default == content {
             return Ok(());
         }
@@ -388,15 +390,15 @@ impl Carrying {
         Ok(())
     }
 
-    /// One file with several names stays one: as copies they would take room several times, and a
-    /// change in one would not be in the others.
+    /// Keeps a file with several names one file: as copies they would take space several times, and
+    /// a change in one would not appear in the others.
     fn copy(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
         let inode = look::at(from)
             .map_err(StoreError::io("look at", from))?
             .as_ref()
             .and_then(inode_of_several_names);
         let before = inode.and_then(|inode| self.carried_as.get(&inode));
-        // A file system without links takes copies.
+        // A file system without hard links gets copies.
         if before.is_some_and(|before| fs::hard_link(before, to).is_ok()) {
             return Ok(());
         }
@@ -408,7 +410,7 @@ impl Carrying {
     }
 
     /// The old default that lies beside the user's file at `key`, where an earlier switch put it;
-    /// its name may have been shortened.
+    /// its name may be shortened.
     fn default_beside(&self, key: &str) -> Option<&Content> {
         let name = key.strip_suffix(NEW_DEFAULT)?;
         let shortened = || {
@@ -419,7 +421,7 @@ impl Carrying {
         self.old_defaults.get(name).or_else(shortened)
     }
 
-    /// Both sides of a conflict: a file that had to move lies beside what took its place, else a
+    /// Both sides of a conflict: a moved file lies beside the item that has its place; otherwise a
     /// new default lies beside the file.
     fn conflict(&self, relative: &Path, place: &Path, moved: bool) -> Conflict {
         let yours = place.strip_prefix(&self.target).unwrap_or(relative).to_owned();
@@ -437,8 +439,8 @@ impl Carrying {
         Conflict { yours, beside }
     }
 
-    /// The user's empty folders, and who may look into his folders. Called last: a folder may be
-    /// read-only.
+    /// Makes the user's empty folders, and sets the permissions of all the user's folders. Called
+    /// last: a folder may be read-only.
     fn folders(&self, walk: &Walk) -> Result<(), StoreError> {
         for folder in walk.folders.iter().rev() {
             let Ok(relative) = folder.strip_prefix(&self.source) else { continue };
@@ -473,7 +475,7 @@ fn create(folder: &Path) -> Result<(), StoreError> {
     durable::create_user_folders(folder).map_err(StoreError::io("create", folder))
 }
 
-/// A file, whatever it is called: its file system and its number there.
+/// Identifies a file independently of its names: its file system and its number there.
 type Inode = (u64, u64);
 
 #[cfg(unix)]
@@ -497,20 +499,20 @@ struct Found {
     path: PathBuf,
     /// Bytes in it.
     size: u64,
-    /// Bytes that it takes on disk: holes take none.
+    /// Bytes on disk: holes take none.
     room: u64,
 }
 
 /// Files, links and folders in the user's folders of a version, in order. Links are not followed:
-/// what they point to may be anywhere.
+/// their targets may be anywhere.
 #[derive(Default)]
 struct Walk {
     files: Vec<Found>,
     folders: Vec<PathBuf>,
-    /// Files with several names that were seen: each takes room once.
+    /// Files with several names that the walk has seen: each takes disk space once.
     seen: HashSet<Inode>,
-    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as
-    /// it is, and what it leads to stays.
+    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: the link
+    /// is carried over as it is, and its target stays.
     links: Vec<PathBuf>,
 }
 
@@ -539,7 +541,7 @@ impl Walk {
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            // What is deleted at this moment is not there.
+            // A file that was deleted during the walk is skipped.
             let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else {
                 continue;
             };
@@ -547,7 +549,7 @@ impl Walk {
                 self.folders.push(path.clone());
                 self.add(&path)?;
             } else if found.is_symlink() && cfg!(not(unix)) {
-                // Making one needs a right there that users do not have.
+                // On this system users lack the right to make links.
                 tracing::warn!(link = %path.display(), "a link is not carried over");
             } else if found.is_file() || found.is_symlink() {
                 let is_again =
@@ -566,9 +568,9 @@ impl Walk {
     }
 }
 
-/// Where `relative` can lie below `target`, and whether it had to move: a folder where a file is to
-/// lie, and anything else where a folder is to lie, stay, and what is the user's gets a name
-/// beside. Only kinds decide, so that a repetition finds the same place.
+/// The place of `relative` below `target`, and whether it had to move. A folder stays where a file
+/// should lie, and any other item stays where a folder should lie; the user's item then gets a name
+/// beside it. Only kinds decide, so that a repetition finds the same place.
 fn free_place(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
     place_of(target, relative, relative.iter().count())
 }
@@ -578,7 +580,7 @@ fn free_place_of_folder(target: &Path, relative: &Path) -> Result<(PathBuf, bool
     place_of(target, relative, usize::MAX)
 }
 
-/// `file` is how many parts make a path that ends in a file.
+/// `file` is the number of parts of a path that ends in a file.
 fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, bool), StoreError> {
     let mut place = target.to_owned();
     let mut moved = false;
@@ -596,7 +598,7 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
     Ok((place, moved))
 }
 
-/// What stands at `path`; `None` if that is nothing, or neither a file nor a link.
+/// The content at `path`; `None` if it holds nothing, or neither a file nor a link.
 fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
     let Some(metadata) = look::at(path).map_err(StoreError::io("look at", path))? else {
         return Ok(None);

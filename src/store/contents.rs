@@ -1,13 +1,13 @@
-//! What installed versions hold, by content: where a new version's files may be taken from.
+//! Finds the content of installed versions by digest: files that a new version can be made from.
 //!
-//! A file's fingerprint is its digest, size and time of change as the manifest names them;
-//! installing gives each file that time. So looking at a version costs one look at each file, and
-//! only a file whose time differs is hashed again. This is for planning: whoever takes a file's
-//! content proves it while reading, since a fingerprint can be forged.
+//! A file's fingerprint is its digest, size and modification time as the manifest names them;
+//! installing gives each file that time. So this room asks for each file's size and time once, and
+//! hashes only a file whose time differs. The result serves planning: a fingerprint can be forged,
+//! so the reader of a file verifies its content while reading.
 //!
-//! Damaged versions count as well, file by file: what is still good is good. The user may change
-//! the files of `config`, `data`, `logs` and `temp`; of the small ones that came with a release a
-//! copy is kept beside the manifest, so that an update finds their content whatever the user did.
+//! Damaged versions count as well, file by file: their good files are used. The user may change the
+//! files of `config`, `data`, `logs` and `temp`. Of the small ones that came with a release, a copy
+//! lies beside the manifest, so an update finds their content whatever the user did.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOL
 use crate::model::{Digest, Manifest, RelativePath};
 use crate::{durable, look};
 
-/// Files of mutable folders up to this size are kept a second time, bytes.
+/// Files of mutable folders up to this size are stored a second time, bytes.
 const MAX_RETAINED: u64 = 8 << 20;
 
 /// Contents by digest, with the files that have them.
@@ -33,7 +33,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Looks at all versions in `home`. A version that cannot be read is passed over.
+    /// Reads all versions in `home`. A version that cannot be read is skipped.
     pub(crate) fn of(home: &Home) -> Self {
         let mut contents = Self::default();
         for folder in look::entries_if_readable(&home.containers()) {
@@ -64,27 +64,27 @@ impl Contents {
         self.manifests.insert(Digest::of(json), manifest);
     }
 
-    /// Notes that `path` holds this content.
+    /// Adds the file `path` with this content.
     pub(crate) fn insert(&mut self, digest: Digest, path: PathBuf) {
         self.places.entry(digest).or_default().push(path);
     }
 
-    /// Notes a release that is not installed, but can be put together from these contents.
+    /// Adds the manifest of a release that is not installed, but can be made from these contents.
     pub(crate) fn insert_manifest(&mut self, digest: Digest, manifest: Manifest) {
         self.manifests.insert(digest, manifest);
     }
 
-    /// Whether some file seems to have this content.
+    /// Whether some file seems to have this content (not verified).
     pub(crate) fn holds(&self, digest: &Digest) -> bool {
         self.places.contains_key(digest)
     }
 
-    /// Files that seem to have this content.
+    /// Files that seem to have this content (not verified).
     pub(crate) fn places(&self, digest: &Digest) -> &[PathBuf] {
         self.places.get(digest).map_or(&[], Vec::as_slice)
     }
 
-    /// Forgets a file that turned out to have other content.
+    /// Drops a file that turned out to have other content.
     pub(crate) fn forget(&mut self, digest: &Digest, path: &Path) {
         if let Some(places) = self.places.get_mut(digest) {
             places.retain(|place| place != path);
@@ -94,8 +94,8 @@ impl Contents {
         }
     }
 
-    /// Reads the files that seem to have this content, up to the first that has it, and forgets
-    /// those that have not; how many those were.
+    /// Reads the files that seem to have this content, up to the first that has it, and drops those
+    /// that have not. Returns how many it dropped.
     pub(crate) fn prove(&mut self, digest: &Digest) -> usize {
         let mut forgotten = 0;
         while let Some(path) = self.places(digest).first().cloned() {
@@ -110,7 +110,7 @@ impl Contents {
         forgotten
     }
 
-    /// Opens a file that seems to have this content, but nothing that a link leads to.
+    /// Opens a file that seems to have this content. Links are not followed.
     pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
         let plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
         self.places(digest).iter().filter(plain).find_map(|path| look::open(path).ok())
@@ -127,8 +127,7 @@ impl Contents {
     }
 }
 
-/// Whether a file is what the manifest says, by size and time; by its bytes where only the time
-/// differs.
+/// Whether a file matches the manifest, by size and time; by its bytes where only the time differs.
 fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     if !found.is_file() || found.len() != entry.size {
@@ -144,8 +143,9 @@ pub(super) fn retained_at(root: &Path, digest: &Digest) -> PathBuf {
     root.join(RETAINED_FOLDER).join(digest.to_string())
 }
 
-/// Keeps what came with a release in the folders that the user may change: bytes of a later update,
-/// and the defaults that a switch back lays out. To be called on a fresh tree.
+/// Stores copies of the files that a release ships in the folders that the user may change: bytes
+/// for a later update, and the defaults that a switch back lays out. The caller passes a newly
+/// unpacked tree.
 pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
     let wanted = manifest
@@ -189,12 +189,12 @@ mod tests {
             (held("same"), held("only in one"), held("only in two"), held("none")),
             (2, 1, 1, 0)
         );
-        // Rotten with another time; touched but the same; gone.
+        // One file is damaged and has another time, one has only another time, one is gone.
         fixture.write(&one, "app/same", "SAME");
         fixture.write(&one, "app/one", "only in one");
         fs::remove_file(fixture.home.container(&two).join("app/two")).unwrap();
         assert_eq!((held("same"), held("only in one"), held("only in two")), (1, 1, 0));
-        // The user changed a default: its content is there all the same, and a version without its
+        // The user changed a default: its content is found nevertheless, and a version without its
         // record still counts.
         fixture.write(&one, "config/c", "mine");
         fs::remove_file(fixture.home.container(&one).join("metadata/installed.json")).unwrap();

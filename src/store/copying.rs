@@ -1,9 +1,9 @@
-//! Copies of the user's files that keep what a file is: its bytes and its holes, its permissions,
-//! its time of change, and its extended attributes as far as the system lets them be set. Blocks
-//! are shared where the file system can.
+//! Copies the user's files with their bytes and holes, permissions and modification time, and with
+//! their extended attributes as far as the system lets them be set. Copies share blocks where the
+//! file system can do that.
 //!
-//! In: a plain file. Out: another one beside nothing. Never: a hole that becomes bytes (a database
-//! of 200 GB may hold 12 kB), or a wait for a pipe.
+//! In: a plain file. Out: a copy at a free path. Never: turns a hole into bytes (a database of 200
+//! GB may hold 12 kB), waits for a pipe.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -16,8 +16,7 @@ use crate::look;
 /// Bytes that are copied at once.
 const COPIED_AT_ONCE: usize = 256 << 10;
 
-/// Bytes that a file really takes on disk: a preallocated or sparse one may take more or fewer than
-/// its length.
+/// Bytes on disk of a file: a preallocated or sparse one may take more or fewer than its length.
 pub(super) fn allocated(found: &Metadata) -> u64 {
     #[cfg(unix)]
     {
@@ -29,8 +28,8 @@ pub(super) fn allocated(found: &Metadata) -> u64 {
     }
 }
 
-/// A second file with the same bytes, permissions and time of change, its blocks shared where the
-/// file system can. Not durable yet.
+/// Makes a second file with the same bytes, permissions and modification time. They share blocks
+/// where the file system can do that. The copy is not durable yet.
 pub(super) fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
     let copy = match reflink_copy::reflink(from, to) {
@@ -48,8 +47,8 @@ pub(super) fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::io("change", to))
 }
 
-/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes
-/// are what counts. Other failures stand.
+/// Accepts that a file system (FAT, network shares) has no permissions or times to set: the bytes
+/// are what counts. Other errors are returned.
 pub(super) fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error)
@@ -77,7 +76,7 @@ fn copy_bytes(from: &Path, to: &Path, metadata: &Metadata) -> Result<File, Store
     let mut source = look::open(from).map_err(StoreError::io("open", from))?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
-    // What nobody else may read is not readable while it is copied either.
+    // A file that only its owner may read stays unreadable to others while it is copied.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
@@ -90,7 +89,7 @@ fn copy_bytes(from: &Path, to: &Path, metadata: &Metadata) -> Result<File, Store
     Ok(copy)
 }
 
-/// Copies what is no hole, each part to its place.
+/// Copies the data between the holes, each part to its place.
 fn copy_with_holes(source: &mut File, copy: &mut File) -> io::Result<()> {
     let mut at = 0;
     while let Some((start, end)) = next_data(source, at)? {
@@ -99,11 +98,11 @@ fn copy_with_holes(source: &mut File, copy: &mut File) -> io::Result<()> {
         copy_without_zeros(&mut Read::by_ref(source).take(end - start), copy)?;
         at = end;
     }
-    // The end may be a hole; and the file may have grown since it was looked at.
+    // The end may be a hole; and the file may have grown meanwhile.
     copy.set_len(source.metadata()?.len())
 }
 
-/// Where the next bytes from `at` on begin and end that are no hole; `None` if there are none.
+/// The begin and end of the next data at or after `at`; `None` if only a hole follows.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd"))]
 fn next_data(source: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     use rustix::fs::{SeekFrom, seek};
@@ -111,7 +110,7 @@ fn next_data(source: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     match seek(source, SeekFrom::Data(at)) {
         Ok(start) => Ok(Some((start, seek(source, SeekFrom::Hole(start))?))),
         Err(Errno::NXIO) => Ok(None),
-        // This file system does not tell: all of it is data.
+        // This file system does not report holes: all of it is data.
         Err(Errno::INVAL | Errno::NOTSUP) => whole(source, at),
         Err(error) => Err(error.into()),
     }
@@ -132,7 +131,7 @@ fn whole(source: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     Ok((at < end).then_some((at, end)))
 }
 
-/// Copies bytes, and steps over parts that are nothing but zeros.
+/// Copies bytes, and skips parts that consist of zeros only.
 fn copy_without_zeros(source: &mut dyn Read, copy: &mut File) -> io::Result<()> {
     let mut buffer = vec![0; COPIED_AT_ONCE];
     loop {
@@ -151,8 +150,8 @@ fn copy_without_zeros(source: &mut dyn Read, copy: &mut File) -> io::Result<()> 
     }
 }
 
-/// Copies extended attributes: tags, origins, access lists. What the system or the file system does
-/// not let be set is left out.
+/// Copies extended attributes: tags, origins, access lists. Attributes that the system or the file
+/// system refuses are left out.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn copy_attributes(from: &Path, to: &File) {
     for (name, value) in attributes(from) {
@@ -175,7 +174,7 @@ fn attributes(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// What `read` puts into a buffer that is large enough for it; `None` if it fails.
+/// Calls `read` with a buffer that is large enough for its result; `None` if it fails.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn grown(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Option<Vec<u8>> {
     /// The kernel's own limit (XATTR_SIZE_MAX), and more than enough elsewhere.
@@ -226,7 +225,7 @@ mod tests {
         if allocated(&before) < before.len() {
             assert!(allocated(&fs::metadata(&to).unwrap()) < 4 << 20);
         }
-        // Also where the file system does not tell where the holes are.
+        // Also tests a file system that does not report its holes.
         let [mut source, mut again] = [File::open(&from).unwrap(), File::create(&to).unwrap()];
         copy_without_zeros(&mut source, &mut again).unwrap();
         again.set_len(before.len()).unwrap();

@@ -1,11 +1,14 @@
-//! What an app without a terminal writes to its standard error: kept, so that whoever helps can
-//! read why it did not start.
+//! Stores the standard error of an app without a terminal, so that a helper can read why the app
+//! did not start.
 //!
-//! It is a file that the app itself appends to, and no pipe: the app goes on after the launcher has
-//! ended, and never waits for it. A file for each version, `<home>/logs/app-ID.txt`; what is too
-//! much is cut off at a start, and now and then while the launcher stays, and the end of it stays.
-//! In: a home, a version. Out: a file for the app, its last lines. Never: the user's own `logs`, a
-//! start that fails since nothing can be kept, or more than [`LONGEST`] bytes for long.
+//! The app itself appends to a file. A pipe would not do: the app continues after the launcher has
+//! ended, and never waits for it. Each version has its file, `<home>/logs/app-ID.txt`. At a start,
+//! and from time to time while the launcher runs, the launcher cuts a file that is too long down to
+//! its end.
+//!
+//! In: a home, a version. Out: a file for the app, its last lines. Never: touches the user's own
+//! `logs`, lets a start fail because the file cannot be opened, holds more than [`LONGEST`] bytes
+//! for long.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,23 +18,23 @@ use super::Home;
 use crate::model::ContainerId;
 use crate::{durable, look};
 
-/// A longer one is cut off, bytes.
+/// A file longer than this is cut, bytes.
 const LONGEST: u64 = 256 << 10;
-/// What stays then, bytes.
+/// The end that remains after a cut, bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
-/// What is read of it to be shown, bytes.
+/// The part that is read to be shown, bytes.
 const SHOWN: u64 = 8 << 10;
 
 /// The standard error of one start.
 #[derive(Debug)]
 pub(super) struct ErrorOutput {
     path: PathBuf,
-    /// How long the file was before.
+    /// The length of the file before this start, bytes.
     begun: u64,
 }
 
 impl ErrorOutput {
-    /// The file of `id`, and a handle for the app.
+    /// Opens the file of `id`, and a handle for the app.
     pub(super) fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
         durable::create_folders(&home.logs())?;
         forget_removed(home);
@@ -47,8 +50,8 @@ impl ErrorOutput {
         Ok((Self { begun, ..output }, file))
     }
 
-    /// Cuts it off if it has become too long: the end stays. What the app writes at this very
-    /// moment may be lost.
+    /// Cuts the file if it has become too long: the end stays. Output that the app writes during
+    /// the cut may be lost.
     pub(super) fn cut(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
         if file.metadata()?.len() <= LONGEST {
@@ -64,13 +67,13 @@ impl ErrorOutput {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             let length = file.metadata()?.len();
-            // Cut off meanwhile: everything that is left may be of this start.
+            // The file was cut meanwhile: everything left may belong to this start.
             let own = if length >= self.begun { length - self.begun } else { length };
             end_of(&mut file, own.min(SHOWN))
         };
         let bytes = read().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // What a terminal would act on is nothing to show.
+        // Control characters, which a terminal would act on, are removed.
         let clean = |line: &str| {
             line.chars()
                 .filter(|c| !c.is_control() || *c == '\t')
@@ -95,7 +98,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     Ok(end)
 }
 
-/// What versions wrote that are no longer here.
+/// Deletes the output of versions that are no longer installed.
 fn forget_removed(home: &Home) {
     let of = |path: &Path| -> Option<ContainerId> {
         path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
@@ -133,10 +136,10 @@ mod tests {
         output.cut().unwrap();
         let length = fs::metadata(&output.path).unwrap().len();
         assert!((1..=MAX_OUTPUT).contains(&length), "{length}");
-        // The app goes on with the file that it was given.
+        // The app continues with the file that it was given.
         file.write_all(b"the last one\n").unwrap();
         assert_eq!(output.last_lines(2), ["line 39999", "the last one"]);
-        // What belonged to a version that was removed goes with the next start of another one.
+        // The output of a removed version is deleted at the next start of another one.
         let gone = fixture.home.logs().join("app-sample_0.9.0_Linux_x86_64.txt");
         let other = fixture.home.logs().join("app-notes.txt");
         fs::write(&gone, "x").unwrap();

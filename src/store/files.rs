@@ -1,4 +1,4 @@
-//! File operations with this room's errors.
+//! File operations that return this room's errors.
 
 use std::fs;
 use std::io;
@@ -33,7 +33,7 @@ pub(super) fn read_json_of<T: DeserializeOwned>(
     match look::read(path, most) {
         Ok(Some(json)) => serde_json::from_slice(&json).map(Some).map_err(damaged),
         Ok(None) => Ok(None),
-        // Something else stands in its place: no passing failure of the disk.
+        // Another kind of item has its place: this is no passing failure of the disk.
         Err(error)
             if matches!(
                 error.kind(),
@@ -66,7 +66,8 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Lets the owner delete what is below `folder`, as far as that can be had.
+/// Makes the folders below `folder` writable, as far as possible, so that their owner can delete
+/// the files in them.
 fn open_up(folder: &Path) {
     #[cfg(unix)]
     let _ = fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700));
@@ -79,10 +80,10 @@ fn open_up(folder: &Path) {
     }
 }
 
-/// Whether there is something at `path`, also a link that leads nowhere.
+/// Whether `path` holds anything, even a link without a target.
 ///
 /// # Errors
-/// [`StoreError::Io`] if that is not known, which is never a reason to delete anything.
+/// [`StoreError::Io`] if the system cannot answer; this is never a reason to delete anything.
 pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
     look::is_there(path).map_err(StoreError::io("look at", path))
 }
@@ -90,13 +91,13 @@ pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
 /// Everything in `folder`; nothing if there is no such folder.
 ///
 /// # Errors
-/// [`StoreError::Io`] if it cannot be listed to its end.
+/// [`StoreError::Io`] if the listing is incomplete.
 pub(super) fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
     look::entries(folder).map_err(StoreError::io("read", folder))
 }
 
-/// Renames a folder of the user's. A read-only one is made writable for that: its entry for the
-/// folder above changes with it.
+/// Renames a user's folder. A read-only one is made writable for that: its entry for the folder
+/// above changes with it.
 pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
     match durable::rename(from, to) {
         #[cfg(unix)]
@@ -110,7 +111,7 @@ pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
             let open = fs::Permissions::from_mode(permissions.mode() | 0o700);
             fs::set_permissions(from, open).map_err(StoreError::io("make writable", from))?;
             let moved = durable::rename(from, to).map_err(StoreError::io("rename", from));
-            // Best effort: the folder has moved, whoever may write to it.
+            // Best effort: a failure to restore the permissions does not undo the move.
             let _ = fs::set_permissions(if moved.is_ok() { to } else { from }, permissions);
             moved
         }
@@ -142,21 +143,20 @@ pub(super) fn remove_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a link that says the same as `from`.
+/// Makes a link with the same target as `from`.
 #[cfg(unix)]
 pub(super) fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
     let link = fs::read_link(from).map_err(StoreError::io("read", from))?;
     std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
 }
 
-/// Making a link needs a right there that users do not have; whoever carries files over passes
-/// links by.
+/// On this system users lack the right to make links; carrying over skips them.
 #[cfg(not(unix))]
 pub fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
     Err(StoreError::io("copy", from)(io::ErrorKind::Unsupported.into()))
 }
 
-/// Windows replaces and removes no read-only file.
+/// Makes a file writable: Windows replaces and removes no read-only file.
 pub(super) fn writable(path: &Path) {
     #[cfg(windows)]
     if let Ok(found) = fs::symlink_metadata(path) {
@@ -170,7 +170,7 @@ pub(super) fn writable(path: &Path) {
     let _ = path;
 }
 
-/// `path` with `ending` behind its name.
+/// `path` with `ending` appended to its name.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -180,19 +180,19 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Longest name of a file, bytes.
 const LONGEST_NAME: usize = 255;
 
-/// `path` with `ending` behind its name, which is shortened where the two together are longer than
-/// file systems take.
+/// `path` with `ending` appended to its name, which is shortened if the two together are longer
+/// than file systems allow.
 pub(super) fn name_beside(path: &Path, ending: &str) -> PathBuf {
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
         return with_ending(path, ending);
     };
-    // 255 bytes on Unix, 255 UTF-16 units on Windows and macOS: whoever keeps to the first keeps to
-    // all.
+    // The limit is 255 bytes on Unix, and 255 UTF-16 units on Windows and macOS: the first also
+    // satisfies the second.
     let room = LONGEST_NAME.saturating_sub(ending.len());
     if name.len() <= room {
         return with_ending(path, ending);
     }
-    // Names that begin alike must not become one.
+    // Names with the same beginning must stay different.
     let mark = format!("~{}", &Digest::of(name.as_encoded_bytes()).to_string()[..8]);
     let name = name.to_string_lossy();
     let end = (0..=room.saturating_sub(mark.len()).min(name.len()))

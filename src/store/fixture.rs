@@ -24,7 +24,7 @@ impl Fixture {
         Self { home, lock, _folder: folder }
     }
 
-    /// Gives the lock back; the folder lives as long as the returned value.
+    /// Releases the lock; the folder lives as long as the returned value.
     pub(crate) fn release(self) -> tempfile::TempDir {
         drop(self.lock);
         self._folder

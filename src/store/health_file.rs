@@ -1,7 +1,7 @@
-//! The file through which the app says that it is up, or that it failed.
+//! The file in which the app reports that it is up, or that it failed.
 //!
-//! In: a folder for such files. Out: a new one for each start, and what an app wrote last. Never: a
-//! judgement (the session's `health` has those).
+//! In: a folder for health files. Out: a new file for each start, and the app's last report. Never:
+//! decides what a report means (the session's `health` does that).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 
 use crate::{durable, look};
 
-/// Most of what an app says that is read, bytes.
+/// Longest part of a health file that is read, bytes.
 const MAX_HEALTH_REPORT: u64 = 4096;
 const PREFIX: &str = "health-";
 /// How long a health file stays; several instances of an app may be starting.
 const REPORT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the app has said of itself.
+/// The app's report about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HealthReport {
-    /// `up`: it works.
+    /// `up`: the app works.
     Up,
-    /// `failed …`: it does not, in its own words.
+    /// `failed …`: the app does not work, with its reason.
     Failed(String),
 }
 
@@ -29,13 +29,13 @@ pub(crate) enum HealthReport {
 pub(crate) struct HealthFile(PathBuf);
 
 impl HealthFile {
-    /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without
-    /// a tool, nothing listens on the machine, an app never waits for a launcher that has ended,
-    /// and what it said outlives the launcher.
+    /// Creates a new one in `folder`. It is a file and not a socket for four reasons: a shell can
+    /// write to it without a tool, nothing listens on the machine, an app never waits for a
+    /// launcher that has ended, and the report outlives the launcher.
     pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
         durable::create_folders(folder)?;
         for (file, modified) in files(folder) {
-            // Of starts that were judged long ago.
+            // Deletes the files of starts that ended long ago.
             if modified.elapsed().is_ok_and(|age| age > REPORT_LIFETIME) {
                 let _ = fs::remove_file(file);
             }
@@ -49,7 +49,7 @@ impl HealthFile {
         Ok(Self(path))
     }
 
-    /// The one that was written last in `folder`, if that was after `since`.
+    /// The most recently written one in `folder`, if it was written after `since`.
     pub(super) fn last(folder: &Path, since: jiff::Timestamp) -> Option<Self> {
         let since = SystemTime::from(since);
         files(folder)
@@ -58,18 +58,17 @@ impl HealthFile {
             .map(|(path, _)| Self(path))
     }
 
-    /// Where it lies.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes that the app is up, as the app itself would.
+    /// Writes `up`, as the app itself would.
     pub(super) fn say_up(&self) -> std::io::Result<()> {
         use std::io::Write as _;
         fs::OpenOptions::new().append(true).open(&self.0)?.write_all(b"up\n")
     }
 
-    /// What the app has said last.
+    /// The app's last report.
     pub(crate) fn health_report(&self) -> Option<HealthReport> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let end = || {
@@ -125,8 +124,8 @@ mod tests {
             Some(HealthReport::Up),
             "the end is read"
         );
-        // Another instance starts: it has a file of its own, and what counts is who wrote last,
-        // after the given time.
+        // Another instance starts: it has its own file, and the most recent writer counts, if it
+        // wrote after the given time.
         let next = HealthFile::create(folder.path()).unwrap();
         fs::File::options()
             .write(true)

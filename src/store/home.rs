@@ -1,4 +1,4 @@
-//! The home folder: its layout, what is installed in it, and its records.
+//! The home folder: its layout, its installed versions, and its records.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
 use crate::{durable, look};
 
-/// Beginning of the name of a version that is to be removed, once its user files are in a snapshot.
+/// Prefix of the folder of a version that is to be removed, once its user files are in a snapshot.
 pub(super) const LEAVING: &str = ".leaving-";
-/// Beginning of the name of a version that is being removed.
+/// Prefix of the folder of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
-/// Beginning of the name of what was set aside of a damaged version.
+/// Prefix of the folder with the set-aside files of a damaged version.
 const DAMAGED: &str = ".damaged-";
-/// What makes a folder a whole version.
+/// The file that makes a folder a whole version.
 pub(crate) const RECORD: &str = "metadata/installed.json";
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
@@ -28,14 +28,15 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The home at `root`; nothing is created yet.
+    /// The home at `root`; creates nothing yet.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// Creates the folders that are missing.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
-        // What an administrator installs is for others to start; their own files are elsewhere.
+        // Other users may start the versions that an administrator installs; their own files are
+        // elsewhere.
         let containers = self.containers();
         durable::create_shared_folders(&containers)
             .map_err(StoreError::io("create", &containers))?;
@@ -50,7 +51,7 @@ impl Home {
         &self.root
     }
 
-    /// Installed versions.
+    /// The folder of the installed versions.
     pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }
@@ -65,22 +66,22 @@ impl Home {
         self.container(id).join(MANIFEST_PATH)
     }
 
-    /// Versions that are coming.
+    /// The folder of the versions that are being put together.
     pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging")
     }
 
-    /// Files locked by the processes that run a version.
+    /// The folder of the files that the processes of running versions lock.
     pub(crate) fn running(&self) -> PathBuf {
         self.root.join("running")
     }
 
-    /// Trusted metadata.
+    /// The folder of the trusted metadata.
     pub(crate) fn trust(&self) -> PathBuf {
         self.root.join("trust")
     }
 
-    /// User files that are being laid out for a switch.
+    /// The folder of the user files that are being laid out for a switch.
     pub(super) fn incoming(&self) -> PathBuf {
         self.root.join("incoming")
     }
@@ -89,22 +90,22 @@ impl Home {
         self.root.join("journal.json")
     }
 
-    /// User files as versions had them when they were left; the newest three.
+    /// The folder of the newest three snapshots.
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
 
-    /// The launcher's own log.
+    /// The folder of the launcher's own logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    /// What this client measured of its nodes.
+    /// The file of this client's measurements of its nodes.
     pub(crate) fn node_memory(&self) -> PathBuf {
         self.root.join("nodes.json")
     }
 
-    /// What is remembered of nodes that have small documents.
+    /// The file of the nodes that are known to have small documents.
     pub(crate) fn known_nodes(&self) -> PathBuf {
         self.root.join("known-nodes.json")
     }
@@ -114,12 +115,12 @@ impl Home {
         self.trust().join("launcher-settings.json")
     }
 
-    /// Keeps what is remembered of nodes.
+    /// Stores the known nodes.
     pub(crate) fn keep_known_nodes(&self, known: &impl serde::Serialize) -> Result<(), StoreError> {
         replace_json(&self.known_nodes(), known)
     }
 
-    /// Keeps the verified copy of the renewed settings, or none.
+    /// Stores the verified copy of the renewed settings, or removes it.
     pub(crate) fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
         let path = self.renewed_settings();
         let retained = match bytes {
@@ -132,22 +133,22 @@ impl Home {
         retained.map_err(StoreError::io("replace", &path))
     }
 
-    /// What was made on the user's desktop from this home.
+    /// The record of what was made on the user's desktop from this home.
     pub(crate) fn desktop_record(&self) -> PathBuf {
         self.root.join("desktop.json")
     }
 
-    /// Where a newer launcher is collected.
+    /// The folder in which a newer launcher is downloaded.
     pub(crate) fn own_update(&self) -> PathBuf {
         self.root.join("own-update")
     }
 
-    /// What was fetched lately, for other computers of the local network.
+    /// The download cache, for peers.
     pub(crate) fn for_peers(&self) -> PathBuf {
         self.root.join("neighbours")
     }
 
-    /// The user's files that uninstalling kept.
+    /// The folder of the retained user data.
     pub(crate) fn user_data(&self) -> PathBuf {
         self.root.join("user-data")
     }
@@ -156,7 +157,7 @@ impl Home {
         self.root.join("active.json")
     }
 
-    /// Versions that failed while `state.json` could not be read.
+    /// The file of versions that failed while `state.json` could not be read.
     pub(super) fn late_failures(&self) -> PathBuf {
         self.root.join("failed.json")
     }
@@ -166,8 +167,8 @@ impl Home {
     }
 
     /// The active version's record. Where `active.json` is missing, damaged, or names a version
-    /// that is not whole, the whole version that was used last stands in. A failure to read is an
-    /// error: the pointer may be right, and who changes versions must not guess.
+    /// that is not whole, the result is the most recently used whole version. A failure to read is
+    /// an error: the pointer may be right, and a caller that changes versions must not guess.
     pub(crate) fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
@@ -181,8 +182,8 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
-    /// As [`Home::active`], for starting the app: where it cannot be read the whole version that was
-    /// used last stands in. The app starts (docs/security.md, promise 1).
+    /// Like [`Home::active`], but for starting the app: if the pointer cannot be read, the result
+    /// is also the most recently used whole version. The app starts (docs/security.md, promise 1).
     pub(crate) fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::Io { .. }) => {
@@ -194,7 +195,7 @@ impl Home {
         }
     }
 
-    /// The active version for whoever decides what is to be deleted or moved: `None` if none is
+    /// The active version for callers that decide what to delete or move: `None` if none is
     /// installed.
     pub(super) fn active_if_any(&self) -> Result<Option<Active>, StoreError> {
         match self.active() {
@@ -204,8 +205,8 @@ impl Home {
         }
     }
 
-    /// The version that the next start uses: the one that waits for it, if that is still whole,
-    /// else the active one.
+    /// The version that the next start uses: the pending one if it is still whole, else the active
+    /// one.
     pub(crate) fn chosen(&self) -> Result<ContainerId, StoreError> {
         let (active, _) = self.active()?;
         let pending = active.pending.filter(|pending| self.record(pending).is_ok());
@@ -213,11 +214,11 @@ impl Home {
     }
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
-        // The one that was used last and came up, if there is one.
+        // The most recently used version that came up, if there is one.
         let mut installed = self.installed()?;
         stand_in::sort_by_use(self, &mut installed);
-        // What it was worth is lost with the pointer; where there is another one it has to prove
-        // itself again.
+        // The version's probation is lost with the pointer. Where another version exists, this one
+        // has to prove itself again.
         let probation = (installed.len() > 1).then(|| Probation::begin(jiff::Timestamp::now()));
         Ok(installed.into_iter().next().map(|record| {
             (
@@ -248,10 +249,11 @@ impl Home {
         matches!(self.named(), Ok(None))
     }
 
-    /// Writes down which version stands in where `active.json` names no whole one; nothing if
-    /// nothing is installed. To be called before a version is registered: afterwards the new one
-    /// would be the newest, and nobody would know whose data to carry over. A record that cannot be
-    /// read for another reason than damage is an error: the pointer may be right.
+    /// Writes the most recently used version into `active.json` where that names no whole version;
+    /// does nothing if no version is installed. The caller does this before it registers a version:
+    /// afterwards the new version would be the newest, and nothing would show whose data to carry
+    /// over. A record that cannot be read for another reason than damage is an error: the pointer
+    /// may be right.
     pub(crate) fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
         if let Some(active) = self.named()? {
             match self.record(&active.container) {
@@ -268,7 +270,7 @@ impl Home {
         replace_json(&self.active_path(), active)
     }
 
-    /// The record of one installed version; where it cannot be read, its manifest stands in.
+    /// The record of one installed version; if it cannot be read, it is made from the manifest.
     pub(crate) fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         match self.written_record(id) {
             Err(error @ StoreError::Io { .. }) => {
@@ -286,7 +288,7 @@ impl Home {
             .ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
     }
 
-    /// Why a record that the start of `id` goes by cannot be read, if one cannot.
+    /// The error of the first unreadable record that a start of `id` needs, if there is one.
     pub(crate) fn unreadable(&self, id: &ContainerId) -> Option<StoreError> {
         let looks = [
             self.named().map(drop),
@@ -301,8 +303,8 @@ impl Home {
         replace_json(&tree.join(RECORD), record)
     }
 
-    /// All whole versions, the newest first. Folders that are none are passed over, and so are
-    /// those whose record cannot be read now.
+    /// All whole versions, the newest first. Other folders are skipped, and so are versions whose
+    /// record cannot be read now.
     pub(crate) fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
         let whole = |id: ContainerId| {
             let reported = |error: &StoreError| {
@@ -330,8 +332,8 @@ impl Home {
         self.folders().map(|folders| folders.is_empty())
     }
 
-    /// What was set aside of damaged versions, by repairs and new installations: it may hold
-    /// somebody's work, and nothing removes it by itself.
+    /// The set-aside files of damaged versions, from repairs and new installations. They may be
+    /// somebody's work, and nothing removes them automatically.
     pub(crate) fn set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
         let is_aside =
             |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
@@ -344,7 +346,7 @@ impl Home {
         Ok(aside)
     }
 
-    /// Ids of all folders of versions, whole or not, the newest first.
+    /// The ids of all version folders, whole or not, the newest first.
     pub(crate) fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
         let entries = entries(&self.containers())?;
         let mut ids: Vec<ContainerId> = entries
@@ -355,14 +357,14 @@ impl Home {
         Ok(ids)
     }
 
-    /// Versions that did not come up here; only looks, so that nothing is made where nothing is
-    /// installed.
+    /// Versions that did not come up on this computer. This only reads, so that nothing is created
+    /// where nothing is installed.
     pub(crate) fn failed(&self) -> Vec<Version> {
         self.known_failed().unwrap_or_else(|_| stand_in::late_failures(self))
     }
 
-    /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one
-    /// is empty.
+    /// The same for callers that delete by it: a state that cannot be read is an error, a damaged
+    /// one is empty.
     pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(state) => Ok(stand_in::and_late_failures(
@@ -374,8 +376,8 @@ impl Home {
         }
     }
 
-    /// What this installation remembers; a fresh one gets a new installation id, which is stored at
-    /// once. A damaged file is replaced: nothing in it is worth a failed start.
+    /// The stored state of this installation. A new installation gets a new installation id, which
+    /// is stored at once. A damaged file is replaced: nothing in it is worth a failed start.
     pub(crate) fn state(&self) -> Result<HomeState, StoreError> {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(Some(state)) if !state.installation_id.is_empty() => {
@@ -395,12 +397,12 @@ impl Home {
         Ok(state)
     }
 
-    /// Stores what this installation remembers.
+    /// Stores the state of this installation.
     pub(crate) fn set_state(&self, state: &HomeState) -> Result<(), StoreError> {
         replace_json(&self.state_path(), state)
     }
 
-    /// Refuses if fewer than `needed` bytes are free where this home lies.
+    /// Returns an error if fewer than `needed` bytes are free on the disk of this home.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), StoreError> {
         let free = fs4::available_space(&self.root)
             .map_err(StoreError::io("ask the free space of", &self.root))?;
@@ -410,13 +412,13 @@ impl Home {
         Ok(())
     }
 
-    /// Removes what a kill left: half removed versions, pieces of installed ones, files that were
-    /// to replace a record, locks of versions that are gone. What cannot be removed is told in the
-    /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
+    /// Removes the remains of a kill: half removed versions, pieces of installed ones, files that
+    /// were to replace a record, locks of removed versions. A removal that fails is logged and does
+    /// not fail the call. The user's files of a damaged version (`.damaged-…`) stay.
     pub(crate) fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
-        // A switch that waits may have to put back what it moved out of its way.
+        // A waiting switch may have to put back the folders that it moved out of its way.
         let is_waiting = exists(&self.journal()).unwrap_or(true);
         let half_removed = if is_waiting { Vec::new() } else { self.half_removed() };
         let in_staging =
@@ -432,15 +434,15 @@ impl Home {
         self.forgotten().iter().for_each(|id| RunningLock::forget(self, id));
     }
 
-    /// The part of [`Home::clean`] that never takes long.
+    /// The part of [`Home::clean`] that is always quick.
     pub(super) fn sweep(&self, _lock: &HomeLock) {
         self.replaced_in().iter().for_each(|folder| durable::sweep(folder));
     }
 
-    /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits:
-    /// half a version may be large.
+    /// Cleans if a kill left something and no other launcher is at work. The caller chooses a time
+    /// when nobody waits: half a version may be large.
     pub(crate) fn tidy(&self) {
-        // What is not known is looked at by whoever has the lock.
+        // If the system cannot answer, the holder of the lock looks again.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
         let is_left = may_be(&self.journal())
             || may_be(&self.incoming())
@@ -458,7 +460,7 @@ impl Home {
         }
     }
 
-    /// Versions that are gone but for their locks.
+    /// Removed versions whose locks are still there.
     fn forgotten(&self) -> Vec<ContainerId> {
         let id =
             |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();

@@ -1,19 +1,21 @@
-//! The journal of a switch: what was decided, written down before the first step that others can
-//! see, so that whoever takes the lock next can finish it. A switch is prepared in a folder of its
-//! own, where a failure or a kill changes nothing; once the journal is on disk a kill is followed
-//! by the rest of the steps.
+//! The journal of a switch. It records the decision before the first step that others can see, so
+//! that the next holder of the lock can finish the switch. A switch is prepared in a separate
+//! folder, where a failure or a kill changes nothing. Once the journal is on disk, the remaining
+//! steps follow even after a kill.
 //!
 //! ```text
-//! 1  the folders that the version to come had are moved out      (to a snapshot; to be deleted if nobody ever used them)
+//! 1  the next version's present folders are moved out   (to a snapshot; to be deleted if nobody
+//!                                                        ever used them)
 //! 2  the prepared ones are moved in
 //! 3  the pointer flips
-//! 4  the journal goes
+//! 4  the journal is removed
 //! ```
 //!
-//! Each step looks at what is there and does what is missing, so it can be repeated from any point.
-//! A step before the flip that *fails* (a scanner holds a file, the disk is full) is followed by
-//! the way back, so that no version is ever started with a journal waiting. In: a [`Journal`]. Out:
-//! the new version's folders and the pointer, or everything as it was.
+//! Each step looks at the disk and does only what is missing, so it can be repeated from any point.
+//! If a step before the flip *fails* (a scanner holds a file, the disk is full), the steps are
+//! undone, so that no version is ever started while a journal waits.
+//!
+//! In: a [`Journal`]. Out: the new version's folders and the pointer, or everything as it was.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,19 +33,19 @@ use crate::model::ContainerId;
 /// A decided switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
-    /// Which version gets the prepared folders.
+    /// The version that gets the prepared folders.
     pub container: ContainerId,
-    /// Where they lie, a folder below the home.
+    /// The place of the prepared folders, a folder below the home.
     pub prepared: PathBuf,
     /// Which of `config`, `data` and `logs` are prepared.
     pub folders: Vec<String>,
-    /// Where its present ones go, a folder below the home.
+    /// The place for the version's present folders, a folder below the home.
     pub displaced: PathBuf,
-    /// What the pointer says afterwards.
+    /// The content of the pointer afterwards.
     pub active: Active,
 }
 
-/// Which of the user's folders lie in `prepared`.
+/// The user's folders that lie in `prepared`.
 pub(super) fn folders_in(prepared: &Path) -> Result<Vec<String>, StoreError> {
     let mut folders = Vec::new();
     for folder in CARRIED {
@@ -55,14 +57,14 @@ pub(super) fn folders_in(prepared: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 impl Journal {
-    /// Writes it down and performs it. After an error everything is as it was.
+    /// Writes the journal and performs the steps. After an error everything is as it was.
     pub(super) fn commit(&self, home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
         replace_json(&home.journal(), self)?;
         self.perform_or_undo(home)
     }
 
-    /// Undoes what was performed, for `active` as it is to be again: the version that was left has
-    /// turned out to be in use.
+    /// Undoes the steps and makes `active` the pointer again: the version that was left has turned
+    /// out to be in use.
     pub(super) fn take_back(&self, home: &Home, active: &Active) -> Result<(), StoreError> {
         home.set_active(active)?;
         self.undo(home)
@@ -87,8 +89,8 @@ impl Journal {
         };
         match undone {
             Ok(()) => self.forget(home),
-            // The version that is active has its own folders; only those of the other one are in
-            // disorder, and all are somewhere.
+            // The active version has its own folders. Only those of the other one are in disorder,
+            // and all of them still exist.
             Err(undoing) => tracing::error!(
                 error = &undoing as &dyn std::error::Error,
                 "a failed switch cannot be undone now"
@@ -97,9 +99,9 @@ impl Journal {
         Err(error)
     }
 
-    /// Finishes a switch that was cut short, or takes it back: where the disk refused before, the
-    /// old version was started all the same, and what the user did in it counts. The pointer
-    /// remembers that the switch is wanted.
+    /// Finishes an interrupted switch, or undoes it. If the disk refused earlier, the launcher
+    /// started the old version nevertheless, and the user's work in it counts. The pointer records
+    /// that the switch is still wanted.
     fn finish_or_take_back(&self, home: &Home) -> Result<(), StoreError> {
         if self.is_outrun(home)? {
             self.undo(home).map(|()| self.forget(home))
@@ -108,7 +110,7 @@ impl Journal {
         }
     }
 
-    /// Whether a file of the user's in the version that is still active is newer than the decision.
+    /// Whether a user file in the version that is still active is newer than the decision.
     fn is_outrun(&self, home: &Home) -> Result<bool, StoreError> {
         let journal = home.journal();
         let decided = fs::metadata(&journal)
@@ -140,7 +142,7 @@ impl Journal {
             move_to(&place.join(folder), &displaced.join(folder))?;
         }
         if !waiting.is_empty() {
-            // Out before in, also on the disk.
+            // The moves out reach the disk before the moves in.
             let above =
                 displaced.ancestors().skip(1).take_while(|above| above.starts_with(home.root()));
             [displaced.as_path(), &place].into_iter().chain(above).try_for_each(sync)?;
@@ -151,7 +153,7 @@ impl Journal {
         if !waiting.is_empty() {
             [place.as_path(), &prepared].into_iter().try_for_each(sync)?;
         }
-        // Never a version without its files.
+        // A version must have its files before it becomes active.
         for folder in self.folders.iter().map(|folder| place.join(folder)) {
             if !exists(&folder)? {
                 return Err(StoreError::io("find", &folder)(std::io::ErrorKind::NotFound.into()));
@@ -161,7 +163,7 @@ impl Journal {
         if self.is_flipped(home)? { Ok(()) } else { home.set_active(&self.active) }
     }
 
-    /// The way back, as far as the steps went.
+    /// Undoes the steps that were performed.
     fn undo(&self, home: &Home) -> Result<(), StoreError> {
         let (prepared, place, displaced) = self.places(home);
         for folder in &self.folders {
@@ -177,8 +179,8 @@ impl Journal {
         sync(&place)
     }
 
-    /// It goes once nothing is left to be done. That it cannot be removed is told in the log:
-    /// performing it again changes nothing.
+    /// Removes the journal once all steps are done. A failure is logged: performing the steps again
+    /// changes nothing.
     fn forget(&self, home: &Home) {
         let removed =
             fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
@@ -187,7 +189,7 @@ impl Journal {
         }
     }
 
-    /// Prepared folders, the version, displaced folders.
+    /// Returns the prepared folders, the version, and the displaced folders.
     fn places(&self, home: &Home) -> (PathBuf, PathBuf, PathBuf) {
         (
             home.root().join(&self.prepared),
@@ -197,9 +199,9 @@ impl Journal {
     }
 }
 
-/// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had
-/// not been decided yet. Called by whoever takes the lock. What fails here is told in the log and
-/// never keeps the lock from anybody: the active version has its own folders.
+/// Finishes a switch that a kill interrupted, and deletes the files that were prepared for an
+/// undecided one. The new holder of the lock calls this. A failure is logged and never denies
+/// anybody the lock: the active version has its own folders.
 pub(super) fn recover(home: &Home, lock: &HomeLock) {
     home.sweep(lock);
     match read_json::<Journal>(&home.journal()) {
@@ -213,8 +215,8 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
                 );
             }
         }
-        // It is written in one step; so this is a damaged disk. The pointer still names a version
-        // with its own folders.
+        // The journal is written in one step, so a damaged one means a damaged disk. The pointer
+        // still names a version with its own folders.
         Err(StoreError::Damaged { path, source }) => {
             tracing::error!(path = %path.display(), %source, "the journal is damaged; the switch is given up");
             let _ = fs::remove_file(path);
@@ -225,25 +227,26 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
         }
     }
     if exists(&home.journal()).unwrap_or(true) {
-        // One that waits needs what lies where it left it.
+        // A waiting switch still needs its files in their places.
         return;
     }
     snapshots::tidy(home);
     discard_prepared(home);
 }
 
-/// Finishes or takes back a switch that still waits, for whoever is about to begin another one or
-/// to remove a version: that would delete the user's files that were prepared for the first, or
-/// moved out of its way.
+/// Finishes or undoes a waiting switch, before the caller begins another switch or removes a
+/// version. That would delete the user's files that were prepared for the first switch, or moved
+/// out of its way.
 ///
 /// # Errors
-/// Why it still waits. Nothing may be prepared, moved or removed then.
+/// The reason why the switch still waits. The caller must not prepare, move or remove anything
+/// then.
 pub(super) fn settle(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
     let Some(journal) = read_json::<Journal>(&home.journal())? else { return Ok(()) };
     tracing::warn!(?journal, "a switch that was cut short comes first");
     let done = journal.finish_or_take_back(home);
     if !exists(&home.journal())? {
-        // Done or taken back; what kept it from being done is in the log.
+        // The switch is finished or undone; the log has the reason for an earlier failure.
         return Ok(());
     }
     Err(done.err().unwrap_or_else(|| {
@@ -252,10 +255,10 @@ pub(super) fn settle(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
     }))
 }
 
-/// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is
-/// tried again later.
+/// Deletes the prepared folders. A folder that cannot be deleted is moved to the removed ones, and
+/// a later call tries again.
 pub(super) fn discard_prepared(home: &Home) {
-    // A switch that could be neither finished nor undone still needs it.
+    // A switch that could be neither finished nor undone still needs them.
     if exists(&home.journal()).unwrap_or(true) {
         return;
     }
@@ -270,8 +273,7 @@ pub(super) fn discard_prepared(home: &Home) {
     }
 }
 
-/// Renames, if there is something and nothing is in the way; both are so after the step was done
-/// once.
+/// Renames `from` if it exists and `to` is free. Neither holds after the step was done once.
 fn move_to(from: &Path, to: &Path) -> Result<(), StoreError> {
     if exists(from)? && !exists(to)? { move_folder(from, to) } else { Ok(()) }
 }
@@ -289,7 +291,7 @@ mod tests {
     struct Prepared {
         fixture: Fixture,
         journal: Journal,
-        /// What is moved where, in order.
+        /// The moves in order: from where, to where.
         steps: Vec<(PathBuf, PathBuf)>,
     }
 
@@ -358,8 +360,8 @@ mod tests {
         }
     }
 
-    /// What was prepared cannot be looked at for longer: it is neither taken for moved, nor deleted
-    /// for the sake of another switch.
+    /// If the prepared folders cannot be read for some time, they neither count as moved nor are
+    /// deleted for another switch.
     #[test]
     #[cfg(unix)]
     fn a_switch_that_waits_keeps_the_users_files_from_whatever_comes_next() {
@@ -371,7 +373,8 @@ mod tests {
         let old = home.active().unwrap().0;
         replace_json(&home.journal(), &journal).unwrap();
         let keep = fixture.release();
-        // Looking below a link to itself is an error, and no absence, for root as well.
+        // Looking below a link to itself is an error, even for root; it does not mean that the file
+        // is missing.
         let (incoming, aside) = (home.incoming(), home.root().join("aside"));
         fs::rename(&incoming, &aside).unwrap();
         std::os::unix::fs::symlink(&incoming, &incoming).unwrap();
@@ -406,11 +409,12 @@ mod tests {
             let home = &fixture.home;
             let before = home.active().unwrap().0;
             if pointer {
-                // All is moved, and the pointer cannot be replaced: a folder stands there.
+                // All folders are moved, but the pointer cannot be replaced: a folder has its
+                // place.
                 fs::remove_file(home.root().join("active.json")).unwrap();
                 fs::create_dir(home.root().join("active.json")).unwrap();
             } else {
-                // Nothing can be moved out: a file stands where the snapshot is to be.
+                // No folder can be moved out: a file has the place of the snapshot.
                 fs::create_dir_all(home.snapshots()).unwrap();
                 fs::write(home.snapshots().join("kept"), "").unwrap();
             }

@@ -1,4 +1,4 @@
-//! Starting a version without a shell, and ending it again.
+//! Starts a version without a shell, and ends it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,72 +18,71 @@ use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 use crate::programs;
 
-/// The variable that names the file in which the app says that it is up.
+/// The variable that names the app's health file.
 const HEALTH: &str = "KUZFLOW_HEALTH";
 
 /// The variable that names the folder in which the launcher was started.
 const CALLER_FOLDER: &str = "KUZFLOW_CALLER_FOLDER";
 
-/// What a start hands over to the app besides what its manifest says.
+/// What a start passes to the app besides its manifest.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// The user's own arguments, behind the app's.
+    /// The user's own arguments, after the app's.
     pub arguments: &'a [OsString],
-    /// Gives what a list variable (`PATH`) holds now.
+    /// Returns the present value of a list variable (`PATH`).
     pub variable: Variable<'a>,
     /// Further variables, for this start only.
     pub environment: &'a [(&'static str, OsString)],
-    /// Nobody reads what the app writes to standard error: it is kept.
+    /// Store what the app writes to standard error: no terminal shows it.
     pub keep_errors: bool,
 }
 
 #[cfg(test)]
 impl Call<'_> {
-    /// Nothing of its own.
+    /// A call with no additions.
     pub(crate) const PLAIN: Call<'static> =
         Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
 }
 
-/// What a start is of.
+/// Which version a start may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// The version that is active; if it no longer is once its lock is held,
+    /// The active version. If another one is active once this one's lock is held, the start returns
     /// [`StoreError::Switched`].
     Active,
-    /// This version, whatever the pointer says.
+    /// This version, whether it is active or not.
     Any,
 }
 
-/// The running app: our own child, and after it whoever goes on in its place. May be shared: one
-/// thread waits for its end, another ends it.
+/// The running app: the launcher's child, and after it the processes that replace it. Several
+/// threads may share it: one waits for its end, another ends it.
 #[derive(Debug)]
 pub(crate) struct RunningApp {
-    /// Which version.
     pub container: ContainerId,
     child: Mutex<Child>,
-    /// When the child was started, as the system tells it.
+    /// The child's start time, as the system reports it.
     first_started: String,
-    /// What runs once the child has ended.
+    /// The processes that run once the child has ended.
     after: Mutex<After>,
     lock: Mutex<Option<RunningLock>>,
     health: Option<HealthFile>,
     errors: Option<ErrorOutput>,
     reports_up: bool,
     started: Instant,
-    /// How long its first process ran, once that is known.
+    /// How long the child ran; set at its end.
     first_ran: OnceLock<Duration>,
-    /// How long it ran, with those that went on in its place, once that is known.
+    /// How long the app ran, successors included; set at its end.
     ran: OnceLock<Duration>,
-    /// Somebody here asked it to end.
+    /// This launcher asked it to end.
     asked: AtomicBool,
 }
 
-/// What goes on in the place of the first process.
+/// What follows the first process.
 #[derive(Debug)]
 enum After {
-    /// It has not ended, as far as is known.
+    /// The first process has not ended, as far as is known.
     First,
-    /// These processes, started by it.
+    /// These processes, which the first one started.
     Successors(Vec<Process>),
     /// Nothing.
     Over,
@@ -98,11 +97,11 @@ pub(crate) fn start(
 ) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
-    // The app starts also where the lock cannot be had (a read-only home): it only guards against
-    // removal.
+    // The app starts even where the lock cannot be taken (a read-only home): the lock only protects
+    // against removal.
     let lock = match RunningLock::hold(home, &record.container) {
-        // From here on nobody switches away from it; but somebody may have done so since it was
-        // chosen.
+        // From here on no launcher switches away from the version; but one may have done so since
+        // the version was selected.
         Ok(_)
             if which == Which::Active
                 && home.active().is_ok_and(|(active, _)| active.container != record.container) =>
@@ -157,7 +156,7 @@ pub(crate) fn start(
     })
 }
 
-/// Has the app write its standard error into a file; not if none can be had.
+/// Redirects the app's standard error into a file, if one can be opened.
 fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<ErrorOutput> {
     match ErrorOutput::open(home, id) {
         Ok((errors, file)) => {
@@ -171,7 +170,7 @@ fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<E
     }
 }
 
-/// What a start of the version in `folder` runs.
+/// The command that starts the version in `folder`.
 pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
     let launch = &record.launch;
     let mut command = Command::new(launch.program.under(folder));
@@ -180,7 +179,7 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
     command.current_dir(launch.working_folder.under(folder));
     apply_environment(&mut command, record, around);
     if let Ok(caller) = std::env::current_dir() {
-        // What a person types is relative to where it is typed.
+        // The paths that a person types are relative to the person's working folder.
         command.env(CALLER_FOLDER, caller);
     }
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
@@ -200,7 +199,7 @@ fn forbids_programs(_folder: &Path) -> bool {
     false
 }
 
-/// Gives a command of a version its variables.
+/// Sets the variables of a version's command.
 pub(super) fn apply_environment(
     command: &mut Command,
     record: &InstalledRecord,
@@ -213,13 +212,13 @@ pub(super) fn apply_environment(
     command.env("KUZFLOW_VERSION", record.container.version.to_string());
 }
 
-/// Between two looks at a child where the system offers no way to wait for it without reaping it.
+/// Pause between two looks at a child where the system cannot wait for it without reaping it.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often it is looked who goes on, while each one that is found has ended by then.
+/// How many times to look for successors, while each one found has already ended.
 const MOST_LOOKS_FOR_SUCCESSORS: u32 = 20;
-/// How long those are waited for at a time that go on in the place of the first process.
+/// Longest single wait for the successors of the first process.
 const LONGEST_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
-/// Between two looks at a child that was asked to end.
+/// Pause between two looks at a child that was asked to end.
 const LOOK_WHILE_ENDING: Duration = Duration::from_millis(10);
 
 impl RunningApp {
@@ -233,45 +232,44 @@ impl RunningApp {
         self.started.elapsed()
     }
 
-    /// How long it has run: up to now, or up to when its end was noticed, and that of those that
-    /// went on in its place.
+    /// How long it has run: up to now, or up to when its end, and that of its successors, was
+    /// noticed.
     pub(crate) fn lifetime(&self) -> Duration {
         self.ran.get().copied().unwrap_or_else(|| self.age())
     }
 
-    /// Whether it will say when it is up.
+    /// Whether it will report when it is up.
     pub(crate) fn reports_up(&self) -> bool {
         self.reports_up
     }
 
-    /// What it has said of itself.
+    /// Its last report about itself.
     pub(crate) fn health_report(&self) -> Option<HealthReport> {
         self.health.as_ref()?.health_report()
     }
 
     /// Whether another instance of the same version runs, now that this one has ended.
     pub(crate) fn has_instance(&self, home: &Home) -> bool {
-        // Our own hold on the lock went with the end of the app.
+        // This launcher's lock on the version was released when the app ended.
         RunningLock::is_known_to_be_started(home, &self.container)
     }
 
-    /// Whether a process that this one has started lives, now that it has ended: a helper, as far
-    /// as it is known.
+    /// Whether a process that the ended app started is still alive: a helper, as far as is known.
     pub(crate) fn has_left_a_process(&self, home: &Home) -> bool {
         RunningLock::is_inherited(home, &self.container)
     }
 
-    /// Whether other processes go on in the place of the first one, which has ended.
+    /// Whether other processes replace the first one, which has ended.
     pub(crate) fn was_handed_over(&self) -> bool {
         self.ended().is_none() && self.first_ended().is_some()
     }
 
-    /// The last lines of what it wrote to standard error, as far as that was kept.
+    /// The last lines that it wrote to standard error, if they were stored.
     pub(crate) fn last_lines(&self, most: usize) -> Vec<String> {
         self.errors.as_ref().map(|errors| errors.last_lines(most)).unwrap_or_default()
     }
 
-    /// Keeps what it writes to standard error from growing; `false` if nothing is kept.
+    /// Limits the size of its standard error file; `false` if there is none.
     pub(crate) fn bound_errors(&self) -> bool {
         let Some(errors) = &self.errors else { return false };
         if let Err(error) = errors.cut() {
@@ -280,15 +278,14 @@ impl RunningApp {
         true
     }
 
-    /// The process that the launcher has started.
+    /// The process id of the launcher's child.
     pub(crate) fn process(&self) -> u32 {
         self.child().id()
     }
 
-    /// The processes that run it: the one that the launcher has started, or those that go on in its
-    /// place.
+    /// The ids of the processes that run the app: the launcher's child, or its successors.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        // Looks who goes on.
+        // This call looks for successors.
         let _ = self.ended();
         match &*self.after() {
             After::Successors(successors) => successors.iter().map(|process| process.id).collect(),
@@ -296,8 +293,8 @@ impl RunningApp {
         }
     }
 
-    /// It has said by another way that it is up: written down as if it had said so in its file,
-    /// which outlives this launcher.
+    /// Records that the app reported over another channel that it is up. The record is the same as
+    /// the app's own in its health file, which outlives this launcher.
     pub(crate) fn say_up(&self) {
         if let Some(health) = &self.health
             && let Err(error) = health.say_up()
@@ -306,29 +303,29 @@ impl RunningApp {
         }
     }
 
-    /// It was about to end and goes on after all.
+    /// The app was about to end and continues after all.
     pub(crate) fn goes_on(&self) {
         self.asked.store(false, Ordering::Release);
     }
 
-    /// Somebody here asks it to end, or it is about to: its end is then no fault.
+    /// Notes that this launcher asks the app to end, or that the app is about to end by itself: its
+    /// end is then no fault.
     pub(crate) fn note_asked(&self) {
         self.asked.store(true, Ordering::Release);
     }
 
-    /// Whether somebody here asked it to end.
+    /// Whether this launcher asked it to end.
     pub(crate) fn was_asked_to_end(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// The exit status of the app's first process if that has ended and nobody goes on in its
-    /// place.
+    /// The exit status of the app's first process, if it has ended without successors.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         let status = self.first_ended()?;
         self.is_over(status).then_some(status)
     }
 
-    /// The exit status of the app's first process if that has ended.
+    /// The exit status of the app's first process, if it has ended.
     pub(crate) fn first_ended(&self) -> Option<ExitStatus> {
         let status = self.child().try_wait().ok().flatten();
         if status.is_some() {
@@ -341,7 +338,7 @@ impl RunningApp {
         self.after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody goes on in the place of the first process, which has ended with `status`.
+    /// Whether no process replaces the first one, which has ended with `status`.
     fn is_over(&self, status: ExitStatus) -> bool {
         let mut after = self.after();
         let successors = match &mut *after {
@@ -360,7 +357,8 @@ impl RunningApp {
         if successors.is_empty() {
             *after = After::Over;
             self.ran.get_or_init(|| self.started.elapsed());
-            // Processes that the app left behind may still hold it; we no longer do.
+            // Processes that the app left behind may still hold the lock; this launcher no longer
+            // does.
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
             return true;
         }
@@ -369,8 +367,8 @@ impl RunningApp {
         false
     }
 
-    /// Who goes on in the place of the first process. What a crash leaves behind is a helper, and a
-    /// session that ends takes all along.
+    /// The processes that replace the first one. A process that survives a crash is a helper, and
+    /// the end of a session ends all processes.
     fn successors_of_first(&self, status: ExitStatus) -> Vec<Process> {
         let record = Process {
             id: self.process(),
@@ -384,8 +382,7 @@ impl RunningApp {
         }
     }
 
-    /// Notes who goes on in the place of processes that have ended, and that these were seen to
-    /// end.
+    /// Notes the successors of processes that have ended, and that their end was seen.
     fn successors_of(&self, ended: &[Process]) -> Vec<Process> {
         let lifetime = self.first_ran.get().copied().unwrap_or_else(|| self.age());
         let seen = Some(SeenEnd { lifetime, asked: self.was_asked_to_end() });
@@ -394,11 +391,11 @@ impl RunningApp {
         let mut successors = Vec::new();
         if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
             let mut before = ended.last().map(|last| last.started.clone());
-            // One that was found may end before it is noted, since it has handed over as well.
+            // A successor may itself hand over and end before it is noted.
             for _ in 0..MOST_LOOKS_FOR_SUCCESSORS {
                 let Some(started) = before.take() else { break };
                 let found = lock.successors(&Ended { started: &started, start, seen });
-                // Noted first: a kill in between leaves one too many.
+                // The successors are noted first: a kill in between leaves one note too many.
                 found.iter().for_each(|process| lock.run_by(process.id));
                 let is_alive =
                     |process: &Process| processes::is_alive(process.id, &process.started);
@@ -422,7 +419,8 @@ impl RunningApp {
         Vec::new()
     }
 
-    /// Blocks until the app ends, without using the processor. Others may ask and end it meanwhile.
+    /// Blocks until the app ends, without using the processor. Other threads may query and end it
+    /// meanwhile.
     pub(crate) fn wait(&self) -> ExitStatus {
         loop {
             if let Some(status) = self.ended() {
@@ -450,12 +448,12 @@ impl RunningApp {
         }
     }
 
-    /// Ends the app, whatever it is doing: asked first where the system has a signal for it, then
-    /// by force after `limit`. What is not saved is lost, so that this is for an app without a
-    /// window that hangs, and for a person's own word.
+    /// Ends the app, whatever it is doing: first with a signal where the system has one for this,
+    /// then by force after `limit`. Unsaved work is lost, so this is for an app without a window
+    /// that hangs, and for a person's explicit command.
     pub(crate) fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
         self.ask_politely();
-        // Windows has no such signal: there is nothing to wait for.
+        // Windows has no such signal, so a wait is useless.
         let end = Instant::now() + if cfg!(unix) { limit } else { Duration::ZERO };
         loop {
             if let Some(status) = self.ended() {
@@ -472,9 +470,9 @@ impl RunningApp {
         }
     }
 
-    /// The signal that programs get when the computer is shut down, which they may answer as they
-    /// like; nothing on Windows. A child that has ended and was not reaped keeps its id, and
-    /// reaping needs the lock: so this never reaches another process.
+    /// Sends the signal that programs get when the computer shuts down, which they may answer as
+    /// they like; does nothing on Windows. A child that has ended and was not reaped retains its
+    /// id, and reaping needs the lock: so this never reaches another process.
     pub(crate) fn ask_politely(&self) {
         self.note_asked();
         #[cfg(unix)]
@@ -488,7 +486,7 @@ impl RunningApp {
         self.end_successors(false);
     }
 
-    /// Asks those to end that go on in the place of the first process, or ends them.
+    /// Asks the successors of the first process to end, or ends them by force.
     fn end_successors(&self, by_force: bool) {
         if let After::Successors(successors) = &*self.after() {
             for process in successors
@@ -501,7 +499,7 @@ impl RunningApp {
     }
 }
 
-/// What the last start of `id` since `since` said, also to a launcher that has ended since.
+/// The last report of the last start of `id` since `since`, even if another launcher started it.
 pub(crate) fn last_words_of_app(
     home: &Home,
     id: &ContainerId,
@@ -520,7 +518,7 @@ pub(crate) fn exit_code(status: ExitStatus) -> u8 {
 }
 
 /// A code as one byte. Windows' codes have four: an exception (`0xC0000005`) may end in a zero
-/// byte, and must not be told as success.
+/// byte, and must not look like success.
 fn as_byte(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(match code & 0xff {
         0 => 1,

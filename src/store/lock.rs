@@ -1,19 +1,21 @@
-//! Locks that the system releases when their holder ends, however it ends. A running version's lock
-//! is inherited by the app, and by whatever the app starts and leaves behind (a browser); so beside
-//! the lock stands which processes are the app itself, with their start times, so that a process id
-//! used again is not taken for one:
+//! Locks that the system releases when their holder ends, for whatever reason. The app inherits the
+//! lock of its running version, and so does every process that the app starts and leaves behind (a
+//! browser). For this reason, files beside the lock note which processes are the app itself. Each
+//! note holds the process's start time, so that a reused process id is not taken for the app:
 //!
 //! ```text
 //! <home>/running/<id>                    the lock
-//! <home>/running/<id>.d/<pid>            a process that runs the version, holding its start time, and whether its end was seen; dead
-//!                                        ones go at the next start
-//! <home>/running/<id>.d/<pid>.launcher   a launcher that is about to start it; it counts only with the lock
+//! <home>/running/<id>.d/<pid>            a process that runs the version: its start time, and
+//!                                        whether its end was seen; notes of ended processes are
+//!                                        removed at the next start
+//! <home>/running/<id>.d/<pid>.launcher   a launcher that is about to start it; it counts only
+//!                                        with the lock
 //! ```
 //!
-//! The two are known apart: a noted process counts also where nobody holds the lock, since Windows'
-//! programs inherit none, and some programs close whatever they have inherited. A process that goes
-//! on in the place of one that is noted, or uses the version's files, counts as well (see
-//! [`super::successors`]).
+//! A note and the lock count independently. A noted process counts also when nobody holds the lock:
+//! Windows' programs inherit no lock, and some programs close every file that they inherited. A
+//! process that continues in the place of a noted one, or uses the version's files, counts as well
+//! (see [`super::successors`]).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -27,13 +29,13 @@ use super::{Home, StoreError};
 use crate::model::ContainerId;
 use crate::{durable, look};
 
-/// Held while versions in a home are changed. Starting the app needs none.
+/// Held while versions in a home are changed. A start of the app works without it.
 #[derive(Debug)]
 pub(crate) struct HomeLock(#[allow(dead_code)] File);
 
 impl HomeLock {
-    /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it. A switch that a
-    /// kill interrupted is finished.
+    /// Takes the lock and finishes a switch that a kill interrupted. Returns [`StoreError::Busy`]
+    /// at once if another launcher has the lock.
     pub(crate) fn take(home: &Home) -> Result<Self, StoreError> {
         home.create()?;
         let path = home.root().join("lock");
@@ -50,9 +52,9 @@ impl HomeLock {
     }
 }
 
-/// Locks a file, unless another process holds it. A process that this one is just starting has a
-/// copy of every open file until it runs its own program, so what was let go of a moment ago may
-/// look locked for as long.
+/// Locks a file, unless another process holds it. A process that this launcher is just starting has
+/// a copy of every open file until it runs its own program. For this moment, a lock that was just
+/// released may look held.
 fn try_briefly(file: &File) -> Result<(), TryLockError> {
     for _ in 0..20 {
         match file.try_lock() {
@@ -63,8 +65,8 @@ fn try_briefly(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// As long as this lives, a version is not started; but by a launcher that has waited for it in
-/// vain ([`LONGEST_WAIT_OF_A_START`]).
+/// While this value lives, no launcher starts the version, except one whose wait has run out
+/// ([`LONGEST_WAIT_OF_A_START`]).
 #[derive(Debug)]
 pub(super) struct NotStarting {
     #[allow(dead_code)]
@@ -73,13 +75,12 @@ pub(super) struct NotStarting {
 }
 
 impl NotStarting {
-    /// Whether a launcher may have waited for this in vain by now: this one was stopped, or is
-    /// slow.
+    /// Whether a launcher's wait may have run out by now: this process was stopped, or is slow.
     pub(super) fn may_be_outrun(&self) -> bool {
         self.since.elapsed() >= LONGEST_WAIT_OF_A_START / 2
     }
 
-    /// [`StoreError::InUse`] if `id` was started all the same.
+    /// Returns [`StoreError::InUse`] if a launcher started `id` nevertheless.
     pub(super) fn refuse_if_outrun(&self, home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         if self.may_be_outrun() && RunningLock::is_noted(home, id)? {
             return Err(StoreError::InUse {
@@ -101,8 +102,8 @@ pub(crate) struct RunningLock {
 }
 
 impl RunningLock {
-    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives.
-    /// [`RunningLock::run_by`] says which process it is.
+    /// Marks `id` as running, for as long as the value (or a process that inherited it) lives.
+    /// [`RunningLock::run_by`] notes which process it is.
     pub(crate) fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
         durable::create_folders(&home.running()).map_err(StoreError::io("create", &path))?;
@@ -110,8 +111,8 @@ impl RunningLock {
         let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
         loop {
             match file.try_lock_shared() {
-                // Its files were carried over to another version; which one is active is to be
-                // asked again.
+                // Another launcher carried the version's files over to another version; the caller
+                // must ask again which one is active.
                 Ok(()) if waited => return Err(StoreError::Switched { id: id.to_string() }),
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if Instant::now() < end => {
@@ -121,8 +122,8 @@ impl RunningLock {
                     std::thread::sleep(WAIT_AGAIN);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    // Whoever holds it is stopped or slow, and looks before it switches whether
-                    // somebody is noted.
+                    // The holder of the lock is stopped or slow. Before it switches, it looks for
+                    // notes of processes.
                     tracing::warn!(%id, "the other launcher is not done; the version is started all the same");
                     break;
                 }
@@ -139,23 +140,22 @@ impl RunningLock {
         Ok(lock)
     }
 
-    /// Keeps `id` from being started while its user files are carried over; a start waits for the
-    /// value to be dropped. [`StoreError::InUse`] if it runs.
+    /// Prevents a start of `id` while its user files are carried over: a start waits until the
+    /// value is dropped. [`StoreError::InUse`] if the version runs.
     pub(super) fn keep_from_starting(
         home: &Home,
         id: &ContainerId,
     ) -> Result<NotStarting, StoreError> {
         Self::refuse_if_running(home, id)?;
-        // Where there can be no lock file (a read-only home), or a browser that the app opened
-        // holds it, there is nothing to be had.
+        // A lock file may be impossible (a read-only home), or a browser that the app opened may
+        // hold it: then the version has no such protection.
         let file = open(&home.running().join(id.to_string())).ok();
         Ok(NotStarting { file: file.filter(|file| file.try_lock().is_ok()), since: Instant::now() })
     }
 
-    /// [`StoreError::InUse`] if `id` runs, and still does after a moment.
+    /// Returns [`StoreError::InUse`] if `id` runs, and still does after a moment.
     pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
-        // A process that was just made holds all of its parent's locks until it begins its own
-        // program.
+        // A new process holds all of its parent's locks until it begins its own program.
         let mut looks = 0..LOOKS_BEFORE_REFUSAL;
         loop {
             match Self::refuse_if_held(home, id) {
@@ -167,7 +167,7 @@ impl RunningLock {
         }
     }
 
-    /// [`StoreError::InUse`] if `id` runs; another error if that cannot be found out.
+    /// Returns [`StoreError::InUse`] if `id` runs; another error if the system cannot answer.
     pub(crate) fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         let lock = home.running().join(id.to_string());
         if Self::held(home, id).map_err(StoreError::io("look at", &lock))? {
@@ -176,8 +176,7 @@ impl RunningLock {
         Ok(())
     }
 
-    /// Whether a process that is alive is noted for `id`: it runs the version, or is about to start
-    /// it.
+    /// Whether a living process is noted for `id`: it runs the version, or is about to start it.
     fn is_noted(home: &Home, id: &ContainerId) -> Result<bool, StoreError> {
         let folder = records(home, id);
         look::entries(&folder).map_err(StoreError::io("read", &folder))?;
@@ -185,15 +184,14 @@ impl RunningLock {
         Ok(recorded(&folder).any(|record| is_other(record.process) && record.is_alive()))
     }
 
-    /// Whether any process at all has inherited the lock of `id`, also one that the app left
-    /// behind.
+    /// Whether any process has inherited the lock of `id`, even one that the app left behind.
     pub(crate) fn is_inherited(home: &Home, id: &ContainerId) -> bool {
         is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
             .unwrap_or_else(|error| unknown(id, &error))
     }
 
-    /// Says that it is `process` that runs the version; from its end on the version is not running,
-    /// whoever has inherited the lock.
+    /// Notes that `process` runs the version. Once it has ended, the version is no longer running,
+    /// even if other processes have inherited the lock.
     pub(crate) fn run_by(&self, process: u32) {
         match self.write(&process.to_string(), process) {
             Ok(()) => {
@@ -203,11 +201,11 @@ impl RunningLock {
         }
     }
 
-    /// Not durable: after a power cut no process is alive.
+    /// Writes a note. It is not durable: after a power cut no process is alive.
     fn write(&self, name: &str, process: u32) -> std::io::Result<()> {
         let Some(started) = processes::start(process) else { return Ok(()) };
         durable::create_folders(&self.records)?;
-        // Under a name that is no process until it is whole.
+        // The temporary name belongs to no process until the note is whole.
         let part = self.records.join(format!("{name}{PART}"));
         let mut options = OpenOptions::new();
         options.create(true).truncate(true).write(true);
@@ -215,12 +213,12 @@ impl RunningLock {
         std::fs::rename(&part, self.records.join(name))
     }
 
-    /// Says that `process`, which is alive, no longer has anything of the version.
+    /// Notes that `process`, which is alive, no longer uses the version.
     pub(crate) fn run_no_longer_by(&self, process: u32) {
         let _ = std::fs::remove_file(self.records.join(process.to_string()));
     }
 
-    /// The end of `process` was seen, and so was who goes on in its place.
+    /// Notes that the end of `process` was seen, and that its successors are known.
     pub(super) fn note_end(&self, process: u32) {
         let path = self.records.join(process.to_string());
         if let Ok(Some(started)) = look::read(&path, look::SMALL) {
@@ -231,7 +229,7 @@ impl RunningLock {
         }
     }
 
-    /// The processes that go on in the place of one that has ended.
+    /// The processes that replace one that has ended.
     pub(super) fn successors(&self, ended: &Ended) -> Vec<Process> {
         successors::bound(&self.place, |process, bond| ended.is_followed_by(process, bond))
     }
@@ -239,14 +237,14 @@ impl RunningLock {
     fn forget_dead(&self) {
         let dead: Vec<LockRecord> =
             recorded(&self.records).filter(|record| !record.is_alive()).collect();
-        // A launcher that was ended did not see who went on in the place of its app.
+        // A launcher that was killed did not see the successors of its app.
         for record in dead.iter().filter(|record| record.may_have_successor()) {
             self.successors(&record.ended()).iter().for_each(|process| self.run_by(process.id));
         }
         for record in dead {
             let _ = std::fs::remove_file(self.records.join(record.name()));
         }
-        // Notes that a kill left half written.
+        // Deletes notes that a kill left half written.
         for part in look::entries_if_readable(&self.records) {
             let name = part.file_name();
             let writer = name
@@ -258,14 +256,14 @@ impl RunningLock {
         }
     }
 
-    /// Removes the lock and the records of a version that is gone. A failure leaves a few bytes.
+    /// Removes the lock and the notes of a removed version. A failure leaves a few bytes.
     pub(super) fn forget(home: &Home, id: &ContainerId) {
         let _ = std::fs::remove_file(home.running().join(id.to_string()));
         let _ = std::fs::remove_dir_all(records(home, id));
     }
 
-    /// Runs `spawn`, whose child inherits the lock and so holds it as long as it lives, also after
-    /// the launcher.
+    /// Runs `spawn`, whose child inherits the lock. The child holds it as long as it lives, even
+    /// after the launcher has ended.
     pub(crate) fn inherited_by<T>(&self, spawn: impl FnOnce() -> T) -> T {
         // One at a time: a child must not inherit the lock of another version that starts at the
         // same moment.
@@ -286,31 +284,32 @@ impl RunningLock {
         }
     }
 
-    /// The process is noted beside the lock.
+    /// Does nothing: on this system the note beside the lock suffices.
     #[cfg(not(unix))]
     fn set_inheritable(&self, _inheritable: bool) {
         let _ = &self.file;
     }
 
-    /// Whether some process runs `id`: one that a launcher has started, one that went on in its
-    /// place, or any that uses its files.
+    /// Whether some process runs `id`: one that a launcher has started, one of its successors, or
+    /// any process that uses the version's files.
     pub(crate) fn is_held(home: &Home, id: &ContainerId) -> bool {
-        // What cannot be asked may be held: the version is left alone.
+        // If the system cannot answer, the version may be held: it is left alone.
         Self::held(home, id).unwrap_or(true)
     }
 
-    /// [`Self::is_held`], or why it cannot be asked.
+    /// [`Self::is_held`], or the error that prevents an answer.
     fn held(home: &Home, id: &ContainerId) -> io::Result<bool> {
         Ok(Self::started(home, id)? || has_successor(home, id))
     }
 
-    /// Whether a launcher has started `id`, and it runs: one of the processes that are noted is
-    /// alive; or the lock is held, and either nobody is noted or a launcher is about to start it.
+    /// Whether a launcher has started `id`, and it runs. Either a noted process is alive, or the
+    /// lock is held and there is no note or a launcher is about to start it.
     pub(crate) fn is_started(home: &Home, id: &ContainerId) -> bool {
         Self::started(home, id).unwrap_or(true)
     }
 
-    /// The same for whoever judges how a start went: what cannot be asked excuses nothing.
+    /// The same for callers that decide how a start went: without an answer from the system, the
+    /// version counts as not started.
     pub(crate) fn is_known_to_be_started(home: &Home, id: &ContainerId) -> bool {
         Self::started(home, id).unwrap_or_else(|error| unknown(id, &error))
     }
@@ -318,8 +317,8 @@ impl RunningLock {
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
             recorded(&records(home, id)).partition(|record| record.is_launcher);
-        // Where the system does not tell when a process was started, its id may be that of a later
-        // one: there the lock must be held too.
+        // Where the system does not report when a process was started, its id may be that of a
+        // later one: there the lock must be held too.
         let alone = |record: &LockRecord| !record.started.is_empty() && record.is_alive();
         if apps.iter().any(alone) {
             return Ok(true);
@@ -338,20 +337,20 @@ fn unknown(id: &ContainerId, error: &io::Error) -> bool {
 }
 
 /// How long a start waits for a launcher that carries the version's files over. All waits of a
-/// start together must stay below five seconds: this one, that for a switch which is decided, and
-/// those for the home's lock.
+/// start together must stay below five seconds: this one, the wait for a decided switch, and those
+/// for the home's lock.
 const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(2);
-/// Between two tries to get a lock that a start waits for.
+/// Pause between two tries to get a lock that a start waits for.
 const WAIT_AGAIN: Duration = Duration::from_millis(20);
-/// Looks at the lock of a version before it is taken for running where that has consequences.
+/// How many looks at a version's lock must find it held before an operation is refused.
 const LOOKS_BEFORE_REFUSAL: u32 = 50;
-/// What the name of a note ends in until it is whole.
+/// Suffix of a note's name until the note is whole.
 const PART: &str = ".part";
-/// Between two looks at a lock; asking holds it for microseconds.
+/// Pause between two looks at a lock; a look holds it for microseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would
-/// see; so only the third look counts.
+/// Whether somebody holds the lock. A look takes it for a moment, and another look at the same time
+/// would see that; so only the third look counts.
 fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
     let file = match look::open(path) {
         Ok(file) => file,
@@ -368,7 +367,7 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
     Ok(is_held())
 }
 
-/// Whether a process that nobody has noted runs `id`.
+/// Whether a process without a note runs `id`.
 fn has_successor(home: &Home, id: &ContainerId) -> bool {
     let dead: Vec<LockRecord> = recorded(&records(home, id))
         .filter(|record| !record.is_alive() && record.may_have_successor())
@@ -390,14 +389,14 @@ pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
     home.running().join(format!("{id}.d"))
 }
 
-/// What is noted of a process.
+/// A process's note.
 struct LockRecord {
     process: u32,
-    /// When it was started, in the system's own words.
+    /// Its start time, in the system's own form.
     started: String,
-    /// It does not run the version, but is about to start it.
+    /// The process does not run the version, but is about to start it.
     is_launcher: bool,
-    /// Its end was seen.
+    /// The end of the process was seen.
     has_ended: bool,
 }
 
@@ -406,7 +405,7 @@ impl LockRecord {
         !self.has_ended && processes::is_alive(self.process, &self.started)
     }
 
-    /// Whether somebody may have gone on in its place that nobody has noted.
+    /// Whether the process may have successors without a note.
     fn may_have_successor(&self) -> bool {
         !self.is_launcher && !self.has_ended && !self.started.is_empty()
     }
@@ -420,18 +419,18 @@ impl LockRecord {
     }
 }
 
-/// What stands behind the start time of a process whose end was seen.
+/// Suffix of the start time in the note of a process whose end was seen.
 const ENDED: &str = " ended";
 
-/// The name of a launcher's record.
+/// The name of a launcher's note.
 fn launcher(process: u32) -> String {
     format!("{process}{LAUNCHER}")
 }
 
-/// What a launcher's record ends in.
+/// Suffix of the name of a launcher's note.
 const LAUNCHER: &str = ".launcher";
 
-/// Processes with their start times. What is no whole record is passed over.
+/// Noted processes with their start times. Incomplete notes are skipped.
 fn recorded(folder: &Path) -> impl Iterator<Item = LockRecord> + use<> {
     look::entries_if_readable(folder).into_iter().filter_map(|entry| {
         let name = entry.file_name();
@@ -451,7 +450,8 @@ fn recorded(folder: &Path) -> impl Iterator<Item = LockRecord> + use<> {
 fn open(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
-    // Whoever can open it can hold it: other users could keep this one from updating.
+    // A process that can open the file can hold the lock: other users could block this user's
+    // updates.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = look::open_with(&mut options, path).map_err(StoreError::io("open", path))?;
@@ -460,8 +460,8 @@ fn open(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// A lock that an older launcher made could be opened by all. Whoever may not change that (another
-/// user's home) goes on.
+/// Restricts a lock file of an older launcher, which all users could open. If this fails (another
+/// user's home), the caller continues.
 #[cfg(unix)]
 fn keep_to_owner(file: &File) {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,13 +1,15 @@
-//! A release's own migration, `scripts/migrate`: run on the copy of the user's files that the new
-//! version shall find, before anything counts. Out: a changed copy, or a refusal. Never: the user's
-//! present files, or more time than was given.
+//! Runs a release's own migration, `scripts/migrate`, on the copy of the user's files that the new
+//! version will get, before the switch counts.
 //!
-//! The script is called with two arguments, the version that is left and the one to come, in a
-//! folder that holds `config`, `data` and `logs`; the same is in `KUZFLOW_FROM`, `KUZFLOW_TO`,
-//! `KUZFLOW_CONFIG`, `KUZFLOW_DATA`. Status 0 means that the copy is right for the version to come.
-//! It is `scripts/migrate` (a program) or `scripts/migrate.py` (run by the version's own Python);
-//! on Windows `migrate.exe`, `migrate.cmd` or `migrate.bat`. The newer of the two versions brings
-//! it, since only that one knows both forms.
+//! In: the copy, both versions, a time limit. Out: a changed copy, or an error. Never: touches the
+//! user's present files, takes longer than the limit.
+//!
+//! The script is called with two arguments, the version that is left and the next one, in a folder
+//! that holds `config`, `data` and `logs`. `KUZFLOW_FROM`, `KUZFLOW_TO`, `KUZFLOW_CONFIG` and
+//! `KUZFLOW_DATA` hold the same values. Status 0 means that the copy is right for the next version.
+//! The script is `scripts/migrate` (a program) or `scripts/migrate.py` (run by the version's own
+//! Python); on Windows `migrate.exe`, `migrate.cmd` or `migrate.bat`. The newer of the two versions
+//! supplies it, since only that one knows both forms.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,12 +23,12 @@ use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 use crate::programs;
 
-/// Between two looks at the script.
+/// Pause between two looks at the script.
 const LOOK: Duration = Duration::from_millis(10);
-/// Of what a failed script wrote, this much is told, bytes.
+/// How much of a failed script's output an error shows, bytes.
 const REPORTED: usize = 2048;
 
-/// Whether the newer version of a switch brings a migration.
+/// Whether the newer version of a switch has a migration script.
 pub(super) fn is_there(home: &Home, owner: &ContainerId) -> Result<bool, StoreError> {
     find(&home.container(owner)).map(|script| script.is_some())
 }
@@ -70,7 +72,7 @@ pub(super) fn run(
     command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
     command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    // A group of its own, so that what the script started ends with it.
+    // A separate process group, so that the processes of the script end with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     tracing::info!(script = %script.display(), %from, %to, "migrating");
@@ -80,7 +82,7 @@ pub(super) fn run(
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => {
-                // What it started and left behind must not write to the copy any more.
+                // Processes that the script left behind must not write to the copy any more.
                 end_all(&mut child);
                 break status;
             }
@@ -102,7 +104,7 @@ pub(super) fn run(
     Err(refuse(format!("{status}; {}", end_of(&written))))
 }
 
-/// A file that only this user may read: a script may write what it finds in the user's data.
+/// A file that only this user may read: a script may write parts of the user's data.
 fn private(path: &Path) -> std::io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -111,7 +113,7 @@ fn private(path: &Path) -> std::io::Result<fs::File> {
     options.open(path)
 }
 
-/// What a version's own Python is told before its script, for this one as well.
+/// The options that a version's own Python gets before its script; the migration gets them too.
 fn interpreter_options(owner: &InstalledRecord) -> impl Iterator<Item = &String> {
     let known = |argument: &&String| ["-E", "-s", "-B"].contains(&argument.as_str());
     owner.launch.arguments.iter().take_while(|argument| argument.starts_with('-')).filter(known)
@@ -124,8 +126,8 @@ fn find(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
         &["migrate", "migrate.py"]
     };
     for path in names.iter().map(|name| folder.join("scripts").join(name)) {
-        // A link is followed, and one that leads nowhere is an error: without its migration a
-        // switch would mix two forms of data.
+        // A link is followed, and one without a target is an error: without its migration a switch
+        // would mix two forms of data.
         if exists(&path)?
             && fs::metadata(&path).map_err(StoreError::io("look at", &path))?.is_file()
         {
@@ -144,7 +146,7 @@ fn end_all(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// The last lines of what it wrote.
+/// The last lines of the script's output.
 fn end_of(written: &Path) -> String {
     let bytes = fs::read(written).unwrap_or_default();
     let text =

@@ -1,4 +1,4 @@
-//! The installed versions: where they lie, which one is active, how a new one is staged,
+//! The installed versions: where they lie, which one is active, and how a new one is staged,
 //! registered, switched to, started and removed.
 //!
 //! ```text
@@ -8,19 +8,19 @@
 //! <home>/incoming/             user files being laid out for a switch that is not decided yet
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
-//! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
-//! <home>/staging/repair-<id>/  files that are made anew for an installed version
-//! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
-//! <home>/snapshots/            user files as versions had them when they were left: the points to go back to
-//! <home>/user-data/            the user's files that uninstalling kept
+//! <home>/staging/<id>/         a version being put together: tree/ and the package's pieces
+//! <home>/staging/repair-<id>/  new files for an installed version under repair
+//! <home>/running/<id>          locked by the processes that run this version (noted in <id>.d/)
+//! <home>/snapshots/            user files as versions had them when they were left
+//! <home>/user-data/            retained user data, from an uninstalled app
 //! <home>/desktop.json          what was made on the user's desktop
-//! <home>/own-update/           a newer launcher that is coming
-//! <home>/neighbours/           packages and packs that were fetched lately, for the local network
+//! <home>/own-update/           a newer launcher that is being downloaded
+//! <home>/neighbours/           download cache: recently fetched packages and packs, for peers
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
-//! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written
-//! file in the place of a whole one.
+//! In: verified values. Out: versions, processes. Never: uses the network or the window, puts a
+//! half-written file in the place of a whole one.
 
 mod app_environment;
 pub(crate) mod carry_over;
@@ -64,121 +64,118 @@ pub(crate) enum StoreError {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried: `write`, `rename`, …
+        /// The action that failed: `write`, `rename`, …
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         source: io::Error,
     },
-    /// A record holds something else than it should.
+    /// A record has invalid content.
     #[error("{} is damaged", path.display())]
     Damaged {
-        /// Which file.
+        /// The path of the record.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The first invalid place in it, and what is wrong there.
         source: serde_json::Error,
     },
     /// Another launcher changes versions in this home.
     #[error("another launcher is at work in {}", home.display())]
     Busy {
-        /// Which home.
+        /// The root folder of the locked home.
         home: PathBuf,
     },
     /// Too little room on the disk.
     #[error("{} has {free} bytes free, {needed} are needed", home.display())]
     DiskFull {
-        /// Which home.
+        /// The root folder of the home.
         home: PathBuf,
-        /// Bytes that are needed.
+        /// Bytes that the action needs.
         needed: u64,
-        /// Bytes that are free.
+        /// Bytes that are free on the home's disk.
         free: u64,
     },
-    /// No such installed version.
+    /// The requested version is not installed.
     #[error("{id} is not installed")]
     NotInstalled {
-        /// What was asked for.
+        /// The id or version as it was requested.
         id: String,
     },
     /// The version is active or running.
     #[error("{id} is in use ({reason})")]
     InUse {
-        /// Which version.
         id: String,
-        /// Active or running.
+        /// `active` or `running`, for example.
         reason: &'static str,
     },
     /// Nothing is installed.
     #[error("no version is installed in {}", home.display())]
     NothingInstalled {
-        /// Which home.
+        /// The root folder of the home.
         home: PathBuf,
     },
     /// The user's files have a form that this version does not know.
     #[error("{id} knows user data up to form {known}, and this is form {found}")]
     DataTooNew {
-        /// The version that was to be switched to.
+        /// The version that was to become active.
         id: String,
         /// The form of the user's present files.
         found: u32,
-        /// The newest that the version knows.
+        /// The newest form that the version knows.
         known: u32,
     },
-    /// A release's own migration refused, failed, or took too long.
+    /// A release's own migration refused or failed.
     #[error("the migration to {id} failed: {} {reason}", script.display())]
     Migration {
-        /// The version that was to be switched to.
+        /// The version that was to become active.
         id: String,
-        /// Its script.
+        /// The migration script.
         script: PathBuf,
-        /// What it said, or what ended it.
+        /// The script's output, or what ended it.
         reason: String,
     },
     /// A release's own migration took too long.
     #[error("the migration to {id} was not done after {seconds} s: {}", script.display())]
     MigrationTime {
-        /// The version that was to be switched to.
+        /// The version that was to become active.
         id: String,
-        /// Its script.
+        /// The migration script.
         script: PathBuf,
-        /// How long it was waited for.
+        /// The time limit, seconds.
         seconds: u64,
     },
-    /// Another launcher was just switching from or to the version; which one is active is to be
-    /// asked again.
+    /// Another launcher was just switching from or to the version; the caller must ask again which
+    /// one is active.
     #[error("another launcher has just switched from or to {id}")]
     Switched {
         /// The version that was to be started.
         id: String,
     },
-    /// Nothing is kept that could be gone back to.
+    /// No snapshot or version exists to return to.
     #[error("there is no earlier state to go back to from {id}")]
     NoRollbackPoint {
-        /// Which version was asked for, or is active.
+        /// The version that was requested, or the active one.
         id: String,
     },
-    /// No program at all can be started from the disk of the home.
+    /// The disk of the home allows no program to start from it.
     #[error("the disk of {} lets no program be started (noexec)", folder.display())]
     NoPrograms {
-        /// Where the version lies.
+        /// The folder of the version.
         folder: PathBuf,
-        /// What the system said.
+        /// The system's answer.
         source: io::Error,
     },
     /// The app's program could not be started.
     #[error("cannot start {}", program.display())]
     Start {
-        /// Which program.
+        /// The path of the program.
         program: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
 }
 
 impl StoreError {
-    /// Whether this computer starts no program at all now, so that it says nothing about the
-    /// version, and no other one would start.
+    /// Whether this computer can start no program at all now. Then the error says nothing about the
+    /// version, and no other version would start either.
     pub(crate) fn is_of_the_system(&self) -> bool {
         match self {
             Self::NoPrograms { .. } => true,
@@ -191,12 +188,12 @@ impl StoreError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether trying the same again would end the same.
+    /// Whether another try would end the same.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::DataTooNew { .. } | Self::Migration { .. } | Self::NotInstalled { .. })
     }
 
-    /// Whether the disk is full, told by a check or by the system.
+    /// Whether the disk is full, as the store's own check or the system reports.
     pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             Self::DiskFull { .. } => true,

@@ -1,8 +1,8 @@
-//! The probation of a version that was switched to, as the home remembers it: written before each
-//! start, so that also a start that a power cut ended counts.
+//! Records the probation of a version that was switched to. The record is written before each
+//! start, so that a start that a power cut ended counts too.
 //!
-//! In: what was seen of a start. Out: `active.json` and `state.json`. Never: a judgement (the
-//! engine's `health` has those).
+//! In: what was observed of a start. Out: `active.json` and `state.json`. Never: decides whether a
+//! version is healthy (the engine's `health` does that).
 
 pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
@@ -10,8 +10,8 @@ use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback, s
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 
-/// Changes the probation of `id`, if that is the active version and on probation. Gives the new
-/// one; `None` if it is not, or no longer.
+/// Changes the probation of `id`, if that is the active version and on probation. Returns the new
+/// probation; `None` if there is none, or it has ended.
 pub(crate) fn change(
     home: &Home,
     id: &ContainerId,
@@ -29,8 +29,8 @@ pub(crate) fn change(
     Ok(changed)
 }
 
-/// Puts `id`, which had proved itself, on probation again after a start that failed; nothing if it
-/// is not the active version.
+/// Puts `id`, which had proved itself, on probation again after a start that failed. Does nothing
+/// if `id` is not the active version.
 pub(crate) fn relapse(
     home: &Home,
     id: &ContainerId,
@@ -44,8 +44,9 @@ pub(crate) fn relapse(
     home.set_active(&Active { probation: Some(Probation::relapse(now)), ..active })
 }
 
-/// Makes the version active again that was left after it had proved itself, with its files:
-/// `failing`, which took its place, fails here as well. Nothing if that is not what happened.
+/// Makes the version active again, with its files, that was left after it had proved itself:
+/// `failing`, which replaced it, fails on this computer as well. Does nothing in any other
+/// situation.
 pub(crate) fn return_to_accused(
     home: &Home,
     failing: &ContainerId,
@@ -61,7 +62,7 @@ pub(crate) fn return_to_accused(
     home.set_active(&Active { probation: Some(probation), ..active })
 }
 
-/// Remembers that `version` did not come up, so that it is not offered again.
+/// Records that `version` did not come up, so that it is not offered again.
 pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut state = match home.state() {
         Err(StoreError::Io { .. }) => return stand_in::note_late_failure(home, version),
@@ -74,8 +75,8 @@ pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), Stor
     Ok(())
 }
 
-/// Remembers that `fallback` takes the place of `version`, which did not come up.
-/// `relapsed`: it had proved itself before.
+/// Records that `fallback` replaces `version`, which did not come up. `relapsed`: it had proved
+/// itself before.
 pub(crate) fn accuse(
     home: &Home,
     version: &Version,
@@ -87,14 +88,14 @@ pub(crate) fn accuse(
     home.set_state(&HomeState { accused: Some(accused), ..state })
 }
 
-/// The version that did not come up before `fallback` took its place, if it is not known yet
-/// whether that one does.
+/// The version that did not come up before `fallback` replaced it, while it is unknown whether
+/// `fallback` comes up.
 pub(crate) fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
     let accused = home.state().ok()?.accused?;
     (accused.fallback == *fallback).then_some(accused.version)
 }
 
-/// The version in its place has come up: it was the accused one's own fault.
+/// The fallback has come up: the accused version itself was at fault.
 pub(crate) fn convict(home: &Home) -> Result<(), StoreError> {
     let state = home.state()?;
     if state.accused.is_some() {
@@ -104,28 +105,28 @@ pub(crate) fn convict(home: &Home) -> Result<(), StoreError> {
     }
 }
 
-/// The version in its place has failed as well: neither is charged, and the accused one is offered
+/// The fallback has failed as well: neither version is blamed, and the accused one is offered
 /// again.
 pub(crate) fn acquit(home: &Home) -> Result<(), StoreError> {
     let mut state = home.state()?;
     let Some(accused) = state.accused.take() else { return Ok(()) };
     state.failed.retain(|failed| *failed != accused.version);
-    // That somebody is back on a version that does not start either is no news.
+    // A rollback to a version that does not start either needs no notice.
     state.notices.retain(|notice| !matches!(&notice.what, Incident::RolledBack { from, .. } if *from == accused.version));
     home.set_state(&state)
 }
 
-/// Most notices that wait for a person; the oldest go.
+/// Limit of notices that wait for a person; the oldest are dropped.
 const MOST_NOTICES: usize = 10;
 
-/// Leaves a notice for the next time that somebody looks.
+/// Stores a notice until a person looks.
 pub(crate) fn leave_notice(
     home: &Home,
     what: Incident,
     now: jiff::Timestamp,
 ) -> Result<(), StoreError> {
     let mut state = home.state()?;
-    // What goes on from start to start is told once.
+    // An incident that repeats from start to start appears once.
     state.notices.retain(|notice| notice.what != what);
     state.notices.push(Notice { when: now, what });
     let surplus = state.notices.len().saturating_sub(MOST_NOTICES);
@@ -133,7 +134,7 @@ pub(crate) fn leave_notice(
     home.set_state(&state)
 }
 
-/// Takes the notices that nobody has seen yet.
+/// Takes the notices that nobody has acknowledged yet.
 pub(crate) fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
     let mut state = home.state()?;
     let notices = std::mem::take(&mut state.notices);

@@ -1,8 +1,8 @@
-//! What the system tells of processes, which need not be children of this one.
+//! Asks the system about processes, which need not be children of this one.
 //!
-//! In: process ids. Out: when a process was started, and what binds it to a version. Never: a
-//! decision about what that means (that is made in [`super::successors`]). A process that another
-//! user owns, or that ends during the look, is left out.
+//! In: process ids. Out: when a process was started, and what binds it to a version. Never: decides
+//! what that means ([`super::successors`] does that). A process that another user owns, or that
+//! ends during the look, is left out.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,21 +12,19 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Process {
     pub id: u32,
-    /// When it was started, in the system's own words (see [`start`]).
+    /// Its start time, in the system's own form (see [`start`]).
     pub started: String,
-    /// How long ago that was, where the system tells.
+    /// How long ago it was started, where the system reports that.
     pub age: Option<Duration>,
-    /// The process that started it, where the system tells.
+    /// The process that started it, where the system reports that.
     pub parent: Option<u32>,
-    /// Its program.
     pub program: Option<PathBuf>,
-    /// Its working folder.
     pub folder: Option<PathBuf>,
-    /// What it was called with, its own name first.
+    /// Its command line, its own name first.
     pub arguments: Vec<OsString>,
     /// `KUZFLOW_HOME` in its environment: the version's folder.
     pub version: Option<OsString>,
-    /// `KUZFLOW_HEALTH` in its environment: no two starts have the same.
+    /// `KUZFLOW_HEALTH` in its environment: each start has a different value.
     pub start: Option<OsString>,
 }
 
@@ -45,8 +43,8 @@ mod system {
     use crate::look;
     use std::path::Path;
 
-    /// What tells a process from a later one with the same id; `None` if it is not alive or the
-    /// system does not say.
+    /// The start time of a process, which distinguishes it from a later one with the same id.
+    /// `None` if it is not alive or the system does not answer.
     pub(crate) fn start(process: u32) -> Option<String> {
         start_in(&read_stat(process).ok()?)
     }
@@ -66,12 +64,12 @@ mod system {
         if ended { None } else { fields.nth(18).map(str::to_owned) }
     }
 
-    /// Whether `process` is the one that was started then.
+    /// Whether `process` lives and has this start time.
     pub(crate) fn is_alive(process: u32, started: &str) -> bool {
         match look::again(|| read_stat(process)) {
             Ok(stat) => start_in(&stat).as_deref() == Some(started),
-            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive:
-            // then the version is left alone.
+            // ESRCH: it ended during the read. After another error (for example, no handle left) it
+            // may be alive: then the version is left alone.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
                 false
             }
@@ -83,12 +81,12 @@ mod system {
         PathBuf::from(format!("/proc/{process}/{what}"))
     }
 
-    /// The living processes of this user, and whether none came, went or began another program
-    /// meanwhile.
+    /// The living processes of this user, and whether the list is stable: none came, went or began
+    /// another program meanwhile.
     pub(crate) fn all() -> (Vec<Process>, bool) {
         let (now, before) = (since_boot(), ids());
         let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
-        // For a moment such a one has neither arguments nor environment.
+        // Such a process has neither arguments nor environment for a moment.
         let is_beginning =
             |process: &Process| process.arguments.is_empty() && process.version.is_none();
         let is_settled = !all.iter().any(is_beginning) && ids() == before;
@@ -107,13 +105,14 @@ mod system {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// The fourth field of `stat`; the process that takes an orphan in, once its own has ended.
+    /// The fourth field of `stat`: the parent process. Once a process's parent has ended, it is the
+    /// process that adopts orphans.
     fn parent(process: u32) -> Option<u32> {
         read_stat(process).ok()?.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     }
 
     fn look_at(id: u32, now: Option<Duration>) -> Option<Process> {
-        // Only the owner may ask for it.
+        // Only the owner may read it.
         let program = fs::read_link(of(id, "exe")).ok()?;
         let started = start(id)?;
         let age =
@@ -151,7 +150,7 @@ mod system {
         words.map(|word| OsString::from_vec(word.to_owned())).collect()
     }
 
-    /// Whether it has a file below `folder` in its memory: a library, say.
+    /// Whether the process has a file below `folder` in its memory, for example a library.
     pub(crate) fn maps(process: u32, folder: &Path) -> bool {
         let maps = look::read(&of(process, "maps"), look::LARGE).ok().flatten().unwrap_or_default();
         let mut folder = folder.as_os_str().as_bytes().to_owned();
@@ -160,14 +159,14 @@ mod system {
             .any(|line| line.windows(folder.len()).any(|part| part == folder))
     }
 
-    /// Whether it has the file `path` open.
+    /// Whether the process has the file `path` open.
     pub(crate) fn holds_open(process: u32, path: &Path) -> bool {
         let open = look::entries(&of(process, "fd")).unwrap_or_default();
         open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
     }
 
-    /// Blocks until one of these processes ends, at most for `limit`; without using the processor
-    /// where the system can.
+    /// Blocks until one of these processes ends, at most for `limit`. It uses no processor time
+    /// where the system can wait.
     pub(crate) fn wait_for_any(processes: &[u32], limit: Duration) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -175,9 +174,9 @@ mod system {
         for id in processes.iter().filter_map(|id| Pid::from_raw(i32::try_from(*id).ok()?)) {
             match pidfd_open(id, PidfdFlags::empty()) {
                 Ok(process) => opened.push(process),
-                // It has ended meanwhile.
+                // The process has ended meanwhile.
                 Err(rustix::io::Errno::SRCH) => return,
-                // This system is too old.
+                // This system is too old for process handles.
                 Err(_) => return std::thread::sleep(super::LOOK),
             }
         }
@@ -200,8 +199,8 @@ mod system {
     use super::{Duration, OsString, PathBuf, Process};
     use std::path::Path;
 
-    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used
-    /// again counts as alive.
+    /// Other systems report the start time only through calls that need `unsafe` code. There a
+    /// reused process id counts as alive.
     pub fn start(process: u32) -> Option<String> {
         let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw)?;
         match rustix::process::test_kill_process(id) {
@@ -210,13 +209,13 @@ mod system {
         }
     }
 
-    /// Whether `process` is the one that was started then.
+    /// Whether `process` lives and has this start time.
     pub fn is_alive(process: u32, started: &str) -> bool {
         start(process).as_deref() == Some(started)
     }
 
-    /// The living processes with their programs, which is all that `ps` tells in a form that can be
-    /// read.
+    /// The living processes with their programs. `ps` reports nothing else in a form that can be
+    /// parsed.
     pub fn all() -> (Vec<Process>, bool) {
         let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output();
         let text = output
@@ -298,8 +297,8 @@ mod system {
         }
     }
 
-    /// When the system made it; it stays known for a while after its end, which is asked for as
-    /// well.
+    /// Its creation time. The system still knows that for some time after the end of a process, so
+    /// this also asks whether the process has ended.
     pub fn start(process: u32) -> Option<String> {
         let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)?;
         let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
@@ -321,7 +320,7 @@ mod system {
         })
     }
 
-    /// Whether `process` is the one that was started then.
+    /// Whether `process` lives and has this start time.
     pub fn is_alive(process: u32, started: &str) -> bool {
         start(process).as_deref() == Some(started)
     }
@@ -330,7 +329,7 @@ mod system {
         let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION)?;
         let mut name = vec![0_u16; 32768];
         let mut length = u32::try_from(name.len()).ok()?;
-        // SAFETY: the name is written to a buffer of the length that is told.
+        // SAFETY: the name is written to a buffer of the length that is passed.
         #[allow(unsafe_code)]
         let reported =
             unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
@@ -338,7 +337,7 @@ mod system {
         Some(OsString::from_wide(name).into())
     }
 
-    /// The living processes that can be asked.
+    /// The living processes that this user may query.
     pub fn all() -> (Vec<Process>, bool) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
         let age = |started: &str| {
@@ -396,7 +395,7 @@ mod system {
         }
     }
 
-    /// Ends a process; there is no signal that asks for it.
+    /// Ends a process by force; Windows has no signal that asks for it.
     pub fn end(process: u32, by_force: bool) {
         if let Some(open) = Open::new(process, PROCESS_TERMINATE).filter(|_| by_force) {
             // SAFETY: no pointers; the handle lives until the end of this function.
@@ -408,5 +407,5 @@ mod system {
     }
 }
 
-/// Between two looks where the system offers no way to wait.
+/// Pause between two looks where the system offers no way to wait.
 const LOOK: Duration = Duration::from_millis(500);

@@ -9,54 +9,53 @@ use crate::model::{ContainerId, Digest, Launch, Manifest, RelativePath, Version}
 /// `active.json`: which version the next start uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Active {
-    /// The active version.
     pub container: ContainerId,
-    /// The version that was active before, to go back to.
+    /// The version that was active before, for a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ContainerId>,
     /// An installed version to switch to before the next start, when the app is not running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<ContainerId>,
-    /// How often that switch was tried and failed.
+    /// How many tries of that switch have failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending_failures: u32,
-    /// Set while the active version has not proved yet that it comes up.
+    /// Set while the active version has yet to prove that it comes up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probation: Option<Probation>,
 }
 
-/// How a version that was switched to has fared so far. It ends when the version has ended well
-/// twice after it had come up, or has run for long.
+/// The record of a version on probation. Probation ends when the version has ended well twice after
+/// it had come up, or has run for long.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probation {
-    /// When it was switched to.
+    /// When the version was switched to.
     pub since: jiff::Timestamp,
-    /// How often it was started without having come up; written before each start.
+    /// How many starts have not come up; written before each start.
     pub starts: u32,
-    /// How often in a row it was seen to fail.
+    /// How many failures in a row were seen.
     pub failures: u32,
-    /// It has come up once.
+    /// The version has come up once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up: bool,
     /// How many of its runs came up and ended well.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub good_runs: u32,
-    /// It had proved itself already, and then a start failed: the next start that comes up proves
-    /// it again.
+    /// The version had proved itself already, and then a start failed: the next start that comes up
+    /// proves it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relapsed: bool,
-    /// The version before it fails here as well: going back helps nobody.
+    /// The version before this one fails on this computer as well: a rollback would not help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub excused: bool,
 }
 
 impl Probation {
-    /// The beginning of one.
+    /// The probation of a version that was switched to at `now`.
     pub(crate) fn begin(now: jiff::Timestamp) -> Self {
         Self { since: now, ..Self::default() }
     }
 
-    /// That of a version that had proved itself long ago, and has failed at its last start.
+    /// The probation of a version that had proved itself long ago, and whose last start failed.
     pub(crate) fn relapse(now: jiff::Timestamp) -> Self {
         Self { up: true, failures: 1, relapsed: true, ..Self::begin(now) }
     }
@@ -66,28 +65,25 @@ impl Probation {
 /// it is a whole version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InstalledRecord {
-    /// Which version.
     pub container: ContainerId,
-    /// Name of the app for people.
+    /// The app's name for people.
     pub display_name: String,
     /// The app's icon, a PNG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icon: Option<RelativePath>,
-    /// How it starts.
     pub launch: Launch,
-    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count.
+    /// The newest form of user data that the version knows; 0 if the publisher does not number
+    /// forms.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub data_schema: u32,
-    /// Bytes of all files.
     pub size: u64,
-    /// When it was installed.
     pub installed: jiff::Timestamp,
     /// Digest of the manifest, which was covered by signed metadata when this was written.
     pub manifest: Digest,
 }
 
 impl InstalledRecord {
-    /// The record of the version that `manifest`, a document with this digest, describes.
+    /// The record of the version that `manifest` describes; `digest` is that document's digest.
     pub(crate) fn of(manifest: &Manifest, digest: Digest, installed: jiff::Timestamp) -> Self {
         let application = &manifest.application_info;
         Self {
@@ -103,57 +99,55 @@ impl InstalledRecord {
     }
 }
 
-// The form that serde's `skip_serializing_if` calls.
+// serde's `skip_serializing_if` requires this signature.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(schema: &u32) -> bool {
     *schema == 0
 }
 
-/// A version that did not come up. If the one that took its place fails as well, it is this
-/// computer that keeps both from starting, and the release is not charged with it.
+/// A version that did not come up. If its fallback fails as well, the cause is this computer, and
+/// the release is not blamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accused {
-    /// Which version.
     pub version: Version,
-    /// What was started in its place.
+    /// The version that was started instead.
     pub fallback: ContainerId,
-    /// It had proved itself before: where the fallback fails too, it becomes active again.
+    /// The version had proved itself before: if the fallback fails too, it becomes active again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relapsed: bool,
 }
 
-/// `state.json`: what this installation remembers between starts. Nothing here is needed to start
-/// the app.
+/// `state.json`: what this installation remembers between starts. The app starts without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct HomeState {
     /// Stable random number of this installation; decides its place in rollouts.
     pub installation_id: String,
-    /// Versions that the user does not want to be shown.
+    /// Versions that the user has skipped.
     pub skipped: Vec<Version>,
-    /// Language chosen in the window.
+    /// The language that the user selected in the window.
     pub language: Option<String>,
-    /// A mandatory release that is known and not installed yet.
+    /// A mandatory release that is known but not installed yet.
     pub mandatory: Option<Version>,
-    /// The version the user wants to stay at.
+    /// The version that the user pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Version>,
-    /// The user does not want to share releases with other computers of the local network.
+    /// The user has turned off sharing with peers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub peers_off: bool,
-    /// Versions that did not come up here; not offered again unless somebody asks for one.
+    /// Versions that did not come up on this computer; not offered again unless somebody asks for
+    /// one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,
-    /// A version that did not come up, while it is not known whether the one that took its place
-    /// does.
+    /// A version that did not come up, while it is unknown whether its fallback does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accused: Option<Accused>,
-    /// What the user has not been told yet, the oldest first.
+    /// The notices that the user has not seen yet, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_notices")]
     pub notices: Vec<Notice>,
 }
 
-/// A notice that a newer launcher left is no reason to forget the rest.
+/// Skips a notice of an unknown kind, which a newer launcher left, and reads the rest.
 fn known_notices<'a, D: serde::Deserializer<'a>>(json: D) -> Result<Vec<Notice>, D::Error> {
     let notices = Vec::<serde_json::Value>::deserialize(json)?;
     Ok(notices.into_iter().filter_map(|notice| serde_json::from_value(notice).ok()).collect())

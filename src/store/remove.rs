@@ -1,4 +1,4 @@
-//! Removing installed versions, by hand and by policy.
+//! Removes installed versions, at a person's request and by policy.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,12 @@ use super::{Home, StoreError, journal, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
 
-/// Removes `id`. The active, the pending and a running version are refused.
+/// Removes `id`. Returns an error for the active, the pending and a running version.
 pub(crate) fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
     remove_tree(&set_aside(home, id, lock)?)
 }
 
-/// The part of [`remove`] that is quick: afterwards the version is gone, and its files wait to be
-/// deleted.
+/// The quick part of [`remove`]: afterwards the version is gone, and its files wait to be deleted.
 fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, StoreError> {
     journal::settle(home, lock)?;
     home.record(id)?;
@@ -29,13 +28,13 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
         }
     }
     RunningLock::refuse_if_held(home, id)?;
-    // Renamed first: a removal that is cut short leaves no half version under a version's name.
-    // Where a file is held open (Windows) this fails, and nothing has changed.
+    // The folder is renamed first, so that an interrupted removal leaves no half version under a
+    // version's name. Where a file is held open (Windows) this fails, and nothing has changed.
     let place = home.container(id);
     let leaving = home.containers().join(format!("{LEAVING}{id}"));
     durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
-    // On the disk before anything of it goes: a power cut must not bring back half a version under
-    // a version's name.
+    // The rename reaches the disk before any file is deleted: a power cut must not bring back half
+    // a version under a version's name.
     durable::sync_folder(&home.containers())
         .map_err(StoreError::io("make durable", &home.containers()))?;
     let aside = finish_removal(home, id, &leaving)?;
@@ -44,7 +43,7 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     Ok(aside)
 }
 
-/// Keeps the user's files; the rest waits under the name that is given to be deleted.
+/// Moves the user's files into a snapshot; the rest waits under the returned name to be deleted.
 fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathBuf, StoreError> {
     snapshots::take_in(home, id, leaving)?;
     let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
@@ -52,8 +51,7 @@ fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathB
     Ok(aside)
 }
 
-/// Finishes removals that were cut short. What fails is told in the log, and tried again the next
-/// time.
+/// Finishes interrupted removals. A failure is logged, and the next call tries again.
 pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     let leaving = |entry: std::fs::DirEntry| {
         let id = entry.file_name().to_str()?.strip_prefix(LEAVING)?.parse::<ContainerId>().ok()?;
@@ -73,9 +71,9 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     }
 }
 
-/// Versions beyond `keep` (the active one not counted), those that did not come up first, then the
-/// oldest. The one to go back to is always kept, what is running, and the newest one if it is newer
-/// than the active one: it was fetched ahead.
+/// Versions beyond `keep` (the active one not counted): first those that did not come up, then the
+/// oldest. These always stay: the version to return to, running versions, and the newest version if
+/// it is newer than the active one, since it was fetched ahead.
 pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
     let Some(active) = home.active_if_any()? else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> = home
@@ -85,7 +83,7 @@ pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, Stor
         .filter(|id| *id != active.container)
         .collect();
     let failed = home.known_failed()?;
-    // Stable: the newest stay first among equals.
+    // A stable sort: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
     let is_ahead = |newest: &&ContainerId| {
         newest.version > active.container.version && !failed.contains(&newest.version)
@@ -102,8 +100,8 @@ pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, Stor
         .collect())
 }
 
-/// Removes the [`surplus`] but for its files, which [`delete_set_aside`] deletes: nobody has to
-/// wait for that. Returns what was removed.
+/// Removes the [`surplus`] except its files, which [`delete_set_aside`] deletes later, so that
+/// nobody waits for that. Returns the removed versions.
 pub(crate) fn set_aside_surplus(
     home: &Home,
     keep: usize,
@@ -120,8 +118,7 @@ pub(crate) fn set_aside_surplus(
     Ok(removed)
 }
 
-/// Deletes the files of versions that are gone; without the home's lock, since nothing else uses
-/// them.
+/// Deletes the files of removed versions. This needs no lock, since nothing else uses them.
 pub(crate) fn delete_set_aside(home: &Home) {
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
@@ -133,7 +130,7 @@ pub(crate) fn delete_set_aside(home: &Home) {
     }
 }
 
-/// Removes the [`surplus`]. Returns what was removed.
+/// Removes the [`surplus`]. Returns the removed versions.
 pub(crate) fn prune(
     home: &Home,
     keep: usize,
@@ -149,13 +146,13 @@ pub(crate) fn prune(
         }
     }
     if removed.is_empty() {
-        // That nothing is to be done is known only where every version can be read.
+        // Only if every version can be read is it certain that there is nothing to do.
         home.refuse_unreadable()?;
     }
     Ok(removed)
 }
 
-/// Deletes what was set aside of damaged versions. Returns what was removed.
+/// Deletes the set-aside files of damaged versions. Returns the removed folders.
 pub(crate) fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
     let aside = home.set_aside()?;
     aside.iter().try_for_each(|folder| remove_tree(folder))?;

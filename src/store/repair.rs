@@ -1,10 +1,10 @@
-//! An installed version mended in its place, file by file: what is new is made in a folder of its
-//! own under `staging/`, made durable, and takes its place by one rename. A kill at any time leaves
-//! the version no worse than it was; the next repair begins anew.
+//! Repairs an installed version in place, file by file. Each new file is made in a separate folder
+//! under `staging/` and made durable; one rename then puts it in place. A kill at any time leaves
+//! the version no worse than it was, and the next repair begins anew.
 //!
-//! Never: a write into a file of the version, a file of the user's in `config data logs temp`, a
-//! step through a link. What stands in the way and is not the release's own may be somebody's work:
-//! it is set aside in `containers/.damaged-…`, as a damaged version is.
+//! Never: writes into a file of the version, changes a user file in `config data logs temp`,
+//! follows a link. A foreign file or folder in the way may be somebody's work: it is set aside in
+//! `containers/.damaged-…`, as a damaged version is.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,23 +21,23 @@ use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{ContainerId, Manifest, RelativePath};
 use crate::{durable, look};
 
-/// Folders of the release alone: whatever else lies in them does not belong there.
+/// Folders of the release alone: any other file in them is foreign.
 const OWN_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
-/// What Python writes beside modules, and writes again.
+/// The folder that Python writes beside modules, and writes again.
 const BYTECODE_FOLDER: &str = "__pycache__";
 
-/// What was done with something that does not belong to the release.
+/// What became of a foreign file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// Deleted: it can be made again at any time.
+    /// Deleted: Python can make it again at any time.
     Deleted,
     /// Moved to a folder beside the versions.
     SetAside,
-    /// Left: it is in no folder of the release alone.
+    /// Left in place: its folder does not belong to the release alone.
     Left,
 }
 
-/// A version that is being mended. Dropping it removes what was staged.
+/// A version under repair. Dropping it removes the staged files.
 pub(crate) struct Repair {
     home: Home,
     id: ContainerId,
@@ -50,8 +50,8 @@ pub(crate) struct Repair {
 }
 
 impl Repair {
-    /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced,
-    /// so there it is refused.
+    /// Begins to repair `id`, whole or not. On Windows a running program's files cannot be
+    /// replaced, so there a running version is refused.
     pub(crate) fn begin(
         home: &Home,
         id: &ContainerId,
@@ -79,25 +79,25 @@ impl Repair {
         })
     }
 
-    /// The version's folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A path that is free, in the folder where new files are made.
+    /// Returns a free path in the folder where new files are made.
     pub(crate) fn fresh(&mut self) -> PathBuf {
         self.numbers += 1;
         self.place.join(self.numbers.to_string())
     }
 
-    /// The manifest's bytes as they are on the disk.
+    /// The manifest's bytes as they are on the disk, if it can be read.
     pub(crate) fn manifest_on_disk(&self) -> Option<Vec<u8>> {
         let path = self.root.join(MANIFEST_PATH);
         let is_plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         is_plain.then(|| look::read(&path, look::LARGE).ok().flatten()).flatten()
     }
 
-    /// Holds the version against its manifest, after giving back the right to enter its folders.
+    /// Checks the version against its manifest, after it has made the version's folders accessible
+    /// again.
     pub(crate) fn look(
         &self,
         manifest: &Manifest,
@@ -121,7 +121,7 @@ impl Repair {
         let Ok(found) = fs::symlink_metadata(folder) else { return };
         let mode = found.permissions().mode();
         if found.is_dir() && mode & 0o700 != 0o700 {
-            // If it stays closed, what is in it is told as damage.
+            // If the folder stays closed, its content is reported as damage.
             let opened = fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o700));
             tracing::warn!(folder = %folder.display(), ?opened, "a folder could not be entered");
         }
@@ -130,7 +130,7 @@ impl Repair {
     #[cfg(not(unix))]
     fn open_up(&self, _: &Path) {}
 
-    /// Makes all that was staged durable, before any of it takes its place.
+    /// Makes all staged files durable, before any of them is put in place.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         durable::sync_tree(&self.place).map_err(StoreError::io("make durable", &self.place))
     }
@@ -148,13 +148,13 @@ impl Repair {
         Ok(())
     }
 
-    /// Makes a folder of the version; its parents are there.
+    /// Makes a folder of the version; its parents exist.
     pub(crate) fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
         match look::at(&full).map_err(StoreError::io("look at", &full))? {
             Some(found) if found.is_dir() => return Ok(()),
-            // A link has nothing of its own.
+            // A link has no content that could be lost.
             Some(found) if found.is_symlink() => {
                 fs::remove_file(&full).map_err(StoreError::io("remove", &full))?
             }
@@ -171,7 +171,7 @@ impl Repair {
         Ok(())
     }
 
-    /// Gives a file, whose content is right, its permissions and time.
+    /// Sets the permissions and the time of a file whose content is right.
     pub(crate) fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
@@ -212,7 +212,7 @@ impl Repair {
         self.put(&path, &staged)
     }
 
-    /// Takes away what does not belong to the release, as [`Verification::extra`] names it.
+    /// Takes a foreign file out of the version, as [`Verification::extra`] names it.
     pub(crate) fn take_away(&mut self, extra: &Path) -> Result<Removal, StoreError> {
         let first = extra.iter().next().and_then(|first| first.to_str()).unwrap_or_default();
         let left = is_ours(extra) || !OWN_FOLDERS.contains(&first) && !is_temporary(extra);
@@ -231,7 +231,7 @@ impl Repair {
         Ok(Removal::Deleted)
     }
 
-    /// Moves something of the version to the folder beside the versions.
+    /// Moves an item of the version to the folder beside the versions.
     fn set_aside(&mut self, path: &Path) -> Result<(), StoreError> {
         let (from, to) = (self.root.join(path), self.aside.join(path));
         if let Some(folder) = to.parent() {
@@ -243,12 +243,12 @@ impl Repair {
         Ok(())
     }
 
-    /// The folder that holds what was set aside, if anything was.
+    /// The folder of the set-aside files, if there are any.
     pub(crate) fn aside(&self) -> Option<&Path> {
         look::is_there(&self.aside).unwrap_or(true).then_some(self.aside.as_path())
     }
 
-    /// Makes what was done durable.
+    /// Makes all changes durable.
     pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         for folder in std::mem::take(&mut self.changed) {
             durable::sync_folder(&folder).map_err(StoreError::io("make durable", &folder))?;
@@ -256,8 +256,7 @@ impl Repair {
         Ok(())
     }
 
-    /// Refuses a path that leads through anything but folders: what is put there would be put
-    /// elsewhere.
+    /// Refuses a path that leads through anything but folders: a link would put the file elsewhere.
     fn check_path(&self, path: &RelativePath) -> Result<(), StoreError> {
         for folder in path.ancestors() {
             let full = self.root.join(folder);
@@ -272,7 +271,7 @@ impl Repair {
 
 impl Drop for Repair {
     fn drop(&mut self) {
-        // What stays is removed by the next repair or update.
+        // The next repair or update removes what stays.
         let _ = remove_tree(&self.place);
     }
 }
@@ -281,7 +280,7 @@ fn is_mutable(path: &Path) -> bool {
     MUTABLE_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Files of this program's own beside the manifest.
+/// Whether this program wrote the file beside the manifest.
 fn is_ours(path: &Path) -> bool {
     path == Path::new(RECORD)
 }

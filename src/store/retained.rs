@@ -1,14 +1,15 @@
-//! The user's files of an app that was uninstalled, until somebody installs it again.
+//! Retained user data: the user's files of an uninstalled app, until somebody installs it again.
 //!
 //! ```text
-//! <home>/uninstalling-<time>/        the versions, from the moment the app counts as uninstalled
-//! <home>/user-data/<time>/<id>/      config, data and logs of a version, and the manifest, which tells the user's from the shipped ones
-//! <home>/user-data/<time>/kept.json  which of them the user worked with last
-//! <home>/user-data/taken-over-<time>/  the same once a new installation has copied what it holds
+//! <home>/uninstalling-<time>/          the versions, from the moment the app counts as uninstalled
+//! <home>/user-data/<time>/<id>/        config, data and logs of a version, and its manifest,
+//!                                      which separates the user's files from the shipped ones
+//! <home>/user-data/<time>/kept.json    which of them the user worked with last
+//! <home>/user-data/taken-over-<time>/  the same once a new installation has copied its content
 //! ```
 //!
-//! Uninstalling is one rename; what comes after only moves and removes, so an interrupted one is
-//! ended by the next call, or by the next installation.
+//! Uninstalling is one rename. The work after it only moves and removes, so the next call, or the
+//! next installation, finishes an interrupted one.
 
 use std::path::{Path, PathBuf};
 
@@ -21,23 +22,23 @@ use super::{Home, StoreError};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
 
-/// Beginning of the name of versions that are on their way out.
+/// Prefix of the folder of versions that are being uninstalled.
 const UNINSTALLING: &str = "uninstalling-";
-/// Beginning of the name of what a new installation has taken over.
+/// Prefix of the folder of retained user data that a new installation has copied.
 const ADOPTED: &str = "taken-over-";
-/// What a version holds of the user's.
+/// The folders of a version that hold user files.
 const RETAINED_FOLDERS: [&str; 3] = ["config", "data", "logs"];
 const NOTE: &str = "kept.json";
 
-/// `retained.json`.
+/// The content of `kept.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// The folder of the version that was active.
     active: String,
 }
 
-/// Makes the app uninstalled in one step: all versions get out of the way at once. `now` names
-/// them. Nothing if there is none.
+/// Uninstalls the app in one step: one rename moves all versions away. `now` becomes part of the
+/// folder's name. Does nothing if there is no version.
 ///
 /// # Errors
 /// [`StoreError::Io`]; then everything is as it was.
@@ -56,11 +57,11 @@ pub(crate) fn put_away(
     Ok(())
 }
 
-/// Ends what [`put_away`] began: the user's files move to [`Home::user_data`], or go, and the rest
-/// is deleted. Gives the folders with the user's files.
+/// Finishes what [`put_away`] began: the user's files move to [`Home::user_data`] or are deleted,
+/// and the rest is deleted. Returns the folders with the user's files.
 ///
 /// # Errors
-/// [`StoreError::Io`]; a repeated call goes on there.
+/// [`StoreError::Io`]; a repeated call continues from there.
 pub(crate) fn settle(
     home: &Home,
     keep: bool,
@@ -75,7 +76,7 @@ pub(crate) fn settle(
             for version in folders(&place)? {
                 any |= keep_version(&version, &folder)?;
             }
-            // What switches had replaced of the user's own belongs to the newest of them.
+            // The user files that switches had replaced belong to the newest of the folders.
             any |= move_if_there(&home.snapshots(), &folder.join("snapshots"))?;
             if any {
                 if let Some(active) = &active {
@@ -90,11 +91,11 @@ pub(crate) fn settle(
     Ok(retained)
 }
 
-/// The user's files of one version, moved; whether there were any.
+/// Moves the user's files of one version; returns whether there were any.
 fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let Some(name) = version.file_name() else { return Ok(false) };
     let to = folder.join(name);
-    // The manifest first: files without it would count as the user's own, all of them.
+    // The manifest moves first: without it, all files would count as the user's own.
     let (mut availability, mut moved) = (Vec::new(), false);
     for part in RETAINED_FOLDERS {
         if has_files(&version.join(part))? {
@@ -123,7 +124,7 @@ fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Whether anything but folders is in it.
+/// Whether `folder` contains anything but folders.
 fn has_files(folder: &Path) -> Result<bool, StoreError> {
     for entry in entries(folder)? {
         let path = entry.path();
@@ -135,19 +136,21 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Brings kept files into `tree`, a version that is about to be the first one here: those of the
-/// version the user worked with last, file by file as at a switch. `None` if none are kept.
-/// [`adopted`] is to follow once the version is registered.
+/// Copies retained user data into `tree`, a version that is about to be the first one here. The
+/// files are those of the version that the user worked with last; they are carried over file by
+/// file as at a switch. `None` if there is no retained data. The caller calls [`adopted`] once the
+/// version is registered.
 ///
 /// # Errors
-/// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
+/// [`StoreError::Io`] if the disk is full; the retained files stay in every case.
 pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
     carry_over::rescue(&version, tree).map(Some)
 }
 
-/// Notes that a new installation has copied the kept files. They stay until a person deletes them:
-/// what could not be read or had no place is only there. A failure costs a second copying at most.
+/// Notes that a new installation has copied the retained files. They stay until a person deletes
+/// them: files that could not be read, or had no place, exist only there. A failure costs a second
+/// copying at most.
 pub(crate) fn adopted(home: &Home) {
     for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
         if !time.starts_with(ADOPTED)
@@ -159,11 +162,11 @@ pub(crate) fn adopted(home: &Home) {
     }
 }
 
-/// The kept folder of the version that was used last.
+/// The folder of retained data of the version that was used last.
 fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
     let mut retained = named(&home.user_data(), "")?;
     retained.retain(|(_, time)| !time.starts_with(ADOPTED));
-    // Times are written so that their order is that of the letters.
+    // The format of the times makes alphabetical order the order of time.
     retained.sort_by(|a, b| b.1.cmp(&a.1));
     for (folder, _) in retained {
         let note: Option<Note> = match read_json(&folder.join(NOTE)) {
@@ -259,7 +262,7 @@ mod tests {
     fn an_interrupted_one_is_ended_by_the_next() {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
-        // Killed between the two moves of one version.
+        // The state after a kill between the two moves of one version.
         let place =
             fixture.home.root().join("uninstalling-2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
         let to = fixture.home.user_data().join("2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");

@@ -1,7 +1,9 @@
-//! Going back to a version with the user's files as it had them, by a person or by itself. What the
-//! user wrote in the version that is left stays where it is and becomes a snapshot that can be
-//! opened. In: which point. Out: the pointer, and the point's files in place. Never: a probation
-//! for a version that has been healthy before: a rollback that is rolled back would never end.
+//! Returns to an earlier version with its user files as they were, at a person's request or
+//! automatically. The files that the user wrote in the version that is left stay where they are and
+//! become a snapshot that can be opened.
+//!
+//! In: a snapshot or a version. Out: the pointer, and the snapshot's files in place. Never: puts a
+//! version on probation that has been healthy before (a rollback of a rollback would never end).
 
 use std::path::PathBuf;
 
@@ -11,22 +13,23 @@ use super::switch::{SwitchOptions, commit, displaced, finish};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over, stand_in};
 use crate::model::ContainerId;
 
-/// What came of a rollback.
+/// The result of a rollback.
 #[derive(Clone, Debug)]
 pub(crate) struct RolledBack {
     /// The version that is active now.
     pub record: InstalledRecord,
     /// The version that was left.
     pub from: ContainerId,
-    /// Where the user's files of that version are kept.
+    /// The folder of the retained user files of that version.
     pub retained: PathBuf,
 }
 
-/// The points that can be gone back to now, the newest first: their version is installed, and not
-/// active.
+/// The snapshots that a rollback can return to now, the newest first: their version is installed,
+/// and is not active.
 ///
 /// # Errors
-/// [`StoreError::Io`] if one of them cannot be looked at: going to another one instead would be a guess.
+/// [`StoreError::Io`] if one of them cannot be read: a rollback to another one instead would be a
+/// guess.
 pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);
     let mut points = Vec::new();
@@ -40,8 +43,8 @@ pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
             Err(error) => return Err(error),
         }
     }
-    // A note of files that are nowhere, left by a try that failed, stands for nothing where another
-    // note of that version has them.
+    // A failed try may leave a note without files. It is ignored where another note of that version
+    // has them.
     let mut with_files = Vec::new();
     for point in &points {
         if point.has_files()? || carry_over::has_files(&home.container(&point.container)) {
@@ -60,12 +63,11 @@ pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     Ok(points)
 }
 
-/// A version to go back to.
+/// A version that a rollback can return to.
 #[derive(Clone, Debug)]
 pub(crate) struct RollbackTarget {
-    /// Which version.
     pub container: ContainerId,
-    /// Its files as they were when it was left, where that was noted. Without a note it has the
+    /// The snapshot of its files when it was left, if there is one. Otherwise the version uses the
     /// files that lie in its folder.
     pub point: Option<Snapshot>,
     /// Whether it was known to come up.
@@ -82,14 +84,14 @@ impl RollbackTarget {
     }
 }
 
-/// Where a rollback by itself goes: to the version that was left for the active one, else to
-/// another one, and never to one that did not come up here. No note is needed for it: a version
-/// that can be started is better than none.
+/// The target of an automatic rollback: the version that was left for the active one, else another
+/// one, and never one that did not come up on this computer. It needs no snapshot: a version that
+/// starts is better than none.
 pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
     if active.probation.as_ref().is_some_and(|probation| probation.relapsed) {
-        // It worked once; only a version that did so too is likely to be of more use.
+        // The active version worked once; only a version that did so too is likely to be better.
         return usual;
     }
     usual.or_else(|| {
@@ -97,7 +99,7 @@ pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
         let mut others: Vec<_> =
             home.installed().ok()?.into_iter().map(|record| record.container).collect();
         others.retain(|id| *id != active.container && !failed.contains(&id.version));
-        // The newest of those before it, else the newest.
+        // The newest of the older versions, else the newest of all.
         others.sort_by_key(|id| id.version > active.container.version);
         let container = others.into_iter().next()?;
         let point = known_points(home).into_iter().find(|point| point.container == container);
@@ -105,8 +107,8 @@ pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
     })
 }
 
-/// A version to start in the place of `failing` where the pointer cannot be read, and so nothing
-/// can be gone back to: the one that was used last of the others.
+/// A version to start instead of `failing` where the pointer cannot be read, so that a rollback is
+/// impossible: the most recently used of the others.
 pub(crate) fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackTarget> {
     let failed = home.failed();
     let mut others = home.installed().ok()?;
@@ -117,8 +119,8 @@ pub(crate) fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackT
     Some(RollbackTarget { container, point: None, healthy: false })
 }
 
-/// The points as far as they can be looked at: what takes the place of a failing version must not
-/// fail for the sake of one that cannot.
+/// The snapshots that can be read: an unreadable one must not prevent the replacement of a failing
+/// version.
 fn known_points(home: &Home) -> Vec<Snapshot> {
     points(home).unwrap_or_else(|error| {
         tracing::warn!(
@@ -129,7 +131,7 @@ fn known_points(home: &Home) -> Vec<Snapshot> {
     })
 }
 
-/// Where a person's rollback without a wish goes.
+/// The target of a person's rollback that names no version.
 fn default_target(home: &Home) -> Result<Option<RollbackTarget>, StoreError> {
     let (active, _) = home.active()?;
     let points = points(home)?;
@@ -138,13 +140,14 @@ fn default_target(home: &Home) -> Result<Option<RollbackTarget>, StoreError> {
     Ok(usual(home, &active, points).or(any))
 }
 
-/// The first of: what was left for the active version; the version that was active before it; what
-/// came up, the newest first; from a version that has to prove itself, also what was rolled back
-/// itself (a person wanted to leave it); what was left undecided.
+/// The first of: the version that was left for the active one; the version that was active before
+/// it; versions that came up, the newest first; if the active version still has to prove itself,
+/// also a version that was itself rolled back (a person wanted to leave it); versions that were
+/// left before they had proved themselves.
 fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<RollbackTarget> {
     let failed = home.failed();
     let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
-    // From one that worked, nobody is taken to a version that is not known to have worked.
+    // From a version that worked, a rollback leads only to a version that is known to have worked.
     let has_relapsed = active.probation.as_ref().is_some_and(|probation| probation.relapsed);
     let unproved: Vec<_> = points
         .iter()
@@ -178,8 +181,8 @@ fn target(home: &Home, to: Option<&ContainerId>) -> Result<RollbackTarget, Store
             home.record(id)?;
             let mut points = points(home)?;
             points.retain(|point| point.container == *id);
-            // What was kept aside at a rollback is the second choice: it is the state that somebody
-            // wanted to leave.
+            // Files that an earlier rollback set aside are the second choice: somebody wanted to
+            // leave that state.
             points.sort_by_key(|point| point.reason == Reason::RolledBack);
             points.first().map(RollbackTarget::of)
         }
@@ -191,12 +194,12 @@ fn target(home: &Home, to: Option<&ContainerId>) -> Result<RollbackTarget, Store
     })
 }
 
-/// Refuses what [`roll_back`] would refuse, before anything is ended for it.
+/// Returns the errors that [`roll_back`] would return, before the app is ended for it.
 pub(crate) fn check(home: &Home, to: Option<&ContainerId>) -> Result<(), StoreError> {
     target(home, to).map(drop)
 }
 
-/// Goes back to `to`, else to the default state. The app must have ended.
+/// Returns to the state of `to`, else to the default one. The app must have ended.
 pub(crate) fn roll_back(
     home: &Home,
     to: Option<&ContainerId>,
@@ -205,7 +208,7 @@ pub(crate) fn roll_back(
     go_to(home, &target(home, to)?, lock)
 }
 
-/// Goes back to `target`. The app must have ended.
+/// Returns to `target`. The app must have ended.
 pub(crate) fn go_to(
     home: &Home,
     target: &RollbackTarget,
@@ -216,7 +219,8 @@ pub(crate) fn go_to(
     let record = home.record(&target.container)?;
     RunningLock::refuse_if_running(home, &target.container)?;
     if target.point.is_none() && !carry_over::has_files(&home.container(&target.container)) {
-        // Its own are lost, even those that it came with: the present ones are better than none.
+        // The version's own files are lost, even its defaults: the present user files are better
+        // than none.
         super::switch::switch(home, &target.container, SwitchOptions::PLAIN, lock)?;
         let retained = home.container(&active.container);
         return Ok(RolledBack { record, from: active.container, retained });
@@ -235,7 +239,7 @@ pub(crate) fn go_to(
         .map(|before| before.container);
     let next = Active {
         container: target.container.clone(),
-        // What this version could be rolled back to, if it was not known to come up.
+        // The version that a rollback would return to, if this one was not known to come up.
         previous: before.or_else(|| (left_up && !target.healthy).then(|| active.container.clone())),
         pending: None,
         pending_failures: 0,
@@ -244,8 +248,8 @@ pub(crate) fn go_to(
     waiting.refuse_if_outrun(home, &active.container)?;
     match &target.point {
         Some(point) if point.has_files()? => {
-            // The version was used again since: its files of now go to a snapshot of their own, and
-            // the point's come back.
+            // The version was used again since: its present files go to a new snapshot, and the old
+            // snapshot's files come back.
             let displaced = displaced(home, &target.container, now)?;
             commit(home, &point.files(), &displaced, next, lock)?;
             finish(home, &displaced, Some(&note));
@@ -255,15 +259,15 @@ pub(crate) fn go_to(
             snapshots::prune(home, Some(note.folder()));
         }
     }
-    // Its files are in use now, and no longer a point. A kill before this leaves a note that names
-    // nothing.
+    // The snapshot's files are in use now, so the snapshot goes. A kill before this leaves a note
+    // without files.
     if let Some(point) = &target.point
         && let Err(error) = snapshots::remove(point)
     {
         tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
     }
-    // Out of the version that was left, which may soon be removed. Where a file is held open they
-    // stay in it.
+    // Moves the files out of the version that was left, which may soon be removed. Where a file is
+    // held open they stay in it.
     let taken = match waiting.refuse_if_outrun(home, &active.container) {
         Ok(()) => snapshots::take_in(home, &active.container, &home.container(&active.container)),
         outrun => outrun,

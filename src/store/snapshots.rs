@@ -1,16 +1,18 @@
-//! The user's files as a version had them when it was left: what a rollback goes back to, and what
-//! is kept of a version that was rolled back or removed. The newest three stay.
+//! Snapshots: the user's files as a version had them when it was left. A rollback returns to them,
+//! and they hold the files of versions that were rolled back or removed. The newest three stay.
 //!
 //! ```text
-//! <home>/snapshots/<UTC time>-<version>/snapshot.json     which version, when, why
-//!                                       files/            config data logs; absent while they still lie in the version's own folder
+//! <home>/snapshots/<UTC time>-<version>/snapshot.json   which version, when, why
+//!                                       files/          config data logs; absent while they still
+//!                                                       lie in the version's own folder
 //! ```
 //!
-//! Versions lie side by side, each with its own user files, so keeping them costs nothing: they
+//! Versions lie side by side, each with its own user files, so a snapshot costs nothing: its files
 //! stay in the version's folder. They move into the snapshot when the version is switched to again
-//! with other files, is rolled back, or is removed. In: versions that are left, switched to again,
-//! removed. Out: [`Snapshot`]s. Never: a copy, half of the files as if they were all, or a folder
-//! in `snapshots/` that is no snapshot.
+//! with other files, is rolled back, or is removed.
+//!
+//! In: versions that are left, switched to again, removed. Out: [`Snapshot`]s. Never: makes a copy,
+//! presents half of the files as all of them, touches a folder in `snapshots/` that is no snapshot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,18 +30,18 @@ use crate::model::ContainerId;
 /// How many snapshots stay.
 const MAX_POINTS: usize = 3;
 const NOTE: &str = "snapshot.json";
-/// The user's files in a snapshot's folder.
+/// The folder of the user's files in a snapshot.
 const FILES: &str = "files";
-/// The same while they are being moved there: not yet all.
+/// The name of that folder while files are being moved there: it is incomplete.
 const TAKING: &str = "taking";
 
 /// Why a version was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// Another version was chosen: a point to go back to.
+    /// A person or the launcher switched to another version: a rollback can return to this one.
     Switched,
-    /// It was rolled back: what the user wrote in it is kept aside.
+    /// It was rolled back: its user files are set aside.
     RolledBack,
     /// Its files were replaced by those of another version, or it was removed.
     Replaced,
@@ -48,13 +50,12 @@ pub(crate) enum Reason {
 /// The user's files of one version at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
-    /// Whose files.
+    /// The version whose files they are.
     pub container: ContainerId,
     /// When it was left.
     pub left: jiff::Timestamp,
-    /// What became active.
+    /// The version that became active.
     pub next: ContainerId,
-    /// Why.
     pub reason: Reason,
     /// Whether the version was known to come up when it was left.
     pub healthy: bool,
@@ -71,7 +72,7 @@ impl Snapshot {
         reason: Reason,
         now: jiff::Timestamp,
     ) -> Result<Self, StoreError> {
-        // Later than all others, also after the clock was set back: the order is what counts.
+        // Later than all others, even after the clock was set back: the order is what counts.
         let newest = all(home)?
             .first()
             .map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
@@ -89,7 +90,7 @@ impl Snapshot {
         })
     }
 
-    /// Writes it down; repeating that changes nothing.
+    /// Writes the note; a repetition changes nothing.
     pub(super) fn write(&self, home: &Home) -> Result<(), StoreError> {
         durable::create_folders(&self.folder).map_err(StoreError::io("create", &self.folder))?;
         replace_json(&self.folder.join(NOTE), self)?;
@@ -98,17 +99,17 @@ impl Snapshot {
         })
     }
 
-    /// Its own folder.
+    /// The snapshot's own folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the files lie once they are no longer in the version's own folder.
+    /// The folder of the files once they have left the version's own folder.
     pub(super) fn files(&self) -> PathBuf {
         self.folder.join(FILES)
     }
 
-    /// Whether the files lie in its own folder and no longer in the version's.
+    /// Whether the files lie in the snapshot's folder and no longer in the version's.
     pub(crate) fn has_files(&self) -> Result<bool, StoreError> {
         has_files(&self.folder)
     }
@@ -132,17 +133,18 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// All snapshots whose files are there, the newest first.
+/// All snapshots that have their files, the newest first.
 ///
 /// # Errors
-/// [`StoreError::Io`] if one of them cannot be looked at: a list with a gap in it is no reason to choose another one.
+/// [`StoreError::Io`] if one of them cannot be read: a list with a gap in it is no reason to select
+/// another one.
 pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);
     let mut seen = Vec::new();
     let mut snapshots = Vec::new();
     for snapshot in all(home)? {
-        // Files in a version's own folder belong to the last time it was left, and to none while it
-        // is in use.
+        // Files in a version's own folder belong to the last time it was left, and to no snapshot
+        // while it is in use.
         let is_last = !seen.contains(&snapshot.container);
         seen.push(snapshot.container.clone());
         let may_be_in_version = is_last && active.as_ref() != Some(&snapshot.container);
@@ -155,7 +157,7 @@ pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     Ok(snapshots)
 }
 
-/// The newest snapshot of `id` if its files are in the version's folder, or on their way from
+/// The newest snapshot of `id` if its files are in the version's folder, or are being moved from
 /// there.
 pub(super) fn in_version(home: &Home, id: &ContainerId) -> Result<Option<Snapshot>, StoreError> {
     match all(home)?.into_iter().find(|snapshot| snapshot.container == *id) {
@@ -164,14 +166,14 @@ pub(super) fn in_version(home: &Home, id: &ContainerId) -> Result<Option<Snapsho
     }
 }
 
-/// Every folder that a switch gave a note, the newest first. Others are not ours.
+/// Every folder with a note of a switch, the newest first. Other folders are not the launcher's.
 fn all(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let mut snapshots = Vec::new();
     for folder in folders(home)? {
         match read_json::<Snapshot>(&folder.join(NOTE)) {
             Ok(Some(snapshot)) => snapshots.push(Snapshot { folder, ..snapshot }),
             Ok(None) => {}
-            // For good: nothing is decided by it, and its files stay.
+            // The damage is permanent: the folder decides nothing, and its files stay.
             Err(StoreError::Damaged { .. }) => {
                 tracing::warn!(folder = %folder.display(), "the note of a snapshot is damaged")
             }
@@ -188,10 +190,10 @@ fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(folders.filter(|path| is_snapshot(path)).collect())
 }
 
-/// Moves the user's files in `folder`, a version that is about to go or was rolled back, into its
-/// snapshot; one is made if it has none and somebody used it. They are in the snapshot all together
-/// or not at all; what an interruption left is continued. After an error `folder` must stay: what
-/// is in it is not known.
+/// Moves the user's files in `folder`, a version that is about to be removed or was rolled back,
+/// into its snapshot. If it has none and somebody used it, a snapshot is made. The snapshot has all
+/// of the files or none; a later call continues an interrupted one. After an error `folder` must
+/// stay: its content is unknown.
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
     let noted = in_version(home, id)?;
     let is_in_progress = noted
@@ -222,8 +224,8 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
     complete(&snapshot)
 }
 
-/// What a removal has begun to take in counts from now on: the version is switched to again, and
-/// what is left of its files follows.
+/// Makes a snapshot count that a removal has begun to fill: the version is switched to again, and
+/// the rest of its files follows.
 pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     let taking = snapshot.folder.join(TAKING);
     if exists(&taking)? {
@@ -234,13 +236,14 @@ pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets a snapshot and deletes what is in its own folder; one that is gone already is forgotten.
+/// Removes a snapshot and the files in its own folder. It is no error if the snapshot is already
+/// gone.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     remove_folder(&snapshot.folder)
 }
 
-/// Renamed first: cut short, it is no snapshot any more, and [`tidy`] does the rest. Files whose
-/// note got lost are never taken for that.
+/// Renames the folder first: after an interruption it is no snapshot any more, and [`tidy`] deletes
+/// the rest. Files that have lost their note never look like that.
 fn remove_folder(folder: &Path) -> Result<(), StoreError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if name.starts_with(REMOVED) {
@@ -254,11 +257,10 @@ fn remove_folder(folder: &Path) -> Result<(), StoreError> {
     remove_tree(&aside)
 }
 
-/// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note
-/// is gone. A failure is told in the log: the next one who comes tries again. Nothing is deleted
-/// after a look that failed.
+/// Repairs what a kill left: notes without files, and the remains of a snapshot whose note is gone.
+/// A failure is logged, and the next call tries again. Nothing is deleted after a look that failed.
 pub(super) fn tidy(home: &Home) {
-    // A rollback that was cut short before it took the files of the version that it left.
+    // A rollback that was interrupted before it took the files of the version that it left.
     let taken = rolled_back(home).and_then(|cut_short| {
         cut_short.iter().try_for_each(|snapshot| {
             take_in(home, &snapshot.container, &home.container(&snapshot.container))
@@ -280,7 +282,7 @@ pub(super) fn tidy(home: &Home) {
     }
 }
 
-/// Whether [`tidy`] has something to do, or that is not known.
+/// Whether [`tidy`] has work, or may have.
 pub(super) fn has_left(home: &Home) -> bool {
     !left(home).is_ok_and(|left| left.is_empty())
         || !rolled_back(home).is_ok_and(|cut_short| cut_short.is_empty())
@@ -297,7 +299,7 @@ fn rolled_back(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     Ok(cut_short)
 }
 
-/// What nobody needs; an error if one of the looks that say so fails.
+/// The folders that nobody needs; an error if one of the looks that decide this fails.
 fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     // The note of a switch that waits to be finished names the version that is still active.
     if exists(&home.journal())? {
@@ -310,8 +312,8 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
         if snapshot.has_files()? || exists(&snapshot.folder.join(TAKING))? {
             continue;
         }
-        // The files of the active version are in use; those of a version that is gone are nowhere.
-        // A version whose removal was cut short still has its files.
+        // The files of the active version are in use; those of a removed version no longer exist. A
+        // version whose removal was interrupted still has its files.
         let leaving = home.containers().join(format!("{LEAVING}{}", snapshot.container));
         let is_gone = active.is_some()
             && !exists(&home.container(&snapshot.container))?
@@ -320,7 +322,7 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
             left.push(snapshot.folder);
         }
     }
-    // The note is written first. Files without one belong to somebody all the same.
+    // The note is written first. Files without a note may still be somebody's work.
     for folder in folders(home)? {
         if !exists(&folder.join(NOTE))? && !has_files(&folder)? && !exists(&folder.join(TAKING))? {
             left.push(folder);
@@ -334,9 +336,9 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(left)
 }
 
-/// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`,
-/// the folder that was just made. Called when all is done: what cannot be removed is told in the
-/// log and is no reason to fail.
+/// Removes all but the newest three snapshots, and those without files; never `made`, the newly
+/// made folder. The caller calls it after all other steps. A removal that fails is logged and does
+/// not fail the call.
 pub(super) fn prune(home: &Home, made: Option<&Path>) {
     let pruned = surplus(home).and_then(|surplus| {
         let surplus = surplus.iter().filter(|folder| made != Some(folder.as_path()));
@@ -350,13 +352,13 @@ pub(super) fn prune(home: &Home, made: Option<&Path>) {
     }
 }
 
-/// Which folders can go; an error if one of the looks that say so fails.
+/// The folders that may be removed; an error if one of the looks that decide this fails.
 fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     let mut retained: Vec<PathBuf> =
         list(home)?.into_iter().map(|snapshot| snapshot.folder).take(MAX_POINTS).collect();
     let active = home.active_if_any()?.map(|active| active.container);
-    // The note of files that are still in an installed version costs nothing, and says whose they
-    // are.
+    // The note of files that are still in an installed version costs nothing, and names their
+    // version.
     for note in all(home)? {
         let is_last =
             in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
@@ -369,7 +371,7 @@ fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     }
     let mut surplus = Vec::new();
     for folder in folders(home)?.into_iter().filter(|folder| !retained.contains(folder)) {
-        // Files whose note is gone or damaged belong to somebody all the same.
+        // Files whose note is gone or damaged may still be somebody's work.
         let is_known = match read_json::<Snapshot>(&folder.join(NOTE)) {
             Ok(note) => note.is_some(),
             Err(StoreError::Damaged { .. }) => false,
@@ -382,8 +384,8 @@ fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(surplus)
 }
 
-/// Whether this folder's name is one that a switch gave: a time and a version. Others are not ours
-/// to remove.
+/// Whether a switch gave this folder its name: a time and a version. Other folders are not the
+/// launcher's to remove.
 fn is_snapshot(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let Some((time, id)) = name.and_then(|name| name.split_once("Z-")) else { return false };

@@ -1,4 +1,5 @@
-//! A version that is coming: its folder in `staging/`, its registration in one rename.
+//! A version that is being put together: its folder in `staging/`, and its registration in one
+//! rename.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::{durable, look};
 
-/// Room that stays free on the disk, bytes: the system and the app need some too.
+/// Space that stays free on the disk, bytes: the system and the app need some too.
 const RESERVE: u64 = 32 << 20;
 
-/// Beginning of the name of the place of a repair.
+/// Prefix of the folder of a repair.
 pub(super) const REPAIR: &str = "repair-";
 
 /// `staging/<id>/`. Dropping it deletes nothing: verified pieces stay for the next try.
@@ -24,13 +25,13 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the
-    /// home is put right first.
+    /// Opens the staging folder of `id`. The lock proves that no other launcher uses it. Remains of
+    /// a kill in the home are cleaned up first.
     pub(crate) fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
         home.clean(lock);
         retained::settle(home, true, lock)?;
-        // If the pointer names just this version, damaged, it becomes right again with it, and with
-        // the user's files in it.
+        // If the pointer names exactly this version, which is damaged, the new installation makes
+        // the pointer valid again, with the user's files in it.
         if home.named()?.is_none_or(|active| active.container != *id) {
             home.ensure_active(lock)?;
         }
@@ -44,28 +45,28 @@ impl Staging {
         self.home.staging().join(self.id.to_string())
     }
 
-    /// Where the package's pieces are collected.
+    /// The partial file of the package.
     pub(crate) fn package(&self) -> PathBuf {
         self.folder().join("package.partial")
     }
 
-    /// Where the manifest is kept between tries.
+    /// The manifest, stored between tries.
     pub(crate) fn manifest(&self) -> PathBuf {
         self.folder().join("container.json")
     }
 
-    /// Where the package index is kept between tries.
+    /// The package index, stored between tries.
     pub(crate) fn index(&self) -> PathBuf {
         self.folder().join("package.json")
     }
 
-    /// Where the pack named `name` is collected.
+    /// The partial file of the pack `name`.
     pub(crate) fn pack(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
 
-    /// An empty folder for the files that are made before the tree is known. What an interrupted
-    /// try made is thrown away.
+    /// Returns an empty folder for files that are made before the tree is known. Files that an
+    /// interrupted try made are deleted.
     pub(crate) fn fresh_made(&self) -> Result<PathBuf, StoreError> {
         let made = self.folder().join("made");
         remove_tree(&made)?;
@@ -73,13 +74,13 @@ impl Staging {
         Ok(made)
     }
 
-    /// Where the tree grows.
+    /// The folder of the growing tree.
     pub(crate) fn tree(&self) -> PathBuf {
         self.folder().join("tree")
     }
 
-    /// An empty folder for the tree. What an interrupted try unpacked is thrown away: unpacking
-    /// again is cheaper than proving it.
+    /// Returns an empty folder for the tree. Files that an interrupted try unpacked are deleted:
+    /// unpacking again is cheaper than verifying them.
     pub(crate) fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
         let tree = self.tree();
         remove_tree(&tree)?;
@@ -87,7 +88,7 @@ impl Staging {
         Ok(tree)
     }
 
-    /// Refuses if there is no room for the rest of the package and the unpacked tree.
+    /// Returns an error if the disk lacks space for the rest of the package and the unpacked tree.
     pub(crate) fn check_space(&self, package: u64, unpacked: u64) -> Result<(), StoreError> {
         let there = fs::metadata(self.package()).map_or(0, |found| allocated(&found));
         // Every file wastes half a block on average; a sixteenth covers that for real trees.
@@ -97,11 +98,11 @@ impl Staging {
     }
 
     /// Makes the finished tree an installed version: record, durability, one rename. Afterwards the
-    /// staging place is gone.
+    /// staging folder is gone.
     ///
-    /// Only what is no whole version can be in the way: a whole one would have been found before.
-    /// It may still hold all of the user's files. They are carried into the tree before it takes
-    /// its place, and what was in the way stays beside it.
+    /// Only an incomplete version can be in the way: a whole one would have been found before. It
+    /// may still hold all of the user's files. They are carried over into the tree before it is put
+    /// in place, and the old folder stays beside it.
     pub(crate) fn register(
         self,
         manifest: &Manifest,
@@ -114,20 +115,21 @@ impl Staging {
         };
         let place = self.home.container(&self.id);
         let aside = self.home.containers().join(format!(".damaged-{}", self.id));
-        // The first is there if a kill came between the renames below.
+        // The first exists if a kill came between the renames below.
         for damaged in [&aside, &place] {
             if exists(damaged)? {
                 tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
                 carry_over::rescue(damaged, &self.tree())?.log();
             }
         }
-        // The first version here takes over what an uninstalled one left of the user's.
+        // The first version here gets the retained user data of an uninstalled one.
         let is_first = self.home.is_empty()?;
         let taken = if is_first { retained::adopt(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
-        // Without an ending of its own: not yet carried over. With one: nothing but kept.
+        // Without an extra suffix: its files are not carried over yet. With one: it is only
+        // retained.
         let retained = || {
             self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)))
         };
@@ -147,7 +149,7 @@ impl Staging {
             migration.log();
             retained::adopted(&self.home);
         }
-        // The version is installed, whatever becomes of its pieces.
+        // The version is installed, even if its pieces cannot be deleted.
         if let Err(error) = self.discard() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -157,7 +159,7 @@ impl Staging {
         Ok(record)
     }
 
-    /// Deletes the staging place with all verified pieces.
+    /// Deletes the staging folder with all verified pieces.
     pub(crate) fn discard(self) -> Result<(), StoreError> {
         remove_tree(&self.folder())
     }
@@ -167,12 +169,12 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     durable::rename(from, to).map_err(StoreError::io("rename", from))
 }
 
-/// The staging place of `id` as an interrupted download may have left it; for looking only.
+/// The staging folder of `id` as an interrupted download may have left it; read only.
 pub(crate) fn left_by(home: &Home, id: &ContainerId) -> Staging {
     Staging { home: home.clone(), id: id.clone() }
 }
 
-/// Staging places of versions that are installed: a kill or an error came before the last step of
+/// Staging folders of versions that are installed: a kill or an error came before the last step of
 /// [`Staging::register`].
 pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
     let places = look::entries_if_readable(&home.staging()).into_iter().map(|entry| entry.path());
@@ -183,7 +185,7 @@ pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
     places.filter(is_installed).collect()
 }
 
-/// What repairs that were killed left. Only for whoever has the lock: a repair that is at work
+/// Folders of repairs that were killed. Only the holder of the lock may call this: a repair at work
 /// holds it.
 pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
     let places = look::entries_if_readable(&home.staging()).into_iter();
@@ -252,8 +254,8 @@ mod tests {
         let retained = damaged(&fixture);
         assert_eq!(retained.len(), 1);
         assert_eq!(fs::read_to_string(retained[0].join("app/code")).unwrap(), "broken");
-        // The pointer named it all the time, so its files stand, not those of the version that
-        // stood in.
+        // The pointer named it all the time, so its files stay, not those of the version that was
+        // used instead.
         assert_eq!(fixture.home.active().unwrap().0.container, two);
         switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(read("data/made").as_deref(), Some("mine"));
@@ -275,8 +277,8 @@ mod tests {
     fn a_kill_between_the_renames_costs_nothing() {
         let fixture = Fixture::new();
         let two = id("2.0.0");
-        // Moved aside, and the new tree did not take its place; then once more with a damaged
-        // version at the place as well.
+        // The old version was moved aside, but the new tree was not put in place. Then the same
+        // again, with a damaged version at the place as well.
         let aside = fixture.home.containers().join(format!(".damaged-{two}"));
         for round in 1..=2 {
             fs::create_dir_all(aside.join("data")).unwrap();

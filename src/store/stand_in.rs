@@ -1,8 +1,8 @@
-//! What stands in for records that are lost or cannot be read: an error of the disk is no absence,
-//! and the app starts with its user's files.
+//! Replacements for records that are lost or cannot be read. An error of the disk does not mean
+//! that a file is missing, and the app starts with its user's files.
 //!
 //! In: the other files of a version, and when it was used last. Out: its record, the order in which
-//! versions are guessed, and what could not be written where it belongs. Never: a change of a
+//! versions are tried, and a place for what cannot be written where it belongs. Never: changes a
 //! version.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use super::{Home, HomeState, InstalledRecord, StoreError, lock};
 use crate::look;
 use crate::model::{ContainerId, Digest, Manifest, Version};
 
-/// The record of `id` from its manifest, which says the same; for when the record itself cannot be
+/// The record of `id`, made from its manifest, which has the same data; for a record that cannot be
 /// read.
 pub(super) fn record_from_manifest(home: &Home, id: &ContainerId) -> Option<InstalledRecord> {
     let path = home.manifest(id);
@@ -27,8 +27,8 @@ pub(super) fn record_from_manifest(home: &Home, id: &ContainerId) -> Option<Inst
     ))
 }
 
-/// Puts the version first that was used last: its user's files are in it. One that failed comes
-/// last; what nobody used is in the order of versions, the newest first.
+/// Sorts the most recently used version first: its user's files are in it. Versions that failed
+/// come last. Unused versions are in the order of their numbers, the newest first.
 pub(super) fn sort_by_use(home: &Home, installed: &mut [InstalledRecord]) {
     let failed = home.failed();
     installed.sort_by_key(|record| {
@@ -36,7 +36,7 @@ pub(super) fn sort_by_use(home: &Home, installed: &mut [InstalledRecord]) {
     });
 }
 
-/// When a start or an end of the version was noted last.
+/// When a start or an end of the version was last noted.
 fn last_use(home: &Home, id: &ContainerId) -> Option<SystemTime> {
     look::at(&lock::records(home, id)).ok()??.modified().ok()
 }
@@ -46,7 +46,7 @@ pub(super) fn late_failures(home: &Home) -> Vec<Version> {
     read_json(&home.late_failures()).ok().flatten().unwrap_or_default()
 }
 
-/// `failed` and the late ones.
+/// `failed` together with the [`late_failures`].
 pub(super) fn and_late_failures(home: &Home, mut failed: Vec<Version>) -> Vec<Version> {
     for version in late_failures(home) {
         if !failed.contains(&version) {
@@ -56,7 +56,7 @@ pub(super) fn and_late_failures(home: &Home, mut failed: Vec<Version>) -> Vec<Ve
     failed
 }
 
-/// Remembers beside the state, which cannot be read now, that `version` failed.
+/// Records beside the state, which cannot be read now, that `version` failed.
 pub(super) fn note_late_failure(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut failed = late_failures(home);
     if failed.contains(version) {
@@ -66,7 +66,7 @@ pub(super) fn note_late_failure(home: &Home, version: &Version) -> Result<(), St
     replace_json(&home.late_failures(), &failed)
 }
 
-/// The state can be read again: what was remembered beside it belongs there.
+/// Moves the late failures into the state, which can be read again.
 pub(super) fn take_in_late_failures(
     home: &Home,
     state: HomeState,
@@ -90,7 +90,8 @@ mod tests {
     use crate::store::probation::remember_failed;
     use crate::store::switch::{SwitchOptions, switch};
 
-    /// A link to itself: looking at what it leads to is an error for root as well, and no absence.
+    /// A link to itself: following it is an error even for root, and does not look like a missing
+    /// file.
     #[cfg(unix)]
     fn make_unreadable(path: &Path) {
         let _ = fs::remove_file(path);
@@ -145,8 +146,8 @@ mod tests {
             "and not the newest, which has no files of the user's"
         );
         home.refuse_unreadable().unwrap();
-        // Nor can the manifest be read: the version is no less there, and nobody says that there is
-        // nothing to do.
+        // The manifest cannot be read either: the version still counts as installed, and the result
+        // is an error rather than "nothing to do".
         make_unreadable(&home.manifest(&one));
         assert!(
             matches!(home.active(), Err(StoreError::Io { .. }))

@@ -1,14 +1,16 @@
-//! Which living processes are an app, beside the one that a launcher started: an app's first
-//! process may hand over to another one and end (a stub, a daemon, an app that starts itself anew).
+//! Finds the living processes that are the app, beside the one that a launcher started: an app's
+//! first process may hand over to another one and end (a stub, a daemon, an app that restarts
+//! itself).
 //!
-//! A process *uses* a version that runs a program of it, has a library of it in memory, or was
-//! called with a script of it. While it lives the version is running, whoever started it. One that
-//! only *descends* from a start (it has the start's environment, and its working folder or its
-//! lock) may be the app, or a browser that the app opened: it counts if it came with the start, or
-//! just before the end of the process whose place it takes.
+//! A process *uses* a version if it runs a program of it, has a library of it in memory, or was
+//! called with a script of it. While such a process lives the version is running, even if no
+//! launcher started it. A process that only *descends* from a start (it has the start's
+//! environment, and its working folder or its lock) may be the app, or a browser that the app
+//! opened. It counts if it came with the start, or just before the end of the process that it
+//! replaces.
 //!
-//! In: what the system tells of processes. Out: those that count. Never: a launcher, which an app
-//! may start as well.
+//! In: what the system reports about processes. Out: those that count. Never: counts a launcher,
+//! which an app may start as well.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,29 +18,31 @@ use std::time::Duration;
 
 use super::processes::{self, Process, TICKS};
 
-/// A process that descends from an app and lives on took its place if the app ended so soon after
-/// its own start.
+/// A process that descends from an app and lives on has replaced it if the app ended within this
+/// time after its own start.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
-/// The same if it was started so shortly before the app's end, however long the app ran.
+/// The same if the process was started within this time before the app's end, however long the app
+/// ran.
 const STARTED_BEFORE_END: Duration = Duration::from_secs(5);
-/// Where nobody saw the app's end: it came with the start if it was started so soon after it.
+/// If nobody saw the app's end: a process came with the start if it was started within this time
+/// after it.
 const CAME_WITH_START: Duration = Duration::from_secs(30);
-/// How often it is looked while processes come and go, and the pause between two looks.
+/// Limit of looks while processes come and go, and the pause between two looks.
 const MOST_LOOKS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// Folders of a container that hold what is run.
+/// Folders of a container that hold programs.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
 
 /// What binds a process to a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bond {
-    /// It was started by the version's app, directly or not.
+    /// The version's app started it, directly or not.
     Descends,
     /// It runs the version's own files.
     Uses,
 }
 
-/// A version's folder, in each form in which it may be named.
+/// A version's folder, in each form in which processes may name it.
 #[derive(Debug)]
 pub(super) struct Place {
     named: PathBuf,
@@ -77,12 +81,13 @@ impl Place {
             || name.canonicalize().is_ok_and(|name| name == self.real)
     }
 
-    /// What binds `process` to the version, as far as that is seen without asking the system more.
+    /// What binds `process` to the version, as far as its own data shows without further questions
+    /// to the system.
     fn plain_bond(&self, process: &Process) -> Option<Bond> {
         if process.program.as_ref().is_some_and(|program| self.holds(program)) {
             return Some(Bond::Uses);
         }
-        // A script's path stands behind its interpreter and that one's options.
+        // A script's path comes after its interpreter and the interpreter's options.
         let folder = process.folder.as_deref().unwrap_or(Path::new("/"));
         let is_script =
             |word: &&std::ffi::OsString| self.holds_what_is_run(&folder.join(Path::new(word)));
@@ -105,7 +110,8 @@ impl Place {
     fn bond(&self, process: &Process) -> Option<Bond> {
         match self.plain_bond(process)? {
             Bond::Descends if processes::maps(process.id, &self.real) => Some(Bond::Uses),
-            // Daemons of the system that an app happens to be the first to need leave both.
+            // The app may be the first to need a daemon of the system; such a daemon leaves both
+            // the folder and the lock.
             Bond::Descends => {
                 let works_there = process.folder.as_ref().is_some_and(|folder| self.holds(folder));
                 (works_there || processes::holds_open(process.id, &self.lock))
@@ -116,13 +122,13 @@ impl Place {
     }
 }
 
-/// The processes bound to a version for which that `counts`, launchers left out.
+/// The processes bound to a version for which `counts` returns `true`, without launchers.
 pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
     let mut found = Vec::new();
     for _ in 0..MOST_LOOKS {
         let (all, is_settled) = processes::all();
         found = bound_of(place, all, &counts);
-        // One may have handed over while it was looked at, or be just beginning another program.
+        // A process may have handed over during the look, or be just beginning another program.
         if is_settled || !found.is_empty() {
             break;
         }
@@ -155,14 +161,14 @@ fn bound_of(
         .collect()
 }
 
-/// A browser's new process is the browser's, and a helper without the environment of its start is
-/// that of whoever started it.
+/// Decides by the parent: a browser's new process belongs to the browser, and a helper without the
+/// environment of its start belongs to the process that started it.
 fn counts_by_its_parent(process: &Process, bond: Bond, bound: &[(&Process, Bond)]) -> bool {
     let is_bound = |id: u32| bound.iter().any(|(other, _)| other.id == id);
     (bond == Bond::Descends || process.start.is_none()) && process.parent.is_some_and(is_bound)
 }
 
-/// The program, also after it was exchanged for a newer one.
+/// The program, even after it was replaced by a newer one.
 fn program_of(process: &Process) -> Option<&Path> {
     let program = process.program.as_deref()?;
     Some(
@@ -173,18 +179,18 @@ fn program_of(process: &Process) -> Option<&Path> {
     )
 }
 
-/// The process whose place is to be taken.
+/// The ended process whose successor is sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ended<'a> {
-    /// When it was started.
+    /// Its start time.
     pub started: &'a str,
     /// `KUZFLOW_HEALTH` of its start.
     pub start: Option<&'a OsStr>,
-    /// How long it ran, and whether it was asked to end, if its end was seen just now.
+    /// How long it ran, and whether it was asked to end; set if its end was seen just now.
     pub seen: Option<SeenEnd>,
 }
 
-/// How it ended.
+/// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeenEnd {
     pub lifetime: Duration,
@@ -192,11 +198,11 @@ pub(super) struct SeenEnd {
 }
 
 impl Ended<'_> {
-    /// Whether `process` goes on in its place.
+    /// Whether `process` replaces it.
     pub(super) fn is_followed_by(&self, process: &Process, bond: Bond) -> bool {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
-            // One without that environment: it was not started before, at least.
+            // A process without that environment must at least have been started later.
             _ => ticks(&process.started)
                 .zip(ticks(self.started))
                 .is_some_and(|(theirs, ours)| theirs >= ours),

@@ -1,16 +1,17 @@
-//! Making another installed version the active one: a transaction.
+//! Makes another installed version the active one, in a transaction.
 //!
 //! ```text
-//! prepare    what the version to come shall find is laid out aside: its defaults, the user's files, migrated    (nothing counts yet)
-//! note       the version that is left becomes a point to go back to
-//! commit     journal, folders moved into place, pointer                                                        (forward only)
+//! prepare    the next version's files are laid out aside: its defaults,
+//!            the user's files, migrated                                    (nothing counts yet)
+//! note       the version that is left gets a snapshot to return to
+//! commit     journal, folders moved into place, pointer                    (forward only)
 //! ```
 //!
-//! A failure or a kill while preparing leaves everything as it was; one while committing is
-//! finished by whoever takes the lock next. The app must have ended: what it still writes would be
-//! left behind. The new version is then on probation ([`super::Probation`]) until it has come up. A
-//! switch back is a switch like any other: the user's present files go along. [`super::rollback`]
-//! is the other way back, to the files as they were.
+//! A failure or a kill while preparing leaves everything as it was. The next holder of the lock
+//! finishes a commit that was interrupted. The app must have ended: whatever it still wrote would
+//! be left behind. The new version is then on probation ([`super::Probation`]) until it has come
+//! up. A switch back is a switch like any other: the user's present files are carried over.
+//! [`super::rollback`] instead returns to the files as they were.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,27 +28,27 @@ use super::{Active, Home, InstalledRecord, Probation, StoreError, migration_scri
 use crate::durable;
 use crate::model::ContainerId;
 
-/// Room that stays free on the disk, bytes.
+/// Space that stays free on the disk, bytes.
 const RESERVE: u64 = 16 << 20;
-/// How often a pending switch is tried that fails for a reason that may pass: a full disk, a file
-/// that cannot be read.
+/// How many times a pending switch is tried if it fails for a reason that may pass: a full disk, a
+/// file that cannot be read.
 const MOST_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
 const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
-/// What a switch works with beside the home.
+/// Options of a switch.
 #[derive(Clone, Copy)]
 pub(crate) struct SwitchOptions<'a> {
-    /// Asks the environment, for the migration script.
+    /// Reads the environment, for the migration script.
     pub variable: Variable<'a>,
     /// How long a release's own migration may take.
     pub migration_limit: Duration,
-    /// Told bytes done and in all.
+    /// Receives the bytes done and the total bytes.
     pub on_progress: ProgressSink<'a>,
 }
 
 impl SwitchOptions<'_> {
-    /// An environment without variables, five minutes for a migration, nobody to be told.
+    /// No environment variables, five minutes for a migration, no progress reports.
     pub(crate) const PLAIN: SwitchOptions<'static> = SwitchOptions {
         variable: &|_| None,
         migration_limit: Duration::from_secs(300),
@@ -55,7 +56,7 @@ impl SwitchOptions<'_> {
     };
 }
 
-/// Switches to `id` now.
+/// Switches to `id` at once.
 pub(crate) fn switch(
     home: &Home,
     id: &ContainerId,
@@ -77,8 +78,8 @@ pub(crate) fn switch(
     let Some(source) = source else {
         let (previous, probation) = match before {
             Some((active, _)) if !home.has_lost_pointer() => (active.previous, active.probation),
-            // A first version: there is nothing to go back to yet, but one that never comes up is
-            // nothing to go back to later.
+            // A first version has no predecessor to return to yet. It still gets a probation, so
+            // that a version that never comes up is no rollback target later.
             _ => (None, Some(Probation::begin(jiff::Timestamp::now()))),
         };
         home.set_active(&Active {
@@ -91,28 +92,28 @@ pub(crate) fn switch(
         return Ok((record, Migration::default()));
     };
     let left = before.filter(|(active, _)| active.container != *id);
-    // Nobody writes to the files while they are on their way.
+    // Nobody may write to the files while they are moved.
     RunningLock::refuse_if_running(home, id)?;
     let from = left.as_ref().map(|(active, _)| &active.container);
     let alone = from.map(|from| Alone::begin(home, from)).transpose()?;
     let switched =
         transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, options, lock);
     if switched.is_err() {
-        // On a full disk the app needs the room.
+        // On a full disk the app needs the space.
         journal::discard_prepared(home);
     }
     Ok((record, switched?))
 }
 
-/// The version that is left, which nobody starts or works in meanwhile: a start waits for a switch,
-/// but not for ever. If this launcher was stopped, or a migration takes its time, the version is
-/// started all the same, and what its user does there counts; so it is looked for that before the
-/// switch counts, and once more after.
+/// Ensures that nobody starts or works in the version that is left. A start waits for a switch, but
+/// with a limit. If this launcher was stopped, or a migration takes long, another launcher starts
+/// the version nevertheless, and its user's work counts. So the version is checked for this before
+/// the switch takes effect, and once more afterwards.
 struct Alone<'a> {
     home: &'a Home,
     id: &'a ContainerId,
     waiting: NotStarting,
-    /// The user's files as they were when this began.
+    /// The fingerprint of the user's files when this began.
     files: u64,
 }
 
@@ -122,7 +123,8 @@ impl<'a> Alone<'a> {
         Ok(Self { home, id, waiting, files: carry_over::fingerprint(&home.container(id))? })
     }
 
-    /// [`StoreError::InUse`] if somebody has started the version meanwhile, or has worked in it.
+    /// Returns [`StoreError::InUse`] if somebody has started the version meanwhile, or has worked
+    /// in it.
     fn check(&self) -> Result<(), StoreError> {
         self.waiting.refuse_if_outrun(self.home, self.id)?;
         if self.waiting.may_be_outrun()
@@ -165,7 +167,7 @@ fn transfer(
         }
         None => None,
     };
-    // One that never came up is nothing to fall back on.
+    // A version that never came up is no rollback target.
     let previous = left.and_then(|(active, _)| match &active.probation {
         Some(probation) if !probation.up => {
             active.previous.clone().filter(|previous| previous != id)
@@ -175,8 +177,8 @@ fn transfer(
     let probation = left.map(|_| Probation::begin(now));
     let active =
         Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
-    // A kill from here on, followed by a disk that refuses, ends in the old version; then the next
-    // start tries again.
+    // If a kill after this point is followed by a disk that refuses, the old version remains
+    // active; then the next start tries again.
     if let Some((before, _)) = left {
         home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
     }
@@ -193,7 +195,7 @@ fn transfer(
     if let (Some((before, _)), Some(alone)) = (left, alone)
         && let Err(outrun) = alone.check()
     {
-        // Somebody may have begun to work in the new version by now; then the switch stands.
+        // Somebody may have begun to work in the new version by now; then the switch remains valid.
         if let Ok(_waiting) = RunningLock::keep_from_starting(home, id) {
             journal.take_back(home, &Active { pending: Some(id.clone()), ..before.clone() })?;
             return Err(outrun);
@@ -203,7 +205,7 @@ fn transfer(
     Ok(migration)
 }
 
-/// A switch that somebody has outrun is left to the next start.
+/// Leaves a switch to the next start, because somebody has started the version meanwhile.
 fn wait_for_next_start(
     home: &Home,
     before: &Active,
@@ -216,7 +218,7 @@ fn wait_for_next_start(
     checked
 }
 
-/// Writes the journal and carries the switch out.
+/// Writes the journal and performs the switch.
 pub(super) fn commit(
     home: &Home,
     prepared: &Path,
@@ -238,7 +240,7 @@ pub(super) fn commit(
     Ok(journal)
 }
 
-/// Lays out what `to` shall find; gives the folder.
+/// Lays out the files that `to` will get; returns the folder.
 fn prepare(
     home: &Home,
     source: &Path,
@@ -283,8 +285,8 @@ fn prepare(
     Ok((work, migration))
 }
 
-/// An empty folder that only this user may look into. Each has a name of its own: a migration
-/// script whose launcher was killed may still write to the one before.
+/// Returns a new empty folder that only this user may read. Each has a different name: a migration
+/// script whose launcher was killed may still write to an earlier one.
 fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     let incoming = home.incoming();
     remove_tree(&incoming)?;
@@ -293,8 +295,8 @@ fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     Ok(work)
 }
 
-/// Where the present user files of `id` go: to the snapshot of when it was left, to one made now,
-/// or, if nobody ever touched them, to where removed things go.
+/// The place for the present user files of `id`: the snapshot of the time when it was left, a new
+/// snapshot, or, if nobody ever changed them, the folder of removed files.
 pub(super) fn displaced(
     home: &Home,
     id: &ContainerId,
@@ -312,8 +314,7 @@ pub(super) fn displaced(
     Ok(snapshot.files())
 }
 
-/// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans
-/// up tries again.
+/// Deletes the remains of a switch. A failure is logged, and the next cleaning tries again.
 pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
     journal::discard_prepared(home);
     let is_removed =
@@ -327,14 +328,14 @@ pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
     snapshots::prune(home, note.map(Snapshot::folder));
 }
 
-/// The folder of the version that the pointer names, if that is another one than `id`, which only
-/// stands in for it: damaged as it is, the user's present files are there.
+/// The folder of the version that the pointer names, if `id` only replaces it: the version is
+/// damaged, but the user's present files are there.
 fn damaged_before(home: &Home, id: &ContainerId) -> Result<Option<PathBuf>, StoreError> {
     let named = home.named()?.map(|active| active.container);
     Ok(named.filter(|named| named != id).map(|named| home.container(&named)))
 }
 
-/// Remembers to switch to `id` before the next start, since the app is running now.
+/// Records that the next start switches to `id`, since the app is running now.
 pub(crate) fn switch_at_next_start(
     home: &Home,
     id: &ContainerId,
@@ -346,28 +347,28 @@ pub(crate) fn switch_at_next_start(
     home.set_active(&Active { pending, pending_failures: 0, ..active })
 }
 
-/// What a start found.
+/// The result of [`resolve_for_start`].
 #[derive(Debug)]
 pub(crate) struct Resolved {
     /// The version to start.
     pub record: InstalledRecord,
-    /// A pending switch that was carried out, with what became of the user's files, or that failed
-    /// and is given up.
+    /// A pending switch that was performed, with the result for the user's files, or that failed
+    /// and was abandoned.
     pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
-    /// Why a switch that was cut short waits.
+    /// Why an interrupted switch waits.
     pub waits: Option<StoreError>,
 }
 
-/// The version to start now: an interrupted switch is finished and a pending one carried out first,
-/// unless another launcher is at work or the app is still running in the old version. A switch that
-/// fails is told, and the version that was active before starts. A lost `active.json` is written
-/// anew if nobody else is at work.
+/// Finds the version to start now. It first finishes an interrupted switch and performs a pending
+/// one, unless another launcher is at work or the app is still running in the old version. A switch
+/// that fails is reported, and the previously active version starts. A lost `active.json` is
+/// rewritten if no other launcher is at work.
 pub(crate) fn resolve_for_start(
     home: &Home,
     options: SwitchOptions,
 ) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
-        // Taking the lock finishes it.
+        // Taking the lock finishes the interrupted switch.
         let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;
         while let Err(error) = HomeLock::take(home) {
             if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
@@ -422,7 +423,7 @@ pub(crate) fn resolve_for_start(
             );
             let (active, record) = home.active_for_start()?;
             let failures = active.pending_failures + 1;
-            // It would fail again at each start, and cost each time.
+            // The switch would fail again at each start, and cost time each time.
             let given_up = error.is_final() || failures >= MOST_TRIES;
             let pending_failures = if given_up { 0 } else { failures };
             let left = active.pending.clone().filter(|_| !given_up);

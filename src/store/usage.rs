@@ -1,9 +1,9 @@
-//! How much room a home takes on its disk: what the file system has given to each file, not what
-//! the files say of themselves.
+//! Measures how much space a home takes on its disk: the blocks that the file system has allocated
+//! to each file, whatever length the files report.
 //!
-//! In: a home. Out: bytes. Never: a lock, or an error: what cannot be read is not counted, and
-//! files may go while they are counted. Blocks that files share where the file system can clone are
-//! counted for each of them, so a figure says how much it is at most.
+//! In: a home. Out: bytes. Never: takes a lock, returns an error (files that cannot be read are not
+//! counted, and files may go while they are counted). Blocks that files share where the file system
+//! can clone are counted for each of them, so the result is an upper bound.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,16 +13,16 @@ use super::Home;
 use super::carry_over::CARRIED;
 use crate::look::{self, entries_if_readable};
 
-/// Room on the disk, bytes.
+/// Disk use, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// All of the home.
+    /// The whole home.
     pub whole: u64,
-    /// Of that each version's folder and each snapshot's own.
+    /// The parts for each version's folder and each snapshot's own folder.
     pub folders: Vec<(PathBuf, u64)>,
 }
 
-/// Looks at every file of `home`; tens of milliseconds for some ten thousand.
+/// Reads the size of every file of `home`; takes tens of milliseconds for some ten thousand files.
 pub(crate) fn measure(home: &Home) -> Usage {
     let mut measuring = Measuring::default();
     let mut usage = Usage::default();
@@ -41,8 +41,8 @@ pub(crate) fn measure(home: &Home) -> Usage {
     usage
 }
 
-/// Whether any file of the user lies in a version's folder, or in one where such files are kept.
-/// What cannot be looked at may be one.
+/// Whether any user file lies in a version's folder, or in a folder of retained files. A file that
+/// cannot be read counts as one.
 pub(crate) fn holds_user_files(folder: &Path) -> bool {
     CARRIED.iter().any(|part| holds_files(&folder.join(part)))
 }
@@ -65,7 +65,7 @@ struct Measuring {
 }
 
 impl Measuring {
-    /// Of a file, or of a folder with all in it. Links are not followed.
+    /// Bytes on disk of a file, or of a folder with its content. Links are not followed.
     fn bytes(&mut self, path: &Path) -> u64 {
         let Ok(found) = fs::symlink_metadata(path) else { return 0 };
         let own = self.own(&found);
@@ -85,7 +85,7 @@ impl Measuring {
         if !found.is_dir() && found.nlink() > 1 && !self.seen.insert((found.dev(), found.ino())) {
             return 0;
         }
-        // Of this size whatever the file system's own blocks are.
+        // Always this unit, whatever block size the file system has.
         found.blocks() * 512
     }
 

@@ -1,6 +1,6 @@
-//! A patch pack applied to what is on this disk. Where a base turns out to be damaged or missing,
-//! the groups that need it wait until it was mended, and are applied once more; the others are not
-//! made twice.
+//! Applies a patch pack to the files on this disk. Where a base is damaged or missing, the groups
+//! that need it wait until it is repaired, and are then applied once more. The other groups are
+//! applied only once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -15,22 +15,21 @@ use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
 use crate::store::contents::Contents;
 
-/// Cores used at most while the user works.
+/// Most cores in use while the user works.
 pub(super) const MOST_CORES: usize = 4;
 
-/// A release's manifest, proved, with its bytes.
+/// A release's verified manifest, with its bytes.
 pub(super) struct ApplyTarget {
-    /// The manifest.
     pub manifest: Arc<Manifest>,
-    /// Its bytes.
+    /// The manifest's bytes, as signed.
     pub json: Arc<Vec<u8>>,
 }
 
 /// Why a pack was not applied.
 pub(super) enum ApplyFailure {
-    /// It is the pack's fault.
+    /// The pack is at fault.
     Pack(PackError),
-    /// It is this machine's: another way would not help.
+    /// This computer is at fault: another strategy would not help.
     Local(Problem),
 }
 
@@ -49,7 +48,7 @@ impl Bases for Contents {
     }
 }
 
-/// A pack, what it has made so far, and what it lacks.
+/// A pack that is being applied: what it has made so far, and which bases it lacks.
 pub(super) struct Application {
     signed: SignedPatch,
     base: Arc<Manifest>,
@@ -57,14 +56,14 @@ pub(super) struct Application {
     folder: PathBuf,
     pack: Pack,
     made: Vec<Option<Applied>>,
-    /// Groups that are still to be applied.
+    /// The groups still to apply.
     left: Vec<Group>,
-    /// Files of the base that the groups left are made from, and that are nowhere whole.
+    /// Base files that the remaining groups need, and of which this disk has no intact copy.
     lacking: BTreeSet<RelativePath>,
 }
 
 impl Application {
-    /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
+    /// Opens the pack in `file`. It creates `folder`, for the files that the pack makes.
     pub(super) fn open(
         file: &Path,
         signed: SignedPatch,
@@ -75,12 +74,12 @@ impl Application {
             .map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
         let bytes =
             File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
-                // A file that is not there was not fetched, and that was told.
+                // A missing file was not fetched, and that was logged.
                 std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),
                 _ => ApplyFailure::Local(problem::of_disk(file, &error)),
             })?;
         let pack = Pack::open(&bytes, &base)?;
-        // What is written is bounded by what was signed, whatever the pack says of itself.
+        // The signed size bounds what is written, whatever the pack claims.
         let sizes = pack.outline.made().map(|(_, made)| made.size);
         if sizes.fold(0u64, u64::saturating_add) > signed.patch.written {
             return Err(ApplyFailure::Pack(PackError::Form(
@@ -100,7 +99,7 @@ impl Application {
         })
     }
 
-    /// Leaves only the groups that make one of these files of the target.
+    /// Drops all groups except those that make one of the wanted files of the target.
     pub(super) fn only(&mut self, wanted: &dyn Fn(&RelativePath) -> bool) {
         let numbers: BTreeSet<usize> = self
             .pack
@@ -113,9 +112,9 @@ impl Application {
         self.left.retain(|group| group.members.iter().any(|member| numbers.contains(member)));
     }
 
-    /// Applies the groups that are left; those that lack a base are left once more. What is made
-    /// goes into `contents`, and what turns out to be damaged is forgotten there. `progress` is
-    /// told the number of files made so far, from any thread.
+    /// Applies the remaining groups; those that lack a base remain once more. New files go into
+    /// `contents`, and files that turn out to be damaged are removed from it. `progress` gets the
+    /// number of files made so far, from any thread.
     pub(super) fn run(
         &mut self,
         contents: &mut Contents,
@@ -154,7 +153,7 @@ impl Application {
                 return Err(ApplyFailure::Local(problem::of_disk(path, source)));
             }
         }
-        // Proving the bases of failed groups tells whether it was them.
+        // Verifying the bases of failed groups shows whether the bases were at fault.
         let mut proofs = HashMap::new();
         for group in part.groups {
             if group
@@ -187,13 +186,13 @@ impl Application {
         &self.base
     }
 
-    /// Whether groups wait for a base.
+    /// Whether some groups wait for a base.
     pub(super) fn waits(&self) -> bool {
         !self.left.is_empty()
     }
 
-    /// Files of the base that have to be mended first, each content once; none if what is left can
-    /// be applied at once.
+    /// Base files that have to be repaired first, each content once. Empty if the remaining groups
+    /// can be applied at once.
     pub(super) fn lacking(&self) -> Vec<RelativePath> {
         let mut seen = BTreeSet::new();
         let hash = |path: &RelativePath| self.base.file_manifest.get(path).map(|entry| entry.hash);
@@ -204,7 +203,7 @@ impl Application {
             .collect()
     }
 
-    /// Bytes of the bases that are lacking, and of the files that wait for them.
+    /// Bytes of the missing bases, and of the files that wait for them.
     pub(super) fn at_stake(&self) -> (u64, u64) {
         let bases = self.lacking();
         let sizes: Vec<u64> = self.pack.outline.made().map(|(_, made)| made.size).collect();
@@ -220,12 +219,12 @@ impl Application {
         (bases.fold(0, u64::saturating_add), files.fold(0, u64::saturating_add))
     }
 
-    /// How many files it has not made.
+    /// Number of files that the pack has not made.
     pub(super) fn lost(&self) -> u64 {
         self.made.iter().filter(|made| made.is_none()).count() as u64
     }
 
-    /// The release that the pack leads to, if all of it worked out.
+    /// The release that the pack leads to, if every group was applied.
     pub(super) fn target(&self) -> Option<ApplyTarget> {
         let made: Vec<Digest> = self
             .made
@@ -237,7 +236,7 @@ impl Application {
             Ok((manifest, json)) if Digest::of(&json) == self.signed.patch.target_manifest => {
                 Some(ApplyTarget { manifest: Arc::new(manifest), json: Arc::new(json) })
             }
-            // All is made, and something of it is wrong: the signed manifest will tell what.
+            // All files are made, and some are wrong: the signed manifest will show which.
             Ok(_) => {
                 tracing::warn!(pack = name, "what a patch pack makes is not what was signed");
                 None

@@ -1,4 +1,5 @@
-//! A check: fresh signed metadata, the release for this installation, and what it would cost.
+//! A check: gets current signed metadata, chooses the release for this installation, and computes
+//! what it would cost.
 
 use std::sync::Arc;
 
@@ -24,22 +25,20 @@ use crate::session::channel::ChannelHandle;
 use crate::store::{HomeState, StoreError};
 use crate::trust::Repository;
 
-/// Characters of a node's name.
+/// Longest name of a node that is shown, characters.
 const LONGEST_NAME: usize = 60;
 /// Largest release notes that are shown, bytes.
 pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
 
-/// What one check works with.
+/// The inputs of one check.
 pub(crate) struct CheckJob {
-    /// What the launcher works with.
+    /// Home, settings and arguments of the launcher.
     pub environment: Arc<Environment>,
-    /// The HTTP client.
     pub client: Client,
-    /// Which version the running app could go on from without a restart.
+    /// Knows from which version the running app could go on without a restart.
     pub channel: ChannelHandle,
-    /// The documents of packages that were asked about.
+    /// The cached documents of packages.
     pub documents: DocumentCache,
-    /// The peers on the local network.
     pub peers: PeerHandle,
 }
 
@@ -49,15 +48,15 @@ impl CheckJob {
         let (environment, client) = (&*self.environment, &self.client);
         let store = |error: StoreError| problem::of_store(&error);
         environment.home.create().map_err(store)?;
-        // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's
-        // network.
+        // No lock: trusted metadata is replaced in one step, and so no launcher waits for another
+        // one's network.
         let repository = match refresh(environment, client).await {
             Ok(repository) => repository,
             Err(problem) => {
                 return prefetched(environment, &self.channel, &problem, wanted).ok_or(problem);
             }
         };
-        // By now it is known who was silent.
+        // By now it is known which nodes were silent.
         let sources = Sources::new(environment, client);
         renewal::follow(environment, &repository, &sources.list).await;
         sources::learn_nodes(environment, client, repository.versions.timestamp).await;
@@ -65,7 +64,7 @@ impl CheckJob {
         let current = current(environment);
         let asked_for = wanted.is_some();
         let chosen = choose(environment, &repository, &state, current.as_ref(), wanted)?;
-        // A release that was mandatory and is halted, or installed, no longer holds anybody up.
+        // A mandatory release that is halted or installed no longer delays a start.
         let mandatory = chosen
             .ok()
             .filter(|signed| signed.release.mandatory)
@@ -116,7 +115,8 @@ impl CheckJob {
             planning::plan(environment, &self.channel, &library, &repository, &signed, &memory)
                 .await?
         };
-        // The first version can only come whole, and so may what the publisher insists on.
+        // The first version needs a full update, and so may a release for which the publisher
+        // demands one.
         let only_whole =
             plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
         if only_whole
@@ -144,8 +144,8 @@ impl CheckJob {
     }
 }
 
-/// The versions that the repository had for this installation when it was seen last; `None` if it
-/// never was.
+/// The versions that the repository had for this installation at the last check; `None` before the
+/// first check.
 pub(crate) fn seen_last(environment: &Environment) -> Option<Vec<Version>> {
     let repository = environment.trust().cached()?;
     let mine = repository.releases.iter().filter(|signed| concerns(environment, signed));
@@ -160,13 +160,13 @@ fn concerns(environment: &Environment, signed: &SignedRelease) -> bool {
         && *channel == environment.settings.channel
 }
 
-/// The version to move on from. One that waits for the next start counts as active.
+/// The version to update from. A version that waits for the next start counts as active.
 pub(crate) fn current(environment: &Environment) -> Option<Version> {
     environment.home.chosen().ok().map(|chosen| chosen.version)
 }
 
-/// Without a network: the release that would be offered by the metadata trusted last, if that has
-/// not expired and the release is installed already. `problem` is why there is nothing newer.
+/// Without a network: the release to offer by the metadata trusted last, if that has not expired
+/// and the release is installed already. `problem` says why the check found nothing newer.
 fn prefetched(
     environment: &Environment,
     channel: &ChannelHandle,
@@ -207,7 +207,7 @@ fn prefetched(
     Some(Checked::Offer(Box::new(offer)))
 }
 
-/// Fresh signed metadata.
+/// Gets current signed metadata.
 pub(crate) async fn refresh(
     environment: &Environment,
     client: &Client,
@@ -231,9 +231,9 @@ fn choose<'a>(
     let platform = Platform::current();
     let app = environment.settings.app.as_str();
     if let Some(version) = wanted {
-        // Asked for by name: also an older one, one that was skipped, or one that has not reached
-        // this installation. What the publisher halted, or put into another channel, is not to be
-        // had.
+        // A release that a person named may be older, skipped, or not rolled out to this
+        // installation yet. A release that the publisher halted, or put into another channel, is
+        // refused.
         let named = |signed: &&SignedRelease| {
             let container = &signed.release.container;
             container.version == version
@@ -258,7 +258,7 @@ fn choose<'a>(
             Ok(Ok(found))
         };
     }
-    // What did not come up here is not offered again.
+    // A version that did not come up here is not offered again.
     let mine: Vec<SignedRelease> = repository
         .releases
         .iter()
@@ -296,17 +296,15 @@ fn choose<'a>(
     })
 }
 
-/// All nodes that are known, the best first: those of the settings, of the repository's list, and
-/// of the API's answer. The last two are hints: whoever gives them can waste time, not change a
-/// byte.
+/// All known nodes, the best first: those of the settings, of the repository's list, and of the
+/// API's answer. The last two are hints: a false hint can waste time, but cannot change a byte.
 pub(crate) async fn nodes(environment: &Environment, client: &Client) -> Vec<Node> {
     let settings = &environment.settings;
     let mut nodes = sources::own_nodes(environment);
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
     for found in hints(environment, client).await.into_iter().map(presentable) {
-        // One server under several paths or spellings is one node: it must not take the places of
-        // others.
+        // One server under several paths or spellings is one node: it must not displace others.
         let alias = nodes.iter().any(|node| is_same_server(&node.url, &found.url));
         let room = nodes.len() < settings.update.max_nodes && !alias;
         let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
@@ -315,12 +313,12 @@ pub(crate) async fn nodes(environment: &Environment, client: &Client) -> Vec<Nod
                 node.metrics = found.metrics;
                 node.bandwidth = found.bandwidth.or(node.bandwidth);
             }
-            // Hints fill the places that are left: they never crowd out a node of the settings.
+            // Hints fill the remaining places: a node of the settings always keeps its place.
             None if room => nodes.push(found),
             None => {}
         }
     }
-    // What this client measured counts more than what was published.
+    // This client's measurements count more than published figures.
     let memory = NodeMemory::load(&environment.home.node_memory());
     for node in &mut nodes {
         if let Some(measured) = memory.of(node) {
@@ -332,7 +330,7 @@ pub(crate) async fn nodes(environment: &Environment, client: &Client) -> Vec<Nod
     nodes
 }
 
-/// A node as somebody described it, with words fit for people.
+/// A node from a list, with its names made fit to show.
 fn presentable(node: Node) -> Node {
     let [id, name, region] =
         [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
@@ -354,14 +352,14 @@ async fn hints(environment: &Environment, client: &Client) -> Vec<Node> {
     }
     match sources::listed_nodes(environment, client).await {
         Some(nodes) => nodes,
-        // What was learned before, perhaps from where the repository was once.
+        // What was learned before, perhaps from an earlier address of the repository.
         None => {
             sources::acceptable(Known::load(environment).nodes, &sources::own_nodes(environment))
         }
     }
 }
 
-/// What the API says, if there is one and it answers soon.
+/// The API's answer, if there is an API and it answers soon.
 async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<Node>> {
     #[derive(Deserialize)]
     struct Answer {
@@ -393,8 +391,8 @@ async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<
     None
 }
 
-/// The release notes in the best language there is. That they cannot be had is no reason not to
-/// offer the release.
+/// The release notes in the best available language. A release is offered even if its notes cannot
+/// be fetched.
 async fn notes(
     environment: &Environment,
     sources: &Sources,

@@ -1,4 +1,5 @@
-//! The line to the nodes, as updates and repairs share it: whom to ask, and who may stop it.
+//! The download sources that updates and repairs share: the nodes and peers to ask, and the control
+//! that can stop a download.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,25 +13,24 @@ use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::Node;
 use crate::peers::PeerNetwork;
 
-/// Whom to ask, and who may stop it.
+/// The client, nodes and peers of one update or repair, and the control that can stop it.
 #[derive(Clone)]
 pub(super) struct DownloadSources {
-    /// The HTTP client.
     pub client: Client,
-    /// Whom to ask, the best first.
+    /// The nodes to ask, the best first.
     pub nodes: Vec<Node>,
-    /// Run, pause or cancel, and the bandwidth cap.
+    /// Run, pause or cancel, and the rate limit.
     pub control: watch::Receiver<Control>,
-    /// Where measurements of nodes are kept.
+    /// The file with the measurements of nodes.
     memory: PathBuf,
-    /// The neighbours, if there are any to be had.
+    /// The peer network, if it is open.
     peer_network: Option<Arc<PeerNetwork>>,
-    /// Small parts that are fetched at a time.
+    /// Number of small parts that are fetched at the same time.
     pub at_once: usize,
 }
 
 impl DownloadSources {
-    /// A line to `nodes`.
+    /// Download sources with these `nodes`.
     pub(crate) fn new(
         environment: &Environment,
         client: &Client,
@@ -98,13 +98,13 @@ impl DownloadSources {
 
 /// Returns when somebody cancels.
 pub(super) async fn cancelled(mut control: watch::Receiver<Control>) {
-    // Once the engine is gone nobody cancels any more.
+    // Once the engine is gone no cancel can arrive.
     if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Runs what blocks on a thread for such.
+/// Runs blocking work on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {

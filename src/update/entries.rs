@@ -1,5 +1,5 @@
-//! Single entries of a package: large runs as pieces, from several nodes at the same time; small
-//! ones as they are, some at a time.
+//! Fetches single entries of a package: large runs as pieces, from several nodes at the same time;
+//! small runs as spans, several at a time.
 
 use std::fs::File;
 use std::ops::Range;
@@ -21,45 +21,46 @@ use crate::model::package_index::Packed;
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
-/// From this many pieces on, a run of entries is fetched in pieces: what they hold beside the run
-/// is a small part of it then.
+/// From this many pieces on, a run of entries is fetched in pieces: the bytes beside the run are
+/// then a small part of them.
 const PIECES_OF_A_RUN: u64 = 4;
-/// How long a download may get nothing from anybody where there is another way.
+/// How long a download may get no bytes from any node where there is another strategy.
 pub(super) const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// A file, and where its bytes lie.
+/// A file, its manifest entry, and where its bytes lie in the package.
 type Wanted = (RelativePath, Entry, Packed);
 
-/// A content, and the file that has it now.
+/// A content's digest, and the file that has this content now.
 pub(super) type Placed = (Digest, PathBuf);
 
 /// A package to take entries from.
 pub(super) struct EntrySource<'a> {
-    /// Which.
+    /// The release, as signed.
     pub signed: &'a SignedRelease,
-    /// Its manifest.
+    /// The release's manifest.
     pub manifest: &'a Manifest,
     /// Where its entries lie.
     pub index: &'a PackageIndex,
     /// Where pieces of large entries are collected.
     pub partial: PathBuf,
-    /// Whether to wait for a network that is gone for a moment: not where there is another way.
+    /// Whether to wait for a network that is gone for a moment. False where there is another
+    /// strategy.
     pub tolerant: bool,
 }
 
-/// What is told on the way.
+/// Progress of a fetch of entries.
 pub(super) enum Arrived {
-    /// From a download of pieces.
+    /// An event of a download of pieces.
     Event(FetchEvent),
-    /// So many bytes have come, and are proved.
+    /// This many bytes have arrived and are verified.
     Bytes(u64),
 }
 
-/// Hears what is told on the way.
+/// Receives the progress of a fetch.
 pub(super) type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 
-/// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if
-/// somebody cancelled.
+/// Fetches the entries of `absent` into the folder `to`, which it makes, and verifies them; `None`
+/// if somebody cancelled.
 pub(super) async fn fetch(
     line: &DownloadSources,
     source: &EntrySource<'_>,
@@ -133,7 +134,8 @@ async fn fetch_runs(
     Ok(true)
 }
 
-/// Some spans at a time, each from the nodes in another order, so that all of them share the work.
+/// Fetches spans, several at a time. Each span asks the nodes in another order, so that all nodes
+/// share the work.
 async fn fetch_small(
     line: &DownloadSources,
     source: &EntrySource<'_>,

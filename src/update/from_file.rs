@@ -1,9 +1,10 @@
-//! A check of a bundle: which release is in it, whether the publisher vouches for it, and whether
-//! it is one for this installation.
+//! Checks a bundle: which release is in it, whether signed metadata covers that release, and
+//! whether it suits this installation.
 //!
-//! Whoever gives a file asks for what is in it by name, so an older release, one that was skipped,
-//! or one whose rollout has not come this far is offered. What the publisher has withdrawn, made
-//! for another system or channel, or does not let this version move to directly, is not.
+//! A person who opens a bundle asks for its release by name. So the check also offers an older
+//! release, a skipped one, or one whose rollout has not reached this installation. It refuses a
+//! release that the publisher has withdrawn, made for another system or channel, or does not let
+//! this version move to directly.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,11 +21,11 @@ use crate::model::release::SignedRelease;
 use crate::model::{Offer, Platform, Version};
 use crate::trust::{Bundle, Freshness, Judged, Repository};
 
-/// How long the nodes are asked for fresh metadata where the bundle's does not do: usually there is
-/// no network.
+/// How long the nodes may take for current metadata where the bundle's is insufficient. Short,
+/// since usually there is no network.
 const NODES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks into the bundle at `path`.
+/// Checks the bundle at `path`.
 pub(crate) async fn check(
     environment: &Environment,
     client: &Client,
@@ -32,7 +33,7 @@ pub(crate) async fn check(
     freshness: Freshness,
 ) -> Result<Checked, Problem> {
     environment.home.create().map_err(|error| problem::of_store(&error))?;
-    // The path must mean the same when the offer is taken.
+    // Absolute, so that the path means the same when the offer is accepted.
     let path = std::path::absolute(&path).map_err(|error| problem::of_disk(&path, &error))?;
     let opened = tokio::task::spawn_blocking(move || Bundle::open(&path)).await;
     let opened = opened.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
@@ -62,8 +63,8 @@ pub(crate) async fn check(
     Ok(Checked::Offer(Box::new(offer)))
 }
 
-/// The newest metadata that can be had: the bundle's; where that is older than what was seen before
-/// or has expired, the nodes' if they answer; else what was trusted before.
+/// The newest available metadata: the bundle's. Where that has expired, or is older than what was
+/// seen before, the nodes' if they answer. Else what was trusted before.
 async fn judge(
     environment: &Environment,
     client: &Client,
@@ -72,7 +73,7 @@ async fn judge(
 ) -> Result<Judged, Problem> {
     let trust = environment.trust();
     let judged = trust.judge(bundle, host::now(), freshness).await;
-    // What has expired was verified before that was noticed.
+    // Expired metadata was verified before its expiry was noticed.
     let (asks_nodes, genuine) = match &judged {
         Ok(Judged { older, genuine, .. }) => (*older, *genuine),
         Err(error) => (error.expired().is_some(), true),
@@ -155,7 +156,7 @@ fn choose<'a>(
     }
 }
 
-/// Packages by their targets' names.
+/// The name of a package, from its targets' names.
 fn name_of(locations: &[&str]) -> String {
     let names =
         locations.iter().filter_map(|location| location.split_once('.').map(|(_, name)| name));
@@ -170,7 +171,7 @@ fn refused(kind: ProblemKind, path: &Path, subject: String, why: String) -> Prob
     }
 }
 
-/// The release notes in the best language there is in the bundle.
+/// The release notes in the best language that the bundle has.
 async fn notes(
     environment: &Environment,
     repository: &Repository,

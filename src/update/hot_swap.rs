@@ -1,8 +1,9 @@
-//! Whether the running app could take a release over without a restart, and having it do so.
+//! Predicts whether the running app could load a release without a restart, and asks the app to do
+//! so.
 //!
-//! In: a release, its plan, what the connected app says it runs. Out: the plan with a yes or no,
-//! and what the app made of it. Never: a swap of what the publisher's signed patterns do not allow,
-//! or of files that are not those of an installed, verified manifest.
+//! In: a release, its plan, the containers that the connected app reports to run. Out: the plan
+//! with a yes or no, and the outcome of the swap. Never: swaps what the publisher's signed patterns
+//! do not allow, or files that are not those of an installed, verified manifest.
 
 use std::sync::Arc;
 
@@ -15,11 +16,12 @@ use crate::model::release::Release;
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::session::channel::{ChannelHandle, Swap, Swapped};
 
-/// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
+/// Most changes that are sent to an app: a message has a limit, and a larger release is no small
+/// fix.
 const MOST_CHANGES: usize = 4000;
 
-/// Says in the plan whether the running app must be started anew. `new` is the release's manifest
-/// where it is at hand; without it a pack says what it changes.
+/// Records in the plan whether the running app needs a restart. `new` is the release's manifest
+/// where it is already here; without it the pack lists its changes.
 pub(crate) fn predict_hot_swap(
     environment: &Environment,
     channel: &ChannelHandle,
@@ -51,7 +53,7 @@ pub(crate) fn predict_hot_swap(
     if plan.strategy == UpdateStrategy::Patches && begins_there { plan } else { restart(plan) }
 }
 
-/// Has the app take over an installed version. Reads two manifests before it asks.
+/// Asks the app to load an installed version. Reads two manifests before it asks.
 pub(crate) async fn hot_swap(
     environment: &Arc<Environment>,
     channel: &ChannelHandle,
@@ -96,7 +98,7 @@ fn swap(
     Ok(Swap { container: release.container.clone(), changes: difference.changes })
 }
 
-/// An installed version's manifest, if it is the one that was installed.
+/// An installed version's manifest, if it is unchanged since the installation.
 fn manifest(environment: &Environment, id: &ContainerId) -> Option<Manifest> {
     let record = environment.home.record(id).ok()?;
     let json = look::read(&environment.home.manifest(id), look::LARGE).ok()??;

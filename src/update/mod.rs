@@ -1,18 +1,18 @@
-//! The update pipeline: what there is, the cheapest way to it, and a new version on disk, or an old
-//! one mended.
+//! The update pipeline: finds a release and the cheapest plan for it, puts the new version on disk,
+//! and repairs installed ones.
 //!
 //! ```text
-//! check      sources  renewal               what there is
-//! planning   planner                        the cheapest way to it
-//! install    from_file  repair              a new version from nodes or a file, an old one mended
-//!    └── applying  entries  package_documents  download_sources    packs, single files, documents over a line
-//! peer_service                              the computers of the local network
+//! check      sources  renewal               the releases there are
+//! planning   planner                        the cheapest plan
+//! install    from_file  repair              a version from nodes or a file, an old one repaired
+//!    └── applying  entries  package_documents  download_sources    what they download
+//! peer_service                              the peers of the local network
 //! hot_swap                                  a new version without a restart
-//! self_update                               this launcher's own
+//! self_update                               a new version of the launcher
 //! ```
 //!
 //! In: an environment, an offer. Out: versions in the store, values of [`crate::messages`].
-//! Never: a start of the app, a decision about what comes next; `engine` takes those.
+//! Never: starts the app, or decides what comes next; `engine` does.
 
 mod applying;
 pub(crate) mod check;

@@ -1,5 +1,5 @@
-//! A package's manifest and index: from an interrupted try, from an earlier question, or from the
-//! package's end, where they lie one behind the other.
+//! Gets a package's manifest and index: from an interrupted try, from the cache, or from the
+//! package's end, where the two lie one behind the other.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,25 +18,23 @@ use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
 
-/// Pauses between tries to fetch something small, varied by a quarter so that many clients do not
-/// come back at once, and how many.
+/// Number of tries to fetch something small, and the pauses between them. They vary by a quarter,
+/// so that many clients do not come back at once.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(4) };
 const RETRIES: u32 = 4;
-/// No try is begun after so long; the silence that nodes are granted doubles from one to the next,
-/// at most so often. One that needs twenty seconds for its answer is waited for, one that never
+/// No try begins after this time. The timeout for a silent node doubles from try to try, a bounded
+/// number of times. So a node that needs twenty seconds for its answer succeeds, and one that never
 /// answers costs less than two minutes.
 const RETRY_PERIOD: Duration = Duration::from_secs(60);
 const DOUBLINGS: u32 = 2;
 
-/// Documents from this size on, packed, are worth waiting for neighbours that are fetching them,
-/// bytes.
+/// Documents from this size on, packed, are worth waiting for peers that are fetching them, bytes.
 const WORTH_WAITING: u64 = 128 << 10;
 
-/// A package's manifest with its proved bytes, and its index.
+/// A package's manifest with its verified bytes, and its index.
 #[derive(Clone, Debug)]
 pub(crate) struct PackageDocuments {
-    /// The manifest.
     pub manifest: Arc<Manifest>,
     /// Its bytes.
     pub json: Arc<Vec<u8>>,
@@ -46,7 +44,7 @@ pub(crate) struct PackageDocuments {
     index_json: Arc<Vec<u8>>,
 }
 
-/// The documents that were fetched last; clones share it.
+/// The documents that were fetched last. Clones share the cache.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
 
@@ -64,20 +62,19 @@ impl DocumentCache {
     }
 }
 
-/// Where to ask for documents, and where they may be already.
+/// The sources of documents, and the places where they may be already.
 #[derive(Clone, Copy)]
 pub(crate) struct Library<'a> {
-    /// The HTTP client.
     pub client: &'a Client,
-    /// Whom to ask, the best first.
+    /// The nodes to ask, the best first.
     pub nodes: &'a [Node],
-    /// What was fetched before.
+    /// The documents that were fetched before.
     pub cache: &'a DocumentCache,
-    /// Peers, who may have them too.
+    /// Peers that may have them too.
     pub peers: &'a PeerHandle,
-    /// Where an interrupted try may have left them, and where they are kept for the next one.
+    /// Where an interrupted try may have left them, and where they are stored for the next one.
     pub staging: Option<&'a Staging>,
-    /// Who is told of nodes that fail.
+    /// Takes the events of nodes that fail.
     pub emitter: Option<&'a Emitter>,
 }
 
@@ -92,17 +89,17 @@ pub(crate) fn span(signed: &SignedRelease) -> Range<u64> {
     start..end.unwrap_or_default()
 }
 
-/// The release with this manifest, if the repository listed it when it was asked last. Its metadata
-/// may have expired since; that does not matter to whoever knows by a digest what has to come.
-/// Reads and verifies files.
+/// The release with this manifest, if the repository listed it at the last check. Its metadata may
+/// have expired since; that does not matter, since the caller knows the digest of the expected
+/// content. Reads and verifies files.
 pub(crate) fn listed(environment: &Environment, manifest: &Digest) -> Option<SignedRelease> {
     let trust = environment.trust();
     trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
 }
 
 impl Library<'_> {
-    /// The index of a package whose manifest is here already. Where there is another way, and
-    /// it is not `tolerant`, it asks each node once.
+    /// The index of a package whose manifest is here already. Unless it is `tolerant`, it asks each
+    /// node once: there is then another strategy.
     pub(crate) async fn index(
         &self,
         signed: &SignedRelease,
@@ -128,7 +125,7 @@ impl Library<'_> {
             .map_err(|error| problem::of_container(&error))
     }
 
-    /// The documents of a signed package.
+    /// Gets the documents of a signed package.
     pub(crate) async fn describe(
         &self,
         signed: &SignedRelease,
@@ -156,7 +153,7 @@ impl Library<'_> {
             return Ok(package_documents);
         }
         let retained = |number: usize| {
-            // What cannot be read is fetched again, and proved as this is.
+            // Unreadable documents are fetched again. Stored ones are verified like fetched ones.
             let json = look::read(&files.as_ref()?[number], look::LARGE).ok()??;
             (Digest::of(&json) == locations[number].hash).then_some(json)
         };
@@ -177,7 +174,7 @@ impl Library<'_> {
         Ok(package_documents)
     }
 
-    /// Both documents, proved, if some neighbour has them.
+    /// Both documents, verified, if a peer has them.
     async fn ask_peers(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
         let peer_network = self.peers.get()?;
         let span = span(signed);
@@ -204,7 +201,7 @@ impl Library<'_> {
             ..Span::new(&location, signed.length, span(signed), &accept)
         };
         let mut fetched = patiently(self.client, self.nodes, wanted).await;
-        // Who only asks what an update would cost does not fetch a whole package for it.
+        // To show the price of an update does not justify fetching a whole package.
         if let Err(FetchError::NoneAcceptable { whole: true, .. }) = &fetched
             && self.staging.is_some()
         {
@@ -224,7 +221,7 @@ impl Library<'_> {
     }
 }
 
-/// Manifest and index out of the bytes of [`span`], each exactly the signed one.
+/// Unpacks manifest and index from the bytes of [`span`], and verifies that each is the signed one.
 pub(crate) fn documents(
     signed: &SignedRelease,
     packed: &[u8],
@@ -242,7 +239,7 @@ pub(crate) fn documents(
 }
 
 impl PackageDocuments {
-    /// Reads proved documents, and refuses what contradicts the signed release.
+    /// Reads verified documents, and refuses those that contradict the signed release.
     pub(crate) fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
         let [json, index_json] = documents;
         let manifest =
@@ -269,8 +266,8 @@ impl PackageDocuments {
         })
     }
 
-    /// The same for a package that begins `offset` bytes behind the start of its file: its entries
-    /// are found there. Pieces are not moved.
+    /// The same for a package that begins `offset` bytes behind the start of its file. The
+    /// positions of its entries move by that, those of its pieces stay.
     pub(crate) fn moved_by(&self, offset: u64) -> Self {
         let mut index = PackageIndex::clone(&self.index);
         for packed in index.places.values_mut() {
@@ -280,8 +277,9 @@ impl PackageDocuments {
     }
 }
 
-/// A span of an object; a network that is gone for a moment is waited for, as while pieces are
-/// coming. Not so a node that sends whole objects only: it will do so the next time.
+/// Fetches a span of an object. It waits for a network that is gone for a moment, as a download of
+/// pieces does. It does not try a node again that sends whole objects only: the node would do so
+/// the next time.
 pub(crate) async fn patiently(
     client: &Client,
     nodes: &[Node],

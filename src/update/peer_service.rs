@@ -1,5 +1,5 @@
-//! The engine's side of the local network: whether peers are there at all, what of this
-//! installation they may have, and what is taken from them file by file.
+//! The engine's side of the local network: opens the peer network, decides which files of this
+//! installation peers may have, and fetches single files from peers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,27 +13,27 @@ use crate::model::{ContainerId, Digest, Manifest, RelativePath};
 use crate::peers::{Library, PeerNetwork, PeerOptions, Volume};
 use crate::store::Home;
 
-/// How long the list of installed versions is believed.
+/// How long a list of installed versions is used before it is read again.
 const BELIEVED: Duration = Duration::from_secs(2);
 
-/// The peer network of this process; clones share it. It ends with the last of them.
+/// The peer network of this process. Clones share it, and it ends with the last of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PeerHandle(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
 
 impl PeerHandle {
-    /// The peer network, if there is one.
+    /// The peer network, if it is open.
     pub(crate) fn get(&self) -> Option<Arc<PeerNetwork>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens it, unless that was done before, or somebody does not want it. That it cannot be
-    /// opened is no reason to fail.
+    /// Opens the peer network, unless it is open already, or the publisher or the user does not
+    /// want it. Without it updates work all the same.
     pub(crate) fn open(&self, environment: &Environment) -> Option<Arc<PeerNetwork>> {
         if !in_force(environment) {
             self.close();
             let cache = environment.home.for_peers();
-            // What was kept for others is of no use any more; the next try deletes what this one
-            // could not.
+            // The download cache for peers is now useless. The next try deletes what this one could
+            // not.
             if look::is_there(&cache).unwrap_or(true) {
                 let _ = std::fs::remove_dir_all(cache);
             }
@@ -51,13 +51,13 @@ impl PeerHandle {
         slot.clone()
     }
 
-    /// Closes it.
+    /// Closes the peer network.
     pub(crate) fn close(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// The publisher allows it, and the user has not switched it off.
+/// Whether the publisher allows the peer network, and the user has left it on.
 pub(crate) fn in_force(environment: &Environment) -> bool {
     environment.settings.peers.enabled
         && !environment.home.state().is_ok_and(|state| state.peers_off)
@@ -86,9 +86,8 @@ struct Catalogue {
     volumes: HashMap<Digest, Volume>,
 }
 
-/// The unchangeable files of whole versions, and their manifests: what signed metadata has covered
-/// when they were installed. Nothing in the folders that are the user's, whatever the manifest says
-/// of it.
+/// The immutable files of whole versions, and their manifests: those that signed metadata covered
+/// at the installation. The user's folders are excluded, whatever the manifest lists in them.
 fn library(home: Home) -> Library {
     let catalogue = Mutex::new(Catalogue::default());
     Arc::new(move |digest| {
@@ -124,14 +123,14 @@ fn look(home: &Home, catalogue: &mut Catalogue) {
     catalogue.versions = versions;
 }
 
-/// The files of a release that may be handed out.
+/// The files of a release that peers may have.
 fn shared(manifest: &Manifest) -> impl Iterator<Item = (&RelativePath, Digest, u64)> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
     let files = manifest.files_with_bytes().filter(move |(path, _)| !mutable(path));
     files.map(|(path, entry)| (path, entry.hash, entry.size))
 }
 
-/// Of `absent` what neighbours may have.
+/// The files of `absent` that peers may have.
 pub(crate) fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Digest, u64)> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
     let entries = absent

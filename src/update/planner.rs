@@ -1,17 +1,18 @@
-//! The cheapest way from what is installed to a release. Pure: no file is looked at, no clock, no
-//! network.
+//! Computes the cheapest plan from what is installed to a release. Pure: reads no file, no clock
+//! and no network.
 //!
-//! Two questions, since the answer to the second needs documents that the first may save:
+//! It answers two questions, since the answer to the second needs documents that the first may
+//! save:
 //!
 //! 1. [`by_patches`]: releases are nodes of a graph, packs are its edges, installed versions are
-//!    where a path may begin. The cheapest path of at most so many packs, from signed metadata
-//!    alone (the version tree and shortest path of the specification).
-//! 2. [`by_entries`]: with the release's manifest and package index, each file whose content is
-//!    held nowhere is an entry of the package. This needs no patch, so it leads from any version to
-//!    any other on any static host.
+//!    where a path may begin. It finds the cheapest path within the limit of packs, from signed
+//!    metadata alone (the version tree and shortest path of the specification).
+//! 2. [`by_entries`]: with the release's manifest and package index, each file whose content no
+//!    installed version has is an entry of the package. This needs no patch, so it leads from any
+//!    version to any other on any static host.
 //!
-//! Both answers are held against the whole package: neither may cost more than the share of it that
-//! the settings allow, so no plan ever costs more than the full download.
+//! Both answers are compared with the whole package: neither may cost more than the share of it
+//! that the settings allow, so no plan ever costs more than the full download.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -19,30 +20,30 @@ use std::ops::Range;
 use crate::model::plan::{FileCounts, Reason, UpdateStrategy};
 use crate::model::{ContainerId, Digest, Manifest, PackageIndex, Plan, RelativePath, SignedPatch};
 
-/// What the settings allow.
+/// The limits that the settings set to plans.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Allowance {
-    /// Whether anything but the whole package is.
+    /// Whether the settings allow anything but the whole package.
     pub enabled: bool,
-    /// Bytes of the largest pack.
+    /// Size of the largest pack, bytes.
     pub largest_patch: u64,
-    /// Memory for applying a pack, bytes.
+    /// Most memory for applying a pack, bytes.
     pub memory: u64,
-    /// Packs one after another at most.
+    /// Most packs one after another.
     pub longest_chain: usize,
-    /// Share of the package from which on the whole of it is fetched.
+    /// From this share of the package on, the whole package is fetched.
     pub threshold: f64,
 }
 
-/// What things cost, in seconds.
+/// The rates and times by which a plan is priced, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Prices {
     /// Bytes a second that the network brings.
     pub bytes_per_second: f64,
     /// Seconds that a request takes before its first byte.
     pub request: f64,
-    /// Bytes of a pack a second that its decoder takes in: what is hard to foretell is what takes
-    /// time.
+    /// Bytes of a pack a second that its decoder takes in: the bytes that are hard to predict take
+    /// the time.
     pub decoded_per_second: f64,
     /// Bytes of files a second that applying a pack reads, makes, hashes and writes, whatever its
     /// own size.
@@ -52,11 +53,11 @@ pub(super) struct Prices {
 }
 
 impl Default for Prices {
-    /// A line that was not measured yet: 20 Mbit/s, 50 ms. On two cores. A decoder took 0.27
+    /// A connection that was not measured yet: 20 Mbit/s, 50 ms. On two cores. A decoder took 0.27
     /// microseconds of one core for each byte of a large pack, and 4 nanoseconds for each byte of
     /// the files made, to which come reading, hashing and writing (34 groups of labelme, 19 of an
     /// app on Windows). Unpacking made some 200 MB a second. A small pack takes ten times as long
-    /// for a byte, which is moments.
+    /// for a byte, but that is only moments.
     fn default() -> Self {
         Self {
             bytes_per_second: 2.5e6,
@@ -68,27 +69,27 @@ impl Default for Prices {
     }
 }
 
-/// A release that is to be had.
+/// A release that can be fetched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
-    /// Which.
+    /// Its container's id.
     pub container: &'a ContainerId,
     /// Digest of its manifest.
     pub manifest: Digest,
     /// Bytes of its package.
     pub full_bytes: u64,
-    /// How many files it has.
+    /// Number of its files.
     pub files: u64,
-    /// Bytes of all files.
+    /// Bytes of all its files.
     pub unpacked: u64,
 }
 
 /// An installed version: its id and its manifest's digest.
 pub(super) type Installed<'a> = (&'a ContainerId, Digest);
 
-/// The cheapest path of packs from an installed version to the release; `None` if none leads there
-/// within the allowance, with [`Reason::AboveThreshold`] if one would but costs too much,
-/// [`Reason::Sooner`] if the whole package would be there much sooner.
+/// The cheapest path of packs from an installed version to the release. `None` if no path leads
+/// there within the limits. The reason is [`Reason::AboveThreshold`] if a path costs too much, and
+/// [`Reason::Sooner`] if the whole package would arrive much sooner.
 pub(super) fn by_patches(
     wanted: Wanted<'_>,
     installed: &[Installed<'_>],
@@ -108,8 +109,8 @@ pub(super) fn by_patches(
     if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
         return Err(Reason::AboveThreshold);
     }
-    // Where the line is very fast and the patches are hard work, the whole package is there sooner.
-    // Bytes count for more than moments.
+    // Where the connection is very fast and the patches are hard work, the whole package arrives
+    // sooner. Fewer bytes are worth a short wait.
     let price: f64 = path.iter().map(|signed| price_of(signed, prices)).sum();
     let full = wanted.full_bytes as f64 / prices.bytes_per_second
         + wanted.unpacked as f64 / prices.unpacked_per_second;
@@ -137,14 +138,14 @@ pub(super) fn by_patches(
     })
 }
 
-/// Seconds that a user waits for the sake of fewer bytes.
+/// Most seconds that a plan with fewer bytes may take longer.
 const MAX_EXTRA_WAIT: f64 = 10.0;
 
-/// One way to a release: its price, and the pack that ends it with the number of packs before it.
+/// A path to a release: its price, and its last pack.
 type Reached<'a> = (f64, Option<&'a SignedPatch>);
 
 /// Bellman and Ford's algorithm by length of the path, which is what the chain's limit asks for:
-/// `reached[k]` holds for each manifest the cheapest way by at most `k` packs.
+/// `reached[k]` holds for each manifest the cheapest path of at most `k` packs.
 fn cheapest_path<'a>(
     wanted: Wanted<'_>,
     installed: &[Installed<'_>],
@@ -181,8 +182,7 @@ fn cheapest_path<'a>(
     let mut path = Vec::new();
     let mut at = wanted.manifest;
     for level in reached.iter().rev() {
-        // A level repeats what the one before it knew; its own step is the one that was cheapest
-        // there.
+        // A level starts as a copy of the one before it. Its own step is the cheapest one there.
         match level.get(&at)?.1 {
             Some(signed) => {
                 path.push(signed);
@@ -201,21 +201,20 @@ fn price_of(signed: &SignedPatch, prices: &Prices) -> f64 {
     fetched + packed / prices.decoded_per_second + written / prices.made_per_second
 }
 
-/// Bytes between two wanted entries that are fetched with them rather than asked around, since a
-/// request costs more.
+/// A gap between two wanted entries up to this size is fetched with them, since a second request
+/// costs more; bytes.
 const SMALL_GAP: u64 = 16 << 10;
 
-/// What is to be fetched of a package.
+/// The part of a package to fetch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entries {
-    /// The plan.
     pub plan: Plan,
-    /// Files whose content is held nowhere, each content once.
+    /// Files whose content is missing on this disk, each content once.
     pub missing: Vec<RelativePath>,
 }
 
-/// Which entries of the release's package are to be fetched, given the contents that are `held`.
-/// `documents` are the bytes of manifest and index, which are fetched as well.
+/// The entries of the release's package to fetch, given the contents that are `held`. `documents`
+/// are the bytes of manifest and index, which are fetched as well.
 pub(super) fn by_entries(
     wanted: Wanted<'_>,
     documents: u64,
@@ -252,7 +251,7 @@ pub(super) fn by_entries(
     Ok(Entries { plan, missing })
 }
 
-/// Files whose content is held nowhere, the first path of each content.
+/// Files whose content is not `held`, the first path of each content.
 pub(super) fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Vec<RelativePath> {
     let mut seen = BTreeSet::new();
     let files = manifest
@@ -261,8 +260,8 @@ pub(super) fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Ve
     files.map(|(path, _)| path.clone()).collect()
 }
 
-/// The spans of the package that hold these files, in their order in the package; near ones are
-/// one.
+/// The spans of the package that hold these files, in their order in the package. Spans with a
+/// small gap between them become one.
 pub(super) fn spans<'a>(
     index: &PackageIndex,
     files: impl Iterator<Item = &'a RelativePath>,

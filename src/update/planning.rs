@@ -1,5 +1,4 @@
-//! A plan for an offer: what the planner is asked, with what is installed and what the network was
-//! like.
+//! Makes the plan of an offer: gives the planner what is installed and what the network measured.
 
 use std::collections::HashSet;
 
@@ -19,11 +18,11 @@ use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
 
-/// Packages that cost no more than this many times their manifest and index are not worth a
-/// question about their entries.
+/// A package that costs no more than this many times its manifest and index is fetched whole,
+/// without asking for its entries.
 const WORTH_ASKING: u64 = 4;
 
-/// The cheapest way to `signed` that the settings allow.
+/// The cheapest plan for `signed` that the settings allow.
 pub(crate) async fn plan(
     environment: &Environment,
     channel: &ChannelHandle,
@@ -43,7 +42,7 @@ pub(crate) async fn plan(
     };
     let full = |reason| Plan::full(signed.length, release.file_count, reason);
     let home = environment.home.clone();
-    // Looking at every file takes a moment on a slow disk.
+    // On a slow disk it takes a moment to look at every file.
     let Ok(contents) = tokio::task::spawn_blocking(move || Contents::of(&home)).await else {
         return Ok(full(Reason::Unknown));
     };
@@ -68,8 +67,7 @@ pub(crate) async fn plan(
         }
         Err(reason) => reason,
     };
-    // No pack leads there, or none that is worth it. What of the package is held already is told by
-    // its manifest.
+    // No worthwhile pack leads there. The package's manifest shows which contents are here already.
     let span = package_documents::span(signed);
     let documents = span.end - span.start;
     let may_be_full = environment.settings.fallback.enable_full_update;
@@ -119,7 +117,7 @@ pub(crate) async fn plan(
     })
 }
 
-/// What is asked for, and what is known of it.
+/// The release to plan for, and what is known of it.
 struct PlanningInput<'a> {
     signed: &'a SignedRelease,
     wanted: Wanted<'a>,
@@ -129,14 +127,14 @@ struct PlanningInput<'a> {
     patches: &'a [SignedPatch],
     allowance: Allowance,
     prices: Prices,
-    /// What it costs without packs, bytes.
+    /// Cost without packs, bytes.
     dearest: u64,
 }
 
 impl PlanningInput<'_> {
     /// Packs to another release that has more in common with the wanted one than what is installed,
-    /// and then the entries that differ from that one; `None` if that is not cheaper, or what the
-    /// other release holds is not known.
+    /// and then the entries that differ from that one; `None` if that is not cheaper, or if the
+    /// other release's contents are unknown.
     async fn intermediate(
         &self,
         releases: &[SignedRelease],
@@ -173,7 +171,7 @@ impl PlanningInput<'_> {
         if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
             return None;
         }
-        // In a cache of its own: the release's own documents stay where they are.
+        // A separate cache, so that the wanted release's documents stay in theirs.
         let cache = DocumentCache::default();
         let between = Library { cache: &cache, ..*library }.describe(other).await;
         let between = between
@@ -202,14 +200,14 @@ impl PlanningInput<'_> {
 }
 
 /// Of the releases that can be reached, the one that is likely to have most in common with
-/// `wanted`: the newest older one, else the oldest newer one.
+/// `wanted`: the newest of the older ones, else the oldest of the newer ones.
 fn nearest<T>(
     reached: impl Iterator<Item = T>,
     wanted: &Version,
     version: impl Fn(&T) -> &Version,
 ) -> Option<T> {
-    // Newer ones count the less the newer they are; older ones, all of which come before them, the
-    // more.
+    // Every older release is preferred to every newer one. Of the older ones the newest wins, of
+    // the newer ones the oldest.
     reached.max_by(|a, b| {
         let (a, b) = (version(a), version(b));
         match (a < wanted, b < wanted) {
@@ -241,7 +239,7 @@ fn allowance(environment: &Environment) -> Allowance {
         largest_patch: settings.incremental_update.max_patch_size,
         memory: settings.performance.max_memory_usage,
         longest_chain: settings.fallback.max_patch_chain_length,
-        // Without the whole package as a way out, any share of it will do.
+        // Without the whole package as a last resort any share of it is allowed.
         threshold: if settings.fallback.enable_full_update {
             settings.fallback.fallback_threshold
         } else {
@@ -250,15 +248,15 @@ fn allowance(environment: &Environment) -> Allowance {
     }
 }
 
-/// Prices by what this client measured of its nodes.
+/// Prices from this client's measurements of its nodes.
 fn prices(environment: &Environment, nodes: &[Node], memory: &NodeMemory) -> Prices {
     let measured: Vec<_> = nodes.iter().filter_map(|node| memory.of(node)).collect();
     let mut usual = Prices::default();
     if !environment.settings.fallback.enable_full_update {
-        // The whole package is no way out: it is never there sooner.
+        // The settings exclude the whole package: it never counts as sooner.
         usual.unpacked_per_second = f64::MIN_POSITIVE;
     }
-    // Under the user's cap no node is faster than that.
+    // No node is faster than the user's rate limit.
     let capped = |rate: f64| {
         environment.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0)
     };
@@ -275,8 +273,8 @@ fn prices(environment: &Environment, nodes: &[Node], memory: &NodeMemory) -> Pri
     }
 }
 
-/// Bytes that an interrupted download left, by its own account: for showing a price, proved when it
-/// goes on.
+/// Bytes that an interrupted download left, by its own record. They serve to show a price, and are
+/// verified when the download goes on.
 pub(crate) fn already_here(environment: &Environment, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&environment.home, &signed.release.container);
     if !plan.patches.is_empty() {
@@ -294,7 +292,7 @@ pub(crate) fn already_here(environment: &Environment, signed: &SignedRelease, pl
     let index = manifest
         .zip(index)
         .and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
-    // What lies behind the pieces are these documents.
+    // Behind the pieces lie the package documents.
     let documents = |index: &PackageIndex| signed.length.saturating_sub(index.pieces.length);
     index.map_or(0, |index| {
         Partial::marked_bytes(&staging.package(), &index.pieces) + documents(&index)

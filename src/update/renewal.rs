@@ -1,9 +1,9 @@
-//! Launcher settings that a publisher renews: a document that signed metadata names, kept as a
-//! verified copy in the home.
+//! Follows launcher settings that a publisher renews: a document that signed metadata names, stored
+//! as a verified copy in the home.
 //!
 //! In: the verified repository, and sources of its files. Out: the copy in the home, which the next
-//! start lays over the shipped settings, and nodes to ask from now on. Never: a document that
-//! signed metadata does not name now, or one for another app.
+//! start lays over the shipped settings, and nodes to ask from now on. Never: uses a document that
+//! current signed metadata does not name, or one for another app.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::model::{Digest, Node};
 use crate::settings::renewed::{LARGEST_RENEWAL, Renewal, target_name};
 use crate::trust::{MetadataSource, Repository};
 
-/// The copy in the home; `None` if there is none that can be used.
+/// The copy in the home; `None` if there is no usable one.
 fn stored(environment: &Environment) -> Option<(Vec<u8>, Renewal)> {
     let bytes = crate::settings::renewed::read(&environment.home.renewed_settings())?;
     let renewal = Renewal::parse(&bytes, &environment.settings.app).ok()?;
@@ -24,8 +24,8 @@ pub(crate) fn nodes(environment: &Environment) -> Vec<Node> {
     stored(environment).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
 }
 
-/// Fetches the document if it is another one than the copy. That it cannot be had is told in the
-/// log: the next check tries again.
+/// Fetches the document if it differs from the copy. A failure goes to the log, and the next check
+/// tries again.
 pub(crate) async fn follow(
     environment: &Environment,
     repository: &Repository,
@@ -33,7 +33,7 @@ pub(crate) async fn follow(
 ) {
     let name = target_name(&environment.settings.app);
     let Some(target) = repository.target(&name) else {
-        // Signed metadata names none any more.
+        // Signed metadata no longer names a document.
         let forgotten = environment.home.keep_renewed_settings(None);
         return forgotten
             .unwrap_or_else(|error| tracing::warn!(%error, "the renewed settings stay"));
@@ -55,7 +55,7 @@ pub(crate) async fn follow(
             ),
             Err(error) => tracing::warn!(%error, "the renewed settings cannot be kept"),
         },
-        // What a newer launcher understands, perhaps. What was renewed before goes on.
+        // Perhaps a newer launcher understands it. The earlier renewed settings stay in force.
         Err(error) => tracing::warn!(%error, "the renewed settings are not understood"),
     }
 }

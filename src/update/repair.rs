@@ -1,16 +1,17 @@
-//! A repair: an installed version held against its manifest, and what is bad made anew: from
+//! A repair: compares an installed version with its manifest, and makes damaged files again: from
 //! another file on this disk, by a patch pack where that is cheaper, or as an entry of the
 //! release's package.
 //!
 //! ```text
-//! manifest ── proved by the record, or by signed metadata; else fetched
+//! manifest ── verified by the record, or by signed metadata; else fetched
 //! damage ──┬─ folders, links, permissions, empty files: made
-//!          └─ bytes: other files ── packs of other versions ── entries ── staged, proved, durable ── one rename each
+//!          └─ bytes: other files ── packs of other versions ── entries
+//!                       └─ staged, verified, durable ── one rename each
 //! look again; the record last, once everything is whole
 //! ```
 //!
-//! The network is asked only for what this disk does not have. Nothing here needs fresh metadata:
-//! what has to come is known by its digest.
+//! The repair asks the network only for content that this disk does not have. Nothing here needs
+//! current metadata: the repair knows by its digest what has to arrive.
 
 mod fetching;
 mod on_disk;
@@ -47,40 +48,37 @@ use crate::store::repair::{Removal, Repair};
 use crate::store::{InstalledRecord, StoreError};
 use crate::trust::Repository;
 
-/// Times that the version is looked at and mended: what stood behind a link is seen only once the
-/// link is gone.
+/// Most rounds of verifying and repairing the version: damage behind a wrong link becomes visible
+/// only once the link is gone.
 const ROUNDS: usize = 3;
 
-/// What one repair works with.
+/// The inputs of one repair.
 pub(crate) struct RepairJob {
-    /// What the launcher works with.
+    /// Home, settings and arguments of the launcher.
     pub environment: Arc<Environment>,
-    /// The HTTP client.
     pub client: Client,
-    /// The documents of packages that were asked about.
+    /// The cached documents of packages.
     pub documents: DocumentCache,
-    /// The peers on the local network.
     pub peers: PeerHandle,
-    /// Which version.
+    /// The version to repair.
     pub id: ContainerId,
     /// Run or cancel.
     pub control: watch::Receiver<Control>,
-    /// Where progress goes.
+    /// Takes the progress.
     pub emitter: Emitter,
 }
 
-/// The version's manifest, proved.
+/// The version's verified manifest.
 struct Proved {
     manifest: Arc<Manifest>,
     json: Arc<Vec<u8>>,
     digest: Digest,
-    /// It is not the one on the disk.
+    /// Whether it differs from the one on the disk.
     anew: bool,
 }
 
 impl RepairJob {
-    /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays
-    /// mended.
+    /// Repairs what it can; `None` if somebody cancelled. Files repaired by then stay so.
     pub(crate) async fn run(self) -> Result<Option<Box<Repaired>>, Problem> {
         let (environment, id) = (Arc::clone(&self.environment), self.id.clone());
         let begun = blocking(move || -> Result<(HomeLock, Repair), StoreError> {
@@ -177,7 +175,8 @@ impl RepairJob {
         })
     }
 
-    /// A release as signed metadata lists it: that of the last check, else of one now.
+    /// A release as signed metadata lists it: the metadata of the last check, or else of a check
+    /// now.
     async fn listed(
         &self,
         is: &(dyn Fn(&SignedRelease) -> bool + Sync),
@@ -222,8 +221,8 @@ impl RepairJob {
         .await
     }
 
-    /// What the release does not have is taken out of its own folders. That something stays is
-    /// told, and is no reason to fail.
+    /// Removes from the release's folders what does not belong to the release. A file that cannot
+    /// be removed is logged, and is no reason to fail.
     fn take_away(
         &self,
         repair: &mut Repair,
@@ -246,8 +245,9 @@ impl RepairJob {
         Ok(())
     }
 
-    /// One round: what is bad is made anew in the place for it, and then put into its place. What
-    /// cannot be had is left, with the reason in `report`. `None` if somebody cancelled.
+    /// One round: makes each bad file again in staging, and then puts it into its place. A file
+    /// whose content is not available stays bad, with the reason in `report`. `None` if somebody
+    /// cancelled.
     async fn mend(
         &self,
         mut repair: Repair,
@@ -307,13 +307,12 @@ fn cores() -> usize {
     available_parallelism().map_or(2, usize::from).min(MOST_CORES)
 }
 
-/// Whether it is this computer that cannot, so that nothing else need be tried.
+/// Whether this computer is at fault, so that every other try would fail too.
 pub(crate) fn is_local(problem: &Problem) -> bool {
     matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError | ProblemKind::Exhausted)
 }
 
-/// The version that should have been started and was stepped over, if that is so: what the pointer
-/// names, when another one runs.
+/// The version that the last start skipped: the one that the pointer names, if another one runs.
 pub(crate) fn stepped_over(
     environment: &Environment,
     running: &ContainerId,
@@ -323,7 +322,7 @@ pub(crate) fn stepped_over(
         .then_some(named)
 }
 
-/// Ids of versions in the home by version, whole or not.
+/// Finds the id of a version in the home, whole or damaged.
 pub(crate) fn find(
     environment: &Environment,
     version: &crate::model::Version,

@@ -1,9 +1,9 @@
-//! The launcher's own update: what signed metadata says is newer is fetched, proved, tried, and
-//! exchanged for this executable. Quietly: nobody asked for it, nobody waits for it, and whatever
-//! goes wrong is told in the log.
+//! The self-update: fetches a newer launcher that signed metadata names, verifies it, tests it, and
+//! exchanges this executable for it. It runs quietly: nobody asked for it, nobody waits for it, and
+//! every failure goes to the log.
 //!
-//! It reads what the last check came to trust; so it comes after a check, and asks the network only
-//! for the launcher itself.
+//! It reads the metadata that the last check verified. So it runs after a check, and asks the
+//! network only for the launcher itself.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -24,39 +24,38 @@ use crate::model::launcher::{newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
 use crate::{durable, look};
 
-/// How long to keep trying while nothing comes from any node: as long as a lone node takes that
-/// needs twenty seconds for its answers (three that are given up too early, and one that comes).
+/// How long to keep trying while no node sends bytes: the time that a single node takes which needs
+/// twenty seconds for its answers (three requests given up too early, and one that succeeds).
 const FETCH_TIMEOUT: Duration = Duration::from_secs(75);
-/// Between two looks whether to go on.
+/// Interval between two checks whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Why the launcher stays as it is although there is a newer one.
+/// Why the launcher stays as it is although a newer one exists.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SelfUpdateError {
-    /// The network or the disk for what is fetched.
+    /// The download failed: the network, or the disk for the fetched file.
     #[error("the new launcher cannot be fetched")]
     Fetch(#[from] FetchError),
-    /// The new launcher, or the place of this one.
+    /// The exchange failed: the new launcher, or the place of this one.
     #[error("the launcher cannot be exchanged")]
     Unfit(#[from] Unfit),
-    /// A file of ours.
+    /// A file of the launcher cannot be used.
     #[error("cannot use {}", path.display())]
     Disk {
-        /// Which file.
+        /// The file that cannot be used.
         path: std::path::PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// No runtime for the network.
+    /// The runtime for the network cannot be started.
     #[error("the network cannot be used")]
     Runtime(#[source] std::io::Error),
 }
 
-/// What a new launcher answers for before it takes a place: settings were read (or there would be
-/// no `environment`), there is a root to trust, and the home can be read. Writes nothing.
+/// The test that a new launcher runs on itself before the exchange: settings were read (or there
+/// would be no `environment`), there is a root to trust, and the home can be read. Writes nothing.
 ///
 /// # Errors
-/// What a person would be told.
+/// The problem as it would be shown to a person.
 pub(crate) fn test_self(environment: &Environment) -> Result<Version, Problem> {
     let trust = environment.trust();
     trust.check_root().map_err(|error| problem::of_trust(&error))?;
@@ -64,19 +63,18 @@ pub(crate) fn test_self(environment: &Environment) -> Result<Version, Problem> {
     Ok(own_version())
 }
 
-/// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SelfUpdateOutcome {
     /// The next start uses this version.
     Exchanged(Version),
-    /// There is none that this launcher should be exchanged for.
+    /// There is no launcher to exchange this one for.
     Nothing,
-    /// Somebody stopped it; what was fetched is kept for the next time.
+    /// Somebody stopped it. The partial file stays for the next time.
     Stopped,
 }
 
-/// Exchanges this launcher if a newer one is published. Blocks; `go_on` is asked some times a
-/// second whether to.
+/// Exchanges this launcher if a newer one is published. Blocks; Some times a second it asks `go_on`
+/// whether to go on.
 ///
 /// `test` are the arguments with which the new launcher tests itself.
 ///
@@ -97,7 +95,7 @@ pub(crate) fn perform(
         move |source| SelfUpdateError::Disk { path, source }
     };
     durable::create_folders(&folder).map_err(disk(&folder))?;
-    // One file a build: what is left of an earlier one is of no use.
+    // Each launcher version has one file: what is left of an earlier one is useless.
     let partial = folder.join(&signed.target);
     for entry in look::entries(&folder).map_err(disk(&folder))? {
         if !entry.file_name().to_string_lossy().starts_with(&signed.target) {
@@ -114,7 +112,7 @@ pub(crate) fn perform(
     let packed = File::open(&partial).map_err(disk(&partial))?;
     let mut unpacked = zstd::Decoder::new(packed).map_err(disk(&partial))?;
     let staged = program.stage(&mut unpacked, &launcher.version, launcher.hash, launcher.size);
-    // Right or wrong, it is not needed a second time.
+    // Fit or unfit, the file is not needed a second time.
     if !matches!(staged, Err(Unfit::Busy)) {
         let _ = fs::remove_dir_all(&folder);
     }
@@ -169,7 +167,7 @@ async fn download(
         state: RunState::Run,
         limit: environment.settings.bandwidth_limit(),
     });
-    // Nobody looks at the events; the sender must not find a closed channel, nor a full one.
+    // The events are ignored, but the sender needs an open channel that never fills.
     let (events, mut arriving) = mpsc::unbounded_channel();
     let download = fetch::download(&client, job, control.subscribe(), events);
     tokio::pin!(download);

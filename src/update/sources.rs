@@ -1,9 +1,9 @@
-//! Where small documents come from: the nodes of the settings, those that the publisher's signed
-//! settings name, and those that were learned from a repository's list, in the order in which they
-//! are worth asking.
+//! The sources of small documents, in the order in which they are worth asking: the nodes of the
+//! settings, those that the publisher's signed settings name, and those that were learned from a
+//! repository's list.
 //!
-//! In: what was remembered of nodes. Out: sources of metadata. Never: trust: whoever a node is, its
-//! documents are verified, so a list that nobody signed can waste time and change nothing.
+//! In: what was remembered of nodes. Out: sources of metadata. Never: trusts a node: its documents
+//! are verified, so a list without a signature can waste time but change nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,26 +25,26 @@ use crate::trust::{MetadataSource, SourceError};
 
 /// Largest `nodes.json` and answer of the API that are read, bytes.
 pub(crate) const LARGEST_NODE_LIST: u64 = 256 << 10;
-/// Nodes that are learned at most.
+/// Most nodes that are learned.
 const MOST_LEARNED: usize = 16;
-/// How long a node that was silent is asked after the others.
+/// How long a node that was silent stays behind the others in the order.
 const SHUNNED: Duration = Duration::from_secs(24 * 3600);
-/// How long somebody may wait for a list of nodes that is only a hint.
+/// Timeout for a list of nodes, which is only a hint.
 pub(crate) const HINT_TIME: Duration = Duration::from_secs(3);
-/// Largest file that is read back, bytes.
+/// Largest stored file that is read, bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What is remembered of sources, in a small file. One that cannot be read is an empty memory:
-/// nothing depends on it.
+/// What is remembered of sources, in a small file. An unreadable file counts as empty: nothing
+/// depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Known {
     /// Nodes that a repository's list named last.
     #[serde(default)]
     pub(crate) nodes: Vec<Node>,
-    /// The number of the timestamp with which the list was read.
+    /// The version of the timestamp metadata with which the list was read.
     #[serde(default)]
     pub(crate) timestamp: u64,
-    /// When a node was silent, or failed, last; by address.
+    /// When each node was last silent, or failed; by address.
     #[serde(default)]
     silent: BTreeMap<String, Timestamp>,
 }
@@ -62,13 +62,13 @@ impl Known {
 
     fn was_silent(&self, node: &Node, now: Timestamp) -> bool {
         let since = self.silent.get(redacted(&node.url).as_str());
-        // A clock that was set back forgives.
+        // A time in the future does not count: the clock was set back.
         since.is_some_and(|since| {
             (0..SHUNNED.as_secs().cast_signed()).contains(&(now.as_second() - since.as_second()))
         })
     }
 
-    /// Takes in who was silent and who answered.
+    /// Takes in which nodes were silent and which answered.
     fn learn(&mut self, outcomes: &BTreeMap<String, SourceOutcome>, now: Timestamp) {
         for (address, outcome) in outcomes {
             match outcome {
@@ -83,9 +83,9 @@ impl Known {
     }
 }
 
-/// Takes the nodes of a list that nobody signed which may be asked at all: of the web, without a
-/// password, and, unless the publisher's own nodes are there, neither on this computer nor on the
-/// same wire, which are two cases.
+/// Takes from a list without a signature the nodes that may be asked at all: those with a web
+/// address and without a password. A node on this computer needs a publisher's own node on this
+/// computer, and a node with a link-local address needs one with a link-local address.
 pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
     let allowed = |url: &Url| match locality(url) {
         Locality::Remote => true,
@@ -104,7 +104,7 @@ pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
     nodes
 }
 
-/// All nodes that may have metadata, the best to ask first.
+/// All nodes that may have metadata, the best first.
 fn candidates(environment: &Environment, known: &Known, now: Timestamp) -> Vec<Node> {
     let memory = NodeMemory::load(&environment.home.node_memory());
     let mut nodes = own_nodes(environment);
@@ -113,8 +113,8 @@ fn candidates(environment: &Environment, known: &Known, now: Timestamp) -> Vec<N
             nodes.push(node);
         }
     }
-    // Those that answered come before those that were silent, and measured ones, the nearest first,
-    // before others. The sort is stable.
+    // Nodes that answered come before silent ones, and measured ones, by growing latency, before
+    // others. The sort is stable.
     let latency = |node: &Node| {
         memory.of(node).map_or(u64::MAX, |measured| (measured.latency_seconds * 10.0) as u64)
     };
@@ -122,8 +122,8 @@ fn candidates(environment: &Environment, known: &Known, now: Timestamp) -> Vec<N
     nodes
 }
 
-/// The nodes that the publisher names: in the settings that are in force, and in signed ones that
-/// came since this launcher started.
+/// The nodes that the publisher names: in the settings in force, and in signed settings that
+/// arrived since this launcher started.
 pub(crate) fn own_nodes(environment: &Environment) -> Vec<Node> {
     let mut nodes = super::renewal::nodes(environment);
     for node in &environment.settings.nodes {
@@ -142,7 +142,7 @@ enum SourceOutcome {
 
 type Outcomes = Arc<Mutex<BTreeMap<String, SourceOutcome>>>;
 
-/// Sources of small documents, and what is learned of them while they are asked.
+/// Sources of small documents, and the outcomes of the requests to them.
 pub(crate) struct Sources {
     pub(crate) list: Vec<Arc<dyn MetadataSource>>,
     outcomes: Outcomes,
@@ -155,7 +155,7 @@ impl Sources {
         Self::of(client, &nodes)
     }
 
-    /// These nodes, in this order.
+    /// Sources from these nodes, in this order.
     pub(crate) fn of(client: &Client, nodes: &[Node]) -> Self {
         let outcomes = Outcomes::default();
         let source = |node: &Node| {
@@ -169,10 +169,10 @@ impl Sources {
         Self { list: nodes.iter().map(source).collect(), outcomes }
     }
 
-    /// Remembers who was silent, so that the next one to ask begins elsewhere.
+    /// Remembers which nodes were silent, so that the next request begins elsewhere.
     pub(crate) fn remember(&self, environment: &Environment) {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Where nobody answers, the network is to blame.
+        // Where no node answers, the network is at fault.
         if !outcomes.values().any(|outcome| *outcome == SourceOutcome::Answered) {
             return;
         }
@@ -185,8 +185,8 @@ impl Sources {
     }
 }
 
-/// The repository's list of nodes from whoever has it first, and what is acceptable of it. `None`
-/// if nobody gives it in time.
+/// The acceptable nodes of the repository's list, from the first node that sends it. `None` if no
+/// node sends it in time.
 pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> Option<Vec<Node>> {
     let sources = Sources::new(environment, client);
     let mut answers = Hedge::new(0..sources.list.len(), |index, received| {
@@ -197,7 +197,7 @@ pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> 
         while let Some((index, answer)) = answers.next().await {
             match answer {
                 Ok(body) => return Some(serde_json::from_slice(&body).unwrap_or_default()),
-                // The node is there and has no list: neither have the others.
+                // The node answers and has no list: then the others have none either.
                 Err(SourceError::NotFound) => return Some(Vec::new()),
                 Err(error) => {
                     tracing::info!(node = sources.list[index].name(), %error, "no list of nodes from here")
@@ -211,14 +211,14 @@ pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> 
 }
 
 /// Reads the repository's list of nodes after its timestamp has changed, so that this installation
-/// finds the repository also where its first nodes are gone some day.
+/// finds the repository even when its first nodes are gone.
 pub(crate) async fn learn_nodes(environment: &Environment, client: &Client, timestamp: u64) {
     let known = Known::load(environment);
     if known.timestamp == timestamp {
         return;
     }
     if let Some(nodes) = listed_nodes(environment, client).await {
-        // Who was silent may have been written meanwhile.
+        // The memory of silent nodes may have been written meanwhile.
         Known { nodes, timestamp, ..Known::load(environment) }.save(environment);
     }
 }
@@ -230,7 +230,7 @@ struct NodeSource {
     outcomes: Outcomes,
 }
 
-/// Notes what becomes of a request, also of one that is given up.
+/// Records the outcome of a request, also of one that is given up.
 struct Noted<'a> {
     source: &'a NodeSource,
     since: Instant,
@@ -239,7 +239,7 @@ struct Noted<'a> {
 
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
-        // One that is given up early was only not the first.
+        // A request given up early only lost the race to another one.
         let late = self.since.elapsed() >= hedge::SILENCE;
         if let Some(outcome) = self.outcome.or(late.then_some(SourceOutcome::Silent)) {
             let address = redacted(&self.source.node.url).to_string();
@@ -319,8 +319,8 @@ mod tests {
             list("https://e.example.com/"),
             ["https://a.example.com/", "http://b.example.com/x/", "http://10.0.0.8/"]
         );
-        // A repository on this computer, as in a first try, may name others there, and one on a
-        // wire others on it.
+        // A repository on this computer, as in a first try, may name other nodes on it, and one
+        // with a link-local address others with such addresses.
         let accepts = |own: &str, found: &str| list(own).iter().any(|url| url.contains(found));
         assert!(
             accepts("http://127.0.0.1:8080/", "127.0.0.1")

@@ -1,72 +1,71 @@
-//! What the machine is doing, each with all that belongs to it, so that nothing can be paused,
-//! cancelled or tried again that is not there.
+//! What the machine is doing, with all its data.
 //!
-//! In: what the machine decides. Out: the [`Phase`] that everybody else sees. Never: a decision.
+//! In: what the machine decides. Out: the [`Phase`] that everybody else sees. Never: decides.
 
 use std::path::PathBuf;
 
 use crate::messages::protocol::{ClosingWait, FilesHeld, NoUpdate, Phase, Problem, Repaired};
 use crate::model::{ContainerId, Offer, Version};
 
-/// Why a check is made, and so what its failure means.
+/// Why a check is made, and so how its failure is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum CheckTrigger {
     /// The schedule: it fails quietly.
     Schedule,
-    /// A person, who is told.
+    /// A person, to whom a failure is shown.
     Person,
-    /// A person gave this bundle, and is told also where the app waits to be started.
+    /// A person opened this bundle. A failure is shown also where the app waits to be started.
     Bundle(PathBuf),
 }
 
 /// What follows a check that finds a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterCheck {
-    /// A person is asked.
+    /// A person decides.
     Ask,
-    /// It is fetched at once.
+    /// The release is fetched at once.
     Fetch,
 }
 
-/// What a release is fetched for.
+/// Why a release is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// It becomes the active version.
+    /// The release becomes the active version.
     Install,
-    /// It is offered again, with nothing left to fetch.
+    /// The release is offered again, with nothing left to fetch.
     Prefetch,
 }
 
-/// How far the bytes of a release are.
+/// State of the download of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transfer {
     Running,
     Paused,
-    /// Somebody cancelled, after a pause or without; until the download has ended nothing else
+    /// Somebody cancelled, perhaps after a pause. Until the download has ended no other command
     /// steers it.
     Cancelled {
         paused: bool,
     },
-    /// All are there.
+    /// All bytes have arrived.
     Complete,
 }
 
-/// What an app is closed for.
+/// Why the app is closed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AfterClosing {
     Restart { switch_to: Option<ContainerId> },
     RollBack { to: Option<ContainerId> },
 }
 
-/// A version that was chosen.
+/// A version chosen for the next start.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
     pub(super) id: ContainerId,
-    /// The release, if the running app could take it over.
+    /// The release, if the running app could load it by a hot swap.
     pub(super) swap: Option<Box<Offer>>,
 }
 
-/// What "try again" does.
+/// What "try again" repeats.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Retry {
     Check,
@@ -78,7 +77,7 @@ pub(super) enum Retry {
     Restart,
 }
 
-/// What the machine is doing.
+/// What the machine is doing, with all its data.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Activity {
     Idle,
@@ -93,13 +92,13 @@ pub(super) enum Activity {
     Offered {
         offer: Box<Offer>,
     },
-    /// A release is fetched and put together.
+    /// The driver fetches a release and puts it together.
     Fetching {
         offer: Box<Offer>,
         purpose: Purpose,
         transfer: Transfer,
     },
-    /// A release that was fetched is being chosen.
+    /// The fetched release is becoming the version of the next start.
     Choosing {
         version: Version,
     },
@@ -117,7 +116,7 @@ pub(super) enum Activity {
     Closing {
         after: AfterClosing,
         wait: ClosingWait,
-        /// Where the machine goes back to if the app goes on.
+        /// The activity to which the machine returns if the app goes on.
         before: Box<Activity>,
     },
     Switching {
@@ -144,14 +143,14 @@ pub(super) enum Activity {
         problem: Problem,
         retry: Retry,
     },
-    /// Stopped by a person; the offer that was fetched still stands.
+    /// Stopped by a person; the offer is still valid.
     Cancelled {
         offer: Option<Box<Offer>>,
     },
 }
 
 impl Activity {
-    /// What everybody else sees of it.
+    /// The phase that everybody else sees.
     pub(super) fn phase(&self) -> Phase {
         match self.clone() {
             Self::Idle => Phase::Idle,
@@ -199,8 +198,8 @@ impl Activity {
         self.phase().is_at_rest()
     }
 
-    /// Whether work is under way whose own end is waited for: what else ends meanwhile, a switch or
-    /// a start that was begun before, does not take its place.
+    /// Whether the machine waits for the end of its own work. A switch or start that was begun
+    /// before may end meanwhile, and leaves the activity as it is.
     pub(super) const fn awaits_its_end(&self) -> bool {
         matches!(
             self,

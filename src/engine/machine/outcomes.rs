@@ -1,7 +1,7 @@
-//! What came of an effect, and what follows from it.
+//! Takes in the outcomes of effects, and decides what follows from each.
 //!
-//! In: outcomes that the driver reports. Out: the next activity, and further effects. Never: work
-//! under way that is disturbed by the outcome of something else.
+//! In: outcomes that the driver reports. Out: the next activity, and further effects. Never: lets
+//! the outcome of one task disturb another task under way.
 
 use super::activity::{
     Activity, AfterCheck, AfterClosing, CheckTrigger, Choice, Purpose, Retry, Transfer,
@@ -26,7 +26,7 @@ impl Machine {
                 };
                 std::iter::once(shown).chain(begun).collect()
             }
-            // Whoever gave a bundle wants to know what came of it, also where the app waits to be
+            // A person who opened a bundle sees the outcome, also where the app waits to be
             // started.
             (Err(problem), CheckTrigger::Bundle(path)) => {
                 self.fail(Retry::CheckBundle(path), problem)
@@ -51,7 +51,7 @@ impl Machine {
 
     pub(super) fn fetched(&mut self) -> Vec<Effect> {
         match &mut self.activity {
-            // A pause that comes after the last byte has nothing left to stop.
+            // A pause after the last byte has nothing left to stop.
             Activity::Fetching { transfer, .. } if *transfer != Transfer::Complete => {
                 *transfer = Transfer::Complete;
                 vec![self.show()]
@@ -118,7 +118,7 @@ impl Machine {
                 let going_back = self.enter(Activity::RollingBack { to: to.clone() });
                 vec![going_back, Effect::RollBack { to, launch: true }]
             }
-            // As if nothing had been asked for.
+            // The state is as before the request.
             (Ok(false), _) => vec![self.enter(*before), Effect::List],
             (Err(problem), AfterClosing::Restart { .. }) => self.fail(Retry::Restart, problem),
             (Err(problem), AfterClosing::RollBack { to }) => {
@@ -170,8 +170,8 @@ impl Machine {
         let Activity::Swapping { version } = self.activity.clone() else { return Vec::new() };
         match result {
             Ok(modules) => {
-                // The next start is in this version anyway: nothing is left that "restart now"
-                // would switch to.
+                // The next start is in this version anyway: "restart now" has nothing left to
+                // switch to.
                 self.choice = None;
                 vec![self.enter(Activity::Swapped { version, modules })]
             }
@@ -184,7 +184,7 @@ impl Machine {
     }
 
     pub(super) fn launched(&mut self, result: Result<Version, Problem>) -> Vec<Effect> {
-        // An app that waits for a check is waited for once only.
+        // The start waits for a check only once.
         self.setup.start_anyway = false;
         let disturbs = self.activity.awaits_its_end();
         match result {
@@ -199,7 +199,7 @@ impl Machine {
         }
     }
 
-    /// An app that asked for it was started anew: nothing that is under way is disturbed.
+    /// The app was started again at its own request. Work under way goes on undisturbed.
     pub(super) fn relaunched(&mut self, result: Result<Version, Problem>) -> Vec<Effect> {
         if result.is_err() || self.activity.is_at_rest() {
             return self.launched(result);
@@ -211,7 +211,7 @@ impl Machine {
     pub(super) fn app_ended(&mut self) -> Vec<Effect> {
         self.setup.running = false;
         match self.activity.clone() {
-            // Nobody is left to take anything over.
+            // No running app is left that could load the version.
             Activity::Swapping { version } | Activity::Ready { version, running: true } => {
                 vec![self.enter(Activity::Ready { version, running: false }), Effect::List]
             }

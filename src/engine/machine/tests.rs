@@ -1,4 +1,4 @@
-//! The machine, input by input.
+//! Tests of the machine, input by input.
 
 use super::*;
 use crate::messages::fixture::offer;
@@ -78,7 +78,7 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     machine.step(MachineInput::Closing(ClosingWait::Person));
     assert_eq!(machine.phase(), phase(ClosingWait::Person));
     assert!(machine.step(MachineInput::Closing(ClosingWait::Person)).is_empty(), "told once");
-    // Nothing else begins meanwhile, and a second wish is the same wish.
+    // Nothing else begins meanwhile, and a second request means the same.
     for other in [
         Command::RestartNow,
         Command::Check { by_user: true },
@@ -87,7 +87,7 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     ] {
         assert!(command(&mut machine, other).is_empty());
     }
-    // Force only on a person's word.
+    // Force needs a person's order.
     assert_eq!(command(&mut machine, Command::EndApp), [Effect::EndApp]);
     assert_eq!(machine.phase(), phase(ClosingWait::Person));
     // The app goes on: everything is as it was before.
@@ -112,10 +112,10 @@ fn going_back_closes_the_app_first_and_only_for_what_is_possible() {
     let effects = command(&mut machine, Command::RollBack(Some(id())));
     assert_eq!(effects.last(), Some(&Effect::Close { back: back.clone() }));
     assert!(matches!(machine.phase(), Phase::Closing { back: true, .. }));
-    // Its person keeps it.
+    // Its user keeps the app open.
     machine.step(MachineInput::Closed(Ok(false)));
     assert_eq!(machine.phase(), Phase::Idle);
-    // There is nothing to go back to: told, and nothing was closed.
+    // There is no earlier version: the user sees that, and no app was closed.
     command(&mut machine, Command::RollBack(Some(id())));
     machine.step(MachineInput::Closed(Err(problem())));
     assert!(matches!(machine.phase(), Phase::Failed { .. }));
@@ -351,7 +351,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     let repaired = Box::new(Repaired::begun(id().version));
     machine.step(MachineInput::Repaired(Ok(Some(repaired.clone()))));
     assert_eq!(machine.phase(), Phase::Repaired(repaired));
-    // And then the check that waited for it.
+    // Then follows the check that waited for it.
     assert_eq!(
         machine.step(MachineInput::Command(Command::Check { by_user: false })).last(),
         Some(&Effect::Check(None))
@@ -384,7 +384,7 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
 }
 
-/// As far as the choice of a version that the running app could take over.
+/// A machine that has chosen a version which the running app could load, and its effects.
 fn hot() -> (Machine, Vec<Effect>) {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
     machine.step(MachineInput::Command(Command::Check { by_user: false }));
@@ -490,7 +490,7 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
         std::slice::from_ref(&noticed)
     );
     assert_eq!(machine.phase(), Phase::Downloading { version: id().version });
-    // It can still be cancelled, and what it was for is still known.
+    // It can still be cancelled, and its purpose is still known.
     assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert_eq!(effects[0], Effect::Prune, "it was fetched, and not to be chosen");

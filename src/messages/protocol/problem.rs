@@ -1,18 +1,18 @@
-//! What a person is told when something fails, as a value.
+//! What the user sees when something fails, as a value.
 
 use serde::Serialize;
 
 use crate::error_chain;
 
-/// What a person is told when something fails: the catalogue has, for each kind, what happened,
-/// why, and what to do next.
+/// What the user sees when something fails. For each kind, the catalogue has three texts: what
+/// happened, why, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What kind; chooses the text.
+    /// Chooses the text.
     pub kind: ProblemKind,
-    /// Path, address or version it is about; empty if there is none.
+    /// The path, address or version concerned; empty if there is none.
     pub subject: String,
-    /// The cause chain in English, outermost first: for the log and for "details to copy".
+    /// The error chain in English, outermost first: for the log and for "details to copy".
     pub chain: Vec<String>,
 }
 
@@ -22,20 +22,20 @@ pub struct Problem {
 pub enum ProblemKind {
     /// No node can be reached.
     NoNetwork,
-    /// Nodes answer, but none has what is needed.
+    /// Nodes answer, but none has the files that are needed.
     NodesUnusable,
     /// Metadata or bytes failed verification.
     NotTrusted,
-    /// Metadata has expired: nobody re-signed it, someone holds back the new one, or this clock is
-    /// wrong.
+    /// Metadata has expired: the publisher did not sign it again, someone holds back the new one,
+    /// or this computer's clock is wrong.
     MetadataExpired,
-    /// Not enough room; the subject says how much is missing.
+    /// Too little disk space; the subject names how much is missing.
     DiskFull,
-    /// A folder or file cannot be written or read.
+    /// The system refused to write or read a folder or file.
     DiskError,
-    /// A file or folder that is needed is not there.
+    /// A required file or folder is missing.
     FileMissing,
-    /// A part of the home lies on another disk, so that nothing can be moved between the two.
+    /// A part of the home lies on another disk, so that files cannot be moved between the two.
     AnotherDisk,
     /// The system has no more threads, processes, open files or memory for now.
     Exhausted,
@@ -43,51 +43,51 @@ pub enum ProblemKind {
     Busy,
     /// The package or its manifest is damaged or hostile.
     BadPackage,
-    /// The version asked for is neither here nor on the server.
+    /// Neither this computer nor the server has the requested version.
     NoSuchVersion,
-    /// The version asked for is not on this computer; nobody has looked elsewhere.
+    /// The requested version is not on this computer; the launcher did not ask the server.
     NotInstalled,
     /// The version is in use and cannot be removed.
     VersionInUse,
-    /// The user's files are of a newer form than the version knows.
+    /// The user's files have a newer form than the version knows.
     DataTooNew,
     /// The release's own migration of the user's files failed.
     MigrationFailed,
-    /// Nothing is kept that could be gone back to.
+    /// There is no snapshot or version to return to.
     NoRollbackPoint,
-    /// The app is running, and what was asked for needs it closed.
+    /// The app is running, and the request needs it closed.
     AppRunning,
-    /// The app could not be started.
+    /// The system could not start the app.
     LaunchFailed,
-    /// The app was started, and ended before it came up; the subject says in what way.
+    /// The app was started, and ended before it came up; the subject names the launch failure.
     DidNotStart,
-    /// The disk of the home lets no program be started from it.
+    /// The disk of the home allows no program to start from it.
     ProgramsForbidden,
     /// Nothing is installed; the subject is the home.
     NothingInstalled,
     /// The repository has releases, but none for this app, channel and platform; the subject names
     /// both sides, with [`Problem::BOTH_SIDES`] between them.
     NothingForThis,
-    /// Settings or the shipped root cannot be read.
+    /// The settings or the shipped root cannot be read.
     BadSettings,
     /// The release needs a newer launcher.
     LauncherTooOld,
-    /// The file is no bundle, or not all of it is there.
+    /// The file is no bundle, or is incomplete.
     BundleDamaged,
-    /// The file is a package, not a bundle: its signatures are not with it.
+    /// The file is a package, not a bundle: it lacks the signatures.
     BundleIsPackage,
-    /// What is in the bundle is not what the publisher signed.
+    /// The bundle's content differs from what the publisher signed.
     BundleNotTrusted,
     /// The bundle is genuine but old; the subject is the day until which it counted.
     /// [`super::Command::AcceptExpired`] takes it all the same.
     BundleExpired,
-    /// The bundle is genuine, but is for another app, system or channel; the subject says what it
-    /// has.
+    /// The bundle is genuine, but is for another app, system or channel; the subject names its
+    /// content.
     BundleUnsuitable,
-    /// The bundle is genuine, but the publisher has withdrawn what it has, as the subject says.
+    /// The bundle is genuine, but the publisher has withdrawn its release, which the subject names.
     BundleWithdrawn,
-    /// The bundle is genuine, but its release can only follow the version that the subject says, or
-    /// a newer one.
+    /// The bundle is genuine, but its release can only follow the version that the subject names,
+    /// or a newer one.
     BundleTooFar,
     /// A fault of this program.
     Internal,
@@ -133,11 +133,11 @@ impl ProblemKind {
 }
 
 impl Problem {
-    /// Stands between what was wanted and what was found. Neither has it: names of apps, channels
-    /// and platforms have no `/`.
+    /// Separates the wanted from the found in a subject. Neither side contains it: names of apps,
+    /// channels and platforms have no `/`.
     pub const BOTH_SIDES: &str = " / ";
 
-    /// A problem from an error and its causes.
+    /// Makes a problem from an error and its causes.
     pub fn new(
         kind: ProblemKind,
         subject: impl Into<String>,

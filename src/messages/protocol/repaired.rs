@@ -1,31 +1,31 @@
-//! What came of a repair, as a value.
+//! The result of a repair, as a value.
 
 use serde::Serialize;
 
 use super::problem::Problem;
 use crate::model::Version;
 
-/// What came of a repair.
+/// The result of a repair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Repaired {
-    /// Which version.
+    /// The repaired version.
     pub version: Version,
-    /// What was bad and is right again, by path.
+    /// Damaged items that are right again, by path.
     pub mended: Vec<Mended>,
-    /// What is still bad, by path. Empty: the version is whole.
+    /// Items that are still damaged, by path. Empty: the version is whole.
     pub left: Vec<Unmended>,
-    /// What did not belong to the release and was taken out of its folders.
+    /// Files that did not belong to the release and were taken out of its folders.
     #[serde(serialize_with = "crate::model::readable::list")]
     pub removed: Vec<std::path::PathBuf>,
-    /// Where of that, and of what stood in the way, lies what may be somebody's work.
+    /// The folder of those removed or obstructing files that may be somebody's work.
     #[serde(serialize_with = "crate::model::readable::optional")]
     pub aside: Option<std::path::PathBuf>,
-    /// Why something is left.
+    /// Why items are still damaged.
     pub problem: Option<Problem>,
 }
 
 impl Repaired {
-    /// Nothing was found yet.
+    /// The result before anything was found.
     pub const fn begun(version: Version) -> Self {
         Self {
             version,
@@ -38,32 +38,32 @@ impl Repaired {
     }
 }
 
-/// A file, link, folder or record that was mended.
+/// A file, link, folder or record that was repaired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mended {
     /// Relative to the version's folder.
     pub path: String,
-    /// How.
+    /// How it was repaired.
     pub how: How,
 }
 
-/// How something was mended.
+/// How an item was repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// Its content was in another file on this disk.
+    /// Its content came from another file on this disk.
     Cloned,
-    /// It was made by a patch pack from another installed version.
+    /// A patch pack made it from another installed version.
     Patched,
-    /// It was fetched.
+    /// Its content was downloaded.
     Fetched,
     /// It needs no content: a folder, a link, an empty file, the record.
     Made,
-    /// Its permissions were set again.
+    /// Only its permissions were set again.
     Permissions,
 }
 
-/// Something that could not be mended.
+/// An item that could not be repaired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unmended {
     /// Relative to the version's folder.

@@ -1,5 +1,5 @@
-//! Installed versions, the files kept of left ones and their room on the disk, as a person sees
-//! them.
+//! Installed versions, the retained user files of versions that were left, and their size on disk,
+//! as the user sees them.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::model::{ContainerId, Version};
 /// An installed version, as the version menu shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InstalledVersion {
-    /// Its id.
+    /// The version, app and platform.
     pub id: ContainerId,
     /// Bytes on disk.
     pub size: u64,
@@ -18,25 +18,26 @@ pub struct InstalledVersion {
     pub active: bool,
     /// Whether it is running now.
     pub running: bool,
-    /// When it was left, if the user's files are kept as they were then: a point to go back to.
+    /// When it was left, if a snapshot retains the user's files as they were then: a rollback can
+    /// return to it.
     pub left: Option<jiff::Timestamp>,
-    /// Whether any file of the user lies in it.
+    /// Whether any user file lies in it.
     pub holds_files: bool,
-    /// Whether it did not come up here.
+    /// Whether it did not come up on this computer.
     pub failed: bool,
-    /// Whether it is newer than the active one and only waits to be chosen.
+    /// Whether it is newer than the active one and can be switched to at once.
     pub ready: bool,
-    /// Whether the user stays at it: it is active, and newer ones are not offered.
+    /// Whether the user pinned it: it is active, and newer ones are not offered.
     pub pinned: bool,
-    /// Whether it is more than the settings want to keep.
+    /// Whether it is beyond the number that the settings retain.
     pub surplus: bool,
-    /// Its folder.
+    /// Where its files lie.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
 }
 
-/// Which of two versions have files of the user in the launcher's folders; an app may keep them
-/// elsewhere. Without them nothing is said of files.
+/// Which of two versions have user files in the launcher's folders; an app may store them
+/// elsewhere. If neither has any, the texts mention no files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FilesHeld {
     /// The version that was left.
@@ -46,7 +47,7 @@ pub struct FilesHeld {
 }
 
 impl FilesHeld {
-    /// Whether either has some.
+    /// Whether either version has user files.
     pub const fn any(self) -> bool {
         self.of_left || self.of_active
     }
@@ -55,29 +56,29 @@ impl FilesHeld {
 /// The user's files as a version had them when it was left.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetainedFiles {
-    /// Whose.
+    /// The version whose files they are.
     pub version: Version,
     /// When it was left.
     pub left: jiff::Timestamp,
-    /// Where they are: the version's folder, or one of their own.
+    /// Where they are: the version's folder, or a separate one.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
 }
 
-/// Room on the disk, bytes. Blocks that files share are counted for each of them, so it is at most
-/// as much.
+/// Disk use in bytes. Blocks that files share are counted for each of them, so it is an upper
+/// bound.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DiskUse {
-    /// Of all: versions, kept files, downloads under way, logs.
+    /// The whole home: versions, retained files, downloads under way, logs.
     pub whole: u64,
-    /// Of single folders: those of versions, and those of kept files that have their own.
+    /// Single folders: those of versions, and those of retained files that have a separate folder.
     pub folders: Vec<FolderUse>,
 }
 
-/// A folder's part of the room.
+/// The disk use of one folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FolderUse {
-    /// Which folder.
+    /// The path of the folder.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
     /// Bytes on disk.
@@ -85,7 +86,7 @@ pub struct FolderUse {
 }
 
 impl DiskUse {
-    /// Bytes on disk of a folder, if it was looked at.
+    /// Bytes on disk of a folder, if it was measured.
     pub fn of(&self, folder: &std::path::Path) -> Option<u64> {
         self.folders.iter().find(|found| found.folder == folder).map(|found| found.bytes)
     }

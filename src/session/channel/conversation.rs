@@ -1,9 +1,9 @@
-//! The launcher's side of the conversation with its app, as a pure machine: what comes in goes to
-//! [`Conversation::step`], and what has to be done for it comes out. The order of things is that of
+//! The launcher's side of the conversation with its app, as a pure machine. Inputs go to
+//! [`Conversation::step`], which returns the effects to perform. The order of messages is that of
 //! `assets/runtime/PROTOCOL.md`.
 //!
-//! In: messages, what the engine tells, what it wants, and the time. Out: messages, commands for
-//! the engine, outcomes. Never: I/O, a clock, or trust in what an app says beyond what it says of
+//! In: the app's messages, the engine's events and requests, and the time. Out: messages, commands
+//! for the engine, outcomes. Never: does I/O, reads a clock, or believes an app on anything but
 //! itself.
 
 use std::collections::BTreeMap;
@@ -21,80 +21,77 @@ use fields::{answer, available, phase_name, progress_fields, refusal, words};
 mod fields;
 mod swapping;
 
-/// How long an app may take to say what it would do with an update, or that it will try.
+/// How long an app may take to answer with its plan for an update, or to agree to the swap.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a swap may take: after that it counts as failed.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long an app may take to say whether it has heard that it should end.
+/// How long an app may take to confirm a request to end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a check that an app asked for may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
-/// Between two messages about progress.
+/// Interval between two messages about progress.
 const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
-/// Seconds between two heartbeats of an app: it says in between whatever it wants to say.
+/// Seconds between two heartbeats of an app. It may send other messages in between.
 const HEARTBEAT_SECONDS: u64 = 60;
-/// Checks that an app may make the engine do: so many at once, and one a minute.
+/// Checks that an app may make the engine do: `capacity` at once, then one a minute.
 const CHECKS: Rate = Rate { per_second: 1.0 / 60.0, capacity: 10.0 };
 /// Most requests of the app that wait for the end of a check.
 const MOST_WAITING: usize = 32;
-/// Most containers whose code an app may say that it runs.
+/// Most containers whose code an app may report to run.
 const MOST_IN_USE: usize = 16;
 
-/// What comes in.
+/// An input of the machine.
 #[derive(Clone, Debug)]
 pub(super) enum ConversationInput {
     /// An app has shown the token; this is its first message.
     Connected(Message),
-    /// The app says something.
+    /// Any later message of the app.
     Message(Message),
     /// The connection has ended.
     Gone,
-    /// The engine tells something.
+    /// An event of the engine.
     Event(Box<Event>),
-    /// The app shall take over another container's code.
+    /// The app shall load another container's code.
     Swap(Swap),
     /// The app shall end.
     End,
-    /// It need not end any more.
+    /// The request to end is withdrawn.
     KeepRunning,
-    /// Time has passed.
+    /// A deadline may have passed.
     Tick,
 }
 
-/// What an app shall take over.
+/// What an app shall load in a hot swap.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Swap {
-    /// The installed version.
     pub container: ContainerId,
     /// All files that differ from the version whose code the app runs.
     pub changes: Vec<Change>,
 }
 
-/// What has to be done.
+/// An effect for the caller to perform.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
-    /// Send this to the app.
+    /// Send a message to the app.
     Send {
-        /// Its number.
+        /// The number of the request that it makes or answers.
         id: i64,
-        /// What it is.
         kind: &'static str,
-        /// The rest.
         fields: Map<String, Value>,
     },
     /// A command for the engine.
     Command(Command),
-    /// The app says that it is up.
+    /// The app reports that it is up.
     Up,
-    /// The app has code of these containers, and takes new code from the last.
+    /// The app runs code of these containers, and loads new code from the last.
     Runs(Vec<ContainerId>),
-    /// Nobody is connected any more.
+    /// The app is no longer connected.
     Alone,
-    /// A swap has ended: with the modules that were loaded anew, or with what stood against it.
+    /// A swap has ended: with the modules that the app has reloaded, or with the blockers.
     Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
-    /// Whether the app has heard that it should end.
+    /// Whether the app has confirmed the request to end.
     Heard(bool),
-    /// The app was to end, and goes on: its person has unsaved work.
+    /// The app refuses to end: its user has unsaved work.
     GoesOn,
 }
 
@@ -103,16 +100,16 @@ pub(super) enum Effect {
 pub(super) struct Conversation {
     connected: bool,
     number: i64,
-    /// Our requests without an answer.
+    /// The launcher's requests without an answer.
     asked: BTreeMap<i64, Asked>,
     swapping: Option<Swapping>,
     ending: Option<Duration>,
     /// Requests of the app that wait for the end of a check, and until when.
     checks: Vec<(i64, Duration)>,
     check_limit: CheckLimit,
-    /// How the last check ended, if one has.
+    /// How the last check ended, if one has ended.
     checked: Option<Result<(), String>>,
-    /// What was last told of an offer; `None` once there is none.
+    /// The fields last sent about an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
     on_event: Option<Duration>,
@@ -139,14 +136,14 @@ enum Asked {
 struct Swapping {
     swap: Swap,
     until: Duration,
-    /// The number of the request that began it, once that was sent.
+    /// The number of the request that began the swap, once that was sent.
     request: Option<i64>,
-    /// How long the app's main thread has not done anything, as it said last.
+    /// How long the app's main thread has been stuck, by the app's last report.
     stuck: Option<f64>,
 }
 
 impl Conversation {
-    /// Takes in what happened at `now`; gives what has to be done, in order.
+    /// Takes in an input at `now`, and returns the effects to perform, in order.
     pub(super) fn step(&mut self, now: Duration, input: ConversationInput) -> Vec<Effect> {
         let mut effects = match input {
             ConversationInput::Connected(hello) => self.connected(&hello),
@@ -194,8 +191,8 @@ impl Conversation {
         effects
     }
 
-    /// What the app says of the code that it runs. A swap whose outcome was lost with a connection
-    /// is known from it.
+    /// Takes in the app's report about the code that it runs. It also reveals the outcome of a swap
+    /// that was lost with a connection.
     fn runs(&mut self, message: &Message) -> Vec<Effect> {
         let id = |value: &Value| value.as_str()?.parse::<ContainerId>().ok();
         let container = message.fields.get("container").and_then(id);
@@ -210,7 +207,7 @@ impl Conversation {
             in_use.retain(|other| other != container);
             in_use.push(container.clone());
         } else {
-            // Without it nothing is known of the code that runs.
+            // Without a list the code that runs is unknown.
             in_use.clear();
         }
         let done = self
@@ -233,7 +230,7 @@ impl Conversation {
         if lost.values().any(|asked| *asked == Asked::End) && self.ending.take().is_some() {
             effects.push(Effect::Heard(false));
         }
-        // A swap that has begun goes on without a connection; one that was only asked about has not
+        // A swap that has begun goes on without a connection. A swap in its plan stage has not
         // begun.
         if self.swapping.as_ref().is_some_and(|swapping| swapping.request.is_none()) {
             effects.extend(self.swap_fails("not-connected", "the app is no longer connected"));
@@ -241,7 +238,7 @@ impl Conversation {
         effects
     }
 
-    /// `asked` if the answer matters.
+    /// Sends a request. `asked` is given if its answer matters.
     fn request(
         &mut self,
         kind: &'static str,
@@ -255,7 +252,7 @@ impl Conversation {
         Effect::Send { id: self.number, kind, fields }
     }
 
-    /// What the app asks.
+    /// Answers a request of the app.
     fn asked(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
         let id = message.id;
         if message.protocol != PROTOCOL {
@@ -310,7 +307,7 @@ impl Conversation {
         if self.checks.len() >= MOST_WAITING {
             return vec![refusal(id, "busy", "too many checks are waiting")];
         }
-        // Another one may be under way, whose end answers as well.
+        // Another check may be under way, whose end answers as well.
         let in_progress = self.phase == Some(Phase::Checking);
         if !in_progress && !self.may_check(now) {
             return vec![match &self.checked {
@@ -327,14 +324,14 @@ impl Conversation {
         }
     }
 
-    /// Whether the app may make the engine ask the publisher's servers once more: all users of an
-    /// app with a loop in it would be a flood. Beyond that it is told what the last check has
-    /// found.
+    /// Whether the app may make the engine ask the publisher's servers once more. All users of an
+    /// app with such a loop would flood the servers. Beyond the limit the app gets the result of
+    /// the last check.
     fn may_check(&mut self, now: Duration) -> bool {
         self.check_limit.0.try_take(now, 1.0, CHECKS)
     }
 
-    /// What the app answers to what was asked.
+    /// Takes in the app's answer to a request.
     fn answered(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
         let ok = message.fields.get("ok") == Some(&Value::Bool(true));
         match self.asked.remove(&message.id) {
@@ -357,7 +354,7 @@ impl Conversation {
         vec![self.request("restart", reason, Some(Asked::End))]
     }
 
-    /// What the engine tells, as far as an app may want to know it.
+    /// Passes on events of the engine, as far as they concern an app.
     fn on_event(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         match event {
             Event::Progress(progress) => self.progress(now, &progress),
@@ -419,7 +416,7 @@ impl Conversation {
         effects
     }
 
-    /// What took too long.
+    /// Ends what has passed its deadline.
     fn late(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(swapping) = self.swapping.as_ref().filter(|swapping| swapping.until <= now) {
@@ -440,14 +437,15 @@ impl Conversation {
     }
 }
 
-/// An update, or something else that one would have to wait for; a check has an end of its own.
+/// Whether an update or other work is under way that a check would have to wait for. A running
+/// check does not count: its own end answers.
 fn is_at_work(phase: &Phase) -> bool {
     !phase.is_at_rest() && *phase != Phase::Checking
 }
 
-/// Whether what was on offer before this phase still is.
+/// Whether an offer from before this phase is still valid.
 const fn keeps_offer(phase: &Phase) -> bool {
-    // Without a last arm: a new phase must be thought of here.
+    // No catch-all arm: the compiler demands a decision for each new phase.
     match phase {
         Phase::Offered { .. }
         | Phase::Checking

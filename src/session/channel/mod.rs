@@ -1,17 +1,17 @@
-//! The conversation with the running app: it says that it is up, asks for updates, and takes new
-//! code over without a restart. `assets/runtime/PROTOCOL.md` is the contract, and
-//! `assets/runtime/kuzflow_runtime` the app's side.
+//! The conversation with the running app: the app reports that it is up, asks for updates, and
+//! loads new code without a restart. `assets/runtime/PROTOCOL.md` is the contract, and
+//! `assets/runtime/kuzflow_runtime` is the app's side.
 //!
 //! ```text
 //! socket        a Unix domain socket or a named pipe that only this user can open
 //! wire          bytes <-> messages, bounded
-//! conversation  pure: who may say what when, and what follows
+//! conversation  pure: who may send what and when, and what follows
 //! serve         connections and timers, on the engine's runtime
 //! ```
 //!
-//! In: connections of a process that knows the token which its environment told it, the engine's
-//! events. Out: commands for the engine, what came of a swap. Never: trust in an app beyond what
-//! concerns itself, a wait of the app's start, or a start that fails since nobody can listen.
+//! In: connections of a process that knows the token from its environment, and the engine's events.
+//! Out: commands for the engine, outcomes of hot swaps. Never: trusts an app beyond what concerns
+//! the app itself, delays the app's start, or fails a start because no socket can be opened.
 
 mod conversation;
 mod serve;
@@ -38,15 +38,15 @@ use crate::threads;
 pub(crate) const ADDRESS: &str = "KUZFLOW_CHANNEL";
 /// The variable with the token.
 pub(crate) const TOKEN: &str = "KUZFLOW_TOKEN";
-/// How long somebody waits for an app to say whether it has heard that it should end; a little
-/// longer than the conversation does.
+/// How long a caller waits for the app to confirm a request to end. A little longer than the
+/// conversation's own limit.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a swap came to: the modules that were loaded anew, or what stood against it.
+/// The outcome of a swap: the modules that the app has reloaded, or the blockers.
 pub(crate) type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 
-/// Where the app that this launcher starts can talk to it. Clones share it. Without a place to
-/// listen nobody is admitted, and all that would be said is not.
+/// The channel to the app that this launcher starts. Clones share it. Without a place to listen no
+/// app is admitted, and nothing is sent.
 #[derive(Clone, Default)]
 pub(crate) struct ChannelHandle(Arc<Mutex<ChannelState>>);
 
@@ -55,19 +55,18 @@ struct ChannelState {
     /// Folders that a socket may lie in, the best first.
     places: Vec<PathBuf>,
     endpoint: Option<socket::Endpoint>,
-    /// Of the token that the app started last was given.
+    /// Digest of the token of the app started last.
     token: Option<Digest>,
     requests: Option<mpsc::UnboundedSender<Request>>,
-    /// The containers whose code the connected app runs; the last one is that which it takes new
-    /// code from.
+    /// The containers whose code the connected app runs; it loads new code from the last one.
     runs: Vec<ContainerId>,
-    /// Keep those from being removed.
+    /// Locks that keep those containers from being removed.
     locks: Vec<(ContainerId, RunningLock)>,
-    /// The app's person has refused to close it since it was last asked.
+    /// The app's user has refused to close it since the last request.
     refused: bool,
 }
 
-/// What the rest of the launcher wants of the conversation.
+/// A request of the rest of the launcher to the conversation.
 enum Request {
     Tell(Box<Event>),
     Swap(Swap, oneshot::Sender<Swapped>),
@@ -81,13 +80,13 @@ impl ChannelHandle {
         Self(Arc::new(Mutex::new(ChannelState { places, ..ChannelState::default() })))
     }
 
-    // A panic elsewhere leaves values that are right one by one.
+    // A panic elsewhere leaves each value valid by itself.
     fn lock(&self) -> MutexGuard<'_, ChannelState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The variables for an app that is about to be started. The token is new each time: an app
-    /// started before is no longer let in.
+    /// started before can no longer connect.
     pub(crate) fn admit(&self) -> Vec<(&'static str, OsString)> {
         let mut shared = self.lock();
         if shared.places.is_empty() {
@@ -102,17 +101,18 @@ impl ChannelHandle {
         }
     }
 
-    /// The container from which the connected app takes its code now; `None` if none is connected.
+    /// The container from which the connected app loads its code now; `None` if no app is
+    /// connected.
     pub(crate) fn runs(&self) -> Option<ContainerId> {
         self.lock().runs.last().cloned()
     }
 
-    /// Has the app told of an event.
+    /// Sends an event to the app.
     pub(crate) fn tell(&self, event: &Event) {
         self.send(Request::Tell(Box::new(event.clone())));
     }
 
-    /// Has the app take over another container's code; gives what came of it.
+    /// Asks the app to load another container's code, and returns the outcome.
     pub(crate) async fn swap(&self, swap: Swap) -> Swapped {
         let (sender, outcome) = oneshot::channel();
         self.send(Request::Swap(swap, sender));
@@ -121,24 +121,26 @@ impl ChannelHandle {
         })
     }
 
-    /// Whether the app has said, since it was last asked to end or wanted to, that it goes on.
+    /// Whether the app has answered that it goes on, since the last request to end or its own
+    /// announcement to end.
     pub(crate) fn was_refused(&self) -> bool {
         self.lock().refused
     }
 
-    /// From here on a refusal counts.
+    /// Clears the refusal: only a later one counts.
     pub(crate) fn expect_end(&self) {
         self.lock().refused = false;
     }
 
-    /// Asks the app to end by itself; tells whether it has heard. Blocks for some seconds at most.
+    /// Asks the app to end by itself, and returns whether it has confirmed that. Blocks for some
+    /// seconds at most.
     pub(crate) fn ask_to_end(&self) -> bool {
         self.expect_end();
         let (sender, heard) = oneshot::channel();
         if !self.send(Request::End(sender)) {
             return false;
         }
-        // The conversation answers in time; a limit all the same, since a person waits.
+        // The conversation answers in time. This limit is a second guard, since a person waits.
         let (done, waiting) = std::sync::mpsc::channel();
         let waiter = threads::spawn("ending", move || {
             let _ = done.send(heard.blocking_recv().unwrap_or(false));
@@ -146,12 +148,12 @@ impl ChannelHandle {
         waiter.is_ok() && waiting.recv_timeout(END_TIMEOUT).unwrap_or(false)
     }
 
-    /// Tells the app that it need not end any more.
+    /// Withdraws the request to end.
     pub(crate) fn keep_running(&self) {
         self.send(Request::KeepRunning);
     }
 
-    /// Lets go of the containers whose code the app ran: it has ended.
+    /// Releases the locks on the containers whose code the app ran: it has ended.
     pub(crate) fn release(&self) {
         let mut shared = self.lock();
         shared.runs.clear();
@@ -164,8 +166,8 @@ impl ChannelHandle {
 }
 
 impl ChannelState {
-    /// The place to listen at, made when it is first asked for: by a start of the app, or by an
-    /// engine that comes before it.
+    /// The endpoint to listen at. The first caller makes it: a start of the app, or an engine that
+    /// starts before it.
     fn endpoint(&mut self) -> io::Result<&mut socket::Endpoint> {
         let endpoint = match self.endpoint.take() {
             Some(endpoint) => endpoint,
@@ -184,7 +186,7 @@ impl ChannelState {
         Ok((address, token))
     }
 
-    /// Digests are compared, so that the time it takes says nothing about the token.
+    /// Compares digests, so that the time of the comparison reveals nothing about the token.
     fn is_token(&self, token: &str) -> bool {
         self.token.is_some_and(|expected| expected == Digest::of(token.as_bytes()))
     }

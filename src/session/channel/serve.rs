@@ -1,5 +1,5 @@
-//! The conversation on the engine's runtime: strangers are let in by their token, one app at a time
-//! is talked to, and what the pure machine wants is done.
+//! Runs the conversation on the engine's runtime: admits connections by their token, talks to one
+//! app at a time, and performs the effects of the pure machine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,25 +19,25 @@ use crate::store::lock::RunningLock;
 
 /// How long a connection may take to show the token.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that have not shown it yet.
+/// Most connections that have not shown the token yet.
 const MOST_STRANGERS: usize = 8;
-/// Messages that wait to be sent: an app that takes no more has hung up.
+/// Most messages that wait to be sent. An app that does not read them counts as gone.
 const MOST_UNSENT: usize = 256;
-/// Messages that wait to be looked at: the app waits meanwhile.
+/// Most received messages that wait for the conversation: beyond them the app waits.
 const MOST_UNREAD: usize = 16;
-/// How long an app may take nothing before it counts as gone.
+/// How long an app may read nothing before it counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a failure to take a connection.
+/// Pause after a failure to accept a connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// From the connection that is talked to, or from one that is about to be.
+/// An input from the present connection, or from one that will replace it.
 enum Incoming {
     Connected { hello: Message, sender: mpsc::Sender<Vec<u8>> },
     Message { sender: mpsc::Sender<Vec<u8>>, message: Message },
     Gone { sender: mpsc::Sender<Vec<u8>> },
 }
 
-/// Talks to the app until the runtime ends. Returns at once where there is nowhere to listen.
+/// Talks to the app until the runtime ends. Returns at once where no endpoint can be opened.
 pub(crate) async fn serve(
     handle: ChannelHandle,
     app: AppHandle,
@@ -101,7 +101,7 @@ struct Talk<C> {
     commands: C,
     conversation: Conversation,
     began: Instant,
-    /// To the app that is talked to.
+    /// The queue of messages to the connected app.
     connection: Option<mpsc::Sender<Vec<u8>>>,
     swapping: Option<oneshot::Sender<Swapped>>,
     ending: Vec<oneshot::Sender<bool>>,
@@ -111,8 +111,8 @@ impl<C: Fn(Command)> Talk<C> {
     fn wanted(&mut self, request: Request) -> Option<ConversationInput> {
         match request {
             Request::Tell(event) => Some(ConversationInput::Event(event)),
-            // The machine wants one at a time; another one is an oversight, and its outcome
-            // nobody's.
+            // The machine makes one swap at a time. A second one is a mistake, and its outcome has
+            // no receiver.
             Request::Swap(swap, done)
                 if self.swapping.as_ref().is_none_or(oneshot::Sender::is_closed) =>
             {
@@ -134,7 +134,7 @@ impl<C: Fn(Command)> Talk<C> {
         };
         match incoming {
             Incoming::Connected { hello, sender } => {
-                // The one before is dropped, and its connection with it.
+                // Dropping the previous sender ends its connection.
                 if self.connection.replace(sender).is_some() {
                     self.step(ConversationInput::Gone);
                 }
@@ -162,8 +162,8 @@ impl<C: Fn(Command)> Talk<C> {
             Effect::Send { id, kind, fields } => {
                 let Some(connection) = &self.connection else { return };
                 match wire::encode(id, kind, fields) {
-                    // A queue that is full belongs to an app that takes nothing: its connection is
-                    // given up where that is noticed.
+                    // A full queue belongs to an app that reads nothing. The write timeout then
+                    // ends its connection.
                     Ok(bytes) => drop(connection.try_send(bytes)),
                     Err(error) => tracing::warn!(%error, kind, "a message to the app is too long"),
                 }
@@ -175,7 +175,7 @@ impl<C: Fn(Command)> Talk<C> {
                 }
             }
             Effect::Runs(containers) => self.runs(containers),
-            // What it has code of stays locked: it runs on without a connection.
+            // The containers of its code stay locked: the app runs on without a connection.
             Effect::Alone => self.handle.lock().runs.clear(),
             Effect::Swapped(outcome) => {
                 if let Some(swapping) = self.swapping.take() {
@@ -191,7 +191,7 @@ impl<C: Fn(Command)> Talk<C> {
         }
     }
 
-    /// Keeps containers that the app has code of from being removed, besides the one that it was
+    /// Locks the containers whose code the app runs against removal, besides the one that it was
     /// started in.
     fn runs(&self, containers: Vec<ContainerId>) {
         let Some(app) = self.app.running() else { return };
@@ -211,7 +211,7 @@ impl<C: Fn(Command)> Talk<C> {
                 .filter(|container| **container != app.container && home.record(container).is_ok());
             let locks = others.filter_map(hold).collect();
             let mut shared = handle.lock();
-            // What has ended meanwhile needs none.
+            // An app that has ended meanwhile needs no lock.
             if app.ended().is_none() {
                 for (container, lock) in std::mem::replace(&mut shared.locks, locks) {
                     if !containers.contains(&container) {
@@ -223,7 +223,7 @@ impl<C: Fn(Command)> Talk<C> {
     }
 }
 
-/// Lets apps in that know the token.
+/// Accepts connections, and admits those that show the token.
 async fn admit(
     mut listener: socket::Listener,
     handle: ChannelHandle,
@@ -243,7 +243,7 @@ async fn admit(
                 continue;
             }
         };
-        // Too many at a time: this one is closed.
+        // At the limit of unknown connections: this one is closed.
         let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else { continue };
         let (handle, incoming) = (handle.clone(), incoming.clone());
         tokio::spawn(async move {
@@ -258,7 +258,7 @@ async fn admit(
     }
 }
 
-/// One connection from its first message to its end.
+/// Serves one connection from its first message to its end.
 async fn converse(
     hello: Message,
     (mut reading, mut writing): (ReadHalf<socket::Stream>, WriteHalf<socket::Stream>),

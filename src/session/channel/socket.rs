@@ -1,9 +1,9 @@
-//! Where an app finds its launcher: a Unix domain socket in a folder that only this user can open,
-//! or a named pipe on Windows.
+//! The place where an app finds its launcher: a Unix domain socket in a folder that only this user
+//! can open, or a named pipe on Windows.
 //!
-//! In: a name. Out: connections of this user's processes. Never: a network, another user, or a
-//! place that somebody else could have prepared: names are random, and a folder or pipe that is
-//! there already is refused.
+//! In: a name. Out: connections of this user's processes. Never: listens on a network, admits
+//! another user, or uses a place that somebody else could have prepared: names are random, and a
+//! folder or pipe that exists already is refused.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use super::secret;
 /// included.
 #[cfg(unix)]
 const LONGEST_PATH: usize = 100;
-/// Age from which a folder without a socket was left by a launcher that was killed.
+/// From this age a folder without a socket counts as left by a killed launcher.
 #[cfg(unix)]
 const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(60);
-/// How the names of the folders begin.
+/// Prefix of the folders' names.
 #[cfg(unix)]
 const PREFIX: &str = "kuzflow-";
 
@@ -28,10 +28,9 @@ mod system {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     use std::path::PathBuf;
 
-    /// A connection.
     pub(crate) type Stream = tokio::net::UnixStream;
 
-    /// A socket that listens; its folder goes with it.
+    /// A listening socket. Dropping it removes its folder.
     #[derive(Debug)]
     pub(crate) struct Endpoint {
         folder: PathBuf,
@@ -40,7 +39,7 @@ mod system {
     }
 
     impl Endpoint {
-        /// In the first of `places` that is there and short enough.
+        /// Opens a socket in the first of `places` that exists and is short enough.
         pub(crate) fn open(places: &[PathBuf]) -> io::Result<Self> {
             let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "no folder for a socket"));
             for place in places {
@@ -61,7 +60,7 @@ mod system {
                     "the path is too long for a socket",
                 ));
             }
-            // Fails if it is there: nobody can have prepared it.
+            // Fails if it exists: so nobody can have prepared it.
             std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
             let mut endpoint = Self { folder, path, listener: None };
             let listener = std::os::unix::net::UnixListener::bind(&endpoint.path)?;
@@ -70,13 +69,13 @@ mod system {
             Ok(endpoint)
         }
 
-        /// What the app is told.
+        /// The address for the app.
         pub(crate) fn address(&self) -> std::ffi::OsString {
             self.path.clone().into_os_string()
         }
 
-        /// Begins to take connections, within a runtime; again where the one that did so before has
-        /// ended.
+        /// Begins to accept connections, within a runtime. May be called again after the runtime of
+        /// an earlier call has ended.
         pub(crate) fn listen(&mut self) -> io::Result<Listener> {
             let listener =
                 self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
@@ -91,7 +90,7 @@ mod system {
         }
     }
 
-    /// Takes connections.
+    /// Accepts connections.
     pub(crate) struct Listener(tokio::net::UnixListener);
 
     impl Listener {
@@ -104,8 +103,8 @@ mod system {
         }
     }
 
-    /// Whether nobody listens at a socket. Asked without waiting: its owner may be stopped, with a
-    /// full queue.
+    /// Whether no process listens at a socket. The test does not wait: the owner may be stopped,
+    /// with a full queue.
     fn is_refused(path: &Path) -> bool {
         use rustix::net::{SocketAddrUnix, connect};
         let ask = || connect(&socket_that_never_waits()?, &SocketAddrUnix::new(path)?);
@@ -135,8 +134,8 @@ mod system {
         made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
     }
 
-    /// Removes what launchers that were killed left in `places`: folders of this user whose socket
-    /// nobody listens at.
+    /// Removes what killed launchers left in `places`: folders of this user at whose socket no
+    /// process listens.
     pub(crate) fn sweep(places: &[PathBuf]) {
         let own = rustix::process::geteuid().as_raw();
         for entry in places.iter().flat_map(|place| look::entries_if_readable(place)) {
@@ -158,8 +157,8 @@ mod system {
                     let _ = std::fs::remove_file(&path);
                     let _ = std::fs::remove_dir(entry.path());
                 }
-                // Killed before it listened; one that is about to listen is younger. Only an empty
-                // folder goes.
+                // Its launcher was killed before it listened; one that is about to listen is
+                // younger. Only an empty folder can be removed.
                 Ok(false) if is_old(&entry) => {
                     let _ = std::fs::remove_dir(entry.path());
                 }
@@ -178,11 +177,10 @@ mod system {
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
     use std::path::PathBuf;
 
-    /// A connection.
     pub type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
 
-    /// The name of a pipe, which is made when somebody listens: an app that comes earlier tries
-    /// again.
+    /// The name of a pipe. The launcher makes the pipe when it listens; an app that connects
+    /// earlier tries again.
     #[derive(Debug)]
     pub struct Endpoint {
         name: String,
@@ -194,17 +192,17 @@ mod system {
             Ok(Self { name: format!(r"\\.\pipe\kuzflow-{}", secret()?) })
         }
 
-        /// What the app is told.
+        /// The address for the app.
         pub fn address(&self) -> std::ffi::OsString {
             self.name.clone().into()
         }
 
-        /// Begins to take connections, within a runtime; again where the one that did so before has
-        /// ended. The first instance of a pipe is made with a flag that refuses a name which
-        /// somebody has taken.
+        /// Begins to accept connections, within a runtime. May be called again after the runtime of
+        /// an earlier call has ended. A flag on the pipe's first instance refuses a name that
+        /// another process has taken.
         pub fn listen(&mut self) -> io::Result<Listener> {
-            // Full access for the owner, who is this user, and for nobody else; `P`: nothing is
-            // inherited.
+            // Full access for the owner, who is this user, and for nobody else. `P` excludes
+            // inherited rights.
             let description =
                 widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
             let listener = PipeListenerOptions::new()
@@ -217,7 +215,7 @@ mod system {
         }
     }
 
-    /// Takes connections.
+    /// Accepts connections.
     pub struct Listener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
 
     impl Listener {
@@ -227,7 +225,7 @@ mod system {
         }
     }
 
-    /// Pipes go with their process.
+    /// Nothing to remove: a pipe ends with its process.
     pub fn sweep(_places: &[PathBuf]) {}
 }
 

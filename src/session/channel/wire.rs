@@ -1,26 +1,26 @@
-//! Messages as bytes: four bytes of length, little-endian, and a JSON object
+//! Encodes and decodes messages: four bytes of length, little-endian, and a JSON object
 //! (`assets/runtime/PROTOCOL.md`).
 //!
-//! Pure. In: bytes as they come. Out: objects that have a `type` and an `id`. Never: more memory
-//! than one message of the longest kind.
+//! Pure. In: bytes as they arrive. Out: objects that have a `type` and an `id`. Never: uses more
+//! memory than one message of the maximal length.
 
 use serde_json::{Map, Value};
 
-/// The version of the conversation that is spoken here.
+/// The protocol version of this launcher.
 pub(crate) const PROTOCOL: u64 = 1;
 /// Longest message, bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
-/// Longest message of somebody who has not shown the token, bytes.
+/// Longest message of a connection that has not shown the token, bytes.
 pub(crate) const LONGEST_OF_A_STRANGER: usize = 16 << 10;
 
 /// A request or an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
-    /// The version of the conversation that it is written in; 0 if it says none.
+    /// The message's protocol version; 0 if it has none.
     pub protocol: u64,
     /// The number that the asking side chose.
     pub id: i64,
-    /// What it is.
+    /// The field `type`.
     pub kind: String,
     /// All its fields, these three included.
     pub fields: Map<String, Value>,
@@ -29,18 +29,18 @@ pub(crate) struct Message {
 /// What ends a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
-    /// The announced length is above the limit.
+    /// The length field is above the limit.
     #[error("a message of {length} bytes is announced, {limit} are allowed")]
     TooLong {
-        /// Announced bytes.
+        /// Bytes by the length field.
         length: usize,
-        /// Allowed bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// No JSON.
+    /// The bytes are not JSON.
     #[error("not a message")]
     Form(#[from] serde_json::Error),
-    /// JSON, but no object with `type` and `id`.
+    /// The JSON is not an object with `type` and `id`.
     #[error("a message without a type or an id")]
     Nameless,
 }
@@ -65,7 +65,7 @@ pub(crate) fn encode(
     Ok([&length.to_le_bytes()[..], &json].concat())
 }
 
-/// Takes bytes as they come and gives messages.
+/// Decodes messages from bytes as they arrive.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     held: Vec<u8>,
@@ -73,25 +73,25 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// For messages of at most `limit` bytes.
+    /// A decoder for messages of at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { held: Vec::new(), limit }
     }
 
-    /// Another limit from now on.
+    /// Sets another limit for the following messages.
     pub(crate) fn allow(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Takes in what came.
+    /// Takes in received bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
     }
 
-    /// The next message that is whole.
+    /// The next complete message.
     ///
     /// # Errors
-    /// [`WireError`]: nothing that comes after it can be understood.
+    /// [`WireError`]: after it no later byte can be decoded.
     pub(crate) fn next_message(&mut self) -> Result<Option<Message>, WireError> {
         let Some((head, rest)) = self.held.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_le_bytes(*head)).unwrap_or(usize::MAX);

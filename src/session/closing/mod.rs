@@ -1,17 +1,17 @@
-//! Closing the running app as its window manager would, and waiting for it as long as it takes its
-//! person.
+//! Closes the running app as its window manager would, and waits as long as the app's user needs.
 //!
-//! 1. An app that talks to its launcher is told, and closes by itself.
-//! 2. Otherwise its windows are asked to close, one after another; what it asks its person then is
-//!    between the two.
-//! 3. One that has no window and cannot have one (a program in the background) gets the system's
+//! 1. An app that talks to its launcher gets a request to end, and closes by itself.
+//! 2. Otherwise the launcher asks its windows to close, one after another. What the app then asks
+//!    its user is between the two.
+//! 3. An app that has no window and cannot have one (a program in the background) gets the system's
 //!    polite signal, as when the computer is shut down. Where a person may be at work in it all the
-//!    same (a terminal, Wayland, an icon in the panel) nothing is sent: the person is told that it
-//!    must be ended by hand.
+//!    same (a terminal, Wayland, an icon in the panel) the launcher sends nothing, and shows the
+//!    user that the app must be ended by hand.
 //!
-//! In: the app, its channel, what a person decides meanwhile. Out: whether it has ended, and what
-//! is waited for. Never: a signal to an app with a window, force without a person's word, a second
-//! wish where the first was refused, or a lock held while it waits.
+//! In: the app, its channel, what a person decides meanwhile. Out: whether the app has ended, and
+//! what the launcher is waiting for. Never: sends a signal to an app with a window, forces an end
+//! without a person's order, asks a second time where the first request was refused, or holds a
+//! lock while it waits.
 
 mod plan;
 
@@ -27,14 +27,14 @@ use crate::host::processes;
 use crate::messages::protocol::ClosingWait;
 use crate::store::launch::RunningApp;
 
-/// Between two looks at an app that is closing.
+/// Interval between two checks of an app that is closing.
 const LOOK: Duration = Duration::from_millis(100);
-/// Between two looks at its windows, at first and after a while.
+/// Interval between two checks of its windows, at first and after a while.
 const LOOK_AT_WINDOWS: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long an app that a person wants ended may take before it is ended for good.
+/// How long an app may take to end after a person chose to force it, before the launcher kills it.
 const FORCED_WITHIN: Duration = Duration::from_secs(5);
-/// How long a program in the background may take before a person is told that it goes on.
+/// How long a program in the background may take before the user sees that it goes on.
 const SIGNAL_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a person decides while an app is closing. Clones share it.
@@ -45,14 +45,14 @@ impl CloseControl {
     const TAKEN_BACK: u8 = 1;
     const FORCED: u8 = 2;
 
-    /// The app shall go on.
+    /// Takes the close request back: the app shall go on.
     pub(crate) fn take_back(&self) {
         self.0.store(Self::TAKEN_BACK, Ordering::Release);
     }
 
-    /// The app shall be ended, whatever is lost.
+    /// Orders a forced end, whatever is lost.
     pub(crate) fn force(&self) {
-        // What was taken back stays so.
+        // A request that was taken back stays so.
         let _ = self.0.compare_exchange(0, Self::FORCED, Ordering::AcqRel, Ordering::Acquire);
     }
 
@@ -61,16 +61,17 @@ impl CloseControl {
     }
 }
 
-/// How it came out.
+/// The outcome of closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
     /// The app has ended.
     Ended,
-    /// It goes on: its person, or whoever asked, wants it so.
+    /// The app goes on: its user has refused, or the request was taken back.
     GoesOn,
 }
 
-/// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
+/// Closes the app and waits for its end. `on_wait` receives what is being waited for, whenever that
+/// changes.
 pub(crate) fn close(
     app: &RunningApp,
     channel: &ChannelHandle,
@@ -91,16 +92,15 @@ struct Closing<'a> {
     began: Instant,
     desktop: Result<Desktop, Unseen>,
     plan: ClosePlan,
-    /// It was told by its channel.
+    /// The app has confirmed the request on its channel.
     heard: bool,
-    /// When the polite signal was sent, and to whom.
+    /// When the polite signal was sent, and to which processes.
     signalled: Option<(Instant, Vec<u32>)>,
     wait: ClosingWait,
 }
 
-/// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not
-/// let it, or nothing comes of it: an app that asks its person is waited for, any other for
-/// `limit`.
+/// Waits for an app that has announced its end. Returns `GoesOn` if its user refused, or if the app
+/// does not end: an app that asks its user may take any time, any other app `limit`.
 pub(crate) fn wait_for_own_end(
     app: &RunningApp,
     channel: &ChannelHandle,
@@ -120,7 +120,7 @@ pub(crate) fn wait_for_own_end(
     }
 }
 
-/// Whether a question of the app is open.
+/// Whether the app shows its user a question.
 fn asks_its_person(app: &RunningApp) -> bool {
     let tree = processes::trees(&app.processes());
     let windows = Desktop::connect().and_then(|desktop| desktop.windows(&tree));
@@ -164,7 +164,7 @@ impl<'a> Closing<'a> {
             if control.is(CloseControl::FORCED) {
                 return self.end_by_force();
             }
-            // The longer a person thinks the more seldom they are disturbed.
+            // The longer a person thinks, the longer the pause.
             let pause = (self.began.elapsed() / 20).clamp(LOOK_AT_WINDOWS, LONGEST_PAUSE);
             if looked.is_none_or(|looked| looked.elapsed() >= pause) {
                 let wait = self.look();
@@ -189,7 +189,7 @@ impl<'a> Closing<'a> {
         }
     }
 
-    /// Looks at the app's windows, and does what is to be done next.
+    /// Looks at the app's windows, and performs the next step.
     fn look(&mut self) -> ClosingWait {
         let tree = processes::trees(&self.app.processes());
         let windows = match &self.desktop {
@@ -201,7 +201,7 @@ impl<'a> Closing<'a> {
         let windows = match windows {
             Ok(windows) => own_windows(&tree, windows),
             Err(error) => {
-                // A display that has gone, or hung: the next look may find it again.
+                // The display has gone, or hangs: the next check may find it again.
                 tracing::debug!(%error, "the app's windows are not known");
                 if matches!(error, Unseen::Broken(_)) {
                     self.desktop = Desktop::connect();
@@ -209,7 +209,7 @@ impl<'a> Closing<'a> {
                 return self.unseen();
             }
         };
-        // Helpers that its windows have left are asked as well.
+        // Helper processes that the windows have left are asked as well.
         let was_never_seen = || !self.heard && !self.plan.has_seen_windows();
         if windows.is_empty() && (self.app.was_handed_over() || was_never_seen()) {
             let hidden = may_face_a_person(&self.desktop, &tree);
@@ -232,8 +232,8 @@ impl<'a> Closing<'a> {
         wait
     }
 
-    /// Nobody sees what the app shows. One that has heard will ask its person; any other must be
-    /// ended by hand.
+    /// The launcher cannot see the app's windows. An app that has confirmed the request will ask
+    /// its user; any other must be ended by hand.
     fn unseen(&self) -> ClosingWait {
         match self.heard {
             false => ClosingWait::Unreachable,
@@ -242,7 +242,7 @@ impl<'a> Closing<'a> {
         }
     }
 
-    /// A program in the background: no window, no display, no terminal.
+    /// Signals a program in the background: no window, no display, no terminal.
     fn signal(&mut self) -> ClosingWait {
         let processes = self.app.processes();
         let since = match &self.signalled {
@@ -260,8 +260,8 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts
-/// as yes.
+/// Whether the app, or a program that it started, has a window open. Where that is unknown the
+/// answer is yes.
 pub(crate) fn may_have_window(app: &RunningApp) -> bool {
     let tree = processes::trees(&app.processes());
     match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
@@ -278,7 +278,7 @@ mod tests {
     use crate::store::fixture::Fixture;
     use crate::store::launch::{Call, Which, start};
 
-    /// An app that does not listen to the system's signal.
+    /// An app that ignores the system's signal.
     fn stubborn(fixture: &Fixture) -> RunningApp {
         let id = fixture.install("1.0.0", &[]);
         let script =

@@ -1,9 +1,10 @@
-//! Which window is asked to close next, and what is waited for: pure, without clock or display.
+//! Decides which window to ask to close next, and what is being waited for. Pure, without clock or
+//! display.
 //!
-//! Windows are asked one after another, as a program closes its own: each is asked once, and the
-//! next one only when the one before has gone. So a person who keeps one window keeps all that come
-//! after it. Only windows that were open at the beginning are asked; what comes later is the app's
-//! own answer, a question for instance.
+//! Windows are asked one after another, as a program closes its own. Each is asked once, and the
+//! next one only when the one before has gone. So a person who keeps one window open keeps all
+//! windows after it. Only windows that were open at the beginning are asked. A window that opens
+//! later is the app's own answer, a question for instance.
 
 use std::time::Duration;
 
@@ -11,41 +12,40 @@ use crate::host::app_windows::{Kind, Window};
 use crate::host::processes::Process;
 use crate::messages::protocol::ClosingWait;
 
-/// An app that has closed a window may be about to end: so long before the next one is asked.
+/// Pause before the next window is asked: an app that has closed a window may be about to end.
 const SETTLED: Duration = Duration::from_millis(700);
-/// A window that is still there after this waits for a person.
+/// A window that is still open after this waits for a person.
 const AT_ONCE: Duration = Duration::from_millis(1000);
-/// An app whose last window has gone may have something to write: so long before a person is told
-/// that it goes on.
+/// How long an app whose last window has gone may write, before the user sees that it goes on.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// What is to be done now.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClosingStep {
     /// Ask this window to close.
     Ask(Window),
-    /// Show this window, which has a question.
+    /// Bring this window, which has a question, to the front.
     Show(Window),
-    /// Nothing.
+    /// Do nothing now.
     Wait,
 }
 
-/// What was done so far.
+/// What was seen and done so far.
 #[derive(Debug, Default)]
 pub(super) struct ClosePlan {
     /// Windows that were open at the beginning.
     first: Option<Vec<u64>>,
     asked: Vec<u64>,
-    /// The app was asked by another way, and closes its windows by itself.
+    /// The app was asked through its channel, and closes its windows by itself.
     closes_itself: bool,
-    /// When the last window was asked, or was seen to have gone.
+    /// When the last window was asked, or was found to have gone.
     changed: Duration,
     /// The window that was brought forward last.
     shown: Option<u64>,
 }
 
 impl ClosePlan {
-    /// For an app that has agreed to close by itself: its windows are only watched.
+    /// A plan for an app that has agreed to close by itself: its windows are only watched.
     pub(super) fn of_an_app_that_closes_itself() -> Self {
         Self { closes_itself: true, ..Self::default() }
     }
@@ -55,7 +55,8 @@ impl ClosePlan {
         self.first.as_ref().is_some_and(|first| !first.is_empty())
     }
 
-    /// Takes in which windows are open at `now`; says what to do, and what is waited for.
+    /// Takes in which windows are open at `now`, and returns the next step and what is being waited
+    /// for.
     pub(super) fn step(&mut self, now: Duration, windows: &[Window]) -> (ClosingStep, ClosingWait) {
         let first =
             self.first.get_or_insert_with(|| windows.iter().map(|window| window.id).collect());
@@ -78,8 +79,7 @@ impl ClosePlan {
             });
             return self.wait_for_person(since, front);
         }
-        // An app ignores the wish while a question of its own is open: that one has to be answered
-        // first.
+        // An app ignores the request while it shows a question: the user has to answer that first.
         if question.is_some_and(|question| {
             windows.iter().any(|window| window.id != question.id && window.kind == Kind::Main)
         }) {
@@ -127,7 +127,7 @@ impl ClosePlan {
     }
 }
 
-/// The question that is in front: the newest window that keeps a person from the others.
+/// The question in front: the newest window that blocks the others.
 fn question(windows: &[Window]) -> Option<Window> {
     windows.iter().rev().find(|window| window.modal).copied()
 }
@@ -138,9 +138,9 @@ fn belongs_to_another(window: &Window, windows: &[Window]) -> bool {
         .is_some_and(|owner| owner != window.id && windows.iter().any(|other| other.id == owner))
 }
 
-/// The app's own windows: of a process that has some, and none of whose parents in the app has. A
-/// program that the app has started (a browser, say) is not the app, as long as the app has a
-/// window itself.
+/// The app's own windows: those of a process that has some while none of its parents within the app
+/// has any. A program that the app has started (a browser, say) is not the app, as long as the app
+/// has a window itself.
 pub(super) fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window> {
     let has_windows = |id: u32| windows.iter().any(|window| window.process == id);
     let parent = |id: u32| {
@@ -150,7 +150,8 @@ pub(super) fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window>
     };
     let is_nearest = |id: u32| {
         let mut next = parent(id);
-        // No deeper than there are processes: what the system says of them may contain a circle.
+        // At most as many steps as there are processes: the system's list of parents may contain a
+        // cycle.
         for _ in 0..tree.len() {
             match next {
                 Some(id) if has_windows(id) => return false,
@@ -185,11 +186,11 @@ mod tests {
         let mut plan = ClosePlan::default();
         assert_eq!(plan.step(at(0), &[window(1)]), (ClosingStep::Ask(window(1)), ClosingWait::App));
         assert_eq!(plan.step(at(500), &[window(1)]), (ClosingStep::Wait, ClosingWait::App));
-        // Its question comes, and is brought to the front once.
+        // The app shows its question, which is brought to the front once.
         let asks = [window(1), question_of(2, 1)];
         assert_eq!(plan.step(at(1200), &asks), (ClosingStep::Show(asks[1]), ClosingWait::Person));
         assert_eq!(plan.step(at(1400), &asks), (ClosingStep::Wait, ClosingWait::Person));
-        // It is answered with "cancel": the window is never asked again, nor put before others.
+        // The user answers "cancel": the window is never asked again, nor put before others.
         assert!(matches!(plan.step(at(60_000), &[window(1)]), (_, ClosingWait::Person)));
         for hours in 1..100 {
             let (step, wait) = plan.step(at(hours * 3_600_000), &[window(1)]);
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(plan.step(at(0), &open), (ClosingStep::Show(open[1]), ClosingWait::Person));
         assert_eq!(plan.step(at(5000), &open), (ClosingStep::Wait, ClosingWait::Person));
         assert_eq!(plan.step(at(6000), &open[..1]).0, ClosingStep::Ask(window(1)));
-        // An app that is nothing but a dialog.
+        // An app whose only window is a dialog.
         let mut plan = ClosePlan::default();
         let only = Window { kind: Kind::Dialog, modal: true, ..window(7) };
         assert_eq!(plan.step(at(0), &[only]).0, ClosingStep::Ask(only));
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(plan.step(at(0), &[tools, find, window(2)]).0, ClosingStep::Ask(window(2)));
         let mut plan = ClosePlan::default();
         assert_eq!(plan.step(at(0), &[tools]).0, ClosingStep::Ask(tools), "a desktop's own gadget");
-        // Its owner is not to be seen: then it stands for itself.
+        // Its owner is not visible: then it counts by itself.
         let mut plan = ClosePlan::default();
         assert_eq!(plan.step(at(0), &[find]).0, ClosingStep::Ask(find));
     }
@@ -243,7 +244,7 @@ mod tests {
         let deaf = Window { can_close: false, ..window(1) };
         assert_eq!(plan.step(at(0), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));
         assert_eq!(plan.step(at(90_000), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));
-        // Another one that can be asked is.
+        // Another window that can be asked is asked.
         let mut plan = ClosePlan::default();
         assert_eq!(plan.step(at(0), &[deaf, window(2)]).0, ClosingStep::Ask(window(2)));
         assert_eq!(plan.step(at(5000), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));

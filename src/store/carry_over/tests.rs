@@ -1,11 +1,11 @@
-//! What becomes of each of the user's files, and of the defaults beside them.
+//! Tests of what becomes of the user's files, and of the defaults beside them.
 
 use crate::model::ContainerId;
 use crate::store::fixture::Fixture;
 
 use super::*;
 
-/// What `to` would find, in a folder of its own.
+/// The files that `to` would get, in a separate folder.
 struct Laid {
     migration: Migration,
     folder: PathBuf,
@@ -235,7 +235,7 @@ fn with_a_damaged_manifest_everything_is_the_users() {
     assert_eq!(laid.migration.conflicts, [conflict("config/x", "config/x.new-default")]);
     assert_eq!(laid.read("config/x").as_deref(), Some("a"));
     assert_eq!(laid.read("config/x.new-default").as_deref(), Some("b"));
-    // In the version to come: what lies there has to do.
+    // The manifest of the next version cannot be read: its present files serve as defaults.
     fs::write(fixture.home.manifest(&two), "{").unwrap();
     fixture.write(&one, "data/made", "mine");
     let laid = carry(&fixture, &one, &two);
@@ -308,8 +308,8 @@ fn what_goes_while_files_are_carried_over_is_no_failure() {
     let (source, target) = (fixture.home.container(&one), fixture.home.container(&two));
     let folder = fixture.home.root().join("laid");
     fs::create_dir(&folder).unwrap();
-    // As a program does it that still works with these files: after the first of them was carried
-    // over, others are deleted.
+    // Like a program that still works with these files: after the first of them was carried over,
+    // it deletes others.
     let reported = |_, _| {
         for number in 10..20 {
             let _ = fs::remove_file(source.join(format!("data/file-{number:02}")));
@@ -337,7 +337,7 @@ fn a_file_with_several_names_stays_one() {
     for name in ["backup/second", "third"] {
         fs::hard_link(data.join("backup/first"), data.join(name)).unwrap();
     }
-    // A second name outside of the user's files is none of theirs.
+    // A second name outside of the user's folders does not belong to the user's files.
     fs::hard_link(data.join("single"), fixture.home.root().join("elsewhere")).unwrap();
     assert_eq!(bytes_of(&fixture.home.container(&one)).unwrap(), 14);
     let laid = carry(&fixture, &one, &two);

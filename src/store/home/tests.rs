@@ -85,8 +85,8 @@ fn the_stand_in_is_written_down_before_a_new_version_could_become_it() {
     assert_eq!(home.active().unwrap().0.container, one);
     switch(home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
     assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
-    // A whole version is not touched, a damaged one is replaced by the stand-in before another
-    // one comes.
+    // The call leaves a whole version alone, and replaces a damaged one before another version is
+    // registered.
     home.ensure_active(&fixture.lock).unwrap();
     assert_eq!(home.named().unwrap().unwrap().previous, Some(one.clone()));
     fs::write(home.container(&two).join(RECORD), "{").unwrap();

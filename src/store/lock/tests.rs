@@ -42,7 +42,7 @@ fn a_lock_that_cannot_be_asked_is_reported_as_that_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
     let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
-    // No file that could be locked.
+    // The lock file cannot be opened: a folder has its place.
     std::fs::create_dir_all(home.running().join(id.to_string())).unwrap();
     assert!(RunningLock::is_held(&home, &id));
     for refused in
@@ -70,7 +70,7 @@ fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
     };
     end(&mut one);
     assert!(RunningLock::is_held(&home, &id), "another instance runs");
-    // Its id, used by a process that started at another time.
+    // Another process uses its id, and has another start time.
     let record = records(&home, &id).join(two.id().to_string());
     let started = std::fs::read_to_string(&record).unwrap();
     std::fs::write(&record, "1").unwrap();
@@ -79,14 +79,14 @@ fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
     assert!(RunningLock::is_held(&home, &id));
     end(&mut two);
     assert!(!RunningLock::is_held(&home, &id));
-    // The next start notes itself, and forgets the dead.
+    // The next start notes itself, and removes the notes of ended processes.
     let again = RunningLock::hold(&home, &id).unwrap();
     let noted = recorded(&records(&home, &id))
         .map(|record| (record.process, record.is_launcher))
         .collect::<Vec<_>>();
     assert_eq!(noted, [(std::process::id(), true)]);
     assert!(RunningLock::is_held(&home, &id));
-    // Without records the lock alone tells.
+    // Without notes only the lock counts.
     std::fs::remove_dir_all(records(&home, &id)).unwrap();
     assert!(RunningLock::is_held(&home, &id));
     drop((lock, again));

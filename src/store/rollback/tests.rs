@@ -42,8 +42,8 @@ fn code_and_files_are_as_they_were_and_what_was_written_since_is_retained() {
     assert_eq!(fs::read_to_string(back.retained.join("data/made")).unwrap(), "in two");
     let (active, _) = fixture.home.active().unwrap();
     assert_eq!((active.container, active.previous, active.probation), (one.clone(), None, None));
-    // There is nothing to go back to from here: what was rolled back is no state to return to
-    // by itself; but somebody who did it by mistake can ask for it.
+    // There is no default target now: an automatic rollback never returns to a version that was
+    // rolled back. A person who did it by mistake can ask for it.
     assert!(matches!(
         roll_back(&fixture.home, None, &fixture.lock),
         Err(StoreError::NoRollbackPoint { .. })
@@ -53,7 +53,7 @@ fn code_and_files_are_as_they_were_and_what_was_written_since_is_retained() {
     assert_eq!(fixture.read(&two, "data/made").as_deref(), Some("in two"));
     roll_back(&fixture.home, Some(&one), &fixture.lock).unwrap();
     assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
-    // The kept files outlive the version, and a version that comes next does not get them.
+    // The retained files outlive the version, and the next installed version does not get them.
     remove::remove(&fixture.home, &two, &fixture.lock).unwrap();
     let snapshots = snapshots::list(&fixture.home).unwrap();
     assert_eq!(snapshots.len(), 1);
@@ -71,7 +71,7 @@ fn a_note_without_files_hides_none_that_has_them() {
     let (fixture, _, two) = begin();
     let Fixture { home, lock, .. } = &fixture;
     roll_back(home, None, lock).unwrap();
-    // As a rollback leaves it that failed once it had noted what it would displace.
+    // The state after a rollback that failed once it had noted the files to displace.
     let now = jiff::Timestamp::now();
     Snapshot::new(home, &two, &two, Reason::Replaced, now).unwrap().write(home).unwrap();
     roll_back(home, Some(&two), lock).unwrap();
@@ -87,7 +87,7 @@ fn the_version_that_was_left_is_gone_back_to_unless_it_failed() {
     switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
     crate::store::probation::change(home, &one, lock, |_| None).unwrap();
     switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
-    // It was used, and closed each time before anybody could know that it is well.
+    // The version was used, and closed each time before it was known to be healthy.
     fixture.write(&two, "data/diary", "two lines");
     switch(home, &three, SwitchOptions::PLAIN, lock).unwrap();
     let target = fallback(home).unwrap();
@@ -151,7 +151,7 @@ fn a_version_that_was_gone_back_to_and_fails_is_left_again() {
     crate::store::probation::change(home, &one, lock, |_| None).unwrap();
     roll_back(home, None, lock).unwrap();
     crate::store::probation::remember_failed(home, &two.version).unwrap();
-    // A person wants it all the same, and it fails again.
+    // A person switches to it nevertheless, and it fails again.
     roll_back(home, Some(&two), lock).unwrap();
     assert_eq!(
         fallback(home).map(|target| (target.container, target.healthy)),
@@ -163,7 +163,8 @@ fn a_version_that_was_gone_back_to_and_fails_is_left_again() {
 #[test]
 fn a_point_whose_version_was_used_again_since_is_still_whole() {
     let (fixture, one, two) = begin();
-    // Back by choice: the present files go along, and what one had is kept.
+    // A switch back by choice: the present files are carried over, and the files of 1.0.0 are
+    // retained.
     switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
     fixture.write(&one, "data/file", "later in one");
     let points: Vec<_> =
@@ -172,8 +173,8 @@ fn a_point_whose_version_was_used_again_since_is_still_whole() {
     let back = roll_back(&fixture.home, Some(&two), &fixture.lock).unwrap();
     assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("in two"));
     assert_eq!(fs::read_to_string(back.retained.join("data/file")).unwrap(), "later in one");
-    // One was left twice: rolled back just now, and before that for two, in a snapshot of its
-    // own.
+    // 1.0.0 was left twice: rolled back just now, and before that for 2.0.0, in a separate
+    // snapshot.
     let back = roll_back(&fixture.home, Some(&one), &fixture.lock).unwrap();
     assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
     assert_eq!(fs::read_to_string(back.retained.join("data/file")).unwrap(), "in two");
@@ -208,7 +209,7 @@ fn the_newest_three_stay_and_what_is_no_snapshot_too() {
         .collect();
     assert_eq!(retained, ["5.0.0", "4.0.0", "3.0.0"]);
     assert!(fixture.home.snapshots().join("my own").exists());
-    // A state whose version is gone can be gone back to once the version is there again.
+    // A rollback can return to a snapshot of a removed version once the version is installed again.
     assert_eq!(points(&fixture.home).unwrap().len(), 1);
     let missing = roll_back(&fixture.home, Some(&ids[3]), &fixture.lock).unwrap_err();
     assert!(matches!(missing, StoreError::NotInstalled { .. }));

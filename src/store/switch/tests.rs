@@ -36,7 +36,7 @@ fn a_pending_switch_waits_for_the_end_of_the_app_and_of_the_other_launcher() {
     let _ = lock;
     assert_eq!(start(home), one, "the app is running");
     drop(running);
-    // Hand the lock over for the rest of the test.
+    // Releases the lock for the rest of the test.
     let fixture_home = home.clone();
     let keep = fixture.release();
     assert_eq!(start(&fixture_home), two);
@@ -128,7 +128,7 @@ fn a_version_that_knows_less_is_refused_the_newer_form_of_data() {
         matches!(refused, StoreError::DataTooNew { found: 3, known: 0, .. }) && refused.is_final()
     );
     assert_eq!(home.active().unwrap().0.container, two);
-    // The way out: the version with the files that it had.
+    // The way out: a rollback to the version with its earlier files.
     crate::store::rollback::roll_back(home, None, lock).unwrap();
     assert_eq!(home.active().unwrap().0.container, one);
 }
@@ -163,7 +163,8 @@ mod scripts {
             Some("old"),
             "the version that was left is as it was"
         );
-        // Back again it is the newer one's script that knows both forms.
+        // For the switch back the newer version's script runs, since only that one knows both
+        // forms.
         switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         assert_eq!(fixture.read(&one, "data/told").as_deref(), Some("2.0.0 1.0.0 2.0.0\n"));
     }
@@ -189,7 +190,7 @@ mod scripts {
         assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
         assert_eq!(fixture.read(&two, "data/file"), None);
         assert!(snapshots::list(home).unwrap().is_empty());
-        // At a start it is tried once, told, and not again.
+        // A start tries the switch once, reports the failure, and does not try again.
         switch_at_next_start(home, &two, lock).unwrap();
         let home = home.clone();
         let _keep = fixture.release();

@@ -1,17 +1,17 @@
-//! What an incremental update has come to, as it travels with each piece of progress.
+//! Counts of an incremental update, sent with each piece of progress.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// Counts that travel with each [`Progress`](crate::messages::protocol::Progress).
+/// Counts that are sent with each [`Progress`](crate::messages::protocol::Progress).
 #[derive(Default)]
 pub(super) struct Counts {
-    /// Bytes that came over the network for parts that are finished.
+    /// Bytes that the network brought for finished parts.
     pub fetched: u64,
-    /// Files that are made or taken over.
+    /// Files that are made or cloned.
     pub files: Arc<AtomicU64>,
-    /// Files for which a patch did not work out.
+    /// Files for which a patch failed.
     pub fallen_back: u64,
-    /// Installed files that were damaged, whose content was fetched again.
+    /// Damaged installed files whose content was fetched again.
     pub mended: u64,
 }

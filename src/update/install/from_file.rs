@@ -1,8 +1,8 @@
-//! The package out of a bundle: read in place, piece by piece; each piece is proved before an entry
-//! in it is unpacked.
+//! Reads the package out of a bundle, in place, piece by piece. Each piece is verified before an
+//! entry in it is unpacked.
 //!
-//! What the bundle was when its release was offered does not count: it is opened again, and every
-//! byte is held against the signed release.
+//! The bundle may have changed since its release was offered. So this module opens it again and
+//! verifies every byte against the signed release.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::store::staging::Staging;
 use crate::trust::Bundle;
 use crate::update::package_documents::{self, PackageDocuments};
 
-/// How often a pause is looked at.
+/// Interval between two checks whether a pause has ended.
 const WHILE_PAUSED: Duration = Duration::from_millis(50);
 
 impl UpdateJob {
@@ -93,7 +93,7 @@ impl<'a> FileSource<'a> {
     }
 
     fn read(&self, span: std::ops::Range<u64>) -> Result<Vec<u8>, Problem> {
-        // The package lies inside the bundle, and the span inside the package: both were checked.
+        // Both were checked: the package lies inside the bundle, and the span inside the package.
         let span = self.start + span.start..self.start + span.end;
         self.bundle.read(&span).map_err(|error| problem::of_bundle(&error))
     }
@@ -113,7 +113,7 @@ impl<'a> FileSource<'a> {
         PackageDocuments::new(self.signed, documents)
     }
 
-    /// Proves piece after piece and hands on the entries that are whole.
+    /// Verifies piece after piece, and passes on the entries that are complete.
     fn pieces(
         &self,
         package_documents: &PackageDocuments,

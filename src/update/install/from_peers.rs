@@ -1,5 +1,5 @@
-//! Files from neighbours that have installed the release: whatever installed versions and packs do
-//! not give is asked of them first, by digest, for a bounded time; the internet gives the rest.
+//! Fetches files from peers that have installed the release. What installed versions and packs do
+//! not give is asked of peers first, by digest, for a bounded time. The internet gives the rest.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,15 +17,16 @@ use crate::model::{Manifest, RelativePath};
 use crate::store::contents::Contents;
 use crate::update::peer_service;
 
-/// Bytes a second that a neighbour is assumed to give.
+/// Assumed rate of a peer, bytes a second.
 const ASSUMED_RATE: f64 = 10e6;
-/// How long files may take: so many times what is assumed, and a moment.
+/// Time that files may take, as a multiple of the time by the assumed rate. A moment is added to
+/// it.
 const TIME_FACTOR: f64 = 2.0;
 const MOMENT: f64 = 5.0;
 
 impl UpdateJob {
-    /// Whether the whole release is rather taken from neighbours, file by file: some have installed
-    /// it, none has its package, and the internet is not known to be quicker.
+    /// Whether to fetch the whole release from peers, file by file: some peers have installed it,
+    /// no peer has its package, and no measurement shows that the internet is quicker.
     pub(super) async fn is_installed_by_peers(&self) -> bool {
         let Some(peer_network) = self.peers.get() else { return false };
         let signed = &self.offer.signed;
@@ -47,7 +48,8 @@ impl UpdateJob {
         only_installed
     }
 
-    /// Takes what it can of `absent` from neighbours into `folder`, and notes it in `contents`.
+    /// Fetches as many files of `absent` as possible from peers into `folder`, and records them in
+    /// `contents`.
     pub(super) async fn take_from_peers(
         &self,
         manifest: &Manifest,
@@ -84,7 +86,7 @@ impl UpdateJob {
         Ok(Ended::Complete)
     }
 
-    /// A function that counts bytes and shows them, as of one node.
+    /// A function that counts bytes and shows them like those of a node.
     fn on_arrival(
         &self,
         holders: Vec<SocketAddr>,

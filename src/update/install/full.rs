@@ -1,5 +1,5 @@
-//! The whole package: manifest and index first, then pieces from several nodes, each entry unpacked
-//! as soon as its pieces are there.
+//! The full update: manifest and index first, then pieces from several nodes. Each entry is
+//! unpacked as soon as its pieces have arrived.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::store::staging::Staging;
 use crate::update::package_documents::PackageDocuments;
 
 impl UpdateJob {
-    /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that
-    /// was tried before.
+    /// Fetches, unpacks and registers the whole package. The counts come from a cheaper strategy
+    /// that was tried before.
     pub(super) async fn full(
         &mut self,
         staging: &Staging,
@@ -33,7 +33,7 @@ impl UpdateJob {
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
         let unpacking = Unpacking::begin(&package_documents, &tree, &staging.package())?;
         let files_total = unpacking.total;
-        // For a download that was whole already, of which nothing is told.
+        // A download that was complete already sends no progress.
         let (done, total) = (self.offer.signed.length, self.offer.signed.length);
         let mut last = Progress { done, total, files_total, ..Progress::default() };
         if let Ended::Stopped =
@@ -47,7 +47,8 @@ impl UpdateJob {
         Ok(Ended::Complete)
     }
 
-    /// Tells how many files are written, once all bytes are here; `last` was told of the download.
+    /// Shows how many files are written, once all bytes have arrived. `last` is the download's last
+    /// progress.
     fn files_written(&self, last: Progress) -> impl Fn(u64) + Send + 'static {
         let emitter = self.emitter.clone();
         move |files_done| emitter.emit(Event::Progress(Progress { files_done, ..last.clone() }))
@@ -85,8 +86,8 @@ impl UpdateJob {
         }
     }
 
-    /// Passes on what the download says; its progress, with what is unpacked already, is for the
-    /// caller.
+    /// Passes on the download's events. It returns the progress, with the count of unpacked files,
+    /// to the caller.
     fn take(
         &self,
         event: FetchEvent,
@@ -97,7 +98,7 @@ impl UpdateJob {
         match event {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
-                // Manifest and index are here already, and belong to what was offered.
+                // Manifest and index are here already, and count as part of the offer's bytes.
                 let documents = self.offer.signed.length.saturating_sub(total);
                 let (done, total) = (done + documents, total + documents);
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
@@ -122,7 +123,7 @@ impl UpdateJob {
     }
 }
 
-/// What comes after the last byte: the last entries, links and empty files, durability, one rename.
+/// The work after the last byte: the last entries, links and empty files, durability, one rename.
 pub(super) fn finish(
     unpacking: Unpacking,
     package_documents: &PackageDocuments,

@@ -1,4 +1,5 @@
-//! Patches and single entries: what changed is fetched, all else is taken from installed versions.
+//! The incremental update, by patch packs and single entries: it fetches what changed, and takes
+//! everything else from installed versions.
 //!
 //! ```text
 //! packs ── each: download, apply ──┐
@@ -6,10 +7,11 @@
 //! ```
 //!
 //! Nothing here is trusted until the end: what packs make counts only if its digests make up the
-//! signed manifest, and whatever is put into the tree is hashed against that. A base that is
-//! damaged or gone is fetched again by itself, out of its own release's package, and the pack goes
-//! on; a pack that cannot be had or applied, a file that lies: each costs only its own files, which
-//! are then fetched whole; and all of that is tried a bounded number of times.
+//! signed manifest, and every file that goes into the tree is hashed against that manifest. A
+//! damaged or missing base is fetched again by itself, out of its own release's package, and the
+//! pack goes on. A pack that cannot be fetched or applied, and a file with wrong content, cost only
+//! the files that they concern, which are then fetched whole. The number of such attempts is
+//! bounded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,15 +34,15 @@ use crate::update::applying::ApplyTarget;
 use crate::update::entries::{self, Arrived, EntrySource};
 use crate::update::planner;
 
-/// Times that a tree is put together: in the second, everything that turned out to be no good is
-/// fetched.
+/// Most times that a tree is put together. From the second on, contents that turned out to be wrong
+/// are fetched.
 const ROUNDS: usize = 3;
 
-/// What came of filling in single files.
+/// The outcome of fetching single files.
 enum Filled {
     Complete,
     Stopped,
-    /// Single files cost too much, or are not to be had: the whole package comes.
+    /// Single files cost too much, or cannot be fetched: the whole package follows.
     TooMuch,
 }
 
@@ -81,8 +83,7 @@ impl UpdateJob {
                 }
                 TreeOutcome::Stopped => return Ok(Ended::Stopped),
                 TreeOutcome::Lacking(rest, files) => {
-                    // Whatever was made here has been hashed: it is installed files that are not
-                    // what they seemed.
+                    // Files made here have been hashed: so installed files are damaged.
                     counts.mended += files;
                     contents = rest;
                 }
@@ -96,8 +97,8 @@ impl UpdateJob {
         })
     }
 
-    /// The documents of the wanted release, by the packs that lead to it or from a node; what the
-    /// packs did not make is counted. `None` if somebody cancelled.
+    /// The documents of the wanted release, by the packs that lead to it or from a node. Files that
+    /// the packs did not make are counted. `None` if somebody cancelled.
     async fn target(
         &self,
         staging: &Staging,
@@ -106,8 +107,7 @@ impl UpdateJob {
         counts: &mut Counts,
     ) -> Result<Option<ApplyTarget>, Problem> {
         let wanted = self.offer.signed.release.manifest.hash;
-        // Packs that only lead to a release on the way have done their work when they have led
-        // there.
+        // Packs to an intermediate release have done their work when they have led there.
         let (intermediate, planned) = match self.offer.plan.strategy {
             UpdateStrategy::PatchesAndEntries => (reached.is_some(), self.offer.plan.files.fetched),
             _ => (false, 0),
@@ -128,7 +128,7 @@ impl UpdateJob {
         if !self.offer.plan.patches.is_empty() {
             let absent = absent_from(&target.manifest, contents).len() as u64;
             let absent = absent.saturating_sub(planned);
-            // Where all packs did their work, it is files to be taken over that are damaged.
+            // Where all packs did their work, files to be cloned are damaged.
             if by_packs {
                 counts.mended += absent;
             } else {
@@ -138,7 +138,8 @@ impl UpdateJob {
         Ok(Some(target))
     }
 
-    /// Has peers, in the first round, and then nodes give what no content here has, file by file.
+    /// Fetches the files whose content is nowhere on this disk, file by file: in the first round
+    /// from peers, then from nodes.
     async fn fill_from_entries(
         &self,
         staging: &Staging,
@@ -172,7 +173,7 @@ impl UpdateJob {
         match self.fetch_entries(staging, &absent, &folder, contents, counts).await {
             Ok(Ended::Complete) => Ok(Filled::Complete),
             Ok(Ended::Stopped) => Ok(Filled::Stopped),
-            // Nodes that send whole files only, for example.
+            // For example where nodes send whole files only.
             Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
                 tracing::warn!(
                     ?problem,
@@ -184,7 +185,7 @@ impl UpdateJob {
         }
     }
 
-    /// Puts the release together out of what there is.
+    /// Puts the release together out of the contents on this disk.
     async fn build(
         &self,
         staging: &Staging,
@@ -202,7 +203,7 @@ impl UpdateJob {
         blocking(move || tree::build(&manifest, &tree, contents, &stopping, &progress)).await?
     }
 
-    /// Set when somebody cancels.
+    /// A flag that is set when somebody cancels.
     fn stop_flag(&self) -> Arc<AtomicBool> {
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, control) = (Arc::clone(&stop), self.control.clone());
@@ -213,7 +214,7 @@ impl UpdateJob {
         stop
     }
 
-    /// Tells of bytes on top of what came before; faults of nodes.
+    /// Shows a download's bytes on top of the earlier ones, and the faults of nodes.
     pub(super) fn take_bytes(&self, event: FetchEvent, counts: &Counts) {
         match event {
             FetchEvent::Piece(_) => {}
@@ -239,8 +240,8 @@ impl UpdateJob {
         }
     }
 
-    /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that
-    /// came for them already.
+    /// Fetches entries, and shows their bytes on top of the earlier ones and of `ahead` bytes that
+    /// have arrived for them already.
     pub(super) async fn fetch_from(
         &self,
         source: &EntrySource<'_>,
@@ -263,7 +264,7 @@ impl UpdateJob {
         entries::fetch(&self.line(), source, absent, folder, &mut on_arrival).await
     }
 
-    /// Fetches the entries of `absent` into `folder`, proved, and notes them in `contents`.
+    /// Fetches the entries of `absent` into `folder`, verified, and records them in `contents`.
     async fn fetch_entries(
         &self,
         staging: &Staging,
@@ -288,7 +289,7 @@ impl UpdateJob {
         Ok(Ended::Complete)
     }
 
-    /// Progress as the counts tell it.
+    /// The progress by the counts.
     pub(super) fn so_far(&self, counts: &Counts) -> Progress {
         Progress {
             done: counts.fetched,
@@ -314,12 +315,12 @@ impl UpdateJob {
         Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)
     }
 
-    /// Whether the settings allow the whole package as a way out.
+    /// Whether the settings allow the whole package as a last resort.
     fn may_be_full(&self) -> bool {
         self.environment.settings.fallback.enable_full_update
     }
 
-    /// A function that counts files of the tree.
+    /// A function that counts and shows the files of the tree.
     fn steps(&self, manifest: &Manifest, counts: &Counts) -> impl Fn() + Sync + Send + 'static {
         let (files, emitter) = (Arc::clone(&counts.files), self.emitter.clone());
         let base = Progress {
@@ -336,7 +337,7 @@ impl UpdateJob {
     }
 }
 
-/// Makes the tree a version of the store.
+/// Registers the tree as a version in the store.
 fn register(
     unpacker: crate::container::Unpacker,
     target: &ApplyTarget,
@@ -349,7 +350,7 @@ fn register(
     registered.map(drop).map_err(|error| problem::of_store(&error))
 }
 
-/// Files of a release whose content is nowhere here.
+/// Files of a release whose content is nowhere on this disk.
 fn absent_from(manifest: &Manifest, contents: &Contents) -> Vec<RelativePath> {
     planner::missing(manifest, &|digest| contents.holds(digest))
 }

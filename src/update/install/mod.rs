@@ -1,11 +1,10 @@
-//! An update: fetched in the way that its plan says, put together beside the installed versions,
+//! An update: fetched by the strategy of its plan, put together beside the installed versions,
 //! registered by one rename.
 //!
-//! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its
-//! pieces are there. [`incremental`] takes patch packs ([`packs`]) or single entries, and
-//! everything else from installed versions; what does not work out there is fetched another way,
-//! file by file, and in the end by the whole package. [`from_file`] reads the package out of a
-//! bundle.
+//! [`full`] fetches the whole package: pieces from several nodes, each entry unpacked as soon as
+//! its pieces have arrived. [`incremental`] fetches patch packs ([`packs`]) or single entries, and
+//! takes everything else from installed versions. What fails there is fetched by another strategy,
+//! file by file, and finally by the whole package. [`from_file`] reads the package out of a bundle.
 
 mod counts;
 mod from_file;
@@ -34,23 +33,21 @@ use crate::model::Offer;
 use crate::store::StoreError;
 use crate::store::staging::{self, Staging};
 
-/// What one update works with.
+/// The inputs of one update.
 pub(crate) struct UpdateJob {
-    /// What the launcher works with.
+    /// Home, settings and arguments of the launcher.
     pub environment: Arc<Environment>,
-    /// The HTTP client.
     pub client: Client,
-    /// The documents of packages that were asked about.
+    /// The cached documents of packages.
     pub documents: DocumentCache,
-    /// The peers on the local network.
     pub peers: PeerHandle,
-    /// What to fetch.
+    /// The release to fetch, with its plan.
     pub offer: Box<Offer>,
-    /// Run, pause or cancel, and the bandwidth cap.
+    /// Run, pause or cancel, and the rate limit.
     pub control: watch::Receiver<Control>,
-    /// Where progress goes.
+    /// Takes the progress.
     pub emitter: Emitter,
-    /// Where "all bytes are there" goes.
+    /// Takes the input "all bytes have arrived".
     pub inputs: mpsc::UnboundedSender<MachineInput>,
 }
 
@@ -61,8 +58,8 @@ enum Ended {
 }
 
 impl UpdateJob {
-    /// Fetches, puts together and registers. After an error or a stop nothing of the version is
-    /// visible; verified pieces stay for the next try.
+    /// Fetches the version, puts it together and registers it. After an error or a stop the version
+    /// is not visible, and verified pieces stay for the next try.
     pub(crate) async fn run(mut self) -> Result<Updated, Problem> {
         let id = self.offer.signed.release.container.clone();
         if self.environment.home.record(&id).is_ok() {

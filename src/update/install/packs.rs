@@ -1,12 +1,12 @@
-//! Patch packs of an incremental update: fetched and applied one after the other.
+//! Fetches and applies the patch packs of an incremental update, one after the other.
 //!
 //! ```text
-//! a pack ── download ── apply ── a base is damaged? fetch it out of its own release's package, once
+//! a pack ── download ── apply ── a base is damaged? fetch it from its release's package, once
 //! ```
 //!
-//! In: packs that signed metadata names, what installed versions hold. Out: contents by digest, and
-//! the release that the packs lead to. Never: an end of the update since a pack is no good; what it
-//! would have made is fetched another way.
+//! In: packs that signed metadata names, the content of installed versions. Out: contents by
+//! digest, and the release that the packs lead to. Never: ends the update because a pack is
+//! unusable; what the pack would have made is fetched by another strategy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,16 +28,16 @@ use crate::update::entries::{ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::{self, Library};
 use crate::update::repair;
 
-/// What the packs of a plan came to.
+/// The outcome of a plan's packs.
 pub(super) enum Chain {
-    /// The contents that there are now, and the release that the last pack leads to, if each has
+    /// The contents on this disk now, and the release that the last pack leads to, if each pack has
     /// done all its work.
     Applied(Contents, Option<ApplyTarget>),
     Stopped,
 }
 
 impl UpdateJob {
-    /// Fetches and applies the packs of the plan in their order, as far as they go.
+    /// Fetches and applies the packs of the plan in their order, until one fails.
     pub(super) async fn fetch_chain(
         &self,
         staging: &Staging,
@@ -64,8 +64,8 @@ impl UpdateJob {
         Ok(Chain::Applied(contents, target))
     }
 
-    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. One
-    /// that nobody has, or that came out wrong, is no reason to fail: applying it will tell.
+    /// Downloads a pack, like a package: pieces from several nodes, resumed where it stopped. A
+    /// pack that no node has, or that is damaged, is no error here: applying it will show that.
     async fn fetch_pack(
         &self,
         staging: &Staging,
@@ -81,7 +81,7 @@ impl UpdateJob {
             self.offer.nodes.clone(),
             file,
         );
-        // The whole package is there as well: no need to wait for long.
+        // The whole package is an alternative: a short timeout is enough.
         job.timeout = ENTRY_TIMEOUT;
         job.digest = Some(signed.hash);
         let mut take = |event| {
@@ -105,9 +105,9 @@ impl UpdateJob {
         Ok(Ended::Complete)
     }
 
-    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of
-    /// it worked out. Where a base is damaged the rest of the pack waits until that was mended,
-    /// once.
+    /// Applies a pack; what it makes goes into the contents. Returns the release that the pack
+    /// leads to if all of it was applied. Where a base is damaged the rest of the pack waits until
+    /// the base is repaired, once.
     async fn apply_pack(
         &self,
         staging: &Staging,
@@ -167,8 +167,8 @@ impl UpdateJob {
     }
 
     /// Fetches the damaged and missing bases of a pack out of their own release's package, if that
-    /// is to be had and not dearer than the files themselves. Whether all are there now. The
-    /// installed version stays as it is.
+    /// is available and costs no more than the files themselves. Returns whether all are there now.
+    /// The installed version stays as it is.
     async fn mend(
         &self,
         staging: &Staging,
@@ -240,7 +240,7 @@ impl UpdateJob {
         }
     }
 
-    /// A function that tells how many files packs have made.
+    /// A function that shows how many files packs have made.
     fn made_so_far(&self, counts: &Counts) -> impl Fn(usize) + Sync + Send + 'static {
         let (files, emitter, base) =
             (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));

@@ -1,5 +1,5 @@
-//! The release's tree put together from files that are on this disk: moved where they were made for
-//! it, shared or copied from installed versions where not. Every byte is hashed on its way.
+//! Puts the release's tree together from files on this disk: moves files that were staged for it,
+//! and clones the others from installed versions. Every byte is hashed on its way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::threads;
 use crate::update::applying::MOST_CORES;
 use crate::update::planner;
 
-/// How it ended.
 pub(super) enum TreeOutcome {
-    /// Everything is there, but what [`Unpacker::finish`] adds.
+    /// The tree is complete, except for what [`Unpacker::finish`] adds.
     Complete(Box<Unpacker>),
-    /// Some contents turned out to be no good, and were forgotten; and how many files lack theirs.
+    /// The contents without those that turned out to be wrong, and the number of files that lack
+    /// theirs.
     Lacking(Contents, u64),
     /// Somebody stopped it.
     Stopped,
@@ -88,7 +88,7 @@ struct Moved {
     to: RelativePath,
 }
 
-/// Moves files back to where they were made: the next attempt begins with an empty tree and needs
+/// Moves files back to the staging folder: the next attempt begins with an empty tree and needs
 /// them again.
 fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
     for Moved { digest, from, to } in moved {
@@ -99,8 +99,8 @@ fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
     }
 }
 
-/// Puts one content to all its paths; gives the number of paths that could not be served. An error
-/// is this machine's.
+/// Puts one content at all its paths, and returns the number of paths that stay without it. An
+/// error means that this computer is at fault.
 fn place(
     unpacker: &Unpacker,
     tree: &Path,

@@ -1,4 +1,4 @@
-//! Threads that unpack entries as they become whole.
+//! Threads that unpack entries as soon as all their bytes have arrived.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,31 +14,31 @@ use crate::model::{PackageIndex, RelativePath};
 use crate::threads;
 use crate::update::package_documents::PackageDocuments;
 
-/// How often the files are counted for who waits for the last of them.
+/// Interval between two counts of files while [`Unpacking::join`] waits for the last of them.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// Threads that unpack entries as they become whole.
+/// Threads that unpack entries as soon as all their bytes have arrived.
 pub(super) struct Unpacking {
     unpacker: Arc<Unpacker>,
     ready: Option<blocking::Sender<RelativePath>>,
     threads: Vec<thread::JoinHandle<()>>,
-    /// Ends with the last of the threads.
+    /// This channel closes with the last of the threads.
     working: Mutex<blocking::Receiver<()>>,
     shared: Arc<UnpackingState>,
-    /// How many files there are in all.
+    /// Number of files in all.
     pub total: u64,
 }
 
 #[derive(Default)]
 struct UnpackingState {
     done: AtomicU64,
-    /// Nothing more is to be unpacked.
+    /// Set when no further entry shall be unpacked.
     stopped: AtomicBool,
     failure: Mutex<Option<ContainerError>>,
 }
 
 impl Unpacking {
-    /// Starts the threads; `tree` must be empty, `package` appears with its first piece.
+    /// Starts the threads. `tree` must be empty; the file `package` appears with its first piece.
     pub(super) fn begin(
         package_documents: &PackageDocuments,
         tree: &Path,
@@ -65,7 +65,7 @@ impl Unpacking {
             };
             match threads::spawn("unpack", work) {
                 Ok(thread) => running.push(thread),
-                // Fewer do as well.
+                // Fewer threads are enough.
                 Err(_) if !running.is_empty() => break,
                 Err(error) => return Err(problem::of_system(&error)),
             }
@@ -80,28 +80,28 @@ impl Unpacking {
         })
     }
 
-    /// Entries that are whole.
+    /// Passes on entries whose bytes have all arrived.
     pub(super) fn send(&self, paths: Vec<RelativePath>) {
         for path in paths {
-            // The threads end only after this sender; one that panicked is noticed when they are
+            // The threads end only after this sender. A panic in one is noticed when they are
             // joined.
             let _ = self.ready.as_ref().map(|ready| ready.send(path));
         }
     }
 
-    /// How many files are written.
+    /// Number of files written so far.
     pub(super) fn done(&self) -> u64 {
         self.shared.done.load(Ordering::Relaxed)
     }
 
-    /// Why it will not come to a good end.
+    /// Why unpacking has failed, if it has.
     pub(super) fn failure(&self) -> Option<Problem> {
         let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().map(problem::of_container)
     }
 
-    /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is
-    /// most of the work.
+    /// Waits for the last entries; `tell` receives the number of files written. On a fast
+    /// connection this is most of the work.
     pub(super) fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
         drop(self.ready.take());
         let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +130,7 @@ impl Unpacking {
 }
 
 impl Unpacking {
-    /// Waits for the threads; whether one of them panicked.
+    /// Waits for the threads, and returns whether one of them panicked.
     fn end(&mut self) -> bool {
         drop(self.ready.take());
         let mut panicked = false;
@@ -142,8 +142,8 @@ impl Unpacking {
 }
 
 impl Drop for Unpacking {
-    /// After a cancel or a failure nothing is written any more once this returns: the next try
-    /// finds an empty place.
+    /// After a cancel or a failure the threads write nothing once this returns: the next try finds
+    /// an empty folder.
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.end();

@@ -125,8 +125,8 @@ fn on_a_fast_line_hard_work_is_not_worth_it() {
     assert_eq!((plan(10.0), plan(1e6)), (Ok(100), Err(Reason::Sooner)));
 }
 
-/// What was measured on two cores: seconds to apply a pack are of its bytes first, and of the
-/// files' bytes hardly.
+/// Figures measured on two cores: the time to apply a pack depends on the pack's bytes, and hardly
+/// on the files' bytes.
 #[test]
 fn waiting_is_what_decides_on_a_gigabit_line() {
     let plan = |length: u64,
@@ -153,10 +153,10 @@ fn waiting_is_what_decides_on_a_gigabit_line() {
     };
     // labelme 5.4.0 to 5.4.1: 1.7 s by the pack, 4 s in full.
     assert_eq!(plan(7_439_882, 116_169_150, 136_824_509, 589_882_245, 1.25e8), Ok(7_439_882));
-    // A gigabyte of which a few bytes changed is no hard work.
+    // A gigabyte with a few changed bytes is little work.
     assert_eq!(plan(100_000, 1_000_000_000, 400_000_000, 1_000_000_000, 1.25e8), Ok(100_000));
-    // 120 MB of differences are 24 s of work, where all of it would be there in 8 s: not worth
-    // it. On a usual line it is.
+    // 120 MB of differences are 24 s of work, where all of it would be there in 8 s: not worth it.
+    // On a usual connection it is.
     assert_eq!(
         plan(120_000_000, 1_000_000_000, 400_000_000, 1_000_000_000, 1.25e8),
         Err(Reason::Sooner)
@@ -175,7 +175,7 @@ proptest! {
     ) {
         let packs: Vec<SignedPatch> =
             edges.iter().filter(|(from, to, _)| from != to).map(|(from, to, length)| pack(*from, *to, *length)).collect();
-        // Every walk of at most so many packs, by force.
+        // Tries every path of at most `left` packs.
         fn least(at: u64, left: usize, packs: &[SignedPatch]) -> Option<u64> {
             if at == 5 {
                 return Some(0);

@@ -1,8 +1,8 @@
-//! What a repair fetches: contents that no file on this disk has, by a patch pack where that is
-//! cheaper, or as entries of the release's package.
+//! Fetches what a repair needs: contents that no file on this disk has, by a patch pack where that
+//! is cheaper, or as entries of the release's package.
 //!
-//! In: the files that need them. Out: each file staged, and why some could not be had. Never: a
-//! change of the version itself.
+//! In: the files that need them. Out: each file staged, and why some could not be fetched. Never:
+//! changes the version itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use crate::update::package_documents::Library;
 use crate::update::{check, planner};
 
 impl RepairJob {
-    /// Brings contents that no file on this disk has, each file staged; and why some could not be
-    /// had. `None` if somebody cancelled.
+    /// Fetches contents that no file on this disk has. Returns the staged files, and why some could
+    /// not be fetched. `None` if somebody cancelled.
     pub(super) async fn fetch(
         &self,
         mut repair: Repair,
@@ -124,7 +124,7 @@ impl RepairJob {
         Ok(Some((repair, all, None)))
     }
 
-    /// Fetches a pack and makes of it what is needed; whether it could be had.
+    /// Fetches a pack and makes the needed files with it. Returns whether the pack was available.
     async fn patch(
         &self,
         line: &DownloadSources,

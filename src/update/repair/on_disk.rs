@@ -1,8 +1,8 @@
-//! What a repair makes on this disk: the damage sorted by what it takes, what takes no bytes made,
-//! contents copied and proved, and staged files put into their places.
+//! The part of a repair that needs only this disk: it sorts the damage by what it takes, makes what
+//! takes no bytes, copies and verifies contents, and puts staged files into their places.
 //!
-//! In: a look at the version, contents by digest. Out: files that are whole, each by one rename.
-//! Never: the network.
+//! In: a verification report of the version, contents by digest. Out: whole files, each put in
+//! place by one rename. Never: uses the network.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ use crate::store::StoreError;
 use crate::store::contents::Contents;
 use crate::store::repair::Repair;
 
-/// A file that was made anew, and how.
+/// A file that was made again, where it is staged, and how it was made.
 pub(super) type Staged = (RelativePath, PathBuf, How);
 
-/// Contents that are needed, with the files that need them and what these are.
+/// The needed contents, with the files that need them and their manifest entries.
 pub(super) type Needed = BTreeMap<Digest, Vec<(RelativePath, Entry)>>;
 
-/// What is made without any bytes (folders come before what is in them), and the contents that are
-/// needed.
+/// Sorts the damage into what is made without any bytes (folders come before what is in them) and
+/// the needed contents.
 pub(super) fn sort_out(
     manifest: &Manifest,
     found: &Verification,
@@ -41,7 +41,7 @@ pub(super) fn sort_out(
     (plain, needed)
 }
 
-/// Makes folders, links, empty files and permissions; the manifest is the caller's.
+/// Makes folders, links, empty files and permissions. The caller writes the manifest.
 pub(super) fn make_plain(
     repair: &mut Repair,
     plain: &[(RelativePath, bool)],
@@ -80,7 +80,8 @@ pub(super) fn make_plain(
     Ok(mended)
 }
 
-/// Copies what `contents` hold, each file proved on its way; and what is still needed.
+/// Copies what `contents` hold, and verifies each file on its way. Returns the copies, and what is
+/// still needed.
 pub(super) fn copy(
     mut repair: Repair,
     contents: &mut Contents,
@@ -111,9 +112,9 @@ pub(super) fn copy(
     Ok((repair, staged, rest))
 }
 
-/// Puts staged files into their places, once all of them are durable: the app's program last. As
-/// long as that is missing the version is stepped over at a start, so that a repair which is cut
-/// short does not have a half mended one started.
+/// Puts staged files into their places once all of them are durable, the app's program last. While
+/// the program is missing a start skips the version. So an interrupted repair cannot lead to the
+/// start of a half repaired version.
 pub(super) fn put(
     mut repair: Repair,
     mut staged: Vec<Staged>,

@@ -1,4 +1,4 @@
-//! What messages to the app consist of.
+//! Builds the fields of messages to the app.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::Effect;
 use crate::messages::protocol::{Phase, Problem, Progress};
 use crate::model::Offer;
 
-/// Longest release notes that an app is told, characters.
+/// Longest release notes that an app is sent, characters.
 const LONGEST_NOTES: usize = 64 << 10;
 
 pub(super) fn available(offer: &Offer) -> Map<String, Value> {
@@ -20,7 +20,7 @@ pub(super) fn available(offer: &Offer) -> Map<String, Value> {
     }))
 }
 
-/// The phases that an app is told of: those of an update under way, and its ends.
+/// The names of the phases that an app is sent: those of an update under way, and its ends.
 pub(super) fn phase_name(phase: &Phase) -> Option<&'static str> {
     Some(match phase {
         Phase::Downloading { .. } => "downloading",

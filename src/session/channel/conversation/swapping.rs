@@ -1,4 +1,4 @@
-//! A swap within the conversation: first the app plans it, then it does it.
+//! A hot swap within the conversation: the app first plans it, then performs it.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// At least one: what is not understood is a reason too.
+/// Reads the app's blockers. Returns at least one: a value that cannot be read is a blocker too.
 fn obstacles(value: Option<&Value>) -> Vec<SwapBlocker> {
     let read = value
         .and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok())

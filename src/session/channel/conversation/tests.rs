@@ -1,4 +1,4 @@
-//! The conversation, message by message.
+//! Tests of the conversation, message by message.
 
 use super::fields::fields;
 use super::*;
@@ -27,7 +27,7 @@ fn swap() -> Swap {
     Swap { container: id("2.0.0"), changes: Vec::new() }
 }
 
-/// What is sent, in short: the kind, the number, and `ok` or the code of a refusal.
+/// The sent messages, in short: the kind, the number, and `ok` or the code of a refusal.
 fn sent(effects: &[Effect]) -> Vec<String> {
     let short = |effect: &Effect| match effect {
         Effect::Send { id, kind: "answer", fields } => {
@@ -71,7 +71,7 @@ impl Scene {
         self.conversation.number
     }
 
-    /// As far as the request to swap.
+    /// A scene that has reached the request to swap.
     fn swapping() -> Self {
         let mut scene = Self::new();
         assert_eq!(sent(&scene.step(ConversationInput::Swap(swap()))), ["plan_swap 1"]);
@@ -104,33 +104,34 @@ fn a_swap_is_planned_begun_and_reported_once() {
     let swapped = Effect::Swapped(Ok(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(effects[..2], [Effect::Runs(vec![id("1.0.0"), id("2.0.0")]), swapped]);
     assert_eq!(sent(&effects[2..]), ["answer 9 ok"]);
-    // Sent again, as after a new connection: answered, and no second outcome.
+    // The app sends it again, as after a new connection: it gets an answer, and no second outcome
+    // follows.
     assert_eq!(sent(&scene.says(10, "swap_result", result))[1..], ["answer 10 ok"]);
 }
 
 #[test]
 fn what_stands_against_a_swap_is_reported() {
     let reasons = json!([{ "code": "c-extension", "text": "compiled", "module": null, "path": "app/fast.so" }]);
-    // In the plan.
+    // A refusal in the plan.
     let mut scene = Scene::new();
     scene.step(ConversationInput::Swap(swap()));
     let plan = json!({ "ok": true, "plan": { "requires_restart": true, "reasons": reasons } });
     assert_eq!(refused(&scene.says(1, "answer", plan)), "c-extension");
-    // A plan that says nothing at all is no consent.
+    // An empty plan is no consent.
     let mut scene = Scene::new();
     scene.step(ConversationInput::Swap(swap()));
     assert_eq!(refused(&scene.says(1, "answer", json!({ "ok": true }))), "failed");
-    // When it shall begin.
+    // A refusal at the beginning of the swap.
     let mut scene = Scene::new();
     scene.step(ConversationInput::Swap(swap()));
     scene.says(1, "answer", json!({ "ok": true, "plan": { "requires_restart": false } }));
     let refusal = json!({ "ok": false, "error": { "code": "requires-restart", "text": "x" }, "plan": { "reasons": reasons } });
     assert_eq!(refused(&scene.says(2, "answer", refusal)), "c-extension");
-    // While it is done: the app has undone it.
+    // A failure during the swap: the app has undone it.
     let mut scene = Scene::swapping();
     let result = json!({ "swap": 2, "ok": false, "reasons": [{ "code": "self-check", "text": "x" }], "container": id("1.0.0").to_string() });
     assert_eq!(refused(&scene.says(9, "swap_result", result)[1..]), "self-check");
-    // It runs that code already.
+    // The app runs that code already.
     let mut scene = Scene::new();
     scene.step(ConversationInput::Swap(swap()));
     let already = json!({ "ok": false, "error": { "code": "already", "text": "x" } });
@@ -164,12 +165,12 @@ fn a_swap_outlives_the_connection_once_it_has_begun() {
     let effects = scene.step(ConversationInput::Gone);
     assert_eq!((&effects[0], refused(&effects[1..])), (&Effect::Alone, "not-connected".to_owned()));
     assert_eq!(refused(&scene.step(ConversationInput::Swap(swap()))), "not-connected");
-    // Begun: the next hello tells by the container that it runs.
+    // After the begin: the next hello reveals the outcome by its container.
     let mut scene = Scene::swapping();
     assert_eq!(scene.step(ConversationInput::Gone), [Effect::Alone]);
     let effects = scene.step(ConversationInput::Connected(hello("2.0.0")));
     assert_eq!(effects[1..], [Effect::Runs(vec![id("2.0.0")]), Effect::Swapped(Ok(Vec::new()))]);
-    // Or by the result that comes again.
+    // Or the app sends the result again.
     let mut scene = Scene::swapping();
     scene.step(ConversationInput::Gone);
     scene.step(ConversationInput::Connected(hello("1.0.0")));
@@ -204,17 +205,17 @@ fn a_check_is_answered_by_its_end() {
     assert_eq!(sent(&found)[0], "update_available 1");
     assert_eq!(available(&found, 3)["version"], "2.0.0");
     assert_eq!(available(&found, 3)["requires_restart"], true);
-    // While one is under way nothing new is looked for.
+    // While an update is under way no new check begins.
     scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
     assert_eq!(available(&scene.says(4, "check_for_updates", json!({})), 4)["version"], "2.0.0");
-    // What never ends is answered too.
+    // A check that never ends is answered too.
     scene.enters(Phase::Cancelled);
     scene.says(5, "check_for_updates", json!({}));
     scene.now = scene.conversation.due().unwrap();
     assert_eq!(sent(&scene.step(ConversationInput::Tick)), ["answer 5 failed"]);
 }
 
-/// A loop in one bad release is no flood of the publisher's servers.
+/// A loop in one bad release does not flood the publisher's servers.
 #[test]
 fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
     let mut scene = Scene::new();
@@ -234,7 +235,7 @@ fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
         }
     }
     assert_eq!(checks, 10 + 1, "ten at once, and one in the minute after");
-    // Later it may look again; a failure is told as well.
+    // Later the app may check again; a failure is reported as well.
     scene.now += Duration::from_secs(60);
     let effects = scene.says(3000, "check_for_updates", json!({}));
     assert_eq!(effects, [Effect::Command(Command::Check { by_user: false })]);
