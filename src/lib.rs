@@ -1,6 +1,6 @@
 //! Kuzflow: an update launcher for desktop apps, and the publisher's tools that feed it.
 //!
-//! The rooms, from the ground up; a room imports only rooms below it (`tests/architecture.rs`
+//! The rooms, from the ground up; a room imports only rooms below it (`tests/architecture`
 //! guards this):
 //!
 //! ```text
@@ -19,9 +19,12 @@
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
-//! error_chain  durable  hedge  https  look  parallel  plain  programs  threads   ground floor: errors as text, files that survive
-//!                         a power cut, several sources asked for the same thing, HTTP clients, what is present and what is unknown,
-//!                         work on several cores, text from outside made safe, programs started, and threads
+//! error_chain  durable  positional  token_bucket  backoff  hedge  https  look  parallel  plain
+//! programs  threads       ground floor: errors as text, files that survive a power cut, reads and
+//!                         writes at a place, limits of rate, pauses between tries, several sources
+//!                         asked for the same thing, HTTP clients, what is present and what is
+//!                         unknown, work on several cores, text from outside made safe, programs
+//!                         started, and threads
 //! ```
 //!
 //! Everything is private to the library except the two programs' starts and `testing`, which names

@@ -15,8 +15,8 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::FetchError;
+use super::document_retry::{self, Failed};
 use super::encoding::{self, Body, GZIP, Refused};
-use super::retry::{self, Failed};
 use crate::https;
 use crate::model::node::{Locality, locality, redacted};
 
@@ -113,7 +113,9 @@ impl Client {
                 compressed = false;
                 continue;
             }
-            let Some(pause) = retry::pause(&failed, tries) else { return Err(failed.error) };
+            let Some(pause) = document_retry::pause(&failed, tries) else {
+                return Err(failed.error);
+            };
             tracing::debug!(url = %redacted(url), error = %failed.error, ?pause, "a small document is asked for again");
             tokio::time::sleep(pause).await;
         }

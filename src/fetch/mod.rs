@@ -21,6 +21,7 @@
 //! the tail of a slow run.
 
 mod client;
+mod document_retry;
 mod download;
 mod driver;
 mod encoding;
@@ -32,7 +33,6 @@ mod peer_source;
 mod range_request;
 mod rate_limit;
 mod response;
-mod retry;
 pub(crate) mod scheduler;
 mod span;
 

@@ -29,7 +29,7 @@
 //! them ([`request`]). An announcement can only lead to an address of this network ([`roster`]).
 //! Connections, heads, times and bytes a second are bounded.
 //!
-//! Measured (2026-11-27, `benches/peer_network.py`, 20 launchers and all networks on two loaded
+//! Measured (2026-11-27, `benches/peer_sharing.py`, 20 launchers and all networks on two loaded
 //! cores): launchers that update at once behind 100 Mbit/s fetch 1.4 to 1.6 packages in place of
 //! 20.9, in 8.5 to 10.4 s in place of 108 s. What is above one package has three causes: the first
 //! second, when not all know each other; headers; and pieces that seem to be late where the cores

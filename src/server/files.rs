@@ -29,7 +29,7 @@ use futures_util::stream;
 
 use super::ServerState;
 use super::compressed::{self, Compressed};
-use super::conditions::{Portion, portion};
+use super::ranges::{Portion, portion};
 use super::refusal::Refusal;
 use super::repository::LARGEST_DOCUMENT;
 use crate::model::{Digest, RelativePath};

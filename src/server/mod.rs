@@ -27,7 +27,6 @@
 
 mod access;
 mod compressed;
-mod conditions;
 mod events;
 pub mod fault_injection;
 mod files;
@@ -38,6 +37,7 @@ mod open_files;
 mod page;
 mod patches;
 mod places;
+mod ranges;
 mod refusal;
 mod repository;
 mod serve;

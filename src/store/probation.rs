@@ -2,7 +2,7 @@
 //! start, so that a start that a power cut ended counts too.
 //!
 //! In: what was observed of a start. Out: `active.json` and `state.json`. Never: decides whether a
-//! version is healthy (the engine's `health` does that).
+//! version is healthy (the session's `health` does that).
 
 pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
