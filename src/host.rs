@@ -27,6 +27,7 @@ pub(crate) fn arguments() -> Vec<OsString> {
 /// when a program begins. To be called before anything else; does nothing where it cannot.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn share_addresses() {
+    use crate::model::session::CHANGED;
     use rustix::process::{Resource, getrlimit};
     use std::os::unix::process::CommandExt as _;
     const RANGES: &str = "MALLOC_ARENA_MAX";
@@ -37,13 +38,21 @@ pub fn share_addresses() {
         return;
     }
     let Some(program) = program() else { return };
+    // Started through the loader: that one's file is not this program.
+    if program.file_name().is_none_or(|name| name.to_string_lossy().starts_with("ld-")) {
+        return;
+    }
+    // The app is given its session as it was: what is named here is taken back at its start.
+    let mut changed = std::env::var_os(CHANGED).unwrap_or_default();
+    changed.push(if changed.is_empty() { "" } else { " " });
+    changed.push(RANGES);
     let mut again = std::process::Command::new(program);
     let mut arguments = arguments().into_iter();
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
     // What comes back is an error; then it goes on as it is.
-    let _ = again.args(arguments).env(RANGES, "1").exec();
+    let _ = again.args(arguments).env(RANGES, "1").env(CHANGED, changed).exec();
 }
 
 /// Elsewhere threads take no more than they use.

@@ -5,6 +5,10 @@
 //! `LD_PRELOAD`, `SSL_CERT_FILE`, languages, proxies): drivers, tools and company networks depend
 //! on it.
 
+/// Names the variables that a launcher changed for its app, separated by blanks. Whoever starts
+/// another program from there takes them back.
+pub const CHANGED: &str = "KUZFLOW_CHANGED";
+
 /// Where Python looks for its own library. No other program needs them in a session, and they break
 /// the system's own Python too.
 pub const PYTHON_PLACES: &[&str] =

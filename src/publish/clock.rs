@@ -144,8 +144,14 @@ impl Project {
         // Settings that were written after the last signing may have shortened the lifetime since.
         let usual = Lifetimes::default().of(KeyRole::Timestamp);
         let (settings, timestamp) = self.times_of_files();
-        let lifetime = if settings <= timestamp { now_set } else { now_set.max(usual) };
-        current.timestamp_expires().checked_sub(lifetime).unwrap_or(Time::MIN)
+        let expires = current.timestamp_expires();
+        let before = |lifetime| expires.checked_sub(lifetime).unwrap_or(Time::MIN);
+        if settings <= timestamp {
+            return before(now_set);
+        }
+        // The file's own time bounds it, whatever the lifetime was.
+        let signed = before(now_set.max(usual));
+        timestamp.map_or(signed, |written| signed.min(written))
     }
 
     /// When `kuzflow.toml` and `timestamp.json` were written, by the file system.

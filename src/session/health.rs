@@ -120,6 +120,12 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
+        // Nobody is taken from a version that worked for what was typed.
+        (Some(Ended::Badly(status)), _)
+            if seen.relapsed && seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
+        {
+            Verdict::Undecided
+        }
         // Perhaps an error in the user's arguments, reported by a status of the program's choice.
         (Some(Ended::Badly(status)), _)
             if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
@@ -143,6 +149,8 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
         (Some(Ended::Well), _) if up_now => Verdict::Good,
+        // Failures of a version that worked count in a row only.
+        (Some(Ended::Well), _) if seen.relapsed => Verdict::Settled,
         // An end with status 0 alone is never a failure: the app may have handed over to a process
         // that the launcher cannot see.
         (Some(Ended::Well), _) => Verdict::Undecided,
@@ -218,8 +226,17 @@ mod tests {
         );
         assert_eq!(
             [again(1, Some(Ended::Well)), again(1, Some(Ended::Asked))],
-            [Verdict::Undecided, Verdict::Undecided]
+            [Verdict::Settled, Verdict::Undecided],
+            "only failures in a row count"
         );
+        let typed = Observation {
+            ended: Some(Ended::Badly(1)),
+            was_up: true,
+            relapsed: true,
+            has_arguments: true,
+            ..seen(1)
+        };
+        assert_eq!(judge(&RULES, &typed), Verdict::Undecided, "what was typed is no failure");
         for ended in [None, Some(Ended::Well), Some(Ended::Badly(1))] {
             assert_eq!(
                 again(10, ended),

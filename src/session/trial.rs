@@ -70,6 +70,9 @@ impl Trial {
                 Some(Probation { up: true, failures: 0, ..probation })
             });
         }
+        if let Err(error) = probation::forgive(session.home(), &self.record.container.version) {
+            tracing::warn!(%error, "a version that works is still recorded as failed");
+        }
         if self.accused.take().is_some()
             && let Err(error) = probation::convict(session.home())
         {
@@ -300,6 +303,12 @@ pub(super) fn go_back(
                 error = &error as &dyn std::error::Error,
                 "it could not be rolled back; the version before is started"
             );
+            // If that one fails as well, the fault is charged to neither.
+            if let Err(error) =
+                probation::accuse(home, &record.container.version, &target.container, false)
+            {
+                tracing::warn!(%error, "if the version before fails as well, nobody will know");
+            }
             home.record(&target.container)
         }
     }

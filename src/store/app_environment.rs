@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::model::session::CHANGED;
 use crate::model::{Launch, session};
 
 /// Returns the value of an environment variable.
@@ -26,8 +27,6 @@ pub(crate) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Placeholder for the container's absolute path in arguments and variables.
 const CONTAINER: &str = "{container}";
-/// Names of the variables that were changed for an app.
-const CHANGED: &str = "KUZFLOW_CHANGED";
 /// Prefix of the variable that holds another variable's earlier value.
 const ORIGINAL: &str = "KUZFLOW_ORIGINAL_";
 /// Variables that a launcher sets for its own app only.

@@ -6,6 +6,8 @@
 
 pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
+use super::rollback::RollbackTarget;
+use super::snapshots::Reason;
 use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback, stand_in};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
@@ -56,7 +58,12 @@ pub(crate) fn return_to_accused(
         home.state()?.accused.filter(|accused| accused.relapsed && accused.fallback == *failing);
     let Some(accused) = accused else { return Ok(()) };
     let back = ContainerId { version: accused.version, ..failing.clone() };
-    rollback::roll_back(home, Some(&back), lock)?;
+    // Its files of now, and not those of an earlier time when somebody switched away from it. They
+    // lie with the version where the rollback could not set them aside.
+    let point = rollback::points(home)?.into_iter().find(|point| {
+        point.container == back && point.reason == Reason::RolledBack && point.next == *failing
+    });
+    rollback::go_to(home, &RollbackTarget { container: back, point, healthy: true }, lock)?;
     let (active, _) = home.active()?;
     let probation = Probation { excused: true, ..Probation::relapse(jiff::Timestamp::now()) };
     home.set_active(&Active { probation: Some(probation), ..active })
@@ -73,6 +80,17 @@ pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), Stor
         home.set_state(&state)?;
     }
     Ok(())
+}
+
+/// Takes back that `version` failed: it has come up. A failure that was recorded while the pointer
+/// could not be read would else be held against it for ever.
+pub(crate) fn forgive(home: &Home, version: &Version) -> Result<(), StoreError> {
+    let mut state = home.state()?;
+    if !state.failed.contains(version) {
+        return Ok(());
+    }
+    state.failed.retain(|failed| failed != version);
+    home.set_state(&state)
 }
 
 /// Records that `fallback` replaces `version`, which did not come up. `relapsed`: it had proved

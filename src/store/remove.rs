@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{entries, remove_tree};
+use super::files::{entries, exists, remove_tree};
 use super::home::{LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError, journal, snapshots};
@@ -118,8 +118,12 @@ pub(crate) fn set_aside_surplus(
     Ok(removed)
 }
 
-/// Deletes the files of removed versions. This needs no lock, since nothing else uses them.
+/// Deletes the files of removed versions. This needs no lock, since nothing else uses them: a
+/// switch that waits to be finished may have put defaults there, so nothing is deleted meanwhile.
 pub(crate) fn delete_set_aside(home: &Home) {
+    if exists(&home.journal()).unwrap_or(true) {
+        return;
+    }
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
             tracing::warn!(

@@ -100,7 +100,7 @@ fn swap(
 
 /// An installed version's manifest, if it is unchanged since the installation.
 fn manifest(environment: &Environment, id: &ContainerId) -> Option<Manifest> {
-    let record = environment.home.record(id).ok()?;
+    let record = environment.home.written_record(id).ok()?;
     let json = look::read(&environment.home.manifest(id), look::LARGE).ok()??;
     (Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten()
 }

@@ -142,7 +142,8 @@ impl RepairJob {
                 Manifest::from_json(&json).ok().filter(|manifest| manifest.id() == self.id)?;
             Some(Proved { manifest: Arc::new(manifest), json: Arc::new(json), digest, anew: false })
         };
-        let recorded = self.environment.home.record(&self.id).ok().map(|record| record.manifest);
+        let recorded =
+            self.environment.home.written_record(&self.id).ok().map(|record| record.manifest);
         if let (Some(json), Some(found)) = (&on_disk, found)
             && recorded == Some(found)
             && let Some(proved) = read(json.clone(), found)

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The imports that each room may have. A room that is missing here is an error.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("host", &["threads"]),
+    ("host", &["model", "threads"]),
     ("durable", &["look"]),
     ("plain", &[]),
     ("positional", &[]),

@@ -419,6 +419,15 @@ fn a_computer_that_lets_no_version_start_leaves_the_proved_one_active() {
     start(&world);
     assert!(record(&world, "active.json")["probation"].is_null());
     let work = world.container("1.1.0").join("data/work");
+    // Files of an earlier time are set aside: somebody went to the version before, and came back.
+    fs::write(&work, "of an earlier time").unwrap();
+    for version in ["1.0.0", "1.1.0"] {
+        let reply = world.say(&["switch", version]);
+        assert_eq!(reply.code, 0, "{version}: {}", reply.errors);
+        start(&world);
+        start(&world);
+    }
+    assert!(record(&world, "active.json")["probation"].is_null());
     fs::write(&work, "mine").unwrap();
     for _ in 0..8 {
         let output =
