@@ -30,6 +30,12 @@ const CAME_WITH_START: Duration = Duration::from_secs(30);
 /// Limit of looks while processes come and go, and the pause between two looks.
 const MOST_LOOKS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// A daemon first leaves its folder and closes its files, and then begins its program. In between
+/// nothing but its environment binds it to the version. A process that is younger than this may be
+/// there; an older one, such as a daemon of the system that the app needed first, stays as it is.
+const MAY_STILL_BEGIN: Duration = Duration::from_secs(2);
+/// Limit of looks while there is such a process.
+const MOST_LOOKS_FOR_A_BEGINNING: u32 = 30;
 /// Folders of a container that hold programs.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
 
@@ -120,16 +126,24 @@ impl Place {
             bond => Some(bond),
         }
     }
+
+    /// Whether `process`, which has no bond, came from the version and is so young that it may be
+    /// about to begin a program of it.
+    fn may_begin(&self, process: &Process) -> bool {
+        process.age.is_some_and(|age| age < MAY_STILL_BEGIN)
+            && process.version.as_ref().is_some_and(|name| self.is_named_by(name))
+    }
 }
 
 /// The processes bound to a version for which `counts` returns `true`, without launchers.
 pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
     let mut found = Vec::new();
-    for _ in 0..MOST_LOOKS {
+    for look in 1..=MOST_LOOKS_FOR_A_BEGINNING {
         let (all, is_settled) = processes::all();
-        found = bound_of(place, all, &counts);
+        let may_begin;
+        (found, may_begin) = bound_of(place, all, &counts);
         // A process may have handed over during the look, or be just beginning another program.
-        if is_settled || !found.is_empty() {
+        if (is_settled || look >= MOST_LOOKS) && !may_begin || !found.is_empty() {
             break;
         }
         std::thread::sleep(LOOK_AGAIN);
@@ -137,11 +151,12 @@ pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> V
     found
 }
 
+/// The processes that count, and whether another one may be about to begin the version's program.
 fn bound_of(
     place: &Place,
     all: Vec<Process>,
     counts: &impl Fn(&Process, Bond) -> bool,
-) -> Vec<Process> {
+) -> (Vec<Process>, bool) {
     let own = std::process::id();
     let launcher = all
         .iter()
@@ -150,15 +165,17 @@ fn bound_of(
     let is_launcher = |process: &Process| {
         process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref()
     };
-    let others = all.iter().filter(|process| !is_launcher(process));
-    let bound: Vec<(&Process, Bond)> =
-        others.filter_map(|process| place.bond(process).map(|bond| (process, bond))).collect();
+    let (mut bound, mut may_begin): (Vec<(&Process, Bond)>, bool) = (Vec::new(), false);
+    for process in all.iter().filter(|process| !is_launcher(process)) {
+        match place.bond(process) {
+            Some(bond) => bound.push((process, bond)),
+            None => may_begin |= place.may_begin(process),
+        }
+    }
     let roots =
         bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
-    roots
-        .filter(|(process, bond)| counts(process, *bond))
-        .map(|(process, _)| (*process).clone())
-        .collect()
+    let found = roots.filter(|(process, bond)| counts(process, *bond));
+    (found.map(|(process, _)| (*process).clone()).collect(), may_begin)
 }
 
 /// Decides by the parent: a browser's new process belongs to the browser, and a helper without the

@@ -24,6 +24,7 @@ case "$FORM" in
   session) setsid sh -c "$WORK" </dev/null >/dev/null 2>&1 & exit 0;;
   twice) setsid sh -c 'sh -c "$WORK" & exit 0' </dev/null >/dev/null 2>&1 & exit 0;;
   daemon) setsid sh -c 'cd /; for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done; exec "$KUZFLOW_HOME/app/worker"' </dev/null >/dev/null 2>&1 & exit 0;;
+  slowly) setsid sh -c 'cd /; for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done; sleep 0.1; exec "$KUZFLOW_HOME/app/worker"' </dev/null >/dev/null 2>&1 & exit 0;;
   cleared) env -i "PATH=$PATH" "DESK=$DESK" "KUZFLOW=$KUZFLOW_HOME" setsid "$KUZFLOW_HOME/app/worker" </dev/null >/dev/null 2>&1 & exit 0;;
   later) sleep 3; setsid sh -c "$WORK" </dev/null >/dev/null 2>&1 & exit 0;;
   error) setsid sh -c "$WORK" </dev/null >/dev/null 2>&1 & exit 7;;
@@ -38,14 +39,26 @@ while [ ! -e "$DESK/end" ]; do sleep 0.05; done
 echo last >> "${KUZFLOW_HOME:-$KUZFLOW}/data/journal"
 "#;
 
-const FORMS: [&str; 8] =
-    ["background", "session", "twice", "daemon", "cleared", "later", "error", "again"];
+/// `slowly` is a daemon that has left the folder and the lock, and does not run the worker yet, when
+/// the first process ends.
+const FORMS: [&str; 9] =
+    ["background", "session", "twice", "daemon", "slowly", "cleared", "later", "error", "again"];
 
 /// A folder of an app that hands over. The first release is installed and has come up, and the
 /// second one is installed as well.
 struct Desk {
     world: World,
     _node: NodeProcess,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let active = fs::read_to_string(self.world.home().join("active.json"));
+            eprintln!("its launcher:\n{log}\n{active:?}");
+        }
+    }
 }
 
 impl Desk {
@@ -73,7 +86,7 @@ impl Desk {
     }
 
     fn launcher(&self, form: &str) -> Command {
-        let mut command = self.world.launcher(&["--headless", "run"]);
+        let mut command = self.world.launcher(&["--verbose", "--headless", "run"]);
         command.env("FORM", form).env("DESK", self.path(""));
         command
     }
@@ -83,8 +96,10 @@ impl Desk {
         for name in ["process", "end"] {
             let _ = fs::remove_file(self.path(name));
         }
-        let launcher =
-            self.launcher(form).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Printed if the test fails.
+        let log = fs::File::create(self.path("log")).unwrap();
+        let mut command = self.launcher(form);
+        let launcher = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         until(form, || {
             fs::read_to_string(self.path("process")).is_ok_and(|text| text.ends_with('\n'))
         });
@@ -204,13 +219,7 @@ fn no_version_is_switched_or_removed_under_what_goes_on_in_the_place_of_the_firs
         assert!(desk.runs("1.0.0"), "{form}: after another instance has ended");
         assert_ne!(desk.world.say(&["rollback", "1.1.0"]).code, 0, "{form}");
         // An app that ends with an error before it is up has failed, and would be tried again.
-        // Where the other instance was there as the first process ended, nothing is proved by it.
-        for _ in 0..60 {
-            if desk.has_come_up() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
+        until(form, || desk.has_come_up());
         desk.end();
         assert_eq!(
             launcher.wait().unwrap().code(),
