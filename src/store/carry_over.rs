@@ -8,8 +8,13 @@
 //! separate folder: the defaults that it ships, then the user's files. They count only once the
 //! switch moves them into place, so a failure or a kill here changes nothing. Files are cloned
 //! where the file system can do that, else copied. The user's links are carried over as links.
+//!
+//! `walk` lists the files of the version that is left; `place` finds where each one goes.
 
-use std::collections::{HashMap, HashSet};
+mod place;
+mod walk;
+
+use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -18,22 +23,20 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
+use self::place::{free_place, free_place_of_folder};
+pub(super) use self::walk::CARRIED;
+use self::walk::{Found, Inode, Walk, inode_of_several_names};
 use super::StoreError;
 use super::contents::retained_at;
-use super::copying::{allocated, as_far_as_can_be, clone_file};
+use super::copying::{as_far_as_can_be, clone_file};
 use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
 use crate::model::incident::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 use crate::{durable, look};
 
-/// Folders whose files are carried over. `temp` is left out: its files may be lost.
-pub(super) const CARRIED: [&str; 3] = ["config", "data", "logs"];
 /// Suffix of a new default whose place the user's own file has.
 const NEW_DEFAULT: &str = ".new-default";
-/// Suffix of a user's file or folder whose place an item of another kind has.
-const RETAINED_SUFFIX: &str = ".kept";
-
 /// The result of carrying files over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Migration {
@@ -475,127 +478,9 @@ fn create(folder: &Path) -> Result<(), StoreError> {
     durable::create_user_folders(folder).map_err(StoreError::io("create", folder))
 }
 
-/// Identifies a file independently of its names: its file system and its number there.
-type Inode = (u64, u64);
-
-#[cfg(unix)]
-fn inode_of_several_names(found: &fs::Metadata) -> Option<Inode> {
-    use std::os::unix::fs::MetadataExt as _;
-    (found.is_file() && found.nlink() > 1).then(|| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn inode_of_several_names(_found: &fs::Metadata) -> Option<Inode> {
-    None
-}
-
 /// A path as manifests write it.
 fn key_of(relative: &Path) -> String {
     relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// A file or a link.
-struct Found {
-    path: PathBuf,
-    /// Bytes in it.
-    size: u64,
-    /// Bytes on disk: holes take none.
-    room: u64,
-}
-
-/// Files, links and folders in the user's folders of a version, in order. Links are not followed:
-/// their targets may be anywhere.
-#[derive(Default)]
-struct Walk {
-    files: Vec<Found>,
-    folders: Vec<PathBuf>,
-    /// Files with several names that the walk has seen: each takes disk space once.
-    seen: HashSet<Inode>,
-    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: the link
-    /// is carried over as it is, and its target stays.
-    links: Vec<PathBuf>,
-}
-
-impl Walk {
-    fn of(root: &Path) -> Result<Self, StoreError> {
-        let mut walk = Self::default();
-        for folder in CARRIED.map(|folder| root.join(folder)) {
-            match look::at(&folder).map_err(StoreError::io("look at", &folder))? {
-                Some(found) if found.is_symlink() && cfg!(unix) => walk.links.push(folder),
-                Some(_) => {
-                    walk.folders.push(folder.clone());
-                    walk.add(&folder)?;
-                }
-                None => {}
-            }
-        }
-        Ok(walk)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.files.iter().map(|found| found.room).sum()
-    }
-
-    fn add(&mut self, folder: &Path) -> Result<(), StoreError> {
-        let mut entries = look::entries(folder).map_err(StoreError::io("read", folder))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let path = entry.path();
-            // A file that was deleted during the walk is skipped.
-            let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else {
-                continue;
-            };
-            if found.is_dir() {
-                self.folders.push(path.clone());
-                self.add(&path)?;
-            } else if found.is_symlink() && cfg!(not(unix)) {
-                // On this system users lack the right to make links.
-                tracing::warn!(link = %path.display(), "a link is not carried over");
-            } else if found.is_file() || found.is_symlink() {
-                let is_again =
-                    inode_of_several_names(&found).is_some_and(|inode| !self.seen.insert(inode));
-                let room = match found.is_file() {
-                    true if is_again => 0,
-                    true => allocated(&found).min(found.len()),
-                    false => found.len(),
-                };
-                self.files.push(Found { path, size: found.len(), room });
-            } else {
-                tracing::info!(path = %path.display(), "neither a file nor a folder, and not carried over");
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The place of `relative` below `target`, and whether it had to move. A folder stays where a file
-/// should lie, and any other item stays where a folder should lie; the user's item then gets a name
-/// beside it. Only kinds decide, so that a repetition finds the same place.
-fn free_place(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
-    place_of(target, relative, relative.iter().count())
-}
-
-/// The same for a folder.
-fn free_place_of_folder(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
-    place_of(target, relative, usize::MAX)
-}
-
-/// `file` is the number of parts of a path that ends in a file.
-fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, bool), StoreError> {
-    let mut place = target.to_owned();
-    let mut moved = false;
-    for (index, part) in relative.iter().enumerate() {
-        place.push(part);
-        let is_file = index + 1 == file;
-        while look::at(&place)
-            .map_err(StoreError::io("look at", &place))?
-            .is_some_and(|found| found.is_dir() == is_file)
-        {
-            place = name_beside(&place, RETAINED_SUFFIX);
-            moved = true;
-        }
-    }
-    Ok((place, moved))
 }
 
 /// The content at `path`; `None` if it holds nothing, or neither a file nor a link.

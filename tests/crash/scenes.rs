@@ -117,19 +117,7 @@ impl Stage {
 
     /// The launcher in a home.
     pub fn launcher(&self, home: &Path, settings: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-        command
-            .args([
-                "--home",
-                text(home),
-                "--config",
-                text(&self.settings(settings)),
-                "--language",
-                "en",
-            ])
-            .args(arguments);
-        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
-        command
+        self.world.launcher_at(home, &self.settings(settings), arguments)
     }
 
     /// Runs a verb with `--json`.
@@ -186,29 +174,8 @@ impl Stage {
         symlink("words.txt", app.join("link")).unwrap();
         fs::write(config.join("settings"), format!("default of {version}\n")).unwrap();
         fs::write(config.join("plain"), format!("plain {version}\n")).unwrap();
-        let out = self.world.path(&format!("{version}.kuzflow"));
-        let arguments = [
-            "build",
-            "--app",
-            text(&app),
-            "--name",
-            "sample",
-            "--app-version",
-            version,
-            "--entry",
-            "exe:run.sh",
-        ];
-        let rest = [
-            "--runtime",
-            "none",
-            "--config-defaults",
-            text(&config),
-            "--level",
-            "1",
-            "--out",
-            text(&out),
-        ];
-        self.world.kuzflow(&[arguments.as_slice(), &rest].concat());
+        let more = ["--runtime", "none", "--config-defaults", text(&config)];
+        let out = self.world.pack(version, "exe:run.sh", &more);
         self.world.publish(&out, &[]);
         // Publishing writes the made-up node again.
         self.configure();

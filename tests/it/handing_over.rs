@@ -2,14 +2,12 @@
 //! process that continues counts as the app. The launcher switches or removes no version under it,
 //! also after the launcher that started it has ended; and that launcher stays with it.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::release::{NodeProcess, World, text};
+use crate::support::release::{NodeProcess, World};
 
 /// The app. Without a `FORM` it prints its version and ends. With one it hands over in that way to
 /// a program that prints its name, and works until it is asked to end.
@@ -169,30 +167,11 @@ impl Desk {
 }
 
 fn publish(world: &World, version: &str) {
-    let files =
-        [("program", APP), ("worker", WORKER)].map(|(name, text)| (name, text.as_bytes().to_vec()));
-    world.build(version, &BTreeMap::from(files));
-    let app = world.path(&format!("app {version}"));
-    fs::rename(app.join("program"), app.join("run.sh")).unwrap();
-    for name in ["run.sh", "worker"] {
-        fs::set_permissions(app.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(world.path(&format!("app {version}"))).unwrap();
+    for (name, script) in [("run.sh", APP), ("worker", WORKER)] {
+        world.write_script(version, name, script);
     }
-    let package = world.path(&format!("{version}.kuzflow"));
-    let arguments = [
-        "build",
-        "--app",
-        text(&app),
-        "--name",
-        "sample",
-        "--app-version",
-        version,
-        "--entry",
-        "exe:run.sh",
-    ];
-    world.kuzflow(
-        &[arguments.as_slice(), &["--runtime", "none", "--level", "1", "--out", text(&package)]]
-            .concat(),
-    );
+    let package = world.pack(version, "exe:run.sh", &["--runtime", "none"]);
     world.publish(&package, &["--no-patches"]);
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::display::{self, Display};
-use crate::support::release::{NodeProcess, World, text};
+use crate::support::release::{NodeProcess, World};
 use crate::support::waiting::LIMIT;
 
 /// The app: it prints and shows the text of a module, five times a second, and follows the orders
@@ -145,22 +145,7 @@ fn publish(world: &World, version: &str, files: &[(&str, &str)]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let out = world.path(&format!("{version}.kuzflow"));
-    let first = [
-        "build",
-        "--app",
-        text(&app),
-        "--name",
-        "sample",
-        "--app-version",
-        version,
-        "--entry",
-        "main.py",
-    ];
-    world.kuzflow(
-        &[&first[..], &["--runtime", "host", "--level", "1", "--reports-up", "--out", text(&out)]]
-            .concat(),
-    );
+    let out = world.pack(version, "main.py", &["--runtime", "host", "--reports-up"]);
     world.publish(&out, &[]);
 }
 

@@ -56,19 +56,8 @@ fn installed(more: &[&str]) -> (World, NodeProcess) {
 
 /// Runs a verb in another home.
 fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Reply {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-    command
-        .args([
-            "--json",
-            "--home",
-            text(home),
-            "--config",
-            text(&world.config()),
-            "--language",
-            "en",
-        ])
-        .args(arguments);
-    reply(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
+    let arguments = [&["--json"], arguments].concat();
+    reply(&world.launcher_at(home, &world.config(), &arguments).output().unwrap())
 }
 
 /// The files of an installed version that belong to the release.

@@ -9,25 +9,12 @@ use std::process::{Child, Command, Stdio};
 
 use kuzflow::testing::model::{Digest, Manifest};
 
-use crate::support::release::{NodeProcess, Reply, World, reply, text, tree};
+use crate::support::release::{NodeProcess, Reply, World, reply, tree};
 use crate::support::waiting::until;
 
 /// Another computer on the local network.
 fn at(world: &World, home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-    command
-        .args([
-            "--json",
-            "--home",
-            text(home),
-            "--config",
-            text(&world.config()),
-            "--language",
-            "en",
-        ])
-        .args(arguments);
-    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
-    command
+    world.launcher_at(home, &world.config(), &[&["--json"], arguments].concat())
 }
 
 fn say(world: &World, home: &Path, arguments: &[&str]) -> Reply {

@@ -1,7 +1,6 @@
 //! What becomes of versions that start, hand over, fail, or cannot start on this computer, through
 //! the real executables.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -19,34 +18,10 @@ const SURVIVAL: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 
 /// Publishes a release with `code` as its shell program, which prints the version first.
 fn release(world: &World, version: &str, code: &str) {
     let script = format!("#!/bin/sh\necho \"version=$KUZFLOW_VERSION\"\n{code}\n");
-    let package = world.build(version, &BTreeMap::from([("program", script.into_bytes())]));
-    // `build` starts `run.sh`; all versions of these tests differ in that file.
-    let app = world.path(&format!("app {version}"));
-    fs::rename(app.join("program"), app.join("run.sh")).unwrap();
-    fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
-    let arguments = [
-        "build",
-        "--app",
-        text(&app),
-        "--name",
-        "sample",
-        "--app-version",
-        version,
-        "--entry",
-        "exe:run.sh",
-    ];
-    let rest = [
-        "--runtime",
-        "none",
-        "--display-name",
-        "示例 Sample",
-        "--level",
-        "1",
-        "--out",
-        text(&package),
-    ];
-    world.kuzflow(&[arguments.as_slice(), rest.as_slice()].concat());
+    fs::create_dir_all(world.path(&format!("app {version}"))).unwrap();
+    world.write_script(version, "run.sh", &script);
+    let named = ["--runtime", "none", "--display-name", "示例 Sample"];
+    let package = world.pack(version, "exe:run.sh", &named);
     world.publish(&package, &["--no-patches"]);
 }
 

@@ -94,42 +94,35 @@ impl World {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
         let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
-        fs::write(app.join("run.sh"), script).unwrap();
         #[cfg(unix)]
-        fs::set_permissions(
-            app.join("run.sh"),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
+        self.write_script(version, "run.sh", script);
+        #[cfg(not(unix))]
+        fs::write(app.join("run.sh"), script).unwrap();
         for (path, content) in files {
             let path = app.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        let out = self.path(&format!("{version}.kuzflow"));
-        let arguments = [
-            "build",
-            "--app",
-            text(&app),
-            "--name",
-            "sample",
-            "--app-version",
-            version,
-            "--entry",
-            "exe:run.sh",
-        ];
-        let rest = [
-            "--runtime",
-            "none",
-            "--display-name",
-            "示例 Sample",
-            "--level",
-            "1",
-            "--out",
-            text(&out),
-        ];
-        self.kuzflow(&[arguments.as_slice(), rest.as_slice()].concat());
+        self.pack(version, "exe:run.sh", &["--runtime", "none", "--display-name", "示例 Sample"])
+    }
+
+    /// Builds the package of the folder `app VERSION`, which starts with `entry`.
+    pub fn pack(&self, version: &str, entry: &str, more: &[&str]) -> PathBuf {
+        let (app, out) =
+            (self.path(&format!("app {version}")), self.path(&format!("{version}.kuzflow")));
+        let place = ["build", "--app", text(&app), "--out", text(&out), "--level", "1"];
+        let names = ["--name", "sample", "--app-version", version, "--entry", entry];
+        self.kuzflow(&[&place[..], &names, more].concat());
         out
+    }
+
+    /// Gives the folder `app VERSION` another start script.
+    #[cfg(unix)]
+    pub fn write_script(&self, version: &str, name: &str, script: &str) {
+        let path = self.path(&format!("app {version}")).join(name);
+        fs::write(&path, script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, mode).unwrap();
     }
 
     pub fn publish(&self, package: &Path, more: &[&str]) {
@@ -223,17 +216,14 @@ impl World {
 
     /// The launcher; add a verb to it.
     pub fn launcher(&self, arguments: &[&str]) -> Command {
+        self.launcher_at(&self.home(), &self.config(), arguments)
+    }
+
+    /// A launcher of another computer: it has another home.
+    pub fn launcher_at(&self, home: &Path, config: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
-        command
-            .args([
-                "--home",
-                text(&self.home()),
-                "--config",
-                text(&self.config()),
-                "--language",
-                "en",
-            ])
-            .args(arguments);
+        command.args(["--home", text(home), "--config", text(config), "--language", "en"]);
+        command.args(arguments);
         // No window can open here, even if the machine has a display.
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         command

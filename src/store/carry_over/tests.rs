@@ -3,6 +3,7 @@
 use crate::model::ContainerId;
 use crate::store::fixture::Fixture;
 
+use super::super::copying::allocated;
 use super::*;
 
 /// The files that `to` would get, in a separate folder.
