@@ -20,11 +20,11 @@
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! error_chain  durable  positional  token_bucket  backoff  hedge  https  look  parallel  plain
-//! programs  threads       ground floor: errors as text, files that survive a power cut, reads and
-//!                         writes at a place, limits of rate, pauses between tries, several sources
-//!                         asked for the same thing, HTTP clients, what is present and what is
-//!                         unknown, work on several cores, text from outside made safe, programs
-//!                         started, and threads
+//! programs  threads  file_error    ground floor: errors as text, files that survive a power cut,
+//!                         reads and writes at a place, limits of rate, pauses between tries,
+//!                         several sources asked for the same thing, HTTP clients, what is present
+//!                         and what is unknown, work on several cores, text from outside made
+//!                         safe, programs started, threads, and the one error of files
 //! ```
 //!
 //! Everything is private to the library except the two programs' starts and `testing`, which names
@@ -53,6 +53,7 @@ mod engine;
 mod environment;
 mod error_chain;
 mod fetch;
+mod file_error;
 mod gui;
 mod hedge;
 mod host;

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use super::decode::Fault;
 use super::{ContainerError, prove};
 use crate::durable;
+use crate::file_error::FileError;
 use crate::model::manifest::{Entry, Permissions};
 use crate::model::{Digest, Hasher};
 
@@ -28,7 +29,7 @@ impl ReadFailure {
         content: impl FnOnce() -> E,
     ) -> ContainerError {
         match self {
-            Self::Create(source) => ContainerError::file("create", path)(source),
+            Self::Create(source) => FileError::new("create", path, source).into(),
             Self::Content(fault) => content()(fault),
         }
     }

@@ -16,7 +16,7 @@ mod tree;
 mod unpack;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use decode::Fault;
 pub(crate) use decode::{Decoder, LARGEST_WINDOW_LOG, SpanReader};
@@ -27,6 +27,7 @@ pub(crate) use unpack::{check_entry, unpack_entry};
 pub use verify::verify_tree;
 pub(crate) use verify::{Damage, Harm, Verification};
 
+use crate::file_error::{self, FileError};
 use crate::model::manifest::InvalidManifest;
 use crate::model::package_index::{Compression, InvalidIndex};
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
@@ -84,23 +85,11 @@ pub enum ContainerError {
         target: String,
     },
     /// The file system returned an error.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// The attempted action.
-        action: &'static str,
-        /// The file of that action.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl ContainerError {
-    fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::File { action, path, source }
-    }
-
     /// Whether the source's bytes are wrong or unreadable, so that another source may do better.
     pub fn is_the_sources(&self) -> bool {
         matches!(self, Self::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
@@ -109,15 +98,9 @@ impl ContainerError {
     /// Whether the disk was full, so that waiting or freeing space helps, and fetching again does
     /// not.
     pub fn is_disk_full(&self) -> bool {
-        let full = |source: &std::io::Error| {
-            matches!(
-                source.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-            )
-        };
         match self {
-            Self::File { source, .. } => full(source),
-            Self::Entry { fault: Fault::Write(source), .. } => full(source),
+            Self::File(error) => error.is_disk_full(),
+            Self::Entry { fault: Fault::Write(source), .. } => file_error::is_disk_full(source),
             _ => false,
         }
     }

@@ -8,6 +8,7 @@ use super::file::{self, create, set_permissions, system_time};
 use super::links::place_link;
 use super::tree::{self, KEEPS_LINKS};
 use super::{ContainerError, prove};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::Entry;
 use crate::model::{Digest, Manifest, RelativePath};
 
@@ -70,9 +71,7 @@ pub(crate) fn make_link_at(
     root: &Path,
     to: &Path,
 ) -> Result<(), ContainerError> {
-    match place_link(manifest, link, target, root, to)
-        .map_err(ContainerError::file("create the link", to))?
-    {
+    match place_link(manifest, link, target, root, to).at("create the link", to)? {
         true => Ok(()),
         false => Err(ContainerError::Link { path: link.clone(), target: target.to_owned() }),
     }
@@ -81,12 +80,11 @@ pub(crate) fn make_link_at(
 /// Sets the permissions and the time of `entry` on a file with verified content.
 pub(crate) fn dress(entry: &Entry, file: &Path) -> Result<(), ContainerError> {
     // A read-only file can be opened for writing once its permissions allow that.
-    set_permissions_at(file, entry).map_err(ContainerError::file("change", file))?;
-    let opened =
-        OpenOptions::new().write(true).open(file).map_err(ContainerError::file("open", file))?;
+    set_permissions_at(file, entry).at("change", file)?;
+    let opened = OpenOptions::new().write(true).open(file).at("open", file)?;
     let dressed = set_permissions(&opened, entry.permissions)
         .and_then(|()| opened.set_modified(system_time(entry.mtime)));
-    dressed.map_err(ContainerError::file("change", file))
+    Ok(dressed.at("change", file)?)
 }
 
 #[cfg(unix)]

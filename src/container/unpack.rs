@@ -16,6 +16,7 @@ use super::file::{
 use super::links::place_link;
 use super::tree;
 use super::{ContainerError, prove};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
@@ -40,20 +41,16 @@ pub struct Unpacker {
 impl Unpacker {
     /// Creates `root` and every folder of the container. `root` must be absent or an empty folder.
     pub fn new(manifest: Arc<Manifest>, root: PathBuf) -> Result<Self, ContainerError> {
-        file::create_root(&root).map_err(ContainerError::file("create the folder", &root))?;
-        let metadata =
-            fs::symlink_metadata(&root).map_err(ContainerError::file("look at", &root))?;
-        let mut content =
-            fs::read_dir(&root).map_err(ContainerError::file("list the folder", &root))?;
-        let first =
-            content.next().transpose().map_err(ContainerError::file("list the folder", &root))?;
+        file::create_root(&root).at("create the folder", &root)?;
+        let metadata = fs::symlink_metadata(&root).at("look at", &root)?;
+        let mut content = fs::read_dir(&root).at("list the folder", &root)?;
+        let first = content.next().transpose().at("list the folder", &root)?;
         if !metadata.is_dir() || first.is_some() {
             return Err(ContainerError::NotEmpty { root });
         }
         for folder in tree::folders(&manifest) {
             let path = root.join(folder);
-            file::create_folder(&path, tree::is_mutable(folder))
-                .map_err(ContainerError::file("create the folder", &path))?;
+            file::create_folder(&path, tree::is_mutable(folder)).at("create the folder", &path)?;
         }
         let waiting =
             Mutex::new(manifest.files_with_bytes().map(|(path, _)| path.clone()).collect());
@@ -132,12 +129,10 @@ impl Unpacker {
             prove(entry.hash, digest)
                 .map_err(|fault| ContainerError::Entry { path: path.clone(), fault })?;
             let full = path.under(&self.root);
-            let file = open_plain(staged).map_err(ContainerError::file("open", staged))?;
+            let file = open_plain(staged).at("open", staged)?;
             let dressed = set_permissions(&file, entry.permissions)
                 .and_then(|()| file.set_modified(system_time(entry.mtime)));
-            dressed
-                .and_then(|()| fs::rename(staged, &full))
-                .map_err(ContainerError::file("move", staged))
+            Ok(dressed.and_then(|()| fs::rename(staged, &full)).at("move", staged)?)
         })
     }
 
@@ -182,7 +177,7 @@ impl Unpacker {
             |failure| match failure {
                 // These bytes are verified, so the disk is the cause.
                 ReadFailure::Content(Fault::Write(source)) => {
-                    ContainerError::file("write", &manifest_path)(source)
+                    FileError::new("write", &manifest_path, source).into()
                 }
                 failure => failure.at(&manifest_path, || ContainerError::Document),
             },
@@ -205,7 +200,7 @@ impl Unpacker {
             if let Some(target) = &entry.symlink {
                 let full = path.under(&self.root);
                 let placed = place_link(&self.manifest, path, target, &self.root, &full);
-                if !placed.map_err(ContainerError::file("create the link", &full))? {
+                if !placed.at("create the link", &full)? {
                     return Err(ContainerError::Link {
                         path: path.clone(),
                         target: target.clone(),

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::host;
 use crate::model::platform::{AppName, InvalidAppName};
 use crate::model::{Node, Version};
@@ -64,13 +65,8 @@ pub(crate) enum DemoError {
     #[error("a local node cannot serve")]
     Serve(#[from] ServerError),
     /// A file or a socket failed.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The verb of the message.
-        action: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The settings cannot be written down.
     #[error("the launcher's settings cannot be written")]
     Settings(#[from] toml::ser::Error),
@@ -85,10 +81,6 @@ pub(crate) enum DemoError {
     Address(#[from] url::ParseError),
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DemoError {
-    move |source| DemoError::Io { action, path: path.to_owned(), source }
-}
-
 impl Demo {
     /// Builds both releases in `folder`, publishes the old one, and serves it. `megabytes` of noise
     /// go into the new release, so that there is something to download.
@@ -99,7 +91,7 @@ impl Demo {
     ) -> Result<Self, DemoError> {
         let name: AppName = "sample".parse()?;
         let built = folder.join("built");
-        fs::create_dir_all(&built).map_err(io("create", &built))?;
+        fs::create_dir_all(&built).at("create", &built)?;
         for (version, greeting, noise) in [
             (&OLD, "Hello from the old release", 1),
             (&NEW, "Hello from the NEW release", megabytes),
@@ -120,10 +112,10 @@ impl Demo {
                 progress(version, step)
             })?;
         }
-        let runtime = Runtime::new().map_err(io("start the nodes in", folder))?;
+        let runtime = Runtime::new().at("start the nodes in", folder)?;
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-        let listener = bind().map_err(io("listen for", folder))?;
-        let origin = listener.local_addr().map_err(io("listen for", folder))?;
+        let listener = bind().at("listen for", folder)?;
+        let origin = listener.local_addr().at("listen for", folder)?;
         let nodes = vec![Node::at(format!("http://{origin}/").parse()?)];
         let settings = ProjectSettings { nodes, ..ProjectSettings::new(name, "Sample App") };
         let options = InitOptions {
@@ -159,8 +151,8 @@ impl Demo {
     pub(crate) fn go_on(&self) -> Result<(), DemoError> {
         self.publish(&NEW)?;
         let path = self.config();
-        let mut settings = Settings::read(&path)
-            .map_err(|error| io("read", &path)(std::io::Error::other(error)))?;
+        let mut settings =
+            Settings::read(&path).map_err(std::io::Error::other).at("read", &path)?;
         settings.region = "Asia-Pacific".to_owned();
         settings.update.delay_seconds = 0;
         settings.nodes.clear();
@@ -168,8 +160,8 @@ impl Demo {
             let listener = self
                 .runtime
                 .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-                .map_err(io("listen for", &path))?;
-            let address = listener.local_addr().map_err(io("listen for", &path))?;
+                .at("listen for", &path)?;
+            let address = listener.local_addr().at("listen for", &path)?;
             let fault_injection =
                 FaultInjection { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
             let origin = self.origin;
@@ -186,11 +178,11 @@ impl Demo {
                 ..Node::at(url)
             });
         }
-        fs::write(&path, toml::to_string(&settings)?).map_err(io("write", &path))?;
+        fs::write(&path, toml::to_string(&settings)?).at("write", &path)?;
         // The published list names the old single node, which is fast. An empty list keeps it from
         // coming back.
         let list = self.project.repository().join("nodes.json");
-        durable::replace(&list, b"[]").map_err(io("write", &list))
+        Ok(durable::replace(&list, b"[]").at("write", &list)?)
     }
 
     fn publish(&self, version: &Version) -> Result<(), DemoError> {
@@ -200,7 +192,7 @@ impl Demo {
         let mut notes = BTreeMap::new();
         for (language, text) in NOTES {
             let file = self.built.join(format!("notes.{language}.md"));
-            fs::write(&file, text).map_err(io("write", &file))?;
+            fs::write(&file, text).at("write", &file)?;
             notes.insert(language.to_owned(), file);
         }
         let keyring = Keyring::new([self.project.keys_folder()]);
@@ -216,7 +208,7 @@ impl Demo {
 }
 
 fn write_app(app: &Path, greeting: &str, megabytes: u32) -> Result<(), DemoError> {
-    fs::create_dir_all(app).map_err(io("create", app))?;
+    fs::create_dir_all(app).at("create", app)?;
     // Noise does not compress; the same seed gives the same bytes.
     let mut random = fastrand::Rng::with_seed(u64::from(megabytes));
     let mut noise = vec![0; (megabytes as usize) << 20];
@@ -228,7 +220,7 @@ fn write_app(app: &Path, greeting: &str, megabytes: u32) -> Result<(), DemoError
     ];
     for (name, bytes) in files {
         let path = app.join(name);
-        fs::write(&path, bytes).map_err(io("write", &path))?;
+        fs::write(&path, bytes).at("write", &path)?;
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::file_error::FileError;
 use crate::store::StoreError;
 
 /// Ending of the files that hold a release with its signed metadata, which the launcher can
@@ -73,13 +74,8 @@ pub(crate) struct Action {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DesktopError {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The verb of the message: `write`, `rename`, …
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A menu entry is Unicode text, and this path is not.
     #[error("{} is not Unicode, which a menu entry must be", path.display())]
     NotUnicode {
@@ -102,22 +98,16 @@ pub(crate) enum DesktopError {
     Store(#[from] StoreError),
 }
 
-impl DesktopError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
-}
-
 /// A path as text.
 fn text(path: &Path) -> Result<&str, DesktopError> {
     path.to_str().ok_or_else(|| DesktopError::NotUnicode { path: path.to_owned() })
 }
 
 /// Deletes a file; no error if there is none.
-fn remove_file(path: &Path) -> Result<bool, DesktopError> {
+fn remove_file(path: &Path) -> Result<bool, FileError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(DesktopError::io("remove", path)(error)),
+        Err(error) => Err(FileError::new("remove", path, error)),
     }
 }

@@ -24,8 +24,9 @@ use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{DesktopError, remove_file};
+use super::remove_file;
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
@@ -78,7 +79,7 @@ impl Program {
         })
     }
 
-    fn try_begin(&self, own: &Version) -> Result<Begun, DesktopError> {
+    fn try_begin(&self, own: &Version) -> Result<Begun, FileError> {
         if self.note()?.is_none_or(|note| note.exchange.is_none()) {
             return Ok(Begun::Usual);
         }
@@ -98,7 +99,7 @@ impl Program {
             self.write_note(&note)?;
             return Ok(Begun::Usual);
         }
-        let old = look::at(&self.old()).map_err(DesktopError::io("look at", &self.old()))?;
+        let old = look::at(&self.old()).at("look at", &self.old())?;
         if exchange.starts >= STARTS && old.is_some_and(|old| old.is_file()) {
             tracing::error!(new = %exchange.to, old = %exchange.from, "the new launcher did not come up; the old one is put back");
             self.put_back()?;
@@ -164,8 +165,8 @@ impl Program {
     /// nothing while an exchange is under way.
     ///
     /// # Errors
-    /// [`DesktopError::Io`] if a file cannot be removed.
-    pub(crate) fn forget(&self) -> Result<Vec<PathBuf>, DesktopError> {
+    /// If a file cannot be removed.
+    pub(crate) fn forget(&self) -> Result<Vec<PathBuf>, FileError> {
         let mut removed = Vec::new();
         if self.note()?.is_some_and(|note| note.exchange.is_some()) {
             return Ok(removed);
@@ -206,20 +207,19 @@ impl Program {
         }
         let path = self.staged();
         remove_file(&path)?;
-        let failed = |action| DesktopError::io(action, &path);
         let mut options = OpenOptions::new();
         let created = durable::written_by_owner(options.write(true).create_new(true)).open(&path);
-        let mut file = created.map_err(failed("create"))?;
+        let mut file = created.at("create", &path)?;
         let mut hasher = Hasher::default();
         let mut part = vec![0; 128 << 10];
         let mut limited = bytes.take(most.saturating_add(1));
         loop {
-            let count = limited.read(&mut part).map_err(failed("write"))?;
+            let count = limited.read(&mut part).at("write", &path)?;
             if count == 0 {
                 break;
             }
             hasher.update(&part[..count]);
-            file.write_all(&part[..count]).map_err(failed("write"))?;
+            file.write_all(&part[..count]).at("write", &path)?;
         }
         let found = hasher.finish();
         if found != hash {
@@ -227,15 +227,14 @@ impl Program {
             remove_file(&path)?;
             return Err(Unfit::Digest { found, signed: hash });
         }
-        let permissions =
-            fs::metadata(&self.path).map_err(DesktopError::io("read", &self.path))?.permissions();
-        file.set_permissions(permissions).map_err(failed("make executable"))?;
-        file.sync_all().map_err(failed("write"))?;
+        let permissions = fs::metadata(&self.path).at("read", &self.path)?.permissions();
+        file.set_permissions(permissions).at("make executable", &path)?;
+        file.sync_all().at("write", &path)?;
         Ok(Staged { program: self, version: version.clone(), hash, lock })
     }
 
     /// Puts the old executable back in the place of the new one.
-    fn put_back(&self) -> Result<(), DesktopError> {
+    fn put_back(&self) -> Result<(), FileError> {
         self.take_place(&self.old(), &self.staged())
     }
 }

@@ -11,6 +11,7 @@ use super::windows::Link;
 use super::{DesktopError, Entry, freedesktop, icon, mac, remove_file, windows};
 use crate::durable;
 use crate::error_chain;
+use crate::file_error::{FileError, FileResult as _};
 use crate::host::UserFolders;
 use crate::look;
 use crate::model::Digest;
@@ -215,7 +216,7 @@ pub(crate) fn artifacts(
 /// again. Returns the files that were written.
 ///
 /// # Errors
-/// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be
+/// Those of [`artifacts`]; [`DesktopError::File`] and [`DesktopError::System`] if something cannot be
 /// written.
 pub(crate) fn make(
     entry: &Entry,
@@ -337,7 +338,7 @@ fn bring(
 /// Removes all files of this home's shortcut. Returns those that existed.
 ///
 /// # Errors
-/// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated
+/// [`DesktopError::File`] and [`DesktopError::System`] if something cannot be removed; a repeated
 /// call goes on from there.
 pub(crate) fn remove(
     home: &Home,
@@ -364,18 +365,16 @@ pub(crate) fn remove(
 fn put(artifact: &Artifact) -> Result<(), DesktopError> {
     let path = &artifact.path;
     if let Some(folder) = path.parent() {
-        durable::create_folders(folder).map_err(DesktopError::io("create", folder))?;
+        durable::create_folders(folder).at("create", folder)?;
     }
     match &artifact.content {
-        ShortcutContent::Bytes(bytes) => {
-            durable::replace(path, bytes).map_err(DesktopError::io("write", path))?
-        }
+        ShortcutContent::Bytes(bytes) => durable::replace(path, bytes).at("write", path)?,
         ShortcutContent::Link(link) => write_link(path, link)?,
     }
     #[cfg(unix)]
     if artifact.executable {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(path, mode).map_err(DesktopError::io("make executable", path))?;
+        std::fs::set_permissions(path, mode).at("make executable", path)?;
     }
     Ok(())
 }
@@ -418,10 +417,9 @@ fn read(home: &Home) -> Option<ShortcutRecord> {
 
 fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     let path = home.desktop_record();
-    let json = serde_json::to_vec_pretty(record)
-        .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
-    durable::create_folders(home.root()).map_err(DesktopError::io("create", home.root()))?;
-    durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
+    let json = serde_json::to_vec_pretty(record).at("write", &path)?;
+    durable::create_folders(home.root()).at("create", home.root())?;
+    Ok(durable::replace(&path, &json).at("write", &path)?)
 }
 
 /// Makes the desktop notice the change at once. Without these programs it notices it later.
@@ -487,7 +485,7 @@ fn dissociate(class: &str) -> Result<(), DesktopError> {
 /// Only Windows has links; the other systems ask for none.
 #[cfg(not(windows))]
 fn write_link(path: &Path, _link: &Link) -> Result<(), DesktopError> {
-    Err(DesktopError::io("make the link", path)(std::io::ErrorKind::Unsupported.into()))
+    Err(FileError::new("make the link", path, std::io::ErrorKind::Unsupported).into())
 }
 
 /// Only Windows has a registry.

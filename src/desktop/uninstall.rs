@@ -13,6 +13,7 @@ use super::program::Program;
 use super::shortcut::{self, System};
 use super::{DesktopError, remove_file};
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::host::UserFolders;
 use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
@@ -157,11 +158,9 @@ fn name_of(path: &Path) -> String {
 
 /// Deletes one of the launcher's folders with its content. If a link is in its place, only the link
 /// is deleted.
-fn remove_folder(path: &Path) -> Result<(), DesktopError> {
-    match look::at(path).map_err(DesktopError::io("look at", path))? {
-        Some(found) if found.is_dir() => {
-            fs::remove_dir_all(path).map_err(DesktopError::io("remove", path))
-        }
+fn remove_folder(path: &Path) -> Result<(), FileError> {
+    match look::at(path).at("look at", path)? {
+        Some(found) if found.is_dir() => fs::remove_dir_all(path).at("remove", path),
         Some(_) => remove_file(path).map(drop),
         None => Ok(()),
     }

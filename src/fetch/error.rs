@@ -3,11 +3,13 @@
 //! In: what nodes and the disk answer. Out: one error with the address or the path. Never: trust in
 //! what a node says of itself.
 
-use std::path::PathBuf;
-
 use url::Url;
 
+use crate::file_error::FileError;
 use crate::model::transfer::NodeFault;
+
+/// What a download does with its partial file and journal, for [`FetchError::Disk`].
+pub(super) const WRITE_OR_READ: &str = "write or read";
 
 /// Why bytes could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -104,13 +106,8 @@ pub enum FetchError {
         faults: Vec<NodeFault>,
     },
     /// The partial file or its journal cannot be read or written.
-    #[error("cannot write or read {}", path.display())]
-    Disk {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Disk(#[from] FileError),
     /// The piece table's numbers do not fit each other.
     #[error(transparent)]
     Pieces(#[from] crate::model::pieces::InvalidPieceTable),
@@ -136,7 +133,7 @@ impl FetchError {
 
     /// Whether this machine is the cause, so that nobody else's bytes would help.
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Disk { .. } | Self::Setup(_) | Self::Task(_))
+        matches!(self, Self::Disk(_) | Self::Setup(_) | Self::Task(_))
     }
 
     /// Whether no node could even be reached, so that the network itself is the likely cause.

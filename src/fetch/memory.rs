@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::FetchError;
+use super::error::{FetchError, WRITE_OR_READ};
 use crate::durable;
+use crate::file_error::FileResult as _;
 use crate::look;
 use crate::model::Node;
 
@@ -59,9 +60,8 @@ impl NodeMemory {
 
     /// Writes the file in one step.
     pub fn save(&self, path: &Path) -> Result<(), FetchError> {
-        let disk = |source| FetchError::Disk { path: path.to_owned(), source };
-        let text = serde_json::to_vec_pretty(self).map_err(|error| disk(error.into()))?;
-        durable::replace(path, &text).map_err(disk)
+        let text = serde_json::to_vec_pretty(self).at(WRITE_OR_READ, path)?;
+        Ok(durable::replace(path, &text).at(WRITE_OR_READ, path)?)
     }
 
     /// The measurements of a node.

@@ -15,7 +15,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::FetchError;
+use super::error::{FetchError, WRITE_OR_READ};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, PieceTable};
 use crate::positional;
 use crate::threads;
@@ -41,31 +42,27 @@ impl Partial {
     /// marks. Blocks: hashing runs on several threads at the speed of disk and cores.
     pub fn open(path: &Path, table: Arc<PieceTable>) -> Result<Self, FetchError> {
         table.check()?;
-        fn disk(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
-            let path = path.to_owned();
-            move |source| FetchError::Disk { path, source }
-        }
         let journal_path = journal_path(path);
         // A journal that cannot be read must not throw away what was fetched.
-        let marked = marks(&journal_path, &table).map_err(disk(&journal_path))?;
-        let fresh = marked.is_none() || !look::is_there(path).map_err(disk(path))?;
+        let marked = marks(&journal_path, &table).at(WRITE_OR_READ, &journal_path)?;
+        let fresh = marked.is_none() || !look::is_there(path).at(WRITE_OR_READ, path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(fresh);
-        let file = durable::written_by_owner(&mut options).open(path).map_err(disk(path))?;
-        file.set_len(table.length).map_err(disk(path))?;
+        let file = durable::written_by_owner(&mut options).open(path).at(WRITE_OR_READ, path)?;
+        file.set_len(table.length).at(WRITE_OR_READ, path)?;
         let mut options = OpenOptions::new();
         options.append(!fresh).write(true).create(true).truncate(fresh);
         let mut journal = durable::written_by_owner(&mut options)
             .open(&journal_path)
-            .map_err(disk(&journal_path))?;
+            .at(WRITE_OR_READ, &journal_path)?;
         let mut held = vec![false; table.hashes.len()];
         match marked {
             Some(marked) if !fresh => {
-                rehash(&file, &table, &marked, &mut held).map_err(disk(path))?;
+                rehash(&file, &table, &marked, &mut held).at(WRITE_OR_READ, path)?;
                 // Ends a mark that was cut in the middle.
-                journal.write_all(b"\n").map_err(disk(&journal_path))?;
+                journal.write_all(b"\n").at(WRITE_OR_READ, &journal_path)?;
             }
-            _ => journal.write_all(header(&table).as_bytes()).map_err(disk(&journal_path))?,
+            _ => journal.write_all(header(&table).as_bytes()).at(WRITE_OR_READ, &journal_path)?,
         }
         Ok(Self { path: path.to_owned(), file: Arc::new(file), journal, table, held })
     }
@@ -106,7 +103,7 @@ impl Partial {
         };
         let thread = threads::spawn("journal", move || {
             if let Err(source) = keep_journal(&self.file, self.journal, &self.held, &receiver) {
-                failed(FetchError::Disk { path: self.path, source });
+                failed(FileError::new(WRITE_OR_READ, self.path, source).into());
             }
         });
         let thread = thread.map_err(FetchError::Thread)?;
@@ -130,7 +127,7 @@ impl PieceFile {
             return Ok(false);
         }
         let written = positional::write_all_at(&self.file, bytes, self.table.span(index).start);
-        written.map_err(|source| FetchError::Disk { path: self.path.clone(), source })?;
+        written.at(WRITE_OR_READ, &self.path)?;
         Ok(true)
     }
 }

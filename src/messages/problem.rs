@@ -6,6 +6,7 @@ use super::protocol::{Problem, ProblemKind};
 use crate::container::{ContainerError, Fault};
 use crate::desktop::DesktopError;
 use crate::fetch::FetchError;
+use crate::file_error::{FileError, is_disk_full};
 use crate::look;
 use crate::model::Release;
 use crate::store::StoreError;
@@ -14,7 +15,7 @@ use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
 pub(crate) fn of_store(error: &StoreError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
-        StoreError::Io { path, source, .. } => (kind_of(source), path.display().to_string()),
+        StoreError::File(error) => of_file(error),
         StoreError::Damaged { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
         StoreError::Busy { home } => (ProblemKind::Busy, home.display().to_string()),
         StoreError::DiskFull { home, .. } => (ProblemKind::DiskFull, home.display().to_string()),
@@ -45,7 +46,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
 pub(crate) fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
-        ContainerError::File { path, source, .. } => (kind_of(source), path.display().to_string()),
+        ContainerError::File(error) => of_file(error),
         ContainerError::Entry { path, fault: Fault::Read(source) | Fault::Write(source) } => {
             (kind_of(source), path.to_string())
         }
@@ -64,11 +65,11 @@ pub(crate) fn of_trust(error: &TrustError) -> Problem {
         (Some(MirrorFaultKind::Expired), _) => ProblemKind::MetadataExpired,
         (Some(MirrorFaultKind::NotTrusted), _) => ProblemKind::NotTrusted,
         (None, TrustError::Root { .. }) => ProblemKind::BadSettings,
-        (None, TrustError::Io { source, .. }) => kind_of(source),
+        (None, TrustError::File(error)) => kind_of(&error.source),
         (None, _) => ProblemKind::NotTrusted,
     };
     let subject = match error {
-        TrustError::Io { path, .. } => path.display().to_string(),
+        TrustError::File(error) => error.path.display().to_string(),
         TrustError::Root { source } => format!("root.json ({source})"),
         _ => String::new(),
     };
@@ -122,7 +123,7 @@ fn audience_of(release: &Release) -> [String; 3] {
 /// For a file that is no bundle, or cannot be read.
 pub(crate) fn of_bundle(error: &BundleError) -> Problem {
     match error {
-        BundleError::Io { path, source } => of_disk(path, source),
+        BundleError::File(error) => of_disk(&error.path, &error.source),
         BundleError::Package { path } => {
             Problem::new(ProblemKind::BundleIsPackage, path.display().to_string(), error)
         }
@@ -157,10 +158,8 @@ pub(crate) fn of_judgement(path: &Path, error: &TrustError) -> Problem {
 
 pub(crate) fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
-        FetchError::Disk { source, .. } if is_full(source) => {
-            (ProblemKind::DiskFull, String::new())
-        }
-        FetchError::Disk { path, source } => (kind_of(source), path.display().to_string()),
+        FetchError::Disk(error) if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
+        FetchError::Disk(error) => of_file(error),
         FetchError::Thread(source) => (of_system(source).kind, String::new()),
         FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => {
             (ProblemKind::Internal, String::new())
@@ -176,8 +175,9 @@ pub(crate) fn of_fetch(error: &FetchError) -> Problem {
 pub(crate) fn of_desktop(error: &DesktopError) -> Problem {
     match error {
         DesktopError::Store(error) => of_store(error),
-        DesktopError::Io { path, source, .. } => {
-            Problem { chain: crate::error_chain::list(error), ..of_disk(path, source) }
+        DesktopError::File(file) => {
+            let (kind, subject) = of_file(file);
+            Problem::new(kind, subject, error)
         }
         DesktopError::NotUnicode { path } => {
             Problem::new(ProblemKind::DiskError, path.display().to_string(), error)
@@ -203,17 +203,17 @@ pub(crate) fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(kind_of(error), path.display().to_string(), error)
 }
 
+fn of_file(error: &FileError) -> (ProblemKind, String) {
+    (kind_of(&error.source), error.path.display().to_string())
+}
+
 /// The kind of problem that the system's error means.
 fn kind_of(error: &std::io::Error) -> ProblemKind {
     match error.kind() {
         std::io::ErrorKind::NotFound => ProblemKind::FileMissing,
         std::io::ErrorKind::CrossesDevices => ProblemKind::AnotherDisk,
-        _ if is_full(error) => ProblemKind::DiskFull,
+        _ if is_disk_full(error) => ProblemKind::DiskFull,
         _ if look::is_shortage(error) => ProblemKind::Exhausted,
         _ => ProblemKind::DiskError,
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

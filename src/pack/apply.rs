@@ -16,6 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::bytes::{FileBytes, Stream};
 use super::group::{self, GroupError};
 use super::{Group, Pack, PackError, literals};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::parallel;
 use kuzflow_delta::coder::STREAMS;
@@ -76,15 +77,8 @@ pub enum Failed {
     #[error("the patch is damaged")]
     Patch(#[source] GroupError),
     /// Reading a base failed, or writing a file.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// The attempted action.
-        action: &'static str,
-        /// The file of that action.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The caller has set [`ApplyOptions::stop`].
     #[error("it was stopped")]
     Stopped,
@@ -260,14 +254,13 @@ impl ApplyState {
         file: &(dyn ReadAt + Sync),
         stop: &AtomicBool,
     ) -> Result<FileBytes, Failed> {
-        let local = |action| move |source| Failed::File { action, path: self.path.clone(), source };
         let mut out = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .open(&self.path)
-            .map_err(local("create"))?;
+            .at("create", &self.path)?;
         let mut block = vec![0; BLOCK];
         for (number, stream) in
             pack.literals.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0)
@@ -284,11 +277,11 @@ impl ApplyState {
                 unpacked
                     .read_exact(&mut block[..count])
                     .map_err(|error| Failed::Patch(error.into()))?;
-                out.write_all(&block[..count]).map_err(local("write"))?;
+                out.write_all(&block[..count]).at("write", &self.path)?;
                 left -= count as u64;
             }
         }
-        FileBytes::new(out).map_err(local("read"))
+        Ok(FileBytes::new(out).at("read", &self.path)?)
     }
 
     /// The bytes of one group in each stream. A group waits for them when it reads the first of
@@ -415,7 +408,7 @@ impl Makers<'_> {
                 // The file stays listed, so that its bytes are deleted with the others of its
                 // group.
                 self.open = Some(open);
-                return Err(Failed::File { action: "write", path, source });
+                return Err(FileError::new("write", path, source).into());
             }
             open.left = left;
             bytes = rest;
@@ -428,24 +421,15 @@ impl Makers<'_> {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<Open, Failed> {
+    fn begin(&mut self) -> Result<Open, FileError> {
         let number = self.group.members.get(self.member).copied();
         let (Some(number), Some(size)) = (number, number.and_then(|number| self.sizes.get(number)))
         else {
-            let source = io::ErrorKind::InvalidData.into();
-            return Err(Failed::File {
-                action: "find a place in",
-                path: self.folder.to_owned(),
-                source,
-            });
+            return Err(FileError::new("find a place in", self.folder, io::ErrorKind::InvalidData));
         };
         self.member += 1;
         let path = self.folder.join(number.to_string());
-        let created = File::create(&path).map_err(|source| Failed::File {
-            action: "create",
-            path: path.clone(),
-            source,
-        })?;
+        let created = File::create(&path).at("create", &path)?;
         let file = io::BufWriter::with_capacity(BLOCK, created);
         Ok(Open { path, file, hasher: Hasher::default(), left: *size })
     }
@@ -473,14 +457,12 @@ fn proved(
     file: File,
     in_memory: bool,
 ) -> Result<Box<dyn ReadAt>, Failed> {
-    let unreadable =
-        |source| Failed::File { action: "read", path: PathBuf::from(path.as_str()), source };
-    let file = FileBytes::new(file).map_err(unreadable)?;
+    let file = FileBytes::new(file).at("read", Path::new(path.as_str()))?;
     let (mut hasher, mut retained, mut at) = (Hasher::default(), Vec::new(), 0);
     let mut block = vec![0; BLOCK];
     while at < file.len() {
         let count = block.len().min(usize::try_from(file.len() - at).unwrap_or(usize::MAX));
-        file.read_at(at, &mut block[..count]).map_err(unreadable)?;
+        file.read_at(at, &mut block[..count]).at("read", Path::new(path.as_str()))?;
         hasher.update(&block[..count]);
         if in_memory {
             retained.extend_from_slice(&block[..count]);

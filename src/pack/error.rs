@@ -25,14 +25,4 @@ pub enum PackError {
     /// Somebody stopped it.
     #[error("it was stopped")]
     Stopped,
-    /// Reading or writing a file failed.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: std::path::PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
 }

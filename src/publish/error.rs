@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::address::InvalidAddress;
 use super::necessity::Need;
 use super::role::KeyRole;
+use crate::file_error::FileError;
 use crate::model::{ContainerId, Version};
 
 /// Any error, with its own chain of causes.
@@ -14,13 +15,8 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// Reading or writing a file failed.
-    #[error("cannot read or write {}", path.display())]
-    Io {
-        /// The path of the file or folder.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// `kuzflow.toml` or a value in it is invalid.
     #[error("{}: not valid settings", path.display())]
     Settings {
@@ -195,6 +191,5 @@ fn list(folders: &[PathBuf]) -> String {
 
 /// Adds the path to an error of the operating system.
 pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
-    let path = path.to_owned();
-    |source| PublishError::Io { path, source }
+    move |error| FileError::new("read or write", path, error).into()
 }

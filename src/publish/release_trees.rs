@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::package::{PackageError, inspect};
 use crate::container::{Decoder, SpanReader};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::*;
 use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
 use crate::pack::Tree;
@@ -16,15 +17,8 @@ use crate::pack::Tree;
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// The file system returned an error.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// The attempted action.
-        action: &'static str,
-        /// The file or folder of that action.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The package is refused.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -50,12 +44,6 @@ pub enum TreeError {
     },
 }
 
-impl TreeError {
-    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { action, path: path.to_owned(), source }
-    }
-}
-
 /// A folder.
 pub struct FolderTree {
     root: PathBuf,
@@ -75,7 +63,7 @@ impl FolderTree {
         for found in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
             let found = found.map_err(|error| {
                 let path = error.path().unwrap_or(root).to_owned();
-                TreeError::file("read", &path)(error.into())
+                FileError::new("read", path, error)
             })?;
             let path = found.path();
             let relative = path
@@ -89,7 +77,7 @@ impl FolderTree {
                 continue;
             }
             if found.file_type().is_dir() {
-                if fs::read_dir(path).map_err(TreeError::file("list", path))?.next().is_none() {
+                if fs::read_dir(path).at("list", path)?.next().is_none() {
                     empty_folders.push(relative);
                 }
                 continue;
@@ -139,7 +127,7 @@ impl Tree for FolderTree {
 /// time.
 fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
     if kind.is_symlink() {
-        let target = fs::read_link(path).map_err(TreeError::file("read", path))?;
+        let target = fs::read_link(path).at("read", path)?;
         let target =
             target.to_str().ok_or_else(|| TreeError::Name { path: path.to_owned() })?.to_owned();
         let hash = Digest::of(target.as_bytes());
@@ -151,13 +139,13 @@ fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
             symlink: Some(target),
         });
     }
-    let mut file = File::open(path).map_err(TreeError::file("open", path))?;
-    let metadata = file.metadata().map_err(TreeError::file("look at", path))?;
+    let mut file = File::open(path).at("open", path)?;
+    let metadata = file.metadata().at("look at", path)?;
     let mut hasher = Hasher::default();
     let mut size = 0;
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match io::Read::read(&mut file, &mut buffer).map_err(TreeError::file("read", path))? {
+        match io::Read::read(&mut file, &mut buffer).at("read", path)? {
             0 => break,
             count => {
                 hasher.update(&buffer[..count]);
@@ -243,7 +231,7 @@ impl PackageTree {
     /// Opens and proves a package with `threads` cores.
     pub fn open(path: &Path, threads: usize) -> Result<Self, TreeError> {
         let package = inspect(path, threads)?;
-        let file = File::open(path).map_err(TreeError::file("open", path))?;
+        let file = File::open(path).at("open", path)?;
         Ok(Self {
             file,
             manifest: package.manifest,

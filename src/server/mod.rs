@@ -55,6 +55,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::file_error::FileError;
 use crate::publish::Lifetimes;
 use crate::settings::Fallback;
 use nodes::NodeBook;
@@ -206,13 +207,8 @@ pub enum ServerError {
     #[error("cannot prepare the checks of other nodes")]
     HealthClient(#[source] reqwest::Error),
     /// The folder of the jobs that make patch packs cannot be used.
-    #[error("cannot keep jobs in {}", path.display())]
-    Jobs {
-        /// The folder.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Jobs(FileError),
     /// The listening socket does not give its address, or has ended.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),

@@ -178,9 +178,10 @@ fn notice_switch(session: &AppSession, resolved: &Resolved) {
 fn notice_unreadable(session: &AppSession, resolved: &Resolved) {
     let id = &resolved.record.container;
     let found = session.home().unreadable(id);
-    if let Some(error @ StoreError::Io { path, .. }) = resolved.waits.as_ref().or(found.as_ref()) {
-        let (version, chain) = (id.version.clone(), error_chain::list(error));
-        session.leave_notice(Incident::Unreadable { version, path: path.clone(), chain });
+    if let Some(StoreError::File(error)) = resolved.waits.as_ref().or(found.as_ref()) {
+        let (version, path) = (id.version.clone(), error.path.clone());
+        let chain = error_chain::list(error);
+        session.leave_notice(Incident::Unreadable { version, path, chain });
     }
 }
 

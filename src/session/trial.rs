@@ -233,7 +233,7 @@ pub(super) fn is_judged_here(session: &AppSession, record: &InstalledRecord) -> 
 
 /// Whether the active version is unknown: then the started version is judged all the same.
 fn is_out_of_reach(error: &StoreError) -> bool {
-    matches!(error, StoreError::Io { .. })
+    matches!(error, StoreError::File(_))
 }
 
 /// The version that can take the place of `record`, which is the active version or, where that is

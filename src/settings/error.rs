@@ -5,17 +5,14 @@
 
 use std::path::PathBuf;
 
+use crate::file_error::FileError;
+
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("cannot read the settings file {}", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// There is no such file.
     #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
     Missing {

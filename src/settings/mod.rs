@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
 pub(crate) use self::peers::Peers;
+use crate::file_error::FileResult as _;
 use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
@@ -346,11 +347,10 @@ fn global() -> String {
 impl Settings {
     /// Reads and checks `launcher.toml`.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let failed = |source| SettingsError::Read { path: path.to_owned(), source };
-        let bytes = look::read(path, look::SMALL).map_err(failed)?;
+        const READ: &str = "read the settings file";
+        let bytes = look::read(path, look::SMALL).at(READ, path)?;
         let bytes = bytes.ok_or_else(|| SettingsError::Missing { path: path.to_owned() })?;
-        let text =
-            String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))?;
+        let text = String::from_utf8(bytes).map_err(std::io::Error::other).at(READ, path)?;
         let mut settings = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         settings.icon = settings.icon.map(|icon| folder.join(icon));

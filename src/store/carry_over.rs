@@ -30,6 +30,7 @@ use super::StoreError;
 use super::contents::retained_at;
 use super::copying::{as_far_as_can_be, clone_file};
 use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::incident::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
@@ -90,7 +91,7 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     let mut last = None;
     for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders) {
         // A file that disappears during the look changes its folder.
-        let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else {
+        let Some(found) = look::at(path).at("look at", path)? else {
             continue;
         };
         last = last.max(found.modified().ok());
@@ -113,7 +114,7 @@ pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     let walk = Walk::of(container)?;
     let mut hasher = DefaultHasher::new();
     for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders).chain(&walk.links) {
-        let found = look::at(path).map_err(StoreError::io("look at", path))?;
+        let found = look::at(path).at("look at", path)?;
         (path, found.map(|found| (found.len(), found.modified().ok()))).hash(&mut hasher);
     }
     Ok(hasher.finish())
@@ -256,20 +257,19 @@ impl Shipped {
 }
 
 #[cfg(unix)]
-fn copy_shipped_link(link: &str, _own: &Path, place: &Path) -> Result<(), StoreError> {
-    std::os::unix::fs::symlink(link, place).map_err(StoreError::io("create", place))
+fn copy_shipped_link(link: &str, _own: &Path, place: &Path) -> Result<(), FileError> {
+    std::os::unix::fs::symlink(link, place).at("create", place)
 }
 
 #[cfg(not(unix))]
-fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), StoreError> {
+fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), FileError> {
     if exists(own)? { copy_link(own, place) } else { Ok(()) }
 }
 
 #[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
+fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
-    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .map_err(StoreError::io("change", path))
+    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode))).at("change", path)
 }
 
 #[cfg(not(unix))]
@@ -376,7 +376,7 @@ impl Carrying {
             Some(default) if old_default != Some(default) => {
                 let beside = name_beside(&place, NEW_DEFAULT);
                 if is_there && !exists(&beside)? {
-                    fs::rename(&place, &beside).map_err(StoreError::io("rename", &place))?;
+                    fs::rename(&place, &beside).at("rename", &place)?;
                 }
                 true
             }
@@ -396,10 +396,7 @@ impl Carrying {
     /// Keeps a file with several names one file: as copies they would take space several times, and
     /// a change in one would not appear in the others.
     fn copy(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        let inode = look::at(from)
-            .map_err(StoreError::io("look at", from))?
-            .as_ref()
-            .and_then(inode_of_several_names);
+        let inode = look::at(from).at("look at", from)?.as_ref().and_then(inode_of_several_names);
         let before = inode.and_then(|inode| self.carried_as.get(&inode));
         // A file system without hard links gets copies.
         if before.is_some_and(|before| fs::hard_link(before, to).is_ok()) {
@@ -451,19 +448,19 @@ impl Carrying {
             if moved {
                 continue;
             }
-            let Some(found) = look::at(folder).map_err(StoreError::io("look at", folder))? else {
+            let Some(found) = look::at(folder).at("look at", folder)? else {
                 continue;
             };
             create(&place)?;
             as_far_as_can_be(fs::set_permissions(&place, found.permissions()))
-                .map_err(StoreError::io("change", &place))?;
+                .at("change", &place)?;
         }
         Ok(())
     }
 }
 
-fn clone_or_link(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if fs::symlink_metadata(from).map_err(StoreError::io("look at", from))?.is_symlink() {
+fn clone_or_link(from: &Path, to: &Path) -> Result<(), FileError> {
+    if fs::symlink_metadata(from).at("look at", from)?.is_symlink() {
         copy_link(from, to)
     } else {
         clone_file(from, to)
@@ -471,11 +468,11 @@ fn clone_or_link(from: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 fn has_gone(path: &Path) -> Result<bool, StoreError> {
-    Ok(look::at(path).map_err(StoreError::io("look at", path))?.is_none())
+    Ok(look::at(path).at("look at", path)?.is_none())
 }
 
-fn create(folder: &Path) -> Result<(), StoreError> {
-    durable::create_user_folders(folder).map_err(StoreError::io("create", folder))
+fn create(folder: &Path) -> Result<(), FileError> {
+    durable::create_user_folders(folder).at("create", folder)
 }
 
 /// A path as manifests write it.
@@ -485,11 +482,11 @@ fn key_of(relative: &Path) -> String {
 
 /// The content at `path`; `None` if it holds nothing, or neither a file nor a link.
 fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
-    let Some(metadata) = look::at(path).map_err(StoreError::io("look at", path))? else {
+    let Some(metadata) = look::at(path).at("look at", path)? else {
         return Ok(None);
     };
     if metadata.is_symlink() {
-        let link = fs::read_link(path).map_err(StoreError::io("read", path))?;
+        let link = fs::read_link(path).at("read", path)?;
         return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));
     }
     if metadata.is_file() { Ok(Some(Content::File(digest_of(path)?))) } else { Ok(None) }

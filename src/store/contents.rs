@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{digest_of, exists};
 use super::{Home, StoreError};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOLDER};
 use crate::model::{Digest, Manifest, RelativePath};
 use crate::{durable, look};
@@ -156,7 +157,7 @@ pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
         if exists(&retained)? {
             continue;
         }
-        keep_one(&full, &retained).map_err(StoreError::io("write", &retained))?;
+        keep_one(&full, &retained).at("write", &retained)?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::StoreError;
 use super::files::remove_file;
+use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 
 /// Bytes that are copied at once.
@@ -30,21 +30,20 @@ pub(super) fn allocated(found: &Metadata) -> u64 {
 
 /// Makes a second file with the same bytes, permissions and modification time. They share blocks
 /// where the file system can do that. The copy is not durable yet.
-pub(super) fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
+pub(super) fn clone_file(from: &Path, to: &Path) -> Result<(), FileError> {
+    let metadata = fs::metadata(from).at("look at", from)?;
     let copy = match reflink_copy::reflink(from, to) {
         Ok(()) => {
             // Some systems clone the mode as well, and a read-only file cannot be opened for its
             // time to be set.
             set_owner_writable(to);
-            File::options().write(true).open(to).map_err(StoreError::io("open", to))?
+            File::options().write(true).open(to).at("open", to)?
         }
         Err(_) => copy_bytes(from, to, &metadata)?,
     };
     copy_attributes(from, &copy);
     let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions())))
-        .map_err(StoreError::io("change", to))
+    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions()))).at("change", to)
 }
 
 /// Accepts that a file system (FAT, network shares) has no permissions or times to set: the bytes
@@ -71,21 +70,21 @@ fn set_owner_writable(path: &Path) {
     super::files::writable(path);
 }
 
-fn copy_bytes(from: &Path, to: &Path, metadata: &Metadata) -> Result<File, StoreError> {
+fn copy_bytes(from: &Path, to: &Path, metadata: &Metadata) -> Result<File, FileError> {
     remove_file(to)?;
-    let mut source = look::open(from).map_err(StoreError::io("open", from))?;
+    let mut source = look::open(from).at("open", from)?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     // A file that only its owner may read stays unreadable to others while it is copied.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
+    let mut copy = options.open(to).at("create", to)?;
     let copied = if allocated(metadata) < metadata.len() {
         copy_with_holes(&mut source, &mut copy)
     } else {
         io::copy(&mut source, &mut copy).map(drop)
     };
-    copied.map_err(StoreError::io("write", to))?;
+    copied.at("write", to)?;
     Ok(copy)
 }
 

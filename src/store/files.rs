@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher};
 use crate::{durable, look};
 
@@ -16,7 +17,7 @@ pub(super) fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), S
     let mut json = serde_json::to_vec_pretty(value)
         .map_err(|source| StoreError::Damaged { path: path.to_owned(), source })?;
     json.push(b'\n');
-    durable::replace(path, &json).map_err(StoreError::io("replace", path))
+    Ok(durable::replace(path, &json).at("replace", path)?)
 }
 
 /// A value from a JSON file; `None` if there is no such file.
@@ -42,25 +43,25 @@ pub(super) fn read_json_of<T: DeserializeOwned>(
         {
             Err(damaged(serde_json::Error::io(error)))
         }
-        Err(error) => Err(StoreError::io("read", path)(error)),
+        Err(error) => Err(FileError::new("read", path, error).into()),
     }
 }
 
 /// Deletes a folder and all in it; no error if there is none.
-pub(super) fn remove_tree(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove_tree(path: &Path) -> Result<(), FileError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // The user's own folders may be read-only, and then their entries cannot be deleted.
             open_up(path);
             match fs::remove_dir_all(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(StoreError::io("remove", path)(error))
+                    Err(FileError::new("remove", path, error))
                 }
                 _ => Ok(()),
             }
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", path)(error))
+            Err(FileError::new("remove", path, error))
         }
         _ => Ok(()),
     }
@@ -83,22 +84,22 @@ fn open_up(folder: &Path) {
 /// Whether `path` holds anything, even a link without a target.
 ///
 /// # Errors
-/// [`StoreError::Io`] if the system cannot answer; this is never a reason to delete anything.
-pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
-    look::is_there(path).map_err(StoreError::io("look at", path))
+/// If the system cannot answer; this is never a reason to delete anything.
+pub(super) fn exists(path: &Path) -> Result<bool, FileError> {
+    look::is_there(path).at("look at", path)
 }
 
 /// Everything in `folder`; nothing if there is no such folder.
 ///
 /// # Errors
-/// [`StoreError::Io`] if the listing is incomplete.
-pub(super) fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
-    look::entries(folder).map_err(StoreError::io("read", folder))
+/// If the listing is incomplete.
+pub(super) fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, FileError> {
+    look::entries(folder).at("read", folder)
 }
 
 /// Renames a user's folder. A read-only one is made writable for that: its entry for the folder
 /// above changes with it.
-pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), FileError> {
     match durable::rename(from, to) {
         #[cfg(unix)]
         Err(error)
@@ -106,26 +107,25 @@ pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
                 && look::is_folder(from).unwrap_or(false) =>
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let permissions =
-                fs::metadata(from).map_err(StoreError::io("look at", from))?.permissions();
+            let permissions = fs::metadata(from).at("look at", from)?.permissions();
             let open = fs::Permissions::from_mode(permissions.mode() | 0o700);
-            fs::set_permissions(from, open).map_err(StoreError::io("make writable", from))?;
-            let moved = durable::rename(from, to).map_err(StoreError::io("rename", from));
+            fs::set_permissions(from, open).at("make writable", from)?;
+            let moved = durable::rename(from, to).at("rename", from);
             // Best effort: a failure to restore the permissions does not undo the move.
             let _ = fs::set_permissions(if moved.is_ok() { to } else { from }, permissions);
             moved
         }
-        result => result.map_err(StoreError::io("rename", from)),
+        result => result.at("rename", from),
     }
 }
 
 /// Digest of a file's bytes.
-pub(super) fn digest_of(path: &Path) -> Result<Digest, StoreError> {
-    let mut file = look::open(path).map_err(StoreError::io("open", path))?;
+pub(super) fn digest_of(path: &Path) -> Result<Digest, FileError> {
+    let mut file = look::open(path).at("open", path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 128 << 10];
     loop {
-        match io::Read::read(&mut file, &mut buffer).map_err(StoreError::io("read", path))? {
+        match io::Read::read(&mut file, &mut buffer).at("read", path)? {
             0 => return Ok(hasher.finish()),
             count => hasher.update(&buffer[..count]),
         }
@@ -133,11 +133,11 @@ pub(super) fn digest_of(path: &Path) -> Result<Digest, StoreError> {
 }
 
 /// Deletes a file or a link; no error if there is none.
-pub(super) fn remove_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     writable(path);
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", path)(error))
+            Err(FileError::new("remove", path, error))
         }
         _ => Ok(()),
     }
@@ -145,15 +145,15 @@ pub(super) fn remove_file(path: &Path) -> Result<(), StoreError> {
 
 /// Makes a link with the same target as `from`.
 #[cfg(unix)]
-pub(super) fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let link = fs::read_link(from).map_err(StoreError::io("read", from))?;
-    std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
+pub(super) fn copy_link(from: &Path, to: &Path) -> Result<(), FileError> {
+    let link = fs::read_link(from).at("read", from)?;
+    std::os::unix::fs::symlink(link, to).at("create", to)
 }
 
 /// On this system users lack the right to make links; carrying over skips them.
 #[cfg(not(unix))]
-pub fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
-    Err(StoreError::io("copy", from)(io::ErrorKind::Unsupported.into()))
+pub fn copy_link(from: &Path, _to: &Path) -> Result<(), FileError> {
+    Err(FileError::new("copy", from, io::ErrorKind::Unsupported))
 }
 
 /// Makes a file writable: Windows replaces and removes no read-only file.

@@ -8,6 +8,7 @@ use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, HomeState, InstalledRecord, Probation};
 use super::{snapshots, staging, stand_in};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
 use crate::{durable, look};
@@ -38,10 +39,9 @@ impl Home {
         // Other users may start the versions that an administrator installs; their own files are
         // elsewhere.
         let containers = self.containers();
-        durable::create_shared_folders(&containers)
-            .map_err(StoreError::io("create", &containers))?;
+        durable::create_shared_folders(&containers).at("create", &containers)?;
         for folder in [self.staging(), self.running(), self.trust(), self.logs()] {
-            durable::create_folders(&folder).map_err(StoreError::io("create", &folder))?;
+            durable::create_folders(&folder).at("create", &folder)?;
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Home {
                 _ => Err(error),
             }),
         };
-        retained.map_err(StoreError::io("replace", &path))
+        Ok(retained.at("replace", &path)?)
     }
 
     /// The record of what was made on the user's desktop from this home.
@@ -186,7 +186,7 @@ impl Home {
     /// is also the most recently used whole version. The app starts (docs/security.md, promise 1).
     pub(crate) fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
-            Err(error @ StoreError::Io { .. }) => {
+            Err(error @ StoreError::File(_)) => {
                 tracing::error!(%error, "the active version cannot be read");
                 self.stand_in()?
                     .ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
@@ -273,7 +273,7 @@ impl Home {
     /// The record of one installed version; if it cannot be read, it is made from the manifest.
     pub(crate) fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         match self.written_record(id) {
-            Err(error @ StoreError::Io { .. }) => {
+            Err(error @ StoreError::File(_)) => {
                 tracing::warn!(%error, "a record cannot be read; the manifest stands in");
                 stand_in::record_from_manifest(self, id).ok_or(error)
             }
@@ -295,7 +295,7 @@ impl Home {
             self.written_record(id).map(drop),
             read_json::<HomeState>(&self.state_path()).map(drop),
         ];
-        let is_unreadable = |error: &StoreError| matches!(error, StoreError::Io { .. });
+        let is_unreadable = |error: &StoreError| matches!(error, StoreError::File(_));
         looks.into_iter().filter_map(Result::err).find(is_unreadable)
     }
 
@@ -308,7 +308,7 @@ impl Home {
     pub(crate) fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
         let whole = |id: ContainerId| {
             let reported = |error: &StoreError| {
-                if matches!(error, StoreError::Io { .. }) {
+                if matches!(error, StoreError::File(_)) {
                     tracing::warn!(
                         error = error as &dyn std::error::Error,
                         "a version cannot be looked at now"
@@ -322,7 +322,7 @@ impl Home {
 
     /// The error of the first version that cannot be read, if there is one.
     pub(super) fn refuse_unreadable(&self) -> Result<(), StoreError> {
-        let is_unreadable = |error: &StoreError| matches!(error, StoreError::Io { .. });
+        let is_unreadable = |error: &StoreError| matches!(error, StoreError::File(_));
         let mut errors = self.folders()?.into_iter().filter_map(|id| self.record(&id).err());
         errors.find(is_unreadable).map_or(Ok(()), Err)
     }
@@ -404,8 +404,7 @@ impl Home {
 
     /// Returns an error if fewer than `needed` bytes are free on the disk of this home.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), StoreError> {
-        let free = fs4::available_space(&self.root)
-            .map_err(StoreError::io("ask the free space of", &self.root))?;
+        let free = fs4::available_space(&self.root).at("ask the free space of", &self.root)?;
         if free < needed {
             return Err(StoreError::DiskFull { home: self.root.clone(), needed, free });
         }

@@ -28,6 +28,7 @@ use super::home::REMOVED;
 use super::lock::HomeLock;
 use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
 /// A decided switch.
@@ -113,9 +114,8 @@ impl Journal {
     /// Whether a user file in the version that is still active is newer than the decision.
     fn is_outrun(&self, home: &Home) -> Result<bool, StoreError> {
         let journal = home.journal();
-        let decided = fs::metadata(&journal)
-            .and_then(|found| found.modified())
-            .map_err(StoreError::io("look at", &journal))?;
+        let decided =
+            fs::metadata(&journal).and_then(|found| found.modified()).at("look at", &journal)?;
         let Some(active) = home.named()?.filter(|active| active.container != self.container) else {
             return Ok(false);
         };
@@ -136,7 +136,7 @@ impl Journal {
             }
         }
         if !waiting.is_empty() {
-            durable::create_folders(&displaced).map_err(StoreError::io("create", &displaced))?;
+            durable::create_folders(&displaced).at("create", &displaced)?;
         }
         for folder in &waiting {
             move_to(&place.join(folder), &displaced.join(folder))?;
@@ -156,7 +156,7 @@ impl Journal {
         // A version must have its files before it becomes active.
         for folder in self.folders.iter().map(|folder| place.join(folder)) {
             if !exists(&folder)? {
-                return Err(StoreError::io("find", &folder)(std::io::ErrorKind::NotFound.into()));
+                return Err(FileError::new("find", folder, std::io::ErrorKind::NotFound).into());
             }
         }
         // A start after the flip may have changed the pointer's other fields already.
@@ -168,7 +168,7 @@ impl Journal {
         let (prepared, place, displaced) = self.places(home);
         for folder in &self.folders {
             if !exists(&prepared.join(folder))? {
-                durable::create_folders(&prepared).map_err(StoreError::io("create", &prepared))?;
+                durable::create_folders(&prepared).at("create", &prepared)?;
                 move_to(&place.join(folder), &prepared.join(folder))?;
             }
             move_to(&displaced.join(folder), &place.join(folder))?;
@@ -176,7 +176,7 @@ impl Journal {
         if exists(&prepared)? {
             sync(&prepared)?;
         }
-        sync(&place)
+        Ok(sync(&place)?)
     }
 
     /// Removes the journal once all steps are done. A failure is logged: performing the steps again
@@ -251,7 +251,7 @@ pub(super) fn settle(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
     }
     Err(done.err().unwrap_or_else(|| {
         let reason = std::io::Error::other("an earlier switch cannot be finished now");
-        StoreError::io("finish", &home.journal())(reason)
+        FileError::new("finish", home.journal(), reason).into()
     }))
 }
 
@@ -274,12 +274,12 @@ pub(super) fn discard_prepared(home: &Home) {
 }
 
 /// Renames `from` if it exists and `to` is free. Neither holds after the step was done once.
-fn move_to(from: &Path, to: &Path) -> Result<(), StoreError> {
+fn move_to(from: &Path, to: &Path) -> Result<(), FileError> {
     if exists(from)? && !exists(to)? { move_folder(from, to) } else { Ok(()) }
 }
 
-fn sync(folder: &Path) -> Result<(), StoreError> {
-    durable::sync_folder(folder).map_err(StoreError::io("make durable", folder))
+fn sync(folder: &Path) -> Result<(), FileError> {
+    durable::sync_folder(folder).at("make durable", folder)
 }
 
 #[cfg(test)]

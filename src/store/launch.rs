@@ -15,6 +15,7 @@ use super::lock::{self, RunningLock};
 use super::processes::{self, Process};
 use super::successors::{Ended, SeenEnd};
 use super::{Home, InstalledRecord, StoreError};
+use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use crate::programs;
 
@@ -96,7 +97,7 @@ pub(crate) fn start(
     call: Call<'_>,
 ) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
-        .map_err(StoreError::io("find", &home.container(&record.container)))?;
+        .at("find", &home.container(&record.container))?;
     // The app starts even where the lock cannot be taken (a read-only home): the lock only protects
     // against removal.
     let lock = match RunningLock::hold(home, &record.container) {

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use super::processes::{self, Process};
 use super::successors::{self, Bond, Ended, Place};
 use super::{Home, StoreError};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 use crate::{durable, look};
 
@@ -47,7 +48,7 @@ impl HomeLock {
                 Ok(lock)
             }
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy { home: home.root().to_owned() }),
-            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => Err(FileError::new("lock", path, error).into()),
         }
     }
 }
@@ -106,7 +107,7 @@ impl RunningLock {
     /// [`RunningLock::run_by`] notes which process it is.
     pub(crate) fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
-        durable::create_folders(&home.running()).map_err(StoreError::io("create", &path))?;
+        durable::create_folders(&home.running()).at("create", &path)?;
         let file = open(&path)?;
         let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
         loop {
@@ -128,7 +129,7 @@ impl RunningLock {
                     break;
                 }
                 Err(TryLockError::Error(error)) => {
-                    return Err(StoreError::io("lock", &path)(error));
+                    return Err(FileError::new("lock", path, error).into());
                 }
             }
         }
@@ -170,7 +171,7 @@ impl RunningLock {
     /// Returns [`StoreError::InUse`] if `id` runs; another error if the system cannot answer.
     pub(crate) fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         let lock = home.running().join(id.to_string());
-        if Self::held(home, id).map_err(StoreError::io("look at", &lock))? {
+        if Self::held(home, id).at("look at", &lock)? {
             return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" });
         }
         Ok(())
@@ -179,7 +180,7 @@ impl RunningLock {
     /// Whether a living process is noted for `id`: it runs the version, or is about to start it.
     fn is_noted(home: &Home, id: &ContainerId) -> Result<bool, StoreError> {
         let folder = records(home, id);
-        look::entries(&folder).map_err(StoreError::io("read", &folder))?;
+        look::entries(&folder).at("read", &folder)?;
         let is_other = |process: u32| process != std::process::id();
         Ok(recorded(&folder).any(|record| is_other(record.process) && record.is_alive()))
     }
@@ -454,7 +455,7 @@ fn open(path: &Path) -> Result<File, StoreError> {
     // updates.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = look::open_with(&mut options, path).map_err(StoreError::io("open", path))?;
+    let file = look::open_with(&mut options, path).at("open", path)?;
     #[cfg(unix)]
     keep_to_owner(&file);
     Ok(file)

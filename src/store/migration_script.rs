@@ -20,6 +20,7 @@ use super::app_environment::{Purpose, Surroundings};
 use super::files::exists;
 use super::launch::{self, Variable};
 use super::{Home, InstalledRecord, StoreError};
+use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use crate::programs;
 
@@ -43,18 +44,18 @@ pub(super) fn run(
     variable: Variable,
 ) -> Result<(), StoreError> {
     let folder = home.container(&owner.container);
-    let folder = std::path::absolute(&folder).map_err(StoreError::io("find", &folder))?;
+    let folder = std::path::absolute(&folder).at("find", &folder)?;
     let Some(script) = find(&folder)? else { return Ok(()) };
     let refuse = |reason: String| StoreError::Migration {
         id: to.to_string(),
         script: script.clone(),
         reason,
     };
-    let work = std::path::absolute(work).map_err(StoreError::io("find", work))?;
+    let work = std::path::absolute(work).at("find", work)?;
     let written = home.logs().join("migrate.txt");
-    fs::create_dir_all(home.logs()).map_err(StoreError::io("create", &home.logs()))?;
-    let output = private(&written).map_err(StoreError::io("create", &written))?;
-    let errors = output.try_clone().map_err(StoreError::io("open", &written))?;
+    fs::create_dir_all(home.logs()).at("create", &home.logs())?;
+    let output = private(&written).at("create", &written)?;
+    let errors = output.try_clone().at("open", &written)?;
     let mut command = match script.extension() {
         Some(ending) if ending == "py" => {
             let mut python = Command::new(owner.launch.program.under(&folder));
@@ -128,9 +129,7 @@ fn find(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     for path in names.iter().map(|name| folder.join("scripts").join(name)) {
         // A link is followed, and one without a target is an error: without its migration a switch
         // would mix two forms of data.
-        if exists(&path)?
-            && fs::metadata(&path).map_err(StoreError::io("look at", &path))?.is_file()
-        {
+        if exists(&path)? && fs::metadata(&path).at("look at", &path)?.is_file() {
             return Ok(Some(path));
         }
     }

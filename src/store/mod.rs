@@ -51,8 +51,9 @@ pub(crate) mod switch;
 pub(crate) mod usage;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::file_error::FileError;
 use crate::look;
 
 pub(crate) use home::Home;
@@ -62,13 +63,8 @@ pub(crate) use records::{Accused, Active, HomeState, InstalledRecord, Probation}
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// The action that failed: `write`, `rename`, …
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A record has invalid content.
     #[error("{} is damaged", path.display())]
     Damaged {
@@ -184,10 +180,6 @@ impl StoreError {
         }
     }
 
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
-
     /// Whether another try would end the same.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::DataTooNew { .. } | Self::Migration { .. } | Self::NotInstalled { .. })
@@ -197,9 +189,7 @@ impl StoreError {
     pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             Self::DiskFull { .. } => true,
-            Self::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            Self::File(error) => error.is_disk_full(),
             _ => false,
         }
     }

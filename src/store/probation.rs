@@ -72,7 +72,7 @@ pub(crate) fn return_to_accused(
 /// Records that `version` did not come up, so that it is not offered again.
 pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut state = match home.state() {
-        Err(StoreError::Io { .. }) => return stand_in::note_late_failure(home, version),
+        Err(StoreError::File(_)) => return stand_in::note_late_failure(home, version),
         state => state?,
     };
     if !state.failed.contains(version) {

@@ -7,11 +7,12 @@ use super::home::{LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError, journal, snapshots};
 use crate::durable;
+use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
 /// Removes `id`. Returns an error for the active, the pending and a running version.
 pub(crate) fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
-    remove_tree(&set_aside(home, id, lock)?)
+    Ok(remove_tree(&set_aside(home, id, lock)?)?)
 }
 
 /// The quick part of [`remove`]: afterwards the version is gone, and its files wait to be deleted.
@@ -32,11 +33,10 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     // version's name. Where a file is held open (Windows) this fails, and nothing has changed.
     let place = home.container(id);
     let leaving = home.containers().join(format!("{LEAVING}{id}"));
-    durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
+    durable::rename(&place, &leaving).at("rename", &place)?;
     // The rename reaches the disk before any file is deleted: a power cut must not bring back half
     // a version under a version's name.
-    durable::sync_folder(&home.containers())
-        .map_err(StoreError::io("make durable", &home.containers()))?;
+    durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
     let aside = finish_removal(home, id, &leaving)?;
     RunningLock::forget(home, id);
     snapshots::prune(home, None);
@@ -47,7 +47,7 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
 fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathBuf, StoreError> {
     snapshots::take_in(home, id, leaving)?;
     let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
-    durable::rename(leaving, &aside).map_err(StoreError::io("rename", leaving))?;
+    durable::rename(leaving, &aside).at("rename", leaving)?;
     Ok(aside)
 }
 
@@ -60,8 +60,7 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     let finish = || -> Result<(), StoreError> {
         for (id, folder) in entries(&home.containers())?.into_iter().filter_map(leaving) {
             // The rename may not have reached the disk yet.
-            durable::sync_folder(&home.containers())
-                .map_err(StoreError::io("make durable", &home.containers()))?;
+            durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
             remove_tree(&finish_removal(home, &id, &folder)?)?;
         }
         Ok(())

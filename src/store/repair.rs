@@ -17,6 +17,7 @@ use super::lock::HomeLock;
 use super::staging::REPAIR;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{ContainerId, Manifest, RelativePath};
 use crate::{durable, look};
@@ -58,7 +59,7 @@ impl Repair {
         _lock: &HomeLock,
     ) -> Result<Self, StoreError> {
         let root = home.container(id);
-        if !look::is_folder(&root).map_err(StoreError::io("look at", &root))? {
+        if !look::is_folder(&root).at("look at", &root)? {
             return Err(StoreError::NotInstalled { id: id.to_string() });
         }
         if cfg!(windows) && super::lock::RunningLock::is_held(home, id) {
@@ -66,7 +67,7 @@ impl Repair {
         }
         let place = home.staging().join(format!("{REPAIR}{id}"));
         remove_tree(&place)?;
-        durable::create_private_folders(&place).map_err(StoreError::io("create", &place))?;
+        durable::create_private_folders(&place).at("create", &place)?;
         let aside = home.containers().join(format!(".damaged-{id}-{:08x}", fastrand::u32(..)));
         Ok(Self {
             home: home.clone(),
@@ -132,18 +133,18 @@ impl Repair {
 
     /// Makes all staged files durable, before any of them is put in place.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        durable::sync_tree(&self.place).map_err(StoreError::io("make durable", &self.place))
+        Ok(durable::sync_tree(&self.place).at("make durable", &self.place)?)
     }
 
     /// Moves the finished file or link `staged` to its place in the version.
     pub(crate) fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
-        if look::is_folder(&full).map_err(StoreError::io("look at", &full))? {
+        if look::is_folder(&full).at("look at", &full)? {
             self.set_aside(Path::new(path.as_str()))?;
         }
         writable(&full);
-        durable::rename(staged, &full).map_err(StoreError::io("replace", &full))?;
+        durable::rename(staged, &full).at("replace", &full)?;
         self.changed.extend(full.parent().map(Path::to_owned));
         Ok(())
     }
@@ -152,12 +153,10 @@ impl Repair {
     pub(crate) fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
-        match look::at(&full).map_err(StoreError::io("look at", &full))? {
+        match look::at(&full).at("look at", &full)? {
             Some(found) if found.is_dir() => return Ok(()),
             // A link has no content that could be lost.
-            Some(found) if found.is_symlink() => {
-                fs::remove_file(&full).map_err(StoreError::io("remove", &full))?
-            }
+            Some(found) if found.is_symlink() => fs::remove_file(&full).at("remove", &full)?,
             Some(_) => self.set_aside(Path::new(path.as_str()))?,
             None => {}
         }
@@ -166,7 +165,7 @@ impl Repair {
         } else {
             durable::create_shared_folders
         };
-        create(&full).map_err(StoreError::io("create", &full))?;
+        create(&full).at("create", &full)?;
         self.changed.extend(full.parent().map(Path::to_owned));
         Ok(())
     }
@@ -175,8 +174,7 @@ impl Repair {
     pub(crate) fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
         self.check_path(path)?;
         let full = path.under(&self.root);
-        dress(entry, &full)
-            .map_err(|error| StoreError::io("change", &full)(io::Error::other(error)))
+        Ok(dress(entry, &full).map_err(io::Error::other).at("change", &full)?)
     }
 
     /// Replaces the manifest.
@@ -202,13 +200,13 @@ impl Repair {
 
     fn put_document(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let full = self.root.join(path);
-        let wrong = |_| StoreError::io("replace", &full)(io::ErrorKind::InvalidInput.into());
+        let wrong = |_| FileError::new("replace", &full, io::ErrorKind::InvalidInput);
         let path: RelativePath = path.parse().map_err(wrong)?;
         if let Some(folder) = path.ancestors().last() {
             self.make_folder(&folder.parse().map_err(wrong)?)?;
         }
         let staged = self.fresh();
-        durable::replace(&staged, bytes).map_err(StoreError::io("write", &staged))?;
+        durable::replace(&staged, bytes).at("write", &staged)?;
         self.put(&path, &staged)
     }
 
@@ -227,7 +225,7 @@ impl Repair {
             return Ok(Removal::SetAside);
         }
         let away = self.fresh();
-        durable::rename(&full, &away).map_err(StoreError::io("remove", &full))?;
+        durable::rename(&full, &away).at("remove", &full)?;
         Ok(Removal::Deleted)
     }
 
@@ -235,10 +233,10 @@ impl Repair {
     fn set_aside(&mut self, path: &Path) -> Result<(), StoreError> {
         let (from, to) = (self.root.join(path), self.aside.join(path));
         if let Some(folder) = to.parent() {
-            durable::create_folders(folder).map_err(StoreError::io("create", folder))?;
+            durable::create_folders(folder).at("create", folder)?;
         }
         tracing::warn!(path = %from.display(), to = %to.display(), "what does not belong to the release is set aside");
-        durable::rename(&from, &to).map_err(StoreError::io("set aside", &from))?;
+        durable::rename(&from, &to).at("set aside", &from)?;
         self.changed.extend([from.parent(), to.parent()].into_iter().flatten().map(Path::to_owned));
         Ok(())
     }
@@ -251,7 +249,7 @@ impl Repair {
     /// Makes all changes durable.
     pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         for folder in std::mem::take(&mut self.changed) {
-            durable::sync_folder(&folder).map_err(StoreError::io("make durable", &folder))?;
+            durable::sync_folder(&folder).at("make durable", &folder)?;
         }
         Ok(())
     }
@@ -260,9 +258,9 @@ impl Repair {
     fn check_path(&self, path: &RelativePath) -> Result<(), StoreError> {
         for folder in path.ancestors() {
             let full = self.root.join(folder);
-            let found = fs::symlink_metadata(&full).map_err(StoreError::io("enter", &full))?;
+            let found = fs::symlink_metadata(&full).at("enter", &full)?;
             if !found.is_dir() {
-                return Err(StoreError::io("enter", &full)(io::ErrorKind::NotADirectory.into()));
+                return Err(FileError::new("enter", full, io::ErrorKind::NotADirectory).into());
             }
         }
         Ok(())

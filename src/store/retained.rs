@@ -19,6 +19,7 @@ use super::carry_over::{self, Migration};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
 use super::{Home, StoreError};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
 
@@ -41,7 +42,7 @@ struct Note {
 /// folder's name. Does nothing if there is no version.
 ///
 /// # Errors
-/// [`StoreError::Io`]; then everything is as it was.
+/// [`StoreError::File`]; then everything is as it was.
 pub(crate) fn put_away(
     home: &Home,
     now: jiff::Timestamp,
@@ -51,8 +52,8 @@ pub(crate) fn put_away(
     if !entries(&containers)?.is_empty() {
         let place =
             home.root().join(format!("{UNINSTALLING}{}", now.strftime("%Y-%m-%dT%H-%M-%SZ")));
-        durable::rename(&containers, &place).map_err(StoreError::io("rename", &containers))?;
-        durable::sync_folder(home.root()).map_err(StoreError::io("make durable", home.root()))?;
+        durable::rename(&containers, &place).at("rename", &containers)?;
+        durable::sync_folder(home.root()).at("make durable", home.root())?;
     }
     Ok(())
 }
@@ -61,7 +62,7 @@ pub(crate) fn put_away(
 /// and the rest is deleted. Returns the folders with the user's files.
 ///
 /// # Errors
-/// [`StoreError::Io`]; a repeated call continues from there.
+/// [`StoreError::File`]; a repeated call continues from there.
 pub(crate) fn settle(
     home: &Home,
     keep: bool,
@@ -82,7 +83,7 @@ pub(crate) fn settle(
                 if let Some(active) = &active {
                     replace_json(&folder.join(NOTE), &Note { active: active.clone() })?;
                 }
-                durable::sync_tree(&folder).map_err(StoreError::io("make durable", &folder))?;
+                durable::sync_tree(&folder).at("make durable", &folder)?;
                 retained.push(folder);
             }
         }
@@ -118,9 +119,9 @@ fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
         return Ok(false);
     }
     if let Some(above) = to.parent() {
-        durable::create_folders(above).map_err(StoreError::io("create", above))?;
+        durable::create_folders(above).at("create", above)?;
     }
-    durable::rename(from, to).map_err(StoreError::io("move", from))?;
+    durable::rename(from, to).at("move", from)?;
     Ok(true)
 }
 
@@ -128,7 +129,7 @@ fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
 fn has_files(folder: &Path) -> Result<bool, StoreError> {
     for entry in entries(folder)? {
         let path = entry.path();
-        let is_folder = entry.file_type().map_err(StoreError::io("look at", &path))?.is_dir();
+        let is_folder = entry.file_type().at("look at", &path)?.is_dir();
         if !is_folder || has_files(&path)? {
             return Ok(true);
         }
@@ -142,7 +143,7 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 /// version is registered.
 ///
 /// # Errors
-/// [`StoreError::Io`] if the disk is full; the retained files stay in every case.
+/// [`StoreError::File`] if the disk is full; the retained files stay in every case.
 pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
     carry_over::rescue(&version, tree).map(Some)
@@ -204,7 +205,7 @@ fn named(above: &Path, prefix: &str) -> Result<Vec<(PathBuf, String)>, StoreErro
 fn folders(above: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut folders = Vec::new();
     for path in entries(above)?.into_iter().map(|entry| entry.path()) {
-        if look::is_folder(&path).map_err(StoreError::io("look at", &path))? {
+        if look::is_folder(&path).at("look at", &path)? {
             folders.push(path);
         }
     }

@@ -28,7 +28,7 @@ pub(crate) struct RolledBack {
 /// and is not active.
 ///
 /// # Errors
-/// [`StoreError::Io`] if one of them cannot be read: a rollback to another one instead would be a
+/// [`StoreError::File`] if one of them cannot be read: a rollback to another one instead would be a
 /// guess.
 pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);

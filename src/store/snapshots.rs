@@ -25,6 +25,7 @@ use super::home::{LEAVING, REMOVED};
 use super::lock::RunningLock;
 use super::{Home, StoreError};
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
 /// How many snapshots stay.
@@ -92,11 +93,12 @@ impl Snapshot {
 
     /// Writes the note; a repetition changes nothing.
     pub(super) fn write(&self, home: &Home) -> Result<(), StoreError> {
-        durable::create_folders(&self.folder).map_err(StoreError::io("create", &self.folder))?;
+        durable::create_folders(&self.folder).at("create", &self.folder)?;
         replace_json(&self.folder.join(NOTE), self)?;
-        [home.snapshots().as_path(), home.root()].into_iter().try_for_each(|folder| {
-            durable::sync_folder(folder).map_err(StoreError::io("make durable", folder))
-        })
+        [home.snapshots().as_path(), home.root()]
+            .into_iter()
+            .try_for_each(|folder| durable::sync_folder(folder).at("make durable", folder))?;
+        Ok(())
     }
 
     /// The snapshot's own folder.
@@ -136,7 +138,7 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 /// All snapshots that have their files, the newest first.
 ///
 /// # Errors
-/// [`StoreError::Io`] if one of them cannot be read: a list with a gap in it is no reason to select
+/// [`StoreError::File`] if one of them cannot be read: a list with a gap in it is no reason to select
 /// another one.
 pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let active = home.active_if_any()?.map(|active| active.container);
@@ -213,14 +215,14 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
         }
     };
     let taking = snapshot.folder.join(TAKING);
-    durable::create_folders(&taking).map_err(StoreError::io("create", &taking))?;
+    durable::create_folders(&taking).at("create", &taking)?;
     for carried in CARRIED {
         let (from, to) = (folder.join(carried), taking.join(carried));
         if exists(&from)? && !exists(&to)? {
             move_folder(&from, &to)?;
         }
     }
-    durable::sync_folder(&taking).map_err(StoreError::io("make durable", &taking))?;
+    durable::sync_folder(&taking).at("make durable", &taking)?;
     complete(&snapshot)
 }
 
@@ -229,9 +231,8 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
 pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     let taking = snapshot.folder.join(TAKING);
     if exists(&taking)? {
-        durable::rename(&taking, &snapshot.files()).map_err(StoreError::io("rename", &taking))?;
-        durable::sync_folder(&snapshot.folder)
-            .map_err(StoreError::io("make durable", &snapshot.folder))?;
+        durable::rename(&taking, &snapshot.files()).at("rename", &taking)?;
+        durable::sync_folder(&snapshot.folder).at("make durable", &snapshot.folder)?;
     }
     Ok(())
 }
@@ -239,12 +240,12 @@ pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
 /// Removes a snapshot and the files in its own folder. It is no error if the snapshot is already
 /// gone.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
-    remove_folder(&snapshot.folder)
+    Ok(remove_folder(&snapshot.folder)?)
 }
 
 /// Renames the folder first: after an interruption it is no snapshot any more, and [`tidy`] deletes
 /// the rest. Files that have lost their note never look like that.
-fn remove_folder(folder: &Path) -> Result<(), StoreError> {
+fn remove_folder(folder: &Path) -> Result<(), FileError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if name.starts_with(REMOVED) {
         return remove_tree(folder);
@@ -273,7 +274,7 @@ pub(super) fn tidy(home: &Home) {
         );
     }
     if let Err(error) =
-        left(home).and_then(|left| left.iter().try_for_each(|folder| remove_folder(folder)))
+        left(home).and_then(|left| Ok(left.iter().try_for_each(|folder| remove_folder(folder))?))
     {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
@@ -342,7 +343,7 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
 pub(super) fn prune(home: &Home, made: Option<&Path>) {
     let pruned = surplus(home).and_then(|surplus| {
         let surplus = surplus.iter().filter(|folder| made != Some(folder.as_path()));
-        surplus.into_iter().try_for_each(|folder| remove_folder(folder))
+        Ok(surplus.into_iter().try_for_each(|folder| remove_folder(folder))?)
     });
     if let Err(error) = pruned {
         tracing::warn!(

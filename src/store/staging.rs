@@ -8,6 +8,7 @@ use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::{durable, look};
 
@@ -37,7 +38,7 @@ impl Staging {
         }
         let staging = Self { home: home.clone(), id: id.clone() };
         let folder = staging.folder();
-        durable::create_private_folders(&folder).map_err(StoreError::io("create", &folder))?;
+        durable::create_private_folders(&folder).at("create", &folder)?;
         Ok(staging)
     }
 
@@ -70,7 +71,7 @@ impl Staging {
     pub(crate) fn fresh_made(&self) -> Result<PathBuf, StoreError> {
         let made = self.folder().join("made");
         remove_tree(&made)?;
-        durable::create_private_folders(&made).map_err(StoreError::io("create", &made))?;
+        durable::create_private_folders(&made).at("create", &made)?;
         Ok(made)
     }
 
@@ -84,7 +85,7 @@ impl Staging {
     pub(crate) fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
         let tree = self.tree();
         remove_tree(&tree)?;
-        durable::create_shared_folders(&tree).map_err(StoreError::io("create", &tree))?;
+        durable::create_shared_folders(&tree).at("create", &tree)?;
         Ok(tree)
     }
 
@@ -127,7 +128,7 @@ impl Staging {
         let taken = if is_first { retained::adopt(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
-        durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
+        durable::sync_tree(&self.tree()).at("make durable", &self.tree())?;
         // Without an extra suffix: its files are not carried over yet. With one: it is only
         // retained.
         let retained = || {
@@ -143,8 +144,7 @@ impl Staging {
         if exists(&aside)? {
             rename(&aside, &retained())?;
         }
-        durable::sync_folder(&self.home.containers())
-            .map_err(StoreError::io("make durable", &place))?;
+        durable::sync_folder(&self.home.containers()).at("make durable", &place)?;
         if let Some(migration) = taken {
             migration.log();
             retained::adopted(&self.home);
@@ -161,12 +161,12 @@ impl Staging {
 
     /// Deletes the staging folder with all verified pieces.
     pub(crate) fn discard(self) -> Result<(), StoreError> {
-        remove_tree(&self.folder())
+        Ok(remove_tree(&self.folder())?)
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
-    durable::rename(from, to).map_err(StoreError::io("rename", from))
+fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    durable::rename(from, to).at("rename", from)
 }
 
 /// The staging folder of `id` as an interrupted download may have left it; read only.

@@ -150,10 +150,9 @@ mod tests {
         // is an error rather than "nothing to do".
         make_unreadable(&home.manifest(&one));
         assert!(
-            matches!(home.active(), Err(StoreError::Io { .. }))
-                && home.refuse_unreadable().is_err()
+            matches!(home.active(), Err(StoreError::File(_))) && home.refuse_unreadable().is_err()
         );
         let pruned = crate::store::remove::prune(home, 9, &fixture.lock);
-        assert!(matches!(pruned, Err(StoreError::Io { .. })), "{pruned:?}");
+        assert!(matches!(pruned, Err(StoreError::File(_))), "{pruned:?}");
     }
 }

@@ -26,6 +26,7 @@ use super::lock::{HomeLock, NotStarting, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, migration_script};
 use crate::durable;
+use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
 /// Space that stays free on the disk, bytes.
@@ -281,7 +282,7 @@ fn prepare(
             options.variable,
         )?;
     }
-    durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
+    durable::sync_tree(&work).at("make durable", &work)?;
     Ok((work, migration))
 }
 
@@ -291,7 +292,7 @@ fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     let incoming = home.incoming();
     remove_tree(&incoming)?;
     let work = incoming.join(format!("{:08x}", fastrand::u32(..)));
-    durable::create_private_folders(&work).map_err(StoreError::io("create", &work))?;
+    durable::create_private_folders(&work).at("create", &work)?;
     Ok(work)
 }
 

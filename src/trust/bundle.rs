@@ -23,6 +23,8 @@ use super::names::is_plain_name;
 use super::source::MetadataSource;
 use async_trait::async_trait;
 
+use crate::file_error::{FileError, FileResult as _};
+
 /// Most headers that are read: enough for a thousand roots, and for releases on more platforms than
 /// exist.
 const MOST_HEADERS: usize = 4096;
@@ -42,13 +44,8 @@ pub struct Bundle {
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// It cannot be opened or read.
-    #[error("cannot read {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is another kind of file, or a part of it is missing.
     #[error("{} is no whole bundle: {reason}", path.display())]
     Form {
@@ -69,20 +66,19 @@ impl Bundle {
     /// Opens `path` and reads its headers; blocks.
     ///
     /// # Errors
-    /// [`BundleError::Io`] if the file cannot be read. [`BundleError::Form`] if it is no plain
+    /// [`BundleError::File`] if the file cannot be read. [`BundleError::Form`] if it is no plain
     /// file, is no tar, is cut short, names a file twice, or has no metadata.
     /// [`BundleError::Package`] if it is a package.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
-        let failed = |source| BundleError::Io { path: path.to_owned(), source };
         let refuse =
             |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
         // Checked before opening: opening a pipe would wait for its other end.
-        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        if !std::fs::metadata(path).at("read", path)?.is_file() {
             return Err(refuse("it is no file"));
         }
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        if is_zip(&file).map_err(failed)? {
+        let file = File::open(path).at("read", path)?;
+        let length = file.metadata().at("read", path)?.len();
+        if is_zip(&file).at("read", path)? {
             return Err(BundleError::Package { path: path.to_owned() });
         }
         let places = read_places(&file, length).map_err(|error| match error.kind() {
@@ -91,7 +87,7 @@ impl Bundle {
             io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => {
                 refuse("its headers are not those of a tar")
             }
-            _ => failed(error),
+            _ => FileError::new("read", path, error).into(),
         })?;
         if !places.contains_key("metadata/timestamp.json") {
             return Err(refuse("it has no signed metadata"));
@@ -125,7 +121,7 @@ impl Bundle {
 
     /// The bytes of `span` of the bundle; blocks.
     pub fn read(&self, span: &Range<u64>) -> Result<Vec<u8>, BundleError> {
-        let read = || {
+        let read = || -> io::Result<Vec<u8>> {
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start(span.start))?;
             let wanted = span.end.saturating_sub(span.start);
@@ -138,7 +134,7 @@ impl Bundle {
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
         };
-        read().map_err(|source| BundleError::Io { path: self.path.clone(), source })
+        Ok(read().at("read", &self.path)?)
     }
 
     /// The highest version of a root in it, by its file name; unverified.
@@ -310,7 +306,7 @@ mod tests {
             matches!(Bundle::open(&package), Err(BundleError::Package { .. })),
             "no part of it is missing"
         );
-        assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::Io { .. })));
+        assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::File(_))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Errors between a mirror's bytes and a trusted repository, and whose fault each of them is.
 
-use std::path::PathBuf;
+use crate::file_error::FileError;
 
 /// Any error, with its own causes.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -22,13 +22,8 @@ pub enum TrustError {
         source: Cause,
     },
     /// The trusted state cannot be read or written.
-    #[error("cannot keep the trusted metadata in {}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A target that no signed metadata names.
     #[error("no signed metadata names the target {name}")]
     UnknownTarget {
@@ -67,7 +62,7 @@ impl TrustError {
             ),
             Self::Target { fault, .. } => Some(fault.kind),
             Self::Root { .. }
-            | Self::Io { .. }
+            | Self::File(_)
             | Self::UnknownTarget { .. }
             | Self::TooLong { .. } => None,
         }

@@ -48,7 +48,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there
-    /// is no root to begin with, [`TrustError::Io`] if the trusted state cannot be stored. What was
+    /// is no root to begin with, [`TrustError::File`] if the trusted state cannot be stored. What was
     /// trusted before stays trusted.
     pub async fn refresh(
         &self,

@@ -86,7 +86,7 @@ impl Trust {
     /// Whether there is a root to begin with: a stored one, or the shipped one.
     ///
     /// # Errors
-    /// [`TrustError::Root`] if neither can be used, [`TrustError::Io`] if the stored one cannot be
+    /// [`TrustError::Root`] if neither can be used, [`TrustError::File`] if the stored one cannot be
     /// read.
     pub fn check_root(&self) -> Result<(), TrustError> {
         self.state.root(&self.shipped_root).map(drop)
@@ -106,7 +106,7 @@ impl Trust {
     /// out.
     ///
     /// # Errors
-    /// [`TrustError::Root`] and [`TrustError::Io`] if the trusted state cannot be read.
+    /// [`TrustError::Root`] and [`TrustError::File`] if the trusted state cannot be read.
     pub fn texts(&self) -> Result<Vec<(String, String)>, TrustError> {
         let trusted =
             Trusted::remember(self.state.root(&self.shipped_root)?, &self.state.stored()?.newest);

@@ -64,7 +64,7 @@ impl Trust {
     /// # Errors
     /// [`TrustError::UnknownTarget`] if no role that may sign the target names it,
     /// [`TrustError::Mirrors`] if no mirror has a good document of a role on the way,
-    /// [`TrustError::Io`] if a document cannot be stored.
+    /// [`TrustError::File`] if a document cannot be stored.
     pub async fn find_target(
         &self,
         mirrors: &[Arc<dyn MetadataSource>],

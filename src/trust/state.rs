@@ -18,8 +18,11 @@ use super::error::TrustError;
 use super::source::encoded;
 use super::workflow::Trusted;
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 
+/// What this file does, for its errors.
+const KEEP: &str = "keep the trusted metadata in";
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
 /// The folder for documents of delegated roles, one file each.
@@ -82,7 +85,7 @@ impl StateFolder {
             Ok(None) => {}
             // An error is not the same as "damaged": falling back here would let a temporary disk
             // error undo a revocation.
-            Err(source) => return Err(TrustError::Io { path, source }),
+            Err(error) => return Err(FileError::new(KEEP, path, error).into()),
         }
         if shipped.is_empty() {
             return Err(TrustError::Root {
@@ -100,7 +103,7 @@ impl StateFolder {
             Ok(None) => return Ok(StoredMetadata::default()),
             // An error is not the same as "nothing": a temporary disk error must not undo what was
             // seen.
-            Err(source) => return Err(TrustError::Io { path, source }),
+            Err(error) => return Err(FileError::new(KEEP, path, error).into()),
         };
         let parsed = serde_json::from_slice(&bytes);
         Ok(parsed
@@ -119,8 +122,7 @@ impl StateFolder {
         // The root is written last. After a kill between the two writes, the next load finds
         // documents whose keys seem replaced, and drops them. The other order could leave
         // fast-forwarded documents under the root that was made to remove them.
-        let json =
-            serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;
+        let json = serde_json::to_vec(stored).at(KEEP, &self.folder.join(METADATA))?;
         self.write(METADATA, &json)?;
         self.write(ROOT, root.text.as_bytes())
     }
@@ -134,8 +136,7 @@ impl StateFolder {
     /// All stored documents of delegated roles by their encoded names.
     pub(super) fn all_delegated(&self) -> Result<Vec<(String, String)>, TrustError> {
         let folder = self.folder.join(DELEGATED);
-        let entries =
-            look::entries(&folder).map_err(|source| TrustError::Io { path: folder, source })?;
+        let entries = look::entries(&folder).at(KEEP, &folder)?;
         let mut all = Vec::new();
         for entry in entries {
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -144,8 +145,7 @@ impl StateFolder {
                 continue;
             };
             let path = entry.path();
-            let bytes =
-                look::read(&path, look::LARGE).map_err(|source| TrustError::Io { path, source })?;
+            let bytes = look::read(&path, look::LARGE).at(KEEP, &path)?;
             all.extend(
                 bytes
                     .and_then(|bytes| String::from_utf8(bytes).ok())
@@ -161,7 +161,7 @@ impl StateFolder {
         let folder = self.folder.join(DELEGATED);
         let written = std::fs::create_dir_all(&folder)
             .and_then(|()| durable::replace(&path, text.as_bytes()));
-        written.map_err(|source| TrustError::Io { path, source })
+        Ok(written.at(KEEP, &path)?)
     }
 
     /// A role's name cannot lead out of the folder: besides letters and digits, the encoded name
@@ -180,10 +180,6 @@ impl StateFolder {
         }
         let written =
             std::fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, bytes));
-        written.map_err(|source| self.failed(name, source))
-    }
-
-    fn failed(&self, name: &str, source: std::io::Error) -> TrustError {
-        TrustError::Io { path: self.folder.join(name), source }
+        Ok(written.at(KEEP, &path)?)
     }
 }

@@ -35,10 +35,7 @@ pub(super) enum ApplyFailure {
 
 impl From<PackError> for ApplyFailure {
     fn from(error: PackError) -> Self {
-        match &error {
-            PackError::File { path, source, .. } => Self::Local(problem::of_disk(path, source)),
-            _ => Self::Pack(error),
-        }
+        Self::Pack(error)
     }
 }
 
@@ -147,10 +144,10 @@ impl Application {
                 pack = self.signed.target,
                 "a part of a patch pack fails"
             );
-            if let pack::Failed::File { path, source, .. } = failed
-                && is_full(source)
+            if let pack::Failed::File(error) = failed
+                && error.is_disk_full()
             {
-                return Err(ApplyFailure::Local(problem::of_disk(path, source)));
+                return Err(ApplyFailure::Local(problem::of_disk(&error.path, &error.source)));
             }
         }
         // Verifying the bases of failed groups shows whether the bases were at fault.
@@ -251,8 +248,4 @@ impl Application {
             }
         }
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

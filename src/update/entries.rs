@@ -14,6 +14,7 @@ use super::planner;
 use crate::container::{self, ContainerError};
 use crate::durable;
 use crate::fetch::{self, FetchError, FetchEvent, Span};
+use crate::file_error::FileResult as _;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::manifest::Entry;
@@ -221,12 +222,7 @@ fn unpack_runs(
     package: &Path,
     folder: &Path,
 ) -> Result<Vec<Placed>, ContainerError> {
-    let opened = File::open(package);
-    let file = opened.map_err(|source| ContainerError::File {
-        action: "open",
-        path: package.to_owned(),
-        source,
-    })?;
+    let file = File::open(package).at("open", package)?;
     let unpack = |wanted: &Wanted| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());

@@ -18,6 +18,7 @@ use crate::desktop::program::{Program, TEST_TIME, Unfit};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
+use crate::file_error::{FileError, FileResult as _};
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::launcher::{newer, own_version};
@@ -40,12 +41,8 @@ pub(crate) enum SelfUpdateError {
     #[error("the launcher cannot be exchanged")]
     Unfit(#[from] Unfit),
     /// A file of the launcher cannot be used.
-    #[error("cannot use {}", path.display())]
-    Disk {
-        /// The file that cannot be used.
-        path: std::path::PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The runtime for the network cannot be started.
     #[error("the network cannot be used")]
     Runtime(#[source] std::io::Error),
@@ -90,14 +87,10 @@ pub(crate) fn perform(
     let launcher = &signed.launcher;
     tracing::info!(version = %launcher.version, bytes = signed.length, "a newer launcher is published");
     let folder = environment.home.own_update();
-    let disk = |path: &Path| {
-        let path = path.to_owned();
-        move |source| SelfUpdateError::Disk { path, source }
-    };
-    durable::create_folders(&folder).map_err(disk(&folder))?;
+    durable::create_folders(&folder).at("use", &folder)?;
     // Each launcher version has one file: what is left of an earlier one is useless.
     let partial = folder.join(&signed.target);
-    for entry in look::entries(&folder).map_err(disk(&folder))? {
+    for entry in look::entries(&folder).at("use", &folder)? {
         if !entry.file_name().to_string_lossy().starts_with(&signed.target) {
             let _ = fs::remove_file(entry.path());
         }
@@ -109,8 +102,8 @@ pub(crate) fn perform(
         Err(FetchError::Cancelled) => return Ok(SelfUpdateOutcome::Stopped),
         Err(error) => return Err(error.into()),
     }
-    let packed = File::open(&partial).map_err(disk(&partial))?;
-    let mut unpacked = zstd::Decoder::new(packed).map_err(disk(&partial))?;
+    let packed = File::open(&partial).at("use", &partial)?;
+    let mut unpacked = zstd::Decoder::new(packed).at("use", &partial)?;
     let staged = program.stage(&mut unpacked, &launcher.version, launcher.hash, launcher.size);
     // Fit or unfit, the file is not needed a second time.
     if !matches!(staged, Err(Unfit::Busy)) {

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("positional", &[]),
     ("error_chain", &["plain"]),
     ("look", &[]),
+    ("file_error", &[]),
     ("backoff", &[]),
     ("hedge", &[]),
     ("token_bucket", &[]),
@@ -25,13 +26,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("parallel", &["threads"]),
     ("programs", &[]),
     ("threads", &[]),
-    ("settings", &["look", "model"]),
-    ("container", &["durable", "model", "parallel", "positional", "threads"]),
-    ("pack", &["model", "parallel", "positional"]),
-    ("trust", &["error_chain", "hedge", "look", "model", "durable"]),
+    ("settings", &["file_error", "look", "model"]),
+    ("container", &["file_error", "durable", "model", "parallel", "positional", "threads"]),
+    ("pack", &["file_error", "model", "parallel", "positional"]),
+    ("trust", &["file_error", "error_chain", "hedge", "look", "model", "durable"]),
     (
         "fetch",
         &[
+            "file_error",
             "backoff",
             "error_chain",
             "https",
@@ -56,14 +58,34 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "token_bucket",
         ],
     ),
-    ("store", &["error_chain", "look", "model", "durable", "programs", "container"]),
+    ("store", &["file_error", "error_chain", "look", "model", "durable", "programs", "container"]),
     (
         "desktop",
-        &["error_chain", "look", "model", "host", "durable", "programs", "store", "threads"],
+        &[
+            "file_error",
+            "error_chain",
+            "look",
+            "model",
+            "host",
+            "durable",
+            "programs",
+            "store",
+            "threads",
+        ],
     ),
     (
         "messages",
-        &["error_chain", "look", "model", "container", "trust", "fetch", "store", "desktop"],
+        &[
+            "file_error",
+            "error_chain",
+            "look",
+            "model",
+            "container",
+            "trust",
+            "fetch",
+            "store",
+            "desktop",
+        ],
     ),
     ("environment", &["settings", "store", "trust"]),
     (
@@ -97,6 +119,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "update",
         &[
+            "file_error",
             "backoff",
             "durable",
             "plain",
@@ -139,6 +162,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "publish",
         &[
+            "file_error",
             "error_chain",
             "model",
             "host",
@@ -152,7 +176,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["error_chain", "https", "model", "host", "settings", "durable", "trust", "publish"],
+        &[
+            "file_error",
+            "error_chain",
+            "https",
+            "model",
+            "host",
+            "settings",
+            "durable",
+            "trust",
+            "publish",
+        ],
     ),
     (
         "testing",
@@ -174,7 +208,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "server",
         ],
     ),
-    ("demo", &["error_chain", "durable", "model", "host", "settings", "publish", "server"]),
+    (
+        "demo",
+        &["file_error", "error_chain", "durable", "model", "host", "settings", "publish", "server"],
+    ),
     (
         "app",
         &[

@@ -258,7 +258,7 @@ async fn nobody_has_it() {
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
     let outcome = run(job(&content, &[&dead], &folder.path().join("gone"))).await;
     assert!(
-        matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial"))
+        matches!(outcome.result, Err(FetchError::Disk(error)) if error.path.ends_with("gone/package.partial"))
     );
 }
 

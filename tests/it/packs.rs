@@ -624,9 +624,8 @@ fn what_cannot_be_written_leaves_nothing() {
         std::os::unix::fs::symlink("/dev/full", place.path().join(victim.to_string())).unwrap();
         let (opened, (made, failed)) =
             apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
-        let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
         assert!(
-            matches!(&failed[..], [Failed::File { action: "write", source, .. }] if full(source)),
+            matches!(&failed[..], [Failed::File(error)] if error.action == "write" && error.is_disk_full()),
             "{failed:?}"
         );
         assert!(made[victim].is_none());

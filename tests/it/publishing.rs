@@ -309,10 +309,7 @@ async fn a_step_that_fails_leaves_the_old_repository() {
         let path = publisher.project.repository().join(obstacle);
         std::fs::create_dir(&path).unwrap();
         let error = transaction.run().unwrap_err();
-        assert!(
-            matches!(&error, PublishError::Io { path: named, .. } if *named == path),
-            "{error}"
-        );
+        assert!(matches!(&error, PublishError::File(error) if error.path == path), "{error}");
         std::fs::remove_dir(&path).unwrap();
         assert_eq!(seen(&publisher, &known, start()).await[0].releases.len(), 1);
         publisher.publish("1.1.0");

@@ -656,9 +656,6 @@ async fn a_state_that_cannot_be_written_is_named() {
     let client = Client::new(&publisher);
     std::fs::write(client.state(), "a file where a folder should be").unwrap();
     let error = client.refresh([publisher.mirror("mirror")], start()).await.unwrap_err();
-    assert!(
-        matches!(error, TrustError::Io { .. }) && error.to_string().contains("trust"),
-        "{error}"
-    );
+    assert!(matches!(error, TrustError::File(_)) && error.to_string().contains("trust"), "{error}");
     assert_eq!(error.fault(), None);
 }

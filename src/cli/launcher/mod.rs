@@ -279,7 +279,7 @@ impl Session<'_> {
         // A version that exists and cannot be read now is not reported as absent.
         let here = if found.is_none() { self.place.home.folders()? } else { Vec::new() };
         if let Some(id) = here.into_iter().find(|id| id.version == *version)
-            && let Err(error @ StoreError::Io { .. }) = self.place.home.record(&id)
+            && let Err(error @ StoreError::File(_)) = self.place.home.record(&id)
         {
             return Err(error);
         }

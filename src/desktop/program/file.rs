@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::desktop::{DesktopError, remove_file};
+use crate::desktop::remove_file;
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 
 /// Pause between two looks at a self-test.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
@@ -75,16 +76,16 @@ impl Program {
 
     /// The lock; `None` while another process holds it. A process that another thread is just
     /// starting may hold it for a moment by accident.
-    pub(super) fn lock(&self) -> Result<Option<File>, DesktopError> {
+    pub(super) fn lock(&self) -> Result<Option<File>, FileError> {
         let path = self.lock_path();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(DesktopError::io("open", &path))?;
+        let file = file.at("open", &path)?;
         for _ in 0..LOCK_LOOKS {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
                 Err(TryLockError::Error(error)) => {
-                    return Err(DesktopError::io("lock", &path)(error));
+                    return Err(FileError::new("lock", path, error));
                 }
             }
         }
@@ -106,19 +107,18 @@ impl Program {
 
     /// Moves `from` to the executable's place. Where a running program cannot be replaced it is
     /// moved to `aside`.
-    pub(super) fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
-        let failed = |error| DesktopError::io("replace", &self.path)(error);
+    pub(super) fn take_place(&self, from: &Path, aside: &Path) -> Result<(), FileError> {
         if cfg!(windows) {
             remove_file(aside)?;
-            durable::rename(&self.path, aside).map_err(failed)?;
+            durable::rename(&self.path, aside).at("replace", &self.path)?;
             if let Err(error) = durable::rename(from, &self.path) {
-                durable::rename(aside, &self.path).map_err(failed)?;
-                return Err(failed(error));
+                durable::rename(aside, &self.path).at("replace", &self.path)?;
+                return Err(FileError::new("replace", &self.path, error));
             }
         } else {
-            durable::rename(from, &self.path).map_err(failed)?;
+            durable::rename(from, &self.path).at("replace", &self.path)?;
         }
-        durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
+        durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).at("replace", &self.path)
     }
 
     /// Replaces this process by the executable in place, with the same arguments. Returns only if

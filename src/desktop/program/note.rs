@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::Program;
-use crate::desktop::{DesktopError, remove_file};
+use crate::desktop::remove_file;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Version};
 use crate::{durable, look};
 
@@ -58,24 +59,23 @@ impl Note {
 impl Program {
     /// The stored note. A damaged note counts as none: the failures that it named cost one more
     /// try.
-    pub(super) fn note(&self) -> Result<Option<Note>, DesktopError> {
+    pub(super) fn note(&self) -> Result<Option<Note>, FileError> {
         let path = self.note_path();
         match look::read(&path, look::SMALL) {
             Ok(Some(json)) => Ok(serde_json::from_slice(&json)
                 .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
                 .ok()),
             Ok(None) => Ok(None),
-            Err(error) => Err(DesktopError::io("read", &path)(error)),
+            Err(error) => Err(FileError::new("read", path, error)),
         }
     }
 
-    pub(super) fn write_note(&self, note: &Note) -> Result<(), DesktopError> {
+    pub(super) fn write_note(&self, note: &Note) -> Result<(), FileError> {
         let path = self.note_path();
         if *note == Note::default() {
             return remove_file(&path).map(drop);
         }
-        let json = serde_json::to_vec_pretty(note)
-            .map_err(|error| DesktopError::io("write", &path)(error.into()))?;
-        durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
+        let json = serde_json::to_vec_pretty(note).at("write", &path)?;
+        durable::replace(&path, &json).at("write", &path)
     }
 }

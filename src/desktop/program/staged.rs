@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::file::{LOOK, Program};
 use super::note::{Exchange, Note};
 use super::unfit::Unfit;
-use crate::desktop::{DesktopError, remove_file};
+use crate::desktop::remove_file;
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Version};
 use crate::programs;
 use crate::threads;
@@ -77,7 +78,7 @@ impl Staged<'_> {
 
     /// One step of the exchange. After each step the path names a whole executable, and the next
     /// start knows how to continue.
-    pub(super) fn perform(&self, step: ExchangeStep, own: &Version) -> Result<(), DesktopError> {
+    pub(super) fn perform(&self, step: ExchangeStep, own: &Version) -> Result<(), FileError> {
         let program = self.program;
         let _held = &self.lock;
         match step {
@@ -104,17 +105,16 @@ impl Staged<'_> {
 }
 
 /// Gives a file a second name; a copy where the file system allows only one name for a file.
-fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
+fn keep(path: &Path, second: &Path) -> Result<(), FileError> {
     if fs::hard_link(path, second).is_ok() {
         return Ok(());
     }
-    let failed = |error| DesktopError::io("keep", path)(error);
-    let mut copy = durable::temporary(second).map_err(failed)?;
-    io::copy(&mut File::open(path).map_err(failed)?, &mut copy).map_err(failed)?;
+    let mut copy = durable::temporary(second).at("keep", path)?;
+    io::copy(&mut File::open(path).at("keep", path)?, &mut copy).at("keep", path)?;
     copy.as_file()
-        .set_permissions(fs::metadata(path).map_err(failed)?.permissions())
-        .map_err(failed)?;
-    durable::persist(copy, second).map_err(failed)
+        .set_permissions(fs::metadata(path).at("keep", path)?.permissions())
+        .at("keep", path)?;
+    durable::persist(copy, second).at("keep", path)
 }
 
 /// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and exit status 0.

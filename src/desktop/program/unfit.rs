@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::desktop::DesktopError;
+use crate::file_error::FileError;
 use crate::model::Digest;
 
 /// Why a new launcher does not replace this one.
@@ -36,7 +36,7 @@ pub(crate) enum Unfit {
     Busy,
     /// One of the launcher's files could not be written.
     #[error(transparent)]
-    Desktop(#[from] DesktopError),
+    File(#[from] FileError),
 }
 
 impl Unfit {

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::copy::Exclusions;
 use super::request::{find_icon, no_runtime};
 use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
+use crate::file_error::FileResult as _;
 use crate::model::{Platform, RelativePath};
 
 /// A desktop shows an icon with fewer pixels than this blurred.
@@ -173,7 +174,7 @@ fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
     let mut head = [0; 24];
     let mut file = File::open(path)
         .map_err(|_| BuildError::Missing { what: "the icon", path: path.to_owned() })?;
-    let read = file.read(&mut head).map_err(BuildError::file("read the icon", path))?;
+    let read = file.read(&mut head).at("read the icon", path)?;
     if read < head.len() || !head.starts_with(b"\x89PNG\r\n\x1a\n") || &head[12..16] != b"IHDR" {
         return Err(BuildError::Icon { path: path.to_owned() });
     }

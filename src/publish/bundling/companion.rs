@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::BuildError;
 use super::detect::Python;
+use crate::file_error::FileResult as _;
 
 /// The package's name, as the app imports it.
 const NAME: &str = "kuzflow_runtime";
@@ -52,10 +53,10 @@ const ISOLATION: &[(&str, &str)] = &[
 /// variable that other programs would see as well.
 pub(super) fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
     let folder = python.site.under(tree);
-    fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+    fs::create_dir_all(&folder).at("create the folder", &folder)?;
     for (name, text) in ISOLATION {
         let path = folder.join(name);
-        fs::write(&path, text).map_err(BuildError::file("write", &path))?;
+        fs::write(&path, text).at("write", &path)?;
     }
     Ok(())
 }
@@ -66,10 +67,10 @@ pub(super) fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {
     if folder.exists() || tree.join("app").join(NAME).exists() {
         return Ok(());
     }
-    fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+    fs::create_dir_all(&folder).at("create the folder", &folder)?;
     for (name, text) in FILES {
         let path = folder.join(name);
-        fs::write(&path, text).map_err(BuildError::file("write", &path))?;
+        fs::write(&path, text).at("write", &path)?;
     }
     Ok(())
 }

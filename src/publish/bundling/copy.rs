@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::RelativePath;
 use crate::model::manifest::Permissions;
 
@@ -55,7 +56,7 @@ pub(super) fn copy_tree(
     links: Links,
     skip: &dyn Fn(&str) -> bool,
 ) -> Result<(), BuildError> {
-    let root = fs::canonicalize(from).map_err(BuildError::file("find", from))?;
+    let root = fs::canonicalize(from).at("find", from)?;
     Copier { root: &root, links, skip }.folder(&root, to, "", 0)
 }
 
@@ -76,9 +77,9 @@ impl Copier<'_> {
                 reason: "it lies too deep; is there a link to its own folder?",
             });
         }
-        fs::create_dir_all(to).map_err(BuildError::file("create the folder", to))?;
-        for entry in fs::read_dir(from).map_err(BuildError::file("list", from))? {
-            let entry = entry.map_err(BuildError::file("list", from))?;
+        fs::create_dir_all(to).at("create the folder", to)?;
+        for entry in fs::read_dir(from).at("list", from)? {
+            let entry = entry.at("list", from)?;
             let path = entry.path();
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| BuildError::Kind {
@@ -95,12 +96,11 @@ impl Copier<'_> {
     }
 
     fn one(&self, from: &Path, to: &Path, inside: &str, depth: usize) -> Result<(), BuildError> {
-        let mut metadata = fs::symlink_metadata(from).map_err(BuildError::file("look at", from))?;
+        let mut metadata = fs::symlink_metadata(from).at("look at", from)?;
         if metadata.is_symlink() {
             if self.links != Links::Resolve && self.stays_inside(from, inside) {
-                let target =
-                    fs::read_link(from).map_err(BuildError::file("read the link", from))?;
-                return make_link(&target, to).map_err(BuildError::file("create the link", to));
+                let target = fs::read_link(from).at("read the link", from)?;
+                return Ok(make_link(&target, to).at("create the link", to)?);
             }
             metadata = match fs::metadata(from) {
                 Ok(metadata) if self.links != Links::Keep => metadata,
@@ -114,7 +114,7 @@ impl Copier<'_> {
         if metadata.is_dir() {
             self.folder(from, to, inside, depth + 1)
         } else if metadata.is_file() {
-            copy_file(from, to)
+            Ok(copy_file(from, to)?)
         } else {
             Err(BuildError::Kind {
                 path: from.to_path_buf(),
@@ -143,15 +143,15 @@ impl Copier<'_> {
     }
 }
 
-fn copy_file(from: &Path, to: &Path) -> Result<(), BuildError> {
+fn copy_file(from: &Path, to: &Path) -> Result<(), FileError> {
     // `fs::copy` writes through existing links: a link of a runtime must not redirect the app's
     // copy.
     if fs::symlink_metadata(to).is_ok() {
-        fs::remove_file(to).map_err(BuildError::file("replace", to))?;
+        fs::remove_file(to).at("replace", to)?;
     }
-    fs::copy(from, to).map_err(BuildError::file("copy", from))?;
+    fs::copy(from, to).at("copy", from)?;
     // A read-only original must not make a copy that cannot be deleted later.
-    make_writable(to).map_err(BuildError::file("set the permissions of", to))
+    make_writable(to).at("set the permissions of", to)
 }
 
 /// The container's path for `inside`; the error names `path`.
@@ -165,12 +165,12 @@ pub(super) fn relative(path: &Path, inside: &Path) -> Result<RelativePath, Build
 }
 
 /// The error for a folder that could not be walked.
-pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
+pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> FileError {
     let path = error.path().unwrap_or(root).to_path_buf();
     let source = error
         .into_io_error()
         .unwrap_or_else(|| std::io::Error::other("a link leads to a folder it lies in"));
-    BuildError::File { action: "list", path, source }
+    FileError::new("list", path, source)
 }
 
 /// Whether `path` is a program on this system.

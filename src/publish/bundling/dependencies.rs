@@ -10,6 +10,7 @@ use super::copy::{self, Exclusions, Links};
 use super::detect::Python;
 use super::runtime::HostPython;
 use super::{BuildError, BuildRequest, tool};
+use crate::file_error::FileResult as _;
 use crate::model::Platform;
 
 /// Installs `requirements` into the `python` of the container in `tree`.
@@ -20,7 +21,7 @@ pub(super) fn install(
     tree: &Path,
     build_date: jiff::Timestamp,
 ) -> Result<(), BuildError> {
-    let given = fs::canonicalize(requirements).map_err(BuildError::file("find", requirements))?;
+    let given = fs::canonicalize(requirements).at("find", requirements)?;
     let requirements = listed(&given, tree)?;
     let target = tree.with_file_name("dependencies");
     let host = HostPython::ask(&request.python)?;
@@ -46,7 +47,7 @@ pub(super) fn install(
         prune.covers(path) || is_left_out(&target, path)
     })?;
     normalise_records(&site)?;
-    fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
+    Ok(fs::remove_dir_all(&target).at("remove", &target)?)
 }
 
 /// A requirements list for pip: `given` itself, or a list made from the dependencies in a
@@ -55,7 +56,7 @@ fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
     if given.file_name().is_none_or(|name| name != "pyproject.toml") {
         return Ok(given.to_owned());
     }
-    let text = fs::read_to_string(given).map_err(BuildError::file("read", given))?;
+    let text = fs::read_to_string(given).at("read", given)?;
     let wrong = |reason: String| BuildError::Requirements { path: given.to_owned(), reason };
     let project: toml::Table =
         text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
@@ -69,7 +70,7 @@ fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
     let lines: String =
         named.iter().filter_map(toml::Value::as_str).flat_map(|line| [line, "\n"]).collect();
     let list = tree.with_file_name("requirements.txt");
-    fs::write(&list, lines).map_err(BuildError::file("write", &list))?;
+    fs::write(&list, lines).at("write", &list)?;
     Ok(list)
 }
 
@@ -184,16 +185,16 @@ fn is_left_out(target: &Path, path: &str) -> bool {
 
 /// Rewrites each distribution's list of files: sorted, and without files that the container lacks.
 fn normalise_records(site: &Path) -> Result<(), BuildError> {
-    for entry in fs::read_dir(site).map_err(BuildError::file("list", site))?.flatten() {
+    for entry in fs::read_dir(site).at("list", site)?.flatten() {
         let record = entry.path().join("RECORD");
         if !entry.file_name().to_string_lossy().ends_with(".dist-info") || !record.is_file() {
             continue;
         }
-        let text = fs::read_to_string(&record).map_err(BuildError::file("read", &record))?;
+        let text = fs::read_to_string(&record).at("read", &record)?;
         let mut lines: Vec<&str> = text.lines().filter(|line| is_there(site, line)).collect();
         lines.sort_unstable();
         let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
-        fs::write(&record, text).map_err(BuildError::file("write", &record))?;
+        fs::write(&record, text).at("write", &record)?;
     }
     Ok(())
 }

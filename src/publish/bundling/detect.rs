@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{BuildError, copy, tool};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::Dependency;
 use crate::model::{Platform, RelativePath};
 
@@ -144,14 +145,14 @@ impl Python {
     pub(super) fn open_embedded(&self, tree: &Path) -> Result<(), BuildError> {
         let Some(list) = &self.embedded else { return Ok(()) };
         let path = list.under(tree);
-        let text = fs::read_to_string(&path).map_err(BuildError::file("read", &path))?;
+        let text = fs::read_to_string(&path).at("read", &path)?;
         let own = ["Lib\\site-packages", "..\\app", "import site"];
         let lines = text
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#') && !own.contains(line));
         let lines: String = lines.chain(own).map(|line| format!("{line}\r\n")).collect();
-        fs::write(&path, lines).map_err(BuildError::file("write", &path))
+        Ok(fs::write(&path, lines).at("write", &path)?)
     }
 
     /// The full version, as the interpreter's binary spells it; the short one if the binary does

@@ -3,9 +3,10 @@
 //! In: what checking, copying and packing find. Out: one error that names the file and says what to
 //! do. Never: a panic.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::entry_point::EntryPoint;
+use crate::file_error::FileError;
 use crate::model::Platform;
 use crate::model::path::UnsafePath;
 use crate::publish::package::PackageError;
@@ -14,15 +15,8 @@ use crate::publish::package::PackageError;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The file system refuses.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file has a name that some system does not allow.
     #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
     Name {
@@ -160,11 +154,4 @@ pub enum BuildError {
     /// Writing the package failed.
     #[error(transparent)]
     Package(#[from] PackageError),
-}
-
-impl BuildError {
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::File { action, path, source }
-    }
 }

@@ -13,6 +13,7 @@ use super::steps::{BundlingStep, Steps};
 use super::{
     bytecode, checks, companion, copy, dependencies, detect, revision, runtime, start, tool,
 };
+use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
 use crate::model::{Platform, RelativePath};
 use crate::publish::package::{Content, Draft, Item};
@@ -31,9 +32,9 @@ pub(super) fn lay_out(
         .unwrap_or(FIRST_ZIP_DATE);
     for (name, description) in FOLDERS {
         let folder = tree.join(name);
-        fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+        fs::create_dir_all(&folder).at("create the folder", &folder)?;
         let file = folder.join(".description");
-        fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
+        fs::write(&file, format!("{description}\n")).at("write", &file)?;
     }
     // The app first, so that its errors are reported before the rest takes minutes.
     steps.time(BundlingStep::App, || copy_app(request, &tree))?;
@@ -178,20 +179,20 @@ fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     let folder = tree.join("scripts");
     let place = folder
         .join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
-    fs::create_dir_all(&folder).map_err(BuildError::file("create", &folder))?;
-    fs::copy(script, &place).map_err(BuildError::file("copy", script))?;
+    fs::create_dir_all(&folder).at("create", &folder)?;
+    fs::copy(script, &place).at("copy", script)?;
     #[cfg(unix)]
     fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .map_err(BuildError::file("change", &place))?;
+        .at("change", &place)?;
     Ok(())
 }
 
 /// Lays the icon out: an icon in the app's folder is already there; any other is copied.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
     let Some(icon) = &request.icon else { return Ok(None) };
-    let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
+    let app = fs::canonicalize(&request.app).at("find", &request.app)?;
     let icon = &find_icon(&app, icon);
-    let icon = fs::canonicalize(icon).map_err(BuildError::file("find the icon", icon))?;
+    let icon = fs::canonicalize(icon).at("find the icon", icon)?;
     if let Ok(inside) = icon.strip_prefix(&app) {
         let path = copy::relative(&icon, &Path::new("app").join(inside))?;
         if path.under(tree).is_file() {
@@ -199,7 +200,7 @@ fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePa
         }
     }
     let path = copy::relative(&icon, Path::new("metadata/icon.png"))?;
-    fs::copy(&icon, path.under(tree)).map_err(BuildError::file("copy the icon", &icon))?;
+    fs::copy(&icon, path.under(tree)).at("copy the icon", &icon)?;
     Ok(Some(path))
 }
 
@@ -212,15 +213,13 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         let path = copy::relative(entry.path(), inside)?;
         let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
         if metadata.is_dir() {
-            let mut content =
-                fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
+            let mut content = fs::read_dir(entry.path()).at("list", entry.path())?;
             // pip and uv leave different empty folders, and no runtime needs one.
             if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }
         } else if metadata.is_symlink() {
-            let target = fs::read_link(entry.path())
-                .map_err(BuildError::file("read the link", entry.path()))?;
+            let target = fs::read_link(entry.path()).at("read the link", entry.path())?;
             let text = target.to_str().filter(|text| path.resolve_link(text).is_some());
             let text = text.ok_or_else(|| BuildError::Link {
                 path: entry.path().to_path_buf(),

@@ -35,6 +35,7 @@ pub use request::{BuildRequest, InvalidRuntime, Runtime};
 pub use steps::{BuildProgress, BundlingStep};
 
 use super::package::{self, Package};
+use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use steps::Steps;
 
@@ -86,13 +87,13 @@ pub fn build(
     };
     let folder =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(BuildError::file("create the folder", folder))?;
-    let folder = fs::canonicalize(folder).map_err(BuildError::file("find the folder", folder))?;
+    fs::create_dir_all(folder).at("create the folder", folder)?;
+    let folder = fs::canonicalize(folder).at("find the folder", folder)?;
     // Beside the package: there is space where packages are written, and /tmp is often small.
     let work = tempfile::Builder::new()
         .prefix(copy::WORK_PREFIX)
         .tempdir_in(&folder)
-        .map_err(BuildError::file("create a temporary folder in", &folder))?;
+        .at("create a temporary folder in", &folder)?;
     let mut steps = Steps::new(progress);
     let (draft, more) = layout::lay_out(request, work.path(), &mut steps)?;
     warnings.extend(more);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::copy::{self, Exclusions, Links};
 use super::{BuildError, BuildRequest, Runtime, tool};
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::Platform;
 
 /// Parts of a standard library that no app needs (paths from its top).
@@ -57,7 +58,7 @@ impl HostPython {
             "asking Python for its folders",
             b"",
         ) {
-            Err(BuildError::File { source, .. }) => return Err(missing(source)),
+            Err(BuildError::File(error)) => return Err(missing(error.source)),
             other => other?,
         };
         serde_json::from_slice(&output).map_err(|error| missing(error.into()))
@@ -73,16 +74,16 @@ pub(super) fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<
 
 /// Deletes unwanted files from `folder`, which lies at `inside` from the runtime's top.
 fn leave_out(folder: &Path, inside: &str, unwanted: &Exclusions) -> Result<(), BuildError> {
-    for entry in fs::read_dir(folder).map_err(BuildError::file("list", folder))? {
-        let entry = entry.map_err(BuildError::file("list", folder))?;
+    for entry in fs::read_dir(folder).at("list", folder)? {
+        let entry = entry.at("list", folder)?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
         let inside = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
-        let is_folder = entry.file_type().map_err(BuildError::file("look at", &path))?.is_dir();
+        let is_folder = entry.file_type().at("look at", &path)?.is_dir();
         if unwanted.covers(&inside) {
             let removed =
                 if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(BuildError::file("remove", &path))?;
+            removed.at("remove", &path)?;
         } else if is_folder {
             leave_out(&path, &inside, unwanted)?;
         }
@@ -141,12 +142,11 @@ fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
         })?;
     }
     let programs = to.join("bin");
-    fs::create_dir_all(&programs).map_err(BuildError::file("create the folder", &programs))?;
+    fs::create_dir_all(&programs).at("create the folder", &programs)?;
     copy_to(&host.executable, &programs.join(&folder))?;
     for link in ["python3", "python"] {
         let link = programs.join(link);
-        copy::make_link(Path::new(&folder), &link)
-            .map_err(BuildError::file("create the link", &link))?;
+        copy::make_link(Path::new(&folder), &link).at("create the link", &link)?;
     }
     copy_shared_library(&host, to, &programs.join(&folder))?;
     strip(to, &library.join("lib-dynload"))
@@ -156,7 +156,7 @@ fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
 fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(), BuildError> {
     let (Some(folder), Some(name)) = (&host.library_folder, &host.library) else { return Ok(()) };
     let library = folder.join(name);
-    let mut bytes = fs::read(program).map_err(BuildError::file("read", program))?;
+    let mut bytes = fs::read(program).at("read", program)?;
     // A framework build of macOS names a path here; such a Python must be given as a standalone
     // distribution.
     let linked = !name.is_empty() && !name.contains('/') && find(&bytes, name.as_bytes()).is_some();
@@ -171,7 +171,7 @@ fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(
     if let Some(at) = find(&bytes, &theirs).filter(|_| own.len() <= theirs.len()) {
         bytes[at..at + theirs.len()].fill(0);
         bytes[at..at + own.len()].copy_from_slice(&own);
-        fs::write(program, bytes).map_err(BuildError::file("write", program))?;
+        fs::write(program, bytes).at("write", program)?;
     }
     Ok(())
 }
@@ -207,13 +207,13 @@ fn strip(runtime: &Path, modules: &Path) -> Result<(), BuildError> {
         "stripping the runtime",
         b"",
     ) {
-        Err(BuildError::File { .. }) => Ok(()),
+        Err(BuildError::File(_)) => Ok(()),
         other => other.map(drop),
     }
 }
 
-fn copy_to(from: &Path, to: &Path) -> Result<(), BuildError> {
-    fs::copy(from, to).map(drop).map_err(BuildError::file("copy", from))
+fn copy_to(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::copy(from, to).map(drop).at("copy", from)
 }
 
 /// Copies a distribution with its installed packages, without the parts that no app needs.
@@ -259,23 +259,22 @@ fn home_in(folder: &Path) -> Option<PathBuf> {
 
 /// Unpacks an archive. The libraries refuse paths that leave `to`.
 fn unpack(archive: &Path, to: &Path) -> Result<(), BuildError> {
-    let failed = || BuildError::file("unpack", archive);
-    fs::create_dir_all(to).map_err(BuildError::file("create the folder", to))?;
-    let file = File::open(archive).map_err(BuildError::file("open", archive))?;
+    fs::create_dir_all(to).at("create the folder", to)?;
+    let file = File::open(archive).at("open", archive)?;
     let name =
         archive.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let untar =
-        |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to).map_err(failed());
-    if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
+    let untar = |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to);
+    let unpacked = if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
         untar(&mut flate2::read::GzDecoder::new(file))
     } else if name.ends_with(".tar.zst") {
-        untar(&mut zstd::Decoder::new(file).map_err(failed())?)
+        untar(&mut zstd::Decoder::new(file).at("unpack", archive)?)
     } else if name.ends_with(".tar") {
         untar(&mut std::io::BufReader::new(file))
     } else if name.ends_with(".zip") {
         let unzipped = zip::ZipArchive::new(file).and_then(|mut zip| zip.extract(to));
-        unzipped.map_err(|error| failed()(error.into()))
+        unzipped.map_err(std::io::Error::from)
     } else {
-        Err(BuildError::Archive { path: archive.to_path_buf() })
-    }
+        return Err(BuildError::Archive { path: archive.to_path_buf() });
+    };
+    Ok(unpacked.at("unpack", archive)?)
 }

@@ -19,6 +19,7 @@ use super::detect::{self, Python};
 use super::entry_point::EntryPoint;
 use super::error::BuildError;
 use super::request::{BuildRequest, no_runtime};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::Launch;
 use crate::model::{Platform, RelativePath, session};
 
@@ -201,7 +202,7 @@ pub(super) fn write_script(
     let (name, text) = script(launch, &title, &request.platform);
     let path: RelativePath =
         name.parse().map_err(|source| BuildError::Name { path: name.into(), source })?;
-    fs::write(path.under(tree), text).map_err(BuildError::file("write", Path::new(name)))?;
+    fs::write(path.under(tree), text).at("write", Path::new(name))?;
     Ok(path)
 }
 

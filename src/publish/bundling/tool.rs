@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::BuildError;
+use crate::file_error::FileResult as _;
 use crate::host;
 
 /// Most characters of a program's output that are stored: its end, where the reason stands.
@@ -31,17 +32,14 @@ pub(super) fn python(program: impl AsRef<OsStr>) -> Command {
 /// Runs `command` and returns its standard output. `what` names it for people.
 pub(super) fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
     let program = command.get_program().to_owned();
-    let failed = BuildError::file("run", Path::new(&program));
-    let mut child =
-        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
-            Ok(child) => child,
-            Err(source) => return Err(failed(source)),
-        };
+    let program = Path::new(&program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().at("run", program)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ends before it has read everything gives the reason in its status.
         let _ = stdin.write_all(input);
     }
-    let output = child.wait_with_output().map_err(failed)?;
+    let output = child.wait_with_output().at("run", program)?;
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -2,10 +2,10 @@
 //!
 //! In: what packing and inspecting find. Out: one error with the file or the entry. Never: a panic.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::container::Fault;
+use crate::file_error::FileError;
 use crate::model::manifest::InvalidManifest;
 use crate::model::package_index::InvalidIndex;
 
@@ -13,15 +13,8 @@ use crate::model::package_index::InvalidIndex;
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// The file system refuses.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file changed while it was being packed.
     #[error("{} changed while it was being packed", path.display())]
     Changed {
@@ -59,11 +52,4 @@ pub enum PackageError {
         #[source]
         fault: Fault,
     },
-}
-
-impl PackageError {
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::File { action, path, source }
-    }
 }

@@ -18,6 +18,7 @@ use super::layout::{self, Kind, document_record};
 use super::stream::{Writer, in_blocks};
 use super::zip::{self, DosTime};
 use crate::container::{Decoder, Fault, SpanReader};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
 use crate::model::package_index::{Compression, Packed};
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
@@ -26,7 +27,7 @@ use crate::parallel;
 
 /// Reads and proves the package at `path` with `threads` threads. The result can be signed.
 pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
-    let file = File::open(path).map_err(PackageError::file("open", path))?;
+    let file = File::open(path).at("open", path)?;
     let package = Inspection { file: &file, path };
     let [index_document, manifest_document] = package.documents()?;
     let manifest = Manifest::from_json(&manifest_document.json)?;
@@ -61,7 +62,7 @@ struct Inspection<'a> {
 impl Inspection<'_> {
     fn documents(&self) -> Result<[Document; 2], PackageError> {
         let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
-        let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
+        let length = self.file.metadata().at("look at", self.path)?.len();
         let tail =
             self.bytes(length.saturating_sub(zip::TAIL as u64), length.min(zip::TAIL as u64))?;
         let [index, manifest] = zip::last_entries(&tail, [INDEX_PATH, MANIFEST_PATH]).ok_or_else(|| {
@@ -217,7 +218,7 @@ impl Inspection<'_> {
         }
         let end = zip::end(records.len() as u64, directory, at - directory);
         self.compare(at, &end, "end", "the directory")?;
-        let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
+        let length = self.file.metadata().at("look at", self.path)?.len();
         match length == at + end.len() as u64 {
             true => Ok(()),
             false => {
@@ -227,12 +228,11 @@ impl Inspection<'_> {
     }
 
     fn check_pieces(&self, index: &PackageIndex) -> Result<(u64, Digest), PackageError> {
-        let failed = || PackageError::file("read", self.path);
         let mut writer = Writer::new(std::io::sink(), index.pieces.piece_size);
         let mut file = self.file;
-        file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        file.seek(SeekFrom::Start(0)).at("read", self.path)?;
         let copy = |from: &mut dyn std::io::Read, writer: &mut Writer<_>| {
-            in_blocks(from, |block| std::io::Write::write_all(writer, block)).map_err(failed())
+            in_blocks(from, |block| std::io::Write::write_all(writer, block)).at("read", self.path)
         };
         copy(&mut file.take(index.pieces.length), &mut writer)?;
         if writer.finish_payload() != index.pieces {
@@ -242,7 +242,7 @@ impl Inspection<'_> {
             });
         }
         copy(&mut file, &mut writer)?;
-        writer.finish().map_err(failed())
+        Ok(writer.finish().at("read", self.path)?)
     }
 
     fn compare(
@@ -262,9 +262,7 @@ impl Inspection<'_> {
     fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, PackageError> {
         let mut bytes = Vec::new();
         let span = Packed { offset, size: length, compression: Compression::Stored };
-        SpanReader::new(self.file, &span)
-            .read_to_end(&mut bytes)
-            .map_err(PackageError::file("read", self.path))?;
+        SpanReader::new(self.file, &span).read_to_end(&mut bytes).at("read", self.path)?;
         Ok(bytes)
     }
 }

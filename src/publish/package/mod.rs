@@ -32,6 +32,7 @@ use self::layout::{Kind, Slot, document_record};
 use self::squeeze::{Spools, Squeezed};
 use self::stream::Writer;
 use self::zip::{DosTime, ZipRecord};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
 use crate::model::package_index::Packed;
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
@@ -54,19 +55,18 @@ pub fn write_package(
     let squeezed = squeeze::squeeze(&draft.items, &spools, effort, progress)?;
     let plan = plan(draft, &squeezed);
 
-    let failed = || PackageError::file("write", out);
     let temporary =
-        tempfile::Builder::new().prefix(".kuzflow-").tempfile_in(folder).map_err(failed())?;
+        tempfile::Builder::new().prefix(".kuzflow-").tempfile_in(folder).at("write", out)?;
     let mut writer = Writer::new(
         BufWriter::with_capacity(1 << 20, temporary.as_file()),
         PieceTable::size_for(plan.payload),
     );
     for (record, slot) in plan.records.iter().zip(&plan.slots) {
-        writer.write_all(&record.local(plan.time)).map_err(failed())?;
+        writer.write_all(&record.local(plan.time)).at("write", out)?;
         match (&slot.kind, squeezed.get(slot.path)) {
-            (Kind::Link(target), _) => writer.write_all(target.as_bytes()).map_err(failed())?,
+            (Kind::Link(target), _) => writer.write_all(target.as_bytes()).at("write", out)?,
             (Kind::File, Some(squeezed)) => {
-                io::copy(&mut spools.reader(squeezed), &mut writer).map(drop).map_err(failed())?;
+                io::copy(&mut spools.reader(squeezed), &mut writer).map(drop).at("write", out)?;
             }
             _ => {}
         }
@@ -84,7 +84,7 @@ pub fn write_package(
                 reason: "it has more files than any launcher reads",
             });
         }
-        let packed = squeeze::frame(&json, effort.level).map_err(failed())?;
+        let packed = squeeze::frame(&json, effort.level).at("write", out)?;
         let record = document_record(
             name,
             at,
@@ -99,8 +99,8 @@ pub fn write_package(
             size: json.len() as u64,
             hash: Digest::of(&json),
         };
-        writer.write_all(&header).map_err(failed())?;
-        writer.write_all(&packed).map_err(failed())?;
+        writer.write_all(&header).at("write", out)?;
+        writer.write_all(&packed).at("write", out)?;
         at = location.offset + location.packed_size;
         locations.push(location);
         records.push(record);
@@ -109,13 +109,13 @@ pub fn write_package(
     for record in &records {
         let header = record.central(plan.time);
         directory_size += header.len() as u64;
-        writer.write_all(&header).map_err(failed())?;
+        writer.write_all(&header).at("write", out)?;
     }
-    writer.write_all(&zip::end(records.len() as u64, at, directory_size)).map_err(failed())?;
-    let (length, hash) = writer.finish().map_err(failed())?;
-    readable_by_all(temporary.as_file()).map_err(failed())?;
-    temporary.as_file().sync_all().map_err(failed())?;
-    temporary.persist(out).map_err(|error| failed()(error.error))?;
+    writer.write_all(&zip::end(records.len() as u64, at, directory_size)).at("write", out)?;
+    let (length, hash) = writer.finish().at("write", out)?;
+    readable_by_all(temporary.as_file()).at("write", out)?;
+    temporary.as_file().sync_all().at("write", out)?;
+    temporary.persist(out).at("write", out)?;
     let [index_location, manifest_location] = <[DocumentLocation; 2]>::try_from(locations)
         .map_err(|_| PackageError::NoPackage {
             path: out.to_path_buf(),

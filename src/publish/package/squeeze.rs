@@ -12,6 +12,7 @@ use super::effort::Effort;
 use super::error::PackageError;
 use super::stream::in_blocks;
 use crate::container::{LARGEST_WINDOW_LOG, SpanReader};
+use crate::file_error::FileResult as _;
 use crate::model::manifest::Permissions;
 use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher, RelativePath};
@@ -81,10 +82,7 @@ pub(super) struct Spools {
 impl Spools {
     /// Empty spools; they are nameless files in `folder` that end with this process.
     pub(super) fn new(folder: &Path, threads: usize) -> Result<Self, PackageError> {
-        let open = |_| {
-            tempfile::tempfile_in(folder)
-                .map_err(PackageError::file("create a temporary file in", folder))
-        };
+        let open = |_| tempfile::tempfile_in(folder).at("create a temporary file in", folder);
         Ok(Self {
             folder: folder.to_path_buf(),
             files: (0..threads.max(1)).map(open).collect::<Result<_, _>>()?,
@@ -127,7 +125,7 @@ pub(super) fn squeeze<'a>(
             done.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, squeezed);
             progress(item.size());
         }
-        output.file.flush().map_err(PackageError::file("write a temporary file in", &spools.folder))
+        Ok(output.file.flush().at("write a temporary file in", &spools.folder)?)
     };
     std::thread::scope(|scope| {
         let helpers: Vec<_> =
@@ -183,8 +181,7 @@ impl Spool<'_> {
             compression = Compression::Zstd;
         }
         if item.size() < TINY || packed_size >= item.size() {
-            let failed = PackageError::file("write a temporary file in", folder);
-            self.file.seek(SeekFrom::Start(self.at)).map_err(failed)?;
+            self.file.seek(SeekFrom::Start(self.at)).at("write a temporary file in", folder)?;
             let again = item.copy(&mut self.file)?;
             if compression == Compression::Zstd && again != sums {
                 return Err(item.changed());
@@ -207,10 +204,9 @@ impl Spool<'_> {
 
 impl Item {
     fn compress(&self, out: &mut dyn Write, level: i32) -> Result<Sums, PackageError> {
-        let failed = || PackageError::file("pack", self.path());
-        let mut encoder = encoder(out, level, self.size()).map_err(failed())?;
+        let mut encoder = encoder(out, level, self.size()).at("pack", self.path())?;
         let sums = self.copy(&mut encoder)?;
-        encoder.finish().map_err(failed())?;
+        encoder.finish().at("pack", self.path())?;
         Ok(sums)
     }
 
@@ -229,12 +225,10 @@ impl Item {
         };
         match &self.content {
             Content::File(path, _) => {
-                let file = File::open(path).map_err(PackageError::file("open", path))?;
-                in_blocks(file, take).map_err(PackageError::file("pack", path))?;
+                let file = File::open(path).at("open", path)?;
+                in_blocks(file, take).at("pack", path)?;
             }
-            Content::Bytes(bytes) => {
-                in_blocks(&bytes[..], take).map_err(PackageError::file("pack", Path::new("")))?
-            }
+            Content::Bytes(bytes) => in_blocks(&bytes[..], take).at("pack", Path::new(""))?,
             Content::Link(_) => {}
         }
         if count != self.size() {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::PatchId;
 use crate::durable;
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
 /// Most jobs that wait; the queue refuses more.
@@ -95,12 +96,8 @@ pub(crate) enum QueueError {
     #[error("{LONGEST_QUEUE} patches wait to be made; ask again later")]
     Full,
     /// A job's file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Path of the job's file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// The jobs of one folder.
@@ -290,7 +287,7 @@ impl Queue {
         let written = serde_json::to_vec_pretty(job)
             .map_err(io::Error::other)
             .and_then(|json| durable::replace(&path, &json));
-        written.map_err(|source| QueueError::Write { path, source })
+        Ok(written.at("write", &path)?)
     }
 
     fn try_to_write(&self, job: &PatchJob) {

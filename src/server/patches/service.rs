@@ -11,6 +11,7 @@ use super::allowance::{Askers, Denied};
 use super::id::PatchId;
 use super::queue::{JobOutcome, PatchJob, Queue, QueueError, Status};
 use crate::error_chain;
+use crate::file_error::FileError;
 use crate::host;
 use crate::model::ContainerId;
 use crate::publish::{Keyring, Making as Made, PackMaker, Project};
@@ -96,7 +97,7 @@ pub(in crate::server) struct Service {
 impl Service {
     /// Opens the queue and starts the threads.
     pub(in crate::server) fn start(making: &Making) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Jobs { path: making.jobs.clone(), source };
+        let failed = |error| ServerError::Jobs(FileError::new("keep jobs in", &making.jobs, error));
         let queue = Arc::new(Queue::open(&making.jobs, host::now()).map_err(failed)?);
         for number in 0..making.workers.max(1) {
             let (queue, maker) = (queue.clone(), making.maker.clone());

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::file_error::FileResult as _;
 use crate::look;
 use crate::store::StoreError;
 use crate::store::files::name_beside;
@@ -34,9 +35,7 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
     for (index, part) in relative.iter().enumerate() {
         place.push(part);
         let is_file = index + 1 == file;
-        while look::at(&place)
-            .map_err(StoreError::io("look at", &place))?
-            .is_some_and(|found| found.is_dir() == is_file)
+        while look::at(&place).at("look at", &place)?.is_some_and(|found| found.is_dir() == is_file)
         {
             place = name_beside(&place, RETAINED_SUFFIX);
             moved = true;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::file_error::FileResult as _;
 use crate::look;
 use crate::store::StoreError;
 use crate::store::copying::allocated;
@@ -52,7 +53,7 @@ impl Walk {
     pub(super) fn of(root: &Path) -> Result<Self, StoreError> {
         let mut walk = Self::default();
         for folder in CARRIED.map(|folder| root.join(folder)) {
-            match look::at(&folder).map_err(StoreError::io("look at", &folder))? {
+            match look::at(&folder).at("look at", &folder)? {
                 Some(found) if found.is_symlink() && cfg!(unix) => walk.links.push(folder),
                 Some(_) => {
                     walk.folders.push(folder.clone());
@@ -69,12 +70,12 @@ impl Walk {
     }
 
     fn add(&mut self, folder: &Path) -> Result<(), StoreError> {
-        let mut entries = look::entries(folder).map_err(StoreError::io("read", folder))?;
+        let mut entries = look::entries(folder).at("read", folder)?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
             // A file that was deleted during the walk is skipped.
-            let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else {
+            let Some(found) = look::at(&path).at("look at", &path)? else {
                 continue;
             };
             if found.is_dir() {

@@ -48,7 +48,7 @@ fn a_lock_that_cannot_be_asked_is_reported_as_that_and_left_alone() {
     for refused in
         [RunningLock::refuse_if_held(&home, &id), RunningLock::refuse_if_running(&home, &id)]
     {
-        assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::File(_))), "{refused:?}");
     }
 }
 

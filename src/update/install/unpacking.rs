@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::container::{ContainerError, Unpacker};
+use crate::file_error::FileResult as _;
 use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
@@ -167,15 +168,13 @@ fn work(
         // Opened at the first entry: before that there may be no file yet.
         let opened = match file.take() {
             Some(file) => Ok(file),
-            None => File::open(package).map_err(|source| ContainerError::File {
-                action: "open",
-                path: package.to_owned(),
-                source,
-            }),
+            None => File::open(package).at("open", package),
         };
-        let result = opened.and_then(|package| match index.places.get(&path) {
-            Some(packed) => unpacker.entry_at(&path, packed, file.insert(package)),
-            None => Err(ContainerError::Unknown { path: path.clone() }),
+        let result = opened.map_err(ContainerError::from).and_then(|package| {
+            match index.places.get(&path) {
+                Some(packed) => unpacker.entry_at(&path, packed, file.insert(package)),
+                None => Err(ContainerError::Unknown { path: path.clone() }),
+            }
         });
         match result {
             Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
