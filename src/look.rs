@@ -10,10 +10,14 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::model::{Digest, Hasher};
+
 /// Largest small record (a pointer, a note, the state), bytes.
 pub(crate) const SMALL: u64 = 4 << 20;
 /// Largest document (a manifest, metadata), bytes.
 pub(crate) const LARGE: u64 = 256 << 20;
+/// Bytes of a large file that are in memory at the same time.
+const READ_AT_ONCE: usize = 256 << 10;
 /// How often a failed look is repeated, and after which time.
 const RETRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -122,6 +126,22 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     })
 }
 
+/// The digest of a file's bytes, from where the file stands to its end, read in parts.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn digest(mut file: &File) -> io::Result<Digest> {
+    let (mut hasher, mut part) = (Hasher::default(), vec![0; READ_AT_ONCE]);
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => hasher.update(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Repeats a look that gave a temporary error, up to twice: a scanner has the file, a network disk
 /// stumbles, no handle is free for a moment.
 ///
@@ -214,6 +234,18 @@ mod tests {
             });
             assert_eq!((asked, answer.is_ok()), (calls, good), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_digest_is_that_of_all_bytes_from_where_the_file_stands() {
+        use std::io::Seek as _;
+        let bytes = vec![7; READ_AT_ONCE + 1];
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, &bytes).unwrap();
+        assert_eq!(digest(&file).unwrap(), Digest::of(b""));
+        file.seek(io::SeekFrom::Start(1)).unwrap();
+        assert_eq!(digest(&file).unwrap(), Digest::of(&bytes[1..]));
+        assert_eq!(file.stream_position().unwrap(), bytes.len() as u64, "it ends at the end");
     }
 
     #[test]

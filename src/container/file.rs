@@ -13,8 +13,8 @@ use super::decode::Fault;
 use super::{ContainerError, prove};
 use crate::durable;
 use crate::file_error::FileError;
+use crate::model::Hasher;
 use crate::model::manifest::{Entry, Permissions};
-use crate::model::{Digest, Hasher};
 
 /// Why creating a file failed: the file system, or its content.
 pub(super) enum ReadFailure {
@@ -162,19 +162,6 @@ pub(super) fn open_plain(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     File::open(path)
-}
-
-pub(super) fn digest_of(mut file: &File) -> Result<Digest, Fault> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; COPIED_AT_ONCE];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Fault::Read(error)),
-        }
-    }
 }
 
 pub(super) fn system_time(seconds: i64) -> SystemTime {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::decode::{Decoder, Fault, SpanReader};
 use super::file::{
-    self, ReadFailure, copy, create, digest_of, finish_file, open_plain, set_permissions,
-    share_blocks, system_time,
+    self, ReadFailure, copy, create, finish_file, open_plain, set_permissions, share_blocks,
+    system_time,
 };
 use super::links::place_link;
 use super::tree;
@@ -20,7 +20,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
-use crate::parallel;
+use crate::{look, parallel};
 
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates
 /// itself.
@@ -105,7 +105,9 @@ impl Unpacker {
             if self.shares_blocks.load(Ordering::Relaxed) {
                 match share_blocks(source, &full) {
                     Ok(file) => {
-                        let checked = digest_of(&file).and_then(|found| prove(entry.hash, found));
+                        let checked = look::digest(&file)
+                            .map_err(Fault::Read)
+                            .and_then(|found| prove(entry.hash, found));
                         return finish_file(&full, file, entry, checked)
                             .map_err(|failure| failure.at(&full, || refuse));
                     }

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +15,8 @@ use tokio::sync::watch;
 use super::Library;
 use super::availability::{AvailabilityMessage, Pieces};
 use crate::fetch::Availability;
-use crate::model::{Digest, Hasher, PieceTable};
+use crate::look;
+use crate::model::{Digest, PieceTable};
 
 /// Objects in pieces, and documents, that are offered at most; the oldest goes first.
 const MOST_SHARES: usize = 16;
@@ -149,13 +149,13 @@ impl ShareIndex {
             });
         }
         let volume = (self.library)(digest)?;
-        let mut file = open_plain(&volume.path)?;
+        let file = open_plain(&volume.path)?;
         let found = file.metadata().ok().filter(|found| found.len() == volume.size)?;
         let print = (volume.path, found.len(), found.modified().ok()?);
         let known =
             self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
         if !known {
-            if digest_of(&mut file).ok()? != *digest {
+            if look::digest(&file).ok()? != *digest {
                 tracing::info!(file = %print.0.display(), "an installed file is not what it was; neighbours do not get it");
                 return None;
             }
@@ -197,24 +197,12 @@ fn open_plain(path: &Path) -> Option<File> {
     File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))
 }
 
-fn digest_of(file: &mut File) -> io::Result<Digest> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 128 << 10];
-    file.rewind()?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Ok(hasher.finish())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::PieceSet;
     use crate::peers::Volume;
+    use std::io::{self, Read as _, Seek as _};
 
     fn shared(files: Vec<(Digest, PathBuf, u64)>) -> ShareIndex {
         ShareIndex::new(

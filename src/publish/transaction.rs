@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
+use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, Password};
-use crate::durable;
-use crate::model::{Digest, Hasher};
+use crate::model::Digest;
+use crate::{durable, look};
 
 /// A prepared change. The repository changes only when the transaction runs; dropping it leaves the
 /// repository unchanged.
@@ -112,20 +113,9 @@ fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishEr
 
 /// Digest and length of a file, read in parts.
 pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
-    use std::io::Read as _;
     let mut file = File::open(path).map_err(at(path))?;
-    let (mut hasher, mut length, mut part) = (Hasher::default(), 0, vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut part) {
-            Ok(0) => return Ok((hasher.finish(), length)),
-            Ok(count) => {
-                hasher.update(&part[..count]);
-                length += count as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(at(path)(error)),
-        }
-    }
+    let digest = look::digest(&file).map_err(at(path))?;
+    Ok((digest, file.stream_position().map_err(at(path))?))
 }
 
 /// Pause between two attempts to take the lock of a folder in which another publisher is working.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::file_error::{FileError, FileResult as _};
-use crate::model::{Digest, Hasher};
+use crate::model::Digest;
 use crate::{durable, look};
 
 /// Replaces a file by a value as JSON, in one durable step.
@@ -121,15 +121,7 @@ pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), FileError> {
 
 /// Digest of a file's bytes.
 pub(super) fn digest_of(path: &Path) -> Result<Digest, FileError> {
-    let mut file = look::open(path).at("open", path)?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match io::Read::read(&mut file, &mut buffer).at("read", path)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    look::digest(&look::open(path).at("open", path)?).at("read", path)
 }
 
 /// Deletes a file or a link; no error if there is none.

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plain", &[]),
     ("positional", &[]),
     ("error_chain", &["plain"]),
-    ("look", &[]),
+    ("look", &["model"]),
     ("file_error", &[]),
     ("backoff", &[]),
     ("hedge", &[]),
@@ -27,13 +27,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("programs", &[]),
     ("threads", &[]),
     ("settings", &["file_error", "look", "model"]),
-    ("container", &["file_error", "durable", "model", "parallel", "positional", "threads"]),
+    ("container", &["file_error", "durable", "look", "model", "parallel", "positional", "threads"]),
     ("pack", &["file_error", "model", "parallel", "positional"]),
     ("trust", &["file_error", "error_chain", "hedge", "look", "model", "durable"]),
     (
         "fetch",
         &[
             "file_error",
+            "parallel",
             "backoff",
             "error_chain",
             "https",
@@ -58,7 +59,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "token_bucket",
         ],
     ),
-    ("store", &["file_error", "error_chain", "look", "model", "durable", "programs", "container"]),
+    (
+        "store",
+        &["file_error", "error_chain", "host", "look", "model", "durable", "programs", "container"],
+    ),
     (
         "desktop",
         &[
@@ -120,6 +124,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "update",
         &[
             "file_error",
+            "parallel",
             "backoff",
             "durable",
             "plain",
@@ -164,6 +169,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "file_error",
             "error_chain",
+            "look",
             "model",
             "host",
             "settings",
