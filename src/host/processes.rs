@@ -61,8 +61,9 @@ fn all() -> Vec<Process> {
     text.lines().filter_map(process).collect()
 }
 
+/// All processes of this computer.
 #[cfg(windows)]
-fn all() -> Vec<Process> {
+pub(crate) fn all() -> Vec<Process> {
     use windows_sys::Win32::Foundation::{CloseHandle, INVALID_HANDLE_VALUE};
     use windows_sys::Win32::System::Diagnostics::ToolHelp::{
         CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,

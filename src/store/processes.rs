@@ -259,15 +259,10 @@ mod unix {
 #[cfg(windows)]
 mod system {
     use super::{Duration, OsString, PathBuf, Process, TICKS};
+    use crate::host::processes;
     use std::os::windows::ffi::OsStringExt as _;
     use std::path::Path;
-    use windows_sys::Win32::Foundation::{
-        CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT,
-    };
-    use windows_sys::Win32::System::Diagnostics::ToolHelp::{
-        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,
-        TH32CS_SNAPPROCESS,
-    };
+    use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
     use windows_sys::Win32::System::Threading::{
         GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
         PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
@@ -349,29 +344,7 @@ mod system {
             let age = age(&started);
             Some(Process { id, started, age, program: program(id), ..Process::default() })
         };
-        (ids().into_iter().filter_map(process).collect(), true)
-    }
-
-    fn ids() -> Vec<u32> {
-        let mut found = Vec::new();
-        // SAFETY: the entry is a plain record that says its own size; the handle is this function's
-        // own and is closed once.
-        #[allow(unsafe_code)]
-        unsafe {
-            let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
-            if snapshot == INVALID_HANDLE_VALUE {
-                return found;
-            }
-            let mut entry: PROCESSENTRY32W = std::mem::zeroed();
-            entry.dwSize = u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or_default();
-            let mut more = Process32FirstW(snapshot, &raw mut entry);
-            while more != 0 {
-                found.push(entry.th32ProcessID);
-                more = Process32NextW(snapshot, &raw mut entry);
-            }
-            CloseHandle(snapshot);
-        }
-        found
+        (processes::all().into_iter().filter_map(|found| process(found.id)).collect(), true)
     }
 
     pub fn maps(_process: u32, _folder: &Path) -> bool {
