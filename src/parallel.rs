@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::threads;
 
+/// The threads that this computer runs at the same time; one where the system does not say.
+pub(crate) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Does `work` with each of `pieces`, on at most `threads` threads, the caller's included. `begin`
 /// makes the state that a thread reuses from piece to piece. After an error no further piece is
 /// begun; begun pieces are completed, and one of the errors is returned.

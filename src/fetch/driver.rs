@@ -22,6 +22,7 @@ use super::scheduler::{
 use super::{Client, FetchError};
 use crate::model::transfer::NodeFault;
 use crate::model::{Node, PieceSet};
+use crate::parallel;
 
 mod peers;
 mod progress;
@@ -124,7 +125,6 @@ impl Driver {
         let failed = sender.clone();
         let (file, journal) =
             partial.start(move |error| drop(failed.send(Report::Broken(error))))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(TransferState {
             client,
             table: Arc::clone(&job.pieces),
@@ -132,7 +132,7 @@ impl Driver {
             file,
             rate_limit: RateLimit::new(control.clone()),
             reports: sender,
-            hashing: Arc::new(Semaphore::new(cores + 1)),
+            hashing: Arc::new(Semaphore::new(parallel::workers() + 1)),
             buffers: Mutex::default(),
         });
         Ok(Self {

@@ -9,18 +9,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::error::{FetchError, WRITE_OR_READ};
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, PieceTable};
-use crate::positional;
-use crate::threads;
-use crate::{durable, look};
+use crate::{durable, look, parallel, positional, threads};
 
 /// The journal writes a batch of marks when this much time has passed since its first piece. A
 /// power loss costs at most so much work.
@@ -222,33 +219,17 @@ fn marks(journal: &Path, table: &PieceTable) -> io::Result<Option<Vec<u32>>> {
 }
 
 fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) -> io::Result<()> {
-    let next = AtomicUsize::new(0);
-    let threads =
-        std::thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(marked.len());
-    let work = || -> io::Result<Vec<u32>> {
-        let mut good = Vec::new();
-        let mut bytes = vec![0; table.piece_size as usize];
-        while let Some(index) = marked.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let span = table.span(*index);
-            let bytes = &mut bytes[..(span.end - span.start) as usize];
-            positional::read_exact_at(file, bytes, span.start)?;
-            if table.hashes.get(*index as usize) == Some(&Digest::of(bytes)) {
-                good.push(*index);
-            }
+    let held = Mutex::new(held);
+    let buffer = || vec![0; table.piece_size as usize];
+    parallel::each(marked, parallel::workers().min(HASHERS), buffer, |bytes, index| {
+        let span = table.span(*index);
+        let bytes = &mut bytes[..(span.end - span.start) as usize];
+        positional::read_exact_at(file, bytes, span.start)?;
+        if table.hashes.get(*index as usize) == Some(&Digest::of(bytes)) {
+            held.lock().unwrap_or_else(PoisonError::into_inner)[*index as usize] = true;
         }
-        Ok(good)
-    };
-    let results = std::thread::scope(|scope| {
-        let helpers = threads::help(scope, threads.saturating_sub(1), work);
-        let own = work();
-        let others =
-            helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Ok(Vec::new())));
-        others.chain([own]).collect::<Vec<_>>()
-    });
-    for result in results {
-        result?.into_iter().for_each(|index| held[index as usize] = true);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -13,10 +13,16 @@ use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
+use crate::parallel;
 use crate::store::contents::Contents;
 
 /// Most cores in use while the user works.
-pub(super) const MOST_CORES: usize = 4;
+const MOST_CORES: usize = 4;
+
+/// The threads that an update works on.
+pub(super) fn workers() -> usize {
+    parallel::workers().min(MOST_CORES)
+}
 
 /// A release's verified manifest, with its bytes.
 pub(super) struct ApplyTarget {

@@ -19,12 +19,11 @@ mod on_disk;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::available_parallelism;
 
 use on_disk::{copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
-use super::applying::MOST_CORES;
+use super::applying;
 use super::check;
 use super::download_sources::{blocking, cancelled};
 use super::package_documents::{DocumentCache, Library};
@@ -216,7 +215,7 @@ impl RepairJob {
                     }));
                 }
             };
-            let found = repair.look(&manifest, cores(), &progress);
+            let found = repair.look(&manifest, applying::workers(), &progress);
             (repair, found)
         })
         .await
@@ -302,10 +301,6 @@ impl RepairJob {
         report.mended.extend(mended);
         Ok(Some(back))
     }
-}
-
-fn cores() -> usize {
-    available_parallelism().map_or(2, usize::from).min(MOST_CORES)
 }
 
 /// Whether this computer is at fault, so that every other try would fail too.

@@ -14,6 +14,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
+use crate::parallel;
 use crate::store::home::RECORD;
 use crate::store::{InstalledRecord, StoreError};
 use crate::update::repair;
@@ -63,9 +64,8 @@ impl Session<'_> {
             self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
             return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let verification =
-            verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
+        let tree = self.place.home.container(&record.container);
+        let verification = verify_tree(&tree, &manifest, parallel::workers(), &|_| ());
         for damage in &verification.damaged {
             self.output.say(&format!("{}: {}", damage.path, damage.what));
         }

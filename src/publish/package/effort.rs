@@ -3,6 +3,8 @@
 //! In: the publisher's choice. Out: level and cores. Never: more memory than a machine has unless
 //! asked for.
 
+use crate::parallel;
+
 /// How much work goes into compression.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -22,10 +24,6 @@ pub const USUAL_LEVEL: i32 = 12;
 
 impl Default for Effort {
     fn default() -> Self {
-        Self {
-            level: USUAL_LEVEL,
-            threads: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().min(MOST_THREADS)),
-        }
+        Self { level: USUAL_LEVEL, threads: parallel::workers().min(MOST_THREADS) }
     }
 }

@@ -11,7 +11,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
 
 use super::counts::Counts;
 use super::{Ended, UpdateJob, blocking, cancelled};
@@ -23,7 +22,7 @@ use crate::model::{Digest, Manifest, SignedPatch};
 use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::staging::Staging;
-use crate::update::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
+use crate::update::applying::{self, Application, ApplyFailure, ApplyTarget};
 use crate::update::entries::{ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::{self, Library};
 use crate::update::repair;
@@ -142,7 +141,7 @@ impl UpdateJob {
             let (stop, progress) = (Arc::clone(stop), self.made_so_far(counts));
             let memory = self.environment.settings.performance.max_memory_usage;
             (contents, opened) = blocking(move || {
-                let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+                let threads = applying::workers();
                 let options = ApplyOptions { threads, memory, stop: &stop };
                 let outcome = application.run(&mut contents, options, &progress);
                 (contents, outcome.map(|()| application))

@@ -3,17 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
 
 use crate::container::{ContainerError, Unpacker};
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
+use crate::parallel;
 use crate::store::contents::Contents;
-use crate::threads;
-use crate::update::applying::MOST_CORES;
+use crate::update::applying;
 use crate::update::planner;
 
 pub(super) enum TreeOutcome {
@@ -36,38 +35,22 @@ pub(super) fn build(
 ) -> Result<TreeOutcome, Problem> {
     let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned())
         .map_err(|error| problem::of_container(&error))?;
-    let work = planner::by_digest(manifest);
-    let queue = Mutex::new(work.into_iter());
-    let contents = Mutex::new(contents);
-    let (lacking, failure, moved) = (Mutex::new(0u64), Mutex::new(None), Mutex::new(Vec::new()));
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let each = || {
-        while let Some((digest, paths)) = next() {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-            match place(&unpacker, tree, &digest, &paths, &contents, &moved, progress) {
-                Ok(0) => {}
-                Ok(count) => *lacking.lock().unwrap_or_else(PoisonError::into_inner) += count,
-                Err(error) => {
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
-                }
-            }
+    let work: Vec<_> = planner::by_digest(manifest).into_iter().collect();
+    let (contents, moved) = (Mutex::new(contents), Mutex::new(Vec::new()));
+    let lacking = AtomicU64::new(0);
+    let each = |(): &mut (), (digest, paths): &(Digest, Vec<&RelativePath>)| {
+        if !stop.load(Ordering::Relaxed) {
+            let count = place(&unpacker, tree, digest, paths, &contents, &moved, progress)?;
+            lacking.fetch_add(count, Ordering::Relaxed);
         }
+        Ok(())
     };
-    let count = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
-    std::thread::scope(|scope| {
-        threads::help(scope, count.saturating_sub(1), each);
-        each();
-    });
-    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(problem::of_container(&error));
-    }
+    parallel::each(&work, applying::workers(), || (), each)
+        .map_err(|error: ContainerError| problem::of_container(&error))?;
     if stop.load(Ordering::Relaxed) {
         return Ok(TreeOutcome::Stopped);
     }
-    Ok(match lacking.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    Ok(match lacking.into_inner() {
         0 => TreeOutcome::Complete(Box::new(unpacker)),
         count => {
             let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);

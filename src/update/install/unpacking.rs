@@ -13,6 +13,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
 use crate::threads;
+use crate::update::applying;
 use crate::update::package_documents::PackageDocuments;
 
 /// Interval between two counts of files while [`Unpacking::join`] waits for the last of them.
@@ -52,7 +53,7 @@ impl Unpacking {
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
         let shared = Arc::new(UnpackingState::default());
-        let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        let count = applying::workers();
         let mut running = Vec::new();
         let (alive, working) = blocking::channel::<()>();
         for _ in 0..count {

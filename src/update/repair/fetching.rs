@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::on_disk::{Needed, Staged, copy};
-use super::{Proved, RepairJob, cores, is_local};
+use super::{Proved, RepairJob, is_local};
 use crate::environment::Environment;
 use crate::fetch::{self, FetchError, FetchEvent};
 use crate::host;
@@ -20,7 +20,7 @@ use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::repair::Repair;
 use crate::trust::Repository;
-use crate::update::applying::{Application, ApplyFailure};
+use crate::update::applying::{self, Application, ApplyFailure};
 use crate::update::download_sources::{DownloadSources, blocking};
 use crate::update::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::Library;
@@ -168,7 +168,7 @@ impl RepairJob {
         let memory = self.environment.settings.performance.max_memory_usage;
         let (back, outcome) = blocking(move || {
             let stop = AtomicBool::new(false);
-            let options = ApplyOptions { threads: cores(), memory, stop: &stop };
+            let options = ApplyOptions { threads: applying::workers(), memory, stop: &stop };
             let applied = Application::open(&file, pack, Arc::new(base), folder).and_then(
                 |mut application| {
                     application.only(&|path| wanted.contains(path));
