@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::Session;
 use super::arguments::Common;
+use super::invocation::Invocation;
 use crate::app::installation::Installation;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
@@ -35,22 +35,23 @@ pub(super) fn demo(
     let silent = Output::silent(Texts::new(language));
     // The demo does not show the self-update, so its launcher keeps its executable.
     let own = SelfUpdate::default();
-    let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
-        let place = Installation::find(Some(&demo.config()), Some(&demo.home()))?;
-        let app_arguments = arguments.iter().map(OsString::from).collect();
-        Ok(Session { place, common, output, app_arguments, language, own: &own })
-    };
+    let invocation =
+        |output, arguments: &[&str]| -> Result<Invocation<'_>, Box<dyn std::error::Error>> {
+            let place = Installation::find(Some(&demo.config()), Some(&demo.home()))?;
+            let app_arguments = arguments.iter().map(OsString::from).collect();
+            Ok(Invocation { place, common, output, app_arguments, language, own: &own })
+        };
     // The demo does not show how the old release is installed.
-    if session(&silent, &[])?.update(None) != Ending::Done {
+    if invocation(&silent, &[])?.update(None) != Ending::Done {
         return Ok(Ending::Failed);
     }
     demo.go_on()?;
     if !common.headless && !common.json {
-        let session = session(output, &[])?;
-        return Ok(run::run(&session.app_session(), session.options(), output, &own));
+        let invocation = invocation(output, &[])?;
+        return Ok(run::run(&invocation.app_session(), invocation.options(), output, &own));
     }
-    let session = session(output, &["--once"])?;
-    let ending = session.update(None);
+    let invocation = invocation(output, &["--once"])?;
+    let ending = invocation.update(None);
     if ending != Ending::Done {
         return Ok(ending);
     }
@@ -58,7 +59,7 @@ pub(super) fn demo(
     if common.json {
         return Ok(Ending::Done);
     }
-    Ok(match supervisor::start(&session.app_session(), &|_| ())?.wait() {
+    Ok(match supervisor::start(&invocation.app_session(), &|_| ())?.wait() {
         status if status.success() => Ending::Done,
         _ => Ending::Failed,
     })

@@ -1,16 +1,17 @@
 //! The verbs of `kuzflow-launcher`: what a user can type, and which module performs it.
 //!
 //! ```text
-//! arguments   what can be typed
-//! updates     what brings a release here    versions    what is installed
-//! wholeness   verify and repair             peers       sharing with other computers
-//! shortcut    the entry in the menu         uninstall   everything away
-//! demo        both sides in one process     (feature publisher)
+//! arguments   what can be typed         invocation  what every verb works with
+//! updates     what brings a release     versions    what is installed
+//! wholeness   verify and repair         peers       sharing with other computers
+//! shortcut    the entry in the menu     uninstall   everything away
+//! demo        both sides in one process (feature publisher)
 //! ```
 
 mod arguments;
 #[cfg(feature = "publisher")]
 mod demo;
+mod invocation;
 mod peers;
 mod shortcut;
 mod uninstall;
@@ -18,36 +19,27 @@ mod updates;
 mod versions;
 mod wholeness;
 
-use std::ffi::OsString;
-use std::sync::Arc;
-
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
 pub use self::arguments::Arguments;
-use self::arguments::{Common, Verb, files_in_full};
+use self::arguments::{Verb, files_in_full};
+use self::invocation::Invocation;
 
 use crate::app::installation::Installation;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::starting::SlowDisk;
-use crate::app::{Ending, log, present, run, shortcuts, streams, terminal};
-use crate::engine::driver;
-use crate::environment::Environment;
+use crate::app::{Ending, log, run, shortcuts, streams};
 #[cfg(feature = "publisher")]
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
 use crate::host;
-use crate::messages::language::Setup;
-use crate::messages::mailbox::{Handle, WindowPart};
+use crate::messages::mailbox::WindowPart;
 use crate::messages::problem;
-use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
-use crate::model::Version;
-use crate::session::app_session::AppSession;
-use crate::session::channel::ChannelHandle;
+use crate::messages::protocol::{Problem, ProblemKind};
 use crate::session::instance;
 use crate::settings::SecondStart;
-use crate::store::{InstalledRecord, StoreError};
 use crate::update::self_update;
 
 /// Runs the program with the process's arguments.
@@ -129,14 +121,15 @@ pub fn main() -> Ending {
             ));
         }
     };
-    let session = Session { place, common, output: &output, app_arguments, language, own: &own };
+    let invocation =
+        Invocation { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
-        return session.open(file.clone());
+        return invocation.open(file.clone());
     }
-    if arguments.verb.is_none() && session.is_shown_elsewhere() {
+    if arguments.verb.is_none() && invocation.is_shown_elsewhere() {
         return Ending::Done;
     }
-    session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
+    invocation.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
 }
 
 /// The language from the command line, else the choice in the window, else the setting, else the
@@ -148,17 +141,7 @@ fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
     Language::choose(setting.as_deref().unwrap_or("auto"), host::system_language().as_deref())
 }
 
-/// One run of the program.
-struct Session<'a> {
-    place: Installation,
-    common: &'a Common,
-    output: &'a Output,
-    app_arguments: Vec<OsString>,
-    language: Language,
-    own: &'a SelfUpdate,
-}
-
-impl Session<'_> {
+impl Invocation<'_> {
     fn perform(&self, verb: Verb) -> Ending {
         let terminal =
             !matches!(verb, Verb::Run { .. } | Verb::Window { .. }) || self.common.headless;
@@ -236,33 +219,6 @@ impl Session<'_> {
             && instance::ask_before_start(&self.place.home, &host::private_folders())
     }
 
-    fn environment(&self) -> Arc<Environment> {
-        let Installation { settings, shipped_root, home } = self.place.clone();
-        let arguments = self.app_arguments.clone();
-        let language = self.language.tag().to_owned();
-        Arc::new(Environment { home, settings, shipped_root, arguments, language })
-    }
-
-    fn app_session(&self) -> AppSession {
-        AppSession::new(self.environment(), ChannelHandle::new(host::private_folders()))
-    }
-
-    fn options(&self) -> present::PresentOptions {
-        self.common.options(self.language)
-    }
-
-    /// Starts an engine, gives it one command, and follows it until `until` returns an ending.
-    fn engine(&self, command: Command, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
-        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
-            Ok(engine) => engine,
-            Err(problem) => return self.output.problem(&problem),
-        };
-        handle.send(command);
-        let ending = terminal::follow(&handle, self.output, until);
-        quit(&handle, thread);
-        ending
-    }
-
     fn test_self(&self) -> Ending {
         match self_update::test_self(&self.environment()) {
             Ok(version) => {
@@ -272,23 +228,4 @@ impl Session<'_> {
             Err(problem) => self.output.problem(&problem),
         }
     }
-
-    fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
-        let records = self.place.home.installed()?;
-        let found = records.into_iter().find(|record| record.container.version == *version);
-        // A version that exists and cannot be read now is not reported as absent.
-        let here = if found.is_none() { self.place.home.folders()? } else { Vec::new() };
-        if let Some(id) = here.into_iter().find(|id| id.version == *version)
-            && let Err(error @ StoreError::File(_)) = self.place.home.record(&id)
-        {
-            return Err(error);
-        }
-        found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
-    }
-}
-
-fn quit(handle: &Handle, thread: std::thread::JoinHandle<()>) {
-    handle.send(Command::Quit);
-    // The panic hook has reported a panic of that thread; the outcome stays.
-    let _ = thread.join();
 }

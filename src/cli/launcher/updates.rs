@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::{Session, quit};
+use super::invocation::{Invocation, quit};
 use crate::app::{Ending, log, run, shortcuts, terminal};
 use crate::engine::driver;
 use crate::messages::language::Setup;
@@ -14,7 +14,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Phase, ProblemKind};
 use crate::model::Version;
 
-impl Session<'_> {
+impl Invocation<'_> {
     pub(super) fn check(&self) -> Ending {
         self.engine(Command::Check { by_user: true }, |phase| match phase {
             Phase::Offered { .. } => Some(Ending::Done),

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::Session;
+use super::invocation::Invocation;
 use crate::app::Ending;
 use crate::engine::installed;
 use crate::messages::problem;
@@ -15,7 +15,7 @@ use crate::session::switching;
 use crate::store::{StoreError, remove, rollback};
 use crate::update::check;
 
-impl Session<'_> {
+impl Invocation<'_> {
     pub(super) fn list(&self) -> Result<Ending, StoreError> {
         let environment = self.environment();
         let versions = installed::installed(&environment)?;

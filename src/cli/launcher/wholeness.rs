@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::Session;
+use super::invocation::Invocation;
 use crate::app::Ending;
 use crate::container::verify_tree;
 use crate::error_chain;
@@ -19,7 +19,7 @@ use crate::store::home::RECORD;
 use crate::store::{InstalledRecord, StoreError};
 use crate::update::repair;
 
-impl Session<'_> {
+impl Invocation<'_> {
     /// Repairs a version, whole or damaged; without an argument the version of the next start.
     pub(super) fn repair(&self, version: Option<&Version>) -> Ending {
         let home = &self.place.home;

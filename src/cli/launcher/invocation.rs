@@ -1,0 +1,88 @@
+//! What every verb works with: the installation, the options and the printed output of this run.
+//!
+//! In: what the command line says. Out: the environment, an engine with one command. Never: a
+//! decision about what a verb does.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use super::arguments::Common;
+use crate::app::installation::Installation;
+use crate::app::output::Output;
+use crate::app::self_update::SelfUpdate;
+use crate::app::{Ending, present, terminal};
+use crate::engine::driver;
+use crate::environment::Environment;
+use crate::gui::texts::Language;
+use crate::host;
+use crate::messages::language::Setup;
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{Command, Phase};
+use crate::model::Version;
+use crate::session::app_session::AppSession;
+use crate::session::channel::ChannelHandle;
+use crate::store::{InstalledRecord, StoreError};
+
+/// One run of the program with one verb.
+pub(super) struct Invocation<'a> {
+    pub place: Installation,
+    pub common: &'a Common,
+    pub output: &'a Output,
+    pub app_arguments: Vec<OsString>,
+    pub language: Language,
+    pub own: &'a SelfUpdate,
+}
+
+impl Invocation<'_> {
+    pub(super) fn environment(&self) -> Arc<Environment> {
+        let Installation { settings, shipped_root, home } = self.place.clone();
+        let arguments = self.app_arguments.clone();
+        let language = self.language.tag().to_owned();
+        Arc::new(Environment { home, settings, shipped_root, arguments, language })
+    }
+
+    pub(super) fn app_session(&self) -> AppSession {
+        AppSession::new(self.environment(), ChannelHandle::new(host::private_folders()))
+    }
+
+    pub(super) fn options(&self) -> present::PresentOptions {
+        self.common.options(self.language)
+    }
+
+    /// Starts an engine, gives it one command, and follows it until `until` returns an ending.
+    pub(super) fn engine(
+        &self,
+        command: Command,
+        until: impl Fn(&Phase) -> Option<Ending>,
+    ) -> Ending {
+        let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(command);
+        let ending = terminal::follow(&handle, self.output, until);
+        quit(&handle, thread);
+        ending
+    }
+
+    /// The record of an installed version.
+    pub(super) fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
+        let records = self.place.home.installed()?;
+        let found = records.into_iter().find(|record| record.container.version == *version);
+        // A version that exists and cannot be read now is not reported as absent.
+        let here = if found.is_none() { self.place.home.folders()? } else { Vec::new() };
+        if let Some(id) = here.into_iter().find(|id| id.version == *version)
+            && let Err(error @ StoreError::File(_)) = self.place.home.record(&id)
+        {
+            return Err(error);
+        }
+        found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
+    }
+}
+
+/// Ends an engine and waits for its thread.
+pub(super) fn quit(handle: &Handle, thread: std::thread::JoinHandle<()>) {
+    handle.send(Command::Quit);
+    // The panic hook has reported a panic of that thread; the outcome stays.
+    let _ = thread.join();
+}
