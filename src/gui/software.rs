@@ -19,11 +19,12 @@ use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy}
 use winit::window::{Window, WindowId};
 
 use super::dialog::Dialog;
+use super::error::WindowError;
 use super::event_loop;
 use super::rasteriser::{Canvas, Rasteriser};
 use super::screen::{self, Screen, Shape};
+use super::theme;
 use super::window::{Ended, viewport};
-use super::{WindowError, theme};
 
 /// The contents of such a window.
 pub(super) trait Contents {

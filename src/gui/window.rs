@@ -3,8 +3,9 @@
 use egui::ViewportBuilder;
 
 use super::dialog::{Choices, CloseReason, Dialog};
+use super::error::WindowError;
 use super::screen::Screen;
-use super::{WindowError, event_loop, icons};
+use super::{event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 

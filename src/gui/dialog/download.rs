@@ -3,7 +3,7 @@
 
 use egui::{Color32, RichText, Ui};
 
-use super::Dialog;
+use super::state::Dialog;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::{NodeView, step};
 use crate::gui::widgets::{self, Bar};

@@ -1,64 +1,21 @@
 //! Files that the user gives to the window, chosen in the system's dialog or dropped.
 
 use std::path::PathBuf;
-use std::sync::mpsc;
 
 use egui::{Align2, Color32, RichText, Stroke, StrokeKind, Ui};
 
-use super::{Dialog, Page};
+use super::inbox::{FileAnswer, FileQuestion, Picked};
+use super::state::{Dialog, Page};
 use crate::gui::theme::{self, Palette};
 use crate::messages::protocol::Command;
 use crate::model::release::BUNDLE_EXTENSION;
-
-/// What the system's file dialog shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileQuestion {
-    /// The dialog's title.
-    pub title: String,
-    /// The name of the kind of files that the dialog lists.
-    pub kind: String,
-    /// The extension of those files, without the dot.
-    pub extension: &'static str,
-}
-
-/// The answer of the system's file dialog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Picked {
-    /// The user chose this file.
-    File(PathBuf),
-    /// The user closed the dialog without a file.
-    Nothing,
-    /// This system has no file dialog.
-    NoDialog,
-}
-
-/// Takes the answer; any thread may call it.
-pub(crate) type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
-
-/// How a file gets into the window.
-pub(super) struct Inbox {
-    sender: mpsc::Sender<Picked>,
-    answers: mpsc::Receiver<Picked>,
-    /// The next frame opens the system's dialog.
-    pub wanted: bool,
-    /// The system's dialog is open.
-    asking: bool,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        let (sender, answers) = mpsc::channel();
-        Self { sender, answers, wanted: false, asking: false }
-    }
-}
 
 impl Dialog {
     /// Opens the system's dialog if the user asked for it, and takes files that were chosen or
     /// dropped.
     pub(super) fn take_files(&mut self, ui: &Ui) {
-        if std::mem::take(&mut self.inbox.wanted) && !self.inbox.asking {
-            self.inbox.asking = true;
-            let (sender, context) = (self.inbox.sender.clone(), ui.ctx().clone());
+        if self.inbox.is_to_ask() {
+            let (answered, context) = (self.inbox.ask(), ui.ctx().clone());
             let question = FileQuestion {
                 title: self.texts.get("action-install-file"),
                 kind: self.texts.get("file-kind"),
@@ -66,13 +23,12 @@ impl Dialog {
             };
             let answer: FileAnswer = Box::new(move |chosen| {
                 // The window may have closed before the answer arrives.
-                let _ = sender.send(chosen);
+                let _ = answered.send(chosen);
                 context.request_repaint();
             });
             (self.options.pick_file)(question, answer);
         }
-        while let Ok(chosen) = self.inbox.answers.try_recv() {
-            self.inbox.asking = false;
+        while let Some(chosen) = self.inbox.answer() {
             match chosen {
                 Picked::File(path) => self.give(path),
                 Picked::Nothing => {}

@@ -2,7 +2,7 @@
 
 use egui::{Rect, Ui, UiBuilder};
 
-use super::{Dialog, Page};
+use super::state::{Dialog, Page};
 use crate::gui::actions::{Action, Actions};
 use crate::gui::widgets::{self, Emphasis};
 

@@ -2,7 +2,8 @@
 
 use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
-use super::{Dialog, Page, offer, versions};
+use super::state::{Dialog, Page};
+use super::{offer, versions};
 use crate::gui::texts::Language;
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis, Mark};

@@ -3,166 +3,63 @@
 //!
 //! In: events from the mailbox, clicks and keys. Out: commands into the mailbox, and when and why
 //! the window shall close. Never: a decision about updates, or a text outside of the catalogue.
+//!
+//! ```text
+//! state     what a dialog holds from frame to frame    head, foot  above and below the screens
+//! offer     a release to take                          download    its progress
+//! outcome   waiting, up to date, failed                notices     incidents that nobody saw
+//! versions  the version menu                           question    before what cannot be undone
+//! file      files that the user gives                  inbox       the way of their answer
+//! size      how large the window is
+//! ```
 
 mod download;
 mod file;
 mod foot;
 mod head;
+mod inbox;
 mod notices;
 mod offer;
 mod outcome;
 mod question;
 mod size;
+mod state;
 mod versions;
 
 use std::path::Path;
 
-pub use file::Picked;
-pub(crate) use file::{FileAnswer, FileQuestion};
+pub use inbox::Picked;
+pub(crate) use inbox::{FileAnswer, FileQuestion};
+pub(crate) use state::Choices;
+pub use state::{CloseReason, Dialog, DialogOptions};
 
-use egui::{Key, Margin, RichText, Ui, UiBuilder, vec2};
+use egui::{Key, Margin, RichText, Ui, UiBuilder, Vec2, vec2};
 
 use super::actions::Action;
-use super::appearance::Appearance;
-use super::markdown::Markdown;
-use super::texts::{Language, Texts};
 use super::theme::{self, GAP, MARGIN, Palette};
-use super::view_state::ViewState;
 use super::widgets::{self, Emphasis};
-use crate::messages::mailbox::{Handle, WindowPart};
+use crate::messages::mailbox::WindowPart;
 use crate::messages::protocol::{Command, Event, Phase, Problem};
-use crate::model::incident::Notice;
-use crate::settings::Theme;
-use question::Question;
+use outcome::shortened;
+use state::{Page, Question};
 
 /// A window lower than this uses smaller margins at its top and bottom, points.
 const LOW: f32 = 420.0;
-/// In a path or message longer than this the middle is left out, characters.
-const LONGEST_SUBJECT: usize = 240;
-
-/// The same problem with its subject shortened to a readable length. The details contain the whole
-/// subject.
-fn shortened(problem: &Problem) -> Problem {
-    Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
-}
-
-/// A text whose middle is left out if it is very long.
-fn middle_left_out(text: &str) -> String {
-    let count = text.chars().count();
-    if count <= LONGEST_SUBJECT {
-        return text.to_owned();
-    }
-    let part = LONGEST_SUBJECT / 2;
-    let (start, end): (String, String) =
-        (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
-    format!("{start}…{end}")
-}
-
-/// Why the window closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The user closed it, or chose something that ends the conversation (later, skip).
-    ByUser,
-    /// The app runs and the window has nothing more to show.
-    Launched,
-    /// The engine ended.
-    EngineEnded,
-}
-
-/// What the user changed in the window; the caller of the window stores it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// The new language, if the user changed it.
-    pub language: Option<Language>,
-    /// The new theme, if the user changed it.
-    pub theme: Option<Theme>,
-    /// Whether details are unfolded, if the user changed that.
-    pub details: Option<bool>,
-}
-
-/// What a dialog needs besides the state.
-pub struct DialogOptions {
-    /// The app's name for people.
-    pub app_name: String,
-    /// How the window looks when it opens.
-    pub appearance: Appearance,
-    /// Whether details are unfolded when the window opens.
-    pub details: bool,
-    /// The time zone of the dates in the window.
-    pub zone: jiff::tz::TimeZone,
-    /// Shows a folder in the system's file manager.
-    pub open_folder: fn(&Path) -> std::io::Result<()>,
-    /// Asks for a file in the system's dialog and returns at once.
-    pub pick_file: fn(FileQuestion, FileAnswer),
-}
-
-/// The contents of the window. Any program that can draw egui can show them: eframe, the software
-/// window, a test.
-pub struct Dialog {
-    view: ViewState,
-    handle: Handle,
-    texts: Texts,
-    options: DialogOptions,
-    choices: Choices,
-    icon: Option<egui::TextureHandle>,
-    page: Page,
-    /// The action that waits for a second click.
-    asking: Option<Question>,
-    /// The notices that are shown in full.
-    unfolded: Vec<Notice>,
-    /// The parsed notes, and their source text.
-    notes: (String, Markdown),
-    details_open: bool,
-    /// The question whose safe button already received the focus.
-    focused: Option<Question>,
-    copied: bool,
-    /// The message about a folder that could not be opened.
-    trouble: Option<String>,
-    inbox: file::Inbox,
-    closed: Option<CloseReason>,
-    size: size::Size,
-    /// Height of the part between header and buttons, points.
-    body_height: f32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
-    Update,
-    Versions,
-}
 
 impl Dialog {
-    /// A dialog that begins in the given state.
-    pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
-        let details_open = options.details;
-        let mut dialog = Self {
-            texts: Texts::new(options.appearance.language).of_app(&options.app_name),
-            notes: Default::default(),
-            view,
-            handle,
-            options,
-            choices: Choices::default(),
-            icon: None,
-            page: Page::Update,
-            asking: None,
-            unfolded: Vec::new(),
-            details_open,
-            focused: None,
-            copied: false,
-            trouble: None,
-            inbox: file::Inbox::default(),
-            closed: None,
-            size: size::Size::default(),
-            body_height: 0.0,
-        };
-        dialog.read_notes();
-        dialog.unfold_what_is_a_list();
-        dialog
-    }
-
     /// Prepares an egui context: fonts, theme, the icon, and the waker for events of the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
         self.icon = self.options.appearance.prepare(context, &self.handle);
+    }
+
+    /// The first size of the window, points, on a screen with this much room.
+    pub fn size_on(&mut self, room: Option<Vec2>) -> Vec2 {
+        self.size.first(self.wanted_size(), room)
+    }
+
+    fn wanted_size(&self) -> Vec2 {
+        let reports = self.view.reports() && self.page == Page::Update;
+        if reports { size::REPORT } else { size::UPDATE }
     }
 
     /// Whether and why the window shall close.
@@ -230,7 +127,8 @@ impl Dialog {
         });
         self.ask(ui.ctx());
         self.drop_hint(ui);
-        self.keep_size(ui.ctx());
+        let size = self.wanted_size();
+        self.size.keep(size, ui.ctx());
         // If a click was answered after something was drawn, the picture shows the state before the
         // click.
         let answered = |event: &egui::Event| {
@@ -284,12 +182,6 @@ impl Dialog {
             WindowPart::Any | WindowPart::Check => {}
         }
         context.request_repaint();
-    }
-
-    fn read_notes(&mut self) {
-        if self.notes.0 != self.view.notes {
-            self.notes = (self.view.notes.clone(), Markdown::parse(&self.view.notes));
-        }
     }
 
     /// Enter presses the primary button unless another control has the focus. Escape goes back or

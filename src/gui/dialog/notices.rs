@@ -5,8 +5,8 @@ use std::path::Path;
 
 use egui::{Response, RichText, Ui};
 
-use super::outcome::monospaced;
-use super::{Dialog, middle_left_out};
+use super::outcome::{middle_left_out, monospaced};
+use super::state::Dialog;
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
@@ -32,12 +32,6 @@ impl Dialog {
             }
         };
         (title, text, Some(Mark::Note))
-    }
-
-    /// Unfolds notices with a list of files where nothing else is shown: the user needs that list.
-    pub(super) fn unfold_what_is_a_list(&mut self) {
-        let list = |notice: &&Notice| matches!(notice.what, Incident::Conflicts { .. });
-        self.unfolded.extend(self.view.reports_one().filter(list).cloned());
     }
 
     /// The notices, the newest first.

@@ -3,7 +3,7 @@
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, RichText, Role, Ui, WidgetInfo};
 
-use super::Dialog;
+use super::state::Dialog;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::NodeView;

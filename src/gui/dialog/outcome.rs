@@ -4,11 +4,14 @@ use std::path::Path;
 
 use egui::{RichText, Ui};
 
-use super::{Dialog, shortened};
+use super::state::Dialog;
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Bar, Emphasis};
 use crate::messages::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::model::Version;
+
+/// In a path or message longer than this the middle is left out, characters.
+const LONGEST_SUBJECT: usize = 240;
 
 impl Dialog {
     /// A waiting screen shows no progress, except while the launcher carries the user's files over.
@@ -128,4 +131,22 @@ pub(super) fn monospaced(ui: &mut Ui, text: &str) {
     let colours = Palette::of(ui);
     let text = RichText::new(text.trim_end()).monospace().color(colours.muted);
     ui.add(egui::Label::new(text).wrap().selectable(true));
+}
+
+/// The same problem with its subject shortened to a readable length. The details contain the whole
+/// subject.
+pub(super) fn shortened(problem: &Problem) -> Problem {
+    Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
+}
+
+/// A text whose middle is left out if it is very long.
+pub(super) fn middle_left_out(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= LONGEST_SUBJECT {
+        return text.to_owned();
+    }
+    let part = LONGEST_SUBJECT / 2;
+    let (start, end): (String, String) =
+        (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
+    format!("{start}…{end}")
 }

@@ -3,26 +3,10 @@
 
 use egui::RichText;
 
-use super::{Dialog, Page};
+use super::state::{Dialog, Page, Question};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis};
 use crate::messages::protocol::{Command, InstalledVersion, Phase};
-use crate::model::ContainerId;
-
-/// The action that waits for a second click.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Question {
-    /// Delete a version.
-    Remove(ContainerId),
-    /// Make the version active, with the present user files.
-    Switch(ContainerId),
-    /// Make the version active, with the user files of its snapshot.
-    GoBack(ContainerId),
-    /// Delete the versions beyond the number to keep.
-    Prune,
-    /// End the closing app by force.
-    EndApp,
-}
 
 /// A question in words.
 struct Words {

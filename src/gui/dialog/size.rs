@@ -4,14 +4,13 @@
 
 use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
 
-use super::{Dialog, Page};
 use crate::gui::screen::{AROUND, BARS, LEAST};
 use crate::gui::theme;
 
 /// Size of a window for an update, points.
-const UPDATE: Vec2 = vec2(theme::WIDTH, 600.0);
+pub(super) const UPDATE: Vec2 = vec2(theme::WIDTH, 600.0);
 /// Size of a window that only reports and asks nothing, points.
-const TELLING: Vec2 = vec2(theme::WIDTH, 360.0);
+pub(super) const REPORT: Vec2 = vec2(theme::WIDTH, 360.0);
 
 /// What the dialog knows about the window's size.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,22 +39,18 @@ fn grown(outer: Rect, by: Vec2) -> Pos2 {
     pos2(corner.x, corner.y.max(outer.min.y.min(0.0)))
 }
 
-impl Dialog {
+impl Size {
     /// The first size of the window, points, on a screen with this much room.
-    pub fn size_on(&mut self, room: Option<Vec2>) -> Vec2 {
-        self.size.room = room;
-        let size = limited(self.wanted_size(), room);
-        self.size.asked = Some(size);
+    pub(super) fn first(&mut self, wanted: Vec2, room: Option<Vec2>) -> Vec2 {
+        self.room = room;
+        let size = limited(wanted, room);
+        self.asked = Some(size);
         size
-    }
-
-    fn wanted_size(&self) -> Vec2 {
-        if self.view.reports() && self.page == Page::Update { TELLING } else { UPDATE }
     }
 
     /// Requests another size in two cases: the window now has another purpose, or another screen or
     /// scale has too little room for the present size. Otherwise the user's own size stays.
-    pub(super) fn keep_size(&mut self, context: &egui::Context) {
+    pub(super) fn keep(&mut self, wanted: Vec2, context: &egui::Context) {
         let (monitor, inner, outer, filled) = context.input(|input| {
             let viewport = input.viewport();
             let filled = viewport.maximized == Some(true) || viewport.fullscreen == Some(true);
@@ -68,22 +63,20 @@ impl Dialog {
         });
         let mut moved = false;
         if let Some(monitor) = monitor {
-            let before = self.size.monitor.replace(monitor);
-            moved =
-                before.map_or(self.size.room.is_none(), |before| (before - monitor).length() > 1.0);
+            let before = self.monitor.replace(monitor);
+            moved = before.map_or(self.room.is_none(), |before| (before - monitor).length() > 1.0);
             if moved {
-                self.size.room = Some(room_on(monitor));
+                self.room = Some(room_on(monitor));
             }
         }
-        let room = self.size.room;
-        let wanted = limited(self.wanted_size(), room);
-        let is_other =
-            self.size.asked.is_none_or(|asked| !moved && (asked - wanted).length() > 0.5);
+        let room = self.room;
+        let wanted = limited(wanted, room);
+        let is_other = self.asked.is_none_or(|asked| !moved && (asked - wanted).length() > 0.5);
         let too_large = moved && inner.zip(room).is_some_and(|(inner, room)| !fits(inner, room));
         if filled || !is_other && !too_large {
             return;
         }
-        self.size.asked = Some(wanted);
+        self.asked = Some(wanted);
         if let (Some(inner), Some(outer)) = (inner, outer) {
             context.send_viewport_cmd(ViewportCommand::OuterPosition(grown(outer, wanted - inner)));
         }
@@ -110,7 +103,7 @@ mod tests {
             (3840.0, 2160.0, 2.5),
         ] {
             let monitor = vec2(width, height) / scale;
-            for wanted in [UPDATE, TELLING] {
+            for wanted in [UPDATE, REPORT] {
                 let size = limited(wanted, Some(room_on(monitor)));
                 assert!(
                     size.x <= monitor.x && size.y + AROUND.y <= monitor.y,

@@ -3,8 +3,7 @@
 
 use egui::{RichText, Ui};
 
-use super::Dialog;
-use super::question::Question;
+use super::state::{Dialog, Question};
 use crate::gui::texts::Texts;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::ViewState;

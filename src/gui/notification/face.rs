@@ -1,6 +1,6 @@
 //! What the notification shows in a state of the engine, and whether it shows anything. Pure.
 
-use super::NotificationEnd;
+use super::end::NotificationEnd;
 use crate::gui::texts::Texts;
 use crate::gui::view_state::{ViewState, step};
 use crate::messages::protocol::{ClosingWait, Phase};
@@ -38,7 +38,7 @@ pub(in crate::gui) enum SlideStep {
 }
 
 /// The face of a state, or how the notification has ended. `chosen`: the user chose "now" for the
-/// offer. offer.
+/// offer.
 pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),

@@ -9,10 +9,12 @@
 //! ```text
 //! face    pure: which of the four faces a state has      clock  pure: when it goes, how it slides
 //! place   pure: the lower right of the screen            draw   the faces
+//! end     how a notification can end
 //! ```
 
 mod clock;
 mod draw;
+mod end;
 mod face;
 mod place;
 
@@ -28,10 +30,12 @@ use super::screen::{Screen, Shape};
 use super::software::{self, Contents};
 use super::texts::Texts;
 use super::view_state::ViewState;
-use super::{WindowError, WindowOptions, icons, letter, words};
+use super::window_options::{WindowOptions, check_memory};
+use super::{WindowError, icons};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Event, Phase};
 use clock::Countdown;
+pub use end::NotificationEnd;
 pub(super) use face::{Face, done, face};
 use place::SlidePath;
 
@@ -45,23 +49,6 @@ const STRIP: f32 = 60.0;
 const RADIUS: f32 = 8.0;
 /// Time between two frames while the window slides.
 const SLIDING: Duration = Duration::from_millis(16);
-
-/// How a notification ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotificationEnd {
-    /// The user chose "now" and the update is in place: taken over by the running app, started, or
-    /// installed for the next start.
-    Done,
-    /// The user chose "later" for an offer, or cancelled the download.
-    Declined,
-    /// The user did not answer in time.
-    TimedOut,
-    /// The user wants the dialog, or there is a text for which this window is too small. The caller
-    /// opens the dialog with the state.
-    Details,
-    /// The engine ended.
-    EngineEnded,
-}
 
 /// The result of a notification.
 #[derive(Debug)]
@@ -94,27 +81,22 @@ pub fn notify(
     handle: Handle,
     state: ViewState,
 ) -> Result<Notified, WindowError> {
-    super::check_memory()?;
-    let icon = options.icon.as_deref().and_then(icons::decode);
-    let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
+    check_memory()?;
+    let appearance = options.appearance();
+    let icon = options.window_icon(&appearance);
     let mut notification = Notification::new(
         state,
         handle.clone(),
         NotificationOptions {
             app_name: options.app_name,
-            appearance: Appearance {
-                icon,
-                language: options.language,
-                theme: options.theme,
-                dark: crate::host::desktop_is_dark(super::DESKTOP_ANSWER).unwrap_or(false),
-            },
+            appearance,
             round: crate::host::screen::blends(),
         },
     );
     let builder = egui::ViewportBuilder::default()
         .with_title(&options.title)
         .with_app_id("kuzflow-launcher")
-        .with_icon(icons::window(&shown))
+        .with_icon(icons::window(&icon))
         .with_inner_size(vec2(WIDTH, HEIGHT))
         .with_decorations(false)
         .with_resizable(false)
@@ -130,7 +112,7 @@ pub fn notify(
     let ended = catch_unwind(AssertUnwindSafe(|| software::show(builder, &mut notification)));
     // The window's waker would retain all the memory of the window.
     handle.on_event(|| ());
-    ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
+    ended.map_err(|panic| WindowError::of_panic(panic.as_ref()))??;
     Ok(notification.end())
 }
 

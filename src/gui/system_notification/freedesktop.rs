@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use zbus::zvariant::Value;
 use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
 
-use super::{Answer, Message, Messenger};
+use super::messenger::{Answer, Message, Messenger};
 use crate::gui::WindowError;
 use crate::threads;
 

@@ -11,6 +11,7 @@
 
 #[cfg(all(unix, not(target_os = "macos")))]
 mod freedesktop;
+mod messenger;
 #[cfg(windows)]
 mod toast;
 
@@ -23,44 +24,12 @@ use super::view_state::ViewState;
 use super::{WindowError, WindowOptions};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{ClosingWait, Event, Phase};
+use messenger::{Answer, Message, Messenger};
 
 /// After this time an unanswered question is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
 /// How long one wait for an answer takes.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// A message of the system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
-    title: String,
-    text: String,
-    /// Named buttons; none for a message that only reports.
-    buttons: Vec<(Action, String)>,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(target_os = "macos", allow(dead_code))] // there is no answer there
-enum Answer {
-    /// The user pressed this button, counted from 0.
-    Button(usize),
-    /// The user pressed the message itself.
-    Clicked,
-    /// The user dismissed the message.
-    PutAway,
-    /// The message expired.
-    Expired,
-}
-
-/// Shows messages and reports what became of them.
-trait Messenger {
-    /// Shows a message in place of the previous one.
-    fn show(&mut self, message: &Message) -> Result<(), WindowError>;
-    /// What became of the message, within a limit.
-    fn answer(&mut self, limit: Duration) -> Option<Answer>;
-    /// Takes the message back.
-    fn withdraw(&mut self);
-}
 
 /// Shows the offer through the system and returns when the user has answered and the update has
 /// ended.

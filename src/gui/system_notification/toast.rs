@@ -11,7 +11,7 @@ use windows::UI::Notifications::{
 };
 use windows::core::{HSTRING, IInspectable, Interface};
 
-use super::{Answer, Message, Messenger};
+use super::messenger::{Answer, Message, Messenger};
 use crate::gui::WindowError;
 
 /// The sender of the messages in Windows' list of such programs; a program without a package must
