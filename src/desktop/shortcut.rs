@@ -1,14 +1,17 @@
 //! Makes, refreshes and removes the app's shortcuts on a user's desktop. `<home>/desktop.json`
 //! lists the files. The launcher writes this list before the first file, so a launcher that is
-//! killed leaves no unlisted file.
+//! killed leaves no unlisted file. `artifacts` says which files there are, `record` is that list.
+
+mod artifacts;
+mod record;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::{Deserialize, Serialize};
+pub(crate) use artifacts::{System, id};
 
 use super::windows::Link;
-use super::{DesktopError, Entry, freedesktop, icon, mac, remove_file, windows};
+use super::{DesktopError, Entry, remove_file, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -16,201 +19,8 @@ use crate::host::UserFolders;
 use crate::look;
 use crate::model::Digest;
 use crate::store::Home;
-
-/// The kind of desktop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum System {
-    /// Linux and related systems.
-    Freedesktop,
-    /// Windows.
-    Windows,
-    /// macOS.
-    Mac,
-}
-
-impl System {
-    /// The system this program runs on.
-    pub(crate) const fn current() -> Self {
-        if cfg!(windows) {
-            Self::Windows
-        } else if cfg!(target_os = "macos") {
-            Self::Mac
-        } else {
-            Self::Freedesktop
-        }
-    }
-}
-
-/// A file that belongs to a shortcut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Artifact {
-    /// Its purpose; the same in every version of the app.
-    pub kind: String,
-    pub path: PathBuf,
-    pub content: ShortcutContent,
-    /// Whether it must be executable.
-    pub executable: bool,
-}
-
-/// The content of such a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ShortcutContent {
-    /// These bytes.
-    Bytes(Vec<u8>),
-    /// A link that Windows writes from these values.
-    Link(Link),
-}
-
-impl ShortcutContent {
-    fn digest(&self) -> Digest {
-        match self {
-            Self::Bytes(bytes) => Digest::of(bytes),
-            Self::Link(link) => Digest::of(link.facts().as_bytes()),
-        }
-    }
-}
-
-/// The content of `<home>/desktop.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct ShortcutRecord {
-    /// Whether the user wanted an icon on the desktop.
-    desktop: bool,
-    files: Vec<Made>,
-    /// The class in Windows' registry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    class: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Made {
-    kind: String,
-    path: PathBuf,
-    /// Digest of the content that it was made from.
-    source: Digest,
-    /// Digest of the file; absent until the file is known to be written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<Digest>,
-}
-
-/// The name of a shortcut's files: from the app, and from its home if that is not the usual one. So
-/// two installations of an app can both have a shortcut.
-pub(crate) fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
-    if usual_home == Some(home) {
-        return format!("kuzflow-{app}");
-    }
-    let digest = Digest::of(home.as_os_str().as_encoded_bytes()).to_string();
-    format!("kuzflow-{app}-{}", &digest[..8])
-}
-
-/// All files of a shortcut on `system`. Pure.
-///
-/// # Errors
-/// [`DesktopError::NotUnicode`] if a path is not Unicode.
-pub(crate) fn artifacts(
-    entry: &Entry,
-    home: &Home,
-    folders: &UserFolders,
-    on_desktop: bool,
-    system: System,
-) -> Result<Vec<Artifact>, DesktopError> {
-    let file = |kind: &str, path: PathBuf, bytes: Vec<u8>, executable| Artifact {
-        kind: kind.to_owned(),
-        path,
-        content: ShortcutContent::Bytes(bytes),
-        executable,
-    };
-    // Without a desktop folder the menu entry is made all the same.
-    let desktop = folders.desktop.as_ref().filter(|_| on_desktop);
-    let (id, data) = (&entry.id, &folders.data);
-    let mut all = Vec::new();
-    match system {
-        System::Freedesktop => {
-            for (side, png) in icon::for_hicolor(&entry.icon) {
-                let path = data.join(format!("icons/hicolor/{side}x{side}/apps/{id}.png"));
-                all.push(file(&format!("icon-{side}"), path, png, false));
-            }
-            let application = freedesktop::application(entry)?.into_bytes();
-            all.push(file(
-                "bundles",
-                data.join(format!("mime/packages/{id}.xml")),
-                freedesktop::mime_package(entry).into(),
-                false,
-            ));
-            let opener = freedesktop::opener(entry)?.into_bytes();
-            all.push(file(
-                "opener",
-                data.join(format!("applications/{id}-install.desktop")),
-                opener,
-                false,
-            ));
-            all.push(file(
-                "menu",
-                data.join(format!("applications/{id}.desktop")),
-                application.clone(),
-                false,
-            ));
-            // Desktops start only files that are marked as a program.
-            all.extend(desktop.map(|folder| {
-                file("desktop", folder.join(format!("{id}.desktop")), application, true)
-            }));
-        }
-        System::Windows => {
-            let icon_file = home.root().join("icon.ico");
-            all.extend(
-                icon::for_windows(&entry.icon)
-                    .map(|icon| file("icon", icon_file.clone(), icon, false)),
-            );
-            let link = windows::link(entry, &icon_file)?;
-            let name = windows::link_name(entry);
-            let mut add = |kind: &str, folder: PathBuf| {
-                let content = ShortcutContent::Link(link.clone());
-                all.push(Artifact {
-                    kind: kind.to_owned(),
-                    path: folder.join(&name),
-                    content,
-                    executable: false,
-                });
-            };
-            let menu = data.join("Microsoft\\Windows\\Start Menu\\Programs");
-            add("menu", menu.clone());
-            desktop.into_iter().for_each(|folder| add("desktop", folder.clone()));
-            let second = windows::window_link(entry, &icon_file)?;
-            all.extend(second.map(|(name, link)| Artifact {
-                kind: "menu-window".to_owned(),
-                path: menu.join(name),
-                content: ShortcutContent::Link(link),
-                executable: false,
-            }));
-        }
-        System::Mac => {
-            let name = mac::bundle_name(entry);
-            let folder = folders.home.join("Applications").join(&name).join("Contents");
-            all.extend(
-                icon::for_mac(&entry.icon)
-                    .map(|icon| file("icon", folder.join("Resources/icon.icns"), icon, false)),
-            );
-            all.push(file(
-                "information",
-                folder.join("Info.plist"),
-                mac::information(entry).into_bytes(),
-                false,
-            ));
-            all.push(file(
-                "menu",
-                folder.join("MacOS/start"),
-                mac::script(entry)?.into_bytes(),
-                true,
-            ));
-            if let Some(desktop) = desktop {
-                // Finder opens such a script in a terminal, which is more than an icon; no text
-                // file can be an alias.
-                let path = desktop.join(format!("{}.command", name.trim_end_matches(".app")));
-                all.push(file("desktop", path, mac::script(entry)?.into_bytes(), true));
-            }
-        }
-    }
-    Ok(all)
-}
+use artifacts::{Artifact, ShortcutContent, artifacts};
+use record::{Made, ShortcutRecord, read, write};
 
 /// Makes the shortcut, or brings it up to date. Files that a person changed or deleted are made
 /// again. Returns the files that were written.
@@ -397,29 +207,6 @@ fn remove_made(path: &Path) -> Result<bool, DesktopError> {
 
 fn digest_of(path: &Path) -> Option<Digest> {
     look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
-}
-
-/// The stored record; `None` if there is none. A damaged record counts as none: the files that it
-/// named stay.
-fn read(home: &Home) -> Option<ShortcutRecord> {
-    let path = home.desktop_record();
-    let json = match look::read(&path, look::SMALL) {
-        Ok(json) => json?,
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "the list of shortcuts cannot be read");
-            return None;
-        }
-    };
-    serde_json::from_slice(&json)
-        .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the list of shortcuts is damaged"))
-        .ok()
-}
-
-fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
-    let path = home.desktop_record();
-    let json = serde_json::to_vec_pretty(record).at("write", &path)?;
-    durable::create_folders(home.root()).at("create", home.root())?;
-    Ok(durable::replace(&path, &json).at("write", &path)?)
 }
 
 /// Makes the desktop notice the change at once. Without these programs it notices it later.

@@ -1,6 +1,7 @@
 //! Tests of `desktop::shortcut` in the folders of an invented user.
 
 use super::*;
+use crate::desktop::icon;
 
 const ICON: &[u8] = include_bytes!("../../../assets/icons/launcher.png");
 

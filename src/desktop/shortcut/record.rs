@@ -1,0 +1,59 @@
+//! `<home>/desktop.json`: the files that the launcher made outside of its home.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::desktop::DesktopError;
+use crate::durable;
+use crate::file_error::FileResult as _;
+use crate::look;
+use crate::model::Digest;
+use crate::store::Home;
+
+/// The content of `<home>/desktop.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShortcutRecord {
+    /// Whether the user wanted an icon on the desktop.
+    pub desktop: bool,
+    pub files: Vec<Made>,
+    /// The class in Windows' registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+}
+
+/// A file that was made for a shortcut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    pub kind: String,
+    pub path: PathBuf,
+    /// Digest of the content that it was made from.
+    pub source: Digest,
+    /// Digest of the file; absent until the file is known to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Digest>,
+}
+
+/// The stored record; `None` if there is none. A damaged record counts as none: the files that it
+/// named stay.
+pub(super) fn read(home: &Home) -> Option<ShortcutRecord> {
+    let path = home.desktop_record();
+    let json = match look::read(&path, look::SMALL) {
+        Ok(json) => json?,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the list of shortcuts cannot be read");
+            return None;
+        }
+    };
+    serde_json::from_slice(&json)
+        .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the list of shortcuts is damaged"))
+        .ok()
+}
+
+/// Stores the record.
+pub(super) fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
+    let path = home.desktop_record();
+    let json = serde_json::to_vec_pretty(record).at("write", &path)?;
+    durable::create_folders(home.root()).at("create", home.root())?;
+    Ok(durable::replace(&path, &json).at("write", &path)?)
+}
