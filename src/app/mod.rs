@@ -1,10 +1,10 @@
 //! The launcher's life: from the start of a shortcut until the app has ended and no work is left.
 //!
 //! ```text
-//! installation   settings and home      starting     a start that takes long   run           the action of a shortcut
-//! resident       beside the app         present      windows, notifications    self_update   this executable
-//! shortcuts      the entry in the menu  terminal     an engine without a window
-//! output, log, streams                  printed output, the log, and the streams for both
+//! installation   settings and home      starting   a start that takes long   run          the action of a shortcut
+//! resident       beside the app         reports    what happened to the app  self_update  this executable
+//! present        windows, notifications terminal   an engine without a window
+//! shortcuts      the entry in the menu  output, log, streams   printed output, the log, and the streams for both
 //! ```
 //!
 //! In: an installation and options. Out: an `Ending`, printed output and windows. Never: reads
@@ -14,6 +14,7 @@ pub(crate) mod installation;
 pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod present;
+mod reports;
 mod resident;
 pub(crate) mod run;
 pub(crate) mod self_update;

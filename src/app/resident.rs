@@ -11,23 +11,21 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::present::{PresentOptions, announce, listen, show, show_wanted};
+use super::reports::Reports;
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts};
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
-use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
-use crate::model::incident::{Incident, Notice};
+use crate::messages::protocol::{Command, Event, Phase, ProblemKind};
 use crate::model::{Offer, Version};
 use crate::schedule::announcements::Announcements;
 use crate::schedule::reminder::{Reminder, ReminderStep};
 use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::schedule::watch::{self, Watch};
 use crate::session::app_session::AppSession;
-use crate::session::failed_start::{self, FailedStart};
 use crate::settings::CheckTime;
-use crate::store::launch::{RunningApp, exit_code};
-use crate::store::probation;
+use crate::store::launch::exit_code;
 use crate::threads;
 use crate::update::peer_service::PeerHandle;
 
@@ -35,11 +33,6 @@ use crate::update::peer_service::PeerHandle;
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
 /// Pause between two looks at the probation, for a launcher that ends with it.
 const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
-/// How long after the app's start its window is open, so that a message can appear in front of it.
-const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
-/// How long a failure to start waits for a check to find a release that fixes it, before it is
-/// shown.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause between two looks at the size of the app's standard error, where that is stored in a file.
 const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 /// Longest wait for an event; every event ends it earlier.
@@ -76,9 +69,7 @@ pub(crate) fn live(
             session.channel.release();
         }
         resident.finish();
-        if resident.tell_at.is_some() {
-            resident.report_incidents();
-        }
+        resident.reports.report_at_the_end(&mut resident.view);
     });
     if handle.closed() {
         tracing::error!("the engine has ended; the app goes on without it");
@@ -141,14 +132,7 @@ struct Resident<'a> {
     /// reports its end.
     ours: Option<Version>,
     view: ViewState,
-    /// When stored incidents are shown.
-    tell_at: Option<Instant>,
-    /// Incidents that arrived as events.
-    heard: Vec<Incident>,
-    /// The last app whose failure to start has been handled.
-    dealt_with: Option<Arc<RunningApp>>,
-    /// When the app's failure became known.
-    failed_since: Option<Instant>,
+    reports: Reports<'a>,
 }
 
 impl<'a> Resident<'a> {
@@ -180,15 +164,7 @@ impl<'a> Resident<'a> {
             in_vain: None,
             ours: None,
             view: ViewState::default(),
-            // Incidents that happened while nobody looked.
-            tell_at: session
-                .home()
-                .state()
-                .is_ok_and(|state| !state.notices.is_empty())
-                .then(|| Instant::now() + UNTIL_THE_APP_IS_SEEN),
-            heard: Vec::new(),
-            dealt_with: None,
-            failed_since: None,
+            reports: Reports::new(session, handle, options, output),
         }
     }
 
@@ -200,7 +176,7 @@ impl<'a> Resident<'a> {
                 app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
             // A version that fails at once is no reason to end the checks: the release that fixes
             // it may already exist.
-            return ended_well || self.looked && !self.has_failed();
+            return ended_well || self.looked && !self.reports.has_failed();
         }
         let may_leave = !self.session.environment.settings.health.stay && !app.is_attended();
         may_leave && self.looked && self.handle.phase().is_at_rest()
@@ -221,7 +197,7 @@ impl<'a> Resident<'a> {
         // No event reports that a version has ended its probation.
         let waits_for_end_of_trial = self.looked && !self.session.environment.settings.health.stay;
         let keeps_errors = || self.session.app.running().is_some_and(|app| app.bound_errors());
-        let limit = match (waits_for_trial || self.has_failed(), waits_for_end_of_trial) {
+        let limit = match (waits_for_trial || self.reports.has_failed(), waits_for_end_of_trial) {
             (true, _) => LOOK_AT_TRIAL,
             (false, true) => LOOK_AT_PROBATION,
             (false, false) if keeps_errors() => LOOK_AT_ERRORS,
@@ -231,22 +207,17 @@ impl<'a> Resident<'a> {
             ReminderStep::LookIn(wait) => limit.min(wait),
             ReminderStep::Nothing | ReminderStep::Announce => limit,
         };
-        let limit = self
-            .tell_at
-            .map_or(limit, |at| limit.min(at.saturating_duration_since(Instant::now())));
+        let limit = self.reports.due_in().map_or(limit, |wait| limit.min(wait));
         for event in self.handle.wait(limit) {
             self.output.event(&event);
             self.view.apply(event.clone());
             match event {
                 Event::Phase { phase } => self.entered(&phase),
-                Event::Incident { what, .. } => {
-                    self.heard.push(what);
-                    self.tell_at = Some(Instant::now() + UNTIL_THE_APP_IS_SEEN);
-                }
+                Event::Incident { what, .. } => self.reports.heard(what),
                 _ => {}
             }
         }
-        self.tell_what_is_due();
+        self.reports.report_what_is_due(&mut self.view, self.looked);
         if self.handle.wanted().is_some() {
             show_wanted(
                 &self.session.environment,
@@ -257,100 +228,6 @@ impl<'a> Resident<'a> {
         }
         if !self.session.app.is_on_trial() {
             self.look();
-        }
-    }
-
-    /// Whether the last app has failed, and the failure has not been handled yet.
-    fn has_failed(&self) -> bool {
-        let app = &self.session.app;
-        let Some(last) = app.get().filter(|_| app.is_over()) else { return false };
-        let is_dealt_with = self.dealt_with.as_ref().is_some_and(|known| Arc::ptr_eq(known, &last));
-        !is_dealt_with && last.ended().is_some_and(|status| !status.success())
-    }
-
-    fn tell_what_is_due(&mut self) {
-        if self.tell_at.is_some_and(|at| Instant::now() >= at) {
-            self.report_incidents();
-        }
-        if !self.has_failed() {
-            self.failed_since = None;
-            return;
-        }
-        let since = *self.failed_since.get_or_insert_with(Instant::now);
-        if self.looked || since.elapsed() >= CHECK_TIMEOUT {
-            self.tell_failed_start();
-        }
-    }
-
-    /// Shows the incidents in front of the app's window, which is open by now, or in the terminal.
-    fn report_incidents(&mut self) {
-        self.tell_at = None;
-        let notices = probation::take_notices(self.session.home()).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "older notices are not known");
-            let now = jiff::Timestamp::now();
-            let heard = std::mem::take(&mut self.heard).into_iter();
-            heard.map(|what| Notice { when: now, what }).collect()
-        });
-        for notice in &notices {
-            if !self.heard.contains(&notice.what) {
-                self.output
-                    .event(&Event::Incident { when: notice.when, what: notice.what.clone() });
-            }
-            self.output.incident(&notice.what);
-        }
-        self.view.incidents.clear();
-        if !notices.is_empty() && !self.options.headless {
-            show(&self.session.environment, self.handle, ViewState::telling(notices), self.options);
-        }
-    }
-
-    /// Shows an app that ended before anybody saw it, with its last output.
-    fn tell_failed_start(&mut self) {
-        self.dealt_with = self.session.app.get();
-        let Some(failed) = failed_start::failed_start(self.session) else { return };
-        failed_start::note_relapse(self.session);
-        let problem = self.problem_of(&failed);
-        if self.options.headless {
-            self.output.complain(&problem);
-            return;
-        }
-        let phase = self.handle.phase();
-        if !phase.is_at_rest() || matches!(phase, Phase::Offered { .. }) {
-            // The window has shown, or shows, a release that may fix it.
-            return;
-        }
-        self.handle.send(Command::StartFailed(Box::new(problem.clone())));
-        let end = Instant::now() + CHECK_TIMEOUT;
-        while !matches!(self.handle.phase(), Phase::Failed { .. }) && Instant::now() < end {
-            for event in self.handle.wait(LOOK_AT_TRIAL) {
-                self.output.event(&event);
-                self.view.apply(event);
-            }
-        }
-        if !show(
-            &self.session.environment,
-            self.handle,
-            std::mem::take(&mut self.view),
-            self.options,
-        ) {
-            self.output.complain(&problem);
-        }
-    }
-
-    fn problem_of(&self, failed: &FailedStart) -> Problem {
-        let FailedStart { version, failure, lines } = failed;
-        let wrote = if lines.is_empty() {
-            "it wrote nothing that was kept".to_owned()
-        } else {
-            lines.join("\n")
-        };
-        tracing::error!(%version, %failure, "the app did not start; it wrote last:\n{wrote}");
-        let chain =
-            vec![format!("{} {version}: {failure}", self.session.environment.settings.app), wrote];
-        Problem {
-            kind: ProblemKind::DidNotStart,
-            subject: self.output.texts.failure(failure),
-            chain,
         }
     }
 
