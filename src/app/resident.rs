@@ -17,7 +17,7 @@ use super::{Ending, shortcuts};
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
-use crate::messages::protocol::{Command, Event, Phase, ProblemKind};
+use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, ProblemKind};
 use crate::model::{Offer, Version};
 use crate::schedule::announcements::Announcements;
 use crate::schedule::reminder::{Reminder, ReminderStep};
@@ -249,7 +249,7 @@ impl<'a> Resident<'a> {
         if self.handle.phase().is_at_rest() {
             (self.may_fetch, self.own_check) = (check.prefetch, true);
             tracing::info!(reason = ?check.reason, "looking for a release");
-            self.handle.send(Command::Check { by_user: false });
+            self.handle.send(Command::Check(CheckTrigger::Schedule));
         } else {
             // A recent check found the update that is running.
             self.looked = true;

@@ -20,7 +20,7 @@ use crate::look;
 use crate::messages::language::Setup;
 use crate::messages::mailbox::{Handle, WindowPart};
 use crate::messages::problem;
-use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::messages::protocol::{CheckTrigger, Command, Phase, Problem, ProblemKind};
 use crate::model::ContainerId;
 use crate::model::incident::Incident;
 use crate::session::app_session::AppSession;
@@ -195,7 +195,9 @@ fn before_the_app(
         }
         Err(problem) => return show_problem(session, options, output, &problem),
     };
-    handle.send(Command::Check { by_user: !setup.start_anyway });
+    // Where the app starts anyway, a failure is no reason to keep its person waiting.
+    let trigger = if setup.start_anyway { CheckTrigger::Schedule } else { CheckTrigger::Person };
+    handle.send(Command::Check(trigger));
     let listening = listen(&session.environment, &handle, options);
     let shown =
         !options.headless && show(&session.environment, &handle, ViewState::default(), options);
@@ -240,7 +242,7 @@ pub(crate) fn open(
         Ok(engine) => engine,
         Err(problem) => return show_problem(session, options, output, &problem),
     };
-    handle.send(Command::InstallFile(file));
+    handle.send(Command::Check(CheckTrigger::Bundle(file)));
     let view = ViewState::of_file(elsewhere);
     in_window(session, &handle, view, options, output, engine)
 }

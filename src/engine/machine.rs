@@ -15,12 +15,12 @@ mod outcomes;
 
 use std::path::PathBuf;
 
-use activity::{
-    Activity, AfterCheck, AfterClosing, CheckTrigger, Choice, Purpose, Retry, Transfer,
-};
+use activity::{Activity, AfterCheck, AfterClosing, Choice, Purpose, Retry, Transfer};
 
 use crate::messages::language::{Back, Effect, MachineInput, Setup};
-use crate::messages::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind};
+use crate::messages::protocol::{
+    CheckTrigger, ClosingWait, Command, Event, Phase, Problem, ProblemKind,
+};
 use crate::model::incident::Notice;
 use crate::model::{ContainerId, Offer, Version};
 
@@ -87,10 +87,8 @@ impl Machine {
     fn command_at_rest(&mut self, command: Command) -> Vec<Effect> {
         let person = CheckTrigger::Person;
         match (command, self.activity.clone()) {
-            (Command::Check { by_user }, _) => {
-                let trigger = if by_user { person } else { CheckTrigger::Schedule };
-                self.check(None, trigger, AfterCheck::Ask)
-            }
+            (Command::Check(CheckTrigger::Bundle(path)), _) => self.check_bundle(path, false),
+            (Command::Check(trigger), _) => self.check(None, trigger, AfterCheck::Ask),
             (Command::CheckVersion(version), _) => {
                 self.check(Some(version), person, AfterCheck::Ask)
             }
@@ -101,7 +99,6 @@ impl Machine {
                 let check = self.check(None, person, AfterCheck::Ask);
                 std::iter::once(Effect::SkipNothing).chain(check).collect()
             }
-            (Command::InstallFile(path), _) => self.check_bundle(path, false),
             (
                 Command::AcceptExpired,
                 Activity::Failed { problem, retry: Retry::CheckBundle(path) },

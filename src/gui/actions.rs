@@ -5,7 +5,7 @@
 //! decision about updates, a clock or I/O.
 
 use super::view_state::ViewState;
-use crate::messages::protocol::{ClosingWait, Command, NoUpdate, Phase, ProblemKind};
+use crate::messages::protocol::{CheckTrigger, ClosingWait, Command, NoUpdate, Phase, ProblemKind};
 
 /// What a button does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Action {
             Self::RestartNow | Self::StartNow => Command::RestartNow,
             Self::RestartLater | Self::KeepRunning | Self::NotBack => Command::RestartLater,
             Self::Retry => Command::Retry,
-            Self::Check => Command::Check { by_user: true },
+            Self::Check => Command::Check(CheckTrigger::Person),
             Self::AcceptExpired => Command::AcceptExpired,
             Self::InstallFile
             | Self::Versions

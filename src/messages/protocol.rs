@@ -7,6 +7,8 @@ mod problem;
 mod repaired;
 mod versions;
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 pub use problem::{Problem, ProblemKind};
@@ -17,19 +19,25 @@ use crate::model::incident::Incident;
 pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
 use crate::model::{ContainerId, Offer, Version};
 
+/// Why a check is made, and so how its failure is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckTrigger {
+    /// The schedule: it fails quietly.
+    Schedule,
+    /// A person, to whom a failure is shown.
+    Person,
+    /// A person opened this bundle: it is read instead of asking a server. A failure is shown also
+    /// where the app waits to be started.
+    Bundle(PathBuf),
+}
+
 /// What a person, a timer or a script asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Look for a release now. The window shows the failure of a check that a person asked for; a
-    /// scheduled check fails silently.
-    Check {
-        /// Whether a person asked.
-        by_user: bool,
-    },
+    /// Look for a release now, and offer it.
+    Check(CheckTrigger),
     /// Look for this version, even an older one, and offer it.
     CheckVersion(Version),
-    /// Read this bundle, and offer its release.
-    InstallFile(std::path::PathBuf),
     /// Offer the release of a bundle that was refused only because it has expired.
     AcceptExpired,
     /// Fetch and install what is on offer.

@@ -10,7 +10,7 @@ use kuzflow::testing::gui::{
 };
 use kuzflow::testing::messages::mailbox;
 use kuzflow::testing::messages::protocol::{
-    Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind,
+    CheckTrigger, Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind,
 };
 use kuzflow::testing::model::Version;
 use kuzflow::testing::settings::Theme;
@@ -357,7 +357,7 @@ fn a_failure_says_what_to_do_and_can_be_copied() {
 
 /// The answer of the tests' file dialog.
 fn on_the_stick() -> Command {
-    Command::InstallFile("/media/stick/labelimg.kuzflow-bundle".into())
+    Command::Check(CheckTrigger::Bundle("/media/stick/labelimg.kuzflow-bundle".into()))
 }
 
 /// A file that the user drops on the window.
@@ -622,7 +622,7 @@ fn another_start_turns_the_window_to_what_it_asks_for() {
     handle.want(mailbox::WindowPart::Check);
     window.harness.step();
     window.settle();
-    assert_eq!(window.commands(), [Command::Check { by_user: true }]);
+    assert_eq!(window.commands(), [Command::Check(CheckTrigger::Person)]);
 }
 
 #[test]

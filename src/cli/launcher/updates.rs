@@ -11,12 +11,12 @@ use crate::app::{Ending, log, run, shortcuts, terminal};
 use crate::engine::driver;
 use crate::messages::language::Setup;
 use crate::messages::problem;
-use crate::messages::protocol::{Command, Phase, ProblemKind};
+use crate::messages::protocol::{CheckTrigger, Command, Phase, ProblemKind};
 use crate::model::Version;
 
 impl Invocation<'_> {
     pub(super) fn check(&self) -> Ending {
-        self.engine(Command::Check { by_user: true }, |phase| match phase {
+        self.engine(Command::Check(CheckTrigger::Person), |phase| match phase {
             Phase::Offered { .. } => Some(Ending::Done),
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Failed { .. } => Some(Ending::Failed),
@@ -26,7 +26,7 @@ impl Invocation<'_> {
 
     /// Shows what an update would do.
     pub(super) fn plan(&self, to: Option<Version>) -> Ending {
-        let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
+        let command = to.map_or(Command::Check(CheckTrigger::Person), Command::CheckVersion);
         self.engine(command, |phase| match phase {
             Phase::Offered { offer } => {
                 terminal::plan_lines(&offer.plan, &self.output.texts)
@@ -55,7 +55,7 @@ impl Invocation<'_> {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
-        handle.send(to.map_or(Command::Check { by_user: true }, Command::StartVersion));
+        handle.send(to.map_or(Command::Check(CheckTrigger::Person), Command::StartVersion));
         let ending = terminal::follow(&handle, self.output, |phase| match phase {
             Phase::Offered { .. } if handle_offer => {
                 handle.send(Command::Start);
@@ -87,7 +87,7 @@ impl Invocation<'_> {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
-        handle.send(to.map_or(Command::Check { by_user: true }, Command::CheckVersion));
+        handle.send(to.map_or(Command::Check(CheckTrigger::Person), Command::CheckVersion));
         let began = std::cell::Cell::new(false);
         let ending = terminal::follow(&handle, self.output, |phase| match phase {
             Phase::Offered { offer } if offer.plan.is_local() => {
@@ -112,7 +112,7 @@ impl Invocation<'_> {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
-        handle.send(Command::InstallFile(file));
+        handle.send(Command::Check(CheckTrigger::Bundle(file)));
         let ending =
             terminal::follow_check(
                 &handle,

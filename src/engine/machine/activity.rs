@@ -4,19 +4,10 @@
 
 use std::path::PathBuf;
 
-use crate::messages::protocol::{ClosingWait, FilesHeld, NoUpdate, Phase, Problem, Repaired};
+use crate::messages::protocol::{
+    CheckTrigger, ClosingWait, FilesHeld, NoUpdate, Phase, Problem, Repaired,
+};
 use crate::model::{ContainerId, Offer, Version};
-
-/// Why a check is made, and so how its failure is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum CheckTrigger {
-    /// The schedule: it fails quietly.
-    Schedule,
-    /// A person, to whom a failure is shown.
-    Person,
-    /// A person opened this bundle. A failure is shown also where the app waits to be started.
-    Bundle(PathBuf),
-}
 
 /// What follows a check that finds a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,10 @@
 //! In: outcomes that the driver reports. Out: the next activity, and further effects. Never: lets
 //! the outcome of one task disturb another task under way.
 
-use super::activity::{
-    Activity, AfterCheck, AfterClosing, CheckTrigger, Choice, Purpose, Retry, Transfer,
-};
+use super::activity::{Activity, AfterCheck, AfterClosing, Choice, Purpose, Retry, Transfer};
 use super::{Machine, notice};
 use crate::messages::language::{Checked, Chosen, Effect, RolledBackTo, Updated};
-use crate::messages::protocol::{ClosingWait, Event, Problem, Repaired, SwapBlocker};
+use crate::messages::protocol::{CheckTrigger, ClosingWait, Event, Problem, Repaired, SwapBlocker};
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::{Offer, Version};
 

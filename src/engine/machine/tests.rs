@@ -30,7 +30,7 @@ fn command(machine: &mut Machine, command: Command) -> Vec<Effect> {
 /// A machine that is downloading.
 fn downloading(setup: Setup) -> Machine {
     let mut machine = Machine::new(setup);
-    command(&mut machine, Command::Check { by_user: true });
+    command(&mut machine, Command::Check(CheckTrigger::Person));
     machine.step(found());
     assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())));
     machine
@@ -81,7 +81,7 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     // Nothing else begins meanwhile, and a second request means the same.
     for other in [
         Command::RestartNow,
-        Command::Check { by_user: true },
+        Command::Check(CheckTrigger::Person),
         Command::Switch(id()),
         Command::RollBack(None),
     ] {
@@ -151,12 +151,12 @@ fn whatever_a_check_before_the_start_finds_the_app_starts() {
     let start = Effect::Restart { switch_to: None };
     for input in [nothing(), MachineInput::Checked(Err(problem()))] {
         let mut machine = Machine::new(BEFORE_START);
-        command(&mut machine, Command::Check { by_user: false });
+        command(&mut machine, Command::Check(CheckTrigger::Schedule));
         assert!(machine.step(input).contains(&start));
     }
     for answer in [Command::Later, Command::Skip] {
         let mut machine = Machine::new(BEFORE_START);
-        command(&mut machine, Command::Check { by_user: false });
+        command(&mut machine, Command::Check(CheckTrigger::Schedule));
         machine.step(found());
         assert!(command(&mut machine, answer).contains(&start));
     }
@@ -164,9 +164,9 @@ fn whatever_a_check_before_the_start_finds_the_app_starts() {
 
 #[test]
 fn a_scheduled_check_fails_quietly_and_an_asked_for_one_loudly() {
-    for (by_user, shown) in [(false, false), (true, true)] {
+    for (trigger, shown) in [(CheckTrigger::Schedule, false), (CheckTrigger::Person, true)] {
         let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-        command(&mut machine, Command::Check { by_user });
+        command(&mut machine, Command::Check(trigger));
         machine.step(MachineInput::Checked(Err(problem())));
         assert_eq!(matches!(machine.phase(), Phase::Failed { .. }), shown);
     }
@@ -199,11 +199,11 @@ fn retry_does_what_failed() {
     machine.step(MachineInput::Updated(Err(problem())));
     assert!(command(&mut machine, Command::Retry).contains(&Effect::Update(offer())));
     let mut machine = Machine::new(TERMINAL);
-    command(&mut machine, Command::Check { by_user: true });
+    command(&mut machine, Command::Check(CheckTrigger::Person));
     machine.step(MachineInput::Checked(Err(problem())));
     assert!(command(&mut machine, Command::Retry).contains(&Effect::Check(None)));
     let mut machine = Machine::new(BEFORE_START);
-    command(&mut machine, Command::Check { by_user: false });
+    command(&mut machine, Command::Check(CheckTrigger::Schedule));
     machine.step(nothing());
     machine.step(MachineInput::Launched(Err(problem())));
     assert_eq!(command(&mut machine, Command::Retry), [Effect::Restart { switch_to: None }]);
@@ -249,7 +249,7 @@ fn what_comes_late_changes_nothing() {
     }
     let mut machine = downloading(TERMINAL);
     assert!(
-        command(&mut machine, Command::Check { by_user: true }).is_empty(),
+        command(&mut machine, Command::Check(CheckTrigger::Person)).is_empty(),
         "a check does not disturb a download"
     );
     assert!(command(&mut machine, Command::Switch(id())).is_empty());
@@ -268,10 +268,10 @@ fn in_file() -> MachineInput {
 #[test]
 fn a_file_is_looked_into_offered_and_installed_without_a_download() {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    let effects = command(&mut machine, Command::InstallFile("f".into()));
+    let effects = command(&mut machine, Command::Check(CheckTrigger::Bundle("f".into())));
     assert_eq!(effects[1], Effect::CheckFile { path: "f".into(), accept_expired: false });
     assert!(
-        command(&mut machine, Command::InstallFile("g".into())).is_empty(),
+        command(&mut machine, Command::Check(CheckTrigger::Bundle("g".into()))).is_empty(),
         "one after the other"
     );
     machine.step(in_file());
@@ -290,7 +290,7 @@ fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
     let expired = Problem { kind: ProblemKind::BundleExpired, ..problem() };
     // Also where a check without result would start the app.
     let mut machine = Machine::new(BEFORE_START);
-    command(&mut machine, Command::InstallFile("f".into()));
+    command(&mut machine, Command::Check(CheckTrigger::Bundle("f".into())));
     machine.step(MachineInput::Checked(Err(problem())));
     assert!(matches!(machine.phase(), Phase::Failed { .. }));
     assert!(command(&mut machine, Command::AcceptExpired).is_empty());
@@ -306,7 +306,7 @@ fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
 #[test]
 fn what_is_prefetched_is_offered_again_and_not_chosen() {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    command(&mut machine, Command::Check { by_user: false });
+    command(&mut machine, Command::Check(CheckTrigger::Schedule));
     machine.step(found());
     assert!(command(&mut machine, Command::Prefetch).contains(&Effect::Update(offer())));
     machine.step(MachineInput::Fetched);
@@ -336,7 +336,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     );
     // Nothing else begins meanwhile.
     assert!(machine.step(MachineInput::Command(Command::Repair(id()))).is_empty());
-    assert!(machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty());
+    assert!(machine.step(MachineInput::Command(Command::Check(CheckTrigger::Person))).is_empty());
     assert_eq!(machine.step(MachineInput::Command(Command::Cancel)), [Effect::Cancel]);
     assert!(machine.step(MachineInput::Command(Command::Cancel)).is_empty());
     machine.step(MachineInput::Repaired(Ok(None)));
@@ -353,7 +353,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     assert_eq!(machine.phase(), Phase::Repaired(repaired));
     // Then follows the check that waited for it.
     assert_eq!(
-        machine.step(MachineInput::Command(Command::Check { by_user: false })).last(),
+        machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule))).last(),
         Some(&Effect::Check(None))
     );
 }
@@ -387,7 +387,7 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
 /// A machine that has chosen a version which the running app could load, and its effects.
 fn hot() -> (Machine, Vec<Effect>) {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    machine.step(MachineInput::Command(Command::Check { by_user: false }));
+    machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule)));
     let mut hot = offer();
     hot.plan.requires_restart = false;
     machine.step(MachineInput::Checked(Ok(Checked::Offer(hot))));
@@ -408,7 +408,7 @@ fn what_needs_no_restart_is_swapped_in_the_running_app() {
     );
     assert_eq!(machine.phase(), Phase::Swapping { version: id().version });
     assert!(
-        machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty(),
+        machine.step(MachineInput::Command(Command::Check(CheckTrigger::Person))).is_empty(),
         "it is at work"
     );
     machine.step(MachineInput::Swapped(Ok(vec!["a".to_owned()])));
@@ -424,7 +424,7 @@ fn what_needs_no_restart_is_swapped_in_the_running_app() {
         machine.step(MachineInput::Command(Command::RestartNow)).is_empty(),
         "nothing waits for a restart"
     );
-    assert_ne!(machine.step(MachineInput::Command(Command::Check { by_user: false })), []);
+    assert_ne!(machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule))), []);
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     );
     assert_eq!(machine.phase(), Phase::Idle);
     // A start that comes of it does not disturb a check or a download.
-    machine.step(MachineInput::Command(Command::Check { by_user: false }));
+    machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule)));
     machine.step(MachineInput::Relaunched(Ok(id().version)));
     assert_eq!(machine.phase(), Phase::Checking);
     machine.step(found());
@@ -478,7 +478,7 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     let noticed = Effect::Emit(Event::Notice { problem: problem() });
     // A switch that ends during a download, well or not.
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    command(&mut machine, Command::Check { by_user: true });
+    command(&mut machine, Command::Check(CheckTrigger::Person));
     machine.step(found());
     command(&mut machine, Command::Switch(id()));
     command(&mut machine, Command::Prefetch);
@@ -524,7 +524,7 @@ fn a_second_click_on_try_again_starts_the_app_once() {
 #[test]
 fn only_what_was_fetched_is_started_again_after_a_cancel() {
     let mut machine = Machine::new(TERMINAL);
-    command(&mut machine, Command::Check { by_user: true });
+    command(&mut machine, Command::Check(CheckTrigger::Person));
     machine.step(found());
     command(&mut machine, Command::Repair(id()));
     machine.step(MachineInput::Repaired(Ok(None)));

@@ -7,7 +7,7 @@ use egui::{Align2, Color32, RichText, Stroke, StrokeKind, Ui};
 use super::inbox::{FileAnswer, FileQuestion, Picked};
 use super::state::{Dialog, Page};
 use crate::gui::theme::{self, Palette};
-use crate::messages::protocol::Command;
+use crate::messages::protocol::{CheckTrigger, Command};
 use crate::model::release::BUNDLE_EXTENSION;
 
 impl Dialog {
@@ -50,7 +50,7 @@ impl Dialog {
         if self.view.at_rest() {
             self.view.file_given = true;
             self.page = Page::Update;
-            self.handle.send(Command::InstallFile(path));
+            self.handle.send(Command::Check(CheckTrigger::Bundle(path)));
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::wire::{Message, PROTOCOL};
-use crate::messages::protocol::{Command, Event, Phase, Progress, SwapBlocker};
+use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, Progress, SwapBlocker};
 use crate::model::ContainerId;
 use crate::model::hot_swap::Change;
 use crate::token_bucket::{Rate, TokenBucket};
@@ -320,7 +320,7 @@ impl Conversation {
         if in_progress {
             Vec::new()
         } else {
-            vec![Effect::Command(Command::Check { by_user: false })]
+            vec![Effect::Command(Command::Check(CheckTrigger::Schedule))]
         }
     }
 

@@ -193,7 +193,7 @@ fn a_check_is_answered_by_its_end() {
     };
     assert_eq!(
         scene.says(1, "check_for_updates", json!({})),
-        [Effect::Command(Command::Check { by_user: false })]
+        [Effect::Command(Command::Check(CheckTrigger::Schedule))]
     );
     scene.enters(Phase::Checking);
     assert_eq!(scene.says(2, "check_for_updates", json!({})), [], "one check answers both");
@@ -223,7 +223,7 @@ fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
     for number in 0..2100 {
         scene.now += Duration::from_millis(30);
         let effects = scene.says(number, "check_for_updates", json!({}));
-        if effects.contains(&Effect::Command(Command::Check { by_user: false })) {
+        if effects.contains(&Effect::Command(Command::Check(CheckTrigger::Schedule))) {
             checks += 1;
             scene.enters(Phase::Checking);
             scene.enters(offered());
@@ -238,7 +238,7 @@ fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
     // Later the app may check again; a failure is reported as well.
     scene.now += Duration::from_secs(60);
     let effects = scene.says(3000, "check_for_updates", json!({}));
-    assert_eq!(effects, [Effect::Command(Command::Check { by_user: false })]);
+    assert_eq!(effects, [Effect::Command(Command::Check(CheckTrigger::Schedule))]);
 }
 
 #[test]
