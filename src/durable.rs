@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::look;
 
 /// Prefix of the files that a killed process may leave behind. The holder of the folder's lock may
-/// delete them. Where files are also replaced without that lock, [`sweep`] deletes them.
+/// delete them. Where files are also replaced without that lock, [`remove_left`] deletes them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Age above which a temporary file counts as left behind, whatever process wrote it: writing one
 /// takes milliseconds.
@@ -124,7 +124,7 @@ pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<
 /// Deletes the temporary files in `folder` that killed processes left: those whose writer is no
 /// longer alive, and old ones. Needs no lock. A file that cannot be deleted stays for the next
 /// time.
-pub(crate) fn sweep(folder: &Path) {
+pub(crate) fn remove_left(folder: &Path) {
     for entry in look::entries_if_readable(folder) {
         if is_left(&entry) {
             let _ = std::fs::remove_file(entry.path());
@@ -132,7 +132,7 @@ pub(crate) fn sweep(folder: &Path) {
     }
 }
 
-/// Whether [`sweep`] would find something in `folder`.
+/// Whether [`remove_left`] would find something in `folder`.
 pub(crate) fn has_left(folder: &Path) -> bool {
     look::entries_if_readable(folder).iter().any(is_left)
 }
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_writers_left_is_swept_and_nothing_else() {
+    fn what_killed_writers_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: String| folder.path().join(name);
         let ours = temporary(&place("value".to_owned())).unwrap();
@@ -342,10 +342,10 @@ mod tests {
             file.set_modified(std::time::SystemTime::now() - 2 * LEFT_BEHIND).unwrap();
         }
         assert!(has_left(folder.path()));
-        sweep(folder.path());
+        remove_left(folder.path());
         assert_eq!([&dead, &old].map(|path| path.exists()), [cfg!(not(unix)), false]);
         assert!([&fresh, &other, ours.path()].into_iter().all(Path::exists));
-        sweep(&folder.path().join("missing"));
+        remove_left(&folder.path().join("missing"));
     }
 
     #[test]

@@ -104,7 +104,7 @@ repairing-subtitle = Comparing every file with the published release
 repaired-title = Version { $version } is repaired
 repaired-title-whole = Version { $version } is intact
 repaired-title-left = Version { $version } could not be fully repaired
-repaired-mended = { $count ->
+repaired-items = { $count ->
     [one] One damaged item was restored
    *[other] { $count } damaged items were restored
 }
@@ -244,7 +244,7 @@ progress-fallen-back = { $count ->
     [one] One file fetched whole, since its patch did not fit. All is well.
    *[other] { $count } files fetched whole, since their patches did not fit. All is well.
 }
-progress-mended = { $count ->
+progress-repaired-bases = { $count ->
     [one] One installed file was damaged and is fetched again. All is well.
    *[other] { $count } installed files were damaged and are fetched again. All is well.
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(
             }
             // No version can be started: repairing the one that should start is the only option
             // left.
-            Err(error) => match mend_and_start(session, options, output) {
+            Err(error) => match repair_and_start(session, options, output) {
                 Some(app) => app,
                 None => {
                     own.confirm();
@@ -66,7 +66,7 @@ pub(crate) fn run(
         },
         // No version is whole, not even by its record. A version that is named is still worth
         // repairing: the user's files are in it.
-        Err(error) => match mend_and_start(session, options, output) {
+        Err(error) => match repair_and_start(session, options, output) {
             Some(app) => app,
             None => {
                 tracing::info!(%error, "first install");
@@ -126,9 +126,9 @@ fn beside_the_app(
             return stay(session);
         }
     };
-    session.home().tidy();
+    session.home().remove_left_if_idle();
     if let Some(damaged) = stepped_over {
-        mend(session, &handle, damaged, output);
+        repair_version(session, &handle, damaged, output);
     }
     let ending = resident::live(session, &handle, options, output, own);
     quit(&handle, engine);
@@ -136,7 +136,7 @@ fn beside_the_app(
 }
 
 /// Repairs a version that could not be started; the next start uses it again. The result is shown.
-fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Output) {
+fn repair_version(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Output) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
     let version = damaged.version.clone();
     handle.send(Command::Repair(damaged));
@@ -161,7 +161,7 @@ fn mend(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Ou
 
 /// Repairs the version that the next start should use, and starts it; `None` at once if there is
 /// none.
-fn mend_and_start(
+fn repair_and_start(
     session: &AppSession,
     options: PresentOptions,
     output: &Output,
@@ -171,7 +171,7 @@ fn mend_and_start(
         return None;
     }
     let (handle, engine) = driver::spawn(session.clone(), Setup::default()).ok()?;
-    mend(session, &handle, damaged, output);
+    repair_version(session, &handle, damaged, output);
     quit(&handle, engine);
     let started = start(session, options, output);
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()

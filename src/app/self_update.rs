@@ -82,7 +82,7 @@ impl SelfUpdate {
     /// only logged.
     pub(crate) fn update(&self, environment: &Environment, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
-        program.tidy();
+        program.remove_left();
         let test: Vec<OsString> =
             self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
         match self_update::perform(environment, program, &test, go_on) {

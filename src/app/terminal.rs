@@ -14,7 +14,7 @@ use crate::gui::view_state::step;
 use crate::gui::{repaired_subtitle, repaired_title};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{
-    Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended,
+    DamagedItem, Event, How, NodeState, Phase, Progress, Repaired, RepairedItem,
 };
 use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
@@ -193,7 +193,7 @@ fn tell_repaired(repaired: &Repaired, output: &Output) {
     let line = |name: &str, value: &str| {
         output.say(&texts.with("detail-line", &[("name", name), ("value", value)]))
     };
-    for Mended { path, how } in &repaired.mended {
+    for RepairedItem { path, how } in &repaired.items {
         line(path, &texts.get(how_name(*how)));
     }
     for path in &repaired.removed {
@@ -202,7 +202,7 @@ fn tell_repaired(repaired: &Repaired, output: &Output) {
     if let Some(folder) = &repaired.aside {
         output.say(&texts.with("repaired-aside", &[("path", &folder.display().to_string())]));
     }
-    for Unmended { path, what } in &repaired.left {
+    for DamagedItem { path, what } in &repaired.left {
         line(path, what);
     }
     let title = texts.with(repaired_title(repaired), &[("version", &repaired.version.to_string())]);
@@ -242,7 +242,7 @@ struct Bars {
     /// Files that were fetched whole since their patches did not fit.
     fallen_back: u64,
     /// Installed files that were damaged and fetched again.
-    mended: u64,
+    repaired_bases: u64,
 }
 
 impl Bars {
@@ -262,14 +262,16 @@ impl Bars {
         }
         self.installing = installing;
         if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. }) {
-            let counts = [std::mem::take(&mut self.fallen_back), std::mem::take(&mut self.mended)];
-            let reported = [output.texts.fallen_back(counts[0]), output.texts.mended(counts[1])];
+            let counts =
+                [std::mem::take(&mut self.fallen_back), std::mem::take(&mut self.repaired_bases)];
+            let reported =
+                [output.texts.fallen_back(counts[0]), output.texts.repaired_bases(counts[1])];
             reported.into_iter().flatten().for_each(|reported| self.say(output, &reported));
         }
     }
 
     fn show(&mut self, progress: &Progress, output: &Output) {
-        (self.fallen_back, self.mended) = (progress.fallen_back, progress.mended);
+        (self.fallen_back, self.repaired_bases) = (progress.fallen_back, progress.repaired_bases);
         // A repair counts files, and bytes once it fetches.
         if self.installing && progress.files_total > 0 {
             self.show_files(progress, output);

@@ -95,7 +95,7 @@ impl Program {
                 note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
             }
             note.exchange = None;
-            self.clean();
+            self.remove_exchanged();
             self.write_note(&note)?;
             return Ok(Begun::Usual);
         }
@@ -119,7 +119,7 @@ impl Program {
     pub(crate) fn confirm(&self, attempt: Attempt) {
         // The old launcher is deleted first: a kill before the note is written leaves a new
         // launcher that is simply confirmed once more.
-        self.clean();
+        self.remove_exchanged();
         let confirm = || {
             let mut note = self.note()?.unwrap_or_default();
             note.exchange = None;
@@ -139,18 +139,18 @@ impl Program {
 
     /// Removes an old launcher that was still running when the new one was confirmed: Windows does
     /// not delete running programs.
-    pub(crate) fn tidy(&self) {
+    pub(crate) fn remove_left(&self) {
         let is_idle = |note: Option<Note>| note.is_none_or(|note| note.exchange.is_none());
         if self.old().is_file()
             && self.note().is_ok_and(is_idle)
             && matches!(self.lock(), Ok(Some(_)))
         {
-            self.clean();
+            self.remove_exchanged();
         }
     }
 
     /// Removes the files of an exchange, as far as the system allows.
-    fn clean(&self) {
+    fn remove_exchanged(&self) {
         for path in [self.old(), self.staged()] {
             if let Err(error) = remove_file(&path) {
                 tracing::info!(
@@ -166,7 +166,7 @@ impl Program {
     ///
     /// # Errors
     /// If a file cannot be removed.
-    pub(crate) fn forget(&self) -> Result<Vec<PathBuf>, FileError> {
+    pub(crate) fn remove_all(&self) -> Result<Vec<PathBuf>, FileError> {
         let mut removed = Vec::new();
         if self.note()?.is_some_and(|note| note.exchange.is_some()) {
             return Ok(removed);

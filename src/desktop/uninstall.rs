@@ -116,7 +116,7 @@ impl Uninstall<'_> {
             remove_file(path)?;
         }
         if let Some(program) = program
-            && let Err(error) = program.forget()
+            && let Err(error) = program.remove_all()
         {
             tracing::info!(
                 error = &error as &dyn std::error::Error,

@@ -27,7 +27,7 @@ use crate::session::app_session::AppSession;
 use crate::session::channel;
 use crate::session::closing::CloseControl;
 use crate::session::restart::{Starter, Watcher};
-use crate::session::switching::{choose, tidy_up};
+use crate::session::switching::{self, choose};
 use crate::store::{HomeState, remove};
 use crate::threads;
 use crate::trust::Freshness;
@@ -188,7 +188,7 @@ impl Driver {
             Effect::Skip(version) => self.skip(version),
             Effect::SkipNothing => self.remember(|state| state.skipped.clear()),
             Effect::Pin(version) => self.remember(|state| state.pinned = version),
-            Effect::Forget(what) => {
+            Effect::RemoveIncident(what) => {
                 self.remember(|state| state.notices.retain(|notice| notice.what != *what));
             }
             Effect::Choose { id, at_next_start } => self.choose(id, at_next_start),
@@ -211,7 +211,7 @@ impl Driver {
             }
             Effect::Remove(id) => self.remove(id),
             Effect::Prune => self.prune(),
-            Effect::TidyUp => self.tidy_up(),
+            Effect::PruneAutomatically => self.prune_automatically(),
             Effect::MeasureDisk => self.measure_disk(),
             Effect::Share(on) => {
                 self.remember(|state| state.peers_off = !on);
@@ -356,14 +356,14 @@ impl Driver {
         self.begin(prune, MachineInput::Removed);
     }
 
-    fn tidy_up(&mut self) {
+    fn prune_automatically(&mut self) {
         let environment = self.environment();
-        let tidy = move || {
-            tidy_up(&environment);
+        let prune = move || {
+            switching::prune_automatically(&environment);
             // The list is sent again.
             Ok(())
         };
-        self.begin(tidy, MachineInput::Removed);
+        self.begin(prune, MachineInput::Removed);
     }
 
     fn measure_disk(&self) {
@@ -461,8 +461,8 @@ impl Driver {
 fn log(event: &Event) {
     match event {
         Event::Phase { phase: Phase::Repaired(repaired) } => {
-            let Repaired { version, mended, left, removed, .. } = &**repaired;
-            tracing::info!(%version, ?mended, ?left, ?removed, "repaired");
+            let Repaired { version, items, left, removed, .. } = &**repaired;
+            tracing::info!(%version, ?items, ?left, ?removed, "repaired");
         }
         Event::Phase { phase } => tracing::info!(?phase, "phase"),
         Event::Notice { problem } => tracing::warn!(?problem, "notice"),

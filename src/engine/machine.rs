@@ -74,7 +74,7 @@ impl Machine {
             Command::List => vec![Effect::List],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
-            Command::Seen(what) => vec![Effect::Forget(what)],
+            Command::Seen(what) => vec![Effect::RemoveIncident(what)],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],
             Command::Quit => vec![Effect::Stop],

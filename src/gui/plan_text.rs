@@ -148,14 +148,14 @@ impl Texts {
     }
 
     /// That installed files were damaged and are fetched again; `None` if no file was damaged.
-    pub fn mended(&self, count: u64) -> Option<String> {
-        (count > 0).then(|| self.count("progress-mended", count, &[]))
+    pub fn repaired_bases(&self, count: u64) -> Option<String> {
+        (count > 0).then(|| self.count("progress-repaired-bases", count, &[]))
     }
 }
 
 /// The catalogue's name of the title of a finished repair.
 pub(crate) fn repaired_title(repaired: &Repaired) -> &'static str {
-    match (repaired.left.is_empty(), repaired.mended.is_empty()) {
+    match (repaired.left.is_empty(), repaired.items.is_empty()) {
         (true, true) => "repaired-title-whole",
         (true, false) => "repaired-title",
         (false, _) => "repaired-title-left",
@@ -164,8 +164,7 @@ pub(crate) fn repaired_title(repaired: &Repaired) -> &'static str {
 
 /// What the repair restored and what it could not, in a sentence or two.
 pub(crate) fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
-    let counts =
-        [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
+    let counts = [("repaired-left", repaired.left.len()), ("repaired-items", repaired.items.len())];
     let reported = counts.into_iter().find(|(_, count)| *count > 0);
     reported.map_or_else(
         || texts.get("repaired-nothing"),

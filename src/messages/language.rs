@@ -180,11 +180,11 @@ pub(crate) enum Effect {
     /// Remove the versions beyond the number to keep.
     Prune,
     /// The same automatically, once no urgent work is left.
-    TidyUp,
+    PruneAutomatically,
     /// Measure the disk use and report it.
     MeasureDisk,
     /// Delete this incident, so that the next start does not report it.
-    Forget(Box<Incident>),
+    RemoveIncident(Box<Incident>),
     /// Report the installed versions.
     List,
     /// Change the rate limit.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use problem::{Problem, ProblemKind};
-pub use repaired::{How, Mended, Repaired, Unmended};
+pub use repaired::{DamagedItem, How, Repaired, RepairedItem};
 pub use versions::{DiskUse, FilesHeld, FolderUse, InstalledVersion, RetainedFiles};
 
 use crate::model::incident::Incident;
@@ -362,7 +362,8 @@ pub struct Progress {
     /// Files whose patch failed, so that they are fetched whole.
     pub fallen_back: u64,
     /// Installed files that proved damaged or missing, whose content is fetched again.
-    pub mended: u64,
+    #[serde(rename = "mended")]
+    pub repaired_bases: u64,
     /// One entry for each node, in a fixed order.
     pub nodes: Vec<NodeProgress>,
 }

@@ -209,7 +209,7 @@ impl VersionTree {
     }
 
     /// Removes a release. Its children get its parent, or become roots.
-    pub fn forget(&mut self, version: &Version) {
+    pub fn remove(&mut self, version: &Version) {
         let Some(node) = self.node(version) else { return };
         let parent = node.parent.clone();
         let children: Vec<Version> = self
@@ -234,7 +234,7 @@ impl VersionTree {
             let oldest =
                 self.version_tree.keys().next().filter(|_| self.version_tree.len() > 1).cloned();
             match oldest {
-                Some(oldest) if json.len() > limit => self.forget(&oldest),
+                Some(oldest) if json.len() > limit => self.remove(&oldest),
                 _ => return Ok(json),
             }
         }

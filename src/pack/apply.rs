@@ -136,7 +136,7 @@ pub fn apply(
                 progress(done.fetch_add(count, Ordering::Relaxed) + count);
             }
             Err(failed) => {
-                makers.discard();
+                makers.remove();
                 results.1.push(failed);
             }
         }
@@ -144,7 +144,7 @@ pub fn apply(
     };
     let memory = usize::try_from(options.memory / MEMORY_OF_A_GROUP).unwrap_or(usize::MAX);
     let ended = parallel::each(&queue, options.threads.min(memory), || (), work);
-    shared.discard();
+    shared.remove();
     ended?;
     if options.stop.load(Ordering::Relaxed) {
         return Err(PackError::Stopped);
@@ -302,7 +302,7 @@ impl ApplyState {
         matches!(self.file.get(), Some(None))
     }
 
-    fn discard(self) {
+    fn remove(self) {
         let there = self.file.into_inner().is_some();
         if there
             && let Err(error) = fs::remove_file(&self.path)
@@ -435,7 +435,7 @@ impl Makers<'_> {
     }
 
     /// Deletes everything that a failed group has written.
-    fn discard(self) {
+    fn remove(self) {
         let paths = self
             .made
             .into_iter()

@@ -66,14 +66,14 @@ impl DownloadCache {
             let _ = fs::remove_file(&object);
             return None;
         }
-        self.tidy(SystemTime::now());
+        self.remove_old(SystemTime::now());
         let all = 0..table.count();
         Some(whole(Arc::clone(table), object_length, object, PieceSet::of(table.count(), all)))
     }
 
     /// The stored objects, with their unchanged pieces: this hashes every piece.
     pub(super) fn load(&self) -> Vec<(Digest, Share)> {
-        self.tidy(SystemTime::now());
+        self.remove_old(SystemTime::now());
         let entries = look::entries_if_readable(&self.folder).into_iter();
         let digests = entries.filter_map(|entry| {
             entry.file_name().to_str()?.strip_suffix(".json")?.parse::<Digest>().ok()
@@ -106,7 +106,7 @@ impl DownloadCache {
     }
 
     /// Deletes objects that are too old, and then the oldest ones until the rest fits.
-    pub(super) fn tidy(&self, now: SystemTime) {
+    pub(super) fn remove_old(&self, now: SystemTime) {
         let entries = look::entries_if_readable(&self.folder).into_iter();
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {
@@ -180,7 +180,7 @@ mod tests {
             cache.load()[0].1.availability.borrow().held.pieces().collect::<Vec<_>>(),
             [0, 2]
         );
-        cache.tidy(SystemTime::now() + Duration::from_secs(61));
+        cache.remove_old(SystemTime::now() + Duration::from_secs(61));
         assert!(cache.load().is_empty() && fs::read_dir(&cache.folder).unwrap().next().is_none());
     }
 
@@ -209,11 +209,11 @@ mod tests {
             .unwrap()
             .set_modified(past)
             .unwrap();
-        cache.tidy(SystemTime::now());
+        cache.remove_old(SystemTime::now());
         assert!(large.exists(), "there is room for both");
         let room = DownloadCache { bytes: 0, ..cache };
         fs::write(&large, vec![0; 5 << 20]).unwrap();
-        room.tidy(SystemTime::now());
+        room.remove_old(SystemTime::now());
         assert!(!large.exists() && room.load().len() == 1);
     }
 }

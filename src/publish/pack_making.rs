@@ -357,7 +357,7 @@ impl PackMaker {
     fn temporary(&self) -> Result<NamedTempFile, PublishError> {
         let folder = self.project.folder().join(FOLDER);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
-        sweep(&folder).map_err(at(&folder))?;
+        remove_old(&folder).map_err(at(&folder))?;
         durable::temporary(&folder.join("pack")).map_err(at(&folder))
     }
 }
@@ -370,7 +370,7 @@ fn open(source: &ContainerSource, threads: usize) -> Result<PackageTree, PackMak
 }
 
 /// Removes the files of processes that were killed.
-fn sweep(folder: &Path) -> io::Result<()> {
+fn remove_old(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > LONGEST_MAKING);

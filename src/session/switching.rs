@@ -69,7 +69,7 @@ pub(crate) fn choose(
 /// it. It holds the home's lock only until the old versions have lost their names; deleting their
 /// files takes longer, and meanwhile others can switch. A version that cannot be deleted is no
 /// reason to fail.
-pub(crate) fn tidy_up(environment: &Environment) {
+pub(crate) fn prune_automatically(environment: &Environment) {
     let home = &environment.home;
     match environment.lock().and_then(|lock| {
         remove::set_aside_surplus(home, environment.settings.update.keep_versions, &lock)

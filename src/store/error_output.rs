@@ -37,7 +37,7 @@ impl ErrorOutput {
     /// Opens the file of `id`, and a handle for the app.
     pub(super) fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
         durable::create_folders(&home.logs())?;
-        forget_removed(home);
+        remove_output_of_removed(home);
         let path = home.logs().join(format!("{PREFIX}{id}{ENDING}"));
         let mut options = OpenOptions::new();
         options.create(true).append(true);
@@ -99,7 +99,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Deletes the output of versions that are no longer installed.
-fn forget_removed(home: &Home) {
+fn remove_output_of_removed(home: &Home) {
     let of = |path: &Path| -> Option<ContainerId> {
         path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
     };

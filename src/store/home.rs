@@ -414,8 +414,8 @@ impl Home {
     /// Removes the remains of a kill: half removed versions, pieces of installed ones, files that
     /// were to replace a record, locks of removed versions. A removal that fails is logged and does
     /// not fail the call. The user's files of a damaged version (`.damaged-…`) stay.
-    pub(crate) fn clean(&self, lock: &HomeLock) {
-        self.sweep(lock);
+    pub(crate) fn remove_left(&self, lock: &HomeLock) {
+        self.remove_replaced(lock);
         super::remove::finish_removals(self, lock);
         // A waiting switch may have to put back the folders that it moved out of its way.
         let is_waiting = exists(&self.journal()).unwrap_or(true);
@@ -430,17 +430,17 @@ impl Home {
                 );
             }
         }
-        self.forgotten().iter().for_each(|id| RunningLock::forget(self, id));
+        self.removed_with_locks().iter().for_each(|id| RunningLock::remove(self, id));
     }
 
-    /// The part of [`Home::clean`] that is always quick.
-    pub(super) fn sweep(&self, _lock: &HomeLock) {
-        self.replaced_in().iter().for_each(|folder| durable::sweep(folder));
+    /// The part of [`Home::remove_left`] that is always quick.
+    pub(super) fn remove_replaced(&self, _lock: &HomeLock) {
+        self.replaced_in().iter().for_each(|folder| durable::remove_left(folder));
     }
 
-    /// Cleans if a kill left something and no other launcher is at work. The caller chooses a time
-    /// when nobody waits: half a version may be large.
-    pub(crate) fn tidy(&self) {
+    /// Removes the remains if a kill left something and no other launcher is at work. The caller
+    /// chooses a time when nobody waits: half a version may be large.
+    pub(crate) fn remove_left_if_idle(&self) {
         // If the system cannot answer, the holder of the lock looks again.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
         let is_left = may_be(&self.journal())
@@ -450,17 +450,17 @@ impl Home {
             || !staging::left_by_repairs(self).is_empty()
             || self.replaced_in().iter().any(|folder| durable::has_left(folder))
             || snapshots::has_left(self)
-            || !self.forgotten().is_empty();
+            || !self.removed_with_locks().is_empty();
         if is_left {
             match HomeLock::take(self) {
-                Ok(lock) => self.clean(&lock),
+                Ok(lock) => self.remove_left(&lock),
                 Err(error) => tracing::info!(%error, "what a kill left stays for now"),
             }
         }
     }
 
     /// Removed versions whose locks are still there.
-    fn forgotten(&self) -> Vec<ContainerId> {
+    fn removed_with_locks(&self) -> Vec<ContainerId> {
         let id =
             |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
         let is_gone = |id: &ContainerId| exists(&self.container(id)).is_ok_and(|there| !there);

@@ -73,7 +73,7 @@ impl Journal {
 
     fn perform_or_undo(&self, home: &Home) -> Result<(), StoreError> {
         let Err(error) = self.perform(home) else {
-            self.forget(home);
+            self.remove(home);
             return Ok(());
         };
         let undone = match self.is_flipped(home) {
@@ -82,14 +82,14 @@ impl Journal {
                     error = &error as &dyn std::error::Error,
                     "the switch is done, but not yet durable"
                 );
-                self.forget(home);
+                self.remove(home);
                 return Ok(());
             }
             Ok(false) => self.undo(home),
             Err(unknown) => Err(unknown),
         };
         match undone {
-            Ok(()) => self.forget(home),
+            Ok(()) => self.remove(home),
             // The active version has its own folders. Only those of the other one are in disorder,
             // and all of them still exist.
             Err(undoing) => tracing::error!(
@@ -105,7 +105,7 @@ impl Journal {
     /// that the switch is still wanted.
     fn finish_or_take_back(&self, home: &Home) -> Result<(), StoreError> {
         if self.is_outrun(home)? {
-            self.undo(home).map(|()| self.forget(home))
+            self.undo(home).map(|()| self.remove(home))
         } else {
             self.perform_or_undo(home)
         }
@@ -181,7 +181,7 @@ impl Journal {
 
     /// Removes the journal once all steps are done. A failure is logged: performing the steps again
     /// changes nothing.
-    fn forget(&self, home: &Home) {
+    fn remove(&self, home: &Home) {
         let removed =
             fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
         if let Err(error) = removed {
@@ -203,7 +203,7 @@ impl Journal {
 /// undecided one. The new holder of the lock calls this. A failure is logged and never denies
 /// anybody the lock: the active version has its own folders.
 pub(super) fn recover(home: &Home, lock: &HomeLock) {
-    home.sweep(lock);
+    home.remove_replaced(lock);
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {
@@ -230,8 +230,8 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
         // A waiting switch still needs its files in their places.
         return;
     }
-    snapshots::tidy(home);
-    discard_prepared(home);
+    snapshots::repair_left(home);
+    remove_prepared(home);
 }
 
 /// Finishes or undoes a waiting switch, before the caller begins another switch or removes a
@@ -257,7 +257,7 @@ pub(super) fn settle(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
 
 /// Deletes the prepared folders. A folder that cannot be deleted is moved to the removed ones, and
 /// a later call tries again.
-pub(super) fn discard_prepared(home: &Home) {
+pub(super) fn remove_prepared(home: &Home) {
     // A switch that could be neither finished nor undone still needs them.
     if exists(&home.journal()).unwrap_or(true) {
         return;
@@ -390,7 +390,7 @@ mod tests {
         assert!(switch(&home, &three, SwitchOptions::PLAIN, &lock).is_err());
         assert!(rollback::roll_back(&home, Some(&three), &lock).is_err());
         assert!(remove::remove(&home, &new, &lock).is_err());
-        home.clean(&lock);
+        home.remove_left(&lock);
         assert!(home.journal().exists());
         drop(lock);
         fs::remove_file(&incoming).unwrap();

@@ -137,7 +137,7 @@ impl RunningLock {
         if let Err(error) = lock.write(&launcher(std::process::id()), std::process::id()) {
             tracing::warn!(%error, "the running version is known by its lock only");
         }
-        lock.forget_dead();
+        lock.remove_dead();
         Ok(lock)
     }
 
@@ -235,7 +235,7 @@ impl RunningLock {
         successors::bound(&self.place, |process, bond| ended.is_followed_by(process, bond))
     }
 
-    fn forget_dead(&self) {
+    fn remove_dead(&self) {
         let dead: Vec<LockRecord> =
             recorded(&self.records).filter(|record| !record.is_alive()).collect();
         // A launcher that was killed did not see the successors of its app.
@@ -258,7 +258,7 @@ impl RunningLock {
     }
 
     /// Removes the lock and the notes of a removed version. A failure leaves a few bytes.
-    pub(super) fn forget(home: &Home, id: &ContainerId) {
+    pub(super) fn remove(home: &Home, id: &ContainerId) {
         let _ = std::fs::remove_file(home.running().join(id.to_string()));
         let _ = std::fs::remove_dir_all(records(home, id));
     }

@@ -38,7 +38,7 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     // a version under a version's name.
     durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
     let aside = finish_removal(home, id, &leaving)?;
-    RunningLock::forget(home, id);
+    RunningLock::remove(home, id);
     snapshots::prune(home, None);
     Ok(aside)
 }
@@ -139,7 +139,7 @@ pub(crate) fn prune(
     keep: usize,
     lock: &HomeLock,
 ) -> Result<Vec<ContainerId>, StoreError> {
-    home.clean(lock);
+    home.remove_left(lock);
     let mut removed = Vec::new();
     for id in surplus(home, keep)? {
         match remove(home, &id, lock) {

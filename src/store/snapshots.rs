@@ -243,8 +243,8 @@ pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     Ok(remove_folder(&snapshot.folder)?)
 }
 
-/// Renames the folder first: after an interruption it is no snapshot any more, and [`tidy`] deletes
-/// the rest. Files that have lost their note never look like that.
+/// Renames the folder first: after an interruption it is no snapshot any more, and [`repair_left`]
+/// deletes the rest. Files that have lost their note never look like that.
 fn remove_folder(folder: &Path) -> Result<(), FileError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if name.starts_with(REMOVED) {
@@ -260,7 +260,7 @@ fn remove_folder(folder: &Path) -> Result<(), FileError> {
 
 /// Repairs what a kill left: notes without files, and the remains of a snapshot whose note is gone.
 /// A failure is logged, and the next call tries again. Nothing is deleted after a look that failed.
-pub(super) fn tidy(home: &Home) {
+pub(super) fn repair_left(home: &Home) {
     // A rollback that was interrupted before it took the files of the version that it left.
     let taken = rolled_back(home).and_then(|cut_short| {
         cut_short.iter().try_for_each(|snapshot| {
@@ -283,7 +283,7 @@ pub(super) fn tidy(home: &Home) {
     }
 }
 
-/// Whether [`tidy`] has work, or may have.
+/// Whether [`repair_left`] has work, or may have.
 pub(super) fn has_left(home: &Home) -> bool {
     !left(home).is_ok_and(|left| left.is_empty())
         || !rolled_back(home).is_ok_and(|cut_short| cut_short.is_empty())

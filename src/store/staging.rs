@@ -29,7 +29,7 @@ impl Staging {
     /// Opens the staging folder of `id`. The lock proves that no other launcher uses it. Remains of
     /// a kill in the home are cleaned up first.
     pub(crate) fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
-        home.clean(lock);
+        home.remove_left(lock);
         retained::settle(home, true, lock)?;
         // If the pointer names exactly this version, which is damaged, the new installation makes
         // the pointer valid again, with the user's files in it.
@@ -150,7 +150,7 @@ impl Staging {
             retained::adopted(&self.home);
         }
         // The version is installed, even if its pieces cannot be deleted.
-        if let Err(error) = self.discard() {
+        if let Err(error) = self.remove() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the pieces of an installed version are not deleted"
@@ -160,7 +160,7 @@ impl Staging {
     }
 
     /// Deletes the staging folder with all verified pieces.
-    pub(crate) fn discard(self) -> Result<(), StoreError> {
+    pub(crate) fn remove(self) -> Result<(), StoreError> {
         Ok(remove_tree(&self.folder())?)
     }
 }
@@ -197,7 +197,7 @@ pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
 
 /// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one
 /// worthless.
-pub(crate) fn discard_others(
+pub(crate) fn remove_others(
     home: &Home,
     keep: &ContainerId,
     _lock: &HomeLock,

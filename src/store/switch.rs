@@ -101,7 +101,7 @@ pub(crate) fn switch(
         transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, options, lock);
     if switched.is_err() {
         // On a full disk the app needs the space.
-        journal::discard_prepared(home);
+        journal::remove_prepared(home);
     }
     Ok((record, switched?))
 }
@@ -317,7 +317,7 @@ pub(super) fn displaced(
 
 /// Deletes the remains of a switch. A failure is logged, and the next cleaning tries again.
 pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
-    journal::discard_prepared(home);
+    journal::remove_prepared(home);
     let is_removed =
         displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
     if is_removed && let Err(error) = remove_tree(displaced) {

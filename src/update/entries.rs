@@ -63,7 +63,7 @@ pub(super) type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 /// Fetches the entries of `absent` into the folder `to`, which it makes, and verifies them; `None`
 /// if somebody cancelled.
 pub(super) async fn fetch(
-    line: &DownloadSources,
+    sources: &DownloadSources,
     source: &EntrySource<'_>,
     absent: &[RelativePath],
     to: &Path,
@@ -77,7 +77,7 @@ pub(super) async fn fetch(
     let wanted = wanted(source, absent);
     let mut placed = Vec::new();
     if !runs.is_empty() {
-        if !fetch_runs(line, source, &runs, on_arrival).await? {
+        if !fetch_runs(sources, source, &runs, on_arrival).await? {
             return Ok(None);
         }
         let (inside, package, folder) =
@@ -90,8 +90,8 @@ pub(super) async fn fetch(
         .map(|span| (span.clone(), within(&wanted, std::slice::from_ref(&span))))
         .collect();
     let fetched = tokio::select! {
-        fetched = fetch_small(line, source, small, to, on_arrival) => fetched?,
-        () = line.cancelled() => return Ok(None),
+        fetched = fetch_small(sources, source, small, to, on_arrival) => fetched?,
+        () = sources.cancelled() => return Ok(None),
     };
     placed.extend(fetched);
     Ok(Some(placed))
@@ -99,7 +99,7 @@ pub(super) async fn fetch(
 
 /// Fetches the pieces that cover `runs`; `false` if somebody cancelled.
 async fn fetch_runs(
-    line: &DownloadSources,
+    sources: &DownloadSources,
     source: &EntrySource<'_>,
     runs: &[Range<u64>],
     on_arrival: &mut ArrivalSink<'_>,
@@ -115,7 +115,7 @@ async fn fetch_runs(
         signed.location(),
         signed.length,
         Arc::new(table.clone()),
-        line.nodes.clone(),
+        sources.nodes.clone(),
         partial.clone(),
     );
     job.digest = Some(signed.hash);
@@ -126,7 +126,7 @@ async fn fetch_runs(
         on_arrival(Arrived::Event(event));
         None
     };
-    match line.download(fetch::DownloadJob { wanted: Some(pieces), ..job }, &mut take).await? {
+    match sources.download(fetch::DownloadJob { wanted: Some(pieces), ..job }, &mut take).await? {
         Ok(_) => {}
         Err(FetchError::Cancelled) => return Ok(false),
         Err(error) => return Err(problem::of_fetch(&error)),
@@ -138,7 +138,7 @@ async fn fetch_runs(
 /// Fetches spans, several at a time. Each span asks the nodes in another order, so that all nodes
 /// share the work.
 async fn fetch_small(
-    line: &DownloadSources,
+    sources: &DownloadSources,
     source: &EntrySource<'_>,
     spans: Vec<(Range<u64>, Vec<Wanted>)>,
     folder: &Path,
@@ -146,7 +146,7 @@ async fn fetch_small(
 ) -> Result<Vec<Placed>, Problem> {
     let (location, length) = (source.signed.location(), source.signed.length);
     let fetches = spans.into_iter().enumerate().map(|(number, (span, inside))| {
-        let mut nodes = line.nodes.clone();
+        let mut nodes = sources.nodes.clone();
         let count = nodes.len().max(1);
         nodes.rotate_left(number % count);
         let location = location.clone();
@@ -155,9 +155,9 @@ async fn fetch_small(
                 |bytes: &[u8]| inside.iter().all(|wanted| is_right(wanted, bytes, span.start));
             let wanted = Span::new(&location, length, span.clone(), &accept);
             let bytes = if source.tolerant {
-                patiently(&line.client, &nodes, wanted).await
+                patiently(&sources.client, &nodes, wanted).await
             } else {
-                fetch::fetch_span(&line.client, &nodes, &wanted).await
+                fetch::fetch_span(&sources.client, &nodes, &wanted).await
             };
             let bytes = bytes.map_err(|error| problem::of_fetch(&error))?;
             let length = bytes.len() as u64;
@@ -167,7 +167,7 @@ async fn fetch_small(
             placed.map(|placed| (placed, length)).map_err(|error| problem::of_container(&error))
         }
     });
-    let mut arriving = futures_util::stream::iter(fetches).buffer_unordered(line.at_once);
+    let mut arriving = futures_util::stream::iter(fetches).buffer_unordered(sources.at_once);
     let mut all = Vec::new();
     while let Some((placed, length)) = arriving.try_next().await? {
         all.extend(placed);

@@ -36,7 +36,7 @@ use crate::look;
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{
-    Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended,
+    DamagedItem, Event, How, Problem, ProblemKind, Progress, Repaired, RepairedItem,
 };
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::release::SignedRelease;
@@ -94,7 +94,7 @@ impl RepairJob {
         if proved.anew {
             let put = repair.put_manifest(&proved.json);
             put.map_err(|error| problem::of_store(&error))?;
-            report.mended.push(Mended { path: MANIFEST_PATH.to_owned(), how: How::Fetched });
+            report.items.push(RepairedItem { path: MANIFEST_PATH.to_owned(), how: How::Fetched });
         }
         for round in 0..=ROUNDS {
             let (back, found) = self.look(repair, &proved.manifest).await?;
@@ -103,14 +103,14 @@ impl RepairJob {
                 self.take_away(&mut repair, &found, &mut report)?;
             }
             if found.is_whole() || round == ROUNDS || report.problem.is_some() {
-                let left = |damage: &container::Damage| Unmended {
+                let left = |damage: &container::Damage| DamagedItem {
                     path: damage.path.to_string(),
                     what: damage.what.to_string(),
                 };
                 report.left = found.damaged.iter().map(left).collect();
                 break;
             }
-            match self.mend(repair, &proved, &found, &mut report).await? {
+            match self.repair_round(repair, &proved, &found, &mut report).await? {
                 Some(back) => repair = back,
                 None => return Ok(None),
             }
@@ -119,15 +119,16 @@ impl RepairJob {
         if report.left.is_empty() {
             let record = InstalledRecord::of(&proved.manifest, proved.digest, host::now());
             if repair.put_record(&record).map_err(|error| problem::of_store(&error))? {
-                report
-                    .mended
-                    .push(Mended { path: "metadata/installed.json".to_owned(), how: How::Made });
+                report.items.push(RepairedItem {
+                    path: "metadata/installed.json".to_owned(),
+                    how: How::Made,
+                });
             }
         }
         repair.finish().map_err(|error| problem::of_store(&error))?;
         report.aside = repair.aside().map(Path::to_owned);
-        report.mended.sort_by(|a, b| a.path.cmp(&b.path));
-        report.mended.dedup_by(|later, first| later.path == first.path);
+        report.items.sort_by(|a, b| a.path.cmp(&b.path));
+        report.items.dedup_by(|later, first| later.path == first.path);
         Ok(Some(Box::new(report)))
     }
 
@@ -248,7 +249,7 @@ impl RepairJob {
     /// One round: makes each bad file again in staging, and then puts it into its place. A file
     /// whose content is not available stays bad, with the reason in `report`. `None` if somebody
     /// cancelled.
-    async fn mend(
+    async fn repair_round(
         &self,
         mut repair: Repair,
         proved: &Proved,
@@ -272,9 +273,9 @@ impl RepairJob {
         repair = back;
         if plain.iter().any(|(path, _)| path.as_str() == MANIFEST_PATH) {
             repair.put_manifest(&json).map_err(|error| problem::of_store(&error))?;
-            done.push(Mended { path: MANIFEST_PATH.to_owned(), how: How::Made });
+            done.push(RepairedItem { path: MANIFEST_PATH.to_owned(), how: How::Made });
         }
-        report.mended.extend(done);
+        report.items.extend(done);
         if needed.is_empty() {
             return Ok(Some(repair));
         }
@@ -297,8 +298,8 @@ impl RepairJob {
             report.problem = problem;
         }
         let program = proved.manifest.application_info.launch.program.clone();
-        let (back, mended) = blocking(move || put(repair, all, &program)).await??;
-        report.mended.extend(mended);
+        let (back, repaired) = blocking(move || put(repair, all, &program)).await??;
+        report.items.extend(repaired);
         Ok(Some(back))
     }
 }

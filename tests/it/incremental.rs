@@ -106,7 +106,7 @@ fn fallen_back(reply: &Reply) -> u64 {
 }
 
 /// How many installed files were damaged and had their content fetched again.
-fn mended(reply: &Reply) -> u64 {
+fn repaired(reply: &Reply) -> u64 {
     reply.events.iter().filter_map(|event| event["mended"].as_u64()).max().unwrap_or_default()
 }
 
@@ -232,7 +232,7 @@ fn damaged_files_and_changed_settings_cost_only_themselves() {
     rot(&app.join("large.bin"));
     let update = world.say(&["update"]);
     assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
-    assert_eq!((mended(&update), fallen_back(&update)), (2, 0));
+    assert_eq!((repaired(&update), fallen_back(&update)), (2, 0));
     assert_like_fresh(&world, "3.0.0");
     assert_eq!(world.say(&["verify"]).code, 0);
 }
@@ -246,7 +246,7 @@ fn a_damaged_base_costs_one_entry_and_not_its_group() {
     let update = world.say(&["update"]);
     let pack = plan(&update)["bytes"].as_u64().unwrap();
     assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
-    assert_eq!((mended(&update), fallen_back(&update)), (1, 0), "{}", update.errors);
+    assert_eq!((repaired(&update), fallen_back(&update)), (1, 0), "{}", update.errors);
     // The entry, and the index of its package; all forty files are some 130 KB packed.
     let more = fetched(&update) - pack;
     assert!(more > 1000 && more < before + 8_000, "{more} bytes for a file of {before}");
@@ -259,7 +259,7 @@ fn a_damaged_base_costs_one_entry_and_not_its_group() {
 }
 
 #[test]
-fn many_damaged_bases_and_missing_ones_are_mended_at_once() {
+fn many_damaged_bases_and_missing_ones_are_repaired_at_once() {
     let (world, _node) = installed_many();
     let app = world.container("1.0.0").join("app");
     for number in [0, 3, 9, 39] {
@@ -268,7 +268,7 @@ fn many_damaged_bases_and_missing_ones_are_mended_at_once() {
     fs::remove_file(app.join("module20.py")).unwrap();
     let update = world.say(&["update"]);
     assert_eq!(
-        (update.code, mended(&update), fallen_back(&update)),
+        (update.code, repaired(&update), fallen_back(&update)),
         (0, 5, 0),
         "{}",
         update.errors
@@ -301,7 +301,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
         }
         let update = world.say(&["update"]);
         assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
-        assert_eq!(mended(&update), 0);
+        assert_eq!(repaired(&update), 0);
         // The update fetches only its group: it clones large.bin all the same.
         assert!(fallen_back(&update) >= 40 && fetched(&update) < 300_000, "{}", update.errors);
         assert_like_fresh(&world, "2.0.0");
@@ -309,7 +309,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
 }
 
 #[test]
-fn another_version_or_the_retained_default_mends_without_a_byte() {
+fn another_version_or_the_retained_default_repairs_without_a_byte() {
     let (world, _node) = installed(&[]);
     // 2.0.0 comes by its pack. Both versions now have large.bin, which 3.0.0 needs.
     assert_eq!(world.say(&["update", "--to", "2.0.0"]).code, 0);
@@ -317,7 +317,7 @@ fn another_version_or_the_retained_default_mends_without_a_byte() {
     let update = world.say(&["update"]);
     let pack = plan(&update)["bytes"].as_u64().unwrap();
     assert_eq!(
-        (update.code, mended(&update), fallen_back(&update)),
+        (update.code, repaired(&update), fallen_back(&update)),
         (0, 0, 0),
         "{}",
         update.errors
@@ -393,7 +393,7 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
 
     let update = world.say(&["update"]);
     assert_eq!(
-        (update.code, fallen_back(&update), mended(&update)),
+        (update.code, fallen_back(&update), repaired(&update)),
         (0, 0, 0),
         "{}",
         update.errors

@@ -196,7 +196,7 @@ async fn a_missing_or_broken_list_never_blocks_and_another_mirror_may_have_it() 
 
 /// Damage on this machine's disk.
 #[tokio::test]
-async fn a_damaged_stored_list_is_left_out_and_mended() {
+async fn a_damaged_stored_list_is_left_out_and_repaired() {
     let publisher = with_a_pack();
     let client = Client::new(&publisher);
     client.accepts(publisher.mirror("mirror"), start()).await;

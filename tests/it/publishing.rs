@@ -737,7 +737,7 @@ fn a_tampered_repository_is_not_signed_again() {
 }
 
 #[tokio::test]
-async fn old_metadata_is_swept_but_not_too_soon() {
+async fn old_metadata_is_removed_but_not_too_soon() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
     for permille in 1..=20 {

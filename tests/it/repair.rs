@@ -86,9 +86,9 @@ fn assert_same(
 }
 
 fn how(reply: &Reply, path: &str) -> String {
-    let mended = reply.result["mended"].as_array().cloned().unwrap_or_default();
-    let found = mended.iter().find(|mended| mended["path"] == path);
-    found.map(|mended| mended["how"].as_str().unwrap().to_owned()).unwrap_or_default()
+    let repaired = reply.result["mended"].as_array().cloned().unwrap_or_default();
+    let found = repaired.iter().find(|repaired| repaired["path"] == path);
+    found.map(|repaired| repaired["how"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
 
 fn flip(path: &Path) {
@@ -99,7 +99,7 @@ fn flip(path: &Path) {
 }
 
 #[test]
-fn every_kind_of_damage_is_mended_and_the_users_files_are_not_touched() {
+fn every_kind_of_damage_is_repaired_and_the_users_files_are_not_touched() {
     let (world, _node) = installed(1..=1, &[]);
     let root = world.container("1.0.0");
     fs::write(root.join("config/mine.ini"), "mine").unwrap();
@@ -264,7 +264,7 @@ fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_reported() {
 }
 
 #[test]
-fn a_patch_mends_where_that_is_cheaper() {
+fn a_patch_repairs_where_that_is_cheaper() {
     let world = World::new();
     let words = |version: u64| {
         let mut random = fastrand::Rng::with_seed(5);
@@ -365,7 +365,7 @@ fn two_at_a_time_are_refused() {
 
 /// The launcher skips a version that cannot start, and repairs it while the other one runs.
 #[test]
-fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
+fn a_version_that_was_stepped_over_is_repaired_for_the_next_start() {
     let (world, node) = installed(1..=2, &[]);
     world.configure(&[&node.address], "[update]\ndelay_seconds = 0\n");
     let root = world.container("2.0.0");
@@ -383,7 +383,7 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
         let is_whole = || {
             fs::read(root.join("metadata/installed.json")).is_ok_and(|record| !record.is_empty())
         };
-        until("it is mended", || {
+        until("it is repaired", || {
             root.join("app").exists() && tree(&root.join("app")) == files && is_whole()
         });
         world.end_apps();
@@ -396,7 +396,7 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
         } else {
             fs::remove_dir_all(root.join("app")).unwrap();
         }
-        // What was mended may be told by then.
+        // What was repaired may be told by then.
         assert_eq!(start().lines().next(), Some("version=1.0.0 args="));
         assert_same(&before, &state(&root));
         assert_eq!(start(), "version=2.0.0 args=\n");
@@ -404,7 +404,7 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
 }
 
 #[test]
-fn the_only_version_is_mended_before_it_starts() {
+fn the_only_version_is_repaired_before_it_starts() {
     let (world, node) = installed(1..=1, &[]);
     world.configure(&[&node.address], "");
     let root = world.container("1.0.0");

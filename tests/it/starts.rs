@@ -314,7 +314,7 @@ fn a_version_that_fails_is_left_while_the_pointer_cannot_be_read() {
 }
 
 #[test]
-fn a_version_that_is_mended_at_a_start_is_reported() {
+fn a_version_that_is_repaired_at_a_start_is_reported() {
     let (world, node) = with_two_versions();
     let program = world.container("1.1.0").join("app/run.sh");
     let printed = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
@@ -479,7 +479,7 @@ fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
 }
 
 const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
-    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 600\nexit 1";
+    [ ! -e \"$KUZFLOW_HOME/data/repaired\" ] || exec sleep 600\nexit 1";
 
 #[test]
 fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
@@ -494,14 +494,14 @@ fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
     }
     assert_eq!(failed(&world), Value::Null, "there is nothing else to start");
     // A version that was used for long may fail as well, when a file of this computer disappears.
-    let mended = world.container("1.0.0").join("data/mended");
-    fs::write(&mended, "").unwrap();
+    let repaired = world.container("1.0.0").join("data/repaired");
+    fs::write(&repaired, "").unwrap();
     let mut command = world.launcher(&["--headless", "run"]);
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("it comes up", || record(&world, "active.json")["probation"]["up"] == true);
     world.end_apps();
     launcher.wait().unwrap();
-    fs::remove_file(&mended).unwrap();
+    fs::remove_file(&repaired).unwrap();
     assert!(String::from_utf8_lossy(&start(&world).stderr).contains("did not start"));
 }
 
@@ -524,7 +524,7 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     };
     assert!(fs::read_to_string(retained().unwrap().path()).unwrap().contains("libxcb.so.1"));
     // The administrator has repaired this computer: "Try again".
-    fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
+    fs::write(world.container("1.0.0").join("data/repaired"), "").unwrap();
     std::thread::sleep(Duration::from_millis(500));
     display.press_until(&window, "Return", || {
         world.say(&["list"]).result["versions"][0]["running"] == true

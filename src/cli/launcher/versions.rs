@@ -86,7 +86,7 @@ impl Invocation<'_> {
         let environment = self.environment();
         match switching::choose(&environment, record.container, false, &reported) {
             Ok(chosen) => {
-                switching::tidy_up(&environment);
+                switching::prune_automatically(&environment);
                 self.output.say(
                     &self.output.texts.with("ready-title", &[("version", &version.to_string())]),
                 );

@@ -82,7 +82,7 @@ fn one_that_dies_on_its_way_is_replaced_by_the_old_one_at_the_second_start() {
     assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
     assert!(matches!(place.exchange(NEW), Err(Unfit::Known)), "it is not tried again");
     place.exchange(&format!("{NEW}# another build\n")).unwrap();
-    assert!(place.program.forget().unwrap().is_empty(), "nothing is forgotten on the way");
+    assert!(place.program.remove_all().unwrap().is_empty(), "nothing is forgotten on the way");
 }
 
 #[test]
@@ -118,13 +118,13 @@ fn a_kill_while_it_is_confirmed_confirms_it() {
     let place = place();
     place.exchange(NEW).unwrap();
     drop(place.program.begin(&version("2.0.0")));
-    place.program.clean();
+    place.program.remove_exchanged();
     let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
     place.program.confirm(attempt);
     assert_eq!((place.content().as_str(), place.names()), (NEW, vec!["launcher".to_owned()]));
     // A file that Windows could not delete while it ran is deleted later.
     fs::write(place.program.old(), OLD).unwrap();
-    place.program.tidy();
+    place.program.remove_left();
     assert_eq!(place.names(), ["launcher"]);
 }
 

@@ -149,7 +149,7 @@ impl Machine {
             (Err(problem), _) => return vec![notice(problem)],
         };
         let swap = self.choice.as_mut().and_then(|choice| choice.swap.take());
-        let mut effects = vec![Effect::TidyUp, Effect::List];
+        let mut effects = vec![Effect::PruneAutomatically, Effect::List];
         if self.activity.awaits_its_end() {
             return effects;
         }
@@ -190,7 +190,7 @@ impl Machine {
                 self.setup.running = true;
                 self.choice = None;
                 let shown = (!disturbs).then(|| self.enter(Activity::Launched { version }));
-                shown.into_iter().chain([Effect::List, Effect::TidyUp]).collect()
+                shown.into_iter().chain([Effect::List, Effect::PruneAutomatically]).collect()
             }
             Err(problem) if disturbs => vec![notice(problem)],
             Err(problem) => self.fail(Retry::Restart, problem),

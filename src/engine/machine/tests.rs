@@ -57,7 +57,11 @@ fn an_update_beside_the_running_app_waits_for_the_person() {
     assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id()) }));
     let effects = machine.step(MachineInput::Launched(Ok(id().version)));
     assert_eq!(machine.phase(), Phase::Launched { version: id().version });
-    assert_eq!(effects.last(), Some(&Effect::TidyUp), "what takes its time comes after the start");
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::PruneAutomatically),
+        "what takes its time comes after the start"
+    );
 }
 
 /// A release is installed, the app is asked to close for it.
@@ -377,7 +381,7 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     let effects = machine.step(MachineInput::Incident(Notice { when, what: what.clone() }));
     assert_eq!(effects, [Effect::Emit(Event::Incident { when, what: what.clone() }), Effect::List]);
     let seen = Box::new(what);
-    assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
+    assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::RemoveIncident(seen)]);
     assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
     assert_eq!(command(&mut machine, Command::List), [Effect::List]);
@@ -482,7 +486,7 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     machine.step(found());
     command(&mut machine, Command::Switch(id()));
     command(&mut machine, Command::Prefetch);
-    assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
+    assert_eq!(machine.step(chosen()), [Effect::PruneAutomatically, Effect::List]);
     assert_eq!(machine.step(MachineInput::Chosen(Err(problem()))), std::slice::from_ref(&noticed));
     // So does a start that the app had asked for.
     assert_eq!(
@@ -501,7 +505,7 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
         command(&mut machine, Command::Switch(id()));
         command(&mut machine, under_way);
         let phase = machine.phase();
-        assert_eq!(machine.step(chosen()), [Effect::TidyUp, Effect::List]);
+        assert_eq!(machine.step(chosen()), [Effect::PruneAutomatically, Effect::List]);
         assert_eq!(
             machine.step(MachineInput::Launched(Err(problem()))),
             std::slice::from_ref(&noticed)

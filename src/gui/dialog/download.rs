@@ -91,9 +91,10 @@ impl Dialog {
         if !status.is_empty() {
             ui.label(RichText::new(status).size(13.0).color(colours.muted));
         }
-        for notice_text in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)]
-            .into_iter()
-            .flatten()
+        for notice_text in
+            [texts.fallen_back(progress.fallen_back), texts.repaired_bases(progress.repaired_bases)]
+                .into_iter()
+                .flatten()
         {
             ui.label(RichText::new(notice_text).size(13.0).color(colours.muted));
         }

@@ -11,9 +11,10 @@ pub struct Repaired {
     /// The repaired version.
     pub version: Version,
     /// Damaged items that are right again, by path.
-    pub mended: Vec<Mended>,
+    #[serde(rename = "mended")]
+    pub items: Vec<RepairedItem>,
     /// Items that are still damaged, by path. Empty: the version is whole.
-    pub left: Vec<Unmended>,
+    pub left: Vec<DamagedItem>,
     /// Files that did not belong to the release and were taken out of its folders.
     #[serde(serialize_with = "crate::model::readable::list")]
     pub removed: Vec<std::path::PathBuf>,
@@ -29,7 +30,7 @@ impl Repaired {
     pub const fn begun(version: Version) -> Self {
         Self {
             version,
-            mended: Vec::new(),
+            items: Vec::new(),
             left: Vec::new(),
             removed: Vec::new(),
             aside: None,
@@ -40,7 +41,7 @@ impl Repaired {
 
 /// A file, link, folder or record that was repaired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Mended {
+pub struct RepairedItem {
     /// Relative to the version's folder.
     pub path: String,
     /// How it was repaired.
@@ -65,7 +66,7 @@ pub enum How {
 
 /// An item that could not be repaired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unmended {
+pub struct DamagedItem {
     /// Relative to the version's folder.
     pub path: String,
     /// What is wrong with it, in English.

@@ -106,10 +106,10 @@ fn every_file_of_every_release_can_be_listed() {
     assert_eq!(reported(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
 
     // Removes the middle release, then the root.
-    tree.forget(&version("1.0.1"));
+    tree.remove(&version("1.0.1"));
     assert_eq!(tree.node(&version("1.0.2")).unwrap().parent, Some(version("1.0.0")));
     assert_eq!(reported(&tree, "1.0.2"), ["app/app.py 6"]);
-    tree.forget(&version("1.0.0"));
+    tree.remove(&version("1.0.0"));
     assert_eq!(tree.node(&version("1.0.2")).unwrap().parent, None);
     assert_eq!(reported(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
     VersionTree::from_json(&tree.to_json().unwrap()).unwrap();

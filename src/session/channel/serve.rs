@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         Ok(listener) => listener,
         Err(error) => return tracing::warn!(%error, "nobody listens to the app"),
     };
-    tokio::task::spawn_blocking(move || socket::sweep(&places));
+    tokio::task::spawn_blocking(move || socket::remove_left(&places));
     let (incoming, mut came) = mpsc::channel(MOST_UNREAD);
     tokio::spawn(admit(listener, handle.clone(), incoming));
     let mut talk = Talk {

@@ -136,7 +136,7 @@ mod system {
 
     /// Removes what killed launchers left in `places`: folders of this user at whose socket no
     /// process listens.
-    pub(crate) fn sweep(places: &[PathBuf]) {
+    pub(crate) fn remove_left(places: &[PathBuf]) {
         let own = rustix::process::geteuid().as_raw();
         for entry in places.iter().flat_map(|place| look::entries_if_readable(place)) {
             let is_named = entry.file_name().to_str().is_some_and(|name| {
@@ -226,10 +226,10 @@ mod system {
     }
 
     /// Nothing to remove: a pipe ends with its process.
-    pub fn sweep(_places: &[PathBuf]) {}
+    pub fn remove_left(_places: &[PathBuf]) {}
 }
 
-pub(super) use system::{Endpoint, Listener, Stream, sweep};
+pub(super) use system::{Endpoint, Listener, Stream, remove_left};
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -268,7 +268,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let other = place.path().join("kuzflow-something");
         std::fs::create_dir(&other).unwrap();
-        sweep(&places);
+        remove_left(&places);
         assert!(!folder.exists() && other.exists());
         assert!(std::path::PathBuf::from(alive.address()).exists());
     }

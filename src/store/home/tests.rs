@@ -97,7 +97,7 @@ fn the_stand_in_is_written_down_before_a_new_version_could_become_it() {
 }
 
 #[test]
-fn what_a_kill_left_is_swept_before_the_next_download() {
+fn what_a_kill_left_is_removed_before_the_next_download() {
     let fixture = Fixture::new();
     let home = &fixture.home;
     let half = home.containers().join(format!("{REMOVED}x"));

@@ -13,5 +13,5 @@ pub(super) struct Counts {
     /// Files for which a patch failed.
     pub fallen_back: u64,
     /// Damaged installed files whose content was fetched again.
-    pub mended: u64,
+    pub repaired_bases: u64,
 }

@@ -79,7 +79,7 @@ impl UpdateJob {
             }
             unpacking.failure()
         };
-        match self.line().download(job, &mut take).await? {
+        match self.sources().download(job, &mut take).await? {
             Ok(_) => Ok(Ended::Complete),
             Err(FetchError::Cancelled) => Ok(Ended::Stopped),
             Err(error) => Err(problem::of_fetch(&error)),
@@ -102,7 +102,7 @@ impl UpdateJob {
                 let documents = self.offer.signed.length.saturating_sub(total);
                 let (done, total) = (done + documents, total + documents);
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
-                let Counts { fallen_back, mended, .. } = *before;
+                let Counts { fallen_back, repaired_bases, .. } = *before;
                 return Some(Progress {
                     done,
                     total,
@@ -111,7 +111,7 @@ impl UpdateJob {
                     files_done,
                     files_total,
                     fallen_back,
-                    mended,
+                    repaired_bases,
                     nodes,
                 });
             }

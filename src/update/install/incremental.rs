@@ -84,7 +84,7 @@ impl UpdateJob {
                 TreeOutcome::Stopped => return Ok(Ended::Stopped),
                 TreeOutcome::Lacking(rest, files) => {
                     // Files made here have been hashed: so installed files are damaged.
-                    counts.mended += files;
+                    counts.repaired_bases += files;
                     contents = rest;
                 }
             }
@@ -130,7 +130,7 @@ impl UpdateJob {
             let absent = absent.saturating_sub(planned);
             // Where all packs did their work, files to be cloned are damaged.
             if by_packs {
-                counts.mended += absent;
+                counts.repaired_bases += absent;
             } else {
                 counts.fallen_back = counts.fallen_back.max(absent);
             }
@@ -232,7 +232,7 @@ impl UpdateJob {
                     files_done: 0,
                     files_total: self.offer.signed.release.file_count,
                     fallen_back: counts.fallen_back,
-                    mended: counts.mended,
+                    repaired_bases: counts.repaired_bases,
                     nodes,
                 });
             }
@@ -261,7 +261,7 @@ impl UpdateJob {
                 });
             }
         };
-        entries::fetch(&self.line(), source, absent, folder, &mut on_arrival).await
+        entries::fetch(&self.sources(), source, absent, folder, &mut on_arrival).await
     }
 
     /// Fetches the entries of `absent` into `folder`, verified, and records them in `contents`.
@@ -296,7 +296,7 @@ impl UpdateJob {
             total: self.offer.plan.bytes,
             files_total: self.offer.signed.release.file_count,
             fallen_back: counts.fallen_back,
-            mended: counts.mended,
+            repaired_bases: counts.repaired_bases,
             ..Progress::default()
         }
     }

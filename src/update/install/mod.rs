@@ -69,7 +69,7 @@ impl UpdateJob {
         let environment = Arc::clone(&self.environment);
         let lock = blocking(move || environment.lock()).await?.map_err(store)?;
         let staging = Staging::open(&self.environment.home, &id, &lock).map_err(store)?;
-        staging::discard_others(&self.environment.home, &id, &lock).map_err(store)?;
+        staging::remove_others(&self.environment.home, &id, &lock).map_err(store)?;
         staging
             .check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size)
             .map_err(store)?;
@@ -99,7 +99,7 @@ impl UpdateJob {
         }
     }
 
-    fn line(&self) -> DownloadSources {
+    fn sources(&self) -> DownloadSources {
         DownloadSources::new(
             &self.environment,
             &self.client,

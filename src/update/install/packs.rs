@@ -87,7 +87,7 @@ impl UpdateJob {
             self.take_bytes(event, counts);
             None
         };
-        match self.line().download(job, &mut take).await? {
+        match self.sources().download(job, &mut take).await? {
             Ok(_) => {}
             Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
@@ -151,7 +151,7 @@ impl UpdateJob {
                 && (last
                     || !application.waits()
                     || !self
-                        .mend(staging, signed, application, &folder, &mut contents, counts)
+                        .repair_bases(staging, signed, application, &folder, &mut contents, counts)
                         .await?)
             {
                 counts.fallen_back += application.lost();
@@ -168,7 +168,7 @@ impl UpdateJob {
     /// Fetches the damaged and missing bases of a pack out of their own release's package, if that
     /// is available and costs no more than the files themselves. Returns whether all are there now.
     /// The installed version stays as it is.
-    async fn mend(
+    async fn repair_bases(
         &self,
         staging: &Staging,
         signed: &SignedPatch,
@@ -222,8 +222,8 @@ impl UpdateJob {
         };
         match fetched {
             Ok(Some(placed)) => {
-                tracing::info!(release = %signed.patch.from, ?lacking, "damaged files are mended for a patch pack");
-                counts.mended += lacking.len() as u64;
+                tracing::info!(release = %signed.patch.from, ?lacking, "damaged files are repaired for a patch pack");
+                counts.repaired_bases += lacking.len() as u64;
                 placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
                 Ok(true)
             }

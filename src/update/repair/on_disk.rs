@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::container::{self, Harm, Substance, Verification, substance};
 use crate::messages::problem;
-use crate::messages::protocol::{How, Mended, Problem};
+use crate::messages::protocol::{How, Problem, RepairedItem};
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, Manifest, RelativePath};
 use crate::store::StoreError;
@@ -46,8 +46,8 @@ pub(super) fn make_plain(
     repair: &mut Repair,
     plain: &[(RelativePath, bool)],
     manifest: &Manifest,
-) -> Result<Vec<Mended>, Problem> {
-    let mut mended = Vec::new();
+) -> Result<Vec<RepairedItem>, Problem> {
+    let mut repaired = Vec::new();
     let store = |error: StoreError| problem::of_store(&error);
     for (path, only_permissions) in plain.iter().filter(|(path, _)| path.as_str() != MANIFEST_PATH)
     {
@@ -75,9 +75,9 @@ pub(super) fn make_plain(
                 How::Made
             }
         };
-        mended.push(Mended { path: path.to_string(), how });
+        repaired.push(RepairedItem { path: path.to_string(), how });
     }
-    Ok(mended)
+    Ok(repaired)
 }
 
 /// Copies what `contents` hold, and verifies each file on its way. Returns the copies, and what is
@@ -119,13 +119,13 @@ pub(super) fn put(
     mut repair: Repair,
     mut staged: Vec<Staged>,
     program: &RelativePath,
-) -> Result<(Repair, Vec<Mended>), Problem> {
+) -> Result<(Repair, Vec<RepairedItem>), Problem> {
     staged.sort_by_key(|(path, ..)| path == program);
     repair.sync().map_err(|error| problem::of_store(&error))?;
-    let mut mended = Vec::new();
+    let mut repaired = Vec::new();
     for (path, file, how) in staged {
         repair.put(&path, &file).map_err(|error| problem::of_store(&error))?;
-        mended.push(Mended { path: path.to_string(), how });
+        repaired.push(RepairedItem { path: path.to_string(), how });
     }
-    Ok((repair, mended))
+    Ok((repair, repaired))
 }

@@ -307,7 +307,7 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
         files_done: (FILES as f64 * part) as u64,
         files_total: FILES,
         fallen_back: 0,
-        mended: 0,
+        repaired_bases: 0,
         nodes: nodes.collect(),
     })
 }

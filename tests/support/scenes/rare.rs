@@ -4,8 +4,8 @@
 use kuzflow::testing::gui::Language;
 use kuzflow::testing::gui::ViewState;
 use kuzflow::testing::messages::protocol::{
-    ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState,
-    Phase, Problem, ProblemKind, Progress, Repaired, Unmended,
+    ClosingWait, DamagedItem, Event, FaultKind, FilesHeld, How, NoUpdate, NodeProgress, NodeState,
+    Phase, Problem, ProblemKind, Progress, Repaired, RepairedItem,
 };
 use kuzflow::testing::model::incident::Incident;
 use kuzflow::testing::model::{Offer, Version};
@@ -35,7 +35,7 @@ pub const NAMES: [&str; 37] = [
     "rolled-back-plain",
     "repairing",
     "repaired-whole",
-    "repaired-mended",
+    "repaired-items",
     "repaired-left",
     "notice",
     "launched",
@@ -157,7 +157,7 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         change(&mut repaired);
         vec![phase(Phase::Repaired(Box::new(repaired)))]
     };
-    let bad = |path: &str| Unmended {
+    let bad = |path: &str| DamagedItem {
         path: path.to_owned(),
         what: "the bytes are not those of the release".to_owned(),
     };
@@ -209,11 +209,11 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         }
         "repairing" => vec![phase(Phase::Repairing { version: Version::new(1, 8, 5) })],
         "repaired-whole" => repaired(&|_| ()),
-        "repaired-mended" => repaired(&|repaired| {
-            let mended = |path: &str, how| Mended { path: path.to_owned(), how };
-            repaired.mended = vec![
-                mended("app/labelImg.py", How::Fetched),
-                mended("runtime/bin/python3", How::Cloned),
+        "repaired-items" => repaired(&|repaired| {
+            let item = |path: &str, how| RepairedItem { path: path.to_owned(), how };
+            repaired.items = vec![
+                item("app/labelImg.py", How::Fetched),
+                item("runtime/bin/python3", How::Cloned),
             ];
             repaired.aside = Some("/home/user/.local/share/labelimg/aside/1.8.5".into());
         }),
