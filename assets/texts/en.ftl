@@ -60,11 +60,11 @@ happened-repaired = Version { $version } was damaged and has been repaired. Your
 happened-not-repaired = Version { $version } is damaged and could not be repaired yet, so another version was started. The next start tries again.
 ready-subtitle-elsewhere = It starts the next time you open { $app }
 happened-file = { $yours } (beside it: { $beside })
-swapping-title = Taking over { $app } { $version }
-swapping-subtitle = { $app } goes on running; this takes a moment
+swapping-title = Applying { $app } { $version }
+swapping-subtitle = { $app } keeps running; this takes a moment
 swapped-title = { $app } { $version } is in use
-swapped-subtitle = { $app } took over the changes without a restart
-switching-progress = Taking your files along: { $done } of { $total } MB
+swapped-subtitle = No restart was needed
+switching-progress = Copying your files: { $done } of { $total } MB
 switching-title = Switching to { $app } { $version }
 switching-subtitle = Starting the new version
 starting-title = Starting { $app }
@@ -167,8 +167,8 @@ failure-crashed = It closed by itself with error code { $status }.
 failure-signal = It crashed (signal { $signal }).
 failure-ended-at-once = It closed again at once, without saying why.
 failure-hung = It started, but never said that it was ready.
-failure-said = It said itself that something is wrong: “{ $reason }”
-failure-said-nothing = It said itself that something is wrong.
+failure-said = It reported a problem: “{ $reason }”
+failure-said-nothing = It reported a problem.
 failure-not-started = It could not be started at all.
 failure-never-up = It was started several times, and each time it was interrupted before it was ready.
 
@@ -207,9 +207,9 @@ files-all = { $count ->
    *[other] { $count } files: { $list }
 }
 files-none = No files
-files-cloned = { $count } taken over
+files-cloned = { $count } reused
 files-patched = { $count } patched
-files-fetched = { $count } fetched
+files-fetched = { $count } downloaded
 restart-needed = restart needed
 restart-not-needed = no restart needed
 list = { $before }, { $next }
@@ -241,12 +241,12 @@ progress-files = { $done } of { $total } files written
 progress-step = File { $done } of { $total }
 progress-steps-title = Files written
 progress-fallen-back = { $count ->
-    [one] One file fetched whole, since its patch did not fit. All is well.
-   *[other] { $count } files fetched whole, since their patches did not fit. All is well.
+    [one] One file was downloaded whole, since its patch did not fit. All is well.
+   *[other] { $count } files were downloaded whole, since their patches did not fit. All is well.
 }
 progress-repaired-bases = { $count ->
-    [one] One installed file was damaged and is fetched again. All is well.
-   *[other] { $count } installed files were damaged and are fetched again. All is well.
+    [one] One installed file was damaged and is downloaded again. All is well.
+   *[other] { $count } installed files were damaged and are downloaded again. All is well.
 }
 progress-speed = { $speed }/s
 progress-left = { $duration } left
@@ -300,7 +300,7 @@ strip-step = { $name } ({ $step }/{ $steps })
 strip-preparing = Preparing
 strip-downloading = Downloading
 strip-installing = Installing
-strip-swapping = Taking over
+strip-swapping = Applying
 strip-switching = Restarting
 strip-progress = Progress of the update
 strip-detail = { $amount } • { $speed }
@@ -309,14 +309,14 @@ start-now = Start
 strip-waiting = Waiting for the app to close
 strip-starting = Starting the new version
 restart-subtitle = Restart the app to use it
-obstacle-files = What changed cannot be exchanged while the app runs.
+obstacle-files = What changed cannot be replaced while the app runs.
 obstacle-loading = The app uses what changed in a way that needs a restart.
 obstacle-content = The running app could not check the new files.
-obstacle-needed = Other parts of the running app still need what was before.
+obstacle-needed = Other parts of the running app still need the old version of it.
 obstacle-in-use = Something that changed is in use right now.
 obstacle-tried = It was tried without a restart, did not work, and was undone.
-obstacle-busy = The app takes over no changes at the moment.
-obstacle-undo = Taking it over was begun and not undone completely: please restart the app soon.
+obstacle-busy = The app accepts no changes at the moment.
+obstacle-undo = The change was begun and could not be undone completely: please restart the app soon.
 obstacle-other = This change takes effect after a restart.
 
 ## Buttons
@@ -413,7 +413,7 @@ go-back-text-running = { $app } will close and reopen. It asks you first if some
 prune-title = Free up space?
 prune-text = Will be deleted: { $list }. That frees up to { $size }.
 prune-text-stays = The active version and the one to go back to stay.
-prune-text-files = Your present files and the kept ones stay as well.
+prune-text-files = Your current files and the kept ones stay as well.
 remove-title = Remove { $version }?
 remove-text = This version will be deleted from the disk, which frees up to { $size }. Other versions are not affected.
 remove-text-kept = Your own files from it stay kept.

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(chinese.moment(moment, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日 07:05");
         assert_eq!(
             english.taken_along(312_400_000, 1_024_000_000),
-            "Taking your files along: 312 of 1,024 MB"
+            "Copying your files: 312 of 1,024 MB"
         );
     }
 }

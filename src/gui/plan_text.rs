@@ -108,7 +108,7 @@ impl Texts {
         Some(self.get(name))
     }
 
-    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. Counts of
+    /// What becomes of the files: `1,532 files: 1,521 reused, 9 patched, 2 downloaded`. Counts of
     /// zero are left out.
     pub fn files(&self, files: FileCounts) -> String {
         let parts = [
@@ -287,11 +287,11 @@ mod tests {
     fn files_are_counted_by_what_becomes_of_them() {
         let [chinese, english] = Language::ALL.map(Texts::new);
         let all = plan(UpdateStrategy::Patches, 1).files;
-        assert_eq!(english.files(all), "1,532 files: 1,521 taken over, 9 patched, 2 fetched");
+        assert_eq!(english.files(all), "1,532 files: 1,521 reused, 9 patched, 2 downloaded");
         assert_eq!(chinese.files(all), "共 1,532 个文件：沿用 1,521，打补丁 9，下载 2");
         assert_eq!(
             english.files(FileCounts { fetched: 1, ..FileCounts::default() }),
-            "1 file: 1 fetched"
+            "1 file: 1 downloaded"
         );
         assert_eq!(english.files(FileCounts::default()), "No files");
     }
@@ -303,8 +303,8 @@ mod tests {
         let reported = [1, 1200].map(|count| english.fallen_back(count).unwrap());
         assert_eq!(
             reported[0],
-            "One file fetched whole, since its patch did not fit. All is well."
+            "One file was downloaded whole, since its patch did not fit. All is well."
         );
-        assert!(reported[1].starts_with("1,200 files fetched whole"), "{}", reported[1]);
+        assert!(reported[1].starts_with("1,200 files were downloaded whole"), "{}", reported[1]);
     }
 }

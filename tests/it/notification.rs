@@ -141,7 +141,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     window.wait(100);
     assert_eq!(window.outcome(), None);
     window.phase(Phase::Swapping { version: version() });
-    assert!(window.sees("Taking over (3/3)"));
+    assert!(window.sees("Applying (3/3)"));
     window.phase(Phase::Swapped { version: version(), modules: Vec::new() });
     assert!(window.sees("LabelImg 1.8.6 is in use") && window.sees("No restart needed"));
     window.wait(138);
@@ -156,7 +156,7 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let mut window = Window::scene("ready-obstacle");
     assert!(
         window.sees("LabelImg 1.8.6 is ready")
-            && window.sees("What changed cannot be exchanged while the app runs.")
+            && window.sees("What changed cannot be replaced while the app runs.")
     );
     window.wait(100);
     assert_eq!(window.outcome(), None);

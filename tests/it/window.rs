@@ -159,7 +159,7 @@ fn an_offer_says_which_way_it_takes_and_why() {
             assert!(window.sees(text), "{text} is missing in {scene}");
         }
     };
-    let patched = "1,532 files: 1,521 taken over, 9 patched, 2 fetched";
+    let patched = "1,532 files: 1,521 reused, 9 patched, 2 downloaded";
     reported(
         "offer-incremental",
         &[
@@ -177,7 +177,7 @@ fn an_offer_says_which_way_it_takes_and_why() {
         "offer-entries",
         &[
             "Changed files only, the rest comes from 1.8.4",
-            "1,532 files: 1,484 taken over, 48 fetched",
+            "1,532 files: 1,484 reused, 48 downloaded",
             "12.5 MB, 84% less than the full package",
         ],
     );
@@ -217,12 +217,16 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
 #[test]
 fn patches_that_did_not_fit_are_reported_in_one_sentence() {
     let mut window = Window::scene("fallen-back");
-    assert!(window.sees("3 files fetched whole, since their patches did not fit. All is well."));
+    assert!(
+        window.sees("3 files were downloaded whole, since their patches did not fit. All is well.")
+    );
     assert!(window.sees("File 1,181 of 1,532"));
     // The nodes that send these files are visible.
     assert!(window.sees("Shanghai") && window.sees("3.1 MB/s"));
     window.emit(scenes::step(1300, 1));
-    assert!(window.sees("One file fetched whole, since its patch did not fit. All is well."));
+    assert!(
+        window.sees("One file was downloaded whole, since its patch did not fit. All is well.")
+    );
 }
 
 #[test]
@@ -318,7 +322,7 @@ fn whoever_has_gone_back_can_stay_there() {
 
 #[test]
 fn a_restart_is_explained_where_it_could_have_been_spared() {
-    let why = "What changed cannot be exchanged while the app runs.";
+    let why = "What changed cannot be replaced while the app runs.";
     let mut window = Window::scene("ready-obstacle");
     assert!(window.sees(why) && window.sees("Restart LabelImg"));
     // The next release is another matter.
@@ -849,7 +853,7 @@ fn files_that_are_taken_along_are_counted() {
     let window = Window::scene("taking-along");
     assert!(
         window.sees("Switching to LabelImg 1.8.6")
-            && window.sees("Taking your files along: 312 of 1,024 MB")
+            && window.sees("Copying your files: 312 of 1,024 MB")
     );
     let bar = window
         .harness
@@ -1057,6 +1061,14 @@ fn details_come_into_sight_on_a_low_screen() {
 fn without_notes_the_particulars_are_to_be_seen() {
     let window = Window::scene("notes-none");
     assert!(window.sees("Method") && window.sees("Download size") && !window.sees_part("etails"));
+}
+
+#[test]
+fn a_first_installation_names_no_method() {
+    let mut window = Window::scene("first-install");
+    window.click("Details");
+    assert!(window.sees("Download size") && window.sees("Estimated time"));
+    assert!(!window.sees("Method") && !window.sees("Full update"));
 }
 
 #[test]

@@ -547,7 +547,7 @@ mod looking {
             let (id, _, text, _) = shown(&desktop);
             assert!(
                 scene != "ready-obstacle"
-                    || text.ends_with("What changed cannot be exchanged while the app runs."),
+                    || text.ends_with("What changed cannot be replaced while the app runs."),
                 "{text}"
             );
             desktop.choose(id, action);

@@ -39,7 +39,7 @@ fn a_plan_is_reported_fact_by_fact() {
             "Method: 2 patches in a row, starting from 1.8.4",
             "  1.8.4 → 1.8.5  4.6 KB",
             "  1.8.5 → 1.8.6  812 B",
-            "1,532 files: 1,521 taken over, 9 patched, 2 fetched",
+            "1,532 files: 1,521 reused, 9 patched, 2 downloaded",
             "Afterwards: restart needed",
         ]
     );

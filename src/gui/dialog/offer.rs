@@ -129,12 +129,15 @@ impl Dialog {
             rows.extend(name.map(|name| ("detail-file", name.to_string_lossy().into_owned())));
         } else {
             rows.push(("detail-time", texts.time(offer)));
-            rows.push(("detail-way", texts.strategy(plan)));
-            // Less than the whole package is reason enough. Then the counts of files are of
-            // interest.
-            let files = || ("detail-files", texts.files(plan.files));
-            let reason = texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason));
-            rows.extend(offer.current.is_some().then_some(reason));
+            // A first installation has no choice of methods.
+            if offer.current.is_some() {
+                rows.push(("detail-way", texts.strategy(plan)));
+                // Less than the whole package is reason enough. Then the counts of files are of
+                // interest.
+                let files = || ("detail-files", texts.files(plan.files));
+                let reason = texts.reason(plan).map(|reason| ("detail-reason", reason));
+                rows.push(reason.unwrap_or_else(files));
+            }
         }
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 5.0;
