@@ -11,6 +11,7 @@ use crate::model::incident::Incident;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::switch::{self, SwitchOptions};
 use crate::store::{Home, InstalledRecord, StoreError};
+use crate::threads;
 
 /// Holds the running app, or the last one that ran. Clones share it.
 #[derive(Clone, Default)]
@@ -58,7 +59,7 @@ impl Attending {
         if !self.handle.holds(&self.app) {
             return Ok(None);
         }
-        let app = Arc::new(start()?);
+        let app = shared(start()?);
         let mut held = self.handle.lock();
         (held.app, held.attended) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)));
         self.app = Arc::clone(&app);
@@ -106,7 +107,7 @@ impl AppHandle {
 
     /// Puts an app in the place of the one before.
     pub(crate) fn set(&self, app: RunningApp) -> Arc<RunningApp> {
-        let app = Arc::new(app);
+        let app = shared(app);
         self.lock().app = Some(Arc::clone(&app));
         self.0.released.notify_all();
         app
@@ -119,7 +120,7 @@ impl AppHandle {
         app: RunningApp,
         on_trial: bool,
     ) -> (Arc<RunningApp>, Attending) {
-        let app = Arc::new(app);
+        let app = shared(app);
         let mut held = self.lock();
         (held.app, held.attended, held.on_trial) =
             (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
@@ -221,6 +222,17 @@ impl AppHandle {
     }
 }
 
+/// An app that was just started, and a thread that notes its end at once. Without a thread the end
+/// is noted when somebody asks.
+fn shared(app: RunningApp) -> Arc<RunningApp> {
+    let app = Arc::new(app);
+    let watched = Arc::clone(&app);
+    if let Err(error) = threads::spawn("end of the app", move || watched.note_first_end()) {
+        tracing::info!(%error, "how long the app runs will be known less exactly");
+    }
+    app
+}
+
 /// Starts the active version, and nobody attends it: the only start that is possible without
 /// settings (docs/security.md, promise 1). `tell` receives the events of the switch.
 pub(crate) fn start(
@@ -287,4 +299,29 @@ pub(crate) fn launch_or_other(
         }
     }
     Err(first)
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    #[test]
+    fn the_end_of_an_app_is_noted_before_anybody_asks() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let (handle, record) = (AppHandle::default(), fixture.record(&id));
+        let is_noted = || {
+            let app = launch::start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
+            let app = handle.set(app);
+            // This launcher is busy with other things.
+            std::thread::sleep(Duration::from_millis(500));
+            app.ended().is_some() && app.lifetime() + Duration::from_millis(100) < app.age()
+        };
+        // On a busy computer the app itself may take that long.
+        assert!((0..50).any(|_| is_noted()));
+    }
 }

@@ -344,7 +344,15 @@ impl RunningApp {
         let mut after = self.after();
         let successors = match &mut *after {
             After::Over => return true,
-            After::First => self.successors_of_first(status),
+            After::First => {
+                let successors = self.successors_of_first(status);
+                if successors.is_empty()
+                    && let Some(first_ran) = self.first_ran.get()
+                {
+                    self.ran.get_or_init(|| *first_ran);
+                }
+                successors
+            }
             After::Successors(successors) => {
                 let ended = successors
                     .extract_if(.., |process| !processes::is_alive(process.id, &process.started));
@@ -420,6 +428,15 @@ impl RunningApp {
         Vec::new()
     }
 
+    /// Blocks until the app's first process ends, and notes how long it ran. Others may be busy for
+    /// a while before they ask, and then an app that ended at once would count as one that ran.
+    pub(crate) fn note_first_end(&self) {
+        #[cfg(unix)]
+        if wait_for_child(self.process()) {
+            self.first_ran.get_or_init(|| self.started.elapsed());
+        }
+    }
+
     /// Blocks until the app ends, without using the processor. Other threads may query and end it
     /// meanwhile.
     pub(crate) fn wait(&self) -> ExitStatus {
@@ -432,17 +449,8 @@ impl RunningApp {
                 continue;
             }
             #[cfg(unix)]
-            {
-                use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-                // NOWAIT leaves the child unreaped: its id stays ours until `ended` takes it under
-                // the lock.
-                let pid = i32::try_from(self.child().id()).ok().and_then(Pid::from_raw);
-                let waited = pid.map(|pid| {
-                    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-                });
-                if !matches!(waited, Some(Ok(_))) {
-                    std::thread::sleep(LOOK);
-                }
+            if !wait_for_child(self.process()) {
+                std::thread::sleep(LOOK);
             }
             #[cfg(not(unix))]
             std::thread::sleep(LOOK);
@@ -498,6 +506,16 @@ impl RunningApp {
             }
         }
     }
+}
+
+/// Blocks until this child has ended, and leaves it unreaped: its id stays ours until its owner
+/// takes it under the lock. `false` if the system does not wait.
+#[cfg(unix)]
+fn wait_for_child(child: u32) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    pid.is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
 
 /// The last report of the last start of `id` since `since`, even if another launcher started it.

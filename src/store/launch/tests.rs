@@ -118,3 +118,18 @@ fn a_program_that_is_missing_is_named() {
     let error = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap_err();
     assert!(error.to_string().contains("run"), "{error}");
 }
+
+#[test]
+#[cfg(unix)]
+fn how_long_an_app_ran_is_noted_while_nobody_asks() {
+    let fixture = Fixture::new();
+    let id = fixture.install("1.0.0", &[]);
+    let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
+    app.note_first_end();
+    let ran = *app.first_ran.get().unwrap();
+    // This launcher is busy with other things.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(app.ended().is_some());
+    assert_eq!(app.lifetime(), ran);
+    assert!(app.age() >= ran + Duration::from_millis(200));
+}
