@@ -20,7 +20,7 @@ use crate::model::plan::UpdateStrategy;
 use crate::session::app_session::AppSession;
 use crate::session::instance::Instance;
 use crate::settings::{Announcement, Renderer, Theme};
-use crate::store::HomeState;
+use crate::store::{Home, HomeState, StoreError};
 use crate::threads;
 
 /// Whether the last window of this process had its details open when it was closed.
@@ -211,7 +211,6 @@ pub(crate) fn show(
     view: ViewState,
     options: PresentOptions,
 ) -> bool {
-    let state = environment.home.state().unwrap_or_default();
     let window = window_options(environment, options);
     let app_name = window.app_name.clone();
     match gui::open(window, handle.clone(), view) {
@@ -220,14 +219,13 @@ pub(crate) fn show(
             if let Some(details) = closed.choices.details {
                 DETAILS.store(details, Ordering::Relaxed);
             }
-            if let Some(language) = closed.choices.language {
-                let state = HomeState {
-                    language: Some(language.tag().to_owned()),
-                    ..environment.home.state().unwrap_or(state)
-                };
-                if let Err(error) = environment.home.set_state(&state) {
-                    tracing::warn!(%error, "the chosen language is forgotten");
-                }
+            if let Some(language) = closed.choices.language
+                && let Err(error) = keep_language(&environment.home, language)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the chosen language is forgotten"
+                );
             }
             true
         }
@@ -244,11 +242,34 @@ pub(crate) fn show(
     }
 }
 
+/// Stores the language that the user has chosen. A state that cannot be read now stays as it is: it
+/// holds more than the language.
+fn keep_language(home: &Home, language: Language) -> Result<(), StoreError> {
+    let state = home.state()?;
+    home.set_state(&HomeState { language: Some(language.tag().to_owned()), ..state })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Version;
     use crate::model::plan::{Plan, Reason};
+
+    #[test]
+    #[cfg(unix)]
+    fn a_chosen_language_never_replaces_a_state_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let before = home.state().unwrap();
+        let path = folder.path().join("state.json");
+        let aside = crate::store::fixture::make_unreadable(&path);
+        assert!(keep_language(&home, Language::Chinese).is_err());
+        crate::store::fixture::make_readable(&path, &aside);
+        assert_eq!(home.state().unwrap(), before);
+        keep_language(&home, Language::Chinese).unwrap();
+        let expected = HomeState { language: Some("zh-CN".to_owned()), ..before };
+        assert_eq!(home.state().unwrap(), expected);
+    }
 
     fn offer(strategy: UpdateStrategy) -> Offer {
         let plan = Plan { strategy, ..Plan::full(1, 1, Reason::Cheapest) };

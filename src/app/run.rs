@@ -226,6 +226,15 @@ fn before_the_app(
     if setup.start_anyway { start_and_wait(session, options, output) } else { ending }
 }
 
+/// The active version; `None` if nothing is installed.
+fn active_version(home: &Home) -> Result<Option<ContainerId>, Problem> {
+    match home.active() {
+        Ok((active, _)) => Ok(Some(active.container)),
+        Err(StoreError::NothingInstalled { .. }) => Ok(None),
+        Err(error) => Err(problem::of_store(&error)),
+    }
+}
+
 /// The window with the content of a bundle. An app that already runs, started by another launcher,
 /// goes on: the new version waits for its next start.
 pub(crate) fn open(
@@ -234,7 +243,10 @@ pub(crate) fn open(
     options: PresentOptions,
     output: &Output,
 ) -> Ending {
-    let active = session.home().active().ok().map(|(active, _)| active.container);
+    let active = match active_version(session.home()) {
+        Ok(active) => active,
+        Err(problem) => return show_problem(session, options, output, &problem),
+    };
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(session.home(), id));
     let setup =
         Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
@@ -258,7 +270,10 @@ pub(crate) fn window(
     if instance::ask(session.home(), &host::private_folders(), part) {
         return Ending::Done;
     }
-    let active = session.home().active().ok().map(|(active, _)| active.container);
+    let active = match active_version(session.home()) {
+        Ok(active) => active,
+        Err(problem) => return show_problem(session, options, output, &problem),
+    };
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(session.home(), id));
     let setup =
         Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };

@@ -12,7 +12,7 @@ use crate::gui::{icons, letter};
 use crate::host;
 use crate::look;
 use crate::settings::Settings;
-use crate::store::Home;
+use crate::store::{Home, StoreError};
 
 /// The app's name for people.
 pub(crate) fn name_of(environment: &Environment) -> String {
@@ -108,7 +108,7 @@ pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: boo
     }
 }
 
-/// Whether nothing is installed yet.
+/// Whether nothing is installed yet, as far as is known.
 pub(crate) fn is_empty(home: &Home) -> bool {
-    home.active().is_err()
+    matches!(home.active(), Err(StoreError::NothingInstalled { .. }))
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::tree::{self, LinkEnd, is_mutable};
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, RETAINED_FOLDER};
 use crate::model::{Hasher, Manifest, RelativePath};
-use crate::threads;
+use crate::{look, threads};
 
 /// One difference between the tree and the manifest.
 #[derive(Debug)]
@@ -115,11 +115,11 @@ pub fn verify_tree(
     {
         damaged.push(Damage { path, what });
     }
-    damaged.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut extra = Vec::new();
-    find_extra(root, "", manifest, &folders, &mut extra);
-    extra.sort();
-    Verification { damaged, extra }
+    let mut found = Verification { damaged, extra: Vec::new() };
+    find_extra(root, "", manifest, &folders, &mut found);
+    found.damaged.sort_by(|a, b| a.path.cmp(&b.path));
+    found.extra.sort();
+    found
 }
 
 fn check(
@@ -237,18 +237,27 @@ fn open(full: &Path) -> io::Result<File> {
 }
 
 /// Walks the tree and collects the files that the manifest does not name. A folder that cannot be
-/// listed was reported as damage already, or is extra.
+/// listed is damage: nobody knows what is in it.
 fn find_extra(
     root: &Path,
     folder: &str,
     manifest: &Manifest,
     folders: &BTreeSet<&str>,
-    extra: &mut Vec<PathBuf>,
+    found: &mut Verification,
 ) {
-    let Ok(content) = fs::read_dir(root.join(folder)) else { return };
-    for item in content.flatten() {
+    let content = match look::entries(&root.join(folder)) {
+        Ok(content) => content,
+        Err(error) => {
+            let is_known = |path: &RelativePath| found.damaged.iter().any(|it| it.path == *path);
+            if let Some(path) = folder.parse().ok().filter(|path| !is_known(path)) {
+                found.damaged.push(Damage { path, what: Harm::Unreadable(error) });
+            }
+            return;
+        }
+    };
+    for item in content {
         let Ok(name) = item.file_name().into_string() else {
-            extra.push(Path::new(folder).join(item.file_name()));
+            found.extra.push(Path::new(folder).join(item.file_name()));
             continue;
         };
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
@@ -263,9 +272,9 @@ fn find_extra(
             continue;
         }
         if is_folder && folders.contains(path.as_str()) {
-            find_extra(root, &path, manifest, folders, extra);
+            find_extra(root, &path, manifest, folders, found);
         } else {
-            extra.push(PathBuf::from(path));
+            found.extra.push(PathBuf::from(path));
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn make(
     system: System,
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
-    let before = read(home).unwrap_or_default();
+    let before = read(home)?.unwrap_or_default();
     bring(entry, home, folders, system, before, wanted, on_desktop, |_, _| true)
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn refresh(
     folders: &UserFolders,
     system: System,
 ) -> Result<Vec<PathBuf>, DesktopError> {
-    let Some(before) = read(home) else { return Ok(Vec::new()) };
+    let Some(before) = read(home)? else { return Ok(Vec::new()) };
     let on_desktop = before.desktop;
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
     let ours = |made: Option<&Made>, artifact: &Artifact| match made {
@@ -66,9 +66,9 @@ pub(crate) fn refresh(
     bring(entry, home, folders, system, before, wanted, on_desktop, ours)
 }
 
-/// Whether this home has a shortcut.
+/// Whether this home has a shortcut, or may have one.
 pub(crate) fn is_made(home: &Home) -> bool {
-    read(home).is_some()
+    !matches!(read(home), Ok(None))
 }
 
 #[allow(clippy::too_many_arguments)] // the one way for both of the above
@@ -155,7 +155,7 @@ pub(crate) fn remove(
     folders: Option<&UserFolders>,
     system: System,
 ) -> Result<Vec<PathBuf>, DesktopError> {
-    let Some(record) = read(home) else { return Ok(Vec::new()) };
+    let Some(record) = read(home)? else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
     for made in &record.files {
         if remove_made(&made.path)? {

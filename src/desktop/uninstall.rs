@@ -19,23 +19,6 @@ use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{Home, retained};
 
-/// The launcher's own files in a home. A new file in the home's layout must be added here, or it
-/// stays behind and is reported as foreign.
-const FILES: [&str; 5] =
-    ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
-/// The launcher's own folders in a home; they are deleted whole.
-const FOLDERS: [&str; 9] = [
-    "containers",
-    "staging",
-    "incoming",
-    "running",
-    "snapshots",
-    "trust",
-    "logs",
-    "own-update",
-    "neighbours",
-];
-
 /// The result of uninstalling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Uninstalled {
@@ -77,7 +60,7 @@ pub(crate) fn is_installed(home: &Home) -> bool {
         }
     };
     let leftovers = || foreign(home).iter().any(|path| name_of(path).starts_with("uninstalling-"));
-    FILES.into_iter().chain(FOLDERS).any(ours) || leftovers() || shortcut::is_made(home)
+    Home::FILES.into_iter().chain(Home::FOLDERS).any(ours) || leftovers() || shortcut::is_made(home)
 }
 
 impl Uninstall<'_> {
@@ -104,10 +87,10 @@ impl Uninstall<'_> {
         }
         // The pointer goes last: until then it names the user's files that the next installation
         // takes over.
-        for folder in FOLDERS {
+        for folder in Home::FOLDERS {
             remove_folder(&home.root().join(folder))?;
         }
-        for file in FILES {
+        for file in Home::FILES {
             remove_file(&home.root().join(file))?;
         }
         for path in
@@ -144,8 +127,8 @@ fn foreign(home: &Home) -> Vec<PathBuf> {
             *path != retained
                 && *path != home.desktop_record()
                 && name != "lock"
-                && !FILES.contains(&name.as_str())
-                && !FOLDERS.contains(&name.as_str())
+                && !Home::FILES.contains(&name.as_str())
+                && !Home::FOLDERS.contains(&name.as_str())
         })
         .collect();
     foreign.sort();
@@ -184,6 +167,7 @@ mod tests {
         let home = Home::new(folder.path().join("home"));
         home.create().unwrap();
         home.state().unwrap();
+        fs::write(home.root().join("failed.json"), "[]").unwrap();
         fs::create_dir_all(home.containers().join("sample_1.0.0_Linux_x86_64/data")).unwrap();
         fs::write(home.containers().join("sample_1.0.0_Linux_x86_64/data/mine"), "x").unwrap();
         fs::write(home.root().join("launcher.toml"), "app = 'sample'").unwrap();

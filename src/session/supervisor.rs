@@ -91,7 +91,7 @@ fn start_once(
                 Err(error) => error,
             };
         // A failure that this computer causes for every version, or damage on this disk, is no
-        // fault of the release.
+        // fault of the release. Nor is a program that the disk does not let anybody look at.
         let program =
             trial.record.launch.program.under(&session.home().container(&trial.record.container));
         let is_damaged = !program.try_exists().unwrap_or(false);
@@ -157,10 +157,12 @@ fn call<'a>(session: &'a AppSession, variables: &'a [(&'static str, OsString)]) 
 /// Leaves a notice about a switch that was carried out before this start.
 fn notice_switch(session: &AppSession, resolved: &Resolved) {
     match &resolved.switched {
-        Some(Ok(migration)) if !migration.conflicts.is_empty() => {
+        Some(Ok(carried_over)) if !carried_over.conflicts.is_empty() => {
             let version = resolved.record.container.version.clone();
-            session
-                .leave_notice(Incident::Conflicts { version, files: migration.conflicts.clone() });
+            session.leave_notice(Incident::Conflicts {
+                version,
+                files: carried_over.conflicts.clone(),
+            });
         }
         Some(Err((to, error))) => {
             let to = to.version.clone();

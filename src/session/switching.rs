@@ -38,7 +38,7 @@ pub(crate) fn choose(
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, migration) =
+            let (record, carried_over) =
                 match switch::switch(home, &id, options(environment, &on_progress), &lock) {
                     // Another launcher has started the version to be left meanwhile: the switch
                     // waits for its end.
@@ -51,10 +51,10 @@ pub(crate) fn choose(
                     }
                     result => result?,
                 };
-            migration.log();
-            if !migration.conflicts.is_empty() {
+            carried_over.log();
+            if !carried_over.conflicts.is_empty() {
                 let version = record.container.version.clone();
-                let what = Incident::Conflicts { version, files: migration.conflicts };
+                let what = Incident::Conflicts { version, files: carried_over.conflicts };
                 tell(Event::Incident { when: host::now(), what });
             }
         }

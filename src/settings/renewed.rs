@@ -197,7 +197,10 @@ fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
 
 /// The stored copy of a verified document; `None` if there is no readable one.
 pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
-    crate::look::read(path, LARGEST_RENEWAL).ok().flatten()
+    crate::look::read(path, LARGEST_RENEWAL)
+        .inspect_err(|error| tracing::warn!(%error, "the renewed settings cannot be read"))
+        .ok()
+        .flatten()
 }
 
 #[cfg(test)]

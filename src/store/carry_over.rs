@@ -9,8 +9,10 @@
 //! switch moves them into place, so a failure or a kill here changes nothing. Files are cloned
 //! where the file system can do that, else copied. The user's links are carried over as links.
 //!
-//! `walk` lists the files of the version that is left; `place` finds where each one goes.
+//! `walk` lists the files of the version that is left; `place` finds where each one goes;
+//! `defaults` has the files that a version ships.
 
+mod defaults;
 mod place;
 mod walk;
 
@@ -21,26 +23,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::Deserialize;
-
+use self::defaults::{Content, Shipped, content_of, create};
 use self::place::{free_place, free_place_of_folder};
 pub(super) use self::walk::CARRIED;
 use self::walk::{Found, Inode, Walk, inode_of_several_names};
 use super::StoreError;
-use super::contents::retained_at;
 use super::copying::{as_far_as_can_be, clone_file};
-use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
+use super::files::{copy_link, exists, name_beside, remove_file};
 use crate::file_error::{FileError, FileResult as _};
+use crate::look;
 use crate::model::incident::Conflict;
-use crate::model::manifest::{Entry, MANIFEST_PATH};
-use crate::model::{Digest, RelativePath};
-use crate::{durable, look};
 
 /// Suffix of a new default whose place the user's own file has.
 const NEW_DEFAULT: &str = ".new-default";
 /// The result of carrying files over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Migration {
+pub(crate) struct CarriedOver {
     /// Files that were carried over.
     pub carried: Vec<PathBuf>,
     /// Files that were carried over with both sides preserved: the new default lies beside the
@@ -48,7 +46,7 @@ pub(crate) struct Migration {
     pub conflicts: Vec<Conflict>,
 }
 
-impl Migration {
+impl CarriedOver {
     /// Logs the result in one line.
     pub(crate) fn log(&self) {
         tracing::info!(carried = self.carried.len(), conflicts = ?self.conflicts, "user files carried over");
@@ -67,9 +65,13 @@ pub(super) fn lay_out(
     target: &Path,
     damaged: bool,
     on_progress: ProgressSink,
-) -> Result<Migration, StoreError> {
+) -> Result<CarriedOver, StoreError> {
     let shipped = Shipped::of(container)?;
     shipped.lay(container, target)?;
+    if !shipped.are_known() {
+        // The files in `container` serve as defaults.
+        Carrying::new(container, target, HashMap::new())?.all(false, &|_, _| ())?;
+    }
     Carrying::new(source, target, shipped.contents())?.all(damaged, on_progress)
 }
 
@@ -81,7 +83,7 @@ pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
 /// Copies the user's files from `damaged`, the rest of a version, to `tree`, a new version that
 /// does not count yet. A file that cannot be read is logged and does not fail the call: `damaged`
 /// stays.
-pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
+pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<CarriedOver, StoreError> {
     Carrying::new(damaged, tree, Shipped::of(tree)?.contents())?.all(true, &|_, _| ())
 }
 
@@ -99,14 +101,15 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     Ok(last)
 }
 
-/// Whether `container` has any of the user's folders.
-pub(super) fn has_files(container: &Path) -> bool {
-    CARRIED.iter().any(|folder| container.join(folder).is_dir())
-}
-
-/// Asks up to twice more where the answer is an error: most errors pass.
-fn passing<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    ask().or_else(|_| ask()).or_else(|_| ask())
+/// Whether `container` has any of the user's folders, or the user's link to one.
+pub(super) fn has_files(container: &Path) -> Result<bool, StoreError> {
+    for folder in CARRIED.map(|folder| container.join(folder)) {
+        let found = look::at(&folder).at("look at", &folder)?;
+        if found.is_some_and(|found| found.is_dir() || found.is_symlink()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A number that changes as soon as a user file in `container` is changed, made or removed.
@@ -148,135 +151,6 @@ fn is_unchanged(container: &Path) -> Result<bool, StoreError> {
     Ok(walk.links.is_empty())
 }
 
-/// The content at a path, as far as carrying over compares it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    File(Digest),
-    /// Digest of the link's target, as in a manifest.
-    Link(Digest),
-}
-
-/// The files that a version ships in the user's folders.
-struct Shipped {
-    /// `None`: the manifest is missing or cannot be read; then every file counts as the user's.
-    entries: Option<HashMap<RelativePath, Entry>>,
-    empty_folders: Vec<RelativePath>,
-}
-
-impl Shipped {
-    fn of(container: &Path) -> Result<Self, StoreError> {
-        // Only the needed fields: the whole manifest was verified when the version was installed.
-        #[derive(Deserialize)]
-        struct Manifest {
-            file_manifest: HashMap<RelativePath, Entry>,
-            #[serde(default)]
-            empty_folders: Vec<RelativePath>,
-        }
-        let manifest = match read_json_of::<Manifest>(&container.join(MANIFEST_PATH), look::LARGE) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the shipped defaults are not known"
-                );
-                None
-            }
-            read => read?,
-        };
-        let carried = |path: &RelativePath| CARRIED.iter().any(|folder| path.is_under(folder));
-        Ok(match manifest {
-            Some(manifest) => Self {
-                entries: Some(
-                    manifest.file_manifest.into_iter().filter(|(path, _)| carried(path)).collect(),
-                ),
-                empty_folders: manifest
-                    .empty_folders
-                    .into_iter()
-                    .filter(|path| carried(path))
-                    .collect(),
-            },
-            None => Self { entries: None, empty_folders: Vec::new() },
-        })
-    }
-
-    /// Bytes of each default; 0 for a link.
-    fn sizes(&self) -> HashMap<String, u64> {
-        self.entries.iter().flatten().map(|(path, entry)| (path.to_string(), entry.size)).collect()
-    }
-
-    fn contents(&self) -> HashMap<String, Content> {
-        let content = |entry: &Entry| {
-            if entry.symlink.is_some() {
-                Content::Link(entry.hash)
-            } else {
-                Content::File(entry.hash)
-            }
-        };
-        self.entries
-            .iter()
-            .flatten()
-            .map(|(path, entry)| (path.to_string(), content(entry)))
-            .collect()
-    }
-
-    /// Puts the defaults into `target`. A default that the user changed in `container` comes from
-    /// the stored copy. A default that is nowhere any more is logged. If the manifest cannot be
-    /// read, the files in `container` serve as defaults.
-    fn lay(&self, container: &Path, target: &Path) -> Result<(), StoreError> {
-        for folder in CARRIED {
-            create(&target.join(folder))?;
-        }
-        let Some(entries) = &self.entries else {
-            return Carrying::new(container, target, HashMap::new())?
-                .all(false, &|_, _| ())
-                .map(drop);
-        };
-        for folder in &self.empty_folders {
-            create(&folder.under(target))?;
-        }
-        for (path, entry) in entries {
-            let (own, place) = (path.under(container), path.under(target));
-            create(place.parent().unwrap_or(target))?;
-            if let Some(link) = &entry.symlink {
-                copy_shipped_link(link, &own, &place)?;
-                continue;
-            }
-            let retained = retained_at(container, &entry.hash);
-            let found = [retained, own].into_iter().find(|from| {
-                passing(|| content_of(from)).is_ok_and(|it| it == Some(Content::File(entry.hash)))
-            });
-            match found {
-                Some(from) => {
-                    clone_file(&from, &place)?;
-                    set_mode(&place, entry.permissions.mode())?;
-                }
-                None => tracing::warn!(default = %path, "this default is nowhere any more"),
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(unix)]
-fn copy_shipped_link(link: &str, _own: &Path, place: &Path) -> Result<(), FileError> {
-    std::os::unix::fs::symlink(link, place).at("create", place)
-}
-
-#[cfg(not(unix))]
-fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), FileError> {
-    if exists(own)? { copy_link(own, place) } else { Ok(()) }
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode))).at("change", path)
-}
-
-#[cfg(not(unix))]
-fn set_mode(_path: &Path, _mode: u32) -> Result<(), StoreError> {
-    Ok(())
-}
-
 struct Carrying {
     source: PathBuf,
     target: PathBuf,
@@ -285,7 +159,7 @@ struct Carrying {
     /// Where files with several names were carried to; the other names become links to the same
     /// file there.
     carried_as: HashMap<Inode, PathBuf>,
-    migration: Migration,
+    result: CarriedOver,
 }
 
 impl Carrying {
@@ -300,11 +174,11 @@ impl Carrying {
             old_defaults: Shipped::of(source)?.contents(),
             new_defaults,
             carried_as: HashMap::new(),
-            migration: Migration::default(),
+            result: CarriedOver::default(),
         })
     }
 
-    fn all(mut self, damaged: bool, on_progress: ProgressSink) -> Result<Migration, StoreError> {
+    fn all(mut self, damaged: bool, on_progress: ProgressSink) -> Result<CarriedOver, StoreError> {
         let walk = Walk::of(&self.source)?;
         let total = walk.bytes();
         let mut done = 0;
@@ -332,7 +206,7 @@ impl Carrying {
             super::files::remove_tree(&self.target.join(relative))?;
             copy_link(link, &self.target.join(relative))?;
         }
-        Ok(self.migration)
+        Ok(self.result)
     }
 
     fn carry(&mut self, path: &Path) -> Result<(), StoreError> {
@@ -378,7 +252,8 @@ impl Carrying {
                 if is_there && !exists(&beside)? {
                     fs::rename(&place, &beside).at("rename", &place)?;
                 }
-                true
+                // Without the default's bytes nothing lies beside it.
+                exists(&beside)?
             }
             _ => moved,
         };
@@ -386,9 +261,9 @@ impl Carrying {
         create(place.parent().unwrap_or(&self.target))?;
         self.copy(path, &place)?;
         if conflict {
-            self.migration.conflicts.push(self.conflict(relative, &place, moved));
+            self.result.conflicts.push(self.conflict(relative, &place, moved));
         } else {
-            self.migration.carried.push(relative.to_owned());
+            self.result.carried.push(relative.to_owned());
         }
         Ok(())
     }
@@ -471,25 +346,9 @@ fn has_gone(path: &Path) -> Result<bool, StoreError> {
     Ok(look::at(path).at("look at", path)?.is_none())
 }
 
-fn create(folder: &Path) -> Result<(), FileError> {
-    durable::create_user_folders(folder).at("create", folder)
-}
-
 /// A path as manifests write it.
 fn key_of(relative: &Path) -> String {
     relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// The content at `path`; `None` if it holds nothing, or neither a file nor a link.
-fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
-    let Some(metadata) = look::at(path).at("look at", path)? else {
-        return Ok(None);
-    };
-    if metadata.is_symlink() {
-        let link = fs::read_link(path).at("read", path)?;
-        return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));
-    }
-    if metadata.is_file() { Ok(Some(Content::File(digest_of(path)?))) } else { Ok(None) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 
 use super::lock::HomeLock;
 use super::staging::Staging;
@@ -74,6 +76,23 @@ impl Fixture {
             .map(|record| record.container.version.to_string())
             .collect()
     }
+}
+
+/// Puts a link to itself in the place of an item: a read, and a look at anything below, is an error,
+/// for root as well, and does not look like a missing file. Returns where the item is meanwhile.
+#[cfg(unix)]
+pub(crate) fn make_unreadable(path: &Path) -> PathBuf {
+    let aside = path.with_extension("aside");
+    let _ = fs::rename(path, &aside);
+    std::os::unix::fs::symlink(path, path).unwrap();
+    aside
+}
+
+/// Puts the item back.
+#[cfg(unix)]
+pub(crate) fn make_readable(path: &Path, aside: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::rename(aside, path).unwrap();
 }
 
 pub(crate) fn id(version: &str) -> ContainerId {

@@ -1,5 +1,7 @@
 //! The home folder: its layout, its installed versions, and its records.
 
+mod state;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +11,8 @@ use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, HomeState, InstalledRecord, Probation};
 use super::{snapshots, staging, stand_in};
 use crate::file_error::FileResult as _;
+use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
-use crate::model::{ContainerId, Version};
 use crate::{durable, look};
 
 /// Prefix of the folder of a version that is to be removed, once its user files are in a snapshot.
@@ -29,6 +31,30 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// The launcher's own files in a home, which uninstalling deletes. Not among them: the record of
+    /// the shortcut, which goes with the shortcut, and the lock.
+    pub(crate) const FILES: [&str; 6] = [
+        "active.json",
+        "state.json",
+        "failed.json",
+        "nodes.json",
+        "known-nodes.json",
+        "journal.json",
+    ];
+    /// The launcher's own folders in a home, which uninstalling deletes whole. Not among them: the
+    /// retained user data.
+    pub(crate) const FOLDERS: [&str; 9] = [
+        "containers",
+        "staging",
+        "incoming",
+        "running",
+        "snapshots",
+        "trust",
+        "logs",
+        "own-update",
+        "neighbours",
+    ];
+
     /// The home at `root`; creates nothing yet.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -209,8 +235,10 @@ impl Home {
     /// one.
     pub(crate) fn chosen(&self) -> Result<ContainerId, StoreError> {
         let (active, _) = self.active()?;
-        let pending = active.pending.filter(|pending| self.record(pending).is_ok());
-        Ok(pending.unwrap_or(active.container))
+        match active.pending {
+            Some(pending) if self.is_installed(&pending)? => Ok(pending),
+            _ => Ok(active.container),
+        }
     }
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
@@ -278,6 +306,16 @@ impl Home {
                 stand_in::record_from_manifest(self, id).ok_or(error)
             }
             record => record,
+        }
+    }
+
+    /// Whether `id` is installed and whole; an error if that is unknown now. An unknown version is
+    /// neither offered as a new one nor replaced.
+    pub(crate) fn is_installed(&self, id: &ContainerId) -> Result<bool, StoreError> {
+        match self.record(id) {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -355,51 +393,6 @@ impl Home {
             .collect();
         ids.sort_by(|a, b| b.version.cmp(&a.version));
         Ok(ids)
-    }
-
-    /// Versions that did not come up on this computer. This only reads, so that nothing is created
-    /// where nothing is installed.
-    pub(crate) fn failed(&self) -> Vec<Version> {
-        self.known_failed().unwrap_or_else(|_| stand_in::late_failures(self))
-    }
-
-    /// The same for callers that delete by it: a state that cannot be read is an error, a damaged
-    /// one is empty.
-    pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
-        match read_json::<HomeState>(&self.state_path()) {
-            Ok(state) => Ok(stand_in::and_late_failures(
-                self,
-                state.map(|state| state.failed).unwrap_or_default(),
-            )),
-            Err(StoreError::Damaged { .. }) => Ok(stand_in::late_failures(self)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The stored state of this installation. A new installation gets a new installation id, which
-    /// is stored at once. A damaged file is replaced: nothing in it is worth a failed start.
-    pub(crate) fn state(&self) -> Result<HomeState, StoreError> {
-        match read_json::<HomeState>(&self.state_path()) {
-            Ok(Some(state)) if !state.installation_id.is_empty() => {
-                return stand_in::take_in_late_failures(self, state);
-            }
-            Ok(_) => {}
-            Err(StoreError::Damaged { path, source }) => {
-                tracing::warn!(path = %path.display(), %source, "the state is damaged, beginning anew")
-            }
-            Err(error) => return Err(error),
-        }
-        let state = HomeState {
-            installation_id: format!("{:032x}", fastrand::u128(..)),
-            ..HomeState::default()
-        };
-        self.set_state(&state)?;
-        Ok(state)
-    }
-
-    /// Stores the state of this installation.
-    pub(crate) fn set_state(&self, state: &HomeState) -> Result<(), StoreError> {
-        replace_json(&self.state_path(), state)
     }
 
     /// Returns an error if fewer than `needed` bytes are free on the disk of this home.

@@ -180,9 +180,9 @@ impl RunningLock {
     /// Whether a living process is noted for `id`: it runs the version, or is about to start it.
     fn is_noted(home: &Home, id: &ContainerId) -> Result<bool, StoreError> {
         let folder = records(home, id);
-        look::entries(&folder).at("read", &folder)?;
+        let recorded = recorded(&folder).at("read", &folder)?;
         let is_other = |process: u32| process != std::process::id();
-        Ok(recorded(&folder).any(|record| is_other(record.process) && record.is_alive()))
+        Ok(recorded.iter().any(|record| is_other(record.process) && record.is_alive()))
     }
 
     /// Whether any process has inherited the lock of `id`, even one that the app left behind.
@@ -230,14 +230,26 @@ impl RunningLock {
         }
     }
 
-    /// The processes that replace one that has ended.
+    /// The processes that replace one that has ended, as far as the system tells.
     pub(super) fn successors(&self, ended: &Ended) -> Vec<Process> {
-        successors::bound(&self.place, |process, bond| ended.is_followed_by(process, bond))
+        let bound = successors::bound(
+            &self.place,
+            |process, bond| ended.is_followed_by(process, bond),
+            |process| ended.may_be_followed_by(process),
+        );
+        bound.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what goes on in the app's place cannot be asked");
+            Vec::new()
+        })
     }
 
     fn remove_dead(&self) {
-        let dead: Vec<LockRecord> =
-            recorded(&self.records).filter(|record| !record.is_alive()).collect();
+        // A note that cannot be read stays.
+        let known = look::entries_if_readable(&self.records).into_iter();
+        let dead: Vec<LockRecord> = known
+            .filter_map(|entry| LockRecord::read(&entry).ok().flatten())
+            .filter(|record| !record.is_alive())
+            .collect();
         // A launcher that was killed did not see the successors of its app.
         for record in dead.iter().filter(|record| record.may_have_successor()) {
             self.successors(&record.ended()).iter().for_each(|process| self.run_by(process.id));
@@ -300,7 +312,7 @@ impl RunningLock {
 
     /// [`Self::is_held`], or the error that prevents an answer.
     fn held(home: &Home, id: &ContainerId) -> io::Result<bool> {
-        Ok(Self::started(home, id)? || has_successor(home, id))
+        Ok(Self::started(home, id)? || has_successor(home, id)?)
     }
 
     /// Whether a launcher has started `id`, and it runs. Either a noted process is alive, or the
@@ -317,7 +329,7 @@ impl RunningLock {
 
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
-            recorded(&records(home, id)).partition(|record| record.is_launcher);
+            recorded(&records(home, id))?.into_iter().partition(|record| record.is_launcher);
         // Where the system does not report when a process was started, its id may be that of a
         // later one: there the lock must be held too.
         let alone = |record: &LockRecord| !record.started.is_empty() && record.is_alive();
@@ -369,17 +381,18 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
 }
 
 /// Whether a process without a note runs `id`.
-fn has_successor(home: &Home, id: &ContainerId) -> bool {
-    let dead: Vec<LockRecord> = recorded(&records(home, id))
-        .filter(|record| !record.is_alive() && record.may_have_successor())
-        .collect();
+fn has_successor(home: &Home, id: &ContainerId) -> io::Result<bool> {
+    let mut dead = recorded(&records(home, id))?;
+    dead.retain(|record| !record.is_alive() && record.may_have_successor());
     let follows = |process: &Process, bond| {
         dead.iter().any(|record| record.ended().is_followed_by(process, bond))
     };
-    !successors::bound(&place(home, id), |process, bond| {
-        bond == Bond::Uses || follows(process, bond)
-    })
-    .is_empty()
+    let bound = successors::bound(
+        &place(home, id),
+        |process, bond| bond == Bond::Uses || follows(process, bond),
+        |process| dead.iter().any(|record| record.ended().may_be_followed_by(process)),
+    )?;
+    Ok(!bound.is_empty())
 }
 
 fn place(home: &Home, id: &ContainerId) -> Place {
@@ -402,6 +415,25 @@ struct LockRecord {
 }
 
 impl LockRecord {
+    /// The note in `entry`; `None` if there is no complete one. An error if it cannot be read and
+    /// its process may be alive: the version may be running then.
+    fn read(entry: &std::fs::DirEntry) -> io::Result<Option<Self>> {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { return Ok(None) };
+        let launcher = name.strip_suffix(LAUNCHER);
+        let Ok(process) = launcher.unwrap_or(name).parse() else { return Ok(None) };
+        let started = match look::read(&entry.path(), look::SMALL) {
+            Err(error) if processes::may_be_alive(process) => return Err(error),
+            started => started.ok().flatten().and_then(|started| String::from_utf8(started).ok()),
+        };
+        let Some(started) = started else { return Ok(None) };
+        let (has_ended, started) = match started.strip_suffix(ENDED) {
+            Some(started) => (true, started.to_owned()),
+            None => (false, started),
+        };
+        Ok(Some(Self { process, started, is_launcher: launcher.is_some(), has_ended }))
+    }
+
     fn is_alive(&self) -> bool {
         !self.has_ended && processes::is_alive(self.process, &self.started)
     }
@@ -432,20 +464,9 @@ fn launcher(process: u32) -> String {
 const LAUNCHER: &str = ".launcher";
 
 /// Noted processes with their start times. Incomplete notes are skipped.
-fn recorded(folder: &Path) -> impl Iterator<Item = LockRecord> + use<> {
-    look::entries_if_readable(folder).into_iter().filter_map(|entry| {
-        let name = entry.file_name();
-        let name = name.to_str()?;
-        let launcher = name.strip_suffix(LAUNCHER);
-        let process = launcher.unwrap_or(name).parse().ok()?;
-        let started = look::read(&entry.path(), look::SMALL).ok()??;
-        let started = String::from_utf8(started).ok()?;
-        let (has_ended, started) = match started.strip_suffix(ENDED) {
-            Some(started) => (true, started.to_owned()),
-            None => (false, started),
-        };
-        Some(LockRecord { process, started, is_launcher: launcher.is_some(), has_ended })
-    })
+fn recorded(folder: &Path) -> io::Result<Vec<LockRecord>> {
+    let read = |entry| LockRecord::read(&entry).transpose();
+    look::entries(folder)?.into_iter().filter_map(read).collect()
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

@@ -107,7 +107,8 @@ pub(crate) fn accuse(
 }
 
 /// The version that did not come up before `fallback` replaced it, while it is unknown whether
-/// `fallback` comes up.
+/// `fallback` comes up. A state that cannot be read names none: then the start goes on, and the
+/// version that was left stays charged.
 pub(crate) fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
     let accused = home.state().ok()?.accused?;
     (accused.fallback == *fallback).then_some(accused.version)

@@ -26,12 +26,17 @@ pub(super) struct Process {
     pub version: Option<OsString>,
     /// `KUZFLOW_HEALTH` in its environment: each start has a different value.
     pub start: Option<OsString>,
+    /// It is just beginning another program: for a moment the system reports neither arguments nor
+    /// environment.
+    pub is_beginning: bool,
 }
 
 /// Clock ticks of [`Process::started`] in a second.
 pub(super) const TICKS: u64 = if cfg!(windows) { 10_000_000 } else { 100 };
 
-pub(super) use system::{all, end, holds_open, is_alive, maps, start, wait_for_any};
+pub(super) use system::{
+    all, ancestors, end, holds_open, is_alive, maps, may_be_alive, start, wait_for_any,
+};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -68,34 +73,48 @@ mod system {
     pub(crate) fn is_alive(process: u32, started: &str) -> bool {
         match look::again(|| read_stat(process)) {
             Ok(stat) => start_in(&stat).as_deref() == Some(started),
-            // ESRCH: it ended during the read. After another error (for example, no handle left) it
-            // may be alive: then the version is left alone.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                false
-            }
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Err(error) => !is_of_ended(&error),
         }
+    }
+
+    /// Whether any process with this id may live.
+    pub(crate) fn may_be_alive(process: u32) -> bool {
+        match look::again(|| read_stat(process)) {
+            Ok(stat) => start_in(&stat).is_some(),
+            Err(error) => !is_of_ended(&error),
+        }
+    }
+
+    /// Whether `error` means that the process has ended. After another error (for example, no
+    /// handle left) it may be alive: then the version is left alone.
+    fn is_of_ended(error: &io::Error) -> bool {
+        // ESRCH: it ended during the read.
+        error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+            || error.kind() == io::ErrorKind::NotFound
     }
 
     fn of(process: u32, what: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{process}/{what}"))
     }
 
-    /// The living processes of this user, and whether the list is stable: none came, went or began
-    /// another program meanwhile.
-    pub(crate) fn all() -> (Vec<Process>, bool) {
-        let (now, before) = (since_boot(), ids());
+    /// The living processes of this user, and whether the list is stable: none came or went
+    /// meanwhile.
+    pub(crate) fn all() -> io::Result<(Vec<Process>, bool)> {
+        let (now, before) = (since_boot(), ids()?);
         let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
-        // Such a process has neither arguments nor environment for a moment.
-        let is_beginning =
-            |process: &Process| process.arguments.is_empty() && process.version.is_none();
-        let is_settled = !all.iter().any(is_beginning) && ids() == before;
-        (all, is_settled)
+        let is_settled = ids()? == before;
+        Ok((all, is_settled))
     }
 
-    fn ids() -> Vec<u32> {
+    fn ids() -> io::Result<Vec<u32>> {
         let id = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-        look::entries(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(id).collect()
+        Ok(look::entries(Path::new("/proc"))?.into_iter().filter_map(id).collect())
+    }
+
+    /// The process that started this launcher, the one that started that, and so on to the first
+    /// of the system. One of them adopts the orphans of this launcher's app.
+    pub(crate) fn ancestors() -> Vec<u32> {
+        std::iter::successors(parent(std::process::id()), |id| parent(*id)).collect()
     }
 
     fn since_boot() -> Option<Duration> {
@@ -130,6 +149,7 @@ mod system {
                 health = Some(OsString::from_vec(value.to_owned()));
             }
         }
+        let arguments = words(id, "cmdline");
         Some(Process {
             id,
             age: age(),
@@ -137,7 +157,8 @@ mod system {
             parent: parent(id),
             program: Some(program),
             folder: fs::read_link(of(id, "cwd")).ok(),
-            arguments: words(id, "cmdline"),
+            is_beginning: arguments.is_empty() && version.is_none(),
+            arguments,
             version,
             start: health,
         })
@@ -197,6 +218,7 @@ mod system {
 #[cfg(all(unix, not(target_os = "linux")))]
 mod system {
     use super::{Duration, OsString, PathBuf, Process};
+    use std::io;
     use std::path::Path;
 
     /// Other systems report the start time only through calls that need `unsafe` code. There a
@@ -214,19 +236,27 @@ mod system {
         start(process).as_deref() == Some(started)
     }
 
+    /// Whether any process with this id may live.
+    pub fn may_be_alive(process: u32) -> bool {
+        start(process).is_some()
+    }
+
     /// The living processes with their programs. `ps` reports nothing else in a form that can be
     /// parsed.
-    pub fn all() -> (Vec<Process>, bool) {
-        let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output();
-        let text = output
-            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-            .unwrap_or_default();
+    pub fn all() -> io::Result<(Vec<Process>, bool)> {
+        let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let process = |line: &str| {
             let (id, program) = line.trim_start().split_once(' ')?;
             let program = Some(PathBuf::from(OsString::from(program.trim())));
             Some(Process { id: id.parse().ok()?, program, ..Process::default() })
         };
-        (text.lines().filter_map(process).collect(), true)
+        Ok((text.lines().filter_map(process).collect(), true))
+    }
+
+    /// Unknown here.
+    pub fn ancestors() -> Vec<u32> {
+        Vec::new()
     }
 
     pub fn maps(_process: u32, _folder: &Path) -> bool {
@@ -260,6 +290,7 @@ mod unix {
 mod system {
     use super::{Duration, OsString, PathBuf, Process, TICKS};
     use crate::host::processes;
+    use std::io;
     use std::os::windows::ffi::OsStringExt as _;
     use std::path::Path;
     use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
@@ -320,6 +351,11 @@ mod system {
         start(process).as_deref() == Some(started)
     }
 
+    /// Whether any process with this id may live.
+    pub fn may_be_alive(process: u32) -> bool {
+        start(process).is_some()
+    }
+
     fn program(process: u32) -> Option<PathBuf> {
         let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION)?;
         let mut name = vec![0_u16; 32768];
@@ -333,7 +369,7 @@ mod system {
     }
 
     /// The living processes that this user may query.
-    pub fn all() -> (Vec<Process>, bool) {
+    pub fn all() -> io::Result<(Vec<Process>, bool)> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
         let age = |started: &str| {
             let made = Duration::from_millis(started.parse::<u64>().ok()? / (TICKS / 1000));
@@ -344,7 +380,12 @@ mod system {
             let age = age(&started);
             Some(Process { id, started, age, program: program(id), ..Process::default() })
         };
-        (processes::all().into_iter().filter_map(|found| process(found.id)).collect(), true)
+        Ok(processes::all().into_iter().filter_map(|found| process(found.id)).collect())
+    }
+
+    /// Unknown here.
+    pub fn ancestors() -> Vec<u32> {
+        Vec::new()
     }
 
     pub fn maps(_process: u32, _folder: &Path) -> bool {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::carry_over::{self, Migration};
+use super::carry_over::{self, CarriedOver};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
 use super::{Home, StoreError};
@@ -97,18 +97,18 @@ fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let Some(name) = version.file_name() else { return Ok(false) };
     let to = folder.join(name);
     // The manifest moves first: without it, all files would count as the user's own.
-    let (mut availability, mut moved) = (Vec::new(), false);
+    let (mut present, mut moved) = (Vec::new(), false);
     for part in RETAINED_FOLDERS {
         if has_files(&version.join(part))? {
-            availability.push(part);
+            present.push(part);
         }
         moved |= exists(&to.join(part))?;
     }
-    let holds = moved || !availability.is_empty();
+    let holds = moved || !present.is_empty();
     if holds {
         move_if_there(&version.join(MANIFEST_PATH), &to.join(MANIFEST_PATH))?;
     }
-    for part in availability {
+    for part in present {
         move_if_there(&version.join(part), &to.join(part))?;
     }
     Ok(holds)
@@ -144,7 +144,7 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::File`] if the disk is full; the retained files stay in every case.
-pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
+pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<CarriedOver>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
     carry_over::rescue(&version, tree).map(Some)
 }

@@ -47,7 +47,7 @@ pub(crate) fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     // has them.
     let mut with_files = Vec::new();
     for point in &points {
-        if point.has_files()? || carry_over::has_files(&home.container(&point.container)) {
+        if point.has_files()? || carry_over::has_files(&home.container(&point.container))? {
             with_files.push(point.folder().to_owned());
         }
     }
@@ -208,6 +208,12 @@ pub(crate) fn roll_back(
     go_to(home, &target(home, to)?, lock)
 }
 
+/// Whether a version's folder certainly has no user files any more. Files that cannot be looked at
+/// may all be there, and a rollback keeps them.
+fn has_lost_its_files(home: &Home, id: &ContainerId) -> bool {
+    carry_over::has_files(&home.container(id)).is_ok_and(|has_files| !has_files)
+}
+
 /// Returns to `target`. The app must have ended.
 pub(crate) fn go_to(
     home: &Home,
@@ -218,7 +224,7 @@ pub(crate) fn go_to(
     let (active, _) = home.active()?;
     let record = home.record(&target.container)?;
     RunningLock::refuse_if_running(home, &target.container)?;
-    if target.point.is_none() && !carry_over::has_files(&home.container(&target.container)) {
+    if target.point.is_none() && has_lost_its_files(home, &target.container) {
         // The version's own files are lost, even its defaults: the present user files are better
         // than none.
         super::switch::switch(home, &target.container, SwitchOptions::PLAIN, lock)?;

@@ -145,8 +145,8 @@ impl Staging {
             rename(&aside, &retained())?;
         }
         durable::sync_folder(&self.home.containers()).at("make durable", &place)?;
-        if let Some(migration) = taken {
-            migration.log();
+        if let Some(carried_over) = taken {
+            carried_over.log();
             retained::adopted(&self.home);
         }
         // The version is installed, even if its pieces cannot be deleted.

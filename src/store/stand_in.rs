@@ -41,24 +41,30 @@ fn last_use(home: &Home, id: &ContainerId) -> Option<SystemTime> {
     look::at(&lock::records(home, id)).ok()??.modified().ok()
 }
 
-/// Versions that failed while the state could not be read.
-pub(super) fn late_failures(home: &Home) -> Vec<Version> {
-    read_json(&home.late_failures()).ok().flatten().unwrap_or_default()
+/// Versions that failed while the state could not be read; none if their file is damaged.
+pub(super) fn late_failures(home: &Home) -> Result<Vec<Version>, StoreError> {
+    match read_json(&home.late_failures()) {
+        Err(StoreError::Damaged { .. }) => Ok(Vec::new()),
+        failures => Ok(failures?.unwrap_or_default()),
+    }
 }
 
 /// `failed` together with the [`late_failures`].
-pub(super) fn and_late_failures(home: &Home, mut failed: Vec<Version>) -> Vec<Version> {
-    for version in late_failures(home) {
+pub(super) fn and_late_failures(
+    home: &Home,
+    mut failed: Vec<Version>,
+) -> Result<Vec<Version>, StoreError> {
+    for version in late_failures(home)? {
         if !failed.contains(&version) {
             failed.push(version);
         }
     }
-    failed
+    Ok(failed)
 }
 
 /// Records beside the state, which cannot be read now, that `version` failed.
 pub(super) fn note_late_failure(home: &Home, version: &Version) -> Result<(), StoreError> {
-    let mut failed = late_failures(home);
+    let mut failed = late_failures(home)?;
     if failed.contains(version) {
         return Ok(());
     }
@@ -66,15 +72,23 @@ pub(super) fn note_late_failure(home: &Home, version: &Version) -> Result<(), St
     replace_json(&home.late_failures(), &failed)
 }
 
-/// Moves the late failures into the state, which can be read again.
+/// Moves the late failures into the state, which can be read again. Where they themselves cannot be
+/// read they stay where they are, and a later call moves them.
 pub(super) fn take_in_late_failures(
     home: &Home,
     state: HomeState,
 ) -> Result<HomeState, StoreError> {
-    if late_failures(home).is_empty() {
+    let late = late_failures(home).unwrap_or_else(|error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "versions that failed are not known now"
+        );
+        Vec::new()
+    });
+    if late.is_empty() {
         return Ok(state);
     }
-    let state = HomeState { failed: and_late_failures(home, state.failed), ..state };
+    let state = HomeState { failed: and_late_failures(home, state.failed)?, ..state };
     home.set_state(&state)?;
     remove_file(&home.late_failures())?;
     Ok(state)
@@ -83,20 +97,13 @@ pub(super) fn take_in_late_failures(
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::store::fixture::Fixture;
+    #[cfg(unix)]
+    use crate::store::fixture::{make_readable, make_unreadable};
     use crate::store::probation::remember_failed;
     use crate::store::switch::{SwitchOptions, switch};
-
-    /// A link to itself: following it is an error even for root, and does not look like a missing
-    /// file.
-    #[cfg(unix)]
-    fn make_unreadable(path: &Path) {
-        let _ = fs::remove_file(path);
-        std::os::unix::fs::symlink(path, path).unwrap();
-    }
 
     #[test]
     #[cfg(unix)]
@@ -104,14 +111,19 @@ mod tests {
         let fixture = Fixture::new();
         let home = &fixture.home;
         let id = home.state().unwrap().installation_id;
-        let (path, aside) = (home.root().join("state.json"), home.root().join("aside"));
-        fs::rename(&path, &aside).unwrap();
-        make_unreadable(&path);
+        let path = home.root().join("state.json");
+        let aside = make_unreadable(&path);
         let two: Version = "2.0.0".parse().unwrap();
-        assert!(home.state().is_err());
+        assert!(home.state().is_err() && home.stored_state().is_err());
         remember_failed(home, &two).unwrap();
         assert_eq!(home.failed(), std::slice::from_ref(&two));
-        fs::rename(&aside, &path).unwrap();
+        // Failures that cannot be read are not written over, and nothing is deleted without them.
+        let late = make_unreadable(&home.late_failures());
+        assert!(remember_failed(home, &"3.0.0".parse().unwrap()).is_err());
+        make_readable(&path, &aside);
+        assert!(home.known_failed().is_err());
+        assert_eq!(home.state().unwrap().failed, [], "the state itself can be read");
+        make_readable(&home.late_failures(), &late);
         assert_eq!(home.failed(), std::slice::from_ref(&two));
         let state = home.state().unwrap();
         assert_eq!((state.installation_id, state.failed), (id, vec![two]));

@@ -13,6 +13,7 @@
 //! which an app may start as well.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,10 +32,12 @@ const CAME_WITH_START: Duration = Duration::from_secs(30);
 const MOST_LOOKS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A daemon first leaves its folder and closes its files, and then begins its program. In between
-/// nothing but its environment binds it to the version. A process that is younger than this may be
-/// there; an older one, such as a daemon of the system that the app needed first, stays as it is.
+/// only its environment binds it to the version, and if it has dropped that as well, only its
+/// adoption by the system after its parent's end. A process that is younger than this may be there;
+/// an older one, such as a daemon of the system that the app needed first, stays as it is.
 const MAY_STILL_BEGIN: Duration = Duration::from_secs(2);
-/// Limit of looks while there is such a process.
+/// Limit of looks while there is such a process, or one that is just beginning another program. A
+/// program that begins later still counts for whoever asks then, since it uses the version.
 const MOST_LOOKS_FOR_A_BEGINNING: u32 = 30;
 /// Folders of a container that hold programs.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
@@ -127,35 +130,63 @@ impl Place {
         }
     }
 
-    /// Whether `process`, which has no bond, came from the version and is so young that it may be
-    /// about to begin a program of it.
-    fn may_begin(&self, process: &Process) -> bool {
-        process.age.is_some_and(|age| age < MAY_STILL_BEGIN)
-            && process.version.as_ref().is_some_and(|name| self.is_named_by(name))
+    /// Whether `process`, which has no bond, may be about to begin a program of the version.
+    /// `may_follow` is asked of an orphan whose environment tells nothing.
+    fn may_begin(
+        &self,
+        process: &Process,
+        orphanages: &[u32],
+        may_follow: &impl Fn(&Process) -> bool,
+    ) -> bool {
+        if process.is_beginning {
+            return true;
+        }
+        if process.age.is_none_or(|age| age >= MAY_STILL_BEGIN) {
+            return false;
+        }
+        match &process.version {
+            Some(name) => self.is_named_by(name),
+            None => {
+                process.start.is_none()
+                    && process.parent.is_some_and(|parent| orphanages.contains(&parent))
+                    && may_follow(process)
+            }
+        }
     }
 }
 
-/// The processes bound to a version for which `counts` returns `true`, without launchers.
-pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
+/// The processes bound to a version for which `counts` returns `true`, without launchers. A process
+/// for which `may_follow` returns `true` is given a moment to begin the version's program.
+///
+/// # Errors
+/// If the system cannot list the processes.
+pub(super) fn bound(
+    place: &Place,
+    counts: impl Fn(&Process, Bond) -> bool,
+    may_follow: impl Fn(&Process) -> bool,
+) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
+    let orphanages = processes::ancestors();
     for look in 1..=MOST_LOOKS_FOR_A_BEGINNING {
-        let (all, is_settled) = processes::all();
-        let may_begin;
-        (found, may_begin) = bound_of(place, all, &counts);
-        // A process may have handed over during the look, or be just beginning another program.
-        if (is_settled || look >= MOST_LOOKS) && !may_begin || !found.is_empty() {
+        let (all, is_settled) = processes::all()?;
+        let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
+        let one_may_begin;
+        (found, one_may_begin) = bound_of(place, all, &counts, may_begin);
+        // A process may have handed over during the look.
+        if (is_settled || look >= MOST_LOOKS) && !one_may_begin || !found.is_empty() {
             break;
         }
         std::thread::sleep(LOOK_AGAIN);
     }
-    found
+    Ok(found)
 }
 
-/// The processes that count, and whether another one may be about to begin the version's program.
+/// The processes that count, and whether `may_begin` is true of one without a bond.
 fn bound_of(
     place: &Place,
     all: Vec<Process>,
     counts: &impl Fn(&Process, Bond) -> bool,
+    may_begin: impl Fn(&Process) -> bool,
 ) -> (Vec<Process>, bool) {
     let own = std::process::id();
     let launcher = all
@@ -165,17 +196,17 @@ fn bound_of(
     let is_launcher = |process: &Process| {
         process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref()
     };
-    let (mut bound, mut may_begin): (Vec<(&Process, Bond)>, bool) = (Vec::new(), false);
+    let (mut bound, mut one_may_begin): (Vec<(&Process, Bond)>, bool) = (Vec::new(), false);
     for process in all.iter().filter(|process| !is_launcher(process)) {
         match place.bond(process) {
             Some(bond) => bound.push((process, bond)),
-            None => may_begin |= place.may_begin(process),
+            None => one_may_begin |= may_begin(process),
         }
     }
     let roots =
         bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
     let found = roots.filter(|(process, bond)| counts(process, *bond));
-    (found.map(|(process, _)| (*process).clone()).collect(), may_begin)
+    (found.map(|(process, _)| (*process).clone()).collect(), one_may_begin)
 }
 
 /// Decides by the parent: a browser's new process belongs to the browser, and a helper without the
@@ -215,14 +246,20 @@ pub(super) struct SeenEnd {
 }
 
 impl Ended<'_> {
+    /// Whether `process`, whose environment tells nothing, was started while the ended one ran or
+    /// just after it.
+    pub(super) fn may_be_followed_by(&self, process: &Process) -> bool {
+        ticks(&process.started)
+            .zip(ticks(self.started))
+            .is_some_and(|(theirs, ours)| theirs >= ours)
+    }
+
     /// Whether `process` replaces it.
     pub(super) fn is_followed_by(&self, process: &Process, bond: Bond) -> bool {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
             // A process without that environment must at least have been started later.
-            _ => ticks(&process.started)
-                .zip(ticks(self.started))
-                .is_some_and(|(theirs, ours)| theirs >= ours),
+            _ => self.may_be_followed_by(process),
         };
         if !same_start {
             return false;
@@ -313,6 +350,37 @@ mod tests {
             let named = Process { version: Some(link.join("1.0.0").into()), ..browser };
             assert_eq!(place.plain_bond(&named), Some(Bond::Descends));
         }
+    }
+
+    #[test]
+    fn an_orphan_that_tells_nothing_is_waited_for_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(&folder.path().join("1.0.0"), &folder.path().join("lock"));
+        let started = "100000";
+        let ended = Ended { started, start: None, seen: None };
+        let orphan = Process {
+            parent: Some(1),
+            started: "100050".to_owned(),
+            age: Some(Duration::from_millis(100)),
+            ..process("/bin/sh", "/", &["sh", "-c", "sleep 0.1; exec \"$PROGRAM\""])
+        };
+        let may_begin = |process: &Process| {
+            place.may_begin(process, &[20, 1], &|process| ended.may_be_followed_by(process))
+        };
+        assert!(may_begin(&orphan));
+        let with = |change: fn(&mut Process)| {
+            let mut other = orphan.clone();
+            change(&mut other);
+            may_begin(&other)
+        };
+        assert!(!with(|other| other.parent = Some(30)), "a program's child");
+        assert!(!with(|other| other.started = "99999".to_owned()), "it was there before the app");
+        assert!(!with(|other| other.age = Some(Duration::from_secs(3))), "it stays as it is");
+        assert!(!with(|other| other.start = Some("/h".into())), "another app's");
+        assert!(with(|other| {
+            other.is_beginning = true;
+            other.age = Some(Duration::from_secs(60));
+        }));
     }
 
     #[test]

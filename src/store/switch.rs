@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::carry_over::{self, Migration, ProgressSink};
+use super::carry_over::{self, CarriedOver, ProgressSink};
 use super::copying::can_clone;
 use super::files::{exists, remove_tree};
 use super::home::REMOVED;
@@ -63,7 +63,7 @@ pub(crate) fn switch(
     id: &ContainerId,
     options: SwitchOptions,
     lock: &HomeLock,
-) -> Result<(InstalledRecord, Migration), StoreError> {
+) -> Result<(InstalledRecord, CarriedOver), StoreError> {
     journal::settle(home, lock)?;
     let record = home.record(id)?;
     let before = match home.active() {
@@ -90,7 +90,7 @@ pub(crate) fn switch(
             pending_failures: 0,
             probation,
         })?;
-        return Ok((record, Migration::default()));
+        return Ok((record, CarriedOver::default()));
     };
     let left = before.filter(|(active, _)| active.container != *id);
     // Nobody may write to the files while they are moved.
@@ -147,10 +147,10 @@ fn transfer(
     to: &InstalledRecord,
     options: SwitchOptions,
     lock: &HomeLock,
-) -> Result<Migration, StoreError> {
+) -> Result<CarriedOver, StoreError> {
     let id = &to.container;
     let (left, alone) = (left.map(|(left, _)| left), left.map(|(_, alone)| alone));
-    let (work, migration) = prepare(home, source, left.map(|(_, record)| record), to, options)?;
+    let (work, carried_over) = prepare(home, source, left.map(|(_, record)| record), to, options)?;
     if let (Some((before, _)), Some(alone)) = (left, alone) {
         wait_for_next_start(home, before, id, alone.check())?;
     }
@@ -203,7 +203,7 @@ fn transfer(
         }
     }
     finish(home, &displaced, note.as_ref());
-    Ok(migration)
+    Ok(carried_over)
 }
 
 /// Leaves a switch to the next start, because somebody has started the version meanwhile.
@@ -248,7 +248,7 @@ fn prepare(
     from: Option<&InstalledRecord>,
     to: &InstalledRecord,
     options: SwitchOptions,
-) -> Result<(PathBuf, Migration), StoreError> {
+) -> Result<(PathBuf, CarriedOver), StoreError> {
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
         && from.data_schema > to.data_schema
@@ -264,7 +264,7 @@ fn prepare(
     if !can_clone(&work) {
         home.check_space(carry_over::bytes_of(source)?.saturating_add(RESERVE))?;
     }
-    let migration = carry_over::lay_out(
+    let carried_over = carry_over::lay_out(
         source,
         &home.container(&to.container),
         &work,
@@ -283,7 +283,7 @@ fn prepare(
         )?;
     }
     durable::sync_tree(&work).at("make durable", &work)?;
-    Ok((work, migration))
+    Ok((work, carried_over))
 }
 
 /// Returns a new empty folder that only this user may read. Each has a different name: a migration
@@ -355,8 +355,8 @@ pub(crate) struct Resolved {
     pub record: InstalledRecord,
     /// A pending switch that was performed, with the result for the user's files, or that failed
     /// and was abandoned.
-    pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
-    /// Why an interrupted switch waits.
+    pub switched: Option<Result<CarriedOver, (ContainerId, StoreError)>>,
+    /// Why an interrupted or a pending switch waits.
     pub waits: Option<StoreError>,
 }
 
@@ -394,8 +394,16 @@ pub(crate) fn resolve_for_start(
     let (active, record) = home.active_for_start()?;
     let stay = |record| Ok(Resolved { record, switched: None, waits: None });
     let Some(pending) = active.pending.clone() else { return stay(record) };
-    if RunningLock::is_held(home, &active.container) {
-        return stay(record);
+    match RunningLock::refuse_if_held(home, &active.container) {
+        Ok(()) => {}
+        Err(StoreError::InUse { .. }) => return stay(record),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "it is unknown whether the app runs; the pending switch waits"
+            );
+            return Ok(Resolved { record, switched: None, waits: Some(error) });
+        }
     }
     let lock = match HomeLock::take(home) {
         Ok(lock) => lock,
@@ -412,9 +420,9 @@ pub(crate) fn resolve_for_start(
         return Ok(Resolved { record, switched: None, waits: Some(error) });
     }
     match switch(home, &pending, options, &lock) {
-        Ok((record, migration)) => {
-            migration.log();
-            Ok(Resolved { record, switched: Some(Ok(migration)), waits: None })
+        Ok((record, carried_over)) => {
+            carried_over.log();
+            Ok(Resolved { record, switched: Some(Ok(carried_over)), waits: None })
         }
         Err(StoreError::InUse { .. }) => stay(record),
         Err(error) => {

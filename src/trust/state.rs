@@ -89,7 +89,9 @@ impl StateFolder {
         }
         if shipped.is_empty() {
             return Err(TrustError::Root {
-                source: "root.json is missing beside launcher.toml, or it is empty".into(),
+                source:
+                    "root.json is missing beside launcher.toml, it is empty, or it cannot be read"
+                        .into(),
             });
         }
         document::root(shipped).map_err(|refusal| TrustError::Root { source: refusal.cause })

@@ -61,7 +61,7 @@ impl CheckJob {
         renewal::follow(environment, &repository, &sources.list).await;
         sources::learn_nodes(environment, client, repository.versions.timestamp).await;
         let mut state = environment.home.state().map_err(store)?;
-        let current = current(environment);
+        let current = current(environment)?;
         let asked_for = wanted.is_some();
         let chosen = choose(environment, &repository, &state, current.as_ref(), wanted)?;
         // A mandatory release that is halted or installed no longer delays a start.
@@ -95,7 +95,8 @@ impl CheckJob {
         let notes = notes(environment, &sources, &repository, &signed).await;
         sources.remember(environment);
         let memory = NodeMemory::load(&environment.home.node_memory());
-        let plan = if environment.home.record(&signed.release.container).is_ok() {
+        let is_installed = environment.home.is_installed(&signed.release.container);
+        let plan = if is_installed.map_err(store)? {
             hot_swap::predict_hot_swap(
                 environment,
                 &self.channel,
@@ -160,9 +161,14 @@ fn concerns(environment: &Environment, signed: &SignedRelease) -> bool {
         && *channel == environment.settings.channel
 }
 
-/// The version to update from. A version that waits for the next start counts as active.
-pub(crate) fn current(environment: &Environment) -> Option<Version> {
-    environment.home.chosen().ok().map(|chosen| chosen.version)
+/// The version to update from; `None` if nothing is installed. A version that waits for the next
+/// start counts as active.
+pub(crate) fn current(environment: &Environment) -> Result<Option<Version>, Problem> {
+    match environment.home.chosen() {
+        Ok(chosen) => Ok(Some(chosen.version)),
+        Err(StoreError::NothingInstalled { .. }) => Ok(None),
+        Err(error) => Err(problem::of_store(&error)),
+    }
 }
 
 /// Without a network: the release to offer by the metadata trusted last, if that has not expired
@@ -178,7 +184,7 @@ fn prefetched(
     }
     let trust = environment.trust();
     let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
-    let current = current(environment);
+    let current = current(environment).ok()?;
     let chosen =
         choose(environment, &repository, &environment.home.state().ok()?, current.as_ref(), wanted);
     let signed = chosen

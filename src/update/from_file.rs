@@ -39,10 +39,11 @@ pub(crate) async fn check(
     let opened = opened.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
     let bundle = opened.map_err(|error| problem::of_bundle(&error))?;
     let Judged { repository, genuine, .. } = judge(environment, client, &bundle, freshness).await?;
-    let current = check::current(environment);
+    let current = check::current(environment)?;
     let signed = choose(environment, &repository, &bundle, genuine, current.as_ref())?.clone();
     let container = &signed.release.container;
-    let installed = environment.home.record(container).is_ok();
+    let installed = environment.home.is_installed(container);
+    let installed = installed.map_err(|error| problem::of_store(&error))?;
     if installed && current.as_ref() == Some(&container.version) {
         return Ok(Checked::Nothing { reason: NoUpdate::Installed, current });
     }

@@ -11,7 +11,7 @@ use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
 use crate::peers::{Library, PeerNetwork, PeerOptions, Volume};
-use crate::store::Home;
+use crate::store::{Home, StoreError};
 
 /// How long a list of installed versions is used before it is read again.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -29,12 +29,13 @@ impl PeerHandle {
     /// Opens the peer network, unless it is open already, or the publisher or the user does not
     /// want it. Without it updates work all the same.
     pub(crate) fn open(&self, environment: &Environment) -> Option<Arc<PeerNetwork>> {
-        if !in_force(environment) {
+        let allowed = is_allowed(environment);
+        if !matches!(allowed, Ok(true)) {
             self.close();
             let cache = environment.home.for_peers();
             // The download cache for peers is now useless. The next try deletes what this one could
             // not.
-            if look::is_there(&cache).unwrap_or(true) {
+            if allowed.is_ok() && look::is_there(&cache).unwrap_or(true) {
                 let _ = std::fs::remove_dir_all(cache);
             }
             return None;
@@ -42,7 +43,7 @@ impl PeerHandle {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             let (home, shared) = (environment.home.clone(), environment.home.clone());
-            let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
+            let allowed = Arc::new(move || user_allows(&home).unwrap_or(false));
             match PeerNetwork::start(options(environment), library(shared), allowed) {
                 Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
                 Err(error) => tracing::warn!(cause = error_chain::line(&error), "no neighbours"),
@@ -57,10 +58,22 @@ impl PeerHandle {
     }
 }
 
-/// Whether the publisher allows the peer network, and the user has left it on.
+/// Whether the publisher allows the peer network, and the user has certainly left it on.
 pub(crate) fn in_force(environment: &Environment) -> bool {
-    environment.settings.peers.enabled
-        && !environment.home.state().is_ok_and(|state| state.peers_off)
+    is_allowed(environment).unwrap_or(false)
+}
+
+fn is_allowed(environment: &Environment) -> Result<bool, StoreError> {
+    Ok(environment.settings.peers.enabled && user_allows(&environment.home)?)
+}
+
+/// Whether the user has left the peer network on. Where that cannot be read now, the user may have
+/// switched it off, and nothing is shared.
+fn user_allows(home: &Home) -> Result<bool, StoreError> {
+    let stored = home.stored_state().inspect_err(
+        |error| tracing::warn!(%error, "it is unknown whether the user shares with neighbours"),
+    );
+    Ok(stored?.is_none_or(|state| !state.peers_off))
 }
 
 fn options(environment: &Environment) -> PeerOptions {
@@ -138,4 +151,23 @@ pub(crate) fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Diges
         .filter(|path| !mutable(path))
         .filter_map(|path| manifest.file_manifest.get(path));
     entries.filter(|entry| entry.has_bytes()).map(|entry| (entry.hash, entry.size)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::HomeState;
+
+    #[test]
+    #[cfg(unix)]
+    fn nothing_is_shared_while_it_is_unknown_whether_the_user_wants_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        assert!(user_allows(&home).unwrap(), "nobody was asked yet");
+        let state = home.state().unwrap();
+        home.set_state(&HomeState { peers_off: true, ..state }).unwrap();
+        assert!(!user_allows(&home).unwrap());
+        crate::store::fixture::make_unreadable(&folder.path().join("state.json"));
+        assert!(user_allows(&home).is_err());
+    }
 }

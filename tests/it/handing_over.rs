@@ -24,6 +24,7 @@ case "$FORM" in
   daemon) setsid sh -c 'cd /; for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done; exec "$KUZFLOW_HOME/app/worker"' </dev/null >/dev/null 2>&1 & exit 0;;
   slowly) setsid sh -c 'cd /; for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done; sleep 0.1; exec "$KUZFLOW_HOME/app/worker"' </dev/null >/dev/null 2>&1 & exit 0;;
   cleared) env -i "PATH=$PATH" "DESK=$DESK" "KUZFLOW=$KUZFLOW_HOME" setsid "$KUZFLOW_HOME/app/worker" </dev/null >/dev/null 2>&1 & exit 0;;
+  unknown) env -i "DESK=$DESK" "PROGRAM=$KUZFLOW_HOME/app/worker" "KUZFLOW=$KUZFLOW_HOME" "PATH=$PATH" setsid sh -c 'cd /; for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done; sleep 0.15; exec "$PROGRAM"' </dev/null >/dev/null 2>&1 & sleep 0.05; exit 0;;
   later) sleep 3; setsid sh -c "$WORK" </dev/null >/dev/null 2>&1 & exit 0;;
   error) setsid sh -c "$WORK" </dev/null >/dev/null 2>&1 & exit 7;;
   again) setsid sh -c 'sleep 1; setsid sh -c "$WORK" & exit 0' </dev/null >/dev/null 2>&1 & exit 0;;
@@ -38,9 +39,19 @@ echo last >> "${KUZFLOW_HOME:-$KUZFLOW}/data/journal"
 "#;
 
 /// `slowly` is a daemon that has left the folder and the lock, and does not run the worker yet, when
-/// the first process ends.
-const FORMS: [&str; 9] =
-    ["background", "session", "twice", "daemon", "slowly", "cleared", "later", "error", "again"];
+/// the first process ends; `unknown` is one that has dropped its environment as well.
+const FORMS: [&str; 10] = [
+    "background",
+    "session",
+    "twice",
+    "daemon",
+    "slowly",
+    "cleared",
+    "unknown",
+    "later",
+    "error",
+    "again",
+];
 
 /// A folder of an app that hands over. The first release is installed and has come up, and the
 /// second one is installed as well.

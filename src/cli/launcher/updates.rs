@@ -13,6 +13,7 @@ use crate::messages::language::Setup;
 use crate::messages::problem;
 use crate::messages::protocol::{CheckTrigger, Command, Phase, ProblemKind};
 use crate::model::Version;
+use crate::store::StoreError;
 
 impl Invocation<'_> {
     pub(super) fn check(&self) -> Ending {
@@ -42,7 +43,7 @@ impl Invocation<'_> {
 
     pub(super) fn update(&self, to: Option<Version>) -> Ending {
         if let Some(version) = &to
-            && self.record(version).is_ok()
+            && !matches!(self.record(version), Err(StoreError::NotInstalled { .. }))
         {
             return self
                 .switch(version)

@@ -56,7 +56,13 @@ impl Invocation<'_> {
             (Err(error), None) => return Err(error),
         };
         let path = self.place.home.manifest(&record.container);
-        let json = look::read(&path, look::LARGE).unwrap_or_default().unwrap_or_default();
+        let json = match look::read(&path, look::LARGE) {
+            Ok(json) => json.unwrap_or_default(),
+            Err(error) => {
+                self.output.say(&format!("{MANIFEST_PATH}: it cannot be read: {error}"));
+                return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
+            }
+        };
         let manifest = (crate::model::Digest::of(&json) == record.manifest)
             .then(|| Manifest::from_json(&json).ok())
             .flatten();

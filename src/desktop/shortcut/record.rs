@@ -36,18 +36,13 @@ pub(super) struct Made {
 
 /// The stored record; `None` if there is none. A damaged record counts as none: the files that it
 /// named stay.
-pub(super) fn read(home: &Home) -> Option<ShortcutRecord> {
+pub(super) fn read(home: &Home) -> Result<Option<ShortcutRecord>, DesktopError> {
     let path = home.desktop_record();
-    let json = match look::read(&path, look::SMALL) {
-        Ok(json) => json?,
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "the list of shortcuts cannot be read");
-            return None;
-        }
-    };
-    serde_json::from_slice(&json)
+    let json = look::read(&path, look::SMALL).at("read", &path)?;
+    let Some(json) = json else { return Ok(None) };
+    Ok(serde_json::from_slice(&json)
         .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the list of shortcuts is damaged"))
-        .ok()
+        .ok())
 }
 
 /// Stores the record.

@@ -157,3 +157,22 @@ fn two_homes_of_an_app_have_two_names() {
             && other != id("sample", Path::new("/media/other"), Some(usual))
     );
 }
+
+#[test]
+#[cfg(unix)]
+fn a_list_of_what_was_made_that_cannot_be_read_is_not_taken_for_none() {
+    let user = user();
+    let system = System::Freedesktop;
+    make(&entry(), &user.home, &user.folders, true, system).unwrap();
+    let made = files(&user);
+    let record = user.home.desktop_record();
+    let aside = crate::store::fixture::make_unreadable(&record);
+    assert!(is_made(&user.home), "it may be");
+    assert!(make(&entry(), &user.home, &user.folders, false, system).is_err());
+    assert!(refresh(&entry(), &user.home, &user.folders, system).is_err());
+    assert!(remove(&user.home, Some(&user.folders), system).is_err(), "the user is told");
+    assert_eq!(files(&user), made);
+    crate::store::fixture::make_readable(&record, &aside);
+    assert!(!remove(&user.home, Some(&user.folders), system).unwrap().is_empty());
+    assert_eq!(files(&user), [] as [PathBuf; 0]);
+}

@@ -206,9 +206,9 @@ impl<C: Fn(Command)> Talk<C> {
                 lock.run_by(app.process());
                 Some((container.clone(), lock))
             };
-            let others = containers
-                .iter()
-                .filter(|container| **container != app.container && home.record(container).is_ok());
+            let others = containers.iter().filter(|container| {
+                **container != app.container && home.is_installed(container).unwrap_or(true)
+            });
             let locks = others.filter_map(hold).collect();
             let mut shared = handle.lock();
             // An app that has ended meanwhile needs no lock.

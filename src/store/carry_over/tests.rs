@@ -2,13 +2,15 @@
 
 use crate::model::ContainerId;
 use crate::store::fixture::Fixture;
+#[cfg(unix)]
+use crate::store::fixture::make_unreadable;
 
 use super::super::copying::allocated;
 use super::*;
 
 /// The files that `to` would get, in a separate folder.
 struct Laid {
-    migration: Migration,
+    carried_over: CarriedOver,
     folder: PathBuf,
 }
 
@@ -26,7 +28,7 @@ fn carry(fixture: &Fixture, from: &ContainerId, to: &ContainerId) -> Laid {
     let folder = fixture.home.root().join(format!("laid-{:08x}", fastrand::u32(..)));
     fs::create_dir(&folder).unwrap();
     let (source, target) = (fixture.home.container(from), fixture.home.container(to));
-    Laid { migration: lay_out(&source, &target, &folder, false, &|_, _| ()).unwrap(), folder }
+    Laid { carried_over: lay_out(&source, &target, &folder, false, &|_, _| ()).unwrap(), folder }
 }
 
 #[test]
@@ -56,12 +58,12 @@ fn each_file_goes_its_own_way() {
     for round in 0..2 {
         let laid = carry(&fixture, &one, &two);
         assert_eq!(
-            laid.migration.conflicts,
+            laid.carried_over.conflicts,
             [conflict("config/both", "config/both.new-default")],
             "round {round}"
         );
         assert_eq!(
-            laid.migration.carried,
+            laid.carried_over.carried,
             [Path::new("config/changed"), Path::new("data/folder/made")]
         );
         assert!(laid.folder.join("data/empty").is_dir() && laid.folder.join("logs").is_dir());
@@ -110,7 +112,7 @@ fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_n
     }
     assert!(!is_pristine(&fixture.home.container(&one)));
     let laid = carry(&fixture, &two, &one);
-    assert!(laid.migration.conflicts.is_empty(), "{:?}", laid.migration);
+    assert!(laid.carried_over.conflicts.is_empty(), "{:?}", laid.carried_over);
     for path in ["data/document", "config/default", "data/new"] {
         assert_eq!(laid.read(path).as_deref(), Some("present"), "{path}");
     }
@@ -141,7 +143,10 @@ fn a_file_where_the_other_side_has_a_folder_is_retained_beside() {
     for _ in 0..2 {
         let laid = carry(&fixture, &one, &two);
         let folder = conflict("config/folder.kept/deep/inside", "config/folder");
-        assert_eq!(laid.migration.conflicts, [conflict("config/file.kept", "config/file"), folder]);
+        assert_eq!(
+            laid.carried_over.conflicts,
+            [conflict("config/file.kept", "config/file"), folder]
+        );
         let read = |path: &str| laid.read(path);
         assert_eq!(read("config/file/inside").as_deref(), Some("b"));
         assert_eq!(read("config/file.kept").as_deref(), Some("mine"));
@@ -192,7 +197,7 @@ fn links_stay_links() {
     for _ in 0..2 {
         let laid = carry(&fixture, &one, &two);
         let target = laid.folder.join("data");
-        assert_eq!(laid.migration.carried.len(), 4);
+        assert_eq!(laid.carried_over.carried.len(), 4);
         assert_eq!(fs::read_link(target.join("folder")).unwrap(), outside);
         assert_eq!(fs::read_link(target.join("near")).unwrap(), Path::new("file"));
         assert_eq!(fs::read_link(target.join("broken")).unwrap(), Path::new("nowhere"));
@@ -225,6 +230,52 @@ fn a_new_default_put_beside_does_not_outlive_its_release() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_default_that_cannot_be_read_is_an_error_and_not_gone() {
+    let fixture = Fixture::new();
+    let one = fixture.install("1.0.0", &[("config/settings", "one"), ("config/plain", "one")]);
+    let two = fixture.install("2.0.0", &[("config/settings", "two"), ("config/plain", "two")]);
+    let (source, target) = (fixture.home.container(&one), fixture.home.container(&two));
+    fixture.write(&one, "config/settings", "mine");
+    let retained = target.join(crate::model::manifest::RETAINED_FOLDER);
+    let aside = make_unreadable(&retained);
+    // The version still has its defaults in their own places.
+    let laid = carry(&fixture, &one, &two);
+    assert_eq!(laid.read("config/settings.new-default").as_deref(), Some("two"));
+    fixture.write(&two, "config/settings", "of an earlier time");
+    let folder = fixture.home.root().join("not laid");
+    fs::create_dir(&folder).unwrap();
+    let refused = lay_out(&source, &target, &folder, false, &|_, _| ()).unwrap_err();
+    assert!(matches!(&refused, StoreError::File(_)), "{refused:?}");
+    // The default is lost for good: nothing lies beside the user's file, and nobody is told so.
+    fs::remove_file(&retained).unwrap();
+    let laid = carry(&fixture, &one, &two);
+    assert_eq!(laid.carried_over.conflicts, []);
+    assert_eq!(laid.read("config/settings").as_deref(), Some("mine"));
+    assert_eq!(laid.read("config/settings.new-default"), None);
+    assert_eq!(laid.read("config/plain").as_deref(), Some("two"));
+    fs::rename(&aside, &retained).unwrap();
+    let laid = carry(&fixture, &one, &two);
+    assert_eq!(
+        laid.carried_over.conflicts,
+        [conflict("config/settings", "config/settings.new-default")]
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn user_folders_that_cannot_be_looked_at_are_not_lost() {
+    let fixture = Fixture::new();
+    let one = fixture.install("1.0.0", &[]);
+    let container = fixture.home.container(&one);
+    assert!(!has_files(&container).unwrap());
+    std::os::unix::fs::symlink("/nowhere", container.join("data")).unwrap();
+    assert!(has_files(&container).unwrap(), "a link to a disk that is not mounted now");
+    make_unreadable(&container);
+    assert!(has_files(&container).is_err());
+}
+
+#[test]
 fn with_a_damaged_manifest_everything_is_the_users() {
     let fixture = Fixture::new();
     let (one, two) = (
@@ -233,7 +284,7 @@ fn with_a_damaged_manifest_everything_is_the_users() {
     );
     fs::write(fixture.home.manifest(&one), "{").unwrap();
     let laid = carry(&fixture, &one, &two);
-    assert_eq!(laid.migration.conflicts, [conflict("config/x", "config/x.new-default")]);
+    assert_eq!(laid.carried_over.conflicts, [conflict("config/x", "config/x.new-default")]);
     assert_eq!(laid.read("config/x").as_deref(), Some("a"));
     assert_eq!(laid.read("config/x.new-default").as_deref(), Some("b"));
     // The manifest of the next version cannot be read: its present files serve as defaults.
@@ -262,19 +313,19 @@ fn a_name_that_leaves_no_room_for_an_ending_is_shortened_and_known_again() {
         )
     };
     for id in &ids {
-        let (_, migration) = switch(id).unwrap();
+        let (_, carried_over) = switch(id).unwrap();
         if *id == ids[0] {
             fixture.write(id, &long, "mine");
             fixture.write(id, &other, "mine too");
             continue;
         }
-        assert_eq!(migration.conflicts.len(), 2);
-        let texts = migration
+        assert_eq!(carried_over.conflicts.len(), 2);
+        let texts = carried_over
             .conflicts
             .iter()
             .map(|both| fixture.read(id, both.beside.to_str().unwrap()).unwrap());
         let expected = if *id == ids[1] { "b" } else { "c" };
-        assert_eq!(texts.collect::<Vec<_>>(), [expected; 2], "{:?}", migration.conflicts);
+        assert_eq!(texts.collect::<Vec<_>>(), [expected; 2], "{:?}", carried_over.conflicts);
     }
     let names = fs::read_dir(fixture.home.container(&ids[2]).join("config")).unwrap();
     assert_eq!(names.count(), 4, "the new default of before is gone");
@@ -317,8 +368,8 @@ fn what_goes_while_files_are_carried_over_is_no_failure() {
         }
         let _ = fs::remove_dir_all(source.join("data/later"));
     };
-    let migration = lay_out(&source, &target, &folder, false, &reported).unwrap();
-    assert_eq!(migration.carried.len(), 10);
+    let carried_over = lay_out(&source, &target, &folder, false, &reported).unwrap();
+    assert_eq!(carried_over.carried.len(), 10);
     assert!(
         folder.join("data/file-09").exists()
             && !folder.join("data/file-10").exists()

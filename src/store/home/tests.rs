@@ -117,3 +117,39 @@ fn what_a_kill_left_is_removed_before_the_next_download() {
     assert_eq!(left.exists(), cfg!(not(unix)));
     assert!(fresh.path().exists(), "another launcher may be writing the fresh one");
 }
+
+#[test]
+fn every_item_of_a_home_is_known_to_whoever_uninstalls() {
+    let code = include_str!("../home.rs");
+    let named = code.split(".root.join(\"").skip(1);
+    let named: Vec<&str> = named.map(|rest| rest.split_once('"').unwrap().0).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let goes_otherwise = ["desktop.json", "user-data"].contains(&name);
+        assert!(
+            goes_otherwise || Home::FILES.contains(&name) || Home::FOLDERS.contains(&name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_version_that_cannot_be_read_is_not_taken_for_one_that_is_not_installed() {
+    use crate::store::fixture::{make_readable, make_unreadable};
+    let fixture = Fixture::new();
+    let home = &fixture.home;
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+    crate::store::switch::switch_at_next_start(home, &two, &fixture.lock).unwrap();
+    assert!(home.is_installed(&two).unwrap());
+    let metadata = home.container(&two).join("metadata");
+    let aside = make_unreadable(&metadata);
+    assert!(matches!(home.is_installed(&two), Err(StoreError::File(_))));
+    assert!(matches!(home.chosen(), Err(StoreError::File(_))), "and not the one before");
+    make_readable(&metadata, &aside);
+    fs::write(home.container(&two).join(RECORD), "{").unwrap();
+    assert!(!home.is_installed(&two).unwrap(), "a damaged one can be installed anew");
+    assert!(!home.is_installed(&crate::store::fixture::id("3.0.0")).unwrap());
+    assert_eq!(home.chosen().unwrap(), one);
+}

@@ -82,6 +82,8 @@ fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
     // The next start notes itself, and removes the notes of ended processes.
     let again = RunningLock::hold(&home, &id).unwrap();
     let noted = recorded(&records(&home, &id))
+        .unwrap()
+        .iter()
         .map(|record| (record.process, record.is_launcher))
         .collect::<Vec<_>>();
     assert_eq!(noted, [(std::process::id(), true)]);
@@ -133,4 +135,31 @@ fn those_who_ask_at_the_same_time_do_not_take_each_other_for_the_app() {
     assert!(!is_locked(&path, || drop(asking.take())).unwrap());
     let _app = ask();
     assert!(is_locked(&path, || {}).unwrap());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_note_that_cannot_be_read_leaves_it_open_whether_the_version_runs() {
+    use crate::store::fixture::{make_readable, make_unreadable};
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
+    let lock = RunningLock::hold(&home, &id).unwrap();
+    let mut app = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    lock.run_by(app.id());
+    drop(lock);
+    let refused = || RunningLock::refuse_if_held(&home, &id);
+    let note = records(&home, &id).join(app.id().to_string());
+    for unreadable in [note.as_path(), &records(&home, &id)] {
+        let aside = make_unreadable(unreadable);
+        assert!(matches!(refused(), Err(StoreError::File(_))), "{}", unreadable.display());
+        assert!(RunningLock::is_held(&home, &id), "so it is left alone");
+        make_readable(unreadable, &aside);
+        assert!(matches!(refused(), Err(StoreError::InUse { .. })));
+    }
+    // Of a process that has ended a note says nothing, whatever it holds.
+    app.kill().unwrap();
+    app.wait().unwrap();
+    make_unreadable(&note);
+    refused().unwrap();
 }

@@ -202,3 +202,24 @@ mod scripts {
         assert!(resolve_for_start(&home, SwitchOptions::PLAIN).unwrap().switched.is_none());
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_pending_switch_reports_that_it_waits_where_nobody_knows_whether_the_app_runs() {
+    use crate::store::fixture::{make_readable, make_unreadable};
+    let fixture = Fixture::new();
+    let home = fixture.home.clone();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    switch(&home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+    switch_at_next_start(&home, &two, &fixture.lock).unwrap();
+    let _keep = fixture.release();
+    let notes = crate::store::lock::records(&home, &one);
+    fs::create_dir_all(&notes).unwrap();
+    let aside = make_unreadable(&notes);
+    let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
+    assert_eq!(resolved.record.container, one);
+    assert!(matches!(resolved.waits, Some(StoreError::File(_))), "{:?}", resolved.waits);
+    make_readable(&notes, &aside);
+    let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
+    assert_eq!((resolved.record.container, resolved.waits.is_none()), (two, true));
+}

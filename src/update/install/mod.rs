@@ -62,10 +62,10 @@ impl UpdateJob {
     /// is not visible, and verified pieces stay for the next try.
     pub(crate) async fn run(mut self) -> Result<Updated, Problem> {
         let id = self.offer.signed.release.container.clone();
-        if self.environment.home.record(&id).is_ok() {
+        let store = |error: StoreError| problem::of_store(&error);
+        if self.environment.home.is_installed(&id).map_err(store)? {
             return Ok(Updated::Installed(id));
         }
-        let store = |error: StoreError| problem::of_store(&error);
         let environment = Arc::clone(&self.environment);
         let lock = blocking(move || environment.lock()).await?.map_err(store)?;
         let staging = Staging::open(&self.environment.home, &id, &lock).map_err(store)?;
