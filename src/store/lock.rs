@@ -235,7 +235,7 @@ impl RunningLock {
         let bound = successors::bound(
             &self.place,
             |process, bond| ended.is_followed_by(process, bond),
-            |process| ended.may_be_followed_by(process),
+            |process| ended.may_have_left(process),
         );
         bound.unwrap_or_else(|error| {
             tracing::warn!(%error, "what goes on in the app's place cannot be asked");
@@ -390,7 +390,7 @@ fn has_successor(home: &Home, id: &ContainerId) -> io::Result<bool> {
     let bound = successors::bound(
         &place(home, id),
         |process, bond| bond == Bond::Uses || follows(process, bond),
-        |process| dead.iter().any(|record| record.ended().may_be_followed_by(process)),
+        |process| dead.iter().any(|record| record.ended().may_have_left(process)),
     )?;
     Ok(!bound.is_empty())
 }

@@ -40,6 +40,7 @@ pub(super) use system::{
 
 #[cfg(target_os = "linux")]
 mod system {
+    use std::collections::HashSet;
     use std::fs;
     use std::io::{self, Read as _};
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -97,13 +98,22 @@ mod system {
         PathBuf::from(format!("/proc/{process}/{what}"))
     }
 
-    /// The living processes of this user, and whether the list is stable: none came or went
-    /// meanwhile.
-    pub(crate) fn all() -> io::Result<(Vec<Process>, bool)> {
-        let (now, before) = (since_boot(), ids()?);
-        let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
-        let is_settled = ids()? == before;
-        Ok((all, is_settled))
+    /// How often the system is asked for processes that came during the look.
+    const MOST_LISTS: u32 = 10;
+
+    /// The living processes of this user. A process may end during the look, just after it has
+    /// started the one that goes on in its place; so those that came meanwhile are looked at too.
+    pub(crate) fn all() -> io::Result<Vec<Process>> {
+        let now = since_boot();
+        let (mut listed, mut all) = (HashSet::new(), Vec::new());
+        for _ in 0..MOST_LISTS {
+            let new: Vec<u32> = ids()?.into_iter().filter(|id| listed.insert(*id)).collect();
+            if new.is_empty() {
+                break;
+            }
+            all.extend(new.into_iter().filter_map(|id| look_at(id, now)));
+        }
+        Ok(all)
     }
 
     fn ids() -> io::Result<Vec<u32>> {
@@ -243,7 +253,7 @@ mod system {
 
     /// The living processes with their programs. `ps` reports nothing else in a form that can be
     /// parsed.
-    pub fn all() -> io::Result<(Vec<Process>, bool)> {
+    pub fn all() -> io::Result<Vec<Process>> {
         let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let process = |line: &str| {
@@ -251,7 +261,7 @@ mod system {
             let program = Some(PathBuf::from(OsString::from(program.trim())));
             Some(Process { id: id.parse().ok()?, program, ..Process::default() })
         };
-        Ok((text.lines().filter_map(process).collect(), true))
+        Ok(text.lines().filter_map(process).collect())
     }
 
     /// Unknown here.
@@ -369,7 +379,7 @@ mod system {
     }
 
     /// The living processes that this user may query.
-    pub fn all() -> io::Result<(Vec<Process>, bool)> {
+    pub fn all() -> io::Result<Vec<Process>> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
         let age = |started: &str| {
             let made = Duration::from_millis(started.parse::<u64>().ok()? / (TICKS / 1000));

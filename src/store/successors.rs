@@ -28,17 +28,19 @@ const STARTED_BEFORE_END: Duration = Duration::from_secs(5);
 /// If nobody saw the app's end: a process came with the start if it was started within this time
 /// after it.
 const CAME_WITH_START: Duration = Duration::from_secs(30);
-/// Limit of looks while processes come and go, and the pause between two looks.
-const MOST_LOOKS: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A daemon first leaves its folder and closes its files, and then begins its program. In between
 /// only its environment binds it to the version, and if it has dropped that as well, only its
 /// adoption by the system after its parent's end. A process that is younger than this may be there;
 /// an older one, such as a daemon of the system that the app needed first, stays as it is.
 const MAY_STILL_BEGIN: Duration = Duration::from_secs(2);
-/// Limit of looks while there is such a process, or one that is just beginning another program. A
-/// program that begins later still counts for whoever asks then, since it uses the version.
-const MOST_LOOKS_FOR_A_BEGINNING: u32 = 30;
+/// Limit of looks while there is such a process, or one that is just beginning another program, and
+/// the pause between two looks. A program that begins later still counts for whoever asks then,
+/// since it uses the version.
+const MOST_LOOKS: u32 = 30;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// An orphan whose environment tells nothing may have been left by the ended process if it was
+/// started at most this time after its end: a daemon is often the child of a child.
+const LEFT_WITHIN: Duration = Duration::from_millis(100);
 /// Folders of a container that hold programs.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
 
@@ -167,13 +169,11 @@ pub(super) fn bound(
 ) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     let orphanages = processes::ancestors();
-    for look in 1..=MOST_LOOKS_FOR_A_BEGINNING {
-        let (all, is_settled) = processes::all()?;
+    for _ in 0..MOST_LOOKS {
         let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
         let one_may_begin;
-        (found, one_may_begin) = bound_of(place, all, &counts, may_begin);
-        // A process may have handed over during the look.
-        if (is_settled || look >= MOST_LOOKS) && !one_may_begin || !found.is_empty() {
+        (found, one_may_begin) = bound_of(place, processes::all()?, &counts, may_begin);
+        if !one_may_begin || !found.is_empty() {
             break;
         }
         std::thread::sleep(LOOK_AGAIN);
@@ -248,7 +248,18 @@ pub(super) struct SeenEnd {
 impl Ended<'_> {
     /// Whether `process`, whose environment tells nothing, was started while the ended one ran or
     /// just after it.
-    pub(super) fn may_be_followed_by(&self, process: &Process) -> bool {
+    pub(super) fn may_have_left(&self, process: &Process) -> bool {
+        let after = |lifetime: Duration| {
+            let since = ticks(&process.started)?.saturating_sub(ticks(self.started)?);
+            let limit = (lifetime + LEFT_WITHIN).as_millis() * u128::from(TICKS) / 1000;
+            Some(u128::from(since) > limit)
+        };
+        let ended_before = self.seen.and_then(|seen| after(seen.lifetime)).unwrap_or(false);
+        self.was_there_before(process) && !ended_before
+    }
+
+    /// Whether it was started before `process`.
+    fn was_there_before(&self, process: &Process) -> bool {
         ticks(&process.started)
             .zip(ticks(self.started))
             .is_some_and(|(theirs, ours)| theirs >= ours)
@@ -259,7 +270,7 @@ impl Ended<'_> {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
             // A process without that environment must at least have been started later.
-            _ => self.may_be_followed_by(process),
+            _ => self.was_there_before(process),
         };
         if !same_start {
             return false;
@@ -357,7 +368,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::new(&folder.path().join("1.0.0"), &folder.path().join("lock"));
         let started = "100000";
-        let ended = Ended { started, start: None, seen: None };
+        let seen = SeenEnd { lifetime: Duration::from_millis(600), asked: false };
+        let ended = Ended { started, start: None, seen: Some(seen) };
         let orphan = Process {
             parent: Some(1),
             started: "100050".to_owned(),
@@ -365,7 +377,7 @@ mod tests {
             ..process("/bin/sh", "/", &["sh", "-c", "sleep 0.1; exec \"$PROGRAM\""])
         };
         let may_begin = |process: &Process| {
-            place.may_begin(process, &[20, 1], &|process| ended.may_be_followed_by(process))
+            place.may_begin(process, &[20, 1], &|process| ended.may_have_left(process))
         };
         assert!(may_begin(&orphan));
         let with = |change: fn(&mut Process)| {
@@ -375,6 +387,8 @@ mod tests {
         };
         assert!(!with(|other| other.parent = Some(30)), "a program's child");
         assert!(!with(|other| other.started = "99999".to_owned()), "it was there before the app");
+        assert!(with(|other| other.started = "100065".to_owned()), "a child's child");
+        assert!(!with(|other| other.started = "100090".to_owned()), "it came later");
         assert!(!with(|other| other.age = Some(Duration::from_secs(3))), "it stays as it is");
         assert!(!with(|other| other.start = Some("/h".into())), "another app's");
         assert!(with(|other| {

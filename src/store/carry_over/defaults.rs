@@ -152,8 +152,7 @@ fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), FileEr
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
-    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .at("change", path)
+    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode))).at("change", path)
 }
 
 #[cfg(not(unix))]
