@@ -376,10 +376,7 @@ const STANDING: &[&str] = &[
     "fetch/driver.rs",
     "peers/availability.rs",
     "server/access.rs",
-    "session/channel/conversation.rs",
-    "session/channel/mod.rs",
     "store/carry_over.rs",
-    "update/install/incremental.rs",
 ];
 
 #[test]

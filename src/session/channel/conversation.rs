@@ -12,12 +12,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::wire::{Message, PROTOCOL};
-use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, Progress, SwapBlocker};
+use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, Progress};
 use crate::model::ContainerId;
-use crate::model::hot_swap::Change;
 use crate::token_bucket::{Rate, TokenBucket};
+pub(crate) use exchange::Swap;
+pub(super) use exchange::{ConversationInput, Effect};
 use fields::{answer, available, phase_name, progress_fields, refusal, words};
 
+mod exchange;
 mod fields;
 mod swapping;
 
@@ -40,68 +42,13 @@ const MOST_WAITING: usize = 32;
 /// Most containers whose code an app may report to run.
 const MOST_IN_USE: usize = 16;
 
-/// An input of the machine.
-#[derive(Clone, Debug)]
-pub(super) enum ConversationInput {
-    /// An app has shown the token; this is its first message.
-    Connected(Message),
-    /// Any later message of the app.
-    Message(Message),
-    /// The connection has ended.
-    Gone,
-    /// An event of the engine.
-    Event(Box<Event>),
-    /// The app shall load another container's code.
-    Swap(Swap),
-    /// The app shall end.
-    End,
-    /// The request to end is withdrawn.
-    KeepRunning,
-    /// A deadline may have passed.
-    Tick,
-}
-
-/// What an app shall load in a hot swap.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Swap {
-    pub container: ContainerId,
-    /// All files that differ from the version whose code the app runs.
-    pub changes: Vec<Change>,
-}
-
-/// An effect for the caller to perform.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
-    /// Send a message to the app.
-    Send {
-        /// The number of the request that it makes or answers.
-        id: i64,
-        kind: &'static str,
-        fields: Map<String, Value>,
-    },
-    /// A command for the engine.
-    Command(Command),
-    /// The app reports that it is up.
-    Up,
-    /// The app runs code of these containers, and loads new code from the last.
-    Runs(Vec<ContainerId>),
-    /// The app is no longer connected.
-    Alone,
-    /// A swap has ended: with the modules that the app has reloaded, or with the blockers.
-    Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
-    /// Whether the app has confirmed the request to end.
-    Heard(bool),
-    /// The app refuses to end: its user has unsaved work.
-    GoesOn,
-}
-
 /// One conversation; it outlives connections.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     connected: bool,
     number: i64,
     /// The launcher's requests without an answer.
-    asked: BTreeMap<i64, Asked>,
+    pending: BTreeMap<i64, PendingRequest>,
     swapping: Option<Swapping>,
     ending: Option<Duration>,
     /// Requests of the app that wait for the end of a check, and until when.
@@ -112,7 +59,8 @@ pub(super) struct Conversation {
     /// The fields last sent about an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
-    on_event: Option<Duration>,
+    /// When a message about progress was last sent.
+    last_progress: Option<Duration>,
 }
 
 /// How many more checks the app may make the engine do.
@@ -126,7 +74,7 @@ impl Default for CheckLimit {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum PendingRequest {
     Plan,
     Swap,
     End,
@@ -150,7 +98,7 @@ impl Conversation {
             ConversationInput::Message(message) if message.kind == "answer" => {
                 self.answered(now, &message)
             }
-            ConversationInput::Message(message) => self.asked(now, &message),
+            ConversationInput::Message(message) => self.request_of_app(now, &message),
             ConversationInput::Gone => self.gone(),
             ConversationInput::Event(event) => self.on_event(now, *event),
             ConversationInput::Swap(swap) => self.swap(now, swap),
@@ -177,7 +125,7 @@ impl Conversation {
 
     fn connected(&mut self, hello: &Message) -> Vec<Effect> {
         self.connected = true;
-        self.asked.clear();
+        self.pending.clear();
         self.checks.clear();
         let mut effects =
             vec![answer(hello.id, json!({ "ok": true, "heartbeat_seconds": HEARTBEAT_SECONDS }))];
@@ -225,10 +173,12 @@ impl Conversation {
     fn gone(&mut self) -> Vec<Effect> {
         self.connected = false;
         self.checks.clear();
-        let lost = std::mem::take(&mut self.asked);
-        let mut effects = vec![Effect::Alone];
-        if lost.values().any(|asked| *asked == Asked::End) && self.ending.take().is_some() {
-            effects.push(Effect::Heard(false));
+        let lost = std::mem::take(&mut self.pending);
+        let mut effects = vec![Effect::Disconnected];
+        if lost.values().any(|request| *request == PendingRequest::End)
+            && self.ending.take().is_some()
+        {
+            effects.push(Effect::EndConfirmed(false));
         }
         // A swap that has begun goes on without a connection. A swap in its plan stage has not
         // begun.
@@ -238,22 +188,22 @@ impl Conversation {
         effects
     }
 
-    /// Sends a request. `asked` is given if its answer matters.
+    /// Sends a request. `pending` is given if its answer matters.
     fn request(
         &mut self,
         kind: &'static str,
         fields: Map<String, Value>,
-        asked: Option<Asked>,
+        pending: Option<PendingRequest>,
     ) -> Effect {
         self.number += 1;
-        if let Some(asked) = asked {
-            self.asked.insert(self.number, asked);
+        if let Some(pending) = pending {
+            self.pending.insert(self.number, pending);
         }
         Effect::Send { id: self.number, kind, fields }
     }
 
     /// Answers a request of the app.
-    fn asked(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
+    fn request_of_app(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
         let id = message.id;
         if message.protocol != PROTOCOL {
             return vec![refusal(
@@ -286,7 +236,7 @@ impl Conversation {
             "restart" => vec![Effect::Command(Command::RestartWhenEnded), done()],
             "swap_result" => self.result(message).into_iter().chain([done()]).collect(),
             "runs" => self.runs(message).into_iter().chain([done()]).collect(),
-            "goes_on" => vec![done(), Effect::GoesOn],
+            "goes_on" => vec![done(), Effect::EndRefused],
             "bye" => vec![done()],
             kind => {
                 let kind: String = kind.chars().take(100).collect();
@@ -334,11 +284,13 @@ impl Conversation {
     /// Takes in the app's answer to a request.
     fn answered(&mut self, now: Duration, message: &Message) -> Vec<Effect> {
         let ok = message.fields.get("ok") == Some(&Value::Bool(true));
-        match self.asked.remove(&message.id) {
-            Some(Asked::Plan) => self.planned(now, message, ok),
-            Some(Asked::Swap) if !ok => self.swap_is_refused(message),
-            Some(Asked::End) if self.ending.take().is_some() => {
-                vec![Effect::Heard(ok && message.fields.get("heard") == Some(&Value::Bool(true)))]
+        match self.pending.remove(&message.id) {
+            Some(PendingRequest::Plan) => self.planned(now, message, ok),
+            Some(PendingRequest::Swap) if !ok => self.swap_is_refused(message),
+            Some(PendingRequest::End) if self.ending.take().is_some() => {
+                vec![Effect::EndConfirmed(
+                    ok && message.fields.get("heard") == Some(&Value::Bool(true)),
+                )]
             }
             _ => Vec::new(),
         }
@@ -346,12 +298,12 @@ impl Conversation {
 
     fn end(&mut self, now: Duration) -> Vec<Effect> {
         if !self.connected {
-            return vec![Effect::Heard(false)];
+            return vec![Effect::EndConfirmed(false)];
         }
         self.ending = Some(now + END_TIMEOUT);
         let reason =
             Map::from_iter([("reason".to_owned(), "another version will be started".into())]);
-        vec![self.request("restart", reason, Some(Asked::End))]
+        vec![self.request("restart", reason, Some(PendingRequest::End))]
     }
 
     /// Passes on events of the engine, as far as they concern an app.
@@ -366,11 +318,11 @@ impl Conversation {
     fn progress(&mut self, now: Duration, progress: &Progress) -> Vec<Effect> {
         let Some(name) = self.phase.as_ref().and_then(phase_name) else { return Vec::new() };
         if !self.connected
-            || self.on_event.is_some_and(|on_event| now.saturating_sub(on_event) < BETWEEN_PROGRESS)
+            || self.last_progress.is_some_and(|last| now.saturating_sub(last) < BETWEEN_PROGRESS)
         {
             return Vec::new();
         }
-        self.on_event = Some(now);
+        self.last_progress = Some(now);
         vec![self.request("update_progress", progress_fields(name, progress, ""), None)]
     }
 
@@ -405,7 +357,7 @@ impl Conversation {
                 Phase::Failed { problem } => words(problem),
                 _ => String::new(),
             };
-            self.on_event = Some(now);
+            self.last_progress = Some(now);
             effects.push(self.request(
                 "update_progress",
                 progress_fields(name, &Progress::default(), &detail),
@@ -429,7 +381,7 @@ impl Conversation {
             effects.extend(self.swap_fails("timeout", &text));
         }
         if self.ending.take_if(|until| *until <= now).is_some() {
-            effects.push(Effect::Heard(false));
+            effects.push(Effect::EndConfirmed(false));
         }
         let late = self.checks.extract_if(.., |(_, until)| *until <= now);
         effects.extend(late.map(|(id, _)| refusal(id, "failed", "the check takes too long")));

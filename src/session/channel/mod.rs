@@ -178,7 +178,7 @@ impl ChannelState {
 
     fn admit(&mut self) -> io::Result<(OsString, String)> {
         let address = self.endpoint()?.address();
-        let token = secret()?;
+        let token = socket::secret()?;
         self.token = Some(Digest::of(token.as_bytes()));
         // An app that ran before has ended.
         self.runs.clear();
@@ -190,11 +190,4 @@ impl ChannelState {
     fn is_token(&self, token: &str) -> bool {
         self.token.is_some_and(|expected| expected == Digest::of(token.as_bytes()))
     }
-}
-
-/// 128 random bits as hexadecimal digits.
-pub(crate) fn secret() -> io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -176,14 +176,14 @@ impl<C: Fn(Command)> Talk<C> {
             }
             Effect::Runs(containers) => self.runs(containers),
             // The containers of its code stay locked: the app runs on without a connection.
-            Effect::Alone => self.handle.lock().runs.clear(),
+            Effect::Disconnected => self.handle.lock().runs.clear(),
             Effect::Swapped(outcome) => {
                 if let Some(swapping) = self.swapping.take() {
                     let _ = swapping.send(outcome);
                 }
             }
-            Effect::GoesOn => self.handle.lock().refused = true,
-            Effect::Heard(heard) => {
+            Effect::EndRefused => self.handle.lock().refused = true,
+            Effect::EndConfirmed(heard) => {
                 for ending in self.ending.drain(..) {
                     let _ = ending.send(heard);
                 }

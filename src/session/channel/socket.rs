@@ -8,8 +8,6 @@
 use std::io;
 use std::path::Path;
 
-use super::secret;
-
 /// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end
 /// included.
 #[cfg(unix)]
@@ -20,6 +18,13 @@ const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(60);
 /// Prefix of the folders' names.
 #[cfg(unix)]
 const PREFIX: &str = "kuzflow-";
+
+/// 128 random bits as hexadecimal digits.
+pub(super) fn secret() -> io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
 
 #[cfg(unix)]
 mod system {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::fields::fields;
-use super::{Asked, Conversation, Effect, PLAN_TIMEOUT, SWAP_TIMEOUT, Swap, Swapping};
+use super::{Conversation, Effect, PLAN_TIMEOUT, PendingRequest, SWAP_TIMEOUT, Swap, Swapping};
 use crate::messages::protocol::SwapBlocker;
 use crate::session::channel::wire::Message;
 
@@ -40,7 +40,7 @@ impl Conversation {
         let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else {
             return Vec::new();
         };
-        let effect = self.request("swap", swap, Some(Asked::Swap));
+        let effect = self.request("swap", swap, Some(PendingRequest::Swap));
         if let (Some(swapping), Effect::Send { id, .. }) = (&mut self.swapping, &effect) {
             (swapping.request, swapping.until) = (Some(*id), now + SWAP_TIMEOUT);
         }
@@ -87,7 +87,7 @@ impl Conversation {
         let fields = fields_of(&swap);
         self.swapping =
             Some(Swapping { swap, until: now + PLAN_TIMEOUT, request: None, stuck: None });
-        vec![self.request("plan_swap", fields, Some(Asked::Plan))]
+        vec![self.request("plan_swap", fields, Some(PendingRequest::Plan))]
     }
 }
 

@@ -163,11 +163,14 @@ fn a_swap_outlives_the_connection_once_it_has_begun() {
     let mut scene = Scene::new();
     scene.step(ConversationInput::Swap(swap()));
     let effects = scene.step(ConversationInput::Gone);
-    assert_eq!((&effects[0], refused(&effects[1..])), (&Effect::Alone, "not-connected".to_owned()));
+    assert_eq!(
+        (&effects[0], refused(&effects[1..])),
+        (&Effect::Disconnected, "not-connected".to_owned())
+    );
     assert_eq!(refused(&scene.step(ConversationInput::Swap(swap()))), "not-connected");
     // After the begin: the next hello reveals the outcome by its container.
     let mut scene = Scene::swapping();
-    assert_eq!(scene.step(ConversationInput::Gone), [Effect::Alone]);
+    assert_eq!(scene.step(ConversationInput::Gone), [Effect::Disconnected]);
     let effects = scene.step(ConversationInput::Connected(hello("2.0.0")));
     assert_eq!(effects[1..], [Effect::Runs(vec![id("2.0.0")]), Effect::Swapped(Ok(Vec::new()))]);
     // Or the app sends the result again.
@@ -297,19 +300,22 @@ fn whether_the_app_hears_that_it_should_end_is_known_soon() {
     assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
     assert_eq!(
         scene.says(scene.number(), "answer", json!({ "ok": true, "heard": true })),
-        [Effect::Heard(true)]
+        [Effect::EndConfirmed(true)]
     );
     scene.step(ConversationInput::End);
     assert_eq!(
         scene.says(scene.number(), "answer", json!({ "ok": true, "heard": false })),
-        [Effect::Heard(false)]
+        [Effect::EndConfirmed(false)]
     );
     scene.step(ConversationInput::End);
     scene.now = scene.conversation.due().unwrap();
-    assert_eq!(scene.step(ConversationInput::Tick), [Effect::Heard(false)]);
+    assert_eq!(scene.step(ConversationInput::Tick), [Effect::EndConfirmed(false)]);
     scene.step(ConversationInput::End);
-    assert_eq!(scene.step(ConversationInput::Gone), [Effect::Alone, Effect::Heard(false)]);
-    assert_eq!(scene.step(ConversationInput::End), [Effect::Heard(false)]);
+    assert_eq!(
+        scene.step(ConversationInput::Gone),
+        [Effect::Disconnected, Effect::EndConfirmed(false)]
+    );
+    assert_eq!(scene.step(ConversationInput::End), [Effect::EndConfirmed(false)]);
 }
 
 #[test]
@@ -351,12 +357,12 @@ fn a_wish_to_end_can_be_refused_and_taken_back() {
     assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
     assert_eq!(
         scene.says(1, "answer", json!({ "ok": true, "heard": true })),
-        [Effect::Heard(true)]
+        [Effect::EndConfirmed(true)]
     );
     let effects = scene.says(9, "goes_on", json!({}));
     assert_eq!(
         (sent(&effects)[0].as_str(), effects.last()),
-        ("answer 9 ok", Some(&Effect::GoesOn))
+        ("answer 9 ok", Some(&Effect::EndRefused))
     );
     assert_eq!(sent(&scene.step(ConversationInput::KeepRunning)), ["goes_on 2"]);
     scene.step(ConversationInput::Gone);
