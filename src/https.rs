@@ -11,6 +11,8 @@ use std::path::Path;
 
 use reqwest::{Certificate, Client, ClientBuilder, Error};
 
+use crate::error_chain;
+
 /// Where Debian, Fedora, openSUSE and Alpine store certificates.
 #[cfg(not(any(windows, target_vendor = "apple")))]
 const USUAL: &[&str] = &[
@@ -26,7 +28,7 @@ pub(crate) fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Resu
     builder()?.build().or_else(|error| {
         let found = usual();
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             found = found.len(),
             "the certificates that this computer names cannot be used; those in the usual places are"
         );

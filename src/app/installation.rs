@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::error_chain;
 use crate::host;
 use crate::look;
 use crate::settings::renewed::{self, Renewal};
@@ -94,14 +95,14 @@ fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Se
         Ok((settings, passed_over)) => {
             for error in passed_over {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "a renewed setting does not count"
                 );
             }
             Some(settings)
         }
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the shipped settings count");
+            tracing::warn!(error = error_chain::line(&error), "the shipped settings count");
             None
         }
     }

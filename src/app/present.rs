@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shortcuts;
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::gui::{
     self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions,
 };
@@ -122,10 +123,9 @@ fn small(
                 tracing::info!(outcome = ?notified.outcome, "notification ended");
                 return notified;
             }
-            Err(error) => tracing::info!(
-                error = &error as &dyn std::error::Error,
-                "no notification in this way"
-            ),
+            Err(error) => {
+                tracing::info!(error = error_chain::line(&error), "no notification in this way")
+            }
         }
     }
     Notified { outcome: NotificationEnd::Details, state: view }
@@ -223,14 +223,14 @@ pub(crate) fn show(
                 && let Err(error) = keep_language(&environment.home, language)
             {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "the chosen language is forgotten"
                 );
             }
             true
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "no window");
+            tracing::error!(error = error_chain::line(&error), "no window");
             handle.refuse_wanted();
             // The message waits for a click; the app must not wait for it.
             let tell = move || gui::tell_no_window(&app_name, &Texts::new(options.language));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::present::{PresentOptions, show};
+use crate::error_chain;
 use crate::gui::ViewState;
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
@@ -106,7 +107,7 @@ impl<'a> Reports<'a> {
     fn report_incidents(&mut self, view: &mut ViewState) {
         self.due = None;
         let notices = probation::take_notices(self.session.home()).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "older notices are not known");
+            tracing::warn!(error = error_chain::line(&error), "older notices are not known");
             let now = jiff::Timestamp::now();
             let heard = std::mem::take(&mut self.heard).into_iter();
             heard.map(|what| Notice { when: now, what }).collect()

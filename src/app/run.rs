@@ -14,6 +14,7 @@ use super::resident::{self, follow, share, stay};
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts, starting, terminal};
 use crate::engine::driver;
+use crate::error_chain;
 use crate::gui::{self, ViewState};
 use crate::host;
 use crate::look;
@@ -69,7 +70,7 @@ pub(crate) fn run(
         Err(error) => match repair_and_start(session, options, output) {
             Some(app) => app,
             None => {
-                tracing::info!(%error, "first install");
+                tracing::info!(error = error_chain::line(&error), "first install");
                 return before_the_app(
                     session,
                     Setup { launch_when_ready: true, ..Setup::default() },
@@ -174,7 +175,11 @@ fn repair_and_start(
     repair_version(session, &handle, damaged, output);
     quit(&handle, engine);
     let started = start(session, options, output);
-    started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
+    started
+        .inspect_err(|error| {
+            tracing::error!(error = error_chain::line(&error), "nor can it be started now")
+        })
+        .ok()
 }
 
 /// No app runs yet: the window (or the terminal) shows the check, and the app starts at its end,
@@ -380,7 +385,10 @@ pub(crate) fn without_settings(
         let begin = |tell: starting::Tell| app::start(home, arguments, &host::variable, &tell);
         match starting::start(show, output, begin) {
             Ok(app) => return Ending::App(exit_code(app.wait())),
-            Err(error) => tracing::error!(%error, "nor does the installed version start"),
+            Err(error) => tracing::error!(
+                error = error_chain::line(&error),
+                "nor does the installed version start"
+            ),
         }
     }
     if !options.headless {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, Program};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::host;
 use crate::model::launcher::own_version;
 use crate::update::self_update::{self, SelfUpdateOutcome};
@@ -88,10 +89,7 @@ impl SelfUpdate {
         match self_update::perform(environment, program, &test, go_on) {
             Ok(outcome) => matches!(outcome, SelfUpdateOutcome::Exchanged(_)),
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the launcher stays as it is"
-                );
+                tracing::warn!(error = error_chain::line(&error), "the launcher stays as it is");
                 false
             }
         }

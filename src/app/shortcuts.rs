@@ -7,6 +7,7 @@ use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::{Action, Entry};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::{icons, letter};
 use crate::host;
@@ -103,7 +104,7 @@ pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: boo
         Ok(written) if written.is_empty() => {}
         Ok(written) => tracing::info!(?written, "the shortcut is up to date"),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the shortcut stays as it is")
+            tracing::warn!(error = error_chain::line(&error), "the shortcut stays as it is")
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::host;
 use crate::model::platform::{AppName, InvalidAppName};
@@ -129,7 +130,7 @@ impl Demo {
         let server = ServerOptions::new(project.repository());
         runtime.spawn(async move {
             if let Err(error) = server::serve(server, listener, std::future::pending()).await {
-                tracing::error!(%error, "the demo's server has ended");
+                tracing::error!(error = error_chain::line(&error), "the demo's server has ended");
             }
         });
         let demo = Self { folder: folder.to_owned(), project, built, origin, runtime };
@@ -167,7 +168,11 @@ impl Demo {
             let origin = self.origin;
             self.runtime.spawn(async move {
                 if let Err(error) = fault_injection.run(listener, origin).await {
-                    tracing::error!(%error, id, "a node of the demo has ended");
+                    tracing::error!(
+                        error = error_chain::line(&error),
+                        id,
+                        "a node of the demo has ended"
+                    );
                 }
             });
             let url = format!("http://{address}/").parse()?;

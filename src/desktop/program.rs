@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use super::remove_file;
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
@@ -72,7 +73,7 @@ impl Program {
     pub(crate) fn begin(&self, own: &Version) -> Begun {
         self.try_begin(own).unwrap_or_else(|error| {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "the exchange of the launcher cannot be looked after"
             );
             Begun::Usual
@@ -130,7 +131,7 @@ impl Program {
                 tracing::info!(program = %self.path.display(), "the new launcher is confirmed")
             }
             Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "the new launcher cannot be confirmed"
             ),
         }
@@ -154,7 +155,7 @@ impl Program {
         for path in [self.old(), self.staged()] {
             if let Err(error) = remove_file(&path) {
                 tracing::info!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "what an exchange of the launcher left stays for now"
                 );
             }

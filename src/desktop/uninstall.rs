@@ -13,6 +13,7 @@ use super::program::Program;
 use super::shortcut::{self, System};
 use super::{DesktopError, remove_file};
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::host::UserFolders;
 use crate::look;
@@ -102,7 +103,7 @@ impl Uninstall<'_> {
             && let Err(error) = program.remove_all()
         {
             tracing::info!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "what lies beside the launcher stays"
             );
         }

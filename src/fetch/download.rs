@@ -14,6 +14,8 @@ use super::peer_source::PeerSource;
 use super::scheduler::{Prior, Scheduler};
 use super::{Client, FetchError};
 
+use crate::error_chain;
+
 /// Downloads the pieces that the partial file does not hold yet. Returns when all are there, when
 /// no node delivers any more, or when cancelled. Dropping the future stops everything; verified
 /// pieces stay on disk for the next time.
@@ -90,9 +92,6 @@ fn remember(job: &DownloadJob, scheduler: &Scheduler, mut memory: NodeMemory) {
     });
     memory.learn(measured);
     if let Err(error) = memory.save(path) {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "measurements of nodes are not kept"
-        );
+        tracing::warn!(error = error_chain::line(&error), "measurements of nodes are not kept");
     }
 }

@@ -9,6 +9,7 @@ use super::texts::Texts;
 use super::view_state::ViewState;
 use super::window_options::{WindowOptions, check_memory};
 use super::{file_dialog, software, window};
+use crate::error_chain;
 use crate::messages::mailbox;
 use crate::messages::protocol::Problem;
 use crate::settings::Renderer;
@@ -70,7 +71,7 @@ pub(crate) fn show_problem(options: WindowOptions, problem: &Problem) {
     // Nothing answers the window; it stays open as long as this end of the mailbox exists.
     let (handle, _engine) = mailbox::channel();
     if let Err(error) = open(options, handle, ViewState::of_problem(problem.clone())) {
-        tracing::info!(error = &error as &dyn std::error::Error, "no window for what failed");
+        tracing::info!(error = error_chain::line(&error), "no window for what failed");
         tell_problem(&title, &texts, problem);
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::availability::{AvailabilityMessage, LARGEST};
 use super::roster::number;
 use super::{Inner, address_of};
+use crate::error_chain;
 use crate::model::Digest;
 
 /// How long peers may take to answer whether they have something.
@@ -211,7 +212,7 @@ async fn one(
     let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::info!(%address, error = crate::error_chain::line(&error), "a neighbour does not give a file");
+            tracing::info!(%address, error = error_chain::line(&error), "a neighbour does not give a file");
             return false;
         }
     };

@@ -439,7 +439,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
         Ok(announced) => announced,
         Err(error) => {
             tracing::warn!(
-                cause = error_chain::line(&error),
+                error = error_chain::line(&error),
                 "no multicast here: neighbours are not found by themselves"
             );
             return None;

@@ -72,7 +72,7 @@ async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: PeerPlace) {
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!(cause = error_chain::line(&error), "a neighbour's connection broke");
+        tracing::debug!(error = error_chain::line(&error), "a neighbour's connection broke");
     }
 }
 

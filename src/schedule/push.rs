@@ -124,7 +124,7 @@ impl<H: Fn()> PushListener<'_, H> {
                 Ok(stream) => stream,
                 Err(FetchError::NotFound { .. }) => return End::Absent,
                 Err(error) => {
-                    tracing::info!(cause = error_chain::line(&error), "no stream of events");
+                    tracing::info!(error = error_chain::line(&error), "no stream of events");
                     return End::Failed;
                 }
             };
@@ -143,7 +143,7 @@ impl<H: Fn()> PushListener<'_, H> {
                 Ok(Ok(Some(bytes))) => bytes,
                 Ok(Ok(None)) => return over(last_heard),
                 Ok(Err(error)) => {
-                    tracing::info!(cause = error_chain::line(&error), "the stream of events broke");
+                    tracing::info!(error = error_chain::line(&error), "the stream of events broke");
                     return over(last_heard);
                 }
                 Err(_) => {

@@ -143,7 +143,7 @@ fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
     let path = metadata.join(format!("{version}.root.json"));
     let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
     root.inspect_err(|error| {
-        tracing::warn!(cause = error_chain::line(error), "the root's end is not known")
+        tracing::warn!(error = error_chain::line(error), "the root's end is not known")
     })
     .ok()?
     .signed
@@ -176,7 +176,7 @@ fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jif
     let Patches { targets, expires } = match list {
         Ok(list) => list.signed,
         Err(error) => {
-            tracing::warn!(cause = error_chain::line(&error), "there are no patches");
+            tracing::warn!(error = error_chain::line(&error), "there are no patches");
             return (Vec::new(), jiff::Timestamp::MIN);
         }
     };

@@ -153,7 +153,7 @@ async fn connection(
         }
     };
     if let Err(error) = outcome {
-        tracing::debug!(%remote, cause = error_chain::line(&error), "a connection broke");
+        tracing::debug!(%remote, error = error_chain::line(&error), "a connection broke");
     }
 }
 

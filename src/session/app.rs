@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::switching::WORTH_A_BAR;
+use crate::error_chain;
 use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::incident::Incident;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
@@ -282,10 +283,7 @@ pub(crate) fn launch_or_other(
         Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => error,
     };
-    tracing::error!(
-        error = &first as &dyn std::error::Error,
-        "the active version cannot be started"
-    );
+    tracing::error!(error = error_chain::line(&first), "the active version cannot be started");
     if first.is_of_the_system() {
         // No other version can be started either.
         return Err(first);
@@ -294,7 +292,7 @@ pub(crate) fn launch_or_other(
         match begin(&other, Which::Any) {
             Ok(app) => return Ok(app),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "nor can this version")
+                tracing::error!(error = error_chain::line(&error), "nor can this version")
             }
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::app::AppHandle;
 use super::channel::ChannelHandle;
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::model::incident::Incident;
 use crate::store::lock::HomeLock;
 use crate::store::probation;
@@ -52,7 +53,7 @@ impl AppSession {
     pub(crate) fn leave_notice(&self, what: Incident) {
         self.app.tell(&what);
         if let Err(error) = probation::leave_notice(self.home(), what, jiff::Timestamp::now()) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "nobody will be told");
+            tracing::warn!(error = error_chain::line(&error), "nobody will be told");
         }
     }
 }

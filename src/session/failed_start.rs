@@ -6,6 +6,7 @@
 use super::app_session::AppSession;
 use super::health::{self, Observation, Others, Verdict};
 use super::trial::rules;
+use crate::error_chain;
 use crate::model::Version;
 use crate::model::incident::LaunchFailure;
 use crate::store::launch::exit_code;
@@ -58,7 +59,7 @@ pub(crate) fn note_relapse(session: &AppSession) {
         .and_then(|lock| probation::relapse(session.home(), &app.container, now, &lock));
     if let Err(error) = noted {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "that a start failed is not written down"
         );
     }

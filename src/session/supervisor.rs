@@ -110,7 +110,7 @@ fn start_once(
             };
         }
         tracing::error!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "a version on probation cannot be started"
         );
         // A virus scanner may still hold files that were just written.
@@ -266,7 +266,7 @@ fn attend(
             // Another thread has started the app.
             Ok(None) => return,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the next start failed");
+                tracing::error!(error = error_chain::line(&error), "the next start failed");
                 return acquit(session);
             }
         }

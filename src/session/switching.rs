@@ -4,6 +4,7 @@
 //! the app.
 
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::host;
 use crate::messages::language::Chosen;
 use crate::messages::problem;
@@ -76,10 +77,9 @@ pub(crate) fn prune_automatically(environment: &Environment) {
     }) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "old versions removed"),
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "old versions could not be removed"
-        ),
+        Err(error) => {
+            tracing::warn!(error = error_chain::line(&error), "old versions could not be removed")
+        }
     }
     remove::delete_set_aside(home);
 }

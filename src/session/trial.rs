@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::app_session::AppSession;
 use super::health::{self, Rules};
+use crate::error_chain;
 use crate::model::Version;
 use crate::model::incident::{Incident, LaunchFailure};
 use crate::store::launch;
@@ -71,13 +72,16 @@ impl Trial {
             });
         }
         if let Err(error) = probation::forgive(session.home(), &self.record.container.version) {
-            tracing::warn!(%error, "a version that works is still recorded as failed");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "a version that works is still recorded as failed"
+            );
         }
         if self.accused.take().is_some()
             && let Err(error) = probation::convict(session.home())
         {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "who was at fault is not written down"
             );
         }
@@ -93,7 +97,7 @@ impl Trial {
             });
             if let Err(error) = back {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "the version that was left stays so"
                 );
             }
@@ -105,7 +109,7 @@ impl Trial {
 pub(super) fn acquit(session: &AppSession) {
     if let Err(error) = probation::acquit(session.home()) {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "a release stays charged with what it may not be guilty of"
         );
     }
@@ -115,10 +119,7 @@ pub(super) fn acquit(session: &AppSession) {
 pub(super) fn remember_failed(session: &AppSession, version: &Version) -> bool {
     let written = probation::remember_failed(session.home(), version);
     if let Err(error) = &written {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "the failed version may be offered again"
-        );
+        tracing::warn!(error = error_chain::line(error), "the failed version may be offered again");
     }
     written.is_ok()
 }
@@ -190,10 +191,7 @@ pub(super) fn change(
         .lock_for_start()
         .and_then(|lock| probation::change(session.home(), &record.container, &lock, changed));
     if let Err(error) = written {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the probation is not written down"
-        );
+        tracing::warn!(error = error_chain::line(&error), "the probation is not written down");
     }
 }
 
@@ -282,7 +280,7 @@ pub(super) fn go_back(
             if let Err(error) = probation::accuse(home, &from, &back.record.container, has_relapsed)
             {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "if the version before fails as well, nobody will know"
                 );
             }
@@ -300,14 +298,17 @@ pub(super) fn go_back(
         Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "it could not be rolled back; the version before is started"
             );
             // If that one fails as well, the fault is charged to neither.
             if let Err(error) =
                 probation::accuse(home, &record.container.version, &target.container, false)
             {
-                tracing::warn!(%error, "if the version before fails as well, nobody will know");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    "if the version before fails as well, nobody will know"
+                );
             }
             home.record(&target.container)
         }

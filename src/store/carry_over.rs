@@ -30,6 +30,7 @@ use self::walk::{Found, Inode, Walk, inode_of_several_names};
 use super::StoreError;
 use super::copying::{as_far_as_can_be, clone_file};
 use super::files::{copy_link, exists, name_beside, remove_file};
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 use crate::model::incident::Conflict;
@@ -128,7 +129,10 @@ pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
 pub(super) fn is_pristine(container: &Path) -> bool {
     let unchanged = look::again(|| is_unchanged(container).map_err(io::Error::other));
     unchanged.unwrap_or_else(|error| {
-        tracing::warn!(%error, "files that cannot be read are kept as the user's");
+        tracing::warn!(
+            error = error_chain::line(&error),
+            "files that cannot be read are kept as the user's"
+        );
         false
     })
 }
@@ -191,7 +195,7 @@ impl Carrying {
                 }
                 Err(error) if damaged && !error.is_disk_full() => {
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = error_chain::line(&error),
                         "a user file of a damaged version could not be carried over"
                     );
                 }

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{digest_of, exists};
 use super::{Home, StoreError};
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOLDER};
 use crate::model::{Digest, Manifest, RelativePath};
@@ -45,7 +46,7 @@ impl Contents {
             match Manifest::from_json(&json) {
                 Ok(manifest) => contents.add(&root, &json, manifest),
                 Err(error) => {
-                    tracing::info!(%error, folder = %root.display(), "a version whose manifest cannot be read")
+                    tracing::info!(error = error_chain::line(&error), folder = %root.display(), "a version whose manifest cannot be read")
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, HomeState, InstalledRecord, Probation};
 use super::{snapshots, staging, stand_in};
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
@@ -200,7 +201,10 @@ impl Home {
             match self.record(&active.container) {
                 Ok(record) => return Ok((active, record)),
                 Err(error @ (StoreError::NotInstalled { .. } | StoreError::Damaged { .. })) => {
-                    tracing::warn!(%error, "the active version cannot be used");
+                    tracing::warn!(
+                        error = error_chain::line(&error),
+                        "the active version cannot be used"
+                    );
                 }
                 Err(error) => return Err(error),
             }
@@ -213,7 +217,10 @@ impl Home {
     pub(crate) fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::File(_)) => {
-                tracing::error!(%error, "the active version cannot be read");
+                tracing::error!(
+                    error = error_chain::line(&error),
+                    "the active version cannot be read"
+                );
                 self.stand_in()?
                     .ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
             }
@@ -266,7 +273,7 @@ impl Home {
     pub(crate) fn named(&self) -> Result<Option<Active>, StoreError> {
         match read_json(&self.active_path()) {
             Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(%error, "active.json cannot be used");
+                tracing::warn!(error = error_chain::line(&error), "active.json cannot be used");
                 Ok(None)
             }
             result => result,
@@ -302,7 +309,10 @@ impl Home {
     pub(crate) fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
         match self.written_record(id) {
             Err(error @ StoreError::File(_)) => {
-                tracing::warn!(%error, "a record cannot be read; the manifest stands in");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    "a record cannot be read; the manifest stands in"
+                );
                 stand_in::record_from_manifest(self, id).ok_or(error)
             }
             record => record,
@@ -348,7 +358,7 @@ impl Home {
             let reported = |error: &StoreError| {
                 if matches!(error, StoreError::File(_)) {
                     tracing::warn!(
-                        error = error as &dyn std::error::Error,
+                        error = error_chain::line(error),
                         "a version cannot be looked at now"
                     );
                 }
@@ -418,7 +428,7 @@ impl Home {
         for half in half_removed.into_iter().chain(in_staging) {
             if let Err(error) = remove_tree(&half) {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "what a kill left could not be removed"
                 );
             }
@@ -447,7 +457,10 @@ impl Home {
         if is_left {
             match HomeLock::take(self) {
                 Ok(lock) => self.remove_left(&lock),
-                Err(error) => tracing::info!(%error, "what a kill left stays for now"),
+                Err(error) => tracing::info!(
+                    error = error_chain::line(&error),
+                    "what a kill left stays for now"
+                ),
             }
         }
     }

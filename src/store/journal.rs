@@ -28,6 +28,7 @@ use super::home::REMOVED;
 use super::lock::HomeLock;
 use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
@@ -79,7 +80,7 @@ impl Journal {
         let undone = match self.is_flipped(home) {
             Ok(true) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "the switch is done, but not yet durable"
                 );
                 self.remove(home);
@@ -93,7 +94,7 @@ impl Journal {
             // The active version has its own folders. Only those of the other one are in disorder,
             // and all of them still exist.
             Err(undoing) => tracing::error!(
-                error = &undoing as &dyn std::error::Error,
+                error = error_chain::line(&undoing),
                 "a failed switch cannot be undone now"
             ),
         }
@@ -209,10 +210,7 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
         Ok(Some(journal)) => {
             tracing::warn!(?journal, "finishing an interrupted switch");
             if let Err(error) = journal.finish_or_take_back(home) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the interrupted switch waits"
-                );
+                tracing::error!(error = error_chain::line(&error), "the interrupted switch waits");
             }
         }
         // The journal is written in one step, so a damaged one means a damaged disk. The pointer
@@ -222,7 +220,7 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
             let _ = fs::remove_file(path);
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the journal cannot be read");
+            tracing::error!(error = error_chain::line(&error), "the journal cannot be read");
             return;
         }
     }
@@ -265,7 +263,7 @@ pub(super) fn remove_prepared(home: &Home) {
     let incoming = home.incoming();
     if let Err(error) = remove_tree(&incoming) {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "what was prepared for a switch could not be removed"
         );
         let aside = home.containers().join(format!("{REMOVED}incoming-{:08x}", fastrand::u32(..)));

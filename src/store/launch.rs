@@ -15,6 +15,7 @@ use super::lock::{self, RunningLock};
 use super::processes::{self, Process};
 use super::successors::{Ended, SeenEnd};
 use super::{Home, InstalledRecord, StoreError};
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use crate::programs;
@@ -112,7 +113,7 @@ pub(crate) fn start(
         Ok(lock) => Some(lock),
         Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => {
-            tracing::warn!(%error, "starting without a running lock");
+            tracing::warn!(error = error_chain::line(&error), "starting without a running lock");
             None
         }
     };

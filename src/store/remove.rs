@@ -7,6 +7,7 @@ use super::home::{LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError, journal, snapshots};
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
@@ -66,7 +67,7 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
         Ok(())
     };
     if let Err(error) = finish() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a removal could not be finished");
+        tracing::warn!(error = error_chain::line(&error), "a removal could not be finished");
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn delete_set_aside(home: &Home) {
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "files of a removed version stay for now"
             );
         }

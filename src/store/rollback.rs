@@ -11,6 +11,7 @@ use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::switch::{SwitchOptions, commit, displaced, finish};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over, stand_in};
+use crate::error_chain;
 use crate::model::ContainerId;
 
 /// The result of a rollback.
@@ -124,7 +125,7 @@ pub(crate) fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackT
 fn known_points(home: &Home) -> Vec<Snapshot> {
     points(home).unwrap_or_else(|error| {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "it is not known what could be gone back to"
         );
         Vec::new()
@@ -270,7 +271,7 @@ pub(crate) fn go_to(
     if let Some(point) = &target.point
         && let Err(error) = snapshots::remove(point)
     {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
+        tracing::warn!(error = error_chain::line(&error), "the note of a point stays");
     }
     // Moves the files out of the version that was left, which may soon be removed. Where a file is
     // held open they stay in it.
@@ -280,7 +281,7 @@ pub(crate) fn go_to(
     };
     if let Err(error) = taken {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "the user's files stay in the version that was left"
         );
     }

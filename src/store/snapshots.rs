@@ -25,6 +25,7 @@ use super::home::{LEAVING, REMOVED};
 use super::lock::RunningLock;
 use super::{Home, StoreError};
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
@@ -269,7 +270,7 @@ pub(super) fn repair_left(home: &Home) {
     });
     if let Err(error) = taken {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "the user's files stay in the version that was left"
         );
     }
@@ -277,7 +278,7 @@ pub(super) fn repair_left(home: &Home) {
         left(home).and_then(|left| Ok(left.iter().try_for_each(|folder| remove_folder(folder))?))
     {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "what a snapshot left could not be removed"
         );
     }
@@ -346,10 +347,7 @@ pub(super) fn prune(home: &Home, made: Option<&Path>) {
         Ok(surplus.into_iter().try_for_each(|folder| remove_folder(folder))?)
     });
     if let Err(error) = pruned {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "old snapshots could not be removed"
-        );
+        tracing::warn!(error = error_chain::line(&error), "old snapshots could not be removed");
     }
 }
 

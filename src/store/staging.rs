@@ -8,6 +8,7 @@ use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::{durable, look};
@@ -152,7 +153,7 @@ impl Staging {
         // The version is installed, even if its pieces cannot be deleted.
         if let Err(error) = self.remove() {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "the pieces of an installed version are not deleted"
             );
         }

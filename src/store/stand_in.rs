@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::files::{read_json, remove_file, replace_json};
 use super::{Home, HomeState, InstalledRecord, StoreError, lock};
+use crate::error_chain;
 use crate::look;
 use crate::model::{ContainerId, Digest, Manifest, Version};
 
@@ -79,10 +80,7 @@ pub(super) fn take_in_late_failures(
     state: HomeState,
 ) -> Result<HomeState, StoreError> {
     let late = late_failures(home).unwrap_or_else(|error| {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "versions that failed are not known now"
-        );
+        tracing::warn!(error = error_chain::line(&error), "versions that failed are not known now");
         Vec::new()
     });
     if late.is_empty() {

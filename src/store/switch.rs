@@ -26,6 +26,7 @@ use super::lock::{HomeLock, NotStarting, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, migration_script};
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
@@ -188,7 +189,7 @@ fn transfer(
             && let Err(error) = home.set_active(before)
         {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "the next start will try the switch again"
             );
         }
@@ -322,7 +323,7 @@ pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
         displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
     if is_removed && let Err(error) = remove_tree(displaced) {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "what a switch left could not be removed"
         );
     }
@@ -374,7 +375,7 @@ pub(crate) fn resolve_for_start(
         while let Err(error) = HomeLock::take(home) {
             if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "an interrupted switch is not finished"
                 );
                 break;
@@ -386,7 +387,7 @@ pub(crate) fn resolve_for_start(
         let written = HomeLock::take(home).and_then(|lock| home.ensure_active(&lock));
         if let Err(error) = written {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "active.json could not be written anew"
             );
         }
@@ -399,7 +400,7 @@ pub(crate) fn resolve_for_start(
         Err(StoreError::InUse { .. }) => return stay(record),
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "it is unknown whether the app runs; the pending switch waits"
             );
             return Ok(Resolved { record, switched: None, waits: Some(error) });
@@ -408,13 +409,13 @@ pub(crate) fn resolve_for_start(
     let lock = match HomeLock::take(home) {
         Ok(lock) => lock,
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the pending switch waits");
+            tracing::warn!(error = error_chain::line(&error), "the pending switch waits");
             return stay(record);
         }
     };
     if let Err(error) = journal::settle(home, &lock) {
         tracing::error!(
-            error = &error as &dyn std::error::Error,
+            error = error_chain::line(&error),
             "a switch that was cut short waits; so does the pending one"
         );
         return Ok(Resolved { record, switched: None, waits: Some(error) });
@@ -427,7 +428,7 @@ pub(crate) fn resolve_for_start(
         Err(StoreError::InUse { .. }) => stay(record),
         Err(error) => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = error_chain::line(&error),
                 "the pending switch failed; starting the version before it"
             );
             let (active, record) = home.active_for_start()?;
@@ -440,7 +441,7 @@ pub(crate) fn resolve_for_start(
                 home.set_active(&Active { pending: left, pending_failures, ..active })
             {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "the failure of a pending switch is not written down"
                 );
             }

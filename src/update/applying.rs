@@ -146,7 +146,7 @@ impl Application {
         }
         for failed in &failed {
             tracing::warn!(
-                error = failed as &dyn std::error::Error,
+                error = error_chain::line(failed),
                 pack = self.signed.target,
                 "a part of a patch pack fails"
             );

@@ -11,6 +11,7 @@ use super::peer_service::PeerHandle;
 use super::sources::{self, Known, Sources};
 use super::{hot_swap, planning, renewal};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::fetch::{Client, NodeMemory};
 use crate::messages::language::Checked;
 use crate::messages::problem;
@@ -388,10 +389,12 @@ async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<
         Ok(Ok(body)) => match serde_json::from_slice::<Answer>(&body) {
             Ok(answer) => return Some(answer.download_nodes),
             Err(error) => {
-                tracing::info!(url = %shown, %error, "the server's answer is not understood")
+                tracing::info!(url = %shown, error = error_chain::line(&error), "the server's answer is not understood")
             }
         },
-        Ok(Err(error)) => tracing::info!(url = %shown, %error, "the server does not answer"),
+        Ok(Err(error)) => {
+            tracing::info!(url = %shown, error = error_chain::line(&error), "the server does not answer")
+        }
         Err(_) => tracing::info!(url = %shown, "the server does not answer in time"),
     }
     None
@@ -410,7 +413,7 @@ async fn notes(
     match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => {
-            tracing::info!(%error, "no release notes to be had");
+            tracing::info!(error = error_chain::line(&error), "no release notes to be had");
             String::new()
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::check::{self, LARGEST_NOTES};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::fetch::Client;
 use crate::host;
 use crate::messages::language::Checked;
@@ -186,7 +187,7 @@ async fn notes(
     match repository.read_small(bundle, target, LARGEST_NOTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => {
-            tracing::info!(%error, "no release notes in the bundle");
+            tracing::info!(error = error_chain::line(&error), "no release notes in the bundle");
             String::new()
         }
     }

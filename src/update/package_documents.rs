@@ -9,6 +9,7 @@ use super::peer_service::PeerHandle;
 use crate::backoff::{self, Backoff};
 use crate::container::{self, ContainerError};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::fetch::{self, Client, FetchError, Span};
 use crate::look;
 use crate::messages::mailbox::Emitter;
@@ -292,7 +293,7 @@ pub(crate) async fn patiently(
             (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
             (Err(error), Some(failures)) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "a part of a package cannot be had; trying again"
                 );
                 let pause = backoff::spread(BACKOFF.pause(failures), 0.25, fastrand::f64());

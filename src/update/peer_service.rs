@@ -46,7 +46,7 @@ impl PeerHandle {
             let allowed = Arc::new(move || user_allows(&home).unwrap_or(false));
             match PeerNetwork::start(options(environment), library(shared), allowed) {
                 Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
-                Err(error) => tracing::warn!(cause = error_chain::line(&error), "no neighbours"),
+                Err(error) => tracing::warn!(error = error_chain::line(&error), "no neighbours"),
             }
         }
         slot.clone()

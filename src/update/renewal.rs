@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::model::{Digest, Node};
 use crate::settings::renewed::{LARGEST_RENEWAL, Renewal, target_name};
 use crate::trust::{MetadataSource, Repository};
@@ -35,8 +36,9 @@ pub(crate) async fn follow(
     let Some(target) = repository.target(&name) else {
         // Signed metadata no longer names a document.
         let forgotten = environment.home.keep_renewed_settings(None);
-        return forgotten
-            .unwrap_or_else(|error| tracing::warn!(%error, "the renewed settings stay"));
+        return forgotten.unwrap_or_else(|error| {
+            tracing::warn!(error = error_chain::line(&error), "the renewed settings stay")
+        });
     };
     if crate::settings::renewed::read(&environment.home.renewed_settings())
         .is_some_and(|bytes| Digest::of(&bytes) == target.hash)
@@ -45,7 +47,12 @@ pub(crate) async fn follow(
     }
     let bytes = match repository.read_small_from(sources, &name, LARGEST_RENEWAL).await {
         Ok(bytes) => bytes,
-        Err(error) => return tracing::info!(%error, "the renewed settings cannot be had"),
+        Err(error) => {
+            return tracing::info!(
+                error = error_chain::line(&error),
+                "the renewed settings cannot be had"
+            );
+        }
     };
     match Renewal::parse(&bytes, &environment.settings.app) {
         Ok(_) => match environment.home.keep_renewed_settings(Some(&bytes)) {
@@ -53,9 +60,15 @@ pub(crate) async fn follow(
                 version = repository.versions.targets,
                 "the publisher has renewed the launcher's settings"
             ),
-            Err(error) => tracing::warn!(%error, "the renewed settings cannot be kept"),
+            Err(error) => tracing::warn!(
+                error = error_chain::line(&error),
+                "the renewed settings cannot be kept"
+            ),
         },
         // Perhaps a newer launcher understands it. The earlier renewed settings stay in force.
-        Err(error) => tracing::warn!(%error, "the renewed settings are not understood"),
+        Err(error) => tracing::warn!(
+            error = error_chain::line(&error),
+            "the renewed settings are not understood"
+        ),
     }
 }

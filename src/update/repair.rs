@@ -30,6 +30,7 @@ use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
 use crate::container::{self, Verification};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::fetch::{Client, Control};
 use crate::host;
 use crate::look;
@@ -237,7 +238,7 @@ impl RepairJob {
                 Err(error) if error.is_disk_full() => return Err(problem::of_store(&error)),
                 Err(error) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = error_chain::line(&error),
                         "what does not belong to the release stays"
                     );
                 }

@@ -57,7 +57,9 @@ impl Known {
 
     pub(crate) fn save(&self, environment: &Environment) {
         let saved = environment.home.keep_known_nodes(self);
-        saved.unwrap_or_else(|error| tracing::info!(%error, "what is known of nodes is not kept"));
+        saved.unwrap_or_else(|error| {
+            tracing::info!(error = error_chain::line(&error), "what is known of nodes is not kept")
+        });
     }
 
     fn was_silent(&self, node: &Node, now: Timestamp) -> bool {
@@ -200,7 +202,11 @@ pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> 
                 // The node answers and has no list: then the others have none either.
                 Err(SourceError::NotFound) => return Some(Vec::new()),
                 Err(error) => {
-                    tracing::info!(node = sources.list[index].name(), %error, "no list of nodes from here")
+                    tracing::info!(
+                        node = sources.list[index].name(),
+                        error = error_chain::line(&error),
+                        "no list of nodes from here"
+                    )
                 }
             }
         }

@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("hedge", &[]),
     ("token_bucket", &[]),
-    ("https", &[]),
+    ("https", &["error_chain"]),
     ("parallel", &["threads"]),
     ("programs", &[]),
     ("threads", &[]),
@@ -163,7 +163,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "update",
         ],
     ),
-    ("gui", &["model", "host", "settings", "messages", "threads"]),
+    ("gui", &["error_chain", "model", "host", "settings", "messages", "threads"]),
     (
         "publish",
         &[
@@ -462,6 +462,19 @@ fn the_environment_has_one_door() {
         }
     }
     assert!(broken.is_empty(), "only host.rs asks the environment:\n{}", broken.join("\n"));
+}
+
+/// An error in the log is a chain, in one form.
+#[test]
+fn the_log_has_whole_error_chains() {
+    let found: Vec<String> = sources()
+        .into_iter()
+        .filter(|(room, _, code)| {
+            room != "error_chain" && code.contains("as &dyn std::error::Error")
+        })
+        .map(|(_, path, _)| path.display().to_string())
+        .collect();
+    assert!(found.is_empty(), "`error = error_chain::line(&error)`:\n{}", found.join("\n"));
 }
 
 #[test]

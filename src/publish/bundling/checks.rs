@@ -15,6 +15,7 @@ use serde_json::json;
 use super::copy::Exclusions;
 use super::request::{find_icon, no_runtime};
 use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::{Platform, RelativePath};
 
@@ -295,7 +296,9 @@ fn ask(
     let output =
         tool::run(&mut python, "looking at the entry point", question.to_string().as_bytes());
     let output = output
-        .inspect_err(|error| tracing::debug!(%error, "the entry point is not looked into"))
+        .inspect_err(|error| {
+            tracing::debug!(error = error_chain::line(&error), "the entry point is not looked into")
+        })
         .ok()?;
     serde_json::from_slice(&output).ok()
 }

@@ -22,6 +22,7 @@ use super::chain::cheapest;
 use super::fingerprint::{self, Files};
 use super::id::PatchId;
 use super::queue::{QueueError, Status};
+use crate::error_chain;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
@@ -259,10 +260,7 @@ fn ask_for_pack(
             None
         }
         Err(error) => {
-            tracing::error!(
-                cause = crate::error_chain::line(&error),
-                "a patch cannot be asked for"
-            );
+            tracing::error!(error = error_chain::line(&error), "a patch cannot be asked for");
             None
         }
     }
@@ -421,7 +419,7 @@ async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refu
         ),
     };
     axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
-        tracing::debug!(%error, "a question cannot be read");
+        tracing::debug!(error = error_chain::line(&error), "a question cannot be read");
         too_large()
     })
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::PatchId;
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
@@ -292,7 +293,7 @@ impl Queue {
 
     fn try_to_write(&self, job: &PatchJob) {
         if let Err(error) = self.write(job) {
-            tracing::error!(job = %job.patch_id, cause = crate::error_chain::line(&error), "a job's state is not on disk");
+            tracing::error!(job = %job.patch_id, error = error_chain::line(&error), "a job's state is not on disk");
         }
     }
 }

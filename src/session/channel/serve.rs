@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::conversation::{Conversation, ConversationInput, Effect};
 use super::wire::{self, Decoder, LONGEST, LONGEST_OF_A_STRANGER, Message, WireError};
 use super::{ChannelHandle, Request, Swapped, socket};
+use crate::error_chain;
 use crate::messages::protocol::Command;
 use crate::model::ContainerId;
 use crate::session::app::AppHandle;
@@ -201,7 +202,7 @@ impl<C: Fn(Command)> Talk<C> {
         tokio::task::spawn_blocking(move || {
             let hold = |container: &ContainerId| {
                 let lock = RunningLock::hold(&home, container)
-                    .inspect_err(|error| tracing::warn!(%error, %container, "it is not kept from being removed"))
+                    .inspect_err(|error| tracing::warn!(error = error_chain::line(&error), %container, "it is not kept from being removed"))
                     .ok()?;
                 lock.run_by(app.process());
                 Some((container.clone(), lock))

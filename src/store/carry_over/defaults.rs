@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::walk::CARRIED;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
@@ -49,7 +50,7 @@ impl Shipped {
         let manifest = match read_json_of::<Manifest>(&container.join(MANIFEST_PATH), look::LARGE) {
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "the shipped defaults are not known"
                 );
                 None

@@ -132,7 +132,7 @@ impl UpdateJob {
                 Err(ApplyFailure::Local(problem)) => return Err(problem),
                 Err(ApplyFailure::Pack(error)) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = error_chain::line(&error),
                         "a patch pack is no good; going on without"
                     );
                     return Ok((contents, None));

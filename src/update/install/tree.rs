@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::container::{ContainerError, Unpacker};
+use crate::error_chain;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
@@ -116,7 +117,7 @@ fn place(
                 break;
             }
             Err(error) if error.is_the_sources() => {
-                tracing::warn!(error = &error as &dyn std::error::Error, source = %place.display(), "a file is not what it should be");
+                tracing::warn!(error = error_chain::line(&error), source = %place.display(), "a file is not what it should be");
                 held().forget(digest, &place);
             }
             Err(error) => return Err(error),

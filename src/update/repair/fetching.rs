@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use super::on_disk::{Needed, Staged, copy};
 use super::{Proved, RepairJob, is_local};
 use crate::environment::Environment;
+use crate::error_chain;
 use crate::fetch::{self, FetchError, FetchEvent};
 use crate::host;
 use crate::messages::problem;
@@ -156,7 +157,7 @@ impl RepairJob {
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "a patch pack cannot be had; going on without"
                 );
                 return Ok(false);
@@ -184,7 +185,7 @@ impl RepairJob {
             Err(ApplyFailure::Local(problem)) => Err(problem),
             Err(ApplyFailure::Pack(error)) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = error_chain::line(&error),
                     "a patch pack is no good; going on without"
                 );
                 Ok(false)
