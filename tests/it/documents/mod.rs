@@ -4,11 +4,13 @@
 //! ```text
 //! pages       the Markdown files, their links and anchors
 //! reference   verbs, options and settings
+//! translation the Chinese guide beside the English one
 //! walk        the guide's first app, typed by a machine
 //! ```
 
 mod pages;
 mod reference;
+mod translation;
 #[cfg(unix)]
 mod walk;
 
