@@ -120,17 +120,3 @@ fn walk(name: &str) {
 fn the_guides_first_app_works_as_it_is_written() {
     walk("docs/guide/first-app.md");
 }
-
-/// The translation has the same commands.
-#[test]
-fn the_chinese_guide_has_the_same_commands() {
-    let commands = |name: &str| -> Vec<String> {
-        let page = Page::read(&root().join(name));
-        page.code_blocks
-            .into_iter()
-            .filter(|block| !block.words.starts_with("text"))
-            .map(|block| block.text)
-            .collect()
-    };
-    assert_eq!(commands("docs/guide/first-app.md"), commands("docs/zh-CN/guide/first-app.md"));
-}
