@@ -1,7 +1,7 @@
 """A hot update by hand, without a launcher: this script plays its part.
 
     python3 demo.py                 the app starts, is updated after two seconds, and goes on
-    python3 demo.py --broken        with a second release whose module fails: it is undone, the app goes on
+    python3 demo.py --broken        the second release's module fails: all is undone
 
 The app prints a line twice a second; what `words.py` says changes, the count goes on.
 """
@@ -26,7 +26,7 @@ from kuzflow_runtime.changes import compare_containers  # noqa: E402
 def main():
     """Installs two containers, starts the app from the first, and has it take over the second."""
     with tempfile.TemporaryDirectory() as home:
-        one, two = (os.path.join(home, "containers", "demo-hot_%d.0.0" % number) for number in (1, 2))
+        one, two = (os.path.join(home, "containers", f"demo-hot_{number}.0.0") for number in (1, 2))
         shutil.copytree(os.path.join(HERE, "one"), os.path.join(one, "app"))
         shutil.copytree(os.path.join(one, "app"), os.path.join(two, "app"))
         shutil.copytree(os.path.join(HERE, "two"), os.path.join(home, "two"))
@@ -39,10 +39,17 @@ def main():
         server.bind(channel)
         server.listen(1)
         environment = dict(
-            os.environ, KUZFLOW_HOME=one, KUZFLOW_VERSION="1.0.0", KUZFLOW_CHANNEL=channel, KUZFLOW_TOKEN="token",
-            PYTHONPATH=os.pathsep.join([os.path.join(one, "app"), RUNTIME]), PYTHONDONTWRITEBYTECODE="1",
+            os.environ,
+            KUZFLOW_HOME=one,
+            KUZFLOW_VERSION="1.0.0",
+            KUZFLOW_CHANNEL=channel,
+            KUZFLOW_TOKEN="token",
+            PYTHONPATH=os.pathsep.join([os.path.join(one, "app"), RUNTIME]),
+            PYTHONDONTWRITEBYTECODE="1",
         )
-        app = subprocess.Popen([sys.executable, os.path.join(one, "app", "app.py")], env=environment)
+        app = subprocess.Popen(
+            [sys.executable, os.path.join(one, "app", "app.py")], env=environment
+        )
         try:
             connection, _ = server.accept()
             threading.Thread(target=listen, args=(connection,), daemon=True).start()
@@ -50,7 +57,16 @@ def main():
             changes = [change.as_message() for change in compare_containers(one, two)]
             print("** changed:", [change["path"] for change in changes], flush=True)
             for number, kind in enumerate(("plan_swap", "swap")):
-                connection.sendall(wire.encode({"id": number, "type": kind, "container": os.path.basename(two), "changes": changes}))
+                connection.sendall(
+                    wire.encode(
+                        {
+                            "id": number,
+                            "type": kind,
+                            "container": os.path.basename(two),
+                            "changes": changes,
+                        }
+                    )
+                )
             time.sleep(3)
         finally:
             app.terminate()
@@ -65,7 +81,11 @@ def listen(connection):
         if not data:
             return
         for message in decoder.feed(data):
-            print("** app:", {key: value for key, value in message.items() if key != "token"}, flush=True)
+            print(
+                "** app:",
+                {key: value for key, value in message.items() if key != "token"},
+                flush=True,
+            )
             if message["type"] != "answer":
                 connection.sendall(wire.encode({"id": message["id"], "type": "answer", "ok": True}))
 

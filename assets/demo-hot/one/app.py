@@ -10,7 +10,9 @@ updates = kuzflow_runtime.start()
 kuzflow_runtime.up()
 if updates is not None:
     updates.on("swapped", lambda names: print("-- took over:", ", ".join(names), flush=True))
-    updates.on("swap_failed", lambda reasons: print("-- not taken over:", reasons[0]["text"], flush=True))
+    updates.on(
+        "swap_failed", lambda reasons: print("-- not taken over:", reasons[0]["text"], flush=True)
+    )
 
 for second in range(600):
     if updates is not None:

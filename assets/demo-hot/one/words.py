@@ -9,7 +9,7 @@ def greet(second):
     """One line."""
     global greeted
     greeted += 1
-    return "Hello, second %d" % second
+    return f"Hello, second {second}"
 
 
 def __self_check__():

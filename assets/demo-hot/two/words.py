@@ -13,7 +13,7 @@ def greet(second):
 
 
 def _line(second):
-    return "Good to see you in second %d" % second
+    return f"Good to see you in second {second}"
 
 
 def __self_check__():

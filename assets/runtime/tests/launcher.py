@@ -52,7 +52,7 @@ class FakeLauncher:
     def raw(self, data):
         with self._sending:
             for at in range(len(data)) if self.piecewise else (0,):
-                self.connection.sendall(data[at: at + 1] if self.piecewise else data)
+                self.connection.sendall(data[at : at + 1] if self.piecewise else data)
 
     def ask(self, kind, **fields):
         """Sends a request and gives the answer; other messages stay in `heard`."""

@@ -78,7 +78,7 @@ class AppCase(unittest.TestCase):
     def release(self, files, removed=()):
         """Installs a next version: the last one with other files. Returns its folder and the changes."""
         self.number += 1
-        folder = os.path.join(self.containers, "app_%d_Linux_x86_64" % self.number)
+        folder = os.path.join(self.containers, f"app_{self.number}_Linux_x86_64")
         shutil.copytree(os.path.join(self.current, "app"), os.path.join(folder, "app"))
         write(os.path.join(folder, "app"), files)
         for path in removed:
@@ -101,10 +101,18 @@ class AppCase(unittest.TestCase):
         path, meta = list(sys.path), list(sys.meta_path)
         with self.assertRaises(HotSwapError) as caught:
             self.manager.swap(folder, changes)
-        self.assertIn(code, [reason.code for reason in caught.exception.reasons], str(caught.exception))
+        self.assertIn(
+            code, [reason.code for reason in caught.exception.reasons], str(caught.exception)
+        )
         after = state()
         added = [sys.modules[name] for name in after if name not in before]
-        self.assertFalse([module for module in added if (getattr(module, "__file__", None) or "").startswith(self.root)])
+        self.assertFalse(
+            [
+                module
+                for module in added
+                if (getattr(module, "__file__", None) or "").startswith(self.root)
+            ]
+        )
         for name in before:
             self.assertEqual(before[name], after.get(name), name)
         self.assertEqual((path, meta), (list(sys.path), list(sys.meta_path)))

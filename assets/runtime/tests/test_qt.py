@@ -86,7 +86,11 @@ class Window(AppCase):
         super().tearDown()
 
     def test_a_module_that_a_window_shows(self):
-        self.swap({"format.py": "PREFIX = 'new '\ndef label(count, more=''):\n    return PREFIX + str(count) + more\n"})
+        self.swap(
+            {
+                "format.py": "PREFIX = 'new '\ndef label(count, more=''):\n    return PREFIX + str(count) + more\n"
+            }
+        )
         self.assertEqual((self.window.text.text(), self.window.count), ("old 2", 2))
         self.window.button.click()
         self.assertEqual(self.window.text.text(), "new 3")
@@ -96,11 +100,16 @@ class Window(AppCase):
 
     def test_the_windows_own_module_with_its_class_unchanged(self):
         """Signals that are connected to methods, slots, functions and closures of the old module all reach the new one."""
-        new = WINDOW.replace("STEP = 1", "STEP = 10").replace("format.label('free')", "'newly ' + format.label('free')")
+        new = WINDOW.replace("STEP = 1", "STEP = 10").replace(
+            "format.label('free')", "'newly ' + format.label('free')"
+        )
         self.swap({"window.py": new})
         for press in (self.window.button, self.window.free, self.window.inner, self.window.button):
             press.click()
-        self.assertEqual((self.window.text.text(), sys.modules["window"].pressed), ("old 110", ["newly old free"]))
+        self.assertEqual(
+            (self.window.text.text(), sys.modules["window"].pressed),
+            ("old 110", ["newly old free"]),
+        )
         self.window.reset.click()
         self.assertEqual(self.window.text.text(), "old 0")
         self.window.sizeHint()
@@ -112,20 +121,41 @@ class Window(AppCase):
     def test_live_windows_of_a_changed_class(self):
         changed = WINDOW.replace("self.set(self.count + STEP)", "self.set(self.count - STEP)")
         for new in (changed, "__hot_swappable__ = True\n" + changed):
-            self.refused({"window.py": new, "format.py": "def label(count):\n    return 'new'\n"}, "live-qt-class", said_before=True)
+            self.refused(
+                {"window.py": new, "format.py": "def label(count):\n    return 'new'\n"},
+                "live-qt-class",
+                said_before=True,
+            )
             self.window.button.click()
         self.assertEqual(self.window.text.text(), "old 4")
         self.window.hide()
 
     def test_a_failure_leaves_the_window_at_work(self):
-        self.refused({"format.py": "def label(count):\n    return 'new'\ndef __self_check__():\n    return label(1) == 'good'\n"}, "self-check", said_before=False)
+        self.refused(
+            {
+                "format.py": "def label(count):\n    return 'new'\ndef __self_check__():\n    return label(1) == 'good'\n"
+            },
+            "self-check",
+            said_before=False,
+        )
         self.window.button.click()
         self.assertEqual(self.window.text.text(), "old 3")
 
     def test_a_qt_thread_at_import(self):
         rest = "def label(count):\n    return 'new'\n"
-        self.refused({"format.py": "from PyQt5.QtCore import QThread\nt = QThread()\nt.start()\n" + rest}, "starts-thread", said_before=True)
-        self.refused({"format.py": "from PyQt5.QtCore import QThread\ndef go():\n    QThread().start()\ngo()\n" + rest}, "starts-thread", said_before=False)
+        self.refused(
+            {"format.py": "from PyQt5.QtCore import QThread\nt = QThread()\nt.start()\n" + rest},
+            "starts-thread",
+            said_before=True,
+        )
+        self.refused(
+            {
+                "format.py": "from PyQt5.QtCore import QThread\ndef go():\n    QThread().start()\ngo()\n"
+                + rest
+            },
+            "starts-thread",
+            said_before=False,
+        )
         thread = QThread()
         thread.start()
         thread.quit()
@@ -138,14 +168,21 @@ class Window(AppCase):
         self.addCleanup(updates.stop)
         self.assertIs(qt.core(), sys.modules["PyQt5.QtCore"])
         seen, main = [], QThread.currentThread()
-        updates.signals().update_available.connect(lambda info: seen.append((info, QThread.currentThread() is main)))
+        updates.signals().update_available.connect(
+            lambda info: seen.append((info, QThread.currentThread() is main))
+        )
         updates.on("swapped", lambda names: seen.append((names, QThread.currentThread() is main)))
         updates.start()
         launcher.hear("hello")
         launcher.raw(_request("update_available", version="2.0.0"))
         self._run(lambda: len(seen) == 1)
-        folder, changes = self.release({"format.py": "def label(count):\n    return 'new ' + str(count)\n"})
-        asked = {"container": os.path.basename(folder), "changes": [change.as_message() for change in changes]}
+        folder, changes = self.release(
+            {"format.py": "def label(count):\n    return 'new ' + str(count)\n"}
+        )
+        asked = {
+            "container": os.path.basename(folder),
+            "changes": [change.as_message() for change in changes],
+        }
         launcher.raw(_request("swap", **asked))
         self._run(lambda: len(seen) == 2)
         self.assertEqual(seen, [({"version": "2.0.0"}, True), (["format"], True)])
@@ -156,11 +193,21 @@ class Window(AppCase):
     def test_many_swaps_leave_no_objects_behind(self):
         counts = []
         for number in range(12):
-            self.swap({"format.py": "BIG = [0]\nclass Kind:\n    pass\ndef label(count):\n    return '%d ' + str(count)\n" % number})
+            self.swap(
+                {
+                    "format.py": f"BIG = [0]\nclass Kind:\n    pass\ndef label(count):\n    return '{number} ' + str(count)\n"
+                }
+            )
             self.window.button.click()
-            self.assertEqual(self.window.text.text(), "%d %d" % (number, number + 3))
+            self.assertEqual(self.window.text.text(), f"{number} {number + 3}")
             gc.collect()
-            counts.append(sum(1 for each in gc.get_objects() if type(each) is type(sys) and vars(each).get("__name__") == "format"))
+            counts.append(
+                sum(
+                    1
+                    for each in gc.get_objects()
+                    if type(each) is type(sys) and vars(each).get("__name__") == "format"
+                )
+            )
         self.assertLessEqual(counts[-1], 4, counts)
 
     def _run(self, done):

@@ -22,12 +22,21 @@ class WhoSeesIt(AppCase):
             "user",
         )
         words = sys.modules["words"]
-        self.assertEqual(self.swap({"words.py": "LIMIT = 4\ndef say():\n    return 'new', LIMIT\n"}), ["words"])
+        self.assertEqual(
+            self.swap({"words.py": "LIMIT = 4\ndef say():\n    return 'new', LIMIT\n"}), ["words"]
+        )
         self.assertEqual(user.ask(), (("new", 4), ("new", 4), 4, 4))
         self.assertEqual(words.say(), ("new", 4))
         self.assertEqual(importlib.import_module("words").say(), ("new", 4))
         self.assertTrue(sys.modules["words"].__file__.startswith(self.current))
-        self.assertFalse([each for _, folders, _ in os.walk(self.containers) for each in folders if each == "__pycache__"])
+        self.assertFalse(
+            [
+                each
+                for _, folders, _ in os.walk(self.containers)
+                for each in folders
+                if each == "__pycache__"
+            ]
+        )
 
     def test_a_name_that_was_changed_since_is_left_alone(self):
         user = self.app({"words.py": "A = 1\n", "user.py": "from words import A\n"}, "user")
@@ -49,23 +58,43 @@ class WhoSeesIt(AppCase):
         self.assertIs(sys.modules["tools"].inner, sys.modules["tools.inner"])
 
     def test_old_functions_call_the_new_ones_wherever_they_are(self):
-        words = self.app({"words.py": "def say(one, two=2):\n    return 'old'\nclass Box:\n    def open(self, key):\n        return 'old'\n"}, "words")
+        words = self.app(
+            {
+                "words.py": "def say(one, two=2):\n    return 'old'\nclass Box:\n    def open(self, key):\n        return 'old'\n"
+            },
+            "words",
+        )
         part = functools.partial(words.say, 1)
         mine = words.say
-        self.swap({"words.py": "def say(one, *, three=3):\n    return 'new', one, three\nclass Box:\n    def open(self, key):\n        return 'old'\n"})
+        self.swap(
+            {
+                "words.py": "def say(one, *, three=3):\n    return 'new', one, three\nclass Box:\n    def open(self, key):\n        return 'old'\n"
+            }
+        )
         self.assertEqual((part(), mine(5, three=4)), (("new", 1, 3), ("new", 5, 4)))
         self.assertEqual(str(inspect.signature(mine)), "(one, *, three=3)")
         try:
             mine()
         except TypeError as error:
-            self.assertIsNone(error.__traceback__.tb_next)  # PyQt sees this way whether a slot takes fewer arguments.
+            self.assertIsNone(
+                error.__traceback__.tb_next
+            )  # PyQt sees this way whether a slot takes fewer arguments.
         else:
             self.fail("a parameter is missing")
 
     def test_there_is_one_set_of_globals(self):
-        words = self.app({"words.py": "count = 0\ndef add():\n    global count\n    count += 1\ndef get():\n    return count\n"}, "words")
+        words = self.app(
+            {
+                "words.py": "count = 0\ndef add():\n    global count\n    count += 1\ndef get():\n    return count\n"
+            },
+            "words",
+        )
         add = words.add
-        self.swap({"words.py": "count = 100\ndef add():\n    global count\n    count += 10\ndef get():\n    return count\n"})
+        self.swap(
+            {
+                "words.py": "count = 100\ndef add():\n    global count\n    count += 10\ndef get():\n    return count\n"
+            }
+        )
         add()
         words.add()
         self.assertEqual((words.get(), words.count, sys.modules["words"].count), (120, 120, 120))
@@ -130,7 +159,10 @@ class WhoSeesIt(AppCase):
         self.assertEqual([each() for each in user.calls], ["New"] * 2)
         self.assertEqual((bound(), user.cached(), user.Holder.table[0]()), ("New", "new", "new"))
         self.assertTrue(self.manager.undo())
-        self.assertEqual((bound(), registry.OPERATIONS["say"](), len(registry.ORDER), user.cached()), ("OLD", "OLD", 1, "old"))
+        self.assertEqual(
+            (bound(), registry.OPERATIONS["say"](), len(registry.ORDER), user.cached()),
+            ("OLD", "OLD", 1, "old"),
+        )
         self.assertEqual(user.Holder.table[0](), "old")
 
     def test_where_the_code_comes_from_is_told_after_going_back(self):
@@ -195,27 +227,49 @@ class WhoSeesIt(AppCase):
             importlib.import_module("late")
 
     def test_several_swaps_after_each_other(self):
-        user = self.app({"words.py": "A = 0\ndef say():\n    return 0\n", "user.py": "import words\nfrom words import say\n"}, "user")
+        user = self.app(
+            {
+                "words.py": "A = 0\ndef say():\n    return 0\n",
+                "user.py": "import words\nfrom words import say\n",
+            },
+            "user",
+        )
         kept, module = user.say, sys.modules["words"]
         for number in range(1, 6):
-            self.swap({"words.py": "A = %d\ndef say():\n    return %d\n" % (number, number)})
-            self.assertEqual((user.say(), user.words.say(), kept(), module.A, module.say()), (number,) * 5)
+            self.swap({"words.py": f"A = {number}\ndef say():\n    return {number}\n"})
+            self.assertEqual(
+                (user.say(), user.words.say(), kept(), module.A, module.say()), (number,) * 5
+            )
         self.assertTrue(self.manager.undo())
         self.assertEqual((user.say(), user.words.say(), kept(), module.A), (4,) * 4)
         self.assertFalse(self.manager.undo())
         del module
         self.manager._last = None
         gc.collect()
-        modules = [each for each in gc.get_objects() if type(each).__name__ == "Leading" and "words" in repr(each)]
+        modules = [
+            each
+            for each in gc.get_objects()
+            if type(each).__name__ == "Leading" and "words" in repr(each)
+        ]
         self.assertLessEqual(len(modules), 1)
 
 
 class State(AppCase):
     def test_what_is_kept(self):
-        user = self.app({"words.py": "__keep__ = ['cache']\ncache = {}\nother = {}\ndef put(k):\n    cache[k] = other[k] = 1\n", "user.py": "from words import cache, put\n"}, "user")
+        user = self.app(
+            {
+                "words.py": "__keep__ = ['cache']\ncache = {}\nother = {}\ndef put(k):\n    cache[k] = other[k] = 1\n",
+                "user.py": "from words import cache, put\n",
+            },
+            "user",
+        )
         user.put("a")
         cache = user.cache
-        self.swap({"words.py": "__keep__ = ['cache', 'unknown']\ncache = {'fresh': 1}\nother = {}\ndef put(k):\n    cache[k] = 2\n"})
+        self.swap(
+            {
+                "words.py": "__keep__ = ['cache', 'unknown']\ncache = {'fresh': 1}\nother = {}\ndef put(k):\n    cache[k] = 2\n"
+            }
+        )
         user.put("b")
         self.assertIs(user.cache, cache)
         self.assertEqual((cache, sys.modules["words"].other), ({"a": 1, "b": 2}, {}))
@@ -291,38 +345,87 @@ class State(AppCase):
         self.assertIs(type(user.sub).__bases__[0], Box)
 
     def test_a_changed_class_without_instances_is_exchanged(self):
-        user = self.app({"words.py": "class Box:\n    def say(self): return 'old'\n", "user.py": "from words import Box\nmakers = [Box]\ndef make():\n    return makers[0]().say(), Box().say()\n"}, "user")
+        user = self.app(
+            {
+                "words.py": "class Box:\n    def say(self): return 'old'\n",
+                "user.py": "from words import Box\nmakers = [Box]\ndef make():\n    return makers[0]().say(), Box().say()\n",
+            },
+            "user",
+        )
         self.swap({"words.py": "class Box:\n    def say(self): return 'new'\n"})
         self.assertEqual(user.make(), ("new", "new"))
 
     def test_a_singleton_nobody_else_holds(self):
-        user = self.app({"words.py": "class Manager:\n    def say(self): return 'old'\nmanager = Manager()\n", "user.py": "import words\n"}, "user")
-        self.swap({"words.py": "class Manager:\n    def say(self): return 'new'\nmanager = Manager()\n"})
+        user = self.app(
+            {
+                "words.py": "class Manager:\n    def say(self): return 'old'\nmanager = Manager()\n",
+                "user.py": "import words\n",
+            },
+            "user",
+        )
+        self.swap(
+            {"words.py": "class Manager:\n    def say(self): return 'new'\nmanager = Manager()\n"}
+        )
         self.assertEqual(user.words.manager.say(), "new")
 
     def test_a_kept_singleton_of_a_declared_class(self):
         user = self.app(
-            {"words.py": "class Manager:\n    def say(self): return 'old', self.n\nmanager = Manager()\nmanager.n = 5\n", "user.py": "from words import manager\n"}, "user"
+            {
+                "words.py": "class Manager:\n    def say(self): return 'old', self.n\nmanager = Manager()\nmanager.n = 5\n",
+                "user.py": "from words import manager\n",
+            },
+            "user",
         )
-        self.swap({"words.py": "__keep__ = ['manager']\n__hot_swappable__ = True\nclass Manager:\n    def say(self): return 'new', self.n\nmanager = Manager()\n"})
-        self.assertEqual((user.manager.say(), sys.modules["words"].manager), (("new", 5), user.manager))
+        self.swap(
+            {
+                "words.py": "__keep__ = ['manager']\n__hot_swappable__ = True\nclass Manager:\n    def say(self): return 'new', self.n\nmanager = Manager()\n"
+            }
+        )
+        self.assertEqual(
+            (user.manager.say(), sys.modules["words"].manager), (("new", 5), user.manager)
+        )
 
     def test_a_declared_enumeration(self):
-        user = self.app({"words.py": "import enum\nclass Color(enum.Enum):\n    RED = 1\n", "user.py": "from words import Color\nlast = {'c': Color.RED}\n"}, "user")
-        self.swap({"words.py": "import enum\n__hot_swappable__ = True\nclass Color(enum.Enum):\n    RED = 1\n    BLUE = 2\n"})
+        user = self.app(
+            {
+                "words.py": "import enum\nclass Color(enum.Enum):\n    RED = 1\n",
+                "user.py": "from words import Color\nlast = {'c': Color.RED}\n",
+            },
+            "user",
+        )
+        self.swap(
+            {
+                "words.py": "import enum\n__hot_swappable__ = True\nclass Color(enum.Enum):\n    RED = 1\n    BLUE = 2\n"
+            }
+        )
         self.assertIs(user.last["c"], user.Color.RED)
         self.assertEqual(user.Color.BLUE.value, 2)
 
     def test_a_resource_that_a_module_names(self):
-        words = self.app({"words.py": "import os\n__resources__ = ['*.txt']\ndef text():\n    with open(os.path.join(os.path.dirname(__file__), 'a.txt')) as f:\n        return f.read()\n", "a.txt": "old"}, "words")
+        words = self.app(
+            {
+                "words.py": "import os\n__resources__ = ['*.txt']\ndef text():\n    with open(os.path.join(os.path.dirname(__file__), 'a.txt')) as f:\n        return f.read()\n",
+                "a.txt": "old",
+            },
+            "words",
+        )
         self.assertEqual(self.swap({"a.txt": "new"}), ["words"])
         self.assertEqual(words.text(), "new")
 
     def test_work_that_is_going_on_ends_as_it_began(self):
-        words = self.app({"words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    go.wait(10)\n    said.append(say())\ndef say():\n    return 'old'\n"}, "words")
+        words = self.app(
+            {
+                "words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    go.wait(10)\n    said.append(say())\ndef say():\n    return 'old'\n"
+            },
+            "words",
+        )
         thread = threading.Thread(target=words.work)
         thread.start()
-        self.swap({"words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    pass\ndef say():\n    return 'new'\n"})
+        self.swap(
+            {
+                "words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    pass\ndef say():\n    return 'new'\n"
+            }
+        )
         words.go.set()
         thread.join()
         self.assertEqual(words.said, ["new"])  # What it calls from now on is new.
@@ -331,7 +434,9 @@ class State(AppCase):
         self.app({"words.py": "A = 1\ncache = []\n"}, "words").cache.append(1)
         seen = []
         self.manager.on_swapped(seen.append)
-        self.manager.register("words", required=["A"], self_check=lambda module: module.A == 2, keep=["cache"])
+        self.manager.register(
+            "words", required=["A"], self_check=lambda module: module.A == 2, keep=["cache"]
+        )
         self.swap({"words.py": "A = 2\ncache = []\n"})
         self.assertEqual((seen, sys.modules["words"].cache), ([["words"]], [1]))
 

@@ -1,8 +1,11 @@
-"""Compiles each file named on standard input (JSON: [folder, [path, ...]]) to unchecked-hash bytecode beside it.
+"""Compiles each file named on standard input (JSON: [folder, [path, ...]]) to unchecked-hash
+bytecode beside it.
 
-marshal marks an object for later reference if anyone else holds it too, and interned names are held by every module that uses
-them: what a file compiles to would depend on the files before it. So everything in the code is held here, and marked always.
+marshal marks an object for later reference if anyone else holds it too, and interned names are held
+by every module that uses them: what a file compiles to would depend on the files before it. So
+everything in the code is held here, and marked always.
 """
+
 import importlib.util
 import json
 import marshal
@@ -37,7 +40,9 @@ def compile_one(folder, path):
     cache = importlib.util.cache_from_source(source_path)
     os.makedirs(os.path.dirname(cache), exist_ok=True)
     with open(cache, "wb") as file:
-        file.write(importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(source))
+        file.write(
+            importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(source)
+        )
         marshal.dump(code, file)
 
 

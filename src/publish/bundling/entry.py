@@ -1,9 +1,11 @@
 """Says what is wrong with an entry point, without running any of the app's code: it is parsed.
 
-Reads JSON from standard input: roots (folders that modules are looked for in, the app's first), app (whose imports are followed),
-kind (script, module or function), name (a path or a module), function, imports (whether to look for missing imports, too).
-Writes JSON: problem (null, or kind and what is known), missing (a list of module, file and line).
+Reads JSON from standard input: roots (folders that modules are looked for in, the app's first), app
+(whose imports are followed), kind (script, module or function), name (a path or a module),
+function, imports (whether to look for missing imports, too). Writes JSON: problem (null, or kind
+and what is known), missing (a list of module, file and line).
 """
+
 import ast
 import importlib.util
 import json
@@ -82,7 +84,11 @@ def entry_file():
     path = find(module)
     if path is None:
         parent = module.rpartition(".")[0]
-        return None, {"kind": "module", "module": module, "parent": parent if parent and find(parent) else None}
+        return None, {
+            "kind": "module",
+            "module": module,
+            "parent": parent if parent and find(parent) else None,
+        }
     if question["kind"] == "module" and (path == "" or path.endswith("__init__.py")):
         main = find(module + ".__main__")
         if main is None:
@@ -99,12 +105,20 @@ def check_function(path):
     # A submodule is an attribute of its package as well.
     if path.endswith("__init__.py") and find(question["name"] + "." + first) is not None:
         return None
-    functions = sorted(node.name for node in parse(path).body if isinstance(node, (ast.FunctionDef, ast.ClassDef)))
-    return {"kind": "function", "module": question["name"], "function": first, "there": functions[:12]}
+    functions = sorted(
+        node.name for node in parse(path).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    )
+    return {
+        "kind": "function",
+        "module": question["name"],
+        "function": first,
+        "there": functions[:12],
+    }
 
 
 def imports_of(tree):
-    """Imports that every start reaches: at the top, not in try, if or functions. Gives (level, module, names, line)."""
+    """Imports that every start reaches: at the top, not in try, if or functions. Gives (level,
+    module, names, line)."""
     body = list(tree.body)
     while body:
         node = body.pop(0)
@@ -118,7 +132,11 @@ def imports_of(tree):
 
 
 def is_known(top):
-    if find(top) is not None or top in sys.builtin_module_names or top in getattr(sys, "stdlib_module_names", ()):
+    if (
+        find(top) is not None
+        or top in sys.builtin_module_names
+        or top in getattr(sys, "stdlib_module_names", ())
+    ):
         return True
     try:
         return importlib.util.find_spec(top) is not None
@@ -152,7 +170,9 @@ def missing_imports(start, package):
                     continue
             parts = module.split(".")
             if not is_known(parts[0]):
-                missing.append({"module": parts[0], "file": os.path.relpath(path, app), "line": line})
+                missing.append(
+                    {"module": parts[0], "file": os.path.relpath(path, app), "line": line}
+                )
                 continue
             wanted = [".".join(parts[: end + 1]) for end in range(len(parts))]
             wanted += [module + "." + name for name in names]
@@ -170,7 +190,12 @@ def answer():
         try:
             parse(path)
         except SyntaxError as error:
-            problem = {"kind": "syntax", "file": os.path.basename(path), "line": error.lineno or 0, "reason": error.msg}
+            problem = {
+                "kind": "syntax",
+                "file": os.path.basename(path),
+                "line": error.lineno or 0,
+                "reason": error.msg,
+            }
         except (OSError, ValueError):
             path = ""
     if problem is None and path and question["kind"] == "function":
@@ -180,7 +205,11 @@ def answer():
         package = ""
         if question["kind"] != "script":
             module = question["name"]
-            package = module if os.path.basename(path) in ("__init__.py", "__main__.py") else module.rpartition(".")[0]
+            package = (
+                module
+                if os.path.basename(path) in ("__init__.py", "__main__.py")
+                else module.rpartition(".")[0]
+            )
             if module.endswith(".__main__"):
                 package = module.rpartition(".")[0]
         missing = missing_imports(path, package)
