@@ -1,4 +1,5 @@
-"""What an app that a Kuzflow launcher started can do with it: say that it is up, hear of updates, and take them over while it runs.
+"""What an app that a Kuzflow launcher started can do with it: say that it is up, hear of updates,
+and take them over while it runs.
 
     import kuzflow_runtime
 
@@ -6,9 +7,11 @@
     window.show()
     kuzflow_runtime.up()
 
-Everything is optional, pure Python 3.8 and later, and needs the standard library only. Nothing in it makes the app wait for its
-launcher, or fail because of it.
+Everything is optional, pure Python 3.8 and later, and needs the standard library only. Nothing in
+it makes the app wait for its launcher, or fail because of it.
 """
+
+from __future__ import annotations
 
 import importlib
 import os
@@ -19,21 +22,49 @@ from .health import failed
 
 # Loaded when they are asked for: an app that only says `up` starts no slower.
 _LATER = {
-    "CircularDependencyError": "dependencies", "DependencyTracker": "dependencies", "HotSwapError": "errors", "Reason": "errors",
-    "HotSwapManager": "hotswap", "Updates": "updates",
+    "CircularDependencyError": "dependencies",
+    "DependencyTracker": "dependencies",
+    "HotSwapError": "errors",
+    "Reason": "errors",
+    "HotSwapManager": "hotswap",
+    "Updates": "updates",
 }
 
+# Only for who checks types, here and in the other modules: to import `typing` would cost each start
+# of an app some milliseconds.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .dependencies import CircularDependencyError, DependencyTracker
+    from .errors import HotSwapError, Reason
+    from .hotswap import HotSwapManager
+    from .updates import Updates
+
 __all__ = [
-    "CircularDependencyError", "DependencyTracker", "HotSwapError", "HotSwapManager", "Reason", "Updates", "container_folder",
-    "containers_folder", "failed", "folder", "is_running_in_container", "start", "up", "version",
+    "CircularDependencyError",
+    "DependencyTracker",
+    "HotSwapError",
+    "HotSwapManager",
+    "Reason",
+    "Updates",
+    "container_folder",
+    "containers_folder",
+    "failed",
+    "folder",
+    "is_running_in_container",
+    "start",
+    "up",
+    "version",
 ]
 
 # The one connection of this process.
-_started = None
+_started: Updates | None = None
 
 
-def start(manager=None):
-    """Begins to talk to the launcher: an Updates, the same one each time, or None if none listens. Does not wait.
+def start(manager: HotSwapManager | None = None) -> Updates | None:
+    """Begins to talk to the launcher: an Updates, the same one each time, or None if none listens.
+    Does not wait.
 
     What the launcher said in the environment is taken out of it: child processes are not this app.
     """
@@ -46,14 +77,14 @@ def start(manager=None):
     return _started
 
 
-def up():
+def up() -> None:
     """The app works: written where the launcher looks, and told if it listens."""
     health.up()
     if _started is not None:
         _started.up()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _LATER:
-        return getattr(importlib.import_module("%s.%s" % (__name__, _LATER[name])), name)
-    raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,12 @@
-"""What a swap would take over, before anything is touched: read, proved, parsed and judged. May run in any thread."""
+"""What a swap would take over, before anything is touched: read, proved, parsed and judged. May run
+in any thread."""
+
+from __future__ import annotations
 
 import ast
 import enum
 import gc
+import hashlib
 import os
 import sys
 import types
@@ -10,32 +14,54 @@ import types
 from . import changes as layouts
 from . import classes, dependencies
 from .errors import HotSwapError, Reason
-from .guard import _namespace
+from .guard import namespace_of
 from .journal import Own, Step
 from .overlay import Entry
 
-__all__ = ["Prepared", "Importers"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterator, Sequence, TypedDict
+
+    from .guard import Namespace
+    from .wire import Message
+
+    class Registration(TypedDict, total=False):
+        """What someone else says of a module."""
+
+        required: tuple[str, ...]
+        self_check: Callable[[types.ModuleType], object] | None
+        keep: tuple[str, ...]
+        hot_swappable: bool | Sequence[str] | None
+
+
+__all__ = ["Importers", "Prepared", "literal"]
 
 
 class Prepared:
     """The judged changes of one update.
 
-    `swap`: loaded modules that are loaded anew, in order. `entries`: all modules that come from the new container, `gone` those that it
-    no longer has. `reasons`: why a restart is needed; empty if the swap may be tried.
+    `swap`: loaded modules that are loaded anew, in order. `entries`: all modules that come from the
+    new container, `gone` those that it no longer has. `reasons`: why a restart is needed; empty if
+    the swap may be tried.
     """
 
-    def __init__(self, container, changes, containers, registered):
+    def __init__(
+        self,
+        container: str,
+        changes: list[layouts.Change],
+        containers: list[str],
+        registered: dict[str, Registration],
+    ) -> None:
         self.container = os.path.abspath(container)
-        self.reasons = []
-        self.ignored = []
-        self.entries = {}
-        self.gone = set()
-        self.namespaces = {}
-        self.swap = []
-        self.trees = {}
-        self.old_trees = {}
+        self.reasons: list[Reason] = []
+        self.ignored: list[str] = []
+        self.entries: dict[str, Entry] = {}
+        self.gone: set[str] = set()
+        self.namespaces: dict[str, list[str]] = {}
+        self.trees: dict[str, ast.Module] = {}
+        self.old_trees: dict[str, ast.Module] = {}
         self.registered = registered
-        self._layout = layouts.Layout(containers)
+        self.layout = layouts.Layout(containers)
         self._containers = containers
         self._changes = changes
         for change in changes:
@@ -44,16 +70,16 @@ class Prepared:
             except HotSwapError as error:
                 self.reasons.extend(error.reasons)
         self._find_namespaces()
-        self.swap = [name for name in self.entries if name in sys.modules]
+        self.swap: list[str] = [name for name in self.entries if name in sys.modules]
         self._read_old()
         self._order()
-        self.importers = Importers(self._layout, self.swap, self.trees)
+        self.importers = Importers(self.layout, self.swap, self.trees)
         if not self.reasons:
             self._judge_names()
             self._judge_classes()
             self._judge_state()
 
-    def as_message(self):
+    def as_message(self) -> Message:
         """What the launcher is told before: as the answer to `plan_swap`."""
         return {
             "swappable": list(self.swap),
@@ -64,53 +90,67 @@ class Prepared:
             "ignored": sorted(self.ignored),
         }
 
-    def refuse(self, code, text, **about):
-        self.reasons.append(Reason(code, text, **about))
+    def refuse(
+        self, code: str, text: str, module: str | None = None, path: str | None = None
+    ) -> None:
+        """Notes why a restart is needed."""
+        self.reasons.append(Reason(code, text, module, path))
 
-    def _judge(self, change):
+    def _judge(self, change: layouts.Change) -> None:
         path = change.path
         if layouts.is_ignored(path):
             self.ignored.append(path)
         elif layouts.is_compiled(path):
-            self.refuse("c-extension", "%s is compiled: a running Python cannot load it anew" % path, path=path)
-        elif self._layout.module(path) is None:
-            self._judge_resource(change)
+            self.refuse(
+                "c-extension",
+                f"{path} is compiled: a running Python cannot load it anew",
+                path=path,
+            )
         else:
-            self._judge_module(change, *self._layout.module(path))
+            module = self.layout.module(path)
+            if module is None:
+                self._judge_resource(change)
+            else:
+                self._judge_module(change, *module)
 
-    def _judge_resource(self, change):
-        readers = self._layout.readers(change.path)
+    def _judge_resource(self, change: layouts.Change) -> None:
+        readers = self.layout.readers(change.path)
         if not readers:
-            self.refuse("resource", "%s is read by no module that says so in __resources__" % change.path, path=change.path)
+            self.refuse(
+                "resource",
+                f"{change.path} is read by no module that says so in __resources__",
+                path=change.path,
+            )
             return
         if change.kind != "removed":
             change.read(self.container)
         for name in readers:
-            path = self._layout.names[name]
+            path = self.layout.names[name]
             if not any(other.path == path for other in self._changes):
-                old = layouts.current_file(sys.modules[name])
-                self._take(name, path, _unchanged(old, self.container, path), path.endswith("/__init__.py"))
+                self._take(
+                    name, path, _unchanged(sys.modules[name], path), path.endswith("/__init__.py")
+                )
 
-    def _judge_module(self, change, name, is_package):
-        loaded = self._layout.loaded.get(change.path, [])
+    def _judge_module(self, change: layouts.Change, name: str, is_package: bool) -> None:
+        loaded = self.layout.loaded.get(change.path, [])
         about = {"path": change.path, "module": name}
         if name.partition(".")[0] == __name__.partition(".")[0]:
-            self.refuse("runtime", "%s is part of what does the swapping" % name, **about)
+            self.refuse("runtime", f"{name} is part of what does the swapping", **about)
         elif "__main__" in loaded:
-            self.refuse("main-module", "%s is the program that runs" % change.path, **about)
+            self.refuse("main-module", f"{change.path} is the program that runs", **about)
         elif loaded not in ([], [name]):
-            self.refuse("loaded-twice", "%s was loaded as %s" % (change.path, ", ".join(loaded)), **about)
+            self.refuse("loaded-twice", f"{change.path} was loaded as {', '.join(loaded)}", **about)
         elif not loaded and name in sys.modules:
-            self.refuse("other-file", "the module %s was loaded from another file" % name, **about)
+            self.refuse("other-file", f"the module {name} was loaded from another file", **about)
         elif change.kind == "removed":
             if loaded:
-                self.refuse("removed-module", "%s is in use and no longer there" % name, **about)
+                self.refuse("removed-module", f"{name} is in use and no longer there", **about)
             else:
                 self.gone.add(name)
         else:
             self._take(name, change.path, change, is_package)
 
-    def _take(self, name, path, change, is_package):
+    def _take(self, name: str, path: str, change: layouts.Change, is_package: bool) -> None:
         if name in self.entries:
             return
         data = change.read(self.container)
@@ -118,39 +158,55 @@ class Prepared:
             tree = ast.parse(data, path)
             compile(tree, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
-            self.refuse("syntax", "%s: %s" % (path, error), path=path, module=name)
+            self.refuse("syntax", f"{path}: {error}", path=path, module=name)
             return
         advice = layouts.advise(tree)
         if advice:
-            self.refuse("starts-thread", "%s: %s" % (name, advice), path=path, module=name)
+            self.refuse("starts-thread", f"{name}: {advice}", path=path, module=name)
         self.trees[name] = tree
         whole = os.path.join(self.container, *path.split("/"))
-        self.entries[name] = Entry(whole, change.sha256, is_package)
+        self.entries[name] = Entry(whole, change.sha256 or "", is_package)
 
-    def _find_namespaces(self):
+    def _find_namespaces(self) -> None:
         """Folders without `__init__.py` that only the new container has: packages all the same."""
         for name, entry in self.entries.items():
-            folder = os.path.dirname(os.path.dirname(entry.path) if entry.is_package else entry.path)
+            folder = os.path.dirname(
+                os.path.dirname(entry.path) if entry.is_package else entry.path
+            )
             while "." in name:
                 name = name.rpartition(".")[0]
-                if name not in self.entries and name not in sys.modules and not os.path.isfile(os.path.join(folder, "__init__.py")):
+                if (
+                    name not in self.entries
+                    and name not in sys.modules
+                    and not os.path.isfile(os.path.join(folder, "__init__.py"))
+                ):
                     self.namespaces[name] = [folder] + [
-                        old for old in (_moved(folder, self.container, each) for each in self._containers) if os.path.isdir(old)
+                        old
+                        for old in (
+                            _moved(folder, self.container, each) for each in self._containers
+                        )
+                        if os.path.isdir(old)
                     ]
                 folder = os.path.dirname(folder)
 
-    def _read_old(self):
+    def _read_old(self) -> None:
         for name in self.swap:
-            space = _namespace(sys.modules[name])
+            space = namespace_of(sys.modules[name]) or {}
             if bool("__path__" in space) != self.entries[name].is_package:
-                self.refuse("kind-of-module", "%s changes between a module and a package" % name, module=name)
+                self.refuse(
+                    "kind-of-module", f"{name} changes between a module and a package", module=name
+                )
             try:
                 with open(space["__file__"], "rb") as file:
                     self.old_trees[name] = ast.parse(file.read())
             except (OSError, KeyError, SyntaxError, ValueError) as error:
-                self.refuse("unreadable", "the source of %s that runs cannot be read: %s" % (name, error), module=name)
+                self.refuse(
+                    "unreadable",
+                    f"the source of {name} that runs cannot be read: {error}",
+                    module=name,
+                )
 
-    def _order(self):
+    def _order(self) -> None:
         tracker = dependencies.DependencyTracker()
         for name, tree in self.trees.items():
             tracker.add_tree(name, tree, self.entries[name].is_package)
@@ -159,31 +215,51 @@ class Prepared:
         except dependencies.CircularDependencyError as error:
             self.refuse("circular", str(error), module=error.cycle[0])
 
-    def _judge_names(self):
+    def _judge_names(self) -> None:
         """Names that other modules take out of the new ones, as far as the sources tell."""
         for name in self.swap:
             tree = self.trees[name]
             known = set(classes.definitions(tree))
             bound = dependencies.bindings(tree, name, self.entries[name].is_package)
-            if "__getattr__" in known or any(binding.name == "*" for binding in bound) or _has_odd_names(tree):
+            if (
+                "__getattr__" in known
+                or any(binding.name == "*" for binding in bound)
+                or _has_odd_names(tree)
+            ):
                 continue  # Only loading it will tell.
             known.update(binding.name for binding in bound)
-            self.reasons.extend(self.importers.missing(name, _namespace(sys.modules[name]), known.__contains__))
+            self.reasons.extend(
+                self.importers.missing(
+                    name, namespace_of(sys.modules[name]) or {}, known.__contains__
+                )
+            )
 
-    def _judge_classes(self):
-        spaces = {name: _namespace(sys.modules[name]) for name in self.swap}
+    def _judge_classes(self) -> None:
+        spaces = {name: namespace_of(sys.modules[name]) or {} for name in self.swap}
         everything = [each for found in classes.classes_of(spaces).values() for each in found]
-        texts = {name: (classes.definitions(self.old_trees[name]), classes.definitions(self.trees[name])) for name in self.swap}
+        texts = {
+            name: (classes.definitions(self.old_trees[name]), classes.definitions(self.trees[name]))
+            for name in self.swap
+        }
         self.reasons.extend(
-            each for each in classes.judge(everything, texts, self.declared, list(spaces.values())).values() if isinstance(each, Reason)
+            each
+            for each in classes.judge(
+                everything, texts, self.declared, list(spaces.values())
+            ).values()
+            if isinstance(each, Reason)
         )
 
-    def _judge_state(self):
-        """Objects that a module made for itself and others hold by now: the new module makes new ones, and nobody can tell whether the
-        others should go on with the old. The module says so, in `__keep__` or `__fresh__`."""
-        candidates, spaces = Own(), {name: _namespace(sys.modules[name]) for name in self.swap}
+    def _judge_state(self) -> None:
+        """Objects that a module made for itself and others hold by now: the new module makes new
+        ones, and nobody can tell whether the others should go on with the old. The module says so,
+        in `__keep__` or `__fresh__`."""
+        candidates: Own[tuple[str, str, Any]] = Own()
+        spaces = {name: namespace_of(sys.modules[name]) or {} for name in self.swap}
         for name, space in spaces.items():
-            said = {*(literal(self.trees[name], "__keep__") or ()), *(literal(self.trees[name], "__fresh__") or ())}
+            said = {
+                *(literal(self.trees[name], "__keep__") or ()),
+                *(literal(self.trees[name], "__fresh__") or ()),
+            }
             said.update(self.registered.get(name, {}).get("keep", ()))
             for each in classes.assigned(self.trees[name]):
                 value = space.get(each)
@@ -192,38 +268,57 @@ class Prepared:
         if not candidates:
             return
         allowed = {id(space) for space in spaces.values()}
-        mine = Own(value for _, _, value in candidates)
-        found = {}
+        mine: Own[Any] = Own(value for _, _, value in candidates)
+        found: dict[tuple[str, str], str] = {}
         for holder in gc.get_referrers(*mine):
-            if holder is mine or isinstance(holder, (types.FrameType, Own, Step)) or id(holder) in allowed:
+            if (
+                holder is mine
+                or isinstance(holder, (types.FrameType, Own, Step))
+                or id(holder) in allowed
+            ):
                 continue
-            if type(holder) is tuple and (any(holder is each for each in candidates) or [*map(id, holder)] == [*map(id, mine)]):
-                continue  # Ours: the candidates, and the arguments of the call that looks for holders.
+            if type(holder) is tuple and (
+                any(holder is each for each in candidates) or [*map(id, holder)] == [*map(id, mine)]
+            ):
+                # Ours: the candidates, and the arguments of the call that looks for holders.
+                continue
             inside = {id(each) for each in gc.get_referents(holder)}
             for name, each, value in candidates:
                 if id(value) in inside and not self.importers.rebinds(holder, name, each):
                     found[(name, each)] = type(holder).__name__
         for (name, each), kind in found.items():
-            text = "%s: a %s holds its %s, which it names neither in __keep__ nor in __fresh__" % (name, kind, each)
+            text = (
+                f"{name}: a {kind} holds its {each}, which it names neither in __keep__ "
+                "nor in __fresh__"
+            )
             self.refuse("undeclared-state", text, module=name)
 
-    def _is_state(self, value):
+    def _is_state(self, value: object) -> bool:
         if isinstance(value, (type, enum.Enum, tuple)):
             return False
-        return type(value) in (dict, list, set) or type(value).__module__ in self._layout.names
+        return type(value) in (dict, list, set) or type(value).__module__ in self.layout.names
 
-    def declared(self, cls):
-        """Whether the class's module, old or new, or whoever registered it, says that the class may be swapped with its instances."""
+    def declared(self, cls: type) -> bool:
+        """Whether the class's module, old or new, or whoever registered it, says that the class may
+        be swapped with its instances."""
         name = cls.__module__
-        values = [literal(self.trees.get(name), "__hot_swappable__"), literal(self.old_trees.get(name), "__hot_swappable__")]
+        values = [
+            literal(self.trees.get(name), "__hot_swappable__"),
+            literal(self.old_trees.get(name), "__hot_swappable__"),
+        ]
         values.append(self.registered.get(name, {}).get("hot_swappable"))
-        return any(value is True or (isinstance(value, (list, tuple, set)) and cls.__qualname__ in value) for value in values)
+        return any(
+            value is True or (isinstance(value, (list, tuple, set)) and cls.__qualname__ in value)
+            for value in values
+        )
 
 
-def literal(tree, name):
+def literal(tree: ast.Module | None, name: str) -> Any:
     """The value of a module's name if it is written as a literal, else None."""
     for node in tree.body if tree is not None else ():
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == name for target in node.targets
+        ):
             try:
                 return ast.literal_eval(node.value)
             except ValueError:
@@ -231,41 +326,60 @@ def literal(tree, name):
     return None
 
 
-def _moved(folder, container, other):
+def _moved(folder: str, container: str, other: str) -> str:
     return os.path.join(os.path.abspath(other), os.path.relpath(folder, container))
 
 
-def _unchanged(old, container, path):
-    """The change of a file that did not change: its digest is that of the file that runs."""
-    with open(old, "rb") as file:
-        digest = layouts.hashlib.sha256(file.read()).hexdigest()
+def _unchanged(module: types.ModuleType, path: str) -> layouts.Change:
+    """The change of a file that did not change: its digest is that of the file that runs. Raises
+    HotSwapError."""
+    try:
+        with open(layouts.current_file(module) or "", "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise HotSwapError([Reason("unreadable", f"{path}: {error}", path=path)]) from error
     return layouts.Change(path, "modified", digest)
 
 
-def _has_odd_names(tree):
-    """Whether the module makes names other than by statements that `definitions` knows: loops, `with`, `globals()`, unpacking."""
+def _has_odd_names(tree: ast.Module) -> bool:
+    """Whether the module makes names other than by statements that `definitions` knows: loops,
+    `with`, `globals()`, unpacking."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("globals", "vars", "exec", "setattr"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("globals", "vars", "exec", "setattr")
+        ):
             return True
         if isinstance(node, (ast.For, ast.With, ast.Global)) or type(node).__name__ == "NamedExpr":
             return True
-        if isinstance(node, ast.Assign) and any(not isinstance(target, ast.Name) for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            not isinstance(target, ast.Name) for target in node.targets
+        ):
             return True
     return False
 
 
 class Importers:
-    """Which loaded modules of the app hold names of those that are swapped, by their import statements."""
+    """Which loaded modules of the app hold names of those that are swapped, by their import
+    statements."""
 
-    def __init__(self, layout, swap, swapped_trees):
-        self.bindings = {}
-        self.attributes = {}
+    def __init__(
+        self, layout: layouts.Layout, swap: list[str], swapped_trees: dict[str, ast.Module]
+    ) -> None:
+        self.bindings: dict[str, list[dependencies.Binding]] = {}
+        self.attributes: dict[str, ast.Module] = {}
         words = {name.rpartition(".")[2].encode() for name in swap}
-        # A package may hand on names under another one, so all importers of what imports them count too.
-        sources = {}
+        # A package may hand on names under another one, so all importers of what imports them count
+        # too.
+        sources: dict[str, tuple[bytes, bool]] = {}
         for name in layout.names:
-            space = _namespace(sys.modules.get(name))
-            if name in swapped_trees or not space or name.partition(".")[0] == __name__.partition(".")[0]:
+            space = namespace_of(sys.modules.get(name))
+            if (
+                name in swapped_trees
+                or not space
+                or name.partition(".")[0] == __name__.partition(".")[0]
+            ):
                 continue
             try:
                 with open(space["__file__"], "rb") as file:
@@ -286,23 +400,43 @@ class Importers:
                 self.attributes[name] = tree
                 waiting.add(name.rpartition(".")[2].encode())
 
-    def rebinds(self, holder, module, attribute):
-        """Whether `holder` is the namespace of a module that took the name by an import statement: it gets the new object."""
+    def rebinds(self, holder: object, module: str, attribute: str) -> bool:
+        """Whether `holder` is the namespace of a module that took the name by an import statement:
+        it gets the new object."""
         for name, bound in self.bindings.items():
-            if _namespace(sys.modules.get(name)) is holder:
-                return any(each.attribute in (attribute, "*") and each.module == module for each in bound)
+            if namespace_of(sys.modules.get(name)) is holder:
+                return any(
+                    each.attribute in (attribute, "*") and each.module == module for each in bound
+                )
         return False
 
-    def missing(self, module, old, has):
-        """The names of `module`, with the namespace `old` so far, that importers rely on and `has` does not know, as Reasons."""
+    def missing(self, module: str, old: Namespace, has: Callable[[str], bool]) -> Iterator[Reason]:
+        """The names of `module`, with the namespace `old` so far, that importers rely on and `has`
+        does not know, as Reasons."""
         for name, bound in self.bindings.items():
-            needed = {each.attribute for each in bound if each.module == module and each.attribute not in (None, "*")}
-            aliases = {each.name for each in bound if each.module == module and each.attribute is None}
+            needed = {
+                each.attribute
+                for each in bound
+                if each.module == module and each.attribute and each.attribute != "*"
+            }
+            aliases = {
+                each.name for each in bound if each.module == module and each.attribute is None
+            }
             parent, _, last = module.rpartition(".")
-            aliases.update(each.name for each in bound if each.module == parent and each.attribute == last)
+            aliases.update(
+                each.name for each in bound if each.module == parent and each.attribute == last
+            )
             for node in ast.walk(self.attributes[name]) if aliases else ():
-                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+                if (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id in aliases
+                ):
                     needed.add(node.attr)
             for each in sorted(needed):
-                if each in old and not has(each) and "%s.%s" % (module, each) not in sys.modules:
-                    yield Reason("missing-name", "%s no longer has %s, which %s uses" % (module, each, name), module=module)
+                if each in old and not has(each) and f"{module}.{each}" not in sys.modules:
+                    yield Reason(
+                        "missing-name",
+                        f"{module} no longer has {each}, which {name} uses",
+                        module=module,
+                    )

@@ -1,9 +1,12 @@
 """Putting new objects where old ones are held.
 
-Found with the garbage collector: in modules, classes, instances, dicts, lists, sets, closures, and tuples in one of those. What
-cannot be changed (a `functools.partial`, a bound method, something inside of a C extension) is told, and whoever asked decides
-whether that matters: it does for classes, and not for functions, since an old function leads to the new one.
+Found with the garbage collector: in modules, classes, instances, dicts, lists, sets, closures, and
+tuples in one of those. What cannot be changed (a `functools.partial`, a bound method, something
+inside of a C extension) is told, and whoever asked decides whether that matters: it does for
+classes, and not for functions, since an old function leads to the new one.
 """
+
+from __future__ import annotations
 
 import functools
 import gc
@@ -12,7 +15,17 @@ import weakref
 
 from .journal import Own, Step
 
-__all__ = ["Pair", "Own", "replace"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable
+
+    from .guard import Namespace
+    from .journal import Journal
+
+    # Pairs by the id of their old object.
+    ById = dict[int, "Pair"]
+
+__all__ = ["Pair", "replace"]
 
 
 class Pair:
@@ -20,23 +33,39 @@ class Pair:
 
     __slots__ = ("old", "new")
 
-    def __init__(self, old, new):
+    def __init__(self, old: Any, new: Any) -> None:
         self.old = old
         self.new = new
 
 
-# What may go on holding an old class without anyone noticing: annotations and caches of `typing`, descriptors, frames that are still
-# running old code, weak references.
+# What may go on holding an old class without anyone noticing: annotations and caches of `typing`,
+# descriptors, frames that are still running old code, weak references.
 _HARMLESS = (
-    types.FrameType, types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType,
-    types.ClassMethodDescriptorType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.BuiltinFunctionType,
-    types.MethodWrapperType, weakref.ref, Pair, Own, Step, type(functools.lru_cache(lambda: None)),
+    types.FrameType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    weakref.ref,
+    Pair,
+    Own,
+    Step,
+    type(functools.lru_cache(lambda: None)),
 )
 _HARMLESS_MODULES = ("typing", "types", "_abc", "annotationlib")
 
 
-def replace(pairs, journal, ignore=(), depth=3):
-    """Replaces the old object of each Pair wherever it is held. Returns what still holds one, as (Pair, holder).
+def replace(
+    pairs: list[Pair], journal: Journal, ignore: Iterable[object] = (), depth: int = 3
+) -> list[tuple[Pair, Any]]:
+    """Replaces the old object of each Pair wherever it is held. Returns what still holds one, as
+    (Pair, holder).
 
     `ignore` are containers that go on holding old objects: the old modules' own namespaces.
     """
@@ -44,12 +73,12 @@ def replace(pairs, journal, ignore=(), depth=3):
     if not by_id:
         return []
     ignored = {id(each) for each in ignore}
-    held = Own(pair.old for pair in pairs)
+    held: Own[Any] = Own(pair.old for pair in pairs)
     ignored.update(id(each) for each in (held, pairs, by_id))
-    holders = Own(gc.get_referrers(*held))
+    holders: Own[Any] = Own(gc.get_referrers(*held))
     ignored.add(id(holders))
     namespaces = _class_namespaces([each for each in holders if type(each) is dict])
-    left = []
+    left: list[tuple[Pair, Any]] = []
     for holder in holders:
         if id(holder) in ignored:
             continue
@@ -58,10 +87,11 @@ def replace(pairs, journal, ignore=(), depth=3):
     return left
 
 
-def _class_namespaces(dicts):
-    """Which of the dicts are the namespaces of classes, which must be changed by way of their class: {id(dict): class}."""
+def _class_namespaces(dicts: list[Any]) -> dict[int, type]:
+    """Which of the dicts are the namespaces of classes, which must be changed by way of their
+    class: {id(dict): class}."""
     wanted = {id(each) for each in dicts}
-    found = {}
+    found: dict[int, type] = {}
     if not dicts:
         return found
     for owner in gc.get_referrers(*dicts):
@@ -72,11 +102,22 @@ def _class_namespaces(dicts):
     return found
 
 
-def _left_in(holder, by_id, namespaces, journal, ignored, depth):
+def _left_in(
+    holder: Any,
+    by_id: ById,
+    namespaces: dict[int, type],
+    journal: Journal,
+    ignored: set[int],
+    depth: int,
+) -> list[Pair]:
     """Replaces what `holder` holds; the pairs for which that is not possible."""
     if isinstance(holder, dict):
         owner = namespaces.get(id(holder))
-        return _in_class(owner, holder, by_id, journal) if owner is not None else _in_dict(holder, by_id, journal)
+        return (
+            _in_class(owner, holder, by_id, journal)
+            if owner is not None
+            else _in_dict(holder, by_id, journal)
+        )
     if isinstance(holder, list):
         return _in_list(holder, by_id, journal)
     if isinstance(holder, set):
@@ -96,10 +137,15 @@ def _left_in(holder, by_id, namespaces, journal, ignored, depth):
     return _in_object(holder, by_id, journal)
 
 
-def _in_dict(holder, by_id, journal):
+def _in_dict(holder: dict[Any, Any], by_id: ById, journal: Journal) -> list[Pair]:
     if any(id(key) in by_id for key in list(holder)):
         journal.replace_contents(
-            holder, {_new(key, by_id): _new(value, by_id) for key, value in list(holder.items()) if not _doubled(key, holder, by_id)}
+            holder,
+            {
+                _new(key, by_id): _new(value, by_id)
+                for key, value in list(holder.items())
+                if not _doubled(key, holder, by_id)
+            },
         )
         return []
     for key, value in list(holder.items()):
@@ -108,18 +154,18 @@ def _in_dict(holder, by_id, journal):
     return []
 
 
-def _doubled(key, holder, by_id):
+def _doubled(key: object, holder: dict[Any, Any], by_id: ById) -> bool:
     """Whether the new object is a key already: then its value is the one that counts."""
     return id(key) in by_id and by_id[id(key)].new in holder
 
 
-def _new(value, by_id):
+def _new(value: Any, by_id: ById) -> Any:
     pair = by_id.get(id(value))
     return value if pair is None else pair.new
 
 
-def _in_class(owner, namespace, by_id, journal):
-    left = []
+def _in_class(owner: type, namespace: Namespace, by_id: ById, journal: Journal) -> list[Pair]:
+    left: list[Pair] = []
     for name, value in list(namespace.items()):
         if id(value) in by_id and name not in ("__dict__", "__weakref__"):
             try:
@@ -129,9 +175,11 @@ def _in_class(owner, namespace, by_id, journal):
     return left
 
 
-def _in_list(holder, by_id, journal):
-    """A registry that the new module has added itself to must not name it twice: the old one's place is kept."""
-    contents, there = [], {id(by_id[id(each)].new) for each in holder if id(each) in by_id}
+def _in_list(holder: list[Any], by_id: ById, journal: Journal) -> list[Pair]:
+    """A registry that the new module has added itself to must not name it twice: the old one's
+    place is kept."""
+    contents: list[Any] = []
+    there = {id(by_id[id(each)].new) for each in holder if id(each) in by_id}
     for each in holder:
         if id(each) in by_id:
             contents.append(by_id[id(each)].new)
@@ -141,7 +189,7 @@ def _in_list(holder, by_id, journal):
     return []
 
 
-def _in_cell(holder, by_id, journal):
+def _in_cell(holder: types.CellType, by_id: ById, journal: Journal) -> list[Pair]:
     try:
         old = holder.cell_contents
     except ValueError:  # Empty by now.
@@ -153,17 +201,31 @@ def _in_cell(holder, by_id, journal):
     return []
 
 
-def _in_tuple(holder, by_id, journal, ignored, depth):
-    """A tuple is replaced by another one. The bases and the order of resolution of a class, and arguments, are not ours to change."""
+def _in_tuple(
+    holder: Any, by_id: ById, journal: Journal, ignored: set[int], depth: int
+) -> list[Pair]:
+    """A tuple is replaced by another one. The bases and the order of resolution of a class, and
+    arguments, are not ours to change."""
     if not any(id(each) in by_id for each in holder):
         return []
-    users = [each for each in gc.get_referrers(holder) if id(each) not in ignored and not isinstance(each, (types.FrameType, Own))]
+    users = [
+        each
+        for each in gc.get_referrers(holder)
+        if id(each) not in ignored and not isinstance(each, (types.FrameType, Own))
+    ]
     functions = [each for each in users if type(each) is types.FunctionType]
     for function in functions:
         # Since Python 3.10 annotations are a tuple until someone asks for them.
         _in_dict(function.__annotations__, by_id, journal)
-    others = [each for each in users if type(each) is not types.FunctionType or holder is each.__defaults__]
-    if all(isinstance(each, (type, *_HARMLESS)) or type(each).__module__ in _HARMLESS_MODULES for each in others):
+    others = [
+        each
+        for each in users
+        if type(each) is not types.FunctionType or holder is each.__defaults__
+    ]
+    if all(
+        isinstance(each, (type, *_HARMLESS)) or type(each).__module__ in _HARMLESS_MODULES
+        for each in others
+    ):
         return []
     if depth <= 0:
         return [by_id[id(each)] for each in holder if id(each) in by_id]
@@ -173,18 +235,21 @@ def _in_tuple(holder, by_id, journal, ignored, depth):
     return [by_id[id(each)] for each in holder if id(each) in by_id] if left else []
 
 
-def _in_function(holder, by_id, journal):
+def _in_function(holder: types.FunctionType, by_id: ById, journal: Journal) -> list[Pair]:
     defaults, keywords = holder.__defaults__, holder.__kwdefaults__
     if defaults and any(id(each) in by_id for each in (*defaults, defaults)):
-        journal.set_slot(holder, "__defaults__", tuple(_new(each, by_id) for each in _new(defaults, by_id)))
+        journal.set_slot(
+            holder, "__defaults__", tuple(_new(each, by_id) for each in _new(defaults, by_id))
+        )
     if keywords:
         _in_dict(keywords, by_id, journal)
     return []
 
 
-def _in_object(holder, by_id, journal):
+def _in_object(holder: object, by_id: ById, journal: Journal) -> list[Pair]:
     """An instance: its attributes, also those that Python keeps without a dict."""
-    found, left = False, []
+    found = False
+    left: list[Pair] = []
     try:
         attributes = object.__getattribute__(holder, "__dict__")
     except AttributeError:
@@ -206,12 +271,16 @@ def _in_object(holder, by_id, journal):
                     if not _set_member(member, holder, value, by_id[id(value)].new, journal):
                         left.append(by_id[id(value)])
     if left or found or id(type(holder)) in by_id:
-        return left  # Of an instance of an old class only its class is old; whoever asked sees to it.
+        return (
+            left  # Of an instance of an old class only its class is old; whoever asked sees to it.
+        )
     mine = {id(each) for each in gc.get_referents(holder)}
     return [pair for key, pair in by_id.items() if key in mine]
 
 
-def _set_member(member, holder, old, new, journal):
+def _set_member(
+    member: types.MemberDescriptorType, holder: object, old: object, new: object, journal: Journal
+) -> bool:
     try:
         member.__set__(holder, new)
     except (AttributeError, TypeError):

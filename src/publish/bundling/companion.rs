@@ -19,6 +19,10 @@ const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../../../assets/runtime/kuzflow_runtime/__init__.py")),
     ("changes.py", include_str!("../../../assets/runtime/kuzflow_runtime/changes.py")),
     ("channel.py", include_str!("../../../assets/runtime/kuzflow_runtime/channel.py")),
+    (
+        "class_exchange.py",
+        include_str!("../../../assets/runtime/kuzflow_runtime/class_exchange.py"),
+    ),
     ("classes.py", include_str!("../../../assets/runtime/kuzflow_runtime/classes.py")),
     ("container.py", include_str!("../../../assets/runtime/kuzflow_runtime/container.py")),
     ("dependencies.py", include_str!("../../../assets/runtime/kuzflow_runtime/dependencies.py")),
@@ -31,6 +35,8 @@ const FILES: &[(&str, &str)] = &[
     ("main_thread.py", include_str!("../../../assets/runtime/kuzflow_runtime/main_thread.py")),
     ("overlay.py", include_str!("../../../assets/runtime/kuzflow_runtime/overlay.py")),
     ("prepare.py", include_str!("../../../assets/runtime/kuzflow_runtime/prepare.py")),
+    // Says that the package has types, to who checks the app's.
+    ("py.typed", include_str!("../../../assets/runtime/kuzflow_runtime/py.typed")),
     ("qt.py", include_str!("../../../assets/runtime/kuzflow_runtime/qt.py")),
     ("references.py", include_str!("../../../assets/runtime/kuzflow_runtime/references.py")),
     ("stream.py", include_str!("../../../assets/runtime/kuzflow_runtime/stream.py")),
@@ -85,7 +91,7 @@ mod tests {
         let files = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut files: Vec<_> = files.filter(|name| name.ends_with(".py")).collect();
+        let mut files: Vec<_> = files.filter(|name| name != "__pycache__").collect();
         files.sort_unstable();
         assert_eq!(files, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
