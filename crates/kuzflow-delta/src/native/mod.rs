@@ -21,6 +21,7 @@ mod fields;
 mod hints;
 mod image;
 mod object;
+mod opcode_maps;
 mod pe;
 mod prediction;
 mod reference;

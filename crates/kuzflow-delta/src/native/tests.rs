@@ -266,3 +266,23 @@ fn a_place_that_no_file_has_is_an_address_like_others() {
         assert!(!layout.holds(layout.address(at)) || at < 100, "{at}");
     }
 }
+
+/// Packs hold what was found in code when they were made, so nothing else may ever be found.
+#[test]
+fn the_same_instructions_are_found_for_ever() {
+    let mut state = 1_u64;
+    let mut digest = 0xCBF2_9CE4_8422_2325_u64; // FNV-1a
+    for _ in 0..200_000 {
+        let code: [u8; 16] = std::array::from_fn(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        });
+        for wide in [false, true] {
+            let found = decode(&code, wide);
+            for byte in [found.length, found.operand as u8, found.at] {
+                digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+            }
+        }
+    }
+    assert_eq!(digest, 0x8DDC_51AF_DF2B_483B);
+}

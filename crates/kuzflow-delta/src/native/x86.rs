@@ -3,139 +3,10 @@
 //! In: machine code of 64-bit or 32-bit x86, or any other bytes. Out: instruction lengths, and the
 //! position of a 32-bit relative operand. Never: a refusal; a byte that begins no instruction
 //! counts as one byte, so that a linear sweep finds its step again.
-//!
-//! The tables follow the opcode maps of the Intel manual (volume 2, appendix A).
 
-/// The instruction has a ModRM byte.
-const M: u8 = 1;
-/// An 8-bit immediate.
-const B: u8 = 2;
-/// A 16-bit or 32-bit immediate, by operand size.
-const Z: u8 = 4;
-/// A 16-bit immediate.
-const W: u8 = 8;
-/// A relative 32-bit operand.
-const R: u8 = 16;
-/// Not an instruction in 64-bit code.
-const X: u8 = 32;
-/// The code handles this opcode.
-const S: u8 = 64;
-
-const fn one_byte() -> [u8; 256] {
-    let mut table = [0; 256];
-    let mut row = 0;
-    while row < 0x40 {
-        table[row] = M;
-        table[row + 1] = M;
-        table[row + 2] = M;
-        table[row + 3] = M;
-        table[row + 4] = B;
-        table[row + 5] = Z;
-        table[row + 6] = X;
-        table[row + 7] = X;
-        row += 8;
-    }
-    let mut at = 0x60;
-    while at < 0x63 {
-        table[at] = X;
-        at += 1;
-    }
-    table[0x63] = M;
-    table[0x68] = Z;
-    table[0x69] = M | Z;
-    table[0x6A] = B;
-    table[0x6B] = M | B;
-    at = 0x70;
-    while at < 0x80 {
-        table[at] = B;
-        table[at + 0x10] = M;
-        at += 1;
-    }
-    table[0x80] = M | B;
-    table[0x81] = M | Z;
-    table[0x82] = M | B | X;
-    table[0x83] = M | B;
-    table[0x9A] = X | S;
-    at = 0xA0;
-    while at < 0xA4 {
-        table[at] = S;
-        at += 1;
-    }
-    table[0xA8] = B;
-    table[0xA9] = Z;
-    at = 0xB0;
-    while at < 0xB8 {
-        table[at] = B;
-        table[at + 8] = S;
-        at += 1;
-    }
-    table[0xC0] = M | B;
-    table[0xC1] = M | B;
-    table[0xC2] = W;
-    table[0xC6] = M | B;
-    table[0xC7] = M | Z;
-    table[0xC8] = W | B;
-    table[0xCA] = W;
-    table[0xCD] = B;
-    table[0xCE] = X;
-    at = 0xD0;
-    while at < 0xD4 {
-        table[at] = M;
-        at += 1;
-    }
-    table[0xD4] = B | X;
-    table[0xD5] = B | X;
-    table[0xD6] = X;
-    at = 0xD8;
-    while at < 0xE0 {
-        table[at] = M;
-        table[at + 8] = B;
-        at += 1;
-    }
-    table[0xE8] = R;
-    table[0xE9] = R;
-    table[0xEA] = X | S;
-    table[0xEB] = B;
-    table[0xF6] = M | S;
-    table[0xF7] = M | S;
-    table[0xFE] = M;
-    table[0xFF] = M;
-    table
-}
-
-const fn two_bytes() -> [u8; 256] {
-    let mut table = [M; 256];
-    let plain = [
-        0x05, 0x06, 0x07, 0x08, 0x09, 0x0B, 0x0E, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x37, 0x77,
-        0xA0, 0xA1, 0xA2, 0xA8, 0xA9, 0xAA, 0xC8, 0xC9, 0xCA, 0xCB, 0xCC, 0xCD, 0xCE, 0xCF,
-    ];
-    let mut at = 0;
-    while at < plain.len() {
-        table[plain[at]] = 0;
-        at += 1;
-    }
-    let byte = [0x0F, 0x70, 0x71, 0x72, 0x73, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6];
-    at = 0;
-    while at < byte.len() {
-        table[byte[at]] = M | B;
-        at += 1;
-    }
-    let none = [0x04, 0x0A, 0x0C, 0x24, 0x25, 0x26, 0x27, 0x36, 0x39, 0x3B, 0x3C, 0x3D, 0x3E, 0x3F];
-    at = 0;
-    while at < none.len() {
-        table[none[at]] = S;
-        at += 1;
-    }
-    at = 0x80;
-    while at < 0x90 {
-        table[at] = R;
-        at += 1;
-    }
-    table
-}
-
-static ONE: [u8; 256] = one_byte();
-static TWO: [u8; 256] = two_bytes();
+use super::opcode_maps::{
+    AP, E, GROUP3, I64, IB, INVALID, IV, IW, IZ, JZ, NONE, ONE_BYTE, OV, Operands, TWO_BYTE,
+};
 
 /// The longest instruction.
 pub const LONGEST: usize = 15;
@@ -190,166 +61,193 @@ pub fn is_prefix(byte: u8, wide: bool) -> bool {
 /// The instruction at the start of `code`, or `None`. The bytes before its operand decide: `code`
 /// may end behind those.
 pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
-    let mut at = 0;
-    let mut half = false;
-    let mut rex = 0;
-    let mut short_address = false;
-    let mut opcode = *code.first()?;
-    loop {
-        match opcode {
-            0x66 => half = true,
-            0x67 => short_address = true,
-            0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3 => {}
-            _ => break,
-        }
-        at += 1;
-        if at >= LONGEST {
-            return None;
-        }
-        opcode = *code.get(at)?;
+    let prefixes = Prefixes::read(code, wide)?;
+    let opcode = Opcode::read(code, wide, prefixes.length)?;
+    if opcode.operands.has(JZ) {
+        // A branch with a 16-bit displacement is left out.
+        let is_near = wide || !prefixes.small_operands;
+        return is_near.then_some(Instruction {
+            length: (opcode.end + 4) as u8,
+            operand: opcode.reference,
+            at: opcode.end as u8,
+        });
     }
-    if wide && opcode & 0xF0 == 0x40 {
-        rex = opcode;
-        at += 1;
-        opcode = *code.get(at)?;
-    }
-    let next = *code.get(at + 1).unwrap_or(&0);
-    let mut flags;
-    let mut operand = Operand::None;
-    let vector = wide || next >= 0xC0;
-    match opcode {
-        0x0F => {
-            at += 1;
-            opcode = next;
-            match opcode {
-                0x38 => {
-                    at += 1;
-                    flags = M;
+    let memory = Memory::read(code, wide, &prefixes, &opcode)?;
+    let immediates = size_of_immediates(code, wide, &prefixes, &opcode)?;
+    Some(Instruction {
+        length: (memory.end + immediates) as u8,
+        operand: memory.operand,
+        at: memory.displacement as u8,
+    })
+}
+
+/// What stands before an opcode.
+#[derive(Default)]
+struct Prefixes {
+    /// In bytes, REX included.
+    length: usize,
+    /// Operands have 16 bits (66).
+    small_operands: bool,
+    /// Addresses have half of their size (67).
+    small_addresses: bool,
+    /// Operands have 64 bits (REX.W).
+    large_operands: bool,
+}
+
+impl Prefixes {
+    fn read(code: &[u8], wide: bool) -> Option<Self> {
+        let mut found = Self::default();
+        loop {
+            match code.get(found.length)? {
+                0x66 => found.small_operands = true,
+                0x67 => found.small_addresses = true,
+                0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3 => {}
+                rex @ 0x40..=0x4F if wide => {
+                    found.large_operands = rex & 8 != 0;
+                    found.length += 1;
+                    return Some(found);
                 }
-                0x3A => {
-                    at += 1;
-                    flags = M | B;
-                }
-                _ => {
-                    flags = TWO[usize::from(opcode)];
-                    if flags == R {
-                        operand = Operand::Branch;
-                    }
-                    if flags & S != 0 {
-                        return None;
-                    }
-                }
+                _ => return Some(found),
             }
-        }
-        0xC5 if vector => {
-            at += 2;
-            flags = TWO[usize::from(*code.get(at)?)] & !R | M;
-            if code.get(at) == Some(&0x77) {
-                flags = 0;
-            }
-        }
-        0xC4 | 0x62 if vector => {
-            let map = next & if opcode == 0x62 { 7 } else { 31 };
-            at += if opcode == 0x62 { 4 } else { 3 };
-            let inner = *code.get(at)?;
-            flags = match map {
-                1 => TWO[usize::from(inner)] & !(R | S) | M,
-                2 | 5 | 6 => M,
-                3 => M | B,
-                _ => return None,
-            };
-            if map == 1 && inner == 0x77 {
-                flags = 0;
-            }
-        }
-        _ => {
-            flags = ONE[usize::from(opcode)];
-            if flags & X != 0 && wide {
+            found.length += 1;
+            if found.length >= LONGEST {
                 return None;
             }
-            match opcode {
-                0xE8 => operand = Operand::Call,
-                0xE9 => operand = Operand::Jump,
-                _ => {}
-            }
         }
     }
-    let simple = ONE[usize::from(opcode)] & S != 0 && flags & S != 0;
-    at += 1;
-    let mut immediate = 0;
-    if simple {
-        match opcode {
-            0x9A | 0xEA => immediate += if half { 4 } else { 6 },
-            0xA0..=0xA3 => immediate += if wide && !short_address { 8 } else { 4 },
-            0xB8..=0xBF => {
-                immediate += if rex & 8 != 0 {
-                    8
-                } else if half {
-                    2
-                } else {
-                    4
-                }
-            }
-            0xF6 if code.get(at)? & 0x30 == 0 => flags |= B,
-            0xF7 if code.get(at)? & 0x30 == 0 => flags |= Z,
-            _ => {}
+}
+
+/// An opcode with the bytes that lead to its map.
+struct Opcode {
+    /// Where the bytes behind it begin.
+    end: usize,
+    operands: Operands,
+    /// What a displacement from the end of the instruction refers to.
+    reference: Operand,
+}
+
+impl Opcode {
+    fn read(code: &[u8], wide: bool, at: usize) -> Option<Self> {
+        let byte = *code.get(at)?;
+        let next = *code.get(at + 1).unwrap_or(&0);
+        // In 32-bit code these are LES, LDS and BOUND as well, whose ModRM byte names memory.
+        let is_vector = wide || next >= 0xC0;
+        match byte {
+            0x0F => Self::two_byte(next, at + 1),
+            0xC5 if is_vector => Self::vector(code, 1, at + 2),
+            0xC4 if is_vector => Self::vector(code, next & 31, at + 3),
+            0x62 if is_vector => Self::vector(code, next & 7, at + 4),
+            _ => Self::one_byte(byte, wide, at),
         }
     }
-    if flags & B != 0 {
-        immediate += 1;
+
+    fn one_byte(byte: u8, wide: bool, at: usize) -> Option<Self> {
+        let operands = ONE_BYTE[usize::from(byte)];
+        let reference = match byte {
+            0xE8 => Operand::Call,
+            0xE9 => Operand::Jump,
+            0x8D => Operand::Address,
+            _ => Operand::Memory,
+        };
+        let is_valid = !(wide && operands.has(I64));
+        is_valid.then_some(Self { end: at + 1, operands, reference })
     }
-    if flags & W != 0 {
-        immediate += 2;
+
+    /// An opcode behind 0F. Those of the maps behind 38 and 3A all have the same operands.
+    fn two_byte(byte: u8, at: usize) -> Option<Self> {
+        let (operands, end) = match byte {
+            0x38 => (E, at + 2),
+            0x3A => (E.and(IB), at + 2),
+            _ => (TWO_BYTE[usize::from(byte)], at + 1),
+        };
+        let reference = if operands.has(JZ) { Operand::Branch } else { Operand::Memory };
+        (!operands.has(INVALID)).then_some(Self { end, operands, reference })
     }
-    if flags & Z != 0 {
-        immediate += if half && rex & 8 == 0 { 2 } else { 4 };
+
+    /// An opcode behind VEX or EVEX, which stands at `at` and is in the map of that number.
+    fn vector(code: &[u8], map: u8, at: usize) -> Option<Self> {
+        let byte = *code.get(at)?;
+        let operands = match (map, byte) {
+            // VZEROUPPER, VZEROALL.
+            (1, 0x77) => NONE,
+            (1, _) => E.and(TWO_BYTE[usize::from(byte)].only(IB)),
+            (2 | 5 | 6, _) => E,
+            (3, _) => E.and(IB),
+            _ => return None,
+        };
+        Some(Self { end: at + 1, operands, reference: Operand::Memory })
     }
-    let mut place = at;
-    if flags & R != 0 {
-        if !wide && half {
-            return None;
+}
+
+/// What ModRM asks for.
+struct Memory {
+    /// Where the displacement begins; behind the opcode if there is none to be told.
+    displacement: usize,
+    /// Where the immediates begin.
+    end: usize,
+    operand: Operand,
+}
+
+impl Memory {
+    fn read(code: &[u8], wide: bool, prefixes: &Prefixes, opcode: &Opcode) -> Option<Self> {
+        let plain = |end| Self { displacement: opcode.end, end, operand: Operand::None };
+        if !opcode.operands.has(E) {
+            return Some(plain(opcode.end));
         }
-        return Some(Instruction { length: (at + 4) as u8, operand, at: place as u8 });
-    }
-    if flags & M != 0 {
-        let modrm = *code.get(at)?;
-        at += 1;
+        let modrm = *code.get(opcode.end)?;
+        let end = opcode.end + 1;
         let (mode, register) = (modrm >> 6, modrm & 7);
-        if short_address && !wide {
-            at += match mode {
-                0 if register == 6 => 2,
-                1 => 1,
-                2 => 2,
-                _ => 0,
-            };
-        } else if mode != 3 {
-            let mut base = register;
-            if register == 4 {
-                base = *code.get(at)? & 7;
-                at += 1;
-            }
-            place = at;
-            match mode {
-                0 if base == 5 => {
-                    at += 4;
-                    operand = if !wide || register == 4 {
-                        Operand::Absolute
-                    } else if opcode == 0x8D {
-                        Operand::Address
-                    } else {
-                        Operand::Memory
-                    };
-                }
-                1 => at += 1,
-                2 => {
-                    at += 4;
-                    if register == 4 || !wide {
-                        operand = Operand::Absolute;
-                    }
-                }
-                _ => {}
-            }
+        if prefixes.small_addresses && !wide {
+            return Some(plain(match mode {
+                0 if register == 6 => end + 2,
+                1 => end + 1,
+                2 => end + 2,
+                _ => end,
+            }));
         }
+        if mode == 3 {
+            return Some(plain(end));
+        }
+        let has_index = register == 4;
+        let base = if has_index { code.get(end)? & 7 } else { register };
+        let displacement = end + usize::from(has_index);
+        let is_absolute = !wide || has_index;
+        let (size, operand) = match mode {
+            0 if base == 5 && is_absolute => (4, Operand::Absolute),
+            0 if base == 5 => (4, opcode.reference),
+            1 => (1, Operand::None),
+            2 if is_absolute => (4, Operand::Absolute),
+            2 => (4, Operand::None),
+            _ => (0, Operand::None),
+        };
+        Some(Self { displacement, end: displacement + size, operand })
     }
-    Some(Instruction { length: (at + immediate) as u8, operand, at: place as u8 })
+}
+
+/// How many bytes the immediates have, and addresses that are no part of ModRM.
+fn size_of_immediates(
+    code: &[u8],
+    wide: bool,
+    prefixes: &Prefixes,
+    opcode: &Opcode,
+) -> Option<usize> {
+    let operands = opcode.operands;
+    // Of group 3 only TEST has one.
+    if operands.has(GROUP3) && code.get(opcode.end)? & 0x30 != 0 {
+        return Some(0);
+    }
+    let by_operand_size = |small, usual, large| match prefixes {
+        Prefixes { large_operands: true, .. } => large,
+        Prefixes { small_operands: true, .. } => small,
+        _ => usual,
+    };
+    let sizes = [
+        (IB, 1),
+        (IW, 2),
+        (IZ, by_operand_size(2, 4, 4)),
+        (IV, by_operand_size(2, 4, 8)),
+        (AP, by_operand_size(4, 6, 6)),
+        (OV, if wide && !prefixes.small_addresses { 8 } else { 4 }),
+    ];
+    Some(sizes.iter().filter(|(code, _)| operands.has(*code)).map(|(_, size)| size).sum())
 }
