@@ -143,6 +143,22 @@ pub struct Launch {
     pub reports_up: bool,
 }
 
+impl Launch {
+    /// Starts a program as it is: no arguments, no variables.
+    pub fn plain(program: RelativePath, working_folder: RelativePath) -> Self {
+        Self {
+            program,
+            arguments: Vec::new(),
+            working_folder,
+            environment: BTreeMap::new(),
+            prepend: BTreeMap::new(),
+            append: BTreeMap::new(),
+            without: Vec::new(),
+            reports_up: false,
+        }
+    }
+}
+
 /// A Python distribution found in the container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency {
@@ -444,16 +460,7 @@ impl Manifest {
                 main_executable: "scripts/launch.sh".parse().unwrap(),
                 icon: None,
                 data_schema: 0,
-                launch: Launch {
-                    program: "app/app.py".parse().unwrap(),
-                    arguments: Vec::new(),
-                    working_folder: "app".parse().unwrap(),
-                    environment: BTreeMap::new(),
-                    prepend: BTreeMap::new(),
-                    append: BTreeMap::new(),
-                    without: Vec::new(),
-                    reports_up: false,
-                },
+                launch: Launch::plain("app/app.py".parse().unwrap(), "app".parse().unwrap()),
             },
             dependencies: Vec::new(),
             file_manifest,

@@ -22,6 +22,7 @@ pub mod platform;
 pub mod readable;
 pub mod release;
 pub mod session;
+pub(crate) mod text;
 pub mod transfer;
 pub mod version;
 pub mod version_tree;

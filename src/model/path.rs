@@ -7,8 +7,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
+
+use super::text::serde_as_text;
 
 /// A relative path with `/` between its parts. No part is empty, `.` or `..`, and no known file
 /// system treats a part specially.
@@ -162,19 +163,7 @@ impl Borrow<str> for RelativePath {
     }
 }
 
-impl Serialize for RelativePath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for RelativePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(RelativePath);
 
 #[cfg(test)]
 mod tests {

@@ -83,6 +83,33 @@ pub const LARGEST_DOCUMENT: u64 = 96 << 20;
 pub const BUNDLE_EXTENSION: &str = "kuzflow-bundle";
 
 impl Release {
+    /// A package as it is offered if the publisher says nothing about it: on the channel `stable`,
+    /// to everyone.
+    pub fn without_terms(
+        container: ContainerId,
+        published: jiff::Timestamp,
+        manifest: DocumentLocation,
+        index: DocumentLocation,
+    ) -> Self {
+        Self {
+            container,
+            display_name: String::new(),
+            channel: "stable".to_owned(),
+            published,
+            manifest,
+            index,
+            unpacked_size: 0,
+            file_count: 0,
+            mandatory: false,
+            rollout_permille: everyone(),
+            halted: false,
+            minimum_version: None,
+            minimum_launcher: None,
+            hot_swap: None,
+            notes: BTreeMap::new(),
+        }
+    }
+
     /// Whether it is not halted, and directly reachable from `current` (`None`: a first install).
     pub fn open_to(&self, current: Option<&Version>) -> bool {
         let reachable = match (&self.minimum_version, current) {
@@ -250,6 +277,25 @@ impl Audience<'_> {
 }
 
 #[cfg(test)]
+impl Release {
+    /// A release for tests: this version of `sample` for Linux, with documents that nobody reads.
+    pub(crate) fn sample(version: &str) -> Self {
+        let location =
+            DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+        let container = format!("sample_{version}_Linux_x86_64").parse().unwrap();
+        Self {
+            display_name: "Sample".to_owned(),
+            ..Self::without_terms(
+                container,
+                jiff::Timestamp::UNIX_EPOCH,
+                location.clone(),
+                location,
+            )
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -259,33 +305,7 @@ mod tests {
             target: format!("{container}.kuzflow"),
             length: 1,
             hash: Digest::of(b""),
-            release: Release {
-                container,
-                display_name: "Sample".to_owned(),
-                channel: "stable".to_owned(),
-                published: jiff::Timestamp::UNIX_EPOCH,
-                manifest: DocumentLocation {
-                    offset: 0,
-                    packed_size: 1,
-                    size: 1,
-                    hash: Digest::of(b""),
-                },
-                index: DocumentLocation {
-                    offset: 0,
-                    packed_size: 1,
-                    size: 1,
-                    hash: Digest::of(b""),
-                },
-                unpacked_size: 0,
-                file_count: 0,
-                mandatory: false,
-                rollout_permille: permille,
-                halted: false,
-                minimum_version: None,
-                minimum_launcher: None,
-                hot_swap: None,
-                notes: BTreeMap::new(),
-            },
+            release: Release { container, rollout_permille: permille, ..Release::sample(version) },
         }
     }
 

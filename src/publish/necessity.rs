@@ -125,37 +125,13 @@ fn starts<'a>(open: &[&'a Release]) -> Vec<Start<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Digest;
-    use crate::model::release::DocumentLocation;
-
-    fn release(version: &str) -> Release {
-        let location =
-            DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
-        Release {
-            container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            channel: "stable".to_owned(),
-            published: "2026-03-01T12:00:00Z".parse().unwrap(),
-            manifest: location.clone(),
-            index: location,
-            unpacked_size: 1,
-            file_count: 1,
-            mandatory: false,
-            rollout_permille: 1000,
-            halted: false,
-            minimum_version: None,
-            minimum_launcher: None,
-            hot_swap: None,
-            notes: BTreeMap::new(),
-        }
-    }
 
     fn share(version: &str, permille: u16) -> Release {
-        Release { rollout_permille: permille, ..release(version) }
+        Release { rollout_permille: permille, ..Release::sample(version) }
     }
 
     fn minimum(version: &str, minimum: &str) -> Release {
-        Release { minimum_version: Some(minimum.parse().unwrap()), ..release(version) }
+        Release { minimum_version: Some(minimum.parse().unwrap()), ..Release::sample(version) }
     }
 
     fn reported(releases: &[Release]) -> Vec<(String, Need)> {
@@ -173,14 +149,21 @@ mod tests {
         let offered = |version: &str| (version.to_owned(), Need::Offered);
         assert_eq!(reported(&[]), []);
         assert_eq!(
-            reported(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]),
+            reported(&[
+                Release::sample("1.0.0"),
+                Release::sample("2.0.0"),
+                Release::sample("1.9.0")
+            ]),
             [offered("2.0.0")]
         );
-        let halted = Release { halted: true, ..release("3.0.0") };
-        assert_eq!(reported(&[release("1.0.0"), release("2.0.0"), halted]), [offered("2.0.0")]);
-        let beta = Release { channel: "beta".to_owned(), ..release("1.5.0") };
+        let halted = Release { halted: true, ..Release::sample("3.0.0") };
         assert_eq!(
-            reported(&[release("1.0.0"), release("2.0.0"), beta]),
+            reported(&[Release::sample("1.0.0"), Release::sample("2.0.0"), halted]),
+            [offered("2.0.0")]
+        );
+        let beta = Release { channel: "beta".to_owned(), ..Release::sample("1.5.0") };
+        assert_eq!(
+            reported(&[Release::sample("1.0.0"), Release::sample("2.0.0"), beta]),
             [offered("1.5.0"), offered("2.0.0")],
             "another channel"
         );
@@ -189,8 +172,8 @@ mod tests {
     #[test]
     fn a_rollout_needs_each_of_its_stages() {
         let releases = [
-            release("1.0.0"),
-            release("1.5.0"),
+            Release::sample("1.0.0"),
+            Release::sample("1.5.0"),
             share("2.0.0", 500),
             share("3.0.0", 100),
             share("4.0.0", 0),
@@ -204,15 +187,15 @@ mod tests {
         assert_eq!(reported(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
         // No installation is offered 2.0.0 as long as 3.0.0 goes to more of them; once 3.0.0 is
         // halted, 2.0.0 is the next.
-        let releases = [release("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
+        let releases = [Release::sample("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
         assert_eq!(reported(&releases).len(), 3);
     }
 
     #[test]
     fn a_step_on_the_way_is_needed() {
         let releases = [
-            release("1.0.0"),
-            release("1.5.0"),
+            Release::sample("1.0.0"),
+            Release::sample("1.5.0"),
             minimum("2.0.0", "1.2.0"),
             minimum("3.0.0", "2.0.0"),
         ];
@@ -220,8 +203,12 @@ mod tests {
             [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
         assert_eq!(reported(&releases), expected);
         // A newer step replaces an older one.
-        let releases =
-            [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
+        let releases = [
+            Release::sample("1.0.0"),
+            Release::sample("2.0.0"),
+            Release::sample("2.5.0"),
+            minimum("3.0.0", "2.0.0"),
+        ];
         assert_eq!(
             reported(&releases),
             [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]

@@ -75,29 +75,9 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Digest;
-    use crate::model::release::DocumentLocation;
 
     fn release(version: &str, name: &str) -> Release {
-        let location =
-            DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
-        Release {
-            container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
-            display_name: name.to_owned(),
-            channel: "stable".to_owned(),
-            published: "2026-03-01T12:00:00Z".parse().unwrap(),
-            manifest: location.clone(),
-            index: location,
-            unpacked_size: 1,
-            file_count: 1,
-            mandatory: false,
-            rollout_permille: 1000,
-            halted: false,
-            minimum_version: None,
-            minimum_launcher: None,
-            hot_swap: None,
-            notes: BTreeMap::new(),
-        }
+        Release { display_name: name.to_owned(), ..Release::sample(version) }
     }
 
     #[test]

@@ -273,14 +273,8 @@ mod tests {
 
     fn launch(program: &str, arguments: &[&str]) -> Launch {
         Launch {
-            program: program.parse().unwrap(),
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
-            working_folder: "app".parse().unwrap(),
-            environment: BTreeMap::new(),
-            prepend: BTreeMap::new(),
-            append: BTreeMap::new(),
-            without: Vec::new(),
-            reports_up: false,
+            ..Launch::plain(program.parse().unwrap(), "app".parse().unwrap())
         }
     }
 

@@ -112,14 +112,10 @@ fn manifest<'a>(version: &str, files: impl Iterator<Item = &'a (&'a str, &'a str
     manifest.container_info.version = version.parse().unwrap();
     manifest.application_info.main_executable = "runtime/run".parse().unwrap();
     manifest.application_info.launch = Launch {
-        program: "runtime/run".parse().unwrap(),
         arguments: vec!["--root={container}/x".to_owned()],
-        working_folder: "metadata".parse().unwrap(),
         environment: BTreeMap::from([("OUT".to_owned(), "{container}/temp-out".to_owned())]),
         prepend: BTreeMap::from([("LIST".to_owned(), vec!["app".parse().unwrap()])]),
-        append: BTreeMap::new(),
-        without: Vec::new(),
-        reports_up: false,
+        ..Launch::plain("runtime/run".parse().unwrap(), "metadata".parse().unwrap())
     };
     manifest
 }

@@ -16,42 +16,17 @@ use kuzflow::testing::publish::package::{
 };
 use proptest::prelude::*;
 
+use crate::support::published::sample_manifest;
+
 const EFFORT: Effort = Effort { level: 3, threads: 2 };
 
 fn draft(files: &[(&str, &[u8])]) -> Draft {
     let with_program = files.iter().copied().chain([("app/app.py", &b"print('hello')\n"[..])]);
+    let manifest = sample_manifest("1.2.3", "");
     Draft {
-        container_info: ContainerInfo {
-            version: "1.2.3".parse().unwrap(),
-            build_date: "2024-05-06T07:08:10Z".parse().unwrap(),
-            build_number: None,
-            git_commit: None,
-            builder: "test".to_owned(),
-        },
-        platform_info: PlatformInfo {
-            os: "Linux".to_owned(),
-            architecture: "x86_64".to_owned(),
-            python_version: None,
-            qt_version: None,
-        },
-        application_info: ApplicationInfo {
-            name: "sample".parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            description: String::new(),
-            main_executable: "scripts/launch.sh".parse().unwrap(),
-            icon: None,
-            data_schema: 0,
-            launch: Launch {
-                program: "app/app.py".parse().unwrap(),
-                arguments: Vec::new(),
-                working_folder: "app".parse().unwrap(),
-                environment: BTreeMap::new(),
-                prepend: BTreeMap::new(),
-                append: BTreeMap::new(),
-                without: Vec::new(),
-                reports_up: false,
-            },
-        },
+        container_info: manifest.container_info,
+        platform_info: manifest.platform_info,
+        application_info: manifest.application_info,
         dependencies: Vec::new(),
         items: with_program
             .map(|(path, content)| (path.parse().unwrap(), Item::text(content)))

@@ -75,27 +75,18 @@ impl Publisher {
         let packed = zstd::encode_all(manifest.as_slice(), 3).unwrap();
         let index = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
         let payload = content.repeat(100).into_bytes();
+        let location = DocumentLocation {
+            offset: payload.len() as u64,
+            packed_size: packed.len() as u64,
+            size: manifest.len() as u64,
+            hash: Digest::of(&manifest),
+        };
+        let container = format!("sample_{version}_Linux_x86_64").parse().unwrap();
         let release = Release {
-            container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
             display_name: "示例 Sample".to_owned(),
-            channel: "stable".to_owned(),
-            published: self.now,
-            manifest: DocumentLocation {
-                offset: payload.len() as u64,
-                packed_size: packed.len() as u64,
-                size: manifest.len() as u64,
-                hash: Digest::of(&manifest),
-            },
-            index,
             unpacked_size: 1000,
             file_count: 10,
-            mandatory: false,
-            rollout_permille: 1000,
-            halted: false,
-            minimum_version: None,
-            minimum_launcher: None,
-            hot_swap: None,
-            notes: BTreeMap::new(),
+            ..Release::without_terms(container, self.now, location, index)
         };
         let path =
             self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));

@@ -6,7 +6,7 @@ use crate::messages::protocol::{FaultKind, NoUpdate, NodeProgress};
 use crate::model::Version;
 use crate::model::digest::Digest;
 use crate::model::incident::Incident;
-use crate::model::release::{DocumentLocation, Release, SignedRelease};
+use crate::model::release::{Release, SignedRelease};
 
 fn offer() -> Offer {
     let hash = Digest::of(b"");
@@ -15,23 +15,7 @@ fn offer() -> Offer {
             target: String::new(),
             length: 1,
             hash,
-            release: Release {
-                container: "sample_1.0.0_Linux_x86_64".parse().unwrap(),
-                display_name: String::new(),
-                channel: String::new(),
-                published: jiff::Timestamp::UNIX_EPOCH,
-                manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
-                index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
-                unpacked_size: 1,
-                file_count: 1,
-                mandatory: false,
-                rollout_permille: 1000,
-                halted: false,
-                minimum_version: None,
-                minimum_launcher: None,
-                hot_swap: None,
-                notes: std::collections::BTreeMap::new(),
-            },
+            release: Release::sample("1.0.0"),
         },
         current: Some(Version::new(0, 9, 0)),
         plan: crate::model::Plan::full(1, 1, crate::model::plan::Reason::Cheapest),

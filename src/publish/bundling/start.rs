@@ -58,14 +58,10 @@ pub(super) fn launch(
     let has_qt =
         brings.qt || python.is_some_and(|python| detect::qt_plugins(tree, python).is_some());
     let mut launch = Launch {
-        program: working_folder.clone(),
-        arguments: Vec::new(),
         environment,
-        prepend: BTreeMap::new(),
-        append: BTreeMap::new(),
         without: names(if has_qt { session::QT } else { &[] }),
         reports_up: request.reports_up,
-        working_folder,
+        ..Launch::plain(working_folder.clone(), working_folder)
     };
     if let Some(python) = python {
         apply_environment(&mut launch, request, python, brings);

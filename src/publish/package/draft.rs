@@ -49,20 +49,15 @@ pub struct Package {
 pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
     let manifest = &package.manifest;
     Release {
-        container: manifest.id(),
         display_name: manifest.application_info.display_name.clone(),
         channel: channel.to_owned(),
-        published,
-        manifest: package.manifest_location.clone(),
-        index: package.index_location.clone(),
         unpacked_size: manifest.unpacked_size(),
         file_count: manifest.file_manifest.len() as u64,
-        mandatory: false,
-        rollout_permille: 1000,
-        halted: false,
-        minimum_version: None,
-        minimum_launcher: None,
-        hot_swap: None,
-        notes: BTreeMap::new(),
+        ..Release::without_terms(
+            manifest.id(),
+            published,
+            package.manifest_location.clone(),
+            package.index_location.clone(),
+        )
     }
 }

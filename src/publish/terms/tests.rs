@@ -1,27 +1,11 @@
 //! Tests of `publish::terms`.
 
 use super::*;
-use crate::model::Digest;
-use crate::model::release::DocumentLocation;
 
 fn release(version: &str, platform: &str) -> Release {
-    let place = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
     Release {
         container: format!("sample_{version}_{platform}").parse().unwrap(),
-        display_name: "Sample".to_owned(),
-        channel: "stable".to_owned(),
-        published: jiff::Timestamp::UNIX_EPOCH,
-        manifest: place.clone(),
-        index: place,
-        unpacked_size: 0,
-        file_count: 0,
-        mandatory: false,
-        rollout_permille: 1000,
-        halted: false,
-        minimum_version: None,
-        minimum_launcher: None,
-        hot_swap: None,
-        notes: std::collections::BTreeMap::new(),
+        ..Release::sample(version)
     }
 }
 

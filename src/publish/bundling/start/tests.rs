@@ -30,17 +30,13 @@ fn entry_points_as_text() {
 
 fn launch() -> Launch {
     Launch {
-        program: "runtime/python.exe".parse().unwrap(),
         arguments: vec!["{container}/app/100% a.py".to_owned(), "$HOME \"x\"".to_owned()],
-        working_folder: "app".parse().unwrap(),
         environment: BTreeMap::from([("KUZFLOW_HOME".to_owned(), "{container}".to_owned())]),
         prepend: BTreeMap::from([(
             "PATH".to_owned(),
             vec!["runtime".parse().unwrap(), "runtime/Scripts".parse().unwrap()],
         )]),
-        append: BTreeMap::new(),
-        without: Vec::new(),
-        reports_up: false,
+        ..Launch::plain("runtime/python.exe".parse().unwrap(), "app".parse().unwrap())
     }
 }
 
