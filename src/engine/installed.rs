@@ -29,7 +29,9 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
             running: RunningLock::is_held(&environment.home, &record.container),
             ready: waits(&record.container),
             folder: environment.home.container(&record.container),
-            holds_files: usage::holds_user_files(&environment.home.container(&record.container)),
+            holds_files: usage::holds_all_user_files(
+                &environment.home.container(&record.container),
+            ),
             size: record.size,
             installed: record.installed,
             left: points

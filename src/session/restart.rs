@@ -127,8 +127,8 @@ impl Starter {
         }
         let back = back.map_err(|error| problem::of_store(&error))?;
         let files = FilesHeld {
-            of_left: usage::holds_user_files(&back.retained),
-            of_active: usage::holds_user_files(&home.container(&back.record.container)),
+            of_left: usage::holds_all_user_files(&back.retained),
+            of_active: usage::holds_all_user_files(&home.container(&back.record.container)),
         };
         let to = back.record.container.version;
         Ok(RolledBackTo {

@@ -285,7 +285,7 @@ pub(super) fn go_back(
                 );
             }
             let places = [back.retained.clone(), home.container(&back.record.container)];
-            let holds_files = places.iter().any(|place| usage::holds_user_files(place));
+            let holds_files = places.iter().any(|place| usage::holds_all_user_files(place));
             session.leave_notice(Incident::RolledBack {
                 from,
                 to,

@@ -42,9 +42,20 @@ pub(crate) fn measure(home: &Home) -> Usage {
 }
 
 /// Whether any user file lies in a version's folder, or in a folder of retained files. A file that
-/// cannot be read counts as one.
+/// cannot be read counts as one. Not those behind a link of the user's: all versions share them.
 pub(crate) fn holds_user_files(folder: &Path) -> bool {
-    CARRIED.iter().any(|part| holds_files(&folder.join(part)))
+    let mut parts = CARRIED.iter().map(|part| folder.join(part));
+    parts.any(|part| !is_link(&part) && holds_files(&part))
+}
+
+/// The same, and whether they are all of the user's files: only then may the user be told that the
+/// files are as they were, or that what was done since is kept.
+pub(crate) fn holds_all_user_files(folder: &Path) -> bool {
+    holds_user_files(folder) && !CARRIED.iter().any(|part| is_link(&folder.join(part)))
+}
+
+fn is_link(path: &Path) -> bool {
+    look::at(path).is_ok_and(|found| found.is_some_and(|found| found.is_symlink()))
 }
 
 fn holds_files(folder: &Path) -> bool {
@@ -117,6 +128,22 @@ mod tests {
         assert!((1 << 20..2 << 20).contains(&grown(&one)), "{}", grown(&one));
         assert_eq!((grown(&two), after.whole - before.whole), (0, grown(&one)));
         assert!(after.whole > after.folders.iter().map(|(_, bytes)| bytes).sum());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_the_user_keeps_on_another_disk_are_no_versions_own() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        let (container, elsewhere) = (fixture.home.container(&one), tempfile::tempdir().unwrap());
+        let answers = || (holds_user_files(&container), holds_all_user_files(&container));
+        fs::write(elsewhere.path().join("document"), "x").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), container.join("data")).unwrap();
+        assert_eq!(answers(), (false, false));
+        fixture.write(&one, "config/settings", "x");
+        assert_eq!(answers(), (true, false), "some of the user's files, and not all");
+        fs::remove_file(container.join("data")).unwrap();
+        assert_eq!(answers(), (true, true));
     }
 
     #[cfg(unix)]
