@@ -12,8 +12,9 @@ use crate::support::display::Display;
 use crate::support::release::{NodeProcess, World, text};
 use crate::support::waiting::until;
 
-/// A version counts as up after this many seconds.
-const SURVIVAL: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
+/// A version counts as up when it says so, and never by the time that it has run: on a busy
+/// computer a version that ends at once may seem to run for a while.
+const SETTINGS: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 3600\n";
 
 /// Publishes a release with `code` as its shell program, which prints the version first.
 fn release(world: &World, version: &str, code: &str) {
@@ -30,7 +31,7 @@ fn installed(version: &str, code: &str) -> (World, NodeProcess) {
     let world = World::new();
     release(&world, version, code);
     let node = world.serve();
-    world.configure(&[&node.address], SURVIVAL);
+    world.configure(&[&node.address], SETTINGS);
     update(&world);
     (world, node)
 }
@@ -65,7 +66,11 @@ fn active(world: &World) -> String {
     id.split('_').nth(1).unwrap().to_owned()
 }
 
-const STAYS: &str = "exec sleep 1.5";
+/// Comes up, and runs for a moment or for `STAY` seconds.
+const STAYS: &str = "echo up > \"$KUZFLOW_HEALTH\"; exec sleep \"${STAY:-0.3}\"";
+/// The same, unless `BROKEN_COMPUTER` is set: then the app misses a file on this computer.
+const NEEDS_A_FILE: &str = "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\n\
+    echo up > \"$KUZFLOW_HEALTH\"; exec sleep 0.3";
 
 #[test]
 fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
@@ -74,7 +79,7 @@ fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
     release(
         &world,
         "1.1.0",
-        "(echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
+        "(echo up > \"$KUZFLOW_HEALTH\"; echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
     );
     update(&world);
     for run in 0..7 {
@@ -157,12 +162,9 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
 
 #[test]
 fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one() {
-    // The app needs a file on this computer.
-    let code =
-        "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\nexec sleep 1.5";
-    let (world, _node) = installed("1.0.0", code);
+    let (world, _node) = installed("1.0.0", NEEDS_A_FILE);
     start(&world);
-    release(&world, "1.1.0", code);
+    release(&world, "1.1.0", NEEDS_A_FILE);
     update(&world);
     for _ in 0..2 {
         let output =
@@ -194,7 +196,8 @@ fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one
 /// A version that runs well as long as its data has fewer lines than `MOST`, and adds a line at
 /// each start.
 const SPOILS_ITS_DATA: &str = "echo line >> \"$KUZFLOW_HOME/data/profile\"\n\
-    [ $(wc -l < \"$KUZFLOW_HOME/data/profile\") -lt \"${MOST:-2}\" ] || { echo 'cannot read the profile' >&2; exit 1; }\nexec sleep 1.5";
+    [ $(wc -l < \"$KUZFLOW_HOME/data/profile\") -lt \"${MOST:-2}\" ] || { echo 'cannot read the profile' >&2; exit 1; }\n\
+    echo up > \"$KUZFLOW_HEALTH\"; exec sleep 0.3";
 
 #[test]
 fn a_version_that_ran_well_once_and_fails_ever_after_is_left() {
@@ -222,7 +225,7 @@ fn an_app_that_hands_over_well_once_and_fails_ever_after_is_left() {
     release(
         &world,
         "1.1.0",
-        "[ -z \"$FAIL\" ] || exit 1\n(exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
+        "[ -z \"$FAIL\" ] || exit 1\n(echo up > \"$KUZFLOW_HEALTH\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
     );
     update(&world);
     for proved in [false, true] {
@@ -249,7 +252,7 @@ fn with_two_versions() -> (World, NodeProcess) {
     let (world, node) = installed("1.0.0", STAYS);
     start(&world);
     start(&world);
-    release(&world, "1.1.0", "[ -z \"$FAIL\" ] || exit 1\nexec sleep 1.5");
+    release(&world, "1.1.0", &format!("[ -z \"$FAIL\" ] || exit 1\n{STAYS}"));
     update(&world);
     start(&world);
     start(&world);
@@ -288,7 +291,7 @@ fn a_record_that_cannot_be_read_is_reported_and_the_app_starts_with_its_files() 
     assert_eq!(world.say(&["verify"]).code, 0);
     // The pointer is no file of a version.
     make_unreadable(&home.join("active.json"));
-    for verb in [["verify", "--repair"].as_slice(), &["prune"], &["list"]] {
+    for verb in [["verify", "--repair"].as_slice(), &["prune"], &["list"], &["check"]] {
         let reply = world.say(verb);
         assert!(
             reply.code == 1 && reply.errors.contains("active.json"),
@@ -383,12 +386,10 @@ fn a_version_that_was_good_for_long_and_then_fails_at_each_start_is_left() {
 
 #[test]
 fn a_computer_that_lets_no_version_start_leaves_the_proved_one_active() {
-    let code =
-        "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\nexec sleep 1.5";
-    let (world, _node) = installed("1.0.0", code);
+    let (world, _node) = installed("1.0.0", NEEDS_A_FILE);
     start(&world);
     start(&world);
-    release(&world, "1.1.0", code);
+    release(&world, "1.1.0", NEEDS_A_FILE);
     update(&world);
     start(&world);
     start(&world);
@@ -419,7 +420,7 @@ fn a_computer_that_lets_no_version_start_leaves_the_proved_one_active() {
 fn a_version_that_fails_whatever_it_is_given_is_left_too() {
     let (world, _node) = installed("1.0.0", STAYS);
     start(&world);
-    release(&world, "1.1.0", "[ \"$1\" = good ] || exit 1\nexec sleep 1.5");
+    release(&world, "1.1.0", &format!("[ \"$1\" = good ] || exit 1\n{STAYS}"));
     update(&world);
     let with = |argument: &str| {
         versions(&world.launcher(&["--headless", "run", "--", argument]).output().unwrap())
@@ -443,7 +444,7 @@ fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
     release(&world, "1.0.0", STAYS);
     release(&world, "1.1.0", STAYS);
     let node = world.serve();
-    world.configure(&[&node.address], SURVIVAL);
+    world.configure(&[&node.address], SETTINGS);
     let home = world.home();
     fs::create_dir_all(&home).unwrap();
     let mount = |options: &[&str]| {
@@ -479,7 +480,7 @@ fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
 }
 
 const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
-    [ ! -e \"$KUZFLOW_HOME/data/repaired\" ] || exec sleep 600\nexit 1";
+    [ ! -e \"$KUZFLOW_HOME/data/repaired\" ] || { echo up > \"$KUZFLOW_HEALTH\"; exec sleep 600; }\nexit 1";
 
 #[test]
 fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
@@ -538,7 +539,7 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
 #[test]
 fn a_rollback_is_reported_in_a_window_while_the_version_before_runs() {
     let Some(display) = Display::open() else { return };
-    let (world, _node) = installed("1.0.0", "exec sleep ${STAY:-1.5}");
+    let (world, _node) = installed("1.0.0", STAYS);
     start(&world);
     release(&world, "1.1.0", "echo 'no such module' >&2; exit 1");
     update(&world);
