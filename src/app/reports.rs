@@ -106,7 +106,8 @@ impl<'a> Reports<'a> {
     /// Shows the incidents in front of the app's window, which is open by now, or in the terminal.
     fn report_incidents(&mut self, view: &mut ViewState) {
         self.due = None;
-        let notices = probation::take_notices(self.session.home()).unwrap_or_else(|error| {
+        let home = self.session.home();
+        let notices = home.state().map(|state| state.notices).unwrap_or_else(|error| {
             tracing::warn!(error = error_chain::line(&error), "older notices are not known");
             let now = jiff::Timestamp::now();
             let heard = std::mem::take(&mut self.heard).into_iter();
@@ -120,8 +121,18 @@ impl<'a> Reports<'a> {
             self.output.incident(&notice.what);
         }
         view.incidents.clear();
-        if !notices.is_empty() && !self.options.headless {
-            show(&self.session.environment, self.handle, ViewState::telling(notices), self.options);
+        if notices.is_empty() {
+            return;
+        }
+        let view = ViewState::telling(notices.clone());
+        let is_shown = self.options.headless
+            || show(&self.session.environment, self.handle, view, self.options);
+        // Where no window can be opened, the next start shows them.
+        if is_shown && let Err(error) = probation::remove_notices(home, &notices) {
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "what has been shown is shown again at the next start"
+            );
         }
     }
 

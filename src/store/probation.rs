@@ -153,14 +153,15 @@ pub(crate) fn leave_notice(
     home.set_state(&state)
 }
 
-/// Takes the notices that nobody has acknowledged yet.
-pub(crate) fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
+/// Removes notices that a person has seen. Others stay until they are shown.
+pub(crate) fn remove_notices(home: &Home, shown: &[Notice]) -> Result<(), StoreError> {
     let mut state = home.state()?;
-    let notices = std::mem::take(&mut state.notices);
-    if !notices.is_empty() {
+    let before = state.notices.len();
+    state.notices.retain(|notice| !shown.contains(notice));
+    if state.notices.len() < before {
         home.set_state(&state)?;
     }
-    Ok(notices)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -255,12 +256,15 @@ mod tests {
             )
             .unwrap();
         }
-        let taken = take_notices(home).unwrap();
+        let taken = home.state().unwrap().notices;
         assert_eq!(taken.len(), MOST_NOTICES);
         assert!(
             matches!(&taken[0].what, Incident::NotSwitched { to, .. } if to.to_string() == "1.2.0")
         );
-        assert_eq!(take_notices(home).unwrap(), []);
+        remove_notices(home, &taken[1..]).unwrap();
+        assert_eq!(home.state().unwrap().notices, taken[..1], "what was not shown stays");
+        remove_notices(home, &taken).unwrap();
+        assert_eq!(home.state().unwrap().notices, []);
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
         assert_eq!(home.state().unwrap().failed.len(), 1);
