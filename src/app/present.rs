@@ -5,6 +5,7 @@
 //! updates; it decides only which window shows them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::shortcuts;
 use crate::environment::Environment;
@@ -36,6 +37,8 @@ pub(crate) struct PresentOptions {
     pub renderer: Option<Renderer>,
     /// The language at the beginning.
     pub language: Language,
+    /// When the program began.
+    pub began: Instant,
 }
 
 /// Announces an offer, or its result, beside the running app as the settings say. Returns when the

@@ -96,7 +96,7 @@ fn start(
     let show = |handle: &Handle, view| {
         !options.headless && show(&session.environment, handle, view, options)
     };
-    starting::start(show, output, |tell| supervisor::start(session, tell))
+    starting::start(options.began, show, output, |tell| supervisor::start(session, tell))
 }
 
 /// Whether the user chose to wait for checks, or a mandatory release is known.
@@ -132,7 +132,7 @@ fn beside_the_app(
         repair_version(session, &handle, damaged, output);
     }
     let ending = resident::live(session, &handle, options, output, own);
-    quit(&handle, engine);
+    driver::quit(&handle, engine);
     ending
 }
 
@@ -173,7 +173,7 @@ fn repair_and_start(
     }
     let (handle, engine) = driver::spawn(session.clone(), Setup::default()).ok()?;
     repair_version(session, &handle, damaged, output);
-    quit(&handle, engine);
+    driver::quit(&handle, engine);
     let started = start(session, options, output);
     started
         .inspect_err(|error| {
@@ -214,10 +214,10 @@ fn before_the_app(
     if session.app.get().is_some() {
         shortcuts::follow(&session.environment, own, was_empty);
         let ending = resident::live(session, &handle, options, output, own);
-        quit(&handle, engine);
+        driver::quit(&handle, engine);
         return ending;
     }
-    quit(&handle, engine);
+    driver::quit(&handle, engine);
     // This launcher is too old to install the release; a newer launcher can do it, from the
     // beginning.
     if too_old
@@ -312,7 +312,7 @@ fn in_window(
             )
         });
     }
-    quit(handle, engine);
+    driver::quit(handle, engine);
     match session.app.get() {
         Some(app) => {
             let _sharing = share(session);
@@ -335,12 +335,6 @@ fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
         Phase::UpToDate { .. } | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
         _ => None,
     })
-}
-
-fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
-    handle.send(Command::Quit);
-    // The panic hook has logged a panic there.
-    let _ = engine.join();
 }
 
 fn start_and_wait(session: &AppSession, options: PresentOptions, output: &Output) -> Ending {
@@ -383,7 +377,7 @@ pub(crate) fn without_settings(
             !options.headless && gui::open(window.clone(), handle.clone(), view).is_ok()
         };
         let begin = |tell: starting::Tell| app::start(home, arguments, &host::variable, &tell);
-        match starting::start(show, output, begin) {
+        match starting::start(options.began, show, output, begin) {
             Ok(app) => return Ending::App(exit_code(app.wait())),
             Err(error) => tracing::error!(
                 error = error_chain::line(&error),

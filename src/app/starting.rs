@@ -25,8 +25,10 @@ const TELL_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Begins a start on a thread of its own; tells what it does if it lasts: by `show`, a window that
-/// may not be had, else on standard error. Without a thread nothing is told.
+/// may not be had, else on standard error. Without a thread nothing is told. The clock is that of
+/// the program, which `began` then: waits before this one count as well.
 pub(crate) fn start<T: Send>(
+    began: Instant,
     show: impl FnOnce(&Handle, ViewState) -> bool,
     output: &Output,
     begin: impl Fn(Tell) -> T + Sync,
@@ -45,7 +47,9 @@ pub(crate) fn start<T: Send>(
         let Ok(starting) = threads::spawn_scoped(scope, "start", work) else {
             return begin(&|_| ());
         };
-        if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
+        if is_ended.recv_timeout(TELL_AFTER.saturating_sub(began.elapsed()))
+            == Err(RecvTimeoutError::Timeout)
+        {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
             if !show(&handle, view) {
@@ -117,5 +121,23 @@ impl SlowDisk {
             }
         };
         threads::spawn("slow disk", watch).ok().map(|_| Self(ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gui::texts::{Language, Texts};
+
+    #[test]
+    fn a_start_whose_program_has_waited_before_is_shown_at_once() {
+        let began = Instant::now().checked_sub(TELL_AFTER).unwrap();
+        let output = Output::silent(Texts::new(Language::English));
+        let (shown, is_shown) = mpsc::channel();
+        let is_shown = std::sync::Mutex::new(is_shown);
+        let show = |_: &Handle, _| shown.send(()).is_ok();
+        // With a clock of its own the start would end before anything is shown.
+        let begin = |_: Tell| is_shown.lock().unwrap().recv_timeout(TELL_AFTER / 2).is_ok();
+        assert!(start(began, show, &output, begin));
     }
 }

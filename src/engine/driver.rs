@@ -57,6 +57,13 @@ pub(crate) fn spawn(
     Ok((handle, thread.map_err(|error| problem::of_system(&error))?))
 }
 
+/// Ends an engine and waits for its thread.
+pub(crate) fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
+    handle.send(Command::Quit);
+    // The panic hook has reported a panic of that thread; the outcome stays.
+    let _ = engine.join();
+}
+
 struct Driver {
     session: AppSession,
     client: Client,

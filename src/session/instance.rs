@@ -22,13 +22,17 @@ use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a start waits for that. This wait comes before all others of a start, which are shown
-/// from 2.5 seconds on.
-const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(4);
+/// How long a start waits for the first word of a launcher beside the app. A launcher that works
+/// answers within milliseconds; one that is stopped never does.
+const ANSWER_TIMEOUT_OF_A_START: Duration = Duration::from_millis(1500);
+/// How long a start waits for the window of a launcher that has answered.
+const WINDOW_TIMEOUT_OF_A_START: Duration = Duration::from_millis(2500);
 /// Interval between two checks whether the window is shown.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest message, bytes.
 const LONGEST: u64 = 256;
+/// The first answer to a request, before the window opens.
+const UNDERSTOOD: &str = "understood";
 /// Prefix of the places' names.
 const PREFIX: &str = "kuzflow-window-";
 
@@ -71,6 +75,11 @@ impl Drop for Instance {
 
 /// Asks the launchers that serve `home` for a part of the window. Returns whether one shows it.
 pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
+    ask_all(home, folders, part, &|| ())
+}
+
+/// The same; calls `on_answer` as soon as a launcher has understood the request.
+fn ask_all(home: &Home, folders: &[PathBuf], part: WindowPart, on_answer: &dyn Fn()) -> bool {
     let prefix = prefix(home);
     let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
     let mut places: Vec<PathBuf> = entries
@@ -79,7 +88,7 @@ pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
         .collect();
     places.sort();
     places.dedup();
-    places.iter().any(|place| match ask_at(place, part) {
+    places.iter().any(|place| match ask_at(place, part, on_answer) {
         Ok(shown) => shown,
         Err(error) => {
             tracing::info!(%error, place = %place.display(), "no launcher listens here");
@@ -96,15 +105,37 @@ pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
 /// or hang.
 pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     let (home, folders) = (home.clone(), folders.to_vec());
-    let (answer, answered) = mpsc::channel();
-    let ask = move || answer.send(ask(&home, &folders, WindowPart::Any));
+    let (sender, answers) = mpsc::channel();
+    let ask = move || {
+        // After its timeout the start receives nothing any more.
+        let on_answer = || {
+            let _ = sender.send(Answer::Understood);
+        };
+        let is_shown = ask_all(&home, &folders, WindowPart::Any, &on_answer);
+        let _ = sender.send(Answer::Ended { is_shown });
+    };
     if let Err(error) = threads::spawn("window request", ask) {
         tracing::warn!(%error, "no launcher is asked for its window");
     }
-    answered.recv_timeout(LONGEST_WAIT_OF_A_START).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the launcher beside the app does not answer; the app is started");
-        false
-    })
+    let mut limit = ANSWER_TIMEOUT_OF_A_START;
+    loop {
+        match answers.recv_timeout(limit) {
+            Ok(Answer::Understood) => limit = WINDOW_TIMEOUT_OF_A_START,
+            Ok(Answer::Ended { is_shown }) => return is_shown,
+            Err(error) => {
+                tracing::warn!(%error, "the launcher beside the app shows no window; the app is started");
+                return false;
+            }
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Answer {
+    /// A launcher has understood it and opens its window.
+    Understood,
+    /// All launchers have been asked.
+    Ended { is_shown: bool },
 }
 
 /// Prefix of the names of the places that serve a home.
@@ -126,13 +157,17 @@ const fn word(part: WindowPart) -> &'static str {
     }
 }
 
-fn ask_at(place: &Path, part: WindowPart) -> io::Result<bool> {
+fn ask_at(place: &Path, part: WindowPart, on_answer: &dyn Fn()) -> io::Result<bool> {
     let (mut stream, secret) = system::connect(place)?;
     stream.set_read_timeout(Some(TIMEOUT + Duration::from_secs(2)))?;
     stream.write_all(format!("{secret} {}\n", word(part)).as_bytes())?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(LONGEST)).read_line(&mut answer)?;
-    Ok(answer.trim() == "shown")
+    let mut answers = BufReader::new(stream.take(LONGEST)).lines();
+    let mut answer = answers.next().transpose()?;
+    if answer.as_deref() == Some(UNDERSTOOD) {
+        on_answer();
+        answer = answers.next().transpose()?;
+    }
+    Ok(answer.as_deref() == Some("shown"))
 }
 
 /// Serves requests one after another, until the process ends.
@@ -164,7 +199,11 @@ fn answer(
     let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check]
         .into_iter()
         .find(|part| word(*part) == asked);
-    let shown = part.filter(|_| listener.is_secret(secret)).is_some_and(|part| wish(handle, part));
+    let part = part.filter(|_| listener.is_secret(secret));
+    if part.is_some() {
+        stream.write_all(format!("{UNDERSTOOD}\n").as_bytes())?;
+    }
+    let shown = part.is_some_and(|part| wish(handle, part));
     stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })
 }
 
@@ -312,6 +351,28 @@ mod tests {
         assert!(!ask(&other, &folders, WindowPart::Any), "it serves another home");
         drop(instance);
         assert!(!ask(&home, &folders, WindowPart::Any), "it has ended");
+    }
+
+    #[test]
+    fn a_start_hears_at_once_that_a_launcher_works_and_passes_over_a_stopped_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().to_owned()];
+        let home = Home::new(folder.path().join("home"));
+        let stopped = system::listen(&folder.path().join(format!("{}0", prefix(&home)))).unwrap();
+        assert!(!ask_before_start(&home, &folders), "nobody accepts the request");
+        drop(stopped);
+        std::fs::remove_file(folder.path().join(format!("{}0", prefix(&home)))).unwrap();
+        let (handle, _engine) = mailbox::channel();
+        let _instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
+        // The answer comes before the window takes the request.
+        let (open, opens) = mpsc::channel();
+        let window = std::thread::spawn(move || {
+            opens.recv().unwrap();
+            show(&handle)
+        });
+        let on_answer = || open.send(()).unwrap();
+        assert!(ask_all(&home, &folders, WindowPart::Any, &on_answer));
+        assert_eq!(window.join().unwrap(), WindowPart::Any);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
@@ -61,11 +62,16 @@ pub(super) struct Common {
 
 impl Common {
     /// What is said about the window.
-    pub(super) const fn options(&self, language: Language) -> present::PresentOptions {
+    pub(super) const fn options(
+        &self,
+        language: Language,
+        began: Instant,
+    ) -> present::PresentOptions {
         present::PresentOptions {
             headless: self.headless || self.json,
             renderer: self.renderer,
             language,
+            began,
         }
     }
 }

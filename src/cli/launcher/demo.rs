@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Instant;
 
 use super::arguments::Common;
 use super::invocation::Invocation;
@@ -35,11 +36,12 @@ pub(super) fn demo(
     let silent = Output::silent(Texts::new(language));
     // The demo does not show the self-update, so its launcher keeps its executable.
     let own = SelfUpdate::default();
+    let began = Instant::now();
     let invocation =
         |output, arguments: &[&str]| -> Result<Invocation<'_>, Box<dyn std::error::Error>> {
             let place = Installation::find(Some(&demo.config()), Some(&demo.home()))?;
             let app_arguments = arguments.iter().map(OsString::from).collect();
-            Ok(Invocation { place, common, output, app_arguments, language, own: &own })
+            Ok(Invocation { place, common, output, app_arguments, language, own: &own, began })
         };
     // The demo does not show how the old release is installed.
     if invocation(&silent, &[])?.update(None) != Ending::Done {

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::arguments::Common;
 use crate::app::installation::Installation;
@@ -16,7 +17,6 @@ use crate::environment::Environment;
 use crate::gui::texts::Language;
 use crate::host;
 use crate::messages::language::Setup;
-use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Phase};
 use crate::model::Version;
 use crate::session::app_session::AppSession;
@@ -31,6 +31,8 @@ pub(super) struct Invocation<'a> {
     pub app_arguments: Vec<OsString>,
     pub language: Language,
     pub own: &'a SelfUpdate,
+    /// When the program began.
+    pub began: Instant,
 }
 
 impl Invocation<'_> {
@@ -46,7 +48,7 @@ impl Invocation<'_> {
     }
 
     pub(super) fn options(&self) -> present::PresentOptions {
-        self.common.options(self.language)
+        self.common.options(self.language, self.began)
     }
 
     /// Starts an engine, gives it one command, and follows it until `until` returns an ending.
@@ -61,7 +63,7 @@ impl Invocation<'_> {
         };
         handle.send(command);
         let ending = terminal::follow(&handle, self.output, until);
-        quit(&handle, thread);
+        driver::quit(&handle, thread);
         ending
     }
 
@@ -78,11 +80,4 @@ impl Invocation<'_> {
         }
         found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
     }
-}
-
-/// Ends an engine and waits for its thread.
-pub(super) fn quit(handle: &Handle, thread: std::thread::JoinHandle<()>) {
-    handle.send(Command::Quit);
-    // The panic hook has reported a panic of that thread; the outcome stays.
-    let _ = thread.join();
 }

@@ -19,6 +19,8 @@ mod updates;
 mod versions;
 mod wholeness;
 
+use std::time::Instant;
+
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 
@@ -44,6 +46,7 @@ use crate::update::self_update;
 
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
+    let began = Instant::now();
     streams::tell_panics();
     let arguments = Arguments::parse_from(host::arguments());
     let unattended = arguments.common.headless || arguments.common.json;
@@ -109,7 +112,7 @@ pub fn main() -> Ending {
                 home.as_ref(),
                 &error,
                 &app_arguments,
-                common.options(language),
+                common.options(language, began),
                 &output,
             );
         }
@@ -122,7 +125,7 @@ pub fn main() -> Ending {
         }
     };
     let invocation =
-        Invocation { place, common, output: &output, app_arguments, language, own: &own };
+        Invocation { place, common, output: &output, app_arguments, language, own: &own, began };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
         return invocation.open(file.clone());
     }

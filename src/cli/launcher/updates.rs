@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::invocation::{Invocation, quit};
+use super::invocation::Invocation;
 use crate::app::{Ending, log, run, shortcuts, terminal};
 use crate::engine::driver;
 use crate::messages::language::Setup;
@@ -74,7 +74,7 @@ impl Invocation<'_> {
             Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
             _ => None,
         });
-        quit(&handle, thread);
+        driver::quit(&handle, thread);
         if matches!(ending, Ending::Done | Ending::NothingToDo) {
             shortcuts::follow(&environment, self.own, was_empty);
             self.own.update(&environment, &|| true);
@@ -103,7 +103,7 @@ impl Invocation<'_> {
             Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
             _ => None,
         });
-        quit(&handle, thread);
+        driver::quit(&handle, thread);
         ending
     }
 
@@ -139,7 +139,7 @@ impl Invocation<'_> {
                     _ => None,
                 },
             );
-        quit(&handle, thread);
+        driver::quit(&handle, thread);
         ending
     }
 
