@@ -190,7 +190,10 @@ impl ViewState {
             }
             Phase::Failed { .. } if self.is_alone() => actions(Some(Action::Close), None, None),
             Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
-                actions(Some(Action::Retry), Some(Action::Versions), Some(Action::Close))
+                let versions = self.has_other_versions().then_some(Action::Versions);
+                let close = Some(Action::Close);
+                let (secondary, quiet) = versions.map_or((close, None), |it| (Some(it), close));
+                actions(Some(Action::Retry), secondary, quiet)
             }
             Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired => {
                 actions(Some(Action::Close), Some(Action::InstallFile), Some(Action::AcceptExpired))

@@ -209,6 +209,11 @@ impl ViewState {
         !self.retained.is_empty() || self.installed.iter().any(|version| version.holds_files)
     }
 
+    /// Whether another version can be chosen in place of the active one.
+    pub fn has_other_versions(&self) -> bool {
+        self.installed.len() > 1
+    }
+
     /// The active version, if it is known.
     pub fn active(&self) -> Option<&InstalledVersion> {
         self.installed.iter().find(|version| version.active)

@@ -164,7 +164,7 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     assert_eq!(window.all_commands(), [Command::RestartNow]);
     let closing = |wait| Phase::Closing { version: Some(version()), back: false, wait };
     window.phase(closing(ClosingWait::App));
-    assert!(window.sees("Restarting (3/3)") && window.sees("Waiting for the app to close"));
+    assert!(window.sees("Restarting (3/3)") && window.sees("Waiting for LabelImg to close"));
     // The app needs its user: the notification shows that as long as it takes, and the user can put
     // the restart off.
     window.phase(closing(ClosingWait::Person));

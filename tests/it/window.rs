@@ -486,7 +486,7 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
     window.settle();
     assert!(
         window.sees("Remove 1.8.4?")
-            && window.sees("Your own files from it stay kept.")
+            && window.sees("Your own files from it are kept.")
             && window.commands().is_empty()
     );
     window.click("Cancel");
@@ -1061,6 +1061,24 @@ fn details_come_into_sight_on_a_low_screen() {
 fn without_notes_the_particulars_are_to_be_seen() {
     let window = Window::scene("notes-none");
     assert!(window.sees("Method") && window.sees("Download size") && !window.sees_part("etails"));
+}
+
+#[test]
+fn four_nodes_of_which_two_fail_need_no_scroll_bar() {
+    let window = Window::scene("troubled");
+    let last = window.harness.get_by_label("Cannot send parts of a file").rect();
+    let pause = window.harness.get_by_label("Pause").rect();
+    // The card's own margin, and the distance above the buttons.
+    assert!(last.bottom() + 14.0 + 12.0 <= pause.top(), "{last:?} {pause:?}");
+}
+
+#[test]
+fn other_versions_are_offered_only_where_there_are_some() {
+    let alone = Window::scene("first-did-not-start");
+    assert!(alone.sees("Try again") && alone.sees("Close"));
+    assert!(!alone.sees_part("Installed versions") && !alone.sees_part("another version"));
+    let others = Window::scene("did-not-start");
+    assert!(others.sees("Installed versions") && others.sees_part("choose another version"));
 }
 
 #[test]

@@ -139,11 +139,16 @@ impl Invocation<'_> {
         let (active, _) = self.place.home.active()?;
         state.pinned = (!release).then_some(active.container.version);
         self.place.home.set_state(&state)?;
+        let texts = &self.output.texts;
+        let with =
+            |name: &str, version: &Version| texts.with(name, &[("version", &version.to_string())]);
         match &state.pinned {
-            Some(version) => self
-                .output
-                .say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
-            None => self.output.say(&self.output.texts.get("unpinned")),
+            Some(version) => {
+                self.output.say(&with("pinned", version));
+                let next = self.chosen().map(|id| id.version).filter(|next| next != version);
+                next.iter().for_each(|next| self.output.say(&with("pinned-waits", next)));
+            }
+            None => self.output.say(&texts.get("unpinned")),
         }
         self.output.result(json!({ "status": "done", "pinned": state.pinned }));
         Ok(Ending::Done)

@@ -135,7 +135,7 @@ impl Dialog {
         widgets::card_title(ui, &self.texts.get("nodes-title"));
         for (index, node) in self.view.nodes.iter().enumerate() {
             if index > 0 {
-                ui.add_space(4.0);
+                ui.add_space(2.0);
             }
             self.node_bar(ui, node);
         }

@@ -89,7 +89,7 @@ impl Dialog {
                 .on_hover_text(hint)
                 .clicked()
             {
-                self.speak(ui.ctx(), other);
+                self.set_language(ui.ctx(), other);
             }
             ui.min_rect()
         });
@@ -104,7 +104,7 @@ impl Dialog {
         }
     }
 
-    fn speak(&mut self, context: &egui::Context, language: Language) {
+    fn set_language(&mut self, context: &egui::Context, language: Language) {
         self.choices.language = Some(language);
         self.texts = self.texts.in_language(language);
         fonts::install(context, language);
@@ -283,6 +283,7 @@ const fn is_no_update(kind: ProblemKind) -> bool {
             | ProblemKind::DataTooNew
             | ProblemKind::VersionInUse
             | ProblemKind::NoSuchVersion
+            | ProblemKind::NotInstalled
             | ProblemKind::AppRunning
     )
 }

@@ -93,7 +93,10 @@ impl Dialog {
     /// chain in English.
     pub(super) fn failure(&mut self, ui: &mut Ui, problem: &Problem) {
         let colours = Palette::of(ui);
-        let [what, why, next] = self.texts.problem(&shortened(problem));
+        let [what, why, mut next] = self.texts.problem(&shortened(problem));
+        if problem.kind == ProblemKind::DidNotStart && !self.view.has_other_versions() {
+            next = self.texts.get("did-not-start-alone");
+        }
         let is_headline = self.headline().0 == what;
         widgets::card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 8.0;
