@@ -4,7 +4,7 @@
 # are not all embedded)
 set -eu
 cd "$(dirname "$0")/.."
-scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions,told-crashed-details
+scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions,incident-crashed-details
 KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test it window::pictures
 mkdir -p assets/screenshots
 for scene in $(echo $scenes | tr ',' ' '); do
@@ -13,10 +13,10 @@ for scene in $(echo $scenes | tr ',' ' '); do
     done
 done
 
-small=offer-incremental,notification-hot,offer-prefetched,strip-downloading,applying,swapped,ready-obstacle
+small=offer-incremental,notification-hot,offer-prefetched,strip-downloading,applying,swapped,ready-blocker
 for scale in 1 2; do
     KUZFLOW_NOTIFICATIONS=$small KUZFLOW_SCALE=$scale cargo test --quiet --test it notification::pictures
-    for scene in notification-hot strip-downloading ready-obstacle; do
+    for scene in notification-hot strip-downloading ready-blocker; do
         for look in zh-cn-light en-dark; do
             convert "target/pictures/small-$scene-$look.png" +dither -colors 256 -strip \
                 "png8:assets/screenshots/small-$scene-$look-$scale.png"

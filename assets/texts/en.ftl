@@ -41,26 +41,26 @@ rolling-back-subtitle-plain = Bringing back the version
 rolled-back-title = { $app } { $version } is back
 rolled-back-subtitle = With your files as they were when you left it.
 rolled-back-subtitle-plain = It replaces { $version }, which stays installed.
-rolled-back-kept-here = What you did in version { $version } since then is kept. You can open it and copy from it.
-rolled-back-kept = What you did in version { $version } since then is kept in { $path }
+rolled-back-retained-here = What you did in version { $version } since then is kept. You can open it and copy from it.
+rolled-back-retained = What you did in version { $version } since then is kept in { $path }
 pinned = Staying at version { $version }.
 pinned-waits = Version { $version } was chosen and starts next. To stay where you are, switch back.
 unpinned = Newer versions are offered again.
 skipped = Version { $version } is not offered any more.
 skip-nothing = Version { $version } would not be offered anyway.
 skip-none = No such version is skipped.
-happened-rolled-back = Version { $from } did not start properly, so you are back on { $to }, with your files as they were.
-happened-rolled-back-plain = Version { $from } did not start properly, so you are back on { $to }.
-happened-not-switched = Version { $version } could not be prepared, so the version before stays active. Nothing was changed.
-happened-conflicts = { $count ->
+incident-rolled-back = Version { $from } did not start properly, so you are back on { $to }, with your files as they were.
+incident-rolled-back-plain = Version { $from } did not start properly, so you are back on { $to }.
+incident-not-switched = Version { $version } could not be prepared, so the version before stays active. Nothing was changed.
+incident-conflicts = { $count ->
     [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
    *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
 }
-happened-unreadable = This computer cannot read { $path }. Version { $version } was started with what is known from other files, and your files are unchanged. Keep a copy of them elsewhere: the disk may be failing.
-happened-repaired = Version { $version } was damaged and has been repaired. Your files are unchanged.
-happened-not-repaired = Version { $version } is damaged and could not be repaired yet, so another version was started. The next start tries again.
+incident-unreadable = This computer cannot read { $path }. Version { $version } was started with what is known from other files, and your files are unchanged. Keep a copy of them elsewhere: the disk may be failing.
+incident-repaired = Version { $version } was damaged and has been repaired. Your files are unchanged.
+incident-not-repaired = Version { $version } is damaged and could not be repaired yet, so another version was started. The next start tries again.
 ready-subtitle-elsewhere = It starts the next time you open { $app }
-happened-file = { $yours } (beside it: { $beside })
+incident-file = { $yours } (beside it: { $beside })
 swapping-title = Applying { $app } { $version }
 swapping-subtitle = { $app } keeps running; this takes a moment
 swapped-title = { $app } { $version } is in use
@@ -88,7 +88,7 @@ end-app-text = Everything in it that is not saved will be lost.
 end-app-text-instead = To keep your work, save it in { $app } and close it there.
 launched-title = { $app } { $version } has started
 launched-subtitle = This window will close
-launched-subtitle-told = There is something you should know
+launched-subtitle-notice = There is something you should know
 failed-title = The update was not completed
 failed-title-first = The installation was not completed
 failed-subtitle-safe = The installed version is unaffected and works as before
@@ -126,41 +126,41 @@ how-permissions = permissions set again
 
 ## What happened while nobody looked
 
-told-several = { $count } things you should know
-told-several-subtitle = The newest comes first. Your files are safe.
-told-several-subtitle-plain = The newest comes first.
-told-rolled-back = Version { $version } did not start properly
-told-rolled-back-now = You are back on { $version }, and your files are as they were.
-told-rolled-back-now-plain = You are back on { $version }.
-told-not-switched = Version { $version } could not be prepared
-told-not-switched-now = The version before stays active. Nothing was changed.
-told-conflicts = { $count ->
+notice-several = { $count } things you should know
+notice-several-subtitle = The newest comes first. Your files are safe.
+notice-several-subtitle-plain = The newest comes first.
+notice-rolled-back = Version { $version } did not start properly
+notice-rolled-back-now = You are back on { $version }, and your files are as they were.
+notice-rolled-back-now-plain = You are back on { $version }.
+notice-not-switched = Version { $version } could not be prepared
+notice-not-switched-now = The version before stays active. Nothing was changed.
+notice-conflicts = { $count ->
     [one] One of your files is kept twice
    *[other] { $count } of your files are kept twice
 }
-told-conflicts-now = { $count ->
+notice-conflicts-now = { $count ->
     [one] You and version { $version } both changed it. Yours stays in use.
    *[other] You and version { $version } both changed them. Yours stay in use.
 }
-told-unreadable = A file cannot be read
-told-unreadable-now = Version { $version } was started all the same, and your files are unchanged.
-told-unreadable-why = The file { $path } is there, and this computer cannot read it. Keep a copy of your files elsewhere, and have the disk checked: it may be failing.
-told-repaired = Version { $version } has been repaired
-told-repaired-now = It was damaged. Your files are unchanged.
-told-repaired-why = Some of its files were missing or damaged, so it could not be started. They are restored now.
-told-not-repaired = Version { $version } could not be repaired yet
-told-not-repaired-now = It is damaged, so another version was started. Your files in it are unchanged.
-told-not-repaired-why = What is missing could not be downloaded or written. The next start tries again; an internet connection and free space on the disk may help.
-told-why = What happened
-told-when = When
-told-kept = Your files from { $version }
-told-kept-text = What you did in this version is kept. You can open it and copy from it.
-told-next = What happens now
-told-next-text = { $version } is not offered again on this computer. The next version will be.
-told-not-switched-why = Its own preparation did not succeed. The lines below help whoever looks into it.
-told-files = Your files
-told-beside = beside it: { $name }
-told-more = { $count ->
+notice-unreadable = A file cannot be read
+notice-unreadable-now = Version { $version } was started all the same, and your files are unchanged.
+notice-unreadable-why = The file { $path } is there, and this computer cannot read it. Keep a copy of your files elsewhere, and have the disk checked: it may be failing.
+notice-repaired = Version { $version } has been repaired
+notice-repaired-now = It was damaged. Your files are unchanged.
+notice-repaired-why = Some of its files were missing or damaged, so it could not be started. They are restored now.
+notice-not-repaired = Version { $version } could not be repaired yet
+notice-not-repaired-now = It is damaged, so another version was started. Your files in it are unchanged.
+notice-not-repaired-why = What is missing could not be downloaded or written. The next start tries again; an internet connection and free space on the disk may help.
+notice-why = What happened
+notice-when = When
+notice-retained = Your files from { $version }
+notice-retained-text = What you did in this version is kept. You can open it and copy from it.
+notice-next = What happens now
+notice-next-text = { $version } is not offered again on this computer. The next version will be.
+notice-not-switched-why = Its own preparation did not succeed. The lines below help whoever looks into it.
+notice-files = Your files
+notice-beside = beside it: { $name }
+notice-more = { $count ->
     [one] and one more
    *[other] and { $count } more
 }
@@ -168,8 +168,8 @@ failure-crashed = It closed by itself with error code { $status }.
 failure-signal = It crashed (signal { $signal }).
 failure-ended-at-once = It closed again at once, without saying why.
 failure-hung = It started, but never said that it was ready.
-failure-said = It reported a problem: “{ $reason }”
-failure-said-nothing = It reported a problem.
+failure-reported = It reported a problem: “{ $reason }”
+failure-reported-nothing = It reported a problem.
 failure-not-started = It could not be started at all.
 failure-never-up = It was started several times, and each time it was interrupted before it was ready.
 
@@ -259,11 +259,11 @@ status-downloading = { $count ->
     [one] Downloading from one server
    *[other] Downloading from { $count } servers
 }
-status-downloading-nearby = { $count ->
+status-downloading-peers = { $count ->
     [one] Downloading from one computer nearby
    *[other] Downloading from { $count } computers nearby
 }
-status-nearby = { $count ->
+status-peers = { $count ->
     [one] one computer nearby
    *[other] { $count } computers nearby
 }
@@ -286,8 +286,8 @@ region-asia-pacific = Asia-Pacific
 region-europe = Europe
 region-americas = Americas
 region-global = Global
-region-near = this network
-node-nearby = Computer nearby ({ $name })
+region-peer = this network
+node-peer = Computer nearby ({ $name })
 
 ## The small window beside the running app, and the system's notification
 
@@ -310,15 +310,15 @@ start-now = Start
 strip-waiting = Waiting for { $app } to close
 strip-starting = Starting the new version
 restart-subtitle = Restart { $app } to use it
-obstacle-files = What changed cannot be replaced while the app runs.
-obstacle-loading = The app uses what changed in a way that needs a restart.
-obstacle-content = The running app could not check the new files.
-obstacle-needed = Other parts of the running app still need the old version of it.
-obstacle-in-use = Something that changed is in use right now.
-obstacle-tried = It was tried without a restart, did not work, and was undone.
-obstacle-busy = The app accepts no changes at the moment.
-obstacle-undo = The change was begun and could not be undone completely: please restart the app soon.
-obstacle-other = This change takes effect after a restart.
+blocker-files = What changed cannot be replaced while the app runs.
+blocker-loading = The app uses what changed in a way that needs a restart.
+blocker-content = The running app could not check the new files.
+blocker-needed = Other parts of the running app still need the old version of it.
+blocker-in-use = Something that changed is in use right now.
+blocker-tried = It was tried without a restart, did not work, and was undone.
+blocker-busy = The app accepts no changes at the moment.
+blocker-undo = The change was begun and could not be undone completely: please restart the app soon.
+blocker-other = This change takes effect after a restart.
 
 ## Buttons
 
@@ -398,9 +398,9 @@ surplus = { $count ->
     [one] One old version can go: up to { $size }
    *[other] { $count } old versions can go: up to { $size }
 }
-kept-title = Kept files
-kept-text = Your files as they were when you left a version. The newest three stay.
-kept-of = Your files from version { $version }
+retained-title = Kept files
+retained-text = Your files as they were when you left a version. The newest three stay.
+retained-of = Your files from version { $version }
 switch-title = Switch to { $version }?
 switch-text = Your current files come with you.
 switch-text-back = { $version } stays installed, with your files as they are now, so that you can go back to it.
@@ -409,7 +409,7 @@ switch-text-running = It takes effect when { $app } restarts.
 go-back-title = Go back to { $version }?
 go-back-text = Version { $version } comes back, and your files as they were on { $date }.
 go-back-text-plain = Version { $version } comes back, as it was on { $date }.
-go-back-text-kept = What you did since then is kept in a folder that you can open.
+go-back-text-retained = What you did since then is kept in a folder that you can open.
 go-back-text-running = { $app } will close and reopen. It asks you first if something is not saved.
 prune-title = Free up space?
 prune-text = Will be deleted: { $list }. That frees up to { $size }.
@@ -417,7 +417,7 @@ prune-text-stays = The active version and the one to go back to stay.
 prune-text-files = Your current files and the kept ones stay as well.
 remove-title = Remove { $version }?
 remove-text = This version will be deleted from the disk, which frees up to { $size }. Other versions are not affected.
-remove-text-kept = Your own files from it are kept.
+remove-text-retained = Your own files from it are kept.
 folder-failed = Cannot open the folder { $path }
 
 ## Installing from a file
@@ -558,7 +558,7 @@ uninstall-question-data = Keep your settings and data for the next installation?
 uninstall-done = { $app } is uninstalled.
 uninstall-nothing = { $app } is not installed.
 uninstall-left = Nothing was changed.
-uninstall-kept = Your settings and data are kept in { $folder }. The next installation takes them over.
+uninstall-retained = Your settings and data are kept in { $folder }. The next installation takes them over.
 uninstall-foreign = Left alone, since it does not belong to the launcher: { $folder }
 uninstall-launcher = The launcher itself was not removed: { $folder }
 

@@ -50,7 +50,7 @@ impl Output {
                 let [yours, beside] = [yours, beside].map(|path| path.display().to_string());
                 self.say(&format!(
                     "  {}",
-                    self.texts.with("happened-file", &[("yours", &yours), ("beside", &beside)])
+                    self.texts.with("incident-file", &[("yours", &yours), ("beside", &beside)])
                 ));
             }
         }

@@ -168,12 +168,10 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&version("rolled-back-title", to));
             if files.of_left {
                 let path = retained.display().to_string();
-                output.say(
-                    &texts.with(
-                        "rolled-back-kept",
-                        &[("version", &from.to_string()), ("path", &path)],
-                    ),
-                );
+                output.say(&texts.with(
+                    "rolled-back-retained",
+                    &[("version", &from.to_string()), ("path", &path)],
+                ));
             }
             output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": retained.to_string_lossy() }));
         }

@@ -8,12 +8,12 @@ use crate::messages::protocol::SwapBlocker;
 
 impl Texts {
     /// The sentence; `None` if there is no blocker.
-    pub fn obstacle(&self, obstacles: &[SwapBlocker]) -> Option<String> {
-        let named = obstacles.iter().map(|obstacle| name(&obstacle.code));
+    pub fn blocker(&self, blockers: &[SwapBlocker]) -> Option<String> {
+        let named = blockers.iter().map(|blocker| name(&blocker.code));
         // A change that the app left half done outweighs one that it did not begin. Among equals
         // the app's first blocker counts.
         let heaviest =
-            named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
+            named.clone().find(|name| *name == "blocker-undo").or_else(|| named.clone().next());
         heaviest.map(|name| self.get(name))
     }
 }
@@ -22,21 +22,21 @@ impl Texts {
 fn name(code: &str) -> &'static str {
     match code {
         "c-extension" | "resource" | "main-module" | "removed-module" | "runtime" => {
-            "obstacle-files"
+            "blocker-files"
         }
         "other-file" | "loaded-twice" | "kind-of-module" | "special-module" | "circular" => {
-            "obstacle-loading"
+            "blocker-loading"
         }
         "syntax" | "unreadable" | "wrong-digest" | "bad-path" | "bad-kind" | "bad-digest"
-        | "bad-change" | "bad-container" | "no-container" => "obstacle-content",
-        "missing-name" | "required-attribute" => "obstacle-needed",
+        | "bad-change" | "bad-container" | "no-container" => "blocker-content",
+        "missing-name" | "required-attribute" => "blocker-needed",
         "live-class" | "live-qt-class" | "layout" | "migrate" | "held" | "undeclared-state" => {
-            "obstacle-in-use"
+            "blocker-in-use"
         }
-        "import-error" | "self-check" | "starts-thread" | "listener" | "failed" => "obstacle-tried",
-        "main-thread" | "busy" => "obstacle-busy",
-        "undo" => "obstacle-undo",
-        _ => "obstacle-other",
+        "import-error" | "self-check" | "starts-thread" | "listener" | "failed" => "blocker-tried",
+        "main-thread" | "busy" => "blocker-busy",
+        "undo" => "blocker-undo",
+        _ => "blocker-other",
     }
 }
 
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
     use crate::gui::Language;
 
-    fn obstacles(codes: &[&str]) -> Vec<SwapBlocker> {
-        let obstacle = |code: &&str| SwapBlocker {
+    fn blockers(codes: &[&str]) -> Vec<SwapBlocker> {
+        let blocker = |code: &&str| SwapBlocker {
             code: (*code).to_owned(),
             text: "words for the log".to_owned(),
             module: Some("app.executor".to_owned()),
             path: None,
         };
-        codes.iter().map(obstacle).collect()
+        codes.iter().map(blocker).collect()
     }
 
     #[test]
@@ -67,11 +67,11 @@ mod tests {
         let codes: Vec<&str> = codes.into_iter().map(|code| code.trim_matches('`')).collect();
         assert!(codes.len() > 30, "{codes:?}");
         for code in codes {
-            assert_ne!(name(code), "obstacle-other", "{code}");
+            assert_ne!(name(code), "blocker-other", "{code}");
         }
         let english = Texts::new(Language::English);
         assert_eq!(
-            english.obstacle(&obstacles(&["next-year"])).unwrap(),
+            english.blocker(&blockers(&["next-year"])).unwrap(),
             "This change takes effect after a restart."
         );
     }
@@ -79,12 +79,12 @@ mod tests {
     #[test]
     fn the_heaviest_is_reported_and_nothing_technical() {
         for texts in Language::ALL.map(Texts::new) {
-            assert_eq!(texts.obstacle(&[]), None);
-            let reported = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();
-            assert_eq!(reported, texts.get("obstacle-undo"));
+            assert_eq!(texts.blocker(&[]), None);
+            let reported = texts.blocker(&blockers(&["c-extension", "undo"])).unwrap();
+            assert_eq!(reported, texts.get("blocker-undo"));
             assert_eq!(
-                texts.obstacle(&obstacles(&["live-class", "syntax"])),
-                Some(texts.get("obstacle-in-use"))
+                texts.blocker(&blockers(&["live-class", "syntax"])),
+                Some(texts.get("blocker-in-use"))
             );
             assert!(!reported.contains("app.executor") && !reported.contains("words for the log"));
         }

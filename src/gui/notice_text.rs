@@ -15,36 +15,36 @@ impl Texts {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
                 let now = if *holds_files {
-                    "told-rolled-back-now"
+                    "notice-rolled-back-now"
                 } else {
-                    "told-rolled-back-now-plain"
+                    "notice-rolled-back-now-plain"
                 };
                 [
-                    self.with("told-rolled-back", &[("version", &from.to_string())]),
+                    self.with("notice-rolled-back", &[("version", &from.to_string())]),
                     self.with(now, &[("version", &to.to_string())]),
                 ]
             }
             Incident::NotSwitched { to, .. } => [
-                self.with("told-not-switched", &[("version", &to.to_string())]),
-                self.get("told-not-switched-now"),
+                self.with("notice-not-switched", &[("version", &to.to_string())]),
+                self.get("notice-not-switched-now"),
             ],
             Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
                 let text =
-                    self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
-                [self.count("told-conflicts", count, &[]), text]
+                    self.count("notice-conflicts-now", count, &[("version", &version.to_string())]);
+                [self.count("notice-conflicts", count, &[]), text]
             }
             Incident::Unreadable { version, .. } => [
-                self.get("told-unreadable"),
-                self.with("told-unreadable-now", &[("version", &version.to_string())]),
+                self.get("notice-unreadable"),
+                self.with("notice-unreadable-now", &[("version", &version.to_string())]),
             ],
             Incident::Repaired { version } => [
-                self.with("told-repaired", &[("version", &version.to_string())]),
-                self.get("told-repaired-now"),
+                self.with("notice-repaired", &[("version", &version.to_string())]),
+                self.get("notice-repaired-now"),
             ],
             Incident::NotRepaired { version } => [
-                self.with("told-not-repaired", &[("version", &version.to_string())]),
-                self.get("told-not-repaired-now"),
+                self.with("notice-not-repaired", &[("version", &version.to_string())]),
+                self.get("notice-not-repaired-now"),
             ],
         }
     }
@@ -61,9 +61,11 @@ impl Texts {
             LaunchFailure::EndedAtOnce => self.get("failure-ended-at-once"),
             LaunchFailure::Hung => self.get("failure-hung"),
             LaunchFailure::Reported { reason } if reason.is_empty() => {
-                self.get("failure-said-nothing")
+                self.get("failure-reported-nothing")
             }
-            LaunchFailure::Reported { reason } => self.with("failure-said", &[("reason", reason)]),
+            LaunchFailure::Reported { reason } => {
+                self.with("failure-reported", &[("reason", reason)])
+            }
             LaunchFailure::NotStarted => self.get("failure-not-started"),
             LaunchFailure::NeverUp => self.get("failure-never-up"),
         }
@@ -159,10 +161,10 @@ mod tests {
                     texts
                         .notice_text(&what)
                         .iter()
-                        .all(|text| !text.contains("told-") && !text.contains('{')),
+                        .all(|text| !text.contains("notice-") && !text.contains('{')),
                     "{what:?}"
                 );
-                assert!(!texts.incident(&what).starts_with("happened-"));
+                assert!(!texts.incident(&what).starts_with("incident-"));
             }
         }
     }

@@ -176,32 +176,32 @@ impl Texts {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
                 let text = if *holds_files {
-                    "happened-rolled-back"
+                    "incident-rolled-back"
                 } else {
-                    "happened-rolled-back-plain"
+                    "incident-rolled-back-plain"
                 };
                 self.with(text, &[("from", &from.to_string()), ("to", &to.to_string())])
             }
             Incident::NotSwitched { to, .. } => {
-                self.with("happened-not-switched", &[("version", &to.to_string())])
+                self.with("incident-not-switched", &[("version", &to.to_string())])
             }
             Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
-                self.count("happened-conflicts", count, &[("version", &version.to_string())])
+                self.count("incident-conflicts", count, &[("version", &version.to_string())])
             }
             Incident::Unreadable { version, path, .. } => {
                 let path = path.display().to_string();
                 let of = [("version", version.to_string()), ("path", path)];
                 self.with(
-                    "happened-unreadable",
+                    "incident-unreadable",
                     &of.each_ref().map(|(name, value)| (*name, value.as_str())),
                 )
             }
             Incident::Repaired { version } => {
-                self.with("happened-repaired", &[("version", &version.to_string())])
+                self.with("incident-repaired", &[("version", &version.to_string())])
             }
             Incident::NotRepaired { version } => {
-                self.with("happened-not-repaired", &[("version", &version.to_string())])
+                self.with("incident-not-repaired", &[("version", &version.to_string())])
             }
         }
     }
@@ -213,14 +213,14 @@ impl Texts {
             "Europe" => self.get("region-europe"),
             "Americas" => self.get("region-americas"),
             "Global" => self.get("region-global"),
-            PEER_REGION => self.get("region-near"),
+            PEER_REGION => self.get("region-peer"),
             other => other.to_owned(),
         }
     }
 
     /// A node's name; a peer's name stands in a text of the catalogue that marks it as a peer.
     pub fn node(&self, name: &str, is_peer: bool) -> String {
-        if is_peer { self.with("node-nearby", &[("name", name)]) } else { name.to_owned() }
+        if is_peer { self.with("node-peer", &[("name", name)]) } else { name.to_owned() }
     }
 
     /// A number, in groups of three digits: `1,532`.

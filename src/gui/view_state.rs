@@ -51,7 +51,7 @@ pub struct ViewState {
     pub notice: Option<Problem>,
     /// Why the running app continues with its present code; empty if no blocker kept it from taking
     /// the newest version over.
-    pub obstacles: Vec<SwapBlocker>,
+    pub blockers: Vec<SwapBlocker>,
     /// Incidents of the app or the user's files that the user has not acknowledged; the newest
     /// first.
     pub incidents: Vec<Notice>,
@@ -82,7 +82,7 @@ impl Default for ViewState {
             file_given: false,
             elsewhere: false,
             notice: None,
-            obstacles: Vec::new(),
+            blockers: Vec::new(),
             incidents: Vec::new(),
             only_reports: false,
             starts: false,
@@ -161,7 +161,7 @@ impl ViewState {
             Event::Sharing { on } => self.sharing = Some(on),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
-            Event::NotSwapped { reasons, .. } => self.obstacles = reasons,
+            Event::NotSwapped { reasons, .. } => self.blockers = reasons,
             Event::Incident { when, what } => self.incidents.insert(0, Notice { when, what }),
         }
     }
@@ -311,7 +311,7 @@ impl ViewState {
             self.progress = Progress::default();
         }
         if matches!(phase, Phase::Checking | Phase::Offered { .. }) {
-            self.obstacles.clear();
+            self.blockers.clear();
             self.progress = Progress::default();
             for node in &mut self.nodes {
                 (node.done, node.state, node.fault) = (0, NodeState::Idle, None);

@@ -97,7 +97,7 @@ pub fn apply(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Option<Applied>>, Vec<Failed>), PackError> {
     let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
-    let shared = ApplyState::new(pack, folder);
+    let shared = SharedLiterals::new(pack, folder);
     let queue = queue(pack);
     let done = AtomicUsize::new(0);
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
@@ -105,7 +105,7 @@ pub fn apply(
         let group = match task {
             Task::Literals => {
                 // Dropped last, so that the caller sees the reason before its consequences.
-                let _reported = ProgressView(&shared);
+                let _wakes = WakeWaiters(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
                     results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
                 }
@@ -177,7 +177,7 @@ fn queue(pack: &Pack) -> Vec<Task<'_>> {
 }
 
 /// The unpacked literals that groups share: the streams one behind the other.
-struct ApplyState {
+struct SharedLiterals {
     path: PathBuf,
     /// How many bytes of each stream the groups need, from its beginning.
     needed: [u64; STREAMS],
@@ -189,7 +189,7 @@ struct ApplyState {
 
 /// A part of the shared streams, which may not be unpacked yet.
 struct Awaited<'a> {
-    shared: &'a ApplyState,
+    shared: &'a SharedLiterals,
     span: Range<u64>,
     stream: Option<Stream<'a>>,
 }
@@ -211,15 +211,15 @@ impl Read for Awaited<'_> {
 }
 
 /// Ensures that no thread waits for ever, even after a panic.
-struct ProgressView<'a>(&'a ApplyState);
+struct WakeWaiters<'a>(&'a SharedLiterals);
 
-impl Drop for ProgressView<'_> {
+impl Drop for WakeWaiters<'_> {
     fn drop(&mut self) {
         self.0.file.get_or_init(|| None);
     }
 }
 
-impl ApplyState {
+impl SharedLiterals {
     fn new(pack: &Pack, folder: &Path) -> Self {
         let mut end = 0;
         let needed = std::array::from_fn(|number| {
@@ -336,7 +336,7 @@ impl Makers<'_> {
     fn run(
         &mut self,
         pack: &Pack,
-        (file, shared): (&(dyn ReadAt + Sync), &ApplyState),
+        (file, shared): (&(dyn ReadAt + Sync), &SharedLiterals),
         base: &Manifest,
         bases: &dyn Bases,
     ) -> Result<(), Failed> {

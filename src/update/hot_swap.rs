@@ -66,7 +66,7 @@ pub(crate) async fn hot_swap(
     };
     match swap {
         Ok(Ok(swap)) => channel.swap(swap).await,
-        Ok(Err(obstacle)) => Err(vec![obstacle]),
+        Ok(Err(blocker)) => Err(vec![blocker]),
         Err(error) => Err(vec![SwapBlocker::new("failed", error.to_string())]),
     }
 }

@@ -631,6 +631,19 @@ fn refused_words() -> Vec<String> {
     words
 }
 
+/// The names of a catalogue's texts, a word of each name by itself.
+fn message_names(catalogue: &str) -> String {
+    let names = catalogue.lines().filter_map(|line| line.split_once(" = "));
+    names.map(|(name, _)| format!("{} ", name.replace('-', " "))).collect()
+}
+
+fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all_files(&path, found) } else { found.push(path) }
+    }
+}
+
 /// The code without comments, texts and characters; names and signs are left.
 fn names_only(code: &str) -> String {
     let signs: Vec<char> = code.chars().collect();
@@ -713,13 +726,20 @@ fn refused_words_stay_out_of_names() {
     ["src", "tests", "examples", "fuzz/fuzz_targets", "crates"]
         .iter()
         .for_each(|folder| rust_files(&root.join(folder), &mut files));
+    let rust = files.len();
+    all_files(&root.join("assets"), &mut files);
+    assert!(files.len() > rust + 40, "assets have names too");
     let mut found = std::collections::BTreeSet::new();
     for file in files {
         let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-        let code = names_only(&fs::read_to_string(&file).unwrap());
+        let code = match path.rsplit('.').next() {
+            Some("rs") => names_only(&fs::read_to_string(&file).unwrap()),
+            Some("ftl") => message_names(&fs::read_to_string(&file).unwrap()),
+            _ => String::new(),
+        };
         let names = code
             .split(|sign: char| !sign.is_alphanumeric() && sign != '_')
-            .chain(path.split(['/', '.']));
+            .chain(path.split(['/', '.', '-']));
         for name in names {
             let words = words_of(name);
             // A crate that serves as an oracle names two kinds of operands in the manual's term.

@@ -153,7 +153,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
 
 #[test]
 fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
-    let mut window = Window::scene("ready-obstacle");
+    let mut window = Window::scene("ready-blocker");
     assert!(
         window.sees("LabelImg 1.8.6 is ready")
             && window.sees("What changed cannot be replaced while the app runs.")
@@ -282,7 +282,7 @@ const SCENES: [&str; 13] = [
     "taking-along",
     "swapped",
     "ready",
-    "ready-obstacle",
+    "ready-blocker",
 ];
 
 #[test]
@@ -351,7 +351,7 @@ fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     std::fs::create_dir_all(&folder).unwrap();
     let named = std::env::var("KUZFLOW_NOTIFICATIONS");
-    let wanted = named.as_deref().unwrap_or("offer-incremental,ready-obstacle");
+    let wanted = named.as_deref().unwrap_or("offer-incremental,ready-blocker");
     let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
     for (language, theme) in [
         (Language::Chinese, Theme::Light),

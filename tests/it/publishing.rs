@@ -300,13 +300,13 @@ async fn a_step_that_fails_leaves_the_old_repository() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
     let known = publisher.mirror("known");
-    for obstacle in ["metadata/3.targets.json", "metadata/3.snapshot.json"] {
+    for blocked in ["metadata/3.targets.json", "metadata/3.snapshot.json"] {
         let publisher = publisher.fork();
         let package = publisher.package("1.1.0", "obstructed ");
         let transaction =
             publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap();
         // A folder takes the path after the plan was made, so that writing there fails.
-        let path = publisher.project.repository().join(obstacle);
+        let path = publisher.project.repository().join(blocked);
         std::fs::create_dir(&path).unwrap();
         let error = transaction.run().unwrap_err();
         assert!(matches!(&error, PublishError::File(error) if error.path == path), "{error}");

@@ -323,7 +323,7 @@ fn whoever_has_gone_back_can_stay_there() {
 #[test]
 fn a_restart_is_explained_where_it_could_have_been_spared() {
     let why = "What changed cannot be replaced while the app runs.";
-    let mut window = Window::scene("ready-obstacle");
+    let mut window = Window::scene("ready-blocker");
     assert!(window.sees(why) && window.sees("Restart LabelImg"));
     // The next release is another matter.
     for event in scenes::events("ready", Language::English) {
@@ -573,9 +573,9 @@ fn nothing_is_stated_of_files_where_the_launcher_holds_none() {
     for scene in [
         "rolling-back-plain",
         "rolled-back-plain",
-        "told-plain",
-        "told-plain-details",
-        "told-several-plain",
+        "incident-plain",
+        "incident-plain-details",
+        "incident-several-plain",
     ] {
         let start = scene.trim_end_matches("-details");
         let mut window = Window::scene(start);
@@ -743,7 +743,7 @@ fn retained_files_are_listed_and_can_be_opened() {
 
 #[test]
 fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
-    let mut window = Window::scene("told-crashed");
+    let mut window = Window::scene("incident-crashed");
     let sentence = "You are back on 1.8.5, and your files are as they were.";
     assert!(window.sees("Version 1.8.6 did not start properly") && window.sees(sentence));
     // The window asks nothing, and offers nothing.
@@ -767,7 +767,7 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
     window.click("OK");
     assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)));
     for key in [egui::Key::Enter, egui::Key::Escape] {
-        let mut window = Window::scene("told");
+        let mut window = Window::scene("incident");
         window.press(key);
         assert_eq!(window.closed(), Some(CloseReason::ByUser));
     }
@@ -775,7 +775,7 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
 
 #[test]
 fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
-    let mut window = Window::scene("told-unreadable");
+    let mut window = Window::scene("incident-unreadable");
     assert!(window.sees("A file cannot be read"));
     window.click("Details");
     assert!(
@@ -784,7 +784,7 @@ fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
             && window.sees_part("Input/output error")
             && window.sees("Copy details")
     );
-    let mut window = Window::scene("told-repaired");
+    let mut window = Window::scene("incident-repaired");
     window.click_nth("Details", 0);
     assert!(window.sees_part("The next start tries again"));
     window.click_nth("Details", 0);
@@ -793,7 +793,7 @@ fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
 
 #[test]
 fn conflicts_are_listed_with_what_lies_beside() {
-    let mut window = Window::scene("told-conflicts");
+    let mut window = Window::scene("incident-conflicts");
     assert!(window.sees("3 of your files are kept twice"));
     assert!(
         window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default")
@@ -801,14 +801,14 @@ fn conflicts_are_listed_with_what_lies_beside() {
     window.click("Open folder");
     let reported = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
     assert!(window.sees(reported));
-    let window = Window::scene("told-many-conflicts");
+    let window = Window::scene("incident-many-conflicts");
     assert!(window.sees("and 4 more"));
     assert!(window.sees_part("template-7.json") && !window.sees_part("template-8.json"));
 }
 
 #[test]
 fn several_things_are_reported_the_newest_first() {
-    let mut window = Window::scene("told-several");
+    let mut window = Window::scene("incident-several");
     assert!(window.sees("3 things you should know"));
     let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
     let order = [
@@ -826,24 +826,24 @@ fn several_things_are_reported_the_newest_first() {
 
 #[test]
 fn what_occurs_beside_another_screen_is_a_card_that_can_be_dismissed() {
-    let mut window = Window::scene("told-beside");
+    let mut window = Window::scene("incident-beside");
     assert!(
         window.sees("LabelImg 1.8.6 is available")
             && window.sees("Version 1.8.6 did not start properly")
     );
     window.click("Got it");
     assert!(!window.sees("Version 1.8.6 did not start properly") && window.sees("Update now"));
-    let what = scenes::notices("told").remove(0).what;
+    let what = scenes::notices("incident").remove(0).what;
     assert_eq!(window.commands(), [Command::Seen(Box::new(what))]);
 }
 
 #[test]
 fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
-    let mut window = Window::scene("launched-told");
+    let mut window = Window::scene("launched-incident");
     assert!(window.closed().is_none() && window.sees("There is something you should know"));
     window.click("Got it");
     assert_eq!(window.closed(), Some(CloseReason::Launched));
-    let mut window = Window::scene("launched-told");
+    let mut window = Window::scene("launched-incident");
     window.click("Close");
     assert_eq!(window.closed(), Some(CloseReason::ByUser));
 }
@@ -1193,7 +1193,7 @@ fn nothing_overlaps_in_the_least_window_of_an_app_with_a_long_name() {
 
 #[test]
 fn peers_are_not_counted_as_servers() {
-    let window = Window::scene("neighbours");
+    let window = Window::scene("peers");
     assert!(window.sees_part("Downloading from 3 servers  •  11 computers nearby"));
     assert!(Window::scene("downloading").sees_part("Downloading from 3 servers  •  643 of"));
 }
@@ -1307,7 +1307,7 @@ const STEPS: [(&str, &str, &[Click]); 21] = [
     ("file-details", "offer-file", &[(DETAILS, 0)]),
     ("error-details", "error-very-long", &[(DETAILS, 0)]),
     ("end-app", "closing-person", &[END_APP]),
-    ("told-plain-details", "told-plain", &[(DETAILS, 0)]),
+    ("incident-plain-details", "incident-plain", &[(DETAILS, 0)]),
     ("versions", "offer", &[MENU]),
     ("remove", "offer", &[MENU, (("移除", "Remove"), 0)]),
     ("details", "failed", &[(DETAILS, 0)]),
@@ -1316,11 +1316,11 @@ const STEPS: [(&str, &str, &[Click]); 21] = [
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),
     ("go-back-to", "versions-all", &[MENU, (("恢复到此版本…", "Go back to this…"), 0)]),
     ("free-space", "versions-all", &[MENU, (("释放空间…", "Free up space…"), 0)]),
-    ("told-crashed-details", "told-crashed", &[(DETAILS, 0)]),
-    ("told-said-details", "told-said", &[(DETAILS, 0)]),
-    ("told-not-switched-details", "told-not-switched", &[(DETAILS, 0)]),
-    ("told-several-details", "told-several", &[(DETAILS, 0)]),
-    ("told-beside-details", "told-beside", &[(DETAILS, 0)]),
+    ("incident-crashed-details", "incident-crashed", &[(DETAILS, 0)]),
+    ("incident-reported-details", "incident-reported", &[(DETAILS, 0)]),
+    ("incident-not-switched-details", "incident-not-switched", &[(DETAILS, 0)]),
+    ("incident-several-details", "incident-several", &[(DETAILS, 0)]),
+    ("incident-beside-details", "incident-beside", &[(DETAILS, 0)]),
 ];
 
 fn picture(scene: &str, look: Look, room: Option<egui::Vec2>) -> RgbaImage {

@@ -541,12 +541,12 @@ mod looking {
         for (scene, action, command, outcome) in [
             ("offer-incremental", "1", Some("command Later"), "Declined"),
             ("offer-incremental", "default", None, "Details"),
-            ("ready-obstacle", "0", Some("command RestartNow"), ""),
+            ("ready-blocker", "0", Some("command RestartNow"), ""),
         ] {
             let windows = open(scene);
             let (id, _, text, _) = shown(&desktop);
             assert!(
-                scene != "ready-obstacle"
+                scene != "ready-blocker"
                     || text.ends_with("What changed cannot be replaced while the app runs."),
                 "{text}"
             );

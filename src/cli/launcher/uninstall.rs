@@ -63,7 +63,7 @@ pub(crate) fn uninstall(
             let tell = |message: &str, path: &std::path::Path| {
                 output.say(&output.texts.with(message, &[("folder", &path.display().to_string())]));
             };
-            done.retained.iter().for_each(|path| tell("uninstall-kept", path));
+            done.retained.iter().for_each(|path| tell("uninstall-retained", path));
             done.foreign.iter().for_each(|path| tell("uninstall-foreign", path));
             if let Some(program) = own.program().filter(|_| done.anything) {
                 tell("uninstall-launcher", program.path());

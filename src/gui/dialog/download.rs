@@ -121,11 +121,11 @@ impl Dialog {
             self.texts.count(name, u64::try_from(count).unwrap_or(u64::MAX), &[])
         };
         match (active.saturating_sub(peers), peers) {
-            (0, peers) => count("status-downloading-nearby", peers),
+            (0, peers) => count("status-downloading-peers", peers),
             (servers, 0) => count("status-downloading", servers),
             (servers, peers) => {
                 let servers = count("status-downloading", servers);
-                format!("{servers}  •  {}", count("status-nearby", peers))
+                format!("{servers}  •  {}", count("status-peers", peers))
             }
         }
     }

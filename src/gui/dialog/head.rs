@@ -199,7 +199,7 @@ impl Dialog {
                 let subtitle = if self.view.finished() {
                     "launched-subtitle"
                 } else {
-                    "launched-subtitle-told"
+                    "launched-subtitle-notice"
                 };
                 (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))
             }

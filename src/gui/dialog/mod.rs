@@ -279,7 +279,7 @@ impl Dialog {
             Phase::Failed { problem } => self.failure(ui, &problem),
             Phase::Ready { .. } | Phase::Swapped { .. } => {
                 if let Some(why) =
-                    self.texts.obstacle(&self.view.obstacles).filter(|_| self.view.is_ready())
+                    self.texts.blocker(&self.view.blockers).filter(|_| self.view.is_ready())
                 {
                     self.statement(ui, &why);
                 }

@@ -27,8 +27,8 @@ impl Dialog {
                 let count = u64::try_from(self.view.incidents.len()).unwrap_or(u64::MAX);
                 let plain = self.view.incidents.iter().all(|notice| !notice.what.concerns_files());
                 let subtitle =
-                    if plain { "told-several-subtitle-plain" } else { "told-several-subtitle" };
-                (texts.count("told-several", count, &[]), texts.get(subtitle))
+                    if plain { "notice-several-subtitle-plain" } else { "notice-several-subtitle" };
+                (texts.count("notice-several", count, &[]), texts.get(subtitle))
             }
         };
         (title, text, Some(Mark::Note))
@@ -98,46 +98,46 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
             Incident::RolledBack { failure, .. } => {
-                self.particular(ui, "told-why", &middle_left_out(&self.texts.failure(failure)))
+                self.particular(ui, "notice-why", &middle_left_out(&self.texts.failure(failure)))
             }
             Incident::NotSwitched { to, chain } => {
-                self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
+                self.particular(ui, "notice-why", &self.texts.get("notice-not-switched-why"));
                 self.report_card(ui, &format!("not switched to {to}"), chain);
             }
             Incident::Conflicts { version, files } => self.conflicts(ui, version, files),
             Incident::Unreadable { path, chain, .. } => {
                 let path = path.display().to_string();
-                let why = self.texts.with("told-unreadable-why", &[("path", &path)]);
-                self.particular(ui, "told-why", &why);
+                let why = self.texts.with("notice-unreadable-why", &[("path", &path)]);
+                self.particular(ui, "notice-why", &why);
                 self.report_card(ui, &format!("cannot read {path}"), chain);
             }
             Incident::Repaired { .. } => {
-                self.particular(ui, "told-why", &self.texts.get("told-repaired-why"))
+                self.particular(ui, "notice-why", &self.texts.get("notice-repaired-why"))
             }
             Incident::NotRepaired { .. } => {
-                self.particular(ui, "told-why", &self.texts.get("told-not-repaired-why"))
+                self.particular(ui, "notice-why", &self.texts.get("notice-not-repaired-why"))
             }
         }
         let when = self.texts.moment(notice.when, &self.options.zone);
         ui.add_space(PAUSE);
-        self.particular(ui, "told-when", &when);
+        self.particular(ui, "notice-when", &when);
         if let Incident::RolledBack { from: failed, .. }
         | Incident::NotSwitched { to: failed, .. } = &notice.what
         {
             ui.add_space(PAUSE);
             self.particular(
                 ui,
-                "told-next",
-                &self.texts.with("told-next-text", &[("version", &failed.to_string())]),
+                "notice-next",
+                &self.texts.with("notice-next-text", &[("version", &failed.to_string())]),
             );
         }
         if let Incident::RolledBack { from, retained, holds_files: true, .. } = &notice.what {
             ui.add_space(PAUSE);
             widgets::card_title(
                 ui,
-                &self.texts.with("told-kept", &[("version", &from.to_string())]),
+                &self.texts.with("notice-retained", &[("version", &from.to_string())]),
             );
-            ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
+            ui.add(egui::Label::new(self.texts.get("notice-retained-text")).wrap());
             if self.place(ui, retained) {
                 self.open_folder(retained);
             }
@@ -146,18 +146,20 @@ impl Dialog {
 
     fn conflicts(&mut self, ui: &mut Ui, version: &Version, files: &[Conflict]) {
         let colours = Palette::of(ui);
-        widgets::card_title(ui, &self.texts.get("told-files"));
+        widgets::card_title(ui, &self.texts.get("notice-files"));
         for Conflict { yours, beside } in files.iter().take(NAMED) {
             ui.add_space(2.0);
             ui.add(egui::Label::new(yours.display().to_string()).wrap());
             let name = beside.file_name().unwrap_or(beside.as_os_str()).to_string_lossy();
-            let beside = self.texts.with("told-beside", &[("name", &name)]);
+            let beside = self.texts.with("notice-beside", &[("name", &name)]);
             ui.add(egui::Label::new(RichText::new(beside).size(12.5).color(colours.muted)).wrap());
         }
         if files.len() > NAMED {
             let more = u64::try_from(files.len() - NAMED).unwrap_or(u64::MAX);
             ui.add_space(2.0);
-            ui.label(RichText::new(self.texts.count("told-more", more, &[])).color(colours.muted));
+            ui.label(
+                RichText::new(self.texts.count("notice-more", more, &[])).color(colours.muted),
+            );
         }
         let Some(installed) =
             self.view.installed.iter().find(|installed| installed.id.version == *version)

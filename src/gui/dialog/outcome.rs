@@ -59,7 +59,7 @@ impl Dialog {
 
     /// Shows the folder of the retained user data after a rollback.
     pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, retained: &Path) {
-        let text = self.texts.with("rolled-back-kept-here", &[("version", &from.to_string())]);
+        let text = self.texts.with("rolled-back-retained-here", &[("version", &from.to_string())]);
         let opened = widgets::card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             ui.label(text);

@@ -98,7 +98,7 @@ impl Dialog {
                     version
                         .left
                         .filter(|_| version.holds_files)
-                        .map(|_| texts.get("remove-text-kept")),
+                        .map(|_| texts.get("remove-text-retained")),
                 )
                 .collect(),
                 yes: "action-remove",
@@ -133,7 +133,7 @@ impl Dialog {
                 let date = texts.moment(version.left?, &self.options.zone);
                 let keeps = self.view.holds_files();
                 let rest = [
-                    keeps.then(|| texts.get("go-back-text-kept")),
+                    keeps.then(|| texts.get("go-back-text-retained")),
                     running.then(|| texts.get("go-back-text-running")),
                 ];
                 let first = if version.holds_files || keeps {

@@ -163,10 +163,10 @@ impl Dialog {
     fn retained(&mut self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 2.0;
-        widgets::card_title(ui, &self.texts.get("kept-title"));
+        widgets::card_title(ui, &self.texts.get("retained-title"));
         ui.add(
             egui::Label::new(
-                RichText::new(self.texts.get("kept-text")).size(12.5).color(colours.muted),
+                RichText::new(self.texts.get("retained-text")).size(12.5).color(colours.muted),
             )
             .wrap(),
         );
@@ -180,7 +180,7 @@ impl Dialog {
 
     fn retained_files(&self, ui: &mut Ui, retained: &RetainedFiles) -> bool {
         let colours = Palette::of(ui);
-        let name = self.texts.with("kept-of", &[("version", &retained.version.to_string())]);
+        let name = self.texts.with("retained-of", &[("version", &retained.version.to_string())]);
         let mut facts = self.texts.moment(retained.left, &self.options.zone);
         // User data inside the version's folder already counts in the size of that version.
         let own = self.view.installed.iter().all(|version| version.folder != retained.folder);

@@ -6,7 +6,7 @@ use egui::{
     WidgetInfo, pos2, vec2,
 };
 
-use super::face::{Face, SlideStep, done};
+use super::face::{Face, StripStep, done};
 use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
 use crate::gui::actions::Action;
 use crate::gui::widgets::{self, Bar, Emphasis};
@@ -26,7 +26,7 @@ const BETWEEN: f32 = 4.0;
 const BESIDE_TITLE: f32 = 64.0;
 
 /// The texts of a question.
-struct OfferQuestion {
+struct NotificationQuestion {
     title: Title,
     /// The cost or the consequence; at most two lines.
     text: String,
@@ -100,7 +100,7 @@ impl Notification {
         height
     }
 
-    fn offered(&self) -> OfferQuestion {
+    fn offered(&self) -> NotificationQuestion {
         let texts = &self.texts;
         let (version, text, hint) = self.view.offer().map_or_else(Default::default, |offer| {
             let hint = if offer.plan.requires_restart {
@@ -110,7 +110,7 @@ impl Notification {
             };
             (offer.version().to_string(), texts.short_price(&offer.plan), hint)
         });
-        OfferQuestion {
+        NotificationQuestion {
             title: Title { message: "notification-title-short", version },
             text,
             hint,
@@ -120,7 +120,7 @@ impl Notification {
         }
     }
 
-    fn ready(&self) -> OfferQuestion {
+    fn ready(&self) -> NotificationQuestion {
         let texts = &self.texts;
         let (version, running) = match &self.view.phase {
             Phase::Ready { version, running } => (version.to_string(), *running),
@@ -131,18 +131,18 @@ impl Notification {
         } else {
             (texts.get("ready-subtitle-stopped"), (texts.get("start-now"), Action::StartNow))
         };
-        OfferQuestion {
+        NotificationQuestion {
             title: Title { message: "ready-title", version },
             text,
             hint: String::new(),
             now: Some(now),
             later: (texts.get("action-restart-later"), Action::RestartLater),
-            below: texts.obstacle(&self.view.obstacles),
+            below: texts.blocker(&self.view.blockers),
         }
     }
 
     /// The app waits for its user. The dialog shows the other choices.
-    fn waiting(&self) -> OfferQuestion {
+    fn waiting(&self) -> NotificationQuestion {
         let texts = &self.texts;
         let is_asked = matches!(self.view.phase, Phase::Closing { wait: ClosingWait::Person, .. });
         let (title, text) = if is_asked {
@@ -150,7 +150,7 @@ impl Notification {
         } else {
             ("closing-title-unreachable", "closing-subtitle-unreachable")
         };
-        OfferQuestion {
+        NotificationQuestion {
             title: Title { message: title, version: String::new() },
             text: texts.get(text),
             hint: String::new(),
@@ -185,7 +185,7 @@ impl Notification {
         cut(fitting.max(1))
     }
 
-    fn question(&mut self, ui: &mut Ui, whole: Rect, question: &OfferQuestion) -> f32 {
+    fn question(&mut self, ui: &mut Ui, whole: Rect, question: &NotificationQuestion) -> f32 {
         let colours = theme::Palette::of(ui);
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), HEIGHT));
         let at = Rect::from_center_size(
@@ -249,7 +249,7 @@ impl Notification {
         (HEIGHT - 4.0 + 6.0 + height + 10.0).ceil()
     }
 
-    fn strip(&mut self, ui: &mut Ui, whole: Rect, step: SlideStep) {
+    fn strip(&mut self, ui: &mut Ui, whole: Rect, step: StripStep) {
         let texts = &self.texts;
         let (place, places) = step.place(self.fetches);
         let (name, place, places) =
@@ -259,9 +259,9 @@ impl Notification {
         let detail = step.detail(texts, &self.view);
         let fraction = step.fraction(&self.view);
         let colours = theme::Palette::of(ui);
-        let colour = if step == SlideStep::Paused { colours.warning } else { colours.accent };
+        let colour = if step == StripStep::Paused { colours.warning } else { colours.accent };
         let stoppable =
-            matches!(step, SlideStep::Preparing | SlideStep::Downloading | SlideStep::Paused);
+            matches!(step, StripStep::Preparing | StripStep::Downloading | StripStep::Paused);
         let percent = fraction
             .map_or_else(String::new, |fraction| format!("{:.0}%", (fraction * 100.0).floor()));
         let right = whole.right() - SIDE - if stoppable { 22.0 } else { 0.0 };

@@ -11,7 +11,7 @@ pub(in crate::gui) enum Face {
     /// A release can be fetched: now or later.
     Offer,
     /// The update is under way, in this step.
-    Strip(SlideStep),
+    Strip(StripStep),
     /// The running app has taken the new version over.
     Swapped,
     /// The new version is installed, and a restart brings it: now or later.
@@ -22,7 +22,7 @@ pub(in crate::gui) enum Face {
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gui) enum SlideStep {
+pub(in crate::gui) enum StripStep {
     /// The user chose the update, and the engine has not begun it.
     Preparing,
     /// Bytes arrive.
@@ -42,14 +42,14 @@ pub(in crate::gui) enum SlideStep {
 pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
-        Phase::Offered { .. } | Phase::Checking => SlideStep::Preparing,
-        Phase::Idle if chosen => SlideStep::Preparing,
-        Phase::Downloading { .. } => SlideStep::Downloading,
-        Phase::Paused { .. } => SlideStep::Paused,
-        Phase::Installing { .. } => SlideStep::Installing,
-        Phase::Swapping { .. } => SlideStep::Swapping,
+        Phase::Offered { .. } | Phase::Checking => StripStep::Preparing,
+        Phase::Idle if chosen => StripStep::Preparing,
+        Phase::Downloading { .. } => StripStep::Downloading,
+        Phase::Paused { .. } => StripStep::Paused,
+        Phase::Installing { .. } => StripStep::Installing,
+        Phase::Swapping { .. } => StripStep::Swapping,
         Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => {
-            SlideStep::Switching
+            StripStep::Switching
         }
         Phase::Closing { .. } => return Ok(Face::Waiting),
         Phase::Swapped { .. } => return Ok(Face::Swapped),
@@ -77,7 +77,7 @@ pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
     }
 }
 
-impl SlideStep {
+impl StripStep {
     /// The step's number in this update, and the number of steps: fetching, installing, and
     /// bringing into use. A version that is on this computer already needs no fetching.
     pub(crate) fn place(self, fetches: bool) -> (u64, u64) {
@@ -172,15 +172,15 @@ mod tests {
         let problem =
             Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
         let expected = [
-            (Phase::Checking, strip(SlideStep::Preparing)),
-            (Phase::Downloading { version: version.clone() }, strip(SlideStep::Downloading)),
-            (Phase::Paused { version: version.clone() }, strip(SlideStep::Paused)),
-            (Phase::Installing { version: version.clone() }, strip(SlideStep::Installing)),
-            (Phase::Swapping { version: version.clone() }, strip(SlideStep::Swapping)),
-            (closing(ClosingWait::App), strip(SlideStep::Switching)),
+            (Phase::Checking, strip(StripStep::Preparing)),
+            (Phase::Downloading { version: version.clone() }, strip(StripStep::Downloading)),
+            (Phase::Paused { version: version.clone() }, strip(StripStep::Paused)),
+            (Phase::Installing { version: version.clone() }, strip(StripStep::Installing)),
+            (Phase::Swapping { version: version.clone() }, strip(StripStep::Swapping)),
+            (closing(ClosingWait::App), strip(StripStep::Switching)),
             (closing(ClosingWait::Person), Ok(Face::Waiting)),
             (closing(ClosingWait::Unreachable), Ok(Face::Waiting)),
-            (Phase::Switching { version: version.clone() }, strip(SlideStep::Switching)),
+            (Phase::Switching { version: version.clone() }, strip(StripStep::Switching)),
             (Phase::Swapped { version: version.clone(), modules: Vec::new() }, Ok(Face::Swapped)),
             (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),
             (Phase::Launched { version }, Err(NotificationEnd::Done)),
@@ -211,16 +211,16 @@ mod tests {
     fn steps_are_counted_from_what_there_is_to_do() {
         let places = |fetches| {
             [
-                SlideStep::Preparing,
-                SlideStep::Downloading,
-                SlideStep::Installing,
-                SlideStep::Swapping,
+                StripStep::Preparing,
+                StripStep::Downloading,
+                StripStep::Installing,
+                StripStep::Swapping,
             ]
             .map(|step| step.place(fetches))
         };
         assert_eq!(places(true), [(1, 3), (1, 3), (2, 3), (3, 3)]);
         assert_eq!(
-            [SlideStep::Preparing, SlideStep::Installing, SlideStep::Switching]
+            [StripStep::Preparing, StripStep::Installing, StripStep::Switching]
                 .map(|step| step.place(false)),
             [(1, 2), (1, 2), (2, 2)]
         );
@@ -230,14 +230,14 @@ mod tests {
     fn details_are_of_what_is_going_on() {
         let english = Texts::new(Language::English);
         let mut view = view(Phase::Downloading { version: Version::new(2, 0, 1) });
-        assert_eq!(SlideStep::Downloading.detail(&english, &view), "Connecting…");
+        assert_eq!(StripStep::Downloading.detail(&english, &view), "Connecting…");
         view.progress.total = 1_200_000;
         view.progress.done = 500_000;
         view.progress.speed = 2_500_000.0;
-        assert_eq!(SlideStep::Downloading.detail(&english, &view), "500 KB of 1.2 MB • 2.5 MB/s");
-        assert_eq!(SlideStep::Downloading.fraction(&view), Some(5.0 / 12.0));
+        assert_eq!(StripStep::Downloading.detail(&english, &view), "500 KB of 1.2 MB • 2.5 MB/s");
+        assert_eq!(StripStep::Downloading.fraction(&view), Some(5.0 / 12.0));
         view.phase = Phase::Installing { version: Version::new(2, 0, 1) };
         (view.progress.files_done, view.progress.files_total) = (643, 1532);
-        assert_eq!(SlideStep::Installing.detail(&english, &view), "File 644 of 1,532");
+        assert_eq!(StripStep::Installing.detail(&english, &view), "File 644 of 1,532");
     }
 }

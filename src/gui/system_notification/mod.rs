@@ -197,7 +197,7 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
             } else {
                 ("ready-subtitle-stopped", Action::StartNow, "start-now")
             };
-            let why = texts.obstacle(&view.obstacles);
+            let why = texts.blocker(&view.blockers);
             Some(Message {
                 title: texts.with("ready-title", &[("version", &version.to_string())]),
                 text: [Some(texts.get(text)), why]

@@ -244,26 +244,26 @@ pub fn notices(name: &str) -> Vec<Notice> {
     let chain = problem(ProblemKind::MigrationFailed, "").chain;
     let not_switched = Incident::NotSwitched { to: from.clone(), chain };
     let reported = match name {
-        "told" => vec![back(LaunchFailure::Hung)],
-        "told-crashed" => vec![back(LaunchFailure::Crashed { status: 139 })],
-        "told-said" => {
+        "incident" => vec![back(LaunchFailure::Hung)],
+        "incident-crashed" => vec![back(LaunchFailure::Crashed { status: 139 })],
+        "incident-reported" => {
             vec![back(LaunchFailure::Reported {
                 reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned(),
             })]
         }
-        "told-not-switched" => vec![not_switched],
-        "told-unreadable" => vec![Incident::Unreadable {
+        "incident-not-switched" => vec![not_switched],
+        "incident-unreadable" => vec![Incident::Unreadable {
             version: to.clone(),
             path: own_folder().join("metadata/installed.json"),
             chain: vec!["cannot read it".to_owned(), "Input/output error".to_owned()],
         }],
-        "told-repaired" => vec![
+        "incident-repaired" => vec![
             Incident::Repaired { version: to.clone() },
             Incident::NotRepaired { version: to.clone() },
         ],
-        "told-conflicts" => vec![conflicts(3)],
-        "told-many-conflicts" => vec![conflicts(12)],
-        "told-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
+        "incident-conflicts" => vec![conflicts(3)],
+        "incident-many-conflicts" => vec![conflicts(12)],
+        "incident-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
         _ => Vec::new(),
     };
     reported.into_iter().map(|what| Notice { when, what }).collect()
@@ -387,7 +387,7 @@ const NAMES: [&str; 54] = [
     "downloading",
     "first-download",
     "troubled",
-    "neighbours",
+    "peers",
     "sharing",
     "paused",
     "installing",
@@ -406,24 +406,24 @@ const NAMES: [&str; 54] = [
     "long-fallen-back",
     "long-failed",
     "long-download",
-    "told",
-    "told-crashed",
-    "told-said",
-    "told-not-switched",
-    "told-conflicts",
-    "told-many-conflicts",
-    "told-several",
-    "told-beside",
+    "incident",
+    "incident-crashed",
+    "incident-reported",
+    "incident-not-switched",
+    "incident-conflicts",
+    "incident-many-conflicts",
+    "incident-several",
+    "incident-beside",
     "versions-all",
     "taking-along",
     "rolling-back",
     "rolled-back",
-    "launched-told",
+    "launched-incident",
     "notification-hot",
     "strip-downloading",
     "strip-swapping",
     "swapped",
-    "ready-obstacle",
+    "ready-blocker",
 ];
 
 /// The events that lead to a scene.
@@ -442,9 +442,9 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             disk_use(748_600_000),
         ]
     };
-    if name.starts_with("told-") || name == "told" {
-        let besides = (name == "told-beside")
-            .then(|| events("offer", language).into_iter().chain(incidents("told")));
+    if name.starts_with("incident-") || name == "incident" {
+        let besides = (name == "incident-beside")
+            .then(|| events("offer", language).into_iter().chain(incidents("incident")));
         return besides.map_or_else(known, Iterator::collect);
     }
     let mut events = known();
@@ -504,7 +504,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             fault("ap-2", FaultKind::Stalled, false),
         ],
         "sharing" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), Event::Sharing { on: true }],
-        "neighbours" => vec![downloading, peers(language)],
+        "peers" => vec![downloading, peers(language)],
         "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
         "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
         "ready" => vec![phase(Phase::Ready { version, running: true })],
@@ -522,14 +522,14 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "strip-downloading" => vec![with_plan(patches(&["1.8.5"], 1_210_000)), downloading, progress_of(1_210_000, language, 0.42, true)],
         "strip-swapping" => vec![phase(Phase::Swapping { version })],
         "swapped" => vec![phase(Phase::Swapped { version, modules: vec!["app.executor".to_owned()] })],
-        "ready-obstacle" => {
-            let obstacle = SwapBlocker {
+        "ready-blocker" => {
+            let blocker = SwapBlocker {
                 code: "c-extension".to_owned(),
                 text: "a compiled module has changed".to_owned(),
                 module: None,
                 path: Some("app/engine/_fast.so".to_owned()),
             };
-            let not_swapped = Event::NotSwapped { version: version.clone(), reasons: vec![obstacle] };
+            let not_swapped = Event::NotSwapped { version: version.clone(), reasons: vec![blocker] };
             vec![not_swapped, phase(Phase::Ready { version, running: true })]
         }
         "taking-along" => {
@@ -541,7 +541,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             let to = Version::new(1, 8, 4);
             vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, retained: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
         }
-        "launched-told" => incidents("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
+        "launched-incident" => incidents("incident-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
             offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
             offer.current = Some(LONG_VERSION.replace("rc.12", "beta.9").parse().unwrap());

@@ -49,8 +49,8 @@ pub const NAMES: [&str; 37] = [
     "notes-200-lines",
     "notes-none",
     "error-very-long",
-    "told-plain",
-    "told-several-plain",
+    "incident-plain",
+    "incident-several-plain",
 ];
 
 /// The lines that an app wrote before it ended.
@@ -280,8 +280,8 @@ pub fn state(name: &str, language: Language) -> Option<ViewState> {
             ProblemKind::ProgramsForbidden,
             "/media/user/USB STICK/labelimg",
         )),
-        "told-plain" => plain("told-crashed"),
-        "told-several-plain" => plain("told-several"),
+        "incident-plain" => plain("incident-crashed"),
+        "incident-several-plain" => plain("incident-several"),
         "ready-elsewhere" => {
             let mut state = ViewState::beside(true);
             super::events("offer", language).into_iter().for_each(|event| state.apply(event));

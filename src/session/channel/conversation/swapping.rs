@@ -23,7 +23,7 @@ impl Conversation {
         effects.push(Effect::Swapped(if message.fields.get("ok") == Some(&Value::Bool(true)) {
             Ok(texts(message.fields.get("swapped")))
         } else {
-            Err(obstacles(message.fields.get("reasons")))
+            Err(blockers(message.fields.get("reasons")))
         }));
         effects
     }
@@ -35,7 +35,7 @@ impl Conversation {
         }
         if plan.get("requires_restart") != Some(&Value::Bool(false)) {
             self.swapping = None;
-            return vec![Effect::Swapped(Err(obstacles(plan.get("reasons"))))];
+            return vec![Effect::Swapped(Err(blockers(plan.get("reasons"))))];
         }
         let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else {
             return Vec::new();
@@ -63,7 +63,7 @@ impl Conversation {
         let reasons = message.fields.get("plan").and_then(|plan| plan.get("reasons"));
         if reasons.is_some() {
             self.swapping = None;
-            return vec![Effect::Swapped(Err(obstacles(reasons)))];
+            return vec![Effect::Swapped(Err(blockers(reasons)))];
         }
         self.swap_fails(&text("code"), &text("text"))
     }
@@ -101,7 +101,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 /// Reads the app's blockers. Returns at least one: a value that cannot be read is a blocker too.
-fn obstacles(value: Option<&Value>) -> Vec<SwapBlocker> {
+fn blockers(value: Option<&Value>) -> Vec<SwapBlocker> {
     let read = value
         .and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok())
         .unwrap_or_default();

@@ -84,7 +84,7 @@ impl Scene {
 
 fn refused(effects: &[Effect]) -> String {
     match effects {
-        [Effect::Swapped(Err(obstacles)), ..] => obstacles[0].code.clone(),
+        [Effect::Swapped(Err(blockers)), ..] => blockers[0].code.clone(),
         effects => panic!("{effects:?}"),
     }
 }
