@@ -1,5 +1,5 @@
-//! What the scheduler knows of one node: its rate, its faults, and how many range requests serve it
-//! best.
+//! What the scheduler knows of one node: its rate, its faults and when it is tried again, and how
+//! many range requests serve it best.
 
 use std::time::Duration;
 
