@@ -37,7 +37,7 @@ struct Diagonal {
 
 /// How the cheapest path to a position ends.
 #[derive(Clone, Copy)]
-struct PathRecord {
+struct PathEnd {
     at: usize,
     diagonal: Option<i64>,
     entered: usize,
@@ -50,7 +50,7 @@ struct Search<'a> {
     literal_entered: usize,
     /// The diagonal that the path left for literals.
     literal_diagonal: i64,
-    records: Vec<PathRecord>,
+    records: Vec<PathEnd>,
 }
 
 /// The best end of a path so far.
@@ -97,7 +97,7 @@ impl Search<'_> {
 
     fn record(&mut self, at: usize, best: &Best) {
         if self.records.last().is_none_or(|last| last.at != at) {
-            self.records.push(PathRecord { at, diagonal: best.diagonal, entered: best.entered });
+            self.records.push(PathEnd { at, diagonal: best.diagonal, entered: best.entered });
         }
     }
 

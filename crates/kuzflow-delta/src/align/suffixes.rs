@@ -28,48 +28,50 @@ impl Symbol for u32 {
     }
 }
 
-/// Which suffixes are S-type (smaller than the suffix behind them).
+/// Which suffixes are S-type (smaller than the suffix behind them); the others are L-type.
 struct Types(Vec<u64>);
 
 impl Types {
     fn of<S: Symbol>(text: &[S]) -> Self {
         let mut bits = vec![0_u64; text.len() / 64 + 1];
-        let mut smaller = false;
+        let mut is_s_type = false;
         for at in (0..text.len().saturating_sub(1)).rev() {
-            smaller = if text[at] == text[at + 1] { smaller } else { text[at] < text[at + 1] };
-            bits[at / 64] |= u64::from(smaller) << (at % 64);
+            is_s_type = if text[at] == text[at + 1] { is_s_type } else { text[at] < text[at + 1] };
+            bits[at / 64] |= u64::from(is_s_type) << (at % 64);
         }
         Self(bits)
     }
 
-    fn smaller(&self, at: usize) -> bool {
+    fn is_s_type(&self, at: usize) -> bool {
         self.0[at / 64] >> (at % 64) & 1 == 1
     }
 
-    fn leftmost(&self, at: usize) -> bool {
-        at > 0 && self.smaller(at) && !self.smaller(at - 1)
+    /// Whether the suffix is LMS, a leftmost S-type suffix: an L-type one stands before it.
+    fn is_lms(&self, at: usize) -> bool {
+        at > 0 && self.is_s_type(at) && !self.is_s_type(at - 1)
     }
 }
 
-/// Sorts all suffixes, given the order of the LMS suffixes.
+/// Sorts all suffixes, given the order of the LMS suffixes. `starts`: where the L-type and the
+/// S-type suffixes of each first symbol begin.
 fn induce<S: Symbol>(
     text: &[S],
     types: &Types,
     starts: &(Vec<u32>, Vec<u32>),
-    leftmost: &[u32],
+    lms_suffixes: &[u32],
     array: &mut [u32],
 ) {
-    let (larger_starts, smaller_starts) = starts;
+    let (l_type_starts, s_type_starts) = starts;
     array.fill(NONE);
-    let mut next = smaller_starts.clone();
+    let mut next = s_type_starts.clone();
     let mut put = |array: &mut [u32], bucket: usize, suffix: u32| {
         array[next[bucket] as usize] = suffix;
         next[bucket] += 1;
     };
-    for &suffix in leftmost {
+    for &suffix in lms_suffixes {
         put(array, text[suffix as usize].index(), suffix);
     }
-    let mut next = larger_starts.clone();
+    let mut next = l_type_starts.clone();
     let mut put = |array: &mut [u32], suffix: usize| {
         let bucket = text[suffix].index();
         array[next[bucket] as usize] = suffix as u32;
@@ -78,14 +80,14 @@ fn induce<S: Symbol>(
     put(array, text.len() - 1);
     for at in 0..array.len() {
         let suffix = array[at];
-        if suffix != NONE && suffix > 0 && !types.smaller(suffix as usize - 1) {
+        if suffix != NONE && suffix > 0 && !types.is_s_type(suffix as usize - 1) {
             put(array, suffix as usize - 1);
         }
     }
-    let mut next = larger_starts.clone();
+    let mut next = l_type_starts.clone();
     for at in (0..array.len()).rev() {
         let suffix = array[at];
-        if suffix != NONE && suffix > 0 && types.smaller(suffix as usize - 1) {
+        if suffix != NONE && suffix > 0 && types.is_s_type(suffix as usize - 1) {
             // An S-type suffix never begins with the greatest symbol, so there is a bucket behind
             // its own.
             let bucket = text[suffix as usize - 1].index() + 1;
@@ -101,39 +103,39 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
         return (0..length as u32).collect();
     }
     let types = Types::of(text);
-    let mut larger_starts = vec![0_u32; greatest + 2];
-    let mut smaller_starts = vec![0_u32; greatest + 2];
+    let mut l_type_starts = vec![0_u32; greatest + 2];
+    let mut s_type_starts = vec![0_u32; greatest + 2];
     for (at, symbol) in text.iter().enumerate() {
-        if types.smaller(at) {
-            larger_starts[symbol.index() + 1] += 1;
+        if types.is_s_type(at) {
+            l_type_starts[symbol.index() + 1] += 1;
         } else {
-            smaller_starts[symbol.index()] += 1;
+            s_type_starts[symbol.index()] += 1;
         }
     }
     for bucket in 0..=greatest {
-        smaller_starts[bucket] += larger_starts[bucket];
-        larger_starts[bucket + 1] += smaller_starts[bucket];
+        s_type_starts[bucket] += l_type_starts[bucket];
+        l_type_starts[bucket + 1] += s_type_starts[bucket];
     }
-    let starts = (larger_starts, smaller_starts);
-    let leftmost: Vec<u32> =
-        (1..length).filter(|&at| types.leftmost(at)).map(|at| at as u32).collect();
+    let starts = (l_type_starts, s_type_starts);
+    let lms_suffixes: Vec<u32> =
+        (1..length).filter(|&at| types.is_lms(at)).map(|at| at as u32).collect();
     let mut array = vec![NONE; length];
-    induce(text, &types, &starts, &leftmost, &mut array);
-    if leftmost.is_empty() {
+    induce(text, &types, &starts, &lms_suffixes, &mut array);
+    if lms_suffixes.is_empty() {
         return array;
     }
     let mut sorted: Vec<u32> =
-        array.iter().copied().filter(|&suffix| types.leftmost(suffix as usize)).collect();
+        array.iter().copied().filter(|&suffix| types.is_lms(suffix as usize)).collect();
     drop(array);
     // LMS suffixes are at least two symbols apart, so half the positions name them.
     let mut order = vec![0_u32; length / 2 + 1];
-    for (number, &suffix) in leftmost.iter().enumerate() {
+    for (number, &suffix) in lms_suffixes.iter().enumerate() {
         order[suffix as usize / 2] = number as u32;
     }
     let number_of = |suffix: u32| order[suffix as usize / 2] as usize;
     let end_of =
-        |suffix: u32| leftmost.get(number_of(suffix) + 1).map_or(length, |&next| next as usize);
-    let mut names = vec![0_u32; leftmost.len()];
+        |suffix: u32| lms_suffixes.get(number_of(suffix) + 1).map_or(length, |&next| next as usize);
+    let mut names = vec![0_u32; lms_suffixes.len()];
     let mut name = 0;
     for pair in sorted.windows(2) {
         let (left, right) = (pair[0] as usize, pair[1] as usize);
@@ -146,14 +148,14 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
         names[number_of(pair[1])] = name;
     }
     drop(order);
-    if (name as usize) + 1 < leftmost.len() {
+    if (name as usize) + 1 < lms_suffixes.len() {
         let inner = sort(&names, name as usize);
         drop(names);
         for (place, number) in sorted.iter_mut().zip(inner) {
-            *place = leftmost[number as usize];
+            *place = lms_suffixes[number as usize];
         }
     }
-    drop(leftmost);
+    drop(lms_suffixes);
     let mut array = vec![NONE; length];
     induce(text, &types, &starts, &sorted, &mut array);
     array

@@ -29,14 +29,14 @@ pub(super) struct Sketch {
 
 /// How much of one sketch another one has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SharedContent {
+pub(super) struct Overlap {
     /// Samples of the first file that the other has too.
     pub common: usize,
     /// Samples of the first file that both sketches can compare.
     pub comparable: usize,
 }
 
-impl SharedContent {
+impl Overlap {
     /// The common part, in thousandths.
     pub(super) fn permille(self) -> u32 {
         u32::try_from(self.common * 1000 / self.comparable.max(1)).unwrap_or(1000)
@@ -78,19 +78,19 @@ impl Sketch {
     }
 
     /// How much of this file the `other` one holds, as far as both sketches reach.
-    pub(super) fn shared_with(&self, other: &Self) -> SharedContent {
+    pub(super) fn shared_with(&self, other: &Self) -> Overlap {
         let limit = self.reach().min(other.reach());
         let comparable = self.samples.partition_point(|sample| *sample <= limit);
-        SharedContent { common: self.common(other).count(), comparable }
+        Overlap { common: self.common(other).count(), comparable }
     }
 
     /// How much of this file the `other` one holds and the `first` one does not, as far as all
     /// three sketches reach.
-    pub(super) fn added_by(&self, other: &Self, first: &Self) -> SharedContent {
+    pub(super) fn added_by(&self, other: &Self, first: &Self) -> Overlap {
         let limit = self.reach().min(other.reach()).min(first.reach());
         let comparable = self.samples.partition_point(|sample| *sample <= limit);
         let added = |sample: &u64| *sample <= limit && first.samples.binary_search(sample).is_err();
-        SharedContent { common: self.common(other).filter(added).count(), comparable }
+        Overlap { common: self.common(other).filter(added).count(), comparable }
     }
 
     /// The largest hash that would be among the samples if the file had it.
@@ -189,7 +189,7 @@ mod tests {
         let old = noise(2, 60_000);
         let mut new = noise(3, 20_000);
         new.splice(5_000..5_000, old[7..60_007 - 10].iter().copied());
-        let SharedContent { common, comparable } = Sketch::of(&new).shared_with(&Sketch::of(&old));
+        let Overlap { common, comparable } = Sketch::of(&new).shared_with(&Sketch::of(&old));
         let permille = common * 1000 / comparable;
         assert!((690..=810).contains(&permille), "{permille}");
         assert_eq!(Sketch::of(&noise(4, 50_000)).shared_with(&Sketch::of(&old)).common, 0);
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_short_file_inside_a_long_one_is_found() {
         let old = noise(5, 500_000);
-        let SharedContent { common, comparable } =
+        let Overlap { common, comparable } =
             Sketch::of(&old[100_000..150_000]).shared_with(&Sketch::of(&old));
         assert!(common == comparable && common > 8, "{common} of {comparable}");
     }

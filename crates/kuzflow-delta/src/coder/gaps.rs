@@ -2,13 +2,13 @@
 //! well.
 
 use super::history::Space;
-use super::matches::Matches;
-use super::mixture::{MatchModel, Mixture};
+use super::matches::MatchModel;
+use super::mixture::{ExpectedByte, Mixture};
 use super::range::Coder;
 
 /// The old bytes around a gap.
 #[derive(Default)]
-pub(super) struct Surroundings {
+pub(super) struct GapContext {
     /// Old bytes from the end of the copy before the gap on.
     pub front: Vec<u8>,
     /// Old bytes up to the start of the copy behind the gap.
@@ -35,21 +35,21 @@ impl Gap {
     pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
-        (mixture, matches): (&mut Mixture, &mut Matches),
+        (mixture, matches): (&mut Mixture, &mut MatchModel),
         actual: Option<&[u8]>,
         (length, remaining): (usize, u64),
-        around: &Surroundings,
+        around: &GapContext,
         space: &mut Space,
     ) {
         for index in 0..length {
             let known = actual.and_then(|bytes| bytes.get(index)).copied().unwrap_or(0);
-            let front = MatchModel {
+            let front = ExpectedByte {
                 expected: around.front.get(self.at).copied(),
                 state: self.hits.min(7) * 4 + self.misses.min(3),
                 grade: 1 + u32::from(self.hits > 0) + u32::from(self.hits > 3),
             };
             let left = remaining - index as u64;
-            let back = MatchModel {
+            let back = ExpectedByte {
                 expected: (around.back.len() as u64)
                     .checked_sub(left)
                     .and_then(|at| around.back.get(at as usize))
@@ -66,7 +66,7 @@ impl Gap {
         }
     }
 
-    fn step(&mut self, hit: bool, newest: u64, around: &Surroundings, search: bool) {
+    fn step(&mut self, hit: bool, newest: u64, around: &GapContext, search: bool) {
         self.at += 1;
         if hit {
             self.hits = (self.hits + 1).min(15);

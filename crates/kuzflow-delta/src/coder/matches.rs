@@ -1,7 +1,7 @@
 //! Finds the longest match of the newest bytes in the old bytes and the output.
 
 use super::history::Space;
-use super::mixture::MatchModel;
+use super::mixture::ExpectedByte;
 
 /// Number of bytes whose sequence is looked up; the byte behind them must be equal as well.
 const MATCHED: u64 = 5;
@@ -15,7 +15,7 @@ const STRIDE: u64 = 4;
 const POSITION: u32 = 25;
 
 /// Where each sequence of bytes stood last, and the place that the model follows now.
-pub(super) struct Matches {
+pub(super) struct MatchModel {
     /// The place behind a sequence: the low bits of its position, and a check.
     entries: Vec<u32>,
     noted: u64,
@@ -36,7 +36,7 @@ struct Pending {
     entry: u32,
 }
 
-impl Matches {
+impl MatchModel {
     /// Has seen nothing yet; stores 2^`bits` places.
     pub(super) fn new(bits: u32) -> Self {
         Self {
@@ -150,15 +150,15 @@ impl Matches {
 
     /// The byte that is expected next.
     #[inline]
-    pub(super) fn prediction(&self, space: &Space) -> MatchModel {
+    pub(super) fn prediction(&self, space: &Space) -> ExpectedByte {
         if self.hits == 0 {
-            return MatchModel::default();
+            return ExpectedByte::default();
         }
         let grade = match self.hits {
             0..12 => 1,
             12..24 => 2,
             _ => 3,
         };
-        MatchModel { expected: Some(space.byte(self.at)), state: self.hits, grade }
+        ExpectedByte { expected: Some(space.byte(self.at)), state: self.hits, grade }
     }
 }

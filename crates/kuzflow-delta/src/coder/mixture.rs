@@ -32,9 +32,9 @@ pub enum Nature {
     Binary,
 }
 
-/// A match model's expectation of the next byte.
+/// What the next byte should be, by the match model or by the old bytes around a gap.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MatchModel {
+pub(super) struct ExpectedByte {
     /// The expected byte, if there is one.
     pub expected: Option<u8>,
     /// How sure the expectation is, as a context (below 64).
@@ -63,7 +63,7 @@ pub(super) struct Mixture {
     correct_long: Apm,
     /// How often each match model was right, by its state.
     sure: [[Counter; 64]; MODELS],
-    predictions: [MatchModel; MODELS],
+    predictions: [ExpectedByte; MODELS],
     /// The bits of the current byte so far, behind a leading one.
     partial: usize,
     newest: u64,
@@ -100,7 +100,7 @@ impl Mixture {
             correct_short: Apm::new(logistic, 256, 6),
             correct_long: Apm::new(logistic, 1 << 11, 6),
             sure: [[Counter::NEW; 64]; MODELS],
-            predictions: [MatchModel::default(); MODELS],
+            predictions: [ExpectedByte::default(); MODELS],
             partial: 1,
             newest: 0,
             word: 0,
@@ -111,7 +111,7 @@ impl Mixture {
     /// Learns the copied output from `from` on.
     pub(super) fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
-        self.predictions = [MatchModel::default(); MODELS];
+        self.predictions = [ExpectedByte::default(); MODELS];
         for at in from..space.at() {
             let byte = space.byte(at);
             self.begin_byte();
@@ -149,7 +149,7 @@ impl Mixture {
         &mut self,
         coder: &mut C,
         known: u8,
-        predictions: [MatchModel; MODELS],
+        predictions: [ExpectedByte; MODELS],
     ) -> u8 {
         self.predictions = predictions;
         self.begin_byte();

@@ -85,13 +85,13 @@ pub fn decode<'f>(
     target_length: u64,
     limits: &CoderLimits,
     (packed, literals): (&mut dyn Read, [&mut dyn Read; STREAMS]),
-    make_forecast: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
+    make_prediction: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
     let mut literals = Streams::new(literals);
     let done =
-        decode_all(old, target_length, limits, (&mut coder, &mut literals), make_forecast, sink);
+        decode_all(old, target_length, limits, (&mut coder, &mut literals), make_prediction, sink);
     match coder.take_error() {
         Some(error) => Err(error.into()),
         None => done.and_then(|()| match coder.has_more() || !literals.ended()? {
@@ -106,7 +106,7 @@ fn decode_all<'f>(
     target_length: u64,
     limits: &CoderLimits,
     (coder, literals): (&mut Decoder<'_>, &mut Streams<'_>),
-    make_forecast: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
+    make_prediction: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let empty = CoderOptions {
@@ -129,7 +129,7 @@ fn decode_all<'f>(
     if coder.failed() {
         return Err(CoderError::Truncated);
     }
-    let mut predictor = make_forecast(&steps)?;
+    let mut predictor = make_prediction(&steps)?;
     Work::new(old, options, None, Apart::In(literals))?.run(
         coder,
         &steps,

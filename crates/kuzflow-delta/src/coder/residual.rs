@@ -58,7 +58,7 @@ pub(super) struct Residual {
     /// Bytes between the last two differences.
     rhythm: u64,
     newest: u32,
-    last_forecast: u8,
+    last_predicted: u8,
     last_actual: u8,
     deltas: [u64; KINDS],
     /// The level that a failed span allows until its difference is found.
@@ -100,7 +100,7 @@ impl Residual {
             calm: 32,
             rhythm: 0,
             newest: 0,
-            last_forecast: 0,
+            last_predicted: 0,
             last_actual: 0,
             deltas: [0; KINDS],
             cap: SPANS.len() - 1,
@@ -183,7 +183,7 @@ impl Residual {
             self.rhythm = self.calm;
             self.calm = 0;
             self.cap = SPANS.len() - 1;
-            (self.last_forecast, self.last_actual) = (predictor, byte);
+            (self.last_predicted, self.last_actual) = (predictor, byte);
             self.newest = self.newest << 8 | u32::from(byte);
             byte
         } else {
@@ -353,14 +353,14 @@ impl Residual {
     ) -> u8 {
         let predicted = u32::from(predictor);
         let newest = self.newest;
-        let change = u32::from(self.last_actual.wrapping_sub(self.last_forecast));
+        let change = u32::from(self.last_actual.wrapping_sub(self.last_predicted));
         let contexts = [
             hash(place << 8 | predicted, 101),
             hash(place << 16 | predicted << 8 | newest & 0xFF, 102),
             hash(place << 8 | expected, 104 + state),
             hash(
                 place << 16 | predicted << 8 | u32::from(self.last_actual),
-                105 + (u32::from(self.last_forecast) << 8),
+                105 + (u32::from(self.last_predicted) << 8),
             ),
             hash(place, 106 + state),
             hash(predicted << 8 | change, 108 + (place << 8)),

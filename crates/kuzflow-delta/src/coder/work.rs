@@ -9,9 +9,9 @@ use std::io;
 
 use super::dense::{self, is_dense};
 use super::error::CoderError;
-use super::gaps::{Gap, Surroundings};
+use super::gaps::{Gap, GapContext};
 use super::history::{History, Space};
-use super::matches::Matches;
+use super::matches::MatchModel;
 use super::mixture::Mixture;
 use super::models::Counter;
 use super::operands::{self, DENSE, Mode, STREAMS, Streams};
@@ -47,7 +47,7 @@ struct Heavy {
     training: u64,
     trained_to: u64,
     mixture: Mixture,
-    matches: Matches,
+    matches: MatchModel,
 }
 
 /// The state of either direction.
@@ -91,7 +91,7 @@ impl<'a, 's> Work<'a, 's> {
             training: (1 << options.training.min(30)) - 1,
             trained_to: 0,
             mixture: Mixture::new(options.nature, options.tables),
-            matches: Matches::new(options.lookups(old.len())),
+            matches: MatchModel::new(options.lookups(old.len())),
         });
         Ok(Self {
             old,
@@ -120,7 +120,7 @@ impl<'a, 's> Work<'a, 's> {
             if step.literals > 0 {
                 match self.heavy.take() {
                     Some(mut heavy) => {
-                        let around = self.surroundings(copied_to, step)?;
+                        let around = self.gap_context(copied_to, step)?;
                         let coded =
                             self.code_literals(coder, &mut heavy, step.literals, &around, sink);
                         self.heavy = Some(heavy);
@@ -150,7 +150,7 @@ impl<'a, 's> Work<'a, 's> {
 
     /// The old bytes around the gap before the copy of `step`; the copy before ended at
     /// `copied_to`.
-    fn surroundings(&self, copied_to: u64, step: &CopyInstruction) -> io::Result<Surroundings> {
+    fn gap_context(&self, copied_to: u64, step: &CopyInstruction) -> io::Result<GapContext> {
         let mut front = vec![
             0;
             (self.old.len() - copied_to)
@@ -163,7 +163,7 @@ impl<'a, 's> Work<'a, 's> {
             back.resize(step.old_at.min(step.literals).min(AROUND) as usize, 0);
             self.old.read_at(step.old_at - back.len() as u64, &mut back)?;
         }
-        Ok(Surroundings { front, back })
+        Ok(GapContext { front, back })
     }
 
     fn code_literals<C: Coder>(
@@ -171,7 +171,7 @@ impl<'a, 's> Work<'a, 's> {
         coder: &mut C,
         Heavy { training, trained_to, mixture, matches }: &mut Heavy,
         length: u64,
-        around: &Surroundings,
+        around: &GapContext,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
         let from =

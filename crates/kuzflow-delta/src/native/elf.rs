@@ -11,26 +11,28 @@ use super::code::{self, Found, Span};
 use super::fields::{Fields, Table, kind};
 use super::image::{File, Image, Layout, Machine, OUTSIDE, Segment};
 
-const MACHINE_I386: u16 = 3;
-const MACHINE_AMD64: u16 = 62;
-const MACHINE_ARM64: u16 = 183;
+const EM_386: u16 = 3;
+const EM_X86_64: u16 = 62;
+const EM_AARCH64: u16 = 183;
 /// Most sections that are examined.
 const SECTIONS: u64 = 4096;
 
 /// Most sections with code that are examined.
 const SPANS: usize = 64;
 
-const TYPE_SYMBOLS: u32 = 2;
-const TYPE_ADDENDS: u32 = 4;
-const TYPE_DYNAMIC: u32 = 6;
-const TYPE_NOTHING: u32 = 8;
-const TYPE_RELOCATIONS: u32 = 9;
-const TYPE_DYNAMIC_SYMBOLS: u32 = 11;
-const TYPE_START: u32 = 14;
-const TYPE_END: u32 = 15;
-const TYPE_RELATIVE: u32 = 19;
-const FLAG_WRITE: u64 = 1;
-const FLAG_CODE: u64 = 4;
+const SHT_SYMTAB: u32 = 2;
+const SHT_RELA: u32 = 4;
+const SHT_DYNAMIC: u32 = 6;
+const SHT_NOBITS: u32 = 8;
+const SHT_REL: u32 = 9;
+const SHT_DYNSYM: u32 = 11;
+const SHT_INIT_ARRAY: u32 = 14;
+const SHT_FINI_ARRAY: u32 = 15;
+const SHT_RELR: u32 = 19;
+const PT_LOAD: u32 = 1;
+const PF_X: u32 = 1;
+const SHF_WRITE: u64 = 1;
+const SHF_EXECINSTR: u64 = 4;
 
 #[derive(Clone, Copy)]
 struct Section {
@@ -52,9 +54,9 @@ pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
         return Ok(None);
     }
     let machine = match (u16::from_le_bytes([head[18], head[19]]), wide) {
-        (MACHINE_AMD64, true) => Machine::Amd64,
-        (MACHINE_ARM64, true) => Machine::Arm64,
-        (MACHINE_I386, false) => Machine::I386,
+        (EM_X86_64, true) => Machine::Amd64,
+        (EM_AARCH64, true) => Machine::Arm64,
+        (EM_386, false) => Machine::I386,
         _ => return Ok(None),
     };
     let layout = Layout::new(0, segments(file, wide)?, file.length);
@@ -80,19 +82,22 @@ fn word(file: &mut File<'_, '_>, at: u64, wide: bool) -> io::Result<u64> {
     if wide { file.u64(at) } else { Ok(u64::from(file.u32(at)?)) }
 }
 
-fn segments(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Segment>> {
+/// Where the program headers stand, as far as the file has them.
+fn program_headers(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<u64>> {
     let (table, entry, count) = if wide {
         (file.u64(32)?, file.u16(54)?, file.u16(56)?)
     } else {
         (u64::from(file.u32(28)?), file.u16(42)?, file.u16(44)?)
     };
+    let at = |number: u64| table.checked_add(number * u64::from(entry));
+    let count = u64::from(count.min(super::image::SEGMENTS as u16));
+    Ok((0..count).map_while(at).take_while(|&at| at < file.length).collect())
+}
+
+fn segments(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Segment>> {
     let mut segments = Vec::new();
-    for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
-        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length)
-        else {
-            break;
-        };
-        if file.u32(at)? != 1 {
+    for at in program_headers(file, wide)? {
+        if file.u32(at)? != PT_LOAD {
             continue;
         }
         segments.push(if wide {
@@ -151,7 +156,7 @@ fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
                 entry: u64::from(file.u32(at + 36)?),
             }
         };
-        let empty = section.kind == 0 || section.kind == TYPE_NOTHING;
+        let empty = section.kind == 0 || section.kind == SHT_NOBITS;
         let inside = section.at <= file.length && section.length <= file.length - section.at;
         sections
             .push(Section { length: if empty || !inside { 0 } else { section.length }, ..section });
@@ -163,23 +168,13 @@ fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
 fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::Result<Vec<Span>> {
     let mut spans: Vec<Span> = sections
         .iter()
-        .filter(|section| section.flags & FLAG_CODE != 0 && section.length > 0)
+        .filter(|section| section.flags & SHF_EXECINSTR != 0 && section.length > 0)
         .map(|section| Span { at: section.at, length: section.length })
         .collect();
     if spans.is_empty() {
-        let (table, entry, count) = if wide {
-            (file.u64(32)?, file.u16(54)?, file.u16(56)?)
-        } else {
-            (u64::from(file.u32(28)?), file.u16(42)?, file.u16(44)?)
-        };
-        for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
-            let Some(at) =
-                table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length)
-            else {
-                break;
-            };
+        for at in program_headers(file, wide)? {
             let flags = file.u32(at + if wide { 4 } else { 24 })?;
-            if file.u32(at)? == 1 && flags & 1 != 0 {
+            if file.u32(at)? == PT_LOAD && flags & PF_X != 0 {
                 let (from, length) = if wide {
                     (file.u64(at + 8)?, file.u64(at + 32)?)
                 } else {
@@ -230,7 +225,7 @@ fn data(
         let name = file.array::<16>(names + u64::from(section.name))?;
         let end = section.at + section.length;
         match section.kind {
-            TYPE_ADDENDS if wide => {
+            SHT_RELA if wide => {
                 found.tables.push(Table {
                     from: section.at as u32,
                     base: address_of(section.link),
@@ -246,12 +241,12 @@ fn data(
                     }
                 }
             }
-            TYPE_RELOCATIONS if !wide => {
+            SHT_REL if !wide => {
                 for at in (section.at..end.saturating_sub(7)).step_by(8) {
                     found.fields.push((at as u32, kind::POINTER_32));
                 }
             }
-            TYPE_DYNAMIC_SYMBOLS | TYPE_SYMBOLS if wide && section.entry == 24 => {
+            SHT_DYNSYM | SHT_SYMTAB if wide && section.entry == 24 => {
                 found.tables.push(Table {
                     from: section.at as u32,
                     base: address_of(section.link),
@@ -267,7 +262,7 @@ fn data(
                     }
                 }
             }
-            TYPE_RELATIVE if wide => {
+            SHT_RELR if wide => {
                 for at in (section.at..end.saturating_sub(7)).step_by(8) {
                     if file.u64(at)? & 1 == 0 {
                         found.fields.push((at as u32, kind::PLACE));
@@ -278,9 +273,11 @@ fn data(
                 frame_header(file, layout, section, found)?
             }
             _ if name.starts_with(b".eh_frame\0") => frames(file, section, found)?,
-            _ if section.flags & FLAG_CODE != 0 => {}
-            TYPE_DYNAMIC | TYPE_START | TYPE_END => pointers(file, layout, section, wide, found)?,
-            _ if section.flags & FLAG_WRITE != 0 || name.starts_with(b".data.rel.ro") => {
+            _ if section.flags & SHF_EXECINSTR != 0 => {}
+            SHT_DYNAMIC | SHT_INIT_ARRAY | SHT_FINI_ARRAY => {
+                pointers(file, layout, section, wide, found)?
+            }
+            _ if section.flags & SHF_WRITE != 0 || name.starts_with(b".data.rel.ro") => {
                 pointers(file, layout, section, wide, found)?
             }
             _ => {}
@@ -355,20 +352,20 @@ fn variable(bytes: &[u8]) -> (u64, usize) {
     (value, bytes.len().min(9))
 }
 
-/// The format of the entries that follow a common entry.
+/// What a common information entry says of the frame descriptions (FDE) that name it.
 #[derive(Clone, Copy, Default)]
-struct Common {
+struct Cie {
     /// Functions are given as 32-bit distances.
     distances: bool,
     /// The entry has a length of more data, and a 32-bit distance to data for exceptions.
     more: bool,
 }
 
-/// Reads frames: functions with their lengths, and data for exceptions.
+/// Reads frame descriptions: functions with their lengths, and data for exceptions.
 fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::Result<()> {
     let end = section.at + section.length;
     let mut at = section.at;
-    let mut last: (u64, Common) = (u64::MAX, Common::default());
+    let mut last: (u64, Cie) = (u64::MAX, Cie::default());
     while at + 8 <= end {
         let length = u64::from(file.u32(at)?);
         if length == 0 || length == 0xFFFF_FFFF || length < 4 || at + 4 + length > end {
@@ -376,14 +373,14 @@ fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::
         }
         let id = u64::from(file.u32(at + 4)?);
         if id == 0 {
-            last = (at, common(file, at, length, found)?);
+            last = (at, cie(file, at, length, found)?);
         } else {
             found.fields.push((at as u32 + 4, kind::BACK));
             let origin = (at + 4).wrapping_sub(id);
             if origin != last.0 && origin < at && origin >= section.at {
                 let mut unused = Found::default();
                 let length = u64::from(file.u32(origin)?);
-                last = (origin, common(file, origin, length, &mut unused)?);
+                last = (origin, cie(file, origin, length, &mut unused)?);
             }
             if last.1.distances && length >= 12 {
                 found.fields.push((at as u32 + 8, kind::DISTANCE));
@@ -402,16 +399,16 @@ fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::
     Ok(())
 }
 
-/// Reads a common entry.
-fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> io::Result<Common> {
+/// Reads a common information entry.
+fn cie(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> io::Result<Cie> {
     let bytes = file.array::<48>(at)?;
     let bytes = &bytes[..bytes.len().min(length as usize + 4)];
-    let mut common = Common::default();
-    let Some(text) = bytes.get(9..) else { return Ok(common) };
-    let Some(text_end) = text.iter().position(|&byte| byte == 0) else { return Ok(common) };
+    let mut cie = Cie::default();
+    let Some(text) = bytes.get(9..) else { return Ok(cie) };
+    let Some(text_end) = text.iter().position(|&byte| byte == 0) else { return Ok(cie) };
     let letters = &text[..text_end];
     if letters.first() != Some(&b'z') {
-        return Ok(common);
+        return Ok(cie);
     }
     let mut place = 9 + text_end + 1;
     for _ in 0..4 {
@@ -421,16 +418,16 @@ fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> i
         let encoding = bytes.get(place).copied().unwrap_or(0);
         match letter {
             b'R' => {
-                common.distances = encoding == 0x1B;
+                cie.distances = encoding == 0x1B;
                 place += 1;
             }
             b'L' => {
-                common.more = encoding == 0x1B;
+                cie.more = encoding == 0x1B;
                 place += 1;
             }
             b'P' => {
                 if encoding & 0x7F != 0x1B {
-                    return Ok(common);
+                    return Ok(cie);
                 }
                 found.fields.push(((at as usize + place + 1) as u32, kind::DATA));
                 place += 5;
@@ -438,5 +435,5 @@ fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> i
             _ => {}
         }
     }
-    Ok(common)
+    Ok(cie)
 }

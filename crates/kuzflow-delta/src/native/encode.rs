@@ -6,7 +6,7 @@ use std::io;
 use super::Program;
 use super::blocks::Blocks;
 use super::fields;
-use super::hints::{self, BranchTarget};
+use super::hints::{self, NewImage};
 use super::image::Image;
 use super::prediction::Translations;
 use super::reference::{self, Origin};
@@ -157,7 +157,7 @@ fn resemblance(
     new: &Program,
     lengths: &[u64],
     steps: &[CopyInstruction],
-) -> Vec<Option<BranchTarget>> {
+) -> Vec<Option<NewImage>> {
     let mut shares = vec![vec![0_u64; program.images.len()]; new.images.len()];
     let mut at = 0;
     for step in steps {
@@ -178,7 +178,7 @@ fn resemblance(
                 .max_by_key(|&(old, &share)| (share, std::cmp::Reverse(old)))?;
             (*best.1 > 0).then_some((index, best.0))
         });
-        targets.push(partner.map(|(index, partner)| BranchTarget {
+        targets.push(partner.map(|(index, partner)| NewImage {
             from,
             length,
             partner,

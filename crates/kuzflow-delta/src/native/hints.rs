@@ -12,7 +12,7 @@ use super::image::{Layout, SEGMENTS, Segment};
 
 /// A new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BranchTarget {
+pub(super) struct NewImage {
     /// Where its file begins in the targets.
     pub from: u64,
     /// Bytes of its file.
@@ -62,7 +62,7 @@ fn numbers(segment: &Segment) -> [u64; 4] {
 
 /// Writes the hints: for each target, the old image that it resembles and its layout.
 #[cfg(feature = "encoder")]
-pub(super) fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
+pub(super) fn encode(program: &Program, targets: &[Option<NewImage>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for target in targets {
         let Some(target) = target else {
@@ -99,7 +99,7 @@ pub(super) fn decode(
     program: &Program,
     lengths: &[u64],
     mut bytes: &[u8],
-) -> io::Result<Vec<Option<BranchTarget>>> {
+) -> io::Result<Vec<Option<NewImage>>> {
     let mut targets = Vec::new();
     let mut from: u64 = 0;
     for &length in lengths {
@@ -135,7 +135,7 @@ pub(super) fn decode(
             }
             Layout::new(base, segments, length)
         };
-        targets.push(Some(BranchTarget { from: start, length, partner, layout }));
+        targets.push(Some(NewImage { from: start, length, partner, layout }));
     }
     if bytes.is_empty() { Ok(targets) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

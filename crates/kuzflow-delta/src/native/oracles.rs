@@ -1,7 +1,7 @@
 //! The decoder and the readers of executable files beside other people's: iced-x86 and goblin.
 //!
 //! Packs depend on what is found in code, so a difference stays and is named here with its reason
-//! ([`difference`]). What it costs is a worse forecast there.
+//! ([`difference`]). What it costs is a worse prediction there.
 
 use std::collections::BTreeSet;
 use std::fs;

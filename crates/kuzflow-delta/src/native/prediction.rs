@@ -5,7 +5,7 @@ use std::io;
 use super::Program;
 use super::blocks::Blocks;
 use super::fields::{self, kind};
-use super::hints::{self, BranchTarget};
+use super::hints::{self, NewImage};
 use super::image::Layout;
 use super::reference::{self, Origin, Reference};
 use super::sequence::Sequences;
@@ -46,7 +46,7 @@ struct Pending {
 
 /// All translations between old images and targets.
 pub(super) struct Translations {
-    targets: Vec<Option<BranchTarget>>,
+    targets: Vec<Option<NewImage>>,
     images: usize,
     pairs: Vec<Option<Translation>>,
 }
@@ -55,7 +55,7 @@ impl Translations {
     /// Builds the translations from the instructions.
     pub(super) fn new(
         program: &Program,
-        targets: Vec<Option<BranchTarget>>,
+        targets: Vec<Option<NewImage>>,
         steps: &[CopyInstruction],
     ) -> Self {
         let images = program.images.len();
