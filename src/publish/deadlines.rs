@@ -13,9 +13,9 @@ use super::settings::Lifetimes;
 
 /// How long before its end an offline role is reported: someone must fetch its keys from their
 /// safe.
-const OFFLINE_NOTICE: SignedDuration = SignedDuration::from_hours(60 * 24);
+const OFFLINE_WARNING_TIME: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// How long before its end an online role is reported: the timer that renews it has failed by then.
-const ONLINE_NOTICE: SignedDuration = SignedDuration::from_hours(3 * 24);
+const ONLINE_WARNING_TIME: SignedDuration = SignedDuration::from_hours(3 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How soon a deadline is.
@@ -55,7 +55,7 @@ pub(crate) fn deadlines(
         let left = expires.duration_since(now);
         let state = match left {
             left if left <= SignedDuration::ZERO => Urgency::Past,
-            left if left <= notice(role, lifetimes) => Urgency::Soon,
+            left if left <= warning_time(role, lifetimes) => Urgency::Soon,
             _ => Urgency::Fine,
         };
         Deadline { role, expires, state, left }
@@ -72,8 +72,8 @@ pub(crate) fn most_urgent(deadlines: &[Deadline]) -> Urgency {
 
 /// How long before its end a role is reported. A signature that is short on purpose is reported in
 /// the second half of its life: a warning that is always there warns of nothing.
-fn notice(role: KeyRole, lifetimes: &Lifetimes) -> SignedDuration {
-    let usual = if role.is_offline() { OFFLINE_NOTICE } else { ONLINE_NOTICE };
+fn warning_time(role: KeyRole, lifetimes: &Lifetimes) -> SignedDuration {
+    let usual = if role.is_offline() { OFFLINE_WARNING_TIME } else { ONLINE_WARNING_TIME };
     usual.min(lifetimes.of(role) / 2)
 }
 

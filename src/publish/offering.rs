@@ -92,12 +92,16 @@ impl Project {
         keyring: &Keyring,
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
-        files.extend(self.renew_launcher_settings(&mut targets)?);
         let trees = self.grow_trees(current, &mut targets, packages)?;
+        let is_changed = targets.targets != current.targets.signed.signed.targets;
+        if is_changed {
+            // New settings alone are no reason to sign: a retry in CI may have no offline keys.
+            files.extend(self.renew_launcher_settings(&mut targets)?);
+        }
         let nodes = self.nodes_step()?;
         let mut steps: Vec<TransactionStep> =
             files.into_iter().chain(trees.before).chain(nodes).collect();
-        if targets.targets != current.targets.signed.signed.targets {
+        if is_changed {
             steps.extend(self.new_targets(current, targets, keyring, now)?);
         }
         steps.extend(trees.after);

@@ -8,7 +8,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use jiff::Timestamp as Time;
-use tough::schema::Role;
+use serde::Serialize;
+use tough::schema::{Role, Root, Snapshot, Targets};
 
 use super::error::PublishError;
 use super::keys::{KeyHome, KeyPair, Keyring, Password};
@@ -50,132 +51,13 @@ impl Project {
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let lifetimes = &self.settings().lifetimes;
-        let old = &current.root.signed.signed;
-        let (needed, found) = (
-            metadata::threshold(old, KeyRole::Root),
-            keyring.available(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), &[])?.len(),
-        );
-        if u64::try_from(found).is_ok_and(|found| found < needed.get()) {
-            return Err(keyring.missing(
-                KeyRole::Root,
-                metadata::key_ids(old, KeyRole::Root),
-                needed.get(),
-                found,
-            ));
-        }
-        let mut root = old.clone();
-        root.version = current.next_version(KeyRole::Root)?;
-        root.expires = lifetimes.expiry(KeyRole::Root, now)?;
-        let mut new_targets = current.targets.signed.signed.clone();
-        let mut new_keys: Vec<(KeyRole, KeyPair)> = Vec::new();
-        let mut steps = Vec::new();
-        for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
-            let (count, threshold) = wanted_keys(role, &current, rotation)?;
-            let password = if role.is_offline() {
-                &rotation.offline_password
-            } else {
-                &rotation.online_password
-            };
-            let home = self.new_home(&current, role, keyring, rotation);
-            if home.is_encrypted && password.is_none() {
-                return Err(PublishError::NewPassword { role });
-            }
-            let keys = (0..count).map(|_| KeyPair::generate()).collect::<Result<Vec<_>, _>>()?;
-            steps.extend(keys.iter().map(|key| {
-                let path = home.folder.join(key.file_name(role));
-                TransactionStep::Key { path, key: key.clone(), password: password.clone() }
-            }));
-            if role == KeyRole::Patches {
-                metadata::delegate(&mut new_targets, &keys, threshold)?;
-            } else {
-                metadata::set_keys(&mut root, role, &keys, threshold);
-            }
-            new_keys.extend(keys.into_iter().map(|key| (role, key)));
-        }
-        let fresh = |role| {
-            new_keys
-                .iter()
-                .filter(|(of, _)| *of == role)
-                .map(|(_, key)| key.clone())
-                .collect::<Vec<_>>()
-        };
-        let roots = [old, &root];
-        let replaced = |role| rotation.replace.contains(&role);
-
-        // All documents from the first role whose keys change down to the timestamp are signed
-        // again, with old and new keys.
-        let mut seamless = true;
-        let mut targets = current.targets.clone();
-        if replaced(KeyRole::Targets) || replaced(KeyRole::Patches) {
-            new_targets.version = current.next_version(KeyRole::Targets)?;
-            new_targets.expires = lifetimes.expiry(KeyRole::Targets, now)?;
-            targets = metadata::sign(new_targets, &roots, keyring, &fresh(KeyRole::Targets))?;
-            seamless &= metadata::satisfies(old, &targets.signed);
-            steps.push(self.versioned(&targets));
-        }
-        // The snapshot names it together with the targets that name its new keys: no client sees
-        // one without the other.
-        let mut patches = current.patches.clone();
-        if replaced(KeyRole::Patches) {
-            let document = self.next_patches(&current, now)?;
-            let signed = metadata::sign_patches(
-                document,
-                &targets.signed.signed,
-                keyring,
-                &fresh(KeyRole::Patches),
-            )?;
-            steps.push(self.patches_step(&signed));
-            patches = Some(signed);
-        }
-        let mut snapshot = current.snapshot.clone();
-        let must_sign =
-            [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced);
-        // A new timestamp is an occasion to sign the due documents below it as well.
-        let signs_timestamp = must_sign || replaced(KeyRole::Timestamp);
-        let renewed_patches = (signs_timestamp && !replaced(KeyRole::Patches))
-            .then(|| self.renewed_patches(&current, &targets.signed.signed, keyring, &[], now))
-            .flatten();
-        let is_due = renewed_patches.is_some()
-            || lifetimes.is_half_over(KeyRole::Snapshot, snapshot.signed.signed.expires, now);
-        if must_sign || signs_timestamp && is_due {
-            let version = current.next_version(KeyRole::Snapshot)?;
-            let listed = renewed_patches.as_ref().or(patches.as_ref());
-            let document = metadata::new_snapshot(version, &targets, listed, now, lifetimes)?;
-            match metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot)) {
-                Ok(signed) => {
-                    seamless &= metadata::satisfies(old, &signed.signed);
-                    steps.extend(renewed_patches.iter().map(|list| self.patches_step(list)));
-                    steps.push(self.versioned(&signed));
-                    snapshot = signed;
-                }
-                Err(error) if must_sign => return Err(error),
-                // Its keys are not available; the deadlines show how long it lasts.
-                Err(_) => {}
-            }
-        }
-        let mut last = Vec::new();
-        if signs_timestamp {
-            let version = current.next_version(KeyRole::Timestamp)?;
-            let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
-            let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;
-            seamless &= metadata::satisfies(old, &timestamp.signed);
-            last.push(TransactionStep::Write {
-                path: self.metadata_folder().join("timestamp.json"),
-                bytes: timestamp.bytes,
-            });
-        }
-        let signed_root = metadata::sign(root.clone(), &roots, keyring, &fresh(KeyRole::Root))?;
-        last.push(self.versioned(&signed_root));
-        if !seamless {
-            last.reverse();
-        }
-        steps.extend(last);
-        steps.push(TransactionStep::Write {
-            path: self.launcher_folder().join("root.json"),
-            bytes: signed_root.bytes,
-        });
-        Ok(Transaction::new(lock, steps))
+        let mut work = Work::begin(self, &current, rotation, keyring, now)?;
+        let mut content = current.targets.signed.signed.clone();
+        work.make_keys(&mut content)?;
+        let targets = work.sign_targets(content)?;
+        let patches = work.sign_patches(&targets)?;
+        let snapshot = work.sign_snapshot(&targets, patches.as_ref())?;
+        Ok(Transaction::new(lock, work.finish(&snapshot)?))
     }
 
     /// The number of root keys, and how many of them must sign.
@@ -236,6 +118,221 @@ impl Project {
     fn versioned<T: Role>(&self, document: &SignedDocument<T>) -> TransactionStep {
         let path = self.metadata_folder().join(document.signed.signed.filename(true));
         TransactionStep::Write { path, bytes: document.bytes.clone() }
+    }
+}
+
+/// A rotation under way. All documents from the first role whose keys change down to the timestamp
+/// are signed again, with old and new keys.
+struct Work<'a> {
+    project: &'a Project,
+    current: &'a Current,
+    rotation: &'a Rotation,
+    keyring: &'a Keyring,
+    now: Time,
+    /// The new root, with the new keys that were made so far.
+    root: Root,
+    new_keys: Vec<(KeyRole, KeyPair)>,
+    steps: Vec<TransactionStep>,
+    /// Whether the old root's keys have signed everything as well, so that clients can verify all
+    /// documents before they have the new root.
+    is_seamless: bool,
+}
+
+impl<'a> Work<'a> {
+    /// Checks that enough of the old root keys are here.
+    fn begin(
+        project: &'a Project,
+        current: &'a Current,
+        rotation: &'a Rotation,
+        keyring: &'a Keyring,
+        now: Time,
+    ) -> Result<Self, PublishError> {
+        let role = KeyRole::Root;
+        let old = &current.root.signed.signed;
+        let (ids, needed) = (metadata::key_ids(old, role), metadata::threshold(old, role).get());
+        let found = keyring.available(role, ids, &[])?.len();
+        if u64::try_from(found).is_ok_and(|found| found < needed) {
+            return Err(keyring.missing(role, ids, needed, found));
+        }
+        let mut root = old.clone();
+        root.version = current.next_version(role)?;
+        root.expires = project.settings().lifetimes.expiry(role, now)?;
+        Ok(Self {
+            project,
+            current,
+            rotation,
+            keyring,
+            now,
+            root,
+            new_keys: Vec::new(),
+            steps: Vec::new(),
+            is_seamless: true,
+        })
+    }
+
+    fn replaces(&self, role: KeyRole) -> bool {
+        self.rotation.replace.contains(&role)
+    }
+
+    /// Makes the requested keys, and names them in the new root or, for patches, in `targets`.
+    fn make_keys(&mut self, targets: &mut Targets) -> Result<(), PublishError> {
+        let rotation = self.rotation;
+        for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
+            let (count, threshold) = wanted_keys(role, self.current, rotation)?;
+            let password = if role.is_offline() {
+                &rotation.offline_password
+            } else {
+                &rotation.online_password
+            };
+            let home = self.project.new_home(self.current, role, self.keyring, rotation);
+            if home.is_encrypted && password.is_none() {
+                return Err(PublishError::NewPassword { role });
+            }
+            let keys = (0..count).map(|_| KeyPair::generate()).collect::<Result<Vec<_>, _>>()?;
+            self.steps.extend(keys.iter().map(|key| TransactionStep::Key {
+                path: home.folder.join(key.file_name(role)),
+                key: key.clone(),
+                password: password.clone(),
+            }));
+            if role == KeyRole::Patches {
+                metadata::delegate(targets, &keys, threshold)?;
+            } else {
+                metadata::set_keys(&mut self.root, role, &keys, threshold);
+            }
+            self.new_keys.extend(keys.into_iter().map(|key| (role, key)));
+        }
+        Ok(())
+    }
+
+    fn new_keys_of(&self, role: KeyRole) -> Vec<KeyPair> {
+        self.new_keys.iter().filter(|(of, _)| *of == role).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Signs with the keys of the old root and of the new one.
+    fn sign<T: Role + Serialize + Clone>(
+        &self,
+        role: KeyRole,
+        document: T,
+    ) -> Result<SignedDocument<T>, PublishError> {
+        let roots = [&self.current.root.signed.signed, &self.root];
+        metadata::sign(document, &roots, self.keyring, &self.new_keys_of(role))
+    }
+
+    /// Whether clients that know only the old root accept `document`.
+    fn suits_old_root<T: Role + Serialize>(&self, document: &SignedDocument<T>) -> bool {
+        metadata::satisfies(&self.current.root.signed.signed, &document.signed)
+    }
+
+    fn sign_targets(
+        &mut self,
+        mut content: Targets,
+    ) -> Result<SignedDocument<Targets>, PublishError> {
+        if !self.replaces(KeyRole::Targets) && !self.replaces(KeyRole::Patches) {
+            return Ok(self.current.targets.clone());
+        }
+        content.version = self.current.next_version(KeyRole::Targets)?;
+        content.expires = self.project.settings().lifetimes.expiry(KeyRole::Targets, self.now)?;
+        let targets = self.sign(KeyRole::Targets, content)?;
+        self.is_seamless &= self.suits_old_root(&targets);
+        self.steps.push(self.project.versioned(&targets));
+        Ok(targets)
+    }
+
+    /// The snapshot names the list of patches together with the targets that name its new keys: no
+    /// client sees one without the other.
+    fn sign_patches(
+        &mut self,
+        targets: &SignedDocument<Targets>,
+    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
+        if !self.replaces(KeyRole::Patches) {
+            return Ok(self.current.patches.clone());
+        }
+        let document = self.project.next_patches(self.current, self.now)?;
+        let signed = metadata::sign_patches(
+            document,
+            &targets.signed.signed,
+            self.keyring,
+            &self.new_keys_of(KeyRole::Patches),
+        )?;
+        self.steps.push(self.project.patches_step(&signed));
+        Ok(Some(signed))
+    }
+
+    fn must_sign_snapshot(&self) -> bool {
+        let roles = [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot];
+        roles.into_iter().any(|role| self.replaces(role))
+    }
+
+    fn must_sign_timestamp(&self) -> bool {
+        self.must_sign_snapshot() || self.replaces(KeyRole::Timestamp)
+    }
+
+    fn sign_snapshot(
+        &mut self,
+        targets: &SignedDocument<Targets>,
+        patches: Option<&SignedDocument<Targets>>,
+    ) -> Result<SignedDocument<Snapshot>, PublishError> {
+        let present = self.current.snapshot.clone();
+        if !self.must_sign_timestamp() {
+            return Ok(present);
+        }
+        // A new timestamp is an occasion to sign the due documents below it as well.
+        let (project, current, now) = (self.project, self.current, self.now);
+        let renewed_patches = if self.replaces(KeyRole::Patches) {
+            None
+        } else {
+            project.renewed_patches(current, &targets.signed.signed, self.keyring, &[], now)
+        };
+        let lifetimes = &project.settings().lifetimes;
+        let is_due = renewed_patches.is_some()
+            || lifetimes.is_half_over(KeyRole::Snapshot, present.signed.signed.expires, now);
+        if !self.must_sign_snapshot() && !is_due {
+            return Ok(present);
+        }
+        let version = current.next_version(KeyRole::Snapshot)?;
+        let listed = renewed_patches.as_ref().or(patches);
+        let document = metadata::new_snapshot(version, targets, listed, now, lifetimes)?;
+        match self.sign(KeyRole::Snapshot, document) {
+            Ok(signed) => {
+                self.is_seamless &= self.suits_old_root(&signed);
+                self.steps.extend(renewed_patches.iter().map(|list| project.patches_step(list)));
+                self.steps.push(project.versioned(&signed));
+                Ok(signed)
+            }
+            Err(error) if self.must_sign_snapshot() => Err(error),
+            // Its keys are not available; the deadlines show how long it lasts.
+            Err(_) => Ok(present),
+        }
+    }
+
+    /// The timestamp and the root come last; in which order depends on what clients can verify.
+    fn finish(
+        mut self,
+        snapshot: &SignedDocument<Snapshot>,
+    ) -> Result<Vec<TransactionStep>, PublishError> {
+        let mut last = Vec::new();
+        if self.must_sign_timestamp() {
+            let version = self.current.next_version(KeyRole::Timestamp)?;
+            let lifetimes = &self.project.settings().lifetimes;
+            let document = metadata::new_timestamp(version, snapshot, self.now, lifetimes)?;
+            let timestamp = self.sign(KeyRole::Timestamp, document)?;
+            self.is_seamless &= self.suits_old_root(&timestamp);
+            last.push(TransactionStep::Write {
+                path: self.project.metadata_folder().join("timestamp.json"),
+                bytes: timestamp.bytes,
+            });
+        }
+        let root = self.sign(KeyRole::Root, self.root.clone())?;
+        last.push(self.project.versioned(&root));
+        if !self.is_seamless {
+            last.reverse();
+        }
+        self.steps.extend(last);
+        self.steps.push(TransactionStep::Write {
+            path: self.project.launcher_folder().join("root.json"),
+            bytes: root.bytes,
+        });
+        Ok(self.steps)
     }
 }
 

@@ -87,11 +87,11 @@ impl Project {
             }
             // The newest older release of the same channel that the tree contains. A folder from
             // before there were trees has other releases as well.
-            let in_flight = |(older, (release, _)): &(&Version, &(Release, u64))| {
+            let can_be_parent = |(older, (release, _)): &(&Version, &(Release, u64))| {
                 release.channel == package.release.channel && tree.node(older).is_some()
             };
             let parent =
-                released.range(..version).rev().find(in_flight).map(|(older, _)| older.clone());
+                released.range(..version).rev().find(can_be_parent).map(|(older, _)| older.clone());
             let files =
                 FileState::all(&package.manifest, self.settings().incremental_update.patterns());
             let full_size = released.get(version).map_or(0, |(_, length)| *length);

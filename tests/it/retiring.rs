@@ -294,6 +294,38 @@ fn refresh_says_what_launchers_do_not_hear_of() {
     assert!(!refresh().errors.contains("renew"));
 }
 
+/// Publishing again changes nothing that was decided: with the offline keys or without them, new
+/// settings for launchers are reported and not signed.
+#[test]
+fn publishing_again_reports_changed_settings_and_signs_nothing() {
+    let world = World::new();
+    let repo = world.path("publisher");
+    publish(&world, 1);
+    let settings = repo.join("kuzflow.toml");
+    let mut content = fs::read_to_string(&settings).unwrap();
+    content.push_str("\n[[nodes]]\nid = \"eu\"\nurl = \"https://eu.example.com/\"\n");
+    fs::write(&settings, content).unwrap();
+    let package = world.path("1.0.0.kuzflow");
+    let metadata = || tree(&world.path("publisher/repository/metadata"));
+    let signed = metadata();
+    for without_keys in [false, true] {
+        if without_keys {
+            fs::rename(world.path("publisher/keys"), world.path("medium")).unwrap();
+        }
+        let again = say(&["publish", text(&package), "--repo", text(&repo)]);
+        assert!(
+            again.code == 0
+                && again.errors.contains("[[nodes]]")
+                && again.errors.contains("kuzflow renew"),
+            "{}",
+            again.errors
+        );
+        assert_eq!(metadata(), signed);
+    }
+    let nodes = fs::read_to_string(repo.join("repository/nodes.json")).unwrap();
+    assert!(nodes.contains("eu.example.com"), "{nodes}");
+}
+
 #[test]
 fn init_names_the_server_that_says_when_there_is_something_new() {
     let folder = tempfile::tempdir().unwrap();

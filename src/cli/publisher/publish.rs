@@ -174,11 +174,11 @@ pub(super) fn publish_with(
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
     }
     // A retry in CI may have none of the keys: published releases need none.
-    let is_retained = !terms.again
-        && packages.iter().try_fold(true, |retained, package| {
-            Ok::<bool, PublishError>(retained && project.is_published(&package.path)?)
-        })?;
-    let wants_packs = !(arguments.no_patches || is_retained && lacks_pack_keys(project, &keyring)?);
+    let mut is_retry = !terms.again;
+    for package in &packages {
+        is_retry = is_retry && project.is_published(&package.path)?;
+    }
+    let wants_packs = !(arguments.no_patches || is_retry && lacks_pack_keys(project, &keyring)?);
     // Packs that are made in advance are published directly after the release. Two roles sign, so
     // there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
@@ -224,6 +224,7 @@ pub(super) fn publish_with(
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
+    renew::warn_of_unsigned_settings(project)?;
     // Status 0 also if nothing changes: the release is published, and a script needs to know
     // nothing else.
     Ok(renew::warn_after(project, Ending::Done))

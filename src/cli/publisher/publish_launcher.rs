@@ -43,18 +43,18 @@ pub(super) fn publish(
     }
     let platform = platform.unwrap_or_else(Platform::current);
     let launcher = LauncherToPublish { path: file, platform, version: launcher_version, level };
-    let (transaction, package_documents) = when_free(PUBLISHER_LOCK_TIMEOUT, || {
+    let (transaction, description) = when_free(PUBLISHER_LOCK_TIMEOUT, || {
         project.publish_launcher(&launcher, &keyring, host::now())
     })?;
     let changes = !transaction.is_empty();
     transaction.run()?;
-    let (version, platform) = (&package_documents.version, &package_documents.platform);
+    let (version, platform) = (&description.version, &description.platform);
     let what = if changes { "published" } else { "published already; nothing is changed" };
     say.line(&format!(
         "launcher {version} for {platform} ({} bytes): {what}",
-        package_documents.pieces.length
+        description.pieces.length
     ));
     let status = if changes { "done" } else { "nothing_to_do" };
-    say.result(json!({ "status": status, "version": version, "platform": platform, "length": package_documents.pieces.length }));
+    say.result(json!({ "status": status, "version": version, "platform": platform, "length": description.pieces.length }));
     Ok(super::renew::warn_after(&project, Ending::Done))
 }

@@ -58,13 +58,19 @@ pub(super) fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending,
     if expired > 0 {
         say.line(&format!("{expired} old patches are taken out"));
     }
+    warn_of_unsigned_settings(&project)?;
+    finish(&project, report, expired, say)
+}
+
+/// Warns if launchers do not know yet what kuzflow.toml says to them.
+pub(super) fn warn_of_unsigned_settings(project: &Project) -> Result<(), PublishError> {
     if project.has_unsigned_launcher_settings()? {
         error_line(
             "warning: what kuzflow.toml says to launchers ([client], [[nodes]]) has changed, and is signed by the targets key: nodes.json \
              is up to date, and launchers take over the rest after `kuzflow renew --keys DIR` or the next release",
         );
     }
-    finish(&project, report, expired, say)
+    Ok(())
 }
 
 /// Also signs root and targets again.

@@ -30,49 +30,17 @@ pub(super) fn lay_out(
         .build_date
         .or(revision.as_ref().map(|revision| revision.date))
         .unwrap_or(FIRST_ZIP_DATE);
-    for (name, description) in FOLDERS {
-        let folder = tree.join(name);
-        fs::create_dir_all(&folder).at("create the folder", &folder)?;
-        let file = folder.join(".description");
-        fs::write(&file, format!("{description}\n")).at("write", &file)?;
-    }
+    make_folders(&tree)?;
     // The app first, so that its errors are reported before the rest takes minutes.
     steps.time(BundlingStep::App, || copy_app(request, &tree))?;
     start::check_file(request, &tree)?;
     steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
-    let python = detect::Python::find(&tree, &request.platform);
-    if let Some(requirements) = &request.requirements {
-        let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
-        steps.time(BundlingStep::Dependencies, || {
-            dependencies::install(request, requirements, python, &tree, build_date)
-        })?;
-    }
-    if let Some(python) = &python {
-        companion::lay_out(python, &tree)?;
-        companion::isolate(python, &tree)?;
-    }
-    let runnable = python.as_ref().filter(|_| request.platform == Platform::current());
-    let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
-        None => (None, false),
-        Some(Ok(finds_itself)) => (runnable, !finds_itself),
-        // A runtime for an older or unusual system may still work where it is to run.
-        Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
-        Some(Err(error)) => return Err(error),
-    };
-    let warnings = match &python {
+    let python = lay_out_dependencies(request, &tree, build_date, steps)?;
+    let python = python.as_ref();
+    let (runnable, needs_home) = runnable(request, python, &tree)?;
+    let warnings = match python {
         None => Vec::new(),
-        Some(python) => {
-            let command = match runnable {
-                Some(python) => python.command(&tree, needs_home),
-                // The packages of this machine's own Python prove nothing about the container's.
-                None => {
-                    let mut command = tool::python(&request.python);
-                    command.arg("-S");
-                    command
-                }
-            };
-            checks::installed(request, command, &tree, &python.site.under(&tree))?
-        }
+        Some(python) => check_dependencies(request, python, runnable, needs_home, &tree)?,
     };
     let compiled = runnable.filter(|_| request.bytecode);
     if let Some(python) = compiled {
@@ -80,14 +48,14 @@ pub(super) fn lay_out(
             bytecode::compile(python, &tree, needs_home, request.effort.threads)
         })?;
     }
-    if let Some(python) = &python {
+    if let Some(python) = python {
         python.open_embedded(&tree)?;
     }
     let icon = lay_out_icon(request, &tree)?;
-    let found = detect::Found::in_tree(&tree, python.as_ref())?;
+    let found = detect::Found::in_tree(&tree, python)?;
     let brings =
         start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
-    let launch = start::launch(request, python.as_ref(), &tree, brings)?;
+    let launch = start::launch(request, python, &tree, brings)?;
     let main_executable = start::write_script(request, &launch, &tree)?;
     let (mut items, empty_folders) = list(&tree)?;
     for program in [Some(&main_executable), Some(&launch.program)].into_iter().flatten() {
@@ -125,6 +93,75 @@ pub(super) fn lay_out(
         empty_folders,
     };
     Ok((draft, warnings))
+}
+
+/// Makes the folders that every container has, with what each is for.
+fn make_folders(tree: &Path) -> Result<(), BuildError> {
+    for (name, description) in FOLDERS {
+        let folder = tree.join(name);
+        fs::create_dir_all(&folder).at("create the folder", &folder)?;
+        let file = folder.join(".description");
+        fs::write(&file, format!("{description}\n")).at("write", &file)?;
+    }
+    Ok(())
+}
+
+/// Installs the app's dependencies into the runtime; returns its Python.
+fn lay_out_dependencies(
+    request: &BuildRequest,
+    tree: &Path,
+    build_date: jiff::Timestamp,
+    steps: &mut Steps<'_>,
+) -> Result<Option<detect::Python>, BuildError> {
+    let python = detect::Python::find(tree, &request.platform);
+    if let Some(requirements) = &request.requirements {
+        let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
+        steps.time(BundlingStep::Dependencies, || {
+            dependencies::install(request, requirements, python, tree, build_date)
+        })?;
+    }
+    if let Some(python) = &python {
+        companion::lay_out(python, tree)?;
+        companion::isolate(python, tree)?;
+    }
+    Ok(python)
+}
+
+/// The container's Python if it runs on this machine, and whether it then needs to be told where it
+/// lies.
+fn runnable<'a>(
+    request: &BuildRequest,
+    python: Option<&'a detect::Python>,
+    tree: &Path,
+) -> Result<(Option<&'a detect::Python>, bool), BuildError> {
+    let native = python.filter(|_| request.platform == Platform::current());
+    match native.map(|python| python.finds_itself(tree)) {
+        None => Ok((None, false)),
+        Some(Ok(finds_itself)) => Ok((native, !finds_itself)),
+        // A runtime for an older or unusual system may still work where it is to run.
+        Some(Err(_)) if request.runtime != Runtime::Host => Ok((None, false)),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+/// Checks the installed packages; returns warnings.
+fn check_dependencies(
+    request: &BuildRequest,
+    python: &detect::Python,
+    runnable: Option<&detect::Python>,
+    needs_home: bool,
+    tree: &Path,
+) -> Result<Vec<String>, BuildError> {
+    let command = match runnable {
+        Some(python) => python.command(tree, needs_home),
+        // The packages of this machine's own Python prove nothing about the container's.
+        None => {
+            let mut command = tool::python(&request.python);
+            command.arg("-S");
+            command
+        }
+    };
+    checks::installed(request, command, tree, &python.site.under(tree))
 }
 
 /// The first second that a zip can name: the date of a build without a date.
