@@ -38,6 +38,17 @@ pub enum Ending {
     App(u8),
 }
 
+impl Ending {
+    /// The ending of a verb whose only work is its output: it has failed if that is lost.
+    pub(crate) fn of_report(self) -> Self {
+        if self == Self::Failed || !streams::output_is_lost() {
+            return self;
+        }
+        streams::error_line("error: standard output cannot be written; is its disk full?");
+        Self::Failed
+    }
+}
+
 impl From<Ending> for std::process::ExitCode {
     fn from(ending: Ending) -> Self {
         match ending {

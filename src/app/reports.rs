@@ -3,6 +3,7 @@
 //! In: incidents as events and from the home, the end of the app. Out: windows in front of the
 //! app's own, or lines in the terminal. Never: a decision about what the app or an update does.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -140,7 +141,12 @@ impl<'a> Reports<'a> {
     fn report_failed_start(&mut self, view: &mut ViewState) {
         self.dealt_with = self.session.app.get();
         let Some(failed) = failed_start::failed_start(self.session) else { return };
-        failed_start::note_relapse(self.session);
+        if failed.is_sure {
+            failed_start::note_relapse(self.session);
+        } else if self.options.headless || std::io::stderr().is_terminal() {
+            // The person has read there what the app says about the arguments.
+            return;
+        }
         let problem = self.problem_of(&failed);
         if self.options.headless {
             self.output.complain(&problem);
@@ -166,7 +172,7 @@ impl<'a> Reports<'a> {
     }
 
     fn problem_of(&self, failed: &FailedStart) -> Problem {
-        let FailedStart { version, failure, lines } = failed;
+        let FailedStart { version, failure, lines, .. } = failed;
         let wrote = if lines.is_empty() {
             "it wrote nothing that was kept".to_owned()
         } else {

@@ -46,14 +46,26 @@ pub(crate) fn never_wait_for_output() {
     OUTPUT_IS_TALK.store(true, Ordering::Relaxed);
 }
 
-/// Writes a line to standard output. A closed pipe (`… | head`) is no error.
+/// Whether a line for standard output is lost: its disk is full, or fails.
+static OUTPUT_IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether a line for standard output could not be written. A closed pipe (`… | head`) is no loss:
+/// its reader has enough.
+pub(crate) fn output_is_lost() -> bool {
+    OUTPUT_IS_LOST.load(Ordering::Relaxed)
+}
+
+/// Writes a line to standard output.
 pub(crate) fn write_line(line: &str) {
     let line = plain::text(line);
     if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
         OUTPUT.write(&io::stdout(), format!("{line}\n").as_bytes());
     } else {
         let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        let written = writeln!(out, "{line}").and_then(|()| out.flush());
+        if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            OUTPUT_IS_LOST.store(true, Ordering::Relaxed);
+        }
     }
 }
 

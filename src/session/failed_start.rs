@@ -15,8 +15,8 @@ use crate::store::probation::{self, HealthReport};
 /// Most lines of an app's standard error that are shown.
 const REPORTED_LINES: usize = 24;
 
-/// How the last app failed to start, and what it wrote last. `None` if it did not fail, was up
-/// before, or may have failed because of the arguments that the user typed.
+/// How the last app failed to start, and what it wrote last. `None` if it did not fail or was up
+/// before.
 pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
     let app = session.app.get()?;
     let status = app.ended()?;
@@ -35,14 +35,13 @@ pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
         was_up,
         relapsed: false,
     };
-    match health::judge(&rules, &seen) {
-        Verdict::Failed(failure) if !was_up => Some(FailedStart {
-            version: app.container.version.clone(),
-            failure,
-            lines: app.last_lines(REPORTED_LINES),
-        }),
-        _ => None,
-    }
+    let (failure, is_sure) = match health::judge(&rules, &seen) {
+        Verdict::Failed(failure) if !was_up => (failure, true),
+        Verdict::Doubtful(failure) if !was_up => (failure, false),
+        _ => return None,
+    };
+    let (version, lines) = (app.container.version.clone(), app.last_lines(REPORTED_LINES));
+    Some(FailedStart { version, failure, is_sure, lines })
 }
 
 /// Records that the version started last, which was settled, did not come up. If its next starts
@@ -71,6 +70,9 @@ pub(crate) struct FailedStart {
     pub version: Version,
     /// How the start failed.
     pub failure: LaunchFailure,
+    /// Whether the version failed. Otherwise the arguments may be wrong: what the user typed, or
+    /// the file that was opened.
+    pub is_sure: bool,
     /// What the app wrote last to standard error, as far as that was stored.
     pub lines: Vec<String>,
 }

@@ -195,6 +195,7 @@ fn attend(
     mut attending: Attending,
 ) {
     let rules = rules(session);
+    let mut is_left_alone = false;
     loop {
         if trial.is_up() {
             attending.came_up();
@@ -217,9 +218,12 @@ fn attend(
             // The end was seen, and proves nothing.
             _ => return uncount(session, &trial.record),
         };
-        if app.ended().is_none() && closing::may_have_window(&app) {
+        if app.ended().is_none() && closing::may_be_in_use(&app) {
             // Its user may have work in it, or read an error message: it is judged when it has
             // ended.
+            if !std::mem::replace(&mut is_left_alone, true) {
+                tracing::warn!(%failure, container = %trial.record.container, "a person may be using the app: it is left alone");
+            }
             std::thread::sleep(LOOK_WHEN_UP);
             continue;
         }
@@ -261,7 +265,7 @@ fn attend(
                         return;
                     }
                 }
-                app = started;
+                (app, is_left_alone) = (started, false);
             }
             // Another thread has started the app.
             Ok(None) => return,

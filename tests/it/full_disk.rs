@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::release::{NodeProcess, Reply, World, reply, tree};
+use crate::support::release::{NodeProcess, Reply, World, reply, text, tree};
 use crate::support::small_disk::SmallDisk;
 
 /// A verb on the full disk.
@@ -139,4 +139,30 @@ fn on_a_disk_without_a_free_byte_every_verb_ends_the_app_starts_and_nothing_is_l
 #[test]
 fn on_a_disk_that_holds_no_more_files_every_verb_ends_the_app_starts_and_nothing_is_lost() {
     try_all("size=60m,nr_inodes=800", SmallDisk::fill_with_files);
+}
+
+/// A script must not take an empty list for the truth.
+#[test]
+fn a_report_that_cannot_be_written_has_failed() {
+    let world = World::new();
+    let package = world.build("1.0.0", &BTreeMap::new());
+    world.publish(&package, &[]);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for verb in [&["list"][..], &["check"], &["--json", "list"]] {
+        let output = world.launcher(verb).stdout(full()).output().unwrap();
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(1) && reported.contains("standard output"),
+            "{verb:?}: {reported}"
+        );
+    }
+    let repo = world.path("publisher");
+    let mut list = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    let output = list.args(["list", "--repo", text(&repo)]).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    // What a verb does counts more than what it says.
+    let update = world.launcher(&["update"]).stdout(full()).output().unwrap();
+    assert_eq!(update.status.code(), Some(0));
 }

@@ -2,6 +2,7 @@
 //! the real executables.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -534,6 +535,57 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     world.end_apps();
     let _ = launcher.kill();
     launcher.wait().unwrap();
+}
+
+#[test]
+fn a_first_version_that_cannot_open_a_file_is_shown_with_what_it_wrote() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed("1.0.0", CANNOT_START);
+    let mut command = world.launcher(&["run", "document.txt"]);
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY");
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    display.window("Sample").expect("a window says that it did not start");
+    until("it is written down", || world.log().contains("libxcb.so.1"));
+    assert_eq!(failed(&world), Value::Null);
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+/// The app promised a health report and never sends one, but a person types into it.
+#[test]
+fn an_app_in_a_terminal_keeps_what_is_typed_whatever_it_forgets_to_report() {
+    let world = World::new();
+    fs::create_dir_all(world.path("app 1.0.0")).unwrap();
+    let code = "#!/bin/sh\ntext=\"$KUZFLOW_HOME/data/text\"\n\
+        trap 'echo signalled > \"$text\"; exit 143' TERM\nread line\necho \"$line\" >> \"$text\"\n";
+    world.write_script("1.0.0", "run.sh", code);
+    let package = world.pack("1.0.0", "exe:run.sh", &["--runtime", "none", "--reports-up"]);
+    world.publish(&package, &[]);
+    let node = world.serve();
+    let settings = "[update]\ncheck = 'never'\n[health]\nup_within_seconds = 1\n";
+    world.configure(&[&node.address], settings);
+    update(&world);
+
+    let run = world.launcher(&["--headless", "run"]);
+    let words = [run.get_program()].into_iter().chain(run.get_args());
+    let line: String = words.map(|word| format!("'{}' ", word.to_str().unwrap())).collect();
+    // `script` gives the launcher a terminal, where its log appears.
+    let shown = world.path("shown");
+    let mut terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .stdin(Stdio::piped())
+        .stdout(fs::File::create(&shown).unwrap())
+        .spawn()
+        .unwrap();
+    until("its time to report is over", || {
+        fs::read_to_string(&shown).unwrap().contains("it is left alone")
+    });
+    terminal.stdin.as_ref().unwrap().write_all(b"an hour of work\n").unwrap();
+    assert!(terminal.wait().unwrap().success());
+    let written = fs::read_to_string(world.container("1.0.0").join("data/text")).unwrap();
+    assert_eq!(written, "an hour of work\n");
 }
 
 #[test]

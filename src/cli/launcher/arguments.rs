@@ -235,6 +235,20 @@ pub(super) enum Verb {
     },
 }
 
+impl Verb {
+    /// Whether the verb's output is all that it makes.
+    pub(super) fn only_reports(&self) -> bool {
+        matches!(
+            self,
+            Self::Check
+                | Self::List
+                | Self::Update { dry_run: true, .. }
+                | Self::Rollback { list: true, .. }
+                | Self::Verify { repair: false, .. }
+        )
+    }
+}
+
 fn renderer(text: &str) -> Result<Renderer, String> {
     match text {
         "auto" => Ok(Renderer::Auto),

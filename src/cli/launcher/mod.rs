@@ -132,7 +132,10 @@ pub fn main() -> Ending {
     if arguments.verb.is_none() && invocation.is_shown_elsewhere() {
         return Ending::Done;
     }
-    invocation.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
+    let verb = arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() });
+    let only_reports = verb.only_reports();
+    let ending = invocation.perform(verb);
+    if only_reports { ending.of_report() } else { ending }
 }
 
 /// The language from the command line, else the choice in the window, else the setting, else the

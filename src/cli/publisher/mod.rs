@@ -157,13 +157,22 @@ enum Verb {
     Manual(manual::ManualArguments),
 }
 
+impl Verb {
+    /// Whether the verb's output is all that it makes.
+    fn only_reports(&self) -> bool {
+        matches!(self, Self::List { .. } | Self::Inspect { .. } | Self::Completions(_))
+    }
+}
+
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
     let serving = matches!(arguments.verb, Verb::Serve(_));
     log::to_terminal(arguments.verbose || serving);
     let say = Say::new(arguments.json);
+    let only_reports = arguments.verb.only_reports();
     match perform(arguments.verb, &say) {
+        Ok(ending) if only_reports => ending.of_report(),
         Ok(ending) => ending,
         Err(error) => {
             let chain = error_chain::list(error.as_ref());

@@ -68,10 +68,32 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Ver
     Ok(Ending::Done)
 }
 
-/// A share of installations in thousandths.
+/// A share of installations in thousandths. Finer shares are refused: rounded, they would reach
+/// more people than the publisher has typed, or nobody.
 pub(super) fn permille(percent: f64) -> Result<u16, VerbError> {
     if !(0.0..=100.0).contains(&percent) {
         return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
     }
-    Ok((percent * 10.0).round() as u16)
+    let thousandths = percent * 10.0;
+    let whole = thousandths.round();
+    if (thousandths - whole).abs() > 1e-6 {
+        return Err(format!("a rollout is a multiple of 0.1 percent, not {percent}").into());
+    }
+    Ok(whole as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::permille;
+
+    #[test]
+    fn a_share_has_whole_thousandths() {
+        for (percent, thousandths) in [(0.0, 0), (0.1, 1), (12.3, 123), (33.3, 333), (100.0, 1000)]
+        {
+            assert_eq!(permille(percent).unwrap(), thousandths);
+        }
+        for percent in [0.05, 12.34, 99.99, -1.0, 100.1, f64::NAN] {
+            assert!(permille(percent).is_err(), "{percent}");
+        }
+    }
 }

@@ -260,10 +260,13 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Whether the app, or a program that it started, has a window open. Where that is unknown the
-/// answer is yes.
-pub(crate) fn may_have_window(app: &RunningApp) -> bool {
+/// Whether a person may be using the app: it, or a program that it started, has a window open or
+/// reads from a terminal. Where that is unknown the answer is yes.
+pub(crate) fn may_be_in_use(app: &RunningApp) -> bool {
     let tree = processes::trees(&app.processes());
+    if tree.iter().any(|process| processes::reads_terminal(process.id)) {
+        return true;
+    }
     match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
         Ok(windows) => !windows.is_empty(),
         Err(Unseen::NoDisplay) => false,
