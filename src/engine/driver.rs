@@ -28,7 +28,7 @@ use crate::session::channel;
 use crate::session::closing::CloseControl;
 use crate::session::restart::{Starter, Watcher};
 use crate::session::switching::{self, choose};
-use crate::store::{HomeState, remove};
+use crate::store::{HomeState, maintenance, remove};
 use crate::threads;
 use crate::trust::Freshness;
 use crate::update::check::CheckJob;
@@ -356,7 +356,7 @@ impl Driver {
             let keep = environment.settings.update.keep_versions;
             let pruned = environment
                 .lock()
-                .and_then(|lock| remove::prune(&environment.home, keep, &lock).map(drop));
+                .and_then(|lock| maintenance::prune(&environment.home, keep, &lock).map(drop));
             // The list is sent again, whatever the outcome.
             pruned.map_err(|error| problem::of_store(&error))
         };

@@ -6,10 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::files::{entries, exists, read_json, remove_tree, replace_json};
-use super::lock::{HomeLock, RunningLock};
-use super::records::{Active, HomeState, InstalledRecord, Probation};
-use super::{snapshots, staging, stand_in};
+use super::files::{entries, read_json, replace_json};
+use super::records::{Active, InstalledRecord};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
@@ -22,6 +20,8 @@ pub(super) const LEAVING: &str = ".leaving-";
 pub(super) const REMOVED: &str = ".removed-";
 /// Prefix of the folder with the set-aside files of a damaged version.
 const DAMAGED: &str = ".damaged-";
+/// Prefix of the staging folder of a repair.
+pub(super) const REPAIR: &str = "repair-";
 /// The file that makes a folder a whole version.
 pub(crate) const RECORD: &str = "metadata/installed.json";
 
@@ -180,7 +180,7 @@ impl Home {
         self.root.join("user-data")
     }
 
-    fn active_path(&self) -> PathBuf {
+    pub(super) fn active_path(&self) -> PathBuf {
         self.root.join("active.json")
     }
 
@@ -189,84 +189,8 @@ impl Home {
         self.root.join("failed.json")
     }
 
-    fn state_path(&self) -> PathBuf {
+    pub(super) fn state_path(&self) -> PathBuf {
         self.root.join("state.json")
-    }
-
-    /// The active version's record. Where `active.json` is missing, damaged, or names a version
-    /// that is not whole, the result is the most recently used whole version. A failure to read is
-    /// an error: the pointer may be right, and a caller that changes versions must not guess.
-    pub(crate) fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
-        if let Some(active) = self.named()? {
-            match self.record(&active.container) {
-                Ok(record) => return Ok((active, record)),
-                Err(error @ (StoreError::NotInstalled { .. } | StoreError::Damaged { .. })) => {
-                    tracing::warn!(
-                        error = error_chain::line(&error),
-                        "the active version cannot be used"
-                    );
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
-    }
-
-    /// Like [`Home::active`], but for starting the app: if the pointer cannot be read, the result
-    /// is also the most recently used whole version. The app starts (docs/security.md, promise 1).
-    pub(crate) fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
-        match self.active() {
-            Err(error @ StoreError::File(_)) => {
-                tracing::error!(
-                    error = error_chain::line(&error),
-                    "the active version cannot be read"
-                );
-                self.stand_in()?
-                    .ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
-            }
-            result => result,
-        }
-    }
-
-    /// The active version for callers that decide what to delete or move: `None` if none is
-    /// installed.
-    pub(super) fn active_if_any(&self) -> Result<Option<Active>, StoreError> {
-        match self.active() {
-            Ok((active, _)) => Ok(Some(active)),
-            Err(StoreError::NothingInstalled { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The version that the next start uses: the pending one if it is still whole, else the active
-    /// one.
-    pub(crate) fn chosen(&self) -> Result<ContainerId, StoreError> {
-        let (active, _) = self.active()?;
-        match active.pending {
-            Some(pending) if self.is_installed(&pending)? => Ok(pending),
-            _ => Ok(active.container),
-        }
-    }
-
-    fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
-        // The most recently used version that came up, if there is one.
-        let mut installed = self.installed()?;
-        stand_in::sort_by_use(self, &mut installed);
-        // The version's probation is lost with the pointer. Where another version exists, this one
-        // has to prove itself again.
-        let probation = (installed.len() > 1).then(|| Probation::begin(jiff::Timestamp::now()));
-        Ok(installed.into_iter().next().map(|record| {
-            (
-                Active {
-                    container: record.container.clone(),
-                    previous: None,
-                    pending: None,
-                    pending_failures: 0,
-                    probation,
-                },
-                record,
-            )
-        }))
     }
 
     /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
@@ -284,49 +208,8 @@ impl Home {
         matches!(self.named(), Ok(None))
     }
 
-    /// Writes the most recently used version into `active.json` where that names no whole version;
-    /// does nothing if no version is installed. The caller does this before it registers a version:
-    /// afterwards the new version would be the newest, and nothing would show whose data to carry
-    /// over. A record that cannot be read for another reason than damage is an error: the pointer
-    /// may be right.
-    pub(crate) fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
-        if let Some(active) = self.named()? {
-            match self.record(&active.container) {
-                Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => {}
-                result => return result.map(drop),
-            }
-        }
-        let Some((active, _)) = self.stand_in()? else { return Ok(()) };
-        tracing::warn!(container = %active.container, "active.json named no whole version; the newest one stands in");
-        self.set_active(&active)
-    }
-
     pub(super) fn set_active(&self, active: &Active) -> Result<(), StoreError> {
         replace_json(&self.active_path(), active)
-    }
-
-    /// The record of one installed version; if it cannot be read, it is made from the manifest.
-    pub(crate) fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
-        match self.written_record(id) {
-            Err(error @ StoreError::File(_)) => {
-                tracing::warn!(
-                    error = error_chain::line(&error),
-                    "a record cannot be read; the manifest stands in"
-                );
-                stand_in::record_from_manifest(self, id).ok_or(error)
-            }
-            record => record,
-        }
-    }
-
-    /// Whether `id` is installed and whole; an error if that is unknown now. An unknown version is
-    /// neither offered as a new one nor replaced.
-    pub(crate) fn is_installed(&self, id: &ContainerId) -> Result<bool, StoreError> {
-        match self.record(id) {
-            Ok(_) => Ok(true),
-            Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// The record of one installed version as it is on the disk.
@@ -336,43 +219,8 @@ impl Home {
             .ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
     }
 
-    /// The error of the first unreadable record that a start of `id` needs, if there is one.
-    pub(crate) fn unreadable(&self, id: &ContainerId) -> Option<StoreError> {
-        let looks = [
-            self.named().map(drop),
-            self.written_record(id).map(drop),
-            read_json::<HomeState>(&self.state_path()).map(drop),
-        ];
-        let is_unreadable = |error: &StoreError| matches!(error, StoreError::File(_));
-        looks.into_iter().filter_map(Result::err).find(is_unreadable)
-    }
-
     pub(super) fn write_record(tree: &Path, record: &InstalledRecord) -> Result<(), StoreError> {
         replace_json(&tree.join(RECORD), record)
-    }
-
-    /// All whole versions, the newest first. Other folders are skipped, and so are versions whose
-    /// record cannot be read now.
-    pub(crate) fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
-        let whole = |id: ContainerId| {
-            let reported = |error: &StoreError| {
-                if matches!(error, StoreError::File(_)) {
-                    tracing::warn!(
-                        error = error_chain::line(error),
-                        "a version cannot be looked at now"
-                    );
-                }
-            };
-            self.record(&id).inspect_err(reported).ok()
-        };
-        Ok(self.folders()?.into_iter().filter_map(whole).collect())
-    }
-
-    /// The error of the first version that cannot be read, if there is one.
-    pub(super) fn refuse_unreadable(&self) -> Result<(), StoreError> {
-        let is_unreadable = |error: &StoreError| matches!(error, StoreError::File(_));
-        let mut errors = self.folders()?.into_iter().filter_map(|id| self.record(&id).err());
-        errors.find(is_unreadable).map_or(Ok(()), Err)
     }
 
     /// Whether no version is installed here at all, whole or not.
@@ -414,64 +262,9 @@ impl Home {
         Ok(())
     }
 
-    /// Removes the remains of a kill: half removed versions, pieces of installed ones, files that
-    /// were to replace a record, locks of removed versions. A removal that fails is logged and does
-    /// not fail the call. The user's files of a damaged version (`.damaged-…`) stay.
-    pub(crate) fn remove_left(&self, lock: &HomeLock) {
-        self.remove_replaced(lock);
-        super::remove::finish_removals(self, lock);
-        // A waiting switch may have to put back the folders that it moved out of its way.
-        let is_waiting = exists(&self.journal()).unwrap_or(true);
-        let half_removed = if is_waiting { Vec::new() } else { self.half_removed() };
-        let in_staging =
-            staging::left_by_installed(self).into_iter().chain(staging::left_by_repairs(self));
-        for half in half_removed.into_iter().chain(in_staging) {
-            if let Err(error) = remove_tree(&half) {
-                tracing::warn!(
-                    error = error_chain::line(&error),
-                    "what a kill left could not be removed"
-                );
-            }
-        }
-        self.removed_with_locks().iter().for_each(|id| RunningLock::remove(self, id));
-    }
-
     /// The part of [`Home::remove_left`] that is always quick.
-    pub(super) fn remove_replaced(&self, _lock: &HomeLock) {
+    pub(super) fn remove_replaced(&self) {
         self.replaced_in().iter().for_each(|folder| durable::remove_left(folder));
-    }
-
-    /// Removes the remains if a kill left something and no other launcher is at work. The caller
-    /// chooses a time when nobody waits: half a version may be large.
-    pub(crate) fn remove_left_if_idle(&self) {
-        // If the system cannot answer, the holder of the lock looks again.
-        let may_be = |path: &Path| exists(path).unwrap_or(true);
-        let is_left = may_be(&self.journal())
-            || may_be(&self.incoming())
-            || !self.half_removed().is_empty()
-            || !staging::left_by_installed(self).is_empty()
-            || !staging::left_by_repairs(self).is_empty()
-            || self.replaced_in().iter().any(|folder| durable::has_left(folder))
-            || snapshots::has_left(self)
-            || !self.removed_with_locks().is_empty();
-        if is_left {
-            match HomeLock::take(self) {
-                Ok(lock) => self.remove_left(&lock),
-                Err(error) => tracing::info!(
-                    error = error_chain::line(&error),
-                    "what a kill left stays for now"
-                ),
-            }
-        }
-    }
-
-    /// Removed versions whose locks are still there.
-    fn removed_with_locks(&self) -> Vec<ContainerId> {
-        let id =
-            |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
-        let is_gone = |id: &ContainerId| exists(&self.container(id)).is_ok_and(|there| !there);
-        let running = look::entries_if_readable(&self.running()).into_iter().filter_map(id);
-        running.filter(|id| is_gone(id) && !RunningLock::is_held(self, id)).collect()
     }
 
     pub(super) fn half_removed(&self) -> Vec<PathBuf> {
@@ -485,7 +278,7 @@ impl Home {
     }
 
     /// Folders in which records are replaced, also without the lock.
-    fn replaced_in(&self) -> Vec<PathBuf> {
+    pub(super) fn replaced_in(&self) -> Vec<PathBuf> {
         let snapshots =
             look::entries_if_readable(&self.snapshots()).into_iter().map(|entry| entry.path());
         [self.root.clone(), self.trust()].into_iter().chain(snapshots).collect()

@@ -203,8 +203,8 @@ impl Journal {
 /// Finishes a switch that a kill interrupted, and deletes the files that were prepared for an
 /// undecided one. The new holder of the lock calls this. A failure is logged and never denies
 /// anybody the lock: the active version has its own folders.
-pub(super) fn recover(home: &Home, lock: &HomeLock) {
-    home.remove_replaced(lock);
+pub(super) fn recover(home: &Home, _lock: &HomeLock) {
+    home.remove_replaced();
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {

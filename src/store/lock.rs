@@ -35,18 +35,14 @@ use crate::{durable, look};
 pub(crate) struct HomeLock(#[allow(dead_code)] File);
 
 impl HomeLock {
-    /// Takes the lock and finishes a switch that a kill interrupted. Returns [`StoreError::Busy`]
-    /// at once if another launcher has the lock.
-    pub(crate) fn take(home: &Home) -> Result<Self, StoreError> {
+    /// Takes the lock and nothing else; [`HomeLock::take`] also finishes what a kill interrupted.
+    /// Returns [`StoreError::Busy`] at once if another launcher has the lock.
+    pub(super) fn acquire(home: &Home) -> Result<Self, StoreError> {
         home.create()?;
         let path = home.root().join("lock");
         let file = open(&path)?;
         match try_briefly(&file) {
-            Ok(()) => {
-                let lock = Self(file);
-                super::journal::recover(home, &lock);
-                Ok(lock)
-            }
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy { home: home.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(FileError::new("lock", path, error).into()),
         }

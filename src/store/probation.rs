@@ -8,7 +8,7 @@ pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
 use super::rollback::RollbackTarget;
 use super::snapshots::Reason;
-use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback, stand_in};
+use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 
@@ -72,7 +72,7 @@ pub(crate) fn return_to_accused(
 /// Records that `version` did not come up, so that it is not offered again.
 pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut state = match home.state() {
-        Err(StoreError::File(_)) => return stand_in::note_late_failure(home, version),
+        Err(StoreError::File(_)) => return home.note_late_failure(version),
         state => state?,
     };
     if !state.failed.contains(version) {

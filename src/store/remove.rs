@@ -134,28 +134,6 @@ pub(crate) fn delete_set_aside(home: &Home) {
     }
 }
 
-/// Removes the [`surplus`]. Returns the removed versions.
-pub(crate) fn prune(
-    home: &Home,
-    keep: usize,
-    lock: &HomeLock,
-) -> Result<Vec<ContainerId>, StoreError> {
-    home.remove_left(lock);
-    let mut removed = Vec::new();
-    for id in surplus(home, keep)? {
-        match remove(home, &id, lock) {
-            Ok(()) => removed.push(id),
-            Err(StoreError::InUse { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if removed.is_empty() {
-        // Only if every version can be read is it certain that there is nothing to do.
-        home.refuse_unreadable()?;
-    }
-    Ok(removed)
-}
-
 /// Deletes the set-aside files of damaged versions. Returns the removed folders.
 pub(crate) fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
     let aside = home.set_aside()?;
@@ -169,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::store::fixture::Fixture;
+    use crate::store::maintenance::prune;
     use crate::store::switch::{SwitchOptions, switch, switch_at_next_start};
 
     #[test]

@@ -12,9 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::files::{remove_tree, writable};
-use super::home::RECORD;
+use super::home::{RECORD, REPAIR};
 use super::lock::HomeLock;
-use super::staging::REPAIR;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree};
 use crate::file_error::{FileError, FileResult as _};

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::switch::{SwitchOptions, commit, displaced, finish};
-use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over, stand_in};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over, installed};
 use crate::error_chain;
 use crate::model::ContainerId;
 
@@ -115,7 +115,7 @@ pub(crate) fn other_than(home: &Home, failing: &ContainerId) -> Option<RollbackT
     let mut others = home.installed().ok()?;
     others
         .retain(|other| other.container != *failing && !failed.contains(&other.container.version));
-    stand_in::sort_by_use(home, &mut others);
+    installed::sort_by_use(home, &mut others);
     let container = others.into_iter().next()?.container;
     Some(RollbackTarget { container, point: None, healthy: false })
 }

@@ -8,16 +8,13 @@ use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
+use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{ContainerId, Digest, Manifest};
-use crate::{durable, look};
 
 /// Space that stays free on the disk, bytes: the system and the app need some too.
 const RESERVE: u64 = 32 << 20;
-
-/// Prefix of the folder of a repair.
-pub(super) const REPAIR: &str = "repair-";
 
 /// `staging/<id>/`. Dropping it deletes nothing: verified pieces stay for the next try.
 #[derive(Clone, Debug)]
@@ -173,27 +170,6 @@ fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
 /// The staging folder of `id` as an interrupted download may have left it; read only.
 pub(crate) fn left_by(home: &Home, id: &ContainerId) -> Staging {
     Staging { home: home.clone(), id: id.clone() }
-}
-
-/// Staging folders of versions that are installed: a kill or an error came before the last step of
-/// [`Staging::register`].
-pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
-    let places = look::entries_if_readable(&home.staging()).into_iter().map(|entry| entry.path());
-    let is_installed = |place: &PathBuf| {
-        let id = place.file_name().and_then(|name| name.to_str()?.parse().ok());
-        id.is_some_and(|id| home.record(&id).is_ok())
-    };
-    places.filter(is_installed).collect()
-}
-
-/// Folders of repairs that were killed. Only the holder of the lock may call this: a repair at work
-/// holds it.
-pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
-    let places = look::entries_if_readable(&home.staging()).into_iter();
-    places
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(REPAIR))
-        .map(|entry| entry.path())
-        .collect()
 }
 
 /// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one

@@ -12,7 +12,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::session::switching;
-use crate::store::{StoreError, remove, rollback};
+use crate::store::{StoreError, maintenance, remove, rollback};
 use crate::update::check;
 
 impl Invocation<'_> {
@@ -216,8 +216,11 @@ impl Invocation<'_> {
     pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
         let home = &self.place.home;
         let lock = self.environment().lock()?;
-        let removed =
-            remove::prune(home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
+        let removed = maintenance::prune(
+            home,
+            keep.unwrap_or(self.place.settings.update.keep_versions),
+            &lock,
+        )?;
         for id in &removed {
             self.output.say(&format!("- {id}"));
         }

@@ -4,8 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::store::fixture::Fixture;
-use crate::store::remove;
 use crate::store::switch::switch;
+use crate::store::{maintenance, remove};
 
 fn begin() -> (Fixture, ContainerId, ContainerId) {
     let fixture = Fixture::new();
@@ -198,7 +198,7 @@ fn the_newest_three_stay_and_what_is_no_snapshot_too() {
         crate::store::probation::change(&fixture.home, id, &fixture.lock, |_| None).unwrap();
         fixture.write(id, "data/file", &id.version.to_string());
     }
-    remove::prune(&fixture.home, 0, &fixture.lock).unwrap();
+    maintenance::prune(&fixture.home, 0, &fixture.lock).unwrap();
     assert_eq!(fixture.versions(), ["6.0.0", "5.0.0"]);
     let retained: Vec<_> = snapshots::list(&fixture.home)
         .unwrap()
