@@ -1,9 +1,12 @@
 //! Tests of the machine, input by input.
 
+mod bundle;
+mod hot_swap;
+
 use super::*;
 use crate::messages::fixture::offer;
 use crate::messages::language::{Checked, Chosen, Updated};
-use crate::messages::protocol::{NoUpdate, Repaired, SwapBlocker};
+use crate::messages::protocol::{NoUpdate, Repaired};
 use crate::model::incident::Incident;
 use crate::model::plan::{Plan, UpdateStrategy};
 
@@ -259,54 +262,6 @@ fn what_comes_late_changes_nothing() {
     assert!(command(&mut machine, Command::Switch(id())).is_empty());
 }
 
-/// The same release out of a file.
-fn in_file() -> MachineInput {
-    let plan = Plan::without_fetching(UpdateStrategy::File, 1);
-    MachineInput::Checked(Ok(Checked::Offer(Box::new(Offer {
-        plan,
-        file: Some("f".into()),
-        ..*offer()
-    }))))
-}
-
-#[test]
-fn a_file_is_looked_into_offered_and_installed_without_a_download() {
-    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    let effects = command(&mut machine, Command::Check(CheckTrigger::Bundle("f".into())));
-    assert_eq!(effects[1], Effect::CheckFile { path: "f".into(), accept_expired: false });
-    assert!(
-        command(&mut machine, Command::Check(CheckTrigger::Bundle("g".into()))).is_empty(),
-        "one after the other"
-    );
-    machine.step(in_file());
-    assert!(
-        matches!(machine.phase(), Phase::Offered { .. }),
-        "nothing is installed without a word"
-    );
-    command(&mut machine, Command::Start);
-    assert!(matches!(machine.phase(), Phase::Installing { .. }));
-    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
-}
-
-#[test]
-fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
-    let expired = Problem { kind: ProblemKind::BundleExpired, ..problem() };
-    // Also where a check without result would start the app.
-    let mut machine = Machine::new(BEFORE_START);
-    command(&mut machine, Command::Check(CheckTrigger::Bundle("f".into())));
-    machine.step(MachineInput::Checked(Err(problem())));
-    assert!(matches!(machine.phase(), Phase::Failed { .. }));
-    assert!(command(&mut machine, Command::AcceptExpired).is_empty());
-    let again = command(&mut machine, Command::Retry);
-    assert!(again.contains(&Effect::CheckFile { path: "f".into(), accept_expired: false }));
-    machine.step(MachineInput::Checked(Err(expired)));
-    let accepted = command(&mut machine, Command::AcceptExpired);
-    assert!(accepted.contains(&Effect::CheckFile { path: "f".into(), accept_expired: true }));
-    machine.step(nothing());
-    assert!(matches!(machine.phase(), Phase::UpToDate { .. }));
-}
-
 #[test]
 fn what_is_prefetched_is_offered_again_and_not_chosen() {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
@@ -386,67 +341,6 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
     assert_eq!(command(&mut machine, Command::List), [Effect::List]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
-}
-
-/// A machine that has chosen a version which the running app could load, and its effects.
-fn hot() -> (Machine, Vec<Effect>) {
-    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule)));
-    let mut hot = offer();
-    hot.plan.requires_restart = false;
-    machine.step(MachineInput::Checked(Ok(Checked::Offer(hot))));
-    machine.step(MachineInput::Command(Command::Start));
-    machine.step(MachineInput::Fetched);
-    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert_eq!(effects.last(), Some(&Effect::Choose { id: id(), at_next_start: true }));
-    let effects = machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
-    (machine, effects)
-}
-
-#[test]
-fn what_needs_no_restart_is_swapped_in_the_running_app() {
-    let (mut machine, effects) = hot();
-    assert!(
-        matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()),
-        "{effects:?}"
-    );
-    assert_eq!(machine.phase(), Phase::Swapping { version: id().version });
-    assert!(
-        machine.step(MachineInput::Command(Command::Check(CheckTrigger::Person))).is_empty(),
-        "it is at work"
-    );
-    machine.step(MachineInput::Swapped(Ok(vec!["a".to_owned()])));
-    assert_eq!(
-        machine.phase(),
-        Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] }
-    );
-    assert!(
-        machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty(),
-        "what comes late changes nothing"
-    );
-    assert!(
-        machine.step(MachineInput::Command(Command::RestartNow)).is_empty(),
-        "nothing waits for a restart"
-    );
-    assert_ne!(machine.step(MachineInput::Command(Command::Check(CheckTrigger::Schedule))), []);
-}
-
-#[test]
-fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
-    let (mut machine, _) = hot();
-    let reasons = vec![SwapBlocker::new("c-extension", "compiled")];
-    let effects = machine.step(MachineInput::Swapped(Err(reasons.clone())));
-    assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
-    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: true });
-    assert_eq!(
-        machine.step(MachineInput::Command(Command::RestartNow)).last(),
-        Some(&Effect::Close { back: None })
-    );
-    // The app has ended meanwhile: the next start is in the new version anyway.
-    let (mut machine, _) = hot();
-    machine.step(MachineInput::AppEnded);
-    assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
-    assert!(machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty());
 }
 
 #[test]
