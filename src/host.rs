@@ -72,6 +72,11 @@ pub(crate) fn variables_with(prefix: &str) -> Vec<OsString> {
         .collect()
 }
 
+/// The folder that this program was started in: the paths that a person types are relative to it.
+pub(crate) fn working_folder() -> Option<PathBuf> {
+    std::env::current_dir().ok()
+}
+
 /// The folder this program's file lies in, links resolved.
 pub(crate) fn program_folder() -> Option<PathBuf> {
     program().and_then(|path| path.parent().map(std::path::Path::to_path_buf))

@@ -150,14 +150,14 @@ impl Home {
     /// Stores the verified copy of the renewed settings, or removes it.
     pub(crate) fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
         let path = self.renewed_settings();
-        let retained = match bytes {
+        let written = match bytes {
             Some(bytes) => durable::replace(&path, bytes),
             None => fs::remove_file(&path).or_else(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             }),
         };
-        Ok(retained.at("replace", &path)?)
+        Ok(written.at("replace", &path)?)
     }
 
     /// The record of what was made on the user's desktop from this home.

@@ -17,6 +17,7 @@ use super::successors::{Ended, SeenEnd};
 use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
+use crate::host;
 use crate::model::ContainerId;
 use crate::programs;
 
@@ -180,8 +181,7 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
     command.args(&around.arguments).args(call.arguments);
     command.current_dir(launch.working_folder.under(folder));
     apply_environment(&mut command, record, around);
-    if let Ok(caller) = std::env::current_dir() {
-        // The paths that a person types are relative to the person's working folder.
+    if let Some(caller) = host::working_folder() {
         command.env(CALLER_FOLDER, caller);
     }
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
