@@ -1,6 +1,5 @@
 //! Starts a version without a shell, and ends it.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use super::app_environment::Variable;
-use super::app_environment::{Purpose, Surroundings};
+pub(crate) use super::command::{Call, command};
 use super::error_output::ErrorOutput;
 use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
@@ -17,35 +16,11 @@ use super::successors::{Ended, SeenEnd};
 use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
-use crate::host;
 use crate::model::ContainerId;
 use crate::programs;
 
 /// The variable that names the app's health file.
 const HEALTH: &str = "KUZFLOW_HEALTH";
-
-/// The variable that names the folder in which the launcher was started.
-const CALLER_FOLDER: &str = "KUZFLOW_CALLER_FOLDER";
-
-/// What a start passes to the app besides its manifest.
-#[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    /// The user's own arguments, after the app's.
-    pub arguments: &'a [OsString],
-    /// Returns the present value of a list variable (`PATH`).
-    pub variable: Variable<'a>,
-    /// Further variables, for this start only.
-    pub environment: &'a [(&'static str, OsString)],
-    /// Store what the app writes to standard error: no terminal shows it.
-    pub keep_errors: bool,
-}
-
-#[cfg(test)]
-impl Call<'_> {
-    /// A call with no additions.
-    pub(crate) const PLAIN: Call<'static> =
-        Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
-}
 
 /// Which version a start may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,21 +148,6 @@ fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<E
     }
 }
 
-/// The command that starts the version in `folder`.
-pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
-    let launch = &record.launch;
-    let mut command = Command::new(launch.program.under(folder));
-    let around = Surroundings::of(launch, folder, Purpose::App, call.variable);
-    command.args(&around.arguments).args(call.arguments);
-    command.current_dir(launch.working_folder.under(folder));
-    apply_environment(&mut command, record, around);
-    if let Some(caller) = host::working_folder() {
-        command.env(CALLER_FOLDER, caller);
-    }
-    command.envs(call.environment.iter().map(|(name, value)| (name, value)));
-    command
-}
-
 /// Whether the file system of `folder` lets no program be started from it.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn forbids_programs(folder: &Path) -> bool {
@@ -199,19 +159,6 @@ fn forbids_programs(folder: &Path) -> bool {
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 fn forbids_programs(_folder: &Path) -> bool {
     false
-}
-
-/// Sets the variables of a version's command.
-pub(super) fn apply_environment(
-    command: &mut Command,
-    record: &InstalledRecord,
-    around: Surroundings,
-) {
-    for name in around.removed {
-        command.env_remove(name);
-    }
-    command.envs(around.set);
-    command.env("KUZFLOW_VERSION", record.container.version.to_string());
 }
 
 /// Pause between two looks at a child where the system cannot wait for it without reaping it.

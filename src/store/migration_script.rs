@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::app_environment::{Purpose, Surroundings};
+use super::app_environment::{Purpose, Surroundings, Variable};
+use super::command::apply_environment;
 use super::files::exists;
-use super::launch::{self, Variable};
 use super::{Home, InstalledRecord, StoreError};
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
@@ -64,7 +64,7 @@ pub(super) fn run(
         }
         _ => Command::new(&script),
     };
-    launch::apply_environment(
+    apply_environment(
         &mut command,
         owner,
         Surroundings::of(&owner.launch, &folder, Purpose::Script, variable),

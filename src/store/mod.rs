@@ -24,6 +24,7 @@
 
 mod app_environment;
 pub(crate) mod carry_over;
+mod command;
 pub(crate) mod contents;
 mod copying;
 mod error_output;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::fixture::Fixture;
+use std::ffi::OsString;
 
 #[test]
 #[cfg(unix)]
