@@ -12,8 +12,9 @@ pub(crate) mod screen;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Stdio;
 
-use crate::threads;
+use crate::{real_path, threads};
 
 pub(crate) use conditions::{Conditions, conditions};
 
@@ -85,7 +86,7 @@ pub(crate) fn program_folder() -> Option<PathBuf> {
 /// This program's file, links resolved.
 pub(crate) fn program() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
-    Some(std::fs::canonicalize(&path).unwrap_or(path))
+    Some(real_path::resolve(&path).unwrap_or(path))
 }
 
 /// The folder for an app's installed versions when none is named: the user's local data folder.
@@ -169,7 +170,10 @@ pub(crate) fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
     } else {
         "xdg-open"
     };
-    let mut child = std::process::Command::new(program).arg(folder).spawn()?;
+    let mut command = std::process::Command::new(program);
+    // What it writes is no output of this program.
+    command.arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
     // A thread must wait for the child, or it stays behind as a zombie.
     let _ = threads::spawn("child", move || child.wait());
     Ok(())

@@ -20,11 +20,13 @@
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! error_chain  durable  positional  token_bucket  backoff  hedge  https  look  parallel  plain
-//! programs  threads  file_error    ground floor: errors as text, files that survive a power cut,
-//!                         reads and writes at a place, limits of rate, pauses between tries,
-//!                         several sources asked for the same thing, HTTP clients, what is present
-//!                         and what is unknown, work on several cores, text from outside made
-//!                         safe, programs started, threads, and the one error of files
+//! programs  threads  file_error  real_path
+//!                         ground floor: errors as text, files that survive a power cut, reads and
+//!                         writes at a place, limits of rate, pauses between tries, several sources
+//!                         asked for the same thing, HTTP clients, what is present and what is
+//!                         unknown, work on several cores, text from outside made safe, programs
+//!                         started, threads, the one error of files, and paths that every program
+//!                         takes
 //! ```
 //!
 //! Everything is private to the library except the two programs' starts and `testing`, which names
@@ -69,6 +71,7 @@ mod positional;
 mod programs;
 #[cfg(feature = "publisher")]
 mod publish;
+mod real_path;
 mod schedule;
 #[cfg(feature = "publisher")]
 mod server;

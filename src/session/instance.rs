@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::look;
 use crate::messages::mailbox::{Handle, WindowPart};
 use crate::model::Digest;
+use crate::real_path;
 use crate::store::Home;
 use crate::threads;
 
@@ -141,8 +142,7 @@ enum Answer {
 /// Prefix of the names of the places that serve a home.
 fn prefix(home: &Home) -> String {
     let root = home.root();
-    let root = root
-        .canonicalize()
+    let root = real_path::resolve(root)
         .or_else(|_| std::path::absolute(root))
         .unwrap_or_else(|_| root.to_owned());
     let digest = Digest::of(root.as_os_str().as_encoded_bytes()).to_string();

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::processes::{self, Process, TICKS};
+use crate::real_path;
 
 /// A process that descends from an app and lives on has replaced it if the app ended within this
 /// time after its own start.
@@ -64,7 +65,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(folder: &Path, lock: &Path) -> Self {
         let real = |path: &Path| {
-            path.canonicalize()
+            real_path::resolve(path)
                 .or_else(|_| std::path::absolute(path))
                 .unwrap_or_else(|_| path.to_owned())
         };
@@ -76,12 +77,12 @@ impl Place {
     }
 
     fn holds(&self, path: &Path) -> bool {
-        path.starts_with(&self.real) || path.starts_with(&self.named)
+        is_within(path, &self.real) || is_within(path, &self.named)
     }
 
     fn holds_what_is_run(&self, path: &Path) -> bool {
         RUN.iter().any(|folder| {
-            path.starts_with(self.real.join(folder)) || path.starts_with(self.named.join(folder))
+            is_within(path, &self.real.join(folder)) || is_within(path, &self.named.join(folder))
         })
     }
 
@@ -89,7 +90,7 @@ impl Place {
         let name = Path::new(name);
         name == self.named
             || name == self.real
-            || name.canonicalize().is_ok_and(|name| name == self.real)
+            || real_path::resolve(name).is_ok_and(|name| name == self.real)
     }
 
     /// What binds `process` to the version, as far as its own data shows without further questions
@@ -155,6 +156,15 @@ impl Place {
             }
         }
     }
+}
+
+/// Whether `path` is `folder`, or below it. On Windows a program may have been named in other
+/// letters, capital or small.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    fn folded(path: &Path) -> PathBuf {
+        path.to_string_lossy().to_lowercase().into()
+    }
+    path.starts_with(folder) || cfg!(windows) && folded(path).starts_with(folded(folder))
 }
 
 /// The processes bound to a version for which `counts` returns `true`, without launchers. A process
@@ -327,6 +337,8 @@ mod tests {
         };
         assert_eq!(bond(&text("runtime/bin/python3"), "/", &["python3"]), Some(Bond::Uses));
         assert_eq!(bond(&text("app/helper (deleted)"), "/", &["helper"]), Some(Bond::Uses));
+        #[cfg(windows)]
+        assert_eq!(bond(&text("APP/HELPER.EXE"), "/", &["helper"]), Some(Bond::Uses));
         assert_eq!(
             bond("/usr/bin/python3", "/", &["python3", "-E", &text("app/main.py")]),
             Some(Bond::Uses)

@@ -20,6 +20,7 @@ use crate::publish::bundling::{
     BuildRequest, Built, EntryPoint, Runtime, build as build_container,
 };
 use crate::publish::package::USUAL_LEVEL;
+use crate::real_path;
 
 /// The arguments of `kuzflow build`.
 #[derive(Debug, Args)]
@@ -265,7 +266,7 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
 /// Whether `project` publishes the app in `folder`; `name` is the app's name if it was given.
 fn is_of(project: &Project, folder: &Path, name: Option<&AppName>) -> bool {
     let same = |own: &PathBuf| {
-        std::fs::canonicalize(project.folder().join(own)).ok() == std::fs::canonicalize(folder).ok()
+        real_path::resolve(&project.folder().join(own)).ok() == real_path::resolve(folder).ok()
     };
     match name {
         Some(name) => *name == project.settings().app,
@@ -278,7 +279,7 @@ fn open(repo: Option<&Path>) -> Result<Project, Box<dyn std::error::Error>> {
 }
 
 fn folder_name(app: &Path) -> Result<AppName, Box<dyn std::error::Error>> {
-    let folder = std::fs::canonicalize(app)
+    let folder = real_path::resolve(app)
         .map_err(|error| format!("the app's folder {}: {error}", app.display()))?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(name.parse().map_err(|error| format!("{error}; name the app with --name"))?)

@@ -7,6 +7,7 @@ use super::BuildError;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::RelativePath;
 use crate::model::manifest::Permissions;
+use crate::real_path;
 
 /// Prefix of the builder's temporary folders.
 pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
@@ -56,7 +57,7 @@ pub(super) fn copy_tree(
     links: Links,
     skip: &dyn Fn(&str) -> bool,
 ) -> Result<(), BuildError> {
-    let root = fs::canonicalize(from).at("find", from)?;
+    let root = real_path::resolve(from).at("find", from)?;
     Copier { root: &root, links, skip }.folder(&root, to, "", 0)
 }
 
@@ -130,7 +131,7 @@ impl Copier<'_> {
             let resolved = inside.parse::<RelativePath>().ok()?.resolve_link(target.to_str()?)?;
             // Through further links, too: each of them is checked by itself, but the last target
             // must exist.
-            let end = fs::canonicalize(link).ok()?;
+            let end = real_path::resolve(link).ok()?;
             end.starts_with(self.root).then_some(resolved)
         };
         relative().is_some_and(|resolved| {

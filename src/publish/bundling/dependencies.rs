@@ -12,6 +12,7 @@ use super::runtime::HostPython;
 use super::{BuildError, BuildRequest, tool};
 use crate::file_error::FileResult as _;
 use crate::model::Platform;
+use crate::real_path;
 
 /// Installs `requirements` into the `python` of the container in `tree`.
 pub(super) fn install(
@@ -21,7 +22,7 @@ pub(super) fn install(
     tree: &Path,
     build_date: jiff::Timestamp,
 ) -> Result<(), BuildError> {
-    let given = fs::canonicalize(requirements).at("find", requirements)?;
+    let given = real_path::resolve(requirements).at("find", requirements)?;
     let requirements = listed(&given, tree)?;
     let target = tree.with_file_name("dependencies");
     let host = HostPython::ask(&request.python)?;

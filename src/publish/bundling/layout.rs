@@ -17,6 +17,7 @@ use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
 use crate::model::{Platform, RelativePath};
 use crate::publish::package::{Content, Draft, Item};
+use crate::real_path;
 
 /// Lays the container out in `work` and lists its content.
 pub(super) fn lay_out(
@@ -227,9 +228,9 @@ fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
 /// Lays the icon out: an icon in the app's folder is already there; any other is copied.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
     let Some(icon) = &request.icon else { return Ok(None) };
-    let app = fs::canonicalize(&request.app).at("find", &request.app)?;
+    let app = real_path::resolve(&request.app).at("find", &request.app)?;
     let icon = &find_icon(&app, icon);
-    let icon = fs::canonicalize(icon).at("find the icon", icon)?;
+    let icon = real_path::resolve(icon).at("find the icon", icon)?;
     if let Ok(inside) = icon.strip_prefix(&app) {
         let path = copy::relative(&icon, &Path::new("app").join(inside))?;
         if path.under(tree).is_file() {

@@ -37,6 +37,7 @@ pub use steps::{BuildProgress, BundlingStep};
 use super::package::{self, Package};
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
+use crate::real_path;
 use steps::Steps;
 
 /// A package that was built.
@@ -88,7 +89,7 @@ pub fn build(
     let folder =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).at("create the folder", folder)?;
-    let folder = fs::canonicalize(folder).at("find the folder", folder)?;
+    let folder = real_path::resolve(folder).at("find the folder", folder)?;
     // Beside the package: there is space where packages are written, and /tmp is often small.
     let work = tempfile::Builder::new()
         .prefix(copy::WORK_PREFIX)
