@@ -166,6 +166,7 @@ notice-more = { $count ->
 }
 failure-crashed = It closed by itself with error code { $status }.
 failure-signal = It crashed (signal { $signal }).
+failure-exception = It crashed (exception { $code }).
 failure-ended-at-once = It closed again at once, without saying why.
 failure-hung = It started, but never said that it was ready.
 failure-reported = It reported a problem: “{ $reason }”

@@ -150,6 +150,7 @@ notice-beside = 旁边是：{ $name }
 notice-more = 还有 { $count } 个
 failure-crashed = 它自行退出了，错误代码 { $status }。
 failure-signal = 它崩溃了（信号 { $signal }）。
+failure-exception = 它崩溃了（系统错误 { $code }）。
 failure-ended-at-once = 它刚启动就退出了，没有说明原因。
 failure-hung = 它启动了，但一直没有表示准备就绪。
 failure-reported = 它自己报告了问题：“{ $reason }”

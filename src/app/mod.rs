@@ -34,8 +34,8 @@ pub enum Ending {
     NothingToDo,
     /// Status 4: done, but a signature expires soon or has expired.
     Expiring,
-    /// The started app's own status.
-    App(u8),
+    /// The started app's own exit code.
+    App(u32),
 }
 
 impl Ending {
@@ -47,16 +47,22 @@ impl Ending {
         streams::error_line("error: standard output cannot be written; is its disk full?");
         Self::Failed
     }
-}
 
-impl From<Ending> for std::process::ExitCode {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Done => Self::SUCCESS,
-            Ending::Failed => Self::FAILURE,
-            Ending::NothingToDo => Self::from(3),
-            Ending::Expiring => Self::from(4),
-            Ending::App(status) => Self::from(status),
+    /// The exit code of this process.
+    const fn code(self) -> u32 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::NothingToDo => 3,
+            Self::Expiring => 4,
+            Self::App(code) => code,
         }
+    }
+
+    /// What `main` returns. A code that has more than one byte, which only Windows knows, ends the
+    /// process here: [`std::process::ExitCode`] does not hold it.
+    pub fn end_process(self) -> std::process::ExitCode {
+        let code = self.code();
+        u8::try_from(code).map_or_else(|_| std::process::exit(code.cast_signed()), Into::into)
     }
 }

@@ -5,5 +5,5 @@
 fn main() -> std::process::ExitCode {
     kuzflow::share_addresses();
     kuzflow::attach_console();
-    kuzflow::launcher_main().into()
+    kuzflow::launcher_main().end_process()
 }

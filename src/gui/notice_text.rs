@@ -4,10 +4,8 @@
 //! unknown causes.
 
 use super::texts::Texts;
+use crate::model::exit_code::ProcessEnd;
 use crate::model::incident::{Incident, LaunchFailure};
-
-/// A status above this is a signal's number, by the convention of shells.
-const SIGNALS: u8 = 128;
 
 impl Texts {
     /// A title and a sentence: what happened, and what it means for the user.
@@ -52,12 +50,7 @@ impl Texts {
     /// In what way a version did not come up.
     pub fn failure(&self, failure: &LaunchFailure) -> String {
         match failure {
-            LaunchFailure::Crashed { status } if *status > SIGNALS => {
-                self.with("failure-signal", &[("signal", &(status - SIGNALS).to_string())])
-            }
-            LaunchFailure::Crashed { status } => {
-                self.with("failure-crashed", &[("status", &status.to_string())])
-            }
+            LaunchFailure::Crashed { status } => self.crash(ProcessEnd::of(*status)),
             LaunchFailure::EndedAtOnce => self.get("failure-ended-at-once"),
             LaunchFailure::Hung => self.get("failure-hung"),
             LaunchFailure::Reported { reason } if reason.is_empty() => {
@@ -68,6 +61,20 @@ impl Texts {
             }
             LaunchFailure::NotStarted => self.get("failure-not-started"),
             LaunchFailure::NeverUp => self.get("failure-never-up"),
+        }
+    }
+
+    fn crash(&self, end: ProcessEnd) -> String {
+        match end {
+            ProcessEnd::Status(status) => {
+                self.with("failure-crashed", &[("status", &status.to_string())])
+            }
+            ProcessEnd::Signal(signal) => {
+                self.with("failure-signal", &[("signal", &signal.to_string())])
+            }
+            ProcessEnd::Exception(code) => {
+                self.with("failure-exception", &[("code", &format!("0x{code:08X}"))])
+            }
         }
     }
 
@@ -93,8 +100,6 @@ mod tests {
     #[test]
     fn every_way_to_fail_has_its_own_words_in_each_language() {
         let failures = [
-            LaunchFailure::Crashed { status: 1 },
-            LaunchFailure::Crashed { status: 139 },
             LaunchFailure::EndedAtOnce,
             LaunchFailure::Hung,
             LaunchFailure::Reported { reason: "no display".to_owned() },
@@ -102,16 +107,22 @@ mod tests {
             LaunchFailure::NotStarted,
             LaunchFailure::NeverUp,
         ];
+        let ends =
+            [ProcessEnd::Status(1), ProcessEnd::Signal(11), ProcessEnd::Exception(0xC000_0005)];
         for texts in Language::ALL.map(Texts::new) {
-            let notice_text: std::collections::BTreeSet<_> =
-                failures.iter().map(|failure| texts.failure(failure)).collect();
-            assert_eq!(notice_text.len(), failures.len(), "{notice_text:?}");
+            let notice_text: std::collections::BTreeSet<_> = failures
+                .iter()
+                .map(|failure| texts.failure(failure))
+                .chain(ends.map(|end| texts.crash(end)))
+                .collect();
+            assert_eq!(notice_text.len(), failures.len() + ends.len(), "{notice_text:?}");
             assert!(
                 notice_text.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')),
                 "{notice_text:?}"
             );
             assert!(
                 notice_text.iter().any(|text| text.contains("11"))
+                    && notice_text.iter().any(|text| text.contains("0xC0000005"))
                     && notice_text.iter().any(|text| text.contains("no display"))
             );
         }

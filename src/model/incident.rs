@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::exit_code::ProcessEnd;
 use super::version::Version;
 
 /// An incident with its time, as it is stored for the user.
@@ -109,10 +110,10 @@ pub struct Conflict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum LaunchFailure {
-    /// It ended by itself with this status or signal, numbered as in a shell.
+    /// It ended with this exit code, see [`ProcessEnd`].
     Crashed {
-        /// Exit status; 128 and more: a signal.
-        status: u8,
+        /// The exit code, as the system's own shell shows it.
+        status: u32,
     },
     /// It ended at once, but with status 0.
     EndedAtOnce,
@@ -135,10 +136,7 @@ pub enum LaunchFailure {
 impl fmt::Display for LaunchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Crashed { status: status @ 129.. } => {
-                write!(f, "ended by signal {}", status - 128)
-            }
-            Self::Crashed { status } => write!(f, "ended with status {status}"),
+            Self::Crashed { status } => ProcessEnd::of(*status).fmt(f),
             Self::EndedAtOnce => f.write_str("ended at once with status 0"),
             Self::Hung => f.write_str("did not say that it is ready"),
             Self::Reported { reason } => write!(f, "said that something is wrong: {reason}"),
@@ -156,6 +154,7 @@ mod tests {
     fn details_name_a_failure_in_words() {
         let words = |failure: LaunchFailure| failure.to_string();
         assert_eq!(words(LaunchFailure::Crashed { status: 2 }), "ended with status 2");
+        #[cfg(unix)]
         assert_eq!(words(LaunchFailure::Crashed { status: 139 }), "ended by signal 11");
         assert_eq!(
             words(LaunchFailure::Reported { reason: "no display".to_owned() }),

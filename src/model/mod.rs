@@ -6,6 +6,7 @@
 //! imports another room of this crate.
 
 pub mod digest;
+pub mod exit_code;
 pub mod hot_swap;
 pub mod incident;
 pub mod launcher;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::model::exit_code::ProcessEnd;
 use crate::model::incident::LaunchFailure;
 use crate::store::probation::HealthReport;
 
@@ -82,8 +83,8 @@ pub(crate) enum Ended {
     Well,
     /// The launcher, the session or a person at a terminal ended it.
     Asked,
-    /// With this status, as a shell reports it; never 0.
-    Badly(u8),
+    /// With this exit code; never 0.
+    Badly(u32),
 }
 
 /// The result of judging an observation.
@@ -105,9 +106,6 @@ pub(crate) enum Verdict {
     Doubtful(LaunchFailure),
 }
 
-/// From here on a status is a signal's number plus 128, as a shell reports it.
-const SIGNALS: u8 = 128;
-
 /// Judges an observation.
 pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     let says_up = seen.health_report == Some(HealthReport::Up);
@@ -122,13 +120,13 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
         // Nobody is taken from a version that worked for what was typed.
         (Some(Ended::Badly(status)), _)
-            if seen.relapsed && seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
+            if seen.relapsed && seen.has_arguments && !is_crash(status) && seen.age < AT_ONCE =>
         {
             Verdict::Undecided
         }
         // Perhaps an error in the user's arguments, reported by a status of the program's choice.
         (Some(Ended::Badly(status)), _)
-            if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE =>
+            if seen.has_arguments && !is_crash(status) && seen.age < AT_ONCE =>
         {
             Verdict::Doubtful(LaunchFailure::Crashed { status })
         }
@@ -136,7 +134,7 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
             Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
         // A process that a crash leaves behind is a helper, perhaps the one that reports crashes.
-        (Some(Ended::Badly(status)), _) if status >= SIGNALS => {
+        (Some(Ended::Badly(status)), _) if is_crash(status) => {
             Verdict::Failed(LaunchFailure::Crashed { status })
         }
         // The app handed over: its successor is judged. How the successor ends is unknown.
@@ -163,6 +161,10 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     }
 }
 
+fn is_crash(status: u32) -> bool {
+    ProcessEnd::of(status).is_crash()
+}
+
 /// Whether a version with `failures` failures in a row, the last of them doubtful, is rolled back.
 pub(crate) fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
     failures >= TRIES_WHEN_UP.max(rules.tries)
@@ -175,9 +177,9 @@ pub(crate) fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
 
 /// How an app ended: by `code` if it ended by itself, with `status` as a shell reports it. `asked`
 /// if the launcher asked it to end.
-pub(crate) fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
+pub(crate) fn ended(code: Option<i32>, status: u32, asked: bool) -> Ended {
     /// Signals by which a session, a terminal or an administrator ends programs: HUP, INT, TERM.
-    const ASKED: [u8; 3] = [128 + 1, 128 + 2, 128 + 15];
+    const ASKED: [u32; 3] = [128 + 1, 128 + 2, 128 + 15];
     /// STATUS_CONTROL_C_EXIT (a console or a session that closes) and DBG_TERMINATE_PROCESS (a
     /// session that ends).
     const ASKED_ON_WINDOWS: [u32; 2] = [0xC000_013A, 0x4001_0004];
@@ -188,14 +190,16 @@ pub(crate) fn ended(code: Option<i32>, status: u8, asked: bool) -> Ended {
             Ended::Asked
         }
         None if ASKED.contains(&status) => Ended::Asked,
-        // On Windows the last byte of a code may be 0.
-        _ => Ended::Badly(status.max(1)),
+        _ => Ended::Badly(status),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The exit code of a program that the system ends for a wrong access to memory.
+    const CRASH: u32 = if cfg!(windows) { 0xC000_0005 } else { 128 + 11 };
 
     const RULES: Rules =
         Rules { survival: Duration::from_secs(10), up_within: Duration::from_secs(60), tries: 2 };
@@ -300,15 +304,15 @@ mod tests {
     #[test]
     fn how_it_ended_counts() {
         let end = |seconds, ended| Observation { ended: Some(ended), ..seen(seconds) };
-        let crashed = Verdict::Failed(LaunchFailure::Crashed { status: 139 });
-        assert_eq!(judge(&RULES, &end(1, Ended::Badly(139))), crashed);
+        let crashed = Verdict::Failed(LaunchFailure::Crashed { status: CRASH });
+        assert_eq!(judge(&RULES, &end(1, Ended::Badly(CRASH))), crashed);
         assert_eq!(
-            judge(&RULES, &end(100, Ended::Badly(139))),
+            judge(&RULES, &end(100, Ended::Badly(CRASH))),
             crashed,
             "it comes up and crashes later"
         );
         assert_eq!(
-            judge(&RULES, &end(120, Ended::Badly(139))),
+            judge(&RULES, &end(120, Ended::Badly(CRASH))),
             Verdict::Settled,
             "every app crashes sometimes"
         );
@@ -322,14 +326,14 @@ mod tests {
             Verdict::Undecided,
             "what is not known is not bad"
         );
-        for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(139)] {
+        for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(CRASH)] {
             let replaced = Observation { others: Others::Instance, ..end(1, ended) };
             assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
         }
         let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
         let doubtful = Verdict::Doubtful(LaunchFailure::Crashed { status: 2 });
         assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
-        assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
+        assert_eq!(typed(Ended::Badly(CRASH)), crashed, "no argument excuses that");
         assert_eq!(
             judge(
                 &RULES,
@@ -368,7 +372,7 @@ mod tests {
             (Ended::Badly(3), Others::None, 9, false, crashed(3)),
             (Ended::Badly(3), Others::None, 9, true, Verdict::Undecided),
             (Ended::Badly(3), Others::None, 10, true, Verdict::Good),
-            (Ended::Badly(139), Others::Left, 10, false, crashed(139)),
+            (Ended::Badly(CRASH), Others::Left, 10, false, crashed(CRASH)),
         ] {
             let handed_over =
                 Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
@@ -381,10 +385,10 @@ mod tests {
         assert_eq!(ended(Some(0), 0, false), Ended::Well);
         assert_eq!(ended(Some(0), 0, true), Ended::Asked);
         assert_eq!(ended(Some(3), 3, false), Ended::Badly(3));
-        assert_eq!(ended(Some(0x100), 0, false), Ended::Badly(1));
+        assert_eq!(ended(Some(0x100), 0x100, false), Ended::Badly(0x100));
         assert_eq!(
-            [ended(None, 143, false), ended(None, 139, false)],
-            [Ended::Asked, Ended::Badly(139)]
+            [ended(None, 143, false), ended(None, CRASH, false)],
+            [Ended::Asked, Ended::Badly(CRASH)]
         );
         assert_eq!(
             ended(Some(143), 143, false),
@@ -392,7 +396,11 @@ mod tests {
             "a code of the app's own, no signal"
         );
         #[cfg(windows)]
-        assert_eq!(ended(Some(0xC000_013A_u32.cast_signed()), 0x3A, false), Ended::Asked);
+        {
+            let windows = |code: u32| ended(Some(code.cast_signed()), code, false);
+            assert_eq!(windows(0xC000_013A), Ended::Asked);
+            assert_eq!(windows(0xC000_0005), Ended::Badly(0xC000_0005));
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
+use crate::model::exit_code::ProcessEnd;
 use crate::programs;
 
 /// The variable that names the app's health file.
@@ -332,7 +333,7 @@ impl RunningApp {
             started: self.first_started.clone(),
             ..Process::default()
         };
-        if status.code().is_some() {
+        if !ProcessEnd::of(exit_code(status)).is_crash() {
             self.successors_of(&[record])
         } else {
             self.note_ends(&[record])
@@ -475,22 +476,14 @@ pub(crate) fn last_words_of_app(
     HealthFile::last(&lock::records(home, id), since)?.health_report()
 }
 
-/// What a shell would report for `status`: the exit code, or 128 and the signal's number.
-pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+/// What a shell would report for `status`: the exit code, which has four bytes on Windows, or 128
+/// and the signal's number.
+pub(crate) fn exit_code(status: ExitStatus) -> u32 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        return (128 + signal).cast_unsigned();
     }
-    status.code().map_or(1, as_byte)
-}
-
-/// A code as one byte. Windows' codes have four: an exception (`0xC0000005`) may end in a zero
-/// byte, and must not look like success.
-fn as_byte(code: i32) -> u8 {
-    u8::try_from(code).unwrap_or(match code & 0xff {
-        0 => 1,
-        byte => u8::try_from(byte).unwrap_or(1),
-    })
+    status.code().map_or(1, i32::cast_unsigned)
 }
 
 #[cfg(test)]

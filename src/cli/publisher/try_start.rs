@@ -22,10 +22,12 @@ use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::container::{self, Unpacker};
 use crate::host;
+use crate::model::exit_code::ProcessEnd;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform};
 use crate::programs;
 use crate::publish::package::{Effort, inspect};
+use crate::real_path;
 use crate::store::InstalledRecord;
 use crate::store::launch::{self, Call};
 
@@ -69,7 +71,7 @@ enum Fared {
     /// The app still ran at the end of the time.
     Runs,
     /// The app ended by itself with this status.
-    Ended(u8),
+    Ended(u32),
     /// The app reported a failure.
     ReportedFailure(String),
     /// The app should have reported that it is up, and did not.
@@ -211,7 +213,7 @@ impl Trial {
 
     /// The command that a launcher would start, with separate user folders.
     fn command(&self, options: &TrialOptions) -> Result<Command, VerbError> {
-        let root = std::fs::canonicalize(self.folder.path().join("container"))?;
+        let root = real_path::resolve(&self.folder.path().join("container"))?;
         let mut record = InstalledRecord::of(&self.manifest, Digest::of(b""), host::now());
         if options.import_only {
             only_import(&mut record.launch.arguments)?;
@@ -428,10 +430,15 @@ fn words(fared: &Fared, took: Duration) -> String {
         Fared::Up => format!("it said that it is up after {seconds}"),
         Fared::Runs => format!("it runs after {seconds}"),
         Fared::Ended(0) => format!("it ended by itself with status 0 after {seconds}"),
-        Fared::Ended(code @ 129..) => {
-            format!("it crashed after {seconds} (status {code}, signal {})", code - 128)
-        }
-        Fared::Ended(code) => format!("it ended with status {code} after {seconds}"),
+        Fared::Ended(code) => match ProcessEnd::of(*code) {
+            ProcessEnd::Status(status) => format!("it ended with status {status} after {seconds}"),
+            ProcessEnd::Signal(signal) => {
+                format!("it crashed after {seconds} (status {code}, signal {signal})")
+            }
+            ProcessEnd::Exception(_) => {
+                format!("it crashed after {seconds} (exception 0x{code:08X})")
+            }
+        },
         Fared::ReportedFailure(reason) => format!("it said that it failed: {reason}"),
         Fared::NotUp => {
             format!(

@@ -126,7 +126,7 @@ impl Program {
     ///
     /// # Errors
     /// The reason why it could not be started.
-    pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
+    pub(crate) fn hand_over(&self, arguments: &[OsString]) -> io::Result<u32> {
         let mut command = Command::new(&self.path);
         command.args(arguments);
         #[cfg(unix)]
@@ -135,9 +135,7 @@ impl Program {
         }
         #[cfg(not(unix))]
         {
-            command.status().map(|status| {
-                status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
-            })
+            command.status().map(crate::store::launch::exit_code)
         }
     }
 }
