@@ -1,10 +1,13 @@
 //! Reads the system's power and network conditions: they decide whether background work should
 //! wait.
 //!
-//! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the runtime's own
-//! classes on Windows; `pmset` on macOS. Out: [`Conditions`], within a second. Never: returns an
+//! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the power status
+//! and the network's cost on Windows; `pmset` on macOS. Out: [`Conditions`], within a second. Never: returns an
 //! error. A value that the system does not give is `None`, and callers then assume mains power and
 //! an ordinary network.
+
+#[cfg(windows)]
+mod windows;
 
 use std::time::Duration;
 
@@ -92,53 +95,7 @@ mod system {
 }
 
 #[cfg(windows)]
-mod system {
-    use windows::Networking::Connectivity::{NetworkCostType, NetworkInformation};
-    use windows::System::Power::{
-        BatteryStatus, EnergySaverStatus, PowerManager, PowerSupplyStatus,
-    };
-
-    use super::{Conditions, LOW_PERCENT, SYSTEM_TIMEOUT};
-    use crate::host::in_time;
-
-    pub fn conditions() -> Conditions {
-        in_time(SYSTEM_TIMEOUT, || Conditions {
-            metered: metered(),
-            on_battery: on_battery(),
-            battery_low: battery_low(),
-            saver: saver(),
-        })
-        .unwrap_or_default()
-    }
-
-    fn metered() -> Option<bool> {
-        // Without a connection there is no profile.
-        let cost =
-            NetworkInformation::GetInternetConnectionProfile().ok()?.GetConnectionCost().ok()?;
-        let roams = cost.Roaming().unwrap_or(false) || cost.OverDataLimit().unwrap_or(false);
-        match cost.NetworkCostType().ok()? {
-            NetworkCostType::Fixed | NetworkCostType::Variable => Some(true),
-            NetworkCostType::Unrestricted => Some(roams),
-            _ => None,
-        }
-    }
-
-    fn on_battery() -> Option<bool> {
-        let has_battery = PowerManager::BatteryStatus().ok()? != BatteryStatus::NotPresent;
-        Some(
-            has_battery && PowerManager::PowerSupplyStatus().ok()? == PowerSupplyStatus::NotPresent,
-        )
-    }
-
-    fn battery_low() -> Option<bool> {
-        let percent = PowerManager::RemainingChargePercent().ok()?;
-        Some(u32::try_from(percent).ok()? <= LOW_PERCENT)
-    }
-
-    fn saver() -> Option<bool> {
-        Some(PowerManager::EnergySaverStatus().ok()? == EnergySaverStatus::On)
-    }
-}
+use self::windows as system;
 
 #[cfg(target_os = "macos")]
 mod system {
@@ -243,6 +200,39 @@ mod pmset {
     }
 }
 
+/// The values of Windows' own records.
+#[cfg(any(windows, test))]
+mod power_status {
+    use super::{Conditions, LOW_PERCENT};
+
+    /// Reads three values of `SYSTEM_POWER_STATUS`; 255 means unknown.
+    pub(super) fn power(mains: u8, percent: u8, saver: u8) -> Conditions {
+        let percent = Some(u32::from(percent)).filter(|percent| *percent <= 100);
+        Conditions {
+            metered: None,
+            on_battery: match mains {
+                0 => Some(true),
+                1 => Some(false),
+                _ => None,
+            },
+            battery_low: percent.map(|percent| percent <= LOW_PERCENT),
+            saver: Some(saver == 1),
+        }
+    }
+
+    /// Reads an `NLM_CONNECTION_COST`; `None` where it is unknown.
+    pub(super) fn metered(cost: u32) -> Option<bool> {
+        const UNRESTRICTED: u32 = 0x1;
+        const FIXED_OR_VARIABLE: u32 = 0x2 | 0x4;
+        const OVER_LIMIT_OR_ROAMING: u32 = 0x1_0000 | 0x4_0000;
+        let has = |flags: u32| cost & flags != 0;
+        if has(FIXED_OR_VARIABLE | OVER_LIMIT_OR_ROAMING) {
+            return Some(true);
+        }
+        has(UNRESTRICTED).then_some(false)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +285,27 @@ mod tests {
         let odd = [("type", "Battery"), ("status", "Discharging"), ("capacity", "many")];
         assert_eq!(read(&[("BAT0", &odd), ("nothing", &[])]), (Some(true), None));
         assert_eq!(supplies::read(std::path::Path::new("/nowhere/at/all")), Conditions::default());
+    }
+
+    #[test]
+    fn what_windows_says_of_power_and_network() {
+        let expected = |on_battery, battery_low| Conditions {
+            on_battery,
+            battery_low,
+            saver: Some(false),
+            metered: None,
+        };
+        let power = power_status::power;
+        assert_eq!(power(1, 255, 0), expected(Some(false), None), "a desktop");
+        assert_eq!(power(0, 20, 0), expected(Some(true), Some(true)));
+        assert_eq!(power(0, 21, 0), expected(Some(true), Some(false)));
+        assert_eq!(power(255, 255, 0), expected(None, None));
+        assert_eq!(power(0, 80, 1).saver, Some(true));
+        let metered = power_status::metered;
+        assert_eq!([metered(0), metered(0x1)], [None, Some(false)]);
+        assert_eq!([metered(0x2), metered(0x4)], [Some(true); 2]);
+        assert_eq!([metered(0x4_0001), metered(0x1_0001)], [Some(true); 2], "it roams");
+        assert_eq!(metered(0x2_0001), Some(false), "congested costs nothing");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Messages through Windows: toasts.
 
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use windows::UI::Notifications::{
     ToastActivatedEventArgs, ToastDismissalReason, ToastDismissedEventArgs, ToastNotification,
     ToastNotificationManager, ToastNotifier,
 };
+use windows::Win32::Foundation::REGDB_E_CLASSNOTREG;
 use windows::core::{HSTRING, IInspectable, Interface};
 
 use super::messenger::{Answer, Message, Messenger};
@@ -19,6 +21,10 @@ use crate::gui::WindowError;
 const SHOWN_BY: &str = "Kuzflow.Launcher";
 /// The argument of a click on the message itself.
 const PRESSED: &str = "default";
+
+/// Why this Windows shows no toasts: a stripped one lacks their classes. It gets none while this
+/// process lives, and each question would fill the error output.
+static ABSENT: OnceLock<String> = OnceLock::new();
 
 /// Windows' messages.
 pub(super) struct Toasts {
@@ -31,8 +37,12 @@ pub(super) struct Toasts {
 }
 
 impl Toasts {
-    /// Enters the program into the list, and asks for permission to show messages.
+    /// Enters the program into the list, and asks for permission to show messages. A system
+    /// without them is asked once.
     pub fn connect(app_name: &str) -> Result<Self, WindowError> {
+        if let Some(reason) = ABSENT.get() {
+            return Err(WindowError::NoNotifications(reason.clone()));
+        }
         let name = format!(
             r"{SHOWN_BY}.{}",
             app_name.replace(|letter: char| !letter.is_alphanumeric(), "-")
@@ -42,7 +52,12 @@ impl Toasts {
             .and_then(|key| key.set_string("DisplayName", app_name));
         registered.map_err(|error| refused(&error))?;
         let notifier = ToastNotificationManager::CreateToastNotifierWithId(&HSTRING::from(name))
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| {
+                if error.code() == REGDB_E_CLASSNOTREG {
+                    ABSENT.get_or_init(|| error.to_string());
+                }
+                refused(&error)
+            })?;
         let (sender, answers) = channel();
         Ok(Self { notifier, shown: None, count: 0, sender, answers })
     }
@@ -121,5 +136,19 @@ impl Messenger for Toasts {
             // The message may have closed already.
             let _ = self.notifier.Hide(&toast);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_without_toasts_is_asked_once_and_is_no_panic() {
+        let Err(first) = Toasts::connect("Sample 示例") else {
+            return assert!(ABSENT.get().is_none());
+        };
+        let Err(again) = Toasts::connect("Sample 示例") else { panic!("{first}") };
+        assert_eq!(first.to_string(), again.to_string());
     }
 }
