@@ -76,6 +76,12 @@ pub(super) fn run(
     // A separate process group, so that the processes of the script end with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    // The launcher has no console that the script could use: it would flash up a window of its own.
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(
+        &mut command,
+        windows_sys::Win32::System::Threading::CREATE_NO_WINDOW,
+    );
     tracing::info!(script = %script.display(), %from, %to, "migrating");
     let mut child = programs::spawn(&mut command)
         .map_err(|error| refuse(format!("cannot be started: {error}")))?;
