@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The imports that each room may have. A room that is missing here is an error.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("host", &["model", "threads"]),
+    ("host", &["model", "real_path", "threads"]),
     ("durable", &["look"]),
     ("plain", &[]),
     ("positional", &[]),
@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("https", &["error_chain"]),
     ("parallel", &["threads"]),
     ("programs", &[]),
+    ("real_path", &["model"]),
     ("threads", &[]),
     ("settings", &["file_error", "look", "model"]),
     ("container", &["file_error", "durable", "look", "model", "parallel", "positional", "threads"]),
@@ -61,7 +62,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "store",
-        &["file_error", "error_chain", "host", "look", "model", "durable", "programs", "container"],
+        &[
+            "file_error",
+            "error_chain",
+            "host",
+            "look",
+            "model",
+            "durable",
+            "programs",
+            "real_path",
+            "container",
+        ],
     ),
     (
         "desktop",
@@ -99,6 +110,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "look",
             "model",
             "host",
+            "real_path",
             "threads",
             "token_bucket",
             "store",
@@ -172,6 +184,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "look",
             "model",
             "host",
+            "real_path",
             "settings",
             "durable",
             "parallel",
@@ -252,6 +265,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "parallel",
             "programs",
+            "real_path",
             "threads",
             "container",
             "pack",
@@ -475,6 +489,16 @@ fn the_log_has_whole_error_chains() {
         .map(|(_, path, _)| path.display().to_string())
         .collect();
     assert!(found.is_empty(), "`error = error_chain::line(&error)`:\n{}", found.join("\n"));
+}
+
+#[test]
+fn real_paths_have_one_door() {
+    let broken: Vec<_> = sources()
+        .into_iter()
+        .filter(|(room, _, code)| room != "real_path" && code.contains("canonicalize("))
+        .map(|(_, path, _)| path)
+        .collect();
+    assert!(broken.is_empty(), "Windows' programs take no verbatim path: {broken:?}");
 }
 
 #[test]

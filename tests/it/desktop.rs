@@ -2,7 +2,9 @@
 //! (docs/security.md, fault 25). The folders have spaces, quotes and Chinese characters in their
 //! names.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,9 +43,10 @@ impl Machine {
         world.release("1.0.0", 400_000);
         let node = world.serve();
         world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
-        let folder = world.path("程序 \"q\" 100%");
+        // Windows forbids quotes in names.
+        let folder = world.path(if cfg!(windows) { "程序 100%" } else { "程序 \"q\" 100%" });
         fs::create_dir(&folder).unwrap();
-        let launcher = folder.join("kuzflow-launcher");
+        let launcher = folder.join(format!("kuzflow-launcher{EXE_SUFFIX}"));
         fs::copy(env!("CARGO_BIN_EXE_kuzflow-launcher"), &launcher).unwrap();
         fs::create_dir_all(world.path("user/Desktop")).unwrap();
         Self { world, node, launcher }
@@ -62,6 +65,7 @@ impl Machine {
             ])
             .args(arguments);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+        #[cfg(unix)]
         command
             .env("HOME", self.world.path("user"))
             .env("XDG_DATA_HOME", self.data())
@@ -79,6 +83,7 @@ impl Machine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    #[cfg(unix)]
     fn data(&self) -> PathBuf {
         self.world.path("user/数据")
     }
@@ -91,12 +96,13 @@ impl Machine {
         let at = bytes.windows(STAMP.len()).position(|window| window == STAMP.as_bytes()).unwrap();
         let stamp = STAMP.replace(env!("CARGO_PKG_VERSION"), version);
         bytes[at..at + stamp.len()].copy_from_slice(stamp.as_bytes());
-        let path = self.world.path(&format!("launcher {version}"));
+        let path = self.world.path(&format!("launcher {version}{EXE_SUFFIX}"));
         fs::write(&path, bytes).unwrap();
         path
     }
 
     /// A "launcher" that is a script.
+    #[cfg(unix)]
     fn script(&self, body: &str) -> PathBuf {
         let path = self.world.path("launcher script");
         fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -116,8 +122,10 @@ impl Machine {
         self.say(&["self-test"]).result["version"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// A file beside the launcher, which has a name of the launcher's.
     fn beside(&self, what: &str) -> PathBuf {
-        self.launcher.with_file_name(format!("kuzflow-launcher.{what}"))
+        let ending = if ["old", "new"].contains(&what) { EXE_SUFFIX } else { "" };
+        self.launcher.with_file_name(format!("kuzflow-launcher.{what}{ending}"))
     }
 
     fn log(&self) -> String {
@@ -125,6 +133,7 @@ impl Machine {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
     let machine = Machine::new();
@@ -163,6 +172,7 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
     assert_eq!(machine.say(&["shortcut", "--remove"]).code, 3);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_first_installation_makes_a_shortcut_if_set_and_a_new_icon_follows() {
     let machine = Machine::new();
@@ -216,6 +226,7 @@ fn the_first_installation_makes_a_shortcut_if_set_and_a_new_icon_follows() {
     assert!(menu().is_none(), "what the user threw away stays away");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over() {
     let machine = Machine::new();
@@ -277,6 +288,7 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     assert!(!home.exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() {
     let Ok(_) = Command::new("strace").arg("--version").output() else { return };
@@ -340,6 +352,7 @@ fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() 
 #[test]
 fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start() {
     let machine = Machine::new();
+    #[cfg(unix)]
     fs::set_permissions(&machine.launcher, fs::Permissions::from_mode(0o750)).unwrap();
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     // A check only looks, and exchanges nothing.
@@ -347,6 +360,7 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     assert_eq!(machine.version(), env!("CARGO_PKG_VERSION"));
     assert_eq!(machine.say(&["update"]).code, 0);
     assert_eq!((machine.version().as_str(), machine.beside("old").exists()), ("0.9.0", true));
+    #[cfg(unix)]
     assert_eq!(fs::metadata(&machine.launcher).unwrap().permissions().mode() & 0o777, 0o750);
     assert!(machine.start().contains("version=1.0.0"));
     assert!(!machine.beside("old").exists() && !machine.beside("update.json").exists());
@@ -395,6 +409,7 @@ fn a_launcher_that_does_not_come_up_is_replaced_by_the_old_one() {
     assert_eq!(machine.version(), "0.9.1", "the one that mends it is");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_launcher_that_does_not_run_never_takes_the_place() {
     let machine = Machine::new();
@@ -510,8 +525,15 @@ fn a_publisher_cannot_mistake_a_launcher() {
     assert!(
         refused(&build, &["--launcher-version", "0.9.1"]).contains("says that it is version 0.9.0")
     );
-    assert!(refused(&build, &["--platform", "Windows_AMD64"]).contains("a program for Linux"));
-    assert!(refused(&machine.script("exit 0"), &[]).contains("does not say its version"));
+    let (own, other) = if cfg!(windows) {
+        ("a program for Windows", "Linux_x86_64")
+    } else {
+        ("a program for Linux", "Windows_AMD64")
+    };
+    assert!(refused(&build, &["--platform", other]).contains(own));
+    let silent = machine.world.path("silent");
+    fs::write(&silent, "no version").unwrap();
+    assert!(refused(&silent, &[]).contains("does not say its version"));
     machine.publish_launcher(&build, &[]);
     assert!(refused(&machine.build("0.8.0"), &[]).contains("0.9.0 is published"));
 }

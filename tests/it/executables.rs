@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::display::{self, Display};
-use crate::support::release::{self, World, reply, text, tree};
+use crate::support::release::{self, PROGRAM, World, reply, text, tree};
 use crate::support::small_disk::SmallDisk;
 use crate::support::waiting::until;
 
@@ -208,7 +208,7 @@ fn a_version_that_cannot_be_started_is_stepped_over() {
     let (world, _node) = installed();
     world.release("2.0.0", MEGABYTE);
     assert_eq!(world.say(&["update"]).code, 0);
-    fs::remove_file(world.container("2.0.0").join("app/run.sh")).unwrap();
+    fs::remove_file(world.container("2.0.0").join("app").join(PROGRAM)).unwrap();
     world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
     let output = world.launcher(&["run"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("version=1.0.0"));
@@ -492,14 +492,7 @@ fn a_lying_node_beside_a_good_one_is_named_and_left() {
     let good = world.serve();
     // The second node serves a copy of the repository with one changed byte.
     let copy = World::new();
-    std::process::Command::new("cp")
-        .args([
-            "-rT",
-            text(&world.path("publisher/repository")),
-            text(&copy.path("publisher/repository")),
-        ])
-        .status()
-        .unwrap();
+    release::copy_tree(&world.path("publisher/repository"), &copy.path("publisher/repository"));
     let package = copy.published();
     let mut bytes = fs::read(&package).unwrap();
     for at in (1000..bytes.len() - 200_000).step_by(50_000) {

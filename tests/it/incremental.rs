@@ -6,9 +6,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::release::{NodeProcess, Reply, World, reply, text, tree};
+use crate::support::release::{NodeProcess, Reply, World, copy_tree, mode, reply, text, tree};
 
 /// Text of some 60 KB in which each version changes a few words.
 fn words(version: u64) -> Vec<u8> {
@@ -81,10 +80,7 @@ fn assert_like_fresh(world: &World, version: &str) {
     for path in ours.keys() {
         let look = |root: &Path| {
             let found = fs::metadata(root.join(path)).unwrap();
-            (
-                std::os::unix::fs::PermissionsExt::mode(&found.permissions()),
-                found.modified().unwrap(),
-            )
+            (mode(&found), found.modified().unwrap())
         };
         assert_eq!(look(&container), look(&other), "{}", path.display());
     }
@@ -387,9 +383,7 @@ fn packs_to_a_release_on_the_way_and_then_its_entries() {
         "{dry}"
     );
     let damaged = world.path("damaged home");
-    assert!(
-        Command::new("cp").arg("-a").arg(world.home()).arg(&damaged).status().unwrap().success()
-    );
+    copy_tree(&world.home(), &damaged);
 
     let update = world.say(&["update"]);
     assert_eq!(

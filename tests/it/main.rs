@@ -11,12 +11,10 @@ mod build;
 mod bundles;
 #[cfg(target_os = "linux")]
 mod closing;
-#[cfg(target_os = "linux")]
 mod desktop;
 mod documents;
 #[cfg(target_os = "linux")]
 mod door;
-#[cfg(unix)]
 mod executables;
 mod fetch;
 #[cfg(target_os = "linux")]
@@ -25,19 +23,16 @@ mod full_disk;
 mod handing_over;
 #[cfg(target_os = "linux")]
 mod hot;
-#[cfg(unix)]
 mod incremental;
-#[cfg(unix)]
 mod making;
-#[cfg(unix)]
 mod moving;
 mod notification;
-#[cfg(unix)]
 mod offline;
+#[cfg(windows)]
+mod on_windows;
 mod package;
 mod packs;
 mod patches;
-#[cfg(unix)]
 mod peer_sharing;
 mod peers;
 #[cfg(unix)]
@@ -45,14 +40,10 @@ mod publisher_clock;
 #[cfg(unix)]
 mod publisher_way;
 mod publishing;
-#[cfg(unix)]
 mod push;
-#[cfg(unix)]
 mod repair;
-#[cfg(unix)]
 mod retiring;
 mod server;
-#[cfg(unix)]
 mod slow_lines;
 #[cfg(target_os = "linux")]
 mod snapshots;

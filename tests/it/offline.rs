@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use kuzflow::testing::publish::{Keyring, Project};
 
-use crate::support::release::{Reply, World, reply, text, tree};
+use crate::support::release::{PROGRAM, Reply, World, reply, text, tree};
 use crate::support::waiting::until;
 
 const KILOBYTE: usize = 1 << 10;
+/// A platform on which these tests do not run.
+const OTHER: &str = if cfg!(windows) { "Linux_x86_64" } else { "Windows_AMD64" };
 const MEGABYTE: usize = 1 << 20;
 /// No program listens at this address.
 const NOBODY: &str = "127.0.0.1:9";
@@ -220,14 +222,14 @@ fn what_is_not_for_this_installation_is_refused() {
         "--app-version",
         "1.1.0",
         "--platform",
-        "Windows_AMD64",
+        OTHER,
     ];
-    let rest =
-        ["--entry", "exe:run.sh", "--runtime", "none", "--level", "1", "--out", text(&windows)];
+    let entry = format!("exe:{PROGRAM}");
+    let rest = ["--entry", &entry, "--runtime", "none", "--level", "1", "--out", text(&windows)];
     world.kuzflow(&[build.as_slice(), rest.as_slice()].concat());
     world.publish(&windows, &["--no-patches"]);
     let reply = refused(&world, &bundle(&world, "1.1.0"), "bundle_unsuitable");
-    assert!(reply.errors.contains("sample_1.1.0_Windows_AMD64"), "{}", reply.errors);
+    assert!(reply.errors.contains(&format!("sample_1.1.0_{OTHER}")), "{}", reply.errors);
     let publish = |version: &str, more: &[&str]| {
         let package = world.build(version, &BTreeMap::new());
         world.publish(&package, &[&["--no-patches"], more].concat());

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+#[cfg(unix)]
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::release::{NodeProcess, Reply, World, tree};
+use crate::support::release::{NodeProcess, PROGRAM, Reply, World, mode, tree};
 use crate::support::waiting::until;
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -55,7 +56,7 @@ fn state(container: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let found = fs::symlink_metadata(&path).unwrap();
-            let mode = found.permissions().mode() & 0o777;
+            let mode = mode(&found);
             let content = if found.is_dir() {
                 folders.push(path.clone());
                 Vec::new()
@@ -113,7 +114,8 @@ fn every_kind_of_damage_is_repaired_and_the_users_files_are_not_touched() {
     fs::remove_file(root.join("app/empty")).unwrap();
     fs::create_dir_all(root.join("app/empty/folder")).unwrap();
     fs::write(root.join("app/empty/folder/work.txt"), "somebody's work").unwrap();
-    fs::set_permissions(root.join("app/run.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(root.join("app").join(PROGRAM), PermissionsExt::from_mode(0o644)).unwrap();
     fs::create_dir(root.join("app/__pycache__")).unwrap();
     fs::write(root.join("app/__pycache__/x.pyc"), "bytecode").unwrap();
     fs::write(root.join("app/extra.py"), "planted").unwrap();
@@ -129,7 +131,8 @@ fn every_kind_of_damage_is_repaired_and_the_users_files_are_not_touched() {
     assert_eq!(how(&repaired, "app/same.bin"), "cloned");
     assert_eq!(how(&repaired, "app/sub/own.bin"), "fetched");
     assert_eq!(how(&repaired, "app/settings.json"), "fetched");
-    assert_eq!(how(&repaired, "app/run.sh"), "permissions");
+    #[cfg(unix)]
+    assert_eq!(how(&repaired, &format!("app/{PROGRAM}")), "permissions");
     assert_eq!(
         (how(&repaired, "app/empty").as_str(), how(&repaired, "app/sub").as_str()),
         ("made", "made")
@@ -153,6 +156,8 @@ fn every_kind_of_damage_is_repaired_and_the_users_files_are_not_touched() {
     );
 }
 
+/// On Windows only administrators may make links.
+#[cfg(unix)]
 #[test]
 fn links_in_the_way_are_replaced_and_never_followed() {
     let (world, _node) = installed(1..=1, &[]);
@@ -194,7 +199,7 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
         |metadata| {
             // The program to start is now another one.
             let record = metadata.join("installed.json");
-            fs::write(&record, fs::read_to_string(&record).unwrap().replace("run.sh", "bad.sh"))
+            fs::write(&record, fs::read_to_string(&record).unwrap().replace("app/run", "app/bad"))
                 .unwrap();
         },
         |metadata| {
@@ -409,7 +414,8 @@ fn the_only_version_is_repaired_before_it_starts() {
     world.configure(&[&node.address], "");
     let root = world.container("1.0.0");
     fs::write(root.join("data/mine.db"), "mine").unwrap();
-    for victim in ["app/run.sh", "metadata/installed.json", "metadata/container.json"] {
+    let program = format!("app/{PROGRAM}");
+    for victim in [program.as_str(), "metadata/installed.json", "metadata/container.json"] {
         fs::remove_file(root.join(victim)).unwrap();
         let output = world.launcher(&["--headless", "run"]).output().unwrap();
         let reply = String::from_utf8(output.stdout).unwrap();

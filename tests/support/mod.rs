@@ -5,6 +5,7 @@
 pub mod client;
 pub mod display;
 pub mod faulty_node;
+pub mod processes;
 pub mod published;
 pub mod release;
 pub mod scenes;

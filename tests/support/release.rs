@@ -7,7 +7,13 @@ use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use kuzflow::testing::model::Platform;
 use serde_json::Value;
+
+use super::processes;
+
+/// The name of the app's program.
+pub const PROGRAM: &str = if cfg!(windows) { "run.exe" } else { "run.sh" };
 
 /// A publisher's folder, with its app folders and a home.
 pub struct World {
@@ -61,8 +67,7 @@ impl World {
 
     /// The folder of an installed version.
     pub fn container(&self, version: &str) -> PathBuf {
-        let architecture = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
-        self.home().join(format!("containers/sample_{version}_Linux_{architecture}"))
+        self.home().join("containers").join(format!("sample_{version}_{}", Platform::current()))
     }
 
     /// The log of this home's launchers.
@@ -72,9 +77,7 @@ impl World {
 
     /// Asks the apps of this home to end.
     pub fn end_apps(&self) {
-        for process in processes(|process| works_in(process, &self.home())) {
-            signal("-TERM", &process);
-        }
+        processes::ask_apps_to_end(&self.home());
     }
 
     /// Runs `kuzflow`, which must succeed.
@@ -93,17 +96,14 @@ impl World {
     pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
-        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
-        #[cfg(unix)]
-        self.write_script(version, "run.sh", script);
-        #[cfg(not(unix))]
-        fs::write(app.join("run.sh"), script).unwrap();
+        self.write_program(version);
         for (path, content) in files {
             let path = app.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        self.pack(version, "exe:run.sh", &["--runtime", "none", "--display-name", "示例 Sample"])
+        let entry = format!("exe:{PROGRAM}");
+        self.pack(version, &entry, &["--runtime", "none", "--display-name", "示例 Sample"])
     }
 
     /// Builds the package of the folder `app VERSION`, which starts with `entry`.
@@ -114,6 +114,25 @@ impl World {
         let names = ["--name", "sample", "--app-version", version, "--entry", entry];
         self.kuzflow(&[&place[..], &names, more].concat());
         out
+    }
+
+    /// Writes the app's program, which obeys `CODE` (its exit status) and `STAY` (seconds).
+    #[cfg(unix)]
+    fn write_program(&self, version: &str) {
+        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
+        self.write_script(version, PROGRAM, script);
+    }
+
+    /// The same where a program must be a program: `examples/sample_app.rs`, which stands beside
+    /// the executables.
+    #[cfg(windows)]
+    fn write_program(&self, version: &str) {
+        let example = Path::new(env!("CARGO_BIN_EXE_kuzflow"))
+            .with_file_name("examples")
+            .join("sample_app.exe");
+        let path = self.path(&format!("app {version}")).join(PROGRAM);
+        fs::copy(&example, path)
+            .unwrap_or_else(|error| panic!("{}: {error}; build the examples", example.display()));
     }
 
     /// Gives the folder `app VERSION` another start script.
@@ -263,35 +282,8 @@ impl Drop for World {
                 lines[lines.len().saturating_sub(60)..].join("\n")
             );
         }
-        let folder = self.folder.path();
-        let is_named = |process: &Path| {
-            let words = fs::read(process.join("cmdline")).unwrap_or_default();
-            words
-                .split(|byte| *byte == 0)
-                .any(|word| String::from_utf8_lossy(word).contains(text(folder)))
-        };
-        for process in processes(|process| works_in(process, folder) || is_named(process)) {
-            signal("-KILL", &process);
-        }
+        processes::end_all(self.folder.path());
     }
-}
-
-/// The ids of the wanted processes, where the system lists them.
-fn processes(wanted: impl Fn(&Path) -> bool) -> Vec<String> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbered = entries.filter_map(|entry| {
-        entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok())
-    });
-    numbered.filter(|number| wanted(&Path::new("/proc").join(number))).collect()
-}
-
-fn works_in(process: &Path, folder: &Path) -> bool {
-    fs::read_link(process.join("cwd")).is_ok_and(|working| working.starts_with(folder))
-}
-
-/// The process may have ended by itself meanwhile.
-fn signal(signal: &str, process: &str) {
-    let _ = Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
 }
 
 impl Drop for NodeProcess {
@@ -304,6 +296,36 @@ impl Drop for NodeProcess {
 /// A path of these tests as text; it is always Unicode.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Copies a folder with the times of its files and, where the system has them, modes and links.
+#[cfg(unix)]
+pub fn copy_tree(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-aT").args([from, to]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Copies a folder with the times of its files.
+#[cfg(windows)]
+pub fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_tree(&path, &copy);
+        } else {
+            fs::copy(&path, &copy).unwrap();
+        }
+    }
+}
+
+/// The permissions of a file that a container stores: Windows has none of them.
+pub fn mode(metadata: &fs::Metadata) -> u32 {
+    #[cfg(unix)]
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    #[cfg(windows)]
+    return u32::from(metadata.permissions().readonly());
 }
 
 /// Every file below `folder` with its content; files that disappear meanwhile are left out.

@@ -1,0 +1,53 @@
+//! The app of the integration tests on Windows, where no shell script can be one.
+//!
+//! It prints its version and arguments, says that it is up, stays for `STAY` seconds and ends with
+//! `CODE`. Both are variables, or lines of the file `orders` beside the program. While it stays,
+//! `temp/N.pid` in its version's folder names its process, and a file `temp/N.end` asks it to end:
+//! the system has no signal for that.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks at whether it shall end.
+const LOOK: Duration = Duration::from_millis(20);
+
+fn main() {
+    let version = std::env::var("KUZFLOW_VERSION").unwrap_or_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("version={version} args={}", arguments.join(" "));
+    let code = order("CODE");
+    if let (None, Some(health)) = (&code, std::env::var_os("KUZFLOW_HEALTH")) {
+        let health = std::fs::File::options().append(true).open(health);
+        let _ = health.and_then(|mut health| health.write_all(b"up\n"));
+    }
+    if let Some(seconds) = order("STAY").and_then(|seconds| seconds.parse().ok()) {
+        stay(Duration::from_secs(seconds));
+    }
+    // Codes of Windows have four bytes.
+    let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    std::process::exit(code.cast_signed());
+}
+
+fn order(name: &str) -> Option<String> {
+    let variable = std::env::var(name).ok();
+    let in_file = || {
+        let file = std::env::current_exe().ok()?.with_file_name("orders");
+        let orders = std::fs::read_to_string(file).ok()?;
+        orders.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    };
+    variable.or_else(in_file).filter(|value| !value.is_empty())
+}
+
+fn stay(limit: Duration) {
+    let home = std::env::var_os("KUZFLOW_HOME").map(PathBuf::from).unwrap_or_default();
+    let named = |ending: &str| home.join(format!("temp/{}.{ending}", std::process::id()));
+    let (note, wish) = (named("pid"), named("end"));
+    let _ = std::fs::write(&note, "");
+    let end = Instant::now() + limit;
+    while Instant::now() < end && !wish.exists() {
+        std::thread::sleep(LOOK);
+    }
+    let _ = std::fs::remove_file(note);
+    let _ = std::fs::remove_file(wish);
+}
