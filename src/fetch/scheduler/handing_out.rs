@@ -40,18 +40,23 @@ const STUCK_TIME: f64 = 2.0;
 
 impl Scheduler {
     /// Gives work to every node that has fewer range requests than it should: first one request
-    /// each, then two each, and so on.
+    /// each, then two each, and so on. Nodes that have delivered choose first: otherwise the last
+    /// pieces would go from one silent node to the next.
     pub(super) fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::range_requests).max().unwrap_or(0);
         let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
         if !self.assignment.is_empty() {
             self.assignment.note_work(now, self.has_own_work());
         }
-        for level in 0..most {
-            for position in 0..self.order.len() {
-                let index = self.order[position];
+        let turns =
+            (0..most).flat_map(|level| (0..self.order.len()).map(move |place| (level, place)));
+        let turns: Vec<(usize, usize)> = turns.collect();
+        for has_delivered in [true, false] {
+            for (level, place) in turns.iter().copied() {
+                let index = self.order[place];
                 let node = &self.nodes[index];
-                if node.standing != Standing::Ready
+                if node.has_delivered() != has_delivered
+                    || node.standing != Standing::Ready
                     || node.active != level
                     || node.range_requests() <= level
                     || (node.sends_whole && healthy)
@@ -125,7 +130,7 @@ impl Scheduler {
     /// the end nearer.
     fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
-        let latency = self.nodes[index].latency();
+        let latency = self.nodes[index].latency() + self.nodes[index].silence(now);
         let known = self.nodes[index].request_rate(now);
         let mut late: Vec<(f64, f64, RequestId)> = Vec::new();
         let ids: Vec<RequestId> = self.range_requests.keys().copied().collect();
@@ -149,7 +154,8 @@ impl Scheduler {
                 range_request.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
             let share = now * LATE_SHARE;
             let troubled = (measured && finish > share.clamp(LATE.0, LATE.1))
-                || now - range_request.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1);
+                || now - range_request.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1)
+                || self.assignment.costs_too_much();
             if !is_peer && range_request.node >= self.internet && !troubled {
                 continue;
             }
@@ -161,23 +167,20 @@ impl Scheduler {
             // of a modest connection.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(range_request.position);
-            let tail = range_request.run.end.saturating_sub(current + 1);
+            let run_end = self.work.missing_end(current..range_request.run.end);
+            let tail = run_end.saturating_sub(current + 1);
             let gain = |end: f64| end < finish * 0.9 - 0.05;
             if tail > 0 {
                 let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
                 let pieces = ((share / size) as u32).clamp(1, tail);
-                if can(range_request.run.end - pieces..range_request.run.end)
-                    && gain(latency + f64::from(pieces) * size / rate)
-                {
-                    let end = range_request.run.end - pieces;
-                    let run = end..range_request.run.end;
-                    range_request.run.end = end;
-                    effects.push(Effect::Shorten { range_request: id, end });
+                let run = run_end - pieces..run_end;
+                if can(run.clone()) && gain(latency + f64::from(pieces) * size / rate) {
+                    self.shorten(id, run.start, effects);
                     // The pieces change hands at once: no other node can take them in between.
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
                 }
-            } else if current < range_request.run.end && can(current..current + 1) {
+            } else if current < run_end && can(current..current + 1) {
                 // The number of requests that fetch the piece already does not matter. What counts
                 // is when the first of them will have it. Requests to one node end alike, so one
                 // helps another only where that is stuck.
@@ -223,20 +226,40 @@ impl Scheduler {
         effects.push(Effect::Request(request));
     }
 
+    /// Takes the pieces from `end` on away from a range request. It ends now if others have done its
+    /// other pieces.
+    pub(super) fn shorten(&mut self, id: RequestId, end: u32, effects: &mut Vec<Effect>) {
+        let Some(range_request) = self.range_requests.get_mut(&id) else { return };
+        range_request.run.end = end;
+        let current = self.work.piece_at(range_request.position);
+        if current < end && self.work.missing_end(current..end) == current {
+            return self.cancel(id, effects);
+        }
+        effects.push(Effect::Shorten { range_request: id, end });
+    }
+
     /// Bytes that a range request still has to receive, and its rate; `None` if it is ending
     /// anyway.
     pub(super) fn outstanding(&mut self, now: f64, id: RequestId) -> Option<(f64, f64)> {
         let range_request =
             self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)?;
-        let bytes =
-            self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
-        let measured = range_request.meter.as_mut().and_then(|meter| meter.rate(now));
+        let current = self.work.piece_at(range_request.position);
+        let end = self.work.missing_end(current..range_request.run.end);
+        let bytes = self.work.bytes(&(current..end)).end;
+        let bytes = bytes.saturating_sub(range_request.position) as f64;
+        let measured = range_request.meter.as_mut().and_then(|meter| meter.expected_rate(now));
         // Not answered yet: the assumed rate, which falls the longer the node is silent.
-        let timeout = 1.0
-            + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05)
-                - 2.0)
-                .max(0.0);
+        let latency = self.nodes[range_request.node].latency();
+        let timeout = 1.0 + ((now - range_request.asked) / latency.max(0.05) - 2.0).max(0.0);
         let assumed = range_request.assumed.unwrap_or(FIRST_RUN) / timeout;
-        (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
+        // A silence that is long for this node is expected to last as long again. Otherwise a silent
+        // request with few bytes left would always seem to be about to end.
+        let node = &self.nodes[range_request.node];
+        let mut silence = now - range_request.last - node.usual_silence();
+        if measured.is_none() {
+            silence = silence.max(node.silence(now));
+        }
+        let rate = measured.unwrap_or(assumed).min(bytes / silence.max(f64::MIN_POSITIVE));
+        (bytes > 0.0).then_some((bytes, rate))
     }
 }

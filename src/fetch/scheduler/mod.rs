@@ -21,6 +21,7 @@ mod handing_out;
 mod meter;
 mod node;
 mod peer_assignment;
+mod peer_budget;
 mod peers;
 mod protocol;
 mod slowness;

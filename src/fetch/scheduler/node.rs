@@ -23,6 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// object yet. A cache on the way may be damaged.
 const REFUSALS: u32 = 4;
 const WRONG: u32 = 3;
+/// The driver reports bytes ten times a second: a shorter silence means nothing.
+const USUAL_GAP: f64 = 0.2;
 /// Assumed seconds until an answer begins, before any was measured.
 pub(super) const ASSUMED_LATENCY: f64 = 0.3;
 
@@ -236,6 +238,17 @@ impl Node {
         now - self.last_bytes <= seconds
     }
 
+    /// Seconds for which it is usually silent while it is at work.
+    pub(super) fn usual_silence(&self) -> f64 {
+        (2.0 * self.latency()).max(USUAL_GAP)
+    }
+
+    /// Seconds of silence beyond the usual ones; 0 if it is not at work.
+    pub(super) fn silence(&self, now: f64) -> f64 {
+        let since = self.last_bytes.max(self.last_begun);
+        if self.active > 0 { (now - since - self.usual_silence()).max(0.0) } else { 0.0 }
+    }
+
     /// Seconds for which it has been at work without a pause; 0 if it is not at work.
     pub(super) fn works_since(&self, now: f64) -> f64 {
         if self.active > 0 { now - self.last_begun } else { 0.0 }
@@ -303,6 +316,12 @@ impl Node {
     /// Whether the next range request is only a trial.
     pub(super) fn tries_more_requests(&self) -> bool {
         self.active >= self.climb.settled()
+    }
+
+    /// Whether the node delivers: it has done so in this download or, as far as is known, before,
+    /// and has not failed since.
+    pub(super) fn has_delivered(&self) -> bool {
+        self.strikes == 0 && (self.verified > 0 || (self.known_rate.is_some() && self.faults == 0))
     }
 
     /// Whether the node failed last time, so that it may well fail again.

@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::NodeIndex;
+use super::peer_budget::PeerBudget;
 use crate::model::{Digest, PieceSet};
 
 /// Approximate number of blocks of an object: enough to share finely, and few enough that a request
@@ -37,6 +38,8 @@ const LAST_RANK: usize = 4;
 /// too. It first waits a moment, in which it measures their rate.
 const LONG: f64 = 4.0;
 const MOMENT: f64 = 1.0;
+/// Below this part of their usual rate the nodes of the internet count as idle.
+const IDLE: f64 = 0.5;
 /// Weight of one measurement of the internet nodes' rate, while they are at work: a burst must not
 /// count as a rate.
 const SMOOTHING: f64 = 0.1;
@@ -86,6 +89,8 @@ pub(super) struct PeerAssignment {
     taking_part: usize,
     /// Time of the first piece on offer.
     offered_since: Option<f64>,
+    /// What all peers together have cost.
+    budget: PeerBudget,
 }
 
 impl PeerAssignment {
@@ -106,6 +111,7 @@ impl PeerAssignment {
             internet: None,
             taking_part: 0,
             offered_since: None,
+            budget: PeerBudget::default(),
         }
     }
 
@@ -217,7 +223,7 @@ impl PeerAssignment {
 
     /// Whether a node of the internet should be asked for the piece now.
     pub(super) fn fetches(&self, now: f64, piece: u32) -> bool {
-        if self.is_empty() {
+        if self.is_empty() || self.costs_too_much() {
             return true;
         }
         if self.offers(piece) {
@@ -270,6 +276,19 @@ impl PeerAssignment {
     /// Notes whether this client has pieces of its own left to fetch.
     pub(super) fn note_work(&mut self, now: f64, any: bool) {
         self.idle_since = if any { None } else { self.idle_since.or(Some(now)) };
+    }
+
+    /// Counts what the peers cost. The nodes of the internet have the rate `at_work` now, and could
+    /// have their usual one, or `possible` if they have not worked for long. All peers together
+    /// have delivered so many bytes.
+    pub(super) fn charge(&mut self, now: f64, at_work: f64, possible: f64, delivered: u64) {
+        let usual = self.internet.unwrap_or(possible);
+        self.budget.charge(now, at_work < usual * IDLE, usual, delivered);
+    }
+
+    /// Whether the peers have cost this download so much time that it waits for none of them.
+    pub(super) fn costs_too_much(&self) -> bool {
+        self.budget.is_used_up()
     }
 
     /// Compares both sides. `bytes` is how much of the peers' offer is still wanted. `peers` and

@@ -1,6 +1,8 @@
 //! What the scheduler does while there are peers: it adds and removes them, compares the rates of
 //! peers and internet, and chooses what a free node fetches.
 
+use std::ops::Range;
+
 use super::node::{Node, Standing};
 use super::{Effect, NodeIndex, RangeRequest, RequestId, Scheduler};
 use crate::model::PieceSet;
@@ -72,16 +74,24 @@ impl Scheduler {
         let offered = self.work.free().chain(asked).filter(|piece| self.assignment.offers(*piece));
         let waiting = offered.map(|piece| self.work.size(piece)).sum::<u64>();
         let (internet, peers) = self.nodes.split_at_mut(self.internet);
-        let rates = |nodes: &mut [Node]| {
-            nodes
-                .iter_mut()
-                .filter(|node| node.standing == Standing::Ready)
-                .filter_map(|node| node.rate(now))
-                .reduce(|a, b| a + b)
-        };
-        let at_work = internet.iter().any(|node| node.works_since(now) >= SUSTAINED);
-        let (internet, peers) = (rates(internet).filter(|_| at_work), rates(peers));
+        let is_ready = |node: &Node| node.standing == Standing::Ready;
+        let possible = rate_of(now, internet, is_ready);
+        let peers = rate_of(now, peers, is_ready);
+        let sustained = internet.iter().any(|node| node.works_since(now) >= SUSTAINED);
+        let internet = possible.filter(|_| sustained);
         self.assignment.compare(now, waiting as f64, peers.unwrap_or(0.0), internet);
+        if !self.paused {
+            self.charge_peers(now, possible.unwrap_or(0.0));
+        }
+    }
+
+    /// Counts what the peers cost: the time for which the nodes of the internet, whose rate is
+    /// `possible`, have nothing to do.
+    fn charge_peers(&mut self, now: f64, possible: f64) {
+        let (internet, peers) = self.nodes.split_at_mut(self.internet);
+        let at_work = rate_of(now, internet, |node| node.active > 0).unwrap_or(0.0);
+        let delivered = peers.iter().map(|node| node.verified).sum();
+        self.assignment.charge(now, at_work, possible, delivered);
     }
 
     /// The peers have changed: shortens requests to the internet so that they end before the first
@@ -95,19 +105,20 @@ impl Scheduler {
             (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
         };
         self.assignment.settle(now, standing);
-        let range_requests = self.range_requests.iter_mut().filter(|(_, range_request)| {
-            range_request.node < self.internet && !range_request.cancelled
-        });
-        for (id, range_request) in range_requests {
-            let next = self.work.piece_at(range_request.position) + 1;
-            let Some(end) =
-                (next..range_request.run.end).find(|piece| !self.assignment.keeps(now, *piece))
-            else {
-                continue;
-            };
-            (end..range_request.run.end).for_each(|piece| self.work.release(piece, 0));
-            range_request.run.end = end;
-            effects.push(Effect::Shorten { range_request: *id, end });
+        let shortened: Vec<(RequestId, Range<u32>)> = self
+            .range_requests
+            .iter()
+            .filter(|(_, request)| request.node < self.internet && !request.cancelled)
+            .filter_map(|(id, request)| {
+                let next = self.work.piece_at(request.position) + 1;
+                let mut rest = next..request.run.end;
+                let end = rest.find(|piece| !self.assignment.keeps(now, *piece))?;
+                Some((*id, end..request.run.end))
+            })
+            .collect();
+        for (id, pieces) in shortened {
+            pieces.clone().for_each(|piece| self.work.release(piece, 0));
+            self.shorten(id, pieces.start, effects);
         }
     }
 
@@ -135,4 +146,10 @@ impl Scheduler {
         self.work.free().any(|piece| self.assignment.is_mine_alone(piece))
             || self.range_requests.values().any(at_work)
     }
+}
+
+/// Bytes a second of the nodes that count, together; `None` if no rate is known.
+fn rate_of(now: f64, nodes: &mut [Node], counts: impl Fn(&Node) -> bool) -> Option<f64> {
+    let counting = nodes.iter_mut().filter(|node| counts(node));
+    counting.filter_map(|node| node.rate(now)).reduce(|a, b| a + b)
 }

@@ -101,6 +101,12 @@ impl Work {
         self.done.get(index as usize).copied().unwrap_or(true)
     }
 
+    /// The end of a run without the pieces at its end that are done; `run.start` if all are.
+    pub(super) fn missing_end(&self, run: Range<u32>) -> u32 {
+        let start = run.start;
+        run.rev().find(|piece| !self.is_done(*piece)).map_or(start, |last| last + 1)
+    }
+
     /// The free pieces, in order.
     pub(super) fn free(&self) -> impl Iterator<Item = u32> {
         self.free.iter().copied()

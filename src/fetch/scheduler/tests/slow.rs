@@ -6,6 +6,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 
+/// Seconds that it takes to notice that unknown nodes and peers send nothing. Beside a short download
+/// they count.
+const PROBE: f64 = 1.5;
 /// Bytes a second: a byte each half second on every request, so it is never silent and never done.
 const DRIP: f64 = 2.0;
 
@@ -40,12 +43,8 @@ fn alone(length: u64, rate: f64, seed: u64) -> f64 {
     simulation.now
 }
 
-/// Runs the simulation, and checks how many times as long it took as the good node alone.
-fn compare(simulation: Simulation, alone: f64, context: &str) {
-    compare_with(simulation, (alone, 1.5), context);
-}
-
-fn compare_with(mut simulation: Simulation, (alone, times): (f64, f64), context: &str) {
+/// Runs the simulation, and checks that it took at most half as long again as the good node alone.
+fn compare(mut simulation: Simulation, alone: f64, context: &str) {
     simulation.joining.sort_by(|a, b| b.0.total_cmp(&a.0));
     simulation.run(alone * 20.0);
     assert_eq!(
@@ -55,11 +54,7 @@ fn compare_with(mut simulation: Simulation, (alone, times): (f64, f64), context:
         simulation.now
     );
     simulation.assert_whole();
-    assert!(
-        simulation.now < alone * times,
-        "{context}: {:.1} s, alone {alone:.1} s",
-        simulation.now
-    );
+    assert!(simulation.now < alone * 1.5, "{context}: {:.1} s, alone {alone:.1} s", simulation.now);
     assert!(simulation.overhead() < 1.15, "{context}: {} times the bytes", simulation.overhead());
 }
 
@@ -107,8 +102,7 @@ fn holders_that_come_and_come_back_under_new_names_do_not_either() {
         let joining =
             (0..first).map(|_| 0.0).chain((0..30).map(|number| f64::from(number) * pause));
         simulation.joining = joining.map(|when| (when, crawling(&mut random))).collect();
-        // The scheduler asks more of nodes that deliver in parts.
-        compare_with(simulation, (alone, 1.6), &format!("seed {seed}"));
+        compare(simulation, alone, &format!("seed {seed}"));
     }
 }
 
@@ -192,18 +186,18 @@ fn holders() -> impl Strategy<Value = Vec<(Model, f64)>> {
 }
 
 /// Other nodes may be on the internet (an operator's aliases among them) or peers, and may turn
-/// slow at any time: the download takes little longer than with the good node alone. Nearly all
-/// downloads take less than half again as long; one in a hundred of those with partly useful
-/// holders takes twice as long. The cases are the same each time.
+/// slow at any time: the download takes at most half as long again as with the good node alone. The
+/// cases are the same each time.
 #[test]
 fn a_good_node_is_held_up_by_nobody() {
-    let config = ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() };
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let cases = (holders(), holders(), 0usize..8, 2.0..6.0f64, 0u64..1000);
+    let seconds = prop_oneof![1.0..12.0, 12.0..16.0f64];
+    let cases = (holders(), holders(), 0usize..8, 2.0..6.0f64, seconds, 0u64..1000);
     let outcome = TestRunner::new_with_rng(config, random).run(&cases, |case| {
         let context = format!("{case:?}");
-        let (nodes, peers, place, rate, seed) = case;
-        let length = (rate * 12.0 * MB) as u64;
+        let (nodes, peers, place, rate, seconds, seed) = case;
+        let length = (rate * seconds * MB) as u64;
         let alone = alone(length, rate * MB, seed);
         let mut all: Vec<Model> = nodes.into_iter().map(|(model, _)| model).collect();
         all.insert(place.min(all.len()), healthy(rate * MB, 0.03));
@@ -212,12 +206,51 @@ fn a_good_node_is_held_up_by_nobody() {
         simulation.joining.sort_by(|a, b| b.0.total_cmp(&a.0));
         simulation.run(alone * 20.0);
         simulation.assert_whole();
-        let times = simulation.now / alone;
-        prop_assert!(times < 2.2, "{context}: {times:.1} times as long");
+        let bound = alone * 1.5 + if seconds < 12.0 { PROBE } else { 0.0 };
+        prop_assert!(
+            simulation.now < bound,
+            "{context}: {:.1} s, alone {alone:.1} s",
+            simulation.now
+        );
         prop_assert!(simulation.overhead() < 1.5, "{context}: {}", simulation.overhead());
         Ok(())
     });
     outcome.unwrap();
+}
+
+/// A peer keeps the beginning of the last piece, and others take the piece in turn without
+/// answering. (In the past, a silent request with few bytes left seemed to be about to end for as
+/// long as its timeout lasted.)
+#[test]
+fn the_last_piece_is_not_handed_from_one_silent_peer_to_the_next() {
+    let rate = 3.0 * MB;
+    let length = (rate * 12.0) as u64;
+    let alone = alone(length, rate, 1);
+    for after in [11_000, 40_000, 60_000] {
+        let mut simulation = Simulation::new(length, vec![healthy(rate, 0.03)], 1);
+        let silent = |number: u8| (f64::from(number) + 3.0, with(Behaviour::DarkFrom(0.0), MB));
+        let ends = (2.0, with(Behaviour::Cut(after), MB));
+        simulation.joining = (0..6).map(silent).chain([ends]).collect();
+        compare(simulation, alone, &format!("after {after} bytes"));
+    }
+}
+
+/// Each peer is as fast as the good node, and stops as soon as all is asked of it. It costs a
+/// second or two until that is noticed, but not for each of any number of peers.
+#[test]
+fn peers_that_stop_one_after_another_cost_a_share_of_the_time() {
+    let rate = 4.0 * MB;
+    let length = (rate * 20.0) as u64;
+    let alone = alone(length, rate, 1);
+    for pause in [1.0, 2.0, 3.0] {
+        let mut simulation = Simulation::new(length, vec![healthy(rate, 0.03)], 1);
+        let stops = |number: u8| {
+            let joins = f64::from(number) * pause + 0.5;
+            (joins, with(Behaviour::DarkFrom(joins + 0.6), rate))
+        };
+        simulation.joining = (0..20).map(stops).collect();
+        compare(simulation, alone, &format!("one each {pause} s"));
+    }
 }
 
 /// The peer claims to take part, has everything, and ends each answer at once. The scheduler leaves
