@@ -4,6 +4,7 @@
 //! installation   settings and home      starting   a start that takes long   run          the action of a shortcut
 //! resident       beside the app         reports    what happened to the app  self_update  this executable
 //! present        windows, notifications terminal   an engine without a window
+//! repairing      a version that does not start
 //! shortcuts      the entry in the menu  output, log, streams   printed output, the log, and the streams for both
 //! ```
 //!
@@ -14,6 +15,7 @@ pub(crate) mod installation;
 pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod present;
+mod repairing;
 mod reports;
 mod resident;
 pub(crate) mod run;

@@ -12,7 +12,7 @@ use super::output::Output;
 use super::present::{PresentOptions, listen, nameless_window_options, show, window_options};
 use super::resident::{self, follow, share, stay};
 use super::self_update::SelfUpdate;
-use super::{Ending, shortcuts, starting, terminal};
+use super::{Ending, repairing, shortcuts, starting, terminal};
 use crate::engine::driver;
 use crate::error_chain;
 use crate::gui::{self, ViewState};
@@ -23,7 +23,6 @@ use crate::messages::mailbox::{Handle, WindowPart};
 use crate::messages::problem;
 use crate::messages::protocol::{CheckTrigger, Command, Phase, Problem, ProblemKind};
 use crate::model::ContainerId;
-use crate::model::incident::Incident;
 use crate::session::app_session::AppSession;
 use crate::session::{app, instance, supervisor};
 use crate::settings::CheckTime;
@@ -129,35 +128,11 @@ fn beside_the_app(
     };
     session.home().remove_left_if_idle();
     if let Some(damaged) = stepped_over {
-        repair_version(session, &handle, damaged, output);
+        repairing::beside_the_app(session, &handle, damaged, output);
     }
     let ending = resident::live(session, &handle, options, output, own);
     driver::quit(&handle, engine);
     ending
-}
-
-/// Repairs a version that could not be started; the next start uses it again. The result is shown.
-fn repair_version(session: &AppSession, handle: &Handle, damaged: ContainerId, output: &Output) {
-    tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
-    let version = damaged.version.clone();
-    handle.send(Command::Repair(damaged));
-    let ended = |phase: &Phase| {
-        matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled)
-    };
-    follow(handle, &mut ViewState::default(), output, |phase, _| ended(phase));
-    match handle.phase() {
-        Phase::Repaired(repaired) if repaired.left.is_empty() => {
-            tracing::info!(%version, "the version is whole again; the next start uses it");
-            session.leave_notice(Incident::Repaired { version });
-        }
-        phase => {
-            tracing::error!(?phase, "the version could not be repaired");
-            // If no other version runs in its place, the window shows the failure.
-            if session.app.get().is_some() {
-                session.leave_notice(Incident::NotRepaired { version });
-            }
-        }
-    }
 }
 
 /// Repairs the version that the next start should use, and starts it; `None` at once if there is
@@ -171,9 +146,7 @@ fn repair_and_start(
     if !look::is_folder(&session.home().container(&damaged)).unwrap_or(true) {
         return None;
     }
-    let (handle, engine) = driver::spawn(session.clone(), Setup::default()).ok()?;
-    repair_version(session, &handle, damaged, output);
-    driver::quit(&handle, engine);
+    repairing::before_the_app(session, damaged, options, output);
     let started = start(session, options, output);
     started
         .inspect_err(|error| {

@@ -17,9 +17,9 @@ use crate::threads;
 
 /// After this time a start counts as long: nobody should wait five seconds without a message, and a
 /// window needs some time to open.
-const TELL_AFTER: Duration = Duration::from_millis(2500);
+pub(super) const TELL_AFTER: Duration = Duration::from_millis(2500);
 /// How often standard error repeats that the start still lasts.
-const TELL_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Receives the steps of a start.
 pub(crate) type Tell<'a> = &'a (dyn Fn(Event) + Sync);

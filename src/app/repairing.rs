@@ -1,0 +1,146 @@
+//! Repairs a version that could not be started: before any app runs, or beside another version.
+//!
+//! In: the damaged version. Out: whether it is whole, and notices about it. Never: keeps a person
+//! waiting without a message. Before the app a window, or standard error, shows a repair that
+//! lasts, and closing that window ends it. Beside the app a repair that lasts ends soon after the
+//! app.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use super::present::{PresentOptions, show};
+use super::resident::follow;
+use super::starting::{TELL_AFTER, TELL_AGAIN};
+use super::streams::error_line;
+use crate::engine::driver;
+use crate::gui::ViewState;
+use crate::messages::language::Setup;
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{Command, Phase};
+use crate::model::incident::Incident;
+use crate::model::{ContainerId, Version};
+use crate::session::app_session::AppSession;
+use crate::threads;
+
+/// How long a repair may go on although the app has ended. Most repairs end in this time, and an
+/// app that runs only for moments must not keep the other version from being repaired.
+const AFTER_THE_APP: Duration = Duration::from_secs(5);
+/// Pause between two looks at the repair while the window shows it.
+const LOOK_AT_REPAIR: Duration = Duration::from_millis(200);
+
+/// Repairs a version that could not be started while another one runs; the next start uses it
+/// again. The result is shown.
+pub(super) fn beside_the_app(
+    session: &AppSession,
+    handle: &Handle,
+    damaged: ContainerId,
+    output: &Output,
+) {
+    let version = begin(handle, damaged);
+    let app_ended = Cell::new(None);
+    follow(handle, &mut ViewState::default(), output, |phase, _| {
+        if session.app.is_over() {
+            let since = app_ended.get().unwrap_or_else(Instant::now);
+            app_ended.set(Some(since));
+            if since.elapsed() >= AFTER_THE_APP {
+                handle.send(Command::Cancel);
+            }
+        }
+        has_ended(phase)
+    });
+    report(session, handle, version);
+}
+
+/// Repairs a version while no app runs. A person who sees it last can end it.
+pub(super) fn before_the_app(
+    session: &AppSession,
+    damaged: ContainerId,
+    options: PresentOptions,
+    output: &Output,
+) {
+    let (handle, engine) = match driver::spawn(session.clone(), Setup::default()) {
+        Ok(engine) => engine,
+        Err(problem) => return tracing::error!(?problem, "no engine; nothing is repaired"),
+    };
+    let version = begin(&handle, damaged);
+    let mut view = ViewState::default();
+    let began = Instant::now();
+    let is_long = || began.elapsed() >= TELL_AFTER;
+    follow(&handle, &mut view, output, |phase, _| has_ended(phase) || is_long());
+    if !has_ended(&handle.phase()) {
+        tracing::warn!("the repair lasts");
+        show_until_it_ends(session, &handle, view, options, output);
+    }
+    report(session, &handle, version);
+    driver::quit(&handle, engine);
+}
+
+/// Sends the command, and returns the version for the report.
+fn begin(handle: &Handle, damaged: ContainerId) -> Version {
+    tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
+    let version = damaged.version.clone();
+    handle.send(Command::Repair(damaged));
+    version
+}
+
+fn has_ended(phase: &Phase) -> bool {
+    matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled)
+}
+
+/// A window that closes with the end of the repair; without one, lines on standard error.
+fn show_until_it_ends(
+    session: &AppSession,
+    handle: &Handle,
+    view: ViewState,
+    options: PresentOptions,
+    output: &Output,
+) {
+    std::thread::scope(|scope| {
+        let close_at_end = || {
+            while !has_ended(&handle.phase()) && !handle.closed() {
+                std::thread::sleep(LOOK_AT_REPAIR);
+            }
+            // The window closes with its engine.
+            handle.send(Command::Quit);
+        };
+        let shown = !options.headless
+            && threads::spawn_scoped(scope, "repair", close_at_end).is_ok()
+            && show(&session.environment, handle, view, options);
+        if shown {
+            // Whoever closes the window does not want to wait.
+            handle.send(Command::Cancel);
+        }
+        print_until_it_ends(handle, output);
+    });
+}
+
+fn print_until_it_ends(handle: &Handle, output: &Output) {
+    let mut view = ViewState::default();
+    while !has_ended(&handle.phase()) && !handle.closed() {
+        if let Phase::Repairing { version } = handle.phase() {
+            let title = output.texts.with("repairing-title", &[("version", &version.to_string())]);
+            let value = output.texts.get("repairing-subtitle");
+            error_line(&output.texts.with("detail-line", &[("name", &title), ("value", &value)]));
+        }
+        let printed = Instant::now();
+        let is_due = || printed.elapsed() >= TELL_AGAIN;
+        follow(handle, &mut view, output, |phase, _| has_ended(phase) || is_due());
+    }
+}
+
+fn report(session: &AppSession, handle: &Handle, version: Version) {
+    match handle.phase() {
+        Phase::Repaired(repaired) if repaired.left.is_empty() => {
+            tracing::info!(%version, "the version is whole again; the next start uses it");
+            session.leave_notice(Incident::Repaired { version });
+        }
+        phase => {
+            tracing::error!(?phase, "the version could not be repaired");
+            // If no other version runs in its place, the window shows the failure.
+            if session.app.get().is_some() {
+                session.leave_notice(Incident::NotRepaired { version });
+            }
+        }
+    }
+}
