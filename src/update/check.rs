@@ -66,17 +66,19 @@ impl CheckJob {
         let asked_for = wanted.is_some();
         let chosen = choose(environment, &repository, &state, current.as_ref(), wanted)?;
         // A mandatory release that is halted or installed no longer delays a start.
-        let mandatory = chosen
-            .ok()
-            .filter(|signed| signed.release.mandatory)
-            .map(|signed| signed.release.container.version.clone());
+        let mandatory = match &chosen {
+            CheckOutcome::Offer(signed) if signed.release.mandatory => {
+                Some(signed.release.container.version.clone())
+            }
+            _ => None,
+        };
         if !asked_for && state.mandatory != mandatory {
             state.mandatory = mandatory;
             environment.home.set_state(&state).map_err(store)?;
         }
         let signed = match chosen {
-            Ok(signed) => signed.clone(),
-            Err(reason) => return Ok(Checked::Nothing { reason, current }),
+            CheckOutcome::Offer(signed) => signed.clone(),
+            CheckOutcome::UpToDate(reason) => return Ok(Checked::Nothing { reason, current }),
         };
         if let Some(needed) =
             signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version())
@@ -188,11 +190,11 @@ fn prefetched(
     let current = current(environment).ok()?;
     let chosen =
         choose(environment, &repository, &environment.home.state().ok()?, current.as_ref(), wanted);
-    let signed = chosen
-        .ok()?
-        .ok()
-        .filter(|signed| environment.home.record(&signed.release.container).is_ok())?
-        .clone();
+    let CheckOutcome::Offer(signed) = chosen.ok()? else { return None };
+    if environment.home.record(&signed.release.container).is_err() {
+        return None;
+    }
+    let signed = signed.clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
     let plan = hot_swap::predict_hot_swap(
         environment,
@@ -227,6 +229,14 @@ pub(crate) async fn refresh(
     Ok(refreshed.repository)
 }
 
+/// What the metadata has for this installation.
+enum CheckOutcome<'a> {
+    /// This release.
+    Offer(&'a SignedRelease),
+    /// Nothing to offer.
+    UpToDate(NoUpdate),
+}
+
 /// The release to offer, or why there is none.
 fn choose<'a>(
     environment: &Environment,
@@ -234,7 +244,7 @@ fn choose<'a>(
     state: &HomeState,
     current: Option<&Version>,
     wanted: Option<Version>,
-) -> Result<Result<&'a SignedRelease, NoUpdate>, Problem> {
+) -> Result<CheckOutcome<'a>, Problem> {
     let platform = Platform::current();
     let app = environment.settings.app.as_str();
     if let Some(version) = wanted {
@@ -262,7 +272,7 @@ fn choose<'a>(
         } else if found.release.halted {
             Err(refuse("the publisher has halted it"))
         } else {
-            Ok(Ok(found))
+            Ok(CheckOutcome::Offer(found))
         };
     }
     // A version that did not come up here is not offered again.
@@ -282,25 +292,26 @@ fn choose<'a>(
         installation_id: &state.installation_id,
         skipped: &unwanted,
     };
-    Ok(match audience.choose(&repository.releases) {
+    let reason = match audience.choose(&repository.releases) {
         Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => {
-            Err(NoUpdate::Pinned)
+            NoUpdate::Pinned
         }
-        Choice::Offer(signed) => Ok(signed),
-        Choice::UpToDate => Err(NoUpdate::Newest),
+        Choice::Offer(signed) => return Ok(CheckOutcome::Offer(signed)),
+        Choice::UpToDate => NoUpdate::Newest,
         Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
-            Err(NoUpdate::FailedHere)
+            NoUpdate::FailedHere
         }
-        Choice::Skipped(_) => Err(NoUpdate::Skipped),
-        Choice::NotYet(_) => Err(NoUpdate::NotYet),
+        Choice::Skipped(_) => NoUpdate::Skipped,
+        Choice::NotYet(_) => NoUpdate::NotYet,
         Choice::Nothing => match problem::of_others_releases(
             [app, &environment.settings.channel, &platform.to_string()],
             repository,
         ) {
             Some(problem) => return Err(problem),
-            None => Err(NoUpdate::NothingPublished),
+            None => NoUpdate::NothingPublished,
         },
-    })
+    };
+    Ok(CheckOutcome::UpToDate(reason))
 }
 
 /// All known nodes, the best first: those of the settings, of the repository's list, and of the

@@ -8,10 +8,20 @@ use tokio::sync::{mpsc, watch};
 
 use super::peer_service::PeerHandle;
 use crate::environment::Environment;
-use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState};
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::Node;
 use crate::peers::PeerNetwork;
+
+/// What came of a download.
+pub(super) enum DownloadOutcome {
+    /// All bytes are here, and verified.
+    Complete,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// No node or peer gave the bytes, or this computer could not store them.
+    Failed(FetchError),
+}
 
 /// The client, nodes and peers of one update or repair, and the control that can stop it.
 #[derive(Clone)]
@@ -54,7 +64,7 @@ impl DownloadSources {
         &self,
         job: fetch::DownloadJob,
         take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
-    ) -> Result<Result<Summary, FetchError>, Problem> {
+    ) -> Result<DownloadOutcome, Problem> {
         let job = fetch::DownloadJob { memory: Some(self.memory.clone()), ..job };
         let (events, mut arriving) = mpsc::unbounded_channel();
         let shared = self.peer_network.clone().zip(job.digest);
@@ -81,13 +91,16 @@ impl DownloadSources {
                 return Err(problem);
             }
         }
-        if let Ok(summary) = &result {
-            tracing::info!(?summary, "download ended");
-            if let Some((peer_network, digest)) = shared.filter(|_| whole) {
-                blocking(move || peer_network.keep(digest, &table, length, &file)).await?;
-            }
+        let summary = match result {
+            Ok(summary) => summary,
+            Err(FetchError::Cancelled) => return Ok(DownloadOutcome::Cancelled),
+            Err(error) => return Ok(DownloadOutcome::Failed(error)),
+        };
+        tracing::info!(?summary, "download ended");
+        if let Some((peer_network, digest)) = shared.filter(|_| whole) {
+            blocking(move || peer_network.keep(digest, &table, length, &file)).await?;
         }
-        Ok(result)
+        Ok(DownloadOutcome::Complete)
     }
 
     /// Returns when somebody cancels.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 
-use super::download_sources::{DownloadSources, blocking};
+use super::download_sources::{DownloadOutcome, DownloadSources, blocking};
 use super::package_documents::patiently;
 use super::planner;
 use crate::container::{self, ContainerError};
 use crate::durable;
-use crate::fetch::{self, FetchError, FetchEvent, Span};
+use crate::fetch::{self, FetchEvent, Span};
 use crate::file_error::FileResult as _;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
@@ -127,9 +127,9 @@ async fn fetch_runs(
         None
     };
     match sources.download(fetch::DownloadJob { wanted: Some(pieces), ..job }, &mut take).await? {
-        Ok(_) => {}
-        Err(FetchError::Cancelled) => return Ok(false),
-        Err(error) => return Err(problem::of_fetch(&error)),
+        DownloadOutcome::Complete => {}
+        DownloadOutcome::Cancelled => return Ok(false),
+        DownloadOutcome::Failed(error) => return Err(problem::of_fetch(&error)),
     }
     on_arrival(Arrived::Bytes(bytes));
     Ok(true)

@@ -7,13 +7,14 @@ use super::counts::Counts;
 use super::unpacking::Unpacking;
 use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::container::Readiness;
-use crate::fetch::{self, FetchError, FetchEvent};
+use crate::fetch::{self, FetchEvent};
 use crate::messages::language::MachineInput;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
 use crate::model::Digest;
 use crate::store::lock::HomeLock;
 use crate::store::staging::Staging;
+use crate::update::download_sources::DownloadOutcome;
 use crate::update::package_documents::PackageDocuments;
 
 impl UpdateJob {
@@ -80,9 +81,9 @@ impl UpdateJob {
             unpacking.failure()
         };
         match self.sources().download(job, &mut take).await? {
-            Ok(_) => Ok(Ended::Complete),
-            Err(FetchError::Cancelled) => Ok(Ended::Stopped),
-            Err(error) => Err(problem::of_fetch(&error)),
+            DownloadOutcome::Complete => Ok(Ended::Complete),
+            DownloadOutcome::Cancelled => Ok(Ended::Stopped),
+            DownloadOutcome::Failed(error) => Err(problem::of_fetch(&error)),
         }
     }
 

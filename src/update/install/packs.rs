@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::counts::Counts;
 use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::error_chain;
-use crate::fetch::{self, FetchError};
+use crate::fetch;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
 use crate::model::{Digest, Manifest, SignedPatch};
@@ -23,6 +23,7 @@ use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::staging::Staging;
 use crate::update::applying::{self, Application, ApplyFailure, ApplyTarget};
+use crate::update::download_sources::DownloadOutcome;
 use crate::update::entries::{ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::{self, Library};
 use crate::update::repair;
@@ -88,10 +89,12 @@ impl UpdateJob {
             None
         };
         match self.sources().download(job, &mut take).await? {
-            Ok(_) => {}
-            Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
-            Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
-            Err(error) => {
+            DownloadOutcome::Complete => {}
+            DownloadOutcome::Cancelled => return Ok(Ended::Stopped),
+            DownloadOutcome::Failed(error) if error.is_local() => {
+                return Err(problem::of_fetch(&error));
+            }
+            DownloadOutcome::Failed(error) => {
                 tracing::warn!(
                     error = error_chain::line(&error),
                     pack = signed.target,

@@ -12,7 +12,7 @@ use super::on_disk::{Needed, Staged, copy};
 use super::{Proved, RepairJob, is_local};
 use crate::environment::Environment;
 use crate::error_chain;
-use crate::fetch::{self, FetchError, FetchEvent};
+use crate::fetch::{self, FetchEvent};
 use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, How, Problem, Progress};
@@ -22,7 +22,7 @@ use crate::store::contents::Contents;
 use crate::store::repair::Repair;
 use crate::trust::Repository;
 use crate::update::applying::{self, Application, ApplyFailure};
-use crate::update::download_sources::{DownloadSources, blocking};
+use crate::update::download_sources::{DownloadOutcome, DownloadSources, blocking};
 use crate::update::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::Library;
 use crate::update::{check, planner};
@@ -152,10 +152,12 @@ impl RepairJob {
             None
         };
         match line.download(job, &mut take).await? {
-            Ok(_) => {}
-            Err(FetchError::Cancelled) => return Ok(false),
-            Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
-            Err(error) => {
+            DownloadOutcome::Complete => {}
+            DownloadOutcome::Cancelled => return Ok(false),
+            DownloadOutcome::Failed(error) if error.is_local() => {
+                return Err(problem::of_fetch(&error));
+            }
+            DownloadOutcome::Failed(error) => {
                 tracing::warn!(
                     error = error_chain::line(&error),
                     "a patch pack cannot be had; going on without"
