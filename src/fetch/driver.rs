@@ -53,6 +53,12 @@ pub(super) struct Setup<'a> {
     pub(super) peer_source: Option<PeerSource>,
 }
 
+/// A peer that the download has learnt of.
+struct PeerConnection {
+    instance: u64,
+    node: Node,
+}
+
 /// One download while it runs.
 pub(super) struct Driver {
     job: DownloadJob,
@@ -68,7 +74,7 @@ pub(super) struct Driver {
     held: PieceSet,
     peer_source: Option<PeerSource>,
     /// Peers, in the order in which the scheduler learnt of them; they follow the job's nodes.
-    peers: Vec<peers::PeerConnection>,
+    peers: Vec<PeerConnection>,
     reports: mpsc::UnboundedReceiver<Report>,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,

@@ -128,7 +128,7 @@ impl RangeRequest {
             })?;
         if self.is_peer && answer.status().as_u16() == 200 {
             // Peers are launchers, which can send ranges.
-            let detail = "a neighbour sent the whole file in place of a range".to_owned();
+            let detail = "a peer sent the whole file in place of a range".to_owned();
             return Err(Fault {
                 kind: FaultKind::IgnoredRange,
                 detail,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 
-use super::PROTOCOL;
+use super::request::PROTOCOL;
 use super::roster::{Announcement, digits};
 
 /// The type of service, as multicast DNS names it.

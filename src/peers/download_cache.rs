@@ -62,7 +62,7 @@ impl DownloadCache {
             durable::replace(&package_documents, &serde_json::to_vec(&description)?)
         };
         if let Err(error) = cache() {
-            tracing::info!(%error, "what was fetched is not kept for neighbours");
+            tracing::info!(%error, "what was fetched is not kept for peers");
             let _ = fs::remove_file(&object);
             return None;
         }

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::availability::{AvailabilityMessage, LARGEST};
+use super::inner::Inner;
+use super::request::address_of;
 use super::roster::number;
-use super::{Inner, address_of};
 use crate::error_chain;
 use crate::model::Digest;
 
@@ -184,7 +185,7 @@ async fn first_proved(
                 let bytes = inner.client.get_from_peer(&url, size, time).await;
                 let proved = bytes.ok().filter(|bytes| Digest::of(bytes) == digest);
                 if proved.is_none() {
-                    tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
+                    tracing::info!(%address, %digest, "a peer does not give a document that it has");
                 }
                 proved
             });
@@ -212,13 +213,13 @@ async fn one(
     let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::info!(%address, error = error_chain::line(&error), "a neighbour does not give a file");
+            tracing::info!(%address, error = error_chain::line(&error), "a peer does not give a file");
             return false;
         }
     };
     let written = tokio::task::spawn_blocking(move || {
         if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
-            tracing::warn!(%address, %digest, "a neighbour gave another file");
+            tracing::warn!(%address, %digest, "a peer gave another file");
             return false;
         }
         std::fs::write(&path, &bytes).is_ok()

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::availability::{AvailabilityMessage, LARGEST};
+use super::inner::Inner;
 use super::poll::{Answer, Change, PollState};
-use super::{Inner, address_of};
+use super::request::address_of;
 use crate::fetch::PeerEvent;
 use crate::model::Digest;
 

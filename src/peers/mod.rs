@@ -41,6 +41,8 @@ mod discover;
 mod download_cache;
 mod files;
 mod follow;
+mod inner;
+mod library;
 mod poll;
 mod request;
 mod roster;
@@ -54,77 +56,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use url::Url;
 
 use crate::error_chain;
-use crate::fetch::{Availability, Client, FetchError, PeerEvent, PeerSource};
+use crate::fetch::{Availability, Client, FetchError, PeerSource};
 use crate::model::{Digest, PieceSet, PieceTable};
 use crate::threads;
 use discover::{Announced, Heard};
 use download_cache::DownloadCache;
+use inner::{Allowed, Inner};
 use roster::Roster;
 use share_index::{Share, ShareIndex};
 use upload_limit::UploadLimit;
 
 pub(crate) use files::Wanted;
+pub use inner::PeerOptions;
+pub use library::{Library, Volume};
 
-/// The version of the protocol.
-const PROTOCOL: u32 = 1;
-
-/// How long an answer to "may peers be served?" is valid.
-const BELIEVED: Duration = Duration::from_secs(1);
 /// How long the last reads may take when the peer network ends.
 const ENDING: Duration = Duration::from_millis(300);
-
-/// Settings of the peer network.
-#[derive(Clone, Debug)]
-pub struct PeerOptions {
-    /// The app's name: installations of other apps are ignored.
-    pub app: String,
-    /// The port to listen at if it is free; 0 for any.
-    pub port: u16,
-    /// Whether to announce this client and to discover others by multicast.
-    pub discover: bool,
-    /// Addresses of peers that are known without discovery.
-    pub known: Vec<SocketAddr>,
-    /// Bytes a second that all peers together get at most; 0 for no limit.
-    pub upload_bytes_per_second: u64,
-    /// Connections from peers at most.
-    pub connections: usize,
-    /// Connections from one address at most.
-    pub connections_per_address: usize,
-    /// Folder of the download cache, for peers that come later.
-    pub cache: PathBuf,
-    /// Bytes in the download cache at most.
-    pub cache_bytes: u64,
-    /// How long each object stays in the download cache.
-    pub cache_time: Duration,
-}
-
-/// An installed file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// Path of the file.
-    pub path: PathBuf,
-    /// Its length in bytes, as the manifest says.
-    pub size: u64,
-}
-
-/// Finds an unchangeable file of an installed version by its digest. The caller runs it on a thread
-/// that may block.
-pub type Library = Arc<dyn Fn(&Digest) -> Option<Volume> + Send + Sync>;
-
-/// Whether peers may still be served: the user may have changed the setting in another process.
-pub(crate) type Allowed = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Why there is no peer network.
 #[derive(Debug, thiserror::Error)]
 pub enum PeersError {
     /// The system cannot start a thread or a runtime.
-    #[error("cannot start what looks after neighbours")]
+    #[error("cannot start the peer network")]
     Start(#[source] std::io::Error),
     /// The port is taken, or the system forbids it.
-    #[error("cannot listen for neighbours at port {port}")]
+    #[error("cannot listen for peers at port {port}")]
     Listen {
         /// The port that was to be opened.
         port: u16,
@@ -135,74 +93,6 @@ pub enum PeersError {
     #[error(transparent)]
     Client(#[from] FetchError),
 }
-
-/// What all parts of the peer network share.
-struct Inner {
-    options: PeerOptions,
-    instance: u64,
-    client: Client,
-    roster: Mutex<Roster>,
-    shared: ShareIndex,
-    upload_limit: UploadLimit,
-    cache: DownloadCache,
-    started: Instant,
-    allowed: Allowed,
-    /// The last answer of `allowed`, and its time.
-    allowed_then: Mutex<Option<(Instant, bool)>>,
-}
-
-impl Inner {
-    /// Whether to serve peers. Reads a file from time to time.
-    fn is_allowed(&self) -> bool {
-        let mut then = self.allowed_then.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, answer)) = *then
-            && when.elapsed() < BELIEVED
-        {
-            return answer;
-        }
-        let answer = (self.allowed)();
-        *then = Some((Instant::now(), answer));
-        answer
-    }
-
-    /// The peers to ask: those with a known number, and those of which only the address is known.
-    fn peers(&self) -> Vec<(Option<u64>, SocketAddr)> {
-        let known = self.options.known.iter().map(|address| (None, *address));
-        let found = self.roster.lock().unwrap_or_else(PoisonError::into_inner).asked();
-        known
-            .chain(found.into_iter().map(|(instance, address)| (Some(instance), address)))
-            .collect()
-    }
-
-    fn answered(&self, instance: u64, well: bool) {
-        let now = self.started.elapsed().as_secs_f64();
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner).answered(now, instance, well);
-    }
-
-    fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> PeerEvent {
-        let url = address_of(address, &self.options.app, "content", digest);
-        // Four digits are enough to distinguish the computers of a local network.
-        PeerEvent::Joined {
-            instance,
-            url,
-            name: roster::digits(instance).chars().take(4).collect(),
-        }
-    }
-}
-
-/// `http://ADDRESS/kuzflow/1/APP/KIND/DIGEST`.
-fn address_of(address: SocketAddr, app: &str, kind: &str, digest: &Digest) -> Url {
-    let mut url = NOWHERE.clone();
-    // Neither can fail for an address of this scheme.
-    let _ = url.set_ip_host(address.ip());
-    let _ = url.set_port(Some(address.port()));
-    url.set_path(&format!("/kuzflow/{PROTOCOL}/{app}/{kind}/{digest}"));
-    url
-}
-
-#[expect(clippy::expect_used, reason = "a constant that a test parses")]
-static NOWHERE: std::sync::LazyLock<Url> =
-    std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
 
 /// This client in the peer network: it is announced and serves its peers until this is dropped.
 pub struct PeerNetwork {
@@ -251,7 +141,7 @@ impl PeerNetwork {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (shared, port) = (Arc::clone(&inner), address.port());
-        let thread = threads::spawn("neighbours", move || {
+        let thread = threads::spawn("peers", move || {
             runtime.block_on(live(shared, listener, port, stopped));
             // The socket is free again after this; the shutdown does not wait long for a read from
             // a slow disk.
@@ -261,7 +151,7 @@ impl PeerNetwork {
         tracing::info!(
             port = address.port(),
             instance = roster::digits(instance),
-            "neighbours are looked after"
+            "the peer network is open"
         );
         Ok(Self { inner, address, handle, stop: Some(stop), thread: Some(thread) })
     }
@@ -403,7 +293,10 @@ impl Drop for PeerNetwork {
 
 impl std::fmt::Debug for PeerNetwork {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Office").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("PeerNetwork")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -416,7 +309,7 @@ async fn live(
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::warn!(%error, "neighbours cannot be served"),
+        Err(error) => return tracing::warn!(%error, "peers cannot be served"),
     };
     let loading = Arc::clone(&inner);
     tokio::task::spawn_blocking(move || {
@@ -440,7 +333,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
         Err(error) => {
             tracing::warn!(
                 error = error_chain::line(&error),
-                "no multicast here: neighbours are not found by themselves"
+                "no multicast here: peers are not found by themselves"
             );
             return None;
         }
@@ -453,7 +346,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
             match discover::heard(event) {
                 Some(Heard::Found(announcement)) => match roster.found(now, &announcement) {
                     Ok(_) => {
-                        tracing::info!(peer = announcement.name, at = ?announcement.addresses, "a neighbour is there")
+                        tracing::info!(peer = announcement.name, at = ?announcement.addresses, "a peer is there")
                     }
                     Err(why) => tracing::debug!(
                         name = announcement.name,

@@ -14,9 +14,26 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, StatusCode, Uri};
+use url::Url;
 
-use super::PROTOCOL;
 use crate::model::Digest;
+
+/// The version of the protocol.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// `http://ADDRESS/kuzflow/1/APP/KIND/DIGEST`.
+pub(super) fn address_of(address: SocketAddr, app: &str, kind: &str, digest: &Digest) -> Url {
+    let mut url = NOWHERE.clone();
+    // Neither can fail for an address of this scheme.
+    let _ = url.set_ip_host(address.ip());
+    let _ = url.set_port(Some(address.port()));
+    url.set_path(&format!("/kuzflow/{PROTOCOL}/{app}/{kind}/{digest}"));
+    url
+}
+
+#[expect(clippy::expect_used, reason = "a constant that a test parses")]
+static NOWHERE: std::sync::LazyLock<Url> =
+    std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::PROTOCOL;
 use super::address::may_be_asked;
+use super::request::PROTOCOL;
 use crate::token_bucket::{Rate, TokenBucket};
 
 /// Most peers that the roster remembers; [`MOST_ASKED`] is for those that it returns for asking.

@@ -21,8 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::Inner;
 use super::address::may_ask;
+use super::inner::Inner;
 use super::request::{Asked, judge};
 use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
@@ -51,7 +51,7 @@ pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
                 tokio::spawn(connection(Arc::clone(&inner), stream, place));
             }
             Err(error) => {
-                tracing::debug!(%error, "a neighbour's connection cannot be taken");
+                tracing::debug!(%error, "a peer's connection cannot be taken");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
@@ -72,7 +72,7 @@ async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: PeerPlace) {
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!(error = error_chain::line(&error), "a neighbour's connection broke");
+        tracing::debug!(error = error_chain::line(&error), "a peer's connection broke");
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::Library;
 use super::availability::{AvailabilityMessage, Pieces};
+use super::library::Library;
 use crate::fetch::Availability;
 use crate::look;
 use crate::model::{Digest, PieceTable};
@@ -156,7 +156,7 @@ impl ShareIndex {
             self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
         if !known {
             if look::digest(&file).ok()? != *digest {
-                tracing::info!(file = %print.0.display(), "an installed file is not what it was; neighbours do not get it");
+                tracing::info!(file = %print.0.display(), "an installed file is not what it was; peers do not get it");
                 return None;
             }
             self.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, print);

@@ -1,5 +1,6 @@
 //! Tests of `peers`.
 
+use super::request::address_of;
 use super::*;
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::Driver;
+use super::{Driver, PeerConnection};
 use crate::fetch::peer_source::{Availability, PeerEvent};
 use crate::fetch::scheduler::SchedulerInput;
 use crate::model::Node;
@@ -18,12 +18,6 @@ const MAX_PEERS: usize = 32;
 const MOST_OF_ONE_ADDRESS: usize = 4;
 /// How long peers may take for a first answer before the download asks the internet.
 const ACQUAINTANCE: Duration = Duration::from_millis(150);
-
-/// A peer that the download has learnt of.
-pub(super) struct PeerConnection {
-    instance: u64,
-    pub(super) node: Node,
-}
 
 impl Driver {
     /// Gives peers a moment to report what they have: what this client asks of the internet before

@@ -80,7 +80,7 @@ impl UpdateJob {
         tracing::info!(
             files = placed.len(),
             bytes = arrived.load(Ordering::Relaxed),
-            "taken from neighbours"
+            "taken from peers"
         );
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)

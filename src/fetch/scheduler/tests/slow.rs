@@ -84,7 +84,7 @@ fn dripping_peers_never_hold_up_a_good_node() {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut simulation = Simulation::new(LENGTH, vec![healthy(10.0 * MB, 0.03)], seed);
             simulation.joining = (0..count).map(|_| (0.0, dripping(&mut random))).collect();
-            compare(simulation, alone, &format!("{count} neighbours, seed {seed}"));
+            compare(simulation, alone, &format!("{count} peers, seed {seed}"));
         }
     }
 }
@@ -112,7 +112,7 @@ fn peers_that_claim_everything_and_have_nothing_cost_little() {
     for count in [1, 3, 24] {
         let mut simulation = Simulation::new(LENGTH, vec![healthy(10.0 * MB, 0.03)], 1);
         simulation.joining = (0..count).map(|_| (0.0, with(Behaviour::Hoards, MB))).collect();
-        compare(simulation, alone, &format!("{count} neighbours"));
+        compare(simulation, alone, &format!("{count} peers"));
     }
 }
 
