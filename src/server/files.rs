@@ -4,7 +4,7 @@
 //! between mirrors), and it ignores `If-Range`. With both corrected, only the reading of a file
 //! would be left of it.
 //!
-//! Every name from a request passes [`file_name`] before it touches the disk: one part, no
+//! Every name from a request passes [`requested`] before it touches the disk: one part, no
 //! separator, no hidden file.
 
 use std::collections::HashMap;
@@ -59,8 +59,7 @@ pub(super) async fn target(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let name = name.map_err(|_| Refusal::not_found())?;
-    let location = format!("targets/{}", file_name(&name)?);
+    let location = format!("targets/{}", requested(name)?);
     send_target(shared.repository.root(), &location, &method, &headers).await
 }
 
@@ -71,11 +70,11 @@ pub(super) async fn metadata(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let name = name.map_err(|_| Refusal::not_found())?;
+    let name = requested(name)?;
     if !name.ends_with(".json") {
         return Err(Refusal::not_found());
     }
-    send_document(&shared, format!("metadata/{}", file_name(&name)?), &method, &headers).await
+    send_document(&shared, format!("metadata/{name}"), &method, &headers).await
 }
 
 /// `GET /nodes.json`.
@@ -156,7 +155,8 @@ async fn send_document(
 
 /// A name from a request as one plain part of a path. Every other name gets a 404: separators of
 /// any system, `..`, device names, control characters, and hidden files, which may be half-written.
-fn file_name(name: &str) -> Result<&str, Refusal> {
+fn requested(name: Result<PathParameter<String>, PathRejection>) -> Result<String, Refusal> {
+    let PathParameter(name) = name.map_err(|_| Refusal::not_found())?;
     let plain = name.parse::<RelativePath>().is_ok_and(|path| path.parent().is_none());
     if plain && !name.starts_with('.') { Ok(name) } else { Err(Refusal::not_found()) }
 }

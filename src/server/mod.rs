@@ -275,7 +275,7 @@ impl ServerState {
             .route("/api/containers/download/{container_id}", get(updates::download))
             .route("/api/containers/changelog/{version}", get(updates::changelog))
             .route("/api/incremental/analyze", post(patches::api::analyze))
-            .route("/api/incremental/patch/{id}", get(patches::api::patch))
+            .route("/api/incremental/patch/{id}", get(patches::delivery::patch))
             .route("/api/events", get(events::listen))
             .route("/healthz", get(health::healthz))
             .fallback(async || Refusal::not_found())

@@ -7,7 +7,8 @@
 //! launcher plans from signed metadata).
 //!
 //! ```text
-//! api      the two routes         chain    the cheapest chain of packs, pure
+//! api      the question            chain    the cheapest chain of packs, pure
+//! delivery a pack, or its job
 //! queue    jobs, stored on disk   service  threads that work through the queue
 //! allowance  which packs are made on request, pure
 //! fingerprint  compares the installed files with those of their release, pure
@@ -16,6 +17,7 @@
 mod allowance;
 pub(super) mod api;
 mod chain;
+pub(super) mod delivery;
 mod fingerprint;
 mod id;
 mod queue;
