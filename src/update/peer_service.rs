@@ -46,7 +46,7 @@ impl PeerHandle {
             let allowed = Arc::new(move || user_allows(&home).unwrap_or(false));
             match PeerNetwork::start(options(environment), library(shared), allowed) {
                 Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
-                Err(error) => tracing::warn!(error = error_chain::line(&error), "no neighbours"),
+                Err(error) => tracing::warn!(error = error_chain::line(&error), "no peer network"),
             }
         }
         slot.clone()
@@ -71,7 +71,7 @@ fn is_allowed(environment: &Environment) -> Result<bool, StoreError> {
 /// switched it off, and nothing is shared.
 fn user_allows(home: &Home) -> Result<bool, StoreError> {
     let stored = home.stored_state().inspect_err(
-        |error| tracing::warn!(%error, "it is unknown whether the user shares with neighbours"),
+        |error| tracing::warn!(%error, "it is unknown whether the user shares with peers"),
     );
     Ok(stored?.is_none_or(|state| !state.peers_off))
 }
