@@ -95,7 +95,24 @@ mod system {
 }
 
 #[cfg(windows)]
-use self::windows as system;
+mod system {
+    use super::{Conditions, SYSTEM_TIMEOUT, power_status, windows};
+    use crate::host::in_time;
+
+    pub(super) fn conditions() -> Conditions {
+        // The other thread is one of its own, as COM needs it.
+        in_time(SYSTEM_TIMEOUT, || {
+            let cost = windows::network_cost().ok();
+            Conditions { metered: cost.and_then(power_status::metered), ..power() }
+        })
+        .unwrap_or_default()
+    }
+
+    fn power() -> Conditions {
+        let Some(status) = windows::power_status() else { return Conditions::default() };
+        power_status::power(status.ACLineStatus, status.BatteryLifePercent, status.SystemStatusFlag)
+    }
+}
 
 #[cfg(target_os = "macos")]
 mod system {
