@@ -108,8 +108,21 @@ pub(crate) fn prune(
         }
     }
     if removed.is_empty() {
-        // Only if every version can be read is it certain that there is nothing to do.
+        // Only if every version can be read, and it is known which of them run, is it certain that
+        // there is nothing to do.
         home.refuse_unreadable()?;
+        refuse_unknown_use(home)?;
     }
     Ok(removed)
+}
+
+/// The error of the first version of which it is unknown whether it runs, if there is one.
+fn refuse_unknown_use(home: &Home) -> Result<(), StoreError> {
+    for record in home.installed()? {
+        match RunningLock::refuse_if_held(home, &record.container) {
+            Ok(()) | Err(StoreError::InUse { .. }) => {}
+            unknown => return unknown,
+        }
+    }
+    Ok(())
 }

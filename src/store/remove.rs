@@ -172,6 +172,24 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_version_that_may_be_running_is_no_reason_to_report_that_nothing_can_go() {
+        use crate::store::fixture::{make_readable, make_unreadable};
+        use crate::store::lock::records;
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
+        let notes = records(home, &one);
+        fs::create_dir_all(&notes).unwrap();
+        let aside = make_unreadable(&notes);
+        let pruned = prune(home, 0, lock);
+        assert!(matches!(pruned, Err(StoreError::File(_))), "{pruned:?}");
+        make_readable(&notes, &aside);
+        assert_eq!(prune(home, 0, lock).unwrap(), [one]);
+    }
+
+    #[test]
     fn a_version_that_did_not_come_up_goes_before_an_older_one_that_did() {
         let fixture = Fixture::new();
         let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"]
