@@ -177,16 +177,17 @@ mod tests {
         use crate::store::fixture::{make_readable, make_unreadable};
         use crate::store::lock::records;
         let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        // 1.0.0 is the one to go back to.
+        let ids = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
-        let notes = records(home, &one);
+        switch(home, &ids[2], SwitchOptions::PLAIN, lock).unwrap();
+        let notes = records(home, &ids[1]);
         fs::create_dir_all(&notes).unwrap();
         let aside = make_unreadable(&notes);
         let pruned = prune(home, 0, lock);
         assert!(matches!(pruned, Err(StoreError::File(_))), "{pruned:?}");
         make_readable(&notes, &aside);
-        assert_eq!(prune(home, 0, lock).unwrap(), [one]);
+        assert_eq!(prune(home, 0, lock).unwrap(), [ids[1].clone()]);
     }
 
     #[test]
