@@ -12,8 +12,8 @@
 //! for faults by hand. All 18 scenes:
 //!
 //! ```text
-//! some 17,260 points (kills, EIO and a full disk) and 1,390 lasting errors of looks. A point takes one to three
-//! seconds on two busy cores, and two points are tried at a time: use shards.
+//! some 7,430 points (kills, EIO and a full disk), 17,260 looks that fail once, 1,390 that fail for good. On two
+//! busy cores 100 points take some seven minutes: use shards.
 //! ```
 //!
 //! Faults that must do no harm, and the tests that try them:
