@@ -164,47 +164,44 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     std::os::unix::fs::symlink(root.join("scripts/launch.sh"), &link).unwrap();
     let launch = &built.package.manifest.application_info.launch;
     let script = built.package.manifest.application_info.main_executable.under(&root);
-    for (strategy, mut command) in [
+    for (start, mut command) in [
         ("launch", launched(launch, &root)),
         ("script", Command::new(script)),
         ("link", Command::new(&link)),
     ] {
         let output = command.args(ARGUMENTS).output().unwrap();
         let reported = reported(&output);
-        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{strategy}");
+        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{start}");
         assert_eq!(
             reported["folder"].as_str().unwrap(),
             root.join("app").to_str().unwrap(),
-            "{strategy}"
+            "{start}"
         );
         assert_eq!(
             reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(),
             root.to_str().unwrap(),
-            "{strategy}"
+            "{start}"
         );
-        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{strategy}");
+        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{start}");
         assert!(
             reported["environment"]["PYTHONPATH"].is_null()
                 && reported["environment"]["PYTHONHOME"].is_null(),
-            "{strategy}: {reported}"
+            "{start}: {reported}"
         );
         assert!(
             Path::new(reported["program"].as_str().unwrap()).starts_with(&root),
-            "{strategy}: {reported}"
+            "{start}: {reported}"
         );
         assert!(
             Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root),
-            "{strategy}: {reported}"
+            "{start}: {reported}"
         );
         // Python used the bytecode of the package, which still names the source at its new place.
-        assert!(
-            Path::new(reported["helper"].as_str().unwrap()).is_file(),
-            "{strategy}: {reported}"
-        );
+        assert!(Path::new(reported["helper"].as_str().unwrap()).is_file(), "{start}: {reported}");
         assert_eq!(
             reported["helper_code"].as_str().unwrap(),
             root.join("app/helper.py").to_str().unwrap(),
-            "{strategy}"
+            "{start}"
         );
     }
     let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());

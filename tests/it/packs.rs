@@ -147,7 +147,7 @@ fn put(root: &Path, path: &str, content: &[u8], program: bool) {
 }
 
 /// Writes a tree. If the tree is to have a manifest, each `number` gives it a different one.
-fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
+fn plant(root: &Path, tree: &[Place], with_manifest: bool, number: u64) {
     // A container needs at least one file.
     put(root, "scripts/launch.sh", b"#!/bin/sh\nexec app\n", true);
     for (place, names) in tree.iter().zip(PLACES) {
@@ -165,7 +165,7 @@ fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
             Place::EmptyFolder => fs::create_dir_all(root.join(names[0])).unwrap(),
         }
     }
-    if package_documents {
+    if with_manifest {
         let mut manifest = FolderTree::open(root).unwrap().manifest().clone();
         manifest.container_info.version = kuzflow::testing::model::Version::new(1, number, 0);
         manifest.container_info.build_date =
@@ -318,14 +318,14 @@ proptest! {
 
     /// docs/security.md, fault 15: between any two releases a pack leads from each to the other.
     #[test]
-    fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), package_documents in any::<bool>()) {
+    fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), with_manifest in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();
         let folder = |name: &str| world.path().join(name);
-        plant(&folder("a"), &a, package_documents, 0);
-        plant(&folder("b"), &b, package_documents, 1);
+        plant(&folder("a"), &a, with_manifest, 0);
+        plant(&folder("b"), &b, with_manifest, 1);
         goes_over(&folder("a"), &folder("b"), &folder("forward"), how, 512 * MIB);
         goes_over(&folder("b"), &folder("a"), &folder("backward"), how, 32 * MIB);
-        if package_documents {
+        if with_manifest {
             let json = |name: &str| fs::read(folder(name).join(MANIFEST_PATH)).unwrap();
             prop_assert_eq!((json("forward"), json("backward")), (json("b"), json("a")));
         }

@@ -353,10 +353,10 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     }
 
     // The description may change, and the notes with it.
-    let mut package_documents = same;
-    package_documents.release.mandatory = true;
-    package_documents.notes.clear();
-    publish(package_documents).unwrap().run().unwrap();
+    let mut changed = same;
+    changed.release.mandatory = true;
+    changed.notes.clear();
+    publish(changed).unwrap().run().unwrap();
     let known = publisher.mirror("known");
     let [repository, _] = seen(&publisher, &known, start() + days(1)).await;
     assert!(

@@ -47,7 +47,7 @@ fn name_of(argument: &Arg) -> String {
     }
 }
 
-fn package_documents(argument: &Arg) -> String {
+fn description(argument: &Arg) -> String {
     let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let defaults: Vec<String> = argument
         .get_default_values()
@@ -79,7 +79,7 @@ fn table(arguments: &[&Arg]) -> String {
             text,
             "| `{}` | {} |",
             name_of(argument).replace('|', "\\|"),
-            cell(&package_documents(argument))
+            cell(&description(argument))
         );
     }
     text
