@@ -65,8 +65,8 @@ pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
     let opcode = Opcode::read(code, wide, prefixes.length)?;
     if opcode.operands.has(JZ) {
         // A branch with a 16-bit displacement is left out.
-        let is_near = wide || !prefixes.small_operands;
-        return is_near.then_some(Instruction {
+        let has_32_bits = wide || !prefixes.small_operands;
+        return has_32_bits.then_some(Instruction {
             length: (opcode.end + 4) as u8,
             operand: opcode.reference,
             at: opcode.end as u8,
