@@ -14,7 +14,8 @@ use crate::support::waiting::{insist, until};
 fn damaged(versions: &[&str]) -> World {
     let world = World::new();
     for version in versions {
-        let package = world.build(version, &BTreeMap::from([("same.txt", b"same".to_vec())]));
+        let package =
+            world.build(version, &BTreeMap::from([("own.txt", version.as_bytes().to_vec())]));
         world.publish(&package, &["--no-patches"]);
         let node = world.serve();
         world.configure(&[&node.address], "");
@@ -23,7 +24,10 @@ fn damaged(versions: &[&str]) -> World {
         // The version has run.
         let _ = world.launcher(&["--headless", "run"]).output().unwrap();
     }
-    fs::remove_file(world.container(versions.last().unwrap()).join("app/run.sh")).unwrap();
+    let last = world.container(versions.last().unwrap());
+    fs::remove_file(last.join("app/run.sh")).unwrap();
+    // No other version has this file, so the repair needs the network.
+    fs::remove_file(last.join("app/own.txt")).unwrap();
     let silent = Slowness { is_silent: true, ..Slowness::default() };
     let node = SlowNode::start(&world.path("publisher/repository"), silent);
     world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
