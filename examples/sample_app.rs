@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at whether it shall end.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 fn main() {
     let version = std::env::var("KUZFLOW_VERSION").unwrap_or_default();
@@ -46,7 +46,7 @@ fn stay(limit: Duration) {
     let _ = std::fs::write(&note, "");
     let end = Instant::now() + limit;
     while Instant::now() < end && !wish.exists() {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     let _ = std::fs::remove_file(note);
     let _ = std::fs::remove_file(wish);

@@ -24,7 +24,7 @@ const STEADY_BYTES: u64 = 512;
 /// How long sources are compared before the slower ones are stopped.
 const COMPARISON: Duration = Duration::from_secs(4);
 /// Pause between two looks at the sources.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often one source is asked at most: a second time if it was stopped for a better one that has
 /// failed since.
 const STARTS: u8 = 2;
@@ -89,7 +89,7 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
                 }
                 Poll::Pending
             });
-            if let Ok((place, answer)) = tokio::time::timeout(LOOK, first).await {
+            if let Ok((place, answer)) = tokio::time::timeout(POLL_INTERVAL, first).await {
                 drop(self.answers.remove(place));
                 return Some((self.board.asked.remove(place).index, answer));
             }

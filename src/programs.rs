@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a file that another process holds open for writing.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// If the program cannot be started, or its file is held for longer than any start takes.
 pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
-    let end = Instant::now() + LONGEST_WAIT;
+    let end = Instant::now() + MAX_WAIT;
     loop {
         match command.spawn() {
             Err(error)

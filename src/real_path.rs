@@ -16,7 +16,7 @@ const VERBATIM: &str = r"\\?\";
 /// The same for a folder of another computer: server and share follow.
 const VERBATIM_SHARE: &str = r"UNC\";
 /// UTF-16 units of the longest path in plain form, without its final zero.
-const LONGEST_PLAIN: usize = 259;
+const MAX_PLAIN: usize = 259;
 
 /// The real path of a file or folder that exists.
 ///
@@ -37,7 +37,7 @@ fn plain(path: &str) -> Option<String> {
         None => (verbatim.to_owned(), below_drive(verbatim)?),
     };
     let mut names = names.split('\\').filter(|name| !name.is_empty());
-    let is_plain = plain.encode_utf16().count() <= LONGEST_PLAIN
+    let is_plain = plain.encode_utf16().count() <= MAX_PLAIN
         && names.all(|name| name.parse::<RelativePath>().is_ok());
     is_plain.then_some(plain)
 }

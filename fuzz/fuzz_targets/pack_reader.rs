@@ -26,7 +26,7 @@ const FILES: [(&str, &[u8]); 3] = [
 
 /// The target makes no file larger than this, bytes. A few bytes of a pack can stand for many,
 /// which fills a disk but is no bug.
-const LARGEST_MADE: u64 = 1 << 20;
+const MAX_MADE_BYTES: u64 = 1 << 20;
 
 struct World {
     folder: tempfile::TempDir,
@@ -60,7 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
     let base = world.tree.manifest();
     let bytes = [b"KZP3", bytes].concat();
     let Ok(opened) = Pack::open(&bytes, base) else { return };
-    if opened.outline.made().any(|(_, made)| made.size > LARGEST_MADE) {
+    if opened.outline.made().any(|(_, made)| made.size > MAX_MADE_BYTES) {
         return;
     }
     let place = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! The log, in English, with error chains, in `<home>/logs/launcher.log`. The previous file stays
 //! as `launcher.log.1`.
 //!
-//! In: log messages of the rooms. Out: at most two files of [`LONGEST_LOG`] bytes. Never: returns
+//! In: log messages of the rooms. Out: at most two files of [`MAX_LOG_BYTES`] bytes. Never: returns
 //! an error. A failure to write the log (a full disk) must not keep an app from starting.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,10 +15,10 @@ use super::streams::StandardError;
 use crate::durable;
 
 /// Size of the log, bytes, above which it becomes the previous file.
-const LONGEST_LOG: u64 = 2 << 20;
+const MAX_LOG_BYTES: u64 = 2 << 20;
 /// After this many bytes the launcher reads the file's length again: other launchers write to it as
 /// well.
-const LOOK_AFTER: u64 = 64 << 10;
+const RECHECK_AFTER_BYTES: u64 = 64 << 10;
 
 /// Writes the log into `folder` from now on. A folder that cannot be written is no reason not to
 /// start an app.
@@ -57,8 +57,11 @@ struct Open {
 
 impl LogFile {
     fn in_folder(folder: &Path) -> Self {
-        let log =
-            Self { path: folder.join("launcher.log"), longest: LONGEST_LOG, open: Arc::default() };
+        let log = Self {
+            path: folder.join("launcher.log"),
+            longest: MAX_LOG_BYTES,
+            open: Arc::default(),
+        };
         log.look(&mut log.open.lock().unwrap_or_else(PoisonError::into_inner));
         log
     }
@@ -98,7 +101,7 @@ fn nonblocking() -> i32 {
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.written >= LOOK_AFTER.min(self.longest) {
+        if open.written >= RECHECK_AFTER_BYTES.min(self.longest) {
             self.look(&mut open);
         }
         open.written += bytes.len() as u64;

@@ -30,13 +30,13 @@ use crate::threads;
 use crate::update::peer_service::PeerHandle;
 
 /// Pause between two looks at a version on probation, while a check waits for the probation's end.
-const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
+const TRIAL_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Pause between two looks at the probation, for a launcher that ends with it.
-const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
+const PROBATION_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Pause between two looks at the size of the app's standard error, where that is stored in a file.
-const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
+const ERROR_OUTPUT_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Longest wait for an event; every event ends it earlier.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays beside the app. `handle` belongs to an engine that knows that the app runs.
 pub(crate) fn live(
@@ -198,10 +198,10 @@ impl<'a> Resident<'a> {
         let waits_for_end_of_trial = self.looked && !self.session.environment.settings.health.stay;
         let keeps_errors = || self.session.app.running().is_some_and(|app| app.bound_errors());
         let limit = match (waits_for_trial || self.reports.has_failed(), waits_for_end_of_trial) {
-            (true, _) => LOOK_AT_TRIAL,
-            (false, true) => LOOK_AT_PROBATION,
-            (false, false) if keeps_errors() => LOOK_AT_ERRORS,
-            (false, false) => LONGEST_WAIT,
+            (true, _) => TRIAL_POLL_INTERVAL,
+            (false, true) => PROBATION_POLL_INTERVAL,
+            (false, false) if keeps_errors() => ERROR_OUTPUT_POLL_INTERVAL,
+            (false, false) => MAX_WAIT,
         };
         let limit = match self.remind() {
             ReminderStep::LookIn(wait) => limit.min(wait),

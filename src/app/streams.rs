@@ -3,7 +3,7 @@
 //! Output is never a reason to fail or to wait. A full disk behind standard error, a pipe whose
 //! reader has ended, or a pipe whose reader is stopped must not keep an app from starting. In:
 //! lines. Out: bytes to the two streams, or nothing. Never: panics, returns an error, or waits for
-//! a stopped reader for longer than [`LONGEST_WAIT`].
+//! a stopped reader for longer than [`MAX_WAIT`].
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::threads;
 
 /// How long a reader that does not read is waited for, once, where a pipe can be asked.
 #[cfg_attr(not(unix), allow(dead_code))]
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Bytes that a ready pipe takes without blocking (PIPE_BUF).
 #[cfg(unix)]
 const PIECE: usize = 4096;
@@ -135,7 +135,7 @@ impl Stream {
     /// Waits until the stream can take bytes. An error counts as ready: the write reports it.
     fn is_ready(&self, stream: &impl std::os::fd::AsFd) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let wait = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { LONGEST_WAIT };
+        let wait = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { MAX_WAIT };
         let limit = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(0), tv_nsec: 0 };
         let ready =
             !matches!(poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)), Ok(0));

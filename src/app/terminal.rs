@@ -21,7 +21,7 @@ use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
 
 /// Seconds above which an estimate of the time left is useless.
-const LONGEST_ESTIMATE: u64 = 24 * 3600;
+const MAX_ESTIMATE_SECONDS: u64 = 24 * 3600;
 
 /// Follows the engine until `until` gives the ending, and prints every step and the ending.
 pub(crate) fn follow(
@@ -308,7 +308,7 @@ impl Bars {
                 .clone(),
         };
         let left = match progress.seconds_left {
-            Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
+            Some(seconds) if seconds > MAX_ESTIMATE_SECONDS => texts.get("progress-left-long"),
             Some(seconds) => texts.duration(seconds),
             None => String::new(),
         };

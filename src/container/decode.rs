@@ -10,7 +10,7 @@ use crate::model::{Digest, Hasher};
 use crate::positional;
 
 /// The largest accepted zstd window, as a power of two: 8 MiB, which bounds a decoder's memory.
-pub(crate) const LARGEST_WINDOW_LOG: u32 = 23;
+pub(crate) const MAX_WINDOW_LOG: u32 = 23;
 
 /// Bytes that are read at once, and bytes that are written at once. Most entries fit both, and zstd
 /// then decodes them in one pass.
@@ -71,7 +71,7 @@ impl Decoder {
     /// Allocates a decoder with its buffers.
     pub(crate) fn new() -> Result<Self, Fault> {
         let mut zstd = zstd::stream::raw::Decoder::new().map_err(Fault::Corrupt)?;
-        zstd.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG)).map_err(Fault::Corrupt)?;
+        zstd.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(Fault::Corrupt)?;
         Ok(Self { zstd, input: vec![0; INPUT].into(), output: vec![0; OUTPUT].into() })
     }
 
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_window_beyond_the_limit_is_refused() {
         let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
-        encoder.window_log(LARGEST_WINDOW_LOG + 1).unwrap();
+        encoder.window_log(MAX_WINDOW_LOG + 1).unwrap();
         std::io::Write::write_all(&mut encoder, &vec![1; 20 << 20]).unwrap();
         let frame = encoder.finish().unwrap();
         assert!(matches!(

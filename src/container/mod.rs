@@ -19,7 +19,7 @@ mod verify;
 use std::path::PathBuf;
 
 pub use decode::Fault;
-pub(crate) use decode::{Decoder, LARGEST_WINDOW_LOG, SpanReader};
+pub(crate) use decode::{Decoder, MAX_WINDOW_LOG, SpanReader};
 pub(crate) use readiness::Readiness;
 pub(crate) use restore::{Substance, copy_entry, dress, make_empty, make_link_at, substance};
 pub use unpack::{Unpacker, unpack_package};
@@ -30,7 +30,7 @@ pub(crate) use verify::{Damage, Harm, Verification};
 use crate::file_error::{self, FileError};
 use crate::model::manifest::InvalidManifest;
 use crate::model::package_index::{Compression, InvalidIndex};
-use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
 /// Why reading or unpacking a package failed.
@@ -112,8 +112,8 @@ pub fn read_document(
     packed: &[u8],
     location: &DocumentLocation,
 ) -> Result<Vec<u8>, ContainerError> {
-    if location.size > LARGEST_DOCUMENT {
-        return Err(ContainerError::Document(Fault::TooLong { declared: LARGEST_DOCUMENT }));
+    if location.size > MAX_DOCUMENT_BYTES {
+        return Err(ContainerError::Document(Fault::TooLong { declared: MAX_DOCUMENT_BYTES }));
     }
     if u64::try_from(packed.len()).ok() != Some(location.packed_size) {
         return Err(ContainerError::Document(Fault::Truncated));
@@ -206,7 +206,7 @@ mod tests {
             read_manifest(&bytes[1..], &location),
             Err(ContainerError::Document(Fault::Truncated))
         ));
-        let huge = DocumentLocation { size: LARGEST_DOCUMENT + 1, ..location };
+        let huge = DocumentLocation { size: MAX_DOCUMENT_BYTES + 1, ..location };
         assert!(matches!(
             read_manifest(&bytes, &huge),
             Err(ContainerError::Document(Fault::TooLong { .. }))

@@ -7,7 +7,7 @@ use crate::model::manifest::{Entry, MUTABLE_FOLDERS};
 use crate::model::{Manifest, RelativePath};
 
 /// The longest chain of links that is followed where a link becomes a copy.
-const LONGEST_CHAIN: usize = 16;
+const MAX_CHAIN: usize = 16;
 
 /// Whether this system lets users make links. On Windows that needs a privilege that few users
 /// have. There, and on file systems without links, a copy of what the link points to stands in its
@@ -44,7 +44,7 @@ pub(super) enum LinkEnd<'a> {
 /// What `link` points to; `None` if that is nothing in this container.
 pub(super) fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd<'a>> {
     let mut at = link.clone();
-    for _ in 0..LONGEST_CHAIN {
+    for _ in 0..MAX_CHAIN {
         let Some((path, entry)) = manifest.file_manifest.get_key_value(&at) else {
             return folders(manifest)
                 .contains(at.as_str())

@@ -6,7 +6,7 @@ use image::imageops::{self, FilterType};
 use image::{ImageFormat, ImageReader, Limits, RgbaImage};
 
 /// Largest width and height of a picture that is decoded, pixels.
-const LARGEST: u32 = 2048;
+const MAX_SIDE_PIXELS: u32 = 2048;
 /// Sizes of the folders in hicolor, the fallback of every theme.
 const HICOLOR: [u32; 7] = [16, 32, 48, 64, 128, 256, 512];
 /// Sizes in a Windows icon: lists, task bar, desktop, large tiles.
@@ -18,7 +18,8 @@ const MAC: [(u32, &[u8; 4]); 3] = [(128, b"ic07"), (256, b"ic08"), (512, b"ic09"
 pub(crate) fn read(png: &[u8]) -> Option<RgbaImage> {
     let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST), Some(LARGEST));
+    (limits.max_image_width, limits.max_image_height) =
+        (Some(MAX_SIDE_PIXELS), Some(MAX_SIDE_PIXELS));
     reader.limits(limits);
     Some(reader.decode().ok()?.into_rgba8())
 }

@@ -316,7 +316,7 @@ struct Steady {
 
 impl Steady {
     /// Minimum bytes a second in each `time`: a tenth of what the slowest phone lines give.
-    const LEAST_BYTES_PER_SECOND: u64 = 64;
+    const MIN_BYTES_PER_SECOND: u64 = 64;
 
     fn new(time: Duration, now: Instant) -> Self {
         Self { time, since: now, bytes: 0 }
@@ -329,8 +329,7 @@ impl Steady {
         if passed < self.time {
             return true;
         }
-        let enough =
-            self.bytes as f64 >= Self::LEAST_BYTES_PER_SECOND as f64 * passed.as_secs_f64();
+        let enough = self.bytes as f64 >= Self::MIN_BYTES_PER_SECOND as f64 * passed.as_secs_f64();
         *self = Self::new(self.time, now);
         enough
     }

@@ -9,9 +9,9 @@ use crate::backoff::Backoff;
 /// Tries for one document at most.
 const TRIES: u32 = 4;
 /// The longest pause that a node may ask for. For a longer one, the next node is asked.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// Pauses where the node asks for none.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: LONGEST_PAUSE };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: MAX_PAUSE };
 
 /// A request that failed.
 pub(super) struct Failed {
@@ -40,7 +40,7 @@ pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
             let pause = failed
                 .retry_after
                 .map_or(Some(usual), |seconds| Duration::try_from_secs_f64(seconds).ok())?;
-            (pause <= LONGEST_PAUSE).then_some(pause)
+            (pause <= MAX_PAUSE).then_some(pause)
         }
         // A name that is not found now may be found soon: Wi-Fi comes up, a VPN switches over. One
         // more try is enough.

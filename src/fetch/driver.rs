@@ -36,7 +36,7 @@ const SMOOTHING: f64 = 3.0;
 /// Memory for pieces in flight, bytes: large pieces mean fewer requests at a time.
 const BUFFERS: u64 = 48 << 20;
 /// Beginnings of pieces that are retained at most.
-const MOST_BEGUN: usize = 16;
+const MAX_BEGUN: usize = 16;
 
 /// The parts of a download.
 pub(super) struct Setup<'a> {
@@ -228,7 +228,7 @@ impl Driver {
                 self.count();
                 self.handles.remove(&range_request);
                 if let Some(begun) = begun {
-                    if self.begun.len() < MOST_BEGUN {
+                    if self.begun.len() < MAX_BEGUN {
                         self.begun.insert(begun.piece, begun);
                     } else {
                         position = self.job.pieces.span(begun.piece).start;

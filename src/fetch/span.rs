@@ -33,13 +33,13 @@ const FAIR_RATE: f64 = 16_384.0;
 /// bandwidth from it. So each further node is asked later than the one before, and so many at most
 /// are at work.
 const DRIP: f64 = 64.0;
-const MOST_AT_WORK: usize = 3;
+const MAX_AT_WORK: usize = 3;
 /// How long a node may be silent before its answer and within it.
 const SILENCE: Duration = Duration::from_secs(15);
 /// Minimum progress in this time: so many bytes, or such a share of what is missing.
-const LEAST_TIME: Duration = Duration::from_secs(60);
-const LEAST: u64 = 8 << 10;
-const LEAST_SHARE: u64 = 40;
+const MIN_TIME: Duration = Duration::from_secs(60);
+const MIN_BYTES: u64 = 8 << 10;
+const MIN_SHARE: u64 = 40;
 /// A broken request goes on where it broke, if it has brought so many bytes, and so often at most.
 const FRUITFUL: u64 = 4 << 10;
 const RESUMED: u32 = 200;
@@ -140,7 +140,7 @@ pub async fn fetch_span(
         if now >= due {
             runners.iter_mut().flatten().for_each(|runner| runner.look(now));
             let at_work = runners.iter().flatten().filter(|runner| runner.rate > DRIP).count();
-            let served = at_work >= MOST_AT_WORK
+            let served = at_work >= MAX_AT_WORK
                 || runners.iter().flatten().any(|runner| runner.will_do(wanted.whole));
             due = now + pause;
             if !served && let Some((index, node)) = waiting.next() {
@@ -247,10 +247,10 @@ struct Pace {
 impl Pace {
     fn is_too_slow(&mut self, bytes: u64, left: u64) -> bool {
         self.came += bytes;
-        if self.came >= LEAST.min(left / LEAST_SHARE) {
+        if self.came >= MIN_BYTES.min(left / MIN_SHARE) {
             *self = Self { since: Instant::now(), came: 0 };
         }
-        self.since.elapsed() > LEAST_TIME
+        self.since.elapsed() > MIN_TIME
     }
 }
 
@@ -297,7 +297,7 @@ async fn read(
         missing -= chunk.len() as u64;
         body.extend_from_slice(&chunk);
         if pace.is_too_slow(came, skip + missing) {
-            return Err(late(LEAST_TIME));
+            return Err(late(MIN_TIME));
         }
     }
     Ok(())

@@ -5,14 +5,17 @@ use egui::{Color32, ColorImage, IconData, Painter, Rect, Shape, Stroke};
 /// The launcher's own icon as PNG.
 pub(crate) const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.png");
 /// Largest width and height of an app's icon, pixels; larger ones are not used.
-const LARGEST: u32 = 1024;
+const MAX_SIDE_PIXELS: u32 = 1024;
 
 /// Reads a PNG; `None` if the bytes are no PNG, or the picture is far larger than any icon.
 pub(crate) fn decode(png: &[u8]) -> Option<ColorImage> {
     // The size stands at a fixed position, so a picture of gigabytes is refused before it is
     // unpacked.
     let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
-    if !png.starts_with(b"\x89PNG") || number(16)? > LARGEST || number(20)? > LARGEST {
+    if !png.starts_with(b"\x89PNG")
+        || number(16)? > MAX_SIDE_PIXELS
+        || number(20)? > MAX_SIDE_PIXELS
+    {
         return None;
     }
     let IconData { rgba, width, height } = eframe::icon_data::from_png_bytes(png).ok()?;

@@ -12,7 +12,7 @@ use super::theme::{self, Palette};
 use super::widgets;
 
 /// Longer notes are cut, bytes: every frame lays them out.
-const LONGEST: usize = 64 << 10;
+const MAX_NOTES_BYTES: usize = 64 << 10;
 
 /// A run of text with one style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) struct Markdown(Vec<Block>);
 impl Markdown {
     /// Reads Markdown. Every text is Markdown, so this cannot fail.
     pub(crate) fn parse(text: &str) -> Self {
-        let text = &text[..text.floor_char_boundary(LONGEST)];
+        let text = &text[..text.floor_char_boundary(MAX_NOTES_BYTES)];
         let mut reader = Reader::default();
         for event in Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH) {
             reader.take(event);
@@ -327,9 +327,9 @@ mod tests {
     #[test]
     fn hostile_notes_are_only_text() {
         assert_eq!(read("<script>x</script>\n\n![alt](http://tracker.example/p.png)"), ["alt"]);
-        assert!(read(&"- ".repeat(50_000)).len() <= LONGEST);
+        assert!(read(&"- ".repeat(50_000)).len() <= MAX_NOTES_BYTES);
         assert!(Markdown::parse("").is_empty());
-        let long = "中".repeat(LONGEST);
-        assert!(read(&long)[0].len() <= LONGEST);
+        let long = "中".repeat(MAX_NOTES_BYTES);
+        assert!(read(&long)[0].len() <= MAX_NOTES_BYTES);
     }
 }

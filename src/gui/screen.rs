@@ -14,7 +14,7 @@ pub(super) const AROUND: Vec2 = vec2(24.0, 56.0);
 /// Room for the desktop's bars where the desktop does not report them, points.
 pub(super) const BARS: f32 = 48.0;
 /// The smallest size of a window, however small the reported screen is; points.
-pub(super) const LEAST: Vec2 = vec2(320.0, 200.0);
+pub(super) const MIN_SIZE: Vec2 = vec2(320.0, 200.0);
 
 /// The screen of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,7 @@ impl Screen {
     pub(super) fn room(&self) -> Vec2 {
         let points = |pixels: u32| (f64::from(pixels) / self.scale.max(0.1)) as f32;
         let bars = if self.free == self.whole { BARS } else { 0.0 };
-        (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(LEAST)
+        (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(MIN_SIZE)
     }
 
     /// The upper left corner of a window with this size in pixels, so that it stands in the middle
@@ -228,7 +228,7 @@ mod tests {
             ..screen(1024, 600, 1.0)
         };
         assert_eq!(bar.room(), vec2(1000.0, 512.0));
-        assert_eq!(screen(100, 100, 3.0).room(), LEAST, "whoever says so is wrong");
+        assert_eq!(screen(100, 100, 3.0).room(), MIN_SIZE, "whoever says so is wrong");
     }
 
     #[test]

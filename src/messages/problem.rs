@@ -91,9 +91,8 @@ pub(crate) fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> 
     let mut found: Vec<String> = fitting(most).map(|own| own.join(", ")).collect();
     found.sort();
     found.dedup();
-    let rest = found.len().saturating_sub(MOST_SHOWN);
-    let mut shown =
-        found.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let rest = found.len().saturating_sub(MAX_SHOWN);
+    let mut shown = found.iter().take(MAX_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if rest > 0 {
         shown.push_str(" …");
     }
@@ -110,7 +109,7 @@ pub(crate) fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> 
 }
 
 /// Groups of releases that a message names at most.
-const MOST_SHOWN: usize = 4;
+const MAX_SHOWN: usize = 4;
 
 fn audience_of(release: &Release) -> [String; 3] {
     [

@@ -9,7 +9,7 @@ use super::platform::Platform;
 use super::version::Version;
 
 /// Largest executable that is unpacked, bytes. A debug build with all symbols has some 400 MB.
-pub const LARGEST_LAUNCHER: u64 = 1 << 30;
+pub const MAX_LAUNCHER_BYTES: u64 = 1 << 30;
 /// Ending of the targets that hold launchers, one zstd frame each.
 pub const LAUNCHER_SUFFIX: &str = ".launcher";
 
@@ -72,7 +72,7 @@ pub fn newer<'a>(
 const STAMP_BEGIN: &str = "kuzflow-launcher-version:[";
 const STAMP_END: u8 = b']';
 /// Longest version in a stamp, bytes.
-const LONGEST_VERSION: usize = 64;
+const MAX_VERSION_BYTES: usize = 64;
 #[used]
 static STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSION"), "]");
 
@@ -89,7 +89,7 @@ pub fn version_in(bytes: &[u8]) -> Option<Version> {
     let mut rest = bytes;
     while let Some(at) = rest.windows(begin.len()).position(|window| window == begin) {
         rest = &rest[at + begin.len()..];
-        let end = rest.iter().take(LONGEST_VERSION).position(|byte| *byte == STAMP_END);
+        let end = rest.iter().take(MAX_VERSION_BYTES).position(|byte| *byte == STAMP_END);
         let version = end.and_then(|end| std::str::from_utf8(&rest[..end]).ok()?.parse().ok());
         if version.is_some() {
             return version;

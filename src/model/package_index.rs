@@ -19,7 +19,7 @@ use super::pieces::{InvalidPieceTable, PieceTable};
 const INDEX_FORMAT: u32 = 1;
 /// Largest ratio of unpacked to packed size. No real file reaches it; a larger ratio is a
 /// decompression bomb (zstd's own limit for zeros is about 32,000).
-const LARGEST_RATIO: u64 = 40_000;
+const MAX_RATIO: u64 = 40_000;
 
 /// Where the bytes of each file lie in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl PackageIndex {
             if end > self.pieces.length || packed.size == 0 {
                 return refuse("its bytes lie outside the payload");
             }
-            if entry.size / LARGEST_RATIO > packed.size {
+            if entry.size / MAX_RATIO > packed.size {
                 return refuse("it would unpack to far more than any real file does");
             }
             if packed.compression == Compression::Stored && packed.size != entry.size {

@@ -12,11 +12,11 @@ use super::platform::ContainerId;
 pub const PACK_SUFFIX: &str = ".kuzpatch";
 /// Packs up to this size, bytes, are one piece: their digest is signed anyway, and metadata is
 /// fetched with every check.
-pub const LARGEST_SINGLE_PIECE: u64 = 1 << 20;
+pub const MAX_SINGLE_PIECE_BYTES: u64 = 1 << 20;
 
 /// Smallest and largest piece of a pack, bytes.
-const SMALLEST_PIECE: u32 = 256 << 10;
-const LARGEST_PIECE: u32 = 4 << 20;
+const MIN_PIECE_BYTES: u32 = 256 << 10;
+const MAX_PIECE_BYTES: u32 = 4 << 20;
 /// The approximate maximum of pieces: each costs 67 bytes of metadata for every client, also for
 /// clients that need no pack.
 const WANTED_PIECES: u64 = 32;
@@ -99,11 +99,11 @@ impl Patch {
     /// The piece size for a pack of `length` bytes: a power of two, or 0 for a pack that is one
     /// piece.
     pub fn piece_size_for(length: u64) -> u32 {
-        if length <= LARGEST_SINGLE_PIECE {
+        if length <= MAX_SINGLE_PIECE_BYTES {
             return 0;
         }
-        let mut size = SMALLEST_PIECE;
-        while size < LARGEST_PIECE && length / u64::from(size) > WANTED_PIECES {
+        let mut size = MIN_PIECE_BYTES;
+        while size < MAX_PIECE_BYTES && length / u64::from(size) > WANTED_PIECES {
             size *= 2;
         }
         size

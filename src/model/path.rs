@@ -25,8 +25,8 @@ pub struct UnsafePath {
 }
 
 /// Longest path, bytes; below a home folder it stays within the limit of every system in use.
-const LONGEST_PATH: usize = 1024;
-const LONGEST_PART: usize = 255;
+const MAX_PATH_BYTES: usize = 1024;
+const MAX_PATH_PART_BYTES: usize = 255;
 
 impl RelativePath {
     /// The path as text with `/` between its parts.
@@ -106,7 +106,7 @@ impl FromStr for RelativePath {
 
     fn from_str(text: &str) -> Result<Self, UnsafePath> {
         let refuse = |reason| Err(UnsafePath { path: text.chars().take(200).collect(), reason });
-        if text.is_empty() || text.len() > LONGEST_PATH {
+        if text.is_empty() || text.len() > MAX_PATH_BYTES {
             return refuse("it is empty or too long");
         }
         for part in text.split('/') {
@@ -125,7 +125,7 @@ fn objection(part: &str) -> Option<&'static str> {
     if part == "." || part == ".." {
         return Some("it has a part '.' or '..'");
     }
-    if part.len() > LONGEST_PART {
+    if part.len() > MAX_PATH_PART_BYTES {
         return Some("a part is longer than 255 bytes");
     }
     if part.chars().any(|c| c.is_control() || "\\:*?\"<>|".contains(c)) {

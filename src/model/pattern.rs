@@ -28,7 +28,7 @@ pub struct InvalidPattern {
 }
 
 /// Longest pattern, bytes: matching costs its length times the name's length.
-const LONGEST_PATTERN: usize = 255;
+const MAX_PATTERN_BYTES: usize = 255;
 
 /// The folder of a container to which the patterns apply.
 const APP: &str = "app/";
@@ -127,7 +127,7 @@ impl FromStr for ModulePattern {
         let plain = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "_-*?".contains(c))
         };
-        if text.len() <= LONGEST_PATTERN && text.split('.').all(plain) {
+        if text.len() <= MAX_PATTERN_BYTES && text.split('.').all(plain) {
             return Ok(Self(text.to_owned()));
         }
         let expected = "a module's dotted name below the app's folder, with * and ? for any characters, for example manipulate.*";
@@ -145,7 +145,7 @@ impl FromStr for FilePattern {
                 && part != ".."
                 && part.chars().all(|c| !c.is_control() && !"\\:\"<>|".contains(c))
         };
-        if text.len() <= LONGEST_PATTERN && text.split('/').all(plain) {
+        if text.len() <= MAX_PATTERN_BYTES && text.split('/').all(plain) {
             return Ok(Self(text.to_owned()));
         }
         let expected = "a path below the app's folder, with / between its parts and * and ? for any characters, for example core/*";

@@ -29,8 +29,8 @@ pub struct InvalidPieceTable {
 }
 
 /// Smallest and largest piece that a builder makes, bytes.
-const SMALLEST_PIECE: u32 = 64 << 10;
-const LARGEST_PIECE: u32 = 4 << 20;
+const MIN_PIECE_BYTES: u32 = 64 << 10;
+const MAX_PIECE_BYTES: u32 = 4 << 20;
 /// The approximate number of pieces: enough to distribute work finely, few enough that their hashes
 /// stay below 64 KiB.
 const WANTED_PIECES: u64 = 768;
@@ -38,8 +38,8 @@ const WANTED_PIECES: u64 = 768;
 impl PieceTable {
     /// The piece size for a payload of `length` bytes: a power of two.
     pub fn size_for(length: u64) -> u32 {
-        let mut size = SMALLEST_PIECE;
-        while size < LARGEST_PIECE && length / u64::from(size) > WANTED_PIECES {
+        let mut size = MIN_PIECE_BYTES;
+        while size < MAX_PIECE_BYTES && length / u64::from(size) > WANTED_PIECES {
             size *= 2;
         }
         size

@@ -77,7 +77,7 @@ impl DocumentLocation {
 }
 
 /// Largest manifest or index that is read, bytes unpacked: enough for 200,000 files.
-pub const LARGEST_DOCUMENT: u64 = 96 << 20;
+pub const MAX_DOCUMENT_BYTES: u64 = 96 << 20;
 
 /// Ending of the name of a bundle, without the dot: a release with its signed metadata in one file.
 pub const BUNDLE_EXTENSION: &str = "kuzflow-bundle";

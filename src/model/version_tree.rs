@@ -16,7 +16,7 @@ use super::version::Version;
 
 /// Largest tree that is written or read, bytes: some six releases of an app of 15,000 files with
 /// nothing in common, or thousands that change a few files each.
-pub const LARGEST_VERSION_TREE: usize = 16 << 20;
+pub const MAX_VERSION_TREE_BYTES: usize = 16 << 20;
 
 /// The releases of one app for one platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -102,14 +102,14 @@ fn predictor<'a>(
 }
 
 /// Longest hints about the new files' layout, in bytes.
-const LONGEST_HINTS: u32 = 1 << 20;
+const MAX_HINTS_BYTES: u32 = 1 << 20;
 
 fn read_hints(packed: &mut dyn Read) -> Result<Vec<u8>, GroupError> {
     let mut head = [0; 3];
     packed.read_exact(&mut head)?;
     let length = u32::from_le_bytes([head[0], head[1], head[2], 0]);
-    if length > LONGEST_HINTS {
-        return Err(GroupError::Memory { needed: length.into(), allowed: LONGEST_HINTS.into() });
+    if length > MAX_HINTS_BYTES {
+        return Err(GroupError::Memory { needed: length.into(), allowed: MAX_HINTS_BYTES.into() });
     }
     let mut hints = vec![0; length as usize];
     packed.read_exact(&mut hints)?;
@@ -255,7 +255,7 @@ mod encode {
         let hints = match hints {
             Some(hints) => {
                 let length =
-                    u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
+                    u32::try_from(hints.len()).ok().filter(|length| *length <= MAX_HINTS_BYTES);
                 out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
                 out.extend_from_slice(hints);
                 hints

@@ -19,7 +19,7 @@ use lzma_rust2::LzmaReader;
 use kuzflow_delta::coder::STREAMS;
 
 /// The largest dictionary, as a power of two, bytes.
-const LARGEST_DICTIONARY: u32 = 24;
+const MAX_DICTIONARY_LOG: u32 = 24;
 
 /// LZMA's parameters for one kind of bytes, in bits: how many bits of the previous byte and of the
 /// position select the context of LZMA's literals, and how many bits of the position select all
@@ -58,7 +58,7 @@ pub(super) fn unpack<'a>(
     let mut head = [0];
     packed.read_exact(&mut head)?;
     let dictionary = u32::from(head[0]);
-    if dictionary > LARGEST_DICTIONARY {
+    if dictionary > MAX_DICTIONARY_LOG {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the dictionary is too large"));
     }
     let packed = io::BufReader::new(packed);
@@ -79,7 +79,7 @@ mod encode {
 
     use lzma_rust2::{EncodeMode, LzmaOptions, LzmaWriter, MfType};
 
-    use super::{LARGEST_DICTIONARY, PARAMETERS, Parameters, unpack};
+    use super::{MAX_DICTIONARY_LOG, PARAMETERS, Parameters, unpack};
     use kuzflow_delta::coder::STREAMS;
 
     /// The longest match, and how many matches are examined: more finds hardly anything.
@@ -99,7 +99,7 @@ mod encode {
         };
         let fits = (memory / MEMORY_A_BYTE).max(1).ilog2();
         let needed = (bytes.len().max(1) as u64).next_power_of_two().ilog2();
-        let dictionary = needed.min(fits).clamp(16, LARGEST_DICTIONARY);
+        let dictionary = needed.min(fits).clamp(16, MAX_DICTIONARY_LOG);
         let (mode, finder) = (EncodeMode::Normal, MfType::Bt4);
         let options = LzmaOptions::new(
             1 << dictionary,

@@ -8,7 +8,7 @@ use crate::fetch::Availability;
 use crate::model::PieceSet;
 
 /// Largest message that is read, bytes: a set has a digit for four pieces.
-pub(super) const LARGEST: u64 = 32 << 10;
+pub(super) const MAX_MESSAGE_BYTES: u64 = 32 << 10;
 
 /// What a peer has of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

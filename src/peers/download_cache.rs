@@ -18,7 +18,7 @@ use crate::look;
 use crate::model::{Digest, PieceSet, PieceTable};
 
 /// Largest description of a cached object that is read, bytes.
-const LARGEST_DESCRIPTION: u64 = 4 << 20;
+const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
 /// File extensions of a cached object and of its description.
 const OBJECT: &str = "object";
 const DESCRIPTION: &str = "json";
@@ -85,7 +85,7 @@ impl DownloadCache {
         let mut json = Vec::new();
         File::open(self.file(digest, DESCRIPTION))
             .ok()?
-            .take(LARGEST_DESCRIPTION)
+            .take(MAX_DESCRIPTION_BYTES)
             .read_to_end(&mut json)
             .ok()?;
         let Description { object_length, pieces } = serde_json::from_slice(&json).ok()?;
@@ -126,7 +126,7 @@ impl DownloadCache {
         for (time, length, path) in found {
             bytes += length;
             let old = now.duration_since(time).is_ok_and(|age| age > self.time);
-            if (old || bytes > self.bytes.saturating_add(LARGEST_DESCRIPTION))
+            if (old || bytes > self.bytes.saturating_add(MAX_DESCRIPTION_BYTES))
                 && let Err(error) = fs::remove_file(&path)
             {
                 tracing::info!(%error, file = %path.display(), "a kept object is not deleted");
@@ -189,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = DownloadCache {
             folder: folder.path().join("neighbours"),
-            bytes: LARGEST_DESCRIPTION,
+            bytes: MAX_DESCRIPTION_BYTES,
             time: Duration::from_secs(60),
         };
         let small = DownloadCache { bytes: 5, ..cache.clone() };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::availability::{AvailabilityMessage, LARGEST};
+use super::availability::{AvailabilityMessage, MAX_MESSAGE_BYTES};
 use super::inner::Inner;
 use super::request::address_of;
 use super::roster::number;
@@ -21,14 +21,14 @@ use crate::model::Digest;
 const ANSWER_TIME: Duration = Duration::from_millis(800);
 /// Time for a file: a moment, and the time for its bytes at a minimum rate, bytes a second.
 const FILE_TIME: Duration = Duration::from_secs(3);
-const LEAST_RATE: u64 = 1 << 20;
+const MIN_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Largest file that is fetched from peers, bytes: it is verified in memory.
-const LARGEST_FILE: u64 = 64 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Files that are fetched from one peer at a time.
 const AT_ONCE: usize = 2;
 
 /// How long all peers together may take to give a document: a moment, and the time for its bytes at
-/// [`LEAST_RATE`]. The next peer is asked when one has not given the document within the second
+/// [`MIN_BYTES_PER_SECOND`]. The next peer is asked when one has not given the document within the second
 /// time.
 const DOCUMENT_TIME: Duration = Duration::from_secs(1);
 const DOCUMENT_HEDGE: Duration = Duration::from_millis(150);
@@ -36,8 +36,8 @@ const DOCUMENT_HEDGE: Duration = Duration::from_millis(150);
 /// A turn: how long this client waits for each peer that comes before it, and how many of them it
 /// waits for at most.
 const TURN: Duration = Duration::from_millis(150);
-const MOST_TURNS: u32 = 6;
-const LOOK_AGAIN: Duration = Duration::from_millis(60);
+const MAX_TURNS: u32 = 6;
+const RETRY_INTERVAL: Duration = Duration::from_millis(60);
 
 /// A wanted file: its digest and its length in bytes.
 pub(crate) type Wanted = (Digest, u64);
@@ -68,7 +68,8 @@ async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Availabilit
         let inner = Arc::clone(inner);
         asking.spawn(async move {
             let url = address_of(address, &inner.options.app, "have", &digest);
-            let json = inner.client.get_from_peer(&url, LARGEST, ANSWER_TIME).await.ok()?;
+            let json =
+                inner.client.get_from_peer(&url, MAX_MESSAGE_BYTES, ANSWER_TIME).await.ok()?;
             Some((address, serde_json::from_slice::<AvailabilityMessage>(&json).ok()?))
         });
     }
@@ -91,7 +92,7 @@ pub(super) async fn fetch(
     noted: &(impl Fn(u64) + Clone + Send + Sync + 'static),
 ) -> Vec<(Digest, PathBuf)> {
     let mut wanted: Vec<Wanted> =
-        wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
+        wanted.into_iter().filter(|(_, size)| *size <= MAX_FILE_BYTES).collect();
     wanted.sort_unstable();
     wanted.dedup_by_key(|(digest, _)| *digest);
     let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
@@ -134,7 +135,7 @@ pub(super) async fn document(
 ) -> Option<Bytes> {
     inner.shared.await_document(digest);
     let began = Instant::now();
-    let until = began + DOCUMENT_TIME + Duration::from_secs(size / LEAST_RATE);
+    let until = began + DOCUMENT_TIME + Duration::from_secs(size / MIN_BYTES_PER_SECOND);
     let mine = crate::fetch::weight(inner.instance, &digest);
     loop {
         let message = ask(inner, digest).await;
@@ -154,11 +155,11 @@ pub(super) async fn document(
         let turns = message.iter().filter(|(_, message)| before(message)).count();
         if !waits
             || Instant::now() >= until
-            || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS)
+            || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MAX_TURNS).min(MAX_TURNS)
         {
             return None;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -208,7 +209,7 @@ async fn one(
     until: Instant,
 ) -> bool {
     let url = address_of(address, &inner.options.app, "content", &digest);
-    let time = (FILE_TIME + Duration::from_secs(size / LEAST_RATE))
+    let time = (FILE_TIME + Duration::from_secs(size / MIN_BYTES_PER_SECOND))
         .min(until.saturating_duration_since(Instant::now()));
     let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,

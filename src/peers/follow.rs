@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::availability::{AvailabilityMessage, LARGEST};
+use super::availability::{AvailabilityMessage, MAX_MESSAGE_BYTES};
 use super::inner::Inner;
 use super::poll::{Answer, Change, PollState};
 use super::request::address_of;
@@ -78,7 +78,7 @@ async fn ask(
     address: SocketAddr,
 ) -> (SocketAddr, Option<Answer>) {
     let url = address_of(address, &inner.options.app, "have", &digest);
-    let answer = inner.client.get_from_peer(&url, LARGEST, ANSWER_TIME).await;
+    let answer = inner.client.get_from_peer(&url, MAX_MESSAGE_BYTES, ANSWER_TIME).await;
     (address, answer.ok().and_then(|json| AvailabilityMessage::read(&json, count)))
 }
 

@@ -73,7 +73,7 @@ pub use inner::PeerOptions;
 pub use library::{Library, Volume};
 
 /// How long the last reads may take when the peer network ends.
-const ENDING: Duration = Duration::from_millis(300);
+const SHUTDOWN_TIME: Duration = Duration::from_millis(300);
 
 /// Why there is no peer network.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +145,7 @@ impl PeerNetwork {
             runtime.block_on(live(shared, listener, port, stopped));
             // The socket is free again after this; the shutdown does not wait long for a read from
             // a slow disk.
-            runtime.shutdown_timeout(ENDING);
+            runtime.shutdown_timeout(SHUTDOWN_TIME);
         });
         let thread = thread.map_err(PeersError::Start)?;
         tracing::info!(

@@ -13,11 +13,11 @@ use super::address::may_be_asked;
 use super::request::PROTOCOL;
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// Most peers that the roster remembers; [`MOST_ASKED`] is for those that it returns for asking.
-const MOST_KNOWN: usize = 64;
+/// Most peers that the roster remembers; [`MAX_ASKED`] is for those that it returns for asking.
+const MAX_KNOWN: usize = 64;
 /// Of these, most peers at one address: several users may share a computer.
-const MOST_AT_ONE_ADDRESS: usize = 4;
-pub(super) const MOST_ASKED: usize = 24;
+const MAX_AT_ONE_ADDRESS: usize = 4;
+pub(super) const MAX_ASKED: usize = 24;
 /// Announcements that are accepted: a second, and at once.
 const ANNOUNCEMENTS: Rate = Rate { per_second: 10.0, capacity: 64.0 };
 /// Failures in a row after which a peer is forgotten, and the seconds for which it stays forgotten.
@@ -26,7 +26,7 @@ const FORGOTTEN: f64 = 60.0;
 /// Seconds that a new peer has for its first answer, before others may take its place.
 const TIME_TO_ANSWER: f64 = 10.0;
 /// Most forgotten peers that the roster remembers.
-const MOST_FORGOTTEN: usize = 256;
+const MAX_FORGOTTEN: usize = 256;
 
 /// The content of an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +108,8 @@ impl Roster {
         }
         let at_this_address =
             self.known.values().filter(|known| known.address.ip() == address.ip()).count();
-        if at_this_address >= MOST_AT_ONE_ADDRESS
-            || (self.known.len() >= MOST_KNOWN && !self.make_room(now))
+        if at_this_address >= MAX_AT_ONE_ADDRESS
+            || (self.known.len() >= MAX_KNOWN && !self.make_room(now))
         {
             return Err(Ignored::Enough);
         }
@@ -141,7 +141,7 @@ impl Roster {
         known.proved |= well;
         if known.failures >= FAILURES {
             self.known.remove(&instance);
-            if self.forgotten.len() < MOST_FORGOTTEN {
+            if self.forgotten.len() < MAX_FORGOTTEN {
                 self.forgotten.insert(instance, now + FORGOTTEN);
             }
         }
@@ -153,7 +153,7 @@ impl Roster {
         let mut all: Vec<(u64, SocketAddr)> =
             self.known.iter().map(|(instance, known)| (*instance, known.address)).collect();
         all.sort_by_key(|(instance, _)| instance.wrapping_sub(self.instance));
-        all.truncate(MOST_ASKED);
+        all.truncate(MAX_ASKED);
         all
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let taken =
             (0..1000).filter(|number| roster.found(0.1, &from_all(*number)).is_ok()).count();
         assert!(
-            taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED,
+            taken <= 63 && roster.len() <= MAX_KNOWN && roster.asked().len() == MAX_ASKED,
             "{taken}"
         );
         // Peers that do not answer make room, and do not come back at once.
@@ -256,7 +256,7 @@ mod tests {
         let one = |number: u64| announcement(10 + number, &format!("10.0.0.3:{}", 5000 + number));
         let taken =
             (0..1000).filter(|number| roster.found(*number as f64, &one(*number)).is_ok()).count();
-        assert_eq!(taken, MOST_AT_ONE_ADDRESS);
+        assert_eq!(taken, MAX_AT_ONE_ADDRESS);
         for number in 0..3 {
             assert_eq!(
                 roster.found(1001.0, &announcement(2 + number, "10.0.0.4:5000")),
@@ -273,8 +273,8 @@ mod tests {
             |number: u64| announcement(100 + number, &format!("10.0.1.{}:5000", 1 + number));
         let taken =
             (0..64).filter(|number| roster.found(*number as f64, &forged(*number)).is_ok()).count();
-        assert_eq!(taken, MOST_KNOWN);
-        assert_eq!(roster.len(), MOST_KNOWN);
+        assert_eq!(taken, MAX_KNOWN);
+        assert_eq!(roster.len(), MAX_KNOWN);
         (0..32).for_each(|number| roster.answered(63.0, 100 + number, true));
         assert_eq!(roster.found(63.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
         assert!(
@@ -287,7 +287,7 @@ mod tests {
             (0..32).all(|number| roster.known.contains_key(&(100 + number))),
             "who answered stays"
         );
-        assert_eq!(roster.len(), MOST_KNOWN);
+        assert_eq!(roster.len(), MAX_KNOWN);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::look;
 use crate::model::{Digest, PieceTable};
 
 /// Objects in pieces, and documents, that are offered at most; the oldest goes first.
-const MOST_SHARES: usize = 16;
-const MOST_DOCUMENTS: usize = 4;
+const MAX_SHARES: usize = 16;
+const MAX_DOCUMENTS: usize = 4;
 
 /// An object that is offered in pieces.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl ShareIndex {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.retain(|(held, _)| *held != digest);
         shares.push((digest, share));
-        let surplus = shares.len().saturating_sub(MOST_SHARES);
+        let surplus = shares.len().saturating_sub(MAX_SHARES);
         shares.drain(..surplus);
     }
 
@@ -85,7 +85,7 @@ impl ShareIndex {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|held| *held != digest);
         awaited.push(digest);
-        let surplus = awaited.len().saturating_sub(MOST_DOCUMENTS);
+        let surplus = awaited.len().saturating_sub(MAX_DOCUMENTS);
         awaited.drain(..surplus);
     }
 
@@ -94,7 +94,7 @@ impl ShareIndex {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         documents.retain(|(held, _)| *held != digest);
         documents.push((digest, document));
-        let surplus = documents.len().saturating_sub(MOST_DOCUMENTS);
+        let surplus = documents.len().saturating_sub(MAX_DOCUMENTS);
         documents.drain(..surplus);
     }
 

@@ -12,7 +12,7 @@ use super::metadata;
 use super::project::Project;
 use super::repository::{is_there, target, target_name, to_value};
 use super::transaction::{Transaction, TransactionStep};
-use crate::model::launcher::{LARGEST_LAUNCHER, version_in};
+use crate::model::launcher::{MAX_LAUNCHER_BYTES, version_in};
 use crate::model::{Digest, Launcher, PieceTable, Platform, Version};
 use crate::trust::LAUNCHER_KEY;
 
@@ -49,8 +49,8 @@ impl Project {
     ) -> Result<(Transaction, Launcher), PublishError> {
         let refuse = |reason: String| PublishError::Package { path: launcher.path.clone(), reason };
         let executable = std::fs::read(&launcher.path).map_err(at(&launcher.path))?;
-        if executable.len() as u64 > LARGEST_LAUNCHER {
-            return Err(refuse(format!("a launcher may have {LARGEST_LAUNCHER} bytes")));
+        if executable.len() as u64 > MAX_LAUNCHER_BYTES {
+            return Err(refuse(format!("a launcher may have {MAX_LAUNCHER_BYTES} bytes")));
         }
         if let Some(os) = system_of(&executable).filter(|os| *os != launcher.platform.os) {
             return Err(refuse(format!("it is a program for {os}, not for {}", launcher.platform)));

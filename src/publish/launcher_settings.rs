@@ -14,7 +14,7 @@ use super::repository::{is_there, release_of, target, target_name};
 use super::settings::ProjectSettings;
 use super::transaction::TransactionStep;
 use crate::model::Digest;
-use crate::settings::renewed::{self, LARGEST_RENEWAL, Renewal, RenewalError};
+use crate::settings::renewed::{self, MAX_RENEWAL_BYTES, Renewal, RenewalError};
 
 /// The key in the target's custom metadata, for programs that list a repository.
 const SETTINGS_KEY: &str = "launcher_settings";
@@ -79,9 +79,9 @@ impl Project {
             return Ok(None);
         };
         let bytes = serde_json::to_vec_pretty(&renewal).map_err(|error| refuse(error.into()))?;
-        if bytes.len() as u64 > LARGEST_RENEWAL {
+        if bytes.len() as u64 > MAX_RENEWAL_BYTES {
             return Err(PublishError::Options(format!(
-                "the settings for launchers may have {LARGEST_RENEWAL} bytes"
+                "the settings for launchers may have {MAX_RENEWAL_BYTES} bytes"
             )));
         }
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);

@@ -32,7 +32,7 @@ use crate::settings::Algorithm;
 /// Folder in the publisher's folder where packs are written before they are published.
 const FOLDER: &str = "making";
 /// An older pack there belongs to a process that was killed.
-const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_MAKING_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why making a pack failed.
 #[derive(Debug, thiserror::Error)]
@@ -351,7 +351,12 @@ impl PackMaker {
             Algorithm::Bsdiff4 => Choice::Only(pack::Algorithm::Bsdiff4),
         };
         let memory = settings.incremental_update.making_memory;
-        MakeOptions { choice, threads: self.threads, memory, most_heavy: MakeOptions::MOST_HEAVY }
+        MakeOptions {
+            choice,
+            threads: self.threads,
+            memory,
+            most_heavy: MakeOptions::MAX_HEAVY_BYTES,
+        }
     }
 
     fn temporary(&self) -> Result<NamedTempFile, PublishError> {
@@ -373,7 +378,7 @@ fn open(source: &ContainerSource, threads: usize) -> Result<PackageTree, PackMak
 fn remove_old(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > LONGEST_MAKING);
+        let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > MAX_MAKING_TIME);
         if entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(old) {
             // Another process may have removed the file already.
             let _ = fs::remove_file(entry.path());

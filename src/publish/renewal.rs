@@ -17,7 +17,7 @@ use super::transaction::{Transaction, TransactionStep};
 
 /// How far a requested version number may lie above the known one; a typing error would use up
 /// numbers for ever.
-const LARGEST_LEAP: u64 = 1_000_000;
+const MAX_VERSION_LEAP: u64 = 1_000_000;
 
 /// The roles to sign again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,7 +118,7 @@ impl Current {
             .version
             .get()
             .max(self.snapshot.signed.signed.version.get());
-        if at_least > highest.saturating_add(LARGEST_LEAP) {
+        if at_least > highest.saturating_add(MAX_VERSION_LEAP) {
             let message = format!(
                 "{at_least} is far above the repository's numbers ({highest}); take the number that clients name"
             );

@@ -17,12 +17,12 @@ use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep, digest_of};
-use crate::model::release::LARGEST_DOCUMENT;
+use crate::model::release::MAX_DOCUMENT_BYTES;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
 /// Largest release notes in one language, in bytes; no launcher shows longer ones.
-pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
+pub(crate) const MAX_NOTES_BYTES: u64 = 256 << 10;
 
 /// A built package that is to be published.
 #[derive(Clone, Debug)]
@@ -327,9 +327,9 @@ pub(super) fn read_notes(
     }
     let file = std::fs::File::open(path).map_err(at(path))?;
     let mut bytes = Vec::new();
-    file.take(LARGEST_NOTES + 1).read_to_end(&mut bytes).map_err(at(path))?;
-    if bytes.len() as u64 > LARGEST_NOTES {
-        return Err(refuse(format!("release notes may have {LARGEST_NOTES} bytes")));
+    file.take(MAX_NOTES_BYTES + 1).read_to_end(&mut bytes).map_err(at(path))?;
+    if bytes.len() as u64 > MAX_NOTES_BYTES {
+        return Err(refuse(format!("release notes may have {MAX_NOTES_BYTES} bytes")));
     }
     if std::str::from_utf8(&bytes).is_err() {
         return Err(refuse("release notes must be UTF-8".to_owned()));
@@ -343,7 +343,7 @@ fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     let refuse =
         |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
     let location = &release.manifest;
-    if location.size > LARGEST_DOCUMENT {
+    if location.size > MAX_DOCUMENT_BYTES {
         return Err(refuse("its manifest is too large"));
     }
     let mut file = std::fs::File::open(path).map_err(at(path))?;

@@ -17,7 +17,7 @@ use super::transaction::{Transaction, TransactionStep};
 use crate::error_chain;
 use crate::model::patch::Patch;
 use crate::model::platform::{AppName, Platform};
-use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
+use crate::model::version_tree::{FileState, MAX_VERSION_TREE_BYTES};
 use crate::model::{ContainerId, Digest, RelativePath, Release, Version, VersionTree};
 
 /// The steps for a change of trees: before the metadata is signed, and after it is in force.
@@ -163,7 +163,7 @@ impl Project {
                 .map(|(_, length)| *length)
         });
         let bytes = tree
-            .json_within(LARGEST_VERSION_TREE)
+            .json_within(MAX_VERSION_TREE_BYTES)
             .map_err(|error| crypto("write a version tree", error))?;
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
         let destination = self.targets_folder().join(format!("{hash}.{name}"));

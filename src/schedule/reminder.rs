@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// A user who has touched nothing for this long is away, and would not see an announcement.
 const AWAY: Duration = Duration::from_secs(5 * 60);
 /// While the user is away, time between two checks for their return.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Reminder {
             Some(idle) if idle < PAUSE => {
                 ReminderStep::LookIn((PAUSE - idle).max(Duration::from_secs(1)))
             }
-            Some(idle) if idle >= AWAY => ReminderStep::LookIn(LOOK),
+            Some(idle) if idle >= AWAY => ReminderStep::LookIn(POLL_INTERVAL),
             _ => ReminderStep::Announce,
         }
     }
@@ -103,7 +103,7 @@ mod tests {
         );
         assert_eq!(
             reminder.step(minutes(6), idle(3600)),
-            ReminderStep::LookIn(LOOK),
+            ReminderStep::LookIn(POLL_INTERVAL),
             "nobody is there"
         );
         assert_eq!(reminder.step(minutes(6), idle(30)), ReminderStep::Announce);

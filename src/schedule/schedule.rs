@@ -24,7 +24,7 @@ const AFTER_SLEEP: Duration = Duration::from_secs(5);
 /// Launchers that wake at the same time (in an office in the morning) are spread over this time.
 const SPREAD_AFTER_SLEEP: Duration = Duration::from_secs(55);
 /// A check counts as failed when its end is not reported within this time.
-const LONGEST_CHECK: Duration = Duration::from_secs(10 * 60);
+const MAX_CHECK: Duration = Duration::from_secs(10 * 60);
 /// Largest random change of an interval, as a share of it.
 const JITTER: f64 = 0.1;
 /// The same for retries: what failed for all clients at once must not be asked by all at once.
@@ -163,7 +163,7 @@ impl Schedule {
     pub fn next(&self) -> Duration {
         match self.state {
             ScheduleState::Waiting { due, .. } => due,
-            ScheduleState::Checking { since, .. } => since + LONGEST_CHECK,
+            ScheduleState::Checking { since, .. } => since + MAX_CHECK,
         }
     }
 
@@ -176,7 +176,7 @@ impl Schedule {
                 self.due(now, reason, &conditions)
             }
             (ScheduleInput::Due(_), ScheduleState::Checking { since, .. })
-                if now >= since + LONGEST_CHECK =>
+                if now >= since + MAX_CHECK =>
             {
                 self.ended(now, CheckEnd::Failed);
                 None

@@ -20,7 +20,7 @@ use crate::threads;
 
 /// Longest time without a look at the clock. On most systems, timers stand still while the computer
 /// sleeps.
-const LONGEST_NAP: Duration = Duration::from_secs(10 * 60);
+const MAX_NAP: Duration = Duration::from_secs(10 * 60);
 /// A nap that took so much longer than planned was the computer's sleep.
 const SLEPT: Duration = Duration::from_secs(60);
 
@@ -121,7 +121,7 @@ async fn keep_time(
 ) {
     let began = Instant::now();
     loop {
-        let nap = schedule.next().saturating_sub(began.elapsed()).min(LONGEST_NAP);
+        let nap = schedule.next().saturating_sub(began.elapsed()).min(MAX_NAP);
         let (before, clock_before) = (Instant::now(), host::now());
         let input = tokio::select! {
             input = inputs.recv() => match input {

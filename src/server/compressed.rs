@@ -17,7 +17,7 @@ use flate2::write::GzEncoder;
 use crate::model::Digest;
 
 /// Documents below this many bytes are sent as they are: they fit into one packet anyway.
-const SMALLEST: usize = 1024;
+const MIN_BYTES: usize = 1024;
 /// Bytes of all cached compressed documents together.
 const CACHED_DOCUMENTS: usize = 32 << 20;
 
@@ -48,7 +48,7 @@ impl Compressed {
     /// may take a second, so call it on a thread that may block. Later callers wait, so that many
     /// clients cause only one compression.
     pub(super) fn of(&self, digest: Digest, document: &[u8]) -> io::Result<Option<Bytes>> {
-        if document.len() < SMALLEST {
+        if document.len() < MIN_BYTES {
             return Ok(None);
         }
         let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,8 +99,8 @@ mod tests {
     fn small_documents_and_noise_stay_as_they_are() {
         let compressed = Compressed::default();
         let of = |bytes: &[u8]| compressed.of(Digest::of(bytes), bytes).unwrap();
-        assert_eq!(of(&[b' '; SMALLEST - 1]), None);
-        assert!(of(&[b' '; SMALLEST]).unwrap().len() < 100);
+        assert_eq!(of(&[b' '; MIN_BYTES - 1]), None);
+        assert!(of(&[b' '; MIN_BYTES]).unwrap().len() < 100);
         let mut noise = [0; 4096];
         fastrand::Rng::with_seed(1).fill(&mut noise);
         assert_eq!(of(&noise), None);

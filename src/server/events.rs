@@ -48,7 +48,7 @@ const RETRY: u32 = 10_000;
 /// Seconds after which a client that found no free place may try again.
 const NO_ROOM: &str = "600";
 /// Shortest time between two looks at the repository, whatever the look interval is.
-const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The listeners, and the state that they were notified of last.
 pub(super) struct Events {
@@ -293,7 +293,7 @@ pub(super) async fn keep_looking(shared: ServerState) {
         if shared.events.announcements.receiver_count() == 0 {
             shared.events.somebody.notified().await;
         }
-        tokio::time::sleep(shared.limits.look_interval.max(LOOK_AT_MOST_EVERY)).await;
+        tokio::time::sleep(shared.limits.look_interval.max(MIN_POLL_INTERVAL)).await;
         look(&shared).await;
     }
 }

@@ -31,7 +31,7 @@ use super::ServerState;
 use super::compressed::{self, Compressed};
 use super::ranges::{Portion, portion};
 use super::refusal::Refusal;
-use super::repository::LARGEST_DOCUMENT;
+use super::repository::MAX_DOCUMENT_BYTES;
 use crate::model::{Digest, RelativePath};
 
 /// Bytes read at a time; a connection to a slow client holds as much. Smaller chunks cost more
@@ -44,7 +44,7 @@ const CHUNK: u64 = 256 << 10;
 const SMALL_DOCUMENT: u64 = 64 << 10;
 
 /// Bytes of all cached documents together.
-const CACHED_DOCUMENTS: u64 = 2 * LARGEST_DOCUMENT;
+const CACHED_DOCUMENTS: u64 = 2 * MAX_DOCUMENT_BYTES;
 
 /// A target's name holds its digest, so its content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -326,7 +326,7 @@ impl Documents {
     fn read(&self, path: &Path) -> io::Result<Arc<CachedFile>> {
         let (file, length) = open(path)?;
         let modified = file.metadata()?.modified()?;
-        if length > LARGEST_DOCUMENT {
+        if length > MAX_DOCUMENT_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if length <= SMALL_DOCUMENT {
@@ -363,7 +363,7 @@ impl Documents {
 
 fn read_document(file: File, modified: SystemTime) -> io::Result<Arc<CachedFile>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+    file.take(MAX_DOCUMENT_BYTES).read_to_end(&mut bytes)?;
     Ok(Arc::new(CachedFile { digest: Digest::of(&bytes), bytes: bytes.into(), modified }))
 }
 

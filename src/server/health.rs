@@ -17,7 +17,7 @@ use crate::publish::deadlines::{deadlines, most_urgent};
 use crate::publish::{Deadline, KeyRole, Urgency};
 
 /// How often the server looks at the deadlines.
-const LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How often the server repeats the warning about the same deadline.
 const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -64,7 +64,7 @@ pub(super) async fn keep_reminding(shared: ServerState) {
                 Urgency::Soon | Urgency::Fine => tracing::warn!("{deadline}"),
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 

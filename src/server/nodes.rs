@@ -25,7 +25,7 @@ const CHECKS_AT_ONCE: usize = 8;
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
 /// Largest `timestamp.json` that the server reads from a node, bytes; a real one has some hundred.
-const LARGEST_TIMESTAMP: usize = 64 << 10;
+const MAX_TIMESTAMP_BYTES: usize = 64 << 10;
 
 /// Failures in a row up to which the server still offers a node.
 const FAILURES_ALLOWED: u32 = 1;
@@ -159,7 +159,7 @@ async fn check(client: &reqwest::Client, node: &Node, our_version: u64) -> Resul
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| error_chain::line(&error))? {
         body.extend_from_slice(&chunk);
-        if body.len() > LARGEST_TIMESTAMP {
+        if body.len() > MAX_TIMESTAMP_BYTES {
             return Err("its timestamp.json is too large".to_owned());
         }
     }

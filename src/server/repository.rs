@@ -23,7 +23,7 @@ use crate::publish::KeyRole;
 use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY};
 
 /// Largest metadata file that the server reads or serves, bytes: some 100,000 targets.
-pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
+pub(super) const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 
 /// The contents of the repository when it was last read.
 #[derive(Debug)]
@@ -284,8 +284,8 @@ fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
     let failed = |source| ServerError::Repository { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_DOCUMENT {
+    file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         Err(failed(std::io::ErrorKind::FileTooLarge.into()))
     } else {
         Ok(bytes)

@@ -26,7 +26,7 @@ use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Node, Platform, Version};
 
 /// Longest release notes that the server sends, bytes.
-const LONGEST_NOTES: u64 = 256 << 10;
+const MAX_NOTES_BYTES: u64 = 256 << 10;
 
 /// The parameters of `check_update` and `changelog`. They are text, so that each mistake gets its
 /// own message.
@@ -314,7 +314,7 @@ async fn read_notes(
     let path = shared.repository.root().join(location);
     files::on_disk(path, |path| {
         let mut text = String::new();
-        std::fs::File::open(path)?.take(LONGEST_NOTES).read_to_string(&mut text)?;
+        std::fs::File::open(path)?.take(MAX_NOTES_BYTES).read_to_string(&mut text)?;
         Ok(text)
     })
     .await

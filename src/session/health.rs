@@ -22,7 +22,7 @@ pub(crate) struct Rules {
 
 /// An end before this counts as an end at once: a person needs longer to close a window that has
 /// just opened.
-pub(crate) const AT_ONCE: Duration = Duration::from_secs(3);
+pub(crate) const IMMEDIATE_END: Duration = Duration::from_secs(3);
 /// A version is settled once it has run for this time: a later end has nothing to do with the
 /// update. Short, since some apps crash whenever they are closed, and a rollback takes the user's
 /// files back as well.
@@ -36,7 +36,7 @@ pub(crate) const SETTLED_ANYWAY: Duration = Duration::from_secs(2 * 24 * 60 * 60
 /// Tries in all for a version that has come up, and then crashed before it was settled.
 const TRIES_WHEN_UP: u32 = 3;
 /// Most starts with unknown outcome: the computer lost its power, or the launcher was killed too.
-pub(crate) const MOST_UNKNOWN_STARTS: u32 = 5;
+pub(crate) const MAX_UNKNOWN_STARTS: u32 = 5;
 
 /// What the launcher has observed of a running or ended app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,13 +120,16 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
         // Nobody is taken from a version that worked for what was typed.
         (Some(Ended::Badly(status)), _)
-            if seen.relapsed && seen.has_arguments && !is_crash(status) && seen.age < AT_ONCE =>
+            if seen.relapsed
+                && seen.has_arguments
+                && !is_crash(status)
+                && seen.age < IMMEDIATE_END =>
         {
             Verdict::Undecided
         }
         // Perhaps an error in the user's arguments, reported by a status of the program's choice.
         (Some(Ended::Badly(status)), _)
-            if seen.has_arguments && !is_crash(status) && seen.age < AT_ONCE =>
+            if seen.has_arguments && !is_crash(status) && seen.age < IMMEDIATE_END =>
         {
             Verdict::Doubtful(LaunchFailure::Crashed { status })
         }

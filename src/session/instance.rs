@@ -29,9 +29,9 @@ const ANSWER_TIMEOUT_OF_A_START: Duration = Duration::from_millis(1500);
 /// How long a start waits for the window of a launcher that has answered.
 const WINDOW_TIMEOUT_OF_A_START: Duration = Duration::from_millis(2500);
 /// Interval between two checks whether the window is shown.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest message, bytes.
-const LONGEST: u64 = 256;
+const MAX_MESSAGE_BYTES: u64 = 256;
 /// The first answer to a request, before the window opens.
 const UNDERSTOOD: &str = "understood";
 /// Prefix of the places' names.
@@ -161,7 +161,7 @@ fn ask_at(place: &Path, part: WindowPart, on_answer: &dyn Fn()) -> io::Result<bo
     let (mut stream, secret) = system::connect(place)?;
     stream.set_read_timeout(Some(TIMEOUT + Duration::from_secs(2)))?;
     stream.write_all(format!("{secret} {}\n", word(part)).as_bytes())?;
-    let mut answers = BufReader::new(stream.take(LONGEST)).lines();
+    let mut answers = BufReader::new(stream.take(MAX_MESSAGE_BYTES)).lines();
     let mut answer = answers.next().transpose()?;
     if answer.as_deref() == Some(UNDERSTOOD) {
         on_answer();
@@ -194,7 +194,7 @@ fn answer(
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut asked = String::new();
-    BufReader::new((&stream).take(LONGEST)).read_line(&mut asked)?;
+    BufReader::new((&stream).take(MAX_MESSAGE_BYTES)).read_line(&mut asked)?;
     let (secret, asked) = asked.trim().split_once(' ').unwrap_or_default();
     let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check]
         .into_iter()
@@ -217,7 +217,7 @@ fn wish(handle: &Handle, part: WindowPart) -> bool {
             handle.take_wanted();
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     !handle.take_refused()
 }

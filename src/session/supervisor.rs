@@ -31,13 +31,13 @@ use crate::store::{InstalledRecord, Probation, StoreError};
 use crate::threads;
 
 /// Interval between two checks of an app that is not known to be up.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval between two checks of an app that is up and not settled yet.
-const LOOK_WHEN_UP: Duration = Duration::from_secs(2);
+const POLL_INTERVAL_WHEN_UP: Duration = Duration::from_secs(2);
 /// How long an app that hangs may take to end when it is asked to.
 const HUNG_APP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most times that a start begins again because another launcher was switching.
-const MOST_RESOLUTIONS: u32 = 5;
+const MAX_RESOLUTIONS: u32 = 5;
 
 /// Starts the active version, after a pending switch, and attends it while it is on probation.
 /// `tell` receives the events of the switch.
@@ -47,8 +47,8 @@ pub(crate) fn start(
 ) -> Result<Arc<RunningApp>, StoreError> {
     let mut resolutions = 0;
     loop {
-        match start_once(session, tell, resolutions < MOST_RESOLUTIONS) {
-            Err(StoreError::Switched { .. }) if resolutions < MOST_RESOLUTIONS => resolutions += 1,
+        match start_once(session, tell, resolutions < MAX_RESOLUTIONS) {
+            Err(StoreError::Switched { .. }) if resolutions < MAX_RESOLUTIONS => resolutions += 1,
             result => return result,
         }
     }
@@ -114,7 +114,7 @@ fn start_once(
             "a version on probation cannot be started"
         );
         // A virus scanner may still hold files that were just written.
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
         if fail(session, &mut trial, &rules, true) {
             let next = go_back(session, &trial.record, LaunchFailure::NotStarted)
                 .unwrap_or_else(|_| trial.record.clone());
@@ -224,7 +224,7 @@ fn attend(
             if !std::mem::replace(&mut is_left_alone, true) {
                 tracing::warn!(%failure, container = %trial.record.container, "a person may be using the app: it is left alone");
             }
-            std::thread::sleep(LOOK_WHEN_UP);
+            std::thread::sleep(POLL_INTERVAL_WHEN_UP);
             continue;
         }
         tracing::error!(%failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
@@ -317,7 +317,7 @@ fn watch(
             relapsed: trial.has_relapsed(),
         };
         match health::judge(rules, &seen) {
-            Verdict::Wait => std::thread::sleep(LOOK),
+            Verdict::Wait => std::thread::sleep(POLL_INTERVAL),
             Verdict::Up if trial.probation.is_none() => return Verdict::Settled,
             Verdict::Up => {
                 if !trial.is_up() {
@@ -325,7 +325,7 @@ fn watch(
                     trial.came_up(session);
                     attending.came_up();
                 }
-                std::thread::sleep(LOOK_WHEN_UP);
+                std::thread::sleep(POLL_INTERVAL_WHEN_UP);
             }
             verdict => return verdict,
         }

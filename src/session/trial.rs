@@ -159,7 +159,7 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
         // This is a second instance: the first one is being judged.
         return trial(Some(probation));
     }
-    if probation.starts >= health::MOST_UNKNOWN_STARTS
+    if probation.starts >= health::MAX_UNKNOWN_STARTS
         && let Ok(back) = go_back(session, &record, LaunchFailure::NeverUp)
     {
         let probation = home.active().ok().and_then(|(active, _)| active.probation);

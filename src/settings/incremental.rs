@@ -139,7 +139,7 @@ impl IncrementalUpdate {
 }
 
 /// The least memory in which any pack can be applied or made, bytes.
-const LEAST_MEMORY: u64 = 32 << 20;
+const MIN_MEMORY_BYTES: u64 = 32 << 20;
 
 /// Refuses values that make no sense; `path` is the settings file, for messages.
 ///
@@ -174,7 +174,7 @@ pub(crate) fn check(
         ),
         (
             "incremental_update.making_memory",
-            incremental.making_memory >= LEAST_MEMORY,
+            incremental.making_memory >= MIN_MEMORY_BYTES,
             "expected a number of bytes, at least 33554432 (32 MiB)",
         ),
         (
@@ -184,7 +184,7 @@ pub(crate) fn check(
         ),
         (
             "performance.max_memory_usage",
-            performance.max_memory_usage >= LEAST_MEMORY,
+            performance.max_memory_usage >= MIN_MEMORY_BYTES,
             "expected a number of bytes, at least 33554432 (32 MiB)",
         ),
         (

@@ -92,8 +92,8 @@ pub struct UpdateSettings {
     pub check: CheckTime,
     /// Seconds between the app's start and the first check.
     pub delay_seconds: u64,
-    /// Hours between two checks while the app runs: [`SHORTEST_CHECK_HOURS`] to
-    /// [`LONGEST_CHECK_HOURS`].
+    /// Hours between two checks while the app runs: [`MIN_CHECK_HOURS`] to
+    /// [`MAX_CHECK_HOURS`].
     pub check_hours: f64,
     /// Whether the server in `api` may notify the launcher that a check is worthwhile.
     pub push: bool,
@@ -124,19 +124,17 @@ impl UpdateSettings {
 
     /// Time from one check to the next while the app runs.
     pub fn check_interval(&self) -> Duration {
-        Duration::from_secs_f64(
-            self.check_hours.clamp(SHORTEST_CHECK_HOURS, LONGEST_CHECK_HOURS) * 3600.0,
-        )
+        Duration::from_secs_f64(self.check_hours.clamp(MIN_CHECK_HOURS, MAX_CHECK_HOURS) * 3600.0)
     }
 }
 
 /// Shortest time between two checks, hours: three minutes. Thousands of launchers ask the same
 /// server.
-pub(crate) const SHORTEST_CHECK_HOURS: f64 = 0.05;
+pub(crate) const MIN_CHECK_HOURS: f64 = 0.05;
 /// Longest time between two checks, hours: a month.
-pub(crate) const LONGEST_CHECK_HOURS: f64 = 744.0;
+pub(crate) const MAX_CHECK_HOURS: f64 = 744.0;
 /// Longest time over which checks may be spread after a notification, seconds: an hour.
-pub(crate) const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
+pub(crate) const MAX_PUSH_SPREAD_SECONDS: u64 = 3600;
 
 /// The work that is allowed without a question, where power or bytes are expensive. Each value
 /// includes the ones before it.
@@ -383,13 +381,13 @@ impl Settings {
         if settings.update.max_nodes == 0 {
             return refuse("update.max_nodes", "at least one node must be allowed");
         }
-        if !(SHORTEST_CHECK_HOURS..=LONGEST_CHECK_HOURS).contains(&settings.update.check_hours) {
+        if !(MIN_CHECK_HOURS..=MAX_CHECK_HOURS).contains(&settings.update.check_hours) {
             return refuse(
                 "update.check_hours",
                 "expected a number of hours from 0.05 (three minutes) to 744 (a month)",
             );
         }
-        if settings.update.push_spread_seconds > LONGEST_PUSH_SPREAD_SECONDS {
+        if settings.update.push_spread_seconds > MAX_PUSH_SPREAD_SECONDS {
             return refuse("update.push_spread_seconds", "expected at most 3600 seconds");
         }
         if settings.api.as_ref().is_some_and(|api| !matches!(api.scheme(), "http" | "https")) {

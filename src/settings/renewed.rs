@@ -18,9 +18,9 @@ use crate::model::node::redacted;
 use crate::model::platform::AppName;
 
 /// Largest document that is read, bytes.
-pub(crate) const LARGEST_RENEWAL: u64 = 64 << 10;
+pub(crate) const MAX_RENEWAL_BYTES: u64 = 64 << 10;
 /// Most nodes that a document may name.
-const MOST_NODES: usize = 64;
+const MAX_NODES: usize = 64;
 /// The settings that a document may renew.
 pub(crate) const RENEWABLE: [&str; 9] = [
     "nodes",
@@ -91,10 +91,7 @@ impl Renewal {
     fn nodes_in(list: &Value) -> Vec<Node> {
         let nodes =
             list.as_array().into_iter().flatten().filter_map(|node| Node::deserialize(node).ok());
-        nodes
-            .filter(|node| matches!(node.url.scheme(), "http" | "https"))
-            .take(MOST_NODES)
-            .collect()
+        nodes.filter(|node| matches!(node.url.scheme(), "http" | "https")).take(MAX_NODES).collect()
     }
 
     /// The settings in force, where `shipped` is the text of `launcher.toml` at `path`, and the
@@ -197,7 +194,7 @@ fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
 
 /// The stored copy of a verified document; `None` if there is no readable one.
 pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
-    crate::look::read(path, LARGEST_RENEWAL)
+    crate::look::read(path, MAX_RENEWAL_BYTES)
         .inspect_err(|error| tracing::warn!(%error, "the renewed settings cannot be read"))
         .ok()
         .flatten()

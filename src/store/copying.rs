@@ -177,7 +177,7 @@ fn attributes(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn grown(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Option<Vec<u8>> {
     /// The kernel's own limit (XATTR_SIZE_MAX), and more than enough elsewhere.
-    const LARGEST: usize = 64 << 10;
+    const MAX_BUFFER_BYTES: usize = 64 << 10;
     let mut size = 256;
     loop {
         let mut buffer = vec![0; size];
@@ -186,7 +186,7 @@ fn grown(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Option<Vec<u8
                 buffer.truncate(length);
                 return Some(buffer);
             }
-            Err(rustix::io::Errno::RANGE) if size < LARGEST => size *= 16,
+            Err(rustix::io::Errno::RANGE) if size < MAX_BUFFER_BYTES => size *= 16,
             Err(_) => return None,
         }
     }

@@ -7,7 +7,7 @@
 //! its end.
 //!
 //! In: a home, a version. Out: a file for the app, its last lines. Never: touches the user's own
-//! `logs`, lets a start fail because the file cannot be opened, holds more than [`LONGEST`] bytes
+//! `logs`, lets a start fail because the file cannot be opened, holds more than [`MAX_OUTPUT_BYTES`] bytes
 //! for long.
 
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ use crate::model::ContainerId;
 use crate::{durable, look};
 
 /// A file longer than this is cut, bytes.
-const LONGEST: u64 = 256 << 10;
+const MAX_OUTPUT_BYTES: u64 = 256 << 10;
 /// The end that remains after a cut, bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
 /// The part that is read to be shown, bytes.
@@ -38,7 +38,7 @@ impl ErrorOutput {
     pub(super) fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
         durable::create_folders(&home.logs())?;
         remove_output_of_removed(home);
-        let path = home.logs().join(format!("{PREFIX}{id}{ENDING}"));
+        let path = home.logs().join(format!("{PREFIX}{id}{SUFFIX}"));
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
@@ -54,7 +54,7 @@ impl ErrorOutput {
     /// the cut may be lost.
     pub(super) fn cut(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
-        if file.metadata()?.len() <= LONGEST {
+        if file.metadata()?.len() <= MAX_OUTPUT_BYTES {
             return Ok(());
         }
         let end = end_of(&mut file, MAX_OUTPUT)?;
@@ -87,7 +87,7 @@ impl ErrorOutput {
 }
 
 const PREFIX: &str = "app-";
-const ENDING: &str = ".txt";
+const SUFFIX: &str = ".txt";
 
 /// The last bytes of a file.
 fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
@@ -101,7 +101,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
 /// Deletes the output of versions that are no longer installed.
 fn remove_output_of_removed(home: &Home) {
     let of = |path: &Path| -> Option<ContainerId> {
-        path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
+        path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
     };
     for path in look::entries_if_readable(&home.logs()).into_iter().map(|entry| entry.path()) {
         let folder = of(&path).map(|id| fs::symlink_metadata(home.container(&id)));

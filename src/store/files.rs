@@ -170,7 +170,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Longest name of a file, bytes.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// `path` with `ending` appended to its name, which is shortened if the two together are longer
 /// than file systems allow.
@@ -180,7 +180,7 @@ pub(super) fn name_beside(path: &Path, ending: &str) -> PathBuf {
     };
     // The limit is 255 bytes on Unix, and 255 UTF-16 units on Windows and macOS: the first also
     // satisfies the second.
-    let room = LONGEST_NAME.saturating_sub(ending.len());
+    let room = MAX_NAME_BYTES.saturating_sub(ending.len());
     if name.len() <= room {
         return with_ending(path, ending);
     }

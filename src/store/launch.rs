@@ -163,13 +163,13 @@ fn forbids_programs(_folder: &Path) -> bool {
 }
 
 /// Pause between two looks at a child where the system cannot wait for it without reaping it.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How many times to look for successors, while each one found has already ended.
-const MOST_LOOKS_FOR_SUCCESSORS: u32 = 20;
+const MAX_TRIES_FOR_SUCCESSORS: u32 = 20;
 /// Longest single wait for the successors of the first process.
-const LONGEST_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
+const MAX_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
 /// Pause between two looks at a child that was asked to end.
-const LOOK_WHILE_ENDING: Duration = Duration::from_millis(10);
+const POLL_INTERVAL_WHILE_ENDING: Duration = Duration::from_millis(10);
 
 impl RunningApp {
     // A panic elsewhere does not change what the child is.
@@ -350,7 +350,7 @@ impl RunningApp {
         if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
             let mut before = ended.last().map(|last| last.started.clone());
             // A successor may itself hand over and end before it is noted.
-            for _ in 0..MOST_LOOKS_FOR_SUCCESSORS {
+            for _ in 0..MAX_TRIES_FOR_SUCCESSORS {
                 let Some(started) = before.take() else { break };
                 let found = lock.successors(&Ended { started: &started, start, seen });
                 // The successors are noted first: a kill in between leaves one note too many.
@@ -394,15 +394,15 @@ impl RunningApp {
                 return status;
             }
             if self.first_ended().is_some() {
-                processes::wait_for_any(&self.processes(), LONGEST_WAIT_FOR_SUCCESSORS);
+                processes::wait_for_any(&self.processes(), MAX_WAIT_FOR_SUCCESSORS);
                 continue;
             }
             #[cfg(unix)]
             if !wait_for_child(self.process()) {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
             #[cfg(not(unix))]
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -424,7 +424,7 @@ impl RunningApp {
                 drop(child);
                 self.end_successors(true);
             }
-            std::thread::sleep(LOOK_WHILE_ENDING);
+            std::thread::sleep(POLL_INTERVAL_WHILE_ENDING);
         }
     }
 

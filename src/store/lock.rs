@@ -63,7 +63,7 @@ fn try_briefly(file: &File) -> Result<(), TryLockError> {
 }
 
 /// While this value lives, no launcher starts the version, except one whose wait has run out
-/// ([`LONGEST_WAIT_OF_A_START`]).
+/// ([`MAX_WAIT_OF_A_START`]).
 #[derive(Debug)]
 pub(super) struct NotStarting {
     #[allow(dead_code)]
@@ -74,7 +74,7 @@ pub(super) struct NotStarting {
 impl NotStarting {
     /// Whether a launcher's wait may have run out by now: this process was stopped, or is slow.
     pub(super) fn may_be_outrun(&self) -> bool {
-        self.since.elapsed() >= LONGEST_WAIT_OF_A_START / 2
+        self.since.elapsed() >= MAX_WAIT_OF_A_START / 2
     }
 
     /// Returns [`StoreError::InUse`] if a launcher started `id` nevertheless.
@@ -105,7 +105,7 @@ impl RunningLock {
         let path = home.running().join(id.to_string());
         durable::create_folders(&home.running()).at("create", &path)?;
         let file = open(&path)?;
-        let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
+        let (end, mut waited) = (Instant::now() + MAX_WAIT_OF_A_START, false);
         loop {
             match file.try_lock_shared() {
                 // Another launcher carried the version's files over to another version; the caller
@@ -153,11 +153,11 @@ impl RunningLock {
     /// Returns [`StoreError::InUse`] if `id` runs, and still does after a moment.
     pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         // A new process holds all of its parent's locks until it begins its own program.
-        let mut looks = 0..LOOKS_BEFORE_REFUSAL;
+        let mut looks = 0..TRIES_BEFORE_REFUSAL;
         loop {
             match Self::refuse_if_held(home, id) {
                 Err(StoreError::InUse { .. }) if looks.next().is_some() => {
-                    std::thread::sleep(LOOK_AGAIN)
+                    std::thread::sleep(RETRY_INTERVAL)
                 }
                 answer => return answer,
             }
@@ -183,7 +183,7 @@ impl RunningLock {
 
     /// Whether any process has inherited the lock of `id`, even one that the app left behind.
     pub(crate) fn is_inherited(home: &Home, id: &ContainerId) -> bool {
-        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(RETRY_INTERVAL))
             .unwrap_or_else(|error| unknown(id, &error))
     }
 
@@ -336,7 +336,7 @@ impl RunningLock {
         if !may_run {
             return Ok(false);
         }
-        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(RETRY_INTERVAL))
     }
 }
 
@@ -348,15 +348,15 @@ fn unknown(id: &ContainerId, error: &io::Error) -> bool {
 /// How long a start waits for a launcher that carries the version's files over. All waits of a
 /// start together must stay below five seconds: this one, the wait for a decided switch, and those
 /// for the home's lock.
-const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(2);
+const MAX_WAIT_OF_A_START: Duration = Duration::from_secs(2);
 /// Pause between two tries to get a lock that a start waits for.
 const WAIT_AGAIN: Duration = Duration::from_millis(20);
 /// How many looks at a version's lock must find it held before an operation is refused.
-const LOOKS_BEFORE_REFUSAL: u32 = 50;
+const TRIES_BEFORE_REFUSAL: u32 = 50;
 /// Suffix of a note's name until the note is whole.
 const PART: &str = ".part";
 /// Pause between two looks at a lock; a look holds it for microseconds.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Whether somebody holds the lock. A look takes it for a moment, and another look at the same time
 /// would see that; so only the third look counts.

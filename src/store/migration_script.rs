@@ -25,7 +25,7 @@ use crate::model::ContainerId;
 use crate::programs;
 
 /// Pause between two looks at the script.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How much of a failed script's output an error shows, bytes.
 const REPORTED: usize = 2048;
 
@@ -93,7 +93,7 @@ pub(super) fn run(
                 end_all(&mut child);
                 break status;
             }
-            Ok(None) if Instant::now() < end => std::thread::sleep(LOOK),
+            Ok(None) if Instant::now() < end => std::thread::sleep(POLL_INTERVAL),
             Ok(None) => {
                 end_all(&mut child);
                 return Err(StoreError::MigrationTime {

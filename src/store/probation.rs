@@ -136,7 +136,7 @@ pub(crate) fn acquit(home: &Home) -> Result<(), StoreError> {
 }
 
 /// Limit of notices that wait for a person; the oldest are dropped.
-const MOST_NOTICES: usize = 10;
+const MAX_NOTICES: usize = 10;
 
 /// Stores a notice until a person looks.
 pub(crate) fn leave_notice(
@@ -148,7 +148,7 @@ pub(crate) fn leave_notice(
     // An incident that repeats from start to start appears once.
     state.notices.retain(|notice| notice.what != what);
     state.notices.push(Notice { when: now, what });
-    let surplus = state.notices.len().saturating_sub(MOST_NOTICES);
+    let surplus = state.notices.len().saturating_sub(MAX_NOTICES);
     state.notices.drain(..surplus);
     home.set_state(&state)
 }
@@ -257,7 +257,7 @@ mod tests {
             .unwrap();
         }
         let taken = home.state().unwrap().notices;
-        assert_eq!(taken.len(), MOST_NOTICES);
+        assert_eq!(taken.len(), MAX_NOTICES);
         assert!(
             matches!(&taken[0].what, Incident::NotSwitched { to, .. } if to.to_string() == "1.2.0")
         );

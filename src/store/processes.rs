@@ -99,14 +99,14 @@ mod system {
     }
 
     /// How often the system is asked for processes that came during the look.
-    const MOST_LISTS: u32 = 10;
+    const MAX_LISTS: u32 = 10;
 
     /// The living processes of this user. A process may end during the look, just after it has
     /// started the one that goes on in its place; so those that came meanwhile are looked at too.
     pub(crate) fn all() -> io::Result<Vec<Process>> {
         let now = since_boot();
         let (mut listed, mut all) = (HashSet::new(), Vec::new());
-        for _ in 0..MOST_LISTS {
+        for _ in 0..MAX_LISTS {
             let new: Vec<u32> = ids()?.into_iter().filter(|id| listed.insert(*id)).collect();
             if new.is_empty() {
                 break;
@@ -208,7 +208,7 @@ mod system {
                 // The process has ended meanwhile.
                 Err(rustix::io::Errno::SRCH) => return,
                 // This system is too old for process handles.
-                Err(_) => return std::thread::sleep(super::LOOK),
+                Err(_) => return std::thread::sleep(super::POLL_INTERVAL),
             }
         }
         let mut waiting: Vec<_> =
@@ -218,7 +218,7 @@ mod system {
             tv_nsec: limit.subsec_nanos().into(),
         };
         if poll(&mut waiting, Some(&limit)).is_err() {
-            std::thread::sleep(super::LOOK);
+            std::thread::sleep(super::POLL_INTERVAL);
         }
     }
 
@@ -278,7 +278,7 @@ mod system {
     }
 
     pub fn wait_for_any(_processes: &[u32], limit: Duration) {
-        std::thread::sleep(limit.min(super::LOOK));
+        std::thread::sleep(limit.min(super::POLL_INTERVAL));
     }
 
     pub(crate) use super::unix::end;
@@ -410,7 +410,7 @@ mod system {
         let Some(open) =
             processes.first().and_then(|process| Open::new(*process, PROCESS_SYNCHRONIZE))
         else {
-            return std::thread::sleep(super::LOOK);
+            return std::thread::sleep(super::POLL_INTERVAL);
         };
         // SAFETY: no pointers; the handle lives until the end of this function.
         #[allow(unsafe_code)]
@@ -432,4 +432,4 @@ mod system {
 }
 
 /// Pause between two looks where the system offers no way to wait.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);

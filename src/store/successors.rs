@@ -37,8 +37,8 @@ const MAY_STILL_BEGIN: Duration = Duration::from_secs(2);
 /// Limit of looks while there is such a process, or one that is just beginning another program, and
 /// the pause between two looks. A program that begins later still counts for whoever asks then,
 /// since it uses the version.
-const MOST_LOOKS: u32 = 30;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const MAX_TRIES: u32 = 30;
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// An orphan whose environment tells nothing may have been left by the ended process if it was
 /// started at most this time after its end: a daemon is often the child of a child.
 const LEFT_WITHIN: Duration = Duration::from_millis(100);
@@ -179,14 +179,14 @@ pub(super) fn bound(
 ) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     let orphanages = processes::ancestors();
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_TRIES {
         let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
         let one_may_begin;
         (found, one_may_begin) = bound_of(place, processes::all()?, &counts, may_begin);
         if !one_may_begin || !found.is_empty() {
             break;
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(RETRY_INTERVAL);
     }
     Ok(found)
 }

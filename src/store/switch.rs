@@ -34,9 +34,9 @@ use crate::model::ContainerId;
 const RESERVE: u64 = 16 << 20;
 /// How many times a pending switch is tried if it fails for a reason that may pass: a full disk, a
 /// file that cannot be read.
-const MOST_TRIES: u32 = 2;
+const MAX_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
-const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
+const MAX_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
 /// Options of a switch.
 #[derive(Clone, Copy)]
@@ -371,7 +371,7 @@ pub(crate) fn resolve_for_start(
 ) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes the interrupted switch.
-        let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;
+        let end = Instant::now() + MAX_WAIT_FOR_SWITCH;
         while let Err(error) = HomeLock::take(home) {
             if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
                 tracing::error!(
@@ -434,7 +434,7 @@ pub(crate) fn resolve_for_start(
             let (active, record) = home.active_for_start()?;
             let failures = active.pending_failures + 1;
             // The switch would fail again at each start, and cost time each time.
-            let given_up = error.is_final() || failures >= MOST_TRIES;
+            let given_up = error.is_final() || failures >= MAX_TRIES;
             let pending_failures = if given_up { 0 } else { failures };
             let left = active.pending.clone().filter(|_| !given_up);
             if let Err(error) =

@@ -27,9 +27,9 @@ use crate::file_error::{FileError, FileResult as _};
 
 /// Most headers that are read: enough for a thousand roots, and for releases on more platforms than
 /// exist.
-const MOST_HEADERS: usize = 4096;
+const MAX_HEADERS: usize = 4096;
 /// Longest name that an entry may have, bytes: folder, digest, and a target's name of 200.
-const LONGEST_NAME: u64 = 512;
+const MAX_NAME_BYTES: u64 = 512;
 
 /// An open bundle: where each file of the repository lies in it. Clones share the open file.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ fn read_places(file: &File, length: u64) -> io::Result<BTreeMap<String, Range<u6
     let mut long_name = None;
     // Raw: otherwise the reader follows extensions, and holds some of them in memory whole.
     for (number, entry) in archive.entries_with_seek()?.raw(true).enumerate() {
-        if number == MOST_HEADERS {
+        if number == MAX_HEADERS {
             return Err(refuse("it has too many entries"));
         }
         let mut entry = entry?;
@@ -203,7 +203,7 @@ fn read_places(file: &File, length: u64) -> io::Result<BTreeMap<String, Range<u6
             .filter(|end| *end <= length)
             .ok_or_else(|| refuse("it is cut short"))?;
         if kind.is_gnu_longname() {
-            if size > LONGEST_NAME {
+            if size > MAX_NAME_BYTES {
                 return Err(refuse("it has a name that is too long"));
             }
             let mut name = Vec::new();
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_hostile_tar_costs_little() {
         let empty: Vec<(String, &[u8])> =
-            (0..=MOST_HEADERS).map(|number| (format!("x/{number}"), b"".as_slice())).collect();
+            (0..=MAX_HEADERS).map(|number| (format!("x/{number}"), b"".as_slice())).collect();
         let empty: Vec<(&str, &[u8])> =
             empty.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
         assert!(reason(&tar_of(&empty)).contains("too many"));

@@ -16,8 +16,8 @@ use super::patches;
 use super::source::{MetadataSource, within};
 use super::workflow::Documents;
 use crate::hedge::{Hedge, Received};
-use crate::model::launcher::LARGEST_LAUNCHER;
-use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
+use crate::model::launcher::MAX_LAUNCHER_BYTES;
+use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES, SignedRelease};
 use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
 
 /// The key in a target's custom metadata that holds its [`Release`].
@@ -230,8 +230,8 @@ fn read_launcher(name: &str, target: &TargetFile) -> Result<Option<SignedLaunche
         Err(format!("it describes {}", launcher.target()))
     } else if launcher.pieces.length != length {
         Err(format!("its pieces have {} bytes, it has {length}", launcher.pieces.length))
-    } else if launcher.size > LARGEST_LAUNCHER {
-        Err(format!("it has {} bytes, at most {LARGEST_LAUNCHER} are unpacked", launcher.size))
+    } else if launcher.size > MAX_LAUNCHER_BYTES {
+        Err(format!("it has {} bytes, at most {MAX_LAUNCHER_BYTES} are unpacked", launcher.size))
     } else {
         Ok(Some(SignedLauncher { target: name.to_owned(), length, hash, launcher }))
     }
@@ -248,9 +248,12 @@ fn check_release(name: &str, length: u64, release: &Release) -> Result<(), Strin
     } else if let Some((which, _)) = documents.clone().find(|(_, document)| outside(document)) {
         Err(format!("its {which} lies outside the package"))
     } else if let Some((which, document)) =
-        documents.find(|(_, document)| document.size > LARGEST_DOCUMENT)
+        documents.find(|(_, document)| document.size > MAX_DOCUMENT_BYTES)
     {
-        Err(format!("its {which} has {} bytes, at most {LARGEST_DOCUMENT} are read", document.size))
+        Err(format!(
+            "its {which} has {} bytes, at most {MAX_DOCUMENT_BYTES} are read",
+            document.size
+        ))
     } else if release.rollout_permille > 1000 {
         Err(format!("its rollout is {} of 1000", release.rollout_permille))
     } else {
@@ -300,9 +303,9 @@ mod tests {
         assert!(with("/container", json!("../x")).is_err());
         assert!(with("/manifest/packed_size", json!(51)).is_err());
         assert!(with("/manifest/offset", json!(u64::MAX)).is_err());
-        assert!(with("/manifest/size", json!(LARGEST_DOCUMENT + 1)).is_err());
+        assert!(with("/manifest/size", json!(MAX_DOCUMENT_BYTES + 1)).is_err());
         assert!(with("/index/packed_size", json!(91)).is_err());
-        assert!(with("/index/size", json!(LARGEST_DOCUMENT + 1)).is_err());
+        assert!(with("/index/size", json!(MAX_DOCUMENT_BYTES + 1)).is_err());
         let mut generous = release();
         generous["rollout_permille"] = json!(1001);
         assert!(read_target(NAME, &target(json!({"release": generous}))).is_err());
@@ -328,7 +331,7 @@ mod tests {
             ("/version", json!("2.0.1")),
             ("/version", json!("../2")),
             ("/platform", json!("Windows_AMD64")),
-            ("/size", json!(LARGEST_LAUNCHER + 1)),
+            ("/size", json!(MAX_LAUNCHER_BYTES + 1)),
             ("/pieces/length", json!(99)),
             ("/pieces/piece_size", json!(0)),
             ("/hash", json!("abc")),

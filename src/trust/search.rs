@@ -22,7 +22,7 @@ use super::workflow::{is_meant, meant};
 use super::{LIMITS, MetadataSource, Trust, names};
 
 /// Most roles that one search visits.
-const MOST_ROLES: usize = 128;
+const MAX_ROLES: usize = 128;
 
 /// A target that a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Search<'_> {
             }
             let Some(delegations) = &targets.delegations else { return Ok(SearchOutcome::Goes) };
             for role in delegations.roles.iter().filter(|role| may_sign(role, self.name)) {
-                if self.visited.len() >= MOST_ROLES {
+                if self.visited.len() >= MAX_ROLES {
                     return Ok(SearchOutcome::Ends);
                 }
                 if !self.visited.insert(role.name.clone()) {

@@ -17,11 +17,11 @@ use crate::parallel;
 use crate::store::contents::Contents;
 
 /// Most cores in use while the user works.
-const MOST_CORES: usize = 4;
+const MAX_CORES: usize = 4;
 
 /// The threads that an update works on.
 pub(super) fn workers() -> usize {
-    parallel::workers().min(MOST_CORES)
+    parallel::workers().min(MAX_CORES)
 }
 
 /// A release's verified manifest, with its bytes.

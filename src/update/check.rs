@@ -27,9 +27,9 @@ use crate::store::{HomeState, StoreError};
 use crate::trust::Repository;
 
 /// Longest name of a node that is shown, characters.
-const LONGEST_NAME: usize = 60;
+const MAX_NAME_CHARACTERS: usize = 60;
 /// Largest release notes that are shown, bytes.
-pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
+pub(crate) const MAX_NOTES_BYTES: u64 = 256 << 10;
 
 /// The inputs of one check.
 pub(crate) struct CheckJob {
@@ -351,7 +351,7 @@ pub(crate) async fn nodes(environment: &Environment, client: &Client) -> Vec<Nod
 /// A node from a list, with its names made fit to show.
 fn presentable(node: Node) -> Node {
     let [id, name, region] =
-        [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
+        [&node.id, &node.name, &node.region].map(|words| plain::line(words, MAX_NAME_CHARACTERS));
     Node { id, name, region, ..node }
 }
 
@@ -394,7 +394,7 @@ async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<
         .append_pair("user_location", &settings.region);
     let shown = redacted(&url);
     let asked =
-        tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::LARGEST_NODE_LIST))
+        tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::MAX_NODE_LIST_BYTES))
             .await;
     match asked {
         Ok(Ok(body)) => match serde_json::from_slice::<Answer>(&body) {
@@ -421,7 +421,7 @@ async fn notes(
 ) -> String {
     let wanted = std::slice::from_ref(&environment.language);
     let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
-    match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
+    match repository.read_small_from(&sources.list, target, MAX_NOTES_BYTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => {
             tracing::info!(error = error_chain::line(&error), "no release notes to be had");
@@ -452,7 +452,7 @@ mod tests {
         let Node { id, name, region, .. } = presentable(node);
         assert_eq!(
             (id.as_str(), name.chars().count(), region.as_str()),
-            ("[2Jid", LONGEST_NAME, "Eu rope at last")
+            ("[2Jid", MAX_NAME_CHARACTERS, "Eu rope at last")
         );
     }
 }

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check::{self, LARGEST_NOTES};
+use super::check::{self, MAX_NOTES_BYTES};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::Client;
@@ -184,7 +184,7 @@ async fn notes(
     else {
         return String::new();
     };
-    match repository.read_small(bundle, target, LARGEST_NOTES).await {
+    match repository.read_small(bundle, target, MAX_NOTES_BYTES).await {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => {
             tracing::info!(error = error_chain::line(&error), "no release notes in the bundle");

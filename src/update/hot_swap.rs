@@ -18,7 +18,7 @@ use crate::session::channel::{ChannelHandle, Swap, Swapped};
 
 /// Most changes that are sent to an app: a message has a limit, and a larger release is no small
 /// fix.
-const MOST_CHANGES: usize = 4000;
+const MAX_CHANGES: usize = 4000;
 
 /// Records in the plan whether the running app needs a restart. `new` is the release's manifest
 /// where it is already here; without it the pack lists its changes.
@@ -46,7 +46,7 @@ pub(crate) fn predict_hot_swap(
         let Some(patterns) = &release.hot_swap else { return restart(plan) };
         let difference = Difference::between(&old, new, patterns.patterns());
         let requires_restart =
-            difference.requires_restart || difference.changes.len() > MOST_CHANGES;
+            difference.requires_restart || difference.changes.len() > MAX_CHANGES;
         return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
     }
     let begins_there = plan.patches.first().is_some_and(|signed| signed.patch.from == running);
@@ -92,7 +92,7 @@ fn swap(
     if difference.requires_restart {
         return refuse("other-file", "something changes that a running app cannot take over");
     }
-    if difference.changes.len() > MOST_CHANGES {
+    if difference.changes.len() > MAX_CHANGES {
         return refuse("other-file", "too many files change");
     }
     Ok(Swap { container: release.container.clone(), changes: difference.changes })

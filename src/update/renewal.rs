@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::model::{Digest, Node};
-use crate::settings::renewed::{LARGEST_RENEWAL, Renewal, target_name};
+use crate::settings::renewed::{MAX_RENEWAL_BYTES, Renewal, target_name};
 use crate::trust::{MetadataSource, Repository};
 
 /// The copy in the home; `None` if there is no usable one.
@@ -45,7 +45,7 @@ pub(crate) async fn follow(
     {
         return;
     }
-    let bytes = match repository.read_small_from(sources, &name, LARGEST_RENEWAL).await {
+    let bytes = match repository.read_small_from(sources, &name, MAX_RENEWAL_BYTES).await {
         Ok(bytes) => bytes,
         Err(error) => {
             return tracing::info!(

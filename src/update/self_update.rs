@@ -29,7 +29,7 @@ use crate::{durable, look};
 /// twenty seconds for its answers (three requests given up too early, and one that succeeds).
 const FETCH_TIMEOUT: Duration = Duration::from_secs(75);
 /// Interval between two checks whether to go on.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why the launcher stays as it is although a newer one exists.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +168,7 @@ async fn download(
         tokio::select! {
             ended = &mut download => return ended.map(drop),
             Some(_) = arriving.recv() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         if !go_on() {
             control.send_modify(|control| control.state = RunState::Cancel);

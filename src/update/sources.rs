@@ -24,15 +24,15 @@ use crate::model::node::{Locality, locality, redacted};
 use crate::trust::{MetadataSource, SourceError};
 
 /// Largest `nodes.json` and answer of the API that are read, bytes.
-pub(crate) const LARGEST_NODE_LIST: u64 = 256 << 10;
+pub(crate) const MAX_NODE_LIST_BYTES: u64 = 256 << 10;
 /// Most nodes that are learned.
-const MOST_LEARNED: usize = 16;
+const MAX_LEARNED_NODES: usize = 16;
 /// How long a node that was silent stays behind the others in the order.
 const SHUNNED: Duration = Duration::from_secs(24 * 3600);
 /// Timeout for a list of nodes, which is only a hint.
 pub(crate) const HINT_TIME: Duration = Duration::from_secs(3);
 /// Largest stored file that is read, bytes.
-const LARGEST_FILE: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is remembered of sources, in a small file. An unreadable file counts as empty: nothing
 /// depends on it.
@@ -51,7 +51,7 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn load(environment: &Environment) -> Self {
-        let bytes = look::read(&environment.home.known_nodes(), LARGEST_FILE).ok().flatten();
+        let bytes = look::read(&environment.home.known_nodes(), MAX_FILE_BYTES).ok().flatten();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
@@ -99,7 +99,7 @@ pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
             && node.url.username().is_empty()
             && node.url.password().is_none();
         let known = nodes.iter().any(|known| known.url == node.url || known.id == node.id);
-        if web && !known && allowed(&node.url) && nodes.len() < MOST_LEARNED {
+        if web && !known && allowed(&node.url) && nodes.len() < MAX_LEARNED_NODES {
             nodes.push(node);
         }
     }
@@ -193,7 +193,7 @@ pub(crate) async fn listed_nodes(environment: &Environment, client: &Client) -> 
     let sources = Sources::new(environment, client);
     let mut answers = Hedge::new(0..sources.list.len(), |index, received| {
         let source = Arc::clone(&sources.list[index]);
-        async move { source.get_counting("nodes.json", LARGEST_NODE_LIST, &received).await }
+        async move { source.get_counting("nodes.json", MAX_NODE_LIST_BYTES, &received).await }
     });
     let asked = async {
         while let Some((index, answer)) = answers.next().await {
@@ -340,7 +340,7 @@ mod tests {
         let many = (0..100)
             .map(|number| node(&number.to_string(), &format!("https://n{number}.example.com/")))
             .collect();
-        assert_eq!(acceptable(many, &[]).len(), MOST_LEARNED);
+        assert_eq!(acceptable(many, &[]).len(), MAX_LEARNED_NODES);
     }
 
     #[test]

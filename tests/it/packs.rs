@@ -234,7 +234,7 @@ struct How {
     most_heavy: u64,
 }
 
-const SMALLEST: How = How { choice: Choice::Smallest, most_heavy: MakeOptions::MOST_HEAVY };
+const SMALLEST: How = How { choice: Choice::Smallest, most_heavy: MakeOptions::MAX_HEAVY_BYTES };
 /// Settings as for large packs: literals stand in shared streams.
 const SHARED: How = How { choice: Choice::Smallest, most_heavy: 0 };
 const ZSTD: How = How { choice: Choice::Only(Algorithm::Zstd), ..SMALLEST };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// speed.
 pub const LIMIT: Duration = Duration::from_secs(180);
 /// Time between two looks.
-const LOOK: Duration = Duration::from_millis(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 /// After this time a user repeats an action without effect.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -28,7 +28,7 @@ fn comes_within(limit: Duration, is_so: &mut dyn FnMut() -> bool) -> bool {
         if is_last {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

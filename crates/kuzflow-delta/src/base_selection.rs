@@ -24,20 +24,20 @@ use sketch::Sketch;
 
 /// Most old files that one sample or one name is looked up for: a sample or name that more files
 /// share identifies nothing.
-const LARGEST_CROWD: usize = 32;
+const MAX_CROWD: usize = 32;
 
 /// Most old files that content proposes for one new file.
-const LARGEST_CHOICE: usize = 6;
+const MAX_CHOICE: usize = 6;
 
 /// Most unchanged old files that are read for one new file.
-const LARGEST_SEARCH: usize = 8;
+const MAX_SEARCH: usize = 8;
 
 /// What part of a new file has to be in an old one, in thousandths, to select that base by content
 /// alone.
-const LEAST_SIMILARITY: u32 = 80;
+const MIN_SIMILARITY: u32 = 80;
 
 /// What part of a new file a second base has to add, in thousandths.
-const LEAST_ADDITION: u32 = 100;
+const MIN_ADDITION: u32 = 100;
 
 /// The tree that a file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Candidate {
     }
 
     fn is_alike(&self) -> bool {
-        self.similarity.is_some_and(|similarity| similarity >= LEAST_SIMILARITY)
+        self.similarity.is_some_and(|similarity| similarity >= MIN_SIMILARITY)
     }
 }
 
@@ -265,7 +265,7 @@ impl<'a> Search<'a> {
                 let same = self.old_by_digest.get(&file.digest)?;
                 let nearness =
                     |old: &&usize| self.old_names[**old].nearness(&self.new_names[index]);
-                let base = same.iter().take(LARGEST_CROWD).rev().max_by_key(nearness)?;
+                let base = same.iter().take(MAX_CROWD).rev().max_by_key(nearness)?;
                 (*base, Relation::Moved)
             }
         };
@@ -344,7 +344,7 @@ impl<'a> Search<'a> {
         };
         let others = candidates
             .iter()
-            .filter(|candidate| candidate.old != best.old && addition(candidate) >= LEAST_ADDITION);
+            .filter(|candidate| candidate.old != best.old && addition(candidate) >= MIN_ADDITION);
         let second = others.max_by_key(|candidate| (addition(candidate), order(candidate)));
         Some(BaseFile {
             base: best.old,
@@ -378,7 +378,7 @@ impl<'a> Search<'a> {
     fn alike_by_name(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         let name = &self.new_names[index];
         let lists = keys(name).into_iter().filter_map(|key| self.old_by_name.get(&key));
-        let small = lists.filter(|list| list.len() <= LARGEST_CROWD).flatten();
+        let small = lists.filter(|list| list.len() <= MAX_CROWD).flatten();
         small.chain(self.old_by_path.get(name.path)).copied()
     }
 
@@ -390,14 +390,14 @@ impl<'a> Search<'a> {
             let holders = self.samples[from..]
                 .iter()
                 .take_while(|(other, _)| other == sample)
-                .take(LARGEST_CROWD + 1);
-            if holders.clone().count() <= LARGEST_CROWD {
+                .take(MAX_CROWD + 1);
+            if holders.clone().count() <= MAX_CROWD {
                 holders.for_each(|(_, old)| *counts.entry(*old).or_default() += 1);
             }
         }
         let mut ranked: Vec<(usize, usize)> = counts.into_iter().collect();
         ranked.sort_by_key(|(old, count)| (Reverse(*count), self.old[*old].path));
-        ranked.into_iter().take(LARGEST_CHOICE).map(|(old, _)| old)
+        ranked.into_iter().take(MAX_CHOICE).map(|(old, _)| old)
     }
 
     /// Unread old files that an unexplained new file might be a copy of: files with almost the same
@@ -407,7 +407,7 @@ impl<'a> Search<'a> {
         let folder_key =
             self.old_by_folder_key.get(&name.folder_key()).map_or(&[][..], Vec::as_slice);
         let place = folder_key.partition_point(|old| self.old[*old].path < new.path);
-        let half = LARGEST_SEARCH / 2;
+        let half = MAX_SEARCH / 2;
         let beside = &folder_key[place.saturating_sub(half)..folder_key.len().min(place + half)];
         let found: BTreeSet<usize> =
             self.alike_by_name(index).chain(beside.iter().copied()).collect();
@@ -417,7 +417,7 @@ impl<'a> Search<'a> {
         let mut found: Vec<usize> = found.into_iter().filter(unread).collect();
         found
             .sort_by_key(|old| (Reverse(self.old_names[*old].nearness(name)), self.old[*old].path));
-        found.truncate(LARGEST_SEARCH);
+        found.truncate(MAX_SEARCH);
         found
     }
 }

@@ -21,11 +21,11 @@ const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 const OUTPUT: usize = 128 << 10;
 
 /// The smallest window that a decoder can be limited to, as a power of two.
-const SMALLEST_WINDOW_LOG: u32 = 10;
+const MIN_WINDOW_LOG: u32 = 10;
 
 /// The largest window that a frame can have on every system, as a power of two.
 #[cfg(feature = "encoder")]
-const LARGEST_WINDOW_LOG: u32 = 30;
+const MAX_WINDOW_LOG: u32 = 30;
 
 /// Why applying or making a patch failed.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ pub fn apply(
         return Err(DictionaryError::Window { needed: frame.window, allowed: memory_limit });
     }
     let mut decoder = DCtx::try_create().ok_or(DictionaryError::Zstd("out of memory"))?;
-    let window_log = log_of(frame.window).max(SMALLEST_WINDOW_LOG);
+    let window_log = log_of(frame.window).max(MIN_WINDOW_LOG);
     decoder.set_parameter(DParameter::WindowLogMax(window_log)).map_err(DictionaryError::zstd)?;
     decoder.ref_prefix(bases).map_err(DictionaryError::zstd)?;
     let mut block = vec![0; OUTPUT];
@@ -132,7 +132,7 @@ pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, Dictiona
 
     let mut encoder = CCtx::try_create().ok_or(DictionaryError::Zstd("out of memory"))?;
     let total_log = log_of((bases.len() as u64).saturating_add(target.len() as u64))
-        .clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
+        .clamp(MIN_WINDOW_LOG, MAX_WINDOW_LOG);
     // The content size stays in the frame: with it, a decoder holds the target and not this window.
     // There is no checksum: signed metadata has the hashes of whole files.
     for parameter in [

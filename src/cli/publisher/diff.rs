@@ -141,7 +141,7 @@ pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbE
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
     let (old, new) = (open(&old, threads)?, open(&new, threads)?);
     let (choice, memory) = (arguments.algorithm, arguments.memory << 20);
-    let options = MakeOptions { choice, threads, memory, most_heavy: MakeOptions::MOST_HEAVY };
+    let options = MakeOptions { choice, threads, memory, most_heavy: MakeOptions::MAX_HEAVY_BYTES };
     let bar = bar(say, "comparing".to_owned());
     let progress = |bytes| bar.inc(bytes);
     let started = Instant::now();

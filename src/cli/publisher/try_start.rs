@@ -301,7 +301,7 @@ const MAX_OUTPUT: usize = 16 << 10;
 /// How many lines of that output are printed.
 const REPORTED_LINES: usize = 20;
 /// Time between two looks at the app.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How much time an app gets to end after its trial.
 const TO_END: Duration = Duration::from_secs(3);
 
@@ -349,7 +349,7 @@ impl App {
             if Instant::now() >= end {
                 return if must_say { Fared::NotUp } else { Fared::Runs };
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -358,7 +358,7 @@ impl App {
         self.signal(false);
         let end = Instant::now() + TO_END;
         while self.ended().is_none() && Instant::now() < end {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         self.signal(true);
         if self.ended().is_none() {
@@ -397,7 +397,7 @@ impl App {
 
     fn wrote(&self) -> String {
         // The readers may be a moment behind the end of the app.
-        std::thread::sleep(LOOK * 2);
+        std::thread::sleep(POLL_INTERVAL * 2);
         String::from_utf8_lossy(&self.wrote.lock().unwrap_or_else(PoisonError::into_inner))
             .into_owned()
     }

@@ -15,7 +15,7 @@ use crate::durable;
 use crate::file_error::{FileError, FileResult as _};
 
 /// Pause between two looks at a self-test.
-pub(super) const LOOK: Duration = Duration::from_millis(10);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How often a held lock is tried.
 const LOCK_LOOKS: u32 = 20;
 
@@ -83,7 +83,7 @@ impl Program {
         for _ in 0..LOCK_LOOKS {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
                 Err(TryLockError::Error(error)) => {
                     return Err(FileError::new("lock", path, error));
                 }

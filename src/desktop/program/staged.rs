@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::file::{LOOK, Program};
+use super::file::{POLL_INTERVAL, Program};
 use super::note::{Exchange, Note};
 use super::unfit::Unfit;
 use crate::desktop::remove_file;
@@ -19,7 +19,7 @@ use crate::programs;
 use crate::threads;
 
 /// Longest self-test answer that is read, bytes.
-const LONGEST_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 /// A new executable beside the old one, with a verified digest.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ fn test(
     if let Some(output) = child.stdout.take() {
         let reading = threads::spawn("answer", move || {
             let mut text = String::new();
-            let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
+            let _ = output.take(MAX_ANSWER_BYTES).read_to_string(&mut text);
             // After the limit no receiver is waiting any more.
             let _ = sender.send(text);
         });
@@ -150,12 +150,12 @@ fn test(
                 let _ = child.wait();
                 return Err(Unfit::Late(limit));
             }
-            None => std::thread::sleep(LOOK),
+            None => std::thread::sleep(POLL_INTERVAL),
         }
     };
     // A process that it left behind may hold the pipe open.
     let text = answer
-        .recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK))
+        .recv_timeout(end.saturating_duration_since(Instant::now()).max(POLL_INTERVAL))
         .unwrap_or_default();
     let reply = text
         .lines()

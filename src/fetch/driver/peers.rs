@@ -15,7 +15,7 @@ use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 const MAX_PEERS: usize = 32;
 /// Of these, how many at one address: several users may share a computer. Peer numbers are easy to
 /// invent, addresses less so.
-const MOST_OF_ONE_ADDRESS: usize = 4;
+const MAX_OF_ONE_ADDRESS: usize = 4;
 /// How long peers may take for a first answer before the download asks the internet.
 const ACQUAINTANCE: Duration = Duration::from_millis(150);
 
@@ -99,7 +99,7 @@ impl Driver {
         let is_here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
         let of_the_same =
             self.peers.iter().filter(|peer| peer.node.url.host() == url.host()).count();
-        self.peers.len() < MAX_PEERS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
+        self.peers.len() < MAX_PEERS && (is_here || of_the_same < MAX_OF_ONE_ADDRESS)
     }
 
     /// Reports to the peers which pieces are here.

@@ -12,7 +12,7 @@ use super::{Effect, NodeIndex, RangeRequest, Request, RequestId, Scheduler};
 const FIRST_RUN: f64 = (1 << 20) as f64;
 /// A run takes at most this many seconds, so that the front of the object moves on: the launcher
 /// unpacks it as it comes.
-const LONGEST_RUN: f64 = 20.0;
+const MAX_RUN_SECONDS: f64 = 20.0;
 /// But a run may take so many times as long as its answer takes to begin.
 const WORTH_WAITING: f64 = 8.0;
 /// The multiples of this number, modulo one, are spread as evenly as can be.
@@ -108,7 +108,7 @@ impl Scheduler {
                 // that is slow to answer, a run must be worth the wait.
                 let worth = WORTH_WAITING * node.latency();
                 let longest =
-                    if node.tries_more_requests() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
+                    if node.tries_more_requests() { TRIAL_RUN } else { MAX_RUN_SECONDS.max(worth) };
                 // Requests that began together must not end together: the others fill the gap of
                 // one request only if they go on.
                 let spread = 0.35 + 0.25 * (self.next_request as f64 * GOLDEN_RATIO).fract();

@@ -9,7 +9,7 @@ const SLOTS: usize = 20;
 const RECENT_SLOTS: usize = 5;
 const NEARLY_STOPPED: f64 = 10.0;
 /// Over fewer seconds than this, a rate means nothing.
-const SHORTEST: f64 = 0.25;
+const MIN_SECONDS: f64 = 0.25;
 /// Bytes that a burst must have before its rate means anything.
 const BURST: f64 = 64e3;
 
@@ -37,7 +37,7 @@ impl Meter {
         self.advance(now);
         // Reports come once a slot, and cover the whole time since the last one.
         let covered = (now - self.began).min(SLOTS as f64 * SLOT);
-        (now - self.began >= SHORTEST).then(|| self.slots.iter().sum::<f64>() / covered)
+        (now - self.began >= MIN_SECONDS).then(|| self.slots.iter().sum::<f64>() / covered)
     }
 
     /// The rate at which the next bytes are likely to come: that of the window, or that of its last

@@ -47,16 +47,16 @@ pub(crate) use protocol::{
 /// Progress within one timeout: so many bytes for each of its seconds. A drip of single bytes does
 /// not count. Where little is missing, a share of it is enough: a slow connection may need twenty
 /// times the timeout for all of it.
-const PROGRESS: f64 = 137.0;
-const PROGRESS_SHARE: u64 = 20;
+const MIN_PROGRESS_PER_SECOND: f64 = 137.0;
+const MIN_PROGRESS_SHARE: u64 = 20;
 /// Bytes that may be passed over on the way to the missing ones, as a multiple of the object's
 /// size. More than that is no progress.
-const PASSED_OVER: u64 = 4;
+const MAX_PASSED_OVER: u64 = 4;
 
 /// Bytes after which a failed request was still useful.
-const FRUITFUL: u64 = 4 << 10;
+const USEFUL_BYTES: u64 = 4 << 10;
 /// Seconds of silence after which a node is named when another one has overtaken it.
-const SILENT: f64 = 1.5;
+const SILENT_AFTER_SECONDS: f64 = 1.5;
 struct RangeRequest {
     node: NodeIndex,
     /// First piece of the request, and the first one behind its (possibly shortened) run.
@@ -270,7 +270,7 @@ impl Scheduler {
             range_request.last = now;
         }
         self.passed_over = self.passed_over.saturating_add(bytes);
-        if self.passed_over <= self.work.length().saturating_mul(PASSED_OVER) {
+        if self.passed_over <= self.work.length().saturating_mul(MAX_PASSED_OVER) {
             self.progressed(now, bytes);
         }
         Vec::new()
@@ -278,8 +278,8 @@ impl Scheduler {
 
     fn progressed(&mut self, now: f64, bytes: u64) {
         self.since_progress += bytes;
-        let enough = (PROGRESS * self.timeout) as u64;
-        if self.since_progress >= enough.min(self.work.missing_bytes() / PROGRESS_SHARE) {
+        let enough = (MIN_PROGRESS_PER_SECOND * self.timeout) as u64;
+        if self.since_progress >= enough.min(self.work.missing_bytes() / MIN_PROGRESS_SHARE) {
             self.since_progress = 0;
             self.last_progress = now;
         }
@@ -320,7 +320,7 @@ impl Scheduler {
             }
             let (node, silent) = (*node, now - last);
             self.cancel(range_request, effects);
-            if silent > SILENT {
+            if silent > SILENT_AFTER_SECONDS {
                 let detail = format!("sent nothing for {silent:.1} s and was overtaken");
                 let fault =
                     Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
@@ -374,7 +374,7 @@ impl Scheduler {
             let alone = fault.kind != FaultKind::Stalled
                 || !self.nodes[range_request.node].sent_within(now, 1.0);
             if fault.lasting || alone {
-                let fruitful = position > range_request.start + FRUITFUL;
+                let fruitful = position > range_request.start + USEFUL_BYTES;
                 self.fault(now, range_request.node, fault, fruitful, effects);
             }
         }

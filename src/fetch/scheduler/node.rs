@@ -11,18 +11,18 @@ use crate::model::transfer::{FaultKind, NodeState};
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 /// Seconds that a node may ask for as a pause.
-const LONGEST_RETRY_AFTER: f64 = 60.0;
+const MAX_RETRY_AFTER_SECONDS: f64 = 60.0;
 /// Pause in seconds after a request that ended early and still brought something.
-const FRUITFUL_PAUSE: f64 = 0.1;
+const USEFUL_REQUEST_PAUSE: f64 = 0.1;
 /// Faults in a row, and in all, after which the scheduler leaves a node while others do the work.
-const STRIKES: (u32, u32) = (3, 12);
+const MAX_FAULTS: (u32, u32) = (3, 12);
 /// The longest timeout of a node, however often it was late.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Refusals (the node does not have the object) and wrong pieces after which a node is left for
 /// good, while there is no other node. Of several servers under one name, some may not have the
 /// object yet. A cache on the way may be damaged.
-const REFUSALS: u32 = 4;
-const WRONG: u32 = 3;
+const MAX_REFUSALS: u32 = 4;
+const MAX_WRONG_PIECES: u32 = 3;
 /// The driver reports bytes ten times a second: a shorter silence means nothing.
 const USUAL_GAP: f64 = 0.2;
 /// Assumed seconds until an answer begins, before any was measured.
@@ -162,8 +162,8 @@ impl Node {
     /// gaps of its answers, and double with each timeout until it delivers.
     pub(super) fn limits(&self) -> (f64, f64) {
         let grown = |least: f64, timeouts: u32| {
-            let first = Duration::try_from_secs_f64(least).unwrap_or(LONGEST_WAIT);
-            Backoff { first, longest: LONGEST_WAIT }.pause(timeouts.saturating_add(1)).as_secs_f64()
+            let first = Duration::try_from_secs_f64(least).unwrap_or(MAX_WAIT);
+            Backoff { first, longest: MAX_WAIT }.pause(timeouts.saturating_add(1)).as_secs_f64()
         };
         let answer = (10.0 * self.latency()).clamp(4.0, 15.0).max(2.5 * self.latency());
         let silence = (8.0 * self.latency()).clamp(2.5, 10.0).max(2.5 * self.longest_gap);
@@ -284,18 +284,20 @@ impl Node {
         self.faults += 1;
         let pause = if fruitful {
             self.strikes = self.strikes.max(1);
-            FRUITFUL_PAUSE
+            USEFUL_REQUEST_PAUSE
         } else {
             self.strikes += 1;
             BACKOFF.pause(self.strikes).as_secs_f64()
         };
         let pause = pause * (0.75 + 0.5 * jitter);
         let until = now
-            + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, LONGEST_RETRY_AFTER));
+            + fault
+                .retry_after
+                .map_or(pause, |seconds| seconds.clamp(pause, MAX_RETRY_AFTER_SECONDS));
         let enough = fault.lasting
             || self.sends_whole
-            || self.strikes >= STRIKES.0
-            || self.faults >= STRIKES.1;
+            || self.strikes >= MAX_FAULTS.0
+            || self.faults >= MAX_FAULTS.1;
         self.standing =
             if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))
@@ -305,12 +307,12 @@ impl Node {
     pub(super) fn is_hopeless(&mut self, fault: &super::Fault, others: bool) -> bool {
         if fault.kind == FaultKind::WrongBytes {
             self.wrong += 1;
-            return others || self.wrong >= WRONG;
+            return others || self.wrong >= MAX_WRONG_PIECES;
         }
         if self.standing == Standing::Ready {
             self.refusals += 1;
         }
-        self.refusals >= REFUSALS
+        self.refusals >= MAX_REFUSALS
     }
 
     /// Whether the next range request is only a trial.

@@ -21,25 +21,25 @@ use crate::model::{Digest, PieceSet};
 /// is worth its round trip.
 const WANTED_BLOCKS: u32 = 128;
 /// Seconds without a byte after which a peer that is fetching counts as stopped.
-const STOPPED: f64 = 4.0;
+const STOPPED_AFTER_SECONDS: f64 = 4.0;
 /// Bytes that count as a sign of life. The second number counts pieces: a peer may receive their
 /// bytes before it has one piece more, because it has several requests in flight.
-const LEAST: u64 = 4 << 10;
-const EXCUSES: u64 = 24;
+const MIN_LIVENESS_BYTES: u64 = 4 << 10;
+const MAX_IN_FLIGHT_PIECES: u64 = 24;
 /// Before this client fetches another peer's pieces, it must have had nothing of its own to fetch
 /// for so many seconds, and for this share of the time that its own pieces took.
-const STEP: f64 = 1.0;
-const STEP_SHARE: f64 = 0.25;
+const RANK_DELAY_SECONDS: f64 = 1.0;
+const RANK_DELAY_SHARE: f64 = 0.25;
 /// Extra steps of waiting for a piece that another peer claims to be fetching.
-const CLAIMED_STEPS: f64 = 3.0;
+const CLAIMED_PIECE_DELAYS: f64 = 3.0;
 /// From this rank on, all peers wait equally long.
 const LAST_RANK: usize = 4;
 /// When the peers need more seconds than this for what they hold, the client may ask the internet
 /// too. It first waits a moment, in which it measures their rate.
-const LONG: f64 = 4.0;
-const MOMENT: f64 = 1.0;
+const LONG_REMAINDER_SECONDS: f64 = 4.0;
+const MEASURING_SECONDS: f64 = 1.0;
 /// Below this part of their usual rate the nodes of the internet count as idle.
-const IDLE: f64 = 0.5;
+const IDLE_SHARE: f64 = 0.5;
 /// Weight of one measurement of the internet nodes' rate, while they are at work: a burst must not
 /// count as a rate.
 const SMOOTHING: f64 = 0.1;
@@ -147,7 +147,7 @@ impl PeerAssignment {
         let (held, in_flight) = pieces;
         let fits = held.count() == self.count && in_flight.count() == self.count;
         let Some(peer) = self.peers.get_mut(&node).filter(|_| fits) else { return };
-        if received >= peer.received.saturating_add(LEAST) || !peer.takes_part {
+        if received >= peer.received.saturating_add(MIN_LIVENESS_BYTES) || !peer.takes_part {
             (peer.moved, peer.received) = (now, received);
         }
         if held.pieces().any(|piece| !peer.held.holds(piece)) || !peer.takes_part {
@@ -172,9 +172,9 @@ impl PeerAssignment {
         }
         // A peer that waits for others receives nothing either, and has not stopped. Bytes that
         // never become a piece are no sign of work.
-        let most = self.piece_size * EXCUSES;
+        let most = self.piece_size * MAX_IN_FLIGHT_PIECES;
         let honest = |peer: &PeerState| peer.received.saturating_sub(peer.received_at_gain) <= most;
-        let at_work = |peer: &PeerState| now - peer.moved <= STOPPED && honest(peer);
+        let at_work = |peer: &PeerState| now - peer.moved <= STOPPED_AFTER_SECONDS && honest(peer);
         let moves = |peer: &PeerState| peer.in_flight.is_empty() || at_work(peer);
         // A failed request to a peer says nothing about what the peer fetches for itself.
         let part = |peer: &&PeerState| peer.takes_part && !peer.banned && moves(peer);
@@ -232,11 +232,11 @@ impl PeerAssignment {
         let rank =
             self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0).min(LAST_RANK);
         let claimed = self.claimed.get(piece as usize).copied().unwrap_or(false);
-        let due = rank as f64 + if claimed { CLAIMED_STEPS } else { 0.0 };
+        let due = rank as f64 + if claimed { CLAIMED_PIECE_DELAYS } else { 0.0 };
         due == 0.0
-            || self
-                .idle_since
-                .is_some_and(|since| now - since >= due * (since * STEP_SHARE).max(STEP))
+            || self.idle_since.is_some_and(|since| {
+                now - since >= due * (since * RANK_DELAY_SHARE).max(RANK_DELAY_SECONDS)
+            })
     }
 
     /// Whether to ask for the piece before others: it stays this client's own also when all peers
@@ -283,7 +283,7 @@ impl PeerAssignment {
     /// have delivered so many bytes.
     pub(super) fn charge(&mut self, now: f64, at_work: f64, possible: f64, delivered: u64) {
         let usual = self.internet.unwrap_or(possible);
-        self.budget.charge(now, at_work < usual * IDLE, usual, delivered);
+        self.budget.charge(now, at_work < usual * IDLE_SHARE, usual, delivered);
     }
 
     /// Whether the peers have cost this download so much time that it waits for none of them.
@@ -304,11 +304,12 @@ impl PeerAssignment {
             return;
         }
         let since = *self.offered_since.get_or_insert(now);
-        let slow = bytes / peers.max(1.0) > LONG;
+        let slow = bytes / peers.max(1.0) > LONG_REMAINDER_SECONDS;
         // If this client asks the internet for what peers have, all peers do so too.
         let all = (1 + self.taking_part) as f64;
-        self.joins =
-            now - since >= MOMENT && slow && self.internet.is_none_or(|rate| peers < rate / all);
+        self.joins = now - since >= MEASURING_SECONDS
+            && slow
+            && self.internet.is_none_or(|rate| peers < rate / all);
     }
 }
 

@@ -13,7 +13,7 @@ const SUSTAINED: f64 = 1.0;
 /// many bytes, because the pieces that others have change.
 const FIRST_FROM_PEER: f64 = (256 << 10) as f64;
 const PEER_RUN: f64 = 0.5;
-const LONGEST_FROM_PEER: f64 = (4 << 20) as f64;
+const MAX_PEER_RUN_BYTES: f64 = (4 << 20) as f64;
 /// Range requests of a peer: the first number, and the maximum.
 const PEER_REQUESTS: (usize, usize) = (2, 2);
 
@@ -51,7 +51,7 @@ impl Scheduler {
     /// Hands out a run of pieces that the peer has.
     pub(super) fn ask_peer(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let rate = self.nodes[index].request_rate(now);
-        let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(LONGEST_FROM_PEER));
+        let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(MAX_PEER_RUN_BYTES));
         let assignment = &self.assignment;
         if let Some((run, start)) =
             self.work.take(bytes, assignment.beginning(), &|piece| assignment.holds(index, piece))

@@ -13,11 +13,11 @@ use crate::model::transfer::FaultKind;
 
 /// Seconds between two checks of a range request: to the internet, and to a peer. A peer is close
 /// and fast, or of no use.
-const LOOKS: (f64, f64) = (5.0, 2.0);
+const CHECK_INTERVALS_SECONDS: (f64, f64) = (5.0, 2.0);
 /// How many times as fast another request must be.
-const TIMES: f64 = 50.0;
+const MIN_SPEED_RATIO: f64 = 50.0;
 /// Seconds that the request must still need for its piece, at least.
-const LONG: f64 = 10.0;
+const MIN_REMAINING_SECONDS: f64 = 10.0;
 
 impl Scheduler {
     /// For each of these range requests (seconds to its end, rate, id): when its current piece will
@@ -62,7 +62,13 @@ impl Scheduler {
             }
             let seconds = now - range_request.looked.0;
             let bytes = range_request.position - range_request.looked.1;
-            if seconds < if range_request.node < self.internet { LOOKS.0 } else { LOOKS.1 } {
+            if seconds
+                < if range_request.node < self.internet {
+                    CHECK_INTERVALS_SECONDS.0
+                } else {
+                    CHECK_INTERVALS_SECONDS.1
+                }
+            {
                 continue;
             }
             range_request.looked = (now, range_request.position);
@@ -72,12 +78,12 @@ impl Scheduler {
             let left =
                 self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position)
                     as f64;
-            if bytes > 0 && rate * TIMES < best && left / rate > LONG {
+            if bytes > 0 && rate * MIN_SPEED_RATIO < best && left / rate > MIN_REMAINING_SECONDS {
                 crawling.push((
                     *id,
                     range_request.node,
                     rate,
-                    rates[range_request.node].is_some_and(|own| rate * TIMES < own),
+                    rates[range_request.node].is_some_and(|own| rate * MIN_SPEED_RATIO < own),
                 ));
             }
         }

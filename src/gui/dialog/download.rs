@@ -10,7 +10,7 @@ use crate::gui::widgets::{self, Bar};
 use crate::messages::protocol::{NodeState, Phase};
 
 /// A longer time is not shown as an estimate, seconds.
-const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
+const MAX_ESTIMATE_SECONDS: u64 = 24 * 60 * 60;
 
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
@@ -69,7 +69,7 @@ impl Dialog {
             _ if paused || installing || connects => String::new(),
             // While no node sends, no end can be estimated.
             _ if waits => texts.get("progress-waiting"),
-            Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
+            Some(seconds) if seconds > MAX_ESTIMATE_SECONDS => texts.get("progress-left-long"),
             Some(seconds) => {
                 texts.with("progress-left", &[("duration", &texts.duration(seconds.max(1)))])
             }

@@ -7,7 +7,7 @@ use crate::gui::actions::{Action, Actions};
 use crate::gui::widgets::{self, Emphasis};
 
 /// A longer name of an app is left out of a button's text, characters.
-const LONGEST_NAME: usize = 20;
+const MAX_NAME_CHARACTERS: usize = 20;
 
 impl Dialog {
     /// The buttons in drawing order: the quiet one on the left, the others on the right with the
@@ -79,6 +79,6 @@ impl Dialog {
 
     /// Whether the app's name is too long for a button.
     fn has_long_name(&self) -> bool {
-        self.options.app_name.chars().count() > LONGEST_NAME
+        self.options.app_name.chars().count() > MAX_NAME_CHARACTERS
     }
 }

@@ -11,7 +11,7 @@ use crate::messages::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::model::Version;
 
 /// In a path or message longer than this the middle is left out, characters.
-const LONGEST_SUBJECT: usize = 240;
+const MAX_SUBJECT_CHARACTERS: usize = 240;
 
 impl Dialog {
     /// A waiting screen shows no progress, except while the launcher carries the user's files over.
@@ -145,10 +145,10 @@ pub(super) fn shortened(problem: &Problem) -> Problem {
 /// A text whose middle is left out if it is very long.
 pub(super) fn middle_left_out(text: &str) -> String {
     let count = text.chars().count();
-    if count <= LONGEST_SUBJECT {
+    if count <= MAX_SUBJECT_CHARACTERS {
         return text.to_owned();
     }
-    let part = LONGEST_SUBJECT / 2;
+    let part = MAX_SUBJECT_CHARACTERS / 2;
     let (start, end): (String, String) =
         (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
     format!("{start}…{end}")

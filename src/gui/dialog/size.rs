@@ -4,7 +4,7 @@
 
 use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
 
-use crate::gui::screen::{AROUND, BARS, LEAST};
+use crate::gui::screen::{AROUND, BARS, MIN_SIZE};
 use crate::gui::theme;
 
 /// Size of a window for an update, points.
@@ -30,7 +30,7 @@ fn limited(wanted: Vec2, room: Option<Vec2>) -> Vec2 {
 
 /// The room on a screen of which only the size is known.
 fn room_on(monitor: Vec2) -> Vec2 {
-    (monitor - vec2(0.0, BARS) - AROUND).max(LEAST)
+    (monitor - vec2(0.0, BARS) - AROUND).max(MIN_SIZE)
 }
 
 /// The new position of a window after its size changed, so that its middle stays where it was.
@@ -113,7 +113,7 @@ mod tests {
             }
         }
         assert_eq!(limited(UPDATE, None), UPDATE);
-        assert_eq!(limited(UPDATE, Some(room_on(vec2(10.0, 10.0)))), LEAST);
+        assert_eq!(limited(UPDATE, Some(room_on(vec2(10.0, 10.0)))), MIN_SIZE);
     }
 
     #[test]

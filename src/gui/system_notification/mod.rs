@@ -29,7 +29,7 @@ use messenger::{Answer, Message, Messenger};
 /// After this time an unanswered question is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
 /// How long one wait for an answer takes.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Shows the offer through the system and returns when the user has answered and the update has
 /// ended.
@@ -112,7 +112,7 @@ fn converse(
             if shown.take().is_some() {
                 messenger.withdraw();
             }
-            chosen &= !take(handle.wait(LOOK), &mut view);
+            chosen &= !take(handle.wait(POLL_INTERVAL), &mut view);
             continue;
         };
         if shown.as_ref() != Some(&message) {
@@ -126,7 +126,7 @@ fn converse(
         let buttons = message.buttons.clone();
         shown = Some(message);
         let restart = matches!(face, Face::Restart | Face::Waiting);
-        let action = match messenger.answer(LOOK) {
+        let action = match messenger.answer(POLL_INTERVAL) {
             Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
             Some(Answer::Clicked) => break NotificationEnd::Details,
             Some(Answer::PutAway) => buttons.last().map(|(action, _)| *action),
@@ -144,7 +144,7 @@ fn converse(
             Some(Action::Start) => chosen = true,
             // The engine decides what follows: switching, then the app.
             Some(_) => wait_for_another_phase(handle, &mut view),
-            None => waited += LOOK,
+            None => waited += POLL_INTERVAL,
         }
         if waited >= STAY {
             break if restart { done(&view) } else { NotificationEnd::TimedOut };
@@ -170,7 +170,7 @@ fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
     let before = std::mem::discriminant(&view.phase);
     let mut looks = 0;
     while std::mem::discriminant(&view.phase) == before && !handle.closed() && looks < 50 {
-        take(handle.wait(LOOK), view);
+        take(handle.wait(POLL_INTERVAL), view);
         looks += 1;
     }
 }

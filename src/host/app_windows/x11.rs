@@ -23,7 +23,7 @@ use crate::host::variable;
 /// How deep below the root a window manager may put a window into its frames.
 const DEEPEST_FRAME: u32 = 4;
 /// Most 32-bit words of a property that are read.
-const LONGEST: u32 = 4096;
+const MAX_PROPERTY_WORDS: u32 = 4096;
 /// `LocalClientPID` of X-Resource 1.2.
 const PROCESS_ID: u32 = 1 << 1;
 /// `QueryClientIds` of X-Resource 1.2.
@@ -223,8 +223,9 @@ impl Desktop {
         owners: &BTreeMap<u32, u32>,
     ) -> Result<Option<Window>, Unseen> {
         let atoms = &self.atoms;
-        let ask =
-            |name, kind: AtomEnum| self.server.get_property(false, id, name, kind, 0, LONGEST);
+        let ask = |name, kind: AtomEnum| {
+            self.server.get_property(false, id, name, kind, 0, MAX_PROPERTY_WORDS)
+        };
         // All requests are sent at once, so that the program waits for the server only once.
         let (process, machine) = (
             ask(atoms._NET_WM_PID, AtomEnum::CARDINAL)?,
@@ -282,7 +283,7 @@ impl Desktop {
     }
 
     fn property(&self, window: u32, name: u32, kind: u32) -> Result<GetPropertyReply, Unseen> {
-        Ok(self.server.get_property(false, window, name, kind, 0, LONGEST)?.reply()?)
+        Ok(self.server.get_property(false, window, name, kind, 0, MAX_PROPERTY_WORDS)?.reply()?)
     }
 
     /// The process of each client, by the part of the window numbers that all windows of a client

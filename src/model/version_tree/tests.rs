@@ -176,7 +176,7 @@ fn many_releases_of_a_large_app_stay_readable() {
         parent = Some(this);
     }
     let whole = tree.to_json().unwrap();
-    assert!(whole.len() < LARGEST_VERSION_TREE / 10, "{}", whole.len());
+    assert!(whole.len() < MAX_VERSION_TREE_BYTES / 10, "{}", whole.len());
     // Room for a tenth more than one release: the oldest are removed, the newest is complete.
     let mut short = tree.clone();
     let json = short.json_within(whole.len() * 7 / 10).unwrap();

@@ -42,7 +42,7 @@ pub struct MakeOptions {
     /// Memory to take, in bytes. If it does not suffice for all cores, fewer are used, and
     /// alignment works in windows.
     pub memory: u64,
-    /// Most literals that have the heavy model ([`MakeOptions::MOST_HEAVY`]); all others share
+    /// Most literals that have the heavy model ([`MakeOptions::MAX_HEAVY_BYTES`]); all others share
     /// streams.
     pub most_heavy: u64,
 }
@@ -52,5 +52,5 @@ impl MakeOptions {
     /// hundredth of that in the streams that groups share. This is enough for a small update, which
     /// should be as small as can be, and costs less than a second in a large one, where shared
     /// streams are hardly larger.
-    pub const MOST_HEAVY: u64 = 288 << 10;
+    pub const MAX_HEAVY_BYTES: u64 = 288 << 10;
 }

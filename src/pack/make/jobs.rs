@@ -24,7 +24,7 @@ use kuzflow_delta::prediction::ReadAt;
 
 /// Most bytes of bases and targets in a group of small files. Larger groups share more and use
 /// fewer cores when they are applied.
-const LARGEST_GROUP: u64 = 8 << 20;
+const MAX_GROUP_BYTES: u64 = 8 << 20;
 /// A file of at least this size, in bytes, is a group alone.
 const OWN_GROUP: u64 = 1 << 20;
 /// Bytes of memory that coding takes for each byte of a group, about: suffixes, diagonals, both
@@ -64,7 +64,7 @@ pub(super) fn plan(
                 if job.class == class
                     && !large
                     && !alone
-                    && job.weight + weight <= LARGEST_GROUP =>
+                    && job.weight + weight <= MAX_GROUP_BYTES =>
             {
                 job.members.push(number);
                 job.weight += weight;

@@ -20,7 +20,7 @@ use crate::file_error::FileResult as _;
 use crate::model::{Platform, RelativePath};
 
 /// A desktop shows an icon with fewer pixels than this blurred.
-const SMALLEST_SHARP_ICON: u32 = 128;
+const MIN_SHARP_ICON_PIXELS: u32 = 128;
 
 /// Checks everything that the request names. It copies and fetches nothing, and runs only Python,
 /// which parses the entry point.
@@ -182,7 +182,7 @@ fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
     let number =
         |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (width, height) = (number(16), number(20));
-    if width == height && width >= SMALLEST_SHARP_ICON {
+    if width == height && width >= MIN_SHARP_ICON_PIXELS {
         return Ok(None);
     }
     Ok(Some(format!(

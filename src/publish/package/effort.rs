@@ -15,7 +15,7 @@ pub struct Effort {
 }
 
 /// Most cores that are used by default: memory then stays below a gigabyte.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// The level for a person who waits. On 239 MB of a PyQt5 app level 12 took an eighth of the
 /// processor's time that level 19 takes, for a package that is a tenth larger (74.2 and 67.4 MB);
@@ -24,6 +24,6 @@ pub const USUAL_LEVEL: i32 = 12;
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { level: USUAL_LEVEL, threads: parallel::workers().min(MOST_THREADS) }
+        Self { level: USUAL_LEVEL, threads: parallel::workers().min(MAX_THREADS) }
     }
 }

@@ -21,7 +21,7 @@ use crate::container::{Decoder, Fault, SpanReader};
 use crate::file_error::FileResult as _;
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
 use crate::model::package_index::{Compression, Packed};
-use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 use crate::parallel;
 
@@ -83,7 +83,7 @@ impl Inspection<'_> {
         length: u64,
     ) -> Result<Document, PackageError> {
         let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
-        if last.size > LARGEST_DOCUMENT || last.packed_size > LARGEST_DOCUMENT {
+        if last.size > MAX_DOCUMENT_BYTES || last.packed_size > MAX_DOCUMENT_BYTES {
             return Err(refuse("its manifest or index is larger than any launcher reads"));
         }
         let record = document_record(name, last.offset, last.packed_size, last.size, last.crc);

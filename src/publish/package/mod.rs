@@ -35,7 +35,7 @@ use self::zip::{DosTime, ZipRecord};
 use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
 use crate::model::package_index::Packed;
-use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES};
 use crate::model::{Digest, Manifest, PackageIndex, PieceTable, RelativePath};
 
 /// Writes a package to `out`, and replaces an existing file in one step. Meanwhile temporary files
@@ -78,7 +78,7 @@ pub fn write_package(
     let mut records = plan.records;
     let mut locations = Vec::with_capacity(2);
     for (name, json) in [(INDEX_PATH, index.to_json()?), (MANIFEST_PATH, manifest.to_json()?)] {
-        if json.len() as u64 > LARGEST_DOCUMENT {
+        if json.len() as u64 > MAX_DOCUMENT_BYTES {
             return Err(PackageError::NoPackage {
                 path: out.to_path_buf(),
                 reason: "it has more files than any launcher reads",

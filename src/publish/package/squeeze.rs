@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::effort::Effort;
 use super::error::PackageError;
 use super::stream::in_blocks;
-use crate::container::{LARGEST_WINDOW_LOG, SpanReader};
+use crate::container::{MAX_WINDOW_LOG, SpanReader};
 use crate::file_error::FileResult as _;
 use crate::model::manifest::Permissions;
 use crate::model::package_index::{Compression, Packed};
@@ -152,8 +152,8 @@ fn encoder<W: Write>(writer: W, level: i32, size: u64) -> io::Result<zstd::Encod
     encoder.set_pledged_src_size(Some(size))?;
     // Levels up to 19 stay below this by themselves; the limit must not raise the window of small
     // inputs.
-    if level > 19 && size > 1 << LARGEST_WINDOW_LOG {
-        encoder.window_log(LARGEST_WINDOW_LOG)?;
+    if level > 19 && size > 1 << MAX_WINDOW_LOG {
+        encoder.window_log(MAX_WINDOW_LOG)?;
     }
     Ok(encoder)
 }

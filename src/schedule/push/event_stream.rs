@@ -2,17 +2,17 @@
 //! the stream in parts.
 //!
 //! In: bytes as they arrive, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more
-//! memory than [`LONGEST_LINE`] and [`LONGEST_EVENT`], whatever the server sends.
+//! memory than [`MAX_LINE_BYTES`] and [`MAX_EVENT_BYTES`], whatever the server sends.
 
 use std::time::Duration;
 
 /// Maximum length of a line, bytes.
-pub(super) const LONGEST_LINE: usize = 4 << 10;
+pub(super) const MAX_LINE_BYTES: usize = 4 << 10;
 /// Maximum length of an event's data, bytes.
-pub(super) const LONGEST_EVENT: usize = 16 << 10;
+pub(super) const MAX_EVENT_BYTES: usize = 16 << 10;
 /// Maximum length of an event's id, characters. The parser ignores longer ids, and ids that are not
 /// plain text.
-const LONGEST_ID: usize = 128;
+const MAX_ID_CHARACTERS: usize = 128;
 
 /// A complete message of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) enum ServerSentEvent {
 
 /// A line or an event is longer than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a line of more than {LONGEST_LINE} bytes, or an event of more than {LONGEST_EVENT}")]
+#[error("a line of more than {MAX_LINE_BYTES} bytes, or an event of more than {MAX_EVENT_BYTES}")]
 pub(super) struct TooLong;
 
 /// The state of one connection's parsing.
@@ -54,7 +54,7 @@ impl Parser {
             match byte {
                 b'\n' if after_return => {}
                 b'\n' | b'\r' => events.extend(self.end_of_line()?),
-                byte if self.line.len() < LONGEST_LINE => self.line.push(*byte),
+                byte if self.line.len() < MAX_LINE_BYTES => self.line.push(*byte),
                 _ => return Err(TooLong),
             }
         }
@@ -84,12 +84,12 @@ impl Parser {
                     Some(before) => format!("{before}\n{value}"),
                     None => value.to_owned(),
                 };
-                if data.len() > LONGEST_EVENT {
+                if data.len() > MAX_EVENT_BYTES {
                     return Err(TooLong);
                 }
                 self.data = Some(data);
             }
-            "id" if value.len() <= LONGEST_ID
+            "id" if value.len() <= MAX_ID_CHARACTERS
                 && value.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {
                 self.id = Some(value.to_owned()).filter(|id| !id.is_empty());
@@ -179,7 +179,10 @@ mod tests {
         assert_eq!(id("\n"), Some("1".to_owned()), "an event without data has an id all the same");
         assert_eq!(id("data: x\n\n"), Some("1".to_owned()));
         assert_eq!(
-            id(&format!("id: {}\n\nid: a b\n\nid: é\n\nid: \0\n\n", "x".repeat(LONGEST_ID + 1))),
+            id(&format!(
+                "id: {}\n\nid: a b\n\nid: é\n\nid: \0\n\n",
+                "x".repeat(MAX_ID_CHARACTERS + 1)
+            )),
             Some("1".to_owned())
         );
         assert_eq!(id("id\n\n"), None);
@@ -188,7 +191,7 @@ mod tests {
     #[test]
     fn length_is_bounded() {
         let mut parser = Parser::default();
-        parser.feed(&vec![b'a'; LONGEST_LINE]).unwrap();
+        parser.feed(&vec![b'a'; MAX_LINE_BYTES]).unwrap();
         assert_eq!(parser.feed(b"a"), Err(TooLong));
         let line = format!("data: {}\n", "x".repeat(4000));
         let mut parser = Parser::default();
@@ -215,7 +218,7 @@ mod tests {
         fn garbage_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..20_000)) {
             let mut parser = Parser::default();
             let _ = parser.feed(&bytes);
-            prop_assert!(parser.line.len() <= LONGEST_LINE && parser.data.unwrap_or_default().len() <= LONGEST_EVENT);
+            prop_assert!(parser.line.len() <= MAX_LINE_BYTES && parser.data.unwrap_or_default().len() <= MAX_EVENT_BYTES);
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) enum End {
 }
 
 /// Minimum wait after a good connection.
-const SHORTEST: Duration = Duration::from_millis(10);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Computes the waits between connections.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Reconnecting {
 
     /// Notes the wait that the server asks for after a good connection.
     pub(super) fn asked_for(&mut self, wait: Duration) {
-        self.asked = wait.min(self.pace.asked).max(SHORTEST);
+        self.asked = wait.min(self.pace.asked).max(MIN_PAUSE);
     }
 
     /// How long to wait before the next connection.

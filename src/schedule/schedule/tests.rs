@@ -208,7 +208,7 @@ fn a_check_whose_end_nobody_reports_does_not_end_the_schedule() {
     let mut schedule = Schedule::new(RULES, 8);
     let begun = check(&mut schedule, Reason::Start);
     let limit = schedule.next();
-    assert_eq!(limit, begun + LONGEST_CHECK);
+    assert_eq!(limit, begun + MAX_CHECK);
     assert_eq!(schedule.step(limit, ScheduleInput::Due(USUAL)), None);
     check(&mut schedule, Reason::Retry);
 }
@@ -293,7 +293,7 @@ proptest! {
             }
             let check = schedule.step(now, input);
             if let Some(Check { reason, .. }) = check {
-                prop_assert!(in_progress.is_none_or(|since| now >= since + LONGEST_CHECK), "two at once");
+                prop_assert!(in_progress.is_none_or(|since| now >= since + MAX_CHECK), "two at once");
                 in_progress = Some(now);
                 match reason {
                     Reason::Hint => hints.push(now),

@@ -19,9 +19,9 @@ use crate::server::places::Origin;
 const NEWEST_BASES: usize = 32;
 /// At this many published packs the server makes no more on request, so that the list of packs
 /// stays below some 150 KB.
-const MOST_PACKS: usize = 256;
+const MAX_PACKS: usize = 256;
 /// The same limit for the bytes of all packs together.
-const MOST_BYTES: u64 = 4 << 30;
+const MAX_PACK_BYTES: u64 = 4 << 30;
 /// Bytes of the disk that stay free, so that signing always has room.
 pub(super) const RESERVED_FREE: u64 = 512 << 20;
 /// New packs that one address may request within [`WINDOW`].
@@ -29,7 +29,7 @@ const OF_ONE_ADDRESS: u32 = 6;
 /// The time over which [`OF_ONE_ADDRESS`] counts.
 const WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How many addresses the server remembers.
-const MOST_ADDRESSES: usize = 4096;
+const MAX_ADDRESSES: usize = 4096;
 
 /// Why the server does not make a pack on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub(super) enum Denied {
     Base,
     /// The limit on published packs is reached.
     #[error(
-        "{MOST_PACKS} packs or {MOST_BYTES} bytes of packs are published; `kuzflow patch` makes more"
+        "{MAX_PACKS} packs or {MAX_PACK_BYTES} bytes of packs are published; `kuzflow patch` makes more"
     )]
     Enough,
     /// The disk is nearly full.
@@ -85,7 +85,7 @@ pub(super) fn worthwhile(
         return Err(Denied::Base);
     }
     let bytes = packs.iter().fold(0_u64, |sum, pack| sum.saturating_add(pack.length));
-    if packs.len() >= MOST_PACKS || bytes >= MOST_BYTES { Err(Denied::Enough) } else { Ok(()) }
+    if packs.len() >= MAX_PACKS || bytes >= MAX_PACK_BYTES { Err(Denied::Enough) } else { Ok(()) }
 }
 
 /// How many packs each address has requested lately.
@@ -96,10 +96,10 @@ impl Askers {
     /// Counts one more pack for `origin`.
     pub(super) fn one_more(&self, origin: Origin, now: Instant) -> Result<(), Denied> {
         let mut askers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if askers.len() >= MOST_ADDRESSES {
+        if askers.len() >= MAX_ADDRESSES {
             askers.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
         }
-        if askers.len() >= MOST_ADDRESSES && !askers.contains_key(&origin) {
+        if askers.len() >= MAX_ADDRESSES && !askers.contains_key(&origin) {
             return Err(Denied::Address);
         }
         let (since, count) = askers.entry(origin).or_insert((now, 0));

@@ -20,7 +20,7 @@ use super::queue::{QueueError, Status};
 use crate::error_chain;
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
-use crate::model::version_tree::LARGEST_VERSION_TREE;
+use crate::model::version_tree::MAX_VERSION_TREE_BYTES;
 use crate::model::{ContainerId, Platform, RelativePath, SignedPatch, Version, VersionTree};
 use crate::server::access::Client;
 use crate::server::places::Origin;
@@ -32,7 +32,7 @@ use crate::server::{ServerState, files, updates};
 /// that all clients together cannot make the server hold much.
 const SMALL_QUESTION: usize = 64 << 10;
 /// Longest question, bytes: the fingerprint of some 30,000 files.
-const LONGEST_QUESTION: usize = 4 << 20;
+const MAX_QUESTION_BYTES: usize = 4 << 20;
 
 /// The parameters of `analyze`. They are text, so that each mistake gets its own message.
 #[derive(Debug, Deserialize)]
@@ -300,7 +300,7 @@ async fn damage(
 }
 
 fn read_tree(path: &std::path::Path, length: u64) -> io::Result<VersionTree> {
-    let limit = length.min(LARGEST_VERSION_TREE as u64);
+    let limit = length.min(MAX_VERSION_TREE_BYTES as u64);
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     VersionTree::from_json(&bytes).map_err(io::Error::other)
@@ -314,15 +314,15 @@ async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refu
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
         let message = format!(
-            "the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out"
+            "the question may have {MAX_QUESTION_BYTES} bytes; the fingerprint's files may be left out"
         );
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
     let (limit, _room) = match stated {
-        Some(length) if length > LONGEST_QUESTION => return Err(too_large()),
+        Some(length) if length > MAX_QUESTION_BYTES => return Err(too_large()),
         Some(length) if length <= SMALL_QUESTION => (SMALL_QUESTION, None),
         _ => (
-            LONGEST_QUESTION,
+            MAX_QUESTION_BYTES,
             Some(
                 shared
                     .large_questions

@@ -8,7 +8,7 @@ use crate::model::text::serde_as_text;
 use crate::model::{Platform, Version};
 
 /// Longest id, bytes.
-const LONGEST: usize = 160;
+const MAX_ID_BYTES: usize = 160;
 
 /// A pair of versions for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl FromStr for PatchId {
     /// Accepts only the one spelling that [`fmt::Display`] gives: an id is also a file's name.
     fn from_str(text: &str) -> Result<Self, InvalidPatchId> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte);
-        if text.len() > LONGEST || !text.bytes().all(plain) {
+        if text.len() > MAX_ID_BYTES || !text.bytes().all(plain) {
             return Err(InvalidPatchId);
         }
         let mut parts = text.splitn(3, '_');

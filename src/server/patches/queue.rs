@@ -20,13 +20,13 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
 /// Most jobs that wait; the queue refuses more.
-const LONGEST_QUEUE: usize = 64;
+const MAX_QUEUED_JOBS: usize = 64;
 /// How often a failed job is tried again.
 const RETRIES: u32 = 3;
 /// Time after which a finished job no longer counts, and its pair may be requested again.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// Largest file that counts as a job, bytes.
-const LARGEST_JOB: u64 = 64 << 10;
+const MAX_JOB_BYTES: u64 = 64 << 10;
 
 /// The status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ pub enum JobOutcome {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueueError {
     /// The queue is full.
-    #[error("{LONGEST_QUEUE} patches wait to be made; ask again later")]
+    #[error("{MAX_QUEUED_JOBS} patches wait to be made; ask again later")]
     Full,
     /// A job's file cannot be written.
     #[error(transparent)]
@@ -200,7 +200,7 @@ impl Queue {
         {
             return Ok(job.status);
         }
-        if state.waiting.len() >= LONGEST_QUEUE {
+        if state.waiting.len() >= MAX_QUEUED_JOBS {
             return Err(QueueError::Full);
         }
         let (from, to) = pair.clone();
@@ -306,7 +306,7 @@ fn file_name(job: &PatchJob) -> String {
 fn read(path: &Path) -> Option<PatchJob> {
     use std::io::Read as _;
     let mut json = Vec::new();
-    fs::File::open(path).ok()?.take(LARGEST_JOB).read_to_end(&mut json).ok()?;
+    fs::File::open(path).ok()?.take(MAX_JOB_BYTES).read_to_end(&mut json).ok()?;
     let job: PatchJob = serde_json::from_slice(&json).ok()?;
     let PatchId { from, to, platform } = &job.patch_id;
     let (old, new) = (&job.from, &job.to);

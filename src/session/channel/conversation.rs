@@ -38,9 +38,9 @@ const HEARTBEAT_SECONDS: u64 = 60;
 /// Checks that an app may make the engine do: `capacity` at once, then one a minute.
 const CHECKS: Rate = Rate { per_second: 1.0 / 60.0, capacity: 10.0 };
 /// Most requests of the app that wait for the end of a check.
-const MOST_WAITING: usize = 32;
+const MAX_WAITING: usize = 32;
 /// Most containers whose code an app may report to run.
-const MOST_IN_USE: usize = 16;
+const MAX_IN_USE: usize = 16;
 
 /// One conversation; it outlives connections.
 #[derive(Debug, Default)]
@@ -150,7 +150,7 @@ impl Conversation {
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let mut in_use: Vec<ContainerId> = in_use.iter().filter_map(id).take(MOST_IN_USE).collect();
+        let mut in_use: Vec<ContainerId> = in_use.iter().filter_map(id).take(MAX_IN_USE).collect();
         if let Some(container) = &container {
             in_use.retain(|other| other != container);
             in_use.push(container.clone());
@@ -254,7 +254,7 @@ impl Conversation {
             let available = self.available.clone();
             return vec![answer(id, json!({ "ok": true, "available": available }))];
         }
-        if self.checks.len() >= MOST_WAITING {
+        if self.checks.len() >= MAX_WAITING {
             return vec![refusal(id, "busy", "too many checks are waiting")];
         }
         // Another check may be under way, whose end answers as well.

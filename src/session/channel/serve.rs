@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::conversation::{Conversation, ConversationInput, Effect};
-use super::wire::{self, Decoder, LONGEST, LONGEST_OF_A_STRANGER, Message, WireError};
+use super::wire::{self, Decoder, MAX_GREETING_BYTES, MAX_MESSAGE_BYTES, Message, WireError};
 use super::{ChannelHandle, Request, Swapped, socket};
 use crate::error_chain;
 use crate::messages::protocol::Command;
@@ -21,11 +21,11 @@ use crate::store::lock::RunningLock;
 /// How long a connection may take to show the token.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most connections that have not shown the token yet.
-const MOST_STRANGERS: usize = 8;
+const MAX_STRANGERS: usize = 8;
 /// Most messages that wait to be sent. An app that does not read them counts as gone.
-const MOST_UNSENT: usize = 256;
+const MAX_UNSENT: usize = 256;
 /// Most received messages that wait for the conversation: beyond them the app waits.
-const MOST_UNREAD: usize = 16;
+const MAX_UNREAD: usize = 16;
 /// How long an app may read nothing before it counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failure to accept a connection.
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
         Err(error) => return tracing::warn!(%error, "nobody listens to the app"),
     };
     tokio::task::spawn_blocking(move || socket::remove_left(&places));
-    let (incoming, mut came) = mpsc::channel(MOST_UNREAD);
+    let (incoming, mut came) = mpsc::channel(MAX_UNREAD);
     tokio::spawn(admit(listener, handle.clone(), incoming));
     let mut talk = Talk {
         handle,
@@ -230,7 +230,7 @@ async fn admit(
     handle: ChannelHandle,
     incoming: mpsc::Sender<Incoming>,
 ) {
-    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     loop {
         let stream = match listener.accept().await {
             Ok(Some(stream)) => stream,
@@ -249,7 +249,7 @@ async fn admit(
         let (handle, incoming) = (handle.clone(), incoming.clone());
         tokio::spawn(async move {
             let (mut reading, writing) = tokio::io::split(stream);
-            let mut decoder = Decoder::new(LONGEST_OF_A_STRANGER);
+            let mut decoder = Decoder::new(MAX_GREETING_BYTES);
             let first =
                 tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
             let Ok(Ok(Some(hello))) = first else { return };
@@ -277,8 +277,8 @@ async fn converse(
         }
         return;
     }
-    decoder.allow(LONGEST);
-    let (sender, mut unsent) = mpsc::channel::<Vec<u8>>(MOST_UNSENT);
+    decoder.allow(MAX_MESSAGE_BYTES);
+    let (sender, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
     let own = sender.downgrade();
     if incoming.send(Incoming::Connected { hello, sender }).await.is_err() {
         return;

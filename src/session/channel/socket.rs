@@ -11,7 +11,7 @@ use std::path::Path;
 /// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end
 /// included.
 #[cfg(unix)]
-const LONGEST_PATH: usize = 100;
+const MAX_PATH_BYTES: usize = 100;
 /// From this age a folder without a socket counts as left by a killed launcher.
 #[cfg(unix)]
 const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(60);
@@ -59,7 +59,7 @@ mod system {
         fn open_in(place: &Path) -> io::Result<Self> {
             let folder = place.join(format!("{PREFIX}{}", &secret()?[..16]));
             let path = folder.join("app");
-            if path.as_os_str().len() > LONGEST_PATH {
+            if path.as_os_str().len() > MAX_PATH_BYTES {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidFilename,
                     "the path is too long for a socket",

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 /// The protocol version of this launcher.
 pub(crate) const PROTOCOL: u64 = 1;
 /// Longest message, bytes.
-pub(crate) const LONGEST: usize = 1 << 20;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// Longest message of a connection that has not shown the token, bytes.
-pub(crate) const LONGEST_OF_A_STRANGER: usize = 16 << 10;
+pub(crate) const MAX_GREETING_BYTES: usize = 16 << 10;
 
 /// A request or an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub(crate) enum WireError {
 /// The bytes of a message of `kind` with number `id`.
 ///
 /// # Errors
-/// [`WireError::TooLong`] if it has more than [`LONGEST`] bytes.
+/// [`WireError::TooLong`] if it has more than [`MAX_MESSAGE_BYTES`] bytes.
 pub(crate) fn encode(
     id: i64,
     kind: &str,
@@ -58,8 +58,8 @@ pub(crate) fn encode(
     fields.insert("id".to_owned(), id.into());
     fields.insert("type".to_owned(), kind.into());
     let json = serde_json::to_vec(&fields)?;
-    if json.len() > LONGEST {
-        return Err(WireError::TooLong { length: json.len(), limit: LONGEST });
+    if json.len() > MAX_MESSAGE_BYTES {
+        return Err(WireError::TooLong { length: json.len(), limit: MAX_MESSAGE_BYTES });
     }
     let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
     Ok([&length.to_le_bytes()[..], &json].concat())
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_sent() {
-        let fields = Map::from_iter([("text".to_owned(), "x".repeat(LONGEST).into())]);
+        let fields = Map::from_iter([("text".to_owned(), "x".repeat(MAX_MESSAGE_BYTES).into())]);
         assert!(matches!(encode(1, "x", fields), Err(WireError::TooLong { .. })));
     }
 
@@ -167,7 +167,7 @@ mod tests {
         ) {
             let fields = |text: &String| Map::from_iter([("text".to_owned(), text.clone().into())]);
             let bytes: Vec<u8> = texts.iter().zip(0..).flat_map(|(text, id)| encode(id, "say", fields(text)).unwrap()).collect();
-            let (mut decoder, mut rest, mut found) = (Decoder::new(LONGEST), bytes.as_slice(), Vec::new());
+            let (mut decoder, mut rest, mut found) = (Decoder::new(MAX_MESSAGE_BYTES), bytes.as_slice(), Vec::new());
             for cut in cuts.iter().cycle() {
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
                 decoder.feed(now);

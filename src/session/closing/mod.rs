@@ -28,10 +28,10 @@ use crate::messages::protocol::ClosingWait;
 use crate::store::launch::RunningApp;
 
 /// Interval between two checks of an app that is closing.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval between two checks of its windows, at first and after a while.
-const LOOK_AT_WINDOWS: Duration = Duration::from_millis(300);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const WINDOW_POLL_INTERVAL: Duration = Duration::from_millis(300);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// How long an app may take to end after a person chose to force it, before the launcher kills it.
 const FORCED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a program in the background may take before the user sees that it goes on.
@@ -116,7 +116,7 @@ pub(crate) fn wait_for_own_end(
             app.goes_on();
             return Closed::GoesOn;
         }
-        std::thread::sleep(if began.elapsed() < limit { LOOK } else { LONGEST_PAUSE });
+        std::thread::sleep(if began.elapsed() < limit { POLL_INTERVAL } else { MAX_PAUSE });
     }
 }
 
@@ -165,7 +165,7 @@ impl<'a> Closing<'a> {
                 return self.end_by_force();
             }
             // The longer a person thinks, the longer the pause.
-            let pause = (self.began.elapsed() / 20).clamp(LOOK_AT_WINDOWS, LONGEST_PAUSE);
+            let pause = (self.began.elapsed() / 20).clamp(WINDOW_POLL_INTERVAL, MAX_PAUSE);
             if looked.is_none_or(|looked| looked.elapsed() >= pause) {
                 let wait = self.look();
                 if std::mem::replace(&mut self.wait, wait) != wait {
@@ -174,7 +174,7 @@ impl<'a> Closing<'a> {
                 }
                 looked = Some(Instant::now());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
         fixture.write(&id, "runtime/run", script);
         let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
         while fixture.read(&id, "begun").is_none() {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         app
     }

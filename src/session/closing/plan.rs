@@ -15,9 +15,9 @@ use crate::messages::protocol::ClosingWait;
 /// Pause before the next window is asked: an app that has closed a window may be about to end.
 const SETTLED: Duration = Duration::from_millis(700);
 /// A window that is still open after this waits for a person.
-const AT_ONCE: Duration = Duration::from_millis(1000);
+const PERSON_NEEDED_AFTER: Duration = Duration::from_millis(1000);
 /// How long an app whose last window has gone may write, before the user sees that it goes on.
-const ENDING: Duration = Duration::from_secs(5);
+const WRITING_TIME: Duration = Duration::from_secs(5);
 
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,8 @@ impl ClosePlan {
         }
         let since = now.saturating_sub(self.changed);
         if windows.is_empty() {
-            let wait = if since < ENDING { ClosingWait::App } else { ClosingWait::Unreachable };
+            let wait =
+                if since < WRITING_TIME { ClosingWait::App } else { ClosingWait::Unreachable };
             return (ClosingStep::Wait, wait);
         }
         let question = question(windows);
@@ -83,7 +84,7 @@ impl ClosePlan {
         if question.is_some_and(|question| {
             windows.iter().any(|window| window.id != question.id && window.kind == Kind::Main)
         }) {
-            return self.wait_for_person(AT_ONCE, question);
+            return self.wait_for_person(PERSON_NEEDED_AFTER, question);
         }
         let mut candidates: Vec<&Window> = windows
             .iter()
@@ -114,7 +115,7 @@ impl ClosePlan {
         since: Duration,
         front: Option<Window>,
     ) -> (ClosingStep, ClosingWait) {
-        if since < AT_ONCE {
+        if since < PERSON_NEEDED_AFTER {
             return (ClosingStep::Wait, ClosingWait::App);
         }
         match front {

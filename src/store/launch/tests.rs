@@ -72,7 +72,7 @@ fn what_the_app_leaves_behind_is_not_the_app() {
         if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
             break rustix::process::Pid::from_raw(left).unwrap();
         }
-        std::thread::sleep(LOOK_WHILE_ENDING);
+        std::thread::sleep(POLL_INTERVAL_WHILE_ENDING);
     };
     assert!(RunningLock::is_held(&fixture.home, &id));
     app.stop(Duration::from_secs(30)).unwrap();

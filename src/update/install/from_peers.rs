@@ -22,7 +22,7 @@ const ASSUMED_RATE: f64 = 10e6;
 /// Time that files may take, as a multiple of the time by the assumed rate. A moment is added to
 /// it.
 const TIME_FACTOR: f64 = 2.0;
-const MOMENT: f64 = 5.0;
+const EXTRA_SECONDS: f64 = 5.0;
 
 impl UpdateJob {
     /// Whether to fetch the whole release from peers, file by file: some peers have installed it,
@@ -68,7 +68,8 @@ impl UpdateJob {
         }
         durable::create_folders(folder).map_err(|error| problem::of_disk(folder, &error))?;
         let bytes: u64 = wanted.iter().map(|(_, size)| size).sum();
-        let seconds = MOMENT + TIME_FACTOR * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
+        let seconds =
+            EXTRA_SECONDS + TIME_FACTOR * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let arrived = Arc::new(AtomicU64::new(0));
         let on_arrival = self.on_arrival(holders.clone(), bytes, &arrived, counts);

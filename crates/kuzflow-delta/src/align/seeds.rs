@@ -3,7 +3,7 @@
 //! In: old and new bytes. Out: [`Seed`]s in order of their start. Never: a search in the middle of
 //! a long match that would only find the end of that match.
 
-use super::suffixes::{LONGEST, Suffixes, common};
+use super::suffixes::{MAX_MATCH_BYTES, Suffixes, common};
 
 /// From `start` in the new bytes on, the old bytes at `start + diagonal` are similar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,8 +108,11 @@ pub(super) fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
         for &(_, diagonal) in found.iter().rev() {
             finder.add(at, diagonal);
         }
-        at +=
-            if first >= LONGEST { LONGEST - OVERLAP } else { first.saturating_sub(OVERLAP).max(1) };
+        at += if first >= MAX_MATCH_BYTES {
+            MAX_MATCH_BYTES - OVERLAP
+        } else {
+            first.saturating_sub(OVERLAP).max(1)
+        };
     }
     let mut seeds = finder.seeds;
     seeds.sort_unstable();

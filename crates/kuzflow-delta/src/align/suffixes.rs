@@ -9,7 +9,7 @@
 const NONE: u32 = u32::MAX;
 /// The search compares matches up to this length only, so that it stays cheap in long runs of one
 /// byte.
-pub(super) const LONGEST: usize = 4096;
+pub(super) const MAX_MATCH_BYTES: usize = 4096;
 
 /// A symbol of a text to be sorted: a byte, or the name of a substring one level down.
 trait Symbol: Copy + Eq + Ord {
@@ -161,9 +161,9 @@ fn sort<S: Symbol>(text: &[S], greatest: usize) -> Vec<u32> {
     array
 }
 
-/// How many bytes two texts share at their start, at most [`LONGEST`].
+/// How many bytes two texts share at their start, at most [`MAX_MATCH_BYTES`].
 pub(super) fn common(left: &[u8], right: &[u8]) -> usize {
-    let limit = left.len().min(right.len()).min(LONGEST);
+    let limit = left.len().min(right.len()).min(MAX_MATCH_BYTES);
     let (left, right) = (&left[..limit], &right[..limit]);
     let mut at = 0;
     for (one, other) in left.chunks_exact(8).zip(right.chunks_exact(8)) {
@@ -213,7 +213,7 @@ impl<'a> Suffixes<'a> {
             high -= 1;
         }
         let (bottom, top) = (low, high);
-        let wanted = &wanted[..wanted.len().min(LONGEST)];
+        let wanted = &wanted[..wanted.len().min(MAX_MATCH_BYTES)];
         let (mut low_common, mut high_common) = (2, 2);
         while low < high {
             let middle = low + (high - low) / 2;

@@ -16,7 +16,7 @@ const WINDOW: usize = 16;
 const SAMPLES: usize = 256;
 
 /// Fewer samples in common than this may be chance.
-const FEWEST: usize = 4;
+const MIN_SHINGLES: usize = 4;
 
 /// A file's samples, and whether they cover all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Overlap {
     /// Whether the common part is more than a phrase that any two files of a kind share; `of` is
     /// the sketch that was compared.
     pub(super) fn is_sure(self, of: &Sketch) -> bool {
-        self.common >= FEWEST.min(of.samples.len()).max(1)
+        self.common >= MIN_SHINGLES.min(of.samples.len()).max(1)
     }
 }
 

@@ -287,7 +287,7 @@ fn a_new_file_made_from_one_that_stays() {
     );
     let outcome = find_all(&old, &new);
     assert_eq!(outcome.of("app/dialog_extended.py"), Some(("app/dialog.py", Relation::Descends)));
-    assert!(outcome.reads.len() <= 1 + LARGEST_SEARCH, "{}", outcome.reads.len());
+    assert!(outcome.reads.len() <= 1 + MAX_SEARCH, "{}", outcome.reads.len());
 }
 
 #[test]

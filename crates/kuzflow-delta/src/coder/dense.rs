@@ -2,14 +2,14 @@
 //! nothing.
 
 /// Pieces shorter than this are never called dense.
-pub(super) const SHORTEST: usize = 2048;
+pub(super) const MIN_BYTES: usize = 2048;
 /// Bytes with at least this many bits of information each are dense.
 const BITS: f64 = 7.97;
 
 /// Whether all values are about equally frequent among `bytes`, of which there must be at least
-/// [`SHORTEST`].
+/// [`MIN_BYTES`].
 pub fn is_dense(bytes: &[u8]) -> bool {
-    if bytes.len() < SHORTEST {
+    if bytes.len() < MIN_BYTES {
         return false;
     }
     let mut counts = [0_u32; 256];
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn noise_is_dense_and_text_and_code_are_not() {
-        for length in [SHORTEST, 5000, 70_000] {
+        for length in [MIN_BYTES, 5000, 70_000] {
             let mut state = 1_u64;
             let noise: Vec<u8> = std::iter::repeat_with(|| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

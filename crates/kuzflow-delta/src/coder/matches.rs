@@ -6,7 +6,7 @@ use super::mixture::ExpectedByte;
 /// Number of bytes whose sequence is looked up; the byte behind them must be equal as well.
 const MATCHED: u64 = 5;
 /// Longer matches count as this long.
-pub(super) const LONGEST: u32 = 32;
+pub(super) const MAX_MATCH_LENGTH: u32 = 32;
 /// Of copied text, one position in this many is recorded.
 const STRIDE: u64 = 4;
 
@@ -24,7 +24,7 @@ pub(super) struct MatchModel {
     pending: Pending,
     /// The expected next byte stands here, if `hits` is above 0.
     pub at: u64,
-    /// Number of bytes before `at` that equal the newest ones, up to [`LONGEST`].
+    /// Number of bytes before `at` that equal the newest ones, up to [`MAX_MATCH_LENGTH`].
     pub hits: u32,
 }
 
@@ -99,7 +99,7 @@ impl MatchModel {
     pub(super) fn follow(&mut self, space: &Space, newest: u64) {
         if self.hits > 0 {
             if space.byte(self.at) == newest as u8 && space.ahead(self.at) > 1 {
-                self.hits = (self.hits + 1).min(LONGEST);
+                self.hits = (self.hits + 1).min(MAX_MATCH_LENGTH);
                 self.at += 1;
             } else {
                 self.hits = 0;
@@ -129,7 +129,7 @@ impl MatchModel {
             return;
         }
         let at = now - back;
-        let longest = u64::from(LONGEST).min(space.behind(at)).min(space.written());
+        let longest = u64::from(MAX_MATCH_LENGTH).min(space.behind(at)).min(space.written());
         let same = (1..=longest)
             .take_while(|&step| space.byte(at - step) == space.byte(now - step))
             .count();

@@ -44,7 +44,7 @@ pub use mixture::Nature;
 use operands::Streams;
 pub use operands::{Mode, STREAMS};
 #[cfg(feature = "encoder")]
-use options::MOST_RECALLED;
+use options::MAX_RECALLED_BYTES;
 pub use options::{CoderLimits, CoderOptions};
 #[cfg(feature = "encoder")]
 use range::Encoder;
@@ -67,7 +67,7 @@ pub fn encode(
     (out, literals): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
-    let recall = options.recall && !options.apart && old.len() <= MOST_RECALLED;
+    let recall = options.recall && !options.apart && old.len() <= MAX_RECALLED_BYTES;
     let options = CoderOptions { recall, ..options }.code(&mut coder);
     let limits = CoderLimits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;

@@ -51,13 +51,13 @@ const TELLING: usize = 7;
 /// instruction, all examined bytes. The bytes behind them differ between the two directions.
 #[inline]
 fn next(code: &[u8], left: usize, mode: Mode) -> Next {
-    let code = &code[..code.len().min(left).min(x86::LONGEST)];
+    let code = &code[..code.len().min(left).min(x86::MAX_INSTRUCTION_BYTES)];
     let Some(found) = x86::decode_whole(code, mode == Mode::Wide)
         .filter(|found| usize::from(found.length) <= left)
     else {
         let prefixes =
             code.iter().take_while(|byte| x86::is_prefix(**byte, mode == Mode::Wide)).count();
-        return Next::Code((prefixes + TELLING).min(x86::LONGEST).min(left));
+        return Next::Code((prefixes + TELLING).min(x86::MAX_INSTRUCTION_BYTES).min(left));
     };
     let (length, at) = (usize::from(found.length), usize::from(found.at));
     let stream = match found.operand {
@@ -120,7 +120,7 @@ pub(super) fn join(
     let mut done = 0;
     while done < bytes.len() {
         let left = bytes.len() - done;
-        match next(code.ahead(x86::LONGEST)?, left, mode) {
+        match next(code.ahead(x86::MAX_INSTRUCTION_BYTES)?, left, mode) {
             Next::Code(length) => {
                 code.take(&mut bytes[done..done + length])?;
                 done += length;

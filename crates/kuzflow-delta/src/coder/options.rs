@@ -9,7 +9,7 @@ use super::operands::Mode;
 use super::range::Coder;
 
 /// Old files larger than this are not read into memory for the coding of literals.
-pub(super) const MOST_RECALLED: u64 = 20 << 20;
+pub(super) const MAX_RECALLED_BYTES: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl CoderOptions {
             },
             tables: (bits(literals) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
-            recall: nature == Nature::Text && length <= MOST_RECALLED,
+            recall: nature == Nature::Text && length <= MAX_RECALLED_BYTES,
             apart: false,
             code: None,
         }

@@ -12,7 +12,7 @@ pub(super) const ONE: u32 = 1 << 16;
 
 /// The interval's width in bits, and the width below which a byte is moved out.
 const WIDTH: u32 = 48;
-const SMALLEST: u64 = 1 << (WIDTH - 8);
+const MIN_RANGE: u64 = 1 << (WIDTH - 8);
 
 /// Bytes that a decoder may need behind the end of a whole stream: the interval's bytes, which the
 /// encoder may omit.
@@ -104,7 +104,7 @@ impl Coder for Encoder<'_> {
             self.low += bound;
             self.range -= bound;
         }
-        while self.range < SMALLEST {
+        while self.range < MIN_RANGE {
             self.shift();
         }
         bit
@@ -200,7 +200,7 @@ impl Coder for Decoder<'_> {
             self.code -= bound;
             self.range -= bound;
         }
-        while self.range < SMALLEST {
+        while self.range < MIN_RANGE {
             self.code = (self.code << 8 | u64::from(self.byte())) & ((1 << WIDTH) - 1);
             self.range <<= 8;
         }

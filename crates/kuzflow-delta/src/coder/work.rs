@@ -217,7 +217,7 @@ impl<'a, 's> Work<'a, 's> {
             let at = self.space.written();
             let count = left.min(if self.code.is_some() { PART } else { DENSE_PART }) as usize;
             let known = self.target.and_then(|target| target.get(at as usize..at as usize + count));
-            let dense = count >= dense::SHORTEST && {
+            let dense = count >= dense::MIN_BYTES && {
                 let counter = &mut self.dense[usize::from(self.was_dense)];
                 self.was_dense = coder.code(known.is_some_and(is_dense), counter.probability());
                 counter.update(self.was_dense, 60);

@@ -50,7 +50,7 @@ pub(super) fn sweep_x86(
     let wide = machine == Machine::Amd64;
     let Some(segment) = layout.segment(span.at).copied() else { return Ok(()) };
     let end = (span.at + span.length).min(segment.file_at + segment.file);
-    let mut buffer = vec![0; PART + x86::LONGEST];
+    let mut buffer = vec![0; PART + x86::MAX_INSTRUCTION_BYTES];
     let mut at = span.at;
     while at < end {
         let code = file.read(at, &mut buffer)?;

@@ -9,7 +9,7 @@ use super::opcode_maps::{
 };
 
 /// The longest instruction.
-pub const LONGEST: usize = 15;
+pub const MAX_INSTRUCTION_BYTES: usize = 15;
 
 /// How an instruction refers to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,9 @@ const UNKNOWN: Instruction = Instruction { length: 1, operand: Operand::None, at
 /// The instruction at the start of `code`; one byte if it is no instruction or incomplete.
 pub fn decode(code: &[u8], wide: bool) -> Instruction {
     decode_whole(code, wide)
-        .filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST))
+        .filter(|instruction| {
+            usize::from(instruction.length) <= code.len().min(MAX_INSTRUCTION_BYTES)
+        })
         .unwrap_or(UNKNOWN)
 }
 
@@ -110,7 +112,7 @@ impl Prefixes {
                 _ => return Some(found),
             }
             found.length += 1;
-            if found.length >= LONGEST {
+            if found.length >= MAX_INSTRUCTION_BYTES {
                 return None;
             }
         }

@@ -12,9 +12,9 @@ use crate::host;
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
 /// How long the program waits for a pipe. Some CI systems hold a pipe open that never sends
 /// anything.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How long the program waits for a further line.
-const MOMENT: Duration = Duration::from_millis(200);
+const LINE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A key's password.
 pub(crate) fn ask(key: &Path) -> Option<String> {
@@ -81,7 +81,8 @@ impl Pipe {
         }
         let Lines { receiver, last } =
             lines.get_or_insert_with(|| Lines { receiver: read_lines(), last: None });
-        if let Ok(line) = receiver.recv_timeout(if last.is_none() { LONGEST_WAIT } else { MOMENT })
+        if let Ok(line) =
+            receiver.recv_timeout(if last.is_none() { MAX_WAIT } else { LINE_TIMEOUT })
         {
             *last = Some(line);
         }

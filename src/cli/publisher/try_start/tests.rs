@@ -57,7 +57,7 @@ fn apps_are_judged_by_what_they_do_and_nothing_is_left_of_them() {
     assert_eq!(runs, Fared::Runs);
     let left = wrote.trim().parse::<i32>().unwrap();
     let gone = (0..2000).any(|_| {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
         // A zombie that its parent has not reaped yet no longer runs.
         std::fs::read_to_string(format!("/proc/{left}/stat"))
             .map_or(true, |stat| stat.contains(") Z"))

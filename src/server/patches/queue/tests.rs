@@ -122,7 +122,7 @@ fn the_queue_has_an_end_and_foreign_files_do_no_harm() {
         fs::write(folder.path().join(name), content).unwrap();
     }
     let queue = open(&folder, 0);
-    for number in 0..LONGEST_QUEUE {
+    for number in 0..MAX_QUEUED_JOBS {
         ask(&queue, "1.0.0", &format!("2.{number}.0"), 0);
     }
     let more = queue.ask(&container("1.0.0"), &container("3.0.0"), start());

@@ -7,12 +7,12 @@ use crate::messages::protocol::{Phase, Problem, Progress};
 use crate::model::Offer;
 
 /// Longest release notes that an app is sent, characters.
-const LONGEST_NOTES: usize = 64 << 10;
+const MAX_NOTES_CHARACTERS: usize = 64 << 10;
 
 pub(super) fn available(offer: &Offer) -> Map<String, Value> {
     fields(json!({
         "version": offer.version(),
-        "notes": offer.notes.chars().take(LONGEST_NOTES).collect::<String>(),
+        "notes": offer.notes.chars().take(MAX_NOTES_CHARACTERS).collect::<String>(),
         "download_bytes": offer.bytes_to_fetch,
         "mandatory": offer.signed.release.mandatory,
         "requires_restart": offer.plan.requires_restart,

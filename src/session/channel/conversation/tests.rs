@@ -341,14 +341,14 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
     let many: Vec<_> = (0..40).map(|minor| id(&format!("1.{minor}.0")).to_string()).collect();
     let effects = scene.says(4, "swap_result", json!({ "container": many[0], "in_use": many }));
     assert!(
-        matches!(&effects[0], Effect::Runs(runs) if runs.len() <= MOST_IN_USE && runs.last() == Some(&id("1.0.0")))
+        matches!(&effects[0], Effect::Runs(runs) if runs.len() <= MAX_IN_USE && runs.last() == Some(&id("1.0.0")))
     );
     assert_eq!(scene.says(5, "heartbeat", json!({}))[..], [answer(5, json!({ "ok": true }))]);
     scene.enters(Phase::Checking);
     for number in 0..50 {
         scene.says(number, "check_for_updates", json!({}));
     }
-    assert_eq!(scene.conversation.checks.len(), MOST_WAITING);
+    assert_eq!(scene.conversation.checks.len(), MAX_WAITING);
 }
 
 #[test]
