@@ -12,9 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct FileError {
     /// The verb of the message: `write`, `rename`, …
     pub action: &'static str,
-    /// The file or folder of that action.
     pub path: PathBuf,
-    /// The system's answer.
     pub source: io::Error,
 }
 

@@ -95,7 +95,6 @@ pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
         .map(|folders| folders.data_local_dir().to_path_buf())
 }
 
-/// The folders of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserFolders {
     /// The user's folder itself.

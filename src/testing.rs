@@ -5,8 +5,6 @@
 //! In: the rooms. Out: their names for `tests/`, `examples/`, `fuzz/`. Never: contains code, is
 //! imported by a room, promises that a name stays (the library is not published).
 
-#![allow(missing_docs, reason = "the rooms say what they are")]
-
 pub mod messages {
     pub use crate::messages::{mailbox, protocol};
 }

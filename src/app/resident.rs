@@ -109,7 +109,6 @@ struct Resident<'a> {
     options: PresentOptions,
     output: &'a Output,
     watch: Option<Watch>,
-    /// A due check.
     due: Arc<Mutex<Option<Check>>>,
     announcements: Announcements,
     /// The announcement that nobody has answered.

@@ -35,9 +35,7 @@ pub(super) fn folders(manifest: &Manifest) -> BTreeSet<&str> {
 /// What a link points to, through further links.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum LinkEnd<'a> {
-    /// A file.
     File(&'a RelativePath, &'a Entry),
-    /// A folder.
     Folder(String),
 }
 

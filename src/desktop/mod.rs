@@ -98,7 +98,6 @@ pub(crate) enum DesktopError {
     Store(#[from] StoreError),
 }
 
-/// A path as text.
 fn text(path: &Path) -> Result<&str, DesktopError> {
     path.to_str().ok_or_else(|| DesktopError::NotUnicode { path: path.to_owned() })
 }

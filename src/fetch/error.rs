@@ -16,32 +16,16 @@ pub(super) const WRITE_OR_READ: &str = "write or read";
 pub enum FetchError {
     /// The node says that it does not have the document (status 403, 404 or 410).
     #[error("{url} is not there (status {status})")]
-    NotFound {
-        /// Which document.
-        url: Url,
-        /// The status.
-        status: u16,
-    },
+    NotFound { url: Url, status: u16 },
     /// The node answered with another status than success.
     #[error("{url} answered with status {status}")]
-    Status {
-        /// Which document.
-        url: Url,
-        /// The status.
-        status: u16,
-    },
+    Status { url: Url, status: u16 },
     /// No connection, or it broke; also a redirect that is refused.
     #[error("cannot fetch {url}")]
-    Http {
-        /// Which document.
-        url: Url,
-        /// Why.
-        source: reqwest::Error,
-    },
+    Http { url: Url, source: reqwest::Error },
     /// The document is larger than it may be.
     #[error("{url} has more than {limit} bytes")]
     TooLarge {
-        /// Which document.
         url: Url,
         /// Bytes at most.
         limit: u64,
@@ -49,21 +33,16 @@ pub enum FetchError {
     /// The document did not arrive in time.
     #[error("{url} did not arrive within {seconds} s")]
     TimedOut {
-        /// Which document.
         url: Url,
         /// Seconds it was given.
         seconds: u64,
     },
     /// The node sent the whole object where a span of it was asked for.
     #[error("{url}: sent the whole file in place of a range")]
-    Whole {
-        /// Which document.
-        url: Url,
-    },
+    Whole { url: Url },
     /// The node's answer is not the span that was asked for.
     #[error("{url}: {reason}")]
     WrongAnswer {
-        /// Which document.
         url: Url,
         /// What is wrong with it.
         reason: String,
@@ -75,7 +54,6 @@ pub enum FetchError {
         node: String,
         /// Relative location of the document.
         location: String,
-        /// Why.
         source: url::ParseError,
     },
     /// No node was given.

@@ -15,7 +15,6 @@ use crate::model::transfer::PEER_REGION;
 pub enum Language {
     /// Simplified Chinese.
     Chinese,
-    /// English.
     English,
 }
 

@@ -26,7 +26,6 @@ pub struct Palette {
     pub card: Color32,
     /// The border of a card.
     pub border: Color32,
-    /// Text.
     pub text: Color32,
     /// Less important text. At least 4.5:1 on background and card.
     pub muted: Color32,
@@ -45,7 +44,6 @@ pub struct Palette {
     pub button_hover: Color32,
     /// The empty part of a progress bar.
     pub track: Color32,
-    /// A success.
     pub success: Color32,
     /// A state that needs attention.
     pub warning: Color32,
@@ -187,7 +185,6 @@ fn visuals(theme: Theme) -> Visuals {
     visuals
 }
 
-/// The frame of a card.
 pub fn card(colours: &Palette) -> egui::Frame {
     egui::Frame::new()
         .fill(colours.card)

@@ -21,7 +21,6 @@ pub(crate) struct Setup {
     pub running: bool,
 }
 
-/// An input of the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MachineInput {
     /// A command from a person, a timer or a script.

@@ -52,7 +52,6 @@ struct MailboxContent {
     refused: bool,
 }
 
-/// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowPart {
     /// The part that matters most now.

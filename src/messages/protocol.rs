@@ -357,7 +357,6 @@ pub struct Progress {
     pub seconds_left: Option<u64>,
     /// Files written so far.
     pub files_done: u64,
-    /// Files in all.
     pub files_total: u64,
     /// Files whose patch failed, so that they are fetched whole.
     pub fallen_back: u64,

@@ -34,7 +34,6 @@ impl HotSwap {
 pub struct Change {
     /// Path in the container.
     pub path: RelativePath,
-    /// The kind of the change.
     pub kind: ChangeKind,
     /// Digest of the new file; `None` if it was removed.
     pub sha256: Option<Digest>,

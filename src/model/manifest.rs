@@ -14,7 +14,6 @@ use super::path::{RelativePath, UnsafePath};
 use super::platform::{AppName, ContainerId, Platform};
 use super::version::Version;
 
-/// Path of the manifest in a container.
 pub const MANIFEST_PATH: &str = "metadata/container.json";
 /// Path of the package index in a package; it is not installed.
 pub const INDEX_PATH: &str = "metadata/package.json";
@@ -124,7 +123,6 @@ pub struct Launch {
     pub program: RelativePath,
     /// Arguments before the user's own. `{container}` stands for the container's absolute path.
     pub arguments: Vec<String>,
-    /// Working folder.
     pub working_folder: RelativePath,
     /// Environment variables to set. `{container}` stands for the container's absolute path.
     pub environment: BTreeMap<String, String>,
@@ -275,7 +273,6 @@ pub enum InvalidManifest {
     File {
         /// Path of the file.
         path: RelativePath,
-        /// The contradiction.
         reason: &'static str,
     },
     /// An unsafe path outside the file manifest.

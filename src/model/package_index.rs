@@ -98,7 +98,6 @@ pub enum InvalidIndex {
     Span {
         /// Path of the file.
         path: RelativePath,
-        /// The contradiction.
         reason: &'static str,
     },
     /// The numbers of the piece table contradict each other.

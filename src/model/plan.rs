@@ -8,7 +8,6 @@ use super::version::Version;
 /// How a release is fetched, and what that costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// The strategy.
     #[serde(rename = "way")]
     pub strategy: UpdateStrategy,
     /// Why this strategy was chosen.

@@ -114,7 +114,6 @@ impl fmt::Display for AppName {
 /// its package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId {
-    /// Name of the app.
     pub app: AppName,
     /// Version of the release.
     pub version: Version,

@@ -176,7 +176,6 @@ pub struct Audience<'a> {
 /// The result of choosing a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice<'a> {
-    /// This release is offered.
     Offer(&'a SignedRelease),
     /// The newest release is installed.
     UpToDate,

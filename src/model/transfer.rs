@@ -38,14 +38,12 @@ pub enum NodeState {
     Dropped,
 }
 
-/// A fault of a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeFault {
     /// The node's id.
     pub node: String,
     /// Name for people.
     pub name: String,
-    /// The kind of the fault.
     pub fault: FaultKind,
     /// The cause in English, for the log.
     pub detail: String,

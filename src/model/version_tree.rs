@@ -81,7 +81,6 @@ pub enum InvalidVersionTree {
     Node {
         /// The release.
         version: Version,
-        /// The contradiction.
         reason: &'static str,
     },
 }

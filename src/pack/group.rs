@@ -198,7 +198,6 @@ mod encode {
         pub bases: &'a [&'a dyn ReadAt],
         /// The new files, one behind the other.
         pub target: &'a Vec<u8>,
-        /// Their lengths.
         pub lengths: &'a [u64],
     }
 

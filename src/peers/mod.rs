@@ -86,7 +86,6 @@ pub enum PeersError {
     Listen {
         /// The port that was to be opened.
         port: u16,
-        /// The system's error.
         source: std::io::Error,
     },
     /// The HTTP client could not be set up.

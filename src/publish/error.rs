@@ -20,7 +20,6 @@ pub enum PublishError {
     /// `kuzflow.toml` or a value in it is invalid.
     #[error("{}: not valid settings", path.display())]
     Settings {
-        /// The path of the file.
         path: PathBuf,
         /// The place and the reason.
         source: Cause,
@@ -34,16 +33,10 @@ pub enum PublishError {
     /// The folder is a publisher's folder already: its keys must not be mistaken for the remains of
     /// an init.
     #[error("{} is a publisher's folder already, with its keys; go on with it, or choose another folder", folder.display())]
-    IsProject {
-        /// The path of the folder.
-        folder: PathBuf,
-    },
+    IsProject { folder: PathBuf },
     /// There is a file where a folder is needed.
     #[error("{} is no folder; choose another name", path.display())]
-    NoFolder {
-        /// The path of the file.
-        path: PathBuf,
-    },
+    NoFolder { path: PathBuf },
     /// A node's address cannot be used or must not be published.
     #[error("the address of node {node} cannot be used: {reason}")]
     Address {
@@ -52,15 +45,11 @@ pub enum PublishError {
         /// Why it cannot be used.
         reason: InvalidAddress,
     },
-    /// The folder is no publisher's folder.
     #[error(
         "{} is no publisher's folder: it has no kuzflow.toml. Make one with `kuzflow init`, or name yours with --repo DIR",
         folder.display()
     )]
-    NoProject {
-        /// The path of the folder.
-        folder: PathBuf,
-    },
+    NoProject { folder: PathBuf },
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),
@@ -97,7 +86,6 @@ pub enum PublishError {
         files.join(" or ")
     )]
     MissingKeys {
-        /// The role of the keys.
         role: KeyRole,
         /// How many keys must sign.
         needed: u64,
@@ -112,10 +100,7 @@ pub enum PublishError {
     #[error(
         "the keys of the role {role} are encrypted, and so must be the new ones: type a password, pipe it in, or set KUZFLOW_KEY_PASSWORD"
     )]
-    NewPassword {
-        /// The role of the keys.
-        role: KeyRole,
-    },
+    NewPassword { role: KeyRole },
     /// The repository was made before there were patch packs.
     #[error(
         "the repository has no role for patches yet; publish a release, or run rotate --replace patches, with the targets key"
@@ -123,12 +108,7 @@ pub enum PublishError {
     NoPatchesRole,
     /// Signing or making a key failed.
     #[error("cannot {what}")]
-    Crypto {
-        /// The attempted action.
-        what: &'static str,
-        /// The cause.
-        source: Cause,
-    },
+    Crypto { what: &'static str, source: Cause },
     /// The repository's own metadata is inconsistent; nothing is signed on top of it.
     #[error("the repository's {file} is damaged: {reason}")]
     Damaged {
@@ -142,10 +122,7 @@ pub enum PublishError {
         "the repository is incomplete: there is no {}. Bring its folder back from a backup, or from a node that serves it",
         path.display()
     )]
-    Incomplete {
-        /// The path of the file.
-        path: PathBuf,
-    },
+    Incomplete { path: PathBuf },
     /// The version is published, with other bytes. Clients may have it: give the build another
     /// version.
     #[error(

@@ -59,7 +59,6 @@ impl fmt::Debug for Password {
 /// The folder of a role's keys, and whether they are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHome {
-    /// The folder.
     pub folder: PathBuf,
     /// Whether they are encrypted.
     pub is_encrypted: bool,

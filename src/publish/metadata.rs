@@ -319,7 +319,6 @@ impl Current {
         others.into_iter().chain(patches).collect()
     }
 
-    /// The keys of a role.
     pub(super) fn key_ids(&self, role: KeyRole) -> &[Decoded<Hex>] {
         match role {
             KeyRole::Patches => delegation(&self.targets.signed.signed)

@@ -111,7 +111,6 @@ enum Start<'a> {
     Nothing,
     /// Older than every published version, and than every minimum.
     Before,
-    /// At this version.
     At(&'a Version),
 }
 

@@ -63,7 +63,6 @@ pub struct ContainerSource {
     pub path: PathBuf,
     /// Bytes of the package.
     pub length: u64,
-    /// Digest of its manifest.
     pub manifest: Digest,
 }
 

@@ -20,7 +20,6 @@ use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
 use crate::model::{ContainerId, Digest};
 use crate::trust::PATCH_KEY;
 
-/// A pack that is to be published.
 #[derive(Clone, Debug)]
 pub struct PackToPublish {
     /// The pack.

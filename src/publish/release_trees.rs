@@ -24,27 +24,19 @@ pub enum TreeError {
     Package(#[from] PackageError),
     /// A container cannot have a name that the folder contains.
     #[error("{} cannot be in a container", path.display())]
-    Name {
-        /// The path of the file.
-        path: PathBuf,
-    },
+    Name { path: PathBuf },
     /// The folder's content cannot be a container.
     #[error("{} cannot be a container", path.display())]
     Manifest {
-        /// The path of the folder.
         path: PathBuf,
         /// Why it cannot be one.
         source: InvalidManifest,
     },
     /// The folder is empty.
     #[error("{} has no files", path.display())]
-    Empty {
-        /// The path of the folder.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
 }
 
-/// A folder.
 pub struct FolderTree {
     root: PathBuf,
     manifest: Manifest,

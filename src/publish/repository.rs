@@ -122,7 +122,6 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// The published releases.
     pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
         let mut releases: Vec<Release> =
             self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();

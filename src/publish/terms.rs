@@ -28,7 +28,6 @@ pub struct Terms {
 /// The result for one package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is new.
     New,
     /// It is published already, and stays as it is.
     Retained,

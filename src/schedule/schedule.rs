@@ -83,7 +83,6 @@ pub struct Permitted {
     pub prefetch: bool,
 }
 
-/// An input of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScheduleInput {
     /// The time that [`Schedule::next`] gave has come; with the conditions at this moment.

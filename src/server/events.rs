@@ -171,7 +171,6 @@ impl Interest {
     }
 }
 
-/// The id of a state.
 fn id(state: &BTreeMap<Topic, Standing>) -> String {
     let marks: Vec<u8> = state.values().flat_map(|standing| *standing.mark.as_bytes()).collect();
     Digest::of(&marks).to_string().chars().take(16).collect()
@@ -248,7 +247,6 @@ struct Listening {
     _place: ListenerPlace,
 }
 
-/// The place of a listener.
 struct ListenerPlace {
     _permit: OwnedSemaphorePermit,
     _share: Option<Share>,

@@ -186,16 +186,10 @@ impl Default for ServerLimits {
 pub enum ServerError {
     /// A file of the repository cannot be read.
     #[error("cannot read {} of the repository", path.display())]
-    Repository {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Repository { path: PathBuf, source: std::io::Error },
     /// A file of the repository has another form than its name promises.
     #[error("{} of the repository is not in the expected form", path.display())]
     Form {
-        /// The file.
         path: PathBuf,
         /// The place of the mistake in the JSON, and its kind.
         source: serde_json::Error,

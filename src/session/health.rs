@@ -106,7 +106,6 @@ pub(crate) enum Verdict {
     Doubtful(LaunchFailure),
 }
 
-/// Judges an observation.
 pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     let says_up = seen.health_report == Some(HealthReport::Up);
     let survived = !seen.reports_up && seen.age >= rules.survival;

@@ -15,14 +15,10 @@ pub enum SettingsError {
     File(#[from] FileError),
     /// There is no such file.
     #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
-    Missing {
-        /// Which file.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// Not TOML, or a key is misspelt or has the wrong kind of value.
     #[error("{}: not valid settings", path.display())]
     Form {
-        /// Which file.
         path: PathBuf,
         /// The place of the mistake, and its kind.
         source: Box<toml::de::Error>,
@@ -30,7 +26,6 @@ pub enum SettingsError {
     /// A value makes no sense.
     #[error("{}: {setting}: {reason}", path.display())]
     Value {
-        /// Which file.
         path: PathBuf,
         /// Name of the setting.
         setting: &'static str,

@@ -256,9 +256,7 @@ impl Default for LauncherSettings {
 pub enum Theme {
     /// The same as the system.
     Auto,
-    /// Light.
     Light,
-    /// Dark.
     Dark,
 }
 

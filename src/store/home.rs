@@ -142,7 +142,6 @@ impl Home {
         self.trust().join("launcher-settings.json")
     }
 
-    /// Stores the known nodes.
     pub(crate) fn keep_known_nodes(&self, known: &impl serde::Serialize) -> Result<(), StoreError> {
         replace_json(&self.known_nodes(), known)
     }

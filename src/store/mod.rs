@@ -104,7 +104,6 @@ pub(crate) enum StoreError {
         /// `active` or `running`, for example.
         reason: &'static str,
     },
-    /// Nothing is installed.
     #[error("no version is installed in {}", home.display())]
     NothingInstalled {
         /// The root folder of the home.
@@ -158,17 +157,11 @@ pub(crate) enum StoreError {
     NoPrograms {
         /// The folder of the version.
         folder: PathBuf,
-        /// The system's answer.
         source: io::Error,
     },
     /// The app's program could not be started.
     #[error("cannot start {}", program.display())]
-    Start {
-        /// The path of the program.
-        program: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    Start { program: PathBuf, source: io::Error },
 }
 
 impl StoreError {

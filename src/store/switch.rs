@@ -38,7 +38,6 @@ const MAX_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
 const MAX_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
-/// Options of a switch.
 #[derive(Clone, Copy)]
 pub(crate) struct SwitchOptions<'a> {
     /// Reads the environment, for the migration script.

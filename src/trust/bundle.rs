@@ -49,17 +49,13 @@ pub enum BundleError {
     /// It is another kind of file, or a part of it is missing.
     #[error("{} is no whole bundle: {reason}", path.display())]
     Form {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
     /// It is a package, without the metadata that signs it.
     #[error("{} is a package and no bundle", path.display())]
-    Package {
-        /// The file.
-        path: PathBuf,
-    },
+    Package { path: PathBuf },
 }
 
 impl Bundle {

@@ -45,7 +45,6 @@ pub enum TrustError {
     Target {
         /// Name of the target.
         name: String,
-        /// The mirror and its fault.
         #[source]
         fault: MirrorFault,
     },
@@ -98,7 +97,6 @@ pub struct Expired {
 pub struct MirrorFault {
     /// The mirror's name, as its source gives it.
     pub mirror: String,
-    /// The kind of the fault.
     pub kind: MirrorFaultKind,
     /// The error itself.
     #[source]

@@ -231,7 +231,6 @@ pub(crate) async fn refresh(
 
 /// What the metadata has for this installation.
 enum CheckOutcome<'a> {
-    /// This release.
     Offer(&'a SignedRelease),
     /// Nothing to offer.
     UpToDate(NoUpdate),

@@ -39,7 +39,6 @@ pub(crate) struct PackageDocuments {
     pub manifest: Arc<Manifest>,
     /// Its bytes.
     pub json: Arc<Vec<u8>>,
-    /// The index.
     pub index: Arc<PackageIndex>,
     /// Its bytes.
     index_json: Arc<Vec<u8>>,

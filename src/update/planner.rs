@@ -74,7 +74,6 @@ impl Default for Prices {
 pub(super) struct Wanted<'a> {
     /// Its container's id.
     pub container: &'a ContainerId,
-    /// Digest of its manifest.
     pub manifest: Digest,
     /// Bytes of its package.
     pub full_bytes: u64,

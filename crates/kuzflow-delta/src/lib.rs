@@ -59,6 +59,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(missing_docs)]
 #![cfg_attr(feature = "encoder", warn(unreachable_pub))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

@@ -67,7 +67,6 @@ impl Invocation<'_> {
         ending
     }
 
-    /// The record of an installed version.
     pub(super) fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
         let records = self.place.home.installed()?;
         let found = records.into_iter().find(|record| record.container.version == *version);

@@ -16,7 +16,6 @@ pub(crate) enum Unfit {
     Digest {
         /// Digest of the bytes.
         found: Digest,
-        /// The signed digest.
         signed: Digest,
     },
     /// It could not be started.

@@ -13,7 +13,6 @@ use crate::store::Home;
 pub(crate) enum System {
     /// Linux and related systems.
     Freedesktop,
-    /// Windows.
     Windows,
     /// macOS.
     Mac,

@@ -30,7 +30,6 @@ fn command(machine: &mut Machine, command: Command) -> Vec<Effect> {
     machine.step(MachineInput::Command(command))
 }
 
-/// A machine that is downloading.
 fn downloading(setup: Setup) -> Machine {
     let mut machine = Machine::new(setup);
     command(&mut machine, Command::Check(CheckTrigger::Person));

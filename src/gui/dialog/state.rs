@@ -20,7 +20,6 @@ pub enum CloseReason {
     ByUser,
     /// The app runs and the window has nothing more to show.
     Launched,
-    /// The engine ended.
     EngineEnded,
 }
 

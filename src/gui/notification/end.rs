@@ -13,6 +13,5 @@ pub enum NotificationEnd {
     /// The user wants the dialog, or there is a text for which this window is too small. The caller
     /// opens the dialog with the state.
     Details,
-    /// The engine ended.
     EngineEnded,
 }

@@ -7,7 +7,6 @@
 pub(crate) enum Kind {
     /// One that a person works in.
     Main,
-    /// A dialog.
     Dialog,
     /// A tool bar, a panel, a splash screen.
     Other,

@@ -78,7 +78,6 @@ pub struct DiskUse {
 /// The disk use of one folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FolderUse {
-    /// The path of the folder.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
     /// Bytes on disk.

@@ -21,7 +21,6 @@ pub(super) struct CodingJob {
 pub(super) struct Coded {
     /// How.
     pub algorithm: Algorithm,
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// How many literals it leaves to each shared stream.
     pub literals: [u64; STREAMS],

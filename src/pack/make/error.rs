@@ -26,7 +26,6 @@ pub enum MakePackError {
     Code {
         /// The group's first file.
         path: RelativePath,
-        /// Why.
         source: GroupError,
     },
     /// Writing the outline failed.

@@ -14,7 +14,6 @@ use crate::file_error::FileResult as _;
 
 /// The package's name, as the app imports it.
 const NAME: &str = "kuzflow_runtime";
-/// Its files.
 const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../../../assets/runtime/kuzflow_runtime/__init__.py")),
     ("changes.py", include_str!("../../../assets/runtime/kuzflow_runtime/changes.py")),

@@ -20,7 +20,6 @@ pub enum BuildError {
     /// A file has a name that some system does not allow.
     #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
     Name {
-        /// The file.
         path: PathBuf,
         /// The defect of its name.
         source: UnsafePath,
@@ -28,7 +27,6 @@ pub enum BuildError {
     /// A file's name is no Unicode, or it is neither file, folder nor link.
     #[error("{} cannot be in a container: {reason}", path.display())]
     Kind {
-        /// The file.
         path: PathBuf,
         /// Why not.
         reason: &'static str,
@@ -68,7 +66,6 @@ pub enum BuildError {
     /// The entry point does not exist.
     #[error("the entry point {entry} is not in {}; {there}", app.display())]
     NoEntry {
-        /// The entry point.
         entry: EntryPoint,
         /// The folder that was searched.
         app: PathBuf,
@@ -80,7 +77,6 @@ pub enum BuildError {
         "the entry point {entry} is left out of the container, since {part} is excluded; name another entry point, or move it"
     )]
     EntryExcluded {
-        /// The entry point.
         entry: EntryPoint,
         /// The part of its path that is excluded.
         part: String,
@@ -88,7 +84,6 @@ pub enum BuildError {
     /// The entry point's module cannot be started by that name.
     #[error("the entry point {entry} cannot be started: {reason}")]
     Entry {
-        /// The entry point.
         entry: EntryPoint,
         /// Why not.
         reason: String,
@@ -98,7 +93,6 @@ pub enum BuildError {
         "the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}"
     )]
     NoRuntime {
-        /// The entry point.
         entry: EntryPoint,
         /// The platform of the container.
         platform: Platform,
@@ -108,7 +102,6 @@ pub enum BuildError {
     NoPython {
         /// The program that the builder tried to run.
         python: PathBuf,
-        /// The system's answer.
         source: std::io::Error,
     },
     /// The Python of this machine is for another platform.

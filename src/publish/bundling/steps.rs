@@ -24,7 +24,6 @@ pub enum BundlingStep {
     Pack,
 }
 
-/// The progress of the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildProgress {
     /// The present step.

@@ -17,10 +17,7 @@ pub enum PackageError {
     File(#[from] FileError),
     /// A file changed while it was being packed.
     #[error("{} changed while it was being packed", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
+    Changed { path: PathBuf },
     /// The manifest has a value that is not allowed.
     #[error("the package's manifest is refused")]
     Manifest(#[from] InvalidManifest),
@@ -30,7 +27,6 @@ pub enum PackageError {
     /// The file is no package.
     #[error("{} is no package: {reason}", path.display())]
     NoPackage {
-        /// The file.
         path: PathBuf,
         /// Why not.
         reason: &'static str,

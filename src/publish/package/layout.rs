@@ -17,7 +17,6 @@ const LARGE: u64 = 1 << 20;
 
 /// One entry of the zip.
 pub(super) struct Slot<'a> {
-    /// Its path.
     pub path: &'a RelativePath,
     /// What it is.
     pub kind: Kind<'a>,

@@ -31,7 +31,6 @@ pub(super) struct ZipRecord {
 
 /// Unix file types in `mode`.
 pub(super) const FILE: u32 = 0o100_000;
-/// A folder.
 pub(super) const FOLDER: u32 = 0o040_000;
 /// A symlink.
 pub(super) const LINK: u32 = 0o120_000;

@@ -289,7 +289,6 @@ impl UpdateJob {
         Ok(Ended::Complete)
     }
 
-    /// The progress by the counts.
     pub(super) fn so_far(&self, counts: &Counts) -> Progress {
         Progress {
             done: counts.fetched,

@@ -26,7 +26,6 @@ fn open(folder: &tempfile::TempDir, hours: i64) -> Queue {
     Queue::open(folder.path(), later(hours)).unwrap()
 }
 
-/// The only job with this id.
 fn only(queue: &Queue, id: &PatchId) -> PatchJob {
     let mut jobs = queue.jobs(id);
     assert_eq!(jobs.len(), 1);
