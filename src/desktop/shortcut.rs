@@ -26,7 +26,7 @@ use record::{Made, ShortcutRecord, read, write};
 /// again. Returns the files that were written.
 ///
 /// # Errors
-/// Those of [`artifacts`]; [`DesktopError::File`] and [`DesktopError::System`] if something cannot be
+/// Those of [`artifacts()`]; [`DesktopError::File`] and [`DesktopError::System`] if something cannot be
 /// written.
 pub(crate) fn make(
     entry: &Entry,

@@ -48,7 +48,7 @@ pub(super) fn run(
 /// Takes in the messages that the window system has sent since the last window closed, if there was
 /// one. The window system reports every key that changes letters to every program; without this
 /// call the messages would pile up for hours. A launcher that stays without a window calls this now
-/// and then, on the thread of [`super::open`].
+/// and then, on the thread of [`super::open()`].
 pub fn catch_up() {
     if LOOP.with(|retained| retained.borrow().is_some()) {
         // The next window meets the same fault and reports it.

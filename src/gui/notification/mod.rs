@@ -70,11 +70,11 @@ pub struct NotificationOptions {
 }
 
 /// Shows the offer in a small window at the lower right of the screen and returns when it has
-/// closed. Call it on the thread of [`super::open`].
+/// closed. Call it on the thread of [`super::open()`].
 ///
 /// # Errors
 /// [`WindowError::NoPlace`] where the window system chooses the place of windows (Wayland);
-/// otherwise as [`super::open`]. The caller then shows the dialog, or the system's notification,
+/// otherwise as [`super::open()`]. The caller then shows the dialog, or the system's notification,
 /// with a new state. This window is always drawn without OpenGL.
 pub fn notify(
     options: WindowOptions,
