@@ -28,6 +28,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use conversation::Swap;
 pub(crate) use serve::serve;
+// On Windows another room of a session needs one as well.
+#[cfg(windows)]
+pub(in crate::session) use socket::secret;
 
 use crate::messages::protocol::{Event, SwapBlocker};
 use crate::model::{ContainerId, Digest};

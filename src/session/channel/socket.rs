@@ -20,7 +20,7 @@ const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(60);
 const PREFIX: &str = "kuzflow-";
 
 /// 128 random bits as hexadecimal digits.
-pub(super) fn secret() -> io::Result<String> {
+pub(in crate::session) fn secret() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
