@@ -17,8 +17,8 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::ServerState;
 use super::refusal::Refusal;
+use super::state::ServerState;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");

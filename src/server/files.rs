@@ -7,13 +7,10 @@
 //! Every name from a request passes [`requested`] before it touches the disk: one part, no
 //! separator, no hidden file.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -27,24 +24,17 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::ServerState;
-use super::compressed::{self, Compressed};
+use super::compressed;
+use super::documents::open;
 use super::ranges::{Portion, portion};
 use super::refusal::Refusal;
-use super::repository::MAX_DOCUMENT_BYTES;
+use super::state::ServerState;
 use crate::model::{Digest, RelativePath};
 
 /// Bytes read at a time; a connection to a slow client holds as much. Smaller chunks cost more
 /// switches between the threads that read and the ones that send: 64 KiB costs twice the CPU time,
 /// and 1 MiB costs no less than 256 KiB.
 const CHUNK: u64 = 256 << 10;
-
-/// The server reads and hashes documents up to this size on each request (0.2 ms); it caches larger
-/// ones.
-const SMALL_DOCUMENT: u64 = 64 << 10;
-
-/// Bytes of all cached documents together.
-const CACHED_DOCUMENTS: u64 = 2 * MAX_DOCUMENT_BYTES;
 
 /// A target's name holds its digest, so its content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -236,17 +226,6 @@ fn respond(status: StatusCode, fields: Vec<(HeaderName, String)>, body: Body) ->
     response
 }
 
-/// Opens a regular file and gives its length. Everything else counts as absent: opening a pipe
-/// would block for ever.
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
-}
-
 /// The rest of `span` to send, read a chunk at a time as the client takes it.
 struct FileBody {
     file: File,
@@ -301,74 +280,5 @@ pub(super) async fn on_disk<T: Send + 'static>(
             Err(Refusal::not_found())
         }
         Err((path, error)) => Err(Refusal::internal(&format_args!("{}: {error}", path.display()))),
-    }
-}
-
-/// Metadata files with their digests. Large ones are cached, since hashing them on each request
-/// would let a client use up this server's time. Small ones are read again each time, since two of
-/// them can differ with the same size and modification time.
-#[derive(Default)]
-pub(super) struct Documents {
-    stored: Mutex<HashMap<PathBuf, Arc<CachedFile>>>,
-    compressed: Compressed,
-    /// Held while a large document is read, so that many clients that ask for a new one at once
-    /// cause only one read.
-    reading: Mutex<()>,
-}
-
-struct CachedFile {
-    bytes: Bytes,
-    digest: Digest,
-    modified: SystemTime,
-}
-
-impl Documents {
-    fn read(&self, path: &Path) -> io::Result<Arc<CachedFile>> {
-        let (file, length) = open(path)?;
-        let modified = file.metadata()?.modified()?;
-        if length > MAX_DOCUMENT_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        if length <= SMALL_DOCUMENT {
-            return read_document(file, modified);
-        }
-        let known = || {
-            self.stored()
-                .get(path)
-                .filter(|stored| stored.modified == modified && stored.length() == length)
-                .cloned()
-        };
-        if let Some(document) = known() {
-            return Ok(document);
-        }
-        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(document) = known() {
-            return Ok(document);
-        }
-        let document = read_document(file, modified)?;
-        let mut stored = self.stored();
-        if stored.values().map(|stored| stored.length()).sum::<u64>() + document.length()
-            > CACHED_DOCUMENTS
-        {
-            stored.clear();
-        }
-        stored.insert(path.to_owned(), document.clone());
-        Ok(document)
-    }
-
-    fn stored(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<CachedFile>>> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn read_document(file: File, modified: SystemTime) -> io::Result<Arc<CachedFile>> {
-    let mut bytes = Vec::new();
-    file.take(MAX_DOCUMENT_BYTES).read_to_end(&mut bytes)?;
-    Ok(Arc::new(CachedFile { digest: Digest::of(&bytes), bytes: bytes.into(), modified }))
-}
-
-impl CachedFile {
-    fn length(&self) -> u64 {
-        self.bytes.len() as u64
     }
 }

@@ -11,7 +11,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp as Time};
 
-use super::{ServerState, updates};
+use super::state::ServerState;
+use super::updates;
 use crate::host;
 use crate::publish::deadlines::{deadlines, most_urgent};
 use crate::publish::{Deadline, KeyRole, Urgency};

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{Html, IntoResponse};
 
-use super::ServerState;
+use super::state::ServerState;
 use crate::model::{Release, Version};
 
 /// `GET /`.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::ServerError;
+use super::error::ServerError;
 use crate::error_chain;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};

@@ -26,11 +26,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
+use super::error::ServerError;
 use super::idle_timeout::WithIdleTimeout;
+use super::options::{ServerLimits, ServerOptions};
 use super::places::{Busy, ConnectionPlace, Places};
-use super::{
-    ServerError, ServerLimits, ServerOptions, ServerState, events, health, nodes, open_files,
-};
+use super::state::ServerState;
+use super::{events, health, node_checks, open_files, router};
 
 /// Serves the repository on `listener` until `shutdown` is ready. Then it accepts no more
 /// connections, and running answers have [`ServerLimits::grace`] to end.
@@ -45,9 +46,11 @@ pub async fn serve(
     let catalogue = shared.repository.catalogue().await;
     tracing::info!(%address, node = options.node, releases = catalogue.releases.len(), "serving the repository");
     let checks = match options.health_interval {
-        Some(interval) => {
-            Some(tokio::spawn(nodes::keep_checking(shared.clone(), interval, nodes::client()?)))
-        }
+        Some(interval) => Some(tokio::spawn(node_checks::keep_checking(
+            shared.clone(),
+            interval,
+            node_checks::client()?,
+        ))),
         None => None,
     };
     let looking = tokio::spawn(events::keep_looking(shared.clone()));
@@ -66,7 +69,7 @@ async fn connections(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let (app, limits) = (shared.router(), &shared.limits);
+    let (app, limits) = (router(shared), &shared.limits);
     let room = Arc::new(Semaphore::new(
         limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS),
     ));

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use super::repository::Catalogue;
-use super::{ServerState, files, nodes};
+use super::state::ServerState;
+use super::{files, node_book};
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Node, Platform, Version};
@@ -234,7 +235,7 @@ fn offered_nodes(shared: &ServerState, catalogue: &Catalogue, location: &str) ->
             let (id, name) = (options.node.clone(), options.node.clone());
             vec![Node { id, name, region: options.region.clone(), ..Node::at(url.clone()) }]
         }
-        _ => shared.nodes.offer(&catalogue.nodes, nodes::region_of(location)),
+        _ => shared.nodes.offer(&catalogue.nodes, node_book::region_of(location)),
     }
 }
 

@@ -26,7 +26,8 @@ use crate::server::access::Client;
 use crate::server::places::Origin;
 use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
-use crate::server::{ServerState, files, updates};
+use crate::server::state::ServerState;
+use crate::server::{files, updates};
 
 /// A question of up to this size, bytes, is read at once. Larger ones are read a few at a time, so
 /// that all clients together cannot make the server hold much.
@@ -56,10 +57,6 @@ struct Fingerprint {
     #[serde(default)]
     files: Option<Files>,
 }
-
-/// A cache for the version tree of the last question, by its location. It holds one tree, since a
-/// tree may be large (16 MiB of JSON).
-pub(in crate::server) type TreeSlot = tokio::sync::Mutex<Option<(String, Arc<VersionTree>)>>;
 
 /// Installed files that differ from those of their release.
 #[derive(Debug, Default)]

@@ -14,7 +14,8 @@ use super::queue::Status;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::server::refusal::Refusal;
-use crate::server::{ServerState, files, updates};
+use crate::server::state::ServerState;
+use crate::server::{files, updates};
 
 /// Seconds after which a client that waits for a pack should ask again.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("2");

@@ -22,8 +22,10 @@ mod fingerprint;
 mod id;
 mod queue;
 mod service;
+mod tree_slot;
 
 pub use queue::JobOutcome;
 pub(crate) use service::ProjectMaker;
 pub(super) use service::Service;
 pub use service::{Maker, Making};
+pub(super) use tree_slot::TreeSlot;

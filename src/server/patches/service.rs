@@ -15,7 +15,7 @@ use crate::file_error::FileError;
 use crate::host;
 use crate::model::ContainerId;
 use crate::publish::{Keyring, Making as Made, PackMaker, Project};
-use crate::server::ServerError;
+use crate::server::error::ServerError;
 
 /// How long a pack waits for a publisher who works in the folder.
 const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(60);

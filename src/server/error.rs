@@ -1,0 +1,32 @@
+//! Why a server does not start, or why it ends.
+
+use std::path::PathBuf;
+
+use crate::file_error::FileError;
+
+/// Why a server does not start, or why it ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A file of the repository cannot be read.
+    #[error("cannot read {} of the repository", path.display())]
+    Repository { path: PathBuf, source: std::io::Error },
+    /// A file of the repository has another form than its name promises.
+    #[error("{} of the repository is not in the expected form", path.display())]
+    Form {
+        path: PathBuf,
+        /// The place of the mistake in the JSON, and its kind.
+        source: serde_json::Error,
+    },
+    /// The node's name cannot be sent in a header.
+    #[error("not a node's name: {0:?}, control characters are not allowed")]
+    NodeName(String),
+    /// The HTTP client that checks other nodes cannot be made.
+    #[error("cannot prepare the checks of other nodes")]
+    HealthClient(#[source] reqwest::Error),
+    /// The folder of the jobs that make patch packs cannot be used.
+    #[error(transparent)]
+    Jobs(FileError),
+    /// The listening socket does not give its address, or has ended.
+    #[error("cannot listen")]
+    Listen(#[source] std::io::Error),
+}
