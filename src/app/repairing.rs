@@ -27,7 +27,7 @@ use crate::threads;
 /// app that runs only for moments must not keep the other version from being repaired.
 const AFTER_THE_APP: Duration = Duration::from_secs(5);
 /// Pause between two looks at the repair while the window shows it.
-const LOOK_AT_REPAIR: Duration = Duration::from_millis(200);
+const REPAIR_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Repairs a version that could not be started while another one runs; the next start uses it
 /// again. The result is shown.
@@ -99,7 +99,7 @@ fn show_until_it_ends(
     std::thread::scope(|scope| {
         let close_at_end = || {
             while !has_ended(&handle.phase()) && !handle.closed() {
-                std::thread::sleep(LOOK_AT_REPAIR);
+                std::thread::sleep(REPAIR_POLL_INTERVAL);
             }
             // The window closes with its engine.
             handle.send(Command::Quit);

@@ -25,7 +25,7 @@ const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
 /// shown.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause between two looks at an engine that takes a failure in.
-const LOOK_AT_ENGINE: Duration = Duration::from_millis(200);
+const ENGINE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) struct Reports<'a> {
     session: &'a AppSession,
@@ -160,7 +160,7 @@ impl<'a> Reports<'a> {
         self.handle.send(Command::StartFailed(Box::new(problem.clone())));
         let end = Instant::now() + CHECK_TIMEOUT;
         while !matches!(self.handle.phase(), Phase::Failed { .. }) && Instant::now() < end {
-            for event in self.handle.wait(LOOK_AT_ENGINE) {
+            for event in self.handle.wait(ENGINE_POLL_INTERVAL) {
                 self.output.event(&event);
                 view.apply(event);
             }

@@ -37,7 +37,7 @@ pub use form::Pack;
 #[cfg(feature = "publisher")]
 pub use make::{Choice, MakeOptions, Tree, make};
 #[cfg(feature = "publisher")]
-pub(crate) use make::{MadePack, MakePackError};
+pub(crate) use make::{FileChange, MadePack, MakePackError};
 pub use outline::{Content, Made};
 
 /// Memory, in bytes, in which every pack can be applied on one core: its outline first, then one

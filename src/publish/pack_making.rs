@@ -26,7 +26,9 @@ use crate::host;
 use crate::model::hot_swap::Difference;
 use crate::model::pattern::AppPatterns;
 use crate::model::{ContainerId, Digest, Manifest, Patch, Platform, SignedPatch, Version};
-use crate::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
+use crate::pack::{
+    self, APPLY_MEMORY, Choice, FileChange, MadePack, MakeOptions, MakePackError, Tree as _,
+};
 use crate::settings::Algorithm;
 
 /// Folder in the publisher's folder where packs are written before they are published.
@@ -394,8 +396,7 @@ fn describe(
     patterns: AppPatterns<'_>,
     now: Time,
 ) -> Patch {
-    let count =
-        |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count() as u64;
+    let count = |change| made.count(change) as u64;
     let difference = Difference::between(old, new, patterns);
     Patch {
         from: from.container.clone(),
@@ -403,9 +404,9 @@ fn describe(
         base_manifest: from.manifest,
         target_manifest: to.manifest,
         cloned: made.cloned,
-        patched: count("patched"),
-        added: count("added"),
-        removed: count("removed"),
+        patched: count(FileChange::Patched),
+        added: count(FileChange::Added),
+        removed: count(FileChange::Removed),
         written: made.written,
         memory: APPLY_MEMORY,
         created: now,

@@ -17,8 +17,8 @@ use crate::container::Unpacker;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
 use crate::pack::{
-    self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack,
-    Tree,
+    self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, FileChange, MadePack,
+    MakeOptions, Pack, Tree,
 };
 use crate::parallel;
 use crate::publish::package::Effort;
@@ -156,10 +156,10 @@ pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbE
     };
     bar.finish_and_clear();
     tell(&made, say);
-    let counts = |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count();
     say.result(json!({
         "status": "done", "pack_bytes": made.length, "outline_bytes": made.outline, "cloned": made.cloned,
-        "patched": counts("patched"), "added": counts("added"), "moved": counts("moved"), "removed": counts("removed"),
+        "patched": made.count(FileChange::Patched), "added": made.count(FileChange::Added),
+        "moved": made.count(FileChange::Moved), "removed": made.count(FileChange::Removed),
         "written": made.written, "seconds": started.elapsed().as_secs_f64(), "files": made.verdicts,
     }));
     Ok(Ending::Done)

@@ -15,6 +15,7 @@ use std::io::Write;
 
 pub(crate) use self::error::MakePackError;
 pub use self::input::{Choice, MakeOptions, Tree};
+pub(crate) use self::plan::FileChange;
 pub(super) use self::plan::Verdict;
 
 use self::plan::Plan;
@@ -40,6 +41,13 @@ pub struct MadePack {
     pub cloned: u64,
     /// Bytes of the files that applying it writes.
     pub written: u64,
+}
+
+impl MadePack {
+    /// How many files the pack changes in this way.
+    pub fn count(&self, change: FileChange) -> usize {
+        self.verdicts.iter().filter(|verdict| verdict.what == change).count()
+    }
 }
 
 /// Writes the pack that leads from `old` to `new` to `out`. `progress` receives the finished bytes

@@ -4,7 +4,7 @@
 //! byte.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::{fmt, io};
 
 use serde::Serialize;
 
@@ -93,15 +93,16 @@ impl Plan {
                     let (algorithm, packed) = shares
                         .get(path)
                         .map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
-                    let what = if made.base.is_some() { "patched" } else { "added" };
+                    let what =
+                        if made.base.is_some() { FileChange::Patched } else { FileChange::Added };
                     verdicts.push(verdict(what, made.base.as_ref(), made.size, algorithm, packed));
                 }
                 Content::Old(other) => {
                     let size = base.file_manifest.get(other).map_or(0, |entry| entry.size);
                     if other != path {
-                        verdicts.push(verdict("moved", Some(other), size, None, 0));
+                        verdicts.push(verdict(FileChange::Moved, Some(other), size, None, 0));
                     } else if old.is_some_and(|old| old.permissions != fate.permissions) {
-                        verdicts.push(verdict("attributes", None, size, None, 0));
+                        verdicts.push(verdict(FileChange::Attributes, None, size, None, 0));
                     }
                 }
                 Content::Empty | Content::Link(_) => {
@@ -112,7 +113,7 @@ impl Plan {
                     });
                     if !same {
                         verdicts.push(verdict(
-                            if old.is_some() { "patched" } else { "added" },
+                            if old.is_some() { FileChange::Patched } else { FileChange::Added },
                             None,
                             0,
                             None,
@@ -128,7 +129,7 @@ impl Plan {
             let path = path.clone();
             verdicts.push(Verdict {
                 path,
-                what: "removed",
+                what: FileChange::Removed,
                 base: None,
                 size: entry.size,
                 algorithm: None,
@@ -177,13 +178,41 @@ fn base_of(
     Ok(bases)
 }
 
+/// What a pack does to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChange {
+    /// It has other content than the base's file at this path, or than a similar file of the base.
+    Patched,
+    /// Nothing in the base is like it.
+    Added,
+    /// Its content is that of a file at another path of the base.
+    Moved,
+    /// Its content stays, and its permissions change.
+    Attributes,
+    /// The target lacks it.
+    Removed,
+}
+
+impl fmt::Display for FileChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Patched => "patched",
+            Self::Added => "added",
+            Self::Moved => "moved",
+            Self::Attributes => "attributes",
+            Self::Removed => "removed",
+        })
+    }
+}
+
 /// The fate of one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// Its path in the target; in the base if it is removed.
     pub path: RelativePath,
-    /// One of `patched`, `added`, `moved`, `attributes` or `removed`.
-    pub what: &'static str,
+    /// What happens to it.
+    pub what: FileChange,
     /// The file of the base that it is made from, if that has another path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<RelativePath>,
