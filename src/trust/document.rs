@@ -341,15 +341,20 @@ impl<T: Body> Unverified<T> {
     }
 }
 
+/// Whether `bytes` are the page of a website, of a network's sign-in, or of a static host for what
+/// it lacks.
+pub(super) fn is_web_page(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+}
+
 /// Why `bytes` are no document at all, if that is obvious: an incomplete copy, or the sign-in page
 /// of a network. Neither is a forgery.
 pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<Refusal> {
     let unusable = |cause: String| Some(Refusal::new(MirrorFaultKind::Unusable, cause));
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     // A complete document that is too short is a different document under this name.
     let is_cut = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err();
     match length {
-        _ if first == Some(&b'<') => {
+        _ if is_web_page(bytes) => {
             unusable(format!("a web page came in place of the {role} document"))
         }
         Some(length) if (bytes.len() as u64) < length && is_cut() => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tough::schema::Root;
 
-use super::document::{TargetsBody, Texts, TufDocument};
+use super::document::{TargetsBody, Texts, TufDocument, is_web_page};
 use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
 use super::source::within;
 use super::state::StoredMetadata;
@@ -189,6 +189,9 @@ async fn head(
                 trusted.root.signed.version.get().saturating_add(1)
             );
             match fetch(mirror, &location, LIMITS.root, received).await {
+                // Some static hosts answer with a page and status 200 for what they lack. Whoever can
+                // send a page can send "not found" as well.
+                Ok(bytes) if is_web_page(&bytes) => break,
                 Ok(bytes) => {
                     trusted.next_root(&bytes)?;
                     roots.push(bytes);

@@ -408,6 +408,23 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     assert!(client.trust.cached().is_some());
 }
 
+/// A host for single-page apps answers with its page, status 200, for what it lacks.
+#[tokio::test]
+async fn a_page_in_place_of_the_next_root_ends_the_chain_of_roots() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let client = Client::new(&publisher);
+    let page = b"<!doctype html><title>Sample</title>".to_vec();
+    let mut mirror = publisher.mirror("host");
+    mirror.files.insert("metadata/2.root.json".to_owned(), page.clone());
+    let repository = client.accepts(mirror.clone(), start()).await;
+    assert_eq!(versions(&repository), ["1.0.0"]);
+    // A page in place of what must be there is told as such, and hides nothing.
+    mirror.files.insert("metadata/timestamp.json".to_owned(), page);
+    let error = client.refresh([mirror], start()).await.unwrap_err();
+    assert_eq!(error.fault(), Some(MirrorFaultKind::Unusable), "{error}");
+}
+
 /// A mirror that breaks off while the client reads the chain of roots must not make it stay with an
 /// old root.
 #[tokio::test]
