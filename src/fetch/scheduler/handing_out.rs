@@ -175,7 +175,7 @@ impl Scheduler {
                 let pieces = ((share / size) as u32).clamp(1, tail);
                 let run = run_end - pieces..run_end;
                 if can(run.clone()) && gain(latency + f64::from(pieces) * size / rate) {
-                    self.shorten(id, run.start, effects);
+                    self.shorten(now, id, run.start, effects);
                     // The pieces change hands at once: no other node can take them in between.
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
@@ -228,12 +228,12 @@ impl Scheduler {
 
     /// Takes the pieces from `end` on away from a range request. It ends now if others have done its
     /// other pieces.
-    pub(super) fn shorten(&mut self, id: RequestId, end: u32, effects: &mut Vec<Effect>) {
+    pub(super) fn shorten(&mut self, now: f64, id: RequestId, end: u32, effects: &mut Vec<Effect>) {
         let Some(range_request) = self.range_requests.get_mut(&id) else { return };
         range_request.run.end = end;
         let current = self.work.piece_at(range_request.position);
         if current < end && self.work.missing_end(current..end) == current {
-            return self.cancel(id, effects);
+            return self.end_overtaken(now, id, effects);
         }
         effects.push(Effect::Shorten { range_request: id, end });
     }

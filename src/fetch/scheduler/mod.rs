@@ -310,22 +310,24 @@ impl Scheduler {
         for range_request in idle {
             // A request that has just received its last byte ends by itself, and its connection can
             // be used again.
-            let Some(RangeRequest { node, position, run, last, .. }) =
-                self.range_requests.get(&range_request)
-            else {
-                continue;
-            };
-            if self.work.piece_at(*position) >= run.end {
-                continue;
+            let is_ending =
+                |request: &RangeRequest| self.work.piece_at(request.position) >= request.run.end;
+            if !self.range_requests.get(&range_request).is_none_or(is_ending) {
+                self.end_overtaken(now, range_request, effects);
             }
-            let (node, silent) = (*node, now - last);
-            self.cancel(range_request, effects);
-            if silent > SILENT_AFTER_SECONDS {
-                let detail = format!("sent nothing for {silent:.1} s and was overtaken");
-                let fault =
-                    Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
-                self.fault(now, node, fault, false, effects);
-            }
+        }
+    }
+
+    /// Ends a range request whose pieces others have done. Its node is named if it was silent.
+    fn end_overtaken(&mut self, now: f64, id: RequestId, effects: &mut Vec<Effect>) {
+        let Some(RangeRequest { node, last, .. }) = self.range_requests.get(&id) else { return };
+        let (node, silent) = (*node, now - last);
+        self.cancel(id, effects);
+        if silent > SILENT_AFTER_SECONDS {
+            let detail = format!("sent nothing for {silent:.1} s and was overtaken");
+            let fault =
+                Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
+            self.fault(now, node, fault, false, effects);
         }
     }
 

@@ -118,7 +118,7 @@ impl Scheduler {
             .collect();
         for (id, pieces) in shortened {
             pieces.clone().for_each(|piece| self.work.release(piece, 0));
-            self.shorten(id, pieces.start, effects);
+            self.shorten(now, id, pieces.start, effects);
         }
     }
 
