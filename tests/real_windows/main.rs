@@ -238,7 +238,7 @@ mod looking {
 
     fn a_window_after_a_window(display: Display) {
         let mut words =
-            vec!["dialog:told:first", "dialog:offer:second", "small:offer-incremental:third"];
+            vec!["dialog:incident:first", "dialog:offer:second", "small:offer-incremental:third"];
         words.extend([
             "dialog:offer:fourth",
             "small:ready:fifth",
@@ -443,7 +443,8 @@ mod looking {
         for kind in ["dialog", "opengl"] {
             let _app = Windows::open(&display, "1", &["dialog:offer:work"]);
             let app = display.window("^work").expect("the app opens its window");
-            let windows = Windows::open(&display, "1", &[&format!("{kind}:told:what happened")]);
+            let windows =
+                Windows::open(&display, "1", &[&format!("{kind}:incident:what happened")]);
             let (mut notice, mut ended) = (None, None);
             comes(|| {
                 notice = display.visible("^what happened");
