@@ -208,7 +208,7 @@ async fn color_scheme() -> zbus::Result<u32> {
 
 /// On Windows and macOS the window itself gets this from the system.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
+pub(crate) fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
     None
 }
 

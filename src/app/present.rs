@@ -37,8 +37,15 @@ pub(crate) struct PresentOptions {
     pub renderer: Option<Renderer>,
     /// The language at the beginning.
     pub language: Language,
-    /// When the program began.
+    /// When the wait began that a person has seen nothing of: as a rule with the program.
     pub began: Instant,
+}
+
+impl PresentOptions {
+    /// The same after the person has seen a window, or lines in the terminal.
+    pub(crate) fn begun_now(self) -> Self {
+        Self { began: Instant::now(), ..self }
+    }
 }
 
 /// Announces an offer, or its result, beside the running app as the settings say. Returns when the

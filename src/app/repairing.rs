@@ -26,6 +26,8 @@ use crate::threads;
 /// How long a repair may go on although the app has ended. Most repairs end in this time, and an
 /// app that runs only for moments must not keep the other version from being repaired.
 const AFTER_THE_APP: Duration = Duration::from_secs(5);
+/// A repair that takes less than this is not shown.
+const SHORTEST_SHOWN_REPAIR: Duration = Duration::from_millis(500);
 /// Pause between two looks at the repair while the window shows it.
 const REPAIR_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -40,40 +42,47 @@ pub(super) fn beside_the_app(
     let version = begin(handle, damaged);
     let app_ended = Cell::new(None);
     follow(handle, &mut ViewState::default(), output, |phase, _| {
-        if session.app.is_over() {
-            let since = app_ended.get().unwrap_or_else(Instant::now);
-            app_ended.set(Some(since));
-            if since.elapsed() >= AFTER_THE_APP {
-                handle.send(Command::Cancel);
-            }
+        // The app may run again meanwhile.
+        let ended = || app_ended.get().unwrap_or_else(Instant::now);
+        app_ended.set(session.app.is_over().then(ended));
+        if app_ended.get().is_some_and(|at| at.elapsed() >= AFTER_THE_APP) {
+            handle.send(Command::Cancel);
         }
         has_ended(phase)
     });
     report(session, handle, version);
 }
 
-/// Repairs a version while no app runs. A person who sees it last can end it.
+/// Repairs a version while no app runs. A person who sees it last can end it. Returns whether the
+/// repair was shown.
 pub(super) fn before_the_app(
     session: &AppSession,
     damaged: ContainerId,
     options: PresentOptions,
     output: &Output,
-) {
+) -> bool {
     let (handle, engine) = match driver::spawn(session.clone(), Setup::default()) {
         Ok(engine) => engine,
-        Err(problem) => return tracing::error!(?problem, "no engine; nothing is repaired"),
+        Err(problem) => {
+            tracing::error!(?problem, "no engine; nothing is repaired");
+            return false;
+        }
     };
     let version = begin(&handle, damaged);
     let mut view = ViewState::default();
     let began = Instant::now();
-    let is_long = || began.elapsed() >= TELL_AFTER;
+    // The waits before this one count, but a repair of moments is not shown.
+    let is_long =
+        || options.began.elapsed() >= TELL_AFTER && began.elapsed() >= SHORTEST_SHOWN_REPAIR;
     follow(&handle, &mut view, output, |phase, _| has_ended(phase) || is_long());
-    if !has_ended(&handle.phase()) {
+    let lasts = !has_ended(&handle.phase());
+    if lasts {
         tracing::warn!("the repair lasts");
         show_until_it_ends(session, &handle, view, options, output);
     }
     report(session, &handle, version);
     driver::quit(&handle, engine);
+    lasts
 }
 
 /// Sends the command, and returns the version for the report.
@@ -135,6 +144,7 @@ fn report(session: &AppSession, handle: &Handle, version: Version) {
             tracing::info!(%version, "the version is whole again; the next start uses it");
             session.leave_notice(Incident::Repaired { version });
         }
+        Phase::Cancelled => tracing::info!(%version, "the repair goes on at the next start"),
         phase => {
             tracing::error!(?phase, "the version could not be repaired");
             // If no other version runs in its place, the window shows the failure.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::present::{PresentOptions, show};
+use super::streams;
 use crate::error_chain;
 use crate::gui::ViewState;
 use crate::messages::mailbox::Handle;
@@ -127,8 +128,9 @@ impl<'a> Reports<'a> {
         }
         let view = ViewState::telling(notices.clone());
         let is_shown = self.options.headless
+            || std::io::stdout().is_terminal()
             || show(&self.session.environment, self.handle, view, self.options);
-        // Where no window can be opened, the next start shows them.
+        // Where nobody sees them now, the next start shows them.
         if is_shown && let Err(error) = probation::remove_notices(home, &notices) {
             tracing::warn!(
                 error = error_chain::line(&error),
@@ -148,6 +150,11 @@ impl<'a> Reports<'a> {
             return;
         }
         let problem = self.problem_of(&failed);
+        if !failed.is_sure && streams::have_a_caller() {
+            // A script waits for the end, and no window may hold it up.
+            self.output.complain(&problem);
+            return;
+        }
         if self.options.headless {
             self.output.complain(&problem);
             return;

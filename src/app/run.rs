@@ -146,7 +146,9 @@ fn repair_and_start(
     if !look::is_folder(&session.home().container(&damaged)).unwrap_or(true) {
         return None;
     }
-    repairing::before_the_app(session, damaged, options, output);
+    let was_shown = repairing::before_the_app(session, damaged, options, output);
+    // What a person has just seen is no silent wait.
+    let options = if was_shown { options.begun_now() } else { options };
     let started = start(session, options, output);
     started
         .inspect_err(|error| {
@@ -201,7 +203,7 @@ fn before_the_app(
     }
     // The window was closed before the check ended, or the check failed: the installed version
     // starts all the same.
-    if setup.start_anyway { start_and_wait(session, options, output) } else { ending }
+    if setup.start_anyway { start_and_wait(session, options.begun_now(), output) } else { ending }
 }
 
 /// The active version; `None` if nothing is installed.

@@ -5,7 +5,7 @@
 //! lines. Out: bytes to the two streams, or nothing. Never: panics, returns an error, or waits for
 //! a stopped reader for longer than [`MAX_WAIT`].
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +67,24 @@ pub(crate) fn write_line(line: &str) {
             OUTPUT_IS_LOST.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether somebody reads what the app prints: a person at a terminal, or a program behind a pipe.
+/// What a desktop starts has neither.
+pub(crate) fn have_a_caller() -> bool {
+    io::stdout().is_terminal() || is_pipe(&io::stdout()) || is_pipe(&io::stderr())
+}
+
+#[cfg(unix)]
+fn is_pipe(stream: &impl std::os::fd::AsFd) -> bool {
+    rustix::fs::fstat(stream)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_fifo())
+}
+
+/// A program without a console has no streams of its own here.
+#[cfg(not(unix))]
+fn is_pipe<T>(_stream: &T) -> bool {
+    false
 }
 
 /// Writes a line to standard error.

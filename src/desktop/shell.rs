@@ -24,7 +24,7 @@ fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopErro
 
 /// Writes `link` as a `.lnk` file at `path`. It uses a new thread, since the caller's thread may
 /// have initialised COM in another mode.
-pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
+pub(super) fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
     let (path, link) = (path.to_owned(), link.clone());
     let make = move || make_link(&path, &link).map_err(refused("make a link"));
     let made = threads::spawn("link", make);
@@ -56,7 +56,7 @@ fn make_link(path: &Path, link: &Link) -> windows::core::Result<()> {
 }
 
 /// Sets these values of the user's classes.
-pub fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
+pub(super) fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
     let set = || {
         for ClassValue { key, name, value } in values {
             CURRENT_USER.create(format!("{CLASSES}\\{key}"))?.set_string(name, value)?;
@@ -69,7 +69,7 @@ pub fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
 }
 
 /// Removes a class, and its association with bundles.
-pub fn dissociate(class: &str) -> Result<(), DesktopError> {
+pub(super) fn dissociate(class: &str) -> Result<(), DesktopError> {
     let classes = CURRENT_USER.create(CLASSES).map_err(refused("open the kinds of files"))?;
     // A missing key needs no removal.
     let _ = classes.remove_tree(class);

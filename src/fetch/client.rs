@@ -17,6 +17,7 @@ use url::Url;
 use super::FetchError;
 use super::document_retry::{self, Failed};
 use super::encoding::{self, Body, GZIP, Refused};
+use crate::error_chain;
 use crate::https;
 use crate::model::node::{Locality, locality, redacted};
 
@@ -116,7 +117,7 @@ impl Client {
             let Some(pause) = document_retry::pause(&failed, tries) else {
                 return Err(failed.error);
             };
-            tracing::debug!(url = %redacted(url), error = %failed.error, ?pause, "a small document is asked for again");
+            tracing::debug!(url = %redacted(url), error = error_chain::line(&failed.error), ?pause, "a small document is asked for again");
             tokio::time::sleep(pause).await;
         }
     }

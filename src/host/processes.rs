@@ -92,7 +92,7 @@ pub(crate) fn all() -> Vec<Process> {
 }
 
 /// Whether a process reads from a terminal, where a person may be using it.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn reads_terminal(process: u32) -> bool {
     let input = std::fs::read_link(format!("/proc/{process}/fd/0"));
     input.is_ok_and(|input| {
@@ -100,9 +100,15 @@ pub(crate) fn reads_terminal(process: u32) -> bool {
     })
 }
 
+/// This system does not say it of another process; an app has the launcher's own input.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn reads_terminal(_process: u32) -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdin())
+}
+
 /// On this system consoles have their own windows.
 #[cfg(not(unix))]
-pub fn reads_terminal(_process: u32) -> bool {
+pub(crate) fn reads_terminal(_process: u32) -> bool {
     false
 }
 

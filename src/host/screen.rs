@@ -111,13 +111,13 @@ pub(crate) fn idle() -> Option<std::time::Duration> {
 
 /// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-pub const fn idle() -> Option<std::time::Duration> {
+pub(crate) const fn idle() -> Option<std::time::Duration> {
     None
 }
 
 /// The part of the primary screen that the taskbar leaves free.
 #[cfg(windows)]
-pub fn work_area(_scale: f64) -> Option<Area> {
+pub(crate) fn work_area(_scale: f64) -> Option<Area> {
     use windows_sys::Win32::Foundation::RECT;
     use windows_sys::Win32::UI::WindowsAndMessaging::{SPI_GETWORKAREA, SystemParametersInfoW};
 
@@ -161,7 +161,7 @@ pub fn work_area(scale: f64) -> Option<Area> {
 /// On these systems pixels are shown as they are drawn; Windows rounds corners by itself on
 /// request.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-pub fn blends() -> bool {
+pub(crate) fn blends() -> bool {
     false
 }
 

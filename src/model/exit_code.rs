@@ -1,12 +1,12 @@
-//! ProcessEnd codes of processes: what they say about the end.
+//! Exit codes of processes: what they say about the end.
 //!
 //! In: a code, as the system's own shell shows it. On Unix that is the status, or 128 and the
 //! signal's number; on Windows it has four bytes. Out: the kind of end. Never: asks the system.
 
 use std::fmt;
 
-/// From here on a code on Unix is a signal's number plus 128.
-const SIGNALS: u32 = 128;
+/// Codes on Unix that are a signal's number plus 128: Linux has signals up to 64. `exit(-1)` is 255.
+const SIGNALS: std::ops::RangeInclusive<u32> = 128 + 1..=128 + 64;
 /// Windows' exceptions: codes of the system (`0xC0000005`, an access violation), of C++
 /// (`0xE06D7363`) and of .NET (`0xE0434352`). A program that ends with a small negative number is
 /// above them.
@@ -32,7 +32,7 @@ impl ProcessEnd {
     fn on(windows: bool, code: u32) -> Self {
         match code {
             _ if windows && EXCEPTIONS.contains(&code) => Self::Exception(code),
-            _ if !windows && code > SIGNALS => Self::Signal(code - SIGNALS),
+            _ if !windows && SIGNALS.contains(&code) => Self::Signal(code - 128),
             _ => Self::Status(code),
         }
     }
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn each_system_has_its_own_codes() {
         let kinds = |code| [false, true].map(|windows| ProcessEnd::on(windows, code));
-        assert_eq!(kinds(2), [ProcessEnd::Status(2); 2]);
+        assert_eq!([2, 255].map(kinds), [2, 255].map(|code| [ProcessEnd::Status(code); 2]));
         assert_eq!(kinds(139), [ProcessEnd::Signal(11), ProcessEnd::Status(139)]);
         for exception in [0xC000_0005, 0xC000_0100, 0xE06D_7363] {
             assert_eq!(ProcessEnd::on(true, exception), ProcessEnd::Exception(exception));

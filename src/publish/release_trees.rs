@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::package::{PackageError, inspect};
 use crate::container::{Decoder, SpanReader};
 use crate::file_error::{FileError, FileResult as _};
+use crate::look;
 use crate::model::manifest::*;
-use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
+use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 use crate::pack::Tree;
 
 /// Why a tree cannot be used.
@@ -133,25 +134,9 @@ fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
     }
     let mut file = File::open(path).at("open", path)?;
     let metadata = file.metadata().at("look at", path)?;
-    let mut hasher = Hasher::default();
-    let mut size = 0;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match io::Read::read(&mut file, &mut buffer).at("read", path)? {
-            0 => break,
-            count => {
-                hasher.update(&buffer[..count]);
-                size += count as u64;
-            }
-        }
-    }
-    Ok(Entry {
-        size,
-        mtime: 0,
-        hash: hasher.finish(),
-        permissions: permissions(&metadata),
-        symlink: None,
-    })
+    let hash = look::digest(&file).at("read", path)?;
+    let size = file.stream_position().at("read", path)?;
+    Ok(Entry { size, mtime: 0, hash, permissions: permissions(&metadata), symlink: None })
 }
 
 #[cfg(unix)]

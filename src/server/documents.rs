@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::compressed::Compressed;
 use super::repository::MAX_DOCUMENT_BYTES;
+use crate::look;
 use crate::model::Digest;
 
 /// The server reads and hashes documents up to this size on each request (0.2 ms); it caches larger
@@ -95,10 +96,10 @@ impl CachedFile {
 /// Opens a regular file and gives its length. Everything else counts as absent: opening a pipe
 /// would block for ever.
 pub(super) fn open(path: &Path) -> io::Result<(File, u64)> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    let file = File::open(path)?;
+    let file = look::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => io::ErrorKind::NotFound.into(),
+        _ => error,
+    })?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }

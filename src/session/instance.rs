@@ -279,35 +279,35 @@ mod system {
     use std::path::Path;
     use std::time::Duration;
 
-    pub use std::net::TcpStream as Stream;
+    pub(super) use std::net::TcpStream as Stream;
 
     use crate::model::Digest;
 
-    pub struct Listener {
+    pub(super) struct Listener {
         listener: TcpListener,
         secret: Digest,
     }
 
     impl Listener {
-        pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
             self.listener.accept()
         }
 
         /// Compares digests, so that the time of the comparison reveals nothing about the secret.
-        pub fn is_secret(&self, secret: &str) -> bool {
+        pub(super) fn is_secret(&self, secret: &str) -> bool {
             Digest::of(secret.as_bytes()) == self.secret
         }
     }
 
     /// The folder is this user's own, so that nobody else reads the secret.
-    pub fn listen(place: &Path) -> io::Result<Listener> {
+    pub(super) fn listen(place: &Path) -> io::Result<Listener> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let secret = super::super::channel::secret()?;
         std::fs::write(place, format!("{} {secret}", listener.local_addr()?.port()))?;
         Ok(Listener { listener, secret: Digest::of(secret.as_bytes()) })
     }
 
-    pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
+    pub(super) fn connect(place: &Path) -> io::Result<(Stream, String)> {
         let damaged =
             || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
         let bytes = crate::look::read(place, crate::look::SMALL)?.ok_or_else(damaged)?;

@@ -144,7 +144,7 @@ pub(super) fn copy_link(from: &Path, to: &Path) -> Result<(), FileError> {
 
 /// On this system users lack the right to make links; carrying over skips them.
 #[cfg(not(unix))]
-pub fn copy_link(from: &Path, _to: &Path) -> Result<(), FileError> {
+pub(super) fn copy_link(from: &Path, _to: &Path) -> Result<(), FileError> {
     Err(FileError::new("copy", from, io::ErrorKind::Unsupported))
 }
 

@@ -333,11 +333,13 @@ impl RunningApp {
             started: self.first_started.clone(),
             ..Process::default()
         };
-        if !ProcessEnd::of(exit_code(status)).is_crash() {
-            self.successors_of(&[record])
+        // A program may choose a code above 128 itself; then no signal has ended it.
+        let is_crash = if cfg!(unix) {
+            status.code().is_none()
         } else {
-            self.note_ends(&[record])
-        }
+            ProcessEnd::of(exit_code(status)).is_crash()
+        };
+        if is_crash { self.note_ends(&[record]) } else { self.successors_of(&[record]) }
     }
 
     /// Notes the successors of processes that have ended, and that their end was seen.

@@ -335,7 +335,7 @@ mod system {
 
     /// Its creation time. The system still knows that for some time after the end of a process, so
     /// this also asks whether the process has ended.
-    pub fn start(process: u32) -> Option<String> {
+    pub(crate) fn start(process: u32) -> Option<String> {
         let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)?;
         let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
         let (mut made, mut ended, mut kernel, mut user) = (zero, zero, zero, zero);
@@ -357,12 +357,12 @@ mod system {
     }
 
     /// Whether `process` lives and has this start time.
-    pub fn is_alive(process: u32, started: &str) -> bool {
+    pub(crate) fn is_alive(process: u32, started: &str) -> bool {
         start(process).as_deref() == Some(started)
     }
 
     /// Whether any process with this id may live.
-    pub fn may_be_alive(process: u32) -> bool {
+    pub(crate) fn may_be_alive(process: u32) -> bool {
         start(process).is_some()
     }
 
@@ -379,7 +379,7 @@ mod system {
     }
 
     /// The living processes that this user may query.
-    pub fn all() -> io::Result<Vec<Process>> {
+    pub(crate) fn all() -> io::Result<Vec<Process>> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
         let age = |started: &str| {
             let made = Duration::from_millis(started.parse::<u64>().ok()? / (TICKS / 1000));
@@ -394,19 +394,19 @@ mod system {
     }
 
     /// Unknown here.
-    pub fn ancestors() -> Vec<u32> {
+    pub(crate) fn ancestors() -> Vec<u32> {
         Vec::new()
     }
 
-    pub fn maps(_process: u32, _folder: &Path) -> bool {
+    pub(crate) fn maps(_process: u32, _folder: &Path) -> bool {
         false
     }
 
-    pub fn holds_open(_process: u32, _path: &Path) -> bool {
+    pub(crate) fn holds_open(_process: u32, _path: &Path) -> bool {
         false
     }
 
-    pub fn wait_for_any(processes: &[u32], limit: Duration) {
+    pub(crate) fn wait_for_any(processes: &[u32], limit: Duration) {
         let Some(open) =
             processes.first().and_then(|process| Open::new(*process, PROCESS_SYNCHRONIZE))
         else {
@@ -420,7 +420,7 @@ mod system {
     }
 
     /// Ends a process by force; Windows has no signal that asks for it.
-    pub fn end(process: u32, by_force: bool) {
+    pub(crate) fn end(process: u32, by_force: bool) {
         if let Some(open) = Open::new(process, PROCESS_TERMINATE).filter(|_| by_force) {
             // SAFETY: no pointers; the handle lives until the end of this function.
             #[allow(unsafe_code)]

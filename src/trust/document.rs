@@ -344,7 +344,8 @@ impl<T: Body> Unverified<T> {
 /// Whether `bytes` are the page of a website, of a network's sign-in, or of a static host for what
 /// it lacks.
 pub(super) fn is_web_page(bytes: &[u8]) -> bool {
-    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
 }
 
 /// Why `bytes` are no document at all, if that is obvious: an incomplete copy, or the sign-in page

@@ -71,7 +71,13 @@ fn is_allowed(environment: &Environment) -> Result<bool, StoreError> {
 /// switched it off, and nothing is shared.
 fn user_allows(home: &Home) -> Result<bool, StoreError> {
     let stored = home.stored_state().inspect_err(
-        |error| tracing::warn!(%error, "it is unknown whether the user shares with peers"),
+        // A peer's request asks this too, so a level that is not in the log by itself.
+        |error| {
+            tracing::debug!(
+                error = error_chain::line(error),
+                "it is unknown whether the user shares with peers"
+            )
+        },
     );
     Ok(stored?.is_none_or(|state| !state.peers_off))
 }

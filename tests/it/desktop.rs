@@ -291,7 +291,11 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
 #[cfg(target_os = "linux")]
 #[test]
 fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() {
-    let Ok(_) = Command::new("strace").arg("--version").output() else { return };
+    if Command::new("strace").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "CI has strace");
+        println!("not tried: there is no strace");
+        return;
+    }
     let machine = Machine::new();
     let home = machine.world.home();
     for (call, reinstall) in

@@ -60,6 +60,8 @@ fn a_start_that_waits_for_a_repair_says_so_in_the_terminal() {
 fn a_start_that_waits_for_a_repair_shows_a_window_that_ends_the_wait() {
     let Some(mut display) = Display::open() else { return };
     if !display.start_window_manager() {
+        assert!(std::env::var_os("CI").is_none(), "CI has a window manager");
+        println!("not tried: there is no window manager");
         return;
     }
     // As a person does it: the window manager asks the window in front to close.

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::release::{NodeProcess, World, text};
+use crate::support::release::{NodeProcess, World, started_versions, text};
 use crate::support::waiting::until;
 
 /// No checks; a version counts as up after a second.
@@ -30,30 +30,8 @@ fn installed() -> (World, NodeProcess) {
     publish(&world, "1.0.0", &[]);
     let node = world.serve();
     world.configure(&[&node.address], QUIET);
-    update(&world);
+    world.update();
     (world, node)
-}
-
-fn update(world: &World) {
-    let update = world.say(&["update"]);
-    assert_eq!(update.code, 0, "{}", update.errors);
-}
-
-fn start(world: &World) -> Output {
-    world.launcher(&["--headless", "run"]).output().unwrap()
-}
-
-/// The versions that printed a line, in their order.
-fn versions(output: &Output) -> Vec<String> {
-    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = |line: &str| Some(line.strip_prefix("version=")?.split(' ').next()?.to_owned());
-    lines.lines().filter_map(version).collect()
-}
-
-fn active(world: &World) -> String {
-    let record = fs::read(world.home().join("active.json")).unwrap();
-    let record: Value = serde_json::from_slice(&record).unwrap();
-    record["container"].as_str().unwrap().split('_').nth(1).unwrap().to_owned()
 }
 
 /// Opens a file so that no other process may open it, as a scanner or an editor does.
@@ -100,7 +78,7 @@ fn a_batch_file_is_a_program() {
     world.publish(&package, &["--no-patches"]);
     let node = world.serve();
     world.configure(&[&node.address], QUIET);
-    update(&world);
+    world.update();
     let output = world.launcher(&["--headless", "run", "--", "a", "b c"]).output().unwrap();
     let reported = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(reported.contains("version=1.0.0 args=a \"b c\""), "{reported}");
@@ -110,12 +88,12 @@ fn a_batch_file_is_a_program() {
 #[test]
 fn a_release_that_crashes_is_gone_back_from_with_its_exception() {
     let (world, _node) = installed();
-    start(&world);
+    world.start();
     publish(&world, "1.1.0", &[("orders", "CODE=3221225477\n")]);
-    update(&world);
-    let output = start(&world);
-    assert_eq!(versions(&output), ["1.1.0", "1.1.0", "1.0.0"]);
-    assert_eq!(active(&world), "1.0.0");
+    world.update();
+    let output = world.start();
+    assert_eq!(started_versions(&output), ["1.1.0", "1.1.0", "1.0.0"]);
+    assert_eq!(world.active(), "1.0.0");
     assert!(world.log().contains("ended by exception 0xC0000005"), "{}", world.log());
 }
 
@@ -127,11 +105,11 @@ fn a_file_that_somebody_holds_open_delays_a_switch_and_harms_nothing() {
     publish(&world, "1.1.0", &[]);
     let scanner = held(&mine);
     world.say(&["update"]);
-    let output = start(&world);
-    assert_eq!(versions(&output).len(), 1, "{}", String::from_utf8_lossy(&output.stderr));
+    let output = world.start();
+    assert_eq!(started_versions(&output).len(), 1, "{}", String::from_utf8_lossy(&output.stderr));
     drop(scanner);
     assert!(matches!(world.say(&["update"]).code, 0 | 3));
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
     let carried = world.container("1.1.0").join("data/mine.db");
     assert_eq!(fs::read_to_string(carried).unwrap(), "mine");
 }
@@ -140,12 +118,12 @@ fn a_file_that_somebody_holds_open_delays_a_switch_and_harms_nothing() {
 fn a_version_with_a_file_that_somebody_holds_open_is_removed_later() {
     let (world, _node) = installed();
     publish(&world, "1.1.0", &[("notes.txt", "notes")]);
-    update(&world);
-    start(&world);
+    world.update();
+    world.start();
     assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
     let scanner = held(&world.container("1.1.0").join("app/notes.txt"));
     let first = world.say(&["remove", "1.1.0"]);
-    assert_eq!(versions(&start(&world)), ["1.0.0"], "{}", first.errors);
+    assert_eq!(started_versions(&world.start()), ["1.0.0"], "{}", first.errors);
     drop(scanner);
     let again = world.say(&["remove", "1.1.0"]);
     assert!(first.code == 0 || again.code == 0, "{} {}", first.errors, again.errors);
@@ -161,15 +139,15 @@ fn paths_longer_than_260_characters_are_installed_verified_and_updated() {
     publish(&world, "1.0.0", &[(&deep, "VERSION = 1\n")]);
     let node = world.serve();
     world.configure(&[&node.address], QUIET);
-    update(&world);
+    world.update();
     assert!(text(&world.container("1.0.0").join("app").join(&deep)).chars().count() > 260);
     assert_eq!(world.say(&["verify"]).code, 0);
-    assert_eq!(versions(&start(&world)), ["1.0.0"]);
+    assert_eq!(started_versions(&world.start()), ["1.0.0"]);
     let package =
         world.build("1.1.0", &BTreeMap::from([(deep.as_str(), b"VERSION = 2\n".to_vec())]));
     world.publish(&package, &[]);
-    update(&world);
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    world.update();
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
     let content = fs::read_to_string(world.container("1.1.0").join("app").join(&deep)).unwrap();
     assert_eq!(content, "VERSION = 2\n");
 }
@@ -185,11 +163,11 @@ fn a_killed_launchers_app_still_runs_for_the_next_launcher() {
     launcher.wait().unwrap();
     assert!(running(), "its process and start time are noted");
     publish(&world, "1.1.0", &[]);
-    update(&world);
-    assert_eq!(active(&world), "1.0.0", "no switch under the running app");
+    world.update();
+    assert_eq!(world.active(), "1.0.0", "no switch under the running app");
     assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");
     world.end_apps();
-    until("the new version starts", || versions(&start(&world)) == ["1.1.0"]);
+    until("the new version starts", || started_versions(&world.start()) == ["1.1.0"]);
 }
 
 /// The launcher's path as the system writes it; a cross-built test has it with slashes.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::display::Display;
-use crate::support::release::{NodeProcess, World, text};
+use crate::support::release::{NodeProcess, World, started_versions, text};
 use crate::support::waiting::until;
 
 /// A version counts as up when it says so, and never by the time that it has run: on a busy
@@ -33,38 +33,12 @@ fn installed(version: &str, code: &str) -> (World, NodeProcess) {
     release(&world, version, code);
     let node = world.serve();
     world.configure(&[&node.address], SETTINGS);
-    update(&world);
+    world.update();
     (world, node)
 }
 
-fn update(world: &World) {
-    let update = world.say(&["update"]);
-    assert_eq!(update.code, 0, "{}", update.errors);
-}
-
-fn start(world: &World) -> Output {
-    world.launcher(&["--headless", "run"]).output().unwrap()
-}
-
-/// The versions that printed a line, in their order.
-fn versions(output: &Output) -> Vec<String> {
-    let reply = String::from_utf8_lossy(&output.stdout);
-    reply.lines().filter_map(|line| line.strip_prefix("version=")).map(str::to_owned).collect()
-}
-
-fn record(world: &World, name: &str) -> Value {
-    serde_json::from_slice(&fs::read(world.home().join(name)).unwrap_or_default())
-        .unwrap_or_default()
-}
-
 fn failed(world: &World) -> Value {
-    record(world, "state.json")["failed"].clone()
-}
-
-/// The version that `active.json` names.
-fn active(world: &World) -> String {
-    let id = record(world, "active.json")["container"].as_str().unwrap().to_owned();
-    id.split('_').nth(1).unwrap().to_owned()
+    world.record("state.json")["failed"].clone()
 }
 
 /// Comes up, and runs for a moment or for `STAY` seconds.
@@ -76,31 +50,36 @@ const NEEDS_A_FILE: &str = "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is mis
 #[test]
 fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
+    world.start();
     release(
         &world,
         "1.1.0",
         "(echo up > \"$KUZFLOW_HEALTH\"; echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
     );
-    update(&world);
+    world.update();
     for run in 0..7 {
-        let output = start(&world);
-        assert_eq!(versions(&output), ["1.1.0"], "{}", String::from_utf8_lossy(&output.stderr));
+        let output = world.start();
+        assert_eq!(
+            started_versions(&output),
+            ["1.1.0"],
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         if run == 0 {
-            let probation = &record(&world, "active.json")["probation"];
+            let probation = &world.record("active.json")["probation"];
             assert_eq!(probation["good_runs"], 1, "like any other, one good run proves nothing");
         }
     }
-    assert_eq!((active(&world), failed(&world)), ("1.1.0".to_owned(), Value::Null));
+    assert_eq!((world.active(), failed(&world)), ("1.1.0".to_owned(), Value::Null));
     assert!(
-        record(&world, "active.json")["probation"].is_null(),
+        world.record("active.json")["probation"].is_null(),
         "what goes on in its place has proved it"
     );
     // A version that ends before anyone can see it run is not known to be bad either.
     release(&world, "1.2.0", "exit 0");
-    update(&world);
+    world.update();
     for _ in 0..7 {
-        assert_eq!(versions(&start(&world)), ["1.2.0"]);
+        assert_eq!(started_versions(&world.start()), ["1.2.0"]);
     }
     assert_eq!(failed(&world), Value::Null);
 }
@@ -108,19 +87,19 @@ fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
 #[test]
 fn a_rollback_goes_to_the_version_that_was_left_and_hides_nothing_that_was_written_in_it() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
+    world.start();
     let diary =
         "echo \"line of $KUZFLOW_VERSION\" >> \"$KUZFLOW_HOME/data/diary.txt\"; exec sleep 0.2";
     release(&world, "1.1.0", diary);
-    update(&world);
+    world.update();
     // The user opens it twice, and closes it each time before it could count as up.
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(&world, "1.2.0", "exit 3");
-    update(&world);
-    let output = start(&world);
-    assert_eq!(versions(&output), ["1.2.0", "1.2.0", "1.1.0"]);
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", json!(["1.2.0"])));
+    world.update();
+    let output = world.start();
+    assert_eq!(started_versions(&output), ["1.2.0", "1.2.0", "1.1.0"]);
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.1.0", json!(["1.2.0"])));
     let diary = fs::read_to_string(world.container("1.1.0").join("data/diary.txt")).unwrap();
     assert_eq!(diary.lines().count(), 3, "{diary}");
 }
@@ -128,17 +107,17 @@ fn a_rollback_goes_to_the_version_that_was_left_and_hides_nothing_that_was_writt
 #[test]
 fn a_failing_version_is_left_whatever_became_of_the_records() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
+    world.start();
     release(&world, "9.0.0", "echo work >> \"$KUZFLOW_HOME/data/work\"; exit 7");
-    update(&world);
-    assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0");
+    world.update();
+    assert_eq!(started_versions(&world.start()).last().unwrap(), "1.0.0");
     // The user can go back to it all the same.
     assert_eq!(world.say(&["rollback", "9.0.0"]).code, 0);
-    assert_eq!(versions(&start(&world)), ["9.0.0", "9.0.0", "1.0.0"]);
+    assert_eq!(started_versions(&world.start()), ["9.0.0", "9.0.0", "1.0.0"]);
     let again = world.say(&["rollback", "9.0.0"]);
     assert_eq!(again.code, 0, "{}", again.errors);
     assert_eq!(world.say(&["rollback"]).code, 0, "the way back is there without a word as well");
-    assert_eq!(active(&world), "1.0.0");
+    assert_eq!(world.active(), "1.0.0");
     // Without the records of retained user data, and with a damaged one.
     for damaged in [false, true] {
         assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
@@ -150,30 +129,30 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
                 fs::remove_dir_all(note).unwrap()
             }
         }
-        assert_eq!(versions(&start(&world)).last().unwrap(), "1.0.0", "damaged: {damaged}");
-        assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["9.0.0"])));
+        assert_eq!(started_versions(&world.start()).last().unwrap(), "1.0.0", "damaged: {damaged}");
+        assert_eq!((world.active().as_str(), failed(&world)), ("1.0.0", json!(["9.0.0"])));
     }
     // The pointer is lost, and with it the record that the newest version failed.
     assert_eq!(world.say(&["switch", "9.0.0"]).code, 0);
     fs::remove_file(world.home().join("active.json")).unwrap();
     fs::remove_file(world.home().join("state.json")).unwrap();
-    let starts: Vec<_> = (0..3).flat_map(|_| versions(&start(&world))).collect();
+    let starts: Vec<_> = (0..3).flat_map(|_| started_versions(&world.start())).collect();
     assert_eq!(starts.last().unwrap(), "1.0.0", "{starts:?}");
 }
 
 #[test]
 fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one() {
     let (world, _node) = installed("1.0.0", NEEDS_A_FILE);
-    start(&world);
+    world.start();
     release(&world, "1.1.0", NEEDS_A_FILE);
-    update(&world);
+    world.update();
     for _ in 0..2 {
         let output =
             world.launcher(&["--headless", "run"]).env("BROKEN_COMPUTER", "1").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(failed(&world), Value::Null, "{}", String::from_utf8_lossy(&output.stdout));
         assert!(
-            record(&world, "state.json")["notices"].is_null(),
+            world.record("state.json")["notices"].is_null(),
             "nobody is told that going back has helped"
         );
     }
@@ -185,12 +164,12 @@ fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one
         "{:?}",
         check.result
     );
-    update(&world);
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    world.update();
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
     // If a release fails where the version before succeeds, the failure is its own.
     release(&world, "1.2.0", "exit 1");
-    update(&world);
-    assert_eq!(versions(&start(&world)).last().unwrap(), "1.1.0");
+    world.update();
+    assert_eq!(started_versions(&world.start()).last().unwrap(), "1.1.0");
     assert_eq!(failed(&world), json!(["1.2.0"]));
 }
 
@@ -203,41 +182,42 @@ const SPOILS_ITS_DATA: &str = "echo line >> \"$KUZFLOW_HOME/data/profile\"\n\
 #[test]
 fn a_version_that_ran_well_once_and_fails_ever_after_is_left() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(&world, "1.1.0", SPOILS_ITS_DATA);
-    update(&world);
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    world.update();
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
     assert_eq!(
-        record(&world, "active.json")["probation"]["good_runs"],
+        world.record("active.json")["probation"]["good_runs"],
         1,
         "one good run proves nothing"
     );
-    let starts: Vec<_> = (0..3).flat_map(|_| versions(&start(&world))).collect();
+    let starts: Vec<_> = (0..3).flat_map(|_| started_versions(&world.start())).collect();
     assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
 }
 
 #[test]
 fn an_app_that_hands_over_well_once_and_fails_ever_after_is_left() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(
         &world,
         "1.1.0",
         "[ -z \"$FAIL\" ] || exit 1\n(echo up > \"$KUZFLOW_HEALTH\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
     );
-    update(&world);
+    world.update();
     for proved in [false, true] {
-        assert_eq!(versions(&start(&world)), ["1.1.0"]);
-        assert_eq!(record(&world, "active.json")["probation"].is_null(), proved);
+        assert_eq!(started_versions(&world.start()), ["1.1.0"]);
+        assert_eq!(world.record("active.json")["probation"].is_null(), proved);
     }
-    let failing =
-        || versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap());
+    let failing = || {
+        started_versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap())
+    };
     let starts: Vec<_> = (0..3).flat_map(|_| failing()).collect();
     assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
 }
 
 /// A link to itself in place of a file: reading it is an error, for root as well, and no absence.
@@ -251,12 +231,12 @@ fn make_unreadable(file: &Path) -> PathBuf {
 /// A world with 1.0.0 and 1.1.0, which was used last and fails on request.
 fn with_two_versions() -> (World, NodeProcess) {
     let (world, node) = installed("1.0.0", STAYS);
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(&world, "1.1.0", &format!("[ -z \"$FAIL\" ] || exit 1\n{STAYS}"));
-    update(&world);
-    start(&world);
-    start(&world);
+    world.update();
+    world.start();
+    world.start();
     fs::write(world.container("1.1.0").join("data/work"), "mine").unwrap();
     (world, node)
 }
@@ -268,19 +248,19 @@ fn a_record_that_cannot_be_read_is_reported_and_the_app_starts_with_its_files() 
     let installed = world.container("1.1.0").join("metadata/installed.json");
     for file in [&home.join("active.json"), &installed, &home.join("state.json")] {
         let aside = make_unreadable(file);
-        let output = start(&world);
+        let output = world.start();
         let reported = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(versions(&output), ["1.1.0"], "{}: {reported}", file.display());
+        assert_eq!(started_versions(&output), ["1.1.0"], "{}: {reported}", file.display());
         let expected = format!("This computer cannot read {}", text(file));
         assert_eq!(reported.matches(&expected).count(), 1, "{reported}");
         let work = fs::read_to_string(world.container("1.1.0").join("data/work")).unwrap();
         assert_eq!(work, "mine");
         fs::remove_file(file).unwrap();
         fs::rename(aside, file).unwrap();
-        let reported = String::from_utf8_lossy(&start(&world).stdout).into_owned();
+        let reported = String::from_utf8_lossy(&world.start().stdout).into_owned();
         assert!(!reported.contains("cannot read"), "{reported}");
     }
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.1.0", Value::Null));
     // `verify` reports it, and can repair it.
     make_unreadable(&installed);
     let verified = world.say(&["verify"]);
@@ -307,13 +287,14 @@ fn a_version_that_fails_is_left_while_the_pointer_cannot_be_read() {
     let (world, _node) = with_two_versions();
     let pointer = world.home().join("active.json");
     let aside = make_unreadable(&pointer);
-    let failing =
-        || versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap());
+    let failing = || {
+        started_versions(&world.launcher(&["--headless", "run"]).env("FAIL", "1").output().unwrap())
+    };
     assert_eq!(failing(), ["1.1.0", "1.1.0", "1.0.0"]);
     assert_eq!(failing(), ["1.0.0"], "nobody is made to wait for it again");
     fs::remove_file(&pointer).unwrap();
     fs::rename(aside, &pointer).unwrap();
-    assert_eq!(versions(&start(&world)), ["1.1.0"], "its pointer is what counts again");
+    assert_eq!(started_versions(&world.start()), ["1.1.0"], "its pointer is what counts again");
     assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/work")).unwrap(), "mine");
 }
 
@@ -323,59 +304,59 @@ fn a_version_that_is_repaired_at_a_start_is_reported() {
     let program = world.container("1.1.0").join("app/run.sh");
     let printed = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     fs::remove_file(&program).unwrap();
-    let output = start(&world);
-    assert_eq!(versions(&output), ["1.0.0"], "nobody waits for it");
+    let output = world.start();
+    assert_eq!(started_versions(&output), ["1.0.0"], "nobody waits for it");
     assert!(
         printed(&output).contains("Version 1.1.0 was damaged and has been repaired"),
         "{}",
         printed(&output)
     );
-    let output = start(&world);
-    assert_eq!(versions(&output), ["1.1.0"]);
+    let output = world.start();
+    assert_eq!(started_versions(&output), ["1.1.0"]);
     assert!(!printed(&output).contains("repaired"), "{}", printed(&output));
     // Without the network a repair is impossible, and the launcher reports that too.
     drop(node);
     fs::remove_file(&program).unwrap();
-    let output = start(&world);
-    assert_eq!(versions(&output), ["1.0.0"]);
+    let output = world.start();
+    assert_eq!(started_versions(&output), ["1.0.0"]);
     assert!(printed(&output).contains("could not be repaired yet"), "{}", printed(&output));
 }
 
 #[test]
 fn a_version_that_was_good_for_long_and_then_fails_at_each_start_is_left() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(&world, "1.1.0", SPOILS_ITS_DATA);
-    update(&world);
+    world.update();
     let with_most = |most: &str| {
         let output = world.launcher(&["--headless", "run"]).env("MOST", most).output().unwrap();
         (
             output.status.code(),
-            versions(&output),
+            started_versions(&output),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         )
     };
     for _ in 0..3 {
         assert_eq!(with_most("100").1, ["1.1.0"]);
     }
-    assert!(record(&world, "active.json")["probation"].is_null(), "it has proved itself");
+    assert!(world.record("active.json")["probation"].is_null(), "it has proved itself");
     // Two failures and a good start are no reason to leave it, nor is a wrong argument.
     for _ in 0..2 {
         let (code, started, reported) = with_most("1");
         assert_eq!((code, started), (Some(1), vec!["1.1.0".to_owned()]));
         assert!(reported.contains("did not start"), "{reported}");
     }
-    assert_eq!(record(&world, "active.json")["probation"]["relapsed"], true);
+    assert_eq!(world.record("active.json")["probation"]["relapsed"], true);
     assert_eq!(with_most("100").1, ["1.1.0"]);
-    assert!(record(&world, "active.json")["probation"].is_null(), "it has come up again");
+    assert!(world.record("active.json")["probation"].is_null(), "it has come up again");
     for _ in 0..4 {
         world.launcher(&["--headless", "run", "--", "argument"]).env("MOST", "1").output().unwrap();
     }
-    assert_eq!(active(&world), "1.1.0");
+    assert_eq!(world.active(), "1.1.0");
     let starts: Vec<_> = (0..3).flat_map(|_| with_most("1").1).collect();
     assert_eq!(starts, ["1.1.0", "1.1.0", "1.1.0", "1.0.0"]);
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.0.0", json!(["1.1.0"])));
     // Files that the user wrote in it are retained.
     let retained = fs::read_dir(world.home().join("snapshots")).unwrap().flatten();
     assert!(
@@ -388,43 +369,43 @@ fn a_version_that_was_good_for_long_and_then_fails_at_each_start_is_left() {
 #[test]
 fn a_computer_that_lets_no_version_start_leaves_the_proved_one_active() {
     let (world, _node) = installed("1.0.0", NEEDS_A_FILE);
-    start(&world);
-    start(&world);
+    world.start();
+    world.start();
     release(&world, "1.1.0", NEEDS_A_FILE);
-    update(&world);
-    start(&world);
-    start(&world);
-    assert!(record(&world, "active.json")["probation"].is_null());
+    world.update();
+    world.start();
+    world.start();
+    assert!(world.record("active.json")["probation"].is_null());
     let work = world.container("1.1.0").join("data/work");
     // Files of an earlier time are set aside: somebody went to the version before, and came back.
     fs::write(&work, "of an earlier time").unwrap();
     for version in ["1.0.0", "1.1.0"] {
         let reply = world.say(&["switch", version]);
         assert_eq!(reply.code, 0, "{version}: {}", reply.errors);
-        start(&world);
-        start(&world);
+        world.start();
+        world.start();
     }
-    assert!(record(&world, "active.json")["probation"].is_null());
+    assert!(world.record("active.json")["probation"].is_null());
     fs::write(&work, "mine").unwrap();
     for _ in 0..8 {
         let output =
             world.launcher(&["--headless", "run"]).env("BROKEN_COMPUTER", "1").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
     }
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.1.0", Value::Null));
     assert_eq!(fs::read_to_string(&work).unwrap(), "mine", "with its files");
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
-    assert!(record(&world, "active.json")["probation"].is_null());
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
+    assert!(world.record("active.json")["probation"].is_null());
 }
 
 #[test]
 fn a_version_that_fails_whatever_it_is_given_is_left_too() {
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
+    world.start();
     release(&world, "1.1.0", &format!("[ \"$1\" = good ] || exit 1\n{STAYS}"));
-    update(&world);
+    world.update();
     let with = |argument: &str| {
-        versions(&world.launcher(&["--headless", "run", "--", argument]).output().unwrap())
+        started_versions(&world.launcher(&["--headless", "run", "--", argument]).output().unwrap())
     };
     assert_eq!(
         [with("bad"), with("bad")].concat(),
@@ -433,7 +414,7 @@ fn a_version_that_fails_whatever_it_is_given_is_left_too() {
     );
     assert_eq!([with("good"), with("bad")].concat(), ["1.1.0", "1.1.0"]);
     release(&world, "1.2.0", "exit 1");
-    update(&world);
+    world.update();
     let starts: Vec<_> = (0..3).flat_map(|_| with("good")).collect();
     assert_eq!(starts, ["1.2.0", "1.2.0", "1.2.0", "1.1.0"]);
     assert_eq!(failed(&world), json!(["1.2.0"]));
@@ -467,17 +448,17 @@ fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
     }
     let _unmount = Unmount(home.clone());
     assert_eq!(world.say(&["update", "--to", "1.0.0"]).code, 0);
-    start(&world);
-    update(&world);
+    world.start();
+    world.update();
     assert!(mount(&["-o", "remount,noexec"]));
     for _ in 0..3 {
-        let output = start(&world);
+        let output = world.start();
         let reported = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && reported.contains("noexec"), "{reported}");
     }
-    assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.1.0", Value::Null));
     assert!(mount(&["-o", "remount,exec"]));
-    assert_eq!(versions(&start(&world)), ["1.1.0"]);
+    assert_eq!(started_versions(&world.start()), ["1.1.0"]);
 }
 
 const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
@@ -487,9 +468,13 @@ const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared o
 fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
     let (world, _node) = installed("1.0.0", CANNOT_START);
     for _ in 0..2 {
-        let output = start(&world);
+        let output = world.start();
         let reported = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!((output.status.code(), versions(&output).len()), (Some(1), 1), "{reported}");
+        assert_eq!(
+            (output.status.code(), started_versions(&output).len()),
+            (Some(1), 1),
+            "{reported}"
+        );
         for part in ["did not start", "error code 1", "libxcb.so.1"] {
             assert!(reported.contains(part), "{part}: {reported}");
         }
@@ -500,11 +485,11 @@ fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
     fs::write(&repaired, "").unwrap();
     let mut command = world.launcher(&["--headless", "run"]);
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until("it comes up", || record(&world, "active.json")["probation"]["up"] == true);
+    until("it comes up", || world.record("active.json")["probation"]["up"] == true);
     world.end_apps();
     launcher.wait().unwrap();
     fs::remove_file(&repaired).unwrap();
-    assert!(String::from_utf8_lossy(&start(&world).stderr).contains("did not start"));
+    assert!(String::from_utf8_lossy(&world.start().stderr).contains("did not start"));
 }
 
 #[test]
@@ -564,7 +549,7 @@ fn an_app_in_a_terminal_keeps_what_is_typed_whatever_it_forgets_to_report() {
     let node = world.serve();
     let settings = "[update]\ncheck = 'never'\n[health]\nup_within_seconds = 1\n";
     world.configure(&[&node.address], settings);
-    update(&world);
+    world.update();
 
     let run = world.launcher(&["--headless", "run"]);
     let words = [run.get_program()].into_iter().chain(run.get_args());
@@ -592,15 +577,15 @@ fn an_app_in_a_terminal_keeps_what_is_typed_whatever_it_forgets_to_report() {
 fn a_rollback_is_reported_in_a_window_while_the_version_before_runs() {
     let Some(display) = Display::open() else { return };
     let (world, _node) = installed("1.0.0", STAYS);
-    start(&world);
+    world.start();
     release(&world, "1.1.0", "echo 'no such module' >&2; exit 1");
-    update(&world);
+    world.update();
     let mut command = world.launcher(&["run"]);
     let command =
         command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "600");
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     display.window("Sample").expect("what happened is told");
-    until("the version before is active", || active(&world) == "1.0.0");
+    until("the version before is active", || world.active() == "1.0.0");
     assert!(launcher.try_wait().unwrap().is_none(), "the version before runs");
     world.end_apps();
     let _ = launcher.kill();
@@ -651,7 +636,7 @@ fn migrating(code: &str) -> (World, NodeProcess) {
         .spawn()
         .unwrap();
     until("it runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
-    update(&world);
+    world.update();
     let script = world.container("1.1.0").join("scripts/migrate");
     fs::create_dir_all(script.parent().unwrap()).unwrap();
     fs::write(&script, format!("#!/bin/sh\n{code}\n")).unwrap();
@@ -664,9 +649,9 @@ fn migrating(code: &str) -> (World, NodeProcess) {
 #[test]
 fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_says_nothing() {
     let (world, _node) = migrating("sleep 5");
-    let output = start(&world);
+    let output = world.start();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(versions(&output), ["1.1.0"], "{reported}");
+    assert_eq!(started_versions(&output), ["1.1.0"], "{reported}");
     assert_eq!(
         reported
             .lines()
@@ -675,7 +660,7 @@ fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_s
         1,
         "{reported}"
     );
-    let output = start(&world);
+    let output = world.start();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!reported.contains("Your files"), "{reported}");
 }
@@ -684,9 +669,9 @@ fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_s
 fn a_start_without_settings_that_waits_says_so_and_its_next_one_says_nothing() {
     let (world, _node) = migrating("sleep 5");
     fs::remove_file(world.config()).unwrap();
-    let output = start(&world);
+    let output = world.start();
     let reported = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(versions(&output), ["1.1.0"], "{reported}");
+    assert_eq!(started_versions(&output), ["1.1.0"], "{reported}");
     let waits = |line: &&str| line.contains("1.1.0") && line.contains("Your files");
     assert_eq!(reported.lines().filter(waits).count(), 1, "{reported}");
     // This is longer than a user waits without a message.
@@ -707,10 +692,10 @@ fn a_start_that_waits_for_a_migration_shows_a_window_until_the_app_runs() {
     let mut launcher =
         command.env("GATE", &gate).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     display.window("Sample").expect("a window says what is waited for");
-    assert_eq!(active(&world), "1.0.0", "while it lasts");
+    assert_eq!(world.active(), "1.0.0", "while it lasts");
     fs::write(&gate, "").unwrap();
     until("it starts", || {
-        active(&world) == "1.1.0" && world.say(&["list"]).result["versions"][0]["running"] == true
+        world.active() == "1.1.0" && world.say(&["list"]).result["versions"][0]["running"] == true
     });
     assert!(display.goes("Sample"), "the window goes");
     world.end_apps();

@@ -414,7 +414,7 @@ async fn a_page_in_place_of_the_next_root_ends_the_chain_of_roots() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
     let client = Client::new(&publisher);
-    let page = b"<!doctype html><title>Sample</title>".to_vec();
+    let page = b"\xEF\xBB\xBF<!doctype html><title>Sample</title>".to_vec();
     let mut mirror = publisher.mirror("host");
     mirror.files.insert("metadata/2.root.json".to_owned(), page.clone());
     let repository = client.accepts(mirror.clone(), start()).await;

@@ -248,10 +248,40 @@ impl World {
         command
     }
 
+    /// Installs the newest release.
+    pub fn update(&self) {
+        let update = self.say(&["update"]);
+        assert_eq!(update.code, 0, "{}", update.errors);
+    }
+
+    /// Starts the app, as its shortcut does, and waits for its end.
+    pub fn start(&self) -> Output {
+        self.launcher(&["--headless", "run"]).output().unwrap()
+    }
+
+    /// A JSON file of the home; null if it is missing.
+    pub fn record(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.home().join(name)).unwrap_or_default())
+            .unwrap_or_default()
+    }
+
+    /// The version that `active.json` names.
+    pub fn active(&self) -> String {
+        let id = self.record("active.json")["container"].as_str().unwrap().to_owned();
+        id.split('_').nth(1).unwrap().to_owned()
+    }
+
     /// Runs a verb with `--json`.
     pub fn say(&self, arguments: &[&str]) -> Reply {
         reply(&self.launcher(&[&["--json"], arguments].concat()).output().unwrap())
     }
+}
+
+/// The versions of the app that said `version=…` first, in their order.
+pub fn started_versions(output: &Output) -> Vec<String> {
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = |line: &str| Some(line.strip_prefix("version=")?.split(' ').next()?.to_owned());
+    lines.lines().filter_map(version).collect()
 }
 
 /// Reads the output of a verb with `--json`.
@@ -323,7 +353,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
 /// The permissions of a file that a container stores: Windows has none of them.
 pub fn mode(metadata: &fs::Metadata) -> u32 {
     #[cfg(unix)]
-    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
     #[cfg(windows)]
     return u32::from(metadata.permissions().readonly());
 }

@@ -97,6 +97,13 @@ fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, VerbError> {
 
 /// The package of a published version, if `name` is such a version and no file has this name; else
 /// `name` itself.
+impl DiffArguments {
+    /// Whether the report is all that the verb makes.
+    pub(super) fn only_reports(&self) -> bool {
+        self.out.is_none()
+    }
+}
+
 fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
     let version =
         name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());

@@ -160,7 +160,11 @@ enum Verb {
 impl Verb {
     /// Whether the verb's output is all that it makes.
     fn only_reports(&self) -> bool {
-        matches!(self, Self::List { .. } | Self::Inspect { .. } | Self::Completions(_))
+        match self {
+            Self::List { .. } | Self::Inspect { .. } | Self::Completions(_) => true,
+            Self::Diff(arguments) => arguments.only_reports(),
+            _ => false,
+        }
     }
 }
 

@@ -224,7 +224,6 @@ pub(super) fn publish_with(
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
-    renew::warn_of_unsigned_settings(project)?;
     // Status 0 also if nothing changes: the release is published, and a script needs to know
     // nothing else.
     Ok(renew::warn_after(project, Ending::Done))

@@ -58,19 +58,24 @@ pub(super) fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending,
     if expired > 0 {
         say.line(&format!("{expired} old patches are taken out"));
     }
-    warn_of_unsigned_settings(&project)?;
+    warn_of_unsigned_settings(&project);
     finish(&project, report, expired, say)
 }
 
-/// Warns if launchers do not know yet what kuzflow.toml says to them.
-pub(super) fn warn_of_unsigned_settings(project: &Project) -> Result<(), PublishError> {
-    if project.has_unsigned_launcher_settings()? {
-        error_line(
+/// Warns if launchers do not know yet what kuzflow.toml says to them. The verb's work is done by
+/// now, so nothing here makes it fail.
+fn warn_of_unsigned_settings(project: &Project) {
+    match project.has_unsigned_launcher_settings() {
+        Ok(false) => {}
+        Ok(true) => error_line(
             "warning: what kuzflow.toml says to launchers ([client], [[nodes]]) has changed, and is signed by the targets key: nodes.json \
              is up to date, and launchers take over the rest after `kuzflow renew --keys DIR` or the next release",
-        );
+        ),
+        Err(error) => error_line(&format!(
+            "warning: whether launchers know what kuzflow.toml says is not known: {}",
+            error_chain::line(&error)
+        )),
     }
-    Ok(())
 }
 
 /// Also signs root and targets again.
@@ -162,9 +167,10 @@ pub(super) fn warn(deadlines: &[Deadline]) -> Ending {
     if pressing.is_empty() { Ending::Done } else { Ending::Expiring }
 }
 
-/// The same after another verb has done its work. Only an expired signature changes that verb's
+/// The same, and what launchers do not know yet, after another verb has done its work. Only an expired signature changes that verb's
 /// ending.
 pub(super) fn warn_after(project: &Project, ending: Ending) -> Ending {
+    warn_of_unsigned_settings(project);
     let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
     warn(&deadlines);
     let has_expired = most_urgent(&deadlines) == Urgency::Past;

@@ -130,7 +130,7 @@ impl Scheduler {
     /// the end nearer.
     fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
-        let latency = self.nodes[index].latency() + self.nodes[index].silence(now);
+        let latency = self.nodes[index].latency() + self.silence(now, index);
         let known = self.nodes[index].request_rate(now);
         let mut late: Vec<(f64, f64, RequestId)> = Vec::new();
         let ids: Vec<RequestId> = self.range_requests.keys().copied().collect();
@@ -176,6 +176,11 @@ impl Scheduler {
                 let run = run_end - pieces..run_end;
                 if can(run.clone()) && gain(latency + f64::from(pieces) * size / rate) {
                     self.shorten(now, id, run.start, effects);
+                    if self.nodes[index].standing != Standing::Ready {
+                        // The shortened request was a silent one of this same node.
+                        run.for_each(|piece| self.work.release(piece, 0));
+                        return;
+                    }
                     // The pieces change hands at once: no other node can take them in between.
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
@@ -238,6 +243,11 @@ impl Scheduler {
         effects.push(Effect::Shorten { range_request: id, end });
     }
 
+    /// Seconds of a node's silence beyond the usual ones; 0 under a rate limit.
+    fn silence(&self, now: f64, node: NodeIndex) -> f64 {
+        if self.capped { 0.0 } else { self.nodes[node].silence(now) }
+    }
+
     /// Bytes that a range request still has to receive, and its rate; `None` if it is ending
     /// anyway.
     pub(super) fn outstanding(&mut self, now: f64, id: RequestId) -> Option<(f64, f64)> {
@@ -247,7 +257,12 @@ impl Scheduler {
         let end = self.work.missing_end(current..range_request.run.end);
         let bytes = self.work.bytes(&(current..end)).end;
         let bytes = bytes.saturating_sub(range_request.position) as f64;
-        let measured = range_request.meter.as_mut().and_then(|meter| meter.expected_rate(now));
+        // Under a rate limit bytes come in bursts: a gap between two of them says nothing.
+        let capped = self.capped;
+        let measured = range_request
+            .meter
+            .as_mut()
+            .and_then(|meter| if capped { meter.rate(now) } else { meter.expected_rate(now) });
         // Not answered yet: the assumed rate, which falls the longer the node is silent.
         let latency = self.nodes[range_request.node].latency();
         let timeout = 1.0 + ((now - range_request.asked) / latency.max(0.05) - 2.0).max(0.0);
@@ -255,9 +270,10 @@ impl Scheduler {
         // A silence that is long for this node is expected to last as long again. Otherwise a silent
         // request with few bytes left would always seem to be about to end.
         let node = &self.nodes[range_request.node];
-        let mut silence = now - range_request.last - node.usual_silence();
+        let mut silence =
+            if capped { 0.0 } else { now - range_request.last - node.usual_silence() };
         if measured.is_none() {
-            silence = silence.max(node.silence(now));
+            silence = silence.max(if capped { 0.0 } else { node.silence(now) });
         }
         let rate = measured.unwrap_or(assumed).min(bytes / silence.max(f64::MIN_POSITIVE));
         (bytes > 0.0).then_some((bytes, rate))

@@ -8,6 +8,9 @@
 /// late answer is no fault.
 const SHARE: f64 = 0.2;
 const ALWAYS: f64 = 0.5;
+/// Longest time between two calls that counts, seconds: calls come ten times a second, and a
+/// download that was paused, or a computer that slept, is no cost of the peers.
+const MAX_STEP_SECONDS: f64 = 0.5;
 /// The client waits for the peers again when they have used up less than this part of their share.
 const RESUMED_BELOW: f64 = 0.5;
 
@@ -16,6 +19,8 @@ const RESUMED_BELOW: f64 = 0.5;
 pub(super) struct PeerBudget {
     /// Time and delivered bytes at the last call.
     seen: Option<(f64, u64)>,
+    /// Seconds so far, without pauses.
+    time: f64,
     /// Seconds; negative after a gain. A gain counts only up to the share: a peer that was fast and
     /// then stops must not be waited for as long as it was of use.
     cost: f64,
@@ -27,9 +32,11 @@ impl PeerBudget {
     /// when they work; `is_idle` says that they did not. `delivered` counts the bytes of all peers.
     pub(super) fn charge(&mut self, now: f64, is_idle: bool, rate: f64, delivered: u64) {
         let (then, before) = self.seen.replace((now, delivered)).unwrap_or((now, delivered));
-        let idled = if is_idle { now - then } else { 0.0 };
+        let passed = (now - then).min(MAX_STEP_SECONDS);
+        self.time += passed;
+        let idled = if is_idle { passed } else { 0.0 };
         let saved = delivered.saturating_sub(before) as f64 / rate.max(1.0);
-        let share = (now * SHARE).max(ALWAYS);
+        let share = (self.time * SHARE).max(ALWAYS);
         self.cost = (self.cost + idled - saved).max(-share);
         self.used_up = self.cost > if self.used_up { share * RESUMED_BELOW } else { share };
     }
@@ -83,6 +90,17 @@ mod tests {
         run(&mut budget, (60, 80), true, 0.0);
         assert!(!budget.is_used_up());
         run(&mut budget, (80, 100), true, 0.0);
+        assert!(budget.is_used_up());
+    }
+
+    #[test]
+    fn a_pause_costs_nothing_and_adds_nothing_to_the_share() {
+        let mut budget = PeerBudget::default();
+        run(&mut budget, (0, 20), true, RATE);
+        // The next call after a pause of ten minutes.
+        run(&mut budget, (620, 623), true, 0.0);
+        assert!(!budget.is_used_up());
+        run(&mut budget, (623, 626), true, 0.0);
         assert!(budget.is_used_up());
     }
 

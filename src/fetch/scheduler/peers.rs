@@ -80,7 +80,8 @@ impl Scheduler {
         let sustained = internet.iter().any(|node| node.works_since(now) >= SUSTAINED);
         let internet = possible.filter(|_| sustained);
         self.assignment.compare(now, waiting as f64, peers.unwrap_or(0.0), internet);
-        if !self.paused {
+        // Under a rate limit the rates say nothing about the peers.
+        if !self.paused && !self.capped {
             self.charge_peers(now, possible.unwrap_or(0.0));
         }
     }

@@ -39,7 +39,7 @@ pub(super) struct Toasts {
 impl Toasts {
     /// Enters the program into the list, and asks for permission to show messages. A system
     /// without them is asked once.
-    pub fn connect(app_name: &str) -> Result<Self, WindowError> {
+    pub(super) fn connect(app_name: &str) -> Result<Self, WindowError> {
         if let Some(reason) = ABSENT.get() {
             return Err(WindowError::NoNotifications(reason.clone()));
         }

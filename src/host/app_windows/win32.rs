@@ -10,21 +10,21 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use super::window::{Kind, Unseen, Window};
 use crate::host::processes::Process;
 
-pub struct Desktop;
+pub(super) struct Desktop;
 
 /// This program can see all windows of this user's session.
-pub const fn hides_windows() -> bool {
+pub(super) const fn hides_windows() -> bool {
     false
 }
 
 impl Desktop {
     #[allow(clippy::unnecessary_wraps)] // other systems can fail here
-    pub fn connect() -> Result<Self, Unseen> {
+    pub(super) fn connect() -> Result<Self, Unseen> {
         Ok(Self)
     }
 
     #[allow(clippy::unused_self)] // other systems have a connection
-    pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
+    pub(super) fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
         let mut windows: Vec<Window> =
             all().into_iter().filter_map(|handle| look_at(handle, processes)).collect();
         // The system names the foremost window first; the oldest is asked first.
@@ -33,7 +33,7 @@ impl Desktop {
     }
 
     #[allow(clippy::unused_self)]
-    pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
+    pub(super) fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
         // SAFETY: the message has no pointers; if the window has gone the call fails, and nothing
         // more is to be done.
         #[allow(unsafe_code)]
@@ -44,7 +44,7 @@ impl Desktop {
     }
 
     #[allow(clippy::unused_self)]
-    pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
+    pub(super) fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
         // SAFETY: as above. The system allows the call to the program that the user has just
         // clicked in.
         #[allow(unsafe_code)]
@@ -57,7 +57,7 @@ impl Desktop {
     /// A program without a window may have an icon in the notification area: only a person knows
     /// what it is doing.
     #[allow(clippy::unused_self)]
-    pub const fn serves(&self, _processes: &[Process]) -> bool {
+    pub(super) const fn serves(&self, _processes: &[Process]) -> bool {
         true
     }
 }

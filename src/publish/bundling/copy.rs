@@ -195,7 +195,7 @@ pub(super) fn permissions(metadata: &Metadata) -> Permissions {
 
 /// The permissions that a container stores: Windows has no bit for execution.
 #[cfg(not(unix))]
-pub fn permissions(_: &Metadata) -> Permissions {
+pub(super) fn permissions(_: &Metadata) -> Permissions {
     Permissions::FILE
 }
 
@@ -221,7 +221,7 @@ pub(super) fn make_link(target: &Path, path: &Path) -> std::io::Result<()> {
 
 /// Refuses: Windows cannot lay out links for other systems.
 #[cfg(not(unix))]
-pub fn make_link(_: &Path, _: &Path) -> std::io::Result<()> {
+pub(super) fn make_link(_: &Path, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

@@ -182,30 +182,30 @@ mod system {
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
     use std::path::PathBuf;
 
-    pub type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
+    pub(crate) type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
 
     /// The name of a pipe. The launcher makes the pipe when it listens; an app that connects
     /// earlier tries again.
     #[derive(Debug)]
-    pub struct Endpoint {
+    pub(crate) struct Endpoint {
         name: String,
     }
 
     impl Endpoint {
         /// A pipe with a random name; pipes have no folder.
-        pub fn open(_places: &[PathBuf]) -> io::Result<Self> {
+        pub(crate) fn open(_places: &[PathBuf]) -> io::Result<Self> {
             Ok(Self { name: format!(r"\\.\pipe\kuzflow-{}", secret()?) })
         }
 
         /// The address for the app.
-        pub fn address(&self) -> std::ffi::OsString {
+        pub(crate) fn address(&self) -> std::ffi::OsString {
             self.name.clone().into()
         }
 
         /// Begins to accept connections, within a runtime. May be called again after the runtime of
         /// an earlier call has ended. A flag on the pipe's first instance refuses a name that
         /// another process has taken.
-        pub fn listen(&mut self) -> io::Result<Listener> {
+        pub(crate) fn listen(&mut self) -> io::Result<Listener> {
             // Full access for the owner, who is this user, and for nobody else. `P` excludes
             // inherited rights.
             let description =
@@ -221,17 +221,17 @@ mod system {
     }
 
     /// Accepts connections.
-    pub struct Listener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
+    pub(crate) struct Listener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
 
     impl Listener {
         /// The next connection. The pipe's security descriptor keeps other users out.
-        pub async fn accept(&mut self) -> io::Result<Option<Stream>> {
+        pub(crate) async fn accept(&mut self) -> io::Result<Option<Stream>> {
             self.0.accept().await.map(Some)
         }
     }
 
     /// Nothing to remove: a pipe ends with its process.
-    pub fn remove_left(_places: &[PathBuf]) {}
+    pub(crate) fn remove_left(_places: &[PathBuf]) {}
 }
 
 pub(super) use system::{Endpoint, Listener, Stream, remove_left};
