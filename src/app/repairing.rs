@@ -144,7 +144,9 @@ fn report(session: &AppSession, handle: &Handle, version: Version) {
             tracing::info!(%version, "the version is whole again; the next start uses it");
             session.leave_notice(Incident::Repaired { version });
         }
-        Phase::Cancelled => tracing::info!(%version, "the repair goes on at the next start"),
+        Phase::Cancelled => {
+            tracing::warn!(%version, "the repair was cancelled; the next start goes on with it")
+        }
         phase => {
             tracing::error!(?phase, "the version could not be repaired");
             // If no other version runs in its place, the window shows the failure.

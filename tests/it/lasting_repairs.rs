@@ -35,7 +35,7 @@ fn damaged(versions: &[&str]) -> World {
 }
 
 fn was_cancelled(log: &str) -> bool {
-    log.lines().any(|line| line.contains("could not be repaired") && line.contains("Cancelled"))
+    log.lines().any(|line| line.contains("the repair was cancelled"))
 }
 
 #[test]

@@ -318,15 +318,13 @@ impl Scheduler {
         }
     }
 
-    /// Ends a range request whose pieces others have done. Its node is named if it was silent: one
-    /// stuck connection is no outage while others to the same node go on, and under a rate limit
-    /// bytes come in bursts.
+    /// Ends a range request whose pieces others have done. Its node is named if it was silent; under
+    /// a rate limit, where bytes come in bursts, it is not.
     fn end_overtaken(&mut self, now: f64, id: RequestId, effects: &mut Vec<Effect>) {
         let Some(RangeRequest { node, last, .. }) = self.range_requests.get(&id) else { return };
         let (node, silent) = (*node, now - last);
         self.cancel(id, effects);
-        let goes_on = self.capped || self.nodes[node].sent_within(now, 1.0);
-        if silent > SILENT_AFTER_SECONDS && !goes_on {
+        if silent > SILENT_AFTER_SECONDS && !self.capped {
             let detail = format!("sent nothing for {silent:.1} s and was overtaken");
             let fault =
                 Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };

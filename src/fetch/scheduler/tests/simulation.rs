@@ -26,6 +26,8 @@ pub(super) enum Behaviour {
     DarkFrom(f64),
     /// Sends nothing in this span of time.
     DarkBetween(f64, f64),
+    /// Sends in the first tenth of each period of so many seconds, as under a rate limit.
+    Bursts(f64),
     /// Every answer ends after so many bytes.
     Cut(u64),
     /// Every answer slows down to a byte each half second after so many bytes.
@@ -54,6 +56,8 @@ pub(super) struct SimulatedRequest {
 
 pub(super) struct Simulation {
     pub(super) now: f64,
+    /// Whether a rate limit slows the requests.
+    pub(super) capped: bool,
     pub(super) nodes: Vec<Model>,
     /// How many of the nodes are on the internet.
     pub(super) internet: usize,
@@ -107,6 +111,7 @@ impl Simulation {
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
+            capped: false,
             internet: nodes.len(),
             nodes,
             joining: Vec::new(),
@@ -132,7 +137,7 @@ impl Simulation {
     pub(super) fn run(&mut self, limit: f64) -> Option<bool> {
         while self.finished.is_none() && self.now < limit {
             self.join();
-            self.step(SchedulerInput::Tick { capped: false });
+            self.step(SchedulerInput::Tick { capped: self.capped });
             let until = self.now + TICK;
             while self.now < until - 1e-9 && self.finished.is_none() {
                 self.now += SLICE;
@@ -229,6 +234,7 @@ impl Simulation {
             let dark = match model.behaviour {
                 Behaviour::DarkFrom(from) => self.now >= from,
                 Behaviour::DarkBetween(from, until) => (from..until).contains(&self.now),
+                Behaviour::Bursts(period) => self.now % period > period / 10.0,
                 _ => false,
             };
             let range_requests =

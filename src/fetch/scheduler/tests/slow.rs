@@ -267,3 +267,18 @@ fn a_peer_that_ends_each_answer_at_once_is_not_waited_for() {
         compare(simulation, alone, &format!("{bytes} bytes"));
     }
 }
+
+/// Under a rate limit all requests send in bursts. None of them is stuck, and none is asked for
+/// twice.
+#[test]
+fn bursts_under_a_rate_limit_are_no_silence() {
+    for period in [0.8, 2.0] {
+        let node = || with(Behaviour::Bursts(period), 10.0 * MB);
+        let mut simulation = Simulation::new(30_000_000, vec![node(), node()], 1);
+        simulation.capped = true;
+        simulation.run(100.0);
+        simulation.assert_whole();
+        assert_eq!(simulation.faults, [], "every {period} s");
+        assert!(simulation.overhead() < 1.1, "every {period} s: {}", simulation.overhead());
+    }
+}
