@@ -203,6 +203,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "host",
             "settings",
             "durable",
+            "look",
             "trust",
             "publish",
         ],
