@@ -12,6 +12,7 @@
 //! session/                the running app: its start, its end, the conversation with it
 //! environment             what a launcher works with, from its start to its end
 //! messages/               commands, events and problems as values
+//! installers/             what people download: .deb, .rpm, .run    (feature publisher)
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
@@ -60,6 +61,8 @@ mod gui;
 mod hedge;
 mod host;
 mod https;
+#[cfg(feature = "publisher")]
+mod installers;
 mod look;
 mod messages;
 mod model;

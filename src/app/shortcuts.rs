@@ -5,7 +5,7 @@
 
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
-use crate::desktop::{Action, Entry};
+use crate::desktop::{Action, Entry, MenuTexts};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -30,7 +30,7 @@ pub(crate) fn name_in(home: &Home, settings: &Settings) -> String {
 }
 
 /// The icon of an app without its own icon, as PNG.
-fn letter_of(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn letter_of(name: &str) -> Option<Vec<u8>> {
     let picture = icons::window(&letter::icon(name));
     crate::desktop::icon::png(picture.rgba, picture.width, picture.height)
 }
@@ -48,38 +48,48 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
         .filter(|png| crate::desktop::icon::read(png).is_some())
         .or_else(|| letter_of(&name))
         .unwrap_or_else(|| icons::LAUNCHER.to_vec());
-    let in_each = |message: &str| {
-        // The first is for readers of all other languages.
-        let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];
-        each.map(|(tag, language)| {
-            (tag.to_owned(), Texts::new(language).with(message, &[("app", &name)]))
-        })
-        .to_vec()
-    };
+    let MenuTexts { comments, bundle_names, actions } = menu_texts(&name);
     let app = environment.settings.app.as_str();
     let home = std::path::absolute(environment.home.root())
         .unwrap_or_else(|_| environment.home.root().to_owned());
     Some(Entry {
         id: shortcut::id(app, &home, host::default_home(app).as_deref()),
-        comments: in_each("shortcut-comment"),
-        bundle_names: in_each("shortcut-bundle"),
-        actions: [
-            ("versions", "--versions", "shortcut-versions"),
-            ("check", "--check", "shortcut-check"),
-        ]
-        .map(|(id, option, name)| Action {
-            id,
-            words: vec!["window", option],
-            names: in_each(name),
-        })
-        .to_vec(),
+        comments,
+        bundle_names,
+        actions,
         keywords: vec![app.to_owned()],
+        categories: vec!["Utility".to_owned()],
         program: own.program()?.path().to_owned(),
         arguments: own.place(),
         window_class: app.to_owned(),
         icon,
         name,
     })
+}
+
+/// The texts of the menu entry of an app with this name.
+pub(crate) fn menu_texts(name: &str) -> MenuTexts {
+    let in_each = |message: &str| {
+        // The first is for readers of all other languages.
+        let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];
+        each.map(|(tag, language)| {
+            (tag.to_owned(), Texts::new(language).with(message, &[("app", name)]))
+        })
+        .to_vec()
+    };
+    let actions =
+        [("versions", "--versions", "shortcut-versions"), ("check", "--check", "shortcut-check")];
+    MenuTexts {
+        comments: in_each("shortcut-comment"),
+        bundle_names: in_each("shortcut-bundle"),
+        actions: actions
+            .map(|(id, option, name)| Action {
+                id,
+                words: vec!["window", option],
+                names: in_each(name),
+            })
+            .to_vec(),
+    }
 }
 
 /// Background work after a start or an update: the shortcut follows the app's name and icon. After

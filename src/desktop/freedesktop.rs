@@ -16,12 +16,8 @@ const SPECIFICATION: &str = "1.1";
 pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
     lines.push(format!("Exec={} run", command(entry)?));
-    lines.push("Categories=Utility;".to_owned());
-    let keywords: String = entry
-        .keywords
-        .iter()
-        .map(|word| format!("{};", string(word).replace(';', "\\;")))
-        .collect();
+    lines.push(format!("Categories={}", list(&entry.categories)));
+    let keywords = list(&entry.keywords);
     if !keywords.is_empty() {
         lines.push(format!("Keywords={keywords}"));
     }
@@ -113,6 +109,11 @@ fn string(value: &str) -> String {
     if escaped.starts_with(' ') { escaped.replacen(' ', "\\s", 1) } else { escaped }
 }
 
+/// A value of type list of strings.
+fn list(words: &[String]) -> String {
+    words.iter().map(|word| format!("{};", string(word).replace(';', "\\;"))).collect()
+}
+
 /// One word of `Exec`: percent signs doubled, and quoted unless the word is plain. The escaping of
 /// strings comes after that.
 fn argument(word: &str) -> String {
@@ -153,7 +154,7 @@ pub(crate) fn mime_package(entry: &Entry) -> String {
 }
 
 /// Text between or inside XML tags; control characters, which XML cannot contain, are left out.
-pub(super) fn xml(text: &str) -> String {
+pub(crate) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

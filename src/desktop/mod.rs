@@ -48,6 +48,8 @@ pub(crate) struct Entry {
     pub actions: Vec<Action>,
     /// Search words for the menu, besides its name.
     pub keywords: Vec<String>,
+    /// Where menus show it: categories of the Desktop Menu Specification.
+    pub categories: Vec<String>,
     /// Path of the launcher.
     pub program: PathBuf,
     /// The launcher's options before its verb: `--config` and `--home`, where they are not the
@@ -68,6 +70,14 @@ pub(crate) struct Action {
     pub words: Vec<&'static str>,
     /// Its label: language tag and text.
     pub names: Vec<(String, String)>,
+}
+
+/// The texts of a menu entry in each language, as [`Entry`] has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MenuTexts {
+    pub comments: Vec<(String, String)>,
+    pub bundle_names: Vec<(String, String)>,
+    pub actions: Vec<Action>,
 }
 
 /// Why a change outside the home failed.

@@ -81,6 +81,8 @@ pub const MAX_DOCUMENT_BYTES: u64 = 96 << 20;
 
 /// Ending of the name of a bundle, without the dot: a release with its signed metadata in one file.
 pub const BUNDLE_EXTENSION: &str = "kuzflow-bundle";
+/// The bundle beside a launcher that was installed together with a release.
+pub(crate) const INCLUDED_BUNDLE: &str = "release.kuzflow-bundle";
 
 impl Release {
     /// A package as it is offered if the publisher says nothing about it: on the channel `stable`,

@@ -149,7 +149,7 @@ fn pack(executable: &[u8], launcher: &LauncherToPublish) -> Result<Vec<u8>, Publ
 
 /// The system that a program is for, by its first bytes; `None` for any other file, such as a
 /// script.
-fn system_of(executable: &[u8]) -> Option<&'static str> {
+pub(crate) fn system_of(executable: &[u8]) -> Option<&'static str> {
     match executable {
         [0x7f, b'E', b'L', b'F', ..] => Some("Linux"),
         [b'M', b'Z', ..] => Some("Windows"),

@@ -23,6 +23,24 @@ pub struct Recipe {
     /// One line about the app.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// Who publishes the app: `Name`, or `Name <address>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// The app's page on the web.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    /// The app's licence, an SPDX expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The text of the app's licence, which installers show or store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license_file: Option<PathBuf>,
+    /// Who has the rights, and since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copyright: Option<String>,
+    /// Where menus show the app: categories of the Desktop Menu Specification.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
     /// The app's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,

@@ -194,6 +194,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "installers",
+        &[
+            "file_error",
+            "error_chain",
+            "durable",
+            "look",
+            "model",
+            "settings",
+            // Menu entries and icons are the same as those that the launcher makes.
+            "desktop",
+            "publish",
+        ],
+    ),
+    (
         "server",
         &[
             "file_error",
@@ -279,6 +293,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "engine",
             "gui",
             "app",
+            "installers",
             "publish",
             "server",
             "demo",

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod list;
 mod manual;
+mod package;
 mod patch;
 mod publish;
 mod publish_launcher;
@@ -144,6 +145,9 @@ enum Verb {
         after_help = "Example: kuzflow bundle --repo my-app --version 1.2.0 --platform Windows_AMD64 --out my-app-1.2.0.kuzflow-bundle"
     )]
     Bundle(BundleArguments),
+    /// Make installers of a published release: the files that people download.
+    #[command(after_help = package::HELP)]
+    Package(package::PackageArguments),
     /// Serve a repository over HTTP.
     #[command(
         after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
@@ -206,6 +210,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Diff(arguments) => diff::diff(&arguments, say),
         Verb::Apply(arguments) => diff::apply(&arguments, say),
         Verb::Bundle(arguments) => bundle::bundle(arguments, say),
+        Verb::Package(arguments) => package::package(&arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
         Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),
         Verb::Manual(arguments) => Ok(manual::manual(&arguments, Arguments::command, say)?),

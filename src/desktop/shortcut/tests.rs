@@ -19,6 +19,7 @@ pub(crate) fn entry() -> Entry {
         ],
         actions: Vec::new(),
         keywords: vec!["sample".to_owned()],
+        categories: vec!["Utility".to_owned()],
         program: "/opt/app/kuzflow-launcher".into(),
         arguments: Vec::new(),
         window_class: "sample".to_owned(),

@@ -1,0 +1,316 @@
+//! `kuzflow package`: makes the installers of a published release, for every system, on this one.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use jiff::Timestamp as Time;
+use serde_json::{Value, json};
+
+use super::shared::VerbError;
+use super::shared::output::Say;
+use super::shared::place::PUBLISHER_LOCK_TIMEOUT;
+use super::shared::project;
+use crate::app::streams::error_line;
+use crate::app::{Ending, shortcuts};
+use crate::host;
+use crate::installers::{
+    Format, InstallerRecord, Payload, PayloadSources, Product, ProductSources, Written,
+    add_to_index, write_file,
+};
+use crate::model::{Platform, Release, Version};
+use crate::publish::Project;
+use crate::publish::bundle::BundleRequest;
+use crate::publish::launcher::system_of;
+use crate::publish::transaction::when_free;
+use crate::settings::Settings;
+
+/// The text below `kuzflow package --help`.
+pub(super) const HELP: &str = "\
+An installer brings the launcher under the app's name, with launcher.toml and root.json. The first start installs the newest release from the
+network; with --with-release it installs the one inside, and needs none. What installers say of the app stands in [app] of kuzflow.toml.
+The same release, launcher and settings make the same bytes; SOURCE_DATE_EPOCH sets the time of the files, which is the release's otherwise.
+
+Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,rpm,run
+         kuzflow package 1.2.0 --launcher Linux_x86_64=kuzflow-launcher --with-release --out installers";
+
+/// The folder for installers, in the publisher's folder.
+const INSTALLERS: &str = "installers";
+/// The launcher's usual name.
+const LAUNCHER: &str = "kuzflow-launcher";
+
+/// The arguments of `kuzflow package`.
+#[derive(Debug, Args)]
+pub(super) struct PackageArguments {
+    /// Which release; the newest of the channel if absent.
+    version: Option<Version>,
+    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or
+    /// around the current folder if absent. No key is needed.
+    #[arg(long, value_name = "DIR")]
+    repo: Option<PathBuf>,
+    /// The launcher for a platform; may be given several times. If absent, the one beside this
+    /// program, for this machine's platform.
+    #[arg(long = "launcher", value_name = "PLATFORM=FILE")]
+    launchers: Vec<LauncherFile>,
+    /// Which formats, with commas between them; all that fit the launchers if absent.
+    #[arg(
+        long = "format",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+    )]
+    formats: Vec<Format>,
+    /// Small installers, which fetch the newest release at the first start. This is the default.
+    #[arg(long)]
+    online: bool,
+    /// Put the release inside, so that the first start needs no network.
+    #[arg(long, conflicts_with = "online")]
+    with_release: bool,
+    /// Refuse a release of another channel; the newest of this one if no release is named.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// Where the installers are written; `installers` in the publisher's folder if absent.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A launcher and the platform that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LauncherFile {
+    platform: Platform,
+    path: PathBuf,
+}
+
+impl FromStr for LauncherFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (platform, path) = text
+            .split_once('=')
+            .ok_or("expected a platform and a file, for example Linux_x86_64=kuzflow-launcher")?;
+        let platform = platform.parse::<Platform>().map_err(|error| error.to_string())?;
+        Ok(Self { platform, path: path.into() })
+    }
+}
+
+/// Makes the installers.
+pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending, VerbError> {
+    let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
+    let launchers = launchers(&arguments.launchers)?;
+    let formats = formats(&arguments.formats, &launchers)?;
+    warn_of_local_nodes(&project)?;
+    let releases = project.releases()?;
+    let chosen = launchers
+        .iter()
+        .map(|launcher| chosen(&releases, &launcher.platform, arguments, &project))
+        .collect::<Result<Vec<&Release>, String>>()?;
+    let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
+    std::fs::create_dir_all(&out)
+        .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
+    let time = source_date()?;
+    let mut made = Vec::new();
+    for (launcher, release) in launchers.iter().zip(chosen) {
+        let product = product(&project, release, time)?;
+        let bundle =
+            if arguments.with_release { Some(bundle(&project, release, &out)?) } else { None };
+        let fitting = formats.iter().filter(|format| format.system() == launcher.platform.os);
+        for format in fitting {
+            let payload = Payload::read(PayloadSources {
+                product: &product,
+                platform: &launcher.platform,
+                launcher: &launcher.path,
+                settings: &project.launcher_folder(),
+                bundle: bundle.as_ref().map(|bundle| bundle.path.as_path()),
+                is_managed: format.is_managed(),
+            })?;
+            let file = format.file_name(&product, &launcher.platform);
+            let Written { length, hash } =
+                write_file(*format, &product, &payload, &out.join(&file))?;
+            let record = InstallerRecord {
+                file,
+                format: *format,
+                platform: launcher.platform.clone(),
+                version: release.container.version.clone(),
+                channel: release.channel.clone(),
+                published: release.published,
+                with_release: arguments.with_release,
+                length,
+                hash,
+            };
+            say.line(&format!(
+                "{}: {length} bytes\n  sha256 {hash}",
+                out.join(&record.file).display()
+            ));
+            made.push(record);
+        }
+    }
+    add_to_index(&out, &made)?;
+    let made: Vec<Value> = made.iter().map(|record| described(record, &out)).collect();
+    say.result(json!({ "status": "done", "installers": made }));
+    Ok(Ending::Done)
+}
+
+/// An installer for scripts: as the index has it, with its path.
+fn described(record: &InstallerRecord, out: &Path) -> Value {
+    let mut line = json!(record);
+    line["path"] = json!(out.join(&record.file));
+    line
+}
+
+/// The launchers that were named, or the one beside this program.
+fn launchers(named: &[LauncherFile]) -> Result<Vec<LauncherFile>, String> {
+    let mut launchers = named.to_vec();
+    if launchers.is_empty() {
+        let beside = host::program_folder().unwrap_or_default();
+        let path = beside.join(format!("{LAUNCHER}{}", std::env::consts::EXE_SUFFIX));
+        launchers.push(LauncherFile { platform: Platform::current(), path });
+    }
+    for (index, LauncherFile { platform, path }) in launchers.iter().enumerate() {
+        if launchers[..index].iter().any(|earlier| earlier.platform == *platform) {
+            return Err(format!("there are two launchers for {platform}; name one"));
+        }
+        check_launcher(path, platform)?;
+    }
+    Ok(launchers)
+}
+
+/// Refuses a file that is no program for `platform`.
+fn check_launcher(path: &Path, platform: &Platform) -> Result<(), String> {
+    let shown = path.display();
+    let mut start = [0; 8];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    match (read, system_of(&start)) {
+        (Ok(()), Some(system)) if system == platform.os => Ok(()),
+        (Ok(()), Some(system)) => {
+            Err(format!("{shown} is a program for {system}, not for {platform}"))
+        }
+        (Err(error), _) if error.kind() == ErrorKind::NotFound => {
+            Err(format!("there is no launcher {shown}; name it with --launcher {platform}=FILE"))
+        }
+        (Err(error), _) if error.kind() != ErrorKind::UnexpectedEof => {
+            Err(format!("cannot read the launcher {shown}: {error}"))
+        }
+        _ => Err(format!("{shown} is no program")),
+    }
+}
+
+/// The formats that were named; without names all that fit a launcher.
+fn formats(named: &[Format], launchers: &[LauncherFile]) -> Result<Vec<Format>, String> {
+    let fits =
+        |format: &Format| launchers.iter().any(|launcher| launcher.platform.os == format.system());
+    if let Some(format) = named.iter().find(|format| !fits(format)) {
+        let system = format.system();
+        return Err(format!(
+            "{format} is for {system}; give a launcher for it with --launcher {system}_…=FILE"
+        ));
+    }
+    let all = Format::ALL.into_iter().filter(|format| named.is_empty() || named.contains(format));
+    let formats: Vec<Format> = all.filter(fits).collect();
+    if formats.is_empty() {
+        return Err("there is no format for these launchers".to_owned());
+    }
+    Ok(formats)
+}
+
+/// The release for `platform`: the version that was named, or the newest that is not halted.
+fn chosen<'a>(
+    releases: &'a [Release],
+    platform: &Platform,
+    arguments: &PackageArguments,
+    project: &Project,
+) -> Result<&'a Release, String> {
+    let PackageArguments { version, channel, .. } = arguments;
+    let usual = &project.settings().channel;
+    let channel = channel.as_ref().or(version.is_none().then_some(usual));
+    let mut fitting = releases
+        .iter()
+        .filter(|release| release.container.platform == *platform)
+        .filter(|release| channel.is_none_or(|channel| release.channel == *channel));
+    let found = match version {
+        Some(version) => fitting.find(|release| release.container.version == *version),
+        None => fitting.find(|release| !release.halted),
+    };
+    let what = version
+        .as_ref()
+        .map_or_else(|| "no release".to_owned(), |version| format!("no release {version}"));
+    let where_from =
+        channel.map(|channel| format!(" in the channel {channel}")).unwrap_or_default();
+    match found {
+        Some(release) if release.halted => Err(format!(
+            "{} is halted, no launcher would install it; resume it with kuzflow rollout first",
+            release.container
+        )),
+        Some(release) => Ok(release),
+        None => Err(format!("{what} is published for {platform}{where_from}")),
+    }
+}
+
+fn product(project: &Project, release: &Release, time: Option<Time>) -> Result<Product, VerbError> {
+    let name = &project.settings().display_name;
+    let letter = shortcuts::letter_of(name).unwrap_or_default();
+    let menu = shortcuts::menu_texts(name);
+    Ok(Product::read(ProductSources {
+        settings: project.settings(),
+        folder: project.folder(),
+        release,
+        menu: &menu,
+        letter: &letter,
+        time,
+    })?)
+}
+
+/// The release in one file, which is deleted at the end.
+struct TemporaryBundle {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+fn bundle(project: &Project, release: &Release, out: &Path) -> Result<TemporaryBundle, VerbError> {
+    let folder = tempfile::Builder::new().prefix(".kuzflow-").tempdir_in(out)?;
+    let path = folder.path().join("bundle");
+    let request = BundleRequest {
+        version: release.container.version.clone(),
+        platforms: vec![release.container.platform.clone()],
+        channel: Some(release.channel.clone()),
+    };
+    let made = when_free(PUBLISHER_LOCK_TIMEOUT, || project.bundle(&request, &path))?;
+    if made.fresh_until <= host::now() {
+        error_line(
+            "warning: the repository's metadata has expired; run kuzflow refresh and make the installers again",
+        );
+    }
+    Ok(TemporaryBundle { path, _folder: folder })
+}
+
+/// The time that reproducible builds agree on, if it is set.
+fn source_date() -> Result<Option<Time>, String> {
+    let Some(text) = host::variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let seconds =
+        text.parse::<i64>().ok().filter(|seconds| (0..=i64::from(u32::MAX)).contains(seconds));
+    let time = seconds.and_then(|seconds| Time::from_second(seconds).ok());
+    time.map(Some)
+        .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"))
+}
+
+/// An installer whose launcher only asks this computer is of no use to anybody else.
+fn warn_of_local_nodes(project: &Project) -> Result<(), VerbError> {
+    let path = project.launcher_folder().join("launcher.toml");
+    let settings = Settings::read(&path)?;
+    let is_local = |url: &url::Url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if settings.nodes.iter().all(|node| is_local(&node.url)) {
+        error_line(&format!(
+            "warning: {} names only this computer; put the address of your server there before others get the installers",
+            path.display()
+        ));
+    }
+    Ok(())
+}

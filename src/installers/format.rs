@@ -1,0 +1,109 @@
+//! The kinds of installers: which system each is for, and how its file is named.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::product::Product;
+use crate::model::Platform;
+
+/// A kind of installer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// A package for Debian, Ubuntu and their relatives.
+    Deb,
+    /// A package for Fedora, openSUSE and their relatives.
+    Rpm,
+    /// A script with the files inside, for one user of any Linux, without root.
+    Run,
+}
+
+/// A format that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("not a format: {0:?}")]
+pub(crate) struct UnknownFormat(String);
+
+impl Format {
+    /// All of them, in the order in which they are made.
+    pub(crate) const ALL: [Self; 3] = [Self::Deb, Self::Rpm, Self::Run];
+
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+            Self::Run => "run",
+        }
+    }
+
+    /// The operating system that it is for, as in [`Platform::os`].
+    pub(crate) const fn system(self) -> &'static str {
+        match self {
+            Self::Deb | Self::Rpm | Self::Run => "Linux",
+        }
+    }
+
+    /// Whether a package manager owns the installed files: then it brings the next launcher too,
+    /// and the launcher leaves its own executable alone.
+    pub(crate) const fn is_managed(self) -> bool {
+        matches!(self, Self::Deb | Self::Rpm)
+    }
+
+    /// The name of the installer's file.
+    pub(crate) fn file_name(self, product: &Product, platform: &Platform) -> String {
+        let (name, version) = (product.package_name(), &product.version);
+        match self {
+            Self::Deb => {
+                format!("{name}_{}_{}.deb", tilde(product), debian_architecture(platform))
+            }
+            Self::Rpm => format!("{name}-{}-1.{}.rpm", tilde(product), rpm_architecture(platform)),
+            Self::Run => format!("{name}-{version}-linux-{}.run", rpm_architecture(platform)),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| UnknownFormat(text.chars().take(40).collect()))
+    }
+}
+
+/// The version as package managers of Linux order it: a pre-release comes before its release.
+pub(super) fn tilde(product: &Product) -> String {
+    let text = product.version.to_string();
+    let (numbers, rest) = text.split_at(text.find('+').unwrap_or(text.len()));
+    numbers.replacen('-', "~", 1).replace('-', ".") + &rest.replace('-', ".")
+}
+
+/// The architecture as Debian names it.
+pub(super) fn debian_architecture(platform: &Platform) -> &str {
+    match platform.architecture.as_str() {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" | "i686" => "i386",
+        "arm" | "armv7l" => "armhf",
+        "powerpc64le" | "ppc64le" => "ppc64el",
+        other => other,
+    }
+}
+
+/// The architecture as RPM names it.
+pub(super) fn rpm_architecture(platform: &Platform) -> &str {
+    match platform.architecture.as_str() {
+        "x86" => "i686",
+        "arm" | "armv7l" => "armv7hl",
+        "powerpc64le" => "ppc64le",
+        other => other,
+    }
+}

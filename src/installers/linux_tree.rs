@@ -1,0 +1,104 @@
+//! The files of a package for Linux and their places, which `.deb` and `.rpm` have in common.
+//!
+//! In: a product and a payload. Out: folders, files and links below `/`, sorted, with all parent
+//! folders. Never: a script that runs as root: menus, icons and kinds of files are files, and the
+//! system's own triggers read them.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use flate2::{Compression, GzBuilder};
+
+use super::error::InstallerError;
+use super::linux_texts;
+use super::payload::{Content, Payload};
+use super::product::Product;
+use crate::desktop::freedesktop;
+
+/// What is at a place.
+#[derive(Clone, Debug)]
+pub(super) enum TreeItem {
+    Folder,
+    File { mode: u32, content: Content },
+    Link { target: String },
+}
+
+/// Folders, files and links by their place, without a slash in front.
+pub(super) type Tree = BTreeMap<String, TreeItem>;
+
+/// The tree of the package.
+pub(super) fn tree(product: &Product, payload: &Payload) -> Result<Tree, InstallerError> {
+    let name = product.package_name();
+    let mut tree = Tree::new();
+    for file in &payload.files {
+        let item = TreeItem::File { mode: file.mode(), content: file.content.clone() };
+        tree.insert(format!("usr/lib/{name}/{}", file.name), item);
+    }
+    let program = product.program_name(&payload.platform);
+    let link = TreeItem::Link { target: format!("../lib/{name}/{program}") };
+    tree.insert(format!("usr/bin/{name}"), link);
+    menu(product, &mut tree)?;
+    let mut text = |path: String, text: String| {
+        tree.insert(
+            path,
+            TreeItem::File { mode: 0o644, content: Content::Bytes(text.into_bytes()) },
+        );
+    };
+    if product.homepage.is_some() {
+        let id = product.identifier();
+        text(format!("usr/share/metainfo/{id}.metainfo.xml"), linux_texts::metainfo(product));
+    }
+    text(format!("usr/share/doc/{name}/copyright"), linux_texts::copyright(product));
+    let manual = packed(&linux_texts::manual(product))?;
+    let changes = packed(&linux_texts::changes(product))?;
+    for (path, bytes) in [
+        (format!("usr/share/man/man1/{name}.1.gz"), manual),
+        (format!("usr/share/doc/{name}/changelog.gz"), changes),
+    ] {
+        tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
+    }
+    add_folders(&mut tree);
+    Ok(tree)
+}
+
+/// The folders that only this package has; a package manager removes them with it.
+pub(super) fn own_folders(product: &Product) -> [String; 2] {
+    let name = product.package_name();
+    [format!("usr/lib/{name}"), format!("usr/share/doc/{name}")]
+}
+
+fn menu(product: &Product, tree: &mut Tree) -> Result<(), InstallerError> {
+    let name = product.package_name();
+    let entry = product.entry(format!("/usr/bin/{name}").into(), Vec::new());
+    let texts = [
+        (format!("usr/share/applications/{name}.desktop"), freedesktop::application(&entry)?),
+        (format!("usr/share/applications/{name}-install.desktop"), freedesktop::opener(&entry)?),
+        (format!("usr/share/mime/packages/{name}.xml"), freedesktop::mime_package(&entry)),
+    ];
+    let texts = texts.into_iter().map(|(path, text)| (path, text.into_bytes()));
+    let icons =
+        product.icon.for_hicolor().into_iter().map(|(side, png)| {
+            (format!("usr/share/icons/hicolor/{side}x{side}/apps/{name}.png"), png)
+        });
+    for (path, bytes) in texts.chain(icons) {
+        tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
+    }
+    Ok(())
+}
+
+/// `text` as gzip without a name or a time.
+fn packed(text: &str) -> Result<Vec<u8>, InstallerError> {
+    let mut encoder = GzBuilder::new().write(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes())?;
+    Ok(encoder.finish()?)
+}
+
+fn add_folders(tree: &mut Tree) {
+    let parents: Vec<String> = tree
+        .keys()
+        .flat_map(|path| path.match_indices('/').map(|(at, _)| path[..at].to_owned()))
+        .collect();
+    for folder in parents {
+        tree.entry(folder).or_insert(TreeItem::Folder);
+    }
+}

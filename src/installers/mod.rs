@@ -1,0 +1,36 @@
+//! Installers: the files that people download in order to get the app. Each brings the launcher
+//! with its settings and its root, and shows the app in the menus of its system.
+//!
+//! In: a [`Product`] (what is said of the app), a [`Payload`] (the files to install). Out: the bytes
+//! of one file; the same input gives the same bytes, on any computer. Never: signs metadata, changes
+//! the repository, asks the network, the clock or the environment.
+//!
+//! ```text
+//! product   what every installer says of the app      payload   the files in the folder of the app
+//! icons     one PNG -> every size                     format    the kinds of installers
+//! write     a format -> the file that writes it       hashed    bytes on their way into a file
+//! index     installers.json: what a folder holds
+//! linux_tree, linux_texts    what .deb and .rpm have in common
+//! deb, rpm (rpm_header), run (run_install.sh, run_uninstall.sh)    the formats
+//! ```
+
+mod deb;
+mod error;
+mod format;
+mod hashed;
+mod icons;
+mod index;
+mod linux_texts;
+mod linux_tree;
+mod payload;
+mod product;
+mod rpm;
+mod rpm_header;
+mod run;
+mod write;
+
+pub(crate) use format::Format;
+pub(crate) use index::{InstallerRecord, add_to_index};
+pub(crate) use payload::{Payload, PayloadSources};
+pub(crate) use product::{Product, ProductSources};
+pub(crate) use write::{Written, write_file};

@@ -1,0 +1,176 @@
+//! The files that an installer puts into the app's folder: the launcher under the app's name, its
+//! settings, its root, and with `--with-release` a release.
+//!
+//! In: the launcher's file, the publisher's `launcher/` folder. Out: named contents; a large one
+//! stays a file until it is written. Never: a place on the user's computer.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::InstallerError;
+use super::product::Product;
+use crate::file_error::FileResult as _;
+use crate::model::Platform;
+use crate::model::release::INCLUDED_BUNDLE;
+use crate::settings::Settings;
+
+/// The launcher's settings, beside it.
+const LAUNCHER_SETTINGS: &str = "launcher.toml";
+/// The root that the launcher trusts first.
+const ROOT: &str = "root.json";
+/// The icon that the window shows until the app is installed.
+const ICON: &str = "icon.png";
+const ICON_SIDE: u32 = 256;
+
+/// The files of the app's folder, sorted by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload {
+    pub platform: Platform,
+    pub files: Vec<PayloadFile>,
+}
+
+/// A file of the app's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct PayloadFile {
+    /// Its name; there are no folders.
+    pub name: String,
+    /// Whether it is executable.
+    pub is_program: bool,
+    pub content: Content,
+}
+
+/// The bytes of a file in an installer.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Bytes(Vec<u8>),
+    /// The bytes of this file.
+    File(PathBuf),
+}
+
+/// What a [`Payload`] is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PayloadSources<'a> {
+    pub product: &'a Product,
+    pub platform: &'a Platform,
+    /// The launcher's executable.
+    pub launcher: &'a Path,
+    /// The folder with `launcher.toml` and `root.json`.
+    pub settings: &'a Path,
+    /// The release that is installed without a network.
+    pub bundle: Option<&'a Path>,
+    /// Whether a package manager owns the files.
+    pub is_managed: bool,
+}
+
+impl Payload {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`InstallerError`] if one is missing, or the settings cannot be used.
+    pub(crate) fn read(sources: PayloadSources<'_>) -> Result<Self, InstallerError> {
+        let PayloadSources { product, platform, launcher, settings, bundle, is_managed } = sources;
+        let program = product.program_name(platform);
+        let path = settings.join(LAUNCHER_SETTINGS);
+        let text = fs::read_to_string(&path).at("read", &path)?;
+        let root = settings.join(ROOT);
+        let mut files = vec![
+            PayloadFile::program(&program, Content::File(launcher.to_owned())),
+            PayloadFile::plain(ROOT, Content::Bytes(fs::read(&root).at("read", &root)?)),
+        ];
+        let icon = if is_managed {
+            // The menu's icon serves for the window as well.
+            let (side, name) = (product.icon.largest_side(), product.package_name());
+            format!("/usr/share/icons/hicolor/{side}x{side}/apps/{name}.png")
+        } else {
+            let png = product.icon.png(ICON_SIDE).unwrap_or_default();
+            files.push(PayloadFile::plain(ICON, Content::Bytes(png)));
+            files.extend(product.license_text.as_ref().map(|text| {
+                PayloadFile::plain("LICENSE.txt", Content::Bytes(text.clone().into_bytes()))
+            }));
+            ICON.to_owned()
+        };
+        let text = shipped_settings(&text, &path, &icon, is_managed)?;
+        files.push(PayloadFile::plain(LAUNCHER_SETTINGS, Content::Bytes(text.into_bytes())));
+        files.extend(
+            bundle.map(|path| PayloadFile::plain(INCLUDED_BUNDLE, Content::File(path.to_owned()))),
+        );
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { platform: platform.clone(), files })
+    }
+
+    /// The launcher.
+    pub(crate) fn program(&self) -> Option<&PayloadFile> {
+        self.files.iter().find(|file| file.is_program)
+    }
+}
+
+impl PayloadFile {
+    fn program(name: &str, content: Content) -> Self {
+        Self { name: name.to_owned(), is_program: true, content }
+    }
+
+    fn plain(name: &str, content: Content) -> Self {
+        Self { name: name.to_owned(), is_program: false, content }
+    }
+
+    /// Its permissions on Unix.
+    pub(crate) const fn mode(&self) -> u32 {
+        if self.is_program { 0o755 } else { 0o644 }
+    }
+}
+
+impl Content {
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> Result<u64, InstallerError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(path) => Ok(fs::metadata(path).at("read", path)?.len()),
+        }
+    }
+
+    /// Reads its bytes from the beginning.
+    pub(crate) fn open(&self) -> Result<Box<dyn Read + '_>, InstallerError> {
+        match self {
+            Self::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
+            Self::File(path) => Ok(Box::new(File::open(path).at("read", path)?)),
+        }
+    }
+
+    /// All bytes at once, for files that fit into memory.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, InstallerError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::File(path) => Ok(fs::read(path).at("read", path)?),
+        }
+    }
+}
+
+/// `launcher.toml` as it is shipped: with the icon, and for a package manager without the launcher's
+/// own update. What the publisher wrote there stays.
+fn shipped_settings(
+    text: &str,
+    path: &Path,
+    icon: &str,
+    is_managed: bool,
+) -> Result<String, InstallerError> {
+    let refuse =
+        |reason: String| InstallerError::LauncherSettings { path: path.to_owned(), reason };
+    let settings =
+        Settings::parse(text, path).map_err(|error| refuse(crate::error_chain::line(&error)))?;
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
+    if settings.icon.is_none() {
+        table.insert("icon".to_owned(), icon.into());
+    } else {
+        return Err(refuse(
+            "it has an icon of its own, which no installer brings; name it as icon in [app] of kuzflow.toml instead".to_owned(),
+        ));
+    }
+    if is_managed {
+        let launcher = table.entry("launcher").or_insert_with(|| toml::Table::new().into());
+        if let Some(launcher) = launcher.as_table_mut() {
+            launcher.insert("self_update".to_owned(), false.into());
+        }
+    }
+    toml::to_string(&table).map_err(|error| refuse(error.to_string()))
+}

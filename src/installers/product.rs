@@ -1,0 +1,325 @@
+//! What every installer says of the app: its names, its version, who publishes it, how it looks.
+//!
+//! In: `[app]` of `kuzflow.toml`, the release, the texts of the menu. Out: a [`Product`] with
+//! checked values. Never: says how a format spells them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp as Time;
+use url::Url;
+
+use super::error::InstallerError;
+use super::icons::Icon;
+use crate::desktop::{Entry, MenuTexts};
+use crate::file_error::FileResult as _;
+use crate::model::platform::AppName;
+use crate::model::{Platform, Release, Version};
+use crate::publish::ProjectSettings;
+
+/// The licence of an app that names none.
+const NO_LICENSE: &str = "LicenseRef-proprietary";
+/// Hosts on which a project's address belongs to a user of the host.
+const SHARED_HOSTS: [(&str, &str); 3] =
+    [("github.com", "io.github"), ("gitlab.com", "io.gitlab"), ("codeberg.org", "org.codeberg")];
+
+/// What every installer says of the app.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    /// The app's name in ids.
+    pub app: AppName,
+    /// The app's name for people.
+    pub display_name: String,
+    /// The version of the release that is installed first.
+    pub version: Version,
+    /// One line about the app, without a full stop.
+    pub summary: String,
+    pub publisher: Publisher,
+    /// The app's page on the web.
+    pub homepage: Option<Url>,
+    /// An SPDX expression.
+    pub license: String,
+    /// The text of the licence.
+    pub license_text: Option<String>,
+    /// Who has the rights, and since when.
+    pub copyright: String,
+    /// Where menus show it: categories of the Desktop Menu Specification.
+    pub categories: Vec<String>,
+    pub icon: Icon,
+    /// The texts of the menu entry.
+    pub menu: MenuTexts,
+    /// The time of every file in the installer.
+    pub time: Time,
+}
+
+/// Who publishes the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Publisher {
+    pub name: String,
+    /// The address for mail about the installers.
+    pub email: Option<String>,
+}
+
+/// What a [`Product`] is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProductSources<'a> {
+    pub settings: &'a ProjectSettings,
+    /// The folder of `kuzflow.toml`.
+    pub folder: &'a Path,
+    pub release: &'a Release,
+    pub menu: &'a MenuTexts,
+    /// The icon of an app that has none, a PNG.
+    pub letter: &'a [u8],
+    /// The time of every file; the release's own if absent.
+    pub time: Option<Time>,
+}
+
+impl Publisher {
+    /// Reads `Name` or `Name <address>`.
+    fn parse(text: &str) -> Result<Self, InstallerError> {
+        let refuse = |reason: &str| {
+            Err(InstallerError::Setting { setting: "publisher", reason: reason.to_owned() })
+        };
+        let (name, email) = match text.split_once('<') {
+            Some((name, rest)) => match rest.trim_end().strip_suffix('>') {
+                Some(email) => (name.trim(), Some(email.trim().to_owned())),
+                None => return refuse("it has a < without a >"),
+            },
+            None => (text.trim(), None),
+        };
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return refuse("it needs a name on one line");
+        }
+        let is_address = |email: &String| {
+            email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+                && !email.contains(|c: char| c.is_whitespace() || c.is_control() || c == '>')
+        };
+        if email.as_ref().is_some_and(|email| !is_address(email)) {
+            return refuse("what stands between < and > is no address for mail");
+        }
+        Ok(Self { name: name.to_owned(), email })
+    }
+}
+
+impl Product {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// [`InstallerError`] for a value that cannot be used, or a file that cannot be read.
+    pub(crate) fn read(sources: ProductSources<'_>) -> Result<Self, InstallerError> {
+        let ProductSources { settings, folder, release, menu, letter, time } = sources;
+        let recipe = &settings.recipe;
+        let publisher = match recipe.publisher.as_deref() {
+            Some(text) => Publisher::parse(text)?,
+            None => Publisher { name: settings.display_name.clone(), email: None },
+        };
+        let license_text = recipe.license_file.as_ref().map(|file| read_text(&folder.join(file)));
+        let icon = match &recipe.icon {
+            Some(file) => icon_at(&icon_path(folder, recipe.folder.as_deref(), file))?,
+            None => Icon::read(letter).ok_or(InstallerError::Icon { path: PathBuf::new() })?,
+        };
+        let time = time.unwrap_or(release.published);
+        let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
+        let copyright = recipe.copyright.clone();
+        let summary = Some(one_line(&recipe.description)).filter(|summary| !summary.is_empty());
+        Ok(Self {
+            app: settings.app.clone(),
+            display_name: one_line(&settings.display_name),
+            version: release.container.version.clone(),
+            summary: summary.unwrap_or_else(|| one_line(&settings.display_name)),
+            homepage: homepage(recipe.homepage.as_deref())?,
+            license: recipe.license.clone().unwrap_or_else(|| NO_LICENSE.to_owned()),
+            license_text: license_text.transpose()?,
+            copyright: copyright.unwrap_or_else(|| format!("Copyright {year} {}", publisher.name)),
+            categories: categories(&recipe.categories)?,
+            publisher,
+            icon,
+            menu: menu.clone(),
+            time,
+        })
+    }
+
+    /// The app's name as package managers allow it: in lower case.
+    pub(crate) fn package_name(&self) -> String {
+        let name = self.app.as_str().to_lowercase();
+        // Debian asks for two characters.
+        if name.len() < 2 { format!("{name}-app") } else { name }
+    }
+
+    /// The name of the launcher's file on `platform`: users see it in the list of processes.
+    pub(crate) fn program_name(&self, platform: &Platform) -> String {
+        if platform.os == "Linux" {
+            return self.package_name();
+        }
+        let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+        let name = self.display_name.replace(is_forbidden, "-");
+        let name = name.trim().trim_matches('.');
+        let name = if name.is_empty() { self.app.as_str() } else { name };
+        if platform.is_windows() { format!("{name}.exe") } else { name.to_owned() }
+    }
+
+    /// A name that no other app has, in reverse order of domains: from the homepage, if there is
+    /// one.
+    pub(crate) fn identifier(&self) -> String {
+        let labels = self.domain().unwrap_or_else(|| vec!["kuzflow".to_owned()]);
+        let labels = labels.into_iter().chain([self.app.as_str().replace('.', "-")]);
+        labels.map(|label| identifier_part(&label)).collect::<Vec<_>>().join(".")
+    }
+
+    /// The labels of the homepage's domain, the most general first.
+    fn domain(&self) -> Option<Vec<String>> {
+        let homepage = self.homepage.as_ref()?;
+        let host = homepage.domain()?.trim_start_matches("www.").to_owned();
+        let user = homepage.path_segments().and_then(|mut parts| parts.next()).unwrap_or_default();
+        match SHARED_HOSTS.iter().find(|(shared, _)| *shared == host) {
+            Some((_, prefix)) if !user.is_empty() => {
+                Some(prefix.split('.').chain([user]).map(str::to_owned).collect())
+            }
+            _ => Some(host.rsplit('.').map(str::to_owned).collect()),
+        }
+    }
+
+    /// The menu entry that starts `program`.
+    pub(crate) fn entry(&self, program: PathBuf, icon: Vec<u8>) -> Entry {
+        Entry {
+            id: self.package_name(),
+            name: self.display_name.clone(),
+            comments: self.menu.comments.clone(),
+            bundle_names: self.menu.bundle_names.clone(),
+            actions: self.menu.actions.clone(),
+            keywords: vec![self.app.to_string()],
+            categories: self.categories.clone(),
+            program,
+            arguments: Vec::new(),
+            window_class: self.app.to_string(),
+            icon,
+        }
+    }
+
+    /// The time of every file, in seconds since 1970; installers know no time before that.
+    pub(crate) fn seconds(&self) -> u64 {
+        u64::try_from(self.time.as_second()).unwrap_or(0)
+    }
+}
+
+/// Letters, digits and `_`, not beginning with a digit.
+fn identifier_part(label: &str) -> String {
+    let part = label.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+    if part.starts_with(|c: char| c.is_ascii_digit()) { format!("_{part}") } else { part }
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.split(char::is_control).collect::<Vec<_>>().join(" ");
+    line.trim().trim_end_matches('.').trim_end().to_owned()
+}
+
+fn read_text(path: &Path) -> Result<String, InstallerError> {
+    Ok(fs::read_to_string(path).at("read", path)?)
+}
+
+/// The icon's file: from the folder of `kuzflow.toml`, or else from the app's, as `kuzflow build`
+/// looks for it.
+fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
+    let here = folder.join(file);
+    match app_folder {
+        Some(app) if !here.exists() => folder.join(app).join(file),
+        _ => here,
+    }
+}
+
+fn icon_at(path: &Path) -> Result<Icon, InstallerError> {
+    let png = fs::read(path).at("read", path)?;
+    Icon::read(&png).ok_or_else(|| InstallerError::Icon { path: path.to_owned() })
+}
+
+fn homepage(text: Option<&str>) -> Result<Option<Url>, InstallerError> {
+    let refuse = |reason: String| InstallerError::Setting { setting: "homepage", reason };
+    let Some(text) = text else { return Ok(None) };
+    let url: Url = text.parse().map_err(|error: url::ParseError| refuse(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("it must begin with https:// or http://".to_owned()));
+    }
+    Ok(Some(url))
+}
+
+fn categories(given: &[String]) -> Result<Vec<String>, InstallerError> {
+    if given.is_empty() {
+        return Ok(vec!["Utility".to_owned()]);
+    }
+    let is_name = |name: &String| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    match given.iter().find(|name| !is_name(name)) {
+        Some(bad) => Err(InstallerError::Setting {
+            setting: "categories",
+            reason: format!("{bad:?} is no category of menus, such as Graphics or Office"),
+        }),
+        None => Ok(given.to_vec()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::desktop::icon;
+
+    /// An invented app, for the tests of the formats.
+    pub(in crate::installers) fn sample() -> Product {
+        let icon = icon::png(vec![120; 64 * 64 * 4], 64, 64).unwrap();
+        let menu = MenuTexts {
+            comments: vec![(String::new(), "Start it".to_owned())],
+            bundle_names: vec![(String::new(), "Update bundle".to_owned())],
+            actions: Vec::new(),
+        };
+        Product {
+            app: "Sample".parse().unwrap(),
+            display_name: "示例 Sample".to_owned(),
+            version: "1.2.0-rc.1".parse().unwrap(),
+            summary: "An editor".to_owned(),
+            publisher: Publisher::parse("Example Ltd <hello@example.com>").unwrap(),
+            homepage: Some("https://www.example.com/sample/".parse().unwrap()),
+            license: "MIT".to_owned(),
+            license_text: Some("Permission is granted.\n".to_owned()),
+            copyright: "Copyright 2026 Example Ltd".to_owned(),
+            categories: vec!["Office".to_owned()],
+            icon: Icon::read(&icon).unwrap(),
+            menu,
+            time: "2026-03-01T12:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_identifier_follows_the_homepage() {
+        let identifier = |homepage: Option<&str>| {
+            let homepage = homepage.map(|text| text.parse().unwrap());
+            Product { homepage, ..sample() }.identifier()
+        };
+        assert_eq!(identifier(Some("https://www.example.com/x")), "com.example.Sample");
+        assert_eq!(identifier(Some("https://github.com/some-one/x")), "io.github.some-one.Sample");
+        assert_eq!(identifier(Some("https://7zip.example/")), "example._7zip.Sample");
+        assert_eq!(identifier(None), "kuzflow.Sample");
+    }
+
+    #[test]
+    fn the_program_is_named_as_each_system_allows() {
+        let name = |name: &str, platform: &str| {
+            let product = Product { display_name: name.to_owned(), ..sample() };
+            product.program_name(&platform.parse().unwrap())
+        };
+        assert_eq!(name("My App", "Linux_x86_64"), "sample");
+        assert_eq!(name("My: \"App\"?", "Windows_AMD64"), "My- -App--.exe");
+        assert_eq!(name("../..", "Darwin_arm64"), "-");
+        assert_eq!(name("...", "Darwin_arm64"), "Sample");
+    }
+
+    #[test]
+    fn a_publisher_may_have_an_address() {
+        let parse = |text: &str| Publisher::parse(text).map(|p| (p.name, p.email)).ok();
+        let with = |name: &str, email: Option<&str>| Some((name.into(), email.map(str::to_owned)));
+        assert_eq!(parse("Example Ltd"), with("Example Ltd", None));
+        assert_eq!(parse("张三 <z@example.com>"), with("张三", Some("z@example.com")));
+        for bad in ["", "<a@b>", "A <a@b", "A <ab>", "A <a b@c>", "A\nB"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+}

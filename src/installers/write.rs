@@ -1,0 +1,73 @@
+//! Writes installers: which file of the room writes which format.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::Path;
+
+use super::error::InstallerError;
+use super::format::Format;
+use super::hashed::HashedWriter;
+use super::payload::Payload;
+use super::product::Product;
+use super::{deb, rpm, run};
+use crate::durable;
+use crate::file_error::FileResult as _;
+use crate::model::Digest;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub length: u64,
+    pub hash: Digest,
+}
+
+/// Writes an installer to `path`, in one step.
+///
+/// # Errors
+/// [`InstallerError`]; there is no file then, or the one before.
+pub(crate) fn write_file(
+    format: Format,
+    product: &Product,
+    payload: &Payload,
+    path: &Path,
+) -> Result<Written, InstallerError> {
+    let mut file = durable::temporary(path).at("write", path)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    write(format, product, payload, &mut out)?;
+    out.flush().at("write", path)?;
+    drop(out);
+    set_mode(format, file.as_file()).at("write", path)?;
+    durable::persist(file, path).at("write", path)?;
+    // A format may go back in the file, so that only the whole file has its digest.
+    let mut hashed = HashedWriter::new(io::sink());
+    io::copy(&mut File::open(path).at("read", path)?, &mut hashed).at("read", path)?;
+    let (_, hash, length) = hashed.finish();
+    Ok(Written { length, hash })
+}
+
+/// Everybody may read it, and run it if it is a program.
+#[cfg(unix)]
+fn set_mode(format: Format, file: &File) -> io::Result<()> {
+    let mode = if format == Format::Run { 0o755 } else { 0o644 };
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+/// Other systems know no such mark.
+#[cfg(not(unix))]
+fn set_mode(_format: Format, _file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes an installer. The place in `out` may be any; a format may go back as far as it.
+fn write(
+    format: Format,
+    product: &Product,
+    payload: &Payload,
+    out: &mut (impl Write + Seek),
+) -> Result<(), InstallerError> {
+    match format {
+        Format::Deb => deb::write(product, payload, out),
+        Format::Rpm => rpm::write(product, payload, out),
+        Format::Run => run::write(product, payload, out),
+    }
+}
