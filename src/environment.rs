@@ -6,6 +6,7 @@
 //! code that needs them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
@@ -27,6 +28,8 @@ pub(crate) struct Environment {
     pub settings: Settings,
     /// `root.json` as it was shipped with the launcher.
     pub shipped_root: Vec<u8>,
+    /// The bundle that was installed with the launcher.
+    pub included_bundle: Option<PathBuf>,
     /// The user's own arguments for the app.
     pub arguments: Vec<OsString>,
     /// The language of release notes: `zh-CN` or `en`.

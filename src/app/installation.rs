@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error_chain;
 use crate::host;
 use crate::look;
+use crate::model::release::INCLUDED_BUNDLE;
 use crate::settings::renewed::{self, Renewal};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Home;
@@ -18,6 +19,8 @@ pub(crate) struct Installation {
     pub settings: Settings,
     /// `root.json` beside the settings; empty if it cannot be read.
     pub shipped_root: Vec<u8>,
+    /// The bundle beside the settings, if an installer brought one.
+    pub included_bundle: Option<PathBuf>,
     /// Where versions are installed.
     pub home: Home,
 }
@@ -56,10 +59,13 @@ impl Installation {
             .inspect_err(|error| tracing::error!(%error, "root.json cannot be read"))
             .unwrap_or_default()
             .unwrap_or_default();
+        let included = folder.join(INCLUDED_BUNDLE);
+        // One that cannot be looked at is tried, so that the log says why it is of no use.
+        let included_bundle = Some(included).filter(|path| look::is_there(path).unwrap_or(true));
         let home = home_for(shipped.app.as_str(), shipped.home.as_deref(), folder, home)
             .ok_or(PlaceError::NoHome)?;
         let settings = renewed_settings(&config, &home, &shipped).unwrap_or(shipped);
-        Ok(Self { settings, shipped_root, home })
+        Ok(Self { settings, shipped_root, included_bundle, home })
     }
 
     /// The home alone, for settings that cannot be used: from `--home`, or from the readable part

@@ -176,7 +176,12 @@ fn before_the_app(
         Err(problem) => return show_problem(session, options, output, &problem),
     };
     // Where the app starts anyway, a failure is no reason to keep its person waiting.
-    let trigger = if setup.start_anyway { CheckTrigger::Schedule } else { CheckTrigger::Person };
+    let included = session.environment.included_bundle.clone().filter(|_| was_empty);
+    let trigger = match included {
+        Some(bundle) => CheckTrigger::Included(bundle),
+        None if setup.start_anyway => CheckTrigger::Schedule,
+        None => CheckTrigger::Person,
+    };
     handle.send(Command::Check(trigger));
     let listening = listen(&session.environment, &handle, options);
     let shown =

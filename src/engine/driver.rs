@@ -248,7 +248,11 @@ impl Driver {
     fn check_file(&self, path: PathBuf, accept_expired: bool) {
         let (environment, client) = (self.environment(), self.client.clone());
         let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
-        let check = async move { from_file::check(&environment, &client, path, freshness).await };
+        let check = async move {
+            from_file::check(&environment, &client, path, freshness).await.inspect_err(|problem| {
+                tracing::info!(chain = ?problem.chain, "the bundle is not installed");
+            })
+        };
         self.spawn(check, MachineInput::Checked);
     }
 

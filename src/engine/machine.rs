@@ -88,6 +88,7 @@ impl Machine {
         let person = CheckTrigger::Person;
         match (command, self.activity.clone()) {
             (Command::Check(CheckTrigger::Bundle(path)), _) => self.check_bundle(path, false),
+            (Command::Check(CheckTrigger::Included(path)), _) => self.check_included(path),
             (Command::Check(trigger), _) => self.check(None, trigger, AfterCheck::Ask),
             (Command::CheckVersion(version), _) => {
                 self.check(Some(version), person, AfterCheck::Ask)
@@ -192,6 +193,14 @@ impl Machine {
         vec![
             self.enter(Activity::Checking { trigger, then: AfterCheck::Ask }),
             Effect::CheckFile { path, accept_expired },
+        ]
+    }
+
+    fn check_included(&mut self, path: PathBuf) -> Vec<Effect> {
+        let trigger = CheckTrigger::Included(path.clone());
+        vec![
+            self.enter(Activity::Checking { trigger, then: AfterCheck::Fetch }),
+            Effect::CheckFile { path, accept_expired: false },
         ]
     }
 

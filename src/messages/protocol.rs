@@ -29,6 +29,10 @@ pub enum CheckTrigger {
     /// A person opened this bundle: it is read instead of asking a server. A failure is shown also
     /// where the app waits to be started.
     Bundle(PathBuf),
+    /// The launcher was installed together with this bundle, and nothing else is installed yet: its
+    /// release is installed without a question. If it cannot be used, a server is asked as for a
+    /// person.
+    Included(PathBuf),
 }
 
 /// What a person, a timer or a script asks for.

@@ -24,6 +24,8 @@ mod handing_over;
 #[cfg(target_os = "linux")]
 mod hot;
 mod incremental;
+#[cfg(target_os = "linux")]
+mod installers;
 #[cfg(unix)]
 mod lasting_repairs;
 mod making;

@@ -37,10 +37,10 @@ pub(super) struct Invocation<'a> {
 
 impl Invocation<'_> {
     pub(super) fn environment(&self) -> Arc<Environment> {
-        let Installation { settings, shipped_root, home } = self.place.clone();
+        let Installation { settings, shipped_root, included_bundle, home } = self.place.clone();
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
-        Arc::new(Environment { home, settings, shipped_root, arguments, language })
+        Arc::new(Environment { home, settings, shipped_root, included_bundle, arguments, language })
     }
 
     pub(super) fn app_session(&self) -> AppSession {

@@ -6,7 +6,9 @@
 use super::activity::{Activity, AfterCheck, AfterClosing, Choice, Purpose, Retry, Transfer};
 use super::{Machine, notice};
 use crate::messages::language::{Checked, Chosen, Effect, RolledBackTo, Updated};
-use crate::messages::protocol::{CheckTrigger, ClosingWait, Event, Problem, Repaired, SwapBlocker};
+use crate::messages::protocol::{
+    CheckTrigger, ClosingWait, Event, Problem, ProblemKind, Repaired, SwapBlocker,
+};
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::{Offer, Version};
 
@@ -23,6 +25,16 @@ impl Machine {
                     AfterCheck::Ask => Vec::new(),
                 };
                 std::iter::once(shown).chain(begun).collect()
+            }
+            // Its age is the only fault, and no node has answered: a person decides, as for a bundle
+            // that was opened.
+            (Err(problem), CheckTrigger::Included(path))
+                if problem.kind == ProblemKind::BundleExpired =>
+            {
+                self.fail(Retry::CheckBundle(path), problem)
+            }
+            (Err(_) | Ok(Checked::Nothing { .. }), CheckTrigger::Included(_)) => {
+                self.check(None, CheckTrigger::Person, AfterCheck::Ask)
             }
             // A person who opened a bundle sees the outcome, also where the app waits to be
             // started.

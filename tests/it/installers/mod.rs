@@ -1,0 +1,197 @@
+//! Installers through the real executables: `kuzflow package` writes them, the systems' own tools
+//! read and install them, and the launcher in them brings the app.
+//!
+//! A tool that is not on this computer is named, and its part is passed over; CI has all of them.
+
+mod debian;
+mod for_one_user;
+mod red_hat;
+mod release_inside;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use kuzflow::testing::model::Platform;
+use serde_json::Value;
+
+use crate::support::release::{NodeProcess, World, text};
+
+/// What `[app]` says in these tests, besides the names.
+const ABOUT: &str = "description = \"An editor for samples\"\npublisher = \"Example Ltd <hello@example.com>\"\n\
+    homepage = \"https://www.example.com/\"\nlicense = \"MIT\"\nlicense_file = \"license.txt\"\n\
+    copyright = \"Copyright 2026 Example Ltd\"\ncategories = [\"Office\", \"TextEditor\"]\n";
+
+/// A publisher with one release and a node.
+struct Shop {
+    world: World,
+    node: NodeProcess,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let world = World::new();
+        let settings = world.path("publisher/kuzflow.toml");
+        let before = fs::read_to_string(&settings).unwrap();
+        let after = before.replacen("[app]\n", &format!("[app]\n{ABOUT}"), 1);
+        assert_ne!(before, after);
+        fs::write(&settings, after).unwrap();
+        fs::write(world.path("publisher/license.txt"), "Permission is granted.\n").unwrap();
+        world.release("1.0.0", 4000);
+        let node = world.serve();
+        world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+        Self { world, node }
+    }
+
+    /// Runs `kuzflow package` with this launcher; returns the result of `--json`.
+    fn package(&self, launcher: &Path, more: &[&str]) -> Value {
+        let folder = self.world.path("publisher");
+        let launcher = format!("{}={}", Platform::current(), text(launcher));
+        let usual = ["--json", "package", "--repo", text(&folder), "--launcher", &launcher];
+        let output = self.world.kuzflow(&[&usual, more].concat());
+        let said = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str::<Value>(said.lines().last().unwrap()).unwrap()["result"].clone()
+    }
+
+    /// Makes one installer.
+    fn installer(&self, format: &str, launcher: &Path, more: &[&str]) -> PathBuf {
+        let made = self.package(launcher, &[&["--format", format], more].concat());
+        PathBuf::from(made["installers"][0]["path"].as_str().unwrap())
+    }
+
+    /// A user's folder.
+    fn user(&self) -> PathBuf {
+        let user = self.world.path("user");
+        fs::create_dir_all(&user).unwrap();
+        user
+    }
+
+    /// A program as this user starts it, without a display.
+    fn as_user(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Output {
+        let user = self.user();
+        let mut command = Command::new(program.as_ref());
+        command.args(arguments).current_dir(&user).env("HOME", &user).env("LANG", "C.UTF-8");
+        for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET", "XDG_DATA_HOME"] {
+            command.env_remove(variable);
+        }
+        command.output().unwrap()
+    }
+
+    /// What the app of this user says when it is started as the menu does it.
+    fn start(&self, program: impl AsRef<Path>) -> String {
+        let output = self.as_user(program, &["--headless", "run"]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The user's files of the app.
+    fn data(&self, version: &str) -> PathBuf {
+        let id = format!("sample_{version}_{}", Platform::current());
+        self.user().join(".local/share/sample/containers").join(id).join("data")
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.world.end_apps();
+    }
+}
+
+/// The launcher without its symbols, which are most of its bytes here. Made once.
+fn launcher() -> &'static Path {
+    static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
+    LAUNCHER.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher-to-package");
+        let from = env!("CARGO_BIN_EXE_kuzflow-launcher");
+        let stripped = Command::new("strip").arg("-o").arg(&path).arg(from).status();
+        assert!(stripped.unwrap().success());
+        path
+    })
+}
+
+/// A small program in the launcher's place, where nobody starts it.
+fn small_program() -> &'static Path {
+    Path::new("/bin/true")
+}
+
+/// Runs a tool that must succeed; returns what it wrote. `None` if it is not on this computer.
+fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+    let output = match Command::new(name).args(arguments).env("LC_ALL", "C.UTF-8").output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("not tested: there is no {name} on this computer");
+            return None;
+        }
+        Err(error) => panic!("{name}: {error}"),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?}: {said}{errors}");
+    Some(said)
+}
+
+#[test]
+fn the_same_release_makes_the_same_installers() {
+    let shop = Shop::new();
+    let formats = ["deb", "rpm", "run"];
+    let made = |out: &str| {
+        let out = shop.world.path(out);
+        let result = shop.package(small_program(), &["--out", text(&out), "--with-release"]);
+        let made = result["installers"].as_array().unwrap().clone();
+        let named: Vec<&str> = made.iter().map(|it| it["format"].as_str().unwrap()).collect();
+        assert_eq!(named, formats, "all that fit this launcher");
+        made.iter()
+            .map(|it| {
+                let bytes = fs::read(it["path"].as_str().unwrap()).unwrap();
+                assert_eq!(it["length"], bytes.len());
+                assert_eq!(it["hash"], kuzflow::testing::model::Digest::of(&bytes).to_string());
+                bytes
+            })
+            .collect::<Vec<_>>()
+    };
+    let first = made("first");
+    for (format, (first, second)) in formats.iter().zip(first.iter().zip(made("second"))) {
+        assert!(*first == second, "{format} differs from one call to the next");
+    }
+}
+
+#[test]
+fn what_cannot_be_packaged_is_named_before_anything_is_written() {
+    let shop = Shop::new();
+    let folder = shop.world.path("publisher");
+    let refused = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+        command.args(["package", "--repo", text(&folder)]).args(arguments);
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(!folder.join("installers").exists(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let platform = Platform::current();
+    let launcher = format!("{platform}=/bin/true");
+    let script = shop.world.path("script");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    let cases: [(&[&str], &str); 6] = [
+        (&["--launcher", "Windows_AMD64=/bin/true"], "is a program for Linux"),
+        (&["--launcher", &format!("{platform}={}", text(&script))], "is no program"),
+        (
+            &["--launcher", &format!("{platform}=/no/such/file")],
+            "there is no launcher /no/such/file",
+        ),
+        (&["--launcher", &launcher, "9.9.9"], "no release 9.9.9 is published"),
+        (&["--launcher", "Linux_other=/bin/true"], "no release is published for Linux_other"),
+        (&["--launcher", &launcher, "--launcher", &launcher], "two launchers"),
+    ];
+    for (arguments, reason) in cases {
+        let said = refused(arguments);
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+    // A value that no format can hold.
+    let settings = folder.join("kuzflow.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text.replace("hello@example.com", "hello")).unwrap();
+    let said = refused(&["--launcher", &launcher]);
+    assert!(said.contains("[app] publisher in kuzflow.toml cannot be used"), "{said}");
+}
