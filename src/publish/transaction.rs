@@ -145,7 +145,15 @@ pub(crate) fn when_free<T>(
 /// killed.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that another thread starts at this moment has the file open too, and would hold
+        // the lock until it begins its own program.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -168,6 +176,23 @@ impl Lock {
                 }
             }
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lock;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_although_a_process_has_inherited_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let lock = Lock::take(&path, &[]).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        assert!(Lock::take(&path, &[]).is_err());
+        drop(lock);
+        assert!(Lock::take(&path, &[]).is_ok());
+        drop(inherited);
     }
 }
