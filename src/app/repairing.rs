@@ -144,11 +144,15 @@ fn report(session: &AppSession, handle: &Handle, version: Version) {
             tracing::info!(%version, "the version is whole again; the next start uses it");
             session.leave_notice(Incident::Repaired { version });
         }
-        Phase::Cancelled => {
-            tracing::warn!(%version, "the repair was cancelled; the next start goes on with it")
-        }
         phase => {
-            tracing::error!(?phase, "the version could not be repaired");
+            match phase {
+                // By the person, or because the app in its place has ended.
+                Phase::Cancelled => tracing::warn!(
+                    %version,
+                    "the repair was cancelled; the next start goes on with it"
+                ),
+                phase => tracing::error!(?phase, "the version could not be repaired"),
+            }
             // If no other version runs in its place, the window shows the failure.
             if session.app.get().is_some() {
                 session.leave_notice(Incident::NotRepaired { version });
