@@ -9,11 +9,14 @@
 //! Unix that is a socket in a folder of the session. On Windows it is a file of this user that
 //! names a port of this computer and a secret.
 
+mod system;
+
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::error_chain;
 use crate::look;
 use crate::messages::mailbox::{Handle, WindowPart};
 use crate::model::Digest;
@@ -23,9 +26,14 @@ use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a start waits for the first word of a launcher beside the app. A launcher that works
+/// How long to wait for the first answer of a launcher beside the app. A launcher that works
 /// answers within milliseconds; one that is stopped never does.
-const ANSWER_TIMEOUT_OF_A_START: Duration = Duration::from_millis(1500);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Most launchers that are asked at the same time whether they work. What killed launchers have
+/// left is refused at once, so that only stopped ones count.
+const MAX_ASKED_AT_ONCE: usize = 16;
+/// The request that no launcher knows, and every working one answers.
+const PROBE: &str = "probe";
 /// How long a start waits for the window of a launcher that has answered.
 const WINDOW_TIMEOUT_OF_A_START: Duration = Duration::from_millis(2500);
 /// Interval between two checks whether the window is shown.
@@ -56,8 +64,8 @@ impl Instance {
             let place = folder.join(&name);
             match system::listen(&place) {
                 Ok(listener) => {
-                    let instance = Self { place };
-                    threads::spawn("window requests", move || serve(&listener, &handle))?;
+                    let (instance, service) = (Self { place }, Service::new(listener, handle));
+                    threads::spawn("window requests", move || serve(&service))?;
                     return Ok(instance);
                 }
                 Err(error) => failed = error,
@@ -79,8 +87,19 @@ pub(crate) fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     ask_all(home, folders, part, &|| ())
 }
 
-/// The same; calls `on_answer` as soon as a launcher has understood the request.
+/// The same; calls `on_answer` as soon as a launcher has understood the request. One launcher after
+/// another is asked for its window, so that only one shows it; those that work come first.
 fn ask_all(home: &Home, folders: &[PathBuf], part: WindowPart, on_answer: &dyn Fn()) -> bool {
+    working(places(home, folders)).any(|place| {
+        ask_at(&place, part, on_answer).unwrap_or_else(|error| {
+            tracing::info!(error = error_chain::line(&error), place = %place.display(), "this launcher shows no window");
+            false
+        })
+    })
+}
+
+/// Where launchers that serve `home` listen, or have listened.
+fn places(home: &Home, folders: &[PathBuf]) -> Vec<PathBuf> {
     let prefix = prefix(home);
     let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
     let mut places: Vec<PathBuf> = entries
@@ -89,17 +108,52 @@ fn ask_all(home: &Home, folders: &[PathBuf], part: WindowPart, on_answer: &dyn F
         .collect();
     places.sort();
     places.dedup();
-    places.iter().any(|place| match ask_at(place, part, on_answer) {
-        Ok(shown) => shown,
-        Err(error) => {
-            tracing::info!(%error, place = %place.display(), "no launcher listens here");
+    places
+}
+
+/// The places whose launchers work, in the order of their answers. All of them are asked at the
+/// same time: a stopped one must not hide another one.
+fn working(places: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let (sender, answers) = mpsc::channel();
+    let count = places.len().min(MAX_ASKED_AT_ONCE);
+    let left = Arc::new(Mutex::new(places.into_iter()));
+    for _ in 0..count {
+        let (sender, left) = (sender.clone(), Arc::clone(&left));
+        let next = move || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let ask = move || {
+            while let Some(place) = next() {
+                if answers_at(&place) {
+                    // Nobody waits for a late answer.
+                    let _ = sender.send(place);
+                }
+            }
+        };
+        if let Err(error) = threads::spawn("window request", ask) {
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "not every launcher is asked for its window"
+            );
+        }
+    }
+    let end = Instant::now() + ANSWER_TIMEOUT;
+    std::iter::from_fn(move || {
+        answers.recv_timeout(end.saturating_duration_since(Instant::now())).ok()
+    })
+}
+
+/// Whether a launcher listens here and works. What a killed launcher has left is removed.
+fn answers_at(place: &Path) -> bool {
+    let answered = request_at(place, PROBE, ANSWER_TIMEOUT).and_then(|mut answers| {
+        answers.next().transpose()?.ok_or(io::ErrorKind::UnexpectedEof.into())
+    });
+    answered
+        .inspect_err(|error: &io::Error| {
+            tracing::info!(error = error_chain::line(error), place = %place.display(), "no launcher listens here");
             if error.kind() == io::ErrorKind::ConnectionRefused {
-                // A killed launcher has left this.
                 let _ = std::fs::remove_file(place);
             }
-            false
-        }
-    })
+        })
+        .is_ok()
 }
 
 /// The same for a start, which goes on if no launcher answers soon: that launcher may be stopped,
@@ -118,7 +172,7 @@ pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     if let Err(error) = threads::spawn("window request", ask) {
         tracing::warn!(%error, "no launcher is asked for its window");
     }
-    let mut limit = ANSWER_TIMEOUT_OF_A_START;
+    let mut limit = ANSWER_TIMEOUT;
     loop {
         match answers.recv_timeout(limit) {
             Ok(Answer::Understood) => limit = WINDOW_TIMEOUT_OF_A_START,
@@ -157,11 +211,20 @@ const fn word(part: WindowPart) -> &'static str {
     }
 }
 
-fn ask_at(place: &Path, part: WindowPart, on_answer: &dyn Fn()) -> io::Result<bool> {
+/// Sends a request, and returns the lines of the answer. Each may take so long.
+fn request_at(
+    place: &Path,
+    request: &str,
+    timeout: Duration,
+) -> io::Result<impl Iterator<Item = io::Result<String>>> {
     let (mut stream, secret) = system::connect(place)?;
-    stream.set_read_timeout(Some(TIMEOUT + Duration::from_secs(2)))?;
-    stream.write_all(format!("{secret} {}\n", word(part)).as_bytes())?;
-    let mut answers = BufReader::new(stream.take(MAX_MESSAGE_BYTES)).lines();
+    stream.set_read_timeout(Some(timeout))?;
+    stream.write_all(format!("{secret} {request}\n").as_bytes())?;
+    Ok(BufReader::new(stream.take(MAX_MESSAGE_BYTES)).lines())
+}
+
+fn ask_at(place: &Path, part: WindowPart, on_answer: &dyn Fn()) -> io::Result<bool> {
+    let mut answers = request_at(place, word(part), TIMEOUT + Duration::from_secs(2))?;
     let mut answer = answers.next().transpose()?;
     if answer.as_deref() == Some(UNDERSTOOD) {
         on_answer();
@@ -170,13 +233,40 @@ fn ask_at(place: &Path, part: WindowPart, on_answer: &dyn Fn()) -> io::Result<bo
     Ok(answer.as_deref() == Some("shown"))
 }
 
-/// Serves requests one after another, until the process ends.
-fn serve(listener: &system::Listener, handle: &Handle) {
-    while !handle.closed() {
-        match listener.accept() {
+/// What answers the requests of other starts.
+struct Service {
+    listener: system::Listener,
+    handle: Handle,
+    /// Held while a part of the window is requested: the engine takes one request at a time.
+    alone: Mutex<()>,
+}
+
+impl Service {
+    fn new(listener: system::Listener, handle: Handle) -> Arc<Self> {
+        Arc::new(Self { listener, handle, alone: Mutex::default() })
+    }
+}
+
+/// Serves requests until the process ends, each on a thread of its own: a window that opens slowly
+/// must not make its launcher look like a stopped one.
+fn serve(service: &Arc<Service>) {
+    while !service.handle.closed() {
+        match service.listener.accept() {
             Ok((stream, _)) => {
-                if let Err(error) = answer(stream, listener, handle) {
-                    tracing::info!(%error, "somebody asked for the window and left");
+                let service = Arc::clone(service);
+                let serve = move || {
+                    if let Err(error) = answer(stream, &service) {
+                        tracing::info!(
+                            error = error_chain::line(&error),
+                            "somebody asked for the window and left"
+                        );
+                    }
+                };
+                if let Err(error) = threads::spawn("window request", serve) {
+                    tracing::warn!(
+                        error = error_chain::line(&error),
+                        "a request for the window is not answered"
+                    );
                 }
             }
             Err(error) => {
@@ -187,11 +277,7 @@ fn serve(listener: &system::Listener, handle: &Handle) {
     }
 }
 
-fn answer(
-    mut stream: system::Stream,
-    listener: &system::Listener,
-    handle: &Handle,
-) -> io::Result<()> {
+fn answer(mut stream: system::Stream, service: &Service) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut asked = String::new();
     BufReader::new((&stream).take(MAX_MESSAGE_BYTES)).read_line(&mut asked)?;
@@ -199,11 +285,14 @@ fn answer(
     let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check]
         .into_iter()
         .find(|part| word(*part) == asked);
-    let part = part.filter(|_| listener.is_secret(secret));
+    let part = part.filter(|_| service.listener.is_secret(secret));
     if part.is_some() {
         stream.write_all(format!("{UNDERSTOOD}\n").as_bytes())?;
     }
-    let shown = part.is_some_and(|part| wish(handle, part));
+    let shown = part.is_some_and(|part| {
+        let _alone = service.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        wish(&service.handle, part)
+    });
     stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })
 }
 
@@ -222,189 +311,5 @@ fn wish(handle: &Handle, part: WindowPart) -> bool {
     !handle.take_refused()
 }
 
-#[cfg(unix)]
-mod system {
-    use std::io;
-    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-    use std::os::unix::net::{SocketAddr, UnixListener};
-    use std::path::Path;
-
-    pub(super) use std::os::unix::net::UnixStream as Stream;
-
-    pub(super) struct Listener(UnixListener);
-
-    impl Listener {
-        pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-            self.0.accept()
-        }
-
-        /// Always true: nobody else can open the socket.
-        pub(super) fn is_secret(&self, secret: &str) -> bool {
-            secret == "-"
-        }
-    }
-
-    pub(super) fn listen(place: &Path) -> io::Result<Listener> {
-        if own_socket(place) {
-            // It belonged to an earlier process with the same number.
-            std::fs::remove_file(place)?;
-        }
-        let listener = UnixListener::bind(place)?;
-        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Listener(listener))
-    }
-
-    pub(super) fn connect(place: &Path) -> io::Result<(Stream, String)> {
-        if !own_socket(place) {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "this is not a socket of this user",
-            ));
-        }
-        Ok((Stream::connect(place)?, "-".to_owned()))
-    }
-
-    fn own_socket(place: &Path) -> bool {
-        let own = rustix::process::geteuid().as_raw();
-        place
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.file_type().is_socket() && metadata.uid() == own)
-    }
-}
-
-#[cfg(not(unix))]
-mod system {
-    use std::io;
-    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-    use std::path::Path;
-    use std::time::Duration;
-
-    pub(super) use std::net::TcpStream as Stream;
-
-    use crate::model::Digest;
-
-    pub(super) struct Listener {
-        listener: TcpListener,
-        secret: Digest,
-    }
-
-    impl Listener {
-        pub(super) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-            self.listener.accept()
-        }
-
-        /// Compares digests, so that the time of the comparison reveals nothing about the secret.
-        pub(super) fn is_secret(&self, secret: &str) -> bool {
-            Digest::of(secret.as_bytes()) == self.secret
-        }
-    }
-
-    /// The folder is this user's own, so that nobody else reads the secret.
-    pub(super) fn listen(place: &Path) -> io::Result<Listener> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let secret = super::super::channel::secret()?;
-        std::fs::write(place, format!("{} {secret}", listener.local_addr()?.port()))?;
-        Ok(Listener { listener, secret: Digest::of(secret.as_bytes()) })
-    }
-
-    pub(super) fn connect(place: &Path) -> io::Result<(Stream, String)> {
-        let damaged =
-            || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
-        let bytes = crate::look::read(place, crate::look::SMALL)?.ok_or_else(damaged)?;
-        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
-        let (port, secret) = text.split_once(' ').ok_or_else(damaged)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().map_err(|_| damaged())?));
-        Ok((Stream::connect_timeout(&address, Duration::from_secs(2))?, secret.to_owned()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::messages::mailbox;
-
-    /// Takes the request as a window does, after a moment.
-    fn show(handle: &Handle) -> WindowPart {
-        loop {
-            handle.wait(Duration::from_millis(50));
-            if let Some(part) = handle.take_wanted() {
-                return part;
-            }
-        }
-    }
-
-    #[test]
-    fn another_start_finds_the_launcher_of_its_home_and_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let folders = [folder.path().to_owned()];
-        let (home, other) =
-            (Home::new(folder.path().join("one")), Home::new(folder.path().join("two")));
-        assert!(!ask(&home, &folders, WindowPart::Any), "nobody is there");
-        let (handle, _engine) = mailbox::channel();
-        let instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
-        for part in [WindowPart::Any, WindowPart::Versions, WindowPart::Check] {
-            let window = handle.clone();
-            let window = std::thread::spawn(move || show(&window));
-            assert!(ask(&home, &folders, part));
-            assert_eq!(window.join().unwrap(), part);
-        }
-        assert!(!ask(&other, &folders, WindowPart::Any), "it serves another home");
-        drop(instance);
-        assert!(!ask(&home, &folders, WindowPart::Any), "it has ended");
-    }
-
-    #[test]
-    fn a_start_hears_at_once_that_a_launcher_works_and_passes_over_a_stopped_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let folders = [folder.path().to_owned()];
-        let home = Home::new(folder.path().join("home"));
-        let stopped = system::listen(&folder.path().join(format!("{}0", prefix(&home)))).unwrap();
-        assert!(!ask_before_start(&home, &folders), "nobody accepts the request");
-        drop(stopped);
-        std::fs::remove_file(folder.path().join(format!("{}0", prefix(&home)))).unwrap();
-        let (handle, _engine) = mailbox::channel();
-        let _instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
-        // The answer comes before the window takes the request.
-        let (open, opens) = mpsc::channel();
-        let window = std::thread::spawn(move || {
-            opens.recv().unwrap();
-            show(&handle)
-        });
-        let on_answer = || open.send(()).unwrap();
-        assert!(ask_all(&home, &folders, WindowPart::Any, &on_answer));
-        assert_eq!(window.join().unwrap(), WindowPart::Any);
-    }
-
-    #[test]
-    fn a_window_that_cannot_be_opened_is_reported() {
-        let folder = tempfile::tempdir().unwrap();
-        let folders = [folder.path().to_owned()];
-        let home = Home::new(folder.path().join("home"));
-        let (handle, _engine) = mailbox::channel();
-        let _instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
-        let refusing = std::thread::spawn(move || {
-            while handle.wanted().is_none() {
-                handle.wait(Duration::from_millis(50));
-            }
-            handle.refuse_wanted();
-        });
-        assert!(!ask(&home, &folders, WindowPart::Any));
-        refusing.join().unwrap();
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn what_a_killed_launcher_left_is_removed_and_what_is_no_socket_is_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let folders = [folder.path().to_owned()];
-        let home = Home::new(folder.path().join("home"));
-        let (dead, file) = (
-            folder.path().join(format!("{}1", prefix(&home))),
-            folder.path().join(format!("{}2", prefix(&home))),
-        );
-        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-        std::fs::write(&file, "somebody's").unwrap();
-        assert!(!ask(&home, &folders, WindowPart::Any));
-        assert_eq!((dead.exists(), file.exists()), (false, true));
-    }
-}
+mod tests;

@@ -114,6 +114,43 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
     }
 }
 
+/// Sends a signal to a process.
+fn signal(process: &Child, name: &str) {
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+#[test]
+fn a_stopped_launcher_does_not_hide_another_one() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed();
+    let is_started = |count| until("the app starts", || starts_of_the_app(&world) == count);
+    let listening = || {
+        let entries = fs::read_dir(world.path("")).unwrap().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.starts_with("kuzflow-window-")).count()
+    };
+    let launchers = [1, 2, 3].map(|count| {
+        let launcher = start(&world, &display, &["run"]);
+        is_started(count);
+        until("it listens", || listening() == count);
+        launcher
+    });
+    // Whichever is asked first, one that is stopped is among those before the one that works.
+    let [stopped, working, stopped_too] = &launchers;
+    signal(stopped, "-STOP");
+    signal(stopped_too, "-STOP");
+    let mut second = start(&world, &display, &[]);
+    display.window("Sample").expect("the launcher that works opens its window");
+    assert_eq!(status(&mut second), Some(0), "{working:?} shows it");
+    assert_eq!(starts_of_the_app(&world), 3, "the app is not started once more");
+    signal(stopped, "-CONT");
+    signal(stopped_too, "-CONT");
+    for launcher in launchers {
+        end(&world, launcher);
+    }
+}
+
 #[test]
 fn the_window_can_be_asked_for_right_after_it_has_started_the_app() {
     let Some(display) = Display::open() else { return };
