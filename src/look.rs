@@ -126,11 +126,12 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     })
 }
 
-/// The digest of a file's bytes, from where the file stands to its end, read in parts.
+/// The digest of a file's bytes, from where the file stands to its end, read in parts. Any other
+/// reader may stand in for the file.
 ///
 /// # Errors
 /// The system's error.
-pub(crate) fn digest(mut file: &File) -> io::Result<Digest> {
+pub(crate) fn digest(mut file: impl io::Read) -> io::Result<Digest> {
     let (mut hasher, mut part) = (Hasher::default(), vec![0; READ_AT_ONCE]);
     loop {
         match file.read(&mut part) {

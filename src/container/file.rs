@@ -7,9 +7,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::decode::Fault;
+use super::stoppable::Stoppable;
 use super::{ContainerError, prove};
 use crate::durable;
 use crate::file_error::FileError;
@@ -119,10 +121,16 @@ pub(super) fn finish_file(
     finished
 }
 
-/// Creates the entry's file at `to` from the bytes of `from`, and verifies them while copying.
-pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), ReadFailure> {
+/// Creates the entry's file at `to` from the bytes of `from`, and verifies them while copying. It
+/// fails once `stop` is set.
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    entry: &Entry,
+    stop: &AtomicBool,
+) -> Result<(), ReadFailure> {
     let source = open_plain(from).map_err(|error| ReadFailure::Content(Fault::Read(error)))?;
-    let mut bytes = source.take(entry.size.saturating_add(1));
+    let mut bytes = Stoppable::new(source.take(entry.size.saturating_add(1)), stop);
     create(to, entry, |file| {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; COPIED_AT_ONCE];

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use super::file::{self, create, set_permissions, system_time};
 use super::links::place_link;
@@ -40,15 +41,16 @@ pub(crate) fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Opti
 }
 
 /// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and sets its
-/// permissions and time.
+/// permissions and time. It fails once `stop` is set.
 pub(crate) fn copy_entry(
     path: &RelativePath,
     entry: &Entry,
     source: &Path,
     to: &Path,
+    stop: &AtomicBool,
 ) -> Result<(), ContainerError> {
     let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
-    file::copy(source, to, entry).map_err(|failure| failure.at(to, || refuse))
+    file::copy(source, to, entry, stop).map_err(|failure| failure.at(to, || refuse))
 }
 
 /// Makes the new empty file `to` for `entry`.

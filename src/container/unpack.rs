@@ -14,6 +14,7 @@ use super::file::{
     system_time,
 };
 use super::links::place_link;
+use super::stoppable::Stoppable;
 use super::tree;
 use super::{ContainerError, prove};
 use crate::file_error::{FileError, FileResult as _};
@@ -36,6 +37,8 @@ pub struct Unpacker {
     /// Cleared once the file system has refused to share blocks, so that the code does not try
     /// again for each file.
     shares_blocks: AtomicBool,
+    /// Set by the owner to stop the work, within a large file as well.
+    stop: Arc<AtomicBool>,
 }
 
 impl Unpacker {
@@ -60,7 +63,18 @@ impl Unpacker {
             waiting,
             decoders: Mutex::default(),
             shares_blocks: AtomicBool::new(true),
+            stop: Arc::default(),
         })
+    }
+
+    /// The same unpacker; once `stop` is set every entry fails, a large one midway.
+    pub(crate) fn stopped_by(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { stop: Arc::clone(stop), ..self }
+    }
+
+    /// Whether somebody stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// The manifest that is being unpacked.
@@ -81,7 +95,8 @@ impl Unpacker {
         packed: &Packed,
         bytes: &mut dyn Read,
     ) -> Result<(), ContainerError> {
-        self.filled(path, |entry| self.write(path, entry, packed, bytes))
+        let mut bytes = Stoppable::new(bytes, &self.stop);
+        self.filled(path, |entry| self.write(path, entry, packed, &mut bytes))
     }
 
     /// Unpacks the entry `path` out of a file that has the package's bytes at their places (other
@@ -105,7 +120,7 @@ impl Unpacker {
             if self.shares_blocks.load(Ordering::Relaxed) {
                 match share_blocks(source, &full) {
                     Ok(file) => {
-                        let checked = look::digest(&file)
+                        let checked = look::digest(Stoppable::new(&file, &self.stop))
                             .map_err(Fault::Read)
                             .and_then(|found| prove(entry.hash, found));
                         return finish_file(&full, file, entry, checked)
@@ -114,7 +129,7 @@ impl Unpacker {
                     Err(_) => self.shares_blocks.store(false, Ordering::Relaxed),
                 }
             }
-            let written = copy(source, &full, entry);
+            let written = copy(source, &full, entry, &self.stop);
             written.map_err(|failure| failure.at(&full, || refuse))
         })
     }

@@ -6,11 +6,12 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::stoppable::Stoppable;
 use super::tree::{self, LinkEnd, is_mutable};
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, RETAINED_FOLDER};
-use crate::model::{Hasher, Manifest, RelativePath};
+use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::{look, threads};
 
 /// One difference between the tree and the manifest.
@@ -83,15 +84,41 @@ pub fn verify_tree(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Verification {
+    compare(root, manifest, threads, progress, &AtomicBool::new(false))
+}
+
+/// The same; `None` soon after `stop` is set.
+pub(crate) fn verify_tree_unless_stopped(
+    root: &Path,
+    manifest: &Manifest,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    stop: &AtomicBool,
+) -> Option<Verification> {
+    let found = compare(root, manifest, threads, progress, stop);
+    (!stop.load(Ordering::Relaxed)).then_some(found)
+}
+
+/// The differences that were found until `stop` was set.
+fn compare(
+    root: &Path,
+    manifest: &Manifest,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    stop: &AtomicBool,
+) -> Verification {
     let mut entries: Vec<_> =
         manifest.file_manifest.iter().filter(|(path, _)| !is_mutable(path.as_str())).collect();
     entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size));
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     let work = || {
-        let mut buffer = vec![0; 256 << 10];
+        let mut hashing = Hashing { buffer: vec![0; READ_AT_ONCE], stop };
         while let Some((path, entry)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(what) = check(root, manifest, path, entry, &mut buffer) {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Err(what) = check(root, manifest, path, entry, &mut hashing) {
                 found
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -116,10 +143,37 @@ pub fn verify_tree(
         damaged.push(Damage { path, what });
     }
     let mut found = Verification { damaged, extra: Vec::new() };
+    if stop.load(Ordering::Relaxed) {
+        return found;
+    }
     find_extra(root, "", manifest, &folders, &mut found);
     found.damaged.sort_by(|a, b| a.path.cmp(&b.path));
     found.extra.sort();
     found
+}
+
+/// Bytes of a file that are in memory at the same time.
+const READ_AT_ONCE: usize = 256 << 10;
+
+/// What a thread hashes with, from file to file.
+struct Hashing<'a> {
+    buffer: Vec<u8>,
+    stop: &'a AtomicBool,
+}
+
+impl Hashing<'_> {
+    /// The digest of a file. A stop makes it fail.
+    fn digest(&mut self, file: File) -> io::Result<Digest> {
+        let (mut bytes, mut hasher) = (Stoppable::new(file, self.stop), Hasher::default());
+        loop {
+            match bytes.read(&mut self.buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&self.buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 fn check(
@@ -127,7 +181,7 @@ fn check(
     manifest: &Manifest,
     path: &RelativePath,
     entry: &Entry,
-    buffer: &mut [u8],
+    hashing: &mut Hashing<'_>,
 ) -> Result<(), Harm> {
     let full = path.under(root);
     if let Some(target) = &entry.symlink {
@@ -137,14 +191,14 @@ fn check(
         }
         // A copy stands in its place where there are no links.
         return match tree::end_of(manifest, path) {
-            Some(LinkEnd::File(_, end)) => check_file(&full, end, buffer),
+            Some(LinkEnd::File(_, end)) => check_file(&full, end, hashing),
             Some(LinkEnd::Folder(folder)) if found.is_dir() => {
-                check_copied_folder(&full, manifest, &folder, buffer)
+                check_copied_folder(&full, manifest, &folder, hashing)
             }
             _ => Err(Harm::Kind),
         };
     }
-    check_file(&full, entry, buffer)
+    check_file(&full, entry, hashing)
 }
 
 /// Checks a copy of a folder that a link points to: each file of it. Links in it are not checked a
@@ -153,34 +207,25 @@ fn check_copied_folder(
     full: &Path,
     manifest: &Manifest,
     folder: &str,
-    buffer: &mut [u8],
+    hashing: &mut Hashing<'_>,
 ) -> Result<(), Harm> {
     for (path, entry) in manifest.file_manifest.iter().filter(|(_, entry)| entry.symlink.is_none())
     {
         let rest = path.as_str().strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
         if let Some(rest) = rest {
-            check_file(&full.join(rest), entry, buffer)?;
+            check_file(&full.join(rest), entry, hashing)?;
         }
     }
     Ok(())
 }
 
-fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
+fn check_file(full: &Path, entry: &Entry, hashing: &mut Hashing<'_>) -> Result<(), Harm> {
     let metadata = file_metadata(full)?;
     if metadata.len() != entry.size {
         return Err(Harm::Size { found: metadata.len() });
     }
-    let mut file = open(full).map_err(Harm::Unreadable)?;
-    let mut hasher = Hasher::default();
-    loop {
-        match file.read(buffer) {
-            Ok(0) => break,
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Harm::Unreadable(error)),
-        }
-    }
-    if hasher.finish() != entry.hash {
+    let found = open(full).and_then(|file| hashing.digest(file)).map_err(Harm::Unreadable)?;
+    if found != entry.hash {
         return Err(Harm::Content);
     }
     check_permissions(&metadata, entry)
@@ -358,6 +403,22 @@ mod tests {
         ];
         assert_eq!(reported, expected);
         assert_eq!(verification.extra, [Path::new("app/planted.py")]);
+    }
+
+    #[test]
+    fn a_stop_ends_it_within_a_large_file_and_gives_no_answer() {
+        let (folder, manifest) = installed();
+        let (root, stop) = (folder.path().join("c"), AtomicBool::new(false));
+        let checked = AtomicU64::new(0);
+        let stops_it = |count| {
+            checked.fetch_add(count, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
+        };
+        assert!(verify_tree_unless_stopped(&root, &manifest, 1, &|_| (), &stop).is_some());
+        assert!(verify_tree_unless_stopped(&root, &manifest, 1, &stops_it, &stop).is_none());
+        assert_eq!(checked.into_inner(), 4, "the largest file comes first, and no other follows");
+        let mut hashing = Hashing { buffer: vec![0; 2], stop: &stop };
+        assert!(hashing.digest(File::open(root.join("app/a.py")).unwrap()).is_err());
     }
 
     #[cfg(unix)]

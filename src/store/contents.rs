@@ -13,10 +13,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::files::{digest_of, exists};
 use super::{Home, StoreError};
+use crate::container::Stoppable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOLDER};
@@ -37,6 +39,17 @@ pub(crate) struct Contents {
 impl Contents {
     /// Reads all versions in `home`. A version that cannot be read is skipped.
     pub(crate) fn of(home: &Home) -> Self {
+        Self::as_far_as(home, &AtomicBool::new(false))
+    }
+
+    /// The same; `None` soon after `stop` is set.
+    pub(crate) fn of_unless_stopped(home: &Home, stop: &AtomicBool) -> Option<Self> {
+        let contents = Self::as_far_as(home, stop);
+        (!stop.load(Ordering::Relaxed)).then_some(contents)
+    }
+
+    /// The contents that were found until `stop` was set.
+    fn as_far_as(home: &Home, stop: &AtomicBool) -> Self {
         let mut contents = Self::default();
         for folder in look::entries_if_readable(&home.containers()) {
             let root = folder.path();
@@ -44,7 +57,7 @@ impl Contents {
                 continue;
             };
             match Manifest::from_json(&json) {
-                Ok(manifest) => contents.add(&root, &json, manifest),
+                Ok(manifest) => contents.add(&root, &json, manifest, stop),
                 Err(error) => {
                     tracing::info!(error = error_chain::line(&error), folder = %root.display(), "a version whose manifest cannot be read")
                 }
@@ -53,12 +66,15 @@ impl Contents {
         contents
     }
 
-    fn add(&mut self, root: &Path, json: &[u8], manifest: Manifest) {
+    fn add(&mut self, root: &Path, json: &[u8], manifest: Manifest, stop: &AtomicBool) {
         for (path, entry) in manifest.files_with_bytes() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             let retained = retained_at(root, &entry.hash);
             for full in [path.under(root), retained]
                 .into_iter()
-                .filter(|full| matches_fingerprint(full, entry))
+                .filter(|full| matches_fingerprint(full, entry, stop))
             {
                 self.places.entry(entry.hash).or_default().push(full);
             }
@@ -130,15 +146,16 @@ impl Contents {
 }
 
 /// Whether a file matches the manifest, by size and time; by its bytes where only the time differs.
-fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
+fn matches_fingerprint(path: &Path, entry: &Entry, stop: &AtomicBool) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     if !found.is_file() || found.len() != entry.size {
         return false;
     }
     let time = SystemTime::UNIX_EPOCH
         + Duration::from_secs(u64::try_from(entry.mtime).unwrap_or_default());
+    let digest = || look::digest(Stoppable::new(look::open(path)?, stop));
     found.modified().is_ok_and(|modified| modified == time)
-        || digest_of(path).is_ok_and(|digest| digest == entry.hash)
+        || digest().is_ok_and(|digest| digest == entry.hash)
 }
 
 pub(super) fn retained_at(root: &Path, digest: &Digest) -> PathBuf {

@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use super::files::{remove_tree, writable};
 use super::home::{RECORD, REPAIR};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError};
-use crate::container::{Verification, dress, verify_tree};
+use crate::container::{Verification, dress, verify_tree_unless_stopped};
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{ContainerId, Manifest, RelativePath};
@@ -97,13 +98,14 @@ impl Repair {
     }
 
     /// Checks the version against its manifest, after it has made the version's folders accessible
-    /// again.
+    /// again; `None` soon after `stop` is set.
     pub(crate) fn look(
         &self,
         manifest: &Manifest,
         threads: usize,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Verification {
+        stop: &AtomicBool,
+    ) -> Option<Verification> {
         self.open_up(&self.root);
         for folder in
             manifest.file_manifest.keys().flat_map(|path| path.ancestors()).collect::<BTreeSet<_>>()
@@ -112,7 +114,7 @@ impl Repair {
                 self.open_up(&self.root.join(folder));
             }
         }
-        verify_tree(&self.root, manifest, threads, progress)
+        verify_tree_unless_stopped(&self.root, manifest, threads, progress, stop)
     }
 
     #[cfg(unix)]

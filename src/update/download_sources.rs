@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 
@@ -115,6 +116,17 @@ pub(super) async fn cancelled(mut control: watch::Receiver<Control>) {
     if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// A flag that is set when somebody cancels, for work that cannot wait for an event.
+pub(super) fn stop_flag(control: watch::Receiver<Control>) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    tokio::spawn(async move {
+        cancelled(control).await;
+        flag.store(true, Ordering::Relaxed);
+    });
+    stop
 }
 
 /// Runs blocking work on a blocking thread.

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 
-use super::download_sources::{DownloadOutcome, DownloadSources, blocking};
+use super::download_sources::{DownloadOutcome, DownloadSources, blocking, stop_flag};
 use super::package_documents::patiently;
 use super::planner;
 use crate::container::{self, ContainerError};
@@ -82,7 +83,14 @@ pub(super) async fn fetch(
         }
         let (inside, package, folder) =
             (within(&wanted, &runs), source.partial.clone(), to.to_owned());
-        let unpacked = blocking(move || unpack_runs(&inside, &package, &folder)).await?;
+        let stop = stop_flag(sources.control.clone());
+        let stopping = Arc::clone(&stop);
+        let unpack = move || unpack_runs(&inside, &package, &folder, &stopping);
+        let unpacked = blocking(unpack).await?;
+        // A stop makes the entry that is being unpacked fail.
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         placed.extend(unpacked.map_err(|error| problem::of_container(&error))?);
     }
     let small: Vec<(Range<u64>, Vec<Wanted>)> = small
@@ -221,18 +229,15 @@ fn unpack_runs(
     inside: &[Wanted],
     package: &Path,
     folder: &Path,
+    stop: &AtomicBool,
 ) -> Result<Vec<Placed>, ContainerError> {
     let file = File::open(package).at("open", package)?;
     let unpack = |wanted: &Wanted| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());
-        container::unpack_entry(
-            path,
-            entry,
-            packed,
-            &mut container::SpanReader::new(&file, packed),
-            &to,
-        )?;
+        let packed_bytes = container::SpanReader::new(&file, packed);
+        let mut packed_bytes = container::Stoppable::new(packed_bytes, stop);
+        container::unpack_entry(path, entry, packed, &mut packed_bytes, &to)?;
         Ok((entry.hash, to))
     };
     inside.iter().map(unpack).collect()

@@ -18,14 +18,14 @@ mod on_disk;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use on_disk::{copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
 use super::applying;
 use super::check;
-use super::download_sources::{blocking, cancelled};
+use super::download_sources::{blocking, cancelled, stop_flag};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
 use crate::container::{self, Verification};
@@ -87,6 +87,7 @@ impl RepairJob {
             Ok((lock, repair))
         });
         let (_lock, mut repair) = begun.await?.map_err(|error| problem::of_store(&error))?;
+        let stop = stop_flag(self.control.clone());
         let mut report = Repaired::begun(self.id.version.clone());
         let proved = tokio::select! {
             proved = self.manifest(&repair) => proved?,
@@ -98,7 +99,8 @@ impl RepairJob {
             report.items.push(RepairedItem { path: MANIFEST_PATH.to_owned(), how: How::Fetched });
         }
         for round in 0..=ROUNDS {
-            let (back, found) = self.look(repair, &proved.manifest).await?;
+            let looked = self.look(repair, &proved.manifest, &stop).await?;
+            let Some((back, found)) = looked else { return Ok(None) };
             repair = back;
             if round == 0 {
                 self.take_away(&mut repair, &found, &mut report)?;
@@ -111,7 +113,7 @@ impl RepairJob {
                 report.left = found.damaged.iter().map(left).collect();
                 break;
             }
-            match self.repair_round(repair, &proved, &found, &mut report).await? {
+            match self.repair_round(repair, &proved, &found, &mut report, &stop).await? {
                 Some(back) => repair = back,
                 None => return Ok(None),
             }
@@ -199,12 +201,15 @@ impl RepairJob {
         })
     }
 
+    /// Verifies the version; `None` if somebody cancelled.
     async fn look(
         &self,
         repair: Repair,
         manifest: &Arc<Manifest>,
-    ) -> Result<(Repair, Verification), Problem> {
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<(Repair, Verification)>, Problem> {
         let (manifest, emitter) = (Arc::clone(manifest), self.emitter.clone());
+        let stop = Arc::clone(stop);
         blocking(move || {
             let (files, total) = (AtomicU64::new(0), manifest.file_manifest.len() as u64);
             let progress = |_| {
@@ -217,8 +222,8 @@ impl RepairJob {
                     }));
                 }
             };
-            let found = repair.look(&manifest, applying::workers(), &progress);
-            (repair, found)
+            let found = repair.look(&manifest, applying::workers(), &progress, &stop);
+            found.map(|found| (repair, found))
         })
         .await
     }
@@ -256,6 +261,7 @@ impl RepairJob {
         proved: &Proved,
         found: &Verification,
         report: &mut Repaired,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Option<Repair>, Problem> {
         let manifest = Arc::clone(&proved.manifest);
         let (plain, needed) = sort_out(&manifest, found);
@@ -280,28 +286,29 @@ impl RepairJob {
         if needed.is_empty() {
             return Ok(Some(repair));
         }
-        let (mut contents, staged, rest);
-        (repair, contents, staged, rest) = blocking(move || {
-            let mut contents = Contents::of(&environment.home);
-            copy(repair, &mut contents, needed, How::Cloned)
-                .map(|(repair, staged, rest)| (repair, contents, staged, rest))
-        })
-        .await??;
-        let mut all = staged;
+        let stopping = Arc::clone(stop);
+        let copied = blocking(move || -> Result<_, Problem> {
+            let found = Contents::of_unless_stopped(&environment.home, &stopping);
+            let Some(mut contents) = found else { return Ok(None) };
+            let copied = copy(repair, &mut contents, needed, How::Cloned, &stopping)?;
+            Ok(copied.map(|copied| (contents, copied)))
+        });
+        let Some((mut contents, (back, mut all, rest))) = copied.await?? else { return Ok(None) };
+        repair = back;
         if !rest.is_empty() {
-            let fetched = tokio::select! {
-                fetched = self.fetch(repair, &mut contents, proved, rest) => fetched?,
-                () = cancelled(self.control.clone()) => return Ok(None),
-            };
+            let fetched = self.fetch(repair, &mut contents, proved, rest, stop).await?;
             let Some((back, staged, problem)) = fetched else { return Ok(None) };
             repair = back;
             all.extend(staged);
             report.problem = problem;
         }
         let program = proved.manifest.application_info.launch.program.clone();
-        let (back, repaired) = blocking(move || put(repair, all, &program)).await??;
-        report.items.extend(repaired);
-        Ok(Some(back))
+        let stopping = Arc::clone(stop);
+        let put = blocking(move || put(repair, all, &program, &stopping)).await??;
+        Ok(put.map(|(repair, repaired)| {
+            report.items.extend(repaired);
+            repair
+        }))
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::counts::Counts;
 use super::packs::Chain;
 use super::tree::{self, TreeOutcome};
-use super::{Ended, UpdateJob, blocking, cancelled};
+use super::{Ended, UpdateJob, blocking, cancelled, stop_flag};
 use crate::fetch::{self, FetchEvent};
 use crate::messages::language::MachineInput;
 use crate::messages::problem;
@@ -54,9 +54,11 @@ impl UpdateJob {
         lock: HomeLock,
     ) -> Result<Ended, Problem> {
         let home = self.environment.home.clone();
-        let contents = blocking(move || Contents::of(&home)).await?;
+        let stop = stop_flag(self.control.clone());
+        let stopping = Arc::clone(&stop);
+        let found = blocking(move || Contents::of_unless_stopped(&home, &stopping)).await?;
+        let Some(contents) = found else { return Ok(Ended::Stopped) };
         let made = staging.fresh_made().map_err(|error| problem::of_store(&error))?;
-        let stop = self.stop_flag();
         let mut counts = Counts::default();
         let (mut contents, reached) =
             match self.fetch_chain(staging, &made, contents, &stop, &mut counts).await? {
@@ -201,17 +203,6 @@ impl UpdateJob {
         let stopping = Arc::clone(stop);
         counts.files.store(0, Ordering::Relaxed);
         blocking(move || tree::build(&manifest, &tree, contents, &stopping, &progress)).await?
-    }
-
-    /// A flag that is set when somebody cancels.
-    fn stop_flag(&self) -> Arc<AtomicBool> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (flag, control) = (Arc::clone(&stop), self.control.clone());
-        tokio::spawn(async move {
-            cancelled(control).await;
-            flag.store(true, Ordering::Relaxed);
-        });
-        stop
     }
 
     /// Shows a download's bytes on top of the earlier ones, and the faults of nodes.

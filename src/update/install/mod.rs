@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use self::counts::Counts;
-use super::download_sources::{DownloadSources, blocking, cancelled};
+use super::download_sources::{DownloadSources, blocking, cancelled, stop_flag};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
 use crate::environment::Environment;

@@ -31,11 +31,12 @@ pub(super) fn build(
     manifest: &Arc<Manifest>,
     tree: &Path,
     contents: Contents,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     progress: &(dyn Fn() + Sync),
 ) -> Result<TreeOutcome, Problem> {
     let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned())
-        .map_err(|error| problem::of_container(&error))?;
+        .map_err(|error| problem::of_container(&error))?
+        .stopped_by(stop);
     let work: Vec<_> = planner::by_digest(manifest).into_iter().collect();
     let (contents, moved) = (Mutex::new(contents), Mutex::new(Vec::new()));
     let lacking = AtomicU64::new(0);
@@ -46,11 +47,12 @@ pub(super) fn build(
         }
         Ok(())
     };
-    parallel::each(&work, applying::workers(), || (), each)
-        .map_err(|error: ContainerError| problem::of_container(&error))?;
+    let placed = parallel::each(&work, applying::workers(), || (), each);
+    // A stop makes the file that is being cloned fail.
     if stop.load(Ordering::Relaxed) {
         return Ok(TreeOutcome::Stopped);
     }
+    placed.map_err(|error: ContainerError| problem::of_container(&error))?;
     Ok(match lacking.into_inner() {
         0 => TreeOutcome::Complete(Box::new(unpacker)),
         count => {
@@ -116,6 +118,8 @@ fn place(
                 done = true;
                 break;
             }
+            // The file is not at fault.
+            Err(_) if unpacker.is_stopped() => break,
             Err(error) if error.is_the_sources() => {
                 tracing::warn!(error = error_chain::line(&error), source = %place.display(), "a file is not what it should be");
                 held().forget(digest, &place);

@@ -34,8 +34,8 @@ pub(super) struct Unpacking {
 #[derive(Default)]
 struct UnpackingState {
     done: AtomicU64,
-    /// Set when no further entry shall be unpacked.
-    stopped: AtomicBool,
+    /// Set when no further entry shall be unpacked, and none to its end.
+    stopped: Arc<AtomicBool>,
     failure: Mutex<Option<ContainerError>>,
 }
 
@@ -48,11 +48,11 @@ impl Unpacking {
     ) -> Result<Self, Problem> {
         let failed = |error: ContainerError| problem::of_container(&error);
         let manifest = &package_documents.manifest;
-        let unpacker =
-            Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
+        let shared = Arc::new(UnpackingState::default());
+        let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?;
+        let unpacker = Arc::new(unpacker.stopped_by(&shared.stopped));
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let shared = Arc::new(UnpackingState::default());
         let count = applying::workers();
         let mut running = Vec::new();
         let (alive, working) = blocking::channel::<()>();
@@ -180,8 +180,9 @@ fn work(
         match result {
             Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
-                shared.stopped.store(true, Ordering::Relaxed);
+                // First the reason, then the stop: entries that it ends fail as well.
                 shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                shared.stopped.store(true, Ordering::Relaxed);
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::on_disk::{Needed, Staged, copy};
 use super::{Proved, RepairJob, is_local};
@@ -16,28 +16,32 @@ use crate::fetch::{self, FetchEvent};
 use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, How, Problem, Progress};
+use crate::model::release::SignedRelease;
 use crate::model::{RelativePath, SignedPatch};
 use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::repair::Repair;
 use crate::trust::Repository;
 use crate::update::applying::{self, Application, ApplyFailure};
-use crate::update::download_sources::{DownloadOutcome, DownloadSources, blocking};
+use crate::update::download_sources::{DownloadOutcome, DownloadSources, blocking, cancelled};
 use crate::update::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::update::package_documents::Library;
 use crate::update::{check, planner};
 
 impl RepairJob {
     /// Fetches contents that no file on this disk has. Returns the staged files, and why some could
-    /// not be fetched. `None` if somebody cancelled.
+    /// not be fetched. `None` if somebody cancelled; by then no thread works on staged files any
+    /// more.
     pub(super) async fn fetch(
         &self,
         mut repair: Repair,
         contents: &mut Contents,
         proved: &Proved,
         needed: Needed,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Option<(Repair, Vec<Staged>, Option<Problem>)>, Problem> {
-        let nodes = check::nodes(&self.environment, &self.client).await;
+        let nodes = check::nodes(&self.environment, &self.client);
+        let Some(nodes) = self.unless_cancelled(nodes).await else { return Ok(None) };
         let line = DownloadSources::new(
             &self.environment,
             &self.client,
@@ -45,7 +49,10 @@ impl RepairJob {
             &self.peers,
             self.control.clone(),
         );
-        let listed = self.listed(&|signed| signed.release.manifest.hash == proved.digest).await;
+        let is_ours = |signed: &SignedRelease| signed.release.manifest.hash == proved.digest;
+        let Some(listed) = self.unless_cancelled(self.listed(&is_ours)).await else {
+            return Ok(None);
+        };
         let (signed, repository) = match listed {
             Ok(found) => found,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
@@ -58,7 +65,9 @@ impl RepairJob {
             staging: None,
             emitter: Some(&self.emitter),
         };
-        let index = match library.index(&signed, &proved.manifest, true).await {
+        let index = self.unless_cancelled(library.index(&signed, &proved.manifest, true));
+        let Some(index) = index.await else { return Ok(None) };
+        let index = match index {
             Ok(index) => index,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };
@@ -71,15 +80,15 @@ impl RepairJob {
                 bytes = pack.length,
                 "a patch pack is the cheapest way to mend this"
             );
-            if self.patch(&line, &mut repair, contents, &pack, &needed).await? {
-                let mut given = std::mem::take(contents);
-                let staged;
-                (repair, staged, needed, *contents) = blocking(move || {
-                    copy(repair, &mut given, needed, How::Patched)
-                        .map(|(repair, staged, rest)| (repair, staged, rest, given))
-                })
-                .await??;
-                all.extend(staged);
+            if self.patch(&line, &mut repair, contents, &pack, &needed, stop).await? {
+                let (mut given, stopping) = (std::mem::take(contents), Arc::clone(stop));
+                let copied = blocking(move || -> Result<_, Problem> {
+                    let copied = copy(repair, &mut given, needed, How::Patched, &stopping)?;
+                    Ok(copied.map(|copied| (given, copied)))
+                });
+                let Some((back, copied)) = copied.await?? else { return Ok(None) };
+                *contents = back;
+                (repair, all, needed) = copied;
             }
         }
         if needed.is_empty() {
@@ -115,12 +124,13 @@ impl RepairJob {
             Err(problem) if is_local(&problem) => return Err(problem),
             Err(problem) => return Ok(Some((repair, all, Some(problem)))),
         };
-        let (repair, staged, _) = blocking(move || {
+        let stopping = Arc::clone(stop);
+        let copied = blocking(move || {
             let mut fetched = Contents::default();
             placed.into_iter().for_each(|(digest, path)| fetched.insert(digest, path));
-            copy(repair, &mut fetched, needed, How::Fetched)
-        })
-        .await??;
+            copy(repair, &mut fetched, needed, How::Fetched, &stopping)
+        });
+        let Some((repair, staged, _)) = copied.await?? else { return Ok(None) };
         all.extend(staged);
         Ok(Some((repair, all, None)))
     }
@@ -133,6 +143,7 @@ impl RepairJob {
         contents: &mut Contents,
         pack: &SignedPatch,
         needed: &Needed,
+        stop: &Arc<AtomicBool>,
     ) -> Result<bool, Problem> {
         let Some(base) = contents.manifest(&pack.patch.base_manifest).cloned() else {
             return Ok(false);
@@ -168,10 +179,10 @@ impl RepairJob {
         let wanted: BTreeSet<RelativePath> =
             needed.values().flatten().map(|(path, _)| path.clone()).collect();
         let (pack, mut given) = (pack.clone(), std::mem::take(contents));
+        let stopping = Arc::clone(stop);
         let memory = self.environment.settings.performance.max_memory_usage;
         let (back, outcome) = blocking(move || {
-            let stop = AtomicBool::new(false);
-            let options = ApplyOptions { threads: applying::workers(), memory, stop: &stop };
+            let options = ApplyOptions { threads: applying::workers(), memory, stop: &stopping };
             let applied = Application::open(&file, pack, Arc::new(base), folder).and_then(
                 |mut application| {
                     application.only(&|path| wanted.contains(path));
@@ -184,6 +195,7 @@ impl RepairJob {
         *contents = back;
         match outcome {
             Ok(()) => Ok(true),
+            Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
             Err(ApplyFailure::Local(problem)) => Err(problem),
             Err(ApplyFailure::Pack(error)) => {
                 tracing::warn!(
@@ -192,6 +204,15 @@ impl RepairJob {
                 );
                 Ok(false)
             }
+        }
+    }
+
+    /// What `request` to the network gives; `None` as soon as somebody cancels. Work on files is
+    /// not given up like this, since its thread would go on: it looks at the stop flag.
+    async fn unless_cancelled<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            answer = request => Some(answer),
+            () = cancelled(self.control.clone()) => None,
         }
     }
 

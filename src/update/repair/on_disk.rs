@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::container::{self, Harm, Substance, Verification, substance};
 use crate::messages::problem;
@@ -18,6 +19,9 @@ use crate::store::repair::Repair;
 
 /// A file that was made again, where it is staged, and how it was made.
 pub(super) type Staged = (RelativePath, PathBuf, How);
+
+/// A repair after contents were copied: the copies, and what is still needed.
+pub(super) type Copied = (Repair, Vec<Staged>, Needed);
 
 /// The needed contents, with the files that need them and their manifest entries.
 pub(super) type Needed = BTreeMap<Digest, Vec<(RelativePath, Entry)>>;
@@ -80,21 +84,25 @@ pub(super) fn make_plain(
     Ok(repaired)
 }
 
-/// Copies what `contents` hold, and verifies each file on its way. Returns the copies, and what is
-/// still needed.
+/// Copies what `contents` hold, and verifies each file on its way; `None` soon after `stop` is set.
 pub(super) fn copy(
     mut repair: Repair,
     contents: &mut Contents,
     needed: Needed,
     how: How,
-) -> Result<(Repair, Vec<Staged>, Needed), Problem> {
+    stop: &AtomicBool,
+) -> Result<Option<Copied>, Problem> {
     let (mut staged, mut rest) = (Vec::new(), Needed::new());
     for (digest, paths) in needed {
         for (path, entry) in paths {
             let mut made = None;
             while let Some(source) = contents.places(&digest).first().cloned() {
                 let to = repair.fresh();
-                match container::copy_entry(&path, &entry, &source, &to) {
+                let copied = container::copy_entry(&path, &entry, &source, &to, stop);
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                match copied {
                     Ok(()) => {
                         made = Some(to);
                         break;
@@ -109,23 +117,57 @@ pub(super) fn copy(
             }
         }
     }
-    Ok((repair, staged, rest))
+    Ok(Some((repair, staged, rest)))
 }
 
 /// Puts staged files into their places once all of them are durable, the app's program last. While
 /// the program is missing a start skips the version. So an interrupted repair cannot lead to the
-/// start of a half repaired version.
+/// start of a half repaired version. `None` if `stop` was set before the first file was in place.
 pub(super) fn put(
     mut repair: Repair,
     mut staged: Vec<Staged>,
     program: &RelativePath,
-) -> Result<(Repair, Vec<RepairedItem>), Problem> {
+    stop: &AtomicBool,
+) -> Result<Option<(Repair, Vec<RepairedItem>)>, Problem> {
     staged.sort_by_key(|(path, ..)| path == program);
     repair.sync().map_err(|error| problem::of_store(&error))?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
     let mut repaired = Vec::new();
     for (path, file, how) in staged {
         repair.put(&path, &file).map_err(|error| problem::of_store(&error))?;
         repaired.push(RepairedItem { path: path.to_string(), how });
     }
-    Ok((repair, repaired))
+    Ok(Some((repair, repaired)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look;
+    use crate::store::fixture::Fixture;
+
+    #[test]
+    fn a_stopped_repair_copies_no_further_puts_nothing_in_place_and_leaves_nothing() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[("app/a", "whole")]);
+        let json = look::read(&fixture.home.manifest(&id), look::LARGE).unwrap().unwrap();
+        let path: RelativePath = "app/a".parse().unwrap();
+        let entry = Manifest::from_json(&json).unwrap().file_manifest[&path].clone();
+        let mut contents = Contents::of(&fixture.home);
+        let mut copied = |stop: bool| {
+            let needed = Needed::from([(entry.hash, vec![(path.clone(), entry.clone())])]);
+            let repair = Repair::begin(&fixture.home, &id, &fixture.lock).unwrap();
+            copy(repair, &mut contents, needed, How::Cloned, &AtomicBool::new(stop)).unwrap()
+        };
+        assert!(copied(true).is_none());
+        let (repair, staged, rest) = copied(false).expect("the source is not forgotten");
+        assert_eq!((staged.len(), rest.len()), (1, 0));
+        fixture.write(&id, "app/a", "damaged");
+        assert!(put(repair, staged, &path, &AtomicBool::new(true)).unwrap().is_none());
+        assert_eq!(fixture.read(&id, "app/a").as_deref(), Some("damaged"));
+        let left = look::entries(&fixture.home.staging()).unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
