@@ -3,6 +3,8 @@
 //!
 //! In: the home. Out: values of [`crate::messages::protocol`]. Never: changes anything.
 
+use std::collections::HashSet;
+
 use crate::environment::Environment;
 use crate::messages::protocol::{DiskUse, FolderUse, InstalledVersion, RetainedFiles};
 use crate::model::ContainerId;
@@ -11,27 +13,30 @@ use crate::store::{HomeState, StoreError, remove, rollback, snapshots, usage};
 
 /// The installed versions as the version menu shows them.
 pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersion>, StoreError> {
-    let active = environment.home.chosen().ok();
-    let skipped = environment.home.state().map(|state| state.skipped).unwrap_or_default();
+    let home = &environment.home;
+    let active = home.chosen().ok();
+    // Before the first installation there is no folder that could hold a state.
+    let HomeState { failed, pinned, skipped, .. } = home.state().unwrap_or_default();
     let waits = |id: &ContainerId| {
         active.as_ref().is_some_and(|active| id.version > active.version)
             && !skipped.contains(&id.version)
     };
-    let records = environment.home.installed()?;
-    let points = rollback::points(&environment.home)?;
-    // Before the first installation there is no folder that could hold a state.
-    let HomeState { failed, pinned, .. } = environment.home.state().unwrap_or_default();
-    let surplus = remove::surplus(&environment.home, environment.settings.update.keep_versions)?;
+    let records = home.installed()?;
+    let points = rollback::points(home)?;
+    // Asked once: between two questions the app may end, and the marks would contradict each other.
+    let ids = records.iter().map(|record| &record.container);
+    let running: HashSet<ContainerId> =
+        ids.filter(|id| RunningLock::is_held(home, id)).cloned().collect();
+    let keep = environment.settings.update.keep_versions;
+    let surplus = remove::surplus_beside(home, keep, &|id| running.contains(id))?;
     Ok(records
         .into_iter()
         .map(|record| InstalledVersion {
             active: active.as_ref() == Some(&record.container),
-            running: RunningLock::is_held(&environment.home, &record.container),
+            running: running.contains(&record.container),
             ready: waits(&record.container),
-            folder: environment.home.container(&record.container),
-            holds_files: usage::holds_all_user_files(
-                &environment.home.container(&record.container),
-            ),
+            folder: home.container(&record.container),
+            holds_files: usage::holds_all_user_files(&home.container(&record.container)),
             size: record.size,
             installed: record.installed,
             left: points

@@ -75,6 +75,15 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
 /// oldest. These always stay: the version to return to, running versions, and the newest version if
 /// it is newer than the active one, since it was fetched ahead.
 pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
+    surplus_beside(home, keep, &|id| RunningLock::is_held(home, id))
+}
+
+/// The same for a caller that has asked which versions are running.
+pub(crate) fn surplus_beside(
+    home: &Home,
+    keep: usize,
+    is_running: &dyn Fn(&ContainerId) -> bool,
+) -> Result<Vec<ContainerId>, StoreError> {
     let Some(active) = home.active_if_any()? else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> = home
         .installed()?
@@ -93,11 +102,7 @@ pub(crate) fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, Stor
         let retained = [active.previous.as_ref(), active.pending.as_ref(), ahead.as_ref()];
         *id == active.container || retained.contains(&Some(id))
     };
-    Ok(others
-        .into_iter()
-        .skip(keep)
-        .filter(|id| !protected(id) && !RunningLock::is_held(home, id))
-        .collect())
+    Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !is_running(id)).collect())
 }
 
 /// Removes the [`surplus`] except its files, which [`delete_set_aside`] deletes later, so that
@@ -216,6 +221,8 @@ mod tests {
         fs::create_dir(home.containers().join(".removed-x")).unwrap();
         let running = RunningLock::hold(home, &ids[2]).unwrap();
         assert_eq!(surplus(home, 1).unwrap(), [ids[1].clone()]);
+        let is_marked = |id: &ContainerId| *id == ids[1];
+        assert_eq!(surplus_beside(home, 1, &is_marked).unwrap(), [ids[2].clone()]);
         drop(running);
         let removed = prune(home, 1, lock).unwrap();
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
