@@ -164,8 +164,8 @@ fn forbids_programs(_folder: &Path) -> bool {
 
 /// Pause between two looks at a child where the system cannot wait for it without reaping it.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// How many times to look for successors, while each one found has already ended.
-const MAX_TRIES_FOR_SUCCESSORS: u32 = 20;
+/// How long to look for successors, while each one found has already ended.
+const SUCCESSORS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest single wait for the successors of the first process.
 const MAX_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
 /// Pause between two looks at a child that was asked to end.
@@ -352,8 +352,9 @@ impl RunningApp {
         if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
             let mut before = ended.last().map(|last| last.started.clone());
             // A successor may itself hand over and end before it is noted.
-            for _ in 0..MAX_TRIES_FOR_SUCCESSORS {
-                let Some(started) = before.take() else { break };
+            let began = Instant::now();
+            while let Some(started) = before.take().filter(|_| began.elapsed() < SUCCESSORS_TIMEOUT)
+            {
                 let found = lock.successors(&Ended { started: &started, start, seen });
                 // The successors are noted first: a kill in between leaves one note too many.
                 found.iter().for_each(|process| lock.run_by(process.id));

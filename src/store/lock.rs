@@ -153,10 +153,10 @@ impl RunningLock {
     /// Returns [`StoreError::InUse`] if `id` runs, and still does after a moment.
     pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         // A new process holds all of its parent's locks until it begins its own program.
-        let mut looks = 0..TRIES_BEFORE_REFUSAL;
+        let began = Instant::now();
         loop {
             match Self::refuse_if_held(home, id) {
-                Err(StoreError::InUse { .. }) if looks.next().is_some() => {
+                Err(StoreError::InUse { .. }) if began.elapsed() < TIME_BEFORE_REFUSAL => {
                     std::thread::sleep(RETRY_INTERVAL)
                 }
                 answer => return answer,
@@ -351,8 +351,8 @@ fn unknown(id: &ContainerId, error: &io::Error) -> bool {
 const MAX_WAIT_OF_A_START: Duration = Duration::from_secs(2);
 /// Pause between two tries to get a lock that a start waits for.
 const WAIT_AGAIN: Duration = Duration::from_millis(20);
-/// How many looks at a version's lock must find it held before an operation is refused.
-const TRIES_BEFORE_REFUSAL: u32 = 50;
+/// How long every look at a version must find it running before an operation is refused.
+const TIME_BEFORE_REFUSAL: Duration = Duration::from_millis(300);
 /// Suffix of a note's name until the note is whole.
 const PART: &str = ".part";
 /// Pause between two looks at a lock; a look holds it for microseconds.

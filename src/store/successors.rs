@@ -15,7 +15,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::processes::{self, Process, TICKS};
 use crate::real_path;
@@ -34,10 +34,11 @@ const CAME_WITH_START: Duration = Duration::from_secs(30);
 /// adoption by the system after its parent's end. A process that is younger than this may be there;
 /// an older one, such as a daemon of the system that the app needed first, stays as it is.
 const MAY_STILL_BEGIN: Duration = Duration::from_secs(2);
-/// Limit of looks while there is such a process, or one that is just beginning another program, and
-/// the pause between two looks. A program that begins later still counts for whoever asks then,
-/// since it uses the version.
-const MAX_TRIES: u32 = 30;
+/// How long to look again while there is such a process, or one that is just beginning another
+/// program, and the pause between two looks. One look alone may take longer where thousands of
+/// processes run. A program that begins later still counts for whoever asks then, since it uses the
+/// version.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// An orphan whose environment tells nothing may have been left by the ended process if it was
 /// started at most this time after its end: a daemon is often the child of a child.
@@ -177,18 +178,27 @@ pub(super) fn bound(
     counts: impl Fn(&Process, Bond) -> bool,
     may_follow: impl Fn(&Process) -> bool,
 ) -> io::Result<Vec<Process>> {
-    let mut found = Vec::new();
     let orphanages = processes::ancestors();
-    for _ in 0..MAX_TRIES {
-        let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
-        let one_may_begin;
-        (found, one_may_begin) = bound_of(place, processes::all()?, &counts, may_begin);
-        if !one_may_begin || !found.is_empty() {
-            break;
+    let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
+    let look = || Ok(bound_of(place, processes::all()?, &counts, may_begin));
+    let began = Instant::now();
+    look_until_known(look, || began.elapsed(), || std::thread::sleep(RETRY_INTERVAL))
+}
+
+/// Looks for processes that count, and again while none is found and one may be about to begin.
+/// `elapsed` is the time since the first look.
+fn look_until_known(
+    look: impl Fn() -> io::Result<(Vec<Process>, bool)>,
+    elapsed: impl Fn() -> Duration,
+    pause: impl Fn(),
+) -> io::Result<Vec<Process>> {
+    loop {
+        let (found, one_may_begin) = look()?;
+        if !one_may_begin || !found.is_empty() || elapsed() >= LOOK_TIMEOUT {
+            return Ok(found);
         }
-        std::thread::sleep(RETRY_INTERVAL);
+        pause();
     }
-    Ok(found)
 }
 
 /// The processes that count, and whether `may_begin` is true of one without a bond.
@@ -307,164 +317,4 @@ fn ticks(started: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn process(program: &str, folder: &str, arguments: &[&str]) -> Process {
-        let arguments = arguments.iter().map(Into::into).collect();
-        Process {
-            id: 7,
-            program: Some(program.into()),
-            folder: Some(folder.into()),
-            arguments,
-            ..Process::default()
-        }
-    }
-
-    #[test]
-    fn what_runs_a_versions_files_uses_it_and_what_only_has_its_environment_descends_from_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let version = folder.path().join("1.0.0");
-        for file in ["app/main.py", "app/run", "data/report.pdf", "runtime/bin/python3"] {
-            std::fs::create_dir_all(version.join(file).parent().unwrap()).unwrap();
-            std::fs::write(version.join(file), "").unwrap();
-        }
-        let place = Place::new(&version, &folder.path().join("lock"));
-        let text = |name: &str| version.join(name).to_str().unwrap().to_owned();
-        let app = text("app");
-        let bond = |program: &str, at: &str, arguments: &[&str]| {
-            place.plain_bond(&process(program, at, arguments))
-        };
-        assert_eq!(bond(&text("runtime/bin/python3"), "/", &["python3"]), Some(Bond::Uses));
-        assert_eq!(bond(&text("app/helper (deleted)"), "/", &["helper"]), Some(Bond::Uses));
-        #[cfg(windows)]
-        assert_eq!(bond(&text("APP/HELPER.EXE"), "/", &["helper"]), Some(Bond::Uses));
-        assert_eq!(
-            bond("/usr/bin/python3", "/", &["python3", "-E", &text("app/main.py")]),
-            Some(Bond::Uses)
-        );
-        assert_eq!(bond("/usr/bin/python3", &app, &["python3", "main.py"]), Some(Bond::Uses));
-        assert_eq!(bond("/bin/sh", "/", &["/bin/sh", &text("app/run")]), Some(Bond::Uses));
-        assert_eq!(
-            bond("/usr/bin/evince", "/", &["evince", &text("data/report.pdf")]),
-            None,
-            "a document"
-        );
-        assert_eq!(bond("/usr/bin/ls", "/", &["ls", &app]), None, "a folder");
-        assert_eq!(
-            bond("/usr/bin/python3", "/tmp", &["python3", "main.py"]),
-            None,
-            "another script of that name"
-        );
-        assert_eq!(
-            bond(&format!("{}0/app/run", version.display()), "/", &["run"]),
-            None,
-            "another version"
-        );
-        let browser = Process {
-            version: Some(version.clone().into()),
-            ..process("/usr/bin/firefox", &app, &["firefox"])
-        };
-        assert_eq!(place.plain_bond(&browser), Some(Bond::Descends));
-        let link = folder.path().join("link");
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(folder.path(), &link).unwrap();
-            let named = Process { version: Some(link.join("1.0.0").into()), ..browser };
-            assert_eq!(place.plain_bond(&named), Some(Bond::Descends));
-        }
-    }
-
-    #[test]
-    fn an_orphan_that_tells_nothing_is_waited_for_a_moment() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = Place::new(&folder.path().join("1.0.0"), &folder.path().join("lock"));
-        let started = "100000";
-        let seen = SeenEnd { lifetime: Duration::from_millis(600), asked: false };
-        let ended = Ended { started, start: None, seen: Some(seen) };
-        let orphan = Process {
-            parent: Some(1),
-            started: "100050".to_owned(),
-            age: Some(Duration::from_millis(100)),
-            ..process("/bin/sh", "/", &["sh", "-c", "sleep 0.1; exec \"$PROGRAM\""])
-        };
-        let may_begin = |process: &Process| {
-            place.may_begin(process, &[20, 1], &|process| ended.may_have_left(process))
-        };
-        assert!(may_begin(&orphan));
-        let with = |change: fn(&mut Process)| {
-            let mut other = orphan.clone();
-            change(&mut other);
-            may_begin(&other)
-        };
-        assert!(!with(|other| other.parent = Some(30)), "a program's child");
-        assert!(!with(|other| other.started = "99999".to_owned()), "it was there before the app");
-        assert!(with(|other| other.started = "100065".to_owned()), "a child's child");
-        assert!(!with(|other| other.started = "100090".to_owned()), "it came later");
-        assert!(!with(|other| other.age = Some(Duration::from_secs(3))), "it stays as it is");
-        assert!(!with(|other| other.start = Some("/h".into())), "another app's");
-        assert!(with(|other| {
-            other.is_beginning = true;
-            other.age = Some(Duration::from_secs(60));
-        }));
-    }
-
-    #[test]
-    fn what_a_bound_process_starts_counts_by_it_unless_it_uses_the_version_itself() {
-        let browser = Process { id: 5, ..process("/usr/bin/firefox", "/", &["firefox"]) };
-        let bound = [(&browser, Bond::Descends)];
-        let child = |start: Option<&str>, parent| Process {
-            start: start.map(Into::into),
-            parent: Some(parent),
-            ..process("/usr/bin/firefox", "/", &["firefox", "-tab"])
-        };
-        let by_parent = |child: &Process, bond| counts_by_its_parent(child, bond, &bound);
-        assert!(by_parent(&child(Some("/h"), 5), Bond::Descends));
-        assert!(by_parent(&child(None, 5), Bond::Uses));
-        assert!(!by_parent(&child(Some("/h"), 5), Bond::Uses));
-        assert!(!by_parent(&child(Some("/h"), 1), Bond::Descends), "an orphan");
-    }
-
-    #[test]
-    fn a_successor_differs_from_a_browser_by_when_it_was_started() {
-        let seconds = |seconds: u64| (seconds * TICKS).to_string();
-        let started = seconds(1000);
-        let ended = |seen| Ended { started: &started, start: Some(OsStr::new("/h")), seen };
-        let seen = |lifetime, asked| {
-            ended(Some(SeenEnd { lifetime: Duration::from_secs(lifetime), asked }))
-        };
-        let one = |at: u64, age: u64| Process {
-            started: seconds(at),
-            age: Some(Duration::from_secs(age)),
-            start: Some("/h".into()),
-            ..Process::default()
-        };
-        use Bond::{Descends, Uses};
-        assert!(seen(1, false).is_followed_by(&one(1001, 0), Descends), "it hands over at once");
-        assert!(
-            seen(900, false).is_followed_by(&one(1899, 1), Descends),
-            "it starts itself anew after a while"
-        );
-        assert!(!seen(900, false).is_followed_by(&one(1100, 800), Descends), "a browser");
-        assert!(seen(900, false).is_followed_by(&one(1100, 800), Uses), "a helper of its own");
-        assert!(!seen(1, true).is_followed_by(&one(1001, 0), Descends), "it was asked to end");
-        assert!(seen(1, true).is_followed_by(&one(1001, 0), Uses));
-        assert!(ended(None).is_followed_by(&one(1001, 900), Descends), "nobody saw how it ended");
-        assert!(!ended(None).is_followed_by(&one(1031, 900), Descends));
-        let other = |start: Option<&str>| Process { start: start.map(Into::into), ..one(1001, 0) };
-        assert!(!seen(1, false).is_followed_by(&other(Some("/other")), Uses), "another instance");
-        assert!(
-            seen(1, false).is_followed_by(&other(None), Uses),
-            "its environment was taken away"
-        );
-        assert!(
-            !seen(1, false).is_followed_by(&Process { started: seconds(999), ..other(None) }, Uses)
-        );
-        let unknown = Ended { started: "", ..seen(1, false) };
-        assert!(
-            !unknown.is_followed_by(&other(None), Uses),
-            "it ended before the system could say when it was started"
-        );
-        assert!(unknown.is_followed_by(&one(1001, 0), Descends));
-    }
-}
+mod tests;
