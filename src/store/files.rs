@@ -119,9 +119,9 @@ pub(super) fn move_folder(from: &Path, to: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Digest of a file's bytes.
+/// Digest of a file's bytes. A read that fails is repeated from the beginning, as every look is.
 pub(super) fn digest_of(path: &Path) -> Result<Digest, FileError> {
-    look::digest(&look::open(path).at("open", path)?).at("read", path)
+    look::again(|| look::digest(look::open(path)?)).at("read", path)
 }
 
 /// Deletes a file or a link; no error if there is none.

@@ -131,7 +131,7 @@ impl Shipped {
 fn place_of_default(places: [PathBuf; 2], default: Digest) -> Result<Option<PathBuf>, StoreError> {
     let mut unknown = Ok(None);
     for place in places {
-        match passing(|| content_of(&place)) {
+        match content_of(&place) {
             Ok(content) if content == Some(Content::File(default)) => return Ok(Some(place)),
             Ok(_) => {}
             Err(error) => unknown = unknown.and(Err(error)),
@@ -161,11 +161,6 @@ fn set_mode(_path: &Path, _mode: u32) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Asks up to twice more where the answer is an error: most errors pass.
-fn passing<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    ask().or_else(|_| ask()).or_else(|_| ask())
-}
-
 pub(super) fn create(folder: &Path) -> Result<(), FileError> {
     durable::create_user_folders(folder).at("create", folder)
 }
@@ -176,7 +171,7 @@ pub(super) fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
         return Ok(None);
     };
     if metadata.is_symlink() {
-        let link = fs::read_link(path).at("read", path)?;
+        let link = look::again(|| fs::read_link(path)).at("read", path)?;
         return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));
     }
     if metadata.is_file() { Ok(Some(Content::File(digest_of(path)?))) } else { Ok(None) }
