@@ -150,7 +150,19 @@ fn a_report_that_cannot_be_written_has_failed() {
     let node = world.serve();
     world.configure(&[&node.address], "");
     let full = || File::options().write(true).open("/dev/full").unwrap();
-    for verb in [&["list"][..], &["check"], &["--json", "list"]] {
+    assert_eq!(world.say(&["update"]).code, 0);
+    world.release("1.1.0", 1 << 10);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    for verb in [
+        &["list"][..],
+        &["check"],
+        &["--json", "list"],
+        &["update", "--dry-run"],
+        &["rollback", "--list"],
+        &["verify"],
+        &["peers", "status"],
+    ] {
         let output = world.launcher(verb).stdout(full()).output().unwrap();
         let reported = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
@@ -159,9 +171,20 @@ fn a_report_that_cannot_be_written_has_failed() {
         );
     }
     let repo = world.path("publisher");
-    let mut list = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
-    let output = list.args(["list", "--repo", text(&repo)]).stdout(full()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let (repo, package) = (text(&repo), text(&package));
+    let dry_run = ["retire", "--repo", repo, "--keep", "1", "--dry-run"];
+    for verb in [
+        &["list", "--repo", repo][..],
+        &["inspect", package],
+        &["diff", package, package],
+        &dry_run,
+        &["try", package],
+        &["completions", "bash"],
+    ] {
+        let mut kuzflow = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+        let output = kuzflow.args(verb).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb:?}");
+    }
     // What a verb does counts more than what it says.
     let update = world.launcher(&["update"]).stdout(full()).output().unwrap();
     assert_eq!(update.status.code(), Some(0));

@@ -245,6 +245,7 @@ impl Verb {
                 | Self::Update { dry_run: true, .. }
                 | Self::Rollback { list: true, .. }
                 | Self::Verify { repair: false, .. }
+                | Self::Peers { what: peers::What::Status }
         )
     }
 }

@@ -165,8 +165,9 @@ impl Verb {
     /// Whether the verb's output is all that it makes.
     fn only_reports(&self) -> bool {
         match self {
-            Self::List { .. } | Self::Inspect { .. } | Self::Completions(_) => true,
+            Self::List { .. } | Self::Inspect { .. } | Self::Try(_) | Self::Completions(_) => true,
             Self::Diff(arguments) => arguments.only_reports(),
+            Self::Retire(arguments) => arguments.only_reports(),
             _ => false,
         }
     }

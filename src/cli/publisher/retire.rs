@@ -51,6 +51,13 @@ pub(super) struct RetireArguments {
     place: RepositoryPlace,
 }
 
+impl RetireArguments {
+    /// Whether the report is all that the verb makes.
+    pub(super) const fn only_reports(&self) -> bool {
+        self.dry_run
+    }
+}
+
 /// Removes releases from the repository.
 pub(super) fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
     let RetireArguments {
