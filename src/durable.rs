@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::error_chain;
 use crate::look;
 
 /// Prefix of the files that a killed process may leave behind. The holder of the folder's lock may
@@ -103,7 +104,7 @@ fn share(path: &Path, mode: u32) {
     if let Err(error) =
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
     {
-        tracing::debug!(%error, path = %path.display(), "its mode stays");
+        tracing::debug!(error = error_chain::line(&error), path = %path.display(), "its mode stays");
     }
 }
 

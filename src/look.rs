@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::error_chain;
 use crate::model::{Digest, Hasher};
 
 /// Largest small record (a pointer, a note, the state), bytes.
@@ -67,7 +68,7 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
 /// because something else is *not* there.
 pub(crate) fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
     entries(folder).unwrap_or_else(|error| {
-        tracing::info!(%error, folder = %folder.display(), "this folder cannot be listed now");
+        tracing::info!(error = error_chain::line(&error), folder = %folder.display(), "this folder cannot be listed now");
         Vec::new()
     })
 }

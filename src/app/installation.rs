@@ -56,7 +56,9 @@ impl Installation {
         // Without the root nothing new is trusted, and a check will report that; installed versions
         // start all the same.
         let shipped_root = look::read(&folder.join("root.json"), look::SMALL)
-            .inspect_err(|error| tracing::error!(%error, "root.json cannot be read"))
+            .inspect_err(|error| {
+                tracing::error!(error = error_chain::line(error), "root.json cannot be read")
+            })
             .unwrap_or_default()
             .unwrap_or_default();
         let included = folder.join(INCLUDED_BUNDLE);

@@ -209,7 +209,12 @@ pub(crate) fn listen(
     }
     let listening = Instance::listen(&environment.home, &host::private_folders(), handle.clone());
     listening
-        .inspect_err(|error| tracing::warn!(%error, "no other start can ask for the window"))
+        .inspect_err(|error| {
+            tracing::warn!(
+                error = error_chain::line(error),
+                "no other start can ask for the window"
+            )
+        })
         .ok()
 }
 
@@ -245,7 +250,7 @@ pub(crate) fn show(
             // The message waits for a click; the app must not wait for it.
             let tell = move || gui::tell_no_window(&app_name, &Texts::new(options.language));
             if let Err(error) = threads::spawn("message", tell) {
-                tracing::warn!(%error, "nor can it be told");
+                tracing::warn!(error = error_chain::line(&error), "nor can it be told");
             }
             false
         }

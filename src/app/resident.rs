@@ -14,6 +14,7 @@ use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::reports::Reports;
 use super::self_update::SelfUpdate;
 use super::{Ending, shortcuts};
+use crate::error_chain;
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
@@ -60,7 +61,10 @@ pub(crate) fn live(
                     own.update(&session.environment, &|| session.app.running().is_some());
                 };
                 if let Err(error) = threads::spawn_scoped(scope, "follow", follow) {
-                    tracing::warn!(%error, "the launcher does not update itself this time");
+                    tracing::warn!(
+                        error = error_chain::line(&error),
+                        "the launcher does not update itself this time"
+                    );
                 }
             }
         }

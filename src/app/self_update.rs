@@ -102,7 +102,10 @@ impl SelfUpdate {
         match self.program.as_ref()?.hand_over(&arguments) {
             Ok(status) => Some(Ending::App(status)),
             Err(error) => {
-                tracing::error!(%error, "the launcher that is in place cannot be started; this one goes on");
+                tracing::error!(
+                    error = error_chain::line(&error),
+                    "the launcher that is in place cannot be started; this one goes on"
+                );
                 None
             }
         }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::dialog::{FileAnswer, FileQuestion, Picked};
+use crate::error_chain;
 use crate::threads;
 
 /// No person closes a dialog faster than this. An earlier answer without a file means that the
@@ -20,7 +21,11 @@ pub(super) fn pick(question: FileQuestion, answer: FileAnswer) {
     let choosing = dialog.pick_file();
     let waiting = threads::spawn("file dialog", move || {
         let runtime = threads::runtime(0);
-        let chosen = runtime.inspect_err(|error| tracing::error!(%error, "no file dialog")).ok();
+        let chosen = runtime
+            .inspect_err(|error| {
+                tracing::error!(error = error_chain::line(error), "no file dialog")
+            })
+            .ok();
         let chosen = chosen.and_then(|runtime| runtime.block_on(choosing));
         answer(match chosen {
             Some(file) => Picked::File(file.path().to_owned()),
@@ -29,6 +34,6 @@ pub(super) fn pick(question: FileQuestion, answer: FileAnswer) {
         });
     });
     if let Err(error) = waiting {
-        tracing::error!(%error, "no file dialog");
+        tracing::error!(error = error_chain::line(&error), "no file dialog");
     }
 }

@@ -16,6 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::bytes::{FileBytes, Stream};
 use super::group::{self, GroupError};
 use super::{Group, Pack, PackError, literals};
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::parallel;
@@ -308,7 +309,7 @@ impl SharedLiterals {
             && let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::debug!(%error, path = %self.path.display(), "the fresh bytes of a patch stay until the next try");
+            tracing::debug!(error = error_chain::line(&error), path = %self.path.display(), "the fresh bytes of a patch stay until the next try");
         }
     }
 }
@@ -443,7 +444,7 @@ impl Makers<'_> {
             .chain(self.open.map(|open| open.path));
         for path in paths {
             if let Err(error) = fs::remove_file(&path) {
-                tracing::debug!(%error, path = %path.display(), "a file of a failed patch stays until the next try");
+                tracing::debug!(error = error_chain::line(&error), path = %path.display(), "a file of a failed patch stays until the next try");
             }
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::share_index::Share;
 use crate::durable;
+use crate::error_chain;
 use crate::fetch::Availability;
 use crate::look;
 use crate::model::{Digest, PieceSet, PieceTable};
@@ -62,7 +63,10 @@ impl DownloadCache {
             durable::replace(&package_documents, &serde_json::to_vec(&description)?)
         };
         if let Err(error) = cache() {
-            tracing::info!(%error, "what was fetched is not kept for peers");
+            tracing::info!(
+                error = error_chain::line(&error),
+                "what was fetched is not kept for peers"
+            );
             let _ = fs::remove_file(&object);
             return None;
         }
@@ -129,7 +133,7 @@ impl DownloadCache {
             if (old || bytes > self.bytes.saturating_add(MAX_DESCRIPTION_BYTES))
                 && let Err(error) = fs::remove_file(&path)
             {
-                tracing::info!(%error, file = %path.display(), "a kept object is not deleted");
+                tracing::info!(error = error_chain::line(&error), file = %path.display(), "a kept object is not deleted");
             }
         }
     }

@@ -308,7 +308,9 @@ async fn live(
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::warn!(%error, "peers cannot be served"),
+        Err(error) => {
+            return tracing::warn!(error = error_chain::line(&error), "peers cannot be served");
+        }
     };
     let loading = Arc::clone(&inner);
     tokio::task::spawn_blocking(move || {

@@ -51,7 +51,10 @@ pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
                 tokio::spawn(connection(Arc::clone(&inner), stream, place));
             }
             Err(error) => {
-                tracing::debug!(%error, "a peer's connection cannot be taken");
+                tracing::debug!(
+                    error = error_chain::line(&error),
+                    "a peer's connection cannot be taken"
+                );
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

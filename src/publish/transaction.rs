@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, Password};
+use crate::error_chain;
 use crate::model::Digest;
 use crate::{durable, look};
 
@@ -89,7 +90,7 @@ impl Transaction {
             // The change is already in force; the next transaction removes what stays behind.
             Some(TransactionStep::Remove { path }) => {
                 std::fs::remove_file(&path).unwrap_or_else(|error| {
-                    tracing::warn!("cannot remove the outdated {}: {error}", path.display())
+                    tracing::warn!(error = error_chain::line(&error), path = %path.display(), "an outdated file stays")
                 })
             }
         }

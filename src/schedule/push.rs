@@ -159,7 +159,7 @@ impl<H: Fn()> PushListener<'_, H> {
             let events = match parser.feed(&bytes) {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::warn!(url = %redacted(&self.subscription.url), %error, "what the server says is not understood");
+                    tracing::warn!(url = %redacted(&self.subscription.url), error = error_chain::line(&error), "what the server says is not understood");
                     return End::Failed;
                 }
             };

@@ -29,6 +29,8 @@ use super::documents::open;
 use super::ranges::{Portion, portion};
 use super::refusal::Refusal;
 use super::state::ServerState;
+use crate::error_chain;
+use crate::file_error::FileError;
 use crate::model::{Digest, RelativePath};
 
 /// Bytes read at a time; a connection to a slow client holds as much. Smaller chunks cost more
@@ -257,7 +259,7 @@ impl FileBody {
             if read as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
         });
         if let Err(error) = complete {
-            tracing::error!(path = %self.path.display(), %error, "a file cannot be read to its end");
+            tracing::error!(path = %self.path.display(), error = error_chain::line(&error), "a file cannot be read to its end");
             return Err(error);
         }
         self.span.start += length;
@@ -279,6 +281,6 @@ pub(super) async fn on_disk<T: Send + 'static>(
         {
             Err(Refusal::not_found())
         }
-        Err((path, error)) => Err(Refusal::internal(&format_args!("{}: {error}", path.display()))),
+        Err((path, error)) => Err(Refusal::internal(&FileError::new("read", path, error))),
     }
 }

@@ -104,7 +104,9 @@ fn router(state: &ServerState) -> Router {
                 "this address does not take this method",
             )
         })
-        .layer(CatchPanicLayer::custom(|_| Refusal::internal(&"panic").into_response()))
+        .layer(CatchPanicLayer::custom(|_| {
+            Refusal::internal(&std::io::Error::other("a panic")).into_response()
+        }))
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::around))
         .with_state(state.clone())
 }

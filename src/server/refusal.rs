@@ -6,6 +6,8 @@ use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::error_chain;
+
 /// A request that the server refuses.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -31,8 +33,8 @@ impl Refusal {
     }
 
     /// 500: `cause` goes only to the log.
-    pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed");
+    pub(super) fn internal(cause: &dyn std::error::Error) -> Self {
+        tracing::error!(error = error_chain::line(cause), "a request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -163,7 +163,11 @@ fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
             release,
         }),
         Err(error) => {
-            tracing::warn!(target = name, %error, "a release with a description that cannot be read is not offered");
+            tracing::warn!(
+                target = name,
+                error = error_chain::line(&error),
+                "a release with a description that cannot be read is not offered"
+            );
             None
         }
     }

@@ -112,7 +112,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, remote)) => return (stream, remote, place),
             Err(error) => {
-                tracing::warn!(%error, "cannot take a connection");
+                tracing::warn!(error = error_chain::line(&error), "cannot take a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -229,7 +229,10 @@ fn shared(app: RunningApp) -> Arc<RunningApp> {
     let app = Arc::new(app);
     let watched = Arc::clone(&app);
     if let Err(error) = threads::spawn("end of the app", move || watched.note_first_end()) {
-        tracing::info!(%error, "how long the app runs will be known less exactly");
+        tracing::info!(
+            error = error_chain::line(&error),
+            "how long the app runs will be known less exactly"
+        );
     }
     app
 }

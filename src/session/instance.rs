@@ -170,7 +170,7 @@ pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
         let _ = sender.send(Answer::Ended { is_shown });
     };
     if let Err(error) = threads::spawn("window request", ask) {
-        tracing::warn!(%error, "no launcher is asked for its window");
+        tracing::warn!(error = error_chain::line(&error), "no launcher is asked for its window");
     }
     let mut limit = ANSWER_TIMEOUT;
     loop {
@@ -178,7 +178,10 @@ pub(crate) fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
             Ok(Answer::Understood) => limit = WINDOW_TIMEOUT_OF_A_START,
             Ok(Answer::Ended { is_shown }) => return is_shown,
             Err(error) => {
-                tracing::warn!(%error, "the launcher beside the app shows no window; the app is started");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    "the launcher beside the app shows no window; the app is started"
+                );
                 return false;
             }
         }
@@ -270,7 +273,7 @@ fn serve(service: &Arc<Service>) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "nobody can ask for the window");
+                tracing::warn!(error = error_chain::line(&error), "nobody can ask for the window");
                 std::thread::sleep(Duration::from_secs(1));
             }
         }

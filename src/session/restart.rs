@@ -15,6 +15,7 @@ use super::app_session::AppSession;
 use super::closing::{self, CloseControl, Closed};
 use super::supervisor;
 use super::switching::choose;
+use crate::error_chain;
 use crate::messages::language::{Back, MachineInput, RolledBackTo};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
@@ -190,7 +191,10 @@ impl Watcher {
         });
         if let Err(error) = spawned {
             self.0.store(false, Ordering::Release);
-            tracing::warn!(%error, "the end of the app will not be noticed");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "the end of the app will not be noticed"
+            );
         }
     }
 }

@@ -129,7 +129,10 @@ fn start_once(
     let (session, attended) = (session.clone(), Arc::clone(&app));
     let thread = threads::spawn("supervisor", move || attend(&session, trial, attended, attending));
     if let Err(error) = thread {
-        tracing::warn!(%error, "nobody stays with the version on probation");
+        tracing::warn!(
+            error = error_chain::line(&error),
+            "nobody stays with the version on probation"
+        );
     }
     Ok(app)
 }
@@ -231,7 +234,7 @@ fn attend(
         if app.ended().is_none()
             && let Err(error) = app.stop(HUNG_APP_TIMEOUT)
         {
-            tracing::error!(%error, "it cannot be ended");
+            tracing::error!(error = error_chain::line(&error), "it cannot be ended");
         }
         let _alone = session.app.alone();
         trial.fallback_failed(session);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Settings, SettingsError};
+use crate::error_chain;
 use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
@@ -195,7 +196,9 @@ fn with_shipped(mut nodes: Vec<Node>, settings: &toml::Table) -> Vec<Node> {
 /// The stored copy of a verified document; `None` if there is no readable one.
 pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
     crate::look::read(path, MAX_RENEWAL_BYTES)
-        .inspect_err(|error| tracing::warn!(%error, "the renewed settings cannot be read"))
+        .inspect_err(|error| {
+            tracing::warn!(error = error_chain::line(error), "the renewed settings cannot be read")
+        })
         .ok()
         .flatten()
 }

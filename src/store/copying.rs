@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::files::remove_file;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 
@@ -56,7 +57,7 @@ pub(super) fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
             ) =>
         {
-            tracing::debug!(%error, "time and permissions are not kept");
+            tracing::debug!(error = error_chain::line(&error), "time and permissions are not kept");
             Ok(())
         }
         done => done,
@@ -157,7 +158,7 @@ fn copy_attributes(from: &Path, to: &File) {
         if let Err(error) =
             rustix::fs::fsetxattr(to, name.as_slice(), &value, rustix::fs::XattrFlags::empty())
         {
-            tracing::debug!(%error, file = %from.display(), "an attribute is not kept");
+            tracing::debug!(error = error_chain::line(&error), file = %from.display(), "an attribute is not kept");
         }
     }
 }

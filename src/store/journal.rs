@@ -186,7 +186,10 @@ impl Journal {
         let removed =
             fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
         if let Err(error) = removed {
-            tracing::warn!(%error, "the journal of a switch that is done stays");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "the journal of a switch that is done stays"
+            );
         }
     }
 
@@ -216,7 +219,7 @@ pub(super) fn recover(home: &Home, _lock: &HomeLock) {
         // The journal is written in one step, so a damaged one means a damaged disk. The pointer
         // still names a version with its own folders.
         Err(StoreError::Damaged { path, source }) => {
-            tracing::error!(path = %path.display(), %source, "the journal is damaged; the switch is given up");
+            tracing::error!(path = %path.display(), error = error_chain::line(&source), "the journal is damaged; the switch is given up");
             let _ = fs::remove_file(path);
         }
         Err(error) => {

@@ -96,7 +96,9 @@ pub(crate) fn start(
     };
     let mut command = command(record, &folder, call);
     let health = HealthFile::create(&lock::records(home, &record.container))
-        .inspect_err(|error| tracing::warn!(%error, "the app cannot say that it is up"))
+        .inspect_err(|error| {
+            tracing::warn!(error = error_chain::line(error), "the app cannot say that it is up")
+        })
         .ok();
     if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
         command.env(HEALTH, path);
@@ -143,7 +145,10 @@ fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<E
             Some(errors)
         }
         Err(error) => {
-            tracing::warn!(%error, "what the app writes to standard error is not kept");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "what the app writes to standard error is not kept"
+            );
             None
         }
     }
@@ -223,7 +228,10 @@ impl RunningApp {
     pub(crate) fn bound_errors(&self) -> bool {
         let Some(errors) = &self.errors else { return false };
         if let Err(error) = errors.cut() {
-            tracing::info!(%error, "what the app writes to standard error is not cut off");
+            tracing::info!(
+                error = error_chain::line(&error),
+                "what the app writes to standard error is not cut off"
+            );
         }
         true
     }
@@ -249,7 +257,10 @@ impl RunningApp {
         if let Some(health) = &self.health
             && let Err(error) = health.say_up()
         {
-            tracing::warn!(%error, "that the app is up is not written down");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "that the app is up is not written down"
+            );
         }
     }
 

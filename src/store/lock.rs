@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use super::processes::{self, Process};
 use super::successors::{self, Bond, Ended, Place};
 use super::{Home, StoreError};
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 use crate::{durable, look};
@@ -131,7 +132,10 @@ impl RunningLock {
         }
         let lock = Self { file, records: records(home, id), place: place(home, id) };
         if let Err(error) = lock.write(&launcher(std::process::id()), std::process::id()) {
-            tracing::warn!(%error, "the running version is known by its lock only");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "the running version is known by its lock only"
+            );
         }
         lock.remove_dead();
         Ok(lock)
@@ -194,7 +198,10 @@ impl RunningLock {
             Ok(()) => {
                 let _ = std::fs::remove_file(self.records.join(launcher(std::process::id())));
             }
-            Err(error) => tracing::warn!(%error, "the app's process could not be noted"),
+            Err(error) => tracing::warn!(
+                error = error_chain::line(&error),
+                "the app's process could not be noted"
+            ),
         }
     }
 
@@ -221,7 +228,10 @@ impl RunningLock {
         if let Ok(Some(started)) = look::read(&path, look::SMALL) {
             let ended = format!("{}{ENDED}", String::from_utf8_lossy(&started));
             if let Err(error) = std::fs::write(&path, ended) {
-                tracing::info!(%error, "that the app has ended is not noted");
+                tracing::info!(
+                    error = error_chain::line(&error),
+                    "that the app has ended is not noted"
+                );
             }
         }
     }
@@ -234,7 +244,10 @@ impl RunningLock {
             |process| ended.may_have_left(process),
         );
         bound.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what goes on in the app's place cannot be asked");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "what goes on in the app's place cannot be asked"
+            );
             Vec::new()
         })
     }
@@ -289,7 +302,10 @@ impl RunningLock {
         use rustix::io::{FdFlags, fcntl_setfd};
         let flags = if inheritable { FdFlags::empty() } else { FdFlags::CLOEXEC };
         if let Err(error) = fcntl_setfd(&self.file, flags) {
-            tracing::warn!(%error, "the app cannot inherit its running lock");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "the app cannot inherit its running lock"
+            );
         }
     }
 
@@ -341,7 +357,7 @@ impl RunningLock {
 }
 
 fn unknown(id: &ContainerId, error: &io::Error) -> bool {
-    tracing::warn!(%error, container = %id, "who else runs this version cannot be asked");
+    tracing::warn!(error = error_chain::line(error), container = %id, "who else runs this version cannot be asked");
     false
 }
 
@@ -487,7 +503,7 @@ fn keep_to_owner(file: &File) {
     if metadata.permissions().mode() & 0o077 != 0
         && let Err(error) = file.set_permissions(std::fs::Permissions::from_mode(0o600))
     {
-        tracing::debug!(%error, "others can open the lock");
+        tracing::debug!(error = error_chain::line(&error), "others can open the lock");
     }
 }
 

@@ -19,6 +19,7 @@ use super::carry_over::{self, CarriedOver};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
 use super::{Home, StoreError};
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
@@ -158,7 +159,7 @@ pub(crate) fn adopted(home: &Home) {
             && let Err(error) =
                 durable::rename(&folder, &home.user_data().join(format!("{ADOPTED}{time}")))
         {
-            tracing::warn!(%error, folder = %folder.display(), "kept files could not be marked as taken over");
+            tracing::warn!(error = error_chain::line(&error), folder = %folder.display(), "kept files could not be marked as taken over");
         }
     }
 }

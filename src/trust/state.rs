@@ -18,6 +18,7 @@ use super::error::TrustError;
 use super::source::encoded;
 use super::workflow::Trusted;
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 
@@ -110,7 +111,7 @@ impl StateFolder {
         let parsed = serde_json::from_slice(&bytes);
         Ok(parsed
             .inspect_err(|error| {
-                tracing::warn!("{} is damaged and not used: {error}", path.display())
+                tracing::warn!(error = error_chain::line(error), path = %path.display(), "this file is damaged and not used")
             })
             .unwrap_or_default())
     }

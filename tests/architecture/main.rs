@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("host", &["model", "real_path", "threads"]),
-    ("durable", &["look"]),
+    ("durable", &["error_chain", "look"]),
     ("plain", &[]),
     ("positional", &[]),
     ("error_chain", &["plain"]),
-    ("look", &["model"]),
+    ("look", &["error_chain", "model"]),
     ("file_error", &[]),
     ("backoff", &[]),
     ("hedge", &[]),
@@ -27,9 +27,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("programs", &[]),
     ("real_path", &["model"]),
     ("threads", &[]),
-    ("settings", &["file_error", "look", "model"]),
+    ("settings", &["file_error", "error_chain", "look", "model"]),
     ("container", &["file_error", "durable", "look", "model", "parallel", "positional", "threads"]),
-    ("pack", &["file_error", "model", "parallel", "positional"]),
+    ("pack", &["file_error", "error_chain", "model", "parallel", "positional"]),
     ("trust", &["file_error", "error_chain", "hedge", "look", "model", "durable"]),
     (
         "fetch",
@@ -497,14 +497,67 @@ fn the_environment_has_one_door() {
 /// An error in the log is a chain, in one form.
 #[test]
 fn the_log_has_whole_error_chains() {
-    let found: Vec<String> = sources()
-        .into_iter()
-        .filter(|(room, _, code)| {
-            room != "error_chain" && code.contains("as &dyn std::error::Error")
-        })
-        .map(|(_, path, _)| path.display().to_string())
-        .collect();
+    let mut found = Vec::new();
+    for (room, path, code) in sources() {
+        if room != "error_chain" && code.contains("as &dyn std::error::Error") {
+            found.push(path.display().to_string());
+        }
+        let bare = log_calls(&code).into_iter().filter(|call| has_bare_error(call));
+        found.extend(bare.map(|call| format!("{}: {call}", path.display())));
+    }
     assert!(found.is_empty(), "`error = error_chain::line(&error)`:\n{}", found.join("\n"));
+}
+
+/// The arguments of each call that writes to the log.
+fn log_calls(code: &str) -> Vec<&str> {
+    let levels = ["trace", "debug", "info", "warn", "error"];
+    let starts = levels.iter().flat_map(|level| {
+        let call = format!("tracing::{level}!(");
+        code.match_indices(&call).map(|(at, _)| at + call.len()).collect::<Vec<_>>()
+    });
+    starts
+        .map(|start| {
+            let mut depth = 1;
+            let end = code[start..].find(|letter| {
+                depth += i32::from(letter == '(') - i32::from(letter == ')');
+                depth == 0
+            });
+            &code[start..end.map_or(code.len(), |end| start + end)]
+        })
+        .collect()
+}
+
+/// Whether the call writes an error without its causes.
+fn has_bare_error(call: &str) -> bool {
+    ["error", "source", "cause"].iter().any(|name| {
+        let forms = [format!("%{name}"), format!("?{name}"), format!("{{{name}")];
+        forms.iter().any(|form| {
+            call.match_indices(form).any(|(at, _)| {
+                !call[at + form.len()..]
+                    .starts_with(|next: char| next.is_alphanumeric() || next == '_')
+            })
+        })
+    })
+}
+
+#[test]
+fn bare_errors_are_found_in_every_form() {
+    for (code, bare) in [
+        ("tracing::warn!(%error, \"a (text)\")", true),
+        ("tracing::info!(path = %path.display(), ?source, \"text\")", true),
+        ("tracing::error!(\n  cause = %cause,\n  \"text\")", true),
+        ("tracing::debug!(\"text: {error}\")", true),
+        ("tracing::debug!(\"text: {error:?}\")", true),
+        ("tracing::warn!(error = error_chain::line(&error), %errors, \"text\")", false),
+        ("tracing::warn!(\"text\"); say(format!(\"{error}\"))", false),
+    ] {
+        let calls = log_calls(code);
+        assert_eq!(
+            (calls.len(), calls.iter().any(|call| has_bare_error(call))),
+            (1, bare),
+            "{code}"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::Program;
 use crate::desktop::remove_file;
+use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Version};
 use crate::{durable, look};
@@ -63,7 +64,7 @@ impl Program {
         let path = self.note_path();
         match look::read(&path, look::SMALL) {
             Ok(Some(json)) => Ok(serde_json::from_slice(&json)
-                .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
+                .inspect_err(|error| tracing::warn!(error = error_chain::line(error), path = %path.display(), "the note of an exchange is damaged"))
                 .ok()),
             Ok(None) => Ok(None),
             Err(error) => Err(FileError::new("read", path, error)),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desktop::DesktopError;
 use crate::durable;
+use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::look;
 use crate::model::Digest;
@@ -41,7 +42,7 @@ pub(super) fn read(home: &Home) -> Result<Option<ShortcutRecord>, DesktopError> 
     let json = look::read(&path, look::SMALL).at("read", &path)?;
     let Some(json) = json else { return Ok(None) };
     Ok(serde_json::from_slice(&json)
-        .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the list of shortcuts is damaged"))
+        .inspect_err(|error| tracing::warn!(error = error_chain::line(error), path = %path.display(), "the list of shortcuts is damaged"))
         .ok())
 }
 

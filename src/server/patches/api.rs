@@ -243,7 +243,7 @@ fn ask_for_pack(
         Ok(status) => status,
         // The answer is right without the pack.
         Err(error @ QueueError::Full) => {
-            tracing::warn!("{error}");
+            tracing::warn!(error = error_chain::line(&error), "a patch is not made");
             None
         }
         Err(error) => {

@@ -32,6 +32,7 @@ pub(crate) use serve::serve;
 #[cfg(windows)]
 pub(in crate::session) use socket::secret;
 
+use crate::error_chain;
 use crate::messages::protocol::{Event, SwapBlocker};
 use crate::model::{ContainerId, Digest};
 use crate::store::lock::RunningLock;
@@ -98,7 +99,10 @@ impl ChannelHandle {
         match shared.admit() {
             Ok((address, token)) => vec![(ADDRESS, address), (TOKEN, token.into())],
             Err(error) => {
-                tracing::warn!(%error, "the app cannot talk to its launcher");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    "the app cannot talk to its launcher"
+                );
                 Vec::new()
             }
         }

@@ -56,7 +56,9 @@ pub(crate) async fn serve(
     };
     let listener = match listening {
         Ok(listener) => listener,
-        Err(error) => return tracing::warn!(%error, "nobody listens to the app"),
+        Err(error) => {
+            return tracing::warn!(error = error_chain::line(&error), "nobody listens to the app");
+        }
     };
     tokio::task::spawn_blocking(move || socket::remove_left(&places));
     let (incoming, mut came) = mpsc::channel(MAX_UNREAD);
@@ -166,7 +168,11 @@ impl<C: Fn(Command)> Talk<C> {
                     // A full queue belongs to an app that reads nothing. The write timeout then
                     // ends its connection.
                     Ok(bytes) => drop(connection.try_send(bytes)),
-                    Err(error) => tracing::warn!(%error, kind, "a message to the app is too long"),
+                    Err(error) => tracing::warn!(
+                        error = error_chain::line(&error),
+                        kind,
+                        "a message to the app is too long"
+                    ),
                 }
             }
             Effect::Command(command) => (self.commands)(command),
@@ -239,7 +245,10 @@ async fn admit(
                 continue;
             }
             Err(error) => {
-                tracing::info!(%error, "a connection could not be taken");
+                tracing::info!(
+                    error = error_chain::line(&error),
+                    "a connection could not be taken"
+                );
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -302,7 +311,12 @@ async fn converse(
                     }
                 }
                 Ok(None) => return,
-                Err(error) => return tracing::info!(%error, "the app's connection has ended"),
+                Err(error) => {
+                    return tracing::info!(
+                        error = error_chain::line(&error),
+                        "the app's connection has ended"
+                    );
+                }
             }
         }
     };

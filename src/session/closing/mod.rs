@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use plan::{ClosePlan, ClosingStep, own_windows};
 
 use super::channel::ChannelHandle;
+use crate::error_chain;
 use crate::host::app_windows::{Desktop, Unseen, may_face_a_person};
 use crate::host::processes;
 use crate::messages::protocol::ClosingWait;
@@ -183,7 +184,7 @@ impl<'a> Closing<'a> {
         match self.app.stop(FORCED_WITHIN) {
             Ok(_) => Closed::Ended,
             Err(error) => {
-                tracing::error!(%error, "the app cannot be ended");
+                tracing::error!(error = error_chain::line(&error), "the app cannot be ended");
                 Closed::GoesOn
             }
         }
@@ -202,7 +203,10 @@ impl<'a> Closing<'a> {
             Ok(windows) => own_windows(&tree, windows),
             Err(error) => {
                 // The display has gone, or hangs: the next check may find it again.
-                tracing::debug!(%error, "the app's windows are not known");
+                tracing::debug!(
+                    error = error_chain::line(&error),
+                    "the app's windows are not known"
+                );
                 if matches!(error, Unseen::Broken(_)) {
                     self.desktop = Desktop::connect();
                 }
@@ -226,7 +230,10 @@ impl<'a> Closing<'a> {
                 tracing::info!(?step, "a window of the app");
             }
             if let Err(error) = done {
-                tracing::info!(%error, "a window could not be spoken to");
+                tracing::info!(
+                    error = error_chain::line(&error),
+                    "a window could not be spoken to"
+                );
             }
         }
         wait

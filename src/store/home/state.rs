@@ -44,7 +44,7 @@ impl Home {
             }
             Ok(_) => {}
             Err(StoreError::Damaged { path, source }) => {
-                tracing::warn!(path = %path.display(), %source, "the state is damaged, beginning anew")
+                tracing::warn!(path = %path.display(), error = error_chain::line(&source), "the state is damaged, beginning anew")
             }
             Err(error) => return Err(error),
         }

@@ -79,7 +79,7 @@ struct Moved {
 fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
     for Moved { digest, from, to } in moved {
         if let Err(error) = fs::rename(to.under(tree), &from) {
-            tracing::warn!(%error, file = %from.display(), "a file that was made here is lost and will be fetched");
+            tracing::warn!(error = error_chain::line(&error), file = %from.display(), "a file that was made here is lost and will be fetched");
             contents.forget(&digest, &from);
         }
     }
