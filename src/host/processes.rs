@@ -1,4 +1,9 @@
 //! Finds the processes of an app, and whether a person may be using one that has no window.
+//!
+//! In: process ids. Out: the processes below them, or the system's error. Never: takes a list that
+//! the system does not give for an empty one.
+
+use std::io;
 
 /// A process and its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,15 +14,18 @@ pub(crate) struct Process {
 
 /// These processes and their living descendants, parents first, each process once. A process whose
 /// parent has ended has another parent by then.
-pub(crate) fn trees(roots: &[u32]) -> Vec<Process> {
-    let all = all();
+///
+/// # Errors
+/// If the system does not list the processes.
+pub(crate) fn trees(roots: &[u32]) -> io::Result<Vec<Process>> {
+    let all = all()?;
     let mut found: Vec<Process> = Vec::new();
     for process in roots.iter().flat_map(|root| below(*root, &all)) {
         if found.iter().all(|known| known.id != process.id) {
             found.push(process);
         }
     }
-    found
+    Ok(found)
 }
 
 fn below(root: u32, all: &[Process]) -> Vec<Process> {
@@ -36,35 +44,69 @@ fn below(root: u32, all: &[Process]) -> Vec<Process> {
 }
 
 #[cfg(target_os = "linux")]
-fn all() -> Vec<Process> {
-    let parent = |id: u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // proc_pid_stat(5): the program's name in parentheses may hold anything; state and parent
-        // follow it.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-        Some(Process { id, parent })
-    };
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| parent(entry.file_name().to_str()?.parse().ok()?)).collect()
+fn all() -> io::Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if let Some(stat) = of_living(std::fs::read(format!("/proc/{id}/stat")))? {
+            found.extend(parent_in(&stat).map(|parent| Process { id, parent }));
+        }
+    }
+    Ok(found)
+}
+
+/// proc_pid_stat(5): the program's name in parentheses may hold anything; state and parent follow
+/// it.
+#[cfg(target_os = "linux")]
+fn parent_in(stat: &[u8]) -> Option<u32> {
+    let stat = String::from_utf8_lossy(stat);
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What was read of a process; `None` if it has ended, or is hidden from this user.
+///
+/// # Errors
+/// Every error that leaves open whether the process lives.
+#[cfg(target_os = "linux")]
+pub(crate) fn of_living<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind::{NotFound, PermissionDenied};
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => Ok(None),
+        // It ended during the read.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
-fn all() -> Vec<Process> {
-    let output = std::process::Command::new("/bin/ps").args(["-axo", "pid=,ppid="]).output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+fn all() -> io::Result<Vec<Process>> {
+    let text = listed_by_ps(&["-axo", "pid=,ppid="])?;
     let process = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse);
         Some(Process { id: numbers.next()?.ok()?, parent: numbers.next()?.ok()? })
     };
-    text.lines().filter_map(process).collect()
+    Ok(text.lines().filter_map(process).collect())
+}
+
+/// What the system's `ps` prints.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn listed_by_ps(arguments: &[&str]) -> io::Result<String> {
+    let output = std::process::Command::new("/bin/ps").args(arguments).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("ps: {}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// All processes of this computer.
 #[cfg(windows)]
-pub(crate) fn all() -> Vec<Process> {
-    use windows_sys::Win32::Foundation::{CloseHandle, INVALID_HANDLE_VALUE};
+pub(crate) fn all() -> io::Result<Vec<Process>> {
+    use windows_sys::Win32::Foundation::{CloseHandle, ERROR_NO_MORE_FILES, INVALID_HANDLE_VALUE};
     use windows_sys::Win32::System::Diagnostics::ToolHelp::{
         CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW,
         TH32CS_SNAPPROCESS,
@@ -77,7 +119,7 @@ pub(crate) fn all() -> Vec<Process> {
     unsafe {
         let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
         if snapshot == INVALID_HANDLE_VALUE {
-            return found;
+            return Err(io::Error::last_os_error());
         }
         let mut entry: PROCESSENTRY32W = std::mem::zeroed();
         entry.dwSize = u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or_default();
@@ -86,9 +128,14 @@ pub(crate) fn all() -> Vec<Process> {
             found.push(Process { id: entry.th32ProcessID, parent: entry.th32ParentProcessID });
             more = Process32NextW(snapshot, &raw mut entry);
         }
+        let ended = io::Error::last_os_error();
         CloseHandle(snapshot);
+        // The only error that means that the list is whole.
+        if ended.raw_os_error() != Some(ERROR_NO_MORE_FILES.cast_signed()) {
+            return Err(ended);
+        }
     }
-    found
+    Ok(found)
 }
 
 /// Whether a process reads from a terminal, where a person may be using it.
@@ -128,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_cannot_be_read_counts_as_absent_only_where_it_is() {
+        use rustix::io::Errno;
+        let read = |errno: Errno| of_living(Err::<(), _>(io::Error::from(errno)));
+        for gone in [Errno::NOENT, Errno::SRCH, Errno::ACCESS, Errno::PERM] {
+            assert!(matches!(read(gone), Ok(None)), "{gone}");
+        }
+        for unknown in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO] {
+            assert!(read(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
     fn a_child_is_found() {
         let mut child = std::process::Command::new(if cfg!(windows) { "timeout" } else { "sleep" })
             .arg("60")
@@ -135,6 +195,7 @@ mod tests {
             .unwrap();
         assert!(
             trees(&[std::process::id(), std::process::id()])
+                .unwrap()
                 .contains(&Process { id: child.id(), parent: std::process::id() })
         );
         child.kill().unwrap();

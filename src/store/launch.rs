@@ -394,8 +394,7 @@ impl RunningApp {
     /// Blocks until the app's first process ends, and notes how long it ran. Others may be busy for
     /// a while before they ask, and then an app that ended at once would count as one that ran.
     pub(crate) fn note_first_end(&self) {
-        #[cfg(unix)]
-        if wait_for_child(self.process()) {
+        if processes::wait_for_child(self.process()) {
             self.first_ran.get_or_init(|| self.started.elapsed());
         }
     }
@@ -411,12 +410,9 @@ impl RunningApp {
                 processes::wait_for_any(&self.processes(), MAX_WAIT_FOR_SUCCESSORS);
                 continue;
             }
-            #[cfg(unix)]
-            if !wait_for_child(self.process()) {
+            if !processes::wait_for_child(self.process()) {
                 std::thread::sleep(POLL_INTERVAL);
             }
-            #[cfg(not(unix))]
-            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -469,16 +465,6 @@ impl RunningApp {
             }
         }
     }
-}
-
-/// Blocks until this child has ended, and leaves it unreaped: its id stays ours until its owner
-/// takes it under the lock. `false` if the system does not wait.
-#[cfg(unix)]
-fn wait_for_child(child: u32) -> bool {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-    let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    pid.is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
 
 /// The last report of the last start of `id` since `since`, even if another launcher started it.

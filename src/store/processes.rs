@@ -36,6 +36,7 @@ pub(super) const TICKS: u64 = if cfg!(windows) { 10_000_000 } else { 100 };
 
 pub(super) use system::{
     all, ancestors, end, holds_open, is_alive, maps, may_be_alive, start, wait_for_any,
+    wait_for_child,
 };
 
 #[cfg(target_os = "linux")]
@@ -46,6 +47,7 @@ mod system {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
     use super::{Duration, OsString, PathBuf, Process, TICKS};
+    use crate::host::processes::of_living;
     use crate::look;
     use std::path::Path;
 
@@ -103,6 +105,9 @@ mod system {
 
     /// The living processes of this user. A process may end during the look, just after it has
     /// started the one that goes on in its place; so those that came meanwhile are looked at too.
+    ///
+    /// # Errors
+    /// If one of them cannot be looked at: it may be the one that is sought.
     pub(crate) fn all() -> io::Result<Vec<Process>> {
         let now = since_boot();
         let (mut listed, mut all) = (HashSet::new(), Vec::new());
@@ -111,7 +116,9 @@ mod system {
             if new.is_empty() {
                 break;
             }
-            all.extend(new.into_iter().filter_map(|id| look_at(id, now)));
+            for id in new {
+                all.extend(look_at(id, now)?);
+            }
         }
         Ok(all)
     }
@@ -137,13 +144,18 @@ mod system {
     /// The fourth field of `stat`: the parent process. Once a process's parent has ended, it is the
     /// process that adopts orphans.
     fn parent(process: u32) -> Option<u32> {
-        read_stat(process).ok()?.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+        parent_in(&read_stat(process).ok()?)
     }
 
-    fn look_at(id: u32, now: Option<Duration>) -> Option<Process> {
+    fn parent_in(stat: &str) -> Option<u32> {
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    fn look_at(id: u32, now: Option<Duration>) -> io::Result<Option<Process>> {
         // Only the owner may read it.
-        let program = fs::read_link(of(id, "exe")).ok()?;
-        let started = start(id)?;
+        let Some(program) = of_living(fs::read_link(of(id, "exe")))? else { return Ok(None) };
+        let stat = of_living(read_stat(id))?;
+        let Some(started) = stat.as_deref().and_then(start_in) else { return Ok(None) };
         let age =
             || {
                 Some(now?.saturating_sub(Duration::from_millis(
@@ -151,7 +163,7 @@ mod system {
                 )))
             };
         let (mut version, mut health) = (None, None);
-        for variable in words(id, "environ") {
+        for variable in words(id, "environ")? {
             let variable = variable.as_bytes();
             if let Some(value) = variable.strip_prefix(b"KUZFLOW_HOME=") {
                 version = Some(OsString::from_vec(value.to_owned()));
@@ -159,41 +171,47 @@ mod system {
                 health = Some(OsString::from_vec(value.to_owned()));
             }
         }
-        let arguments = words(id, "cmdline");
-        Some(Process {
+        let arguments = words(id, "cmdline")?;
+        Ok(Some(Process {
             id,
             age: age(),
             started,
-            parent: parent(id),
+            parent: stat.as_deref().and_then(parent_in),
             program: Some(program),
-            folder: fs::read_link(of(id, "cwd")).ok(),
+            folder: of_living(fs::read_link(of(id, "cwd")))?,
             is_beginning: arguments.is_empty() && version.is_none(),
             arguments,
             version,
             start: health,
-        })
+        }))
     }
 
-    /// The words of such a file, each ended by a zero byte.
-    fn words(id: u32, what: &str) -> Vec<OsString> {
-        let bytes = look::read(&of(id, what), look::SMALL).ok().flatten().unwrap_or_default();
+    /// The words of such a file, each ended by a zero byte; none if the process has ended.
+    fn words(id: u32, what: &str) -> io::Result<Vec<OsString>> {
+        let bytes = bytes(id, what)?;
         let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        words.map(|word| OsString::from_vec(word.to_owned())).collect()
+        Ok(words.map(|word| OsString::from_vec(word.to_owned())).collect())
+    }
+
+    /// The bytes of such a file; none if the process has ended.
+    fn bytes(id: u32, what: &str) -> io::Result<Vec<u8>> {
+        Ok(of_living(look::read(&of(id, what), look::LARGE))?.flatten().unwrap_or_default())
     }
 
     /// Whether the process has a file below `folder` in its memory, for example a library.
-    pub(crate) fn maps(process: u32, folder: &Path) -> bool {
-        let maps = look::read(&of(process, "maps"), look::LARGE).ok().flatten().unwrap_or_default();
+    pub(crate) fn maps(process: u32, folder: &Path) -> io::Result<bool> {
+        let maps = bytes(process, "maps")?;
         let mut folder = folder.as_os_str().as_bytes().to_owned();
         folder.push(b'/');
-        maps.split(|byte| *byte == b'\n')
-            .any(|line| line.windows(folder.len()).any(|part| part == folder))
+        Ok(maps
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.windows(folder.len()).any(|part| part == folder)))
     }
 
     /// Whether the process has the file `path` open.
-    pub(crate) fn holds_open(process: u32, path: &Path) -> bool {
-        let open = look::entries(&of(process, "fd")).unwrap_or_default();
-        open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
+    pub(crate) fn holds_open(process: u32, path: &Path) -> io::Result<bool> {
+        let open = of_living(look::entries(&of(process, "fd")))?.unwrap_or_default();
+        Ok(open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path)))
     }
 
     /// Blocks until one of these processes ends, at most for `limit`. It uses no processor time
@@ -222,7 +240,7 @@ mod system {
         }
     }
 
-    pub(crate) use super::unix::end;
+    pub(crate) use super::unix::{end, wait_for_child};
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -254,8 +272,7 @@ mod system {
     /// The living processes with their programs. `ps` reports nothing else in a form that can be
     /// parsed.
     pub fn all() -> io::Result<Vec<Process>> {
-        let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = crate::host::processes::listed_by_ps(&["-xo", "pid=,comm="])?;
         let process = |line: &str| {
             let (id, program) = line.trim_start().split_once(' ')?;
             let program = Some(PathBuf::from(OsString::from(program.trim())));
@@ -269,24 +286,32 @@ mod system {
         Vec::new()
     }
 
-    pub fn maps(_process: u32, _folder: &Path) -> bool {
-        false
+    pub fn maps(_process: u32, _folder: &Path) -> io::Result<bool> {
+        Ok(false)
     }
 
-    pub fn holds_open(_process: u32, _path: &Path) -> bool {
-        false
+    pub fn holds_open(_process: u32, _path: &Path) -> io::Result<bool> {
+        Ok(false)
     }
 
     pub fn wait_for_any(_processes: &[u32], limit: Duration) {
         std::thread::sleep(limit.min(super::POLL_INTERVAL));
     }
 
-    pub(crate) use super::unix::end;
+    pub(crate) use super::unix::{end, wait_for_child};
 }
 
 #[cfg(unix)]
 mod unix {
-    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+    /// Blocks until this child has ended, and leaves it unreaped: its id stays ours until its owner
+    /// takes it under the lock. `false` if the system does not wait.
+    pub(crate) fn wait_for_child(child: u32) -> bool {
+        let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        pid.is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
+    }
 
     /// Asks a process to end, or ends it.
     pub(crate) fn end(process: u32, by_force: bool) {
@@ -303,10 +328,13 @@ mod system {
     use std::io;
     use std::os::windows::ffi::OsStringExt as _;
     use std::path::Path;
-    use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, WAIT_TIMEOUT};
+    use windows_sys::Win32::Foundation::{
+        CloseHandle, FILETIME, HANDLE, WAIT_OBJECT_0, WAIT_TIMEOUT,
+    };
     use windows_sys::Win32::System::Threading::{
-        GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
-        PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
+        GetProcessTimes, INFINITE, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION,
+        PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess,
+        WaitForSingleObject,
     };
 
     /// Seconds from 1601, where the system's clock begins, to 1970.
@@ -390,7 +418,7 @@ mod system {
             let age = age(&started);
             Some(Process { id, started, age, program: program(id), ..Process::default() })
         };
-        Ok(processes::all().into_iter().filter_map(|found| process(found.id)).collect())
+        Ok(processes::all()?.into_iter().filter_map(|found| process(found.id)).collect())
     }
 
     /// Unknown here.
@@ -398,12 +426,12 @@ mod system {
         Vec::new()
     }
 
-    pub(crate) fn maps(_process: u32, _folder: &Path) -> bool {
-        false
+    pub(crate) fn maps(_process: u32, _folder: &Path) -> io::Result<bool> {
+        Ok(false)
     }
 
-    pub(crate) fn holds_open(_process: u32, _path: &Path) -> bool {
-        false
+    pub(crate) fn holds_open(_process: u32, _path: &Path) -> io::Result<bool> {
+        Ok(false)
     }
 
     pub(crate) fn wait_for_any(processes: &[u32], limit: Duration) {
@@ -417,6 +445,16 @@ mod system {
         unsafe {
             WaitForSingleObject(open.0, u32::try_from(limit.as_millis()).unwrap_or(u32::MAX - 1));
         }
+    }
+
+    /// Blocks until this child has ended. Its id stays ours as long as its owner has its handle.
+    /// `false` if the system does not wait.
+    pub(crate) fn wait_for_child(child: u32) -> bool {
+        let Some(open) = Open::new(child, PROCESS_SYNCHRONIZE) else { return false };
+        // SAFETY: no pointers; the handle lives until the end of this function.
+        #[allow(unsafe_code)]
+        let waited = unsafe { WaitForSingleObject(open.0, INFINITE) };
+        waited == WAIT_OBJECT_0
     }
 
     /// Ends a process by force; Windows has no signal that asks for it.

@@ -120,18 +120,18 @@ impl Place {
             .then_some(Bond::Descends)
     }
 
-    fn bond(&self, process: &Process) -> Option<Bond> {
-        match self.plain_bond(process)? {
-            Bond::Descends if processes::maps(process.id, &self.real) => Some(Bond::Uses),
+    fn bond(&self, process: &Process) -> io::Result<Option<Bond>> {
+        Ok(match self.plain_bond(process) {
+            Some(Bond::Descends) if processes::maps(process.id, &self.real)? => Some(Bond::Uses),
             // The app may be the first to need a daemon of the system; such a daemon leaves both
             // the folder and the lock.
-            Bond::Descends => {
+            Some(Bond::Descends) => {
                 let works_there = process.folder.as_ref().is_some_and(|folder| self.holds(folder));
-                (works_there || processes::holds_open(process.id, &self.lock))
-                    .then_some(Bond::Descends)
+                let is_bound = works_there || processes::holds_open(process.id, &self.lock)?;
+                is_bound.then_some(Bond::Descends)
             }
-            bond => Some(bond),
-        }
+            bond => bond,
+        })
     }
 
     /// Whether `process`, which has no bond, may be about to begin a program of the version.
@@ -180,7 +180,7 @@ pub(super) fn bound(
 ) -> io::Result<Vec<Process>> {
     let orphanages = processes::ancestors();
     let may_begin = |process: &Process| place.may_begin(process, &orphanages, &may_follow);
-    let look = || Ok(bound_of(place, processes::all()?, &counts, may_begin));
+    let look = || bound_of(place, processes::all()?, &counts, may_begin);
     let began = Instant::now();
     look_until_known(look, || began.elapsed(), || std::thread::sleep(RETRY_INTERVAL))
 }
@@ -207,7 +207,7 @@ fn bound_of(
     all: Vec<Process>,
     counts: &impl Fn(&Process, Bond) -> bool,
     may_begin: impl Fn(&Process) -> bool,
-) -> (Vec<Process>, bool) {
+) -> io::Result<(Vec<Process>, bool)> {
     let own = std::process::id();
     let launcher = all
         .iter()
@@ -218,7 +218,7 @@ fn bound_of(
     };
     let (mut bound, mut one_may_begin): (Vec<(&Process, Bond)>, bool) = (Vec::new(), false);
     for process in all.iter().filter(|process| !is_launcher(process)) {
-        match place.bond(process) {
+        match place.bond(process)? {
             Some(bond) => bound.push((process, bond)),
             None => one_may_begin |= may_begin(process),
         }
@@ -226,7 +226,7 @@ fn bound_of(
     let roots =
         bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
     let found = roots.filter(|(process, bond)| counts(process, *bond));
-    (found.map(|(process, _)| (*process).clone()).collect(), one_may_begin)
+    Ok((found.map(|(process, _)| (*process).clone()).collect(), one_may_begin))
 }
 
 /// Decides by the parent: a browser's new process belongs to the browser, and a helper without the

@@ -123,7 +123,7 @@ pub(crate) fn wait_for_own_end(
 
 /// Whether the app shows its user a question.
 fn asks_its_person(app: &RunningApp) -> bool {
-    let tree = processes::trees(&app.processes());
+    let Ok(tree) = processes::trees(&app.processes()) else { return false };
     let windows = Desktop::connect().and_then(|desktop| desktop.windows(&tree));
     windows.is_ok_and(|windows| own_windows(&tree, windows).iter().any(|window| window.modal))
 }
@@ -192,7 +192,17 @@ impl<'a> Closing<'a> {
 
     /// Looks at the app's windows, and performs the next step.
     fn look(&mut self) -> ClosingWait {
-        let tree = processes::trees(&self.app.processes());
+        let tree = match processes::trees(&self.app.processes()) {
+            Ok(tree) => tree,
+            Err(error) => {
+                // A window may belong to one of its children.
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    "the app's processes are not known"
+                );
+                return self.unseen();
+            }
+        };
         let windows = match &self.desktop {
             Ok(desktop) => desktop.windows(&tree),
             Err(Unseen::NoDisplay) => Ok(Vec::new()),
@@ -270,7 +280,7 @@ impl<'a> Closing<'a> {
 /// Whether a person may be using the app: it, or a program that it started, has a window open or
 /// reads from a terminal. Where that is unknown the answer is yes.
 pub(crate) fn may_be_in_use(app: &RunningApp) -> bool {
-    let tree = processes::trees(&app.processes());
+    let Ok(tree) = processes::trees(&app.processes()) else { return true };
     if tree.iter().any(|process| processes::reads_terminal(process.id)) {
         return true;
     }
