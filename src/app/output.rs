@@ -21,13 +21,13 @@ pub(crate) struct Output {
 impl Output {
     /// Prints sentences in the catalogue's language, or JSON.
     pub(crate) fn new(json: bool, texts: Texts) -> Self {
-        Self { json, silent: false, texts }
+        Self { json, silent: false, texts: texts.for_terminal() }
     }
 
     /// Prints failures only.
     #[cfg(feature = "publisher")]
     pub(crate) fn silent(texts: Texts) -> Self {
-        Self { json: false, silent: true, texts }
+        Self { json: false, silent: true, texts: texts.for_terminal() }
     }
 
     /// Whether a progress bar would be visible.
@@ -82,7 +82,13 @@ impl Output {
 
     /// Shows on standard error what failed, why, and what to do next.
     pub(crate) fn complain(&self, problem: &Problem) {
-        let [what, why, next] = self.texts.problem(problem);
+        let [_, _, next] = self.texts.problem(problem);
+        self.complain_with(problem, &next);
+    }
+
+    /// The same with another text for what to do next.
+    pub(crate) fn complain_with(&self, problem: &Problem, next: &str) {
+        let [what, why, _] = self.texts.problem(problem);
         error_line(&format!("{what}\n{why}\n{next}"));
         for (depth, cause) in problem.chain.iter().enumerate() {
             error_line(&format!("{}{cause}", if depth == 0 { "  " } else { "  ← " }));

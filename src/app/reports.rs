@@ -144,7 +144,9 @@ impl<'a> Reports<'a> {
         self.dealt_with = self.session.app.get();
         let Some(failed) = failed_start::failed_start(self.session) else { return };
         if failed.is_sure {
-            failed_start::note_relapse(self.session);
+            if !failed.was_up {
+                failed_start::note_relapse(self.session);
+            }
         } else if self.options.headless || std::io::stderr().is_terminal() {
             // The person has read there what the app says about the arguments.
             return;
@@ -152,12 +154,10 @@ impl<'a> Reports<'a> {
         let problem = self.problem_of(&failed);
         if !failed.is_sure && streams::have_a_caller() {
             // A script waits for the end, and no window may hold it up.
-            self.output.complain(&problem);
-            return;
+            return self.complain(&problem);
         }
         if self.options.headless {
-            self.output.complain(&problem);
-            return;
+            return self.complain(&problem);
         }
         let phase = self.handle.phase();
         if !phase.is_at_rest() || matches!(phase, Phase::Offered { .. }) {
@@ -174,22 +174,33 @@ impl<'a> Reports<'a> {
         }
         let view = std::mem::take(view);
         if !show(&self.session.environment, self.handle, view, self.options) {
-            self.output.complain(&problem);
+            self.complain(&problem);
+        }
+    }
+
+    /// The problem without a window. Other versions are named only if there are some.
+    fn complain(&self, problem: &Problem) {
+        let is_alone = self.session.home().installed().is_ok_and(|all| all.len() < 2);
+        if is_alone {
+            self.output.complain_with(problem, &self.output.texts.get("did-not-start-alone"));
+        } else {
+            self.output.complain(problem);
         }
     }
 
     fn problem_of(&self, failed: &FailedStart) -> Problem {
-        let FailedStart { version, failure, lines, .. } = failed;
+        let FailedStart { version, failure, lines, was_up, .. } = failed;
         let wrote = if lines.is_empty() {
             "it wrote nothing that was kept".to_owned()
         } else {
             lines.join("\n")
         };
-        tracing::error!(%version, %failure, "the app did not start; it wrote last:\n{wrote}");
+        let what = if *was_up { "the app ended with an error" } else { "the app did not start" };
+        tracing::error!(%version, %failure, "{what}; it wrote last:\n{wrote}");
         let chain =
             vec![format!("{} {version}: {failure}", self.session.environment.settings.app), wrote];
         Problem {
-            kind: ProblemKind::DidNotStart,
+            kind: if *was_up { ProblemKind::EndedWithError } else { ProblemKind::DidNotStart },
             subject: self.output.texts.failure(failure),
             chain,
         }

@@ -189,7 +189,7 @@ impl ViewState {
                 actions(Some(Action::StartNow), Some(Action::RestartLater), None)
             }
             Phase::Failed { .. } if self.is_alone() => actions(Some(Action::Close), None, None),
-            Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
+            Phase::Failed { problem } if problem.kind.is_the_apps_end() => {
                 let versions = self.has_other_versions().then_some(Action::Versions);
                 let close = Some(Action::Close);
                 let (secondary, quiet) = versions.map_or((close, None), |it| (Some(it), close));

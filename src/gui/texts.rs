@@ -67,6 +67,8 @@ pub struct Texts {
     language: Language,
     /// The app's name for people, used in every text with the app's name.
     app: Option<String>,
+    /// Whether people read it in a terminal: what to do next is typed there.
+    is_for_terminal: bool,
     bundle: FluentBundle<FluentResource>,
 }
 
@@ -86,7 +88,7 @@ impl Texts {
             _ => None,
         }));
         bundle.add_resource_overriding(resource);
-        Self { language, app: None, bundle }
+        Self { language, app: None, is_for_terminal: false, bundle }
     }
 
     /// The same catalogue for an app of this name.
@@ -95,10 +97,18 @@ impl Texts {
         Self { app: Some(name.to_owned()), ..self }
     }
 
+    /// The same catalogue for a terminal. Where a text names what can be clicked, it names what can
+    /// be typed.
+    #[must_use]
+    pub fn for_terminal(self) -> Self {
+        Self { is_for_terminal: true, ..self }
+    }
+
     /// The same catalogue and app in another language.
     #[must_use]
     pub fn in_language(&self, language: Language) -> Self {
-        Self { app: self.app.clone(), ..Self::new(language) }
+        let (app, is_for_terminal) = (self.app.clone(), self.is_for_terminal);
+        Self { app, is_for_terminal, ..Self::new(language) }
     }
 
     /// The language of all texts.
@@ -281,9 +291,15 @@ impl Texts {
     }
 
     fn format(&self, name: &str, attribute: Option<&str>, arguments: &FluentArgs<'_>) -> String {
-        let pattern = self.bundle.get_message(name).and_then(|message| match attribute {
-            None => message.value(),
-            Some(attribute) => message.get_attribute(attribute).map(|attribute| attribute.value()),
+        let pattern = self.bundle.get_message(name).and_then(|message| {
+            let named = |name: &str| message.get_attribute(name).map(|found| found.value());
+            let typed = || {
+                named(&attribute.map_or(IN_TERMINAL.to_owned(), |attribute| {
+                    format!("{attribute}-{IN_TERMINAL}")
+                }))
+            };
+            let typed = self.is_for_terminal.then(typed).flatten();
+            typed.or_else(|| attribute.map_or(message.value(), named))
         });
         let mut all = FluentArgs::new();
         all.set("app", self.app.clone().unwrap_or_else(|| self.language.any_app().to_owned()));
@@ -297,6 +313,9 @@ impl Texts {
         )
     }
 }
+
+/// The attribute of a message, and the ending of an attribute's name, for a terminal.
+const IN_TERMINAL: &str = "in-terminal";
 
 /// The message for a kind of problem; `.why` and `.next` are its attributes.
 const fn problem_name(kind: ProblemKind) -> &'static str {
@@ -321,6 +340,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::AppRunning => "problem-app-running",
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::DidNotStart => "problem-did-not-start",
+        ProblemKind::EndedWithError => "problem-ended-with-error",
         ProblemKind::ProgramsForbidden => "problem-programs-forbidden",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::NothingForThis => "problem-nothing-for-this",

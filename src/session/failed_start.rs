@@ -1,11 +1,11 @@
-//! Describes a failed start to a user who sees nothing of the app.
+//! Describes a failed start to a user who sees nothing of the app, or nothing of it any more.
 //!
-//! In: the app that was started last. Out: how its start failed, and what it wrote last. Never:
-//! judges its version; `supervisor` and `trial` do.
+//! In: the app that was started last. Out: how it failed, and what it wrote last. Never: judges its
+//! version; `supervisor` and `trial` do.
 
 use super::app_session::AppSession;
 use super::health::{self, Observation, Others, Verdict};
-use super::trial::rules;
+use super::trial::{fallback, rules};
 use crate::error_chain;
 use crate::model::Version;
 use crate::model::incident::LaunchFailure;
@@ -15,8 +15,9 @@ use crate::store::probation::{self, HealthReport};
 /// Most lines of an app's standard error that are shown.
 const REPORTED_LINES: usize = 24;
 
-/// How the last app failed to start, and what it wrote last. `None` if it did not fail or was up
-/// before.
+/// How the last app failed to start, and what it wrote last. `None` if it did not fail, or was up
+/// before and another version can take its place once it has failed too often. Without such a
+/// version the user alone can do something about an app that never runs for long.
 pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
     let app = session.app.get()?;
     let status = app.ended()?;
@@ -36,12 +37,17 @@ pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
         relapsed: false,
     };
     let (failure, is_sure) = match health::judge(&rules, &seen) {
-        Verdict::Failed(failure) if !was_up => (failure, true),
-        Verdict::Doubtful(failure) if !was_up => (failure, false),
+        Verdict::Failed(failure) => (failure, true),
+        Verdict::Doubtful(failure) => (failure, false),
         _ => return None,
     };
+    let may_be_left = session.environment.settings.health.automatic_rollback
+        && fallback(session, &app.container).is_some();
+    if was_up && may_be_left {
+        return None;
+    }
     let (version, lines) = (app.container.version.clone(), app.last_lines(REPORTED_LINES));
-    Some(FailedStart { version, failure, is_sure, lines })
+    Some(FailedStart { version, failure, is_sure, was_up, lines })
 }
 
 /// Records that the version started last, which was settled, did not come up. If its next starts
@@ -73,6 +79,8 @@ pub(crate) struct FailedStart {
     /// Whether the version failed. Otherwise the arguments may be wrong: what the user typed, or
     /// the file that was opened.
     pub is_sure: bool,
+    /// Whether the app was up before it failed.
+    pub was_up: bool,
     /// What the app wrote last to standard error, as far as that was stored.
     pub lines: Vec<String>,
 }

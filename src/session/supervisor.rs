@@ -124,7 +124,7 @@ fn start_once(
         }
     };
     // If no version could take its place, nobody waits for the verdict.
-    let on_trial = fallback(session, &trial.record).is_some();
+    let on_trial = fallback(session, &trial.record.container).is_some();
     let (app, attending) = session.app.set_attended(app, on_trial);
     let (session, attended) = (session.clone(), Arc::clone(&app));
     let thread = threads::spawn("supervisor", move || attend(&session, trial, attended, attending));
@@ -243,7 +243,7 @@ fn attend(
             return;
         }
         let is_beaten = fail(session, &mut trial, &rules, is_sure);
-        if fallback(session, &trial.record).is_none() {
+        if fallback(session, &trial.record.container).is_none() {
             // No version can take its place: the user sees the failure, and decides.
             return uncount(session, &trial.record);
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::app_session::AppSession;
 use super::health::{self, Rules};
 use crate::error_chain;
-use crate::model::Version;
 use crate::model::incident::{Incident, LaunchFailure};
+use crate::model::{ContainerId, Version};
 use crate::store::launch;
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
@@ -234,13 +234,11 @@ fn is_out_of_reach(error: &StoreError) -> bool {
     matches!(error, StoreError::File(_))
 }
 
-/// The version that can take the place of `record`, which is the active version or, where that is
+/// The version that can take the place of `id`, which is the active version or, where that is
 /// unknown, the started one.
-pub(super) fn fallback(session: &AppSession, record: &InstalledRecord) -> Option<RollbackTarget> {
+pub(super) fn fallback(session: &AppSession, id: &ContainerId) -> Option<RollbackTarget> {
     match session.home().active() {
-        Err(error) if is_out_of_reach(&error) => {
-            rollback::other_than(session.home(), &record.container)
-        }
+        Err(error) if is_out_of_reach(&error) => rollback::other_than(session.home(), id),
         _ => rollback::fallback(session.home()),
     }
 }
@@ -257,7 +255,7 @@ pub(super) fn go_back(
     if !session.environment.settings.health.automatic_rollback {
         return Err(refused());
     }
-    let target = fallback(session, record).ok_or_else(refused)?;
+    let target = fallback(session, &record.container).ok_or_else(refused)?;
     let probation = home.active().ok().and_then(|(active, _)| active.probation);
     let has_relapsed = probation.is_some_and(|probation| probation.relapsed);
     let back = session.lock_for_start().and_then(|lock| {

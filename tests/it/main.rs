@@ -57,6 +57,8 @@ mod starts;
 mod support;
 #[cfg(target_os = "linux")]
 mod surroundings;
+#[cfg(unix)]
+mod survival;
 mod trust;
 mod tuf_interop;
 mod window;

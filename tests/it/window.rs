@@ -1138,6 +1138,7 @@ fn a_headline_says_what_failed() {
         ("problem-norollbackpoint", "This could not be done"),
         ("first-failed", "The installation was not completed"),
         ("did-not-start", "LabelImg did not start"),
+        ("problem-endedwitherror", "LabelImg ended with an error"),
     ] {
         assert_eq!(Window::scene(scene).count(headline), 1, "{scene}");
     }

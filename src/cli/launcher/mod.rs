@@ -235,3 +235,6 @@ impl Invocation<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,6 +224,11 @@ impl Dialog {
                 texts.get("failed-subtitle-did-not-start"),
                 Some(Mark::Failed),
             ),
+            Phase::Failed { problem } if problem.kind == ProblemKind::EndedWithError => (
+                texts.problem(problem)[0].clone(),
+                texts.get("failed-subtitle-ended-with-error"),
+                Some(Mark::Failed),
+            ),
             Phase::Failed { problem } if is_no_start(problem.kind) => (
                 texts.get("failed-title-start"),
                 texts.get("failed-subtitle-launch"),

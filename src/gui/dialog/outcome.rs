@@ -7,7 +7,7 @@ use egui::{RichText, Ui};
 use super::state::Dialog;
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Bar, Emphasis};
-use crate::messages::protocol::{ClosingWait, Problem, ProblemKind};
+use crate::messages::protocol::{ClosingWait, Problem};
 use crate::model::Version;
 
 /// In a path or message longer than this the middle is left out, characters.
@@ -94,7 +94,7 @@ impl Dialog {
     pub(super) fn failure(&mut self, ui: &mut Ui, problem: &Problem) {
         let colours = Palette::of(ui);
         let [what, why, mut next] = self.texts.problem(&shortened(problem));
-        if problem.kind == ProblemKind::DidNotStart && !self.view.has_other_versions() {
+        if problem.kind.is_the_apps_end() && !self.view.has_other_versions() {
             next = self.texts.get("did-not-start-alone");
         }
         let is_headline = self.headline().0 == what;
@@ -106,9 +106,8 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        // The last output of an app that did not start is the important part, so it is shown at
-        // once.
-        let open = problem.kind == ProblemKind::DidNotStart || self.fold_details(ui);
+        // What the app wrote last is shown at once.
+        let open = problem.kind.is_the_apps_end() || self.fold_details(ui);
         if open {
             widgets::card(ui, |ui| {
                 let report = self.report(problem);

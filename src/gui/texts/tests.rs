@@ -119,6 +119,24 @@ fn every_kind_has_a_text_in_each_language() {
 }
 
 #[test]
+fn what_to_do_next_is_clicked_in_the_window_and_typed_in_a_terminal() {
+    let to_click = ["“Installed versions”", "“已安装版本”", "“恢复”", "this window", "此窗口"];
+    let to_type = ["--", "VERSION", "FILE", "“list”", "“update”"];
+    for language in Language::ALL {
+        let (window, terminal) = (Texts::new(language), Texts::new(language).for_terminal());
+        for kind in ProblemKind::ALL {
+            let problem = Problem { kind, subject: "1.0.0".to_owned(), chain: Vec::new() };
+            let ([what, why, clicked], typed) =
+                (window.problem(&problem), terminal.problem(&problem));
+            assert!(!to_type.iter().any(|word| clicked.contains(word)), "{clicked}");
+            assert!(!to_click.iter().any(|word| typed[2].contains(word)), "{}", typed[2]);
+            assert_eq!([what, why], typed[..2], "only what to do next depends on the place");
+        }
+        assert!(window.no_update(NoUpdate::Pinned) != terminal.no_update(NoUpdate::Pinned));
+    }
+}
+
+#[test]
 fn figures_are_written_for_people() {
     let written =
         [0, 999, 1000, 82_617_013, 999_949, 999_999, 1_234_567_890, 245_000_000].map(size);

@@ -61,6 +61,8 @@ pub enum ProblemKind {
     LaunchFailed,
     /// The app was started, and ended before it came up; the subject names the launch failure.
     DidNotStart,
+    /// The app came up, and ended with an error soon after; the subject names how it ended.
+    EndedWithError,
     /// The disk of the home allows no program to start from it.
     ProgramsForbidden,
     /// Nothing is installed; the subject is the home.
@@ -95,7 +97,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -116,6 +118,7 @@ impl ProblemKind {
         Self::AppRunning,
         Self::LaunchFailed,
         Self::DidNotStart,
+        Self::EndedWithError,
         Self::ProgramsForbidden,
         Self::NothingInstalled,
         Self::NothingForThis,
@@ -130,6 +133,12 @@ impl ProblemKind {
         Self::BundleTooFar,
         Self::Internal,
     ];
+
+    /// Whether the app itself ended in a way that its user did not want. What it wrote last is then
+    /// the important part.
+    pub const fn is_the_apps_end(self) -> bool {
+        matches!(self, Self::DidNotStart | Self::EndedWithError)
+    }
 }
 
 impl Problem {

@@ -68,7 +68,9 @@ fn subject(kind: ProblemKind) -> &'static str {
         ProblemKind::DiskFull => "1.3 GB",
         ProblemKind::DiskError | ProblemKind::FileMissing | ProblemKind::AnotherDisk => PATH,
         ProblemKind::BadPackage => "app/data/predefined_classes.txt",
-        ProblemKind::DidNotStart => "It closed by itself with error code 1.",
+        ProblemKind::DidNotStart | ProblemKind::EndedWithError => {
+            "It closed by itself with error code 1."
+        }
         ProblemKind::LaunchFailed => "Exec format error (os error 8)",
         ProblemKind::ProgramsForbidden => "/media/user/USB STICK/labelimg",
         ProblemKind::AppRunning => "LabelImg",
