@@ -12,6 +12,7 @@
 //! session/                the running app: its start, its end, the conversation with it
 //! environment             what a launcher works with, from its start to its end
 //! messages/               commands, events and problems as values
+//! site/                   the download page                         (feature publisher)
 //! installers/             what people download: .deb, .rpm, .run    (feature publisher)
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
@@ -80,6 +81,8 @@ mod schedule;
 mod server;
 mod session;
 mod settings;
+#[cfg(feature = "publisher")]
+mod site;
 mod store;
 #[cfg(feature = "publisher")]
 pub mod testing;

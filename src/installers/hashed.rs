@@ -1,8 +1,26 @@
 //! Counts and hashes bytes on their way into a file.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
+use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher};
+
+/// The length and the digest of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Measured {
+    pub length: u64,
+    pub hash: Digest,
+}
+
+/// Reads the file at `path`.
+pub(super) fn measured(path: &Path) -> Result<Measured, FileError> {
+    let mut hashed = HashedWriter::new(io::sink());
+    io::copy(&mut File::open(path).at("read", path)?, &mut hashed).at("read", path)?;
+    let (_, hash, length) = hashed.finish();
+    Ok(Measured { length, hash })
+}
 
 /// A writer that knows the digest and the length of what went through it.
 pub(super) struct HashedWriter<W> {

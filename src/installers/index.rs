@@ -2,7 +2,7 @@
 //! them without guessing from names.
 //!
 //! In: the entries of one call. Out: the file with these and the earlier ones. Never: an entry
-//! whose file is not there.
+//! whose file is not there, a digest from before a file was signed.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::InstallerError;
 use super::format::Format;
+use super::hashed::{Measured, measured};
 use crate::durable;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
@@ -51,7 +52,9 @@ pub(crate) fn installers_in(folder: &Path) -> Result<Vec<InstallerRecord>, Insta
     for record in records {
         let file = folder.join(&record.file);
         if look::is_there(&file).at("look at", &file)? {
-            found.push(record);
+            // A signature, for example of rpmsign, is added afterwards.
+            let Measured { length, hash } = measured(&file)?;
+            found.push(InstallerRecord { length, hash, ..record });
         }
     }
     Ok(found)

@@ -30,7 +30,8 @@ mod run;
 mod write;
 
 pub(crate) use format::Format;
-pub(crate) use index::{InstallerRecord, add_to_index};
+pub(crate) use hashed::Measured;
+pub(crate) use index::{InstallerRecord, add_to_index, installers_in};
 pub(crate) use payload::{Payload, PayloadSources};
 pub(crate) use product::{Product, ProductSources};
-pub(crate) use write::{Written, write_file};
+pub(crate) use write::write_file;

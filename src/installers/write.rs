@@ -6,20 +6,12 @@ use std::path::Path;
 
 use super::error::InstallerError;
 use super::format::Format;
-use super::hashed::HashedWriter;
+use super::hashed::{Measured, measured};
 use super::payload::Payload;
 use super::product::Product;
 use super::{deb, rpm, run};
 use crate::durable;
 use crate::file_error::FileResult as _;
-use crate::model::Digest;
-
-/// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub length: u64,
-    pub hash: Digest,
-}
 
 /// Writes an installer to `path`, in one step.
 ///
@@ -30,7 +22,7 @@ pub(crate) fn write_file(
     product: &Product,
     payload: &Payload,
     path: &Path,
-) -> Result<Written, InstallerError> {
+) -> Result<Measured, InstallerError> {
     let mut file = durable::temporary(path).at("write", path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     write(format, product, payload, &mut out)?;
@@ -39,10 +31,7 @@ pub(crate) fn write_file(
     set_mode(format, file.as_file()).at("write", path)?;
     durable::persist(file, path).at("write", path)?;
     // A format may go back in the file, so that only the whole file has its digest.
-    let mut hashed = HashedWriter::new(io::sink());
-    io::copy(&mut File::open(path).at("read", path)?, &mut hashed).at("read", path)?;
-    let (_, hash, length) = hashed.finish();
-    Ok(Written { length, hash })
+    Ok(measured(path)?)
 }
 
 /// Everybody may read it, and run it if it is a program.

@@ -131,6 +131,30 @@ impl Project {
         Ok(releases)
     }
 
+    /// The release notes of a version by language tag, from the first platform that has some.
+    ///
+    /// # Errors
+    /// The errors of reading the repository.
+    pub(crate) fn notes_of(
+        &self,
+        version: &Version,
+    ) -> Result<BTreeMap<String, String>, PublishError> {
+        let targets = self.current()?.targets.signed.signed.targets;
+        let releases = targets.values().filter_map(release_of);
+        let mut named = releases
+            .filter(|release| release.container.version == *version)
+            .map(|release| release.notes);
+        let named = named.find(|notes| !notes.is_empty()).unwrap_or_default();
+        let mut notes = BTreeMap::new();
+        for (language, name) in named {
+            let Some(target) = targets.get(&target_name(&name)?) else { continue };
+            let hash: String = target.hashes.sha256.iter().map(|b| format!("{b:02x}")).collect();
+            let path = self.targets_folder().join(format!("{hash}.{name}"));
+            notes.insert(language, std::fs::read_to_string(&path).map_err(at(&path))?);
+        }
+        Ok(notes)
+    }
+
     /// Signs `targets`, then the documents that name them. A repository that was made before there
     /// were patches gets a role for them.
     pub(super) fn new_targets(

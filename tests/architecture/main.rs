@@ -207,6 +207,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "publish",
         ],
     ),
+    ("site", &["durable", "file_error", "installers", "model"]),
     (
         "server",
         &[
@@ -294,6 +295,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "gui",
             "app",
             "installers",
+            "site",
             "publish",
             "server",
             "demo",

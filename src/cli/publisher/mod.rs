@@ -22,6 +22,7 @@ mod rollout;
 mod rotate;
 mod serve;
 mod shared;
+mod site;
 mod try_start;
 
 use std::path::PathBuf;
@@ -148,6 +149,9 @@ enum Verb {
     /// Make installers of a published release: the files that people download.
     #[command(after_help = package::HELP)]
     Package(package::PackageArguments),
+    /// Write a download page and a feed for the installers.
+    #[command(after_help = site::HELP)]
+    Site(site::SiteArguments),
     /// Serve a repository over HTTP.
     #[command(
         after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
@@ -212,6 +216,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Apply(arguments) => diff::apply(&arguments, say),
         Verb::Bundle(arguments) => bundle::bundle(arguments, say),
         Verb::Package(arguments) => package::package(&arguments, say),
+        Verb::Site(arguments) => site::site(&arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
         Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),
         Verb::Manual(arguments) => Ok(manual::manual(&arguments, Arguments::command, say)?),

@@ -18,7 +18,7 @@ use crate::app::streams::error_line;
 use crate::app::{Ending, shortcuts};
 use crate::host;
 use crate::installers::{
-    Format, InstallerRecord, Payload, PayloadSources, Product, ProductSources, Written,
+    Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources,
     add_to_index, write_file,
 };
 use crate::model::{Platform, Release, Version};
@@ -38,7 +38,7 @@ Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,r
          kuzflow package 1.2.0 --launcher Linux_x86_64=kuzflow-launcher --with-release --out installers";
 
 /// The folder for installers, in the publisher's folder.
-const INSTALLERS: &str = "installers";
+pub(super) const INSTALLERS: &str = "installers";
 /// The launcher's usual name.
 const LAUNCHER: &str = "kuzflow-launcher";
 
@@ -103,54 +103,74 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     let formats = formats(&arguments.formats, &launchers)?;
     warn_of_local_nodes(&project)?;
     let releases = project.releases()?;
-    let chosen = launchers
-        .iter()
-        .map(|launcher| chosen(&releases, &launcher.platform, arguments, &project))
-        .collect::<Result<Vec<&Release>, String>>()?;
+    let time = source_date()?;
+    // All that can be wrong with the settings is named before anything is written.
+    let mut jobs = Vec::new();
+    for launcher in launchers {
+        let release = chosen(&releases, &launcher.platform, arguments, &project)?;
+        jobs.push(Job { product: product(&project, release, time)?, launcher, release });
+    }
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
-    let time = source_date()?;
     let mut made = Vec::new();
-    for (launcher, release) in launchers.iter().zip(chosen) {
-        let product = product(&project, release, time)?;
-        let bundle =
-            if arguments.with_release { Some(bundle(&project, release, &out)?) } else { None };
-        let fitting = formats.iter().filter(|format| format.system() == launcher.platform.os);
-        for format in fitting {
+    for job in &jobs {
+        made.extend(job.make(&project, &formats, arguments.with_release, &out, say)?);
+    }
+    add_to_index(&out, &made)?;
+    let made: Vec<Value> = made.iter().map(|record| described(record, &out)).collect();
+    say.next("kuzflow site");
+    say.result(json!({ "status": "done", "installers": made }));
+    Ok(Ending::Done)
+}
+
+/// The installers of one platform.
+struct Job<'a> {
+    launcher: LauncherFile,
+    release: &'a Release,
+    product: Product,
+}
+
+impl Job<'_> {
+    /// Makes those of `formats` that are for this platform.
+    fn make(
+        &self,
+        project: &Project,
+        formats: &[Format],
+        with_release: bool,
+        out: &Path,
+        say: &Say,
+    ) -> Result<Vec<InstallerRecord>, VerbError> {
+        let Self { launcher: LauncherFile { platform, path: launcher }, release, product } = self;
+        let bundle = if with_release { Some(bundle(project, release, out)?) } else { None };
+        let mut made = Vec::new();
+        for format in formats.iter().filter(|format| format.system() == platform.os) {
             let payload = Payload::read(PayloadSources {
-                product: &product,
-                platform: &launcher.platform,
-                launcher: &launcher.path,
+                product,
+                platform,
+                launcher,
                 settings: &project.launcher_folder(),
                 bundle: bundle.as_ref().map(|bundle| bundle.path.as_path()),
                 is_managed: format.is_managed(),
             })?;
-            let file = format.file_name(&product, &launcher.platform);
-            let Written { length, hash } =
-                write_file(*format, &product, &payload, &out.join(&file))?;
-            let record = InstallerRecord {
+            let file = format.file_name(product, platform);
+            let path = out.join(&file);
+            let Measured { length, hash } = write_file(*format, product, &payload, &path)?;
+            say.line(&format!("{}: {length} bytes\n  sha256 {hash}", path.display()));
+            made.push(InstallerRecord {
                 file,
                 format: *format,
-                platform: launcher.platform.clone(),
+                platform: platform.clone(),
                 version: release.container.version.clone(),
                 channel: release.channel.clone(),
                 published: release.published,
-                with_release: arguments.with_release,
+                with_release,
                 length,
                 hash,
-            };
-            say.line(&format!(
-                "{}: {length} bytes\n  sha256 {hash}",
-                out.join(&record.file).display()
-            ));
-            made.push(record);
+            });
         }
+        Ok(made)
     }
-    add_to_index(&out, &made)?;
-    let made: Vec<Value> = made.iter().map(|record| described(record, &out)).collect();
-    say.result(json!({ "status": "done", "installers": made }));
-    Ok(Ending::Done)
 }
 
 /// An installer for scripts: as the index has it, with its path.
@@ -248,7 +268,12 @@ fn chosen<'a>(
     }
 }
 
-fn product(project: &Project, release: &Release, time: Option<Time>) -> Result<Product, VerbError> {
+/// What installers and the download page say of the app.
+pub(super) fn product(
+    project: &Project,
+    release: &Release,
+    time: Option<Time>,
+) -> Result<Product, VerbError> {
     let name = &project.settings().display_name;
     let letter = shortcuts::letter_of(name).unwrap_or_default();
     let menu = shortcuts::menu_texts(name);

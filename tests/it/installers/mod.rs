@@ -4,6 +4,7 @@
 //! A tool that is not on this computer is named, and its part is passed over; CI has all of them.
 
 mod debian;
+mod download_page;
 mod for_one_user;
 mod red_hat;
 mod release_inside;
