@@ -11,7 +11,7 @@ use md5::{Digest as _, Md5};
 
 use super::error::InstallerError;
 use super::format::{debian_architecture, tilde};
-use super::linux_texts::{description, needed_c_library, needs_library};
+use super::linux_texts::{description, maintainer, needed_c_library, needs_library, synopsis};
 use super::linux_tree::{Tree, TreeItem, tree};
 use super::payload::Payload;
 use super::product::Product;
@@ -109,7 +109,7 @@ fn append(
     // dpkg's own archives name the owners as well.
     header.set_username("root")?;
     header.set_groupname("root")?;
-    Ok(tar.append_data(&mut header, format!("./{name}"), content)?)
+    Ok(tar.append_data(&mut header, name, content)?)
 }
 
 fn append_tree(
@@ -132,7 +132,7 @@ fn append_tree(
                 let mut header = header(tar::EntryType::Symlink, 0o777, 0, product);
                 header.set_username("root")?;
                 header.set_groupname("root")?;
-                tar.append_link(&mut header, format!("./{path}"), target)?;
+                tar.append_link(&mut header, path, target)?;
             }
         }
     }
@@ -191,7 +191,7 @@ fn control(
     }
     lines.push(format!("Recommends: {WINDOW_LIBRARIES}"));
     lines.extend(product.homepage.as_ref().map(|homepage| format!("Homepage: {homepage}")));
-    lines.push(format!("Description: {}", product.summary));
+    lines.push(format!("Description: {}", synopsis(product)));
     lines.extend(wrapped(&description(product)).map(|line| format!(" {line}")));
     Ok(lines.join("\n") + "\n")
 }
@@ -201,18 +201,6 @@ fn depends(program: &[u8]) -> String {
         needed_c_library(program).map(|(major, minor)| format!("libc6 (>= {major}.{minor})"));
     let unwinder = needs_library(program, "libgcc_s.so.1").then(|| "libgcc-s1".to_owned());
     library.into_iter().chain(unwinder).collect::<Vec<_>>().join(", ")
-}
-
-fn maintainer(product: &Product) -> String {
-    let publisher = &product.publisher;
-    match &publisher.email {
-        // A name with other signs stands in quotes, as in mail.
-        Some(email) if publisher.name.contains(|c: char| "()<>[]:;@\\,.\"".contains(c)) => {
-            format!("\"{}\" <{email}>", publisher.name.replace('"', "'"))
-        }
-        Some(email) => format!("{} <{email}>", publisher.name),
-        None => publisher.name.clone(),
-    }
 }
 
 /// Debian's section for the first category that it knows.

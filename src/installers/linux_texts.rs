@@ -1,6 +1,7 @@
 //! The texts of a package for Linux: AppStream's description, copyright, manual page, changes.
 //! Pure.
 
+use super::format::tilde;
 use super::product::Product;
 use crate::desktop::freedesktop::xml;
 
@@ -97,12 +98,40 @@ fn roff(text: &str) -> String {
     if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }
 }
 
-/// The list of changes, which each release of the app tells in the launcher itself.
+/// The list of changes in Debian's form. What is new in the app is told by the launcher itself.
 pub(super) fn changes(product: &Product) -> String {
+    let time = product.time.strftime("%a, %d %b %Y %H:%M:%S +0000");
     format!(
-        "{} ({})\n\n  * What is new in each version is shown in the launcher before an update.\n",
-        product.display_name, product.version
+        "{} ({}) stable; urgency=medium\n\n  * Version {} of {}. The launcher shows what is new in it.\n\n -- {}  {time}\n",
+        product.package_name(),
+        tilde(product),
+        product.version,
+        product.display_name,
+        maintainer(product),
     )
+}
+
+/// The one line about the app as lists of packages want it: without an article.
+pub(super) fn synopsis(product: &Product) -> String {
+    let summary = product.summary.as_str();
+    let bare = ["A ", "An ", "The "].iter().find_map(|article| summary.strip_prefix(article));
+    let bare = bare.unwrap_or(summary).trim_start();
+    let mut signs = bare.chars();
+    let first = signs.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + signs.as_str()
+}
+
+/// Who answers mail about the package.
+pub(super) fn maintainer(product: &Product) -> String {
+    let publisher = &product.publisher;
+    match &publisher.email {
+        // A name with other signs stands in quotes, as in mail.
+        Some(email) if publisher.name.contains(|c: char| "()<>[]:;@\\,.\"".contains(c)) => {
+            format!("\"{}\" <{email}>", publisher.name.replace('"', "'"))
+        }
+        Some(email) => format!("{} <{email}>", publisher.name),
+        None => publisher.name.clone(),
+    }
 }
 
 /// The version of the GNU C library that `program` needs; `None` if it needs none.
@@ -158,5 +187,13 @@ mod tests {
         assert!(metainfo(&product).contains("<name>A &lt;b&gt; &amp; &quot;c&quot;</name>"));
         assert!(manual(&product).contains("\\- \\&.TH \\eevil \\-x\n"));
         assert!(copyright(&product).contains("Permission is granted."));
+    }
+
+    #[test]
+    fn lists_of_packages_begin_with_no_article() {
+        let line = |summary: &str| synopsis(&Product { summary: summary.to_owned(), ..sample() });
+        assert_eq!(line("An editor"), "Editor");
+        assert_eq!(line("Analyses things"), "Analyses things");
+        assert_eq!(line("编辑器"), "编辑器");
     }
 }

@@ -12,7 +12,7 @@ use super::deb::XZ_PRESET;
 use super::error::InstallerError;
 use super::format::{rpm_architecture, tilde};
 use super::hashed::HashedWriter;
-use super::linux_texts::{description, needed_c_library, needs_library};
+use super::linux_texts::{description, needed_c_library, needs_library, synopsis};
 use super::linux_tree::{Tree, TreeItem, own_folders, tree};
 use super::payload::Payload;
 use super::product::Product;
@@ -173,7 +173,7 @@ fn package(
     header.text(1000, product.package_name());
     header.text(1001, version.clone());
     header.text(1002, BUILD);
-    header.set(1004, HeaderValue::Translated(product.summary.clone()));
+    header.set(1004, HeaderValue::Translated(synopsis(product)));
     header.set(1005, HeaderValue::Translated(description(product)));
     header.number(1006, checked(product.seconds())?);
     header.text(1007, "localhost");

@@ -84,7 +84,10 @@ done
 check
 install
 if [ -n "$shortcut" ]; then
-  "$place/$name" --headless shortcut >/dev/null || echo "$title: the menu has no entry for it; start $command" >&2
+  # 3: it is in the menu already.
+  status=0
+  "$place/$name" --headless shortcut >/dev/null || status=$?
+  [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || echo "$title: the menu has no entry for it; start $command" >&2
 fi
 echo "$title $version is installed. Start it from the menu, or with $command"
 if [ -n "$start" ]; then exec "$place/$name"; fi

@@ -19,4 +19,4 @@ if [ "$(readlink "$command" || true)" = "../lib/$name/$name" ]; then rm -f "$com
 for file in @FILES@; do
   rm -f "$place/$file"
 done
-rmdir "$place"
+rmdir "$place" || echo "$place has files that are not from this installer, and stays" >&2

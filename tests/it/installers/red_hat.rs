@@ -23,7 +23,7 @@ fn rpm_verifies_installs_and_removes_it() {
         ("License", "MIT"),
         ("Vendor", "Example Ltd"),
         ("URL", "https://www.example.com/"),
-        ("Summary", "An editor for samples"),
+        ("Summary", "Editor for samples"),
     ] {
         let has = |line: &str| {
             line.split_once(':').is_some_and(|(n, v)| n.trim() == name && v.trim() == value)
