@@ -118,11 +118,23 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
         online_password: None,
     };
     let offline = arguments.keys_out.as_deref();
+    let is_new = offline.is_some_and(|folder| !folder.exists());
     let project = Project::init_with_keys(&folder, &options, offline, host::now())?;
+    if let Some(folder) = offline.filter(|_| is_new) {
+        keep_out_of_version_control(folder)?;
+    }
     let offline = offline.map_or_else(|| project.keys_folder(), Path::to_owned);
     tell(&project, &offline, version.as_deref().unwrap_or("1.0.0"), say);
     say.result(json!({ "status": "done", "folder": folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy(), "app": options.settings.app, "entry": options.settings.recipe.entry, "offline_keys": offline.to_string_lossy(), "online_keys": project.keys_folder().to_string_lossy() }));
     Ok(Ending::Done)
+}
+
+/// The folder of the keys may lie in the app's folder, which is often under version control.
+fn keep_out_of_version_control(keys: &Path) -> Result<(), VerbError> {
+    let file = keys.join(".gitignore");
+    std::fs::write(&file, "*\n")
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    Ok(())
 }
 
 /// The facts in the app's folder, if it belongs to this app: the current folder may be any.

@@ -14,7 +14,7 @@ pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
 /// Names that are never part of an app: caches, version control, environments and their secrets,
 /// packages.
-pub const NEVER: [&str; 20] = [
+pub const NEVER: [&str; 23] = [
     "__pycache__",
     "*.pyc",
     "*.pyo",
@@ -26,6 +26,9 @@ pub const NEVER: [&str; 20] = [
     ".venv",
     "venv",
     ".env",
+    ".env.*",
+    ".netrc",
+    ".ssh",
     ".tox",
     ".mypy_cache",
     ".pytest_cache",

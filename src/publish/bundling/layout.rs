@@ -3,15 +3,17 @@
 //! In: a [`BuildRequest`] and an empty folder. Out: the [`Draft`] of a package, and warnings. Never:
 //! a change in the app's folder.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::BuildError;
 use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
 use super::steps::{BundlingStep, Steps};
 use super::{
-    bytecode, checks, companion, copy, dependencies, detect, revision, runtime, start, tool,
+    bytecode, checks, companion, copy, dependencies, detect, revision, runtime, secrets, start,
+    tool,
 };
 use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
@@ -33,16 +35,16 @@ pub(super) fn lay_out(
         .unwrap_or(FIRST_ZIP_DATE);
     make_folders(&tree)?;
     // The app first, so that its errors are reported before the rest takes minutes.
-    steps.time(BundlingStep::App, || copy_app(request, &tree))?;
+    let mut warnings = steps.time(BundlingStep::App, || copy_app(request, &tree))?;
+    warnings.extend(secrets::warnings(&tree)?);
     start::check_file(request, &tree)?;
     steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
     let python = lay_out_dependencies(request, &tree, build_date, steps)?;
     let python = python.as_ref();
     let (runnable, needs_home) = runnable(request, python, &tree)?;
-    let warnings = match python {
-        None => Vec::new(),
-        Some(python) => check_dependencies(request, python, runnable, needs_home, &tree)?,
-    };
+    if let Some(python) = python {
+        warnings.extend(check_dependencies(request, python, runnable, needs_home, &tree)?);
+    }
     let compiled = runnable.filter(|_| request.bytecode);
     if let Some(python) = compiled {
         steps.time(BundlingStep::Bytecode, || {
@@ -168,26 +170,42 @@ fn check_dependencies(
 /// The first second that a zip can name: the date of a build without a date.
 const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
 
-fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
+/// Copies what belongs to the app. Returns a warning for each key that is left out.
+fn copy_app(request: &BuildRequest, tree: &Path) -> Result<Vec<String>, BuildError> {
     let skip = copy::Exclusions::new(
         copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)),
     );
     let links =
         if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
     let own = |path: &str| is_publishers(&request.app, path);
+    let keys = RefCell::new(BTreeSet::new());
+    let is_key = |folder: &Path, path: &str| {
+        let file = folder.join(path);
+        let is_one = secrets::is_signing_key(&file);
+        if is_one {
+            keys.borrow_mut().insert(file);
+        }
+        is_one
+    };
     copy::copy_tree(&request.app, &tree.join("app"), links, &|path| {
-        skip.covers(path) || own(path)
+        skip.covers(path) || own(path) || is_key(&request.app, path)
     })?;
     if let Some(config) = &request.config {
         // User data must be plain files.
         copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| {
-            skip.covers(path)
+            skip.covers(path) || is_key(config, path)
         })?;
     }
-    match &request.migrate {
-        Some(script) => lay_out_migration(script, tree),
-        None => Ok(()),
+    if let Some(script) = &request.migrate {
+        lay_out_migration(script, tree)?;
     }
+    let left_out = |key: PathBuf| {
+        format!(
+            "{} is left out: it is a key that signs your releases; keep it outside of the app's folder",
+            key.display()
+        )
+    };
+    Ok(keys.into_inner().into_iter().map(left_out).collect())
 }
 
 /// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's

@@ -19,6 +19,7 @@ mod program;
 mod request;
 mod revision;
 mod runtime;
+mod secrets;
 mod start;
 mod steps;
 mod tool;
