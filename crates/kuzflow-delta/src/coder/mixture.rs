@@ -43,6 +43,9 @@ pub(super) struct ExpectedByte {
     pub grade: u32,
 }
 
+/// The next bit that each match model expects, if it expects one, and the model's state.
+type ExpectedBits = [(Option<bool>, usize); MODELS];
+
 /// The model of literals.
 pub(super) struct Mixture {
     logistic: Logistic,
@@ -248,6 +251,46 @@ impl Mixture {
 
     #[inline]
     fn code_bit<C: Coder>(&mut self, coder: &mut C, known: bool, shift: u32) {
+        let partial = self.partial;
+        let expected = self.expected_bits(shift);
+        self.gather_inputs(&expected);
+        let probability = self.probability(&expected);
+
+        let bit = coder.code(known, probability);
+
+        self.by_models.update(&self.inputs, bit);
+        self.by_bits.update(&self.inputs, bit);
+        self.by_last.update(&self.inputs, bit);
+        self.correct_short.update(bit);
+        self.correct_long.update(bit);
+        self.order0[partial & 255].update(bit, 255);
+        for ((expected, state), sure) in expected.iter().zip(&mut self.sure) {
+            if let Some(expected) = expected {
+                sure[*state].update(*expected == bit, 255);
+            }
+        }
+        self.learn_slots(bit);
+        self.partial = partial << 1 | usize::from(bit);
+    }
+
+    /// What the match models expect of the next bit. A model contributes as long as its expected byte
+    /// begins with the bits so far.
+    #[inline]
+    fn expected_bits(&self, shift: u32) -> ExpectedBits {
+        self.predictions.map(|prediction| {
+            let bit = prediction
+                .expected
+                .map(|byte| usize::from(byte) | 256)
+                .filter(|&byte| byte >> (shift + 1) == self.partial)
+                .map(|byte| byte >> shift & 1 == 1);
+            (bit, prediction.state as usize & 63)
+        })
+    }
+
+    /// Puts together what the mixers mix: two inputs of each context, two of each match model, and
+    /// two of the whole.
+    #[inline]
+    fn gather_inputs(&mut self, expected: &ExpectedBits) {
         let logistic = self.logistic;
         let node = tree_node(self.partial);
         for index in 0..CONTEXTS {
@@ -264,20 +307,9 @@ impl Mixture {
             self.inputs[2 * index + 1] = past as i16;
         }
         let mut at = 2 * CONTEXTS;
-        // A match model contributes as long as its expected byte begins with the bits so far.
-        let partial = self.partial;
-        let speaks = |expected: Option<u8>| {
-            expected
-                .map(|byte| usize::from(byte) | 256)
-                .filter(|&byte| byte >> (shift + 1) == partial)
-                .map(|byte| byte >> shift & 1 == 1)
-        };
-        let predictions = self
-            .predictions
-            .map(|prediction| (speaks(prediction.expected), prediction.state as usize & 63));
-        for ((prediction, state), sure) in predictions.iter().zip(&self.sure) {
+        for ((bit, state), sure) in expected.iter().zip(&self.sure) {
             let (mut first, mut second) = (0, 0);
-            if let Some(bit) = prediction {
+            if let Some(bit) = bit {
                 let probability = sure[*state].probability();
                 let stretched = logistic.stretch(probability);
                 let confident = (probability as i32 - 32768) >> 5;
@@ -288,10 +320,17 @@ impl Mixture {
             self.inputs[at + 1] = second as i16;
             at += 2;
         }
-        self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability()) as i16;
+        self.inputs[at] = logistic.stretch(self.order0[self.partial & 255].probability()) as i16;
         self.inputs[at + 1] = 256;
-        let grades = predictions.iter().zip(&self.predictions).map(|((prediction, _), whole)| {
-            if prediction.is_some() { whole.grade as usize & 3 } else { 0 }
+    }
+
+    /// The probability that the next bit is set: the mean of the three mixers, corrected by two
+    /// adaptive probability maps.
+    #[inline]
+    fn probability(&mut self, expected: &ExpectedBits) -> u32 {
+        let (logistic, partial) = (self.logistic, self.partial);
+        let grades = expected.iter().zip(&self.predictions).map(|((bit, _), prediction)| {
+            if bit.is_some() { prediction.grade as usize & 3 } else { 0 }
         });
         let set = grades.fold(0, |set, grade| set << 2 | grade);
         let one = self.by_models.mix(logistic, &self.inputs, set);
@@ -303,23 +342,7 @@ impl Mixture {
         let long = self
             .correct_long
             .refine(mixed, (hash((self.newest & 0xFF) as u32, partial as u32) & 0x7FF) as usize);
-        let probability = ((2 * plain + short + long + 2) / 4).clamp(1, 65535);
-
-        let bit = coder.code(known, probability);
-
-        self.by_models.update(&self.inputs, bit);
-        self.by_bits.update(&self.inputs, bit);
-        self.by_last.update(&self.inputs, bit);
-        self.correct_short.update(bit);
-        self.correct_long.update(bit);
-        self.order0[partial & 255].update(bit, 255);
-        for ((prediction, state), sure) in predictions.iter().zip(&mut self.sure) {
-            if let Some(expected) = prediction {
-                sure[*state].update(*expected == bit, 255);
-            }
-        }
-        self.learn_slots(bit);
-        self.partial = partial << 1 | usize::from(bit);
+        ((2 * plain + short + long + 2) / 4).clamp(1, 65535)
     }
 
     #[inline]

@@ -7,8 +7,8 @@
 use std::io;
 
 use super::fields::{Table, kind};
-use super::image::{File, Layout, Machine};
-use super::x86::{self, Operand};
+use super::image::{File, Layout, Machine, Segment};
+use super::x86::{self, Instruction, Operand};
 
 /// Bytes read at a time.
 const PART: usize = 64 << 10;
@@ -37,6 +37,19 @@ pub(super) struct Span {
     pub length: u64,
 }
 
+/// Drops spans that begin in an earlier one, which would be examined again and again. The spans are
+/// sorted.
+pub(super) fn drop_overlapping(spans: &mut Vec<Span>) {
+    let mut end = 0;
+    spans.retain(|span| {
+        let keep = span.at >= end;
+        if keep {
+            end = span.at + span.length;
+        }
+        keep
+    });
+}
+
 /// Finds the fields in a span of x86 code. If `displacements` is set, 32-bit displacements on top
 /// of a register count from the image's base.
 pub(super) fn sweep_x86(
@@ -49,6 +62,7 @@ pub(super) fn sweep_x86(
 ) -> io::Result<()> {
     let wide = machine == Machine::Amd64;
     let Some(segment) = layout.segment(span.at).copied() else { return Ok(()) };
+    let mut sweep = Sweep { layout, segment, displacements, found };
     let end = (span.at + span.length).min(segment.file_at + segment.file);
     let mut buffer = vec![0; PART + x86::MAX_INSTRUCTION_BYTES];
     let mut at = span.at;
@@ -60,61 +74,85 @@ pub(super) fn sweep_x86(
         }
         let mut offset = 0;
         while offset < limit {
-            let instruction = x86::decode(&code[offset..], wide);
-            let mut length = usize::from(instruction.length);
-            if instruction.operand != Operand::None {
-                let place = offset + usize::from(instruction.at);
-                let rest = length - usize::from(instruction.at) - 4;
-                let value = code
-                    .get(place..place + 4)
-                    .and_then(|bytes| bytes.try_into().ok())
-                    .map_or(0, i32::from_le_bytes);
-                let behind = segment.address + (at - segment.file_at) + (offset + length) as u64;
-                let target = behind.wrapping_add_signed(i64::from(value));
-                let position = (at + place as u64) as u32;
-                let kind = match instruction.operand {
-                    Operand::Call => kind::CALL,
-                    Operand::Jump => kind::JUMP,
-                    Operand::Branch => kind::BRANCH,
-                    Operand::Address => kind::ADDRESS,
-                    Operand::Memory => match rest {
-                        0 => kind::MEMORY,
-                        1 => kind::MEMORY_1,
-                        2 => kind::MEMORY_2,
-                        _ => kind::MEMORY_4,
-                    },
-                    Operand::Absolute | Operand::None => {
-                        if displacements {
-                            let target = u64::from(value as u32);
-                            if value >= 0x1000 && layout.holds(target) {
-                                found.fields.push((position, kind::RELATIVE_OPERAND));
-                                found.candidates.push(target);
-                            }
-                        }
-                        offset += length;
-                        continue;
-                    }
-                };
-                let inside = if kind <= kind::BRANCH {
-                    target.wrapping_sub(segment.address) < segment.file
-                } else {
-                    layout.holds(target)
-                };
-                if inside {
-                    found.fields.push((position, kind));
-                    if kind == kind::ADDRESS && target & 3 == 0 {
-                        found.candidates.push(target);
-                    }
-                } else {
-                    // Not code, or out of step with the instructions.
-                    length = 1;
-                }
-            }
-            offset += length;
+            let code = &code[offset..];
+            offset += sweep.instruction(x86::decode(code, wide), code, at + offset as u64);
         }
         at += offset as u64;
     }
     Ok(())
+}
+
+/// The state of a sweep through a span of x86 code.
+struct Sweep<'a> {
+    layout: &'a Layout,
+    /// The segment that has the span.
+    segment: Segment,
+    displacements: bool,
+    found: &'a mut Found,
+}
+
+impl Sweep<'_> {
+    /// Notes the field of an instruction, which stands at `at` in the file and begins `code`.
+    /// Returns the distance to the next instruction.
+    fn instruction(&mut self, instruction: Instruction, code: &[u8], at: u64) -> usize {
+        let length = usize::from(instruction.length);
+        if instruction.operand == Operand::None {
+            return length;
+        }
+        let place = usize::from(instruction.at);
+        let value = code
+            .get(place..place + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, i32::from_le_bytes);
+        let position = (at + place as u64) as u32;
+        let Some(kind) = relative_kind(instruction.operand, length - place - 4) else {
+            self.displacement(value, position);
+            return length;
+        };
+        let behind = self.segment.address + (at - self.segment.file_at) + length as u64;
+        let target = behind.wrapping_add_signed(i64::from(value));
+        let inside = if kind <= kind::BRANCH {
+            target.wrapping_sub(self.segment.address) < self.segment.file
+        } else {
+            self.layout.holds(target)
+        };
+        if !inside {
+            // Not code, or out of step with the instructions.
+            return 1;
+        }
+        self.found.fields.push((position, kind));
+        if kind == kind::ADDRESS && target & 3 == 0 {
+            self.found.candidates.push(target);
+        }
+        length
+    }
+
+    /// Notes a displacement on top of a register, if such ones count from the image's base.
+    fn displacement(&mut self, value: i32, position: u32) {
+        let target = u64::from(value as u32);
+        if self.displacements && value >= 0x1000 && self.layout.holds(target) {
+            self.found.fields.push((position, kind::RELATIVE_OPERAND));
+            self.found.candidates.push(target);
+        }
+    }
+}
+
+/// The kind of an operand that counts from the end of its instruction, `rest` bytes behind it;
+/// `None` for the others.
+const fn relative_kind(operand: Operand, rest: usize) -> Option<u8> {
+    Some(match operand {
+        Operand::Call => kind::CALL,
+        Operand::Jump => kind::JUMP,
+        Operand::Branch => kind::BRANCH,
+        Operand::Address => kind::ADDRESS,
+        Operand::Memory => match rest {
+            0 => kind::MEMORY,
+            1 => kind::MEMORY_1,
+            2 => kind::MEMORY_2,
+            _ => kind::MEMORY_4,
+        },
+        Operand::Absolute | Operand::None => return None,
+    })
 }
 
 /// Finds tables of jump targets at the candidates. Entries are distances from the table's start, or

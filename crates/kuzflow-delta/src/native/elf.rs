@@ -188,18 +188,11 @@ fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::
     }
     spans.sort_by_key(|span| span.at);
     spans.truncate(SPANS);
-    // Overlapping sections would be examined again and again.
-    let mut end = 0;
-    spans.retain(|span| {
-        let keep = span.at >= end;
-        if keep {
-            end = span.at + span.length;
-        }
-        keep
-    });
+    code::drop_overlapping(&mut spans);
     Ok(spans)
 }
 
+/// Finds the fields of tables, of writable data, and of the section headers themselves.
 fn data(
     file: &mut File<'_, '_>,
     layout: &Layout,
@@ -207,11 +200,6 @@ fn data(
     wide: bool,
     found: &mut Found,
 ) -> io::Result<()> {
-    let address_of = |number: u32| {
-        sections.get(number as usize).map_or(0, |section| {
-            if section.address == 0 { OUTSIDE + section.at } else { section.address }
-        })
-    };
     let names = sections
         .get(usize::from(file.u16(if wide { 62 } else { 50 })?))
         .map_or(0, |section| section.at);
@@ -223,52 +211,17 @@ fn data(
         }
         budget -= section.length;
         let name = file.array::<16>(names + u64::from(section.name))?;
-        let end = section.at + section.length;
         match section.kind {
             SHT_RELA if wide => {
-                found.tables.push(Table {
-                    from: section.at as u32,
-                    base: address_of(section.link),
-                    stride: 24,
-                });
-                for at in (section.at..end.saturating_sub(23)).step_by(24) {
-                    found.fields.push((at as u32, kind::PLACE));
-                    let target = file.u64(at + 16)?;
-                    if file.u32(at + 12)? != 0 {
-                        found.fields.push((at as u32 + 12, kind::NUMBER));
-                    } else if layout.holds(target) {
-                        found.fields.push((at as u32 + 16, kind::ADDEND));
-                    }
-                }
+                found.tables.push(table(sections, section, 24));
+                relocations_with_addends(file, layout, section, found)?;
             }
-            SHT_REL if !wide => {
-                for at in (section.at..end.saturating_sub(7)).step_by(8) {
-                    found.fields.push((at as u32, kind::POINTER_32));
-                }
-            }
+            SHT_REL if !wide => relocations(section, found),
             SHT_DYNSYM | SHT_SYMTAB if wide && section.entry == 24 => {
-                found.tables.push(Table {
-                    from: section.at as u32,
-                    base: address_of(section.link),
-                    stride: 1,
-                });
-                for at in (section.at + 24..end.saturating_sub(23)).step_by(24) {
-                    found.fields.push((at as u32, kind::NAME));
-                    if file.u64(at + 8)? != 0 && layout.holds(file.u64(at + 8)?) {
-                        found.fields.push((at as u32 + 8, kind::VALUE));
-                        if file.u64(at + 16)? != 0 {
-                            found.fields.push((at as u32 + 16, kind::SIZE));
-                        }
-                    }
-                }
+                found.tables.push(table(sections, section, 1));
+                symbols(file, layout, section, found)?;
             }
-            SHT_RELR if wide => {
-                for at in (section.at..end.saturating_sub(7)).step_by(8) {
-                    if file.u64(at)? & 1 == 0 {
-                        found.fields.push((at as u32, kind::PLACE));
-                    }
-                }
-            }
+            SHT_RELR if wide => packed_relocations(file, section, found)?,
             _ if name.starts_with(b".eh_frame_hdr\0") => {
                 frame_header(file, layout, section, found)?
             }
@@ -283,15 +236,94 @@ fn data(
             _ => {}
         }
     }
-    let table = if wide { file.u64(40)? } else { 0 };
-    for number in 0..sections.len() as u64 {
-        let at = table + number * 64;
-        if wide && table != 0 && at + 64 <= file.length && file.u16(58)? == 64 && number > 0 {
-            if file.u64(at + 16)? != 0 {
-                found.fields.push((at as u32 + 16, kind::PLACE));
-            }
-            found.fields.push((at as u32 + 24, kind::FILE));
+    if wide { section_headers(file, sections.len() as u64, found) } else { Ok(()) }
+}
+
+/// The table that a section is, whose values count from the section that it is linked to.
+fn table(sections: &[Section], section: &Section, stride: u32) -> Table {
+    let base = sections
+        .get(section.link as usize)
+        .map_or(0, |linked| if linked.address == 0 { OUTSIDE + linked.at } else { linked.address });
+    Table { from: section.at as u32, base, stride }
+}
+
+/// Where the whole entries of a section stand, from its entry number `first`.
+fn entries(section: &Section, length: u64, first: u64) -> impl Iterator<Item = u64> + use<> {
+    let end = section.at + section.length;
+    (section.at + first * length..end.saturating_sub(length - 1)).step_by(length as usize)
+}
+
+/// `Elf64_Rela`: place, type and symbol, addend.
+fn relocations_with_addends(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    section: &Section,
+    found: &mut Found,
+) -> io::Result<()> {
+    for at in entries(section, 24, 0) {
+        found.fields.push((at as u32, kind::PLACE));
+        let addend = file.u64(at + 16)?;
+        if file.u32(at + 12)? != 0 {
+            found.fields.push((at as u32 + 12, kind::NUMBER));
+        } else if layout.holds(addend) {
+            found.fields.push((at as u32 + 16, kind::ADDEND));
         }
+    }
+    Ok(())
+}
+
+/// `Elf32_Rel`: place, type and symbol.
+fn relocations(section: &Section, found: &mut Found) {
+    found.fields.extend(entries(section, 8, 0).map(|at| (at as u32, kind::POINTER_32)));
+}
+
+/// `Elf64_Sym`, without the empty first one: name, type, section, value, size.
+fn symbols(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    section: &Section,
+    found: &mut Found,
+) -> io::Result<()> {
+    for at in entries(section, 24, 1) {
+        found.fields.push((at as u32, kind::NAME));
+        let value = file.u64(at + 8)?;
+        if value != 0 && layout.holds(value) {
+            found.fields.push((at as u32 + 8, kind::VALUE));
+            if file.u64(at + 16)? != 0 {
+                found.fields.push((at as u32 + 16, kind::SIZE));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `Elf64_Relr`: even words are places, odd ones are bitmaps of the words behind the last place.
+fn packed_relocations(
+    file: &mut File<'_, '_>,
+    section: &Section,
+    found: &mut Found,
+) -> io::Result<()> {
+    for at in entries(section, 8, 0) {
+        if file.u64(at)? & 1 == 0 {
+            found.fields.push((at as u32, kind::PLACE));
+        }
+    }
+    Ok(())
+}
+
+/// The headers of a 64-bit file's sections, without the empty first one: address and position.
+fn section_headers(file: &mut File<'_, '_>, count: u64, found: &mut Found) -> io::Result<()> {
+    let table = file.u64(40)?;
+    if table == 0 || file.u16(58)? != 64 {
+        return Ok(());
+    }
+    let end = file.length;
+    let headers = (1..count).map(|number| table + number * 64);
+    for at in headers.take_while(|at| at + 64 <= end) {
+        if file.u64(at + 16)? != 0 {
+            found.fields.push((at as u32 + 16, kind::PLACE));
+        }
+        found.fields.push((at as u32 + 24, kind::FILE));
     }
     Ok(())
 }

@@ -45,41 +45,11 @@ pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
         MACHINE_ARM64 => Machine::Arm64,
         _ => return Ok(None),
     };
-    let (count, optional) = (u64::from(file.u16(head + 6)?), u64::from(file.u16(head + 20)?));
     let options = head + 24;
     let wide = file.u16(options)? == 0x20B;
     let base = if wide { file.u64(options + 24)? } else { u64::from(file.u32(options + 28)?) };
-    let headers = u64::from(file.u32(options + 60)?).min(file.length);
-    let mut segments = vec![Segment { address: 0, memory: headers, file_at: 0, file: headers }];
-    let mut code = Vec::new();
-    for number in 0..count.min(super::image::SEGMENTS as u64 - 1) {
-        let at = options + optional + number * 40;
-        let (memory, address) = (u64::from(file.u32(at + 8)?), u64::from(file.u32(at + 12)?));
-        let (length, file_at, flags) =
-            (u64::from(file.u32(at + 16)?), u64::from(file.u32(at + 20)?), file.u32(at + 36)?);
-        if file_at >= file.length {
-            segments.push(Segment { address, memory, file_at: file.length, file: 0 });
-            continue;
-        }
-        let length = length.min(file.length - file_at);
-        segments.push(Segment { address, memory, file_at, file: length });
-        if flags & (FLAG_CODE | FLAG_EXECUTE) != 0 {
-            code.push(Span {
-                at: file_at,
-                length: if memory == 0 { length } else { length.min(memory) },
-            });
-        }
-    }
+    let (segments, code) = sections(file, head)?;
     let layout = Layout::new(base, segments, file.length);
-    code.sort_by_key(|span| span.at);
-    let mut end = 0;
-    code.retain(|span| {
-        let keep = span.at >= end;
-        if keep {
-            end = span.at + span.length;
-        }
-        keep
-    });
     let mut found = Found::default();
     for &span in &code {
         match machine {
@@ -97,12 +67,7 @@ pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     if machine == Machine::Amd64 {
         code::jump_tables(file, &layout, &code, true, &mut found)?;
     }
-    let mut directories = [(0, 0); 16];
-    let table = options + if wide { 112 } else { 96 };
-    for (number, directory) in directories.iter_mut().enumerate() {
-        let at = table + number as u64 * 8;
-        *directory = (u64::from(file.u32(at)?), u64::from(file.u32(at + 4)?));
-    }
+    let directories = directories(file, options + if wide { 112 } else { 96 })?;
     let budget = file.length;
     let mut tables = Tables { file, layout: &layout, code: &code, found: &mut found, budget };
     tables.exceptions(directories[EXCEPTIONS], machine)?;
@@ -113,6 +78,45 @@ pub(super) fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     tables.relocations(directories[RELOCATIONS])?;
     let fields = Fields::new(found.fields, found.tables, file.length as u32);
     Ok(Some(Image { from: file.from, length: file.length, layout, fields }))
+}
+
+/// The segments of the image, the headers first, and the code among them. `head` is the position of
+/// the signature.
+fn sections(file: &mut File<'_, '_>, head: u64) -> io::Result<(Vec<Segment>, Vec<Span>)> {
+    let (count, optional) = (u64::from(file.u16(head + 6)?), u64::from(file.u16(head + 20)?));
+    let options = head + 24;
+    let headers = u64::from(file.u32(options + 60)?).min(file.length);
+    let mut segments = vec![Segment { address: 0, memory: headers, file_at: 0, file: headers }];
+    let mut code = Vec::new();
+    for number in 0..count.min(super::image::SEGMENTS as u64 - 1) {
+        let at = options + optional + number * 40;
+        let (memory, address) = (u64::from(file.u32(at + 8)?), u64::from(file.u32(at + 12)?));
+        let (length, file_at, flags) =
+            (u64::from(file.u32(at + 16)?), u64::from(file.u32(at + 20)?), file.u32(at + 36)?);
+        if file_at >= file.length {
+            segments.push(Segment { address, memory, file_at: file.length, file: 0 });
+            continue;
+        }
+        let length = length.min(file.length - file_at);
+        segments.push(Segment { address, memory, file_at, file: length });
+        if flags & (FLAG_CODE | FLAG_EXECUTE) != 0 {
+            let length = if memory == 0 { length } else { length.min(memory) };
+            code.push(Span { at: file_at, length });
+        }
+    }
+    code.sort_by_key(|span| span.at);
+    code::drop_overlapping(&mut code);
+    Ok((segments, code))
+}
+
+/// Address and length of each directory in the table at `table`.
+fn directories(file: &mut File<'_, '_>, table: u64) -> io::Result<[(u64, u64); 16]> {
+    let mut directories = [(0, 0); 16];
+    for (number, directory) in directories.iter_mut().enumerate() {
+        let at = table + number as u64 * 8;
+        *directory = (u64::from(file.u32(at)?), u64::from(file.u32(at + 4)?));
+    }
+    Ok(directories)
 }
 
 impl Tables<'_, '_, '_> {
