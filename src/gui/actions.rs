@@ -5,7 +5,10 @@
 //! decision about updates, a clock or I/O.
 
 use super::view_state::ViewState;
-use crate::messages::protocol::{CheckTrigger, ClosingWait, Command, NoUpdate, Phase, ProblemKind};
+use crate::messages::protocol::{
+    CheckTrigger, ClosingWait, Command, NoUpdate, Phase, Problem, ProblemKind,
+};
+use crate::model::Offer;
 
 /// What a button does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +145,6 @@ impl Action {
 impl ViewState {
     /// Which buttons make sense in this state.
     pub fn actions(&self) -> Actions {
-        let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
         match &self.phase {
             Phase::Idle if self.reports() => actions(Some(Action::Ok), None, None),
             Phase::Idle if self.starts => Actions::default(),
@@ -152,18 +154,7 @@ impl ViewState {
                 actions(Some(Action::Close), Some(Action::OfferSkipped), None)
             }
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
-            Phase::Offered { offer } if offer.file.is_some() => {
-                actions(Some(Action::Install), Some(Action::Later), None)
-            }
-            Phase::Offered { offer } if offer.current.is_none() => {
-                actions(Some(Action::Install), Some(Action::Close), None)
-            }
-            Phase::Offered { offer } if offer.signed.release.mandatory => {
-                actions(Some(Action::Start), Some(Action::Later), None)
-            }
-            Phase::Offered { .. } => {
-                actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip))
-            }
+            Phase::Offered { offer } => offer_actions(offer),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
             Phase::Launched { .. } if self.incidents.is_empty() => Actions::default(),
@@ -188,32 +179,33 @@ impl ViewState {
             Phase::Ready { running: false, .. } => {
                 actions(Some(Action::StartNow), Some(Action::RestartLater), None)
             }
-            Phase::Failed { .. } if self.is_alone() => actions(Some(Action::Close), None, None),
-            Phase::Failed { problem } if problem.kind.is_the_apps_end() => {
-                let versions = self.has_other_versions().then_some(Action::Versions);
-                let close = Some(Action::Close);
-                let (secondary, quiet) = versions.map_or((close, None), |it| (Some(it), close));
-                actions(Some(Action::Retry), secondary, quiet)
-            }
-            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired => {
-                actions(Some(Action::Close), Some(Action::InstallFile), Some(Action::AcceptExpired))
-            }
-            Phase::Failed { problem } if wants_another_file(problem.kind) => {
-                actions(Some(Action::InstallFile), Some(Action::Close), None)
-            }
-            Phase::Failed { problem } if wants_network(problem.kind) => {
-                actions(Some(Action::Retry), Some(Action::Close), Some(Action::InstallFile))
-            }
-            Phase::Failed { problem } if !worth_retrying(problem.kind) => {
-                actions(Some(Action::Close), None, None)
-            }
-            Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
+            Phase::Failed { problem } => self.failure_actions(problem),
             Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
             Phase::Repaired(_) => actions(Some(Action::Close), None, None),
             Phase::Cancelled if self.first_install() && self.was_offered() => {
                 actions(Some(Action::GoOn), Some(Action::Close), None)
             }
             Phase::Cancelled => actions(Some(Action::Check), Some(Action::Close), None),
+        }
+    }
+
+    fn failure_actions(&self, problem: &Problem) -> Actions {
+        let close = Some(Action::Close);
+        match problem.kind {
+            _ if self.is_alone() => actions(close, None, None),
+            kind if kind.is_the_apps_end() && self.has_other_versions() => {
+                actions(Some(Action::Retry), Some(Action::Versions), close)
+            }
+            kind if kind.is_the_apps_end() => actions(Some(Action::Retry), close, None),
+            ProblemKind::BundleExpired => {
+                actions(close, Some(Action::InstallFile), Some(Action::AcceptExpired))
+            }
+            kind if wants_another_file(kind) => actions(Some(Action::InstallFile), close, None),
+            kind if wants_network(kind) => {
+                actions(Some(Action::Retry), close, Some(Action::InstallFile))
+            }
+            kind if !worth_retrying(kind) => actions(close, None, None),
+            _ => actions(Some(Action::Retry), close, None),
         }
     }
 
@@ -224,6 +216,26 @@ impl ViewState {
         let actions = self.actions();
         let answers = [actions.secondary, actions.primary].into_iter().flatten();
         answers.into_iter().find(|action| action.closes() && *action != Action::StayHere)
+    }
+}
+
+const fn actions(
+    primary: Option<Action>,
+    secondary: Option<Action>,
+    quiet: Option<Action>,
+) -> Actions {
+    Actions { primary, secondary, quiet }
+}
+
+fn offer_actions(offer: &Offer) -> Actions {
+    if offer.file.is_some() {
+        actions(Some(Action::Install), Some(Action::Later), None)
+    } else if offer.current.is_none() {
+        actions(Some(Action::Install), Some(Action::Close), None)
+    } else if offer.signed.release.mandatory {
+        actions(Some(Action::Start), Some(Action::Later), None)
+    } else {
+        actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip))
     }
 }
 

@@ -23,26 +23,26 @@ impl Dialog {
         }
     }
 
+    /// The progress of the whole update.
     fn total(&self, ui: &mut Ui) {
-        let colours = Palette::of(ui);
-        let (texts, progress) = (&self.texts, &self.view.progress);
-        let installing = matches!(self.view.phase, Phase::Installing { .. });
-        let paused = matches!(self.view.phase, Phase::Paused { .. });
-        let (files, waits, active) =
-            (self.view.counts_files(), self.view.stands_still(), self.view.active_nodes());
-        let percent = (self.view.fraction() * 100.0).floor();
-        let (amount, name) = if files {
-            let (step, steps) = step(progress);
-            let step = texts.with(
-                "progress-step",
-                &[("done", &texts.number(step)), ("total", &texts.number(steps))],
-            );
-            (step, "progress-steps-title")
-        } else {
-            let (done, total) = (texts.size(progress.done), texts.size(progress.total));
-            (texts.with("progress-amount", &[("done", &done), ("total", &total)]), "progress-title")
-        };
         ui.spacing_mut().item_spacing.y = 8.0;
+        self.percentage_and_bar(ui);
+        self.speed_and_status(ui);
+        let progress = &self.view.progress;
+        let notices = [
+            self.texts.fallen_back(progress.fallen_back),
+            self.texts.repaired_bases(progress.repaired_bases),
+        ];
+        for notice in notices.into_iter().flatten() {
+            small_line(ui, notice);
+        }
+    }
+
+    /// How much is done, in figures and as a bar.
+    fn percentage_and_bar(&self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        let percent = (self.view.fraction() * 100.0).floor();
+        let (amount, name) = self.amount();
         egui::Sides::new().height(40.0).show(
             ui,
             |ui| {
@@ -54,50 +54,84 @@ impl Dialog {
             },
             |ui| ui.label(RichText::new(amount).color(colours.muted)),
         );
+        let waits = self.is_paused() || self.view.stands_still();
         widgets::bar(
             ui,
             &Bar {
                 fraction: Some(self.view.fraction()),
                 height: 10.0,
-                colour: if paused || waits { colours.warning } else { colours.accent },
-                name: &texts.get(name),
+                colour: if waits { colours.warning } else { colours.accent },
+                name: &self.texts.get(name),
             },
         );
-        // Before the first bytes no speed is known.
-        let connects = !paused && !installing && !waits && active == 0 && progress.speed <= 0.0;
-        let left = match progress.seconds_left {
-            _ if paused || installing || connects => String::new(),
+    }
+
+    /// What is done and what there is, as steps or as bytes; and the bar's name for screen readers.
+    fn amount(&self) -> (String, &'static str) {
+        let (texts, progress) = (&self.texts, &self.view.progress);
+        if self.view.counts_files() {
+            let (step, steps) = step(progress);
+            let (done, total) = (texts.number(step), texts.number(steps));
+            (
+                texts.with("progress-step", &[("done", &done), ("total", &total)]),
+                "progress-steps-title",
+            )
+        } else {
+            let (done, total) = (texts.size(progress.done), texts.size(progress.total));
+            (texts.with("progress-amount", &[("done", &done), ("total", &total)]), "progress-title")
+        }
+    }
+
+    /// The speed and the time that is left, and below them what the launcher does. The status takes
+    /// the place of the speed while there is none to show.
+    fn speed_and_status(&self, ui: &mut Ui) {
+        let (texts, progress) = (&self.texts, &self.view.progress);
+        let no_speed =
+            self.is_paused() || self.is_installing() || self.view.stands_still() || self.connects();
+        let speed = if no_speed { self.status() } else { texts.speed(progress.speed) };
+        widgets::line(ui, RichText::new(speed), RichText::new(self.time_left()));
+        let status = if no_speed { String::new() } else { self.status() };
+        // The launcher writes files of patches only after all bytes have arrived.
+        let files = (progress.files_done > 0 && !self.view.counts_files()).then(|| {
+            let [done, total] =
+                [progress.files_done, progress.files_total].map(|number| texts.number(number));
+            texts.with("progress-files", &[("done", &done), ("total", &total)])
+        });
+        let parts: Vec<String> =
+            [Some(status), files].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        if !parts.is_empty() {
+            small_line(ui, parts.join("  •  "));
+        }
+    }
+
+    /// The estimated time until the end, in words.
+    fn time_left(&self) -> String {
+        let texts = &self.texts;
+        match self.view.progress.seconds_left {
+            _ if self.is_paused() || self.is_installing() || self.connects() => String::new(),
             // While no node sends, no end can be estimated.
-            _ if waits => texts.get("progress-waiting"),
+            _ if self.view.stands_still() => texts.get("progress-waiting"),
             Some(seconds) if seconds > MAX_ESTIMATE_SECONDS => texts.get("progress-left-long"),
             Some(seconds) => {
                 texts.with("progress-left", &[("duration", &texts.duration(seconds.max(1)))])
             }
             None => texts.get("progress-left-unknown"),
-        };
-        let tells_status = paused || installing || waits || connects;
-        let speed = if tells_status { self.status() } else { texts.speed(progress.speed) };
-        widgets::line(ui, RichText::new(speed), RichText::new(left));
-        let mut status = if tells_status { String::new() } else { self.status() };
-        // The launcher writes files of patches only after all bytes have arrived.
-        if progress.files_done > 0 && !files {
-            let numbers =
-                [progress.files_done, progress.files_total].map(|number| texts.number(number));
-            let files =
-                texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
-            let between = if status.is_empty() { "" } else { "  •  " };
-            status.push_str(&format!("{between}{files}"));
         }
-        if !status.is_empty() {
-            ui.label(RichText::new(status).size(13.0).color(colours.muted));
-        }
-        for notice_text in
-            [texts.fallen_back(progress.fallen_back), texts.repaired_bases(progress.repaired_bases)]
-                .into_iter()
-                .flatten()
-        {
-            ui.label(RichText::new(notice_text).size(13.0).color(colours.muted));
-        }
+    }
+
+    const fn is_installing(&self) -> bool {
+        matches!(self.view.phase, Phase::Installing { .. })
+    }
+
+    const fn is_paused(&self) -> bool {
+        matches!(self.view.phase, Phase::Paused { .. })
+    }
+
+    /// Whether the first bytes are still to come: no speed is known yet.
+    fn connects(&self) -> bool {
+        let nothing_arrives = self.view.active_nodes() == 0 && self.view.progress.speed <= 0.0;
+        let waits = self.is_paused() || self.is_installing() || self.view.stands_still();
+        nothing_arrives && !waits
     }
 
     fn status(&self) -> String {
@@ -196,4 +230,10 @@ impl Dialog {
             _ => (texts.get("node-idle"), colours.muted),
         }
     }
+}
+
+/// A line in small, quiet letters.
+fn small_line(ui: &mut Ui, text: String) {
+    let colours = Palette::of(ui);
+    ui.label(RichText::new(text).size(13.0).color(colours.muted));
 }

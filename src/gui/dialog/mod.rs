@@ -17,6 +17,7 @@ mod download;
 mod file;
 mod foot;
 mod head;
+mod headline;
 mod inbox;
 mod notices;
 mod offer;
@@ -74,6 +75,27 @@ impl Dialog {
 
     /// Takes events in and draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
+        self.take_input(ui);
+        self.draw(ui);
+        self.ask(ui.ctx());
+        self.drop_hint(ui);
+        let size = self.wanted_size();
+        self.size.keep(size, ui.ctx());
+        // If a click was answered after something was drawn, the picture shows the state before the
+        // click.
+        if ui.input(|input| input.events.iter().any(may_be_answered)) {
+            ui.ctx().request_repaint();
+        }
+        if self.closed.is_some() {
+            // The window is hidden first. On X11 a window otherwise stays visible while its process
+            // lives on and waits for the app.
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
+        }
+    }
+
+    /// Takes in what came from the engine, other launchers, the keyboard and the window system.
+    fn take_input(&mut self, ui: &mut Ui) {
         self.take_events();
         self.take_wish(ui.ctx());
         if self.closed.is_none() {
@@ -90,13 +112,15 @@ impl Dialog {
                 None => self.close(CloseReason::ByUser),
             }
         }
-        let colours = Palette::of(ui);
-        ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
-        // The order of these calls is the order of the Tab key: from top to bottom.
+    }
+
+    /// Draws head, body and foot. The order of these calls is the order of the Tab key: from top to
+    /// bottom.
+    fn draw(&mut self, ui: &mut Ui) {
         let whole = ui.max_rect();
+        ui.painter().rect_filled(whole, 0.0, Palette::of(ui).background);
         let low = whole.height() < LOW;
-        let (above, beside) = (if low { 6.0 } else { 12.0 }, MARGIN);
-        let head = whole.shrink2(vec2(beside, above));
+        let head = whole.shrink2(vec2(MARGIN, if low { 6.0 } else { 12.0 }));
         let head = ui
             .scope_builder(UiBuilder::new().max_rect(head), |ui| self.head(ui, low))
             .response
@@ -105,19 +129,9 @@ impl Dialog {
         let body =
             whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
         self.body_height = body.height();
-        ui.scope_builder(UiBuilder::new().max_rect(body), |ui| {
-            // However low the window is, the scrolled contents never reach below the buttons.
-            let page = egui::ScrollArea::vertical().auto_shrink([false, false]);
-            page.min_scrolled_height(0.0).show(ui, |ui| {
-                let margin = Margin { left: beside as i8, right: beside as i8, top: 0, bottom: 0 };
-                egui::Frame::new().inner_margin(margin).show(ui, |ui| {
-                    ui.spacing_mut().item_spacing.y = GAP;
-                    self.body(ui);
-                });
-            })
-        });
+        ui.scope_builder(UiBuilder::new().max_rect(body), |ui| self.scrolled_body(ui));
         let row = foot
-            .shrink2(vec2(beside, 0.0))
+            .shrink2(vec2(MARGIN, 0.0))
             .with_min_y(foot.top() + if low { 8.0 } else { 12.0 })
             .with_max_y(foot.bottom() - if low { 10.0 } else { 20.0 });
         self.foot(ui, row);
@@ -125,29 +139,18 @@ impl Dialog {
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| {
             node.set_label(self.options.app_name.clone())
         });
-        self.ask(ui.ctx());
-        self.drop_hint(ui);
-        let size = self.wanted_size();
-        self.size.keep(size, ui.ctx());
-        // If a click was answered after something was drawn, the picture shows the state before the
-        // click.
-        let answered = |event: &egui::Event| {
-            matches!(
-                event,
-                egui::Event::Key { .. }
-                    | egui::Event::PointerButton { .. }
-                    | egui::Event::AccessKitActionRequest(_)
-            )
-        };
-        if ui.input(|input| input.events.iter().any(answered)) {
-            ui.ctx().request_repaint();
-        }
-        if self.closed.is_some() {
-            // The window is hidden first. On X11 a window otherwise stays visible while its process
-            // lives on and waits for the app.
-            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
-            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
-        }
+    }
+
+    fn scrolled_body(&mut self, ui: &mut Ui) {
+        // However low the window is, the scrolled contents never reach below the buttons.
+        let page = egui::ScrollArea::vertical().auto_shrink([false, false]);
+        page.min_scrolled_height(0.0).show(ui, |ui| {
+            let margin = Margin { left: MARGIN as i8, right: MARGIN as i8, top: 0, bottom: 0 };
+            egui::Frame::new().inner_margin(margin).show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = GAP;
+                self.body(ui);
+            });
+        });
     }
 
     fn take_events(&mut self) {
@@ -342,4 +345,14 @@ impl Dialog {
         }
         text
     }
+}
+
+/// Whether an event can be an answer: a key, a mouse button, or what a screen reader pressed.
+const fn may_be_answered(event: &egui::Event) -> bool {
+    matches!(
+        event,
+        egui::Event::Key { .. }
+            | egui::Event::PointerButton { .. }
+            | egui::Event::AccessKitActionRequest(_)
+    )
 }

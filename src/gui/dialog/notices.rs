@@ -6,7 +6,7 @@ use std::path::Path;
 use egui::{Response, RichText, Ui};
 
 use super::outcome::{middle_left_out, monospaced};
-use super::state::Dialog;
+use super::state::{Dialog, Headline};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
@@ -19,7 +19,7 @@ const PAUSE: f32 = 8.0;
 
 impl Dialog {
     /// Title and subtitle of a window that only reports notices.
-    pub(super) fn incidents_headline(&self) -> (String, String, Option<Mark>) {
+    pub(super) fn incidents_headline(&self) -> Headline {
         let texts = &self.texts;
         let (title, text) = match self.view.reports_one() {
             Some(notice) => texts.notice_text(&notice.what).into(),

@@ -3,11 +3,11 @@
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, RichText, Role, Ui, WidgetInfo};
 
-use super::state::Dialog;
+use super::state::{Dialog, Headline};
 use crate::gui::texts::{Language, Texts};
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::NodeView;
-use crate::gui::widgets::{self, Mark};
+use crate::gui::widgets;
 use crate::model::Offer;
 
 /// Least height of notes that scroll by themselves, points.
@@ -18,7 +18,7 @@ const NOTES_FRAME: f32 = 66.0;
 const FOLD: f32 = 42.0;
 
 /// Title and subtitle: the app, the versions, and what it costs.
-pub(super) fn headline(texts: &Texts, offer: &Offer) -> (String, String, Option<Mark>) {
+pub(super) fn headline(texts: &Texts, offer: &Offer) -> Headline {
     let version = offer.version().to_string();
     let cost = texts.cost(offer);
     let Some(current) = &offer.current else {

@@ -1,7 +1,7 @@
 //! The questions before an action that cannot be undone easily: in plain words, what becomes of the
 //! user's files.
 
-use egui::RichText;
+use egui::{RichText, Ui};
 
 use super::state::{Dialog, Page, Question};
 use crate::gui::theme::{self, Palette};
@@ -41,35 +41,9 @@ impl Dialog {
         self.focused = Some(question.clone());
         let colours = Palette::for_theme(context.theme());
         let frame = theme::card(&colours).inner_margin(20);
-        let shown =
-            egui::Modal::new(egui::Id::unique("question")).frame(frame).show(context, |ui| {
-                ui.set_width(380.0);
-                ui.spacing_mut().item_spacing.y = 8.0;
-                ui.add(
-                    egui::Label::new(RichText::new(words.title).font(theme::title(17.0))).wrap(),
-                );
-                for (index, paragraph) in words.paragraphs.into_iter().enumerate() {
-                    let colour = if index == 0 { colours.text } else { colours.muted };
-                    ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
-                }
-                ui.add_space(6.0);
-                let (row, _) = ui.allocate_exact_size(
-                    egui::vec2(ui.available_width(), 36.0),
-                    egui::Sense::hover(),
-                );
-                widgets::trailing(ui, row, "answers", |ui| {
-                    let no =
-                        widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
-                    if is_new {
-                        // Return presses the button that changes nothing.
-                        no.request_focus();
-                    }
-                    (
-                        widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked(),
-                        no.clicked(),
-                    )
-                })
-            });
+        let shown = egui::Modal::new(egui::Id::unique("question"))
+            .frame(frame)
+            .show(context, |ui| self.words_and_answers(ui, &words, is_new));
         let (yes, no) = shown.inner;
         if yes {
             self.handle.send(words.command);
@@ -82,76 +56,100 @@ impl Dialog {
         }
     }
 
+    /// Draws a question. Returns whether the user pressed yes, and whether no.
+    fn words_and_answers(&self, ui: &mut Ui, words: &Words, is_new: bool) -> (bool, bool) {
+        let colours = Palette::of(ui);
+        ui.set_width(380.0);
+        ui.spacing_mut().item_spacing.y = 8.0;
+        ui.add(egui::Label::new(RichText::new(&words.title).font(theme::title(17.0))).wrap());
+        for (index, paragraph) in words.paragraphs.iter().enumerate() {
+            let colour = if index == 0 { colours.text } else { colours.muted };
+            ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
+        }
+        ui.add_space(6.0);
+        let (row, _) =
+            ui.allocate_exact_size(egui::vec2(ui.available_width(), 36.0), egui::Sense::hover());
+        widgets::trailing(ui, row, "answers", |ui| {
+            let no = widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
+            if is_new {
+                // Return presses the button that changes nothing.
+                no.request_focus();
+            }
+            let yes = widgets::button(ui, &self.texts.get(words.yes), words.emphasis);
+            (yes.clicked(), no.clicked())
+        })
+    }
+
+    /// The question about a version; `None` if it cannot be answered now.
     fn about(&self, question: &Question, version: &InstalledVersion) -> Option<Words> {
-        let texts = &self.texts;
-        let id = version.id.clone();
-        let number = id.version.to_string();
-        let with = |name: &str| texts.with(name, &[("version", &number)]);
-        let running = self.view.installed.iter().any(|version| version.running);
         match question {
-            Question::Remove(_) => Some(Words {
-                title: with("remove-title"),
-                paragraphs: std::iter::once(
-                    texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]),
-                )
-                .chain(
-                    version
-                        .left
-                        .filter(|_| version.holds_files)
-                        .map(|_| texts.get("remove-text-retained")),
-                )
-                .collect(),
-                yes: "action-remove",
-                emphasis: Emphasis::Danger,
-                command: Command::Remove(id),
-            }),
-            Question::Switch(_) if self.view.at_rest() => {
-                let active = self.view.active().map(|active| active.id.version.to_string());
-                // If the app stores its files elsewhere, the question does not mention them.
-                let carries = self.view.holds_files();
-                let back = active
-                    .filter(|_| carries)
-                    .map(|active| texts.with("switch-text-back", &[("version", &active)]));
-                let rest = [
-                    back,
-                    version.failed.then(|| texts.get("switch-text-failed")),
-                    running.then(|| texts.get("switch-text-running")),
-                ];
-                Some(Words {
-                    title: with("switch-title"),
-                    paragraphs: carries
-                        .then(|| texts.get("switch-text"))
-                        .into_iter()
-                        .chain(rest.into_iter().flatten())
-                        .collect(),
-                    yes: "action-switch-now",
-                    emphasis: Emphasis::Primary,
-                    command: Command::Switch(id),
-                })
-            }
-            Question::GoBack(_) if self.view.at_rest() => {
-                let date = texts.moment(version.left?, &self.options.zone);
-                let keeps = self.view.holds_files();
-                let rest = [
-                    keeps.then(|| texts.get("go-back-text-retained")),
-                    running.then(|| texts.get("go-back-text-running")),
-                ];
-                let first = if version.holds_files || keeps {
-                    "go-back-text"
-                } else {
-                    "go-back-text-plain"
-                };
-                let first = texts.with(first, &[("version", &number), ("date", &date)]);
-                Some(Words {
-                    title: with("go-back-title"),
-                    paragraphs: std::iter::once(first).chain(rest.into_iter().flatten()).collect(),
-                    yes: "action-go-back-now",
-                    emphasis: Emphasis::Primary,
-                    command: Command::RollBack(Some(id)),
-                })
-            }
+            Question::Remove(_) => Some(self.about_removing(version)),
+            Question::Switch(_) if self.view.at_rest() => Some(self.about_switching(version)),
+            Question::GoBack(_) if self.view.at_rest() => self.about_going_back(version),
             _ => None,
         }
+    }
+
+    fn about_removing(&self, version: &InstalledVersion) -> Words {
+        let texts = &self.texts;
+        let size = texts.size(self.view.size_of(version));
+        let retains_files = version.left.is_some() && version.holds_files;
+        Words {
+            title: texts.with("remove-title", &[("version", &version.id.version.to_string())]),
+            paragraphs: std::iter::once(texts.with("remove-text", &[("size", &size)]))
+                .chain(retains_files.then(|| texts.get("remove-text-retained")))
+                .collect(),
+            yes: "action-remove",
+            emphasis: Emphasis::Danger,
+            command: Command::Remove(version.id.clone()),
+        }
+    }
+
+    fn about_switching(&self, version: &InstalledVersion) -> Words {
+        let texts = &self.texts;
+        let active = self.view.active().map(|active| active.id.version.to_string());
+        // If the app stores its files elsewhere, the question does not mention them.
+        let carries = self.view.holds_files();
+        let back = active
+            .filter(|_| carries)
+            .map(|active| texts.with("switch-text-back", &[("version", &active)]));
+        let paragraphs = [
+            carries.then(|| texts.get("switch-text")),
+            back,
+            version.failed.then(|| texts.get("switch-text-failed")),
+            self.app_runs().then(|| texts.get("switch-text-running")),
+        ];
+        Words {
+            title: texts.with("switch-title", &[("version", &version.id.version.to_string())]),
+            paragraphs: paragraphs.into_iter().flatten().collect(),
+            yes: "action-switch-now",
+            emphasis: Emphasis::Primary,
+            command: Command::Switch(version.id.clone()),
+        }
+    }
+
+    fn about_going_back(&self, version: &InstalledVersion) -> Option<Words> {
+        let texts = &self.texts;
+        let number = version.id.version.to_string();
+        let date = texts.moment(version.left?, &self.options.zone);
+        let keeps = self.view.holds_files();
+        let what = if version.holds_files || keeps { "go-back-text" } else { "go-back-text-plain" };
+        let paragraphs = [
+            Some(texts.with(what, &[("version", &number), ("date", &date)])),
+            keeps.then(|| texts.get("go-back-text-retained")),
+            self.app_runs().then(|| texts.get("go-back-text-running")),
+        ];
+        Some(Words {
+            title: texts.with("go-back-title", &[("version", &number)]),
+            paragraphs: paragraphs.into_iter().flatten().collect(),
+            yes: "action-go-back-now",
+            emphasis: Emphasis::Primary,
+            command: Command::RollBack(Some(version.id.clone())),
+        })
+    }
+
+    fn app_runs(&self) -> bool {
+        self.view.installed.iter().any(|version| version.running)
     }
 
     /// The question about ending the app; `None` once the app is no longer closing.

@@ -8,10 +8,14 @@ use crate::gui::appearance::Appearance;
 use crate::gui::markdown::Markdown;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::view_state::ViewState;
+use crate::gui::widgets::Mark;
 use crate::messages::mailbox::Handle;
 use crate::model::ContainerId;
 use crate::model::incident::{Incident, Notice};
 use crate::settings::Theme;
+
+/// Title, subtitle, and the mark at the app's icon.
+pub(super) type Headline = (String, String, Option<Mark>);
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 
 use egui::{RichText, Ui};
 
-use super::state::{Dialog, Question};
+use super::state::{Dialog, Headline, Question};
 use crate::gui::texts::Texts;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::ViewState;
-use crate::gui::widgets::{self, Emphasis, Mark};
+use crate::gui::widgets::{self, Emphasis};
 use crate::messages::protocol::{Command, InstalledVersion, RetainedFiles};
 
 /// Title and subtitle.
-pub(super) fn headline(texts: &Texts, view: &ViewState) -> (String, String, Option<Mark>) {
+pub(super) fn headline(texts: &Texts, view: &ViewState) -> Headline {
     let count = u64::try_from(view.installed.len()).unwrap_or(u64::MAX);
     let (name, size) = match &view.disk_use {
         Some(disk_use) => ("versions-subtitle-measured", disk_use.whole),
