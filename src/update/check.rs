@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::Url;
 
+use super::choice::{self, CheckOutcome};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
 use super::sources::{self, Known, Sources};
@@ -19,7 +20,7 @@ use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::model::launcher::own_version;
 use crate::model::node::{self, redacted};
 use crate::model::plan::{Plan, Reason, UpdateStrategy};
-use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
+use crate::model::release::{Release, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version};
 use crate::plain;
 use crate::session::channel::ChannelHandle;
@@ -64,77 +65,29 @@ impl CheckJob {
         let mut state = environment.home.state().map_err(store)?;
         let current = current(environment)?;
         let asked_for = wanted.is_some();
-        let chosen = choose(environment, &repository, &state, current.as_ref(), wanted)?;
-        // A mandatory release that is halted or installed no longer delays a start.
-        let mandatory = match &chosen {
-            CheckOutcome::Offer(signed) if signed.release.mandatory => {
-                Some(signed.release.container.version.clone())
-            }
-            _ => None,
-        };
-        if !asked_for && state.mandatory != mandatory {
-            state.mandatory = mandatory;
-            environment.home.set_state(&state).map_err(store)?;
+        let chosen = choice::choose(environment, &repository, &state, current.as_ref(), wanted)?;
+        if !asked_for {
+            note_mandatory(environment, &mut state, &chosen)?;
         }
         let signed = match chosen {
             CheckOutcome::Offer(signed) => signed.clone(),
             CheckOutcome::UpToDate(reason) => return Ok(Checked::Nothing { reason, current }),
         };
-        if let Some(needed) =
-            signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version())
-        {
-            let chain = vec![format!(
-                "{} needs the launcher {needed}, this is {}",
-                signed.release.container,
-                own_version()
-            )];
-            return Err(Problem {
-                kind: ProblemKind::LauncherTooOld,
-                subject: needed.to_string(),
-                chain,
-            });
-        }
+        refuse_old_launcher(&signed.release)?;
         let nodes = nodes(environment, client).await;
         let notes = notes(environment, &sources, &repository, &signed).await;
         sources.remember(environment);
         let memory = NodeMemory::load(&environment.home.node_memory());
-        let is_installed = environment.home.is_installed(&signed.release.container);
-        let plan = if is_installed.map_err(store)? {
-            hot_swap::predict_hot_swap(
-                environment,
-                &self.channel,
-                &signed.release,
-                Plan::without_fetching(UpdateStrategy::Installed, signed.length),
-                None,
-            )
-        } else {
-            let library = Library {
-                client,
-                nodes: &nodes,
-                cache: &self.documents,
-                peers: &self.peers,
-                staging: None,
-                emitter: None,
-            };
-            planning::plan(environment, &self.channel, &library, &repository, &signed, &memory)
-                .await?
-        };
-        // The first version needs a full update, and so may a release for which the publisher
-        // demands one.
-        let only_whole =
-            plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
-        if only_whole
-            && !environment.settings.fallback.enable_full_update
-            && !signed.release.mandatory
-        {
+        let plan = self.plan(&repository, &signed, &nodes, &memory).await?;
+        if is_refused_whole(environment, &signed.release, &plan) {
             return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
         }
         let bytes_to_fetch =
             plan.bytes.saturating_sub(planning::already_here(environment, &signed, &plan));
         let estimated_seconds = memory
             .estimated_seconds(&nodes, bytes_to_fetch, environment.settings.bandwidth_limit())
-            .map(|seconds| seconds.ceil() as u64);
-        let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
+            .map(|seconds| seconds.ceil() as u64)
+            .filter(|_| !plan.is_local());
         Ok(Checked::Offer(Box::new(Offer {
             signed,
             current,
@@ -146,22 +99,85 @@ impl CheckJob {
             file: None,
         })))
     }
+
+    /// How this installation comes to the release, and what it costs.
+    async fn plan(
+        &self,
+        repository: &Repository,
+        signed: &SignedRelease,
+        nodes: &[Node],
+        memory: &NodeMemory,
+    ) -> Result<Plan, Problem> {
+        let environment = &*self.environment;
+        let is_installed = environment.home.is_installed(&signed.release.container);
+        if is_installed.map_err(|error| problem::of_store(&error))? {
+            return Ok(hot_swap::predict_hot_swap(
+                environment,
+                &self.channel,
+                &signed.release,
+                Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+                None,
+            ));
+        }
+        let library = Library {
+            client: &self.client,
+            nodes,
+            cache: &self.documents,
+            peers: &self.peers,
+            staging: None,
+            emitter: None,
+        };
+        planning::plan(environment, &self.channel, &library, repository, signed, memory).await
+    }
+}
+
+/// Remembers a mandatory release for the next start. One that is halted or installed no longer
+/// delays a start.
+fn note_mandatory(
+    environment: &Environment,
+    state: &mut HomeState,
+    chosen: &CheckOutcome<'_>,
+) -> Result<(), Problem> {
+    let mandatory = match chosen {
+        CheckOutcome::Offer(signed) if signed.release.mandatory => {
+            Some(signed.release.container.version.clone())
+        }
+        _ => None,
+    };
+    if state.mandatory == mandatory {
+        return Ok(());
+    }
+    state.mandatory = mandatory;
+    environment.home.set_state(state).map_err(|error| problem::of_store(&error))
+}
+
+/// Refuses a release that needs a newer launcher.
+fn refuse_old_launcher(release: &Release) -> Result<(), Problem> {
+    let own = own_version();
+    let Some(needed) = release.minimum_launcher.as_ref().filter(|needed| **needed > own) else {
+        return Ok(());
+    };
+    Err(Problem {
+        kind: ProblemKind::LauncherTooOld,
+        subject: needed.to_string(),
+        chain: vec![format!("{} needs the launcher {needed}, this is {own}", release.container)],
+    })
+}
+
+/// Whether the release could only come as a whole, and the settings exclude that. The first version
+/// needs a full update, and so may a release for which the publisher demands one.
+fn is_refused_whole(environment: &Environment, release: &Release, plan: &Plan) -> bool {
+    let only_whole =
+        plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
+    only_whole && !environment.settings.fallback.enable_full_update && !release.mandatory
 }
 
 /// The versions that the repository had for this installation at the last check; `None` before the
 /// first check.
 pub(crate) fn seen_last(environment: &Environment) -> Option<Vec<Version>> {
     let repository = environment.trust().cached()?;
-    let mine = repository.releases.iter().filter(|signed| concerns(environment, signed));
+    let mine = repository.releases.iter().filter(|signed| choice::concerns(environment, signed));
     Some(mine.map(|signed| signed.release.container.version.clone()).collect())
-}
-
-/// Whether a release is for this app, system and channel.
-fn concerns(environment: &Environment, signed: &SignedRelease) -> bool {
-    let Release { container, channel, .. } = &signed.release;
-    container.app.as_str() == environment.settings.app.as_str()
-        && container.platform == Platform::current()
-        && *channel == environment.settings.channel
 }
 
 /// The version to update from; `None` if nothing is installed. A version that waits for the next
@@ -188,8 +204,13 @@ fn prefetched(
     let trust = environment.trust();
     let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
     let current = current(environment).ok()?;
-    let chosen =
-        choose(environment, &repository, &environment.home.state().ok()?, current.as_ref(), wanted);
+    let chosen = choice::choose(
+        environment,
+        &repository,
+        &environment.home.state().ok()?,
+        current.as_ref(),
+        wanted,
+    );
     let CheckOutcome::Offer(signed) = chosen.ok()? else { return None };
     if environment.home.record(&signed.release.container).is_err() {
         return None;
@@ -227,90 +248,6 @@ pub(crate) async fn refresh(
     sources.remember(environment);
     let refreshed = refreshed.map_err(|error| problem::of_trust(&error))?;
     Ok(refreshed.repository)
-}
-
-/// What the metadata has for this installation.
-enum CheckOutcome<'a> {
-    Offer(&'a SignedRelease),
-    /// Nothing to offer.
-    UpToDate(NoUpdate),
-}
-
-/// The release to offer, or why there is none.
-fn choose<'a>(
-    environment: &Environment,
-    repository: &'a Repository,
-    state: &HomeState,
-    current: Option<&Version>,
-    wanted: Option<Version>,
-) -> Result<CheckOutcome<'a>, Problem> {
-    let platform = Platform::current();
-    let app = environment.settings.app.as_str();
-    if let Some(version) = wanted {
-        // A release that a person named may be older, skipped, or not rolled out to this
-        // installation yet. A release that the publisher halted, or put into another channel, is
-        // refused.
-        let named = |signed: &&SignedRelease| {
-            let container = &signed.release.container;
-            container.version == version
-                && container.platform == platform
-                && container.app.as_str() == app
-        };
-        let refuse = |why: &str| Problem {
-            kind: ProblemKind::NoSuchVersion,
-            subject: version.to_string(),
-            chain: vec![why.to_owned()],
-        };
-        let found = repository
-            .releases
-            .iter()
-            .find(named)
-            .ok_or_else(|| refuse("the repository has no such release"))?;
-        return if found.release.channel != environment.settings.channel {
-            Err(refuse(&format!("it is in the channel {}", found.release.channel)))
-        } else if found.release.halted {
-            Err(refuse("the publisher has halted it"))
-        } else {
-            Ok(CheckOutcome::Offer(found))
-        };
-    }
-    // A version that did not come up here is not offered again.
-    let mine: Vec<SignedRelease> = repository
-        .releases
-        .iter()
-        .filter(|signed| concerns(environment, signed))
-        .cloned()
-        .collect();
-    let aside = put_aside(&mine, &state.skipped);
-    let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
-    let audience = Audience {
-        app,
-        platform: &platform,
-        channel: &environment.settings.channel,
-        current,
-        installation_id: &state.installation_id,
-        skipped: &unwanted,
-    };
-    let reason = match audience.choose(&repository.releases) {
-        Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => {
-            NoUpdate::Pinned
-        }
-        Choice::Offer(signed) => return Ok(CheckOutcome::Offer(signed)),
-        Choice::UpToDate => NoUpdate::Newest,
-        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
-            NoUpdate::FailedHere
-        }
-        Choice::Skipped(_) => NoUpdate::Skipped,
-        Choice::NotYet(_) => NoUpdate::NotYet,
-        Choice::Nothing => match problem::of_others_releases(
-            [app, &environment.settings.channel, &platform.to_string()],
-            repository,
-        ) {
-            Some(problem) => return Err(problem),
-            None => NoUpdate::NothingPublished,
-        },
-    };
-    Ok(CheckOutcome::UpToDate(reason))
 }
 
 /// All known nodes, the best first: those of the settings, of the repository's list, and of the

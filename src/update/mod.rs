@@ -2,7 +2,7 @@
 //! and repairs installed ones.
 //!
 //! ```text
-//! check      sources  renewal               the releases there are
+//! check      choice  sources  renewal       the releases there are
 //! planning   planner                        the cheapest plan
 //! install    from_file  repair              a version from nodes or a file, an old one repaired
 //!    └── applying  entries  package_documents  download_sources    what they download
@@ -16,6 +16,7 @@
 
 mod applying;
 pub(crate) mod check;
+mod choice;
 mod download_sources;
 mod entries;
 pub(crate) mod from_file;

@@ -1,6 +1,7 @@
 //! Makes the plan of an offer: gives the planner what is installed and what the network measured.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::hot_swap;
 use super::package_documents::{self, DocumentCache, Library, PackageDocuments};
@@ -31,16 +32,11 @@ pub(crate) async fn plan(
     signed: &SignedRelease,
     memory: &NodeMemory,
 ) -> Result<Plan, Problem> {
-    let allowance = allowance(environment);
     let release = &signed.release;
-    let wanted = Wanted {
-        container: &release.container,
-        manifest: release.manifest.hash,
-        full_bytes: signed.length,
-        files: release.file_count,
-        unpacked: release.unpacked_size,
-    };
     let full = |reason| Plan::full(signed.length, release.file_count, reason);
+    let predicted = |plan, manifest: Option<&Manifest>| {
+        hot_swap::predict_hot_swap(environment, channel, release, plan, manifest)
+    };
     let home = environment.home.clone();
     // On a slow disk it takes a moment to look at every file.
     let Ok(contents) = tokio::task::spawn_blocking(move || Contents::of(&home)).await else {
@@ -51,75 +47,60 @@ pub(crate) async fn plan(
     let installed: Vec<planner::Installed<'_>> =
         ids.iter().map(|(id, digest)| (id, *digest)).collect();
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
-    let patches = if in_force { repository.patches.as_slice() } else { &[] };
-    let reason = match planner::by_patches(
-        wanted,
-        &installed,
-        patches,
-        &allowance,
-        &prices(environment, library.nodes, memory),
-    ) {
-        Ok(plan) => {
-            return Ok(hot_swap::predict_hot_swap(environment, channel, release, plan, None));
-        }
+    let input = PlanningInput {
+        wanted: wanted(signed),
+        documents: length(&package_documents::span(signed)),
+        installed: &installed,
+        patches: if in_force { &repository.patches } else { &[] },
+        allowance: allowance(environment),
+        prices: prices(environment, library.nodes, memory),
+    };
+    let reason = match input.by_patches(input.wanted) {
+        Ok(plan) => return Ok(predicted(plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => {
             return Ok(full(reason));
         }
         Err(reason) => reason,
     };
     // No worthwhile pack leads there. The package's manifest shows which contents are here already.
-    let span = package_documents::span(signed);
-    let documents = span.end - span.start;
     let may_be_full = environment.settings.fallback.enable_full_update;
-    if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
+    if may_be_full && input.documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let package_documents = match library.describe(signed).await {
-        Ok(package_documents) => package_documents,
+    let documents = match library.describe(signed).await {
+        Ok(documents) => documents,
         Err(problem) => {
             tracing::info!(?problem, "what the release holds is not known");
             return Ok(full(Reason::Unknown));
         }
     };
-    let held = |digest: &Digest| contents.holds(digest);
-    let entries = planner::by_entries(
-        wanted,
-        documents,
-        &package_documents.manifest,
-        &package_documents.index,
-        &held,
-        &allowance,
-    );
-    let entries = entries.map(|entries| entries.plan);
+    let entries = input.by_entries(&documents, &|digest| contents.holds(digest));
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
-    let prices = prices(environment, library.nodes, memory);
-    let question = PlanningInput {
-        signed,
-        wanted,
-        documents,
-        installed: &installed,
-        patches,
-        allowance,
-        prices,
-        dearest,
-    };
     let both =
-        question.intermediate(&repository.releases, &contents, &package_documents, library).await;
+        input.intermediate(&repository.releases, &contents, &documents, library, dearest).await;
     Ok(match both.map_or(entries, Ok) {
-        Ok(plan) => hot_swap::predict_hot_swap(
-            environment,
-            channel,
-            release,
-            plan,
-            Some(&package_documents.manifest),
-        ),
+        Ok(plan) => predicted(plan, Some(&documents.manifest)),
         Err(reason) => full(reason),
     })
 }
 
+fn wanted(signed: &SignedRelease) -> Wanted<'_> {
+    let release = &signed.release;
+    Wanted {
+        container: &release.container,
+        manifest: release.manifest.hash,
+        full_bytes: signed.length,
+        files: release.file_count,
+        unpacked: release.unpacked_size,
+    }
+}
+
+const fn length(span: &Range<u64>) -> u64 {
+    span.end - span.start
+}
+
 /// The release to plan for, and what is known of it.
 struct PlanningInput<'a> {
-    signed: &'a SignedRelease,
     wanted: Wanted<'a>,
     /// Bytes of the release's manifest and index.
     documents: u64,
@@ -127,48 +108,39 @@ struct PlanningInput<'a> {
     patches: &'a [SignedPatch],
     allowance: Allowance,
     prices: Prices,
-    /// Cost without packs, bytes.
-    dearest: u64,
 }
 
 impl PlanningInput<'_> {
+    /// Packs from an installed version to `wanted`.
+    fn by_patches(&self, wanted: Wanted<'_>) -> Result<Plan, Reason> {
+        planner::by_patches(wanted, self.installed, self.patches, &self.allowance, &self.prices)
+    }
+
+    /// The entries of the wanted release whose contents are not `held`.
+    fn by_entries(
+        &self,
+        documents: &PackageDocuments,
+        held: &dyn Fn(&Digest) -> bool,
+    ) -> Result<Plan, Reason> {
+        let PackageDocuments { manifest, index, .. } = documents;
+        planner::by_entries(self.wanted, self.documents, manifest, index, held, &self.allowance)
+            .map(|entries| entries.plan)
+    }
+
     /// Packs to another release that has more in common with the wanted one than what is installed,
-    /// and then the entries that differ from that one; `None` if that is not cheaper, or if the
-    /// other release's contents are unknown.
+    /// and then the entries that differ from that one; `None` if that is not cheaper than `dearest`
+    /// (the cost without packs, bytes), or if the other release's contents are unknown.
     async fn intermediate(
         &self,
         releases: &[SignedRelease],
         contents: &Contents,
-        package_documents: &PackageDocuments,
+        documents: &PackageDocuments,
         library: &Library<'_>,
+        dearest: u64,
     ) -> Option<Plan> {
-        let kind = self.wanted.container;
-        let others = releases.iter().filter(|other| {
-            let (container, hash) = (&other.release.container, &other.release.manifest.hash);
-            let same_kind = container.app == kind.app && container.platform == kind.platform;
-            same_kind && container != kind && contents.manifest(hash).is_none()
-        });
-        let reached = others.filter_map(|other| {
-            let stop = Wanted {
-                container: &other.release.container,
-                manifest: other.release.manifest.hash,
-                ..self.wanted
-            };
-            let path = planner::by_patches(
-                stop,
-                self.installed,
-                self.patches,
-                &self.allowance,
-                &self.prices,
-            )
-            .ok()?;
-            Some((other, path))
-        });
-        let (other, path) =
-            nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
-        let span = package_documents::span(other);
-        let question = (span.end - span.start).saturating_mul(WORTH_ASKING);
-        if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
+        let (other, path) = self.release_on_the_way(releases, contents)?;
+        let question = length(&package_documents::span(other)).saturating_mul(WORTH_ASKING);
+        if path.bytes.saturating_add(question) >= dearest.saturating_sub(self.documents) {
             return None;
         }
         // A separate cache, so that the wanted release's documents stay in theirs.
@@ -182,20 +154,34 @@ impl PlanningInput<'_> {
         let digests: HashSet<Digest> =
             between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
         let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
-        let (manifest, index) = (&package_documents.manifest, &package_documents.index);
-        let rest = planner::by_entries(
-            self.wanted,
-            self.documents,
-            manifest,
-            index,
-            &held,
-            &self.allowance,
-        )
-        .ok()?;
-        let absent = planner::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
-        let plan = by_both(path, rest.plan, absent);
-        let allowed = self.allowance.threshold * self.signed.length as f64;
-        (plan.bytes < self.dearest && plan.bytes as f64 <= allowed).then_some(plan)
+        let rest = self.by_entries(documents, &held).ok()?;
+        let absent = planner::missing(&documents.manifest, &|digest| contents.holds(digest));
+        let plan = by_both(path, rest, absent.len() as u64);
+        let allowed = self.allowance.threshold * self.wanted.full_bytes as f64;
+        (plan.bytes < dearest && plan.bytes as f64 <= allowed).then_some(plan)
+    }
+
+    /// The release between what is installed and the wanted one, and the packs that lead there.
+    fn release_on_the_way<'r>(
+        &self,
+        releases: &'r [SignedRelease],
+        contents: &Contents,
+    ) -> Option<(&'r SignedRelease, Plan)> {
+        let kind = self.wanted.container;
+        let others = releases.iter().filter(|other| {
+            let (container, hash) = (&other.release.container, &other.release.manifest.hash);
+            let same_kind = container.app == kind.app && container.platform == kind.platform;
+            same_kind && container != kind && contents.manifest(hash).is_none()
+        });
+        let reached = others.filter_map(|other| {
+            let stop = Wanted {
+                container: &other.release.container,
+                manifest: other.release.manifest.hash,
+                ..self.wanted
+            };
+            Some((other, self.by_patches(stop).ok()?))
+        });
+        nearest(reached, &kind.version, |(other, _)| &other.release.container.version)
     }
 }
 

@@ -18,13 +18,14 @@ use crate::error_chain;
 use crate::fetch;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
+use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, SignedPatch};
 use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::staging::Staging;
 use crate::update::applying::{self, Application, ApplyFailure, ApplyTarget};
 use crate::update::download_sources::DownloadOutcome;
-use crate::update::entries::{ENTRY_TIMEOUT, EntrySource};
+use crate::update::entries::{ENTRY_TIMEOUT, EntrySource, Placed};
 use crate::update::package_documents::{self, Library};
 use crate::update::repair;
 
@@ -197,30 +198,10 @@ impl UpdateJob {
             tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
             return Ok(false);
         };
-        let library = Library {
-            client: &self.client,
-            nodes: &self.offer.nodes,
-            cache: &self.documents,
-            peers: &self.peers,
-            staging: None,
-            emitter: None,
-        };
-        let fetched = async {
-            let base = application.base();
-            let index = library.index(&release, base, false).await?;
-            let partial = staging.pack(&format!("{}.bases", signed.target));
-            let source = EntrySource {
-                signed: &release,
-                manifest: base,
-                index: &index,
-                partial,
-                tolerant: false,
-            };
-            let packed = release.release.index.packed_size;
-            self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
-        };
         let fetched = tokio::select! {
-            fetched = fetched => fetched,
+            fetched = self.fetch_bases(staging, signed, &release, application, folder, counts) => {
+                fetched
+            }
             () = cancelled(self.control.clone()) => Ok(None),
         };
         match fetched {
@@ -240,6 +221,39 @@ impl UpdateJob {
                 Ok(false)
             }
         }
+    }
+
+    /// Fetches the bases that an application lacks out of `release`, which has them; `None` if
+    /// somebody cancelled.
+    async fn fetch_bases(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        release: &SignedRelease,
+        application: &Application,
+        folder: &Path,
+        counts: &mut Counts,
+    ) -> Result<Option<Vec<Placed>>, Problem> {
+        let library = Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            cache: &self.documents,
+            peers: &self.peers,
+            staging: None,
+            emitter: None,
+        };
+        let base = application.base();
+        let index = library.index(release, base, false).await?;
+        let source = EntrySource {
+            signed: release,
+            manifest: base,
+            index: &index,
+            partial: staging.pack(&format!("{}.bases", signed.target)),
+            tolerant: false,
+        };
+        let packed = release.release.index.packed_size;
+        let lacking = application.lacking();
+        self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
     }
 
     /// A function that shows how many files packs have made.
