@@ -81,47 +81,9 @@ fn start_once(
     if !trial.is_judged() {
         return Ok(session.app.set(launch_or_other(session, &trial.record, which)?));
     }
-    let rules = rules(session);
-    let app = loop {
-        let variables = session.channel.admit();
-        let error =
-            match launch::start(session.home(), &trial.record, which, call(session, &variables)) {
-                Ok(app) => break app,
-                Err(error @ StoreError::Switched { .. }) => return Err(error),
-                Err(error) => error,
-            };
-        // A failure that this computer causes for every version, or damage on this disk, is no
-        // fault of the release. Nor is a program that the disk does not let anybody look at.
-        let program =
-            trial.record.launch.program.under(&session.home().container(&trial.record.container));
-        let is_damaged = !program.try_exists().unwrap_or(false);
-        if error.is_of_the_system()
-            || is_damaged
-            || trial.probation.is_none()
-            || trial.has_relapsed()
-        {
-            uncount(session, &trial.record);
-            return match launch_or_other(session, &trial.record, which) {
-                Ok(app) => Ok(session.app.set(app)),
-                Err(error) => {
-                    trial.fallback_failed(session);
-                    Err(error)
-                }
-            };
-        }
-        tracing::error!(
-            error = error_chain::line(&error),
-            "a version on probation cannot be started"
-        );
-        // A virus scanner may still hold files that were just written.
-        std::thread::sleep(POLL_INTERVAL);
-        if fail(session, &mut trial, &rules, true) {
-            let next = go_back(session, &trial.record, LaunchFailure::NotStarted)
-                .unwrap_or_else(|_| trial.record.clone());
-            let started =
-                launch_or_other(session, &next, Which::Any).inspect_err(|_| acquit(session));
-            return Ok(session.app.set(started?));
-        }
+    let app = match launch_on_trial(session, &mut trial, which)? {
+        TrialStart::Attended(app) => app,
+        TrialStart::Unattended(app) => return Ok(session.app.set(app)),
     };
     // If no version could take its place, nobody waits for the verdict.
     let on_trial = fallback(session, &trial.record.container).is_some();
@@ -135,6 +97,61 @@ fn start_once(
         );
     }
     Ok(app)
+}
+
+/// How a version on trial was started.
+enum TrialStart {
+    /// It runs, and its start is to be judged.
+    Attended(RunningApp),
+    /// It was not charged with a failure, or another version runs in its place: nothing is judged.
+    Unattended(RunningApp),
+}
+
+/// Starts the version on trial, as often as its rules allow.
+fn launch_on_trial(
+    session: &AppSession,
+    trial: &mut Trial,
+    which: Which,
+) -> Result<TrialStart, StoreError> {
+    let rules = rules(session);
+    loop {
+        let variables = session.channel.admit();
+        let error =
+            match launch::start(session.home(), &trial.record, which, call(session, &variables)) {
+                Ok(app) => return Ok(TrialStart::Attended(app)),
+                Err(error @ StoreError::Switched { .. }) => return Err(error),
+                Err(error) => error,
+            };
+        if !is_charged(session, trial, &error) {
+            uncount(session, &trial.record);
+            return launch_or_other(session, &trial.record, which)
+                .map(TrialStart::Unattended)
+                .inspect_err(|_| trial.fallback_failed(session));
+        }
+        tracing::error!(
+            error = error_chain::line(&error),
+            "a version on probation cannot be started"
+        );
+        // A virus scanner may still hold files that were just written.
+        std::thread::sleep(POLL_INTERVAL);
+        if fail(session, trial, &rules, true) {
+            let next = go_back(session, &trial.record, LaunchFailure::NotStarted)
+                .unwrap_or_else(|_| trial.record.clone());
+            return launch_or_other(session, &next, Which::Any)
+                .map(TrialStart::Unattended)
+                .inspect_err(|_| acquit(session));
+        }
+    }
+}
+
+/// Whether a release on its first probation is charged with a start that failed. A failure that this
+/// computer causes for every version, or damage on this disk, is no fault of the release. Nor is a
+/// program that the disk does not let anybody look at.
+fn is_charged(session: &AppSession, trial: &Trial, error: &StoreError) -> bool {
+    let folder = session.home().container(&trial.record.container);
+    let is_damaged = !trial.record.launch.program.under(&folder).try_exists().unwrap_or(false);
+    let on_first_probation = trial.probation.is_some() && !trial.has_relapsed();
+    on_first_probation && !error.is_of_the_system() && !is_damaged
 }
 
 /// Starts `record`, or another version where that cannot be started. A version that the pointer
@@ -238,26 +255,8 @@ fn attend(
         }
         let _alone = session.app.alone();
         trial.fallback_failed(session);
-        // A version that only took another one's place is not on probation.
-        if trial.probation.is_none() || !is_judged_here(session, &trial.record) {
+        let Some(next) = next_after_failure(session, &mut trial, &rules, failure, is_sure) else {
             return;
-        }
-        let is_beaten = fail(session, &mut trial, &rules, is_sure);
-        if fallback(session, &trial.record.container).is_none() {
-            // No version can take its place: the user sees the failure, and decides.
-            return uncount(session, &trial.record);
-        }
-        let next = if is_beaten {
-            match go_back(session, &trial.record, failure) {
-                Ok(back) => back,
-                Err(_) => return,
-            }
-        } else if trial.is_up() || !is_sure {
-            // It worked for a while, or refused the user's arguments. The user saw that, and
-            // decides whether to start it again.
-            return uncount(session, &trial.record);
-        } else {
-            trial.record.clone()
         };
         match attending.replace(|| launch_or_other(session, &next, Which::Any)) {
             Ok(Some(started)) => {
@@ -278,6 +277,33 @@ fn attend(
             }
         }
     }
+}
+
+/// Counts a failure of the version on trial. Returns the version to start now; `None` if the user,
+/// who saw the failure, decides what is started next.
+fn next_after_failure(
+    session: &AppSession,
+    trial: &mut Trial,
+    rules: &Rules,
+    failure: LaunchFailure,
+    is_sure: bool,
+) -> Option<InstalledRecord> {
+    // A version that only took another one's place is not on probation.
+    if trial.probation.is_none() || !is_judged_here(session, &trial.record) {
+        return None;
+    }
+    let is_beaten = fail(session, trial, rules, is_sure);
+    let has_fallback = fallback(session, &trial.record.container).is_some();
+    if has_fallback && is_beaten {
+        return go_back(session, &trial.record, failure).ok();
+    }
+    // Without a version that can take its place the user decides. So does the user where the
+    // version worked for a while, or refused the user's arguments.
+    if !has_fallback || trial.is_up() || !is_sure {
+        uncount(session, &trial.record);
+        return None;
+    }
+    Some(trial.record.clone())
 }
 
 /// The probation of a version that was just started, if it is the active one.

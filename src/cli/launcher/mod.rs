@@ -49,20 +49,12 @@ pub fn main() -> Ending {
     let began = Instant::now();
     streams::tell_panics();
     let arguments = Arguments::parse_from(host::arguments());
-    let unattended = arguments.common.headless || arguments.common.json;
-    if unattended && matches!(arguments.verb, Some(Verb::Window { .. })) {
-        Arguments::command()
-            .error(clap::error::ErrorKind::ArgumentConflict, "a window needs somebody who sees it")
-            .exit();
-    }
-    if arguments.file.is_some() && arguments.verb.is_some() {
-        let conflict = "a file without a verb before it, or a verb: not both";
-        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, conflict).exit();
-    }
+    refuse_conflicts(&arguments);
     let common = &arguments.common;
     let own = SelfUpdate::new(common.config.as_deref(), common.home.as_deref());
     let starts =
         arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
+    let shows_window = matches!(arguments.verb, Some(Verb::Window { .. }));
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
     let place = Installation::find(common.config.as_deref(), common.home.as_deref());
@@ -70,13 +62,13 @@ pub fn main() -> Ending {
     let home_anyway =
         || Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
-    let texts = Texts::new(language);
-    let texts = match &place {
-        Ok(place) => texts.of_app(&shortcuts::name_in(&place.home, &place.settings)),
-        Err(_) => match home_anyway().as_ref().and_then(run::name_in) {
-            Some(name) => texts.of_app(&name),
-            None => texts,
-        },
+    let name = match &place {
+        Ok(place) => Some(shortcuts::name_in(&place.home, &place.settings)),
+        Err(_) => home_anyway().as_ref().and_then(run::name_in),
+    };
+    let texts = match name {
+        Some(name) => Texts::new(language).of_app(&name),
+        None => Texts::new(language),
     };
     let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
@@ -86,42 +78,26 @@ pub fn main() -> Ending {
     #[cfg(feature = "publisher")]
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
-        return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(
-            |error| {
-                let chain = error_chain::list(error.as_ref());
-                streams::error_line(&chain.join("\n  ← "));
-                output.result(json!({ "status": "failed", "chain": chain }));
-                Ending::Failed
-            },
-        );
+        let ended = demo::demo(keep.as_deref(), *megabytes, common, &output, language);
+        return ended.unwrap_or_else(|error| {
+            let chain = error_chain::list(error.as_ref());
+            streams::error_line(&chain.join("\n  ← "));
+            output.result(json!({ "status": "failed", "chain": chain }));
+            Ending::Failed
+        });
     }
     // The following steps report long waits themselves.
     drop(slow_disk);
     let place = match place {
         Ok(place) => place,
-        Err(error)
-            if arguments.file.is_none()
-                && matches!(
-                    arguments.verb,
-                    None | Some(Verb::Run { .. } | Verb::Window { .. })
-                ) =>
-        {
-            let home =
-                home_anyway().filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
-            return run::without_settings(
-                home.as_ref(),
-                &error,
-                &app_arguments,
-                common.options(language, began),
-                &output,
-            );
+        Err(error) if starts || shows_window => {
+            let home = home_anyway().filter(|_| starts);
+            let options = common.options(language, began);
+            return run::without_settings(home.as_ref(), &error, &app_arguments, options, &output);
         }
         Err(error) => {
-            return output.problem(&Problem::new(
-                ProblemKind::BadSettings,
-                error.subject(),
-                &error,
-            ));
+            let problem = Problem::new(ProblemKind::BadSettings, error.subject(), &error);
+            return output.problem(&problem);
         }
     };
     let invocation =
@@ -136,6 +112,20 @@ pub fn main() -> Ending {
     let only_reports = verb.only_reports();
     let ending = invocation.perform(verb);
     if only_reports { ending.of_report() } else { ending }
+}
+
+/// Ends the process with a word about arguments that contradict each other.
+fn refuse_conflicts(arguments: &Arguments) {
+    fn refuse(why: &str) -> ! {
+        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, why).exit()
+    }
+    let unattended = arguments.common.headless || arguments.common.json;
+    if unattended && matches!(arguments.verb, Some(Verb::Window { .. })) {
+        refuse("a window needs somebody who sees it");
+    }
+    if arguments.file.is_some() && arguments.verb.is_some() {
+        refuse("a file without a verb before it, or a verb: not both");
+    }
 }
 
 /// The language from the command line, else the choice in the window, else the setting, else the
