@@ -93,26 +93,32 @@ pub(super) struct Driver {
     outcome: Option<Result<(), FetchError>>,
 }
 
+/// What is known of a node from earlier downloads.
+fn prior(memory: &NodeMemory, node: &Node) -> Option<Prior> {
+    let Measured { bytes_per_second, latency_seconds, connections, .. } = memory.of(node)?;
+    Some(Prior { bytes_per_second, latency_seconds, connections: connections as usize })
+}
+
+/// The scheduler's limits for a job. The pieces of all requests together fit [`BUFFERS`].
+fn limits(job: &DownloadJob, instance: u64) -> SchedulerLimits {
+    let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
+    let max_requests = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
+    SchedulerLimits {
+        first_requests: job.connections.0.clamp(1, max_requests),
+        max_requests,
+        timeout: job.timeout,
+        seed: fastrand::u64(..),
+        instance,
+    }
+}
+
 impl Driver {
     pub(super) fn new(setup: Setup<'_>) -> Result<Self, FetchError> {
         let Setup { client, job, addresses, partial, memory, control, events, peer_source } = setup;
         let (sender, reports) = mpsc::unbounded_channel();
-        let prior = |node: &Node| {
-            let Measured { bytes_per_second, latency_seconds, connections, .. } =
-                memory.of(node)?;
-            Some(Prior { bytes_per_second, latency_seconds, connections: connections as usize })
-        };
-        let priors: Vec<Option<Prior>> = job.nodes.iter().map(prior).collect();
-        let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
-        let max_requests =
-            job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
-        let limits = SchedulerLimits {
-            first_requests: job.connections.0.clamp(1, max_requests),
-            max_requests,
-            timeout: job.timeout,
-            seed: fastrand::u64(..),
-            instance: peer_source.as_ref().map_or(0, |peer_source| peer_source.instance),
-        };
+        let priors: Vec<Option<Prior>> = job.nodes.iter().map(|node| prior(memory, node)).collect();
+        let instance = peer_source.as_ref().map_or(0, |peer_source| peer_source.instance);
+        let limits = limits(&job, instance);
         let held: Vec<u32> = partial.held().collect();
         let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
         // The scheduler treats an unwanted piece as done.

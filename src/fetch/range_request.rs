@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use url::Url;
 
@@ -110,13 +111,19 @@ impl RangeRequest {
     }
 
     async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
+        let (answer, fit) = self.ask().await?;
+        self.receive(answer, fit, gather).await
+    }
+
+    /// Asks the node. Returns its answer once the answer's head fits the question.
+    async fn ask(&self) -> Result<(reqwest::Response, response::Fit), Fault> {
         let asked = Instant::now();
         let answer = tokio::time::timeout(
             self.answer_within,
             self.shared.client.ask(&self.url, &self.bytes, self.is_peer),
         )
         .await;
-        let mut answer = answer
+        let answer = answer
             .map_err(|_| {
                 passing(
                     FaultKind::Stalled,
@@ -144,7 +151,7 @@ impl RangeRequest {
             self.shared.object_length,
             self.whole_allowed,
         );
-        let response::Fit { mut skip, end } = judged.map_err(|unfit| Fault {
+        let fit = judged.map_err(|unfit| Fault {
             kind: unfit.kind,
             detail: unfit.detail,
             lasting: unfit.lasting,
@@ -153,19 +160,19 @@ impl RangeRequest {
         let report =
             Report::Answered { range_request: self.id, seconds: asked.elapsed().as_secs_f64() };
         let _ = self.shared.reports.send(report);
+        Ok((answer, fit))
+    }
+
+    /// Takes the body in, until the request has all that it should fetch.
+    async fn receive(
+        &self,
+        mut answer: reqwest::Response,
+        fit: response::Fit,
+        gather: &mut Gather,
+    ) -> Result<(), Fault> {
+        let response::Fit { mut skip, end } = fit;
         loop {
-            let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
-            let chunk = chunk
-                .map_err(|_| {
-                    passing(
-                        FaultKind::Stalled,
-                        format!("sent nothing for {} s", self.silence.as_secs_f64().round()),
-                    )
-                })?
-                .map_err(|error| {
-                    passing(FaultKind::Truncated, error_chain::line(&error.without_url()))
-                })?;
-            let Some(chunk) = chunk else {
+            let Some(chunk) = self.next_chunk(&mut answer).await? else {
                 // Some servers limit the bytes of one answer. As long as that is worth a request,
                 // it is no fault.
                 if gather.position >= end && end - self.bytes.start >= WORTH_KEEPING as u64 {
@@ -194,6 +201,17 @@ impl RangeRequest {
                 return Ok(());
             }
         }
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    async fn next_chunk(&self, answer: &mut reqwest::Response) -> Result<Option<Bytes>, Fault> {
+        tokio::time::timeout(self.silence, answer.chunk())
+            .await
+            .map_err(|_| {
+                let detail = format!("sent nothing for {} s", self.silence.as_secs_f64().round());
+                passing(FaultKind::Stalled, detail)
+            })?
+            .map_err(|error| passing(FaultKind::Truncated, error_chain::line(&error.without_url())))
     }
 
     /// Takes in bytes; true when the request has all that it should fetch.

@@ -45,70 +45,81 @@ pub(super) fn judge(
     object_length: u64,
     whole_allowed: bool,
 ) -> Result<Fit, Unfit> {
-    let unfit =
-        |kind, detail: String, lasting| Err(Unfit { kind, detail, lasting, retry_after: None });
     let encoding = headers
         .get(CONTENT_ENCODING)
-        .map(|value| value.to_str().unwrap_or("that cannot be read").to_owned());
-    if let Some(encoding) = encoding
-        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success())
-    {
-        return unfit(
-            FaultKind::IgnoredRange,
-            format!("answered with Content-Encoding {encoding}"),
-            true,
-        );
+        .map(|value| value.to_str().unwrap_or("that cannot be read").to_owned())
+        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success());
+    if let Some(encoding) = encoding {
+        let detail = format!("answered with Content-Encoding {encoding}");
+        return Err(unfit(FaultKind::IgnoredRange, detail, true));
     }
     match status {
-        StatusCode::PARTIAL_CONTENT => match content_range(headers) {
-            None => unfit(
-                FaultKind::IgnoredRange,
-                "answered 206 without a readable Content-Range".to_owned(),
-                true,
-            ),
-            Some((_, Some(length))) if length != object_length => unfit(
-                FaultKind::DifferentFile,
-                format!("its file has {length} bytes in place of {object_length}"),
-                true,
-            ),
-            Some((got, _)) if got.start != span.start || got.end > span.end || got.is_empty() => {
-                let detail = format!(
-                    "answered with bytes {}-{} in place of {}-{}",
-                    got.start, got.end, span.start, span.end
-                );
-                unfit(FaultKind::DifferentFile, detail, true)
-            }
-            Some((got, _)) => Ok(Fit { skip: 0, end: got.end }),
-        },
-        StatusCode::OK => match body_length {
-            Some(length) if length != object_length => unfit(
-                FaultKind::DifferentFile,
-                format!("its file has {length} bytes in place of {object_length}"),
-                true,
-            ),
-            _ if span.start <= CHEAP_SKIP || whole_allowed => {
-                Ok(Fit { skip: span.start, end: span.end })
-            }
-            _ => unfit(
-                FaultKind::IgnoredRange,
-                "sent the whole file in place of a range".to_owned(),
-                false,
-            ),
-        },
-        StatusCode::RANGE_NOT_SATISFIABLE => unfit(
-            FaultKind::DifferentFile,
-            "says that the range is not in its file (status 416)".to_owned(),
-            true,
-        ),
-        status => {
-            // Faults that a client may cure by waiting: timeouts, rate limits, all of the server's
-            // own trouble.
-            let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
-            let retry_after = retry_after(headers);
-            let detail = format!("answered with status {}", status.as_u16());
-            Err(Unfit { kind: FaultKind::Refused, detail, lasting: !passing, retry_after })
+        StatusCode::PARTIAL_CONTENT => judge_part(headers, span, object_length),
+        StatusCode::OK => judge_whole(body_length, span, object_length, whole_allowed),
+        status => Err(refusal(status, headers)),
+    }
+}
+
+const fn unfit(kind: FaultKind, detail: String, lasting: bool) -> Unfit {
+    Unfit { kind, detail, lasting, retry_after: None }
+}
+
+/// Checks an answer with a part of the object.
+fn judge_part(headers: &HeaderMap, span: &Range<u64>, object_length: u64) -> Result<Fit, Unfit> {
+    match content_range(headers) {
+        None => {
+            let detail = "answered 206 without a readable Content-Range".to_owned();
+            Err(unfit(FaultKind::IgnoredRange, detail, true))
+        }
+        Some((_, Some(length))) if length != object_length => {
+            Err(different_length(length, object_length))
+        }
+        Some((got, _)) if got.start != span.start || got.end > span.end || got.is_empty() => {
+            let detail = format!(
+                "answered with bytes {}-{} in place of {}-{}",
+                got.start, got.end, span.start, span.end
+            );
+            Err(unfit(FaultKind::DifferentFile, detail, true))
+        }
+        Some((got, _)) => Ok(Fit { skip: 0, end: got.end }),
+    }
+}
+
+/// Checks an answer with the whole object.
+fn judge_whole(
+    body_length: Option<u64>,
+    span: &Range<u64>,
+    object_length: u64,
+    whole_allowed: bool,
+) -> Result<Fit, Unfit> {
+    match body_length {
+        Some(length) if length != object_length => Err(different_length(length, object_length)),
+        _ if span.start <= CHEAP_SKIP || whole_allowed => {
+            Ok(Fit { skip: span.start, end: span.end })
+        }
+        _ => {
+            let detail = "sent the whole file in place of a range".to_owned();
+            Err(unfit(FaultKind::IgnoredRange, detail, false))
         }
     }
+}
+
+fn different_length(length: u64, object_length: u64) -> Unfit {
+    let detail = format!("its file has {length} bytes in place of {object_length}");
+    unfit(FaultKind::DifferentFile, detail, true)
+}
+
+/// What an answer without bytes of the object means.
+fn refusal(status: StatusCode, headers: &HeaderMap) -> Unfit {
+    if status == StatusCode::RANGE_NOT_SATISFIABLE {
+        let detail = "says that the range is not in its file (status 416)".to_owned();
+        return unfit(FaultKind::DifferentFile, detail, true);
+    }
+    // Faults that a client may cure by waiting: timeouts, rate limits, all of the server's own
+    // trouble.
+    let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+    let detail = format!("answered with status {}", status.as_u16());
+    Unfit { retry_after: retry_after(headers), ..unfit(FaultKind::Refused, detail, !passing) }
 }
 
 /// Seconds after which a node that refuses for now wants to be asked again, if it gives seconds.

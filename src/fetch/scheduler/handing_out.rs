@@ -48,11 +48,9 @@ impl Scheduler {
         if !self.assignment.is_empty() {
             self.assignment.note_work(now, self.has_own_work());
         }
-        let turns =
-            (0..most).flat_map(|level| (0..self.order.len()).map(move |place| (level, place)));
-        let turns: Vec<(usize, usize)> = turns.collect();
+        let places = self.order.len();
         for has_delivered in [true, false] {
-            for (level, place) in turns.iter().copied() {
+            for (level, place) in (0..most * places).map(|turn| (turn / places, turn % places)) {
                 let index = self.order[place];
                 let node = &self.nodes[index];
                 if node.has_delivered() != has_delivered
