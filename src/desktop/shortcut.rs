@@ -37,7 +37,8 @@ pub(crate) fn make(
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
     let before = read(home)?.unwrap_or_default();
-    bring(entry, home, folders, system, before, wanted, on_desktop, |_, _| true)
+    let changes = Changes::between(&before, wanted, on_desktop, |_, _| true);
+    changes.carry_out(entry, home, folders, system)
 }
 
 /// Brings an existing shortcut up to date with the app's name and icon. A file that a person
@@ -63,7 +64,7 @@ pub(crate) fn refresh(
         // A size of the icon that the previous icon was too small for.
         None => artifact.kind.starts_with("icon"),
     };
-    bring(entry, home, folders, system, before, wanted, on_desktop, ours)
+    Changes::between(&before, wanted, on_desktop, ours).carry_out(entry, home, folders, system)
 }
 
 /// Whether this home has a shortcut, or may have one.
@@ -71,78 +72,92 @@ pub(crate) fn is_made(home: &Home) -> bool {
     !matches!(read(home), Ok(None))
 }
 
-#[allow(clippy::too_many_arguments)] // the one way for both of the above
-fn bring(
-    entry: &Entry,
-    home: &Home,
-    folders: &UserFolders,
-    system: System,
-    before: ShortcutRecord,
-    wanted: Vec<Artifact>,
+/// The difference between the files of a shortcut as they are and as they should be.
+struct Changes {
+    to_write: Vec<Artifact>,
+    /// Files that stay as they are.
+    retained: Vec<Made>,
+    /// Files to remove.
+    outdated: Vec<Made>,
+    /// Whether there is to be a shortcut on the desktop as well.
     desktop: bool,
-    may_write: impl Fn(Option<&Made>, &Artifact) -> bool,
-) -> Result<Vec<PathBuf>, DesktopError> {
-    let earlier = |artifact: &Artifact| before.files.iter().find(|made| made.kind == artifact.kind);
-    let is_there = |artifact: &Artifact| {
-        earlier(artifact).is_some_and(|made| {
-            made.path == artifact.path
-                && made.source == artifact.content.digest()
-                && made.file.is_some()
-                && digest_of(&made.path) == made.file
-        })
-    };
-    let (to_write, mut retained): (Vec<Artifact>, Vec<Made>) = {
-        let mut to_write = Vec::new();
-        let mut retained = Vec::new();
+    /// Whether the record says otherwise.
+    is_moved: bool,
+}
+
+impl Changes {
+    /// What brings the files of `before` to the `wanted` ones. A file is written only if
+    /// `may_write` allows it.
+    fn between(
+        before: &ShortcutRecord,
+        wanted: Vec<Artifact>,
+        desktop: bool,
+        may_write: impl Fn(Option<&Made>, &Artifact) -> bool,
+    ) -> Self {
+        let (mut to_write, mut retained) = (Vec::new(), Vec::new());
         for artifact in wanted {
-            let made = earlier(&artifact);
-            if !is_there(&artifact) && may_write(made, &artifact) {
+            let made = before.files.iter().find(|made| made.kind == artifact.kind);
+            let is_there = made.is_some_and(|made| {
+                made.path == artifact.path
+                    && made.source == artifact.content.digest()
+                    && made.file.is_some()
+                    && digest_of(&made.path) == made.file
+            });
+            if !is_there && may_write(made, &artifact) {
                 to_write.push(artifact);
             } else {
                 retained.extend(made.cloned());
             }
         }
-        (to_write, retained)
-    };
-    let outdated: Vec<Made> = before
-        .files
-        .iter()
-        .filter(|made| {
-            !retained.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path)
-        })
-        .cloned()
-        .collect();
-    let class = (system == System::Windows).then(|| windows::class(entry));
-    if to_write.is_empty() && outdated.is_empty() && before.desktop == desktop {
-        return Ok(Vec::new());
+        let is_outdated = |made: &&Made| {
+            let is_written = to_write.iter().any(|artifact| artifact.path == made.path);
+            !retained.contains(made) && !is_written
+        };
+        let outdated = before.files.iter().filter(is_outdated).cloned().collect();
+        Self { to_write, retained, outdated, desktop, is_moved: before.desktop != desktop }
     }
-    // The complete list, existing and new, is stored before any file changes.
-    let planned = to_write.iter().map(|artifact| Made {
-        kind: artifact.kind.clone(),
-        path: artifact.path.clone(),
-        source: artifact.content.digest(),
-        file: None,
-    });
-    let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
-    write(home, &ShortcutRecord { desktop, files, class: class.clone() })?;
-    let mut written = Vec::new();
-    for artifact in to_write {
-        put(&artifact)?;
-        retained.push(Made {
-            source: artifact.content.digest(),
-            file: digest_of(&artifact.path),
-            kind: artifact.kind,
+
+    /// Writes and removes the files. Returns those that were written.
+    fn carry_out(
+        self,
+        entry: &Entry,
+        home: &Home,
+        folders: &UserFolders,
+        system: System,
+    ) -> Result<Vec<PathBuf>, DesktopError> {
+        let Self { to_write, mut retained, outdated, desktop, is_moved } = self;
+        if to_write.is_empty() && outdated.is_empty() && !is_moved {
+            return Ok(Vec::new());
+        }
+        let class = (system == System::Windows).then(|| windows::class(entry));
+        // The complete list, existing and new, is stored before any file changes.
+        let planned = to_write.iter().map(|artifact| Made {
+            kind: artifact.kind.clone(),
             path: artifact.path.clone(),
+            source: artifact.content.digest(),
+            file: None,
         });
-        written.push(artifact.path);
+        let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
+        write(home, &ShortcutRecord { desktop, files, class: class.clone() })?;
+        let mut written = Vec::new();
+        for artifact in to_write {
+            put(&artifact)?;
+            retained.push(Made {
+                source: artifact.content.digest(),
+                file: digest_of(&artifact.path),
+                kind: artifact.kind,
+                path: artifact.path.clone(),
+            });
+            written.push(artifact.path);
+        }
+        for made in outdated {
+            remove_made(&made.path)?;
+        }
+        associate(entry, home, system)?;
+        write(home, &ShortcutRecord { desktop, files: retained, class })?;
+        tell_system(system, folders, &written);
+        Ok(written)
     }
-    for made in outdated {
-        remove_made(&made.path)?;
-    }
-    associate(entry, home, system)?;
-    write(home, &ShortcutRecord { desktop, files: retained, class })?;
-    tell_system(system, folders, &written);
-    Ok(written)
 }
 
 /// Removes all files of this home's shortcut. Returns those that existed.

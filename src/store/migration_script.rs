@@ -13,7 +13,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::app_environment::{Purpose, Surroundings, Variable};
@@ -56,23 +56,38 @@ pub(super) fn run(
     fs::create_dir_all(home.logs()).at("create", &home.logs())?;
     let output = private(&written).at("create", &written)?;
     let errors = output.try_clone().at("open", &written)?;
-    let mut command = match script.extension() {
-        Some(ending) if ending == "py" => {
-            let mut python = Command::new(owner.launch.program.under(&folder));
-            python.args(interpreter_options(owner)).arg(&script);
-            python
-        }
-        _ => Command::new(&script),
-    };
-    apply_environment(
-        &mut command,
-        owner,
-        Surroundings::of(&owner.launch, &folder, Purpose::Script, variable),
-    );
+    let mut command = command(owner, &folder, &script, variable);
     command.args([from.version.to_string(), to.version.to_string()]).current_dir(&work);
     command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
     command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    tracing::info!(script = %script.display(), %from, %to, "migrating");
+    let mut child = programs::spawn(&mut command)
+        .map_err(|error| refuse(format!("cannot be started: {error}")))?;
+    match wait(&mut child, limit).map_err(|error| refuse(error.to_string()))? {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(refuse(format!("{status}; {}", end_of(&written)))),
+        None => {
+            Err(StoreError::MigrationTime { id: to.to_string(), script, seconds: limit.as_secs() })
+        }
+    }
+}
+
+/// The command that runs `script`, without its arguments, folder and streams.
+fn command(owner: &InstalledRecord, folder: &Path, script: &Path, variable: Variable) -> Command {
+    let mut command = match script.extension() {
+        Some(ending) if ending == "py" => {
+            let mut python = Command::new(owner.launch.program.under(folder));
+            python.args(interpreter_options(owner)).arg(script);
+            python
+        }
+        _ => Command::new(script),
+    };
+    apply_environment(
+        &mut command,
+        owner,
+        Surroundings::of(&owner.launch, folder, Purpose::Script, variable),
+    );
     // A separate process group, so that the processes of the script end with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -82,33 +97,26 @@ pub(super) fn run(
         &mut command,
         windows_sys::Win32::System::Threading::CREATE_NO_WINDOW,
     );
-    tracing::info!(script = %script.display(), %from, %to, "migrating");
-    let mut child = programs::spawn(&mut command)
-        .map_err(|error| refuse(format!("cannot be started: {error}")))?;
+    command
+}
+
+/// Waits for the script's end; `None` if it was ended because it took longer than `limit`.
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let end = Instant::now() + limit;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => {
+    loop {
+        match child.try_wait()? {
+            Some(status) => {
                 // Processes that the script left behind must not write to the copy any more.
-                end_all(&mut child);
-                break status;
+                end_all(child);
+                return Ok(Some(status));
             }
-            Ok(None) if Instant::now() < end => std::thread::sleep(POLL_INTERVAL),
-            Ok(None) => {
-                end_all(&mut child);
-                return Err(StoreError::MigrationTime {
-                    id: to.to_string(),
-                    script,
-                    seconds: limit.as_secs(),
-                });
+            None if Instant::now() < end => std::thread::sleep(POLL_INTERVAL),
+            None => {
+                end_all(child);
+                return Ok(None);
             }
-            Err(error) => return Err(refuse(error.to_string())),
         }
-    };
-    if status.success() {
-        return Ok(());
     }
-    Err(refuse(format!("{status}; {}", end_of(&written))))
 }
 
 /// A file that only this user may read: a script may write parts of the user's data.

@@ -253,26 +253,7 @@ pub(crate) fn go_to(
         probation: (!target.healthy).then(|| Probation::begin(now)),
     };
     waiting.refuse_if_outrun(home, &active.container)?;
-    match &target.point {
-        Some(point) if point.has_files()? => {
-            // The version was used again since: its present files go to a new snapshot, and the old
-            // snapshot's files come back.
-            let displaced = displaced(home, &target.container, now)?;
-            commit(home, &point.files(), &displaced, next, lock)?;
-            finish(home, &displaced, Some(&note));
-        }
-        _ => {
-            home.set_active(&next)?;
-            snapshots::prune(home, Some(note.folder()));
-        }
-    }
-    // The snapshot's files are in use now, so the snapshot goes. A kill before this leaves a note
-    // without files.
-    if let Some(point) = &target.point
-        && let Err(error) = snapshots::remove(point)
-    {
-        tracing::warn!(error = error_chain::line(&error), "the note of a point stays");
-    }
+    activate(home, target, next, (&note, now), lock)?;
     // Moves the files out of the version that was left, which may soon be removed. Where a file is
     // held open they stay in it.
     let taken = match waiting.refuse_if_outrun(home, &active.container) {
@@ -287,6 +268,37 @@ pub(crate) fn go_to(
     }
     tracing::warn!(from = %active.container, to = %record.container, "rolled back");
     Ok(RolledBack { record, from: active.container, retained: note.place(home) })
+}
+
+/// Makes `next` the active version, with the user's files of the target's point, if that has any.
+fn activate(
+    home: &Home,
+    target: &RollbackTarget,
+    next: Active,
+    (note, now): (&Snapshot, jiff::Timestamp),
+    lock: &HomeLock,
+) -> Result<(), StoreError> {
+    match &target.point {
+        Some(point) if point.has_files()? => {
+            // The version was used again since: its present files go to a new snapshot, and the old
+            // snapshot's files come back.
+            let displaced = displaced(home, &target.container, now)?;
+            commit(home, &point.files(), &displaced, next, lock)?;
+            finish(home, &displaced, Some(note));
+        }
+        _ => {
+            home.set_active(&next)?;
+            snapshots::prune(home, Some(note.folder()));
+        }
+    }
+    // The snapshot's files are in use now, so the snapshot goes. A kill before this leaves a note
+    // without files.
+    if let Some(point) = &target.point
+        && let Err(error) = snapshots::remove(point)
+    {
+        tracing::warn!(error = error_chain::line(&error), "the note of a point stays");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -368,20 +368,7 @@ pub(crate) fn resolve_for_start(
     home: &Home,
     options: SwitchOptions,
 ) -> Result<Resolved, StoreError> {
-    if exists(&home.journal()).unwrap_or(true) {
-        // Taking the lock finishes the interrupted switch.
-        let end = Instant::now() + MAX_WAIT_FOR_SWITCH;
-        while let Err(error) = HomeLock::take(home) {
-            if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
-                tracing::error!(
-                    error = error_chain::line(&error),
-                    "an interrupted switch is not finished"
-                );
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
+    finish_interrupted(home);
     if home.has_lost_pointer() {
         let written = HomeLock::take(home).and_then(|lock| home.ensure_active(&lock));
         if let Err(error) = written {
@@ -425,29 +412,53 @@ pub(crate) fn resolve_for_start(
             Ok(Resolved { record, switched: Some(Ok(carried_over)), waits: None })
         }
         Err(StoreError::InUse { .. }) => stay(record),
-        Err(error) => {
+        Err(error) => without_pending_switch(home, pending, error),
+    }
+}
+
+/// Finishes an interrupted switch, which takes no more than the lock. Waits for another launcher
+/// that may be at it.
+fn finish_interrupted(home: &Home) {
+    if !exists(&home.journal()).unwrap_or(true) {
+        return;
+    }
+    let end = Instant::now() + MAX_WAIT_FOR_SWITCH;
+    while let Err(error) = HomeLock::take(home) {
+        if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
             tracing::error!(
                 error = error_chain::line(&error),
-                "the pending switch failed; starting the version before it"
+                "an interrupted switch is not finished"
             );
-            let (active, record) = home.active_for_start()?;
-            let failures = active.pending_failures + 1;
-            // The switch would fail again at each start, and cost time each time.
-            let given_up = error.is_final() || failures >= MAX_TRIES;
-            let pending_failures = if given_up { 0 } else { failures };
-            let left = active.pending.clone().filter(|_| !given_up);
-            if let Err(error) =
-                home.set_active(&Active { pending: left, pending_failures, ..active })
-            {
-                tracing::warn!(
-                    error = error_chain::line(&error),
-                    "the failure of a pending switch is not written down"
-                );
-            }
-            let switched = given_up.then_some(Err((pending, error)));
-            Ok(Resolved { record, switched, waits: None })
+            break;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The version before the switch to `pending`, which failed. The switch is tried again at the next
+/// start, unless it would only fail again and cost time each time.
+fn without_pending_switch(
+    home: &Home,
+    pending: ContainerId,
+    error: StoreError,
+) -> Result<Resolved, StoreError> {
+    tracing::error!(
+        error = error_chain::line(&error),
+        "the pending switch failed; starting the version before it"
+    );
+    let (active, record) = home.active_for_start()?;
+    let failures = active.pending_failures + 1;
+    let given_up = error.is_final() || failures >= MAX_TRIES;
+    let pending_failures = if given_up { 0 } else { failures };
+    let left = active.pending.clone().filter(|_| !given_up);
+    if let Err(error) = home.set_active(&Active { pending: left, pending_failures, ..active }) {
+        tracing::warn!(
+            error = error_chain::line(&error),
+            "the failure of a pending switch is not written down"
+        );
+    }
+    let switched = given_up.then_some(Err((pending, error)));
+    Ok(Resolved { record, switched, waits: None })
 }
 
 #[cfg(test)]
