@@ -13,6 +13,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
+use tough::schema::{Root, Targets};
 
 use super::address::check_address;
 use super::error::{PublishError, at};
@@ -103,6 +104,17 @@ pub struct InitOptions {
     pub online_password: Option<String>,
 }
 
+impl InitOptions {
+    /// The password that encrypts the keys of a role.
+    fn password_of(&self, role: KeyRole) -> Option<&String> {
+        if role.is_offline() {
+            self.offline_password.as_ref()
+        } else {
+            self.online_password.as_ref()
+        }
+    }
+}
+
 /// A publisher's folder.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -178,41 +190,47 @@ impl Project {
         now: Time,
         texts: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
     ) -> Result<(), PublishError> {
-        let project = self;
-        let keys = project.keys_folder();
+        let keys = self.keys_folder();
         std::fs::create_dir_all(&keys).map_err(at(&keys))?;
         // A web server that runs as another user serves these.
-        for path in [project.metadata_folder(), project.targets_folder(), project.launcher_folder()]
-        {
+        for path in [self.metadata_folder(), self.targets_folder(), self.launcher_folder()] {
             durable::create_shared_folders(&path).map_err(at(&path))?;
         }
-        let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
-        let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;
+        let lifetimes = &options.settings.lifetimes;
+        let mut root = metadata::new_root(now, lifetimes)?;
+        let mut targets = metadata::new_targets(NonZeroU64::MIN, now, lifetimes)?;
         for role in KeyRole::ALL {
+            let folder = offline_keys.filter(|_| role.is_offline());
+            let folder = folder.map_or_else(|| self.keys_folder(), Path::to_owned);
             let (count, threshold) = if role == KeyRole::Root {
                 (options.root_keys, threshold)
             } else {
                 (1, NonZeroU64::MIN)
             };
-            let password = if role.is_offline() {
-                &options.offline_password
-            } else {
-                &options.online_password
-            };
-            let folder = offline_keys
-                .filter(|_| role.is_offline())
-                .map_or_else(|| project.keys_folder(), Path::to_owned);
-            let keys = make_keys(&folder, role, count, password.as_deref())?;
+            let keys =
+                make_keys(&folder, role, count, options.password_of(role).map(String::as_str))?;
             if role == KeyRole::Patches {
                 metadata::delegate(&mut targets, &keys, threshold)?;
             } else {
                 metadata::set_keys(&mut root, role, &keys, threshold);
             }
         }
+        let keyring = self.first_keyring(options, offline_keys);
+        let documents = self.first_documents(&root, targets, &keyring, now)?;
+        // Files that another publisher wrote into an app's own folder stay.
+        let texts = texts.into_iter().filter(|(path, _)| !path.try_exists().unwrap_or(true));
+        let steps = documents
+            .into_iter()
+            .chain(texts)
+            .map(|(path, bytes)| TransactionStep::Write { path, bytes });
+        Transaction::new(self.lock()?, steps).run()
+    }
+
+    /// The keyring of a new project: its passwords are those that were just chosen.
+    fn first_keyring(&self, options: &InitOptions, offline_keys: Option<&Path>) -> Keyring {
         let passwords = (options.offline_password.clone(), options.online_password.clone());
-        let key_folders =
-            offline_keys.map(Path::to_owned).into_iter().chain([project.keys_folder()]);
-        let keyring = Keyring::new(key_folders).with_passwords(move |path| {
+        let folders = offline_keys.map(Path::to_owned).into_iter().chain([self.keys_folder()]);
+        Keyring::new(folders).with_passwords(move |path| {
             let name = path
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
@@ -221,32 +239,37 @@ impl Project {
                 .into_iter()
                 .any(|role| role.is_offline() && name.starts_with(&role.to_string()));
             if offline { passwords.0.clone() } else { passwords.1.clone() }
-        });
-        let lifetimes = &options.settings.lifetimes;
-        let targets = metadata::sign(targets, &[&root], &keyring, &[])?;
+        })
+    }
+
+    /// The first metadata, signed: each file's path and content. The timestamp comes after what it
+    /// names.
+    fn first_documents(
+        &self,
+        root: &Root,
+        targets: Targets,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<[(PathBuf, Vec<u8>); 6], PublishError> {
+        let lifetimes = &self.settings.lifetimes;
+        let targets = metadata::sign(targets, &[root], keyring, &[])?;
         let patches = metadata::new_patches(NonZeroU64::MIN, now, lifetimes)?;
-        let patches = metadata::sign_patches(patches, &targets.signed.signed, &keyring, &[])?;
+        let patches = metadata::sign_patches(patches, &targets.signed.signed, keyring, &[])?;
         let snapshot =
             metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
-        let snapshot = metadata::sign(snapshot, &[&root], &keyring, &[])?;
+        let snapshot = metadata::sign(snapshot, &[root], keyring, &[])?;
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
-        let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
-        let root = metadata::sign(root.clone(), &[&root], &keyring, &[])?;
-        let write = |path: PathBuf, bytes: Vec<u8>| TransactionStep::Write { path, bytes };
-        let steps = [
-            write(project.metadata_folder().join("1.root.json"), root.bytes.clone()),
-            write(project.metadata_folder().join("1.targets.json"), targets.bytes),
-            write(project.metadata_folder().join(metadata::patches_file(&patches)), patches.bytes),
-            write(project.metadata_folder().join("1.snapshot.json"), snapshot.bytes),
-            write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
-            write(project.launcher_folder().join("root.json"), root.bytes),
-        ];
-        // Files that another publisher wrote into an app's own folder stay.
-        let texts = texts
-            .into_iter()
-            .filter(|(path, _)| !path.try_exists().unwrap_or(true))
-            .map(|(path, bytes)| write(path, bytes));
-        Transaction::new(project.lock()?, steps.into_iter().chain(texts).collect::<Vec<_>>()).run()
+        let timestamp = metadata::sign(timestamp, &[root], keyring, &[])?;
+        let root = metadata::sign(root.clone(), &[root], keyring, &[])?;
+        let folder = self.metadata_folder();
+        Ok([
+            (folder.join("1.root.json"), root.bytes.clone()),
+            (folder.join("1.targets.json"), targets.bytes),
+            (folder.join(metadata::patches_file(&patches)), patches.bytes),
+            (folder.join("1.snapshot.json"), snapshot.bytes),
+            (folder.join("timestamp.json"), timestamp.bytes),
+            (self.launcher_folder().join("root.json"), root.bytes),
+        ])
     }
 
     /// Opens a publisher's folder.

@@ -265,25 +265,10 @@ impl Project {
         package: &PackageToPublish,
         change: Notes,
     ) -> Result<Vec<TransactionStep>, PublishError> {
-        let PackageToPublish { path, release, manifest, notes } = package;
-        let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
+        let PackageToPublish { path, release, notes, .. } = package;
+        self.refuse_foreign(package)?;
         let container = &release.container;
         let name = format!("{container}.kuzflow");
-        if container.app != self.settings().app {
-            return Err(refuse(format!(
-                "it is {container}, published here is {}",
-                self.settings().app
-            )));
-        }
-        if manifest.id() != *container {
-            return Err(refuse(format!(
-                "its manifest is that of {}, its description that of {container}",
-                manifest.id()
-            )));
-        }
-        if release.rollout_permille > 1000 {
-            return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));
-        }
         let (hash, length) = digest_of(path)?;
         let mut release = release.clone();
         let earlier = targets
@@ -315,20 +300,52 @@ impl Project {
             return Ok(steps);
         }
         if change == Notes::Replaced {
-            release.notes.clear();
-            for (language, path) in notes {
-                let (name, bytes) = read_notes(container, language, path)?;
-                let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
-                let destination = self.targets_folder().join(format!("{hash}.{name}"));
-                if !is_there(&destination, hash, length)? {
-                    steps.push(TransactionStep::Write { path: destination, bytes });
-                }
-                targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
-                release.notes.insert(language.clone(), name);
-            }
+            steps.extend(self.replace_notes(targets, &mut release, notes)?);
         }
         let custom = HashMap::from([(RELEASE_KEY.to_owned(), to_value(&release)?)]);
         targets.targets.insert(target_name(&name)?, target(hash, length, custom));
+        Ok(steps)
+    }
+
+    /// Refuses a package of another app, and one whose parts contradict each other.
+    fn refuse_foreign(&self, package: &PackageToPublish) -> Result<(), PublishError> {
+        let PackageToPublish { path, release, manifest, .. } = package;
+        let container = &release.container;
+        let reason = if container.app != self.settings().app {
+            format!("it is {container}, published here is {}", self.settings().app)
+        } else if manifest.id() != *container {
+            format!(
+                "its manifest is that of {}, its description that of {container}",
+                manifest.id()
+            )
+        } else if release.rollout_permille > 1000 {
+            format!("its rollout is {} of 1000", release.rollout_permille)
+        } else {
+            return Ok(());
+        };
+        Err(PublishError::Package { path: path.clone(), reason })
+    }
+
+    /// Gives `release` these notes, and adds them to `targets`; returns the steps that bring their
+    /// bytes.
+    fn replace_notes(
+        &self,
+        targets: &mut Targets,
+        release: &mut Release,
+        notes: &BTreeMap<String, PathBuf>,
+    ) -> Result<Vec<TransactionStep>, PublishError> {
+        let mut steps = Vec::new();
+        release.notes.clear();
+        for (language, path) in notes {
+            let (name, bytes) = read_notes(&release.container, language, path)?;
+            let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
+            let destination = self.targets_folder().join(format!("{hash}.{name}"));
+            if !is_there(&destination, hash, length)? {
+                steps.push(TransactionStep::Write { path: destination, bytes });
+            }
+            targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
+            release.notes.insert(language.clone(), name);
+        }
         Ok(steps)
     }
 }

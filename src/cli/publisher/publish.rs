@@ -160,19 +160,9 @@ pub(super) fn publish_with(
 ) -> Result<Ending, VerbError> {
     let terms = arguments.terms()?;
     let now = host::now();
-    let mut packages = Vec::new();
-    for path in files {
-        let package = inspect(&path, Effort::default().threads)?;
-        let mut release = release_of(&package, &project.settings().channel, now);
-        release.hot_swap = Some(project.settings().incremental_update.hot_swap());
-        say.line(&format!("{} ({} bytes)", release.container, package.length));
-        warn_of_names(project, &package.manifest);
-        let notes = arguments.notes_of(project, &release.container.version);
-        if let Some(missing) = notes.values().find(|notes| !notes.is_file()) {
-            return Err(no_notes(missing));
-        }
-        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
-    }
+    let packages =
+        files.into_iter().map(|path| package_to_publish(project, path, &arguments, now, say));
+    let mut packages = packages.collect::<Result<Vec<_>, VerbError>>()?;
     // A retry in CI may have none of the keys: published releases need none.
     let mut is_retry = !terms.again;
     for package in &packages {
@@ -196,37 +186,70 @@ pub(super) fn publish_with(
     let added =
         packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
     if added {
-        let sizes =
-            when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now()))
-                .and_then(Transaction::run);
-        // The sizes are for readers of the version tree. No client needs them, and the next release
-        // brings them.
-        sizes.unwrap_or_else(|error| {
-            error_line(&format!(
-                "warning: the version tree lacks the packs' sizes: {}",
-                error_chain::line(&error)
-            ))
-        });
+        tell_patch_sizes(project, &keyring);
     }
-    let place = arguments.repo_option();
-    match packages.first() {
-        Some(first) if changes && offerings.iter().any(|offering| offering.release.rollout_permille < 1000) => {
-            say.next(&format!(
-                "kuzflow rollout{place} --version {} --percent 100, once it is well",
-                first.release.container.version
-            ));
-        }
-        _ => say.next(&format!(
-            "kuzflow serve{place}, or copy {} to your web server: targets first, metadata/timestamp.json last",
-            project.repository().display()
-        )),
-    }
+    let is_partial = offerings.iter().any(|offering| offering.release.rollout_permille < 1000);
+    say.next(&next_step(project, &arguments, packages.first().filter(|_| changes && is_partial)));
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
     // Status 0 also if nothing changes: the release is published, and a script needs to know
     // nothing else.
     Ok(renew::warn_after(project, Ending::Done))
+}
+
+/// Reads a package that will be published, and its notes.
+fn package_to_publish(
+    project: &Project,
+    path: PathBuf,
+    arguments: &PublishArguments,
+    now: jiff::Timestamp,
+    say: &Say,
+) -> Result<PackageToPublish, VerbError> {
+    let package = inspect(&path, Effort::default().threads)?;
+    let mut release = release_of(&package, &project.settings().channel, now);
+    release.hot_swap = Some(project.settings().incremental_update.hot_swap());
+    say.line(&format!("{} ({} bytes)", release.container, package.length));
+    warn_of_names(project, &package.manifest);
+    let notes = arguments.notes_of(project, &release.container.version);
+    if let Some(missing) = notes.values().find(|notes| !notes.is_file()) {
+        return Err(no_notes(missing));
+    }
+    Ok(PackageToPublish { path, release, manifest: package.manifest, notes })
+}
+
+/// Writes the packs' sizes into the version tree. They are for its readers. No client needs them,
+/// and the next release brings them, so a failure is only a warning.
+fn tell_patch_sizes(project: &Project, keyring: &Keyring) {
+    let written =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(keyring, host::now()))
+            .and_then(Transaction::run);
+    if let Err(error) = written {
+        error_line(&format!(
+            "warning: the version tree lacks the packs' sizes: {}",
+            error_chain::line(&error)
+        ));
+    }
+}
+
+/// What the publisher can do next; `partial` is a package that only a part of the installations
+/// gets so far.
+fn next_step(
+    project: &Project,
+    arguments: &PublishArguments,
+    partial: Option<&PackageToPublish>,
+) -> String {
+    let place = arguments.repo_option();
+    match partial {
+        Some(package) => format!(
+            "kuzflow rollout{place} --version {} --percent 100, once it is well",
+            package.release.container.version
+        ),
+        None => format!(
+            "kuzflow serve{place}, or copy {} to your web server: targets first, metadata/timestamp.json last",
+            project.repository().display()
+        ),
+    }
 }
 
 /// Whether no packs can be signed here; a message reports it. A present key that cannot be used is

@@ -64,6 +64,25 @@ impl Plan {
         coded: &[Coded],
         shared: [f64; STREAMS],
     ) -> Vec<Verdict> {
+        let shares = self.shares(jobs, coded, shared);
+        let changed = self.outline.fates.iter().filter_map(|(path, fate)| {
+            let share = shares.get(path).copied();
+            fate_verdict(path, fate, base, share)
+        });
+        let removed =
+            base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path));
+        let removed = removed
+            .map(|(path, entry)| Verdict::without_bytes(path, FileChange::Removed, entry.size));
+        changed.chain(removed).collect()
+    }
+
+    /// How each made file was coded, and its share of the pack in bytes.
+    fn shares(
+        &self,
+        jobs: &[CodingJob],
+        coded: &[Coded],
+        shared: [f64; STREAMS],
+    ) -> HashMap<&RelativePath, (Algorithm, u64)> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
             let literals: f64 = coded
@@ -77,66 +96,47 @@ impl Plan {
                 shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
             }
         }
-        let mut verdicts = Vec::new();
-        for (path, fate) in &self.outline.fates {
-            let old = base.file_manifest.get(path);
-            let verdict = |what, base: Option<&RelativePath>, size, algorithm, packed| Verdict {
-                path: path.clone(),
-                what,
-                base: base.filter(|base| *base != path).cloned(),
-                size,
-                algorithm,
-                packed,
-            };
-            match &fate.content {
-                Content::Made(made) => {
-                    let (algorithm, packed) = shares
-                        .get(path)
-                        .map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
-                    let what =
-                        if made.base.is_some() { FileChange::Patched } else { FileChange::Added };
-                    verdicts.push(verdict(what, made.base.as_ref(), made.size, algorithm, packed));
-                }
-                Content::Old(other) => {
-                    let size = base.file_manifest.get(other).map_or(0, |entry| entry.size);
-                    if other != path {
-                        verdicts.push(verdict(FileChange::Moved, Some(other), size, None, 0));
-                    } else if old.is_some_and(|old| old.permissions != fate.permissions) {
-                        verdicts.push(verdict(FileChange::Attributes, None, size, None, 0));
-                    }
-                }
-                Content::Empty | Content::Link(_) => {
-                    let same = old.is_some_and(|old| match (&fate.content, &old.symlink) {
-                        (Content::Link(target), Some(old)) => target == old,
-                        (Content::Empty, None) => old.size == 0,
-                        _ => false,
-                    });
-                    if !same {
-                        verdicts.push(verdict(
-                            if old.is_some() { FileChange::Patched } else { FileChange::Added },
-                            None,
-                            0,
-                            None,
-                            0,
-                        ));
-                    }
-                }
+        shares
+    }
+}
+
+/// The verdict on a file of the new release, whose bytes in the pack are `share`; `None` if nothing
+/// about it changed.
+fn fate_verdict(
+    path: &RelativePath,
+    fate: &Fate,
+    base: &Manifest,
+    share: Option<(Algorithm, u64)>,
+) -> Option<Verdict> {
+    let old = base.file_manifest.get(path);
+    match &fate.content {
+        Content::Made(made) => Some(Verdict {
+            path: path.clone(),
+            what: if made.base.is_some() { FileChange::Patched } else { FileChange::Added },
+            base: made.base.clone().filter(|base| base != path),
+            size: made.size,
+            algorithm: share.map(|(algorithm, _)| algorithm),
+            packed: share.map_or(0, |(_, packed)| packed),
+        }),
+        Content::Old(other) => {
+            let size = base.file_manifest.get(other).map_or(0, |entry| entry.size);
+            if other != path {
+                let moved = Verdict::without_bytes(path, FileChange::Moved, size);
+                Some(Verdict { base: Some(other.clone()), ..moved })
+            } else {
+                old.is_some_and(|old| old.permissions != fate.permissions)
+                    .then(|| Verdict::without_bytes(path, FileChange::Attributes, size))
             }
         }
-        for (path, entry) in
-            base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path))
-        {
-            let path = path.clone();
-            verdicts.push(Verdict {
-                path,
-                what: FileChange::Removed,
-                base: None,
-                size: entry.size,
-                algorithm: None,
-                packed: 0,
+        Content::Empty | Content::Link(_) => {
+            let same = old.is_some_and(|old| match (&fate.content, &old.symlink) {
+                (Content::Link(target), Some(old)) => target == old,
+                (Content::Empty, None) => old.size == 0,
+                _ => false,
             });
+            let what = if old.is_some() { FileChange::Patched } else { FileChange::Added };
+            (!same).then(|| Verdict::without_bytes(path, what, 0))
         }
-        verdicts
     }
 }
 
@@ -223,4 +223,11 @@ pub struct Verdict {
     pub algorithm: Option<Algorithm>,
     /// Its share of its group's bytes.
     pub packed: u64,
+}
+
+impl Verdict {
+    /// The verdict on a file for which the pack has no bytes.
+    fn without_bytes(path: &RelativePath, what: FileChange, size: u64) -> Self {
+        Self { path: path.clone(), what, base: None, size, algorithm: None, packed: 0 }
+    }
 }

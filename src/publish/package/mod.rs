@@ -74,54 +74,63 @@ pub fn write_package(
     let index = PackageIndex { places: plan.places, pieces: writer.finish_payload() };
     let manifest = finish_manifest(draft, plan.files)?;
     index.check(&manifest)?;
-    let mut at = plan.payload;
-    let mut records = plan.records;
-    let mut locations = Vec::with_capacity(2);
-    for (name, json) in [(INDEX_PATH, index.to_json()?), (MANIFEST_PATH, manifest.to_json()?)] {
+    let mut tail = Tail { at: plan.payload, records: plan.records, time: plan.time, effort };
+    let index_location = tail.write(&mut writer, out, INDEX_PATH, &index.to_json()?)?;
+    let manifest_location = tail.write(&mut writer, out, MANIFEST_PATH, &manifest.to_json()?)?;
+    tail.write_directory(&mut writer).at("write", out)?;
+    let (length, hash) = writer.finish().at("write", out)?;
+    readable_by_all(temporary.as_file()).at("write", out)?;
+    temporary.as_file().sync_all().at("write", out)?;
+    temporary.persist(out).at("write", out)?;
+    Ok(Package { manifest, index, manifest_location, index_location, length, hash })
+}
+
+/// The part of a package behind the payload: the documents, and the directory of all entries.
+struct Tail {
+    /// Where the next byte stands.
+    at: u64,
+    records: Vec<ZipRecord>,
+    time: DosTime,
+    effort: Effort,
+}
+
+impl Tail {
+    /// Writes a document as an entry of its own. Returns where it lies.
+    fn write(
+        &mut self,
+        writer: &mut impl Write,
+        out: &Path,
+        name: &str,
+        json: &[u8],
+    ) -> Result<DocumentLocation, PackageError> {
         if json.len() as u64 > MAX_DOCUMENT_BYTES {
             return Err(PackageError::NoPackage {
                 path: out.to_path_buf(),
                 reason: "it has more files than any launcher reads",
             });
         }
-        let packed = squeeze::frame(&json, effort.level).at("write", out)?;
-        let record = document_record(
-            name,
-            at,
-            packed.len() as u64,
-            json.len() as u64,
-            crc32fast::hash(&json),
-        );
-        let header = record.local(plan.time);
-        let location = DocumentLocation {
-            offset: at + header.len() as u64,
-            packed_size: packed.len() as u64,
-            size: json.len() as u64,
-            hash: Digest::of(&json),
-        };
+        let packed = squeeze::frame(json, self.effort.level).at("write", out)?;
+        let (packed_size, size) = (packed.len() as u64, json.len() as u64);
+        let record = document_record(name, self.at, packed_size, size, crc32fast::hash(json));
+        let header = record.local(self.time);
+        let offset = self.at + header.len() as u64;
         writer.write_all(&header).at("write", out)?;
         writer.write_all(&packed).at("write", out)?;
-        at = location.offset + location.packed_size;
-        locations.push(location);
-        records.push(record);
+        self.at = offset + packed_size;
+        self.records.push(record);
+        Ok(DocumentLocation { offset, packed_size, size, hash: Digest::of(json) })
     }
-    let mut directory_size = 0;
-    for record in &records {
-        let header = record.central(plan.time);
-        directory_size += header.len() as u64;
-        writer.write_all(&header).at("write", out)?;
+
+    /// Writes the directory, which ends the package.
+    fn write_directory(&self, writer: &mut impl Write) -> io::Result<()> {
+        let mut directory_size = 0;
+        for record in &self.records {
+            let header = record.central(self.time);
+            directory_size += header.len() as u64;
+            writer.write_all(&header)?;
+        }
+        writer.write_all(&zip::end(self.records.len() as u64, self.at, directory_size))
     }
-    writer.write_all(&zip::end(records.len() as u64, at, directory_size)).at("write", out)?;
-    let (length, hash) = writer.finish().at("write", out)?;
-    readable_by_all(temporary.as_file()).at("write", out)?;
-    temporary.as_file().sync_all().at("write", out)?;
-    temporary.persist(out).at("write", out)?;
-    let [index_location, manifest_location] = <[DocumentLocation; 2]>::try_from(locations)
-        .map_err(|_| PackageError::NoPackage {
-            path: out.to_path_buf(),
-            reason: "it has no manifest",
-        })?;
-    Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
 /// Every header and offset of a package, computed before its first byte is written.

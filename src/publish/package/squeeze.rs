@@ -128,6 +128,7 @@ pub(super) fn squeeze<'a>(
         Ok(output.file.flush().at("write a temporary file in", &spools.folder)?)
     };
     std::thread::scope(|scope| {
+        #[allow(clippy::disallowed_methods)] // on the publisher's computer a panic is a message
         let helpers: Vec<_> =
             (1..spools.files.len()).map(|spool| scope.spawn(move || work(spool))).collect();
         let own = work(0);
