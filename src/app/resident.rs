@@ -6,9 +6,12 @@
 //! app's own exit status. Never: works while nothing changes (one thread waits for the next event
 //! or the next due time); opens a window without a request or a need.
 
+mod state;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::state::{AppPresence, Automatic, DueCheck, NextStep, ResidentState};
 use super::output::Output;
 use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::reports::Reports;
@@ -19,8 +22,6 @@ use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, ProblemKind};
-use crate::model::{Offer, Version};
-use crate::schedule::announcements::Announcements;
 use crate::schedule::reminder::{Reminder, ReminderStep};
 use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::schedule::watch::{self, Watch};
@@ -29,15 +30,6 @@ use crate::settings::CheckTime;
 use crate::store::launch::exit_code;
 use crate::threads;
 use crate::update::peer_service::PeerHandle;
-
-/// Pause between two looks at a version on probation, while a check waits for the probation's end.
-const TRIAL_POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Pause between two looks at the probation, for a launcher that ends with it.
-const PROBATION_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Pause between two looks at the size of the app's standard error, where that is stored in a file.
-const ERROR_OUTPUT_POLL_INTERVAL: Duration = Duration::from_secs(30);
-/// Longest wait for an event; every event ends it earlier.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays beside the app. `handle` belongs to an engine that knows that the app runs.
 pub(crate) fn live(
@@ -53,7 +45,7 @@ pub(crate) fn live(
         let mut followed = false;
         while !resident.is_over() && !handle.closed() {
             resident.wait();
-            if resident.has_looked() && !std::mem::replace(&mut followed, true) {
+            if resident.state.has_looked() && !std::mem::replace(&mut followed, true) {
                 // The launcher's work for itself and for the desktop must not delay the app's own
                 // updates.
                 let follow = move || {
@@ -114,26 +106,10 @@ struct Resident<'a> {
     output: &'a Output,
     watch: Option<Watch>,
     due: Arc<Mutex<Option<Check>>>,
-    announcements: Announcements,
+    state: ResidentState,
     /// The announcement that nobody has answered.
     reminder: Reminder,
     began: Instant,
-    /// Whether the last check allows fetching without a question.
-    may_fetch: bool,
-    /// Whether the resident itself began the running check.
-    own_check: bool,
-    /// Whether a check is running.
-    checking: bool,
-    /// A version whose update was begun without a question and failed: the next time the user is
-    /// asked.
-    in_vain: Option<Version>,
-    /// Whether a check has begun.
-    asked: bool,
-    /// Whether a check has ended, or none is made.
-    looked: bool,
-    /// The version whose update the resident began without a question; the resident then also
-    /// reports its end.
-    ours: Option<Version>,
     view: ViewState,
     reports: Reports<'a>,
 }
@@ -145,27 +121,25 @@ impl<'a> Resident<'a> {
         options: PresentOptions,
         output: &'a Output,
     ) -> Self {
+        let settings = &session.environment.settings;
         let due = Arc::new(Mutex::new(None));
-        let watch = (session.environment.settings.update.check != CheckTime::Never)
+        let watch = (settings.update.check != CheckTime::Never)
             .then(|| start_watch(session, handle, &due))
             .flatten();
+        let automatic = Automatic {
+            hot_swap: settings.hot_update.automatic,
+            prefetch: settings.update.prefetch,
+        };
         Self {
             session,
             handle,
             options,
             output,
-            asked: false,
-            looked: watch.is_none(),
+            state: ResidentState::new(automatic, watch.is_some()),
             watch,
             due,
-            announcements: Announcements::default(),
             reminder: Reminder::default(),
             began: Instant::now(),
-            may_fetch: false,
-            own_check: false,
-            checking: false,
-            in_vain: None,
-            ours: None,
             view: ViewState::default(),
             reports: Reports::new(session, handle, options, output),
         }
@@ -174,38 +148,32 @@ impl<'a> Resident<'a> {
     /// Whether there is no reason to stay.
     fn is_over(&self) -> bool {
         let app = &self.session.app;
-        if app.is_over() {
-            let ended_well =
-                app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
-            // A version that fails at once is no reason to end the checks: the release that fixes
-            // it may already exist.
-            return ended_well || self.looked && !self.reports.has_failed();
-        }
-        let may_leave = !self.session.environment.settings.health.stay && !app.is_attended();
-        may_leave && self.looked && self.handle.phase().is_at_rest()
+        let presence = if app.is_over() {
+            let status = app.get().and_then(|app| app.ended());
+            AppPresence::Ended {
+                well: status.is_some_and(|status| status.success()),
+                has_failed: self.reports.has_failed(),
+            }
+        } else {
+            AppPresence::Running { launcher_may_leave: !self.stays() && !app.is_attended() }
+        };
+        self.state.is_over(presence, self.handle.phase().is_at_rest())
     }
 
-    fn has_looked(&self) -> bool {
-        self.looked
+    fn stays(&self) -> bool {
+        self.session.environment.settings.health.stay
     }
 
     /// Waits for the next event and handles it.
     fn wait(&mut self) {
-        if !self.asked && !self.looked && self.session.app.is_over() {
-            // The app has ended with a failure, so the check need not wait for its sake.
+        if self.state.asks_for_check(self.session.app.is_over()) {
             self.tell(ScheduleInput::Asked);
-            self.asked = true;
         }
-        let waits_for_trial = self.session.app.is_on_trial() && self.due().is_some();
-        // No event reports that a version has ended its probation.
-        let waits_for_end_of_trial = self.looked && !self.session.environment.settings.health.stay;
-        let keeps_errors = || self.session.app.running().is_some_and(|app| app.bound_errors());
-        let limit = match (waits_for_trial || self.reports.has_failed(), waits_for_end_of_trial) {
-            (true, _) => TRIAL_POLL_INTERVAL,
-            (false, true) => PROBATION_POLL_INTERVAL,
-            (false, false) if keeps_errors() => ERROR_OUTPUT_POLL_INTERVAL,
-            (false, false) => MAX_WAIT,
-        };
+        let check_waits = self.session.app.is_on_trial() && self.due().is_some();
+        let limit =
+            self.state.longest_wait(check_waits || self.reports.has_failed(), self.stays(), || {
+                self.session.app.running().is_some_and(|app| app.bound_errors())
+            });
         let limit = match self.remind() {
             ReminderStep::LookIn(wait) => limit.min(wait),
             ReminderStep::Nothing | ReminderStep::Announce => limit,
@@ -220,7 +188,7 @@ impl<'a> Resident<'a> {
                 _ => {}
             }
         }
-        self.reports.report_what_is_due(&mut self.view, self.looked);
+        self.reports.report_what_is_due(&mut self.view, self.state.has_looked());
         if self.handle.wanted().is_some() {
             show_wanted(
                 &self.session.environment,
@@ -247,70 +215,35 @@ impl<'a> Resident<'a> {
     /// Begins a check if one is due.
     fn look(&mut self) {
         let Some(check) = self.due().take() else { return };
-        self.asked = true;
         gui::catch_up();
-        if self.handle.phase().is_at_rest() {
-            (self.may_fetch, self.own_check) = (check.prefetch, true);
-            tracing::info!(reason = ?check.reason, "looking for a release");
-            self.handle.send(Command::Check(CheckTrigger::Schedule));
-        } else {
-            // A recent check found the update that is running.
-            self.looked = true;
-            self.tell(ScheduleInput::Ended(CheckEnd::Answered));
+        match self.state.check_due(check, self.handle.phase().is_at_rest()) {
+            DueCheck::Begin => {
+                tracing::info!(reason = ?check.reason, "looking for a release");
+                self.handle.send(Command::Check(CheckTrigger::Schedule));
+            }
+            DueCheck::Answered => self.tell(ScheduleInput::Ended(CheckEnd::Answered)),
         }
     }
 
     fn entered(&mut self, phase: &Phase) {
-        if *phase == Phase::Checking {
-            self.checking = true;
-            if !std::mem::take(&mut self.own_check) {
-                // The app or a person asked for this check, so the present conditions decide what
-                // may be fetched without a question.
-                let rules = Rules::of(&self.session.environment.settings.update);
-                self.may_fetch = rules.permitted(&host::conditions()).prefetch;
-            }
-        } else if std::mem::take(&mut self.checking) {
-            // A check that failed quietly leaves a notice and goes back to idle.
-            let failed = matches!(phase, Phase::Failed { .. })
-                || *phase == Phase::Idle && self.view.notice.is_some();
-            self.ended(if failed { CheckEnd::Failed } else { CheckEnd::Answered });
+        let permitted = || {
+            let rules = Rules::of(&self.session.environment.settings.update);
+            rules.permitted(&host::conditions()).prefetch
+        };
+        let ended = self.state.check_ended(phase, self.view.notice.is_some(), permitted);
+        if let Some(end) = ended {
+            self.tell(ScheduleInput::Ended(end));
         }
         // Events of earlier phases may still arrive after a window has gone on from there.
         if self.handle.phase() != *phase {
             return;
         }
-        match phase {
-            Phase::Offered { offer } => self.offered(offer),
-            Phase::Swapped { .. } | Phase::Ready { .. } if self.ours.take().is_some() => {
-                self.announce()
-            }
-            Phase::Failed { .. } | Phase::Cancelled => {
-                self.in_vain = self.ours.take().or(self.in_vain.take())
-            }
-            _ => {}
+        match self.state.next_step(phase) {
+            Some(NextStep::Start) => self.handle.send(Command::Start),
+            Some(NextStep::Prefetch) => self.handle.send(Command::Prefetch),
+            Some(NextStep::Announce) => self.announce(),
+            None => {}
         }
-    }
-
-    fn offered(&mut self, offer: &Offer) {
-        let settings = &self.session.environment.settings;
-        let swaps = settings.hot_update.automatic && !offer.plan.requires_restart;
-        let prefetches = settings.update.prefetch && !offer.plan.is_local();
-        let by_itself = self.may_fetch && self.in_vain.as_ref() != Some(offer.version());
-        if by_itself && (swaps || prefetches) {
-            self.ours = Some(offer.version().clone());
-            self.handle.send(if swaps { Command::Start } else { Command::Prefetch });
-            return;
-        }
-        // It is fetched; now the user is asked.
-        self.ours = None;
-        if self.announcements.shows(offer.version(), offer.signed.release.mandatory) {
-            self.announce();
-        }
-    }
-
-    fn ended(&mut self, outcome: CheckEnd) {
-        self.looked = true;
-        self.tell(ScheduleInput::Ended(outcome));
     }
 
     /// Announces an unanswered offer again, if it is time. A running update or an answered offer is
