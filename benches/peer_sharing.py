@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An office behind one line: launchers in network namespaces on one bridge update at once, with and without neighbours.
+"""An office behind one line: launchers in network namespaces on one bridge update at once, with and without peers.
 
     benches/peer_sharing.py [--launchers 20] [--megabytes 64] [--mbit 100] [--bin target/release] [alone] [office] [hostile] [late]
 
@@ -37,7 +37,7 @@ def inside(namespace, *command):
     return ["ip", "netns", "exec", namespace, *[str(part) for part in command]]
 
 
-class Office:
+class Lan:
     """The namespaces: the origin, the router with the bridge, the computers."""
 
     def __init__(self, count, mbit):
@@ -119,15 +119,15 @@ def launcher(number, tools, home, config, *verb, log=None, **variables):
     return subprocess.Popen(command, env=environment, stdout=out, stderr=error, start_new_session=True)
 
 
-def told(log):
+def reported(log):
     events = [json.loads(line) for line in open(log) if line.startswith("{")]
     nodes = {}
     for event in events:
         for node in event.get("nodes", []):
             nodes[node["id"]] = node["done"]
-    near = sum(done for name, done in nodes.items() if name.startswith("near:"))
+    from_peers = sum(done for name, done in nodes.items() if name.startswith("near:"))
     faults = [(event["node"], event["fault"]) for event in events if event.get("event") == "node_fault"]
-    return near, sum(nodes.values()), faults
+    return from_peers, sum(nodes.values()), faults
 
 
 def end(process):
@@ -138,28 +138,28 @@ def end(process):
     process.wait()
 
 
-def at_once(office, folder, tools, config, name, size, hostile=None):
+def at_once(lan, folder, tools, config, name, size, hostile=None):
     """All launchers at once; what they needed."""
     homes = folder / f"homes-{name}"
     homes.mkdir()
     others = []
     if hostile:
         liar = homes / "liar"
-        prepare = launcher(office.count + 1, tools, liar, config, "update", log=homes / "prepare.log")
+        prepare = launcher(lan.count + 1, tools, liar, config, "update", log=homes / "prepare.log")
         prepare.wait()
-        others.append(launcher(office.count + 1, tools, liar, config, "peers", "serve", log=homes / "liar.log"))
+        others.append(launcher(lan.count + 1, tools, liar, config, "peers", "serve", log=homes / "liar.log"))
         time.sleep(3)
-        for kept in (liar / "neighbours").glob("*.object"):
-            with open(kept, "r+b") as file:
-                for at in range(0, kept.stat().st_size, 64 << 10):
+        for cached in (liar / "neighbours").glob("*.object"):
+            with open(cached, "r+b") as file:
+                for at in range(0, cached.stat().st_size, 64 << 10):
                     file.seek(at)
                     file.write(b"lies")
-    before, began = office.counted(), time.monotonic()
+    before, began = lan.counted(), time.monotonic()
     if hostile:
-        others.append(launcher(office.count + 2, tools, homes / "vanishes", config, "update", log=homes / "vanishes.log"))
+        others.append(launcher(lan.count + 2, tools, homes / "vanishes", config, "update", log=homes / "vanishes.log"))
     running = {
         number: launcher(number, tools, homes / str(number), config, "update", log=homes / f"{number}.log")
-        for number in range(1, office.count + 1)
+        for number in range(1, lan.count + 1)
     }
     seconds, vanished = {}, not hostile
     while running:
@@ -171,22 +171,22 @@ def at_once(office, folder, tools, config, name, size, hostile=None):
                     raise SystemExit(f"launcher {number} ended with status {process.returncode}")
                 del running[number]
         if not vanished and time.monotonic() - began > hostile:
-            run("ip", "-n", PREFIX + str(office.count + 2), "link", "set", "eth0", "down")
+            run("ip", "-n", PREFIX + str(lan.count + 2), "link", "set", "eth0", "down")
             vanished = True
         time.sleep(0.02)
-    fetched = office.counted() - before
+    fetched = lan.counted() - before
     for process in others:
         end(process)
     if hostile:
-        run("ip", "-n", PREFIX + str(office.count + 2), "link", "set", "eth0", "up")
-        run("ip", "-n", PREFIX + str(office.count + 2), "route", "add", "default", "via", "10.88.0.254", check=False)
-    near = [told(homes / f"{number}.log") for number in seconds]
-    report(name, office.count, size, fetched, list(seconds.values()))
-    print(f"    from neighbours: {sum(part for part, _, _ in near) / max(sum(whole for _, whole, _ in near), 1):.1%} of what was fetched; "
-          f"faults told: {count(fault for _, _, faults in near for fault in faults)}")
-    if office.keep:
+        run("ip", "-n", PREFIX + str(lan.count + 2), "link", "set", "eth0", "up")
+        run("ip", "-n", PREFIX + str(lan.count + 2), "route", "add", "default", "via", "10.88.0.254", check=False)
+    answers = [reported(homes / f"{number}.log") for number in seconds]
+    report(name, lan.count, size, fetched, list(seconds.values()))
+    print(f"    from neighbours: {sum(part for part, _, _ in answers) / max(sum(whole for _, whole, _ in answers), 1):.1%} of what was fetched; "
+          f"faults told: {count(fault for _, _, faults in answers for fault in faults)}")
+    if lan.keep:
         for log in homes.glob("*.log*"):
-            shutil.copy(log, office.keep)
+            shutil.copy(log, lan.keep)
     shutil.rmtree(homes)
 
 
@@ -198,10 +198,10 @@ def count(faults):
     return kinds or "none"
 
 
-def one_after_another(office, folder, tools, config, name, size, many=3):
+def one_after_another(lan, folder, tools, config, name, size, many=3):
     homes = folder / f"homes-{name}"
     homes.mkdir()
-    staying, seconds, before = [], [], office.counted()
+    staying, seconds, before = [], [], lan.counted()
     for number in range(1, many + 1):
         began = time.monotonic()
         update = launcher(number, tools, homes / str(number), config, "update", log=homes / f"{number}.log")
@@ -210,7 +210,7 @@ def one_after_another(office, folder, tools, config, name, size, many=3):
         seconds.append(time.monotonic() - began)
         staying.append(launcher(number, tools, homes / str(number), config, "run", log=homes / f"run-{number}.log", STAY="600"))
         time.sleep(6)
-    fetched = office.counted() - before
+    fetched = lan.counted() - before
     for process in staying:
         end(process)
     report(name, many, size, fetched, seconds)
@@ -233,9 +233,9 @@ def main():
     arguments = parser.parse_args()
     tools = arguments.bin.resolve()
     scenarios = arguments.scenarios or ["alone", "office", "hostile", "late"]
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kuzflow-office-"))
-    office = Office(arguments.launchers, arguments.mbit)
-    office.keep = arguments.keep
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="kuzflow-lan-"))
+    lan = Lan(arguments.launchers, arguments.mbit)
+    lan.keep = arguments.keep
     try:
         publisher, size = publish(folder, tools, arguments.megabytes)
         run(*inside(NET, "nginx", "-c", folder / "nginx.conf", "-e", folder / "nginx" / "error.log"))
@@ -243,20 +243,20 @@ def main():
         shared = configure(folder, publisher, "office", "\n[peers]\nenabled = true\n")
         for scenario in scenarios:
             if scenario == "alone":
-                at_once(office, folder, tools, plain, scenario, size)
+                at_once(lan, folder, tools, plain, scenario, size)
             elif scenario == "office":
-                at_once(office, folder, tools, shared, scenario, size)
+                at_once(lan, folder, tools, shared, scenario, size)
             elif scenario == "hostile":
-                at_once(office, folder, tools, shared, scenario, size, hostile=3.0)
+                at_once(lan, folder, tools, shared, scenario, size, hostile=3.0)
             elif scenario == "late":
-                one_after_another(office, folder, tools, shared, scenario, size)
+                one_after_another(lan, folder, tools, shared, scenario, size)
             else:
                 parser.error(f"no such scenario: {scenario}")
     finally:
         pid = folder / "nginx.pid"
         if pid.exists():
             os.kill(int(pid.read_text()), signal.SIGTERM)
-        office.down()
+        lan.down()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -65,7 +65,7 @@ class ClassExchange:
             for name in prepared.swap
         }
         verdicts = classes.judge(olds, texts, prepared.declared, self._spaces, ignore)
-        kept: Own[Pair] = Own()
+        retained: Own[Pair] = Own()
         replaced: Own[Pair] = Own()
         moved: Own[Pair] = Own()
         for old in olds:
@@ -81,9 +81,9 @@ class ClassExchange:
                 continue
             pair = Pair(old, new)
             if decision == classes.KEEP:
-                reason = self._cannot_keep(old, new, kept, texts[old.__module__][1])
+                reason = self._cannot_keep(old, new, retained, texts[old.__module__][1])
                 if reason is None:
-                    kept.append(pair)
+                    retained.append(pair)
                     continue
                 if self._in_use(old):
                     if not prepared.declared(old) or classes.is_qt(old):
@@ -93,7 +93,7 @@ class ClassExchange:
                         )
                     decision = classes.MIGRATE
             (moved if decision == classes.MIGRATE else replaced).append(pair)
-        self._keep(kept)
+        self._keep(retained)
         exchanged: Own[Pair] = Own([*replaced, *moved])
         for pair in list(exchanged):
             exchanged.extend(self._members(pair))
@@ -126,10 +126,10 @@ class ClassExchange:
         return bool(living) or any(id(each) not in ids for each in classes.all_subclasses(old))
 
     def _cannot_keep(
-        self, old: type, new: Any, kept: Own[Pair], texts: classes.Definitions
+        self, old: type, new: Any, retained: Own[Pair], texts: classes.Definitions
     ) -> str | None:
         """Why a class whose text is the same cannot stay the class it is; None if it can."""
-        canonical = {id(pair.new): pair.old for pair in kept}
+        canonical = {id(pair.new): pair.old for pair in retained}
         if type(new) is not type(old) and canonical.get(id(type(new))) is not type(old):
             return "its metaclass has changed"
         if tuple(canonical.get(id(base), base) for base in new.__bases__) != old.__bases__:
@@ -141,10 +141,10 @@ class ClassExchange:
         different = classes.same_values(old, new, texts)
         return None if different is None else f"its {different} has changed"
 
-    def _keep(self, kept: Own[Pair]) -> None:
+    def _keep(self, retained: Own[Pair]) -> None:
         """The old classes stay; what the new modules hold of the new ones is led to them."""
         pairs: Own[Pair] = Own()
-        for pair in kept:
+        for pair in retained:
             pairs.append(Pair(pair.new, pair.old))
             if isinstance(pair.old, enum.EnumMeta):
                 pairs.extend(
@@ -162,8 +162,8 @@ class ClassExchange:
                     "held",
                     f"{pair.new!r} is held by a {type(holder).__name__}, where it cannot be kept",
                 )
-        made = classes.instances_of([pair.new for pair in kept])
-        for pair in kept:
+        made = classes.instances_of([pair.new for pair in retained])
+        for pair in retained:
             if isinstance(pair.old, enum.EnumMeta):
                 continue
             for instance in made[id(pair.new)]:
@@ -171,7 +171,7 @@ class ClassExchange:
                     self._set_class(instance, pair.old)
             for inner in type.__subclasses__(pair.new):
                 bases = tuple(pair.old if base is pair.new else base for base in inner.__bases__)
-                if bases != inner.__bases__ and not any(each.new is inner for each in kept):
+                if bases != inner.__bases__ and not any(each.new is inner for each in retained):
                     self._set_bases(inner, bases)
 
     def _members(self, pair: Pair) -> list[Pair]:

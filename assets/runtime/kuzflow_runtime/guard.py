@@ -183,12 +183,12 @@ class Snapshot:
         for space, before, ours in self._spaces:
             for name, value in list(space.items()):
                 if name not in before:
-                    kept = (
+                    stays = (
                         isinstance(value, types.ModuleType)
                         and not is_gone(value)
                         and sys.modules.get(value.__name__) is value
                     )
-                    if (ours and not kept) or is_foreign(value):
+                    if (ours and not stays) or is_foreign(value):
                         del space[name]
                 elif before[name] is not value and (ours or is_foreign(value)):
                     space[name] = before[name]

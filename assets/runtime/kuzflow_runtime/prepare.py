@@ -256,14 +256,14 @@ class Prepared:
         candidates: Own[tuple[str, str, Any]] = Own()
         spaces = {name: namespace_of(sys.modules[name]) or {} for name in self.swap}
         for name, space in spaces.items():
-            said = {
+            declared = {
                 *(literal(self.trees[name], "__keep__") or ()),
                 *(literal(self.trees[name], "__fresh__") or ()),
             }
-            said.update(self.registered.get(name, {}).get("keep", ()))
+            declared.update(self.registered.get(name, {}).get("keep", ()))
             for each in classes.assigned(self.trees[name]):
                 value = space.get(each)
-                if each not in said and not each.startswith("__") and self._is_state(value):
+                if each not in declared and not each.startswith("__") and self._is_state(value):
                     candidates.append((name, each, value))
         if not candidates:
             return

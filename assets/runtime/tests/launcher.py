@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from kuzflow_runtime import wire
 
 TOKEN = "secret"
-PATIENCE = 120
+TIMEOUT = 120
 
 
 class FakeLauncher:
@@ -66,7 +66,7 @@ class FakeLauncher:
         if isinstance(wanted, str):
             kind = wanted
             return self.hear(lambda message: message["type"] == kind)
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + TIMEOUT
         while True:
             message = self.heard.get(timeout=max(0.0, limit - time.monotonic()))
             if wanted(message):

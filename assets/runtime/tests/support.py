@@ -91,12 +91,12 @@ class AppCase(unittest.TestCase):
         """A next version, swapped in."""
         return self.manager.swap(*self.release(files, removed))
 
-    def refused(self, files, code, removed=(), said_before=None):
-        """A next version that must be refused with this code, and leave nothing. `said_before`: whether the plan says so too."""
+    def refused(self, files, code, removed=(), in_plan=None):
+        """A next version that must be refused with this code, and leave nothing. `in_plan`: whether the plan says so too."""
         folder, changes = self.release(files, removed)
         plan = self.manager.plan(folder, changes)
-        if said_before is not None:
-            self.assertEqual(plan["requires_restart"], said_before, plan)
+        if in_plan is not None:
+            self.assertEqual(plan["requires_restart"], in_plan, plan)
         before = state()
         path, meta = list(sys.path), list(sys.meta_path)
         with self.assertRaises(HotSwapError) as caught:

@@ -130,7 +130,7 @@ class Conversation(AppCase):
             self.assertEqual(self.user.say(), word)
             self.assertEqual(self.launcher.ask("swap", **asked)["error"]["code"], "already")
 
-    def test_a_swap_that_fails_is_told(self):
+    def test_a_swap_that_fails_is_reported(self):
         self.begin()
         asked = self.update({"words.py": "def say():\n    return 'new'\n1 / 0\n"})
         self.assertTrue(self.launcher.ask("swap", **asked)["ok"])
@@ -142,7 +142,7 @@ class Conversation(AppCase):
         )
         self.assertEqual(self.user.say(), "old")
 
-    def test_what_needs_a_restart_is_said_at_once(self):
+    def test_what_needs_a_restart_is_reported_at_once(self):
         self.begin()
         asked = self.update({"data.bin": b"x"})
         answer = self.launcher.ask("swap", **asked)
@@ -314,9 +314,9 @@ class Conversation(AppCase):
         try:
             self.launcher.hear(lambda message: message["type"] == "up" or message.get("up") is True)
         finally:
-            said = app.communicate(b"\n", timeout=60)[0]
+            output = app.communicate(b"\n", timeout=60)[0]
         self.assertEqual(app.returncode, 0)
-        self.assertEqual(said.split(), [b"1.0.0", b"True"])
+        self.assertEqual(output.split(), [b"1.0.0", b"True"])
         with open(environment["KUZFLOW_HEALTH"]) as health:
             self.assertEqual(health.read(), "up\n")
 

@@ -124,7 +124,7 @@ class Window(AppCase):
             self.refused(
                 {"window.py": new, "format.py": "def label(count):\n    return 'new'\n"},
                 "live-qt-class",
-                said_before=True,
+                in_plan=True,
             )
             self.window.button.click()
         self.assertEqual(self.window.text.text(), "old 4")
@@ -136,7 +136,7 @@ class Window(AppCase):
                 "format.py": "def label(count):\n    return 'new'\ndef __self_check__():\n    return label(1) == 'good'\n"
             },
             "self-check",
-            said_before=False,
+            in_plan=False,
         )
         self.window.button.click()
         self.assertEqual(self.window.text.text(), "old 3")
@@ -146,7 +146,7 @@ class Window(AppCase):
         self.refused(
             {"format.py": "from PyQt5.QtCore import QThread\nt = QThread()\nt.start()\n" + rest},
             "starts-thread",
-            said_before=True,
+            in_plan=True,
         )
         self.refused(
             {
@@ -154,7 +154,7 @@ class Window(AppCase):
                 + rest
             },
             "starts-thread",
-            said_before=False,
+            in_plan=False,
         )
         thread = QThread()
         thread.start()

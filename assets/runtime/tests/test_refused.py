@@ -31,10 +31,10 @@ class Faults(AppCase):
         self.assertEqual(self.user.ask(), ("old",) * 4)
         self.user = None
 
-    def fails(self, source, code, said_before=False, **more):
+    def fails(self, source, code, in_plan=False, **more):
         """The good module in the same update is not swapped either."""
         return self.refused(
-            {"other.py": GOOD, "words.py": source, **more}, code, said_before=said_before
+            {"other.py": GOOD, "words.py": source, **more}, code, in_plan=in_plan
         )
 
     def test_import_error(self):
@@ -78,16 +78,16 @@ class Faults(AppCase):
                 "other.py": "import words\ndef f(): return 'new'\n",
             },
             "circular",
-            said_before=True,
+            in_plan=True,
         )
 
     def test_compiled_extension(self):
         self.refused(
             {"other.py": GOOD, "fast.cpython-311-x86_64-linux-gnu.so": b"\x7fELF"},
             "c-extension",
-            said_before=True,
+            in_plan=True,
         )
-        self.refused({"other.py": GOOD, "fast.pyd": b"MZ"}, "c-extension", said_before=True)
+        self.refused({"other.py": GOOD, "fast.pyd": b"MZ"}, "c-extension", in_plan=True)
 
     def test_a_thread_that_is_started(self):
         before = threading.active_count()
@@ -145,7 +145,7 @@ class Faults(AppCase):
                 "live.py": "class Box:\n    a = 2\ndef make():\n    class Inner:\n        pass\n    return Inner()\n"
             },
             "live-class",
-            said_before=True,
+            in_plan=True,
         )
         self.user.box = None
         self.user.inner = live.make()
@@ -154,12 +154,12 @@ class Faults(AppCase):
                 "live.py": "class Box:\n    a = 1\ndef make():\n    class Inner:\n        pass\n    return Inner()\nX = 1\n"
             },
             "live-class",
-            said_before=True,
+            in_plan=True,
         )
         self.user.inner = None
         self.user.Sub = type("Sub", (live.Box,), {"__module__": "user"})
         self.refused(
-            {"live.py": "class Box:\n    a = 2\ndef make(): pass\n"}, "live-class", said_before=True
+            {"live.py": "class Box:\n    a = 2\ndef make(): pass\n"}, "live-class", in_plan=True
         )
         del self.user.Sub
 
@@ -169,11 +169,11 @@ class Faults(AppCase):
         live = __import__("live")
         self.user.holder = [live.settings]
         error = self.refused(
-            {"live.py": source % ("", "new")}, "undeclared-state", said_before=True
+            {"live.py": source % ("", "new")}, "undeclared-state", in_plan=True
         )
         self.assertIn("settings", str(error))
         self.user.holder = {"table": live.table}
-        self.refused({"live.py": source % ("", "new")}, "undeclared-state", said_before=True)
+        self.refused({"live.py": source % ("", "new")}, "undeclared-state", in_plan=True)
         live = None
         self.swap({"live.py": source % ("__keep__ = ['table']\n", "new")})
         live = sys.modules["live"]
@@ -235,7 +235,7 @@ class Faults(AppCase):
         self.fails("LIMIT = 4\ndef say():\n    return 'new'\n", "listener")
 
     def test_side_effects_are_taken_back(self):
-        said, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+        before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
         patch = unittest.mock.patch("atexit.unregister", wraps=atexit.unregister)
         unregister = patch.start()
         self.addCleanup(patch.stop)
@@ -271,12 +271,12 @@ class Faults(AppCase):
             (registry.OPERATIONS, registry.ORDER, registry.SEEN, registry.Plugin.all),
             ({"a": 1}, [], set(), []),
         )
-        self.assertEqual((dict(os.environ), signal.getsignal(signal.SIGTERM)), (said, handler))
+        self.assertEqual((dict(os.environ), signal.getsignal(signal.SIGTERM)), (before, handler))
         self.assertEqual(unregister.call_args[0][0].__name__, "say")
         self.assertIs(json.dumps, original)
         self.assertNotIn("late", sys.modules)
 
-    def test_files_that_are_not_what_was_said(self):
+    def test_files_that_differ_from_what_was_announced(self):
         folder, changes = self.release({"words.py": "LIMIT = 4\ndef say(): return 'new'\n"})
         with open(os.path.join(folder, "app", "words.py"), "a") as file:
             file.write("\n")
@@ -307,8 +307,8 @@ class Faults(AppCase):
             self.assertTrue(self.manager.plan(folder, [change])["requires_restart"])
 
     def test_what_has_a_defined_answer(self):
-        self.refused({}, "removed-module", removed=["other.py"], said_before=True)
-        self.refused({"data.txt": "new"}, "resource", said_before=True)
+        self.refused({}, "removed-module", removed=["other.py"], in_plan=True)
+        self.refused({"data.txt": "new"}, "resource", in_plan=True)
         self.refused({"other/__init__.py": GOOD}, "other-file", removed=["other.py"])
         folder, changes = self.release(
             {

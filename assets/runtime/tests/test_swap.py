@@ -165,16 +165,16 @@ class WhoSeesIt(AppCase):
         )
         self.assertEqual(user.Holder.table[0](), "old")
 
-    def test_where_the_code_comes_from_is_told_after_going_back(self):
+    def test_where_the_code_comes_from_is_reported_after_going_back(self):
         self.app({"words.py": "def say():\n    return 'old'\n"}, "words")
         first = self.manager.in_use[-1]
-        told = []
-        self.manager.on_moved = lambda: told.append(self.manager.in_use[-1])
+        reported = []
+        self.manager.on_moved = lambda: reported.append(self.manager.in_use[-1])
         self.swap({"words.py": "def say():\n    return 'new'\n"})
         second = self.manager.in_use[-1]
         self.assertNotEqual(first, second)
         self.assertTrue(self.manager.undo())
-        self.assertEqual((told, self.manager.in_use), ([first], [second, first]))
+        self.assertEqual((reported, self.manager.in_use), ([first], [second, first]))
 
     def test_a_set_of_modules_that_need_each_other(self):
         user = self.app(
@@ -234,14 +234,14 @@ class WhoSeesIt(AppCase):
             },
             "user",
         )
-        kept, module = user.say, sys.modules["words"]
+        saved, module = user.say, sys.modules["words"]
         for number in range(1, 6):
             self.swap({"words.py": f"A = {number}\ndef say():\n    return {number}\n"})
             self.assertEqual(
-                (user.say(), user.words.say(), kept(), module.A, module.say()), (number,) * 5
+                (user.say(), user.words.say(), saved(), module.A, module.say()), (number,) * 5
             )
         self.assertTrue(self.manager.undo())
-        self.assertEqual((user.say(), user.words.say(), kept(), module.A), (4,) * 4)
+        self.assertEqual((user.say(), user.words.say(), saved(), module.A), (4,) * 4)
         self.assertFalse(self.manager.undo())
         del module
         self.manager._last = None
@@ -255,7 +255,7 @@ class WhoSeesIt(AppCase):
 
 
 class State(AppCase):
-    def test_what_is_kept(self):
+    def test_what_is_retained(self):
         user = self.app(
             {
                 "words.py": "__keep__ = ['cache']\ncache = {}\nother = {}\ndef put(k):\n    cache[k] = other[k] = 1\n",
@@ -368,7 +368,7 @@ class State(AppCase):
         )
         self.assertEqual(user.words.manager.say(), "new")
 
-    def test_a_kept_singleton_of_a_declared_class(self):
+    def test_a_retained_singleton_of_a_declared_class(self):
         user = self.app(
             {
                 "words.py": "class Manager:\n    def say(self): return 'old', self.n\nmanager = Manager()\nmanager.n = 5\n",
@@ -415,7 +415,7 @@ class State(AppCase):
     def test_work_that_is_going_on_ends_as_it_began(self):
         words = self.app(
             {
-                "words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    go.wait(10)\n    said.append(say())\ndef say():\n    return 'old'\n"
+                "words.py": "import threading\ngo, spoken = threading.Event(), []\n__keep__ = ['go', 'spoken']\ndef work():\n    go.wait(10)\n    spoken.append(say())\ndef say():\n    return 'old'\n"
             },
             "words",
         )
@@ -423,12 +423,12 @@ class State(AppCase):
         thread.start()
         self.swap(
             {
-                "words.py": "import threading\ngo, said = threading.Event(), []\n__keep__ = ['go', 'said']\ndef work():\n    pass\ndef say():\n    return 'new'\n"
+                "words.py": "import threading\ngo, spoken = threading.Event(), []\n__keep__ = ['go', 'spoken']\ndef work():\n    pass\ndef say():\n    return 'new'\n"
             }
         )
         words.go.set()
         thread.join()
-        self.assertEqual(words.said, ["new"])  # What it calls from now on is new.
+        self.assertEqual(words.spoken, ["new"])  # What it calls from now on is new.
 
     def test_listeners_and_registered_modules(self):
         self.app({"words.py": "A = 1\ncache = []\n"}, "words").cache.append(1)
