@@ -5,6 +5,8 @@
 //! `temp/N.pid` in its version's folder names its process, and a file `temp/N.end` asks it to end:
 //! the system has no signal for that.
 
+#![allow(clippy::disallowed_methods)] // a program of its own
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -7,6 +7,7 @@
 //! metadata because a mirror lags behind, the suite expects an error, so the example ends with
 //! status 1.
 
+#![allow(clippy::disallowed_methods)] // a program of its own
 #![allow(clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};

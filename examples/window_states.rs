@@ -3,6 +3,8 @@
 //! as fast as you press its buttons. With `--scene offer-incremental` it plays an update that
 //! fetches a pack and applies it. With `--small` it shows the notification beside a running app.
 
+#![allow(clippy::disallowed_methods)] // a program of its own
+
 #[path = "../tests/support/scenes/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used)] // tests use more of it, and may panic
 mod scenes;

@@ -19,6 +19,7 @@ use crate::{real_path, threads};
 pub(crate) use conditions::{Conditions, conditions};
 
 /// The process's arguments, the program's name first.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
 }
@@ -27,6 +28,7 @@ pub(crate) fn arguments() -> Vec<OsString> {
 /// thread 64 MB of it to allocate from, and would use it up. How many of these there may be it reads
 /// when a program begins. To be called before anything else; does nothing where it cannot.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(clippy::disallowed_methods)] // the door
 pub fn share_addresses() {
     use crate::model::session::CHANGED;
     use rustix::process::{Resource, getrlimit};
@@ -61,11 +63,13 @@ pub fn share_addresses() {
 pub fn share_addresses() {}
 
 /// A variable of the environment; an empty one counts as unset.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Names of the environment's variables that begin with `prefix`.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn variables_with(prefix: &str) -> Vec<OsString> {
     std::env::vars_os()
         .map(|(name, _)| name)
@@ -74,6 +78,7 @@ pub(crate) fn variables_with(prefix: &str) -> Vec<OsString> {
 }
 
 /// The folder that this program was started in: the paths that a person types are relative to it.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn working_folder() -> Option<PathBuf> {
     std::env::current_dir().ok()
 }
@@ -84,6 +89,7 @@ pub(crate) fn program_folder() -> Option<PathBuf> {
 }
 
 /// This program's file, links resolved.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn program() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
     Some(real_path::resolve(&path).unwrap_or(path))
@@ -123,6 +129,7 @@ pub(crate) fn user_folders() -> Option<UserFolders> {
 
 /// Folders for files that live as long as this process and that no other user may see, the best
 /// first: the session's own, then the one for temporary files.
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn private_folders() -> Vec<PathBuf> {
     let session = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)

@@ -44,6 +44,8 @@
 #![cfg_attr(not(all(feature = "publisher", target_os = "linux")), allow(dead_code, unused_imports))]
 #![cfg_attr(feature = "publisher", warn(unreachable_pub))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+// Tests make threads and look at the environment as they need it.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod app;
 mod backoff;

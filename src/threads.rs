@@ -6,6 +6,8 @@
 //! no thread, or a thread that takes the last of the memory: an allocation that fails ends the
 //! whole program, and a thread that is not there is dealt with.
 
+#![allow(clippy::disallowed_methods)] // the one room that starts threads
+
 use std::cell::Cell;
 use std::io;
 use std::panic::catch_unwind;

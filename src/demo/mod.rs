@@ -113,6 +113,7 @@ impl Demo {
                 progress(version, step)
             })?;
         }
+        #[allow(clippy::disallowed_methods)] // the demo without threads cannot begin
         let runtime = Runtime::new().at("start the nodes in", folder)?;
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let listener = bind().at("listen for", folder)?;

@@ -93,6 +93,7 @@ pub(crate) fn blends() -> bool {
 
 /// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
 #[cfg(all(unix, not(target_os = "macos")))]
+#[allow(clippy::disallowed_methods)] // the door
 pub(crate) fn idle() -> Option<std::time::Duration> {
     use x11rb::protocol::sync::ConnectionExt;
 

@@ -1,13 +1,18 @@
-//! Guards the rooms: imports go one way, only the launcher uses egui, one module asks the
-//! environment, and every module has a head. Inside one package the compiler checks none of this.
+//! Guards the rooms: imports go one way, libraries stay in their rooms, every module has a head, and
+//! names are those of the glossary. Inside one package the compiler checks none of this. Functions
+//! of the standard library that only one room may call are in `clippy.toml`.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod circles;
+mod looks;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use words::names_only;
 
 /// The imports that each room may have. A room that is missing here is an error.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -471,31 +476,6 @@ fn libraries_stay_in_their_rooms() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-#[test]
-fn the_environment_has_one_door() {
-    let doors = [
-        "env::var",
-        "env::set_",
-        "env::remove_var",
-        "env::args",
-        "env::current_",
-        "env::temp_dir",
-        "env::home_dir",
-    ];
-    let mut broken = Vec::new();
-    for (room, path, code) in sources() {
-        if room != "host" {
-            broken.extend(
-                doors
-                    .iter()
-                    .filter(|door| code.contains(**door))
-                    .map(|door| format!("{}: {door}", path.display())),
-            );
-        }
-    }
-    assert!(broken.is_empty(), "only host.rs asks the environment:\n{}", broken.join("\n"));
-}
-
 /// An error in the log is a chain, in one form.
 #[test]
 fn the_log_has_whole_error_chains() {
@@ -563,16 +543,6 @@ fn bare_errors_are_found_in_every_form() {
 }
 
 #[test]
-fn real_paths_have_one_door() {
-    let broken: Vec<_> = sources()
-        .into_iter()
-        .filter(|(room, _, code)| room != "real_path" && code.contains("canonicalize("))
-        .map(|(_, path, _)| path)
-        .collect();
-    assert!(broken.is_empty(), "Windows' programs take no verbatim path: {broken:?}");
-}
-
-#[test]
 fn every_module_says_what_it_is_for() {
     let silent: Vec<_> = sources()
         .into_iter()
@@ -612,243 +582,4 @@ fn the_codec_stays_by_itself() {
     let dependencies: Vec<&str> =
         manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
     assert_eq!(dependencies, ["bsdiff", "bzip2", "thiserror", "zstd"]);
-}
-
-/// An error is no absence. Some rooms delete, move or replace a file because another one is
-/// missing. There the code looks at files through `look`, which distinguishes the two.
-#[test]
-fn no_look_takes_an_error_for_absence() {
-    let forms = [
-        (
-            ".flatten().flatten()",
-            "look::entries, or look::entries_if_readable where nothing is decided by it",
-        ),
-        (".exists()", "look::is_there"),
-        (".is_dir()\n", "look::is_folder"),
-        ("symlink_metadata(path).is_ok()", "look::is_there"),
-        ("symlink_metadata(from).is_err()", "look::is_there"),
-        ("fs::read(", "look::read"),
-        ("read_to_string(", "look::read"),
-        ("fs::read_dir(", "look::entries"),
-    ];
-    let places = [
-        "store",
-        "desktop",
-        "peers",
-        "fetch",
-        "trust",
-        "engine",
-        "update",
-        "session",
-        "schedule",
-        "messages",
-        "container",
-        "durable.rs",
-    ];
-    let allowed = [
-        // The launcher shows the output of a script.
-        ("store/migration_script.rs", "fs::read("),
-        // A pipe from a program that the launcher started.
-        ("desktop/program/staged.rs", "read_to_string("),
-        // Files of the system.
-        ("store/lock.rs", "read_to_string("),
-        // An unpacking ends with that error.
-        ("container/unpack.rs", "fs::read_dir("),
-        // The program makes every file of a tree durable; an error ends that.
-        ("durable.rs", "fs::read_dir("),
-    ];
-    let mut found = Vec::new();
-    for (_, path, code) in sources() {
-        let path = path.to_str().unwrap().replace('\\', "/");
-        let is_guarded =
-            places.iter().any(|place| path == *place || path.starts_with(&format!("{place}/")));
-        if !is_guarded || path.ends_with("tests.rs") || path.ends_with("fixture.rs") {
-            continue;
-        }
-        let code = code.split("mod tests {").next().unwrap_or_default();
-        for (form, instead) in forms {
-            if code.contains(form) && !allowed.contains(&(path.as_str(), form)) {
-                found.push(format!("{path}: `{}`: use {instead}", form.trim()));
-            }
-        }
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
-/// The system may refuse a thread. Code of the running launcher starts threads through `threads`,
-/// which returns an error instead of a panic.
-#[test]
-fn no_thread_is_taken_for_granted() {
-    let forms = [
-        "thread::spawn(",
-        "scope.spawn(",
-        "thread::Builder",
-        "Runtime::new()",
-        "Builder::new_multi_thread",
-        "Builder::new_current_thread",
-    ];
-    let publishers = ["publish", "server", "demo", "threads"];
-    let verbs = [
-        "cli/publisher/shared/passwords.rs",
-        "cli/publisher/try_start.rs",
-        "cli/publisher/serve.rs",
-    ];
-    let mut found = Vec::new();
-    for (room, path, code) in sources() {
-        let path = path.to_str().unwrap().replace('\\', "/");
-        if publishers.contains(&room.as_str())
-            || verbs.contains(&path.as_str())
-            || path.ends_with("tests.rs")
-        {
-            continue;
-        }
-        let code = code.split("mod tests {").next().unwrap_or_default();
-        found.extend(
-            forms.iter().filter(|form| code.contains(**form)).map(|form| format!("{path}: {form}")),
-        );
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
-/// The refused words in `docs/glossary.md`.
-fn refused_words() -> Vec<String> {
-    let glossary =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md")).unwrap();
-    let (_, section) = glossary.split_once("## Words that are refused").unwrap();
-    let block = section.split("```").nth(1).unwrap();
-    let words: Vec<String> = block
-        .lines()
-        .skip(1)
-        .map(|word| word.trim().to_owned())
-        .filter(|word| !word.is_empty())
-        .collect();
-    assert!(words.len() > 10, "{words:?}");
-    words
-}
-
-/// The names of a catalogue's texts, a word of each name by itself.
-fn message_names(catalogue: &str) -> String {
-    let names = catalogue.lines().filter_map(|line| line.split_once(" = "));
-    names.map(|(name, _)| format!("{} ", name.replace('-', " "))).collect()
-}
-
-fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { all_files(&path, found) } else { found.push(path) }
-    }
-}
-
-/// The code without comments, texts and characters; names and signs are left.
-fn names_only(code: &str) -> String {
-    let signs: Vec<char> = code.chars().collect();
-    let (mut names, mut at) = (String::new(), 0);
-    let starts = |at: usize, text: &str| {
-        text.chars().enumerate().all(|(step, sign)| signs.get(at + step) == Some(&sign))
-    };
-    while at < signs.len() {
-        if starts(at, "//") {
-            while at < signs.len() && signs[at] != '\n' {
-                at += 1;
-            }
-        } else if starts(at, "/*") {
-            while at < signs.len() && !starts(at, "*/") {
-                at += 1;
-            }
-            at += 2;
-        } else if signs[at] == 'r' && (starts(at, "r\"") || starts(at, "r#\"")) {
-            let end = if starts(at, "r#") { "\"#" } else { "\"" };
-            at += 1 + end.len();
-            while at < signs.len() && !starts(at, end) {
-                at += 1;
-            }
-            at += end.len();
-        } else if signs[at] == '"' {
-            at += 1;
-            while at < signs.len() && signs[at] != '"' {
-                at += if signs[at] == '\\' { 2 } else { 1 };
-            }
-            at += 1;
-        } else if signs[at] == '\''
-            && (signs.get(at + 1) == Some(&'\\') || signs.get(at + 2) == Some(&'\''))
-        {
-            at += 2;
-            while at < signs.len() && signs[at] != '\'' {
-                at += 1;
-            }
-            at += 1;
-        } else {
-            names.push(signs[at]);
-            at += 1;
-        }
-        if names.ends_with(|sign: char| !sign.is_alphanumeric() && sign != '_')
-            || at >= signs.len()
-            || signs[at] == '"'
-        {
-            names.push(' ');
-        }
-    }
-    names
-}
-
-/// The words of a name: `PeerNetwork`, `peer_network` and `PEER_NETWORK` have two.
-fn words_of(name: &str) -> String {
-    let mut words = String::from("_");
-    let mut before = '_';
-    for sign in name.chars() {
-        if sign.is_uppercase() && (before.is_lowercase() || before.is_numeric()) {
-            words.push('_');
-        }
-        words.extend(sign.to_lowercase());
-        before = sign;
-    }
-    words.push('_');
-    words
-}
-
-/// One thing has one word. Refused names do not come back.
-#[test]
-fn refused_words_stay_out_of_names() {
-    assert_eq!(words_of("PeerNetwork"), "_peer_network_");
-    assert_eq!(
-        names_only("let a = \"kin\"; // kin\nb").split_whitespace().collect::<Vec<_>>(),
-        ["let", "a", "=", ";", "b"]
-    );
-    let refused: Vec<String> =
-        refused_words().into_iter().map(|word| format!("_{word}_")).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    ["src", "tests", "examples", "fuzz/fuzz_targets", "crates"]
-        .iter()
-        .for_each(|folder| rust_files(&root.join(folder), &mut files));
-    let rust = files.len();
-    all_files(&root.join("assets"), &mut files);
-    assert!(files.len() > rust + 40, "assets have names too");
-    let mut found = std::collections::BTreeSet::new();
-    for file in files {
-        let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-        let code = match path.rsplit('.').next() {
-            Some("rs") => names_only(&fs::read_to_string(&file).unwrap()),
-            Some("ftl") => message_names(&fs::read_to_string(&file).unwrap()),
-            _ => String::new(),
-        };
-        let names = code
-            .split(|sign: char| !sign.is_alphanumeric() && sign != '_')
-            .chain(path.split(['/', '.', '-']));
-        for name in names {
-            let words = words_of(name);
-            // A crate that serves as an oracle names two kinds of operands in the manual's term.
-            if ["NearBranch32", "NearBranch64"].contains(&name) {
-                continue;
-            }
-            if refused.iter().any(|word| words.contains(word.as_str())) {
-                found.insert(format!("{path}: {name}"));
-            }
-        }
-    }
-    assert!(
-        found.is_empty(),
-        "docs/glossary.md has better words:\n{}",
-        found.into_iter().collect::<Vec<_>>().join("\n")
-    );
 }

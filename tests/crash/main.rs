@@ -36,7 +36,7 @@
 //! ```
 
 #![cfg(all(target_os = "linux", feature = "publisher"))]
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // helpers of tests
 
 mod check;
 mod faults;

@@ -4,6 +4,7 @@
 //! Three programs stay apart: `architecture` only reads sources, `crash` interrupts the launcher
 //! for many minutes, and `real_windows` opens windows on its main thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+#![allow(clippy::disallowed_methods, reason = "a test makes threads as it needs them")]
 // The helpers serve every test, and some tests are for one system only.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 

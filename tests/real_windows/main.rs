@@ -2,7 +2,7 @@
 //! appears at its place, takes no keys and closes by itself. The desktop's own notification appears
 //! on a separate bus. There is no test harness, since windows must be opened on a process's main
 //! thread: this program starts itself.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // a test fails by panicking
 
 #[cfg(target_os = "linux")]
 mod desktop_bus;

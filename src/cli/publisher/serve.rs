@@ -102,6 +102,7 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     // Faults of the repository are reported before the server takes an address and announces that
     // it serves.
     check_repository(&options)?;
+    #[allow(clippy::disallowed_methods)] // a server without threads cannot begin
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listen = arguments.listen;

@@ -42,6 +42,7 @@ pub(super) fn compile(
     };
     let work = &work;
     std::thread::scope(|scope| {
+        #[allow(clippy::disallowed_methods)] // on the publisher's computer a panic is a message
         let helpers: Vec<_> =
             (1..workers).map(|worker| scope.spawn(move || work(worker))).collect();
         let own = work(0);

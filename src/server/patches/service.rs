@@ -102,6 +102,7 @@ impl Service {
         for number in 0..making.workers.max(1) {
             let (queue, maker) = (queue.clone(), making.maker.clone());
             let thread = std::thread::Builder::new().name(format!("patches-{number}"));
+            #[allow(clippy::disallowed_methods)] // a refused thread is an error here as well
             thread.spawn(move || work(&queue, &*maker)).map_err(failed)?;
         }
         Ok(Self { queue, askers: Askers::default() })
