@@ -15,18 +15,7 @@ const MEGABYTE: usize = 1 << 20;
 
 /// A world with 1.0.0 installed from one node.
 fn installed() -> (World, release::NodeProcess) {
-    let world = World::new();
-    world.release("1.0.0", MEGABYTE);
-    let node = world.serve();
-    world.configure(&[&node.address], "");
-    let update = world.say(&["update"]);
-    assert_eq!(
-        (update.code, update.result["status"].as_str()),
-        (0, Some("installed")),
-        "{}",
-        update.errors
-    );
-    (world, node)
+    World::installed("", |world| world.release("1.0.0", MEGABYTE))
 }
 
 #[test]
@@ -666,7 +655,6 @@ fn updated_in_the_real_window() {
     until("installed, and chosen for the next start", || active().contains("pending"));
     assert!(!reported().contains("version=2.0.0"));
     until("the window hears of it", || world.log().contains("Ready {"));
-    std::thread::sleep(Duration::from_millis(500));
     display.press_until(&window, "Return", || world.log().contains("Closing {"));
     until("restarted in the new version", || reported().contains("version=2.0.0"));
     assert!(display.goes("Sample"), "the window is gone");
@@ -702,22 +690,15 @@ fn updated_from_the_small_window_beside_the_app() {
     display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
     let reported = || fs::read_to_string(&log).unwrap();
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
-    let right = display::SCREEN.0 - 10;
-    until("it stands at the right", || {
-        let place = display.place(&window);
-        place.left + place.width == right
-    });
-    let place = display.place(&window);
-    assert_eq!((place.width, place.height), (280, 80));
-    // A click at the moment when the window appears does not count.
-    std::thread::sleep(Duration::from_millis(400));
+    let place = display.standing(&window, display::QUESTION_HEIGHT);
+    assert_eq!(place.width, 280);
     // The upper of the two buttons: now, and once the version is installed, restart.
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
     display.click_until(x, y, || world.log().contains("Downloading"));
     until("installed, and chosen for the next start", || active().contains("pending"));
     assert!(!reported().contains("version=2.0.0"));
     until("the window hears of it", || world.log().contains("Ready {"));
-    std::thread::sleep(Duration::from_millis(1000));
+    display.standing(&window, display::QUESTION_HEIGHT);
     display.click_until(x, y, || world.log().contains("Closing {"));
     until("restarted in the new version", || reported().contains("version=2.0.0"));
     assert!(display.goes("Sample"), "the window is gone");

@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::support::release::{NodeProcess, World};
+use crate::support::waiting::until;
 
 /// The app. Without a `FORM` it prints its version and ends. With one it hands over in that way to
 /// a program that prints its name, and works until it is asked to end.
@@ -184,15 +184,6 @@ fn publish(world: &World, version: &str) {
     }
     let package = world.pack(version, "exe:run.sh", &["--runtime", "none"]);
     world.publish(&package, &["--no-patches"]);
-}
-
-#[track_caller]
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::display::{self, Display};
 use crate::support::release::{NodeProcess, World};
@@ -335,12 +335,11 @@ fn what_is_swapped_is_seen_in_the_window_and_what_is_not_is_offered() {
     let window = display.window("Sample").expect("the offer");
     // Under the pointer the window stays, however long this takes.
     display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
-    std::thread::sleep(Duration::from_millis(1500));
-    let place = display.place(&window);
+    let place = display.standing(&window, display::QUESTION_HEIGHT);
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
     display.click_until(x, y, || running.has_heard(r#""phase": "downloading""#));
     running.hears(r#""phase": "ready""#);
-    std::thread::sleep(Duration::from_millis(1500));
+    display.standing(&window, display::QUESTION_HEIGHT);
     display.click_until(x, y, || running.has_heard("event quit_requested"));
     running.hears("event quit_requested");
     running.app("3.0.0");
@@ -379,7 +378,9 @@ fn a_restart_that_is_asked_for_twice_starts_one_app_and_no_thread_is_left_of_it(
         apps.push(running.app("1.0.0"));
     }
     running.hears("event connected");
-    std::thread::sleep(Duration::from_secs(2));
+    // The engine carries commands out in their order: a further restart would have come before.
+    running.wish("check");
+    running.hears(r#""phase": "up_to_date""#);
     assert!(!running.has_heard("version "), "one for each wish");
     let is_alive = |app: &String| Path::new(&format!("/proc/{app}/exe")).exists();
     assert_eq!(apps.iter().filter(|app| is_alive(app)).collect::<Vec<_>>(), [apps.last().unwrap()]);

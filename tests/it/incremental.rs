@@ -7,21 +7,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
+use crate::support::contents::{noise, words};
 use crate::support::release::{NodeProcess, Reply, World, copy_tree, mode, reply, text, tree};
-
-/// Text of some 60 KB in which each version changes a few words.
-fn words(version: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut lines: Vec<String> =
-        (0..1500).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
-    lines[usize::try_from(version).unwrap() * 10] = format!("version {version} was here\n");
-    lines.concat().into_bytes()
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
-}
 
 /// Publishes `version`: two files that change with it, a large one that never changes, one that is
 /// named after it, and a default setting.
@@ -40,11 +27,7 @@ fn publish(world: &World, version: u64, more: &[&str]) {
 
 /// A world in which 1.0.0 is installed and 2.0.0 and 3.0.0 are published.
 fn installed(more: &[&str]) -> (World, NodeProcess) {
-    let world = World::new();
-    publish(&world, 1, more);
-    let node = world.serve();
-    world.configure(&[&node.address], "");
-    assert_eq!(world.say(&["update"]).code, 0);
+    let (world, node) = World::installed("", |world| publish(world, 1, more));
     for version in 2..=3 {
         publish(&world, version, more);
     }

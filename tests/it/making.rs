@@ -10,30 +10,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::release::{Reply, World, reply, text, tree};
+use crate::support::contents::words;
+use crate::support::release::{Reply, World, kuzflow, text, tree};
 use crate::support::waiting::until;
-
-/// Runs `kuzflow --json`, whether it succeeds or fails.
-fn say(arguments: &[&str]) -> Reply {
-    reply(
-        &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .arg("--json")
-            .args(arguments)
-            .output()
-            .unwrap(),
-    )
-}
-
-/// Text of some 60 KB in which each version changes a few words.
-fn words(version: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let line = |number: u64, random: &mut fastrand::Rng| {
-        format!("line {number} says {}\n", random.u64(..))
-    };
-    let mut lines: Vec<String> = (0..1500).map(|number| line(number, &mut random)).collect();
-    lines[usize::try_from(version).unwrap() * 10] = format!("version {version} was here\n");
-    lines.concat().into_bytes()
-}
 
 /// A release of an app. Its module in `manipulate` changes with each version, its other file with
 /// each even one.
@@ -49,7 +28,7 @@ fn build(world: &World, version: u64) -> PathBuf {
 fn publish(world: &World, version: u64, more: &[&str]) -> Reply {
     let package = build(world, version);
     let repo = world.path("publisher");
-    let reported = say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
+    let reported = kuzflow(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
     assert!([0, 3].contains(&reported.code), "{}", reported.errors);
     reported
 }
@@ -72,7 +51,7 @@ fn made(pairs: &[(u64, u64)], status: &str) -> Vec<(String, String, String)> {
 
 /// The published packs, by `from → to`.
 fn listed(world: &World) -> BTreeMap<String, Value> {
-    let list = say(&["list", "--repo", text(&world.path("publisher"))]);
+    let list = kuzflow(&["list", "--repo", text(&world.path("publisher"))]);
     assert_eq!(list.code, 0, "{}", list.errors);
     let packs = list.result["patches"].as_array().unwrap().clone();
     let version = |pack: &Value, end: &str| {
@@ -116,7 +95,7 @@ fn applies(world: &World, pack: &Path, from: u64, to: u64) {
     };
     let (old, new) = (unpacked(from), unpacked(to));
     let out = world.path(&format!("applied {from} {to}"));
-    let applied = say(&["apply", text(pack), "--old", text(&old), "--out", text(&out)]);
+    let applied = kuzflow(&["apply", text(pack), "--old", text(&old), "--out", text(&out)]);
     assert_eq!(applied.code, 0, "{}", applied.errors);
     let without_index = |folder: &Path| {
         let mut files = tree(folder);
@@ -214,7 +193,7 @@ fn one_pair_by_hand_also_backwards_and_compared_by_version() {
     (1..=3).for_each(|version| _ = publish(&world, version, &["--no-patches"]));
     let repo = world.path("publisher");
     let patch = |from: &str, to: &str, more: &[&str]| {
-        say(&[&["patch", "--repo", text(&repo), "--from", from, "--to", to], more].concat())
+        kuzflow(&[&["patch", "--repo", text(&repo), "--from", from, "--to", to], more].concat())
     };
     assert!(listed(&world).is_empty());
     let back = patch("3.0.0", "1.0.0", &["--platform", &platform()]);
@@ -240,14 +219,14 @@ fn one_pair_by_hand_also_backwards_and_compared_by_version() {
     }
     assert_eq!(patch("1.0.0", "latest", &[]).code, 2);
 
-    let compared = say(&["diff", "1.0.0", "2.0.0", "--repo", text(&repo)]);
+    let compared = kuzflow(&["diff", "1.0.0", "2.0.0", "--repo", text(&repo)]);
     assert_eq!(compared.code, 0, "{}", compared.errors);
     let packages = (world.path("1.0.0.kuzflow"), world.path("2.0.0.kuzflow"));
-    let by_file = say(&["diff", text(&packages.0), text(&packages.1)]);
+    let by_file = kuzflow(&["diff", text(&packages.0), text(&packages.1)]);
     assert_eq!(compared.result["pack_bytes"], by_file.result["pack_bytes"]);
-    let unknown = say(&["diff", "1.0.0", "9.0.0", "--repo", text(&repo)]);
+    let unknown = kuzflow(&["diff", "1.0.0", "9.0.0", "--repo", text(&repo)]);
     assert!(unknown.code == 1 && unknown.errors.contains("9.0.0"), "{}", unknown.errors);
-    let nowhere = say(&["diff", "1.0.0", "2.0.0"]);
+    let nowhere = kuzflow(&["diff", "1.0.0", "2.0.0"]);
     assert!(nowhere.code == 1 && nowhere.errors.contains("--repo"), "{}", nowhere.errors);
 }
 
@@ -272,7 +251,7 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     assert!(reason.contains("max_patch_size"), "{reason}");
     set("[fallback]\nfallback_threshold = 7");
     let mistaken =
-        say(&["serve", "--repo", text(&world.path("publisher")), "--listen", "127.0.0.1:0"]);
+        kuzflow(&["serve", "--repo", text(&world.path("publisher")), "--listen", "127.0.0.1:0"]);
     assert!(
         mistaken.code == 1 && mistaken.errors.contains("fallback.fallback_threshold"),
         "{}",
@@ -307,7 +286,7 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     assert!(fifth.errors.contains("warning"), "{}", fifth.errors);
 
     let repo = world.path("publisher");
-    let refresh = || say(&["refresh", "--repo", text(&repo)]).result["expired_patches"].clone();
+    let refresh = || kuzflow(&["refresh", "--repo", text(&repo)]).result["expired_patches"].clone();
     assert_eq!(
         (refresh(), listed(&world).len()),
         (json!(0), 1),

@@ -26,12 +26,7 @@ fn publish(world: &World, version: &str, files: &[(&str, &str)]) {
 
 /// A world in which 1.0.0 is installed.
 fn installed() -> (World, NodeProcess) {
-    let world = World::new();
-    publish(&world, "1.0.0", &[]);
-    let node = world.serve();
-    world.configure(&[&node.address], QUIET);
-    world.update();
-    (world, node)
+    World::installed(QUIET, |world| publish(world, "1.0.0", &[]))
 }
 
 /// Opens a file so that no other process may open it, as a scanner or an editor does.

@@ -10,13 +10,9 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::support::contents::noise;
 use crate::support::release::{NodeProcess, PROGRAM, Reply, World, mode, tree};
 use crate::support::waiting::until;
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
-}
 
 /// Publishes `version`: some files that are equal in all versions, some that differ.
 fn publish(world: &World, version: u64, more: &[&str]) {

@@ -4,20 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::release::{Reply, World, reply, text, tree};
-
-/// Runs `kuzflow --json`, whether it succeeds or fails.
-fn say(arguments: &[&str]) -> Reply {
-    reply(
-        &Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .arg("--json")
-            .args(arguments)
-            .output()
-            .unwrap(),
-    )
-}
+use crate::support::release::{Reply, World, kuzflow, text, tree};
 
 /// A release whose large file changes a little with each version.
 fn build(world: &World, version: u64) -> PathBuf {
@@ -35,7 +23,7 @@ fn publish(world: &World, version: u64) {
 
 fn retire(world: &World, arguments: &[&str]) -> Reply {
     let repo = world.path("publisher");
-    say(&[&["retire", "--repo", text(&repo)], arguments].concat())
+    kuzflow(&[&["retire", "--repo", text(&repo)], arguments].concat())
 }
 
 fn ids(reply: &Reply, field: &str) -> Vec<String> {
@@ -47,7 +35,7 @@ fn ids(reply: &Reply, field: &str) -> Vec<String> {
 }
 
 fn list(world: &World) -> Reply {
-    say(&["list", "--repo", text(&world.path("publisher"))])
+    kuzflow(&["list", "--repo", text(&world.path("publisher"))])
 }
 
 /// The served packages and packs, by version.
@@ -102,7 +90,7 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
 
     // The work of a timer and of the next publish.
     let repo = world.path("publisher");
-    assert_eq!(say(&["refresh", "--repo", text(&repo)]).code, 0);
+    assert_eq!(kuzflow(&["refresh", "--repo", text(&repo)]).code, 0);
     publish(&world, 6);
     assert_eq!(ids(&list(&world), "releases"), ["6.0.0", "5.0.0", "4.0.0"]);
 
@@ -187,8 +175,9 @@ fn a_retired_version_comes_back_only_when_that_is_stated_and_never_with_other_by
     (1..=2).for_each(|version| publish(&world, version));
     assert_eq!(retire(&world, &["1.0.0"]).code, 0);
     let package = world.path("1.0.0.kuzflow");
-    let publish =
-        |more: &[&str]| say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
+    let publish = |more: &[&str]| {
+        kuzflow(&[&["publish", text(&package), "--repo", text(&repo)], more].concat())
+    };
     let refused = publish(&[]);
     assert!(
         refused.code == 1
@@ -218,7 +207,7 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     (1..=2).for_each(|version| publish(&world, version));
     let package = world.path("2.0.0.kuzflow");
     let publish = |package: &Path, more: &[&str]| {
-        say(&[&["publish", text(package), "--repo", text(&repo)], more].concat())
+        kuzflow(&[&["publish", text(package), "--repo", text(&repo)], more].concat())
     };
     let keys = world.path("publisher/keys");
     let away = world.path("medium");
@@ -240,7 +229,7 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
         );
         assert!(again.result["releases"][0]["standing"] == "kept", "{}", again.result);
         assert_eq!(tree(&world.path("publisher/repository")), before);
-        let patch = say(&["patch", "--repo", text(&repo), "--from", "1.0.0", "--to", "2.0.0"]);
+        let patch = kuzflow(&["patch", "--repo", text(&repo), "--from", "1.0.0", "--to", "2.0.0"]);
         assert_eq!(
             (patch.code, patch.result["packs"][0]["status"].as_str()),
             (0, Some("known")),
@@ -254,7 +243,7 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     let new = build(&world, 3);
     let refused = publish(&new, &[]);
     assert!(refused.code == 1 && refused.errors.contains("targets"), "{}", refused.errors);
-    let back = say(&["patch", "--repo", text(&repo), "--from", "2.0.0", "--to", "1.0.0"]);
+    let back = kuzflow(&["patch", "--repo", text(&repo), "--from", "2.0.0", "--to", "1.0.0"]);
     assert!(
         back.code == 1 && back.errors.contains("patches") && back.events.is_empty(),
         "{}",
@@ -269,7 +258,7 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
 fn refresh_says_what_launchers_do_not_hear_of() {
     let world = World::new();
     let repo = world.path("publisher");
-    let refresh = || say(&["refresh", "--repo", text(&repo)]);
+    let refresh = || kuzflow(&["refresh", "--repo", text(&repo)]);
     publish(&world, 1);
     assert!(!refresh().errors.contains("renew"));
     let settings = repo.join("kuzflow.toml");
@@ -290,7 +279,7 @@ fn refresh_says_what_launchers_do_not_hear_of() {
     assert!(
         fs::read_to_string(repo.join("repository/nodes.json")).unwrap().contains("eu.example.com")
     );
-    assert_eq!(say(&["renew", "--repo", text(&repo)]).code, 0);
+    assert_eq!(kuzflow(&["renew", "--repo", text(&repo)]).code, 0);
     assert!(!refresh().errors.contains("renew"));
 }
 
@@ -312,7 +301,7 @@ fn publishing_again_reports_changed_settings_and_signs_nothing() {
         if without_keys {
             fs::rename(world.path("publisher/keys"), world.path("medium")).unwrap();
         }
-        let again = say(&["publish", text(&package), "--repo", text(&repo)]);
+        let again = kuzflow(&["publish", text(&package), "--repo", text(&repo)]);
         assert!(
             again.code == 0
                 && again.errors.contains("[[nodes]]")
@@ -331,7 +320,7 @@ fn init_names_the_server_that_says_when_there_is_something_new() {
     let folder = tempfile::tempdir().unwrap();
     let init = |name: &str, more: &[&str]| {
         let path = folder.path().join(name);
-        let reported = say(&[&["init", text(&path), "--app", "sample"], more].concat());
+        let reported = kuzflow(&[&["init", text(&path), "--app", "sample"], more].concat());
         (
             reported.code,
             reported.errors,
@@ -367,7 +356,7 @@ fn wrong_calls_name_their_fault_and_the_way_out() {
     let repo = world.path("publisher");
     publish(&world, 1);
     let refused = |arguments: &[&str], words: &[&str]| {
-        let reported = say(arguments);
+        let reported = kuzflow(arguments);
         assert!([1, 2].contains(&reported.code), "{arguments:?}: {}", reported.errors);
         assert!(
             words.iter().all(|word| reported.errors.contains(word)),

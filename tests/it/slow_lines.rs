@@ -5,13 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::support::contents::noise;
 use crate::support::release::{Reply, World};
 use crate::support::slow_node::{SlowNode, Slowness};
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
-}
 
 fn repository(world: &World) -> PathBuf {
     world.path("publisher/repository")
@@ -27,11 +23,7 @@ fn publish(world: &World, version: u64) {
 
 /// A world in which 1.0.0 is installed and 2.0.0 is published.
 fn installed() -> World {
-    let world = World::new();
-    publish(&world, 1);
-    let node = world.serve();
-    world.configure(&[&node.address], "");
-    assert_eq!(world.say(&["update"]).code, 0);
+    let (world, _node) = World::installed("", |world| publish(world, 1));
     publish(&world, 2);
     world
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -29,12 +28,7 @@ fn release(world: &World, version: &str, code: &str) {
 
 /// A world in which this release is installed.
 fn installed(version: &str, code: &str) -> (World, NodeProcess) {
-    let world = World::new();
-    release(&world, version, code);
-    let node = world.serve();
-    world.configure(&[&node.address], SETTINGS);
-    world.update();
-    (world, node)
+    World::installed(SETTINGS, |world| release(world, version, code))
 }
 
 fn failed(world: &World) -> Value {
@@ -512,7 +506,6 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     assert!(fs::read_to_string(retained().unwrap().path()).unwrap().contains("libxcb.so.1"));
     // The administrator has repaired this computer: "Try again".
     fs::write(world.container("1.0.0").join("data/repaired"), "").unwrap();
-    std::thread::sleep(Duration::from_millis(500));
     display.press_until(&window, "Return", || {
         world.say(&["list"]).result["versions"][0]["running"] == true
     });

@@ -14,13 +14,10 @@ use crate::support::waiting::{self, until};
 
 /// A world with 1.0.0 installed. Its settings require a check before the start, at a missing node.
 fn installed() -> (World, NodeProcess) {
-    let world = World::new();
-    let package = world.build("1.0.0", &BTreeMap::new());
-    world.publish(&package, &["--no-patches"]);
-    let node = world.serve();
-    world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
-    assert_eq!(world.say(&["update"]).code, 0);
-    (world, node)
+    World::installed("[update]\ncheck = 'never'\n", |world| {
+        let package = world.build("1.0.0", &BTreeMap::new());
+        world.publish(&package, &["--no-patches"]);
+    })
 }
 
 /// How a child ends, which must not hang.

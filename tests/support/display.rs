@@ -25,6 +25,9 @@ pub struct Place {
     pub height: i32,
 }
 
+/// How high a notification is that asks something. While it shows progress it is lower.
+pub const QUESTION_HEIGHT: i32 = 80;
+
 impl Display {
     /// Opens a display; `None` where its programs are not installed.
     pub fn open() -> Option<Self> {
@@ -149,6 +152,19 @@ impl Display {
             width: number("WIDTH"),
             height: number("HEIGHT"),
         }
+    }
+
+    /// Waits until a notification stands in the corner of the screen with this height, and returns
+    /// its place. Each of its screens has another height.
+    #[track_caller]
+    pub fn standing(&self, window: &str, height: i32) -> Place {
+        let mut place = self.place(window);
+        let stands = comes(|| {
+            place = self.place(window);
+            place.left + place.width == SCREEN.0 - 10 && place.height == height
+        });
+        assert!(stands, "never {height} high in the corner: {place:?}");
+        place
     }
 
     /// Presses a key in a window.

@@ -1,8 +1,9 @@
 //! Helpers that the tests of several subjects share: a publisher with launchers and nodes as
-//! processes, nodes and mirrors that misbehave, displays, pictures of windows, small disks,
-//! waiting.
+//! processes, made-up files, nodes and mirrors that misbehave, displays, pictures of windows, small
+//! disks, waiting.
 
 pub mod client;
+pub mod contents;
 pub mod display;
 pub mod faulty_node;
 pub mod processes;

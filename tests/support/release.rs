@@ -57,6 +57,16 @@ impl World {
         world
     }
 
+    /// A world in which the release that `publish` publishes is installed, from a node that goes on.
+    pub fn installed(settings: &str, publish: impl FnOnce(&Self)) -> (Self, NodeProcess) {
+        let world = Self::new();
+        publish(&world);
+        let node = world.serve();
+        world.configure(&[&node.address], settings);
+        world.update();
+        (world, node)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -275,6 +285,12 @@ impl World {
     pub fn say(&self, arguments: &[&str]) -> Reply {
         reply(&self.launcher(&[&["--json"], arguments].concat()).output().unwrap())
     }
+}
+
+/// Runs a verb of `kuzflow` with `--json`, whether it succeeds or fails.
+pub fn kuzflow(arguments: &[&str]) -> Reply {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    reply(&command.arg("--json").args(arguments).output().unwrap())
 }
 
 /// The versions of the app that said `version=…` first, in their order.
