@@ -1,0 +1,145 @@
+//! What the window reports: incidents, conflicts, problems beside another screen.
+
+use egui_kittest::kittest::{NodeT, Queryable};
+use kuzflow::testing::gui::CloseReason;
+use kuzflow::testing::messages::protocol::{Command, Event, ProblemKind};
+
+use super::Window;
+use crate::support::scenes;
+
+#[test]
+fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
+    let mut window = Window::scene("incident-crashed");
+    let sentence = "You are back on 1.8.5, and your files are as they were.";
+    assert!(window.sees("Version 1.8.6 did not start properly") && window.sees(sentence));
+    // The window asks nothing, and offers nothing.
+    assert!(
+        !window.sees("Check for updates")
+            && !window.sees("Close")
+            && !window.sees_part("signal 11")
+    );
+    window.click("Details");
+    for text in [
+        "It crashed (signal 11).",
+        "1.8.6 is not offered again on this computer. The next version will be.",
+        "Your files from 1.8.6",
+        "November 21, 2026, 19:44",
+        "Open folder",
+    ] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    window.click("Hide details");
+    assert!(!window.sees("Open folder"));
+    window.click("OK");
+    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)));
+    for key in [egui::Key::Enter, egui::Key::Escape] {
+        let mut window = Window::scene("incident");
+        window.press(key);
+        assert_eq!(window.closed(), Some(CloseReason::ByUser));
+    }
+}
+
+#[test]
+fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
+    let mut window = Window::scene("incident-unreadable");
+    assert!(window.sees("A file cannot be read"));
+    window.click("Details");
+    assert!(
+        window.sees("Version 1.8.5 was started all the same, and your files are unchanged.")
+            && window.sees_part("installed.json is there, and this computer cannot read it.")
+            && window.sees_part("Input/output error")
+            && window.sees("Copy details")
+    );
+    let mut window = Window::scene("incident-repaired");
+    window.click_nth("Details", 0);
+    assert!(window.sees_part("The next start tries again"));
+    window.click_nth("Details", 0);
+    assert!(window.sees_part("They are restored now."));
+}
+
+#[test]
+fn conflicts_are_listed_with_what_lies_beside() {
+    let mut window = Window::scene("incident-conflicts");
+    assert!(window.sees("3 of your files are kept twice"));
+    assert!(
+        window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default")
+    );
+    window.click("Open folder");
+    let reported = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
+    assert!(window.sees(reported));
+    let window = Window::scene("incident-many-conflicts");
+    assert!(window.sees("and 4 more"));
+    assert!(window.sees_part("template-7.json") && !window.sees_part("template-8.json"));
+}
+
+#[test]
+fn several_things_are_reported_the_newest_first() {
+    let mut window = Window::scene("incident-several");
+    assert!(window.sees("3 things you should know"));
+    let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
+    let order = [
+        "Version 1.8.6 did not start properly",
+        "Version 1.8.6 could not be prepared",
+        "One of your files is kept twice",
+    ]
+    .map(|title| top(&window, title));
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!((window.count("Details"), window.count("Got it")), (3, 0));
+    window.click_nth("Details", 1);
+    assert!(window.sees_part("connection refused") && window.sees("Copy details"));
+    assert!(!window.sees_part("It closed again at once"));
+}
+
+#[test]
+fn what_occurs_beside_another_screen_is_a_card_that_can_be_dismissed() {
+    let mut window = Window::scene("incident-beside");
+    assert!(
+        window.sees("LabelImg 1.8.6 is available")
+            && window.sees("Version 1.8.6 did not start properly")
+    );
+    window.click("Got it");
+    assert!(!window.sees("Version 1.8.6 did not start properly") && window.sees("Update now"));
+    let what = scenes::notices("incident").remove(0).what;
+    assert_eq!(window.commands(), [Command::Seen(Box::new(what))]);
+}
+
+#[test]
+fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
+    let mut window = Window::scene("launched-incident");
+    assert!(window.closed().is_none() && window.sees("There is something you should know"));
+    window.click("Got it");
+    assert_eq!(window.closed(), Some(CloseReason::Launched));
+    let mut window = Window::scene("launched-incident");
+    window.click("Close");
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+#[test]
+fn files_that_are_taken_along_are_counted() {
+    let window = Window::scene("taking-along");
+    assert!(
+        window.sees("Switching to LabelImg 1.8.6")
+            && window.sees("Copying your files: 312 of 1,024 MB")
+    );
+    let bar = window
+        .harness
+        .get_all_by_label("Switching to LabelImg 1.8.6")
+        .find(|node| node.accesskit_node().numeric_value().is_some());
+    assert_eq!(bar.unwrap().accesskit_node().numeric_value(), Some(30.0));
+}
+
+#[test]
+fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_reported_and_can_be_dismissed() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    window.harness.get_all_by_label("Open folder").next().unwrap().click();
+    window.settle();
+    assert!(window.harness.query_by_label_contains("Cannot open the folder").is_some());
+    window.click("Got it");
+    assert!(window.harness.query_by_label_contains("Cannot open the folder").is_none());
+    let problem = scenes::problem(ProblemKind::VersionInUse, "1.8.5");
+    window.emit(Event::Notice { problem });
+    assert!(window.sees("This version is in use"));
+    window.click("Got it");
+    assert!(!window.sees("This version is in use"));
+}

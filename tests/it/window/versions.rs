@@ -1,0 +1,217 @@
+//! The installed versions in the window: switched to, gone back to, pinned, removed; what they keep.
+
+use egui_kittest::kittest::Queryable;
+use kuzflow::testing::gui::CloseReason;
+use kuzflow::testing::messages::protocol::{Command, Event, FilesHeld, NoUpdate, Phase};
+use kuzflow::testing::model::Version;
+
+use super::Window;
+use crate::support::scenes;
+
+#[test]
+fn versions_can_be_switched_to_and_removed_after_a_question() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(window.sees("241 MB • installed March 17, 2026") && window.sees("Active"));
+    // The active version, which also runs, can be neither switched to nor removed.
+    assert_eq!(window.harness.get_all_by_label("Remove").count(), 2);
+    assert_eq!(window.harness.get_all_by_label("Switch to this…").count(), 2);
+    window.harness.get_all_by_label("Remove").next().unwrap().click();
+    window.settle();
+    assert!(
+        window.sees("Remove 1.8.4?")
+            && window.sees("Your own files from it are kept.")
+            && window.commands().is_empty()
+    );
+    window.click("Cancel");
+    assert!(window.commands().is_empty());
+    window.harness.get_all_by_label("Remove").next().unwrap().click();
+    window.settle();
+    window.harness.get_all_by_label("Remove").last().unwrap().click();
+    window.settle();
+    let id = scenes::installed()[1].id.clone();
+    assert_eq!(window.commands(), [Command::Remove(id.clone())]);
+    window.click_nth("Switch to this…", 0);
+    assert!(window.sees("Switch to 1.8.4?") && window.sees("Your current files come with you."));
+    assert!(
+        window.sees_part("1.8.5 stays installed")
+            && window.sees("It takes effect when LabelImg restarts.")
+    );
+    assert!(!window.sees_part("did not start properly"));
+    window.press(egui::Key::Escape);
+    assert!(
+        window.commands().is_empty() && !window.sees("Switch to 1.8.4?") && window.sees("Active")
+    );
+    window.click_nth("Switch to this…", 0);
+    window.click("Switch");
+    assert_eq!(window.commands(), [Command::Switch(id)]);
+}
+
+#[test]
+fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_point() {
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    // 1.8.6 was rolled back and has no snapshot, 1.8.5 is active.
+    assert_eq!((window.count("Switch to this…"), window.count("Go back to this…")), (3, 2));
+    window.click_nth("Switch to this…", 0);
+    assert!(
+        window.sees("Switch to 1.8.6?")
+            && window.sees_part("did not start properly on this computer")
+    );
+    window.click("Cancel");
+    window.click_nth("Go back to this…", 0);
+    for text in [
+        "Go back to 1.8.4?",
+        "Version 1.8.4 comes back, and your files as they were on September 3, 2026, 08:02.",
+        "What you did since then is kept in a folder that you can open.",
+        "LabelImg will close and reopen. It asks you first if something is not saved.",
+    ] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    assert!(window.commands().is_empty());
+    window.click("Go back");
+    let id = scenes::installed()[1].id.clone();
+    assert_eq!(window.commands(), [Command::RollBack(Some(id))]);
+    window.emit(Event::Phase { phase: Phase::RollingBack });
+    assert!(window.sees("Going back…") && window.closed().is_none());
+    let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
+    let files = FilesHeld { of_left: true, of_active: true };
+    window.emit(Event::Phase {
+        phase: Phase::RolledBack { from, to, retained: "/kept/1.8.4".into(), files },
+    });
+    assert!(window.sees("LabelImg 1.8.4 is back") && window.sees("/kept/1.8.4"));
+    window.click("Open folder");
+    assert!(!window.sees_part("Cannot open the folder"));
+    window.press(egui::Key::Enter);
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+#[test]
+fn nothing_is_stated_of_files_where_the_launcher_holds_none() {
+    let mut window = Window::scene("offer");
+    let mut versions = scenes::installed();
+    for version in &mut versions {
+        version.holds_files = false;
+    }
+    window.emit(Event::Installed { versions, retained: Vec::new() });
+    window.click("Installed versions");
+    assert!(!window.sees_part("your files") && !window.sees_part("your current files"));
+    for button in ["Switch to this…", "Go back to this…", "Remove"] {
+        window.click_nth(button, 0);
+        assert!(window.sees("Cancel"));
+        for text in ["our files", "our current files", "our own files", "kept in a folder"] {
+            assert!(!window.sees_part(text), "{button}: {text}");
+        }
+        window.click("Cancel");
+    }
+    for scene in [
+        "rolling-back-plain",
+        "rolled-back-plain",
+        "incident-plain",
+        "incident-plain-details",
+        "incident-several-plain",
+    ] {
+        let start = scene.trim_end_matches("-details");
+        let mut window = Window::scene(start);
+        if start != scene {
+            window.click("Details");
+        }
+        assert!(!window.sees_part("our files") && !window.sees_part("What you did"), "{scene}");
+    }
+    assert!(
+        Window::scene("rolled-back").sees_part("With your files")
+            && Window::scene("rolling-back").sees_part("your files")
+    );
+}
+
+#[test]
+fn the_version_that_only_starts_next_is_not_called_active() {
+    let mut window = Window::scene("offer");
+    let mut versions = scenes::installed();
+    (versions[0].running, versions[1].running) = (false, true);
+    window.emit(Event::Installed { versions, retained: Vec::new() });
+    window.click("Installed versions");
+    assert!(window.sees("Starts next") && window.sees("Running") && !window.sees("Active"));
+}
+
+#[test]
+fn what_was_skipped_can_be_offered_again() {
+    let mut window = Window::scene("up-to-date");
+    window.emit(Event::Phase {
+        phase: Phase::UpToDate { reason: NoUpdate::Skipped, current: Some(Version::new(1, 8, 5)) },
+    });
+    window.click("Offer it again");
+    assert_eq!(window.commands(), [Command::OfferSkipped]);
+}
+
+#[test]
+fn the_active_version_can_be_pinned_and_let_go() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert_eq!((window.count("Stay at this version"), window.sees("Pinned")), (1, false));
+    window.click("Stay at this version");
+    assert_eq!(window.commands(), [Command::Pin(Some(Version::new(1, 8, 5)))]);
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(window.sees("Pinned") && window.sees("Did not start here") && window.sees("Running"));
+    window.click("Offer newer versions again");
+    assert_eq!(window.commands(), [Command::Pin(None)]);
+}
+
+#[test]
+fn sharing_with_peers_can_be_switched_off_where_the_publisher_allows_it() {
+    const SWITCH: &str = "Share updates with computers nearby";
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(!window.sees(SWITCH), "it is no question here");
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(false)]);
+    // The window stays as it was until the engine sends an event.
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(false)]);
+    window.emit(Event::Sharing { on: false });
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(true)]);
+}
+
+#[test]
+fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_question() {
+    let mut window = Window::scene("offer");
+    assert!(window.all_commands().is_empty());
+    window.click("Installed versions");
+    assert_eq!(window.all_commands(), [Command::MeasureDisk]);
+    assert!(window.sees("3 versions, up to 749 MB on the disk") && !window.sees("Free up space…"));
+    // A version was added or removed: the figures change too.
+    window.emit(Event::Installed { versions: scenes::installed(), retained: scenes::retained() });
+    assert_eq!(window.all_commands(), [Command::MeasureDisk]);
+
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(window.sees("One old version can go: up to 233 MB"));
+    window.click_nth("Free up space…", 0);
+    assert!(
+        window.sees("Will be deleted: 1.8.0. That frees up to 233 MB.")
+            && window.commands().is_empty()
+    );
+    window.click("Free up space");
+    assert_eq!(window.commands(), [Command::Prune]);
+}
+
+#[test]
+fn retained_files_are_listed_and_can_be_opened() {
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(
+        window.sees("Your files from version 1.8.6")
+            && window.sees("November 21, 2026, 19:44 • 12.4 MB")
+    );
+    // The files lie in the version's folder, whose size is shown above.
+    assert!(window.sees("September 3, 2026, 08:02"));
+    let last = window.count("Open folder") - 1;
+    window.click_nth("Open folder", last - 1);
+    assert!(!window.sees_part("Cannot open the folder"), "1.8.4 can be opened");
+    window.click_nth("Open folder", last);
+    assert!(window.sees_part("Cannot open the folder"));
+}
