@@ -23,7 +23,7 @@ const PIECE: usize = 4096;
 /// The state of a stream.
 #[derive(Default)]
 #[cfg_attr(not(unix), allow(dead_code))] // there nothing is known of its reader
-struct Stream {
+struct StandardStream {
     /// Held while one line is written.
     alone: Mutex<()>,
     /// The reader did not read in time; the launcher does not wait again until it reads.
@@ -32,10 +32,16 @@ struct Stream {
     cut: AtomicBool,
 }
 
-static OUTPUT: Stream =
-    Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
-static ERRORS: Stream =
-    Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
+static OUTPUT: StandardStream = StandardStream {
+    alone: Mutex::new(()),
+    stalled: AtomicBool::new(false),
+    cut: AtomicBool::new(false),
+};
+static ERRORS: StandardStream = StandardStream {
+    alone: Mutex::new(()),
+    stalled: AtomicBool::new(false),
+    cut: AtomicBool::new(false),
+};
 /// Whether text for standard output may be dropped.
 static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
 
@@ -120,7 +126,7 @@ pub(crate) fn tell_panics() {
 }
 
 #[cfg(unix)]
-impl Stream {
+impl StandardStream {
     fn write(&self, stream: &impl std::os::fd::AsFd, bytes: &[u8]) {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let line_end: &[u8] = if self.cut.swap(false, Ordering::Relaxed) { b"\n" } else { b"" };
@@ -163,7 +169,7 @@ impl Stream {
 }
 
 #[cfg(not(unix))]
-impl Stream {
+impl StandardStream {
     /// The system offers no way to ask whether a pipe can take bytes.
     fn write<'a, S>(&self, stream: &'a S, bytes: &[u8])
     where
@@ -185,7 +191,7 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_is_waited_for_once_and_gets_whole_lines_again_when_it_does() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
-        let stream = Stream::default();
+        let stream = StandardStream::default();
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
         let begun = Instant::now();
         for _ in 0..2_000 {
@@ -206,9 +212,9 @@ mod tests {
     fn what_cannot_be_written_is_dropped() {
         let (reader, writer) = UnixStream::pair().unwrap();
         drop(reader);
-        Stream::default().write(&writer, b"to nobody\n");
+        StandardStream::default().write(&writer, b"to nobody\n");
         if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
-            Stream::default().write(&full, b"no room\n");
+            StandardStream::default().write(&full, b"no room\n");
         }
     }
 }

@@ -151,7 +151,7 @@ impl Client {
     /// Opens a stream of server-sent events. `last` is the id of the last event that was received.
     /// Any other answer is an error: a captive portal's page, or a host that has one page for all
     /// addresses.
-    pub async fn listen(&self, url: &Url, last: Option<&str>) -> Result<Stream, FetchError> {
+    pub async fn listen(&self, url: &Url, last: Option<&str>) -> Result<StreamedBody, FetchError> {
         let mut request = self.http.get(url.clone()).header(ACCEPT, EVENT_STREAM);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -175,7 +175,7 @@ impl Client {
                 reason: format!("no stream of events, but {kind:?}"),
             });
         }
-        Ok(Stream { response, url: url.clone() })
+        Ok(StreamedBody { response, url: url.clone() })
     }
 
     /// Requests a span of bytes; [`super::response::judge`] checks the answer.
@@ -239,12 +239,12 @@ fn plain() -> reqwest::ClientBuilder {
 
 /// A body that arrives in parts and need not end; dropping it ends the connection.
 #[derive(Debug)]
-pub struct Stream {
+pub struct StreamedBody {
     response: reqwest::Response,
     url: Url,
 }
 
-impl Stream {
+impl StreamedBody {
     /// Waits for the next part, however long that takes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         self.response.chunk().await.map_err(|source| http(&self.url, source))

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::bytes::{FileBytes, Stream};
+use super::bytes::{FileBytes, SpanOfSource};
 use super::group::{self, GroupError};
 use super::{Group, Pack, PackError, literals};
 use crate::error_chain;
@@ -192,7 +192,7 @@ struct SharedLiterals {
 struct Awaited<'a> {
     shared: &'a SharedLiterals,
     span: Range<u64>,
-    stream: Option<Stream<'a>>,
+    stream: Option<SpanOfSource<'a>>,
 }
 
 impl Read for Awaited<'_> {
@@ -204,7 +204,7 @@ impl Read for Awaited<'_> {
             Some(stream) => stream,
             None => {
                 let file = self.shared.file.wait().as_ref().ok_or(io::ErrorKind::InvalidData)?;
-                self.stream.insert(Stream::new(file, &self.span))
+                self.stream.insert(SpanOfSource::new(file, &self.span))
             }
         };
         stream.read(buffer)
@@ -266,7 +266,7 @@ impl SharedLiterals {
         for (number, stream) in
             pack.literals.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0)
         {
-            let packed = Stream::new(file, &stream.span);
+            let packed = SpanOfSource::new(file, &stream.span);
             let mut unpacked = literals::unpack(packed, number, stream.length)
                 .map_err(|error| Failed::Patch(error.into()))?;
             let mut left = self.needed[number];
@@ -360,7 +360,7 @@ impl Makers<'_> {
         let members = self.group.members.clone();
         let lengths: Vec<u64> =
             members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
-        let mut packed = Stream::new(file, &self.group.span);
+        let mut packed = SpanOfSource::new(file, &self.group.span);
         let mut literals = shared.of(self.group);
         let mut failed = None;
         let literals = literals.each_mut().map(|literals| literals as &mut dyn Read);

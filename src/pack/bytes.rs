@@ -73,20 +73,20 @@ impl ReadAt for Joined<'_> {
 }
 
 /// Reads `span` of a source as a stream.
-pub(super) struct Stream<'a> {
+pub(super) struct SpanOfSource<'a> {
     source: &'a (dyn ReadAt + Sync),
     at: u64,
     end: u64,
 }
 
-impl<'a> Stream<'a> {
+impl<'a> SpanOfSource<'a> {
     /// The bytes of `span`, which must lie in the source.
     pub(super) fn new(source: &'a (dyn ReadAt + Sync), span: &std::ops::Range<u64>) -> Self {
         Self { source, at: span.start, end: span.end }
     }
 }
 
-impl io::Read for Stream<'_> {
+impl io::Read for SpanOfSource<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = buffer.len().min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
         self.source.read_at(self.at, &mut buffer[..count])?;

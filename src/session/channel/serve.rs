@@ -271,7 +271,7 @@ async fn admit(
 /// Serves one connection from its first message to its end.
 async fn converse(
     hello: Message,
-    (mut reading, mut writing): (ReadHalf<socket::Stream>, WriteHalf<socket::Stream>),
+    (mut reading, mut writing): (ReadHalf<socket::AppStream>, WriteHalf<socket::AppStream>),
     mut decoder: Decoder,
     handle: &ChannelHandle,
     incoming: mpsc::Sender<Incoming>,
@@ -345,7 +345,7 @@ fn welcome(hello: &Message, handle: &ChannelHandle) -> Result<(), (&'static str,
 
 /// The next message; `None` at the end of the connection.
 async fn next(
-    reading: &mut ReadHalf<socket::Stream>,
+    reading: &mut ReadHalf<socket::AppStream>,
     decoder: &mut Decoder,
 ) -> Result<Option<Message>, ReadError> {
     let mut buffer = [0; 8192];

@@ -33,7 +33,7 @@ mod system {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     use std::path::PathBuf;
 
-    pub(crate) type Stream = tokio::net::UnixStream;
+    pub(crate) type AppStream = tokio::net::UnixStream;
 
     /// A listening socket. Dropping it removes its folder.
     #[derive(Debug)]
@@ -100,7 +100,7 @@ mod system {
 
     impl Listener {
         /// The next connection; `None` for one of another user, which is closed.
-        pub(crate) async fn accept(&mut self) -> io::Result<Option<Stream>> {
+        pub(crate) async fn accept(&mut self) -> io::Result<Option<AppStream>> {
             let (stream, _) = self.0.accept().await?;
             let own = rustix::process::geteuid().as_raw();
             let peer = stream.peer_cred().map(|peer| peer.uid());
@@ -182,7 +182,7 @@ mod system {
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
     use std::path::PathBuf;
 
-    pub(crate) type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
+    pub(crate) type AppStream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
 
     /// The name of a pipe. The launcher makes the pipe when it listens; an app that connects
     /// earlier tries again.
@@ -225,7 +225,7 @@ mod system {
 
     impl Listener {
         /// The next connection. The pipe's security descriptor keeps other users out.
-        pub(crate) async fn accept(&mut self) -> io::Result<Option<Stream>> {
+        pub(crate) async fn accept(&mut self) -> io::Result<Option<AppStream>> {
             self.0.accept().await.map(Some)
         }
     }
@@ -234,7 +234,7 @@ mod system {
     pub(crate) fn remove_left(_places: &[PathBuf]) {}
 }
 
-pub(super) use system::{Endpoint, Listener, Stream, remove_left};
+pub(super) use system::{AppStream, Endpoint, Listener, remove_left};
 
 #[cfg(all(test, unix))]
 mod tests {
