@@ -111,11 +111,11 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
 struct Board {
     /// Sources that are not asked yet, or stopped; with the number of times they were asked.
     waiting: VecDeque<(usize, u8)>,
-    asked: Vec<Asked>,
+    asked: Vec<PendingSource>,
 }
 
 /// A source that has not answered yet.
-struct Asked {
+struct PendingSource {
     index: usize,
     starts: u8,
     since: Instant,
@@ -125,7 +125,7 @@ struct Asked {
     seen: VecDeque<(Instant, u64)>,
 }
 
-impl Asked {
+impl PendingSource {
     /// Bytes that arrived within `time` before `now`.
     fn lately(&self, now: Instant, time: Duration) -> u64 {
         let before = self.seen.iter().take_while(|(when, _)| *when + time <= now).last();
@@ -159,7 +159,7 @@ impl Board {
         let (index, starts) = self.waiting.pop_front()?;
         let received = Received::default();
         let seen = VecDeque::from([(now, 0)]);
-        self.asked.push(Asked {
+        self.asked.push(PendingSource {
             index,
             starts: starts + 1,
             since: now,
@@ -208,7 +208,7 @@ mod tests {
             for asked in &board.asked {
                 asked.received.add(sources[asked.index].0);
             }
-            let due = |asked: &&Asked| {
+            let due = |asked: &&PendingSource| {
                 let needed = sources[asked.index].1;
                 needed > 0 && now >= asked.since + Duration::from_millis(needed)
             };

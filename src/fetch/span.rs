@@ -86,7 +86,7 @@ impl<'a> Span<'a> {
 }
 
 /// A node that was asked, and its progress.
-struct Asked {
+struct AskedNode {
     /// Bytes that have come, and bytes still missing at most.
     came: AtomicU64,
     left: AtomicU64,
@@ -94,7 +94,7 @@ struct Asked {
 
 /// The same node as the race between nodes sees it.
 struct Runner {
-    asked: Arc<Asked>,
+    asked: Arc<AskedNode>,
     seen: (Instant, u64),
     rate: f64,
 }
@@ -146,7 +146,7 @@ pub async fn fetch_span(
             if !served && let Some((index, node)) = waiting.next() {
                 let length = wanted.span.end - wanted.span.start;
                 let here =
-                    Arc::new(Asked { came: AtomicU64::new(0), left: AtomicU64::new(length) });
+                    Arc::new(AskedNode { came: AtomicU64::new(0), left: AtomicU64::new(length) });
                 runners[index] =
                     Some(Runner { asked: Arc::clone(&here), seen: (now, 0), rate: 0.0 });
                 asked.push(async move { (index, ask(client, node, wanted, &here).await) });
@@ -203,7 +203,7 @@ async fn ask(
     client: &Client,
     node: &Node,
     wanted: &Span<'_>,
-    asked: &Asked,
+    asked: &AskedNode,
 ) -> Result<Bytes, FetchError> {
     let Span { location, span, .. } = wanted;
     let address = |source| FetchError::Address {
@@ -259,7 +259,7 @@ async fn read(
     client: &Client,
     url: &Url,
     wanted: &Span<'_>,
-    asked: &Asked,
+    asked: &AskedNode,
     (body, pace): (&mut BytesMut, &mut Pace),
 ) -> Result<(), FetchError> {
     let late =

@@ -28,7 +28,7 @@ pub(super) enum Change {
 }
 
 #[derive(Default)]
-struct Asked {
+struct PolledPeer {
     /// A question is on its way.
     busy: bool,
     instance: Option<u64>,
@@ -41,7 +41,7 @@ struct Asked {
     unanswered: u32,
 }
 
-impl Asked {
+impl PolledPeer {
     /// Reports that the peer's pieces are gone, if the download knew of them.
     fn leave(&mut self) -> Option<Change> {
         let was_noted = std::mem::take(&mut self.noted);
@@ -53,7 +53,7 @@ impl Asked {
 pub(super) struct PollState {
     /// This client's own number.
     own: u64,
-    all: BTreeMap<SocketAddr, Asked>,
+    all: BTreeMap<SocketAddr, PolledPeer>,
     round: u32,
 }
 

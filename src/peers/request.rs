@@ -37,7 +37,7 @@ static NOWHERE: std::sync::LazyLock<Url> =
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum PeerRequest {
     /// Which parts of an object are here.
     Have(Digest),
     /// Bytes of an object: this span (its end may lie behind the object's end), or all.
@@ -55,7 +55,7 @@ pub(super) fn judge(
     headers: &HeaderMap,
     here: SocketAddr,
     app: &str,
-) -> Result<Asked, StatusCode> {
+) -> Result<PeerRequest, StatusCode> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -79,8 +79,8 @@ pub(super) fn judge(
     }
     let (kind, digest) = parts(uri, app).ok_or(StatusCode::NOT_FOUND)?;
     match kind {
-        "have" => Ok(Asked::Have(digest)),
-        "content" => Ok(Asked::Content(digest, span(headers)?)),
+        "have" => Ok(PeerRequest::Have(digest)),
+        "content" => Ok(PeerRequest::Content(digest, span(headers)?)),
         _ => Err(StatusCode::NOT_FOUND),
     }
 }
@@ -133,7 +133,7 @@ mod tests {
         format!("/kuzflow/{PROTOCOL}/sample/{kind}/{}", Digest::of(b"x"))
     }
 
-    fn ask(method: Method, uri: &str, headers: &[(&str, &str)]) -> Result<Asked, StatusCode> {
+    fn ask(method: Method, uri: &str, headers: &[(&str, &str)]) -> Result<PeerRequest, StatusCode> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
@@ -144,15 +144,18 @@ mod tests {
     #[test]
     fn what_a_launcher_asks_is_understood() {
         let digest = Digest::of(b"x");
-        assert_eq!(ask(Method::GET, &path("have"), &[("host", HERE)]), Ok(Asked::Have(digest)));
+        assert_eq!(
+            ask(Method::GET, &path("have"), &[("host", HERE)]),
+            Ok(PeerRequest::Have(digest))
+        );
         assert_eq!(
             ask(Method::HEAD, &path("content"), &[("host", HERE)]),
-            Ok(Asked::Content(digest, None))
+            Ok(PeerRequest::Content(digest, None))
         );
         let range = [("host", HERE), ("range", "bytes=5-14")];
         assert_eq!(
             ask(Method::GET, &path("content"), &range),
-            Ok(Asked::Content(digest, Some(5..15)))
+            Ok(PeerRequest::Content(digest, Some(5..15)))
         );
     }
 

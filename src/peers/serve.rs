@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::address::may_ask;
 use super::inner::Inner;
-use super::request::{Asked, judge};
+use super::request::{PeerRequest, judge};
 use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
 use crate::positional;
@@ -85,7 +85,7 @@ async fn answer(
     request: &Request<Incoming>,
 ) -> Response<Sent> {
     match judge(request.method(), request.uri(), request.headers(), here, &inner.options.app) {
-        Ok(Asked::Have(digest)) => {
+        Ok(PeerRequest::Have(digest)) => {
             let shared = Arc::clone(inner);
             let message = tokio::task::spawn_blocking(move || {
                 shared.is_allowed().then(|| shared.shared.have(&digest))
@@ -99,7 +99,7 @@ async fn answer(
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             guarded(response)
         }
-        Ok(Asked::Content(digest, span)) => {
+        Ok(PeerRequest::Content(digest, span)) => {
             let (shared, wanted) = (Arc::clone(inner), span.clone());
             let opened = tokio::task::spawn_blocking(move || {
                 shared.is_allowed().then(|| shared.shared.open(&digest, wanted.as_ref())).flatten()
