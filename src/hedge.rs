@@ -49,14 +49,14 @@ impl Received {
     }
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type PendingAnswer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Sources that are asked for the same thing.
 pub(crate) struct Hedge<'a, T> {
-    ask: Box<dyn Fn(usize, Received) -> Answer<'a, T> + Send + Sync + 'a>,
+    ask: Box<dyn Fn(usize, Received) -> PendingAnswer<'a, T> + Send + Sync + 'a>,
     board: Board,
     /// The pending answers, in the board's order of the asked sources.
-    answers: Vec<Answer<'a, T>>,
+    answers: Vec<PendingAnswer<'a, T>>,
 }
 
 impl<'a, T: Send + 'a> Hedge<'a, T> {
@@ -69,7 +69,8 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
     where
         F: Future<Output = T> + Send + 'a,
     {
-        let ask = Box::new(move |index, received| Box::pin(ask(index, received)) as Answer<'a, T>);
+        let ask =
+            Box::new(move |index, received| Box::pin(ask(index, received)) as PendingAnswer<'a, T>);
         Self { ask, board: Board::new(order), answers: Vec::new() }
     }
 

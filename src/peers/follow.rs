@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::availability::{AvailabilityMessage, MAX_MESSAGE_BYTES};
 use super::inner::Inner;
-use super::poll::{Answer, Change, PollState};
+use super::poll::{Change, PollAnswer, PollState};
 use super::request::address_of;
 use crate::fetch::PeerEvent;
 use crate::model::Digest;
@@ -76,7 +76,7 @@ async fn ask(
     digest: Digest,
     count: u32,
     address: SocketAddr,
-) -> (SocketAddr, Option<Answer>) {
+) -> (SocketAddr, Option<PollAnswer>) {
     let url = address_of(address, &inner.options.app, "have", &digest);
     let answer = inner.client.get_from_peer(&url, MAX_MESSAGE_BYTES, ANSWER_TIME).await;
     (address, answer.ok().and_then(|json| AvailabilityMessage::read(&json, count)))

@@ -17,7 +17,7 @@ const SELDOM: u32 = 4;
 const OFTEN: u32 = 20;
 
 /// The number of the peer that answered, and what it has; `None` if it has nothing of the object.
-pub(super) type Answer = (u64, Option<Availability>);
+pub(super) type PollAnswer = (u64, Option<Availability>);
 
 /// A change that the download must know.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +99,7 @@ impl PollState {
     pub(super) fn answered(
         &mut self,
         address: SocketAddr,
-        answer: Option<Answer>,
+        answer: Option<PollAnswer>,
     ) -> (Option<(u64, bool)>, Vec<Change>) {
         let is_double = answer.as_ref().is_some_and(|(instance, _)| {
             *instance == self.own || self.is_known_elsewhere(*instance, address)

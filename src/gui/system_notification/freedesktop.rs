@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use zbus::zvariant::Value;
 use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
 
-use super::messenger::{Answer, Message, Messenger};
+use super::messenger::{Message, MessageAnswer, Messenger};
 use crate::gui::WindowError;
 use crate::threads;
 
@@ -31,7 +31,7 @@ pub(super) struct NotificationService {
     app_name: String,
     /// The id of the shown message; 0 if there is none.
     shown: u32,
-    answers: Receiver<(u32, Answer)>,
+    answers: Receiver<(u32, MessageAnswer)>,
 }
 
 impl NotificationService {
@@ -81,7 +81,7 @@ async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
 }
 
 /// Passes answers on until the connection closes or the receiver has gone.
-async fn listen(mut signals: MessageStream, answers: &Sender<(u32, Answer)>) {
+async fn listen(mut signals: MessageStream, answers: &Sender<(u32, MessageAnswer)>) {
     while let Some(Ok(signal)) = signals.next().await {
         if let Some(answer) = answer(&signal)
             && answers.send(answer).is_err()
@@ -91,21 +91,24 @@ async fn listen(mut signals: MessageStream, answers: &Sender<(u32, Answer)>) {
     }
 }
 
-fn answer(signal: &Signal) -> Option<(u32, Answer)> {
+fn answer(signal: &Signal) -> Option<(u32, MessageAnswer)> {
     let body = signal.body();
     match signal.header().member()?.as_str() {
         "ActionInvoked" => {
             let (id, name): (u32, String) = body.deserialize().ok()?;
-            let answer =
-                if name == PRESSED { Answer::Clicked } else { Answer::Button(name.parse().ok()?) };
+            let answer = if name == PRESSED {
+                MessageAnswer::Clicked
+            } else {
+                MessageAnswer::Button(name.parse().ok()?)
+            };
             Some((id, answer))
         }
         "NotificationClosed" => match body.deserialize().ok()? {
-            (id, PUT_AWAY) => Some((id, Answer::PutAway)),
+            (id, PUT_AWAY) => Some((id, MessageAnswer::PutAway)),
             // The launcher itself took the message back.
             (_, TAKEN_BACK) => None,
             // The specification's fourth is "undefined".
-            (id, EXPIRED | _) => Some((id, Answer::Expired)),
+            (id, EXPIRED | _) => Some((id, MessageAnswer::Expired)),
         },
         _ => None,
     }
@@ -147,7 +150,7 @@ impl Messenger for NotificationService {
         Ok(())
     }
 
-    fn answer(&mut self, limit: Duration) -> Option<Answer> {
+    fn answer(&mut self, limit: Duration) -> Option<MessageAnswer> {
         let end = Instant::now() + limit;
         loop {
             match self.answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -158,7 +161,7 @@ impl Messenger for NotificationService {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => return None,
                 // The desktop has gone, and the message with it.
-                Err(RecvTimeoutError::Disconnected) => return Some(Answer::Expired),
+                Err(RecvTimeoutError::Disconnected) => return Some(MessageAnswer::Expired),
             }
         }
     }

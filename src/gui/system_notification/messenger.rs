@@ -17,7 +17,7 @@ pub(super) struct Message {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(target_os = "macos", allow(dead_code))] // there is no answer there
-pub(super) enum Answer {
+pub(super) enum MessageAnswer {
     /// The user pressed this button, counted from 0.
     Button(usize),
     /// The user pressed the message itself.
@@ -33,7 +33,7 @@ pub(super) trait Messenger {
     /// Shows a message in place of the previous one.
     fn show(&mut self, message: &Message) -> Result<(), WindowError>;
     /// What became of the message, within a limit.
-    fn answer(&mut self, limit: Duration) -> Option<Answer>;
+    fn answer(&mut self, limit: Duration) -> Option<MessageAnswer>;
     /// Takes the message back.
     fn withdraw(&mut self);
 }

@@ -24,7 +24,7 @@ use super::view_state::ViewState;
 use super::{WindowError, WindowOptions};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{ClosingWait, Event, Phase};
-use messenger::{Answer, Message, Messenger};
+use messenger::{Message, MessageAnswer, Messenger};
 
 /// After this time an unanswered question is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
@@ -75,7 +75,7 @@ impl Messenger for Nobody {
         match *self {}
     }
 
-    fn answer(&mut self, _limit: Duration) -> Option<Answer> {
+    fn answer(&mut self, _limit: Duration) -> Option<MessageAnswer> {
         match *self {}
     }
 
@@ -127,10 +127,10 @@ fn converse(
         shown = Some(message);
         let restart = matches!(face, Face::Restart | Face::Waiting);
         let action = match messenger.answer(POLL_INTERVAL) {
-            Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
-            Some(Answer::Clicked) => break NotificationEnd::Details,
-            Some(Answer::PutAway) => buttons.last().map(|(action, _)| *action),
-            Some(Answer::Expired) => {
+            Some(MessageAnswer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
+            Some(MessageAnswer::Clicked) => break NotificationEnd::Details,
+            Some(MessageAnswer::PutAway) => buttons.last().map(|(action, _)| *action),
+            Some(MessageAnswer::Expired) => {
                 break if restart { done(&view) } else { NotificationEnd::TimedOut };
             }
             None => None,
@@ -243,7 +243,7 @@ mod tests {
     /// Gives scripted answers, and sends the engine's events on the way.
     struct Script {
         shown: Vec<Message>,
-        answers: Vec<Option<Answer>>,
+        answers: Vec<Option<MessageAnswer>>,
         withdrawn: usize,
     }
 
@@ -253,7 +253,7 @@ mod tests {
             Ok(())
         }
 
-        fn answer(&mut self, _limit: Duration) -> Option<Answer> {
+        fn answer(&mut self, _limit: Duration) -> Option<MessageAnswer> {
             if self.answers.is_empty() { None } else { self.answers.remove(0) }
         }
 
@@ -270,7 +270,10 @@ mod tests {
         view
     }
 
-    fn talk(answers: Vec<Option<Answer>>, view: ViewState) -> (Notified, Script, Vec<Command>) {
+    fn talk(
+        answers: Vec<Option<MessageAnswer>>,
+        view: ViewState,
+    ) -> (Notified, Script, Vec<Command>) {
         let (handle, mut engine) = mailbox::channel();
         let mut script = Script { shown: Vec::new(), answers, withdrawn: 0 };
         let notified =
@@ -281,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_restart_can_be_put_off_by_button_or_by_putting_the_message_away() {
-        for answer in [Answer::Button(1), Answer::PutAway] {
+        for answer in [MessageAnswer::Button(1), MessageAnswer::PutAway] {
             let (notified, script, commands) = talk(vec![None, Some(answer)], ready(true));
             assert_eq!(
                 (notified.outcome, commands),
@@ -294,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_press_on_the_message_wants_the_dialog() {
-        let (notified, _, commands) = talk(vec![Some(Answer::Clicked)], ready(true));
+        let (notified, _, commands) = talk(vec![Some(MessageAnswer::Clicked)], ready(true));
         assert_eq!((notified.outcome, commands), (NotificationEnd::Details, vec![]));
     }
 

@@ -13,7 +13,7 @@ use windows::UI::Notifications::{
 use windows::Win32::Foundation::REGDB_E_CLASSNOTREG;
 use windows::core::{HSTRING, IInspectable, Interface};
 
-use super::messenger::{Answer, Message, Messenger};
+use super::messenger::{Message, MessageAnswer, Messenger};
 use crate::gui::WindowError;
 
 /// The sender of the messages in Windows' list of such programs; a program without a package must
@@ -32,8 +32,8 @@ pub(super) struct Toasts {
     /// The shown message, and its number.
     shown: Option<(ToastNotification, u32)>,
     count: u32,
-    sender: Sender<(u32, Answer)>,
-    answers: Receiver<(u32, Answer)>,
+    sender: Sender<(u32, MessageAnswer)>,
+    answers: Receiver<(u32, MessageAnswer)>,
 }
 
 impl Toasts {
@@ -74,7 +74,8 @@ impl Toasts {
             move |_, arguments: windows::core::Ref<'_, IInspectable>| {
                 let arguments =
                     arguments.ok()?.cast::<ToastActivatedEventArgs>()?.Arguments()?.to_string();
-                let answer = arguments.parse().map_or(Answer::Clicked, Answer::Button);
+                let answer =
+                    arguments.parse().map_or(MessageAnswer::Clicked, MessageAnswer::Button);
                 // Nobody receives the answer any more.
                 let _ = pressed.send((number, answer));
                 Ok(())
@@ -84,9 +85,9 @@ impl Toasts {
         toast.Dismissed(&TypedEventHandler::new(
             move |_, arguments: windows::core::Ref<'_, ToastDismissedEventArgs>| {
                 let answer = match arguments.ok()?.Reason()? {
-                    ToastDismissalReason::UserCanceled => Answer::PutAway,
+                    ToastDismissalReason::UserCanceled => MessageAnswer::PutAway,
                     ToastDismissalReason::ApplicationHidden => return Ok(()),
-                    _ => Answer::Expired,
+                    _ => MessageAnswer::Expired,
                 };
                 let _ = gone.send((number, answer));
                 Ok(())
@@ -124,7 +125,7 @@ impl Messenger for Toasts {
         self.display(message).map_err(|error| refused(&error))
     }
 
-    fn answer(&mut self, limit: Duration) -> Option<Answer> {
+    fn answer(&mut self, limit: Duration) -> Option<MessageAnswer> {
         let (number, answer) = self.answers.recv_timeout(limit).ok()?;
         // This answer belongs to an earlier message.
         let current = self.shown.as_ref().is_some_and(|(_, shown)| *shown == number);

@@ -193,7 +193,7 @@ fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
 
 /// The answer of `entry.py`.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct EntryReport {
     problem: Option<Problem>,
     missing: Vec<MissingImport>,
 }
@@ -282,7 +282,7 @@ fn ask(
     roots: &[&Path],
     app: &Path,
     imports: bool,
-) -> Option<Answer> {
+) -> Option<EntryReport> {
     let (kind, name, function) = match &request.entry {
         EntryPoint::Script(path) => ("script", path.under(app).to_string_lossy().into_owned(), ""),
         EntryPoint::Module(module) => ("module", module.clone(), ""),
