@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::Ending;
-use crate::desktop::program::{Attempt, Begun, Program};
+use crate::desktop::program::{Attempt, Begun, LauncherFile};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::host;
@@ -17,7 +17,7 @@ use crate::update::self_update::{self, SelfUpdateOutcome};
 pub(crate) struct SelfUpdate {
     /// The path of the executable when the process began; after an exchange the system may name
     /// another path.
-    program: Option<Program>,
+    program: Option<LauncherFile>,
     /// `--config` and `--home` as given, made absolute.
     config: Option<PathBuf>,
     home: Option<PathBuf>,
@@ -29,7 +29,7 @@ impl SelfUpdate {
     pub(crate) fn new(config: Option<&Path>, home: Option<&Path>) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
-            program: host::program().map(Program::new),
+            program: host::program().map(LauncherFile::new),
             config: config.map(absolute),
             home: home.map(absolute),
             attempt: Mutex::default(),
@@ -37,7 +37,7 @@ impl SelfUpdate {
     }
 
     /// The executable, if the system names it.
-    pub(crate) fn program(&self) -> Option<&Program> {
+    pub(crate) fn program(&self) -> Option<&LauncherFile> {
         self.program.as_ref()
     }
 

@@ -31,7 +31,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
-pub(crate) use file::Program;
+pub(crate) use file::LauncherFile;
 use note::{Exchange, Note};
 pub(crate) use staged::Staged;
 pub(crate) use unfit::Unfit;
@@ -49,10 +49,10 @@ pub(crate) const TEST_TIME: Duration = Duration::from_secs(20);
 pub(crate) enum Begun {
     /// Nothing is under way.
     Usual,
-    /// This is a new launcher without a confirmation; pass it to [`Program::confirm`] once the app
+    /// This is a new launcher without a confirmation; pass it to [`LauncherFile::confirm`] once the app
     /// has started.
     Unproved(Attempt),
-    /// The old launcher is back in its place. Start it instead of this one: [`Program::hand_over`].
+    /// The old launcher is back in its place. Start it instead of this one: [`LauncherFile::hand_over`].
     PutBack,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Attempt {
     lock: Option<File>,
 }
 
-impl Program {
+impl LauncherFile {
     /// The very first action of a start. It reads one file that usually does not exist, and then
     /// writes nothing.
     ///

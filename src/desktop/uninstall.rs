@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::program::Program;
+use super::program::LauncherFile;
 use super::shortcut::{self, System};
 use super::{DesktopError, remove_file};
 use crate::durable;
@@ -40,7 +40,7 @@ pub(crate) struct Uninstall<'a> {
     /// The launcher's own executable, beside which it may have left files. The executable itself
     /// stays: on some systems a running program cannot remove itself, and whoever put it there
     /// removes it.
-    pub program: Option<&'a Program>,
+    pub program: Option<&'a LauncherFile>,
     /// Whether the user's files stay.
     pub keep_data: bool,
     /// The time, for the name of the folder of retained user data.

@@ -8,7 +8,7 @@ use kuzflow_delta::CopyInstruction;
 use kuzflow_delta::bsdiff4::{self, Bsdiff4Error};
 use kuzflow_delta::coder::{self, CoderError, CoderLimits, STREAMS};
 use kuzflow_delta::dictionary::{self, DictionaryError};
-use kuzflow_delta::native::{NativePredictor, Program};
+use kuzflow_delta::native::{NativeImages, NativePredictor};
 use kuzflow_delta::prediction::{PlainPredictor, Predictor, ReadAt};
 
 /// Why coding or decoding a group failed.
@@ -82,15 +82,15 @@ pub(super) fn decode(
 }
 
 /// Finds the programs among the bases; both sides find them in the same way.
-fn program_of(old: &dyn ReadAt, bases: &[&dyn ReadAt]) -> io::Result<Program> {
+fn program_of(old: &dyn ReadAt, bases: &[&dyn ReadAt]) -> io::Result<NativeImages> {
     let lengths: Vec<u64> = bases.iter().map(|base| base.len()).collect();
-    Program::new(old, &lengths)
+    NativeImages::new(old, &lengths)
 }
 
 /// The predictor for copies of `old`; both sides call this and must get the same predictor.
 fn predictor<'a>(
     old: &'a dyn ReadAt,
-    program: &'a Program,
+    program: &'a NativeImages,
     lengths: &[u64],
     steps: &[CopyInstruction],
     hints: &[u8],

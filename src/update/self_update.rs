@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::check;
-use crate::desktop::program::{Program, TEST_TIME, Unfit};
+use crate::desktop::program::{LauncherFile, TEST_TIME, Unfit};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
@@ -79,7 +79,7 @@ pub(crate) enum SelfUpdateOutcome {
 /// [`SelfUpdateError`]; the executable is as it was.
 pub(crate) fn perform(
     environment: &Environment,
-    program: &Program,
+    program: &LauncherFile,
     test: &[OsString],
     go_on: &dyn Fn() -> bool,
 ) -> Result<SelfUpdateOutcome, SelfUpdateError> {
@@ -115,7 +115,7 @@ pub(crate) fn perform(
 }
 
 /// The newer launcher, if this one may be exchanged for it.
-fn wanted(environment: &Environment, program: &Program) -> Option<SignedLauncher> {
+fn wanted(environment: &Environment, program: &LauncherFile) -> Option<SignedLauncher> {
     if !environment.settings.launcher.self_update {
         return None;
     }

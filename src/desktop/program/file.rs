@@ -21,11 +21,11 @@ const LOCK_LOOKS: u32 = 20;
 
 /// The executable at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Program {
+pub(crate) struct LauncherFile {
     pub(super) path: PathBuf,
 }
 
-impl Program {
+impl LauncherFile {
     /// The executable at `path`, links resolved. Call it at the start of a process: after an
     /// exchange the system may name another path for the running file.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {

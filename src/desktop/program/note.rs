@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::file::Program;
+use super::file::LauncherFile;
 use crate::desktop::remove_file;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -57,7 +57,7 @@ impl Note {
     }
 }
 
-impl Program {
+impl LauncherFile {
     /// The stored note. A damaged note counts as none: the failures that it named cost one more
     /// try.
     pub(super) fn note(&self) -> Result<Option<Note>, FileError> {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::file::{POLL_INTERVAL, Program};
+use super::file::{LauncherFile, POLL_INTERVAL};
 use super::note::{Exchange, Note};
 use super::unfit::Unfit;
 use crate::desktop::remove_file;
@@ -24,7 +24,7 @@ const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// A new executable beside the old one, with a verified digest.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
-    pub(super) program: &'a Program,
+    pub(super) program: &'a LauncherFile,
     pub(super) version: Version,
     pub(super) hash: Digest,
     /// The lock of the exchange, held from the first byte written.

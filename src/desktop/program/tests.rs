@@ -15,7 +15,7 @@ const OLD: &str = "#!/bin/sh\necho old\n";
 
 struct Place {
     folder: tempfile::TempDir,
-    program: Program,
+    program: LauncherFile,
 }
 
 fn place() -> Place {
@@ -23,7 +23,7 @@ fn place() -> Place {
     let path = folder.path().join("launcher");
     fs::write(&path, OLD).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
-    Place { program: Program::new(path), folder }
+    Place { program: LauncherFile::new(path), folder }
 }
 
 impl Place {
@@ -194,7 +194,7 @@ fn a_wrong_byte_or_one_too_many_is_refused() {
 #[test]
 fn what_lies_beside_keeps_the_ending_of_programs() {
     let beside = |path: &str| {
-        let program = Program::new(path);
+        let program = LauncherFile::new(path);
         [program.staged(), program.note_path()].map(|path| path.to_str().unwrap().to_owned())
     };
     assert_eq!(beside("/a/launcher.EXE"), ["/a/launcher.new.EXE", "/a/launcher.update.json"]);

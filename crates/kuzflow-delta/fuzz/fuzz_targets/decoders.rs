@@ -9,7 +9,7 @@
 use std::io::{self, Read};
 
 use kuzflow_delta::coder::{self, CoderLimits, STREAMS};
-use kuzflow_delta::native::{NativePredictor, Program};
+use kuzflow_delta::native::{NativePredictor, NativeImages};
 use kuzflow_delta::prediction::{PlainPredictor, Predictor};
 use kuzflow_delta::{bsdiff4, dictionary};
 use libfuzzer_sys::fuzz_target;
@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
             let mut packed = packed;
             let mut streams = [literals; STREAMS];
             let streams = streams.each_mut().map(|stream| stream as &mut dyn Read);
-            let Ok(program) = Program::new(&old, &[old.len() as u64]) else { return };
+            let Ok(program) = NativeImages::new(&old, &[old.len() as u64]) else { return };
             let predictor = |steps: &[kuzflow_delta::CopyInstruction]| -> io::Result<Box<dyn Predictor + '_>> {
                 if native == 3 {
                     return Ok(Box::new(NativePredictor::new(&old, &program, &[length], steps, literals)?));

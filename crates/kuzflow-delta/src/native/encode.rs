@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 
-use super::Program;
+use super::NativeImages;
 use super::blocks::Blocks;
 use super::fields;
 use super::hints::{self, NewImage};
@@ -36,7 +36,7 @@ enum Labels<'a> {
 /// Bytes with references replaced by labels that are independent of positions.
 struct Masked<'a> {
     bytes: &'a dyn ReadAt,
-    program: &'a Program,
+    program: &'a NativeImages,
     labels: Labels<'a>,
     blocks: RefCell<Blocks<'a>>,
 }
@@ -75,7 +75,7 @@ fn content(image: &Image, blocks: &mut Blocks<'_>, target: u64) -> io::Result<u6
 }
 
 impl<'a> Masked<'a> {
-    fn new(bytes: &'a dyn ReadAt, program: &'a Program, labels: Labels<'a>) -> Self {
+    fn new(bytes: &'a dyn ReadAt, program: &'a NativeImages, labels: Labels<'a>) -> Self {
         Self { bytes, program, labels, blocks: RefCell::new(Blocks::new(bytes)) }
     }
 
@@ -153,8 +153,8 @@ impl ReadAt for Masked<'_> {
 
 /// Finds for each target with an image the old image that most of it comes from.
 fn resemblance(
-    program: &Program,
-    new: &Program,
+    program: &NativeImages,
+    new: &NativeImages,
     lengths: &[u64],
     steps: &[CopyInstruction],
 ) -> Vec<Option<NewImage>> {
@@ -196,12 +196,12 @@ const ROUNDS: usize = 2;
 /// reading.
 pub fn align(
     bases: &dyn ReadAt,
-    program: &Program,
+    program: &NativeImages,
     targets: &dyn ReadAt,
     target_lengths: &[u64],
     options: &AlignOptions,
 ) -> io::Result<Aligned> {
-    let new = Program::new(targets, target_lengths)?;
+    let new = NativeImages::new(targets, target_lengths)?;
     let old_masked = Masked::new(bases, program, Labels::Content);
     let new_masked = Masked::new(targets, &new, Labels::Content);
     let aligner = Aligner::new(&old_masked, &new_masked, options)?;

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::Program;
+use super::NativeImages;
 use super::image::{Layout, SEGMENTS, Segment};
 
 /// A new image.
@@ -62,7 +62,7 @@ fn numbers(segment: &Segment) -> [u64; 4] {
 
 /// Writes the hints: for each target, the old image that it resembles and its layout.
 #[cfg(feature = "encoder")]
-pub(super) fn encode(program: &Program, targets: &[Option<NewImage>]) -> Vec<u8> {
+pub(super) fn encode(program: &NativeImages, targets: &[Option<NewImage>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for target in targets {
         let Some(target) = target else {
@@ -96,7 +96,7 @@ pub(super) fn encode(program: &Program, targets: &[Option<NewImage>]) -> Vec<u8>
 
 /// Reads hints for targets of the given lengths. Returns an error if the bytes are no valid hints.
 pub(super) fn decode(
-    program: &Program,
+    program: &NativeImages,
     lengths: &[u64],
     mut bytes: &[u8],
 ) -> io::Result<Vec<Option<NewImage>>> {

@@ -1,6 +1,6 @@
 //! Native code and its data: predicts a new program's bytes from those of the old program.
 //!
-//! In: the bases with the images in them ([`Program`]), the instructions, and the encoder's hints
+//! In: the bases with the images in them ([`NativeImages`]), the instructions, and the encoder's hints
 //! about the layout of the new files. Out: [`NativePredictor`], which moves every reference that it
 //! knows to the new place of its target. For the encoder also `align`, which matches code with its
 //! references hidden. Never: trust in a file or in hints: both are bounded, and a wrong one costs
@@ -41,11 +41,11 @@ pub use fields::kind;
 pub use prediction::NativePredictor;
 
 /// The images among the members of a group.
-pub struct Program {
+pub struct NativeImages {
     images: Vec<Image>,
 }
 
-impl Program {
+impl NativeImages {
     /// Finds images in the members of `bytes`, which have the given lengths, one behind the other.
     /// Returns the errors of reading.
     pub fn new(bytes: &dyn ReadAt, lengths: &[u64]) -> io::Result<Self> {

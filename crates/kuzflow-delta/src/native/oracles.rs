@@ -168,12 +168,12 @@ fn programs() -> Vec<Vec<u8>> {
 }
 
 /// A file as goblin reads it.
-enum Program<'a> {
+enum OracleFile<'a> {
     Elf(Box<Elf<'a>>),
     Pe(Box<PE<'a>>),
 }
 
-impl<'a> Program<'a> {
+impl<'a> OracleFile<'a> {
     fn read(file: &'a [u8]) -> Self {
         if file.starts_with(b"MZ") {
             return Self::Pe(Box::new(PE::parse(file).unwrap()));
@@ -205,12 +205,12 @@ fn places(image: &Image, wanted: u8) -> BTreeSet<u32> {
 fn real_code_is_read_as_iced_x86_reads_it() {
     let mut seen = BTreeSet::new();
     for file in programs() {
-        let (wide, spans) = match Program::read(&file) {
-            Program::Elf(elf) if elf.header.e_machine == goblin::elf::header::EM_X86_64 => {
+        let (wide, spans) = match OracleFile::read(&file) {
+            OracleFile::Elf(elf) if elf.header.e_machine == goblin::elf::header::EM_X86_64 => {
                 let text = elf.section_headers.iter().filter(|section| section.is_executable());
                 (true, text.map(|text| (text.sh_offset, text.sh_size)).collect::<Vec<_>>())
             }
-            Program::Pe(pe) if [0x14C, 0x8664].contains(&pe.header.coff_header.machine) => {
+            OracleFile::Pe(pe) if [0x14C, 0x8664].contains(&pe.header.coff_header.machine) => {
                 let text = pe.sections.iter().filter(|section| section.characteristics & 0x20 != 0);
                 let spans = text.map(|text| {
                     let length = text.virtual_size.min(text.size_of_raw_data);
@@ -314,16 +314,16 @@ fn judge_pe(file: &[u8], pe: &PE<'_>) {
 fn executable_files_are_read_as_goblin_reads_them() {
     let mut judged = BTreeSet::new();
     for file in programs() {
-        match Program::read(&file) {
-            Program::Elf(elf) if elf.is_64 => {
+        match OracleFile::read(&file) {
+            OracleFile::Elf(elf) if elf.is_64 => {
                 judge_elf(&file, &elf);
                 judged.insert("ELF");
             }
-            Program::Pe(pe) => {
+            OracleFile::Pe(pe) => {
                 judge_pe(&file, &pe);
                 judged.insert("PE");
             }
-            Program::Elf(_) => {}
+            OracleFile::Elf(_) => {}
         }
     }
     assert!(judged.contains("ELF") || !cfg!(target_os = "linux"), "{judged:?}");
@@ -337,9 +337,9 @@ fn executable_files_are_read_as_goblin_reads_them() {
 #[test]
 fn processors_are_named_alike() {
     for file in programs() {
-        let machine = match Program::read(&file) {
-            Program::Elf(elf) => elf.header.e_machine,
-            Program::Pe(pe) => pe.header.coff_header.machine,
+        let machine = match OracleFile::read(&file) {
+            OracleFile::Elf(elf) => elf.header.e_machine,
+            OracleFile::Pe(pe) => pe.header.coff_header.machine,
         };
         let expected = match machine {
             62 | 0x8664 => Some(true),

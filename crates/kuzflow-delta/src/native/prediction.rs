@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Program;
+use super::NativeImages;
 use super::blocks::Blocks;
 use super::fields::{self, kind};
 use super::hints::{self, NewImage};
@@ -54,7 +54,7 @@ pub(super) struct Translations {
 impl Translations {
     /// Builds the translations from the instructions.
     pub(super) fn new(
-        program: &Program,
+        program: &NativeImages,
         targets: Vec<Option<NewImage>>,
         steps: &[CopyInstruction],
     ) -> Self {
@@ -78,7 +78,7 @@ impl Translations {
     }
 
     /// Adds an instruction, cut at the ends of files.
-    fn add(&mut self, program: &Program, step: &CopyInstruction, new_at: u64) {
+    fn add(&mut self, program: &NativeImages, step: &CopyInstruction, new_at: u64) {
         let mut done = 0;
         while done < step.length {
             let (old_at, new_at) = (step.old_at.saturating_add(done), new_at.saturating_add(done));
@@ -162,7 +162,7 @@ impl Translations {
 /// Predicts the old bytes, with references moved to the new places of their targets.
 pub struct NativePredictor<'a> {
     blocks: Blocks<'a>,
-    program: &'a Program,
+    program: &'a NativeImages,
     translations: Translations,
     memory: Vec<Memory>,
     sequences: Sequences,
@@ -178,7 +178,7 @@ impl<'a> NativePredictor<'a> {
     /// invalid.
     pub fn new(
         old: &'a dyn ReadAt,
-        program: &'a Program,
+        program: &'a NativeImages,
         target_lengths: &[u64],
         steps: &[CopyInstruction],
         hints: &[u8],

@@ -47,7 +47,12 @@ fn program(functions: &[u32]) -> Vec<u8> {
 
 /// Counts correctly predicted fields, wrong fields and wrong plain bytes in copies; checks that the
 /// instructions tile the target.
-fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usize, usize, usize) {
+fn predict(
+    old: &[u8],
+    new: &[u8],
+    program: &NativeImages,
+    aligned: &Aligned,
+) -> (usize, usize, usize) {
     let lengths = [new.len() as u64];
     let old = old.to_vec();
     let mut predictor =
@@ -82,9 +87,9 @@ fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usi
     result
 }
 
-fn aligned(old: &[u8], new: &[u8]) -> (Program, Aligned) {
+fn aligned(old: &[u8], new: &[u8]) -> (NativeImages, Aligned) {
     let (old, new) = (old.to_vec(), new.to_vec());
-    let program = Program::new(&old, &[old.len() as u64]).unwrap();
+    let program = NativeImages::new(&old, &[old.len() as u64]).unwrap();
     let aligned =
         align(&old, &program, &new, &[new.len() as u64], &AlignOptions::native()).unwrap();
     (program, aligned)
@@ -117,7 +122,7 @@ fn several_members_do_not_mix() {
         |members: &[Vec<u8>]| members.iter().map(|member| member.len() as u64).collect::<Vec<_>>();
     let (old_lengths, new_lengths) = (lengths(&old), lengths(&new));
     let (old, new) = (old.concat(), new.concat());
-    let images = Program::new(&old, &old_lengths).unwrap();
+    let images = NativeImages::new(&old, &old_lengths).unwrap();
     let aligned = align(&old, &images, &new, &new_lengths, &AlignOptions::native()).unwrap();
     let mut predictor =
         NativePredictor::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
@@ -156,7 +161,7 @@ fn branches_of_arm_keep_their_opcode() {
 #[test]
 fn hints_are_refused_when_wrong() {
     let old = program(&[1, 2, 3]);
-    let images = Program::new(&old, &[old.len() as u64]).unwrap();
+    let images = NativeImages::new(&old, &[old.len() as u64]).unwrap();
     for hints in [&[][..], &[9], &[1], &[1, 0, 0], &[1, 255, 255, 255, 255, 255], &[0x80; 20]] {
         assert!(NativePredictor::new(&old, &images, &[50], &[], hints).is_err(), "{hints:?}");
     }
@@ -222,7 +227,7 @@ proptest! {
         let (images, aligned) = aligned(&old, &new);
         let first = predict(&old, &new, &images, &aligned);
         // The decoder's side gives the same result.
-        let again = Program::new(&old, &[old.len() as u64]).unwrap();
+        let again = NativeImages::new(&old, &[old.len() as u64]).unwrap();
         prop_assert_eq!(first, predict(&old, &new, &again, &aligned));
     }
 
@@ -238,7 +243,7 @@ proptest! {
             .collect();
         let length = steps.iter().map(|step| step.literals + step.length).sum::<u64>();
         let new = vec![7; length as usize];
-        let images = Program::new(&old, &[old.len() as u64]).unwrap();
+        let images = NativeImages::new(&old, &[old.len() as u64]).unwrap();
         let mut hints = hints;
         if !images.is_empty() {
             hints.splice(0..0, [1, 3]);
