@@ -31,7 +31,7 @@ impl HotSwap {
 
 /// A changed file, in the form that the app receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct ChangedFile {
     /// Path in the container.
     pub path: RelativePath,
     pub kind: ChangeKind,
@@ -55,7 +55,7 @@ pub enum ChangeKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Every changed file, by path, including those that only name the release.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ChangedFile>,
     /// Whether the app certainly needs a restart.
     pub requires_restart: bool,
     /// How many modules a running app could take over, even if another change needs a restart.
@@ -107,7 +107,7 @@ impl Difference {
                 _ => self.requires_restart = true,
             }
         }
-        self.changes.push(Change {
+        self.changes.push(ChangedFile {
             path: path.clone(),
             kind,
             sha256: entry.map(|entry| entry.hash),

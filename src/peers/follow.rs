@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::availability::{AvailabilityMessage, MAX_MESSAGE_BYTES};
 use super::inner::Inner;
-use super::poll::{Change, PollAnswer, PollState};
+use super::poll::{PeerChange, PollAnswer, PollState};
 use super::request::address_of;
 use crate::fetch::PeerEvent;
 use crate::model::Digest;
@@ -33,7 +33,7 @@ pub(super) async fn follow(
     let mut state = PollState::new(inner.instance);
     let mut asking = JoinSet::new();
     let mut acquainted = false;
-    let tell = |changes: Vec<Change>| {
+    let tell = |changes: Vec<PeerChange>| {
         for change in changes {
             let _ = events.send(event(&inner, &digest, change));
         }
@@ -82,10 +82,12 @@ async fn ask(
     (address, answer.ok().and_then(|json| AvailabilityMessage::read(&json, count)))
 }
 
-fn event(inner: &Inner, digest: &Digest, change: Change) -> PeerEvent {
+fn event(inner: &Inner, digest: &Digest, change: PeerChange) -> PeerEvent {
     match change {
-        Change::Joined { instance, address } => inner.joined(instance, address, digest),
-        Change::Updated { instance, availability } => PeerEvent::Updated { instance, availability },
-        Change::Left { instance } => PeerEvent::Left { instance },
+        PeerChange::Joined { instance, address } => inner.joined(instance, address, digest),
+        PeerChange::Updated { instance, availability } => {
+            PeerEvent::Updated { instance, availability }
+        }
+        PeerChange::Left { instance } => PeerEvent::Left { instance },
     }
 }

@@ -21,7 +21,7 @@ pub(super) type PollAnswer = (u64, Option<Availability>);
 
 /// A change that the download must know.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Change {
+pub(super) enum PeerChange {
     Joined { instance: u64, address: SocketAddr },
     Updated { instance: u64, availability: Availability },
     Left { instance: u64 },
@@ -43,9 +43,9 @@ struct PolledPeer {
 
 impl PolledPeer {
     /// Reports that the peer's pieces are gone, if the download knew of them.
-    fn leave(&mut self) -> Option<Change> {
+    fn leave(&mut self) -> Option<PeerChange> {
         let was_noted = std::mem::take(&mut self.noted);
-        self.instance.filter(|_| was_noted).map(|instance| Change::Left { instance })
+        self.instance.filter(|_| was_noted).map(|instance| PeerChange::Left { instance })
     }
 }
 
@@ -67,8 +67,8 @@ impl PollState {
     pub(super) fn round(
         &mut self,
         peers: &[(Option<u64>, SocketAddr)],
-    ) -> (Vec<SocketAddr>, Vec<Change>) {
-        let mut changes: Vec<Change> = self
+    ) -> (Vec<SocketAddr>, Vec<PeerChange>) {
+        let mut changes: Vec<PeerChange> = self
             .all
             .iter_mut()
             .filter(|(address, _)| !peers.iter().any(|(_, known)| known == *address))
@@ -87,7 +87,7 @@ impl PollState {
                 && let Some(instance) = *announced
             {
                 asked.instance = Some(instance);
-                changes.push(Change::Joined { instance, address: *address });
+                changes.push(PeerChange::Joined { instance, address: *address });
             }
         }
         self.round = self.round.wrapping_add(1);
@@ -100,7 +100,7 @@ impl PollState {
         &mut self,
         address: SocketAddr,
         answer: Option<PollAnswer>,
-    ) -> (Option<(u64, bool)>, Vec<Change>) {
+    ) -> (Option<(u64, bool)>, Vec<PeerChange>) {
         let is_double = answer.as_ref().is_some_and(|(instance, _)| {
             *instance == self.own || self.is_known_elsewhere(*instance, address)
         });
@@ -116,12 +116,12 @@ impl PollState {
             Some((instance, availability)) => {
                 if expected.is_none() {
                     asked.instance = Some(instance);
-                    changes.push(Change::Joined { instance, address });
+                    changes.push(PeerChange::Joined { instance, address });
                 }
                 asked.unanswered = 0;
                 if let Some(availability) = availability {
                     (asked.noted, asked.empty) = (true, 0);
-                    changes.push(Change::Updated { instance, availability });
+                    changes.push(PeerChange::Updated { instance, availability });
                 } else {
                     asked.empty = asked.empty.saturating_add(1);
                     changes.extend(asked.leave());
@@ -162,16 +162,16 @@ mod tests {
     fn a_peer_joins_has_something_and_falls_silent() {
         let mut state = PollState::new(OWN);
         let peers = [(Some(7), at(1))];
-        let joined = Change::Joined { instance: 7, address: at(1) };
+        let joined = PeerChange::Joined { instance: 7, address: at(1) };
         assert_eq!(state.round(&peers), (vec![at(1)], vec![joined]));
         assert_eq!(state.round(&peers), (vec![], vec![]), "it has not answered yet");
-        let updated = Change::Updated { instance: 7, availability: has(5) };
+        let updated = PeerChange::Updated { instance: 7, availability: has(5) };
         let answer = state.answered(at(1), Some((7, Some(has(5)))));
         assert_eq!(answer, (Some((7, true)), vec![updated]));
         state.round(&peers);
         assert_eq!(state.answered(at(1), None), (Some((7, false)), vec![]), "once is nothing");
         state.round(&peers);
-        let left = vec![Change::Left { instance: 7 }];
+        let left = vec![PeerChange::Left { instance: 7 }];
         assert_eq!(state.answered(at(1), None), (Some((7, false)), left));
         state.round(&peers);
         assert_eq!(state.answered(at(1), None).1, [], "it left once");
@@ -182,7 +182,7 @@ mod tests {
         let mut state = PollState::new(OWN);
         state.round(&[(Some(7), at(1))]);
         state.answered(at(1), Some((7, Some(has(0)))));
-        assert_eq!(state.round(&[]).1, [Change::Left { instance: 7 }]);
+        assert_eq!(state.round(&[]).1, [PeerChange::Left { instance: 7 }]);
         assert_eq!(state.round(&[]).1, []);
     }
 
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(state.answered(at(2), Some((9, Some(has(0))))), (None, vec![]), "9 is at 3");
         // The peer was announced as 9, and its answer has the number 8.
         assert_eq!(state.answered(at(3), Some((8, Some(has(0))))), (Some((9, false)), vec![]));
-        let joined = Change::Joined { instance: 5, address: at(4) };
+        let joined = PeerChange::Joined { instance: 5, address: at(4) };
         assert_eq!(state.answered(at(4), Some((5, None))), (None, vec![joined]));
         assert_eq!(state.round(&peers).0, [at(3), at(4)], "the first two are asked no more");
     }

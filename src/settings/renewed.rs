@@ -130,26 +130,26 @@ impl Renewal {
     }
 
     /// Each single value that it renews.
-    fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+    fn changes(&self) -> impl Iterator<Item = RenewedValue<'_>> {
         self.settings.iter().flat_map(|(key, value)| match value {
             Value::Object(table) => table
                 .iter()
-                .map(|(within, value)| Change { key, within: Some(within.as_str()), value })
+                .map(|(within, value)| RenewedValue { key, within: Some(within.as_str()), value })
                 .collect::<Vec<_>>(),
-            value => vec![Change { key, within: None, value }],
+            value => vec![RenewedValue { key, within: None, value }],
         })
     }
 }
 
 /// One renewed value.
 #[derive(Clone, Copy)]
-struct Change<'a> {
+struct RenewedValue<'a> {
     key: &'a str,
     within: Option<&'a str>,
     value: &'a Value,
 }
 
-impl Change<'_> {
+impl RenewedValue<'_> {
     fn apply(self, mut settings: toml::Table) -> Result<toml::Table, RenewalError> {
         let overlay = |error: toml::ser::Error| RenewalError::Overlay(error.to_string());
         if !RENEWABLE.contains(&self.key) {

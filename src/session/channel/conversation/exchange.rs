@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::messages::protocol::{Command, Event, SwapBlocker};
 use crate::model::ContainerId;
-use crate::model::hot_swap::Change;
+use crate::model::hot_swap::ChangedFile;
 use crate::session::channel::wire::Message;
 
 /// An input of the machine.
@@ -33,7 +33,7 @@ pub(in crate::session::channel) enum ConversationInput {
 pub(crate) struct Swap {
     pub container: ContainerId,
     /// All files that differ from the version whose code the app runs.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ChangedFile>,
 }
 
 /// An effect for the caller to perform.
