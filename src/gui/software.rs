@@ -24,7 +24,7 @@ use super::event_loop;
 use super::rasteriser::{Canvas, Rasteriser};
 use super::screen::{self, Screen, Shape};
 use super::theme;
-use super::window::{Ended, viewport};
+use super::window::{WindowEnd, viewport};
 
 /// The contents of such a window.
 pub(super) trait Contents {
@@ -68,13 +68,13 @@ pub(super) fn run(
     title: &str,
     icon: &egui::ColorImage,
     mut dialog: Dialog,
-) -> Result<Ended, WindowError> {
+) -> Result<WindowEnd, WindowError> {
     event_loop::lend(|event_loop| {
         let screen = event_loop::screen(event_loop);
         let builder = viewport(title, icon, &mut dialog, screen.as_ref());
         show_in(event_loop, builder, &mut dialog)
     })?;
-    Ok(Ended { reason: dialog.closed(), choices: dialog.choices() })
+    Ok(WindowEnd { reason: dialog.closed(), choices: dialog.choices() })
 }
 
 /// Shows a window until its contents are over.

@@ -34,7 +34,7 @@ pub(super) fn viewport(
 
 /// How a window ended.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Ended {
+pub(super) struct WindowEnd {
     pub reason: Option<CloseReason>,
     pub choices: Choices,
 }
@@ -44,8 +44,8 @@ pub(super) fn run(
     title: &str,
     icon: &egui::ColorImage,
     mut dialog: Dialog,
-) -> Result<Ended, WindowError> {
-    let ended = Rc::new(RefCell::new(Ended::default()));
+) -> Result<WindowEnd, WindowError> {
+    let ended = Rc::new(RefCell::new(WindowEnd::default()));
     let shared = Rc::clone(&ended);
     let began = Rc::new(Cell::new(false));
     let beginning = Rc::clone(&began);
@@ -82,7 +82,7 @@ pub(super) fn run(
 
 struct App {
     dialog: Dialog,
-    ended: Rc<RefCell<Ended>>,
+    ended: Rc<RefCell<WindowEnd>>,
     /// The window belongs in front of all other windows.
     rises: bool,
     /// The number of drawn frames; counted until the window is in front.
@@ -110,6 +110,6 @@ impl eframe::App for App {
         }
         self.dialog.ui(ui);
         *self.ended.borrow_mut() =
-            Ended { reason: self.dialog.closed(), choices: self.dialog.choices() };
+            WindowEnd { reason: self.dialog.closed(), choices: self.dialog.choices() };
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Observation {
     /// now.
     pub age: Duration,
     /// How it ended, if it has ended.
-    pub ended: Option<Ended>,
+    pub ended: Option<AppEnd>,
     /// Its last health report.
     pub health_report: Option<HealthReport>,
     /// Whether it will report `up`.
@@ -78,7 +78,7 @@ pub(crate) enum Others {
 
 /// How an app ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum AppEnd {
     /// With status 0.
     Well,
     /// The launcher, the session or a person at a terminal ended it.
@@ -115,10 +115,10 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         // A settled version is judged again only for starts that fail at once.
         _ if seen.relapsed && up_now => Verdict::Settled,
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
-        (Some(Ended::Asked), _) => Verdict::Undecided,
+        (Some(AppEnd::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
         // Nobody is taken from a version that worked for what was typed.
-        (Some(Ended::Badly(status)), _)
+        (Some(AppEnd::Badly(status)), _)
             if seen.relapsed
                 && seen.has_arguments
                 && !is_crash(status)
@@ -127,7 +127,7 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
             Verdict::Undecided
         }
         // Perhaps an error in the user's arguments, reported by a status of the program's choice.
-        (Some(Ended::Badly(status)), _)
+        (Some(AppEnd::Badly(status)), _)
             if seen.has_arguments && !is_crash(status) && seen.age < IMMEDIATE_END =>
         {
             Verdict::Doubtful(LaunchFailure::Crashed { status })
@@ -136,7 +136,7 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
             Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
         // A process that a crash leaves behind is a helper, perhaps the one that reports crashes.
-        (Some(Ended::Badly(status)), _) if is_crash(status) => {
+        (Some(AppEnd::Badly(status)), _) if is_crash(status) => {
             Verdict::Failed(LaunchFailure::Crashed { status })
         }
         // The app handed over: its successor is judged. How the successor ends is unknown.
@@ -145,15 +145,15 @@ pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if matches!(seen.others, Others::Successor | Others::Left) && !up => {
             Verdict::Wait
         }
-        (Some(Ended::Badly(_)), _) if seen.handed_over && up_now => Verdict::Good,
-        (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
-        (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
-        (Some(Ended::Well), _) if up_now => Verdict::Good,
+        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up_now => Verdict::Good,
+        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
+        (Some(AppEnd::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
+        (Some(AppEnd::Well), _) if up_now => Verdict::Good,
         // Failures of a version that worked count in a row only.
-        (Some(Ended::Well), _) if seen.relapsed => Verdict::Settled,
+        (Some(AppEnd::Well), _) if seen.relapsed => Verdict::Settled,
         // An end with status 0 alone is never a failure: the app may have handed over to a process
         // that the launcher cannot see.
-        (Some(Ended::Well), _) => Verdict::Undecided,
+        (Some(AppEnd::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
         (None, _) if seen.reports_up && seen.age >= rules.up_within => {
@@ -179,20 +179,20 @@ pub(crate) fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
 
 /// How an app ended: by `code` if it ended by itself, with `status` as a shell reports it. `asked`
 /// if the launcher asked it to end.
-pub(crate) fn ended(code: Option<i32>, status: u32, asked: bool) -> Ended {
+pub(crate) fn ended(code: Option<i32>, status: u32, asked: bool) -> AppEnd {
     /// Signals by which a session, a terminal or an administrator ends programs: HUP, INT, TERM.
     const ASKED: [u32; 3] = [128 + 1, 128 + 2, 128 + 15];
     /// STATUS_CONTROL_C_EXIT (a console or a session that closes) and DBG_TERMINATE_PROCESS (a
     /// session that ends).
     const ASKED_ON_WINDOWS: [u32; 2] = [0xC000_013A, 0x4001_0004];
     match code {
-        _ if asked => Ended::Asked,
-        Some(0) => Ended::Well,
+        _ if asked => AppEnd::Asked,
+        Some(0) => AppEnd::Well,
         Some(code) if cfg!(windows) && ASKED_ON_WINDOWS.contains(&code.cast_unsigned()) => {
-            Ended::Asked
+            AppEnd::Asked
         }
-        None if ASKED.contains(&status) => Ended::Asked,
-        _ => Ended::Badly(status),
+        None if ASKED.contains(&status) => AppEnd::Asked,
+        _ => AppEnd::Badly(status),
     }
 }
 
@@ -227,23 +227,23 @@ mod tests {
         };
         assert_eq!(again(1, None), Verdict::Up);
         assert_eq!(
-            again(1, Some(Ended::Badly(1))),
+            again(1, Some(AppEnd::Badly(1))),
             Verdict::Failed(LaunchFailure::Crashed { status: 1 })
         );
         assert_eq!(
-            [again(1, Some(Ended::Well)), again(1, Some(Ended::Asked))],
+            [again(1, Some(AppEnd::Well)), again(1, Some(AppEnd::Asked))],
             [Verdict::Settled, Verdict::Undecided],
             "only failures in a row count"
         );
         let typed = Observation {
-            ended: Some(Ended::Badly(1)),
+            ended: Some(AppEnd::Badly(1)),
             was_up: true,
             relapsed: true,
             has_arguments: true,
             ..seen(1)
         };
         assert_eq!(judge(&RULES, &typed), Verdict::Undecided, "what was typed is no failure");
-        for ended in [None, Some(Ended::Well), Some(Ended::Badly(1))] {
+        for ended in [None, Some(AppEnd::Well), Some(AppEnd::Badly(1))] {
             assert_eq!(
                 again(10, ended),
                 Verdict::Settled,
@@ -257,14 +257,14 @@ mod tests {
         let later =
             |seconds, ended| Observation { ended: Some(ended), was_up: true, ..seen(seconds) };
         assert_eq!(
-            judge(&RULES, &later(1, Ended::Well)),
+            judge(&RULES, &later(1, AppEnd::Well)),
             Verdict::Undecided,
             "it did not come up this time"
         );
-        assert_eq!(judge(&RULES, &later(20, Ended::Well)), Verdict::Good);
+        assert_eq!(judge(&RULES, &later(20, AppEnd::Well)), Verdict::Good);
         let reported = Observation {
             health_report: Some(HealthReport::Failed("no".to_owned())),
-            ..later(1, Ended::Well)
+            ..later(1, AppEnd::Well)
         };
         assert_eq!(
             judge(&RULES, &reported),
@@ -307,49 +307,49 @@ mod tests {
     fn how_it_ended_counts() {
         let end = |seconds, ended| Observation { ended: Some(ended), ..seen(seconds) };
         let crashed = Verdict::Failed(LaunchFailure::Crashed { status: CRASH });
-        assert_eq!(judge(&RULES, &end(1, Ended::Badly(CRASH))), crashed);
+        assert_eq!(judge(&RULES, &end(1, AppEnd::Badly(CRASH))), crashed);
         assert_eq!(
-            judge(&RULES, &end(100, Ended::Badly(CRASH))),
+            judge(&RULES, &end(100, AppEnd::Badly(CRASH))),
             crashed,
             "it comes up and crashes later"
         );
         assert_eq!(
-            judge(&RULES, &end(120, Ended::Badly(CRASH))),
+            judge(&RULES, &end(120, AppEnd::Badly(CRASH))),
             Verdict::Settled,
             "every app crashes sometimes"
         );
         assert_eq!(
-            judge(&RULES, &end(120, Ended::Asked)),
+            judge(&RULES, &end(120, AppEnd::Asked)),
             Verdict::Settled,
             "a session that ends is no reason to doubt"
         );
         assert_eq!(
-            judge(&RULES, &end(1, Ended::Well)),
+            judge(&RULES, &end(1, AppEnd::Well)),
             Verdict::Undecided,
             "what is not known is not bad"
         );
-        for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(CRASH)] {
+        for ended in [AppEnd::Well, AppEnd::Badly(1), AppEnd::Badly(CRASH)] {
             let replaced = Observation { others: Others::Instance, ..end(1, ended) };
             assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
         }
         let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
         let doubtful = Verdict::Doubtful(LaunchFailure::Crashed { status: 2 });
-        assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
-        assert_eq!(typed(Ended::Badly(CRASH)), crashed, "no argument excuses that");
+        assert_eq!([typed(AppEnd::Well), typed(AppEnd::Badly(2))], [Verdict::Undecided, doubtful]);
+        assert_eq!(typed(AppEnd::Badly(CRASH)), crashed, "no argument excuses that");
         assert_eq!(
             judge(
                 &RULES,
-                &Observation { health_report: Some(HealthReport::Up), ..end(1, Ended::Well) }
+                &Observation { health_report: Some(HealthReport::Up), ..end(1, AppEnd::Well) }
             ),
             Verdict::Good
         );
         assert_eq!(
-            judge(&RULES, &end(5, Ended::Well)),
+            judge(&RULES, &end(5, AppEnd::Well)),
             Verdict::Undecided,
             "closed by a person before it was known to be up"
         );
-        assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Good);
-        assert_eq!(judge(&RULES, &end(1, Ended::Asked)), Verdict::Undecided);
+        assert_eq!(judge(&RULES, &end(20, AppEnd::Well)), Verdict::Good);
+        assert_eq!(judge(&RULES, &end(1, AppEnd::Asked)), Verdict::Undecided);
     }
 
     #[test]
@@ -358,23 +358,23 @@ mod tests {
         // How the first process ended, which processes are left, after how many seconds, and
         // whether it came up before: the expected verdict.
         for (ended, others, age, was_up, expected) in [
-            (Ended::Well, Others::Successor, 1, false, Verdict::Wait),
-            (Ended::Well, Others::Successor, 10, false, Verdict::Up),
-            (Ended::Well, Others::Successor, 1, true, Verdict::Up),
-            (Ended::Well, Others::Successor, 120, true, Verdict::Settled),
-            (Ended::Well, Others::Left, 1, false, Verdict::Wait),
-            (Ended::Well, Others::Left, 9, false, Verdict::Wait),
-            (Ended::Well, Others::Left, 10, false, Verdict::Good),
-            (Ended::Well, Others::Left, 1, true, Verdict::Undecided),
-            (Ended::Well, Others::None, 9, false, Verdict::Undecided),
-            (Ended::Well, Others::None, 10, true, Verdict::Good),
-            (Ended::Badly(3), Others::Left, 9, false, Verdict::Wait),
-            (Ended::Badly(3), Others::Left, 10, false, Verdict::Good),
-            (Ended::Badly(3), Others::Successor, 10, false, Verdict::Up),
-            (Ended::Badly(3), Others::None, 9, false, crashed(3)),
-            (Ended::Badly(3), Others::None, 9, true, Verdict::Undecided),
-            (Ended::Badly(3), Others::None, 10, true, Verdict::Good),
-            (Ended::Badly(CRASH), Others::Left, 10, false, crashed(CRASH)),
+            (AppEnd::Well, Others::Successor, 1, false, Verdict::Wait),
+            (AppEnd::Well, Others::Successor, 10, false, Verdict::Up),
+            (AppEnd::Well, Others::Successor, 1, true, Verdict::Up),
+            (AppEnd::Well, Others::Successor, 120, true, Verdict::Settled),
+            (AppEnd::Well, Others::Left, 1, false, Verdict::Wait),
+            (AppEnd::Well, Others::Left, 9, false, Verdict::Wait),
+            (AppEnd::Well, Others::Left, 10, false, Verdict::Good),
+            (AppEnd::Well, Others::Left, 1, true, Verdict::Undecided),
+            (AppEnd::Well, Others::None, 9, false, Verdict::Undecided),
+            (AppEnd::Well, Others::None, 10, true, Verdict::Good),
+            (AppEnd::Badly(3), Others::Left, 9, false, Verdict::Wait),
+            (AppEnd::Badly(3), Others::Left, 10, false, Verdict::Good),
+            (AppEnd::Badly(3), Others::Successor, 10, false, Verdict::Up),
+            (AppEnd::Badly(3), Others::None, 9, false, crashed(3)),
+            (AppEnd::Badly(3), Others::None, 9, true, Verdict::Undecided),
+            (AppEnd::Badly(3), Others::None, 10, true, Verdict::Good),
+            (AppEnd::Badly(CRASH), Others::Left, 10, false, crashed(CRASH)),
         ] {
             let handed_over =
                 Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
@@ -384,24 +384,24 @@ mod tests {
 
     #[test]
     fn who_ended_it_is_read_from_the_status() {
-        assert_eq!(ended(Some(0), 0, false), Ended::Well);
-        assert_eq!(ended(Some(0), 0, true), Ended::Asked);
-        assert_eq!(ended(Some(3), 3, false), Ended::Badly(3));
-        assert_eq!(ended(Some(0x100), 0x100, false), Ended::Badly(0x100));
+        assert_eq!(ended(Some(0), 0, false), AppEnd::Well);
+        assert_eq!(ended(Some(0), 0, true), AppEnd::Asked);
+        assert_eq!(ended(Some(3), 3, false), AppEnd::Badly(3));
+        assert_eq!(ended(Some(0x100), 0x100, false), AppEnd::Badly(0x100));
         assert_eq!(
             [ended(None, 143, false), ended(None, CRASH, false)],
-            [Ended::Asked, Ended::Badly(CRASH)]
+            [AppEnd::Asked, AppEnd::Badly(CRASH)]
         );
         assert_eq!(
             ended(Some(143), 143, false),
-            Ended::Badly(143),
+            AppEnd::Badly(143),
             "a code of the app's own, no signal"
         );
         #[cfg(windows)]
         {
             let windows = |code: u32| ended(Some(code.cast_signed()), code, false);
-            assert_eq!(windows(0xC000_013A), Ended::Asked);
-            assert_eq!(windows(0xC000_0005), Ended::Badly(0xC000_0005));
+            assert_eq!(windows(0xC000_013A), AppEnd::Asked);
+            assert_eq!(windows(0xC000_0005), AppEnd::Badly(0xC000_0005));
         }
     }
 

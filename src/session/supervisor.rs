@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::app::{self, Attending};
 use super::app_session::AppSession;
 use super::closing;
-use super::health::{self, Ended, Observation, Others, Rules, Verdict};
+use super::health::{self, AppEnd, Observation, Others, Rules, Verdict};
 use super::switching;
 use super::trial::{
     Trial, acquit, change, count, fail, fallback, go_back, is_judged_here, remember_failed, rules,
@@ -326,7 +326,7 @@ fn watch(
         let ended = status
             .map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let others = match ended {
-            None | Some(Ended::Asked) => Others::None,
+            None | Some(AppEnd::Asked) => Others::None,
             Some(_) if app.was_handed_over() => Others::Successor,
             Some(_) if app.has_instance(session.home()) => Others::Instance,
             Some(_) if app.has_left_a_process(session.home()) => Others::Left,

@@ -12,7 +12,7 @@ use super::error_output::ErrorOutput;
 use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
 use super::processes::{self, Process};
-use super::successors::{Ended, SeenEnd};
+use super::successors::{EndedProcess, SeenEnd};
 use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -366,7 +366,7 @@ impl RunningApp {
             let began = Instant::now();
             while let Some(started) = before.take().filter(|_| began.elapsed() < SUCCESSORS_TIMEOUT)
             {
-                let found = lock.successors(&Ended { started: &started, start, seen });
+                let found = lock.successors(&EndedProcess { started: &started, start, seen });
                 // The successors are noted first: a kill in between leaves one note too many.
                 found.iter().for_each(|process| lock.run_by(process.id));
                 let is_alive =

@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::processes::{self, Process};
-use super::successors::{self, Bond, Ended, Place};
+use super::successors::{self, Bond, EndedProcess, Place};
 use super::{Home, StoreError};
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -237,7 +237,7 @@ impl RunningLock {
     }
 
     /// The processes that replace one that has ended, as far as the system tells.
-    pub(super) fn successors(&self, ended: &Ended) -> Vec<Process> {
+    pub(super) fn successors(&self, ended: &EndedProcess) -> Vec<Process> {
         let bound = successors::bound(
             &self.place,
             |process, bond| ended.is_followed_by(process, bond),
@@ -455,8 +455,8 @@ impl LockRecord {
         !self.is_launcher && !self.has_ended && !self.started.is_empty()
     }
 
-    fn ended(&self) -> Ended<'_> {
-        Ended { started: &self.started, start: None, seen: None }
+    fn ended(&self) -> EndedProcess<'_> {
+        EndedProcess { started: &self.started, start: None, seen: None }
     }
 
     fn name(&self) -> String {

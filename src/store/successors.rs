@@ -249,7 +249,7 @@ fn program_of(process: &Process) -> Option<&Path> {
 
 /// The ended process whose successor is sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ended<'a> {
+pub(super) struct EndedProcess<'a> {
     /// Its start time.
     pub started: &'a str,
     /// `KUZFLOW_HEALTH` of its start.
@@ -265,7 +265,7 @@ pub(super) struct SeenEnd {
     pub asked: bool,
 }
 
-impl Ended<'_> {
+impl EndedProcess<'_> {
     /// Whether `process`, whose environment tells nothing, was started while the ended one ran or
     /// just after it.
     pub(super) fn may_have_left(&self, process: &Process) -> bool {

@@ -73,7 +73,7 @@ fn an_orphan_that_tells_nothing_is_waited_for_a_moment() {
     let place = Place::new(&folder.path().join("1.0.0"), &folder.path().join("lock"));
     let started = "100000";
     let seen = SeenEnd { lifetime: Duration::from_millis(600), asked: false };
-    let ended = Ended { started, start: None, seen: Some(seen) };
+    let ended = EndedProcess { started, start: None, seen: Some(seen) };
     let orphan = Process {
         parent: Some(1),
         started: "100050".to_owned(),
@@ -141,7 +141,7 @@ fn what_a_bound_process_starts_counts_by_it_unless_it_uses_the_version_itself() 
 fn a_successor_differs_from_a_browser_by_when_it_was_started() {
     let seconds = |seconds: u64| (seconds * TICKS).to_string();
     let started = seconds(1000);
-    let ended = |seen| Ended { started: &started, start: Some(OsStr::new("/h")), seen };
+    let ended = |seen| EndedProcess { started: &started, start: Some(OsStr::new("/h")), seen };
     let seen =
         |lifetime, asked| ended(Some(SeenEnd { lifetime: Duration::from_secs(lifetime), asked }));
     let one = |at: u64, age: u64| Process {
@@ -168,7 +168,7 @@ fn a_successor_differs_from_a_browser_by_when_it_was_started() {
     assert!(
         !seen(1, false).is_followed_by(&Process { started: seconds(999), ..other(None) }, Uses)
     );
-    let unknown = Ended { started: "", ..seen(1, false) };
+    let unknown = EndedProcess { started: "", ..seen(1, false) };
     assert!(
         !unknown.is_followed_by(&other(None), Uses),
         "it ended before the system could say when it was started"

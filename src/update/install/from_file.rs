@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::full::finish;
 use super::unpacking::Unpacking;
-use super::{Ended, UpdateJob, blocking};
+use super::{StepEnd, UpdateJob, blocking};
 use crate::container::Readiness;
 use crate::fetch::RunState;
 use crate::messages::problem;
@@ -31,7 +31,7 @@ impl UpdateJob {
         file: &Path,
         staging: &Staging,
         lock: HomeLock,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let (file, signed, staging) = (file.to_owned(), self.offer.signed.clone(), staging.clone());
         let (emitter, control) = (self.emitter.clone(), self.control.clone());
         blocking(move || {
@@ -53,16 +53,16 @@ impl UpdateJob {
                     ..Progress::default()
                 }));
             };
-            if let Ended::Stopped =
+            if let StepEnd::Stopped =
                 source.pieces(&package_documents, &unpacking, &steer, &progress)?
             {
-                return Ok(Ended::Stopped);
+                return Ok(StepEnd::Stopped);
             }
             let length = package_documents.index.pieces.length;
             finish(unpacking, &package_documents, staging, &lock, &|files_done| {
                 progress(length, files_done)
             })?;
-            Ok(Ended::Complete)
+            Ok(StepEnd::Complete)
         })
         .await?
     }
@@ -120,7 +120,7 @@ impl<'a> FileSource<'a> {
         unpacking: &Unpacking,
         steer: &dyn Fn() -> RunState,
         progress: &dyn Fn(u64, u64),
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let table = &package_documents.index.pieces;
         let mut readiness = Readiness::new(&package_documents.index);
         for (piece, expected) in (0u32..).zip(&table.hashes) {
@@ -128,7 +128,7 @@ impl<'a> FileSource<'a> {
                 std::thread::sleep(WHILE_PAUSED);
             }
             if steer() == RunState::Cancel {
-                return Ok(Ended::Stopped);
+                return Ok(StepEnd::Stopped);
             }
             let span = table.span(piece);
             if Digest::of(&self.read(span.clone())?) != *expected {
@@ -143,6 +143,6 @@ impl<'a> FileSource<'a> {
             }
             progress(span.end, unpacking.done());
         }
-        Ok(Ended::Complete)
+        Ok(StepEnd::Complete)
     }
 }

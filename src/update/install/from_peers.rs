@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::counts::Counts;
-use super::{Ended, UpdateJob, cancelled};
+use super::{StepEnd, UpdateJob, cancelled};
 use crate::durable;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
@@ -57,14 +57,14 @@ impl UpdateJob {
         folder: &Path,
         contents: &mut Contents,
         counts: &mut Counts,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let Some(peer_network) = self.peers.get() else {
-            return Ok(Ended::Complete);
+            return Ok(StepEnd::Complete);
         };
         let wanted = peer_service::wanted(manifest, absent);
         let holders = peer_network.holders(self.offer.signed.release.manifest.hash).await;
         if wanted.is_empty() || holders.is_empty() {
-            return Ok(Ended::Complete);
+            return Ok(StepEnd::Complete);
         }
         durable::create_folders(folder).map_err(|error| problem::of_disk(folder, &error))?;
         let bytes: u64 = wanted.iter().map(|(_, size)| size).sum();
@@ -75,7 +75,7 @@ impl UpdateJob {
         let on_arrival = self.on_arrival(holders.clone(), bytes, &arrived, counts);
         let placed = tokio::select! {
             placed = peer_network.files(holders, wanted, folder, until, on_arrival) => placed,
-            () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
+            () = cancelled(self.control.clone()) => return Ok(StepEnd::Stopped),
         };
         counts.fetched += arrived.load(Ordering::Relaxed);
         tracing::info!(
@@ -84,7 +84,7 @@ impl UpdateJob {
             "taken from peers"
         );
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
-        Ok(Ended::Complete)
+        Ok(StepEnd::Complete)
     }
 
     /// A function that counts bytes and shows them like those of a node.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::counts::Counts;
 use super::unpacking::Unpacking;
-use super::{Ended, UpdateJob, blocking, cancelled};
+use super::{StepEnd, UpdateJob, blocking, cancelled};
 use crate::container::Readiness;
 use crate::fetch::{self, FetchEvent};
 use crate::messages::language::MachineInput;
@@ -25,11 +25,11 @@ impl UpdateJob {
         staging: &Staging,
         lock: HomeLock,
         before: &Counts,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let library = self.library(staging);
         let package_documents = tokio::select! {
             package_documents = library.describe(&self.offer.signed) => package_documents?,
-            () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
+            () = cancelled(self.control.clone()) => return Ok(StepEnd::Stopped),
         };
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
         let unpacking = Unpacking::begin(&package_documents, &tree, &staging.package())?;
@@ -37,15 +37,15 @@ impl UpdateJob {
         // A download that was complete already sends no progress.
         let (done, total) = (self.offer.signed.length, self.offer.signed.length);
         let mut last = Progress { done, total, files_total, ..Progress::default() };
-        if let Ended::Stopped =
+        if let StepEnd::Stopped =
             self.pieces(staging, &package_documents, &unpacking, (before, &mut last)).await?
         {
-            return Ok(Ended::Stopped);
+            return Ok(StepEnd::Stopped);
         }
         let _ = self.inputs.send(MachineInput::Fetched);
         let (staging, tell) = (staging.clone(), self.files_written(last.at_rest()));
         blocking(move || finish(unpacking, &package_documents, staging, &lock, &tell)).await??;
-        Ok(Ended::Complete)
+        Ok(StepEnd::Complete)
     }
 
     /// Shows how many files are written, once all bytes have arrived. `last` is the download's last
@@ -61,7 +61,7 @@ impl UpdateJob {
         package_documents: &PackageDocuments,
         unpacking: &Unpacking,
         (before, last): (&Counts, &mut Progress),
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(package_documents.index.pieces.clone());
         let mut job = fetch::DownloadJob::new(
@@ -81,8 +81,8 @@ impl UpdateJob {
             unpacking.failure()
         };
         match self.sources().download(job, &mut take).await? {
-            DownloadOutcome::Complete => Ok(Ended::Complete),
-            DownloadOutcome::Cancelled => Ok(Ended::Stopped),
+            DownloadOutcome::Complete => Ok(StepEnd::Complete),
+            DownloadOutcome::Cancelled => Ok(StepEnd::Stopped),
             DownloadOutcome::Failed(error) => Err(problem::of_fetch(&error)),
         }
     }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::counts::Counts;
 use super::packs::Chain;
 use super::tree::{self, TreeOutcome};
-use super::{Ended, UpdateJob, blocking, cancelled, stop_flag};
+use super::{StepEnd, UpdateJob, blocking, cancelled, stop_flag};
 use crate::fetch::{self, FetchEvent};
 use crate::messages::language::MachineInput;
 use crate::messages::problem;
@@ -52,21 +52,21 @@ impl UpdateJob {
         &mut self,
         staging: &Staging,
         lock: HomeLock,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let home = self.environment.home.clone();
         let stop = stop_flag(self.control.clone());
         let stopping = Arc::clone(&stop);
         let found = blocking(move || Contents::of_unless_stopped(&home, &stopping)).await?;
-        let Some(contents) = found else { return Ok(Ended::Stopped) };
+        let Some(contents) = found else { return Ok(StepEnd::Stopped) };
         let made = staging.fresh_made().map_err(|error| problem::of_store(&error))?;
         let mut counts = Counts::default();
         let (mut contents, reached) =
             match self.fetch_chain(staging, &made, contents, &stop, &mut counts).await? {
                 Chain::Applied(contents, reached) => (contents, reached),
-                Chain::Stopped => return Ok(Ended::Stopped),
+                Chain::Stopped => return Ok(StepEnd::Stopped),
             };
         let Some(target) = self.target(staging, reached, &contents, &mut counts).await? else {
-            return Ok(Ended::Stopped);
+            return Ok(StepEnd::Stopped);
         };
         for round in 0..ROUNDS {
             let filled = self
@@ -74,16 +74,16 @@ impl UpdateJob {
                 .await?;
             match filled {
                 Filled::Complete => {}
-                Filled::Stopped => return Ok(Ended::Stopped),
+                Filled::Stopped => return Ok(StepEnd::Stopped),
                 Filled::TooMuch => return self.full(staging, lock, &counts).await,
             }
             match self.build(staging, &target, contents, &stop, &counts).await? {
                 TreeOutcome::Complete(unpacker) => {
                     let staging = staging.clone();
                     blocking(move || register(*unpacker, &target, staging, &lock)).await??;
-                    return Ok(Ended::Complete);
+                    return Ok(StepEnd::Complete);
                 }
-                TreeOutcome::Stopped => return Ok(Ended::Stopped),
+                TreeOutcome::Stopped => return Ok(StepEnd::Stopped),
                 TreeOutcome::Lacking(rest, files) => {
                     // Files made here have been hashed: so installed files are damaged.
                     counts.repaired_bases += files;
@@ -156,7 +156,7 @@ impl UpdateJob {
         if round == 0 && !absent.is_empty() {
             let from_peers = made.join("nearby");
             let taken = self.take_from_peers(manifest, &absent, &from_peers, contents, counts);
-            if let Ended::Stopped = taken.await? {
+            if let StepEnd::Stopped = taken.await? {
                 return Ok(Filled::Stopped);
             }
             absent = absent_from(manifest, contents);
@@ -173,8 +173,8 @@ impl UpdateJob {
         }
         let folder = made.join(format!("entries-{round}"));
         match self.fetch_entries(staging, &absent, &folder, contents, counts).await {
-            Ok(Ended::Complete) => Ok(Filled::Complete),
-            Ok(Ended::Stopped) => Ok(Filled::Stopped),
+            Ok(StepEnd::Complete) => Ok(Filled::Complete),
+            Ok(StepEnd::Stopped) => Ok(Filled::Stopped),
             // For example where nodes send whole files only.
             Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
                 tracing::warn!(
@@ -263,7 +263,7 @@ impl UpdateJob {
         folder: &Path,
         contents: &mut Contents,
         counts: &mut Counts,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let package_documents = self.library(staging).describe(&self.offer.signed).await?;
         let (signed, partial) = (&self.offer.signed, staging.package());
         let source = EntrySource {
@@ -274,10 +274,10 @@ impl UpdateJob {
             tolerant: true,
         };
         let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else {
-            return Ok(Ended::Stopped);
+            return Ok(StepEnd::Stopped);
         };
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
-        Ok(Ended::Complete)
+        Ok(StepEnd::Complete)
     }
 
     pub(super) fn so_far(&self, counts: &Counts) -> Progress {

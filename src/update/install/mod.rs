@@ -52,7 +52,7 @@ pub(crate) struct UpdateJob {
 }
 
 /// How a part of an update ended.
-enum Ended {
+enum StepEnd {
     Complete,
     Stopped,
 }
@@ -83,8 +83,8 @@ impl UpdateJob {
             self.full(&staging, lock, &Counts::default()).await?
         };
         Ok(match ended {
-            Ended::Complete => Updated::Installed(id),
-            Ended::Stopped => Updated::Stopped,
+            StepEnd::Complete => Updated::Installed(id),
+            StepEnd::Stopped => Updated::Stopped,
         })
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::counts::Counts;
-use super::{Ended, UpdateJob, blocking, cancelled};
+use super::{StepEnd, UpdateJob, blocking, cancelled};
 use crate::error_chain;
 use crate::fetch;
 use crate::messages::problem;
@@ -49,7 +49,7 @@ impl UpdateJob {
     ) -> Result<Chain, Problem> {
         let mut target = None;
         for (number, signed) in self.offer.plan.patches.iter().enumerate() {
-            if let Ended::Stopped = self.fetch_pack(staging, signed, counts).await? {
+            if let StepEnd::Stopped = self.fetch_pack(staging, signed, counts).await? {
                 return Ok(Chain::Stopped);
             }
             let folder = made.join(number.to_string());
@@ -72,7 +72,7 @@ impl UpdateJob {
         staging: &Staging,
         signed: &SignedPatch,
         counts: &mut Counts,
-    ) -> Result<Ended, Problem> {
+    ) -> Result<StepEnd, Problem> {
         let file = staging.pack(&signed.target);
         let table = Arc::new(signed.piece_table());
         let mut job = fetch::DownloadJob::new(
@@ -91,7 +91,7 @@ impl UpdateJob {
         };
         match self.sources().download(job, &mut take).await? {
             DownloadOutcome::Complete => {}
-            DownloadOutcome::Cancelled => return Ok(Ended::Stopped),
+            DownloadOutcome::Cancelled => return Ok(StepEnd::Stopped),
             DownloadOutcome::Failed(error) if error.is_local() => {
                 return Err(problem::of_fetch(&error));
             }
@@ -101,11 +101,11 @@ impl UpdateJob {
                     pack = signed.target,
                     "a patch pack cannot be had; going on without"
                 );
-                return Ok(Ended::Complete);
+                return Ok(StepEnd::Complete);
             }
         }
         counts.fetched += signed.length;
-        Ok(Ended::Complete)
+        Ok(StepEnd::Complete)
     }
 
     /// Applies a pack; what it makes goes into the contents. Returns the release that the pack
