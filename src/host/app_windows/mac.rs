@@ -6,7 +6,7 @@ use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
 use super::window::{Kind, Unseen, Window};
 use crate::host::processes::Process;
 
-pub struct Desktop;
+pub struct DisplayConnection;
 
 /// macOS lists applications whether their windows are open or not.
 pub const fn hides_windows() -> bool {
@@ -19,7 +19,7 @@ fn application(process: u32) -> Option<objc2::rc::Retained<NSRunningApplication>
         .filter(|found| !found.isTerminated())
 }
 
-impl Desktop {
+impl DisplayConnection {
     pub fn connect() -> Result<Self, Unseen> {
         Ok(Self)
     }

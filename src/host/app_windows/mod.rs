@@ -22,12 +22,12 @@ pub(crate) use self::window::{Kind, Unseen, Window};
 use super::processes::{self, Process};
 
 /// A connection to one display, for its windows.
-pub(crate) struct Desktop(system::Desktop);
+pub(crate) struct DisplayConnection(system::DisplayConnection);
 
-impl Desktop {
+impl DisplayConnection {
     /// Connects to the display of this session.
     pub(crate) fn connect() -> Result<Self, Unseen> {
-        system::Desktop::connect().map(Self)
+        system::DisplayConnection::connect().map(Self)
     }
 
     /// The windows of these processes, the oldest first where the system knows.
@@ -54,7 +54,10 @@ impl Desktop {
 
 /// Whether a person may have unsaved work in an app without an open window: it could still open
 /// one, its windows cannot be seen, or it reads from a terminal. An unknown answer counts as yes.
-pub(crate) fn may_face_a_person(desktop: &Result<Desktop, Unseen>, processes: &[Process]) -> bool {
+pub(crate) fn may_face_a_person(
+    desktop: &Result<DisplayConnection, Unseen>,
+    processes: &[Process],
+) -> bool {
     let at_terminal = || processes.first().is_some_and(|root| processes::reads_terminal(root.id));
     match desktop {
         Ok(desktop) => desktop.serves(processes) || system::hides_windows() || at_terminal(),

@@ -10,14 +10,14 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 use super::window::{Kind, Unseen, Window};
 use crate::host::processes::Process;
 
-pub(super) struct Desktop;
+pub(super) struct DisplayConnection;
 
 /// This program can see all windows of this user's session.
 pub(super) const fn hides_windows() -> bool {
     false
 }
 
-impl Desktop {
+impl DisplayConnection {
     #[allow(clippy::unnecessary_wraps)] // other systems can fail here
     pub(super) fn connect() -> Result<Self, Unseen> {
         Ok(Self)

@@ -69,7 +69,7 @@ impl From<ConnectionError> for Unseen {
     }
 }
 
-pub(super) struct Desktop {
+pub(super) struct DisplayConnection {
     server: RustConnection,
     root: u32,
     atoms: Atoms,
@@ -82,7 +82,7 @@ pub(super) fn hides_windows() -> bool {
     variable("WAYLAND_DISPLAY").is_some() || variable("WAYLAND_SOCKET").is_some()
 }
 
-impl Desktop {
+impl DisplayConnection {
     pub(super) fn connect() -> Result<Self, Unseen> {
         if variable("DISPLAY").is_none() {
             return Err(if hides_windows() { Unseen::Hidden } else { Unseen::NoDisplay });

@@ -23,7 +23,7 @@ use plan::{ClosePlan, ClosingStep, own_windows};
 
 use super::channel::ChannelHandle;
 use crate::error_chain;
-use crate::host::app_windows::{Desktop, Unseen, may_face_a_person};
+use crate::host::app_windows::{DisplayConnection, Unseen, may_face_a_person};
 use crate::host::processes;
 use crate::messages::protocol::ClosingWait;
 use crate::store::launch::RunningApp;
@@ -91,7 +91,7 @@ struct Closing<'a> {
     app: &'a RunningApp,
     channel: &'a ChannelHandle,
     began: Instant,
-    desktop: Result<Desktop, Unseen>,
+    desktop: Result<DisplayConnection, Unseen>,
     plan: ClosePlan,
     /// The app has confirmed the request on its channel.
     heard: bool,
@@ -124,7 +124,7 @@ pub(crate) fn wait_for_own_end(
 /// Whether the app shows its user a question.
 fn asks_its_person(app: &RunningApp) -> bool {
     let Ok(tree) = processes::trees(&app.processes()) else { return false };
-    let windows = Desktop::connect().and_then(|desktop| desktop.windows(&tree));
+    let windows = DisplayConnection::connect().and_then(|desktop| desktop.windows(&tree));
     windows.is_ok_and(|windows| own_windows(&tree, windows).iter().any(|window| window.modal))
 }
 
@@ -135,7 +135,7 @@ impl<'a> Closing<'a> {
             app,
             channel,
             began: Instant::now(),
-            desktop: Desktop::connect(),
+            desktop: DisplayConnection::connect(),
             plan: if heard {
                 ClosePlan::of_an_app_that_closes_itself()
             } else {
@@ -218,7 +218,7 @@ impl<'a> Closing<'a> {
                     "the app's windows are not known"
                 );
                 if matches!(error, Unseen::Broken(_)) {
-                    self.desktop = Desktop::connect();
+                    self.desktop = DisplayConnection::connect();
                 }
                 return self.unseen();
             }
@@ -284,7 +284,7 @@ pub(crate) fn may_be_in_use(app: &RunningApp) -> bool {
     if tree.iter().any(|process| processes::reads_terminal(process.id)) {
         return true;
     }
-    match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
+    match DisplayConnection::connect().and_then(|desktop| desktop.windows(&tree)) {
         Ok(windows) => !windows.is_empty(),
         Err(Unseen::NoDisplay) => false,
         Err(_) => true,
