@@ -41,11 +41,11 @@ impl fmt::Display for Need {
 }
 
 /// App, channel and platform: an installation is offered only releases of its own kind.
-type Kind<'a> = (String, &'a str, &'a Platform);
+type ReleaseKind<'a> = (String, &'a str, &'a Platform);
 
 /// Groups releases by kind, the newest first.
 pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<Vec<&'a Release>> {
-    let mut kinds: BTreeMap<Kind<'a>, Vec<&'a Release>> = BTreeMap::new();
+    let mut kinds: BTreeMap<ReleaseKind<'a>, Vec<&'a Release>> = BTreeMap::new();
     for release in releases {
         let container = &release.container;
         let kind = (container.app.to_string(), release.channel.as_str(), &container.platform);

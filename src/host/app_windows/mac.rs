@@ -3,7 +3,7 @@
 
 use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
 
-use super::window::{Kind, Unseen, Window};
+use super::window::{Unseen, Window, WindowKind};
 use crate::host::processes::Process;
 
 pub struct DisplayConnection;
@@ -31,7 +31,7 @@ impl DisplayConnection {
             Some(Window {
                 id,
                 process,
-                kind: Kind::Main,
+                kind: WindowKind::Main,
                 owner: None,
                 modal: false,
                 can_close: true,

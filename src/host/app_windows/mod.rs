@@ -18,7 +18,7 @@ use win32 as system;
 #[cfg(all(unix, not(target_os = "macos")))]
 use x11 as system;
 
-pub(crate) use self::window::{Kind, Unseen, Window};
+pub(crate) use self::window::{Unseen, Window, WindowKind};
 use super::processes::{self, Process};
 
 /// A connection to one display, for its windows.

@@ -7,7 +7,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
     IsWindowVisible, PostMessageW, SetForegroundWindow, WM_CLOSE, WS_EX_TOOLWINDOW,
 };
 
-use super::window::{Kind, Unseen, Window};
+use super::window::{Unseen, Window, WindowKind};
 use crate::host::processes::Process;
 
 pub(super) struct DisplayConnection;
@@ -110,9 +110,9 @@ fn look_at(window: HWND, processes: &[Process]) -> Option<Window> {
         id: window as usize as u64,
         process,
         kind: match (is_tool, owner.is_null()) {
-            (true, _) => Kind::Other,
-            (false, true) => Kind::Main,
-            (false, false) => Kind::Dialog,
+            (true, _) => WindowKind::Other,
+            (false, true) => WindowKind::Main,
+            (false, false) => WindowKind::Dialog,
         },
         owner: (!owner.is_null()).then_some(owner as usize as u64),
         modal: owner_waits,

@@ -4,7 +4,7 @@
 
 /// The purpose of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum WindowKind {
     /// One that a person works in.
     Main,
     Dialog,
@@ -20,7 +20,7 @@ pub(crate) struct Window {
     /// Whose it is.
     pub process: u32,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: WindowKind,
     /// The window that it belongs to.
     pub owner: Option<u64>,
     /// It blocks the other windows of the app: usually a question.

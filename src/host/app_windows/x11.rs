@@ -16,7 +16,7 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
-use super::window::{Kind, Unseen, Window};
+use super::window::{Unseen, Window, WindowKind};
 use crate::host::processes::Process;
 use crate::host::variable;
 
@@ -262,11 +262,11 @@ impl DisplayConnection {
     }
 
     /// The first known kind counts. Without one, a window that belongs to another is a dialog.
-    fn kind(&self, named: &[u32], is_owned: bool) -> Kind {
+    fn kind(&self, named: &[u32], is_owned: bool) -> WindowKind {
         let atoms = &self.atoms;
         let known = named.iter().find_map(|kind| match *kind {
-            kind if kind == atoms._NET_WM_WINDOW_TYPE_NORMAL => Some(Kind::Main),
-            kind if kind == atoms._NET_WM_WINDOW_TYPE_DIALOG => Some(Kind::Dialog),
+            kind if kind == atoms._NET_WM_WINDOW_TYPE_NORMAL => Some(WindowKind::Main),
+            kind if kind == atoms._NET_WM_WINDOW_TYPE_DIALOG => Some(WindowKind::Dialog),
             kind => [
                 atoms._NET_WM_WINDOW_TYPE_UTILITY,
                 atoms._NET_WM_WINDOW_TYPE_TOOLBAR,
@@ -277,9 +277,9 @@ impl DisplayConnection {
                 atoms._NET_WM_WINDOW_TYPE_NOTIFICATION,
             ]
             .contains(&kind)
-            .then_some(Kind::Other),
+            .then_some(WindowKind::Other),
         });
-        known.unwrap_or(if is_owned { Kind::Dialog } else { Kind::Main })
+        known.unwrap_or(if is_owned { WindowKind::Dialog } else { WindowKind::Main })
     }
 
     fn property(&self, window: u32, name: u32, kind: u32) -> Result<GetPropertyReply, Unseen> {

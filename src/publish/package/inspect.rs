@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::draft::Package;
 use super::error::PackageError;
-use super::layout::{self, Kind, document_record};
+use super::layout::{self, SlotKind, document_record};
 use super::stream::{Writer, in_blocks};
 use super::zip::{self, DosTime};
 use crate::container::{Decoder, Fault, SpanReader};
@@ -182,7 +182,7 @@ impl Inspection<'_> {
             if packed.is_some_and(|packed| packed.offset != data) {
                 return Err(PackageError::Disagreement { part: "place", entry: record.name });
             }
-            if let Kind::Link(target) = slot.kind {
+            if let SlotKind::Link(target) = slot.kind {
                 expected.extend(target.as_bytes());
             }
             self.compare(at, &expected, "local header", &record.name)?;

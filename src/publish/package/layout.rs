@@ -19,12 +19,12 @@ const LARGE: u64 = 1 << 20;
 pub(super) struct Slot<'a> {
     pub path: &'a RelativePath,
     /// What it is.
-    pub kind: Kind<'a>,
+    pub kind: SlotKind<'a>,
 }
 
 /// What an entry of the zip is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(super) enum SlotKind<'a> {
     /// A file with bytes.
     File,
     /// A symlink to this.
@@ -39,8 +39,9 @@ pub(super) fn slots<'a>(
     empty_folders: &'a [RelativePath],
     sizes: &BTreeMap<RelativePath, Entry>,
 ) -> Vec<Slot<'a>> {
-    let items = items.map(|(path, link)| Slot { path, kind: link.map_or(Kind::File, Kind::Link) });
-    let folders = empty_folders.iter().map(|path| Slot { path, kind: Kind::Folder });
+    let items =
+        items.map(|(path, link)| Slot { path, kind: link.map_or(SlotKind::File, SlotKind::Link) });
+    let folders = empty_folders.iter().map(|path| Slot { path, kind: SlotKind::Folder });
     let mut slots: Vec<_> = items.chain(folders).collect();
     let small = |slot: &Slot<'_>| sizes.get(slot.path).is_none_or(|entry| entry.size < LARGE);
     slots.sort_by(|a, b| small(a).cmp(&small(b)).then_with(|| a.path.cmp(b.path)));
@@ -60,12 +61,12 @@ impl Slot<'_> {
     ) -> ZipRecord {
         let permissions = entry.map_or(0o755, |entry| entry.permissions.mode());
         let (name, mode, crc, packed_size, size) = match self.kind {
-            Kind::File => {
+            SlotKind::File => {
                 let sizes =
                     (packed.map_or(0, |packed| packed.size), entry.map_or(0, |entry| entry.size));
                 (self.path.to_string(), zip::FILE | permissions, crc, sizes.0, sizes.1)
             }
-            Kind::Link(target) => {
+            SlotKind::Link(target) => {
                 let length = target.len() as u64;
                 (
                     self.path.to_string(),
@@ -75,7 +76,7 @@ impl Slot<'_> {
                     length,
                 )
             }
-            Kind::Folder => (format!("{}/", self.path), zip::FOLDER | 0o755, 0, 0, 0),
+            SlotKind::Folder => (format!("{}/", self.path), zip::FOLDER | 0o755, 0, 0, 0),
         };
         let compression = packed.map_or(Compression::Stored, |packed| packed.compression);
         ZipRecord { name, mode, compression, crc, packed_size, size, offset }

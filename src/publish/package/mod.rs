@@ -28,7 +28,7 @@ pub use error::PackageError;
 pub use inspect::inspect;
 pub use squeeze::{Content, Item};
 
-use self::layout::{Kind, Slot, document_record};
+use self::layout::{Slot, SlotKind, document_record};
 use self::squeeze::{Spools, Squeezed};
 use self::stream::Writer;
 use self::zip::{DosTime, ZipRecord};
@@ -64,8 +64,8 @@ pub fn write_package(
     for (record, slot) in plan.records.iter().zip(&plan.slots) {
         writer.write_all(&record.local(plan.time)).at("write", out)?;
         match (&slot.kind, squeezed.get(slot.path)) {
-            (Kind::Link(target), _) => writer.write_all(target.as_bytes()).at("write", out)?,
-            (Kind::File, Some(squeezed)) => {
+            (SlotKind::Link(target), _) => writer.write_all(target.as_bytes()).at("write", out)?,
+            (SlotKind::File, Some(squeezed)) => {
                 io::copy(&mut spools.reader(squeezed), &mut writer).map(drop).at("write", out)?;
             }
             _ => {}

@@ -138,7 +138,7 @@ pub(in crate::server) async fn analyze(
     let wanted: Option<Version> =
         updates::parsed("target_version", question.target_version.as_deref())?;
     let catalogue = shared.repository.catalogue().await;
-    let kind = Kind::of(&question, &catalogue, &current)?;
+    let kind = AppAndPlatform::of(&question, &catalogue, &current)?;
     let channel = question.channel.as_deref().unwrap_or("stable");
     let open = catalogue.releases.iter().filter(|signed| kind.has(&signed.release.container));
     let mut open = open.filter(|signed| signed.release.open_to(Some(&current)));
@@ -173,7 +173,7 @@ pub(in crate::server) async fn analyze(
 fn look_for_packs(
     shared: &ServerState,
     catalogue: &Catalogue,
-    kind: &Kind<'_>,
+    kind: &AppAndPlatform<'_>,
     (current, target): (&Version, &SignedRelease),
     damage: Option<Damage>,
     origin: Option<Origin>,
@@ -224,7 +224,7 @@ fn look_for_packs(
 fn ask_for_pack(
     shared: &ServerState,
     catalogue: &Catalogue,
-    kind: &Kind<'_>,
+    kind: &AppAndPlatform<'_>,
     (current, to): (&Version, &ContainerId),
     origin: Option<Origin>,
 ) -> Option<Status> {
@@ -258,7 +258,7 @@ fn ask_for_pack(
 async fn damage(
     shared: &ServerState,
     catalogue: &Catalogue,
-    kind: &Kind<'_>,
+    kind: &AppAndPlatform<'_>,
     files: Files,
     (current, target): (&Version, &Version),
 ) -> Option<Damage> {
@@ -336,12 +336,12 @@ async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refu
 }
 
 /// The app and platform that a question is about.
-struct Kind<'a> {
+struct AppAndPlatform<'a> {
     app: &'a AppName,
     platform: Platform,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> AppAndPlatform<'a> {
     /// The named app and platform, otherwise the only possible ones: of the apps, and of the
     /// platforms that have the installed version.
     fn of(

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::host::app_windows::{Kind, Window};
+use crate::host::app_windows::{Window, WindowKind};
 use crate::host::processes::Process;
 use crate::messages::protocol::ClosingWait;
 
@@ -82,7 +82,7 @@ impl ClosePlan {
         }
         // An app ignores the request while it shows a question: the user has to answer that first.
         if question.is_some_and(|question| {
-            windows.iter().any(|window| window.id != question.id && window.kind == Kind::Main)
+            windows.iter().any(|window| window.id != question.id && window.kind == WindowKind::Main)
         }) {
             return self.wait_for_person(PERSON_NEEDED_AFTER, question);
         }
@@ -171,11 +171,18 @@ mod tests {
     use super::*;
 
     fn window(id: u64) -> Window {
-        Window { id, process: 10, kind: Kind::Main, owner: None, modal: false, can_close: true }
+        Window {
+            id,
+            process: 10,
+            kind: WindowKind::Main,
+            owner: None,
+            modal: false,
+            can_close: true,
+        }
     }
 
     fn question_of(id: u64, owner: u64) -> Window {
-        Window { kind: Kind::Dialog, owner: Some(owner), modal: true, ..window(id) }
+        Window { kind: WindowKind::Dialog, owner: Some(owner), modal: true, ..window(id) }
     }
 
     fn at(millis: u64) -> Duration {
@@ -208,7 +215,7 @@ mod tests {
         assert_eq!(plan.step(at(2000), &[window(2)]).0, ClosingStep::Wait, "the app may be ending");
         assert_eq!(plan.step(at(2800), &[window(2)]).0, ClosingStep::Ask(window(2)));
         // What opens now is the app's own answer, and is not closed.
-        let progress = Window { kind: Kind::Dialog, ..window(3) };
+        let progress = Window { kind: WindowKind::Dialog, ..window(3) };
         assert_eq!(plan.step(at(4000), &[progress]).0, ClosingStep::Wait);
         assert!(matches!(plan.step(at(9000), &[progress]), (_, ClosingWait::Person)));
     }
@@ -222,14 +229,14 @@ mod tests {
         assert_eq!(plan.step(at(6000), &open[..1]).0, ClosingStep::Ask(window(1)));
         // An app whose only window is a dialog.
         let mut plan = ClosePlan::default();
-        let only = Window { kind: Kind::Dialog, modal: true, ..window(7) };
+        let only = Window { kind: WindowKind::Dialog, modal: true, ..window(7) };
         assert_eq!(plan.step(at(0), &[only]).0, ClosingStep::Ask(only));
     }
 
     #[test]
     fn windows_that_belong_to_others_and_tools_are_not_asked_before_main_ones() {
-        let find = Window { kind: Kind::Dialog, owner: Some(2), ..window(1) };
-        let tools = Window { kind: Kind::Other, ..window(3) };
+        let find = Window { kind: WindowKind::Dialog, owner: Some(2), ..window(1) };
+        let tools = Window { kind: WindowKind::Other, ..window(3) };
         let mut plan = ClosePlan::default();
         assert_eq!(plan.step(at(0), &[tools, find, window(2)]).0, ClosingStep::Ask(window(2)));
         let mut plan = ClosePlan::default();
