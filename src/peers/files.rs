@@ -40,7 +40,7 @@ const MAX_TURNS: u32 = 6;
 const RETRY_INTERVAL: Duration = Duration::from_millis(60);
 
 /// A wanted file: its digest and its length in bytes.
-pub(crate) type Wanted = (Digest, u64);
+pub(crate) type WantedFile = (Digest, u64);
 
 /// Peers that have the object `digest` as a file.
 pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
@@ -86,16 +86,16 @@ async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Availabilit
 pub(super) async fn fetch(
     inner: &Arc<Inner>,
     holders: Vec<SocketAddr>,
-    wanted: Vec<Wanted>,
+    wanted: Vec<WantedFile>,
     folder: &Path,
     until: Instant,
     noted: &(impl Fn(u64) + Clone + Send + Sync + 'static),
 ) -> Vec<(Digest, PathBuf)> {
-    let mut wanted: Vec<Wanted> =
+    let mut wanted: Vec<WantedFile> =
         wanted.into_iter().filter(|(_, size)| *size <= MAX_FILE_BYTES).collect();
     wanted.sort_unstable();
     wanted.dedup_by_key(|(digest, _)| *digest);
-    let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
+    let open: Arc<Mutex<VecDeque<WantedFile>>> = Arc::new(Mutex::new(wanted.into()));
     let mut working = JoinSet::new();
     for address in holders.into_iter().flat_map(|address| [address; AT_ONCE]) {
         let (inner, open, folder, noted) =
@@ -168,7 +168,7 @@ pub(super) async fn document(
 async fn first_proved(
     inner: &Arc<Inner>,
     mut holders: Vec<SocketAddr>,
-    (digest, size): Wanted,
+    (digest, size): WantedFile,
     until: Instant,
 ) -> Option<Bytes> {
     fastrand::shuffle(&mut holders);
@@ -204,7 +204,7 @@ async fn first_proved(
 async fn one(
     inner: &Arc<Inner>,
     address: SocketAddr,
-    (digest, size): Wanted,
+    (digest, size): WantedFile,
     path: PathBuf,
     until: Instant,
 ) -> bool {

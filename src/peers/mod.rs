@@ -68,7 +68,7 @@ use roster::Roster;
 use share_index::{Share, ShareIndex};
 use upload_limit::UploadLimit;
 
-pub(crate) use files::Wanted;
+pub(crate) use files::WantedFile;
 pub use inner::PeerOptions;
 pub use library::{Library, Volume};
 
@@ -259,7 +259,7 @@ impl PeerNetwork {
     pub async fn files(
         &self,
         holders: Vec<SocketAddr>,
-        wanted: Vec<Wanted>,
+        wanted: Vec<WantedFile>,
         folder: &Path,
         until: Instant,
         noted: impl Fn(u64) + Clone + Send + Sync + 'static,

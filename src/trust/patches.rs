@@ -28,7 +28,7 @@ pub(crate) const PATCH_KEY: &str = "patch";
 
 /// The role's document as targets and snapshot describe it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct DescribedRole<'a> {
     delegations: &'a Delegations,
     role: &'a DelegatedRole,
     file: &'a MetaFile,
@@ -39,7 +39,7 @@ pub(super) struct Wanted<'a> {
 pub(super) fn wanted<'a>(
     targets: &'a TargetsBody,
     snapshot: &'a SnapshotBody,
-) -> Option<Wanted<'a>> {
+) -> Option<DescribedRole<'a>> {
     let delegations = targets.delegations.as_ref()?;
     let role = delegations.roles.iter().find(|role| role.name == PATCHES_ROLE)?;
     let file = snapshot.0.meta.get(&format!("{PATCHES_ROLE}.json"));
@@ -48,10 +48,10 @@ pub(super) fn wanted<'a>(
             "the snapshot does not name the document of the role {PATCHES_ROLE}: there are no patches"
         );
     }
-    Some(Wanted { delegations, role, file: file? })
+    Some(DescribedRole { delegations, role, file: file? })
 }
 
-impl Wanted<'_> {
+impl DescribedRole<'_> {
     /// The document's location on a mirror.
     pub(super) fn location(&self) -> String {
         format!("metadata/{}.{PATCHES_ROLE}.json", self.file.version)

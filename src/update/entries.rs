@@ -30,7 +30,7 @@ const PIECES_OF_A_RUN: u64 = 4;
 pub(super) const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// A file, its manifest entry, and where its bytes lie in the package.
-type Wanted = (RelativePath, Entry, Packed);
+type WantedEntry = (RelativePath, Entry, Packed);
 
 /// A content's digest, and the file that has this content now.
 pub(super) type Placed = (Digest, PathBuf);
@@ -93,7 +93,7 @@ pub(super) async fn fetch(
         }
         placed.extend(unpacked.map_err(|error| problem::of_container(&error))?);
     }
-    let small: Vec<(Range<u64>, Vec<Wanted>)> = small
+    let small: Vec<(Range<u64>, Vec<WantedEntry>)> = small
         .into_iter()
         .map(|span| (span.clone(), within(&wanted, std::slice::from_ref(&span))))
         .collect();
@@ -148,7 +148,7 @@ async fn fetch_runs(
 async fn fetch_small(
     sources: &DownloadSources,
     source: &EntrySource<'_>,
-    spans: Vec<(Range<u64>, Vec<Wanted>)>,
+    spans: Vec<(Range<u64>, Vec<WantedEntry>)>,
     folder: &Path,
     on_arrival: &mut ArrivalSink<'_>,
 ) -> Result<Vec<Placed>, Problem> {
@@ -184,7 +184,7 @@ async fn fetch_small(
     Ok(all)
 }
 
-fn wanted(source: &EntrySource<'_>, absent: &[RelativePath]) -> Vec<Wanted> {
+fn wanted(source: &EntrySource<'_>, absent: &[RelativePath]) -> Vec<WantedEntry> {
     let find = |path: &RelativePath| {
         let entry = source.manifest.file_manifest.get(path)?;
         Some((path.clone(), entry.clone(), *source.index.places.get(path)?))
@@ -192,7 +192,7 @@ fn wanted(source: &EntrySource<'_>, absent: &[RelativePath]) -> Vec<Wanted> {
     absent.iter().filter_map(find).collect()
 }
 
-fn within(wanted: &[Wanted], spans: &[Range<u64>]) -> Vec<Wanted> {
+fn within(wanted: &[WantedEntry], spans: &[Range<u64>]) -> Vec<WantedEntry> {
     let inside = |packed: &Packed| {
         spans.iter().any(|span| span.start <= packed.offset && packed.span().end <= span.end)
     };
@@ -206,17 +206,17 @@ fn part<'a>(packed: &Packed, bytes: &'a [u8], start: u64) -> &'a [u8] {
     bytes.get(from..from.saturating_add(length)).unwrap_or_default()
 }
 
-fn is_right((_, entry, packed): &Wanted, bytes: &[u8], start: u64) -> bool {
+fn is_right((_, entry, packed): &WantedEntry, bytes: &[u8], start: u64) -> bool {
     container::check_entry(entry, packed, &mut part(packed, bytes, start)).is_ok()
 }
 
 fn unpack_small(
-    inside: &[Wanted],
+    inside: &[WantedEntry],
     bytes: &[u8],
     start: u64,
     folder: &Path,
 ) -> Result<Vec<Placed>, ContainerError> {
-    let unpack = |wanted: &Wanted| {
+    let unpack = |wanted: &WantedEntry| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());
         container::unpack_entry(path, entry, packed, &mut part(packed, bytes, start), &to)?;
@@ -226,13 +226,13 @@ fn unpack_small(
 }
 
 fn unpack_runs(
-    inside: &[Wanted],
+    inside: &[WantedEntry],
     package: &Path,
     folder: &Path,
     stop: &AtomicBool,
 ) -> Result<Vec<Placed>, ContainerError> {
     let file = File::open(package).at("open", package)?;
-    let unpack = |wanted: &Wanted| {
+    let unpack = |wanted: &WantedEntry| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());
         let packed_bytes = container::SpanReader::new(&file, packed);

@@ -71,7 +71,7 @@ impl Default for Prices {
 
 /// A release that can be fetched.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedRelease<'a> {
     /// Its container's id.
     pub container: &'a ContainerId,
     pub manifest: Digest,
@@ -90,7 +90,7 @@ pub(super) type Installed<'a> = (&'a ContainerId, Digest);
 /// there within the limits. The reason is [`Reason::AboveThreshold`] if a path costs too much, and
 /// [`Reason::Sooner`] if the whole package would arrive much sooner.
 pub(super) fn by_patches(
-    wanted: Wanted<'_>,
+    wanted: WantedRelease<'_>,
     installed: &[Installed<'_>],
     patches: &[SignedPatch],
     allowance: &Allowance,
@@ -146,7 +146,7 @@ type Reached<'a> = (f64, Option<&'a SignedPatch>);
 /// Bellman and Ford's algorithm by length of the path, which is what the chain's limit asks for:
 /// `reached[k]` holds for each manifest the cheapest path of at most `k` packs.
 fn cheapest_path<'a>(
-    wanted: Wanted<'_>,
+    wanted: WantedRelease<'_>,
     installed: &[Installed<'_>],
     patches: &'a [SignedPatch],
     allowance: &Allowance,
@@ -215,7 +215,7 @@ pub(super) struct Entries {
 /// The entries of the release's package to fetch, given the contents that are `held`. `documents`
 /// are the bytes of manifest and index, which are fetched as well.
 pub(super) fn by_entries(
-    wanted: Wanted<'_>,
+    wanted: WantedRelease<'_>,
     documents: u64,
     manifest: &Manifest,
     index: &PackageIndex,

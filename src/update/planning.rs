@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::hot_swap;
 use super::package_documents::{self, DocumentCache, Library, PackageDocuments};
-use super::planner::{self, Allowance, Prices, Wanted};
+use super::planner::{self, Allowance, Prices, WantedRelease};
 use crate::environment::Environment;
 use crate::fetch::{NodeMemory, Partial};
 use crate::host;
@@ -84,9 +84,9 @@ pub(crate) async fn plan(
     })
 }
 
-fn wanted(signed: &SignedRelease) -> Wanted<'_> {
+fn wanted(signed: &SignedRelease) -> WantedRelease<'_> {
     let release = &signed.release;
-    Wanted {
+    WantedRelease {
         container: &release.container,
         manifest: release.manifest.hash,
         full_bytes: signed.length,
@@ -101,7 +101,7 @@ const fn length(span: &Range<u64>) -> u64 {
 
 /// The release to plan for, and what is known of it.
 struct PlanningInput<'a> {
-    wanted: Wanted<'a>,
+    wanted: WantedRelease<'a>,
     /// Bytes of the release's manifest and index.
     documents: u64,
     installed: &'a [planner::Installed<'a>],
@@ -112,7 +112,7 @@ struct PlanningInput<'a> {
 
 impl PlanningInput<'_> {
     /// Packs from an installed version to `wanted`.
-    fn by_patches(&self, wanted: Wanted<'_>) -> Result<Plan, Reason> {
+    fn by_patches(&self, wanted: WantedRelease<'_>) -> Result<Plan, Reason> {
         planner::by_patches(wanted, self.installed, self.patches, &self.allowance, &self.prices)
     }
 
@@ -174,7 +174,7 @@ impl PlanningInput<'_> {
             same_kind && container != kind && contents.manifest(hash).is_none()
         });
         let reached = others.filter_map(|other| {
-            let stop = Wanted {
+            let stop = WantedRelease {
                 container: &other.release.container,
                 manifest: other.release.manifest.hash,
                 ..self.wanted

@@ -64,7 +64,7 @@ fn chain(
     let ids: Vec<(ContainerId, Digest)> =
         installed.iter().map(|version| (id(*version), manifest_of(*version))).collect();
     let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
-    let wanted = Wanted {
+    let wanted = WantedRelease {
         container: &id(to),
         manifest: manifest_of(to),
         full_bytes: 1000,
@@ -110,7 +110,7 @@ fn on_a_fast_line_hard_work_is_not_worth_it() {
     packs[0].patch.written = 2000;
     let ids = [(id(1), manifest_of(1))];
     let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
-    let wanted = Wanted {
+    let wanted = WantedRelease {
         container: &id(2),
         manifest: manifest_of(2),
         full_bytes: 1000,
@@ -129,28 +129,30 @@ fn on_a_fast_line_hard_work_is_not_worth_it() {
 /// on the files' bytes.
 #[test]
 fn waiting_is_what_decides_on_a_gigabit_line() {
-    let plan = |length: u64,
-                written: u64,
-                full_bytes: u64,
-                unpacked: u64,
-                bytes_per_second: f64| {
-        let mut packs = [pack(1, 2, length)];
-        packs[0].patch.written = written;
-        let ids = [(id(1), manifest_of(1))];
-        let installed: Vec<Installed<'_>> =
-            ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
-        let wanted =
-            Wanted { container: &id(2), manifest: manifest_of(2), full_bytes, files: 11, unpacked };
-        let allowance = Allowance { largest_patch: u64::MAX, ..ALLOWANCE };
-        by_patches(
-            wanted,
-            &installed,
-            &packs,
-            &allowance,
-            &Prices { bytes_per_second, ..Prices::default() },
-        )
-        .map(|plan| plan.bytes)
-    };
+    let plan =
+        |length: u64, written: u64, full_bytes: u64, unpacked: u64, bytes_per_second: f64| {
+            let mut packs = [pack(1, 2, length)];
+            packs[0].patch.written = written;
+            let ids = [(id(1), manifest_of(1))];
+            let installed: Vec<Installed<'_>> =
+                ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
+            let wanted = WantedRelease {
+                container: &id(2),
+                manifest: manifest_of(2),
+                full_bytes,
+                files: 11,
+                unpacked,
+            };
+            let allowance = Allowance { largest_patch: u64::MAX, ..ALLOWANCE };
+            by_patches(
+                wanted,
+                &installed,
+                &packs,
+                &allowance,
+                &Prices { bytes_per_second, ..Prices::default() },
+            )
+            .map(|plan| plan.bytes)
+        };
     // labelme 5.4.0 to 5.4.1: 1.7 s by the pack, 4 s in full.
     assert_eq!(plan(7_439_882, 116_169_150, 136_824_509, 589_882_245, 1.25e8), Ok(7_439_882));
     // A gigabyte with a few changed bytes is little work.
@@ -233,7 +235,7 @@ fn entries_that_nobody_holds_are_fetched_with_few_requests() {
         places,
         pieces: PieceTable { piece_size: 1, length: 0, hashes: Vec::new() },
     };
-    let wanted = Wanted {
+    let wanted = WantedRelease {
         container: &id(2),
         manifest: manifest_of(2),
         full_bytes: 40_000,
@@ -248,7 +250,7 @@ fn entries_that_nobody_holds_are_fetched_with_few_requests() {
     );
     assert_eq!(spans(&index, entries.missing.iter()), [0..10_100, (1 << 20)..(1 << 20) + 100]);
     assert_eq!((entries.plan.bytes, entries.plan.files.cloned), (50 + 10_100 + 100, 2));
-    let small = Wanted { full_bytes: 12_000, ..wanted };
+    let small = WantedRelease { full_bytes: 12_000, ..wanted };
     assert_eq!(
         by_entries(small, 50, &manifest, &index, &held, &ALLOWANCE),
         Err(Reason::AboveThreshold)
