@@ -232,7 +232,7 @@ impl<C: Fn(Command)> Talk<C> {
 
 /// Accepts connections, and admits those that show the token.
 async fn admit(
-    mut listener: socket::Listener,
+    mut listener: socket::AppListener,
     handle: ChannelHandle,
     incoming: mpsc::Sender<Incoming>,
 ) {

@@ -81,10 +81,10 @@ mod system {
 
         /// Begins to accept connections, within a runtime. May be called again after the runtime of
         /// an earlier call has ended.
-        pub(crate) fn listen(&mut self) -> io::Result<Listener> {
+        pub(crate) fn listen(&mut self) -> io::Result<AppListener> {
             let listener =
                 self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
-            tokio::net::UnixListener::from_std(listener.try_clone()?).map(Listener)
+            tokio::net::UnixListener::from_std(listener.try_clone()?).map(AppListener)
         }
     }
 
@@ -96,9 +96,9 @@ mod system {
     }
 
     /// Accepts connections.
-    pub(crate) struct Listener(tokio::net::UnixListener);
+    pub(crate) struct AppListener(tokio::net::UnixListener);
 
-    impl Listener {
+    impl AppListener {
         /// The next connection; `None` for one of another user, which is closed.
         pub(crate) async fn accept(&mut self) -> io::Result<Option<AppStream>> {
             let (stream, _) = self.0.accept().await?;
@@ -205,7 +205,7 @@ mod system {
         /// Begins to accept connections, within a runtime. May be called again after the runtime of
         /// an earlier call has ended. A flag on the pipe's first instance refuses a name that
         /// another process has taken.
-        pub(crate) fn listen(&mut self) -> io::Result<Listener> {
+        pub(crate) fn listen(&mut self) -> io::Result<AppListener> {
             // Full access for the owner, who is this user, and for nobody else. `P` excludes
             // inherited rights.
             let description =
@@ -216,14 +216,14 @@ mod system {
                 .accept_remote(false)
                 .security_descriptor(Some(SecurityDescriptor::deserialize(&description)?))
                 .create_tokio_duplex::<pipe_mode::Bytes>()?;
-            Ok(Listener(listener))
+            Ok(AppListener(listener))
         }
     }
 
     /// Accepts connections.
-    pub(crate) struct Listener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
+    pub(crate) struct AppListener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
 
-    impl Listener {
+    impl AppListener {
         /// The next connection. The pipe's security descriptor keeps other users out.
         pub(crate) async fn accept(&mut self) -> io::Result<Option<AppStream>> {
             self.0.accept().await.map(Some)
@@ -234,7 +234,7 @@ mod system {
     pub(crate) fn remove_left(_places: &[PathBuf]) {}
 }
 
-pub(super) use system::{AppStream, Endpoint, Listener, remove_left};
+pub(super) use system::{AppListener, AppStream, Endpoint, remove_left};
 
 #[cfg(all(test, unix))]
 mod tests {
