@@ -14,7 +14,7 @@ use super::job::{Control, DownloadJob, FetchEvent, RunState, Summary};
 use super::memory::{Measured, NodeMemory};
 use super::partial::{Journal, Partial};
 use super::peer_source::PeerSource;
-use super::range_request::{Begun, Handle, RangeRequest, Report, TransferState};
+use super::range_request::{Begun, Handle, RangeRequestTask, Report, TransferState};
 use super::rate_limit::RateLimit;
 use super::scheduler::{
     Effect, Prior, Request, RequestId, Scheduler, SchedulerInput, SchedulerLimits,
@@ -348,7 +348,7 @@ impl Driver {
             passed_over: AtomicU64::new(0),
             cancel: Notify::new(),
         });
-        let range_request = RangeRequest {
+        let range_request = RangeRequestTask {
             id: request.range_request,
             node: request.node,
             url,

@@ -63,7 +63,7 @@ pub(super) struct TransferState {
 }
 
 /// The task of one range request.
-pub(super) struct RangeRequest {
+pub(super) struct RangeRequestTask {
     pub id: RequestId,
     pub node: NodeIndex,
     pub url: Url,
@@ -83,7 +83,7 @@ const POOLING: Duration = Duration::from_millis(2);
 /// Smallest beginning of a piece that is worth retaining.
 const WORTH_KEEPING: usize = 4 << 10;
 
-impl RangeRequest {
+impl RangeRequestTask {
     /// Runs until the range request has ended, and reports that last.
     pub(super) async fn run(mut self) {
         let piece = self.shared.table.covering(&self.bytes).start;
