@@ -145,7 +145,7 @@ impl<'a> Reports<'a> {
         let Some(failed) = failed_start::failed_start(self.session) else { return };
         if failed.is_sure {
             if !failed.was_up {
-                failed_start::note_relapse(self.session);
+                failed_start::note_failure(self.session);
             }
         } else if self.options.headless || std::io::stderr().is_terminal() {
             // The person has read there what the app says about the arguments.

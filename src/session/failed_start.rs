@@ -1,10 +1,10 @@
 //! Describes a failed start to a user who sees nothing of the app, or nothing of it any more.
 //!
-//! In: the app that was started last. Out: how it failed, and what it wrote last. Never: judges its
+//! In: the app that was started last. Out: how it failed, and what it wrote last. Never: assesses its
 //! version; `supervisor` and `trial` do.
 
 use super::app_session::AppSession;
-use super::health::{self, Observation, Others, Verdict};
+use super::health::{self, Assessment, Observation, Others};
 use super::trial::{fallback, rules};
 use crate::error_chain;
 use crate::model::Version;
@@ -34,11 +34,11 @@ pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
         handed_over: false,
         has_arguments: !session.environment.arguments.is_empty(),
         was_up,
-        relapsed: false,
+        was_settled: false,
     };
-    let (failure, is_sure) = match health::judge(&rules, &seen) {
-        Verdict::Failed(failure) => (failure, true),
-        Verdict::Doubtful(failure) => (failure, false),
+    let (failure, is_sure) = match health::assess(&rules, &seen) {
+        Assessment::Failed(failure) => (failure, true),
+        Assessment::Doubtful(failure) => (failure, false),
         _ => return None,
     };
     let may_be_left = session.environment.settings.health.automatic_rollback
@@ -52,8 +52,8 @@ pub(crate) fn failed_start(session: &AppSession) -> Option<FailedStart> {
 
 /// Records that the version started last, which was settled, did not come up. If its next starts
 /// fail as well, a version that is known to work takes its place. A version that goes on in another
-/// process, or that is on probation already, is judged elsewhere.
-pub(crate) fn note_relapse(session: &AppSession) {
+/// process, or that is on probation already, is assessed elsewhere.
+pub(crate) fn note_failure(session: &AppSession) {
     let Some(app) = session.app.get() else { return };
     if app.was_handed_over() || app.has_left_a_process(session.home()) {
         return;
@@ -61,7 +61,7 @@ pub(crate) fn note_relapse(session: &AppSession) {
     let now = jiff::Timestamp::now();
     let noted = session
         .lock_for_start()
-        .and_then(|lock| probation::relapse(session.home(), &app.container, now, &lock));
+        .and_then(|lock| probation::begin_again(session.home(), &app.container, now, &lock));
     if let Err(error) = noted {
         tracing::warn!(
             error = error_chain::line(&error),

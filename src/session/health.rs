@@ -1,6 +1,6 @@
-//! Judges whether a version that was just started has come up. Pure, without clock or process.
+//! Assesses whether a version that was just started has come up. Pure, without clock or process.
 //!
-//! In: how long the app has been running, how it ended, its last health report. Out: a [`Verdict`].
+//! In: how long the app has been running, how it ended, its last health report. Out: an [`Assessment`].
 //! Never: acts.
 
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(crate) struct Observation {
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
     /// Whether its version was settled, and failed at its last start.
-    pub relapsed: bool,
+    pub was_settled: bool,
 }
 
 /// Which other processes of the same version live.
@@ -87,9 +87,9 @@ pub(crate) enum AppEnd {
     Badly(u32),
 }
 
-/// The result of judging an observation.
+/// What an observation says about the version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Assessment {
     /// Undecided so far: look again.
     Wait,
     /// The app is up, and may still crash.
@@ -106,60 +106,60 @@ pub(crate) enum Verdict {
     Doubtful(LaunchFailure),
 }
 
-pub(crate) fn judge(rules: &Rules, seen: &Observation) -> Verdict {
+pub(crate) fn assess(rules: &Rules, seen: &Observation) -> Assessment {
     let says_up = seen.health_report == Some(HealthReport::Up);
     let survived = !seen.reports_up && seen.age >= rules.survival;
     let up_now = says_up || survived;
     let up = seen.was_up || up_now;
     match (seen.ended, &seen.health_report) {
-        // A settled version is judged again only for starts that fail at once.
-        _ if seen.relapsed && up_now => Verdict::Settled,
-        (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
-        (Some(AppEnd::Asked), _) => Verdict::Undecided,
-        (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
+        // A settled version is assessed again only for starts that fail at once.
+        _ if seen.was_settled && up_now => Assessment::Settled,
+        (Some(_), _) if up && seen.age >= SETTLED => Assessment::Settled,
+        (Some(AppEnd::Asked), _) => Assessment::Undecided,
+        (Some(_), _) if seen.others == Others::Instance => Assessment::Undecided,
         // Nobody is taken from a version that worked for what was typed.
         (Some(AppEnd::Badly(status)), _)
-            if seen.relapsed
+            if seen.was_settled
                 && seen.has_arguments
                 && !is_crash(status)
                 && seen.age < IMMEDIATE_END =>
         {
-            Verdict::Undecided
+            Assessment::Undecided
         }
         // Perhaps an error in the user's arguments, reported by a status of the program's choice.
         (Some(AppEnd::Badly(status)), _)
             if seen.has_arguments && !is_crash(status) && seen.age < IMMEDIATE_END =>
         {
-            Verdict::Doubtful(LaunchFailure::Crashed { status })
+            Assessment::Doubtful(LaunchFailure::Crashed { status })
         }
         (ended, Some(HealthReport::Failed(reason))) if !seen.was_up || ended.is_some() => {
-            Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
+            Assessment::Failed(LaunchFailure::Reported { reason: reason.clone() })
         }
         // A process that a crash leaves behind is a helper, perhaps the one that reports crashes.
         (Some(AppEnd::Badly(status)), _) if is_crash(status) => {
-            Verdict::Failed(LaunchFailure::Crashed { status })
+            Assessment::Failed(LaunchFailure::Crashed { status })
         }
-        // The app handed over: its successor is judged. How the successor ends is unknown.
-        (Some(_), _) if seen.others == Others::Successor && up => Verdict::Up,
-        (Some(_), _) if seen.others == Others::Left && up_now => Verdict::Good,
+        // The app handed over: its successor is assessed. How the successor ends is unknown.
+        (Some(_), _) if seen.others == Others::Successor && up => Assessment::Up,
+        (Some(_), _) if seen.others == Others::Left && up_now => Assessment::Good,
         (Some(_), _) if matches!(seen.others, Others::Successor | Others::Left) && !up => {
-            Verdict::Wait
+            Assessment::Wait
         }
-        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up_now => Verdict::Good,
-        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
-        (Some(AppEnd::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
-        (Some(AppEnd::Well), _) if up_now => Verdict::Good,
+        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up_now => Assessment::Good,
+        (Some(AppEnd::Badly(_)), _) if seen.handed_over && up => Assessment::Undecided,
+        (Some(AppEnd::Badly(status)), _) => Assessment::Failed(LaunchFailure::Crashed { status }),
+        (Some(AppEnd::Well), _) if up_now => Assessment::Good,
         // Failures of a version that worked count in a row only.
-        (Some(AppEnd::Well), _) if seen.relapsed => Verdict::Settled,
+        (Some(AppEnd::Well), _) if seen.was_settled => Assessment::Settled,
         // An end with status 0 alone is never a failure: the app may have handed over to a process
         // that the launcher cannot see.
-        (Some(AppEnd::Well), _) => Verdict::Undecided,
-        (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
-        (None, _) if up => Verdict::Up,
+        (Some(AppEnd::Well), _) => Assessment::Undecided,
+        (None, _) if up && seen.age >= SETTLED => Assessment::Settled,
+        (None, _) if up => Assessment::Up,
         (None, _) if seen.reports_up && seen.age >= rules.up_within => {
-            Verdict::Failed(LaunchFailure::Hung)
+            Assessment::Failed(LaunchFailure::Hung)
         }
-        (None, _) => Verdict::Wait,
+        (None, _) => Assessment::Wait,
     }
 }
 
@@ -168,12 +168,12 @@ fn is_crash(status: u32) -> bool {
 }
 
 /// Whether a version with `failures` failures in a row, the last of them doubtful, is rolled back.
-pub(crate) fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
+pub(crate) fn exceeds_tries_in_doubt(rules: &Rules, failures: u32) -> bool {
     failures >= TRIES_WHEN_UP.max(rules.tries)
 }
 
 /// Whether a version with `failures` failures in a row is rolled back.
-pub(crate) fn is_beaten(rules: &Rules, failures: u32, was_up: bool) -> bool {
+pub(crate) fn exceeds_tries(rules: &Rules, failures: u32, was_up: bool) -> bool {
     failures >= if was_up { TRIES_WHEN_UP.max(rules.tries) } else { rules.tries }
 }
 
@@ -216,37 +216,37 @@ mod tests {
             handed_over: false,
             has_arguments: false,
             was_up: false,
-            relapsed: false,
+            was_settled: false,
         }
     }
 
     #[test]
-    fn a_version_that_was_settled_is_judged_by_starts_that_fail_at_once() {
+    fn a_version_that_was_settled_is_assessed_by_starts_that_fail_at_once() {
         let again = |seconds, ended| {
-            judge(&RULES, &Observation { ended, was_up: true, relapsed: true, ..seen(seconds) })
+            assess(&RULES, &Observation { ended, was_up: true, was_settled: true, ..seen(seconds) })
         };
-        assert_eq!(again(1, None), Verdict::Up);
+        assert_eq!(again(1, None), Assessment::Up);
         assert_eq!(
             again(1, Some(AppEnd::Badly(1))),
-            Verdict::Failed(LaunchFailure::Crashed { status: 1 })
+            Assessment::Failed(LaunchFailure::Crashed { status: 1 })
         );
         assert_eq!(
             [again(1, Some(AppEnd::Well)), again(1, Some(AppEnd::Asked))],
-            [Verdict::Settled, Verdict::Undecided],
+            [Assessment::Settled, Assessment::Undecided],
             "only failures in a row count"
         );
         let typed = Observation {
             ended: Some(AppEnd::Badly(1)),
             was_up: true,
-            relapsed: true,
+            was_settled: true,
             has_arguments: true,
             ..seen(1)
         };
-        assert_eq!(judge(&RULES, &typed), Verdict::Undecided, "what was typed is no failure");
+        assert_eq!(assess(&RULES, &typed), Assessment::Undecided, "what was typed is no failure");
         for ended in [None, Some(AppEnd::Well), Some(AppEnd::Badly(1))] {
             assert_eq!(
                 again(10, ended),
-                Verdict::Settled,
+                Assessment::Settled,
                 "every app crashes sometimes: {ended:?}"
             );
         }
@@ -257,40 +257,40 @@ mod tests {
         let later =
             |seconds, ended| Observation { ended: Some(ended), was_up: true, ..seen(seconds) };
         assert_eq!(
-            judge(&RULES, &later(1, AppEnd::Well)),
-            Verdict::Undecided,
+            assess(&RULES, &later(1, AppEnd::Well)),
+            Assessment::Undecided,
             "it did not come up this time"
         );
-        assert_eq!(judge(&RULES, &later(20, AppEnd::Well)), Verdict::Good);
+        assert_eq!(assess(&RULES, &later(20, AppEnd::Well)), Assessment::Good);
         let reported = Observation {
             health_report: Some(HealthReport::Failed("no".to_owned())),
             ..later(1, AppEnd::Well)
         };
         assert_eq!(
-            judge(&RULES, &reported),
-            Verdict::Failed(LaunchFailure::Reported { reason: "no".to_owned() })
+            assess(&RULES, &reported),
+            Assessment::Failed(LaunchFailure::Reported { reason: "no".to_owned() })
         );
     }
 
     #[test]
     fn an_app_that_says_nothing_is_up_when_it_survives() {
-        assert_eq!(judge(&RULES, &seen(9)), Verdict::Wait);
-        assert_eq!(judge(&RULES, &seen(10)), Verdict::Up);
-        assert_eq!(judge(&RULES, &seen(120)), Verdict::Settled);
+        assert_eq!(assess(&RULES, &seen(9)), Assessment::Wait);
+        assert_eq!(assess(&RULES, &seen(10)), Assessment::Up);
+        assert_eq!(assess(&RULES, &seen(120)), Assessment::Settled);
         assert_eq!(
-            judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..seen(1) }),
-            Verdict::Up
+            assess(&RULES, &Observation { health_report: Some(HealthReport::Up), ..seen(1) }),
+            Assessment::Up
         );
     }
 
     #[test]
     fn an_app_that_reports_must_do_so_in_time() {
         let quiet = |seconds| Observation { reports_up: true, ..seen(seconds) };
-        assert_eq!(judge(&RULES, &quiet(59)), Verdict::Wait, "surviving is not enough");
-        assert_eq!(judge(&RULES, &quiet(60)), Verdict::Failed(LaunchFailure::Hung));
+        assert_eq!(assess(&RULES, &quiet(59)), Assessment::Wait, "surviving is not enough");
+        assert_eq!(assess(&RULES, &quiet(60)), Assessment::Failed(LaunchFailure::Hung));
         assert_eq!(
-            judge(&RULES, &Observation { was_up: true, ..quiet(60) }),
-            Verdict::Up,
+            assess(&RULES, &Observation { was_up: true, ..quiet(60) }),
+            Assessment::Up,
             "it came up in an earlier run"
         );
         let failed = Observation {
@@ -298,87 +298,90 @@ mod tests {
             ..quiet(1)
         };
         assert_eq!(
-            judge(&RULES, &failed),
-            Verdict::Failed(LaunchFailure::Reported { reason: "no display".to_owned() })
+            assess(&RULES, &failed),
+            Assessment::Failed(LaunchFailure::Reported { reason: "no display".to_owned() })
         );
     }
 
     #[test]
     fn how_it_ended_counts() {
         let end = |seconds, ended| Observation { ended: Some(ended), ..seen(seconds) };
-        let crashed = Verdict::Failed(LaunchFailure::Crashed { status: CRASH });
-        assert_eq!(judge(&RULES, &end(1, AppEnd::Badly(CRASH))), crashed);
+        let crashed = Assessment::Failed(LaunchFailure::Crashed { status: CRASH });
+        assert_eq!(assess(&RULES, &end(1, AppEnd::Badly(CRASH))), crashed);
         assert_eq!(
-            judge(&RULES, &end(100, AppEnd::Badly(CRASH))),
+            assess(&RULES, &end(100, AppEnd::Badly(CRASH))),
             crashed,
             "it comes up and crashes later"
         );
         assert_eq!(
-            judge(&RULES, &end(120, AppEnd::Badly(CRASH))),
-            Verdict::Settled,
+            assess(&RULES, &end(120, AppEnd::Badly(CRASH))),
+            Assessment::Settled,
             "every app crashes sometimes"
         );
         assert_eq!(
-            judge(&RULES, &end(120, AppEnd::Asked)),
-            Verdict::Settled,
+            assess(&RULES, &end(120, AppEnd::Asked)),
+            Assessment::Settled,
             "a session that ends is no reason to doubt"
         );
         assert_eq!(
-            judge(&RULES, &end(1, AppEnd::Well)),
-            Verdict::Undecided,
+            assess(&RULES, &end(1, AppEnd::Well)),
+            Assessment::Undecided,
             "what is not known is not bad"
         );
         for ended in [AppEnd::Well, AppEnd::Badly(1), AppEnd::Badly(CRASH)] {
             let replaced = Observation { others: Others::Instance, ..end(1, ended) };
-            assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
+            assert_eq!(assess(&RULES, &replaced), Assessment::Undecided, "{ended:?}");
         }
-        let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
-        let doubtful = Verdict::Doubtful(LaunchFailure::Crashed { status: 2 });
-        assert_eq!([typed(AppEnd::Well), typed(AppEnd::Badly(2))], [Verdict::Undecided, doubtful]);
-        assert_eq!(typed(AppEnd::Badly(CRASH)), crashed, "no argument excuses that");
+        let typed = |ended| assess(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
+        let doubtful = Assessment::Doubtful(LaunchFailure::Crashed { status: 2 });
         assert_eq!(
-            judge(
+            [typed(AppEnd::Well), typed(AppEnd::Badly(2))],
+            [Assessment::Undecided, doubtful]
+        );
+        assert_eq!(typed(AppEnd::Badly(CRASH)), crashed, "no argument causes that");
+        assert_eq!(
+            assess(
                 &RULES,
                 &Observation { health_report: Some(HealthReport::Up), ..end(1, AppEnd::Well) }
             ),
-            Verdict::Good
+            Assessment::Good
         );
         assert_eq!(
-            judge(&RULES, &end(5, AppEnd::Well)),
-            Verdict::Undecided,
+            assess(&RULES, &end(5, AppEnd::Well)),
+            Assessment::Undecided,
             "closed by a person before it was known to be up"
         );
-        assert_eq!(judge(&RULES, &end(20, AppEnd::Well)), Verdict::Good);
-        assert_eq!(judge(&RULES, &end(1, AppEnd::Asked)), Verdict::Undecided);
+        assert_eq!(assess(&RULES, &end(20, AppEnd::Well)), Assessment::Good);
+        assert_eq!(assess(&RULES, &end(1, AppEnd::Asked)), Assessment::Undecided);
     }
 
     #[test]
-    fn what_goes_on_in_its_place_is_judged() {
-        let crashed = |status| Verdict::Failed(LaunchFailure::Crashed { status });
+    fn what_goes_on_in_its_place_is_assessed() {
+        let crashed = |status| Assessment::Failed(LaunchFailure::Crashed { status });
         // How the first process ended, which processes are left, after how many seconds, and
         // whether it came up before: the expected verdict.
         for (ended, others, age, was_up, expected) in [
-            (AppEnd::Well, Others::Successor, 1, false, Verdict::Wait),
-            (AppEnd::Well, Others::Successor, 10, false, Verdict::Up),
-            (AppEnd::Well, Others::Successor, 1, true, Verdict::Up),
-            (AppEnd::Well, Others::Successor, 120, true, Verdict::Settled),
-            (AppEnd::Well, Others::Left, 1, false, Verdict::Wait),
-            (AppEnd::Well, Others::Left, 9, false, Verdict::Wait),
-            (AppEnd::Well, Others::Left, 10, false, Verdict::Good),
-            (AppEnd::Well, Others::Left, 1, true, Verdict::Undecided),
-            (AppEnd::Well, Others::None, 9, false, Verdict::Undecided),
-            (AppEnd::Well, Others::None, 10, true, Verdict::Good),
-            (AppEnd::Badly(3), Others::Left, 9, false, Verdict::Wait),
-            (AppEnd::Badly(3), Others::Left, 10, false, Verdict::Good),
-            (AppEnd::Badly(3), Others::Successor, 10, false, Verdict::Up),
+            (AppEnd::Well, Others::Successor, 1, false, Assessment::Wait),
+            (AppEnd::Well, Others::Successor, 10, false, Assessment::Up),
+            (AppEnd::Well, Others::Successor, 1, true, Assessment::Up),
+            (AppEnd::Well, Others::Successor, 120, true, Assessment::Settled),
+            (AppEnd::Well, Others::Left, 1, false, Assessment::Wait),
+            (AppEnd::Well, Others::Left, 9, false, Assessment::Wait),
+            (AppEnd::Well, Others::Left, 10, false, Assessment::Good),
+            (AppEnd::Well, Others::Left, 1, true, Assessment::Undecided),
+            (AppEnd::Well, Others::None, 9, false, Assessment::Undecided),
+            (AppEnd::Well, Others::None, 10, true, Assessment::Good),
+            (AppEnd::Badly(3), Others::Left, 9, false, Assessment::Wait),
+            (AppEnd::Badly(3), Others::Left, 10, false, Assessment::Good),
+            (AppEnd::Badly(3), Others::Successor, 10, false, Assessment::Up),
             (AppEnd::Badly(3), Others::None, 9, false, crashed(3)),
-            (AppEnd::Badly(3), Others::None, 9, true, Verdict::Undecided),
-            (AppEnd::Badly(3), Others::None, 10, true, Verdict::Good),
+            (AppEnd::Badly(3), Others::None, 9, true, Assessment::Undecided),
+            (AppEnd::Badly(3), Others::None, 10, true, Assessment::Good),
             (AppEnd::Badly(CRASH), Others::Left, 10, false, crashed(CRASH)),
         ] {
             let handed_over =
                 Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
-            assert_eq!(judge(&RULES, &handed_over), expected, "{ended:?}, {others:?}, {age} s");
+            assert_eq!(assess(&RULES, &handed_over), expected, "{ended:?}, {others:?}, {age} s");
         }
     }
 
@@ -407,8 +410,8 @@ mod tests {
 
     #[test]
     fn tries_are_bounded() {
-        assert!(!is_beaten(&RULES, 1, false) && is_beaten(&RULES, 2, false));
-        assert!(!is_beaten(&RULES, 2, true) && is_beaten(&RULES, 3, true));
-        assert!(!is_beaten_in_doubt(&RULES, 2) && is_beaten_in_doubt(&RULES, 3));
+        assert!(!exceeds_tries(&RULES, 1, false) && exceeds_tries(&RULES, 2, false));
+        assert!(!exceeds_tries(&RULES, 2, true) && exceeds_tries(&RULES, 3, true));
+        assert!(!exceeds_tries_in_doubt(&RULES, 2) && exceeds_tries_in_doubt(&RULES, 3));
     }
 }

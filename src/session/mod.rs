@@ -1,4 +1,4 @@
-//! The running app and its launcher: starts, closes and judges the app, and carries the
+//! The running app and its launcher: starts, closes and assesses the app, and carries the
 //! conversation between the two.
 //!
 //! ```text

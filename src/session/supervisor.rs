@@ -15,11 +15,11 @@ use std::time::Duration;
 use super::app::{self, Attending};
 use super::app_session::AppSession;
 use super::closing;
-use super::health::{self, AppEnd, Observation, Others, Rules, Verdict};
+use super::health::{self, AppEnd, Assessment, Observation, Others, Rules};
 use super::switching;
 use super::trial::{
-    Trial, acquit, change, count, fail, fallback, go_back, is_judged_here, remember_failed, rules,
-    uncount,
+    Trial, change, count, fail, fallback, go_back, is_assessed_here, remember_failed, rules,
+    take_back_start, withdraw_failed_release,
 };
 use crate::error_chain;
 use crate::host;
@@ -78,14 +78,14 @@ fn start_once(
             .active()
             .is_ok_and(|(active, _)| active.container == trial.record.container);
     let which = if is_active { Which::Active } else { Which::Any };
-    if !trial.is_judged() {
+    if !trial.is_assessed() {
         return Ok(session.app.set(launch_or_other(session, &trial.record, which)?));
     }
     let app = match launch_on_trial(session, &mut trial, which)? {
         TrialStart::Attended(app) => app,
         TrialStart::Unattended(app) => return Ok(session.app.set(app)),
     };
-    // If no version could take its place, nobody waits for the verdict.
+    // If no version could take its place, nobody waits for the assessment.
     let on_trial = fallback(session, &trial.record.container).is_some();
     let (app, attending) = session.app.set_attended(app, on_trial);
     let (session, attended) = (session.clone(), Arc::clone(&app));
@@ -101,9 +101,10 @@ fn start_once(
 
 /// How a version on trial was started.
 enum TrialStart {
-    /// It runs, and its start is to be judged.
+    /// It runs, and its start is to be assessed.
     Attended(RunningApp),
-    /// It was not charged with a failure, or another version runs in its place: nothing is judged.
+    /// The failure of its start says nothing about it, or another version runs in its place: nothing
+    /// is assessed.
     Unattended(RunningApp),
 }
 
@@ -122,8 +123,8 @@ fn launch_on_trial(
                 Err(error @ StoreError::Switched { .. }) => return Err(error),
                 Err(error) => error,
             };
-        if !is_charged(session, trial, &error) {
-            uncount(session, &trial.record);
+        if !counts_as_failure(session, trial, &error) {
+            take_back_start(session, &trial.record);
             return launch_or_other(session, &trial.record, which)
                 .map(TrialStart::Unattended)
                 .inspect_err(|_| trial.fallback_failed(session));
@@ -139,18 +140,18 @@ fn launch_on_trial(
                 .unwrap_or_else(|_| trial.record.clone());
             return launch_or_other(session, &next, Which::Any)
                 .map(TrialStart::Unattended)
-                .inspect_err(|_| acquit(session));
+                .inspect_err(|_| withdraw_failed_release(session));
         }
     }
 }
 
-/// Whether a release on its first probation is charged with a start that failed. A failure that this
+/// Whether a start that failed counts against a release on its first probation. A failure that this
 /// computer causes for every version, or damage on this disk, is no fault of the release. Nor is a
 /// program that the disk does not let anybody look at.
-fn is_charged(session: &AppSession, trial: &Trial, error: &StoreError) -> bool {
+fn counts_as_failure(session: &AppSession, trial: &Trial, error: &StoreError) -> bool {
     let folder = session.home().container(&trial.record.container);
     let is_damaged = !trial.record.launch.program.under(&folder).try_exists().unwrap_or(false);
-    let on_first_probation = trial.probation.is_some() && !trial.has_relapsed();
+    let on_first_probation = trial.probation.is_some() && !trial.was_settled();
     on_first_probation && !error.is_of_the_system() && !is_damaged
 }
 
@@ -221,14 +222,14 @@ fn attend(
             attending.came_up();
         }
         let (failure, is_sure) = match watch(session, &rules, (&app, &attending), &mut trial) {
-            Verdict::Failed(failure) => (failure, true),
-            Verdict::Doubtful(failure) => (failure, false),
-            Verdict::Settled => {
+            Assessment::Failed(failure) => (failure, true),
+            Assessment::Doubtful(failure) => (failure, false),
+            Assessment::Settled => {
                 tracing::info!(container = %trial.record.container, "the version has proved itself");
                 trial.came_up(session);
                 return change(session, &trial.record, |_| None);
             }
-            Verdict::Good => {
+            Assessment::Good => {
                 if trial.ran_well(session) {
                     tracing::info!(container = %trial.record.container, "the version has proved itself");
                     change(session, &trial.record, |_| None);
@@ -236,10 +237,10 @@ fn attend(
                 return;
             }
             // The end was seen, and proves nothing.
-            _ => return uncount(session, &trial.record),
+            _ => return take_back_start(session, &trial.record),
         };
         if app.ended().is_none() && closing::may_be_in_use(&app) {
-            // Its user may have work in it, or read an error message: it is judged when it has
+            // Its user may have work in it, or read an error message: it is assessed when it has
             // ended.
             if !std::mem::replace(&mut is_left_alone, true) {
                 tracing::warn!(%failure, container = %trial.record.container, "a person may be using the app: it is left alone");
@@ -263,7 +264,7 @@ fn attend(
                 if started.container != trial.record.container {
                     let probation = home_probation(session, &started);
                     trial = Trial::new(session, next, probation);
-                    if trial.record.container != started.container || !trial.is_judged() {
+                    if trial.record.container != started.container || !trial.is_assessed() {
                         return;
                     }
                 }
@@ -273,7 +274,7 @@ fn attend(
             Ok(None) => return,
             Err(error) => {
                 tracing::error!(error = error_chain::line(&error), "the next start failed");
-                return acquit(session);
+                return withdraw_failed_release(session);
             }
         }
     }
@@ -289,18 +290,18 @@ fn next_after_failure(
     is_sure: bool,
 ) -> Option<InstalledRecord> {
     // A version that only took another one's place is not on probation.
-    if trial.probation.is_none() || !is_judged_here(session, &trial.record) {
+    if trial.probation.is_none() || !is_assessed_here(session, &trial.record) {
         return None;
     }
-    let is_beaten = fail(session, trial, rules, is_sure);
+    let exceeds_tries = fail(session, trial, rules, is_sure);
     let has_fallback = fallback(session, &trial.record.container).is_some();
-    if has_fallback && is_beaten {
+    if has_fallback && exceeds_tries {
         return go_back(session, &trial.record, failure).ok();
     }
     // Without a version that can take its place the user decides. So does the user where the
     // version worked for a while, or refused the user's arguments.
     if !has_fallback || trial.is_up() || !is_sure {
-        uncount(session, &trial.record);
+        take_back_start(session, &trial.record);
         return None;
     }
     Some(trial.record.clone())
@@ -312,14 +313,14 @@ fn home_probation(session: &AppSession, app: &RunningApp) -> Option<Probation> {
     active.probation.filter(|_| active.container == app.container)
 }
 
-/// Watches the app, and after its end the processes that it left, until the verdict is final.
+/// Watches the app, and after its end the processes that it left, until the assessment is final.
 /// Records on the way that the app is up.
 fn watch(
     session: &AppSession,
     rules: &Rules,
     (app, attending): (&RunningApp, &Attending),
     trial: &mut Trial,
-) -> Verdict {
+) -> Assessment {
     let mut handed_over = false;
     loop {
         let status = app.first_ended();
@@ -343,12 +344,12 @@ fn watch(
             handed_over,
             has_arguments: !session.environment.arguments.is_empty(),
             was_up: trial.is_up(),
-            relapsed: trial.has_relapsed(),
+            was_settled: trial.was_settled(),
         };
-        match health::judge(rules, &seen) {
-            Verdict::Wait => std::thread::sleep(POLL_INTERVAL),
-            Verdict::Up if trial.probation.is_none() => return Verdict::Settled,
-            Verdict::Up => {
+        match health::assess(rules, &seen) {
+            Assessment::Wait => std::thread::sleep(POLL_INTERVAL),
+            Assessment::Up if trial.probation.is_none() => return Assessment::Settled,
+            Assessment::Up => {
                 if !trial.is_up() {
                     tracing::info!(container = %trial.record.container, age = ?seen.age, "the new version is up");
                     trial.came_up(session);

@@ -1,8 +1,8 @@
-//! A version whose start is being judged: counts its starts, records its probation, and performs
+//! A version whose start is being assessed: counts its starts, records its probation, and performs
 //! the rollback if it did not come up.
 //!
 //! In: observations of a start. Out: the probation in the home, the version to start next, and
-//! incidents as notices. Never: judges a version that is no longer the active one (another launcher
+//! incidents as notices. Never: assesses a version that is no longer the active one (another launcher
 //! may have rolled it back), or rolls back a rollback. Where a rollback cannot be written to disk
 //! (a full disk), the launcher starts the earlier version all the same.
 
@@ -19,14 +19,14 @@ use crate::store::probation::{self, HealthReport};
 use crate::store::rollback::{self, RollbackTarget};
 use crate::store::{InstalledRecord, Probation, StoreError, usage};
 
-/// A version whose start is being judged.
+/// A version whose start is being assessed.
 pub(super) struct Trial {
     pub(super) record: InstalledRecord,
     /// The version's probation, if it is on one.
     pub(super) probation: Option<Probation>,
-    /// The version whose place it took, since that did not come up. If this one fails as well,
-    /// neither is charged.
-    accused: Option<Version>,
+    /// The version whose place it took, since that did not come up. If this one fails as well, the
+    /// cause is this computer, and neither version is recorded as failed.
+    failed_before: Option<Version>,
 }
 
 impl Trial {
@@ -35,20 +35,20 @@ impl Trial {
         record: InstalledRecord,
         probation: Option<Probation>,
     ) -> Self {
-        let accused = probation::accused(session.home(), &record.container);
-        Self { record, probation, accused }
+        let failed_before = probation::failed_release(session.home(), &record.container);
+        Self { record, probation, failed_before }
     }
 
-    pub(super) fn is_judged(&self) -> bool {
-        self.probation.is_some() || self.accused.is_some()
+    pub(super) fn is_assessed(&self) -> bool {
+        self.probation.is_some() || self.failed_before.is_some()
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.probation.as_ref().is_some_and(|probation| probation.up)
     }
 
-    pub(super) fn has_relapsed(&self) -> bool {
-        self.probation.as_ref().is_some_and(|probation| probation.relapsed)
+    pub(super) fn was_settled(&self) -> bool {
+        self.probation.as_ref().is_some_and(|probation| probation.was_settled)
     }
 
     /// Counts a good run. Returns whether there were enough of them to settle the version.
@@ -71,14 +71,16 @@ impl Trial {
                 Some(Probation { up: true, failures: 0, ..probation })
             });
         }
-        if let Err(error) = probation::forgive(session.home(), &self.record.container.version) {
+        if let Err(error) =
+            probation::forget_failure(session.home(), &self.record.container.version)
+        {
             tracing::warn!(
                 error = error_chain::line(&error),
                 "a version that works is still recorded as failed"
             );
         }
-        if self.accused.take().is_some()
-            && let Err(error) = probation::convict(session.home())
+        if self.failed_before.take().is_some()
+            && let Err(error) = probation::confirm_failed_release(session.home())
         {
             tracing::warn!(
                 error = error_chain::line(&error),
@@ -89,11 +91,11 @@ impl Trial {
 
     /// Records that this version has failed like the one whose place it took.
     pub(super) fn fallback_failed(&mut self, session: &AppSession) {
-        if let Some(version) = self.accused.take() {
+        if let Some(version) = self.failed_before.take() {
             tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
             let back = session.lock_for_start();
             let back = back.and_then(|lock| {
-                probation::return_to_accused(session.home(), &self.record.container, &lock)
+                probation::return_to_failed_release(session.home(), &self.record.container, &lock)
             });
             if let Err(error) = back {
                 tracing::warn!(
@@ -101,13 +103,13 @@ impl Trial {
                     "the version that was left stays so"
                 );
             }
-            acquit(session);
+            withdraw_failed_release(session);
         }
     }
 }
 
-pub(super) fn acquit(session: &AppSession) {
-    if let Err(error) = probation::acquit(session.home()) {
+pub(super) fn withdraw_failed_release(session: &AppSession) {
+    if let Err(error) = probation::withdraw_failed_release(session.home()) {
         tracing::warn!(
             error = error_chain::line(&error),
             "a release stays charged with what it may not be guilty of"
@@ -140,7 +142,7 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
     let Some(probation) = probation else { return trial(None) };
     if probation.up {
         let age = jiff::Timestamp::now().duration_since(probation.since);
-        if !probation.relapsed
+        if !probation.was_settled
             && Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY)
         {
             change(session, &record, |_| None);
@@ -156,7 +158,7 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
         return trial;
     }
     if RunningLock::is_started(home, &record.container) {
-        // This is a second instance: the first one is being judged.
+        // This is a second instance: the first one is being assessed.
         return trial(Some(probation));
     }
     if probation.starts >= health::MAX_UNKNOWN_STARTS
@@ -172,7 +174,7 @@ pub(super) fn count(session: &AppSession, record: InstalledRecord) -> Trial {
 }
 
 /// Takes back the count of a start whose end was seen and proves nothing.
-pub(super) fn uncount(session: &AppSession, record: &InstalledRecord) {
+pub(super) fn take_back_start(session: &AppSession, record: &InstalledRecord) {
     change(session, record, |probation| {
         let starts =
             if probation.up { probation.starts } else { probation.starts.saturating_sub(1) };
@@ -208,28 +210,29 @@ pub(super) fn rules(session: &AppSession) -> Rules {
 pub(super) fn fail(session: &AppSession, trial: &mut Trial, rules: &Rules, is_sure: bool) -> bool {
     let Some(probation) = &mut trial.probation else { return false };
     probation.failures += 1;
-    let (failures, up, excused) = (probation.failures, probation.up, probation.excused);
+    let (failures, up, rollback_is_useless) =
+        (probation.failures, probation.up, probation.rollback_is_useless);
     change(session, &trial.record, |probation| Some(Probation { failures, ..probation }));
-    if excused {
+    if rollback_is_useless {
         return false;
     }
     if is_sure {
-        health::is_beaten(rules, failures, up)
+        health::exceeds_tries(rules, failures, up)
     } else {
-        health::is_beaten_in_doubt(rules, failures)
+        health::exceeds_tries_in_doubt(rules, failures)
     }
 }
 
 /// Whether `record` is still the version that is active and on probation: another launcher may have
 /// rolled it back meanwhile.
-pub(super) fn is_judged_here(session: &AppSession, record: &InstalledRecord) -> bool {
+pub(super) fn is_assessed_here(session: &AppSession, record: &InstalledRecord) -> bool {
     match session.home().active() {
         Ok((active, _)) => active.container == record.container && active.probation.is_some(),
         Err(error) => is_out_of_reach(&error),
     }
 }
 
-/// Whether the active version is unknown: then the started version is judged all the same.
+/// Whether the active version is unknown: then the started version is assessed all the same.
 fn is_out_of_reach(error: &StoreError) -> bool {
     matches!(error, StoreError::File(_))
 }
@@ -257,11 +260,11 @@ pub(super) fn go_back(
     }
     let target = fallback(session, &record.container).ok_or_else(refused)?;
     let probation = home.active().ok().and_then(|(active, _)| active.probation);
-    let has_relapsed = probation.is_some_and(|probation| probation.relapsed);
+    let was_settled = probation.is_some_and(|probation| probation.was_settled);
     let back = session.lock_for_start().and_then(|lock| {
         // Under the lock: two launchers may have seen the same version fail, and only one of them
         // rolls back.
-        if !is_judged_here(session, record) {
+        if !is_assessed_here(session, record) {
             return Err(StoreError::Switched { id: record.container.to_string() });
         }
         // First, so that a kill cannot leave a failed version without a record.
@@ -275,7 +278,8 @@ pub(super) fn go_back(
     match back {
         Ok(back) => {
             let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
-            if let Err(error) = probation::accuse(home, &from, &back.record.container, has_relapsed)
+            if let Err(error) =
+                probation::record_failed_release(home, &from, &back.record.container, was_settled)
             {
                 tracing::warn!(
                     error = error_chain::line(&error),
@@ -299,10 +303,13 @@ pub(super) fn go_back(
                 error = error_chain::line(&error),
                 "it could not be rolled back; the version before is started"
             );
-            // If that one fails as well, the fault is charged to neither.
-            if let Err(error) =
-                probation::accuse(home, &record.container.version, &target.container, false)
-            {
+            // If that one fails as well, neither is recorded as failed.
+            if let Err(error) = probation::record_failed_release(
+                home,
+                &record.container.version,
+                &target.container,
+                false,
+            ) {
                 tracing::warn!(
                     error = error_chain::line(&error),
                     "if the version before fails as well, nobody will know"

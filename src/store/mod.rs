@@ -59,7 +59,7 @@ use crate::file_error::FileError;
 use crate::look;
 
 pub(crate) use home::Home;
-pub(crate) use records::{Accused, Active, HomeState, InstalledRecord, Probation};
+pub(crate) use records::{Active, FailedRelease, HomeState, InstalledRecord, Probation};
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ pub(crate) use super::health_file::HealthReport;
 use super::lock::HomeLock;
 use super::rollback::RollbackTarget;
 use super::snapshots::Reason;
-use super::{Accused, Active, Home, HomeState, Probation, StoreError, rollback};
+use super::{Active, FailedRelease, Home, HomeState, Probation, StoreError, rollback};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 
@@ -33,7 +33,7 @@ pub(crate) fn change(
 
 /// Puts `id`, which had proved itself, on probation again after a start that failed. Does nothing
 /// if `id` is not the active version.
-pub(crate) fn relapse(
+pub(crate) fn begin_again(
     home: &Home,
     id: &ContainerId,
     now: jiff::Timestamp,
@@ -43,21 +43,23 @@ pub(crate) fn relapse(
     if active.container != *id || active.probation.is_some() {
         return Ok(());
     }
-    home.set_active(&Active { probation: Some(Probation::relapse(now)), ..active })
+    home.set_active(&Active { probation: Some(Probation::begin_again(now)), ..active })
 }
 
 /// Makes the version active again, with its files, that was left after it had proved itself:
 /// `failing`, which replaced it, fails on this computer as well. Does nothing in any other
 /// situation.
-pub(crate) fn return_to_accused(
+pub(crate) fn return_to_failed_release(
     home: &Home,
     failing: &ContainerId,
     lock: &HomeLock,
 ) -> Result<(), StoreError> {
-    let accused =
-        home.state()?.accused.filter(|accused| accused.relapsed && accused.fallback == *failing);
-    let Some(accused) = accused else { return Ok(()) };
-    let back = ContainerId { version: accused.version, ..failing.clone() };
+    let failed_release = home
+        .state()?
+        .failed_release
+        .filter(|failed_release| failed_release.was_settled && failed_release.fallback == *failing);
+    let Some(failed_release) = failed_release else { return Ok(()) };
+    let back = ContainerId { version: failed_release.version, ..failing.clone() };
     // Its files of now, and not those of an earlier time when somebody switched away from it. They
     // lie with the version where the rollback could not set them aside.
     let point = rollback::points(home)?.into_iter().find(|point| {
@@ -65,7 +67,8 @@ pub(crate) fn return_to_accused(
     });
     rollback::go_to(home, &RollbackTarget { container: back, point, healthy: true }, lock)?;
     let (active, _) = home.active()?;
-    let probation = Probation { excused: true, ..Probation::relapse(jiff::Timestamp::now()) };
+    let probation =
+        Probation { rollback_is_useless: true, ..Probation::begin_again(jiff::Timestamp::now()) };
     home.set_active(&Active { probation: Some(probation), ..active })
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn remember_failed(home: &Home, version: &Version) -> Result<(), Stor
 
 /// Takes back that `version` failed: it has come up. A failure that was recorded while the pointer
 /// could not be read would else be held against it for ever.
-pub(crate) fn forgive(home: &Home, version: &Version) -> Result<(), StoreError> {
+pub(crate) fn forget_failure(home: &Home, version: &Version) -> Result<(), StoreError> {
     let mut state = home.state()?;
     if !state.failed.contains(version) {
         return Ok(());
@@ -93,45 +96,46 @@ pub(crate) fn forgive(home: &Home, version: &Version) -> Result<(), StoreError> 
     home.set_state(&state)
 }
 
-/// Records that `fallback` replaces `version`, which did not come up. `relapsed`: it had proved
+/// Records that `fallback` replaces `version`, which did not come up. `was_settled`: it had proved
 /// itself before.
-pub(crate) fn accuse(
+pub(crate) fn record_failed_release(
     home: &Home,
     version: &Version,
     fallback: &ContainerId,
-    relapsed: bool,
+    was_settled: bool,
 ) -> Result<(), StoreError> {
     let state = home.state()?;
-    let accused = Accused { version: version.clone(), fallback: fallback.clone(), relapsed };
-    home.set_state(&HomeState { accused: Some(accused), ..state })
+    let failed_release =
+        FailedRelease { version: version.clone(), fallback: fallback.clone(), was_settled };
+    home.set_state(&HomeState { failed_release: Some(failed_release), ..state })
 }
 
 /// The version that did not come up before `fallback` replaced it, while it is unknown whether
 /// `fallback` comes up. A state that cannot be read names none: then the start goes on, and the
-/// version that was left stays charged.
-pub(crate) fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
-    let accused = home.state().ok()?.accused?;
-    (accused.fallback == *fallback).then_some(accused.version)
+/// version that was left stays recorded as failed.
+pub(crate) fn failed_release(home: &Home, fallback: &ContainerId) -> Option<Version> {
+    let failed_release = home.state().ok()?.failed_release?;
+    (failed_release.fallback == *fallback).then_some(failed_release.version)
 }
 
-/// The fallback has come up: the accused version itself was at fault.
-pub(crate) fn convict(home: &Home) -> Result<(), StoreError> {
+/// The fallback has come up: the failed release itself is the cause.
+pub(crate) fn confirm_failed_release(home: &Home) -> Result<(), StoreError> {
     let state = home.state()?;
-    if state.accused.is_some() {
-        home.set_state(&HomeState { accused: None, ..state })
+    if state.failed_release.is_some() {
+        home.set_state(&HomeState { failed_release: None, ..state })
     } else {
         Ok(())
     }
 }
 
-/// The fallback has failed as well: neither version is blamed, and the accused one is offered
-/// again.
-pub(crate) fn acquit(home: &Home) -> Result<(), StoreError> {
+/// The fallback has failed as well: neither version is recorded as failed, and the release is
+/// offered again.
+pub(crate) fn withdraw_failed_release(home: &Home) -> Result<(), StoreError> {
     let mut state = home.state()?;
-    let Some(accused) = state.accused.take() else { return Ok(()) };
-    state.failed.retain(|failed| *failed != accused.version);
+    let Some(failed_release) = state.failed_release.take() else { return Ok(()) };
+    state.failed.retain(|failed| *failed != failed_release.version);
     // A rollback to a version that does not start either needs no notice.
-    state.notices.retain(|notice| !matches!(&notice.what, Incident::RolledBack { from, .. } if *from == accused.version));
+    state.notices.retain(|notice| !matches!(&notice.what, Incident::RolledBack { from, .. } if *from == failed_release.version));
     home.set_state(&state)
 }
 
@@ -203,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_in_the_version_before_as_well_is_not_charged() {
+    fn what_fails_in_the_version_before_as_well_does_not_count() {
         let fixture = Fixture::new();
         let home = &fixture.home;
         let (old, new): (_, Version) = (fixture.install("1.0.0", &[]), "2.0.0".parse().unwrap());
         let begin = || {
             remember_failed(home, &new).unwrap();
-            accuse(home, &new, &old, false).unwrap();
+            record_failed_release(home, &new, &old, false).unwrap();
             let what = Incident::RolledBack {
                 from: new.clone(),
                 to: old.version.clone(),
@@ -220,21 +224,23 @@ mod tests {
             leave_notice(home, what, jiff::Timestamp::UNIX_EPOCH).unwrap();
         };
         begin();
-        assert_eq!(accused(home, &old), Some(new.clone()));
+        assert_eq!(failed_release(home, &old), Some(new.clone()));
         assert_eq!(
-            accused(home, &crate::store::fixture::id("3.0.0")),
+            failed_release(home, &crate::store::fixture::id("3.0.0")),
             None,
             "that one was not put in its place"
         );
-        acquit(home).unwrap();
+        withdraw_failed_release(home).unwrap();
         let state = home.state().unwrap();
         assert!(
-            state.failed.is_empty() && state.notices.is_empty() && accused(home, &old).is_none(),
+            state.failed.is_empty()
+                && state.notices.is_empty()
+                && failed_release(home, &old).is_none(),
             "{state:?}"
         );
         begin();
-        convict(home).unwrap();
-        acquit(home).unwrap();
+        confirm_failed_release(home).unwrap();
+        withdraw_failed_release(home).unwrap();
         let state = home.state().unwrap();
         assert_eq!(
             (state.failed, state.notices.len()),

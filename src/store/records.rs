@@ -42,11 +42,11 @@ pub(crate) struct Probation {
     pub good_runs: u32,
     /// The version had proved itself already, and then a start failed: the next start that comes up
     /// proves it again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub relapsed: bool,
+    #[serde(rename = "relapsed", default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_settled: bool,
     /// The version before this one fails on this computer as well: a rollback would not help.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub excused: bool,
+    #[serde(rename = "excused", default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback_is_useless: bool,
 }
 
 impl Probation {
@@ -56,8 +56,8 @@ impl Probation {
     }
 
     /// The probation of a version that had proved itself long ago, and whose last start failed.
-    pub(crate) fn relapse(now: jiff::Timestamp) -> Self {
-        Self { up: true, failures: 1, relapsed: true, ..Self::begin(now) }
+    pub(crate) fn begin_again(now: jiff::Timestamp) -> Self {
+        Self { up: true, failures: 1, was_settled: true, ..Self::begin(now) }
     }
 }
 
@@ -106,15 +106,15 @@ fn is_zero(schema: &u32) -> bool {
 }
 
 /// A version that did not come up. If its fallback fails as well, the cause is this computer, and
-/// the release is not blamed.
+/// the release is no longer recorded as failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Accused {
+pub(crate) struct FailedRelease {
     pub version: Version,
     /// The version that was started instead.
     pub fallback: ContainerId,
     /// The version had proved itself before: if the fallback fails too, it becomes active again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub relapsed: bool,
+    #[serde(rename = "relapsed", default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_settled: bool,
 }
 
 /// `state.json`: what this installation remembers between starts. The app starts without it.
@@ -140,8 +140,8 @@ pub(crate) struct HomeState {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,
     /// A version that did not come up, while it is unknown whether its fallback does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accused: Option<Accused>,
+    #[serde(rename = "accused", skip_serializing_if = "Option::is_none")]
+    pub failed_release: Option<FailedRelease>,
     /// The notices that the user has not seen yet, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_notices")]
     pub notices: Vec<Notice>,
@@ -151,4 +151,34 @@ pub(crate) struct HomeState {
 fn known_notices<'a, D: serde::Deserializer<'a>>(json: D) -> Result<Vec<Notice>, D::Error> {
     let notices = Vec::<serde_json::Value>::deserialize(json)?;
     Ok(notices.into_iter().filter_map(|notice| serde_json::from_value(notice).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_the_disk_stay() {
+        let probation = Probation {
+            rollback_is_useless: true,
+            ..Probation::begin_again(jiff::Timestamp::UNIX_EPOCH)
+        };
+        let json = r#"{"since":"1970-01-01T00:00:00Z","starts":0,"failures":1,"up":true,"relapsed":true,"excused":true}"#;
+        assert_eq!(serde_json::to_string(&probation).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Probation>(json).unwrap(), probation);
+        let failed = FailedRelease {
+            version: Version::new(2, 0, 0),
+            fallback: "app_1.0.0_Linux_x86_64".parse().unwrap(),
+            was_settled: true,
+        };
+        let state = HomeState { failed_release: Some(failed), ..HomeState::default() };
+        let json = serde_json::to_value(&state).unwrap();
+        assert_eq!(
+            json["accused"],
+            serde_json::json!({
+                "version": "2.0.0", "fallback": "app_1.0.0_Linux_x86_64", "relapsed": true
+            })
+        );
+        assert_eq!(serde_json::from_value::<HomeState>(json).unwrap(), state);
+    }
 }

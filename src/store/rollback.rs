@@ -91,7 +91,7 @@ impl RollbackTarget {
 pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
-    if active.probation.as_ref().is_some_and(|probation| probation.relapsed) {
+    if active.probation.as_ref().is_some_and(|probation| probation.was_settled) {
         // The active version worked once; only a version that did so too is likely to be better.
         return usual;
     }
@@ -149,10 +149,10 @@ fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<Roll
     let failed = home.failed();
     let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
     // From a version that worked, a rollback leads only to a version that is known to have worked.
-    let has_relapsed = active.probation.as_ref().is_some_and(|probation| probation.relapsed);
+    let was_settled = active.probation.as_ref().is_some_and(|probation| probation.was_settled);
     let unproved: Vec<_> = points
         .iter()
-        .filter(|point| has_relapsed && !point.healthy)
+        .filter(|point| was_settled && !point.healthy)
         .map(|point| point.container.clone())
         .collect();
     let is_good = |id: &ContainerId| {
