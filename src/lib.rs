@@ -22,7 +22,7 @@
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! error_chain  durable  positional  token_bucket  backoff  hedge  https  look  parallel  plain
-//! programs  threads  file_error  real_path
+//! programs  threads  file_error  real_path  mutex
 //!                         ground floor: errors as text, files that survive a power cut, reads and
 //!                         writes at a place, limits of rate, pauses between tries, several sources
 //!                         asked for the same thing, HTTP clients, what is present and what is
@@ -69,6 +69,7 @@ mod installers;
 mod look;
 mod messages;
 mod model;
+mod mutex;
 mod pack;
 mod parallel;
 mod peers;

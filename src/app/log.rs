@@ -7,12 +7,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing::Level;
 
 use super::streams::StandardError;
 use crate::durable;
+use crate::mutex;
 
 /// Size of the log, bytes, above which it becomes the previous file.
 const MAX_LOG_BYTES: u64 = 2 << 20;
@@ -62,7 +63,7 @@ impl LogFile {
             longest: MAX_LOG_BYTES,
             open: Arc::default(),
         };
-        log.look(&mut log.open.lock().unwrap_or_else(PoisonError::into_inner));
+        log.look(&mut mutex::lock(&log.open));
         log
     }
 
@@ -100,7 +101,7 @@ fn nonblocking() -> i32 {
 
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = mutex::lock(&self.open);
         if open.written >= RECHECK_AFTER_BYTES.min(self.longest) {
             self.look(&mut open);
         }

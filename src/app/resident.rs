@@ -8,7 +8,7 @@
 
 mod state;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use self::state::{AppPresence, Automatic, DueCheck, NextStep, ResidentState};
@@ -22,6 +22,7 @@ use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{CheckTrigger, Command, Event, Phase, ProblemKind};
+use crate::mutex;
 use crate::schedule::reminder::{Reminder, ReminderStep};
 use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::schedule::watch::{self, Watch};
@@ -203,7 +204,7 @@ impl<'a> Resident<'a> {
     }
 
     fn due(&self) -> std::sync::MutexGuard<'_, Option<Check>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.due)
     }
 
     fn tell(&self, input: ScheduleInput) {
@@ -326,7 +327,7 @@ fn start_watch(
     let (due, handle) = (Arc::clone(due), handle.clone());
     let watch =
         Watch::start(watch::WatchOptions::of(&session.environment.settings), move |check| {
-            *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+            *mutex::lock(&due) = Some(check);
             handle.poke();
         });
     watch.inspect_err(|problem| tracing::error!(?problem, "no schedule")).ok()

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, LauncherFile};
@@ -10,6 +10,7 @@ use crate::environment::Environment;
 use crate::error_chain;
 use crate::host;
 use crate::model::launcher::own_version;
+use crate::mutex;
 use crate::update::self_update::{self, SelfUpdateOutcome};
 
 /// The executable of this launcher, with its options.
@@ -76,7 +77,7 @@ impl SelfUpdate {
     }
 
     fn attempt(&self) -> std::sync::MutexGuard<'_, Option<Attempt>> {
-        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.attempt)
     }
 
     /// Exchanges the executable if a newer one is published; returns whether it did. Errors are

@@ -6,10 +6,11 @@
 //! a stopped reader for longer than [`MAX_WAIT`].
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::mutex;
 use crate::plain;
 use crate::threads;
 
@@ -128,7 +129,7 @@ pub(crate) fn tell_panics() {
 #[cfg(unix)]
 impl StandardStream {
     fn write(&self, stream: &impl std::os::fd::AsFd, bytes: &[u8]) {
-        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = mutex::lock(&self.alone);
         let line_end: &[u8] = if self.cut.swap(false, Ordering::Relaxed) { b"\n" } else { b"" };
         for piece in
             std::iter::once(line_end).chain(bytes.chunks(PIECE)).filter(|piece| !piece.is_empty())
@@ -175,7 +176,7 @@ impl StandardStream {
     where
         &'a S: Write,
     {
-        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = mutex::lock(&self.alone);
         let mut stream = stream;
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
     }

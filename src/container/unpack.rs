@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::decode::{Decoder, Fault, SpanReader};
 use super::file::{
@@ -21,6 +21,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
+use crate::mutex;
 use crate::{look, parallel};
 
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates
@@ -84,7 +85,7 @@ impl Unpacker {
 
     /// Entries that still wait for their bytes.
     pub fn waiting(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+        mutex::lock(&self.waiting).len()
     }
 
     /// Unpacks the entry `path` from a stream that stands at its first packed byte. After an error
@@ -161,13 +162,13 @@ impl Unpacker {
         fill: impl FnOnce(&Entry) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         // Taken out first: if two threads unpack the same entry, one of them gets an error.
-        let waited = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take(path);
+        let waited = mutex::lock(&self.waiting).take(path);
         let (Some(waited), Some(entry)) = (waited, self.manifest.file_manifest.get(path)) else {
             return Err(ContainerError::Unknown { path: path.clone() });
         };
         let result = fill(entry);
         if result.is_err() {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(waited);
+            mutex::lock(&self.waiting).insert(waited);
         }
         result
     }
@@ -176,7 +177,7 @@ impl Unpacker {
     /// verified bytes), and at last the links. The tree is then whole, but not yet durable: the
     /// caller that registers it flushes it.
     pub fn finish(self, json: &[u8]) -> Result<(), ContainerError> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = mutex::lock(&self.waiting);
         if let Some(path) = waiting.iter().min() {
             return Err(ContainerError::Unfinished { count: waiting.len(), path: path.clone() });
         }
@@ -236,7 +237,7 @@ impl Unpacker {
         bytes: &mut dyn Read,
     ) -> Result<(), ContainerError> {
         let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
-        let pooled = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = mutex::lock(&self.decoders).pop();
         let mut decoder = pooled.map_or_else(Decoder::new, Ok).map_err(refuse)?;
         let full = path.under(&self.root);
         let written = create(&full, entry, |file| {
@@ -245,7 +246,7 @@ impl Unpacker {
                 decoder.unpack(bytes, packed.compression, packed.size, entry.size, &mut sink)?;
             prove(entry.hash, hash)
         });
-        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+        mutex::lock(&self.decoders).push(decoder);
         written.map_err(|failure| failure.at(&full, || refuse))
     }
 }

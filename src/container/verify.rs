@@ -5,13 +5,13 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::stoppable::Stoppable;
 use super::tree::{self, LinkEnd, is_mutable};
 use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, RETAINED_FOLDER};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
+use crate::mutex;
 use crate::{look, threads};
 
 /// One difference between the tree and the manifest.
@@ -119,10 +119,7 @@ fn compare(
                 return;
             }
             if let Err(what) = check(root, manifest, path, entry, &mut hashing) {
-                found
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Damage { path: (*path).clone(), what });
+                mutex::lock(&found).push(Damage { path: (*path).clone(), what });
             }
             progress(entry.size);
         }
@@ -131,7 +128,7 @@ fn compare(
         threads::help(scope, threads.saturating_sub(1), work);
         work();
     });
-    let mut damaged = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut damaged = mutex::into_inner(found);
     let folders = tree::folders(manifest);
     for folder in folders.iter().filter(|folder| !is_mutable(folder)) {
         if let (Err(what), Ok(path)) = (check_folder(&root.join(folder)), folder.parse()) {

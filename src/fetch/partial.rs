@@ -10,13 +10,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::error::{FetchError, WRITE_OR_READ};
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, PieceTable};
+use crate::mutex;
 use crate::{durable, look, parallel, positional, threads};
 
 /// The journal writes a batch of marks when this much time has passed since its first piece. A
@@ -226,7 +227,7 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
         let bytes = &mut bytes[..(span.end - span.start) as usize];
         positional::read_exact_at(file, bytes, span.start)?;
         if table.hashes.get(*index as usize) == Some(&Digest::of(bytes)) {
-            held.lock().unwrap_or_else(PoisonError::into_inner)[*index as usize] = true;
+            mutex::lock(&held)[*index as usize] = true;
         }
         Ok(())
     })

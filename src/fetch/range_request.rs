@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::{FetchError, response};
 use crate::error_chain;
 use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
+use crate::mutex;
 
 /// What range requests report to the driver.
 pub(super) enum Report {
@@ -260,13 +261,13 @@ impl RangeRequestTask {
 
 impl TransferState {
     fn buffer(&self) -> Vec<u8> {
-        let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let used = mutex::lock(&self.buffers).pop();
         used.unwrap_or_else(|| Vec::with_capacity(self.table.piece_size as usize))
     }
 
     fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        mutex::lock(&self.buffers).push(buffer);
     }
 }
 

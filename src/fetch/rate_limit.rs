@@ -2,14 +2,15 @@
 //! have read them, so the limit holds on average. A request pays before its next read for what the
 //! socket's buffer received meanwhile.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::job::Control;
+use crate::mutex;
 use crate::token_bucket::{Rate, TokenBucket};
 
 /// Longest wait before the limit is read again: a change takes effect within this time.
@@ -46,11 +47,7 @@ impl RateLimit {
         let mut due = bytes as f64;
         while let Some(limit) = self.limit() {
             let rate = Rate { per_second: limit, capacity: limit * SAVED };
-            let left = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(
-                self.began.elapsed(),
-                due,
-                rate,
-            );
+            let left = mutex::lock(&self.bucket).take(self.began.elapsed(), due, rate);
             if left >= 0.0 {
                 return;
             }

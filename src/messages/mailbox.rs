@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 
 use super::protocol::{Command, Event, Phase, Progress};
 
+use crate::mutex;
+
 /// The driver's end: a window, the terminal, a test.
 #[derive(Clone)]
 pub struct Handle {
@@ -88,7 +90,7 @@ pub fn channel() -> (Handle, EngineEnd) {
 impl MailboxState {
     // A panic while the lock was held leaves a queue that is still in order.
     fn lock(&self) -> MutexGuard<'_, MailboxContent> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.state)
     }
 
     fn change(&self, change: impl FnOnce(&mut MailboxContent)) {

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use super::bytes::{FileBytes, SpanOfSource};
 use super::group::{self, GroupError};
@@ -19,6 +19,7 @@ use super::{Group, Pack, PackError, literals};
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
+use crate::mutex;
 use crate::parallel;
 use kuzflow_delta::coder::STREAMS;
 use kuzflow_delta::prediction::ReadAt;
@@ -108,7 +109,7 @@ pub fn apply(
                 // Dropped last, so that the caller sees the reason before its consequences.
                 let _wakes = WakeWaiters(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
-                    results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
+                    mutex::lock(&results).1.push(failed);
                 }
                 return Ok(());
             }
@@ -127,7 +128,7 @@ pub fn apply(
             member: 0,
         };
         let outcome = makers.run(pack, (file, &shared), base, bases);
-        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut results = mutex::lock(&results);
         match outcome {
             Ok(()) => {
                 let count = makers.made.len();
@@ -150,7 +151,7 @@ pub fn apply(
     if options.stop.load(Ordering::Relaxed) {
         return Err(PackError::Stopped);
     }
-    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(mutex::into_inner(results))
 }
 
 /// A piece of work.

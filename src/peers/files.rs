@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::request::address_of;
 use super::roster::number;
 use crate::error_chain;
 use crate::model::Digest;
+use crate::mutex;
 
 /// How long peers may take to answer whether they have something.
 const ANSWER_TIME: Duration = Duration::from_millis(800);
@@ -103,14 +104,14 @@ pub(super) async fn fetch(
         working.spawn(async move {
             let mut placed = Vec::new();
             while Instant::now() < until {
-                let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let next = mutex::lock(&open).pop_front();
                 let Some((digest, size)) = next else { break };
                 let path = folder.join(digest.to_string());
                 if one(&inner, address, (digest, size), path.clone(), until).await {
                     noted(size);
                     placed.push((digest, path));
                 } else {
-                    open.lock().unwrap_or_else(PoisonError::into_inner).push_back((digest, size));
+                    mutex::lock(&open).push_back((digest, size));
                     break;
                 }
             }

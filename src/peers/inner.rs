@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::download_cache::DownloadCache;
@@ -13,6 +13,7 @@ use super::share_index::ShareIndex;
 use super::upload_limit::UploadLimit;
 use crate::fetch::{Client, PeerEvent};
 use crate::model::Digest;
+use crate::mutex;
 
 /// How long an answer to "may peers be served?" is valid.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -63,7 +64,7 @@ pub(super) struct Inner {
 impl Inner {
     /// Whether to serve peers. Reads a file from time to time.
     pub(super) fn is_allowed(&self) -> bool {
-        let mut then = self.allowed_then.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut then = mutex::lock(&self.allowed_then);
         if let Some((when, answer)) = *then
             && when.elapsed() < BELIEVED
         {
@@ -77,7 +78,7 @@ impl Inner {
     /// The peers to ask: those with a known number, and those of which only the address is known.
     pub(super) fn peers(&self) -> Vec<(Option<u64>, SocketAddr)> {
         let known = self.options.known.iter().map(|address| (None, *address));
-        let found = self.roster.lock().unwrap_or_else(PoisonError::into_inner).asked();
+        let found = mutex::lock(&self.roster).asked();
         known
             .chain(found.into_iter().map(|(instance, address)| (Some(instance), address)))
             .collect()
@@ -85,7 +86,7 @@ impl Inner {
 
     pub(super) fn answered(&self, instance: u64, well: bool) {
         let now = self.started.elapsed().as_secs_f64();
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner).answered(now, instance, well);
+        mutex::lock(&self.roster).answered(now, instance, well);
     }
 
     pub(super) fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> PeerEvent {

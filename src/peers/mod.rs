@@ -52,7 +52,7 @@ mod upload_limit;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,6 +60,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error_chain;
 use crate::fetch::{Availability, Client, FetchError, PeerSource};
 use crate::model::{Digest, PieceSet, PieceTable};
+use crate::mutex;
 use crate::threads;
 use discover::{Announced, Heard};
 use download_cache::DownloadCache;
@@ -167,8 +168,7 @@ impl PeerNetwork {
 
     /// Number of peers that are known now.
     pub fn known(&self) -> usize {
-        self.inner.roster.lock().unwrap_or_else(PoisonError::into_inner).len()
-            + self.inner.options.known.len()
+        mutex::lock(&self.inner.roster).len() + self.inner.options.known.len()
     }
 
     /// The objects that are offered in pieces, with the number of bytes that are here.
@@ -343,7 +343,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
     tokio::spawn(async move {
         while let Ok(event) = events.recv_async().await {
             let now = inner.started.elapsed().as_secs_f64();
-            let mut roster = inner.roster.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut roster = mutex::lock(&inner.roster);
             match discover::heard(event) {
                 Some(Heard::Found(announcement)) => match roster.found(now, &announcement) {
                     Ok(_) => {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::inner::Inner;
 use super::request::{PeerRequest, judge};
 use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
+use crate::mutex;
 use crate::positional;
 
 /// Bytes of a request's head at most.
@@ -256,7 +257,7 @@ impl Places {
     }
 
     fn take(&self, address: IpAddr) -> Option<PeerPlace> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = mutex::lock(&self.taken);
         let of_this = taken.get(&address).copied().unwrap_or(0);
         if of_this >= self.most_per_address || taken.values().sum::<usize>() >= self.most {
             return None;
@@ -268,7 +269,7 @@ impl Places {
 
 impl Drop for PeerPlace {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = mutex::lock(&self.taken);
         if let Some(count) = taken.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

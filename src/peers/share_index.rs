@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::library::Library;
 use crate::fetch::Availability;
 use crate::look;
 use crate::model::{Digest, PieceTable};
+use crate::mutex;
 
 /// Objects in pieces, and documents, that are offered at most; the oldest goes first.
 const MAX_SHARES: usize = 16;
@@ -73,7 +74,7 @@ impl ShareIndex {
 
     /// Offers an object in pieces, in place of an earlier offer under the same digest.
     pub(super) fn put(&self, digest: Digest, share: Share) {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = mutex::lock(&self.shares);
         shares.retain(|(held, _)| *held != digest);
         shares.push((digest, share));
         let surplus = shares.len().saturating_sub(MAX_SHARES);
@@ -82,7 +83,7 @@ impl ShareIndex {
 
     /// Notes that this client is about to fetch a document.
     pub(super) fn await_document(&self, digest: Digest) {
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut awaited = mutex::lock(&self.awaited);
         awaited.retain(|held| *held != digest);
         awaited.push(digest);
         let surplus = awaited.len().saturating_sub(MAX_DOCUMENTS);
@@ -91,7 +92,7 @@ impl ShareIndex {
 
     /// Offers a proved document.
     pub(super) fn put_document(&self, digest: Digest, document: Bytes) {
-        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = mutex::lock(&self.documents);
         documents.retain(|(held, _)| *held != digest);
         documents.push((digest, document));
         let surplus = documents.len().saturating_sub(MAX_DOCUMENTS);
@@ -99,12 +100,12 @@ impl ShareIndex {
     }
 
     fn document(&self, digest: &Digest) -> Option<Bytes> {
-        let documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let documents = mutex::lock(&self.documents);
         documents.iter().find(|(held, _)| held == digest).map(|(_, document)| document.clone())
     }
 
     fn share(&self, digest: &Digest) -> Option<Share> {
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = mutex::lock(&self.shares);
         shares.iter().find(|(held, _)| held == digest).map(|(_, share)| share.clone())
     }
 
@@ -115,8 +116,7 @@ impl ShareIndex {
             message.pieces = Some(Pieces::of(&share.availability.borrow()));
         }
         message.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
-        message.soon = !message.whole
-            && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        message.soon = !message.whole && mutex::lock(&self.awaited).contains(digest);
         message
     }
 
@@ -152,14 +152,13 @@ impl ShareIndex {
         let file = open_plain(&volume.path)?;
         let found = file.metadata().ok().filter(|found| found.len() == volume.size)?;
         let print = (volume.path, found.len(), found.modified().ok()?);
-        let known =
-            self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
+        let known = mutex::lock(&self.proved).get(digest) == Some(&print);
         if !known {
             if look::digest(&file).ok()? != *digest {
                 tracing::info!(file = %print.0.display(), "an installed file is not what it was; peers do not get it");
                 return None;
             }
-            self.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, print);
+            mutex::lock(&self.proved).insert(*digest, print);
         }
         let span = span.cloned().unwrap_or(0..volume.size);
         let span = span.start..span.end.min(volume.size);
@@ -172,7 +171,7 @@ impl ShareIndex {
 
     /// The objects that are offered in pieces, with the number of bytes that are here.
     pub(super) fn shares(&self) -> BTreeMap<Digest, u64> {
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = mutex::lock(&self.shares);
         let bytes = |share: &Share| {
             let held = share.availability.borrow();
             held.held

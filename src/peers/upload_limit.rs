@@ -1,8 +1,9 @@
 //! The rate limit on uploads to peers: one token bucket for all connections.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::mutex;
 use crate::token_bucket::{Rate, TokenBucket};
 
 /// Unused bytes of this many seconds add up.
@@ -39,7 +40,7 @@ impl UploadLimit {
     /// wait.
     fn take(&self, bytes: u64, now: Duration) -> Duration {
         let Some(rate) = self.rate else { return Duration::ZERO };
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = mutex::lock(&self.bucket);
         let left = bucket.take(now, bytes as f64, rate);
         Duration::from_secs_f64((-left / rate.per_second).max(0.0))
     }

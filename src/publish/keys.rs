@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -23,6 +23,7 @@ use tough::sign::Sign as _;
 use super::error::{PublishError, at};
 use super::role::KeyRole;
 use crate::durable;
+use crate::mutex;
 
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key that encrypts the signing key:
 /// OWASP's figure of 2023.
@@ -194,7 +195,7 @@ impl Keyring {
     fn read(&self, path: &Path) -> Result<KeyPair, PublishError> {
         let Some(read) = &self.read else { return KeyPair::read(path, || (self.ask)(path)) };
         // After a panic in another thread, the keys are still as they were read.
-        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = mutex::lock(read);
         if let Some(known) = read.get(path) {
             return Ok(known.clone());
         }

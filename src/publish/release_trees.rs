@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::package::{PackageError, inspect};
 use crate::container::{Decoder, SpanReader};
@@ -12,6 +12,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::look;
 use crate::model::manifest::*;
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
+use crate::mutex;
 use crate::pack::Tree;
 
 /// Why a tree cannot be used.
@@ -222,7 +223,7 @@ impl Tree for PackageTree {
     fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>> {
         let entry = self.manifest.file_manifest.get(path).ok_or(io::ErrorKind::NotFound)?;
         let Some(packed) = self.index.places.get(path) else { return Ok(Vec::new()) };
-        let pooled = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = mutex::lock(&self.decoders).pop();
         let mut decoder = pooled.map_or_else(Decoder::new, Ok).map_err(io::Error::other)?;
         let mut content = Vec::new();
         let mut keep = |block: &[u8]| {
@@ -232,7 +233,7 @@ impl Tree for PackageTree {
         let mut source = SpanReader::new(&self.file, packed);
         let unpacked =
             decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut keep);
-        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+        mutex::lock(&self.decoders).push(decoder);
         unpacked.map_err(io::Error::other)?;
         Ok(content)
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, RANGE};
@@ -15,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::model::Digest;
+use crate::mutex;
 
 /// Documents below this many bytes are sent as they are: they fit into one packet anyway.
 const MIN_BYTES: usize = 1024;
@@ -51,7 +52,7 @@ impl Compressed {
         if document.len() < MIN_BYTES {
             return Ok(None);
         }
-        let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retained = mutex::lock(&self.retained);
         if let Some(known) = retained.get(&digest) {
             return Ok(Some(known.clone()));
         }

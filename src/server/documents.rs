@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::compressed::Compressed;
 use super::repository::MAX_DOCUMENT_BYTES;
 use crate::look;
 use crate::model::Digest;
+use crate::mutex;
 
 /// The server reads and hashes documents up to this size on each request (0.2 ms); it caches larger
 /// ones.
@@ -61,7 +62,7 @@ impl Documents {
         if let Some(document) = known() {
             return Ok(document);
         }
-        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = mutex::lock(&self.reading);
         if let Some(document) = known() {
             return Ok(document);
         }
@@ -77,7 +78,7 @@ impl Documents {
     }
 
     fn stored(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<CachedFile>>> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.stored)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::mutex;
 
 /// Bytes relayed at a time: few enough for a smooth 1 Mbit/s.
 const CHUNK: usize = 16 << 10;
@@ -67,7 +69,7 @@ impl Link {
     /// Reserves `bytes` on the link and returns the time at which they have passed; `None` if the
     /// node dies of them.
     fn book(&self, bytes: u64, now: Instant) -> Option<Instant> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = mutex::lock(&self.state);
         state.sent += bytes;
         if self.fault_injection.dies_after_bytes.is_some_and(|limit| state.sent > limit) {
             return None;

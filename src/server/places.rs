@@ -11,10 +11,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::mutex;
 
 /// The origin of a connection: an IPv4 address, or the part of an IPv6 address that a provider
 /// gives to one customer (a /64).
@@ -79,17 +81,17 @@ impl Places {
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Origin, Vec<Arc<Seat>>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.held)
     }
 }
 
 impl Seat {
     fn idle_since(&self) -> Option<Instant> {
-        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+        *mutex::lock(&self.idle_since)
     }
 
     fn set_idle_since(&self, since: Option<Instant>) {
-        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        *mutex::lock(&self.idle_since) = since;
     }
 }
 
@@ -143,7 +145,7 @@ pub(super) struct Shares(Arc<Mutex<HashMap<Origin, usize>>>);
 impl Shares {
     /// One place more, if the origin holds fewer than `most`.
     pub(super) fn take(&self, origin: Origin, most: usize) -> Option<Share> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = mutex::lock(&self.0);
         let count = held.entry(origin).or_default();
         if *count >= most {
             return None;
@@ -163,7 +165,7 @@ pub(super) struct Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = mutex::lock(&self.held);
         if let Some(count) = held.get_mut(&self.origin) {
             *count -= 1;
             if *count == 0 {

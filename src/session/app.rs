@@ -9,6 +9,7 @@ use super::switching::WORTH_A_BAR;
 use crate::error_chain;
 use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::incident::Incident;
+use crate::mutex;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::switch::{self, SwitchOptions};
 use crate::store::{Home, InstalledRecord, StoreError};
@@ -97,13 +98,13 @@ impl Drop for Expecting {
 impl AppHandle {
     fn lock(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere does not change which app runs.
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.0.held)
     }
 
     /// Keeps other threads of this process from ending, switching and starting, as long as the
     /// value lives.
     pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
-        self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.0.alone)
     }
 
     /// Puts an app in the place of the one before.

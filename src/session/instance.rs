@@ -13,13 +13,14 @@ mod system;
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::error_chain;
 use crate::look;
 use crate::messages::mailbox::{Handle, WindowPart};
 use crate::model::Digest;
+use crate::mutex;
 use crate::real_path;
 use crate::store::Home;
 use crate::threads;
@@ -119,7 +120,7 @@ fn working(places: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
     let left = Arc::new(Mutex::new(places.into_iter()));
     for _ in 0..count {
         let (sender, left) = (sender.clone(), Arc::clone(&left));
-        let next = move || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = move || mutex::lock(&left).next();
         let ask = move || {
             while let Some(place) = next() {
                 if answers_at(&place) {
@@ -293,7 +294,7 @@ fn answer(mut stream: system::Stream, service: &Service) -> io::Result<()> {
         stream.write_all(format!("{UNDERSTOOD}\n").as_bytes())?;
     }
     let shown = part.is_some_and(|part| {
-        let _alone = service.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = mutex::lock(&service.alone);
         wish(&service.handle, part)
     });
     stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })

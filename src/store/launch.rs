@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 pub(crate) use super::app_environment::Variable;
@@ -18,6 +18,7 @@ use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 use crate::model::exit_code::ProcessEnd;
+use crate::mutex;
 use crate::programs;
 
 /// The variable that names the app's health file.
@@ -179,7 +180,7 @@ const POLL_INTERVAL_WHILE_ENDING: Duration = Duration::from_millis(10);
 impl RunningApp {
     // A panic elsewhere does not change what the child is.
     fn child(&self) -> MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.child)
     }
 
     /// How long ago it was started.
@@ -296,7 +297,7 @@ impl RunningApp {
     }
 
     fn after(&self) -> MutexGuard<'_, After> {
-        self.after.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.after)
     }
 
     /// Whether no process replaces the first one, which has ended with `status`.
@@ -328,7 +329,7 @@ impl RunningApp {
             self.ran.get_or_init(|| self.started.elapsed());
             // Processes that the app left behind may still hold the lock; this launcher no longer
             // does.
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(mutex::lock(&self.lock).take());
             return true;
         }
         tracing::info!(processes = ?successors.iter().map(|process| process.id).collect::<Vec<_>>(), "the app was handed over");
@@ -360,7 +361,7 @@ impl RunningApp {
         let start = self.health.as_ref().and_then(|health| std::path::absolute(health.path()).ok());
         let start = start.as_ref().map(|start| start.as_os_str());
         let mut successors = Vec::new();
-        if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(lock) = &*mutex::lock(&self.lock) {
             let mut before = ended.last().map(|last| last.started.clone());
             // A successor may itself hand over and end before it is noted.
             let began = Instant::now();
@@ -385,7 +386,7 @@ impl RunningApp {
     }
 
     fn note_ends(&self, ended: &[Process]) -> Vec<Process> {
-        if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(lock) = &*mutex::lock(&self.lock) {
             ended.iter().for_each(|process| lock.note_end(process.id));
         }
         Vec::new()

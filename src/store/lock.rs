@@ -20,7 +20,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::processes::{self, Process};
@@ -29,6 +29,7 @@ use super::{Home, StoreError};
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
+use crate::mutex;
 use crate::{durable, look};
 
 /// Held while versions in a home are changed. A start of the app works without it.
@@ -290,7 +291,7 @@ impl RunningLock {
         // One at a time: a child must not inherit the lock of another version that starts at the
         // same moment.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = mutex::lock(&ONE_AT_A_TIME);
         self.set_inheritable(true);
         let result = spawn();
         self.set_inheritable(false);

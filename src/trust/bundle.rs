@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::document::{TargetsBody, Unverified};
 use super::error::SourceError;
@@ -24,6 +24,7 @@ use super::source::MetadataSource;
 use async_trait::async_trait;
 
 use crate::file_error::{FileError, FileResult as _};
+use crate::mutex;
 
 /// Most headers that are read: enough for a thousand roots, and for releases on more platforms than
 /// exist.
@@ -118,7 +119,7 @@ impl Bundle {
     /// The bytes of `span` of the bundle; blocks.
     pub fn read(&self, span: &Range<u64>) -> Result<Vec<u8>, BundleError> {
         let read = || -> io::Result<Vec<u8>> {
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut file = mutex::lock(&self.file);
             file.seek(SeekFrom::Start(span.start))?;
             let wanted = span.end.saturating_sub(span.start);
             let mut bytes = Vec::new();

@@ -2,7 +2,7 @@
 //! package's end, where the two lie one behind the other.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::peer_service::PeerHandle;
@@ -17,6 +17,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, ProblemKind};
 use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
+use crate::mutex;
 use crate::store::staging::Staging;
 
 /// Number of tries to fetch something small, and the pauses between them. They vary by a quarter,
@@ -50,15 +51,14 @@ pub(crate) struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
 
 impl DocumentCache {
     fn get(&self, manifest: &Digest) -> Option<PackageDocuments> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = mutex::lock(&self.0);
         held.as_ref()
             .filter(|(digest, _)| digest == manifest)
             .map(|(_, package_documents)| package_documents.clone())
     }
 
     fn set(&self, manifest: Digest, package_documents: PackageDocuments) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((manifest, package_documents));
+        *mutex::lock(&self.0) = Some((manifest, package_documents));
     }
 }
 

@@ -2,7 +2,7 @@
 //! installation peers may have, and fetches single files from peers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::environment::Environment;
@@ -10,6 +10,7 @@ use crate::error_chain;
 use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
+use crate::mutex;
 use crate::peers::{Library, PeerNetwork, PeerOptions, Volume};
 use crate::store::{Home, StoreError};
 
@@ -23,7 +24,7 @@ pub(crate) struct PeerHandle(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
 impl PeerHandle {
     /// The peer network, if it is open.
     pub(crate) fn get(&self) -> Option<Arc<PeerNetwork>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        mutex::lock(&self.0).clone()
     }
 
     /// Opens the peer network, unless it is open already, or the publisher or the user does not
@@ -40,7 +41,7 @@ impl PeerHandle {
             }
             return None;
         }
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = mutex::lock(&self.0);
         if slot.is_none() {
             let (home, shared) = (environment.home.clone(), environment.home.clone());
             let allowed = Arc::new(move || user_allows(&home).unwrap_or(false));
@@ -54,7 +55,7 @@ impl PeerHandle {
 
     /// Closes the peer network.
     pub(crate) fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *mutex::lock(&self.0) = None;
     }
 }
 
@@ -110,7 +111,7 @@ struct Catalogue {
 fn library(home: Home) -> Library {
     let catalogue = Mutex::new(Catalogue::default());
     Arc::new(move |digest| {
-        let mut catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut catalogue = mutex::lock(&catalogue);
         if catalogue.looked.is_none_or(|looked| looked.elapsed() > BELIEVED) {
             look(&home, &mut catalogue);
             catalogue.looked = Some(Instant::now());

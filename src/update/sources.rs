@@ -6,7 +6,7 @@
 //! are verified, so a list without a signature can waste time but change nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use crate::hedge::{self, Hedge, Received};
 use crate::look;
 use crate::model::Node;
 use crate::model::node::{Locality, locality, redacted};
+use crate::mutex;
 use crate::trust::{MetadataSource, SourceError};
 
 /// Largest `nodes.json` and answer of the API that are read, bytes.
@@ -173,7 +174,7 @@ impl Sources {
 
     /// Remembers which nodes were silent, so that the next request begins elsewhere.
     pub(crate) fn remember(&self, environment: &Environment) {
-        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let outcomes = mutex::lock(&self.outcomes).clone();
         // Where no node answers, the network is at fault.
         if !outcomes.values().any(|outcome| *outcome == SourceOutcome::Answered) {
             return;
@@ -249,11 +250,7 @@ impl Drop for Noted<'_> {
         let late = self.since.elapsed() >= hedge::SILENCE;
         if let Some(outcome) = self.outcome.or(late.then_some(SourceOutcome::Silent)) {
             let address = redacted(&self.source.node.url).to_string();
-            self.source
-                .outcomes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(address, outcome);
+            mutex::lock(&self.source.outcomes).insert(address, outcome);
         }
     }
 }

@@ -17,6 +17,7 @@ use words::names_only;
 /// The imports that each room may have. A room that is missing here is an error.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("mutex", &[]),
     ("host", &["model", "real_path", "threads"]),
     ("durable", &["error_chain", "look"]),
     ("plain", &[]),
@@ -33,12 +34,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("real_path", &["model"]),
     ("threads", &[]),
     ("settings", &["file_error", "error_chain", "look", "model"]),
-    ("container", &["file_error", "durable", "look", "model", "parallel", "positional", "threads"]),
-    ("pack", &["file_error", "error_chain", "model", "parallel", "positional"]),
-    ("trust", &["file_error", "error_chain", "hedge", "look", "model", "durable"]),
+    (
+        "container",
+        &["mutex", "file_error", "durable", "look", "model", "parallel", "positional", "threads"],
+    ),
+    ("pack", &["mutex", "file_error", "error_chain", "model", "parallel", "positional"]),
+    ("trust", &["mutex", "file_error", "error_chain", "hedge", "look", "model", "durable"]),
     (
         "fetch",
         &[
+            "mutex",
             "file_error",
             "parallel",
             "backoff",
@@ -55,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "peers",
         &[
+            "mutex",
             "error_chain",
             "look",
             "model",
@@ -68,6 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "store",
         &[
+            "mutex",
             "file_error",
             "error_chain",
             "host",
@@ -96,6 +103,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "messages",
         &[
+            "mutex",
             "file_error",
             "error_chain",
             "look",
@@ -111,6 +119,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "session",
         &[
+            "mutex",
             "error_chain",
             "look",
             "model",
@@ -140,6 +149,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "update",
         &[
+            "mutex",
             "file_error",
             "parallel",
             "backoff",
@@ -184,6 +194,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "publish",
         &[
+            "mutex",
             "file_error",
             "error_chain",
             "look",
@@ -216,6 +227,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "mutex",
             "file_error",
             "error_chain",
             "https",
@@ -255,6 +267,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "mutex",
             "durable",
             "error_chain",
             "plain",
@@ -278,6 +291,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "mutex",
             "plain",
             "error_chain",
             "look",

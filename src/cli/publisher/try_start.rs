@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -25,6 +25,7 @@ use crate::host;
 use crate::model::exit_code::ProcessEnd;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform};
+use crate::mutex;
 use crate::programs;
 use crate::publish::package::{Effort, inspect};
 use crate::real_path;
@@ -398,8 +399,7 @@ impl App {
     fn wrote(&self) -> String {
         // The readers may be a moment behind the end of the app.
         std::thread::sleep(POLL_INTERVAL * 2);
-        String::from_utf8_lossy(&self.wrote.lock().unwrap_or_else(PoisonError::into_inner))
-            .into_owned()
+        String::from_utf8_lossy(&mutex::lock(&self.wrote)).into_owned()
     }
 }
 
@@ -417,7 +417,7 @@ fn keep(mut from: impl Read + Send + 'static, retained: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         let mut block = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut block) {
-            let mut retained = retained.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut retained = mutex::lock(&retained);
             retained.extend_from_slice(&block[..count]);
             let surplus = retained.len().saturating_sub(MAX_OUTPUT);
             retained.drain(..surplus);

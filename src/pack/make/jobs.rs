@@ -9,13 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::coding_job::{Coded, CodingJob};
 use super::error::MakePackError;
 use super::input::{Choice, MakeOptions, Tree, read};
 use super::plan::Plan;
 use crate::model::{Digest, Hasher, RelativePath};
+use crate::mutex;
 use crate::pack::group::{self, Alignment, Class, Contents};
 use crate::pack::{Algorithm, apply, literals};
 use crate::parallel;
@@ -116,7 +117,7 @@ pub(super) fn code(
     let apart = apart(jobs, &alignments, options.most_heavy);
     let prepared: Vec<Mutex<Option<Alignment>>> = alignments.into_iter().map(Mutex::new).collect();
     let coded = each(jobs, options, |number, job| {
-        let alignment = prepared[number].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let alignment = mutex::lock(&prepared[number]).take();
         let coded = job.code(plan, trees, options, (alignment, apart[number]));
         progress(job.weight - job.weight / 2);
         coded
@@ -148,19 +149,17 @@ fn each<T: Send>(
     let results: Mutex<BTreeMap<usize, T>> = Mutex::default();
     let one = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
         let done = work(*number, &jobs[*number])?;
-        results.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, done);
+        mutex::lock(&results).insert(*number, done);
         Ok(())
     };
     parallel::each(&queue, threads, || (), one)?;
-    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+    Ok(mutex::into_inner(results).into_values().collect())
 }
 
 /// Packs the shared streams, proved like the groups. Each is freed as soon as it is packed.
 fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
     let streams = streams.map(Mutex::new);
-    let take = |number: usize| {
-        std::mem::take(&mut *streams[number].lock().unwrap_or_else(PoisonError::into_inner))
-    };
+    let take = |number: usize| std::mem::take(&mut *mutex::lock(&streams[number]));
     let memory = options.memory / options.threads.clamp(1, STREAMS) as u64;
     let work = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
         let bytes = take(*number);
@@ -169,7 +168,7 @@ fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackEr
         } else {
             literals::pack(bytes, *number, memory).map_err(MakePackError::Literals)?
         };
-        *streams[*number].lock().unwrap_or_else(PoisonError::into_inner) = packed;
+        *mutex::lock(&streams[*number]) = packed;
         Ok(())
     };
     parallel::each(

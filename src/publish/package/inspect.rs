@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::draft::Package;
 use super::error::PackageError;
@@ -23,6 +23,7 @@ use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
 use crate::model::package_index::{Compression, Packed};
 use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
+use crate::mutex;
 use crate::parallel;
 
 /// Reads and proves the package at `path` with `threads` threads. The result can be signed.
@@ -129,11 +130,11 @@ impl Inspection<'_> {
                 none => none.insert(Decoder::new().map_err(refuse)?),
             };
             let crc = self.check_entry(decoder, entry, packed).map_err(refuse)?;
-            crcs.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, crc);
+            mutex::lock(&crcs).insert(*path, crc);
             Ok(())
         };
         parallel::each(&entries, threads, || None, check)?;
-        Ok(crcs.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(mutex::into_inner(crcs))
     }
 
     fn check_entry(

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::effort::Effort;
 use super::error::PackageError;
@@ -16,6 +16,7 @@ use crate::file_error::FileResult as _;
 use crate::model::manifest::Permissions;
 use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher, RelativePath};
+use crate::mutex;
 
 /// A file or link to be packed.
 #[derive(Clone, Debug)]
@@ -122,7 +123,7 @@ pub(super) fn squeeze<'a>(
             let squeezed = output
                 .take(spool, item, effort.level, &spools.folder)
                 .inspect_err(|_| next.store(queue.len(), Ordering::Relaxed))?;
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, squeezed);
+            mutex::lock(&done).insert(*path, squeezed);
             progress(item.size());
         }
         Ok(output.file.flush().at("write a temporary file in", &spools.folder)?)
@@ -137,7 +138,7 @@ pub(super) fn squeeze<'a>(
             .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)
     })?;
-    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(mutex::into_inner(done))
 }
 
 /// Compresses `content` to one zstd frame.

@@ -5,13 +5,14 @@
 //! reason for no. Never: reads a file or a clock.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, SignedPatch, Version};
+use crate::mutex;
 use crate::server::places::Origin;
 
 /// Packs start from this many of the newest releases before the target; older installations fetch
@@ -95,7 +96,7 @@ pub(super) struct Askers(Mutex<HashMap<Origin, (Instant, u32)>>);
 impl Askers {
     /// Counts one more pack for `origin`.
     pub(super) fn one_more(&self, origin: Origin, now: Instant) -> Result<(), Denied> {
-        let mut askers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut askers = mutex::lock(&self.0);
         if askers.len() >= MAX_ADDRESSES {
             askers.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
         }

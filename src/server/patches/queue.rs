@@ -18,6 +18,7 @@ use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
+use crate::mutex;
 
 /// Most jobs that wait; the queue refuses more.
 const MAX_QUEUED_JOBS: usize = 64;
@@ -276,7 +277,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.state)
     }
 
     fn path(&self, job: &PatchJob) -> PathBuf {

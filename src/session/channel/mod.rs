@@ -21,7 +21,7 @@ pub(crate) mod wire;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +35,7 @@ pub(in crate::session) use socket::secret;
 use crate::error_chain;
 use crate::messages::protocol::{Event, SwapBlocker};
 use crate::model::{ContainerId, Digest};
+use crate::mutex;
 use crate::store::lock::RunningLock;
 use crate::threads;
 
@@ -86,7 +87,7 @@ impl ChannelHandle {
 
     // A panic elsewhere leaves each value valid by itself.
     fn lock(&self) -> MutexGuard<'_, ChannelState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        mutex::lock(&self.0)
     }
 
     /// The variables for an app that is about to be started. The token is new each time: an app

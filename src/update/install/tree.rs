@@ -4,13 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::container::{ContainerError, Unpacker};
 use crate::error_chain;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
+use crate::mutex;
 use crate::parallel;
 use crate::store::contents::Contents;
 use crate::update::applying;
@@ -56,12 +57,8 @@ pub(super) fn build(
     Ok(match lacking.into_inner() {
         0 => TreeOutcome::Complete(Box::new(unpacker)),
         count => {
-            let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);
-            give_back(
-                tree,
-                moved.into_inner().unwrap_or_else(PoisonError::into_inner),
-                &mut contents,
-            );
+            let mut contents = mutex::into_inner(contents);
+            give_back(tree, mutex::into_inner(moved), &mut contents);
             TreeOutcome::Lacking(contents, count)
         }
     })
@@ -97,7 +94,7 @@ fn place(
     progress: &dyn Fn(),
 ) -> Result<u64, ContainerError> {
     let Some((first, others)) = paths.split_first() else { return Ok(0) };
-    let held = || contents.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = || mutex::lock(contents);
     let places = held().places(digest).to_vec();
     // Staged files lie beside the tree, and are moved: they were hashed when they were written.
     let staging = tree.parent().unwrap_or(tree);
@@ -113,7 +110,7 @@ fn place(
             Ok(()) => {
                 if is_staged {
                     let moved_file = Moved { digest: *digest, from: place, to: (*first).clone() };
-                    moved.lock().unwrap_or_else(PoisonError::into_inner).push(moved_file);
+                    mutex::lock(moved).push(moved_file);
                 }
                 done = true;
                 break;

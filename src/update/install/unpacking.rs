@@ -12,6 +12,7 @@ use crate::file_error::FileResult as _;
 use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
+use crate::mutex;
 use crate::threads;
 use crate::update::applying;
 use crate::update::package_documents::PackageDocuments;
@@ -98,7 +99,7 @@ impl Unpacking {
 
     /// Why unpacking has failed, if it has.
     pub(super) fn failure(&self) -> Option<Problem> {
-        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = mutex::lock(&self.shared.failure);
         failure.as_ref().map(problem::of_container)
     }
 
@@ -112,9 +113,7 @@ impl Unpacking {
         }
         tell(self.done());
         let panicked = self.end();
-        if let Some(error) =
-            self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
+        if let Some(error) = mutex::lock(&self.shared.failure).take() {
             return Err(problem::of_container(&error));
         }
         let internal = |text: &str| Problem {
@@ -161,7 +160,7 @@ fn work(
 ) {
     let mut file: Option<File> = None;
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = mutex::lock(queue).recv();
         let Ok(path) = next else { return };
         if shared.stopped.load(Ordering::Relaxed) {
             continue;
@@ -181,7 +180,7 @@ fn work(
             Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
                 // First the reason, then the stop: entries that it ends fail as well.
-                shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                mutex::lock(&shared.failure).get_or_insert(error);
                 shared.stopped.store(true, Ordering::Relaxed);
             }
         }

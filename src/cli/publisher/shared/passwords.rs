@@ -2,12 +2,13 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::VerbError;
 use crate::host;
+use crate::mutex;
 
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
 /// How long the program waits for a pipe. Some CI systems hold a pipe open that never sends
@@ -75,7 +76,7 @@ struct Lines {
 impl Pipe {
     /// The next password; `None` if standard input is a terminal, or sends nothing.
     fn next(&self) -> Option<String> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = mutex::lock(&self.0);
         if lines.is_none() && std::io::stdin().is_terminal() {
             return None;
         }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Say;
 use crate::app::streams::error_line;
+use crate::mutex;
 use crate::publish::bundling::{BuildProgress, BundlingStep};
 
 /// Time between two lines about a long step where no terminal shows a bar.
@@ -36,7 +37,7 @@ impl Progress {
 
     /// Tells it; from any thread.
     pub(crate) fn show(&self, progress: BuildProgress) {
-        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut now = mutex::lock(&self.now);
         let is_new = now.0.replace(progress.step) != Some(progress.step);
         if is_new {
             now.1 = Instant::now();
