@@ -101,6 +101,12 @@ pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
         .map(|folders| folders.data_local_dir().to_path_buf())
 }
 
+/// The folder for files that can be fetched again: `$XDG_CACHE_HOME/kuzflow` and what other systems
+/// have in its place.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|folders| folders.cache_dir().join("kuzflow"))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserFolders {
     /// The user's folder itself.

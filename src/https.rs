@@ -3,13 +3,19 @@
 //! The system chooses the trusted certificate authorities. Where that choice cannot be read (a
 //! variable that names a missing file, a container without certificates), the usual places of
 //! certificates count instead. If these are missing too, each https server is refused, and
-//! everything else works. In: how to build a client. Out: a client. Never: accepts a server without
-//! a trusted certificate.
+//! everything else works. In: how to build a client, or an address. Out: a client, or what is at the
+//! address. Never: accepts a server without a trusted certificate; waits for a silent one for ever.
 
+#[cfg(feature = "publisher")]
+use std::io;
 #[cfg(not(any(windows, target_vendor = "apple")))]
 use std::path::Path;
+#[cfg(feature = "publisher")]
+use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Error};
+#[cfg(feature = "publisher")]
+use url::Url;
 
 use crate::error_chain;
 
@@ -39,6 +45,28 @@ pub(crate) fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Resu
 /// A client for addresses that are never https.
 pub(crate) fn plain_client(builder: ClientBuilder) -> Result<Client, Error> {
     builder.tls_certs_only([]).build()
+}
+
+/// The silence that ends a download.
+#[cfg(feature = "publisher")]
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Takes a part of a download, and its whole length if the server has said it.
+#[cfg(feature = "publisher")]
+pub(crate) type DownloadSink<'a> = dyn FnMut(&[u8], Option<u64>) -> io::Result<()> + 'a;
+
+/// Downloads what is at `address`; `sink` gets it part by part.
+#[cfg(feature = "publisher")]
+pub(crate) async fn download(address: Url, sink: &mut DownloadSink<'_>) -> io::Result<()> {
+    let failed = |error: Error| io::Error::other(error.without_url());
+    let build = || Ok(Client::builder().connect_timeout(IDLE_TIMEOUT).read_timeout(IDLE_TIMEOUT));
+    let response = client(build).map_err(failed)?.get(address).send().await.map_err(failed)?;
+    let mut response = response.error_for_status().map_err(failed)?;
+    let length = response.content_length();
+    while let Some(part) = response.chunk().await.map_err(failed)? {
+        sink(&part, length)?;
+    }
+    Ok(())
 }
 
 #[cfg(not(any(windows, target_vendor = "apple")))]

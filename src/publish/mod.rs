@@ -30,6 +30,7 @@ pub(crate) mod repository;
 pub(crate) mod retiring;
 mod role;
 pub(crate) mod rotation;
+mod runtimes;
 pub(crate) mod settings;
 pub(crate) mod terms;
 pub(crate) mod transaction;

@@ -74,6 +74,9 @@ pub struct Recipe {
     /// Patterns of files to leave out of the app's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Patterns of programs and libraries for other systems that belong to the app all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_files: Vec<String>,
     /// Patterns of files to leave out of the runtime.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runtime_exclude: Vec<String>,
@@ -129,6 +132,11 @@ impl Recipe {
         }
     }
 
+    /// Whether the table of runtimes names one for `platform` itself.
+    pub(super) fn names_runtime_of(&self, platform: &Platform) -> bool {
+        matches!(&self.runtime, Some(RuntimeChoice::Each(each)) if each.contains_key(&platform.to_string()))
+    }
+
     /// The files of the notes of `version` by language tag, empty for every language; `project` is
     /// the folder of `kuzflow.toml`.
     pub fn notes_of(&self, version: &Version, project: &Path) -> BTreeMap<String, PathBuf> {
@@ -144,7 +152,11 @@ impl Recipe {
 
     /// Applies the values of `[app]` to a request; `project` is the folder of `kuzflow.toml`.
     /// Values that `[app]` lacks stay unchanged.
-    pub fn fill(&self, request: &mut BuildRequest, project: &Path) -> Result<(), InvalidRuntime> {
+    pub(super) fn fill(
+        &self,
+        request: &mut BuildRequest,
+        project: &Path,
+    ) -> Result<(), InvalidRuntime> {
         let from_here = |path: &PathBuf| project.join(path);
         if let Some(runtime) = self.runtime_for(&request.platform) {
             request.runtime = Runtime::named(runtime, project)?;
@@ -160,6 +172,7 @@ impl Recipe {
         request.migrate = self.migrate.as_ref().map(from_here);
         request.description.clone_from(&self.description);
         request.exclude.clone_from(&self.exclude);
+        request.foreign_files.clone_from(&self.foreign_files);
         request.runtime_exclude.clone_from(&self.runtime_exclude);
         request.prune.clone_from(&self.prune);
         request.data_schema = self.data_schema.unwrap_or_default();

@@ -7,9 +7,11 @@ use jiff::{SignedDuration, Timestamp as Time};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::bundling::{BuildRequest, InvalidRuntime, Runtime};
 use super::error::PublishError;
 use super::recipe::Recipe;
 use super::role::KeyRole;
+use super::runtimes::Runtimes;
 use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
@@ -41,6 +43,8 @@ pub struct ProjectSettings {
     pub display_name: String,
     /// The sources of its releases.
     pub recipe: Recipe,
+    /// The runtimes of platforms, as archives with digests.
+    pub runtimes: Runtimes,
     /// The channel of a release for which the publisher names none.
     pub channel: String,
     /// How long signatures last.
@@ -66,6 +70,8 @@ pub struct ProjectSettings {
 struct Written {
     app: WrittenApp,
     display_name: Option<String>,
+    #[serde(default)]
+    runtimes: Runtimes,
     #[serde(default = "stable")]
     channel: String,
     #[serde(default)]
@@ -142,10 +148,19 @@ impl TryFrom<Written> for ProjectSettings {
                 (table.name, table.display_name, recipe)
             }
         };
+        // Two places for one thing would have to agree.
+        if let Some(platform) =
+            written.runtimes.platforms().find(|platform| recipe.names_runtime_of(platform))
+        {
+            return Err(format!(
+                "the runtime of {platform} stands in [runtimes] as well as in runtime of [app]; leave it in one of them"
+            ));
+        }
         Ok(Self {
             display_name: display_name.unwrap_or_else(|| app.to_string()),
             app,
             recipe,
+            runtimes: written.runtimes,
             channel: written.channel,
             lifetimes: written.lifetimes,
             incremental_update: written.incremental_update,
@@ -160,6 +175,8 @@ impl TryFrom<Written> for ProjectSettings {
 /// The tables behind `[app]`.
 #[derive(Serialize)]
 struct Rest {
+    #[serde(skip_serializing_if = "Runtimes::is_empty")]
+    runtimes: Runtimes,
     lifetimes: Lifetimes,
     #[serde(skip_serializing_if = "incremental::is_default")]
     incremental_update: IncrementalUpdate,
@@ -200,6 +217,7 @@ impl ProjectSettings {
             app,
             display_name: display_name.into(),
             recipe: Recipe::default(),
+            runtimes: Runtimes::default(),
             channel: stable(),
             lifetimes: Lifetimes::default(),
             incremental_update: IncrementalUpdate::default(),
@@ -210,11 +228,21 @@ impl ProjectSettings {
         }
     }
 
+    /// Applies `[app]` and `[runtimes]` to a request; `project` is the folder of `kuzflow.toml`.
+    pub fn fill(&self, request: &mut BuildRequest, project: &Path) -> Result<(), InvalidRuntime> {
+        self.recipe.fill(request, project)?;
+        if let Some(pinned) = self.runtimes.pinned_for(&request.platform, project) {
+            request.runtime = Runtime::Pinned(pinned);
+        }
+        Ok(())
+    }
+
     /// The text of `kuzflow.toml`.
     pub(super) fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let channel = toml::Value::from(self.channel.as_str());
         let app = self.recipe.to_toml(&self.app, &self.display_name)?;
         let rest = Rest {
+            runtimes: self.runtimes.clone(),
             lifetimes: self.lifetimes,
             incremental_update: self.incremental_update.clone(),
             performance: self.performance.clone(),

@@ -204,6 +204,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "durable",
             "parallel",
+            "https",
             "container",
             "pack",
             "trust",

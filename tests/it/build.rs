@@ -53,7 +53,7 @@ fn request(app: &Path) -> BuildRequest {
 }
 
 /// Whether this machine's Python lacks a feature; CI's must have it.
-fn is_missing(arguments: &[&str]) -> bool {
+pub(crate) fn is_missing(arguments: &[&str]) -> bool {
     let missing = !Command::new("python3")
         .args(arguments)
         .output()
@@ -65,7 +65,7 @@ fn is_missing(arguments: &[&str]) -> bool {
     missing
 }
 
-fn python_is_missing() -> bool {
+pub(crate) fn python_is_missing() -> bool {
     is_missing(&["--version"])
 }
 
@@ -442,6 +442,7 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
 
     let mut request = request(&app);
     request.platform = "Windows_AMD64".parse().unwrap();
+    request.bytecode = false;
     request.icon = Some("logo.png".into());
     let mut hashes = Vec::new();
     for runtime in [Runtime::Folder(distribution), Runtime::Archive(zip), Runtime::Archive(tar)] {

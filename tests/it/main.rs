@@ -9,6 +9,8 @@
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod build;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod build_for_other_systems;
 mod bundles;
 #[cfg(target_os = "linux")]
 mod closing;

@@ -42,14 +42,16 @@ pub(super) struct BuildArguments {
     /// (module:package.main:run) or a program (exe:bin/app). app.py if nothing is said.
     #[arg(long, value_name = "ENTRY")]
     entry: Option<EntryPoint>,
-    /// What it is for; this machine's platform if absent.
+    /// What it is for: Windows_AMD64, Linux_x86_64, Linux_aarch64, Darwin_arm64, …; this machine's
+    /// platform if absent. Another one needs a runtime in [runtimes], or --runtime.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
     /// Which Python comes along: host (a copy of this machine's, if nothing is said), none, a
     /// folder, or an archive.
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
-    /// This machine's Python, for the copy and for pip.
+    /// This machine's Python, for the copy, for pip, and for the bytecode of another system if it
+    /// is of the same minor version.
     #[arg(long, value_name = "PROGRAM")]
     python: Option<PathBuf>,
     /// Keep tkinter in the runtime.
@@ -87,6 +89,10 @@ pub(super) struct BuildArguments {
     /// Leave this out of the app's folder: a name (*.log) or a path from its top (docs/*.md).
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Keep this although it is machine code for another system: a name, or a path from the
+    /// container's top (app/tools/*.exe).
+    #[arg(long, value_name = "PATTERN")]
+    foreign_file: Vec<String>,
     /// Leave this out of the runtime: a name or a path from its top (share/terminfo).
     #[arg(long, value_name = "PATTERN")]
     runtime_exclude: Vec<String>,
@@ -124,8 +130,8 @@ pub(super) fn build(
     let request = request(arguments)?;
     let built = run(&request, &out, say)?;
     let report = &built.report;
-    if let Some(options) = trial {
-        match try_start::of_package(&built.path, &options, say)? {
+    if let Some(options) = &trial {
+        match try_start::of_package(&built.path, options, say)? {
             Some(true) => {}
             Some(false) => return Ok(Ending::Failed),
             None => error_line(&format!(
@@ -133,13 +139,11 @@ pub(super) fn build(
                 request.platform
             )),
         }
-        say.next(&format!("kuzflow publish {}", project::typed(&built.path)));
-    } else {
-        say.next(&format!(
-            "kuzflow try {0}, then kuzflow publish {0}",
-            project::typed(&built.path)
-        ));
     }
+    let file = project::typed(&built.path);
+    let can_be_tried = trial.is_none() && request.platform == Platform::current();
+    let first = if can_be_tried { format!("kuzflow try {file}, then ") } else { String::new() };
+    say.next(&format!("{first}kuzflow publish {file}"));
     let steps: Vec<_> = report
         .steps
         .iter()
@@ -217,7 +221,7 @@ pub(super) fn request_of(
     request.platform = platform;
     request.display_name.clone_from(&settings.display_name);
     request.effort.level = USUAL_LEVEL;
-    recipe.fill(&mut request, project.folder())?;
+    settings.fill(&mut request, project.folder())?;
     request.build_date = source_date()?;
     Ok(request)
 }
@@ -246,14 +250,14 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
                 (None, Some(project)) => project.settings().app.clone(),
                 (None, None) => folder_name(app)?,
             };
-            let recipe = project.as_ref().map(|project| (project, &project.settings().recipe));
-            let entry = recipe.and_then(|(_, recipe)| recipe.entry.clone());
+            let entry =
+                project.as_ref().and_then(|project| project.settings().recipe.entry.clone());
             let entry = arguments.entry.clone().or(entry).map_or_else(usual_entry, Ok)?;
             let mut request = BuildRequest::new(app, name, arguments.app_version.clone(), entry);
             request.platform = platform;
-            if let Some((project, recipe)) = recipe {
+            if let Some(project) = &project {
                 request.display_name.clone_from(&project.settings().display_name);
-                recipe.fill(&mut request, project.folder())?;
+                project.settings().fill(&mut request, project.folder())?;
             }
             request
         }
@@ -316,6 +320,7 @@ fn overrule(
     request.console |= arguments.console;
     request.bytecode = !arguments.no_bytecode;
     request.exclude.extend(arguments.exclude);
+    request.foreign_files.extend(arguments.foreign_file);
     request.runtime_exclude.extend(arguments.runtime_exclude);
     request.prune.extend(arguments.prune);
     Ok(())

@@ -66,7 +66,7 @@ enum Verb {
     Init(init::InitArguments),
     /// Build a container from an app's folder and a Python runtime.
     #[command(
-        after_help = "Example: kuzflow build --app src --app-version 1.2.0 --requirements requirements.txt --out my-app.kuzflow"
+        after_help = "Example: kuzflow build --app src --app-version 1.2.0 --requirements requirements.txt --out my-app.kuzflow\n         kuzflow build --app-version 1.2.0 --platform Windows_AMD64 --out ."
     )]
     Build(Box<BuildArguments>),
     /// Build, try and publish a version in one call, as [app] in kuzflow.toml says.

@@ -20,9 +20,11 @@ use crate::publish::bundling::{BuildRequest, check};
 pub(super) const HELP: &str = "\
 What is built stands in [app] of kuzflow.toml. All that can be wrong with it, with the notes and with the keys is looked at first; then it is
 built for this computer's platform, started once, and published. What is published already is not built again: an interrupted release is
-taken up by the same call.
+taken up by the same call. A container for another platform (--platform) cannot be started here and is published without that; its
+Python stands in [runtimes] of kuzflow.toml.
 
-Example: kuzflow release 1.2.0 --rollout 10";
+Example: kuzflow release 1.2.0 --rollout 10
+         kuzflow release 1.2.0 --platform Windows_AMD64 --platform Darwin_arm64 --platform Linux_x86_64";
 
 /// The name of the folder for built packages, in the publisher's folder.
 const PACKAGES: &str = "packages";
@@ -32,7 +34,8 @@ const PACKAGES: &str = "packages";
 pub(super) struct ReleaseArguments {
     /// Which release: 1.2.0, or 2.0.0-rc.1.
     version: Version,
-    /// What it is for; this machine's platform if absent. Others need a runtime for them in [app].
+    /// What it is for; this machine's platform if absent. May be given several times: one version,
+    /// a container for each. Others need a runtime in [runtimes].
     #[arg(long, value_name = "PLATFORM")]
     platform: Vec<Platform>,
     /// Do not start it before it is published.
@@ -54,6 +57,8 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
     if platforms.is_empty() {
         platforms.push(Platform::current());
     }
+    platforms.sort();
+    platforms.dedup();
     // These checks take no time; the following steps do.
     let mut requests: Vec<BuildRequest> = Vec::new();
     for platform in platforms {
@@ -104,9 +109,10 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
                     say.result(json!({ "status": "failed", "container": id, "path": path, "reason": "the trial start failed" }));
                     return Ok(Ending::Failed);
                 }
-                None => {
-                    error_line(&format!("warning: {id} was not tried: it is not for this computer"))
-                }
+                None => error_line(&format!(
+                    "warning: {id} was not tried: it is not for this computer; run kuzflow try {} on one of that platform",
+                    path.display()
+                )),
             }
         }
         files.push(path);

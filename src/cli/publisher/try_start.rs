@@ -35,7 +35,8 @@ use crate::store::launch::{self, Call};
 /// The text below `kuzflow try --help`.
 pub(super) const HELP: &str = "\
 The app is started as a launcher starts it, but with temporary user folders, and with Qt's windows drawn nowhere (--show draws them).
-Status 0: it came up, runs after that time, or ended with status 0. Status 1: it did not start, failed or crashed.
+Status 0: it came up, runs after that time, or ended with status 0. Status 1: it did not start, failed or crashed, or it is for
+another system than this computer's and cannot be tried here.
 
 Example: kuzflow try my-app.kuzflow --seconds 10";
 
@@ -87,7 +88,10 @@ impl Fared {
 
 /// Tries a container.
 pub(super) fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbError> {
-    let trial = Trial::prepare(&arguments.container)?;
+    let Some(trial) = Trial::prepare(&arguments.container)? else {
+        let (path, here) = (arguments.container.display(), Platform::current());
+        return Err(format!("{path} cannot be tried on this computer, which is {here}; call kuzflow try on one of its own platform").into());
+    };
     let (ending, report) = trial.run(&arguments.options, say)?;
     if ending == Ending::Done {
         say.next(&format!(
@@ -105,10 +109,7 @@ pub(super) fn of_package(
     options: &TrialOptions,
     say: &Say,
 ) -> Result<Option<bool>, VerbError> {
-    let trial = Trial::prepare(package)?;
-    if trial.manifest.platform() != Platform::current() {
-        return Ok(None);
-    }
+    let Some(trial) = Trial::prepare(package)? else { return Ok(None) };
     let (ending, _) = trial.run(options, say)?;
     Ok(Some(ending == Ending::Done))
 }
@@ -121,7 +122,8 @@ struct Trial {
 }
 
 impl Trial {
-    fn prepare(source: &Path) -> Result<Self, VerbError> {
+    /// Unpacks the container; `None` if it is for another system.
+    fn prepare(source: &Path) -> Result<Option<Self>, VerbError> {
         // The folder lies beside the package: that disk has room for packages, and the system's
         // temporary folder is often small.
         let beside = source
@@ -137,6 +139,9 @@ impl Trial {
                 format!("{} is no unpacked container: {MANIFEST_PATH}: {error}", source.display())
             })?;
             let manifest = Arc::new(Manifest::from_json(&json)?);
+            if manifest.platform() != Platform::current() {
+                return Ok(None);
+            }
             let unpacker = Unpacker::new(Arc::clone(&manifest), root)?;
             for (path, _) in manifest.files_with_bytes() {
                 unpacker.clone_from(path, &path.under(source))?;
@@ -145,6 +150,9 @@ impl Trial {
             manifest
         } else {
             let package = inspect(source, threads)?;
+            if package.manifest.platform() != Platform::current() {
+                return Ok(None);
+            }
             let json = package.manifest.to_json()?;
             let manifest = Arc::new(package.manifest);
             container::unpack_package(
@@ -158,18 +166,11 @@ impl Trial {
             )?;
             manifest
         };
-        Ok(Self { folder, manifest: Arc::unwrap_or_clone(manifest) })
+        Ok(Some(Self { folder, manifest: Arc::unwrap_or_clone(manifest) }))
     }
 
     fn run(&self, options: &TrialOptions, say: &Say) -> Result<(Ending, Value), VerbError> {
         let id = self.manifest.id();
-        if self.manifest.platform() != Platform::current() {
-            return Err(format!(
-                "{id} does not run on this computer, which is {}",
-                Platform::current()
-            )
-            .into());
-        }
         let reports_up = self.manifest.application_info.launch.reports_up && !options.import_only;
         let limit = Duration::from_secs(if reports_up {
             options.seconds.max(60)

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::copy::Exclusions;
-use super::request::{find_icon, no_runtime};
-use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
+use super::request::{ArchiveSource, PinnedArchive, find_icon, no_runtime};
+use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, target, tool};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::{Platform, RelativePath};
@@ -26,6 +26,7 @@ const MIN_SHARP_ICON_PIXELS: u32 = 128;
 /// which parses the entry point.
 pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     check_folder("the app's folder", &request.app)?;
+    check_platform(&request.platform)?;
     let files = [("the requirements", &request.requirements), ("the migration", &request.migrate)];
     for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.as_ref()?))) {
         check_file(what, path)?;
@@ -58,6 +59,15 @@ fn absent(what: &'static str, wanted: &'static str, path: &Path) -> BuildError {
     }
 }
 
+/// Refuses a platform that no system calls itself.
+fn check_platform(platform: &Platform) -> Result<(), BuildError> {
+    let advice = target::misspelled(platform).filter(|_| *platform != Platform::current());
+    match advice {
+        Some(advice) => Err(BuildError::Platform { platform: platform.clone(), advice }),
+        None => Ok(()),
+    }
+}
+
 fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
     let needs_python =
         !matches!(request.entry, EntryPoint::Executable(_)) || request.requirements.is_some();
@@ -70,7 +80,10 @@ fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
             })
         }
         Runtime::Folder(path) => check_folder("the runtime", path),
-        Runtime::Archive(path) => check_file("the runtime", path),
+        Runtime::Archive(path)
+        | Runtime::Pinned(PinnedArchive { source: ArchiveSource::File(path), .. }) => {
+            check_file("the runtime", path)
+        }
         _ => Ok(()),
     }
 }

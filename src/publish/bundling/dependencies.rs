@@ -9,37 +9,49 @@ use std::process::Command;
 use super::copy::{self, Exclusions, Links};
 use super::detect::Python;
 use super::runtime::HostPython;
+use super::target::{self, InstallTarget};
 use super::{BuildError, BuildRequest, tool};
 use crate::file_error::FileResult as _;
 use crate::model::Platform;
 use crate::real_path;
 
-/// Installs `requirements` into the `python` of the container in `tree`.
+/// What pip is asked for, whatever it installs for.
+const PIP_INSTALL: [&str; 5] = [
+    "install",
+    "--no-compile",
+    "--no-warn-script-location",
+    "--no-input",
+    "--disable-pip-version-check",
+];
+
+/// Installs `requirements` into the `python` of the container in `tree`. Returns warnings.
 pub(super) fn install(
     request: &BuildRequest,
     requirements: &Path,
     python: &Python,
     tree: &Path,
     build_date: jiff::Timestamp,
-) -> Result<(), BuildError> {
+) -> Result<Vec<String>, BuildError> {
     let given = real_path::resolve(requirements).at("find", requirements)?;
     let requirements = listed(&given, tree)?;
     let target = tree.with_file_name("dependencies");
     let host = HostPython::ask(&request.python)?;
-    let native = request.platform == Platform::current() && host.name == python.name;
-    let mut command = installer(request, &host)?;
+    let is_native = request.platform == Platform::current() && host.name == python.name;
+    let version = python.version(tree);
+    let foreign =
+        InstallTarget { platform: &request.platform, name: &python.name, version: &version };
+    let foreign = (!is_native).then_some(foreign);
+    let mut command = installer(request, &host, foreign.as_ref())?;
     command.arg("--target").arg(&target).arg("-r").arg(&requirements);
-    if !native {
-        foreign(&mut command, request, python);
-    }
     if let Some(folder) = given.parent() {
         // Relative paths in the file count from its folder.
         command.current_dir(folder);
     }
     command.env("SOURCE_DATE_EPOCH", build_date.as_second().max(315_532_800).to_string());
-    tool::run(&mut command, &format!("installing {}", given.display()), b"")?;
+    tool::run(&mut command, &format!("installing {}", given.display()), b"")
+        .map_err(|error| without_wheel(error, foreign.as_ref()))?;
     if !target.is_dir() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let links = if request.platform.is_windows() { Links::Resolve } else { Links::KeepInside };
     let site = python.site.under(tree);
@@ -48,7 +60,8 @@ pub(super) fn install(
         prune.covers(path) || is_left_out(&target, path)
     })?;
     normalise_records(&site)?;
-    Ok(fs::remove_dir_all(&target).at("remove", &target)?)
+    fs::remove_dir_all(&target).at("remove", &target)?;
+    Ok(if is_native { Vec::new() } else { target::demands(&site) })
 }
 
 /// A requirements list for pip: `given` itself, or a list made from the dependencies in a
@@ -76,87 +89,72 @@ fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
 }
 
 /// pip if this machine's Python has it, since pip follows the publisher's settings; otherwise uv.
-fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, BuildError> {
+/// `foreign` selects wheels for another system or Python than this machine's; nothing can be built
+/// from source then.
+fn installer(
+    request: &BuildRequest,
+    host: &HostPython,
+    foreign: Option<&InstallTarget<'_>>,
+) -> Result<Command, BuildError> {
     let runs = |command: &mut Command| {
         tool::run(command.arg("--version"), "asking for a version", b"").is_ok()
     };
     if runs(tool::python(&request.python).args(["-m", "pip"])) {
         let mut pip = tool::python(&request.python);
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--no-compile",
-            "--no-warn-script-location",
-            "--no-input",
-            "--disable-pip-version-check",
-        ]);
+        match foreign {
+            None => pip.args(["-m", "pip"]).args(PIP_INSTALL),
+            Some(foreign) => pip
+                .args(["-c", include_str!("foreign_pip.py")])
+                .arg(foreign.markers_json().to_string())
+                .args(PIP_INSTALL)
+                .args(foreign.pip_options()),
+        };
         return Ok(pip);
     }
     if runs(&mut tool::command("uv")) {
         let mut uv = tool::command("uv");
         uv.args(["pip", "install", "--link-mode", "copy", "--no-progress", "--python"])
             .arg(&host.executable);
+        if let Some(foreign) = foreign {
+            uv.args(foreign.uv_options().ok_or_else(|| BuildError::ForeignInstaller {
+                platform: request.platform.clone(),
+                python: request.python.clone(),
+            })?);
+        }
         return Ok(uv);
     }
     Err(BuildError::NoInstaller { python: request.python.clone() })
 }
 
-/// Selects wheels for another Python or system than this machine's; nothing can be built from
-/// source then.
-fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
-    let uv = command.get_program() == "uv";
-    let version = python.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    command.args(["--only-binary", ":all:", "--python-version", version]);
-    if uv {
-        command.arg("--python-platform").arg(uv_platform(&request.platform));
-    } else {
-        command.args(["--implementation", "cp"]);
-        command.args(
-            pip_platforms(&request.platform)
-                .into_iter()
-                .flat_map(|platform| ["--platform".to_owned(), platform]),
-        );
+/// Names the requirement for which there is no wheel, if that is why an installation failed.
+fn without_wheel(error: BuildError, foreign: Option<&InstallTarget<'_>>) -> BuildError {
+    match (error, foreign) {
+        (BuildError::Tool { what, status, output }, Some(foreign)) => {
+            match package_without_wheel(&output) {
+                Some(package) => BuildError::NoWheel {
+                    package,
+                    target: format!("{} and Python {}", foreign.platform, foreign.short_version()),
+                    marker: foreign.excluding_marker(),
+                    output,
+                },
+                None => BuildError::Tool { what, status, output },
+            }
+        }
+        (error, _) => error,
     }
 }
 
-/// The platform tags of wheels that run there, the best first. pip compares each tag literally.
-fn pip_platforms(platform: &Platform) -> Vec<String> {
-    let architecture = platform.architecture.as_str();
-    match platform.os.as_str() {
-        "Windows" => vec![match architecture {
-            "AMD64" => "win_amd64".to_owned(),
-            "ARM64" => "win_arm64".to_owned(),
-            _ => "win32".to_owned(),
-        }],
-        "Darwin" => (10..=14)
-            .rev()
-            .flat_map(|major| {
-                let minor = if major == 10 { 15 } else { 0 };
-                [architecture, "universal2"].map(|kind| format!("macosx_{major}_{minor}_{kind}"))
-            })
-            .collect(),
-        // glibc 2.35 is that of the oldest distributions in wide use.
-        _ => (5..=35)
-            .rev()
-            .map(|minor| format!("manylinux_2_{minor}_{architecture}"))
-            .chain(
-                ["manylinux2014", "manylinux2010", "manylinux1", "linux"]
-                    .map(|name| format!("{name}_{architecture}")),
-            )
-            .collect(),
-    }
-}
-
-fn uv_platform(platform: &Platform) -> &'static str {
-    match (platform.os.as_str(), platform.architecture.as_str()) {
-        ("Windows", "ARM64") => "aarch64-pc-windows-msvc",
-        ("Windows", _) => "x86_64-pc-windows-msvc",
-        ("Darwin", "arm64") => "aarch64-apple-darwin",
-        ("Darwin", _) => "x86_64-apple-darwin",
-        (_, "aarch64") => "aarch64-unknown-linux-gnu",
-        _ => "x86_64-unknown-linux-gnu",
-    }
+/// The requirement that pip or uv finds no wheel for, in their own words.
+fn package_without_wheel(output: &str) -> Option<String> {
+    let named_by_pip = output
+        .lines()
+        .find_map(|line| line.split_once("No matching distribution found for "))
+        .and_then(|(_, rest)| rest.split(" (from").next());
+    let named_by_uv = || {
+        let (before, _) = output.split_once(" has no wheels")?;
+        before.split_whitespace().next_back()
+    };
+    named_by_pip.or_else(named_by_uv).map(|name| name.trim().to_owned())
 }
 
 /// Caches, traces of the installation, and scripts that name this machine's Python in their first
@@ -252,6 +250,17 @@ mod tests {
     }
 
     #[test]
+    fn the_requirement_without_a_wheel_is_named() {
+        let pip = "ERROR: Could not find a version that satisfies the requirement fancy>=2 (from deep) (from versions: none)\n\
+            ERROR: No matching distribution found for fancy>=2 (from deep)\n";
+        assert_eq!(package_without_wheel(pip).as_deref(), Some("fancy>=2"));
+        let uv = "  × No solution found when resolving dependencies:\n\
+            ╰─▶ Because fancy==2.0 has no wheels with a matching platform tag";
+        assert_eq!(package_without_wheel(uv).as_deref(), Some("fancy==2.0"));
+        assert_eq!(package_without_wheel("ERROR: the disk is full"), None);
+    }
+
+    #[test]
     fn a_projects_dependencies_are_listed() {
         let folder = tempfile::tempdir().unwrap();
         let (given, tree) = (folder.path().join("pyproject.toml"), folder.path().join("tree"));
@@ -264,13 +273,5 @@ mod tests {
         );
         fs::write(&given, "[tool.poetry]\nname = \"x\"\n").unwrap();
         assert!(listed(&given, &tree).unwrap_err().to_string().contains("requirements.txt"));
-    }
-
-    #[test]
-    fn platform_tags() {
-        let tags = |platform: &str| pip_platforms(&platform.parse().unwrap());
-        assert_eq!(tags("Windows_AMD64"), ["win_amd64"]);
-        assert!(tags("Linux_x86_64").contains(&"manylinux2014_x86_64".to_owned()));
-        assert!(tags("Darwin_arm64").contains(&"macosx_11_0_arm64".to_owned()));
     }
 }

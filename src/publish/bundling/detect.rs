@@ -102,6 +102,11 @@ impl Python {
         })
     }
 
+    /// The short version, without the letters of an unusual build.
+    pub(super) fn short_version(&self) -> &str {
+        self.name.trim_end_matches(|c: char| c.is_ascii_alphabetic())
+    }
+
     /// A command for the interpreter in its present place, as the container's launch would start
     /// it.
     pub(super) fn command(&self, tree: &Path, needs_home: bool) -> Command {
@@ -141,24 +146,37 @@ impl Python {
         }
     }
 
-    /// Opens an embeddable distribution: it can then see the app and the installed packages.
-    pub(super) fn open_embedded(&self, tree: &Path) -> Result<(), BuildError> {
+    /// Opens an embeddable distribution: it can then see the app and the installed packages, and
+    /// still nothing of the user's computer. `entry_folder` is the folder of the script that is
+    /// started; other distributions see it by themselves.
+    pub(super) fn open_embedded(
+        &self,
+        tree: &Path,
+        entry_folder: Option<&RelativePath>,
+    ) -> Result<(), BuildError> {
         let Some(list) = &self.embedded else { return Ok(()) };
         let path = list.under(tree);
         let text = fs::read_to_string(&path).at("read", &path)?;
-        let own = ["Lib\\site-packages", "..\\app", "import site"];
+        let entry_folder =
+            entry_folder.map(|folder| format!("..\\app\\{}", folder.as_str().replace('/', "\\")));
+        let own: Vec<&str> = ["Lib\\site-packages"]
+            .into_iter()
+            .chain(entry_folder.as_deref())
+            .chain(["..\\app", "import site"])
+            .collect();
         let lines = text
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#') && !own.contains(line));
-        let lines: String = lines.chain(own).map(|line| format!("{line}\r\n")).collect();
+        let lines: String =
+            lines.chain(own.iter().copied()).map(|line| format!("{line}\r\n")).collect();
         Ok(fs::write(&path, lines).at("write", &path)?)
     }
 
     /// The full version, as the interpreter's binary spells it; the short one if the binary does
     /// not contain it.
-    fn version(&self, tree: &Path) -> String {
-        let name = self.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    pub(super) fn version(&self, tree: &Path) -> String {
+        let name = self.short_version();
         let found = self
             .binaries
             .iter()
@@ -317,11 +335,12 @@ mod tests {
             "runtime/Lib/site-packages/PyQt5/Qt5/plugins"
         );
         for _ in 0..2 {
-            python.open_embedded(tree.path()).unwrap();
+            let folder = "src/ui".parse().unwrap();
+            python.open_embedded(tree.path(), Some(&folder)).unwrap();
             let list = fs::read_to_string(runtime.join("python312._pth")).unwrap();
             assert_eq!(
                 list,
-                "python312.zip\r\n.\r\nLib\\site-packages\r\n..\\app\r\nimport site\r\n"
+                "python312.zip\r\n.\r\nLib\\site-packages\r\n..\\app\\src\\ui\r\n..\\app\r\nimport site\r\n"
             );
         }
     }

@@ -14,6 +14,8 @@ import sys
 
 question = json.load(sys.stdin)
 roots = question["roots"]
+if question["kind"] == "script":
+    roots.insert(0, os.path.dirname(question["name"]))  # As an interpreter does.
 SUFFIXES = (".so", ".pyd", ".pyc", ".dll")
 
 

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use super::entry_point::EntryPoint;
 use crate::file_error::FileError;
-use crate::model::Platform;
 use crate::model::path::UnsafePath;
+use crate::model::{Digest, Platform};
 use crate::publish::package::PackageError;
+
+/// What to do about machine code for another system.
+pub(super) const FOREIGN_FILES_HELP: &str = "leave them out (exclude, prune or runtime_exclude), or keep what belongs to the app all the same (foreign_files)";
 
 /// Why the build failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +109,7 @@ pub enum BuildError {
     },
     /// The Python of this machine is for another platform.
     #[error(
-        "the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive"
+        "the Python of this machine runs on {current}, the package is for {wanted}; name a Python for it in [runtimes] of kuzflow.toml, or with --runtime"
     )]
     ForeignRuntime {
         /// The platform of this machine's Python.
@@ -127,6 +130,63 @@ pub enum BuildError {
         path: PathBuf,
         /// Why not.
         reason: String,
+    },
+    /// Nothing can be installed for this platform with the tools of this machine.
+    #[error("uv cannot install packages for {platform}; install pip for '{}' (Debian: python3-pip)", python.display())]
+    ForeignInstaller {
+        /// The platform of the package.
+        platform: Platform,
+        /// The Python that has no pip.
+        python: PathBuf,
+    },
+    /// A requirement has no wheel for the platform, or an older Python than the package's.
+    #[error(
+        "{package} has no wheel for {target}. Require a version that has one; leave it out there with a marker such as {marker}; or, if it is pure Python, build a wheel (pip wheel --no-deps) and add its folder to the requirements (--find-links FOLDER).\n{output}"
+    )]
+    NoWheel {
+        /// The requirement as the installer names it.
+        package: String,
+        /// The platform of the container and the version of its Python.
+        target: String,
+        /// A marker that is false there.
+        marker: String,
+        /// The end of the installer's output.
+        output: String,
+    },
+    /// The container has machine code that its platform cannot run.
+    #[error("not for {platform}: {files}; {}", FOREIGN_FILES_HELP)]
+    ForeignFiles {
+        /// The platform of the package.
+        platform: Platform,
+        /// The files, each with its system and processor.
+        files: String,
+    },
+    /// The name of the platform is spelled in another way than systems spell it.
+    #[error("no computer calls itself {platform}; {advice}")]
+    Platform {
+        /// The name as it was given.
+        platform: Platform,
+        /// The right name, or all of them.
+        advice: String,
+    },
+    /// The archive is not the one that was pinned.
+    #[error(
+        "{archive} is not the archive that kuzflow.toml names: its SHA-256 is {found}, and not {wanted}. It was not opened"
+    )]
+    ArchiveDigest {
+        /// The archive's address or path.
+        archive: String,
+        /// The digest that is pinned.
+        wanted: Digest,
+        /// The digest that the file has.
+        found: Digest,
+    },
+    /// The archive cannot be downloaded.
+    #[error("cannot download {address}; get it another way, and name it with file instead of url")]
+    Download {
+        /// The archive's address.
+        address: String,
+        source: std::io::Error,
     },
     /// The archive has an unknown form.
     #[error("{} is no .tar.gz, .tgz, .tar.zst, .tar or .zip", path.display())]

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::bytecode::{self, Compiler};
+use super::entry_point::EntryPoint;
 use super::error::BuildError;
 use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
 use super::steps::{BundlingStep, Steps};
 use super::{
-    bytecode, checks, companion, copy, dependencies, detect, revision, runtime, secrets, start,
-    tool,
+    checks, companion, copy, dependencies, detect, foreign_files, revision, runtime, secrets,
+    start, tool,
 };
 use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
@@ -38,26 +40,34 @@ pub(super) fn lay_out(
     let mut warnings = steps.time(BundlingStep::App, || copy_app(request, &tree))?;
     warnings.extend(secrets::warnings(&tree)?);
     start::check_file(request, &tree)?;
-    steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
-    let python = lay_out_dependencies(request, &tree, build_date, steps)?;
+    let mut download = steps.download();
+    steps.time(BundlingStep::Runtime, || {
+        runtime::lay_out(request, work, &tree.join("runtime"), &mut download)
+    })?;
+    let (python, more) = lay_out_dependencies(request, &tree, build_date, steps)?;
+    warnings.extend(more);
     let python = python.as_ref();
     let (runnable, needs_home) = runnable(request, python, &tree)?;
+    let site = python.map(|python| python.site.under(&tree));
+    warnings.extend(foreign_files::check(request, &tree, site.as_deref())?);
     if let Some(python) = python {
         warnings.extend(check_dependencies(request, python, runnable, needs_home, &tree)?);
     }
-    let compiled = runnable.filter(|_| request.bytecode);
-    if let Some(python) = compiled {
-        steps.time(BundlingStep::Bytecode, || {
-            bytecode::compile(python, &tree, needs_home, request.effort.threads)
-        })?;
+    let compiler = compiler(request, python, runnable, needs_home, &tree);
+    let is_compiled = compiler.is_some();
+    match compiler {
+        Some(compiler) => steps.time(BundlingStep::Bytecode, || {
+            bytecode::compile(&compiler, &tree, request.effort.threads)
+        })?,
+        None => warnings.extend(python.and_then(|python| without_bytecode(request, python))),
     }
     if let Some(python) = python {
-        python.open_embedded(&tree)?;
+        python.open_embedded(&tree, entry_folder(request).as_ref())?;
     }
     let icon = lay_out_icon(request, &tree)?;
     let found = detect::Found::in_tree(&tree, python)?;
     let brings =
-        start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
+        start::Brings { needs_home, compiled: is_compiled, qt: found.qt_version.is_some() };
     let launch = start::launch(request, python, &tree, brings)?;
     let main_executable = start::write_script(request, &launch, &tree)?;
     let (mut items, empty_folders) = list(&tree)?;
@@ -109,17 +119,18 @@ fn make_folders(tree: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Installs the app's dependencies into the runtime; returns its Python.
+/// Installs the app's dependencies into the runtime; returns its Python, and warnings.
 fn lay_out_dependencies(
     request: &BuildRequest,
     tree: &Path,
     build_date: jiff::Timestamp,
     steps: &mut Steps<'_>,
-) -> Result<Option<detect::Python>, BuildError> {
+) -> Result<(Option<detect::Python>, Vec<String>), BuildError> {
     let python = detect::Python::find(tree, &request.platform);
+    let mut warnings = Vec::new();
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
-        steps.time(BundlingStep::Dependencies, || {
+        warnings = steps.time(BundlingStep::Dependencies, || {
             dependencies::install(request, requirements, python, tree, build_date)
         })?;
     }
@@ -127,7 +138,43 @@ fn lay_out_dependencies(
         companion::lay_out(python, tree)?;
         companion::isolate(python, tree)?;
     }
-    Ok(python)
+    Ok((python, warnings))
+}
+
+/// The interpreter that makes the bytecode for the container's `python`, if any can.
+fn compiler<'a>(
+    request: &BuildRequest,
+    python: Option<&detect::Python>,
+    runnable: Option<&'a detect::Python>,
+    needs_home: bool,
+    tree: &Path,
+) -> Option<Compiler<'a>> {
+    if !request.bytecode {
+        return None;
+    }
+    match runnable {
+        Some(python) => Some(Compiler::Own { python, needs_home }),
+        None => Compiler::of_host(request, python?, tree),
+    }
+}
+
+/// The warning that a container has no bytecode although it was to have some.
+fn without_bytecode(request: &BuildRequest, python: &detect::Python) -> Option<String> {
+    let name = python.short_version();
+    request.bytecode.then(|| {
+        format!(
+            "there is no Python {name} here to compile bytecode for {}: the app will take longer to start; install python{name}, or name one with --python",
+            request.platform
+        )
+    })
+}
+
+/// The folder of the script that is started, below the app's top.
+fn entry_folder(request: &BuildRequest) -> Option<RelativePath> {
+    match &request.entry {
+        EntryPoint::Script(path) => path.parent(),
+        _ => None,
+    }
 }
 
 /// The container's Python if it runs on this machine, and whether it then needs to be told where it

@@ -6,6 +6,7 @@
 //! bytecode with the very interpreter that will read it, and packs the tree. Never: a time, a name
 //! or an order in the package that does not follow from the inputs; a change in the app's folder.
 
+mod archive;
 mod bytecode;
 mod checks;
 mod companion;
@@ -14,7 +15,9 @@ mod dependencies;
 mod detect;
 mod entry_point;
 mod error;
+mod foreign_files;
 mod layout;
+mod machine_code;
 mod program;
 mod request;
 mod revision;
@@ -22,6 +25,7 @@ mod runtime;
 mod secrets;
 mod start;
 mod steps;
+mod target;
 mod tool;
 
 use std::fs;
@@ -32,7 +36,7 @@ pub use copy::{NEVER, is_program};
 pub use entry_point::{EntryPoint, InvalidEntryPoint};
 pub use error::BuildError;
 pub use program::FileKind;
-pub use request::{BuildRequest, InvalidRuntime, Runtime};
+pub use request::{ArchiveSource, BuildRequest, InvalidRuntime, PinnedArchive, Runtime};
 pub use steps::{BuildProgress, BundlingStep};
 
 use super::package::{self, Package};

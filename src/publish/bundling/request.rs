@@ -2,12 +2,17 @@
 //!
 //! In: the publisher's choices. Out: [`BuildRequest`], complete. Never: a look at the files.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use url::Url;
 
 use super::entry_point::EntryPoint;
 use super::error::BuildError;
+use crate::host;
+use crate::model::node::redacted;
 use crate::model::platform::AppName;
-use crate::model::{Platform, Version};
+use crate::model::{Digest, Platform, Version};
 use crate::publish::package::Effort;
 
 /// The source of the runtime.
@@ -21,6 +26,35 @@ pub enum Runtime {
     Folder(PathBuf),
     /// Such a Python as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
     Archive(PathBuf),
+    /// Such an archive that must have a known digest.
+    Pinned(PinnedArchive),
+}
+
+/// An archive that is used only if it has this digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedArchive {
+    /// Where it comes from.
+    pub source: ArchiveSource,
+    /// The SHA-256 of the whole archive.
+    pub digest: Digest,
+}
+
+/// Where an archive comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchiveSource {
+    /// It is downloaded once, and then stays in [`BuildRequest::cache`].
+    Url(Url),
+    /// A file of this machine.
+    File(PathBuf),
+}
+
+impl fmt::Display for ArchiveSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => redacted(url).fmt(f),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// The text names no runtime.
@@ -65,7 +99,7 @@ pub struct BuildRequest {
     pub python: PathBuf,
     /// Whether the runtime includes tkinter and its parts.
     pub tkinter: bool,
-    /// Whether the container gets its bytecode, if its Python runs on this machine. Without
+    /// Whether the container gets its bytecode, if this machine has a Python that makes it. Without
     /// bytecode a package is smaller by a fifth, and the app takes twice the time to start.
     pub bytecode: bool,
     /// Requirements to install into the container.
@@ -103,6 +137,11 @@ pub struct BuildRequest {
     /// Patterns of files to leave out of the app's folder, besides `NEVER`: names (`*.log`), or
     /// paths from its top (`docs/*.md`). `*` stands for anything but `/`.
     pub exclude: Vec<String>,
+    /// Patterns of programs and libraries for another system that belong to the app all the same,
+    /// like [`Self::exclude`], with paths from the container's top (`app/tools/*.exe`).
+    pub foreign_files: Vec<String>,
+    /// The folder in which downloaded runtimes stay; `None` if the system names none.
+    pub cache: Option<PathBuf>,
     /// On Windows: start `python.exe` instead of `pythonw.exe`, for an app that writes to a
     /// console.
     pub console: bool,
@@ -142,6 +181,8 @@ impl BuildRequest {
             git_commit: None,
             build_date: None,
             exclude: Vec::new(),
+            foreign_files: Vec::new(),
+            cache: host::cache_folder(),
             console: false,
             effort: Effort::default(),
         }

@@ -1,18 +1,19 @@
 //! Lays out the Python of a container: a copy of this machine's, or a distribution given as a
 //! folder or archive.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::archive::{Archive, DownloadProgress};
 use super::copy::{self, Exclusions, Links};
 use super::{BuildError, BuildRequest, Runtime, tool};
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::Platform;
 
 /// Parts of a standard library that no app needs (paths from its top).
-const NOT_NEEDED: [&str; 13] = [
+const NOT_NEEDED: [&str; 14] = [
     "/test",
     "test",
     "tests",
@@ -26,6 +27,7 @@ const NOT_NEEDED: [&str; 13] = [
     "_test*.so",
     "_ctypes_test*.so",
     "xxlimited*.so",
+    "wininst-*.exe",
 ];
 /// The parts of tkinter.
 const TKINTER: [&str; 4] = ["/tkinter", "/turtle.py", "_tkinter*.so", "_tkinter.pyd"];
@@ -42,6 +44,10 @@ pub(super) struct HostPython {
     pub executable: PathBuf,
     /// The short version, such as `3.11`, followed by the letter of an unusual build.
     pub name: String,
+    /// What the bytecode begins with that it reads, as hexadecimal digits.
+    pub magic: String,
+    /// Whether it is no preview: previews of one minor version differ in their bytecode.
+    pub is_final: bool,
     standard_library: PathBuf,
     platform_library: PathBuf,
     library_folder: Option<PathBuf>,
@@ -66,8 +72,13 @@ impl HostPython {
 }
 
 /// Lays the runtime out in `to`; archives are unpacked in `work` first.
-pub(super) fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
-    bring(request, work, to)?;
+pub(super) fn lay_out(
+    request: &BuildRequest,
+    work: &Path,
+    to: &Path,
+    progress: &mut DownloadProgress<'_>,
+) -> Result<(), BuildError> {
+    bring(request, work, to, progress)?;
     let unwanted = Exclusions::new(request.runtime_exclude.iter().map(String::as_str));
     if request.runtime_exclude.is_empty() { Ok(()) } else { leave_out(to, "", &unwanted) }
 }
@@ -91,7 +102,17 @@ fn leave_out(folder: &Path, inside: &str, unwanted: &Exclusions) -> Result<(), B
     Ok(())
 }
 
-fn bring(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
+fn bring(
+    request: &BuildRequest,
+    work: &Path,
+    to: &Path,
+    progress: &mut DownloadProgress<'_>,
+) -> Result<(), BuildError> {
+    let unpacked = |archive: Archive| {
+        let folder = work.join("runtime");
+        archive.unpack(&folder)?;
+        copy_distribution(request, &folder, to)
+    };
     match &request.runtime {
         Runtime::None => Ok(()),
         Runtime::Host => {
@@ -104,10 +125,9 @@ fn bring(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildErro
             copy_host(request, to)
         }
         Runtime::Folder(folder) => copy_distribution(request, folder, to),
-        Runtime::Archive(archive) => {
-            let unpacked = work.join("runtime");
-            unpack(archive, &unpacked)?;
-            copy_distribution(request, &unpacked, to)
+        Runtime::Archive(path) => unpacked(Archive::open(path)?),
+        Runtime::Pinned(pinned) => {
+            unpacked(Archive::pinned(pinned, request.cache.as_deref(), progress)?)
         }
     }
 }
@@ -255,26 +275,4 @@ fn home_in(folder: &Path) -> Option<PathBuf> {
         fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     let below = only.flat_map(|path| [path.join("install"), path]);
     below.into_iter().filter(|path| is_home(path)).min()
-}
-
-/// Unpacks an archive. The libraries refuse paths that leave `to`.
-fn unpack(archive: &Path, to: &Path) -> Result<(), BuildError> {
-    fs::create_dir_all(to).at("create the folder", to)?;
-    let file = File::open(archive).at("open", archive)?;
-    let name =
-        archive.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let untar = |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to);
-    let unpacked = if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
-        untar(&mut flate2::read::GzDecoder::new(file))
-    } else if name.ends_with(".tar.zst") {
-        untar(&mut zstd::Decoder::new(file).at("unpack", archive)?)
-    } else if name.ends_with(".tar") {
-        untar(&mut std::io::BufReader::new(file))
-    } else if name.ends_with(".zip") {
-        let unzipped = zip::ZipArchive::new(file).and_then(|mut zip| zip.extract(to));
-        unzipped.map_err(std::io::Error::from)
-    } else {
-        return Err(BuildError::Archive { path: archive.to_path_buf() });
-    };
-    Ok(unpacked.at("unpack", archive)?)
 }

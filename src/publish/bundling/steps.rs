@@ -14,6 +14,8 @@ use crate::publish::package::{Draft, Item, Package, PackageError};
 pub enum BundlingStep {
     /// Copying the app.
     App,
+    /// Downloading the runtime: a part of laying it out.
+    Download,
     /// Laying out the runtime.
     Runtime,
     /// Installing the requirements.
@@ -28,7 +30,7 @@ pub enum BundlingStep {
 pub struct BuildProgress {
     /// The present step.
     pub step: BundlingStep,
-    /// The finished part of `total`: bytes while packing, otherwise 0 and then 1.
+    /// The finished part of `total`: bytes while downloading and packing, otherwise 0 and then 1.
     pub done: u64,
     /// The whole amount of this step.
     pub total: u64,
@@ -48,6 +50,17 @@ impl<'a> Steps<'a> {
     /// How long each step took.
     pub(super) fn finish(self) -> Vec<(BundlingStep, Duration)> {
         self.done
+    }
+
+    /// Reports a download while the runtime is laid out: bytes, and how many there will be.
+    pub(super) fn download(&self) -> impl FnMut(u64, u64) + use<'a> {
+        let progress = self.progress;
+        move |done, total| {
+            progress(BuildProgress { step: BundlingStep::Download, done, total });
+            if done == total {
+                progress(BuildProgress { step: BundlingStep::Runtime, done: 0, total: 1 });
+            }
+        }
     }
 
     pub(super) fn time<T>(

@@ -34,6 +34,11 @@ fn what_init_writes_is_read_as_the_same() {
         console: true,
         ..Recipe::default()
     };
+    let digest = "0f".repeat(32);
+    settings.runtimes = toml::from_str(&format!(
+        "Darwin_arm64 = {{ url = \"https://example.com/python.tar.gz\", sha256 = \"{digest}\" }}"
+    ))
+    .unwrap();
     let text = settings.to_toml().unwrap();
     assert_eq!(read(&text).unwrap(), settings, "{text}");
     assert!(
@@ -41,6 +46,34 @@ fn what_init_writes_is_read_as_the_same() {
         "what is not known is there to be filled in: {text}"
     );
     assert!(!text.contains("#icon = "), "{text}");
+}
+
+#[test]
+fn a_pinned_runtime_counts_for_its_platform_and_stands_in_one_place() {
+    let pinned = format!(
+        "[runtimes]\nWindows_AMD64 = {{ file = \"python.zip\", sha256 = \"{}\" }}\n",
+        "0f".repeat(32)
+    );
+    let settings =
+        read(&format!("[app]\nname = \"sample\"\nruntime = \"host\"\n{pinned}")).unwrap();
+    let runtime = |platform: &str| {
+        let entry = "app.py".parse().unwrap();
+        let mut request = BuildRequest::new(
+            "app",
+            settings.app.clone(),
+            crate::model::Version::new(1, 0, 0),
+            entry,
+        );
+        request.platform = platform.parse().unwrap();
+        settings.fill(&mut request, Path::new("project")).unwrap();
+        request.runtime
+    };
+    assert_eq!(runtime("Linux_x86_64"), Runtime::Host);
+    let Runtime::Pinned(archive) = runtime("Windows_AMD64") else { panic!("it is not pinned") };
+    assert!(archive.source.to_string().starts_with("project"), "{}", archive.source);
+    let twice = "[app]\nname = \"sample\"\nruntime = { Windows_AMD64 = \"p.zip\" }\n";
+    let error = read(&format!("{twice}{pinned}")).unwrap_err();
+    assert!(error.contains("the runtime of Windows_AMD64 stands in [runtimes]"), "{error}");
 }
 
 #[test]

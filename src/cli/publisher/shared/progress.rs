@@ -75,6 +75,7 @@ impl Progress {
         match step {
             BundlingStep::Pack => format!("packing at level {}", self.level),
             BundlingStep::App => "copying the app".to_owned(),
+            BundlingStep::Download => "downloading the runtime".to_owned(),
             BundlingStep::Runtime => "laying out the runtime".to_owned(),
             BundlingStep::Dependencies => "installing requirements".to_owned(),
             BundlingStep::Bytecode => "compiling bytecode".to_owned(),
@@ -85,6 +86,7 @@ impl Progress {
 /// The step's name in a report.
 pub(crate) fn name(step: BundlingStep) -> &'static str {
     match step {
+        BundlingStep::Download => "download",
         BundlingStep::Runtime => "runtime",
         BundlingStep::Dependencies => "dependencies",
         BundlingStep::App => "app",
