@@ -198,7 +198,7 @@ async fn a_node_that_ignores_ranges_is_left_for_one_that_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_stalls_costs_only_its_silence() {
+async fn a_node_that_stalls_or_drips_is_overtaken() {
     // Large, so that the good node is at work for longer than a silence that is named.
     let (content, folder) = (content(40_000_000), tempfile::tempdir().unwrap());
     let bad = FaultyNode::start(&content, Behaviour::StallAfter(300_000));
