@@ -116,7 +116,7 @@ repaired-left = { $count ->
 repair-hint = To repair it: kuzflow-launcher verify --repair { $version }
 repaired-nothing = All files are as they were published
 repaired-removed = Not part of this version, taken away: { $path }
-versions-set-aside = Set aside of a damaged version: { $path } ({ $size }); “prune --damaged” deletes it
+versions-set-aside = Set aside of a damaged or removed version: { $path } ({ $size }); “prune --damaged” deletes it
 repaired-aside = Files that do not belong to this version, yet may be yours, are kept in { $path }
 how-cloned = copied from another file on this computer
 how-patched = rebuilt from another version with a patch
@@ -401,7 +401,7 @@ surplus = { $count ->
    *[other] { $count } old versions can go: up to { $size }
 }
 retained-title = Kept files
-retained-text = Your files as they were when you left a version. The newest three stay.
+retained-text = Your files as they were when you left a version. The newest three stay, and all that you went back from.
 retained-of = Your files from version { $version }
 switch-title = Switch to { $version }?
 switch-text = Your current files come with you.

@@ -19,7 +19,7 @@ pub(super) const LEAVING: &str = ".leaving-";
 /// Prefix of the folder of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
 /// Prefix of the folder with the set-aside files of a damaged version.
-const DAMAGED: &str = ".damaged-";
+pub(super) const DAMAGED: &str = ".damaged-";
 /// Prefix of the staging folder of a repair.
 pub(super) const REPAIR: &str = "repair-";
 /// The file that makes a folder a whole version.
@@ -117,7 +117,7 @@ impl Home {
         self.root.join("journal.json")
     }
 
-    /// The folder of the newest three snapshots.
+    /// The folder of the snapshots.
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }

@@ -31,6 +31,7 @@ mod error_output;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod foreign;
 mod health_file;
 pub(crate) mod home;
 mod installed;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{entries, exists, remove_tree};
-use super::home::{LEAVING, REMOVED};
+use super::home::{DAMAGED, LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
-use super::{Home, StoreError, journal, snapshots};
+use super::{Home, StoreError, foreign, journal, snapshots};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -44,9 +44,14 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     Ok(aside)
 }
 
-/// Moves the user's files into a snapshot; the rest waits under the returned name to be deleted.
+/// Moves the user's files into a snapshot, and aside what somebody has put among the version's own;
+/// the rest waits under the returned name to be deleted.
 fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathBuf, StoreError> {
     snapshots::take_in(home, id, leaving)?;
+    let foreign = home.containers().join(format!("{DAMAGED}{id}-{:08x}", fastrand::u32(..)));
+    if foreign::move_aside(leaving, &foreign)? {
+        tracing::warn!(to = %foreign.display(), "what does not belong to the release is set aside");
+    }
     let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
     durable::rename(leaving, &aside).at("rename", leaving)?;
     Ok(aside)

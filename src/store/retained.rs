@@ -3,7 +3,8 @@
 //! ```text
 //! <home>/uninstalling-<time>/          the versions, from the moment the app counts as uninstalled
 //! <home>/user-data/<time>/<id>/        config, data and logs of a version, and its manifest,
-//!                                      which separates the user's files from the shipped ones
+//!                                      which separates the user's files from the shipped ones;
+//!                                      also what somebody has put among the version's own files
 //! <home>/user-data/<time>/kept.json    which of them the user worked with last
 //! <home>/user-data/taken-over-<time>/  the same once a new installation has copied its content
 //! ```
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::carry_over::{self, CarriedOver};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
+use super::home::{DAMAGED, REMOVED};
 use super::lock::HomeLock;
-use super::{Home, StoreError};
+use super::{Home, StoreError, foreign};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::manifest::MANIFEST_PATH;
@@ -96,9 +98,14 @@ pub(crate) fn settle(
 /// Moves the user's files of one version; returns whether there were any.
 fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let Some(name) = version.file_name() else { return Ok(false) };
-    let to = folder.join(name);
+    let (to, name) = (folder.join(name), name.to_string_lossy());
+    if name.starts_with(DAMAGED) {
+        return move_if_there(version, &to);
+    }
+    // The rest of a removal has been looked through.
+    let holds_foreign = !name.starts_with(REMOVED) && foreign::move_aside(version, &to)?;
     // The manifest moves first: without it, all files would count as the user's own.
-    let (mut present, mut moved) = (Vec::new(), false);
+    let (mut present, mut moved) = (Vec::new(), holds_foreign);
     for part in RETAINED_FOLDERS {
         if has_files(&version.join(part))? {
             present.push(part);

@@ -1,5 +1,7 @@
 //! Snapshots: the user's files as a version had them when it was left. A rollback returns to them,
-//! and they hold the files of versions that were rolled back or removed. The newest three stay.
+//! and they hold the files of versions that were rolled back or removed. Of the states whose files
+//! went along to the next version the newest three stay. What a rollback set aside, or another
+//! version replaced, is the only copy: nothing removes it by itself.
 //!
 //! ```text
 //! <home>/snapshots/<UTC time>-<version>/snapshot.json   which version, when, why
@@ -29,7 +31,7 @@ use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::ContainerId;
 
-/// How many snapshots stay.
+/// How many snapshots stay whose files were carried over to the next version.
 const MAX_POINTS: usize = 3;
 const NOTE: &str = "snapshot.json";
 /// The folder of the user's files in a snapshot.
@@ -338,8 +340,8 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     Ok(left)
 }
 
-/// Removes all but the newest three snapshots, and those without files; never `made`, the newly
-/// made folder. The caller calls it after all other steps. A removal that fails is logged and does
+/// Removes old snapshots whose files were carried over, and those without files; never `made`, the
+/// newly made folder. The caller calls it after all other steps. A removal that fails is logged and does
 /// not fail the call.
 pub(super) fn prune(home: &Home, made: Option<&Path>) {
     let pruned = surplus(home).and_then(|surplus| {
@@ -353,8 +355,10 @@ pub(super) fn prune(home: &Home, made: Option<&Path>) {
 
 /// The folders that may be removed; an error if one of the looks that decide this fails.
 fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
-    let mut retained: Vec<PathBuf> =
-        list(home)?.into_iter().map(|snapshot| snapshot.folder).take(MAX_POINTS).collect();
+    let (superseded, only_copies): (Vec<Snapshot>, Vec<Snapshot>) =
+        list(home)?.into_iter().partition(|snapshot| snapshot.reason == Reason::Switched);
+    let retained = superseded.into_iter().take(MAX_POINTS).chain(only_copies);
+    let mut retained: Vec<PathBuf> = retained.map(|snapshot| snapshot.folder).collect();
     let active = home.active_if_any()?.map(|active| active.container);
     // The note of files that are still in an installed version costs nothing, and names their
     // version.

@@ -189,6 +189,26 @@ fn a_point_whose_version_was_used_again_since_is_still_whole() {
 }
 
 #[test]
+fn what_a_rollback_set_aside_stays_whatever_follows() {
+    let fixture = Fixture::new();
+    let Fixture { home, lock, .. } = &fixture;
+    let ids: Vec<_> = (1..=7).map(|major| fixture.install(&format!("{major}.0.0"), &[])).collect();
+    let use_next = |id: &ContainerId| {
+        switch(home, id, SwitchOptions::PLAIN, lock).unwrap();
+        crate::store::probation::change(home, id, lock, |_| None).unwrap();
+        fixture.write(id, "data/file", &id.version.to_string());
+    };
+    ids[..2].iter().for_each(use_next);
+    fixture.write(&ids[1], "data/work", "a month of work");
+    let back = roll_back(home, None, lock).unwrap();
+    ids[2..].iter().for_each(use_next);
+    maintenance::prune(home, 0, lock).unwrap();
+    assert_eq!(fs::read_to_string(back.retained.join("data/work")).unwrap(), "a month of work");
+    let superseded = snapshots::list(home).unwrap();
+    assert_eq!(superseded.iter().filter(|point| point.reason == Reason::Switched).count(), 3);
+}
+
+#[test]
 fn the_newest_three_stay_and_what_is_no_snapshot_too() {
     let fixture = Fixture::new();
     let ids: Vec<_> = (1..=6).map(|major| fixture.install(&format!("{major}.0.0"), &[])).collect();
