@@ -12,6 +12,9 @@ use crate::settings::renewed::{self, Renewal};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Home;
 
+/// The name of the settings' file.
+const SETTINGS: &str = "launcher.toml";
+
 /// What every verb of the launcher needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation {
@@ -118,9 +121,21 @@ fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Se
 
 fn config_file(config: Option<&Path>) -> PathBuf {
     config.map_or_else(
-        || host::program_folder().unwrap_or_default().join("launcher.toml"),
+        || shipped_config(&host::program_folder().unwrap_or_default()),
         Path::to_path_buf,
     )
+}
+
+/// The settings that were shipped with the program in `folder`: beside it, or in an application
+/// bundle of macOS among the resources, since a signature takes what lies beside a program for
+/// programs.
+fn shipped_config(folder: &Path) -> PathBuf {
+    let beside = folder.join(SETTINGS);
+    let contents = folder.parent().filter(|_| folder.ends_with("Contents/MacOS"));
+    match contents.map(|contents| contents.join("Resources").join(SETTINGS)) {
+        Some(resource) if matches!(look::is_there(&beside), Ok(false)) => resource,
+        _ => beside,
+    }
 }
 
 fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>) -> Option<Home> {
@@ -131,4 +146,24 @@ fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>)
         (None, None) => host::default_home(app)?,
     };
     Some(Home::new(home))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_settings_of_an_application_bundle_are_among_its_resources() {
+        let folder = tempfile::tempdir().unwrap();
+        let contents = folder.path().join("示例.app/Contents");
+        let programs = contents.join("MacOS");
+        fs::create_dir_all(&programs).unwrap();
+        assert_eq!(shipped_config(&programs), contents.join("Resources/launcher.toml"));
+        // A publisher who has put them beside the program keeps them there.
+        fs::write(programs.join(SETTINGS), "").unwrap();
+        assert_eq!(shipped_config(&programs), programs.join(SETTINGS));
+        assert_eq!(shipped_config(folder.path()), folder.path().join(SETTINGS));
+    }
 }

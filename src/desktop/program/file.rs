@@ -97,6 +97,9 @@ impl LauncherFile {
     /// brings the next one.
     pub(crate) fn fixed(&self) -> Option<io::Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
+        if is_sealed(folder) {
+            return Some(io::Error::other("it is part of a signed application bundle"));
+        }
         match fs::symlink_metadata(&self.path) {
             Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
             Ok(_) => {}
@@ -138,4 +141,11 @@ impl LauncherFile {
             command.status().map(crate::store::launch::exit_code)
         }
     }
+}
+
+/// Whether the program in `folder` belongs to an application bundle of macOS with a signature. That
+/// covers all files of the bundle: with another program in it, macOS would call the bundle damaged.
+fn is_sealed(folder: &Path) -> bool {
+    let contents = folder.parent().filter(|_| folder.ends_with("Contents/MacOS"));
+    contents.is_some_and(|contents| contents.join("_CodeSignature").is_dir())
 }

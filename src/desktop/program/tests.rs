@@ -200,3 +200,15 @@ fn what_lies_beside_keeps_the_ending_of_programs() {
     assert_eq!(beside("/a/launcher.EXE"), ["/a/launcher.new.EXE", "/a/launcher.update.json"]);
     assert_eq!(beside("/a/launcher-1.2"), ["/a/launcher-1.2.new", "/a/launcher-1.2.update.json"]);
 }
+
+#[test]
+fn a_program_in_a_signed_application_bundle_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let contents = folder.path().join("示例.app/Contents");
+    let program = Program::new(contents.join("MacOS/示例"));
+    fs::create_dir_all(contents.join("MacOS")).unwrap();
+    fs::write(program.path(), OLD).unwrap();
+    assert!(program.fixed().is_none());
+    fs::create_dir(contents.join("_CodeSignature")).unwrap();
+    assert!(program.fixed().unwrap().to_string().contains("signed application bundle"));
+}
