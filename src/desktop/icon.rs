@@ -38,6 +38,11 @@ fn encoded(picture: &RgbaImage) -> Option<Vec<u8>> {
 
 /// The picture fitted into a square of `side` pixels as PNG; the rest is transparent.
 pub(crate) fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
+    encoded(&fitted_picture(picture, side))
+}
+
+/// The picture fitted into a square of `side` pixels; the rest is transparent.
+pub(crate) fn fitted_picture(picture: &RgbaImage, side: u32) -> RgbaImage {
     let (width, height) = picture.dimensions();
     let longer = width.max(height).max(1);
     let part = |length: u32| {
@@ -54,7 +59,7 @@ pub(crate) fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
         i64::from((side - width) / 2),
         i64::from((side - height) / 2),
     );
-    encoded(&square)
+    square
 }
 
 /// The pictures for hicolor, each with its size: the largest size that the icon has enough pixels

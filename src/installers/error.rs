@@ -30,4 +30,30 @@ pub(crate) enum InstallerError {
     /// The format's own limit is exceeded.
     #[error("it does not fit into a {format}: {reason}")]
     TooLarge { format: &'static str, reason: String },
+    /// The launcher's file is none that can be shipped for its system.
+    #[error("the launcher {} cannot be used: {reason}", path.display())]
+    Launcher { path: PathBuf, reason: String },
+    /// A program that makes installers is missing.
+    #[error("{tool} is not installed: {advice}")]
+    NoTool { tool: &'static str, advice: &'static str },
+    /// It could not be started.
+    #[error("cannot start {tool}")]
+    Start { tool: &'static str, source: io::Error },
+    /// It failed.
+    #[error("{tool} has failed: {output}")]
+    Tool { tool: &'static str, output: String },
+    /// The command in `[sign]` does not say what it signs.
+    #[error(
+        "[sign] in kuzflow.toml: `{command}` has no {{file}}, which stands for what is to be signed"
+    )]
+    SignCommand { command: String },
+    /// The command in `[sign]` failed.
+    #[error("{} is not signed: `{command}` has failed: {reason}", path.display())]
+    Sign { command: String, path: PathBuf, reason: String },
+    /// The archive cannot be made.
+    #[error("cannot make the archive")]
+    Archive(#[from] zip::result::ZipError),
+    /// The disk image cannot be made.
+    #[error(transparent)]
+    Volume(#[from] super::mac::VolumeError),
 }

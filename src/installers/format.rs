@@ -5,8 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::InstallerError;
 use super::product::Product;
+use super::windows;
 use crate::model::Platform;
+
+/// The architecture of a program for both processors of macOS, as Python names it.
+pub(crate) const UNIVERSAL: &str = "universal2";
 
 /// A kind of installer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +23,14 @@ pub(crate) enum Format {
     Rpm,
     /// A script with the files inside, for one user of any Linux, without root.
     Run,
+    /// An installer for Windows.
+    Setup,
+    /// A folder for Windows that needs no installation.
+    Portable,
+    /// An application bundle for macOS, in an archive.
+    App,
+    /// The same in a disk image.
+    Dmg,
 }
 
 /// A format that does not exist.
@@ -27,7 +40,8 @@ pub(crate) struct UnknownFormat(String);
 
 impl Format {
     /// All of them, in the order in which they are made.
-    pub(crate) const ALL: [Self; 3] = [Self::Deb, Self::Rpm, Self::Run];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Deb, Self::Rpm, Self::Run, Self::Setup, Self::Portable, Self::App, Self::Dmg];
 
     /// As it is typed.
     pub(crate) const fn name(self) -> &'static str {
@@ -35,6 +49,10 @@ impl Format {
             Self::Deb => "deb",
             Self::Rpm => "rpm",
             Self::Run => "run",
+            Self::Setup => "setup",
+            Self::Portable => "portable",
+            Self::App => "app",
+            Self::Dmg => "dmg",
         }
     }
 
@@ -42,7 +60,17 @@ impl Format {
     pub(crate) const fn system(self) -> &'static str {
         match self {
             Self::Deb | Self::Rpm | Self::Run => "Linux",
+            Self::Setup | Self::Portable => "Windows",
+            Self::App | Self::Dmg => "Darwin",
         }
+    }
+
+    /// Looks for the programs that make this format.
+    ///
+    /// # Errors
+    /// [`InstallerError::NoTool`] with the way to get the missing one.
+    pub(crate) fn check_tools(self) -> Result<(), InstallerError> {
+        if self == Self::Setup { windows::check_compiler() } else { Ok(()) }
     }
 
     /// Whether a package manager owns the installed files: then it brings the next launcher too,
@@ -60,6 +88,14 @@ impl Format {
             }
             Self::Rpm => format!("{name}-{}-1.{}.rpm", tilde(product), rpm_architecture(platform)),
             Self::Run => format!("{name}-{version}-linux-{}.run", rpm_architecture(platform)),
+            Self::Setup => {
+                format!("{name}-{version}-windows-{}-setup.exe", common_architecture(platform))
+            }
+            Self::Portable => {
+                format!("{name}-{version}-windows-{}-portable.zip", common_architecture(platform))
+            }
+            Self::App => format!("{name}-{version}-macos-{}.zip", common_architecture(platform)),
+            Self::Dmg => format!("{name}-{version}-macos-{}.dmg", common_architecture(platform)),
         }
     }
 }
@@ -104,6 +140,16 @@ pub(super) fn rpm_architecture(platform: &Platform) -> &str {
         "x86" => "i686",
         "arm" | "armv7l" => "armv7hl",
         "powerpc64le" => "ppc64le",
+        other => other,
+    }
+}
+
+/// The architecture as people look for it on a download page.
+fn common_architecture(platform: &Platform) -> &str {
+    match platform.architecture.as_str() {
+        "AMD64" | "x86_64" => "x64",
+        "ARM64" => "arm64",
+        UNIVERSAL => "universal",
         other => other,
     }
 }

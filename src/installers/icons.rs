@@ -27,9 +27,19 @@ impl Icon {
         icon::fitted(&self.picture, side)
     }
 
+    /// The picture as a square of `side` pixels.
+    pub(super) fn square(&self, side: u32) -> RgbaImage {
+        icon::fitted_picture(&self.picture, side)
+    }
+
+    /// The longer side of the picture, pixels.
+    pub(super) fn longer_side(&self) -> u32 {
+        self.picture.width().max(self.picture.height())
+    }
+
     /// The largest side of hicolor that the picture has enough pixels for.
     pub(crate) fn largest_side(&self) -> u32 {
-        let pixels = self.picture.width().max(self.picture.height());
+        let pixels = self.longer_side();
         HICOLOR_SIDES.into_iter().rev().find(|side| *side <= pixels).unwrap_or(HICOLOR_SIDES[0])
     }
 

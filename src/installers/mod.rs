@@ -11,27 +11,38 @@
 //! write     a format -> the file that writes it       hashed    bytes on their way into a file
 //! index     installers.json: what a folder holds
 //! linux_tree, linux_texts    what .deb and .rpm have in common
+//! finish    the launcher as it is shipped: named, signed, for all processors     signing   the publisher's commands
+//! tree, archive              files while an installer is made, and as a zip
 //! deb, rpm (rpm_header), run (run_install.sh, run_uninstall.sh)    the formats
+//! windows, mac               the formats of other systems
 //! ```
 
+mod archive;
 mod deb;
 mod error;
+mod finish;
 mod format;
 mod hashed;
 mod icons;
 mod index;
 mod linux_texts;
 mod linux_tree;
+mod mac;
 mod payload;
 mod product;
 mod rpm;
 mod rpm_header;
 mod run;
+mod signing;
+mod tree;
+mod windows;
 mod write;
 
-pub(crate) use format::Format;
+pub(crate) use finish::finished_launcher;
+pub(crate) use format::{Format, UNIVERSAL};
 pub(crate) use hashed::Measured;
 pub(crate) use index::{InstallerRecord, add_to_index, installers_in};
 pub(crate) use payload::{Payload, PayloadSources};
 pub(crate) use product::{Product, ProductSources};
+pub(crate) use signing::Signers;
 pub(crate) use write::write_file;

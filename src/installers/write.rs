@@ -9,7 +9,8 @@ use super::format::Format;
 use super::hashed::{Measured, measured};
 use super::payload::Payload;
 use super::product::Product;
-use super::{deb, rpm, run};
+use super::signing::Signers;
+use super::{deb, mac, rpm, run, windows};
 use crate::durable;
 use crate::file_error::FileResult as _;
 
@@ -21,11 +22,12 @@ pub(crate) fn write_file(
     format: Format,
     product: &Product,
     payload: &Payload,
+    signers: &Signers<'_>,
     path: &Path,
 ) -> Result<Measured, InstallerError> {
     let mut file = durable::temporary(path).at("write", path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    write(format, product, payload, &mut out)?;
+    write(format, product, payload, signers, &mut out)?;
     out.flush().at("write", path)?;
     drop(out);
     set_mode(format, file.as_file()).at("write", path)?;
@@ -52,11 +54,16 @@ fn write(
     format: Format,
     product: &Product,
     payload: &Payload,
+    signers: &Signers<'_>,
     out: &mut (impl Write + Seek),
 ) -> Result<(), InstallerError> {
     match format {
         Format::Deb => deb::write(product, payload, out),
         Format::Rpm => rpm::write(product, payload, out),
         Format::Run => run::write(product, payload, out),
+        Format::Setup => windows::write_setup(product, payload, signers.windows.as_ref(), out),
+        Format::Portable => windows::write_portable(product, payload, out),
+        Format::App => mac::write_app(product, payload, signers.macos.as_ref(), out),
+        Format::Dmg => mac::write_disk_image(product, payload, signers.macos.as_ref(), out),
     }
 }

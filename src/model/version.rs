@@ -26,6 +26,12 @@ impl Version {
         Self(semver::Version::new(major, minor, patch))
     }
 
+    /// Major, minor and patch.
+    #[cfg(feature = "publisher")]
+    pub(crate) const fn numbers(&self) -> [u64; 3] {
+        [self.0.major, self.0.minor, self.0.patch]
+    }
+
     /// Whether this is a pre-release such as `2.0.0-beta.1`.
     pub fn is_pre_release(&self) -> bool {
         !self.0.pre.is_empty()

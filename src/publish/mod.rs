@@ -32,6 +32,7 @@ mod role;
 pub(crate) mod rotation;
 mod runtimes;
 pub(crate) mod settings;
+pub(crate) mod signing;
 pub(crate) mod terms;
 pub(crate) mod transaction;
 mod version_tree;

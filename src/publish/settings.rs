@@ -12,6 +12,7 @@ use super::error::PublishError;
 use super::recipe::Recipe;
 use super::role::KeyRole;
 use super::runtimes::Runtimes;
+use super::signing::SigningCommands;
 use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
@@ -61,6 +62,8 @@ pub struct ProjectSettings {
     /// The addresses that serve the repository; `nodes.json` has them, so that clients find new
     /// nodes.
     pub nodes: Vec<Node>,
+    /// The commands with which programs and installers are signed.
+    pub sign: SigningCommands,
 }
 
 /// The file as it is written. Before there was `[app]`, the names stood at the top: `app =
@@ -86,6 +89,8 @@ struct Written {
     client: toml::Table,
     #[serde(default)]
     nodes: Vec<Node>,
+    #[serde(default)]
+    sign: SigningCommands,
 }
 
 /// `app = "sample"`, or the table.
@@ -168,6 +173,7 @@ impl TryFrom<Written> for ProjectSettings {
             fallback: written.fallback,
             client: written.client,
             nodes: written.nodes,
+            sign: written.sign,
         })
     }
 }
@@ -186,6 +192,8 @@ struct Rest {
     fallback: Fallback,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     client: toml::Table,
+    #[serde(skip_serializing_if = "SigningCommands::is_empty")]
+    sign: SigningCommands,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<Node>,
 }
@@ -225,6 +233,7 @@ impl ProjectSettings {
             fallback: Fallback::default(),
             client: toml::Table::new(),
             nodes: Vec::new(),
+            sign: SigningCommands::default(),
         }
     }
 
@@ -248,6 +257,7 @@ impl ProjectSettings {
             performance: self.performance.clone(),
             fallback: self.fallback.clone(),
             client: self.client.clone(),
+            sign: self.sign.clone(),
             nodes: self.nodes.clone(),
         };
         let rest = toml::to_string(&rest)?;

@@ -91,6 +91,10 @@ fn row(installer: &InstallerRecord, words: &Words) -> String {
         Format::Deb => words.debian,
         Format::Rpm => words.red_hat,
         Format::Run => words.any_linux,
+        Format::Setup => words.windows,
+        Format::Portable => words.windows_portable,
+        Format::App => words.mac_archive,
+        Format::Dmg => words.mac,
     };
     let kind = if installer.with_release { words.with_release } else { words.online };
     let is_arm = ["arm64", "aarch64", "ARM64"].contains(&platform.architecture.as_str());

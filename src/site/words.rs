@@ -26,6 +26,10 @@ pub(super) struct Words {
     pub debian: &'static str,
     pub red_hat: &'static str,
     pub any_linux: &'static str,
+    pub windows: &'static str,
+    pub windows_portable: &'static str,
+    pub mac: &'static str,
+    pub mac_archive: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -46,6 +50,10 @@ const ENGLISH: Words = Words {
     debian: "Debian, Ubuntu",
     red_hat: "Fedora, openSUSE",
     any_linux: "any Linux, without root",
+    windows: "Windows",
+    windows_portable: "Windows, a folder to take along",
+    mac: "macOS",
+    mac_archive: "macOS, without a disk image",
 };
 
 const CHINESE: Words = Words {
@@ -66,6 +74,10 @@ const CHINESE: Words = Words {
     debian: "Debian、Ubuntu",
     red_hat: "Fedora、openSUSE",
     any_linux: "任何 Linux，不需要 root",
+    windows: "Windows",
+    windows_portable: "Windows，可随身携带的文件夹",
+    mac: "macOS",
+    mac_archive: "macOS，不用磁盘映像",
 };
 
 impl PageLanguage {

@@ -465,7 +465,7 @@ fn libraries_stay_in_their_rooms() {
         ("reqwest", &["fetch", "https", "server"]),
         ("tough", &["trust", "publish"]),
         ("axum", &["server", "cli", "demo"]),
-        ("zip", &["publish"]),
+        ("zip", &["publish", "installers"]),
         ("mdns_sd", &["peers"]),
         ("hyper", &["peers", "server"]),
         ("clap", &["cli"]),

@@ -18,8 +18,8 @@ use crate::app::streams::error_line;
 use crate::app::{Ending, shortcuts};
 use crate::host;
 use crate::installers::{
-    Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources,
-    add_to_index, write_file,
+    Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources, Signers,
+    UNIVERSAL, add_to_index, finished_launcher, write_file,
 };
 use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
@@ -39,6 +39,8 @@ Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,r
 
 /// The folder for installers, in the publisher's folder.
 pub(super) const INSTALLERS: &str = "installers";
+/// The folder for launchers as they are shipped, beside the installers.
+const LAUNCHERS: &str = "launchers";
 /// The launcher's usual name.
 const LAUNCHER: &str = "kuzflow-launcher";
 
@@ -101,21 +103,36 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let launchers = launchers(&arguments.launchers)?;
     let formats = formats(&arguments.formats, &launchers)?;
+    // All that can be wrong with the settings is named before anything is written.
+    let signers = Signers::new(&project.settings().sign, project.folder())?;
+    for format in &formats {
+        format.check_tools()?;
+    }
     warn_of_local_nodes(&project)?;
     let releases = project.releases()?;
-    let time = source_date()?;
-    // All that can be wrong with the settings is named before anything is written.
-    let mut jobs = Vec::new();
-    for launcher in launchers {
-        let release = chosen(&releases, &launcher.platform, arguments, &project)?;
-        jobs.push(Job { product: product(&project, release, time)?, launcher, release });
-    }
+    let jobs = jobs(&launchers, &releases, arguments, &project)?;
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
     let mut made = Vec::new();
     for job in &jobs {
-        made.extend(job.make(&project, &formats, arguments.with_release, &out, say)?);
+        let launcher = job.finished_launcher(&signers, &out, say)?;
+        let bundle = if arguments.with_release { Some(bundle(&project, job, &out)?) } else { None };
+        for format in formats.iter().filter(|format| format.system() == job.platform.os) {
+            let payload = Payload::read(PayloadSources {
+                product: &job.product,
+                platform: &job.platform,
+                launcher: launcher.as_deref().unwrap_or(job.launchers[0]),
+                settings: &project.launcher_folder(),
+                bundle: bundle.as_ref().map(|bundle| bundle.path.as_path()),
+                is_managed: format.is_managed(),
+            })?;
+            let path = out.join(format.file_name(&job.product, &job.platform));
+            let measured = write_file(*format, &job.product, &payload, &signers, &path)?;
+            let Measured { length, hash } = measured;
+            say.line(&format!("{}: {length} bytes\n  sha256 {hash}", path.display()));
+            made.push(job.record(*format, measured, arguments.with_release));
+        }
     }
     add_to_index(&out, &made)?;
     let made: Vec<Value> = made.iter().map(|record| described(record, &out)).collect();
@@ -124,52 +141,88 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     Ok(Ending::Done)
 }
 
-/// The installers of one platform.
+/// The installers of one platform; on macOS of both processors, if both launchers were given.
 struct Job<'a> {
-    launcher: LauncherFile,
-    release: &'a Release,
+    platform: Platform,
+    launchers: Vec<&'a Path>,
+    /// The release for each processor, all of the same version.
+    releases: Vec<&'a Release>,
     product: Product,
 }
 
-impl Job<'_> {
-    /// Makes those of `formats` that are for this platform.
-    fn make(
+/// What installers are made for. Two launchers for macOS make one universal program.
+fn jobs<'a>(
+    launchers: &'a [LauncherFile],
+    releases: &'a [Release],
+    arguments: &PackageArguments,
+    project: &Project,
+) -> Result<Vec<Job<'a>>, VerbError> {
+    let time = source_date()?;
+    let mut jobs: Vec<Job> = Vec::new();
+    for LauncherFile { platform, path } in launchers {
+        let release = chosen(releases, platform, arguments, project)?;
+        let is_mac = platform.os == Format::Dmg.system();
+        let earlier = jobs.iter_mut().find(|job| is_mac && job.platform.os == platform.os);
+        if let Some(earlier) = earlier {
+            earlier.add(path, release)?;
+            continue;
+        }
+        jobs.push(Job {
+            platform: platform.clone(),
+            launchers: vec![path],
+            releases: vec![release],
+            product: product(project, release, time)?,
+        });
+    }
+    Ok(jobs)
+}
+
+impl<'a> Job<'a> {
+    /// Adds the launcher of another processor.
+    fn add(&mut self, launcher: &'a Path, release: &'a Release) -> Result<(), String> {
+        let (one, other) = (&self.releases[0].container, &release.container);
+        if one.version != other.version {
+            return Err(format!("{one} and {other} differ in their version; name one for both"));
+        }
+        self.platform.architecture = UNIVERSAL.to_owned();
+        self.launchers.push(launcher);
+        self.releases.push(release);
+        Ok(())
+    }
+
+    fn record(&self, format: Format, measured: Measured, with_release: bool) -> InstallerRecord {
+        let release = self.releases[0];
+        InstallerRecord {
+            file: format.file_name(&self.product, &self.platform),
+            format,
+            platform: self.platform.clone(),
+            version: release.container.version.clone(),
+            channel: release.channel.clone(),
+            published: release.published,
+            with_release,
+            length: measured.length,
+            hash: measured.hash,
+        }
+    }
+
+    /// The launcher as it is shipped, if it is not shipped as it was built: a file beside the
+    /// installers, which `publish-launcher` can publish.
+    fn finished_launcher(
         &self,
-        project: &Project,
-        formats: &[Format],
-        with_release: bool,
+        signers: &Signers,
         out: &Path,
         say: &Say,
-    ) -> Result<Vec<InstallerRecord>, VerbError> {
-        let Self { launcher: LauncherFile { platform, path: launcher }, release, product } = self;
-        let bundle = if with_release { Some(bundle(project, release, out)?) } else { None };
-        let mut made = Vec::new();
-        for format in formats.iter().filter(|format| format.system() == platform.os) {
-            let payload = Payload::read(PayloadSources {
-                product,
-                platform,
-                launcher,
-                settings: &project.launcher_folder(),
-                bundle: bundle.as_ref().map(|bundle| bundle.path.as_path()),
-                is_managed: format.is_managed(),
-            })?;
-            let file = format.file_name(product, platform);
-            let path = out.join(&file);
-            let Measured { length, hash } = write_file(*format, product, &payload, &path)?;
-            say.line(&format!("{}: {length} bytes\n  sha256 {hash}", path.display()));
-            made.push(InstallerRecord {
-                file,
-                format: *format,
-                platform: platform.clone(),
-                version: release.container.version.clone(),
-                channel: release.channel.clone(),
-                published: release.published,
-                with_release,
-                length,
-                hash,
-            });
-        }
-        Ok(made)
+    ) -> Result<Option<PathBuf>, VerbError> {
+        let Self { platform, launchers, product, .. } = self;
+        let finished = finished_launcher(product, platform, launchers, signers)?;
+        let Some(finished) = finished else { return Ok(None) };
+        let folder = out.join(LAUNCHERS).join(platform.to_string());
+        let path = folder.join(product.program_name(platform));
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&path, finished))
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        say.line(&format!("{}: the launcher as it is shipped", path.display()));
+        Ok(Some(path))
     }
 }
 
@@ -293,12 +346,13 @@ struct TemporaryBundle {
     _folder: tempfile::TempDir,
 }
 
-fn bundle(project: &Project, release: &Release, out: &Path) -> Result<TemporaryBundle, VerbError> {
+fn bundle(project: &Project, job: &Job, out: &Path) -> Result<TemporaryBundle, VerbError> {
+    let release = job.releases[0];
     let folder = tempfile::Builder::new().prefix(".kuzflow-").tempdir_in(out)?;
     let path = folder.path().join("bundle");
     let request = BundleRequest {
         version: release.container.version.clone(),
-        platforms: vec![release.container.platform.clone()],
+        platforms: job.releases.iter().map(|it| it.container.platform.clone()).collect(),
         channel: Some(release.channel.clone()),
     };
     let made = when_free(PUBLISHER_LOCK_TIMEOUT, || project.bundle(&request, &path))?;

@@ -6,8 +6,10 @@
 mod debian;
 mod download_page;
 mod for_one_user;
+mod mac;
 mod red_hat;
 mod release_inside;
+mod windows;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,347 @@
+; The installer of an app for Windows. `kuzflow package` fills in what stands between @ signs, and
+; escapes it for a string in double quotes; a `$` of such a text becomes ${DOLLAR}.
+;
+; Switches: /S (silent), /AllUsers, /CurrentUser, /NoDesktopIcon, /D=FOLDER (the last one).
+; Of the uninstaller: /S, /DeleteData.
+; Exit codes: 0 done, 1 cancelled, 2 failed, 3 rights of an administrator are needed, 4 the app runs.
+
+Unicode true
+; The 32-bit programs that NSIS makes by itself do not start where only 64-bit programs do.
+Target amd64-unicode
+ManifestDPIAware true
+SetCompressor /SOLID lzma
+SetCompressorDictSize 32
+; The same input gives the same bytes.
+SetDateSave off
+AllowSkipFiles off
+ShowInstDetails nevershow
+ShowUninstDetails nevershow
+RequestExecutionLevel user
+BrandingText " "
+
+; In a text of the program, and in one of the version resource, which is taken as it is.
+!define DOLLAR "$$"
+!define DOLLAR_FIXED "$"
+!define UNINSTALL_KEY "Software\Microsoft\Windows\CurrentVersion\Uninstall\@ID@"
+!include MUI2.nsh
+!include FileFunc.nsh
+!include LogicLib.nsh
+!include nsDialogs.nsh
+
+Name "@NAME@" "@NAME_FOR_LABELS@"
+; NSIS warns of the name setup.exe: Windows loads other libraries into a program of that name.
+OutFile "installer.exe"
+VIProductVersion "@VERSION_NUMBERS@"
+VIAddVersionKey /LANG=0 "ProductName" "@NAME_FIXED@"
+VIAddVersionKey /LANG=0 "CompanyName" "@PUBLISHER_FIXED@"
+VIAddVersionKey /LANG=0 "FileDescription" "@NAME_FIXED@ Setup"
+VIAddVersionKey /LANG=0 "FileVersion" "@VERSION_FIXED@"
+VIAddVersionKey /LANG=0 "ProductVersion" "@VERSION_FIXED@"
+VIAddVersionKey /LANG=0 "LegalCopyright" "@COPYRIGHT_FIXED@"
+
+Var AllUsers
+Var IsUpgrade
+Var DesktopIcon
+Var DesktopIconBox
+Var DeleteData
+Var DeleteDataBox
+
+!define MUI_ICON "icon.ico"
+!define MUI_UNICON "icon.ico"
+!define MUI_WELCOMEFINISHPAGE_BITMAP "welcome.bmp"
+!define MUI_ABORTWARNING
+!define MUI_WELCOMEPAGE_TEXT "$(WelcomeText)"
+!define MUI_FINISHPAGE_RUN
+!define MUI_FINISHPAGE_RUN_FUNCTION StartApp
+
+!insertmacro MUI_PAGE_WELCOME
+!ifdef WITH_LICENSE
+  !insertmacro MUI_PAGE_LICENSE "license.txt"
+!endif
+!insertmacro MUI_PAGE_DIRECTORY
+Page custom OptionsPage OptionsPageLeave
+!insertmacro MUI_PAGE_INSTFILES
+!insertmacro MUI_PAGE_FINISH
+UninstPage custom un.DataPage un.DataPageLeave
+!insertmacro MUI_UNPAGE_INSTFILES
+!insertmacro MUI_LANGUAGE "English"
+!insertmacro MUI_LANGUAGE "SimpChinese"
+
+LangString WelcomeText ${LANG_ENGLISH} "@NAME_FOR_LABELS@ will be installed on this computer.$\r$\n$\r$\n$_CLICK"
+LangString WelcomeText ${LANG_SIMPCHINESE} "即将在本机上安装 @NAME_FOR_LABELS@。$\r$\n$\r$\n$_CLICK"
+LangString OptionsTitle ${LANG_ENGLISH} "Shortcuts"
+LangString OptionsTitle ${LANG_SIMPCHINESE} "快捷方式"
+LangString OptionsSubtitle ${LANG_ENGLISH} "@NAME_FOR_LABELS@ gets an entry in the Start menu."
+LangString OptionsSubtitle ${LANG_SIMPCHINESE} "@NAME_FOR_LABELS@ 会出现在“开始”菜单中。"
+LangString OptionsDesktop ${LANG_ENGLISH} "An icon on the &desktop as well"
+LangString OptionsDesktop ${LANG_SIMPCHINESE} "同时在桌面上创建图标(&D)"
+LangString DataTitle ${LANG_ENGLISH} "Uninstall @NAME_FOR_LABELS@"
+LangString DataTitle ${LANG_SIMPCHINESE} "卸载 @NAME_FOR_LABELS@"
+LangString DataSubtitle ${LANG_ENGLISH} "All installed versions of @NAME_FOR_LABELS@ are removed from this computer."
+LangString DataSubtitle ${LANG_SIMPCHINESE} "本机上已安装的 @NAME_FOR_LABELS@ 的所有版本都会被删除。"
+LangString DataKept ${LANG_ENGLISH} "Your settings and data stay on this computer. If you install @NAME_FOR_LABELS@ again, you find them as you left them."
+LangString DataKept ${LANG_SIMPCHINESE} "您的设置和数据会保留在本机上。再次安装 @NAME_FOR_LABELS@ 后，一切如旧。"
+LangString DataDelete ${LANG_ENGLISH} "&Delete my settings and data, too"
+LangString DataDelete ${LANG_SIMPCHINESE} "同时删除我的设置和数据(&D)"
+LangString AppRuns ${LANG_ENGLISH} "@NAME@ is running, or its files are in use.$\r$\n$\r$\nSave your work and close @NAME@, then choose Retry."
+LangString AppRuns ${LANG_SIMPCHINESE} "@NAME@ 正在运行，或其文件正被使用。$\r$\n$\r$\n请保存您的工作并关闭 @NAME@，然后点击“重试”。"
+LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
+LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
+
+!macro FUNCTIONS un
+; Whether this user may write for all users; the answer is on the stack: 1 or 0.
+Function ${un}IsAdministrator
+  UserInfo::GetAccountType
+  Pop $0
+  ${If} $0 == "Admin"
+    Push 1
+  ${Else}
+    Push 0
+  ${EndIf}
+FunctionEnd
+
+; Goes on as an administrator: in a new process, which asks the user. A silent run asks nobody.
+Function ${un}BecomeAdministrator
+  Call ${un}IsAdministrator
+  Pop $0
+  ${If} $0 = 0
+    ${If} ${Silent}
+      SetErrorLevel 3
+      Quit
+    ${EndIf}
+    ${GetParameters} $1
+    ClearErrors
+    ExecShell "runas" "$EXEPATH" "$1"
+    ${If} ${Errors}
+      MessageBox MB_OK|MB_ICONSTOP "$(NeedsAdministrator)"
+      SetErrorLevel 3
+    ${EndIf}
+    Quit
+  ${EndIf}
+FunctionEnd
+!macroend
+!insertmacro FUNCTIONS ""
+!insertmacro FUNCTIONS "un."
+
+Function .onInit
+  StrCpy $AllUsers 0
+  ; An installation for all users is renewed where it is.
+  ReadRegStr $0 HKLM "${UNINSTALL_KEY}" "InstallLocation"
+  ${If} $0 != ""
+    StrCpy $AllUsers 1
+  ${EndIf}
+  ${GetParameters} $R0
+  ClearErrors
+  ${GetOptions} $R0 "/AllUsers" $0
+  ${IfNot} ${Errors}
+    StrCpy $AllUsers 1
+  ${EndIf}
+  ClearErrors
+  ${GetOptions} $R0 "/CurrentUser" $0
+  ${IfNot} ${Errors}
+    StrCpy $AllUsers 0
+  ${EndIf}
+  ${If} $AllUsers = 1
+    Call BecomeAdministrator
+    SetShellVarContext all
+    StrCpy $R1 "$PROGRAMFILES64\@FOLDER@"
+  ${Else}
+    SetShellVarContext current
+    StrCpy $R1 "$LOCALAPPDATA\Programs\@FOLDER@"
+  ${EndIf}
+  ReadRegStr $0 SHCTX "${UNINSTALL_KEY}" "InstallLocation"
+  StrCpy $IsUpgrade 0
+  ${If} $0 != ""
+    StrCpy $IsUpgrade 1
+    StrCpy $R1 $0
+  ${EndIf}
+  ; Empty but for /D=.
+  ${If} $INSTDIR == ""
+    StrCpy $INSTDIR $R1
+  ${EndIf}
+  StrCpy $DesktopIcon 1
+  ClearErrors
+  ${GetOptions} $R0 "/NoDesktopIcon" $0
+  ${IfNot} ${Errors}
+    StrCpy $DesktopIcon 0
+  ${EndIf}
+  ; An icon that a person has removed stays away.
+  ${If} $IsUpgrade = 1
+  ${AndIfNot} ${FileExists} "$DESKTOP\@LINK@.lnk"
+    StrCpy $DesktopIcon 0
+  ${EndIf}
+FunctionEnd
+
+Function OptionsPage
+  !insertmacro MUI_HEADER_TEXT "$(OptionsTitle)" "$(OptionsSubtitle)"
+  nsDialogs::Create 1018
+  Pop $0
+  ${NSD_CreateCheckbox} 0 0 100% 12u "$(OptionsDesktop)"
+  Pop $DesktopIconBox
+  ${NSD_SetState} $DesktopIconBox $DesktopIcon
+  nsDialogs::Show
+FunctionEnd
+
+Function OptionsPageLeave
+  ${NSD_GetState} $DesktopIconBox $DesktopIcon
+FunctionEnd
+
+; Explorer starts the app with the user's own rights, if this process has more.
+Function StartApp
+  ${If} $AllUsers = 1
+    Exec '"$WINDIR\explorer.exe" "$INSTDIR\@EXE@"'
+  ${Else}
+    Exec '"$INSTDIR\@EXE@"'
+  ${EndIf}
+FunctionEnd
+
+; Puts the launcher that lies beside its place into its place. A running one is moved aside, under
+; the name from which its successor removes it: so nobody's work is interrupted.
+Function PutLauncher
+  retry:
+  ClearErrors
+  Delete "$INSTDIR\@EXE@"
+  ${If} ${Errors}
+    ClearErrors
+    Delete "$INSTDIR\@STEM@.old.exe"
+    ClearErrors
+    Rename "$INSTDIR\@EXE@" "$INSTDIR\@STEM@.old.exe"
+  ${EndIf}
+  ${IfNot} ${Errors}
+    Rename "$INSTDIR\@STEM@.setup.exe" "$INSTDIR\@EXE@"
+  ${EndIf}
+  ${If} ${Errors}
+    MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION "$(AppRuns)" /SD IDCANCEL IDRETRY retry
+    Delete "$INSTDIR\@STEM@.setup.exe"
+    SetErrorLevel 4
+    Abort "$(AppRuns)"
+  ${EndIf}
+FunctionEnd
+
+Section
+  SetOutPath "$INSTDIR"
+  ClearErrors
+@FILES@
+  ; The launcher renews itself: a newer one than this stays.
+  StrCpy $R2 0
+  ${If} ${FileExists} "$INSTDIR\@EXE@"
+    ClearErrors
+    GetDLLVersion "$INSTDIR\@EXE@" $0 $1
+    ${IfNot} ${Errors}
+      ${If} $0 U> @LAUNCHER_HIGH@
+        StrCpy $R2 1
+      ${ElseIf} $0 = @LAUNCHER_HIGH@
+      ${AndIf} $1 U> @LAUNCHER_LOW@
+        StrCpy $R2 1
+      ${EndIf}
+    ${EndIf}
+  ${EndIf}
+  ${If} $R2 = 0
+    File "/oname=@STEM@.setup.exe" "launcher.exe"
+    Call PutLauncher
+  ${EndIf}
+  WriteUninstaller "$INSTDIR\uninstall.exe"
+
+  CreateShortCut "$SMPROGRAMS\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
+  ${If} $DesktopIcon = 1
+    CreateShortCut "$DESKTOP\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
+  ${EndIf}
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayName" "@NAME@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayVersion" "@VERSION@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayIcon" "$INSTDIR\@EXE@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "Publisher" "@PUBLISHER@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "URLInfoAbout" "@HOMEPAGE@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "InstallLocation" "$INSTDIR"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "UninstallString" '"$INSTDIR\uninstall.exe"'
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "QuietUninstallString" '"$INSTDIR\uninstall.exe" /S'
+  WriteRegDWORD SHCTX "${UNINSTALL_KEY}" "EstimatedSize" @KILOBYTES@
+  WriteRegDWORD SHCTX "${UNINSTALL_KEY}" "NoModify" 1
+  WriteRegDWORD SHCTX "${UNINSTALL_KEY}" "NoRepair" 1
+SectionEnd
+
+Function un.onInit
+  SetShellVarContext current
+  ReadRegStr $0 HKLM "${UNINSTALL_KEY}" "InstallLocation"
+  ${If} $0 == $INSTDIR
+    Call un.BecomeAdministrator
+    SetShellVarContext all
+  ${EndIf}
+  StrCpy $DeleteData 0
+  ${GetParameters} $R0
+  ClearErrors
+  ${GetOptions} $R0 "/DeleteData" $0
+  ${IfNot} ${Errors}
+    StrCpy $DeleteData 1
+  ${EndIf}
+FunctionEnd
+
+Function un.DataPage
+  !insertmacro MUI_HEADER_TEXT "$(DataTitle)" "$(DataSubtitle)"
+  nsDialogs::Create 1018
+  Pop $0
+  ${NSD_CreateLabel} 0 0 100% 30u "$(DataKept)"
+  Pop $0
+  ${NSD_CreateCheckbox} 0 36u 100% 12u "$(DataDelete)"
+  Pop $DeleteDataBox
+  ${NSD_SetState} $DeleteDataBox $DeleteData
+  GetDlgItem $0 $HWNDPARENT 1
+  SendMessage $0 ${WM_SETTEXT} 0 "STR:$(^UninstallBtn)"
+  nsDialogs::Show
+FunctionEnd
+
+Function un.DataPageLeave
+  ${NSD_GetState} $DeleteDataBox $DeleteData
+FunctionEnd
+
+; The launcher removes what it has installed. It refuses while the app runs, and changes nothing then.
+Function un.RemoveVersions
+  ${IfNot} ${FileExists} "$INSTDIR\@EXE@"
+    Return
+  ${EndIf}
+  StrCpy $R1 "--keep-data"
+  ${If} $DeleteData = 1
+    StrCpy $R1 "--delete-data"
+  ${EndIf}
+  retry:
+  ; A program that runs, with its window or without, cannot be opened for writing.
+  StrCpy $R2 1
+  ClearErrors
+  FileOpen $0 "$INSTDIR\@EXE@" a
+  ${IfNot} ${Errors}
+    FileClose $0
+    ClearErrors
+    ExecWait '"$INSTDIR\@EXE@" --headless uninstall $R1 --yes' $R2
+    ${If} ${Errors}
+      StrCpy $R2 1
+    ${EndIf}
+  ${EndIf}
+  ; 3: nothing was installed.
+  ${If} $R2 <> 0
+  ${AndIf} $R2 <> 3
+    MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION "$(AppRuns)" /SD IDCANCEL IDRETRY retry
+    SetErrorLevel 4
+    Abort "$(AppRuns)"
+  ${EndIf}
+FunctionEnd
+
+Section "Uninstall"
+  Call un.RemoveVersions
+  SetOutPath "$TEMP"
+  Delete "$SMPROGRAMS\@LINK@.lnk"
+  Delete "$DESKTOP\@LINK@.lnk"
+@FILES_REMOVED@
+  Delete "$INSTDIR\@STEM@.old.exe"
+  Delete "$INSTDIR\@STEM@.new.exe"
+  Delete "$INSTDIR\@STEM@.setup.exe"
+  Delete "$INSTDIR\@STEM@.update.json"
+  Delete "$INSTDIR\@STEM@.update.lock"
+  Delete "$INSTDIR\@EXE@"
+  Delete "$INSTDIR\uninstall.exe"
+  ; Only if it is empty: files that a person has put there stay.
+  RMDir "$INSTDIR"
+  DeleteRegKey SHCTX "${UNINSTALL_KEY}"
+SectionEnd
+!ifdef UNINSTALLER_COPY
+  ; The uninstaller is copied out of the first run, signed, and copied into the second.
+  !uninstfinalize '${UNINSTALLER_COPY}'
+!endif

@@ -1,0 +1,149 @@
+//! Signs programs and installers with the publisher's own command, as `[sign]` in `kuzflow.toml`
+//! says: osslsigncode or signtool for Windows, codesign or rcodesign for macOS.
+//!
+//! In: a command, the path of a file or of an application bundle. Out: the same path, signed.
+//! Never: a key, a password, or a go on after a command that failed.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::error::InstallerError;
+use crate::file_error::FileResult as _;
+use crate::publish::signing::SigningCommands;
+
+/// Stands for what is signed, and for the path of the signed one.
+const FILE: &str = "{file}";
+const SIGNED: &str = "{signed}";
+/// Most characters of a command's output that an error shows: its end, where the reason stands.
+const MAX_OUTPUT_CHARACTERS: usize = 2000;
+
+/// The command of each system, as far as the publisher has named one.
+#[derive(Clone, Debug)]
+pub(crate) struct Signers<'a> {
+    pub(super) windows: Option<Signer<'a>>,
+    pub(super) macos: Option<Signer<'a>>,
+}
+
+impl<'a> Signers<'a> {
+    /// The commands of `[sign]`, which run in the folder of `kuzflow.toml`.
+    ///
+    /// # Errors
+    /// [`InstallerError::SignCommand`] if one does not say which file to sign.
+    pub(crate) fn new(
+        commands: &'a SigningCommands,
+        folder: &'a Path,
+    ) -> Result<Self, InstallerError> {
+        Ok(Self {
+            windows: Signer::new(&commands.windows, folder)?,
+            macos: Signer::new(&commands.macos, folder)?,
+        })
+    }
+}
+
+/// A command that signs.
+#[derive(Clone, Debug)]
+pub(super) struct Signer<'a> {
+    words: &'a [String],
+    /// Where the command runs: the publisher's folder.
+    folder: &'a Path,
+}
+
+impl<'a> Signer<'a> {
+    /// The command of these words; `None` without any.
+    ///
+    /// # Errors
+    /// [`InstallerError::SignCommand`] if it does not say which file to sign.
+    fn new(words: &'a [String], folder: &'a Path) -> Result<Option<Self>, InstallerError> {
+        match words {
+            [] => Ok(None),
+            words if words[1..].iter().any(|word| word.contains(FILE)) => {
+                Ok(Some(Self { words, folder }))
+            }
+            _ => Err(InstallerError::SignCommand { command: words.join(" ") }),
+        }
+    }
+
+    /// The bytes of a file after it was signed under this name, which the signature may hold.
+    ///
+    /// # Errors
+    /// Those of [`Self::sign`].
+    pub(super) fn signed(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, InstallerError> {
+        let folder = tempfile::tempdir().at("make", Path::new("a temporary folder"))?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).at("write", &path)?;
+        self.sign(&path)?;
+        Ok(std::fs::read(&path).at("read", &path)?)
+    }
+
+    /// Signs what is at `path`.
+    ///
+    /// # Errors
+    /// [`InstallerError::Sign`] if the command cannot be started or fails.
+    pub(super) fn sign(&self, path: &Path) -> Result<(), InstallerError> {
+        let signed = with_ending(path, ".signed");
+        let word = |word: &String| filled(word, path, &signed);
+        let failed = |reason: String| self.failed(path, reason);
+        let mut command = Command::new(&self.words[0]);
+        command.args(self.words[1..].iter().map(word)).current_dir(self.folder);
+        command.stdin(Stdio::null());
+        let output = command.output().map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            let text = [output.stdout, output.stderr].concat();
+            return Err(failed(format!("{}\n{}", output.status, end_of(&text))));
+        }
+        if self.words.iter().any(|word| word.contains(SIGNED)) {
+            if !signed.try_exists().at("look at", &signed)? {
+                return Err(failed(format!("it has not written {}", signed.display())));
+            }
+            std::fs::rename(&signed, path).at("replace", path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Signer<'_> {
+    fn failed(&self, path: &Path, reason: String) -> InstallerError {
+        InstallerError::Sign { command: self.words.join(" "), path: path.to_owned(), reason }
+    }
+
+    /// The error of a command that ended well and signed nothing.
+    pub(super) fn no_signature(&self, path: &Path) -> InstallerError {
+        self.failed(path, "it has left no signature".to_owned())
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// A word with the paths in it, which need not be Unicode.
+fn filled(word: &str, file: &Path, signed: &Path) -> OsString {
+    let mut filled = OsString::new();
+    let mut rest = word;
+    while let Some(at) = rest.find('{') {
+        filled.push(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix(FILE) {
+            filled.push(file);
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix(SIGNED) {
+            filled.push(signed);
+            rest = after;
+        } else {
+            filled.push("{");
+            rest = &rest[1..];
+        }
+    }
+    filled.push(rest);
+    filled
+}
+
+fn end_of(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let text = text.trim();
+    let skipped = text.chars().count().saturating_sub(MAX_OUTPUT_CHARACTERS);
+    text.chars().skip(skipped).collect()
+}

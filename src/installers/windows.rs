@@ -1,0 +1,173 @@
+//! What Windows users get: `Setup.exe`, and a folder as a zip.
+//!
+//! In: a product, a payload, a command that signs. Out: the bytes of one file. Never: a window of a
+//! console; a change of a launcher that is signed already.
+//!
+//! ```text
+//! resources            the icon and the version inside a program
+//! icon, version_information, welcome    their bytes, and the picture of the first page
+//! script               the installer as NSIS reads it           setup    the installer as NSIS makes it
+//! ```
+
+mod icon;
+mod resources;
+mod script;
+mod setup;
+mod version_information;
+mod welcome;
+
+pub(super) use setup::check_compiler;
+
+use std::io::Write;
+use std::path::Path;
+
+use self::resources::ProgramError;
+use self::script::{Script, ScriptFile};
+use self::setup::Setup;
+use self::version_information::{VersionInformation, numbers};
+use super::archive::archive;
+use super::error::InstallerError;
+use super::payload::{Payload, PayloadFile};
+use super::product::Product;
+use super::signing::Signer;
+use super::tree::{Content, Node};
+use crate::model::Version;
+use crate::model::launcher::version_in;
+
+/// The folder of a portable installation that holds the versions, beside the launcher.
+const PORTABLE_HOME: &str = "home";
+/// The launcher's settings.
+const SETTINGS: &str = "launcher.toml";
+
+/// The launcher with the app's icon, name and the launcher's own version inside. A signed one stays
+/// as it is: `None`.
+///
+/// Nothing in it depends on the app's version: so the same launcher can be published once, for all
+/// releases that follow.
+pub(super) fn named_launcher(
+    product: &Product,
+    launcher: &[u8],
+    file_name: &str,
+) -> Result<Option<Vec<u8>>, ProgramError> {
+    if resources::is_signed(launcher)? {
+        return Ok(None);
+    }
+    let mut inside = resources::read(launcher)?;
+    icon::put(&product.icon, &mut inside).ok_or(ProgramError::NoRoom)?;
+    let version = launcher_version(launcher);
+    let information = VersionInformation {
+        name: &product.display_name,
+        publisher: &product.publisher.name,
+        copyright: &product.copyright,
+        version: &version,
+        file_name,
+    };
+    inside.remove(resources::VERSION);
+    inside.insert(resources::VERSION, 1, information.bytes());
+    resources::replace(launcher, &inside).map(Some)
+}
+
+/// A program with the publisher's signature.
+///
+/// # Errors
+/// [`InstallerError::Sign`] if the command fails or leaves none.
+pub(super) fn signed(
+    signer: &Signer,
+    name: &str,
+    program: &[u8],
+) -> Result<Vec<u8>, InstallerError> {
+    let signed = signer.signed(name, program)?;
+    match resources::is_signed(&signed) {
+        Ok(true) => Ok(signed),
+        _ => Err(signer.no_signature(Path::new(name))),
+    }
+}
+
+fn launcher_version(launcher: &[u8]) -> Version {
+    version_in(launcher).unwrap_or(Version::new(0, 0, 0))
+}
+
+/// Writes the installer.
+pub(super) fn write_setup(
+    product: &Product,
+    payload: &Payload,
+    signer: Option<&Signer>,
+    out: &mut impl Write,
+) -> Result<(), InstallerError> {
+    let launcher = payload.program().map(|file| file.content.read()).transpose()?;
+    let launcher = launcher.unwrap_or_default();
+    let program = product.program_name(&payload.platform);
+    let others: Vec<&PayloadFile> = payload.files.iter().filter(|file| !file.is_program).collect();
+    let files: Vec<ScriptFile> = others
+        .iter()
+        .enumerate()
+        .map(|(index, file)| ScriptFile { name: &file.name, source: format!("file{index}") })
+        .collect();
+    let mut bytes = launcher.len() as u64;
+    for file in &others {
+        bytes += file.content.length()?;
+    }
+    let setup = Setup {
+        script: Script {
+            id: product.app.as_str(),
+            name: &product.display_name,
+            description: &product.summary,
+            publisher: &product.publisher.name,
+            homepage: product.homepage.as_ref().map(url::Url::as_str).unwrap_or_default(),
+            copyright: &product.copyright,
+            version: &product.version.to_string(),
+            version_numbers: numbers(&product.version),
+            launcher_numbers: numbers(&launcher_version(&launcher)),
+            file_name: Path::new(&program)
+                .file_stem()
+                .unwrap_or_default()
+                .to_str()
+                .unwrap_or_default(),
+            kilobytes: bytes.div_ceil(1024),
+            files: &files,
+        },
+        launcher: &launcher,
+        contents: others.iter().map(|file| &file.content).collect(),
+        icon: icon::file(&product.icon).unwrap_or_default(),
+        welcome: welcome::picture(&product.icon),
+        license: product.license_text.as_deref().unwrap_or_default(),
+        seconds: product.seconds(),
+    };
+    let mut installer = setup.make(signer)?;
+    if let Some(signer) = signer {
+        let name = format!("{}-setup.exe", product.package_name());
+        installer = signed(signer, &name, &installer)?;
+    }
+    out.write_all(&installer)?;
+    Ok(())
+}
+
+/// Writes a folder that can be taken along: with the app's versions and the user's files inside.
+pub(super) fn write_portable(
+    product: &Product,
+    payload: &Payload,
+    out: &mut impl Write,
+) -> Result<(), InstallerError> {
+    let mut nodes = Vec::new();
+    for file in &payload.files {
+        let mut bytes = file.content.read()?;
+        if file.name == SETTINGS {
+            bytes = portable_settings(bytes);
+        }
+        let content = Content::File { bytes, is_executable: file.is_program };
+        nodes.push(Node { name: file.name.clone(), content });
+    }
+    let program = product.program_name(&payload.platform);
+    let name = program.strip_suffix(".exe").unwrap_or(&program);
+    let folder = Node::folder(name, nodes);
+    out.write_all(&archive(&[folder], product.time)?)?;
+    Ok(())
+}
+
+/// Settings with a home beside them, unless they name one. The table's keys come before the first
+/// table, so the line may stand at the top.
+fn portable_settings(settings: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&settings).into_owned();
+    let names_home = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("home"));
+    if names_home { settings } else { format!("home = \"{PORTABLE_HOME}\"\n{text}").into_bytes() }
+}

@@ -1,0 +1,203 @@
+//! The script from which NSIS makes an installer: the template with the app's texts in it.
+//!
+//! In: texts, names of files. Out: one text. Never: a text of the publisher's that NSIS would read
+//! as its own.
+//!
+//! NSIS expands `${…}` and `$%…%` even behind `$$`. What comes out of a define is not expanded
+//! again, so each `$` is written as a define.
+
+/// The template; `@NAME@` and the like stand for texts.
+const TEMPLATE: &str = include_str!("../../../assets/installers/setup.nsi");
+
+/// What the installer says, and which files it brings.
+#[derive(Clone, Debug)]
+pub(super) struct Script<'a> {
+    /// Name of the registry's keys: letters, digits, `-` and `.`.
+    pub id: &'a str,
+    pub name: &'a str,
+    pub description: &'a str,
+    pub publisher: &'a str,
+    pub homepage: &'a str,
+    pub copyright: &'a str,
+    pub version: &'a str,
+    pub version_numbers: [u16; 4],
+    /// The version of the launcher, which renews itself: an older one does not take its place.
+    pub launcher_numbers: [u16; 4],
+    /// The app's name as the name of a file: of the launcher, the folder and the shortcuts.
+    pub file_name: &'a str,
+    /// Kilobytes that it takes when it is installed.
+    pub kilobytes: u64,
+    /// The files besides the launcher.
+    pub files: &'a [ScriptFile<'a>],
+}
+
+/// A file that the installer brings.
+#[derive(Clone, Debug)]
+pub(super) struct ScriptFile<'a> {
+    /// Its name in the folder of the installation.
+    pub name: &'a str,
+    /// Its name beside the script.
+    pub source: String,
+}
+
+impl Script<'_> {
+    /// The text of the script.
+    pub(super) fn text(&self) -> String {
+        let numbers = self.version_numbers.map(|number| number.to_string()).join(".");
+        let [major, minor, patch, build] = self.launcher_numbers.map(u32::from);
+        let labels = escaped(self.name).replace('&', "&&");
+        let file_name = escaped(self.file_name);
+        let texts = [
+            ("NAME", escaped(self.name)),
+            ("NAME_FOR_LABELS", labels),
+            ("NAME_FIXED", escaped_for_resource(self.name)),
+            ("PUBLISHER", escaped(self.publisher)),
+            ("PUBLISHER_FIXED", escaped_for_resource(self.publisher)),
+            ("COPYRIGHT_FIXED", escaped_for_resource(self.copyright)),
+            ("DESCRIPTION", escaped(self.description)),
+            ("HOMEPAGE", escaped(self.homepage)),
+            ("VERSION", escaped(self.version)),
+            ("VERSION_FIXED", escaped_for_resource(self.version)),
+            ("VERSION_NUMBERS", numbers),
+            ("LAUNCHER_HIGH", (major << 16 | minor).to_string()),
+            ("LAUNCHER_LOW", (patch << 16 | build).to_string()),
+            ("ID", escaped(self.id)),
+            ("FOLDER", file_name.clone()),
+            ("LINK", file_name.clone()),
+            ("EXE", format!("{file_name}.exe")),
+            ("STEM", file_name),
+            ("KILOBYTES", self.kilobytes.min(u64::from(u32::MAX)).to_string()),
+            ("FILES", self.files_put()),
+            ("FILES_REMOVED", self.files_removed()),
+        ];
+        filled(TEMPLATE, &texts)
+    }
+
+    fn files_put(&self) -> String {
+        let line = |file: &ScriptFile| {
+            format!("  File \"/oname={}\" \"{}\"", escaped(file.name), file.source)
+        };
+        self.files.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn files_removed(&self) -> String {
+        let line = |file: &ScriptFile| format!("  Delete \"$INSTDIR\\{}\"", escaped(file.name));
+        self.files.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A text between double quotes that the installer uses when it runs. Control characters other than
+/// ends of lines have no place in a window.
+fn escaped(text: &str) -> String {
+    quoted(text, "${DOLLAR}")
+}
+
+/// The same for the version resource, whose texts the compiler takes as they are.
+fn escaped_for_resource(text: &str) -> String {
+    quoted(text, "${DOLLAR_FIXED}")
+}
+
+fn quoted(text: &str, dollar: &str) -> String {
+    let mut quoted = String::new();
+    for character in text.chars() {
+        match character {
+            '$' => quoted.push_str(dollar),
+            '"' => quoted.push_str("$\\\""),
+            '\n' => quoted.push_str("$\\r$\\n"),
+            '\t' => quoted.push_str("$\\t"),
+            other if other.is_control() => {}
+            other => quoted.push(other),
+        }
+    }
+    quoted
+}
+
+/// The template with the texts in it. One pass: a text that looks like a place stays a text.
+fn filled(template: &str, texts: &[(&str, String)]) -> String {
+    let mut parts = template.split('@');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    let mut follows_name = false;
+    for part in parts {
+        let text = texts.iter().find(|(name, _)| !follows_name && *name == part);
+        match text {
+            Some((_, text)) => filled.push_str(text),
+            None if follows_name => filled.push_str(part),
+            None => {
+                filled.push('@');
+                filled.push_str(part);
+            }
+        }
+        follows_name = text.is_some();
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(name: &str) -> String {
+        let file = |name, source: &str| ScriptFile { name, source: source.to_owned() };
+        let files = [file("launcher.toml", "file0"), file("b c $x.txt", "file1")];
+        let script = Script {
+            id: "my-app",
+            name,
+            description: "one \"line\"",
+            publisher: "Müller & Co",
+            homepage: "https://example.com/",
+            copyright: "",
+            version: "1.2.3-beta.1",
+            version_numbers: [1, 2, 3, 0],
+            launcher_numbers: [2, 1, 4, 0],
+            file_name: "My App",
+            kilobytes: 12,
+            files: &files,
+        };
+        script.text()
+    }
+
+    #[test]
+    fn no_text_of_the_publisher_is_read_as_the_language_of_the_script() {
+        for (text, expected) in [
+            ("plain 示例", "plain 示例"),
+            (
+                "$INSTDIR ${NSISDIR} $%PATH% $(x) $$",
+                concat!(
+                    "${DOLLAR}INSTDIR ${DOLLAR}{NSISDIR} ${DOLLAR}%PATH% ${DOLLAR}(x) ",
+                    "${DOLLAR}${DOLLAR}"
+                ),
+            ),
+            ("say \"hello\"", "say $\\\"hello$\\\""),
+            ("two\r\nlines\t\u{7}", "two$\\r$\\nlines$\\t"),
+            ("back\\slash `tick` 'single' ; # !", "back\\slash `tick` 'single' ; # !"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+        assert_eq!(escaped_for_resource("$1"), "${DOLLAR_FIXED}1");
+    }
+
+    #[test]
+    fn every_place_of_the_template_is_filled() {
+        let text = script("A & B $1");
+        assert!(text.contains("Name \"A & B ${DOLLAR}1\" \"A && B ${DOLLAR}1\"\n"));
+        assert!(text.contains("VIProductVersion \"1.2.3.0\"\n"));
+        assert!(text.contains("${If} $0 U> 131073\n"), "the launcher's version: 2.1");
+        let left: Vec<&str> = text.lines().filter(|line| line.contains('@')).collect();
+        assert_eq!(
+            left,
+            [
+                "; The installer of an app for Windows. `kuzflow package` fills in what stands between @ signs, and"
+            ]
+        );
+        // A name that looks like a place stays a name.
+        assert!(script("@VERSION@ a@b").contains("Name \"@VERSION@ a@b\""));
+    }
+
+    #[test]
+    fn each_file_is_put_and_removed() {
+        let text = script("x");
+        assert!(text.contains("  File \"/oname=b c ${DOLLAR}x.txt\" \"file1\"\n"));
+        assert!(text.contains("  Delete \"$INSTDIR\\launcher.toml\"\n"));
+        assert!(text.contains("  Delete \"$INSTDIR\\b c ${DOLLAR}x.txt\"\n"));
+    }
+}
