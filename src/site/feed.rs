@@ -1,7 +1,8 @@
 //! The Atom feed: one entry a release.
 
+use super::escape::escaped;
 use super::markdown::to_html;
-use super::page::{FEED, escaped};
+use super::page::FEED;
 use super::release::Site;
 use super::words::PageLanguage;
 

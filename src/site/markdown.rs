@@ -5,7 +5,7 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::page::escaped;
+use super::escape::escaped;
 
 /// The notes as HTML. Headings are below those of the page.
 pub(super) fn to_html(markdown: &str) -> String {

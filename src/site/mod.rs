@@ -7,9 +7,10 @@
 //! ```text
 //! page   the pages      feed       news for feed readers
 //! words  both languages markdown   release notes as HTML     release   what pages and feed show
-//! write  the files into the folder
+//! write  the files into the folder         escape     signs of HTML and of addresses
 //! ```
 
+mod escape;
 mod feed;
 mod markdown;
 mod page;

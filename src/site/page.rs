@@ -1,5 +1,6 @@
 //! The pages.
 
+use super::escape::{escaped, in_address};
 use super::markdown::to_html;
 use super::release::{Site, SiteRelease};
 use super::words::{PageLanguage, Words};
@@ -109,20 +110,6 @@ fn row(installer: &InstallerRecord, words: &Words) -> String {
         escaped(&platform.architecture),
         size(*length),
     )
-}
-
-/// Text in HTML or XML.
-pub(super) fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;")
-}
-
-/// A file's name in an address: other signs than letters, digits and a few more as `%XX`.
-pub(super) fn in_address(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// Megabytes with one digit behind the point.

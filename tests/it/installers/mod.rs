@@ -53,8 +53,8 @@ impl Shop {
         let launcher = format!("{}={}", Platform::current(), text(launcher));
         let usual = ["--json", "package", "--repo", text(&folder), "--launcher", &launcher];
         let output = self.world.kuzflow(&[&usual, more].concat());
-        let said = String::from_utf8(output.stdout).unwrap();
-        serde_json::from_str::<Value>(said.lines().last().unwrap()).unwrap()["result"].clone()
+        let answer = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str::<Value>(answer.lines().last().unwrap()).unwrap()["result"].clone()
     }
 
     /// Makes one installer.
@@ -129,10 +129,10 @@ fn tool(name: &str, arguments: &[&str]) -> Option<String> {
         }
         Err(error) => panic!("{name}: {error}"),
     };
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} {arguments:?}: {said}{errors}");
-    Some(said)
+    assert!(output.status.success(), "{name} {arguments:?}: {answer}{errors}");
+    Some(answer)
 }
 
 #[test]
@@ -188,13 +188,13 @@ fn what_cannot_be_packaged_is_named_before_anything_is_written() {
         (&["--launcher", &launcher, "--launcher", &launcher], "two launchers"),
     ];
     for (arguments, reason) in cases {
-        let said = refused(arguments);
-        assert!(said.contains(reason), "{arguments:?}: {said}");
+        let answer = refused(arguments);
+        assert!(answer.contains(reason), "{arguments:?}: {answer}");
     }
     // A value that no format can hold.
     let settings = folder.join("kuzflow.toml");
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, text.replace("hello@example.com", "hello")).unwrap();
-    let said = refused(&["--launcher", &launcher]);
-    assert!(said.contains("[app] publisher in kuzflow.toml cannot be used"), "{said}");
+    let answer = refused(&["--launcher", &launcher]);
+    assert!(answer.contains("[app] publisher in kuzflow.toml cannot be used"), "{answer}");
 }

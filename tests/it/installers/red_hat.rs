@@ -12,9 +12,11 @@ fn rpm_verifies_installs_and_removes_it() {
     let package = text(&package);
     let root = shop.world.path("rpm");
     let database = format!("--dbpath={}", text(&shop.world.path("rpm database")));
-    let Some(said) = tool("rpm", &["--checksig", "--verbose", &database, package]) else { return };
+    let Some(answer) = tool("rpm", &["--checksig", "--verbose", &database, package]) else {
+        return;
+    };
     for digest in ["Header SHA256 digest: OK", "Payload SHA256 digest: OK"] {
-        assert!(said.contains(digest), "{digest}: {said}");
+        assert!(answer.contains(digest), "{digest}: {answer}");
     }
     let info = tool("rpm", &["--query", "--info", &database, "--package", package]).unwrap();
     for (name, value) in [
