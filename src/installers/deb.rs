@@ -185,10 +185,7 @@ fn control(
         format!("Maintainer: {}", maintainer(product)),
         format!("Installed-Size: {installed_kib}"),
     ];
-    let depends = depends(&program);
-    if !depends.is_empty() {
-        lines.push(format!("Depends: {depends}"));
-    }
+    lines.push(format!("Depends: {}", depends(&program)));
     lines.push(format!("Recommends: {WINDOW_LIBRARIES}"));
     lines.extend(product.homepage.as_ref().map(|homepage| format!("Homepage: {homepage}")));
     lines.push(format!("Description: {}", synopsis(product)));
@@ -200,7 +197,9 @@ fn depends(program: &[u8]) -> String {
     let library =
         needed_c_library(program).map(|(major, minor)| format!("libc6 (>= {major}.{minor})"));
     let unwinder = needs_library(program, "libgcc_s.so.1").then(|| "libgcc-s1".to_owned());
-    library.into_iter().chain(unwinder).collect::<Vec<_>>().join(", ")
+    // Whom an address of a server belongs to is proved by the system's certificates.
+    let certificates = "ca-certificates".to_owned();
+    library.into_iter().chain(unwinder).chain([certificates]).collect::<Vec<_>>().join(", ")
 }
 
 /// Debian's section for the first category that it knows.

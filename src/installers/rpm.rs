@@ -225,7 +225,13 @@ fn relations(
     let features = NEEDED_FEATURES.into_iter().chain(tilde);
     let features =
         features.map(|(name, version)| (name.to_owned(), FEATURE_FLAGS, version.to_owned()));
-    let libraries = library.into_iter().chain(unwinder).map(|name| (name, 0, String::new()));
+    // Whom an address of a server belongs to is proved by the system's certificates.
+    let certificates = "ca-certificates".to_owned();
+    let libraries = library
+        .into_iter()
+        .chain(unwinder)
+        .chain([certificates])
+        .map(|name| (name, 0, String::new()));
     let mut needs: Vec<(String, u32, String)> = libraries.chain(features).collect();
     needs.sort();
     header.set(1049, HeaderValue::Texts(needs.iter().map(|need| need.0.clone()).collect()));

@@ -31,6 +31,7 @@ fn the_tools_of_debian_and_of_desktops_accept_it() {
         assert!(control.lines().any(|found| found == line), "{line}: {control}");
     }
     assert!(control.contains("Depends: libc6 (>= 2."), "{control}");
+    assert!(control.contains(", ca-certificates\n"), "servers are proved by them: {control}");
     let place = shop.world.path("unpacked");
     tool("dpkg-deb", &["--extract", deb, text(&place)]);
     let share = place.join("usr/share");

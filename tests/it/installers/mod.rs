@@ -3,6 +3,7 @@
 //!
 //! A tool that is not on this computer is named, and its part is passed over; CI has all of them.
 
+mod ci_template;
 mod debian;
 mod download_page;
 mod for_one_user;
