@@ -47,19 +47,27 @@ pub(crate) fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// umask, as they can read the files that [`temporary`] makes in them. An existing folder keeps its
 /// mode.
 pub(crate) fn create_shared_folders(folder: &Path) -> io::Result<()> {
+    match create_shared_folder(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else {
+                return Err(error);
+            };
+            create_shared_folders(above)?;
+            // Once: some file systems say "not found" although the folder above is there.
+            create_shared_folder(folder)
+        }
+        result => result,
+    }
+}
+
+fn create_shared_folder(folder: &Path) -> io::Result<()> {
     match std::fs::create_dir(folder) {
         Ok(()) => {
             #[cfg(unix)]
             share(folder, 0o755);
             Ok(())
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else {
-                return Err(error);
-            };
-            create_shared_folders(above)?;
-            create_shared_folders(folder)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         // The folder exists, perhaps as a link to one; or the path is taken by something else.
         Err(_) => std::fs::create_dir_all(folder),
     }
@@ -290,6 +298,13 @@ fn folder_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_place_where_nothing_can_be_made_is_an_error_and_no_endless_try() {
+        let folder = Path::new("/proc/nothing/can/be/made");
+        assert_eq!(create_shared_folders(folder).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn replacing_leaves_no_trace_of_the_old_or_of_itself() {
