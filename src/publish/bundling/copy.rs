@@ -14,7 +14,7 @@ pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
 /// Names that are never part of an app: caches, version control, environments and their secrets,
 /// packages.
-pub const NEVER: [&str; 23] = [
+pub const NEVER: [&str; 25] = [
     "__pycache__",
     "*.pyc",
     "*.pyo",
@@ -37,6 +37,8 @@ pub const NEVER: [&str; 23] = [
     ".DS_Store",
     "Thumbs.db",
     "*.kuzflow",
+    "*.kuzflow-bundle",
+    "*.kuzpatch",
     ".kuzflow-*",
 ];
 
