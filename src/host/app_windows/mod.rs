@@ -58,7 +58,7 @@ pub(crate) fn may_face_a_person(
     desktop: &Result<DisplayConnection, Unseen>,
     processes: &[Process],
 ) -> bool {
-    let at_terminal = || processes.first().is_some_and(|root| processes::reads_terminal(root.id));
+    let at_terminal = || processes.iter().any(|process| processes::reads_terminal(process.id));
     match desktop {
         Ok(desktop) => desktop.serves(processes) || system::hides_windows() || at_terminal(),
         Err(Unseen::NoDisplay) => at_terminal(),

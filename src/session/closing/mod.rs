@@ -277,18 +277,16 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Whether a person may be using the app: it, or a program that it started, has a window open or
-/// reads from a terminal. Where that is unknown the answer is yes.
+/// Whether a person may be using the app: it, or a program that it started, has a window open, may
+/// have one that is hidden or cannot be seen, or reads from a terminal. Where that is unknown the
+/// answer is yes.
 pub(crate) fn may_be_in_use(app: &RunningApp) -> bool {
     let Ok(tree) = processes::trees(&app.processes()) else { return true };
-    if tree.iter().any(|process| processes::reads_terminal(process.id)) {
-        return true;
-    }
-    match DisplayConnection::connect().and_then(|desktop| desktop.windows(&tree)) {
-        Ok(windows) => !windows.is_empty(),
-        Err(Unseen::NoDisplay) => false,
-        Err(_) => true,
-    }
+    let desktop = DisplayConnection::connect();
+    let has_no_window =
+        |desktop: &DisplayConnection| desktop.windows(&tree).is_ok_and(|found| found.is_empty());
+    desktop.as_ref().is_ok_and(|desktop| !has_no_window(desktop))
+        || may_face_a_person(&desktop, &tree)
 }
 
 #[cfg(unix)]
