@@ -6,7 +6,7 @@ use super::address::InvalidAddress;
 use super::necessity::Need;
 use super::role::KeyRole;
 use crate::file_error::FileError;
-use crate::model::{ContainerId, Version};
+use crate::model::{ContainerId, RelativePath, Version};
 
 /// Any error, with its own chain of causes.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +58,15 @@ pub enum PublishError {
     Busy {
         /// The lock file.
         path: PathBuf,
+    },
+    /// A package would bring a key that signs this repository to everybody.
+    #[error(
+        "{entry} in the package is a key that signs your releases: everybody who installs the app could sign in your name. Move it out of \
+         the app's folder, build again, and if such a package was ever published, make new keys with `kuzflow rotate`"
+    )]
+    OwnKey {
+        /// The key's path in the package.
+        entry: RelativePath,
     },
     /// The new signatures would have expired already, by the times that the repository proves.
     #[error(

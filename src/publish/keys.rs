@@ -29,6 +29,7 @@ use crate::mutex;
 /// OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
 
+const NO_KEY: &str = "it is not an Ed25519 key";
 const NEEDS_PASSWORD: &str =
     "it needs a password: type it, pipe it in, or set KUZFLOW_KEY_PASSWORD";
 const WRONG_PASSWORD: &str =
@@ -83,22 +84,30 @@ impl KeyPair {
         path: &Path,
         password: impl FnOnce() -> Option<String>,
     ) -> Result<Self, PublishError> {
-        let refuse = |reason| PublishError::Key { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(at(path))?;
-        let (label, document) =
-            Document::from_pem(&text).map_err(|_| refuse("it is not a PEM file"))?;
+        Self::from_pem(&text, password)
+            .map_err(|reason| PublishError::Key { path: path.to_owned(), reason })
+    }
+
+    /// The key in the text of a key file; `password` is called if it is encrypted. An error is the
+    /// reason why there is none.
+    pub(super) fn from_pem(
+        text: &str,
+        password: impl FnOnce() -> Option<String>,
+    ) -> Result<Self, &'static str> {
+        let (label, document) = Document::from_pem(text).map_err(|_| "it is not a PEM file")?;
         let document = document.into_secret();
         let plain = if label == EncryptedPrivateKeyInfo::PEM_LABEL {
             let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-                .map_err(|_| refuse("it is not a PKCS#8 key"))?;
-            let password = password().ok_or_else(|| refuse(NEEDS_PASSWORD))?;
-            encrypted.decrypt(password).map_err(|_| refuse(WRONG_PASSWORD))?
+                .map_err(|_| "it is not a PKCS#8 key")?;
+            let password = password().ok_or(NEEDS_PASSWORD)?;
+            encrypted.decrypt(password).map_err(|_| WRONG_PASSWORD)?
         } else {
             document
         };
         // Key files written here have no public key beside the private one; neither have openssl's.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(plain.as_bytes());
-        Self::new(pair.map_err(|_| refuse("it is not an Ed25519 key"))?)
+        Self::new(pair.map_err(|_| NO_KEY)?).map_err(|_| NO_KEY)
     }
 
     /// Writes a key file that only its owner can read, encrypted if there is a password. It never

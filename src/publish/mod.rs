@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub mod keys;
 pub(crate) mod launcher;
 mod launcher_settings;
+mod leaked_keys;
 mod metadata;
 pub(crate) mod necessity;
 pub(crate) mod offering;

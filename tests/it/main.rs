@@ -31,6 +31,7 @@ mod incremental;
 mod installers;
 #[cfg(unix)]
 mod lasting_repairs;
+mod leaked_keys;
 mod making;
 mod moving;
 mod notification;

@@ -207,6 +207,7 @@ fn package_to_publish(
     say: &Say,
 ) -> Result<PackageToPublish, VerbError> {
     let package = inspect(&path, Effort::default().threads)?;
+    project.refuse_signing_keys(&path, &package)?;
     let mut release = release_of(&package, &project.settings().channel, now);
     release.hot_swap = Some(project.settings().incremental_update.hot_swap());
     say.line(&format!("{} ({} bytes)", release.container, package.length));

@@ -205,7 +205,7 @@ fn what_lies_beside_keeps_the_ending_of_programs() {
 fn a_program_in_a_signed_application_bundle_stays() {
     let folder = tempfile::tempdir().unwrap();
     let contents = folder.path().join("示例.app/Contents");
-    let program = Program::new(contents.join("MacOS/示例"));
+    let program = LauncherFile::new(contents.join("MacOS/示例"));
     fs::create_dir_all(contents.join("MacOS")).unwrap();
     fs::write(program.path(), OLD).unwrap();
     assert!(program.fixed().is_none());

@@ -22,7 +22,7 @@ mod program;
 mod request;
 mod revision;
 mod runtime;
-mod secrets;
+pub(super) mod secrets;
 mod start;
 mod steps;
 mod target;

@@ -12,7 +12,7 @@ use crate::look;
 use crate::publish::role::KeyRole;
 
 /// Largest file that is looked into, bytes: a key is a short text.
-const MAX_KEY_BYTES: u64 = 16 << 10;
+pub(in crate::publish) const MAX_KEY_BYTES: u64 = 16 << 10;
 /// Hexadecimal digits of a key's id in the name of its file.
 const ID_DIGITS: usize = 8;
 
@@ -23,7 +23,7 @@ pub(super) fn is_signing_key(path: &Path) -> bool {
     is_key_name(name) && holds_private_key(path)
 }
 
-fn is_key_name(name: &str) -> bool {
+pub(in crate::publish) fn is_key_name(name: &str) -> bool {
     let id = KeyRole::ALL.iter().find_map(|role| name.strip_prefix(&format!("{role}-")));
     let id = id.and_then(|rest| rest.strip_suffix(".pem"));
     id.is_some_and(|id| id.len() == ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -40,7 +40,7 @@ fn holds_private_key(path: &Path) -> bool {
     }
 }
 
-fn is_private_key(bytes: &[u8]) -> bool {
+pub(in crate::publish) fn is_private_key(bytes: &[u8]) -> bool {
     let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     holds(b"-----BEGIN ") && holds(b"PRIVATE KEY-----")
 }
