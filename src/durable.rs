@@ -179,6 +179,14 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     patiently(|| std::fs::rename(from, to))
 }
 
+/// Whether another process has the file open in a way that refuses this access. Only Windows
+/// refuses that; elsewhere the number means a broken pipe, which no file is.
+pub(crate) fn is_held_open(error: &io::Error) -> bool {
+    /// ERROR_SHARING_VIOLATION, which std maps to no kind.
+    const SHARING_VIOLATION: i32 = 32;
+    error.raw_os_error() == Some(SHARING_VIOLATION)
+}
+
 fn patiently(attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     #[cfg(windows)]
     {
@@ -199,14 +207,12 @@ fn retry(
     pause: Duration,
     mut attempt: impl FnMut() -> io::Result<()>,
 ) -> io::Result<()> {
-    /// ERROR_SHARING_VIOLATION, which std maps to no kind.
-    const SHARING_VIOLATION: i32 = 32;
     loop {
         match attempt() {
             Err(error)
                 if retries > 0
                     && (error.kind() == io::ErrorKind::PermissionDenied
-                        || error.raw_os_error() == Some(SHARING_VIOLATION)) =>
+                        || is_held_open(&error)) =>
             {
                 retries -= 1;
                 std::thread::sleep(pause);

@@ -11,9 +11,20 @@ use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
+/// What the log says of files that cannot be deleted.
+const FILES_STAY: &str = "files of a removed version stay for now";
+
 /// Removes `id`. Returns an error for the active, the pending and a running version.
 pub(crate) fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
-    Ok(remove_tree(&set_aside(home, id, lock)?)?)
+    match remove_tree(&set_aside(home, id, lock)?) {
+        // The version is gone. A scanner may open a file at the very moment of its move; then
+        // [`delete_set_aside`] deletes it later.
+        Err(error) if durable::is_held_open(&error.source) => {
+            tracing::warn!(error = error_chain::line(&error), "{FILES_STAY}");
+            Ok(())
+        }
+        result => Ok(result?),
+    }
 }
 
 /// The quick part of [`remove`]: afterwards the version is gone, and its files wait to be deleted.
@@ -136,10 +147,7 @@ pub(crate) fn delete_set_aside(home: &Home) {
     }
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
-            tracing::warn!(
-                error = error_chain::line(&error),
-                "files of a removed version stay for now"
-            );
+            tracing::warn!(error = error_chain::line(&error), "{FILES_STAY}");
         }
     }
 }
