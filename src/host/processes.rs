@@ -189,8 +189,10 @@ mod tests {
 
     #[test]
     fn a_child_is_found() {
-        let mut child = std::process::Command::new(if cfg!(windows) { "timeout" } else { "sleep" })
-            .arg("60")
+        // Both wait for input that never comes.
+        let mut child = std::process::Command::new(if cfg!(windows) { "cmd" } else { "cat" })
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
         assert!(

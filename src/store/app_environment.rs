@@ -269,6 +269,8 @@ fn expand(text: &str, folder: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn launch(program: &str, arguments: &[&str]) -> Launch {
@@ -309,13 +311,24 @@ mod tests {
         around.set.get(&OsString::from(name)).map(|value| value.to_str().unwrap().to_owned())
     }
 
+    /// The folders that a variable names. Windows writes and separates them in its own way.
+    fn folders(around: &Surroundings, name: &str) -> Vec<PathBuf> {
+        std::env::split_paths(&value(around, name).unwrap_or_default()).collect()
+    }
+
+    /// The value of a variable that names these folders.
+    fn joined(folders: &[&str]) -> String {
+        std::env::join_paths(folders).unwrap().into_string().unwrap()
+    }
+
     #[test]
     fn an_older_container_is_isolated_both_ways() {
+        let programs = joined(&["/bin", "/usr/bin"]);
         let session = [
             ("PYTHONHOME", "/other"),
             ("PYTHONPATH", "/ros"),
             ("QT_PLUGIN_PATH", "/kde"),
-            ("PATH", "/bin:/usr/bin"),
+            ("PATH", programs.as_str()),
             ("HOME", "/u"),
         ];
         let around = around(&old(&["{container}/app/app.py", "-x"]), Purpose::App, &session);
@@ -334,7 +347,8 @@ mod tests {
                 "{name}"
             );
         }
-        assert_eq!(value(&around, "PATH").as_deref(), Some("/bin:/usr/bin:/c/runtime/bin"));
+        let expected = ["/bin", "/usr/bin", "/c/runtime/bin"].map(PathBuf::from);
+        assert_eq!(folders(&around, "PATH"), expected);
         assert_eq!(
             value(&around, "KUZFLOW_CHANGED").as_deref(),
             Some("PATH PYTHONHOME QT_PLUGIN_PATH")
@@ -359,11 +373,8 @@ mod tests {
             &[("PYTHONPATH", "/ros"), ("PYTHONHOME", "/x")],
         );
         assert_eq!(deep.arguments, ["/c/app/src/a.py"]);
-        assert_eq!(
-            value(&deep, "PYTHONPATH").as_deref(),
-            Some("/c/app"),
-            "the session's is not behind it"
-        );
+        let app = [PathBuf::from("/c/app")];
+        assert_eq!(folders(&deep, "PYTHONPATH"), app, "the session's is not behind it");
         assert!(deep.removed.contains(&OsString::from("PYTHONHOME")));
         let mut with_home = old(&["{container}/app/a.py"]);
         with_home.environment.insert("PYTHONHOME".to_owned(), "{container}/runtime".to_owned());
@@ -373,8 +384,8 @@ mod tests {
         assert!(with_home.removed.contains(&OsString::from("PYTHONWARNINGS")));
         // A migration belongs to the release: it finds the container's programs first.
         let script = around(&old(&["{container}/app/a.py"]), Purpose::Script, &[("PATH", "/bin")]);
-        assert_eq!(value(&script, "PATH").as_deref(), Some("/c/runtime/bin:/bin"));
-        assert_eq!(value(&script, "PYTHONPATH").as_deref(), Some("/c/app"));
+        assert_eq!(folders(&script, "PATH"), ["/c/runtime/bin", "/bin"].map(PathBuf::from));
+        assert_eq!(folders(&script, "PYTHONPATH"), app);
     }
 
     #[test]

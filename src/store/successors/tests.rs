@@ -58,9 +58,9 @@ fn what_runs_a_versions_files_uses_it_and_what_only_has_its_environment_descends
         ..process("/usr/bin/firefox", &app, &["firefox"])
     };
     assert_eq!(place.plain_bond(&browser), Some(Bond::Descends));
-    let link = folder.path().join("link");
     #[cfg(unix)]
     {
+        let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
         let named = Process { version: Some(link.join("1.0.0").into()), ..browser };
         assert_eq!(place.plain_bond(&named), Some(Bond::Descends));
@@ -71,12 +71,14 @@ fn what_runs_a_versions_files_uses_it_and_what_only_has_its_environment_descends
 fn an_orphan_that_tells_nothing_is_waited_for_a_moment() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(&folder.path().join("1.0.0"), &folder.path().join("lock"));
-    let started = "100000";
+    // A time of the system's clock.
+    let at = |milliseconds: u64| (milliseconds * TICKS / 1000).to_string();
+    let started = &at(1_000_000);
     let seen = SeenEnd { lifetime: Duration::from_millis(600), asked: false };
     let ended = EndedProcess { started, start: None, seen: Some(seen) };
     let orphan = Process {
         parent: Some(1),
-        started: "100050".to_owned(),
+        started: at(1_000_500),
         age: Some(Duration::from_millis(100)),
         ..process("/bin/sh", "/", &["sh", "-c", "sleep 0.1; exec \"$PROGRAM\""])
     };
@@ -84,18 +86,19 @@ fn an_orphan_that_tells_nothing_is_waited_for_a_moment() {
         place.may_begin(process, &[20, 1], &|process| ended.may_have_left(process))
     };
     assert!(may_begin(&orphan));
-    let with = |change: fn(&mut Process)| {
+    let with = |change: &dyn Fn(&mut Process)| {
         let mut other = orphan.clone();
         change(&mut other);
         may_begin(&other)
     };
-    assert!(!with(|other| other.parent = Some(30)), "a program's child");
-    assert!(!with(|other| other.started = "99999".to_owned()), "it was there before the app");
-    assert!(with(|other| other.started = "100065".to_owned()), "a child's child");
-    assert!(!with(|other| other.started = "100090".to_owned()), "it came later");
-    assert!(!with(|other| other.age = Some(Duration::from_secs(3))), "it stays as it is");
-    assert!(!with(|other| other.start = Some("/h".into())), "another app's");
-    assert!(with(|other| {
+    let began = |milliseconds| with(&|other| other.started = at(milliseconds));
+    assert!(!with(&|other| other.parent = Some(30)), "a program's child");
+    assert!(!began(999_990), "it was there before the app");
+    assert!(began(1_000_650), "a child's child");
+    assert!(!began(1_000_900), "it came later");
+    assert!(!with(&|other| other.age = Some(Duration::from_secs(3))), "it stays as it is");
+    assert!(!with(&|other| other.start = Some("/h".into())), "another app's");
+    assert!(with(&|other| {
         other.is_beginning = true;
         other.age = Some(Duration::from_secs(60));
     }));
