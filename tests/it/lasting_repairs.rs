@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Stdio;
 
 use crate::support::display::Display;
-use crate::support::release::World;
+use crate::support::release::{PROGRAM, World};
 use crate::support::slow_node::{SlowNode, Slowness};
 use crate::support::waiting::{insist, until};
 
@@ -25,7 +25,7 @@ fn damaged(versions: &[&str]) -> World {
         let _ = world.launcher(&["--headless", "run"]).output().unwrap();
     }
     let last = world.container(versions.last().unwrap());
-    fs::remove_file(last.join("app/run.sh")).unwrap();
+    fs::remove_file(last.join("app").join(PROGRAM)).unwrap();
     // No other version has this file, so the repair needs the network.
     fs::remove_file(last.join("app/own.txt")).unwrap();
     let silent = Slowness { is_silent: true, ..Slowness::default() };

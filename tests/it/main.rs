@@ -29,7 +29,6 @@ mod hot;
 mod incremental;
 #[cfg(target_os = "linux")]
 mod installers;
-#[cfg(unix)]
 mod lasting_repairs;
 mod leaked_keys;
 mod making;
@@ -43,9 +42,7 @@ mod packs;
 mod patches;
 mod peer_sharing;
 mod peers;
-#[cfg(unix)]
 mod publisher_clock;
-#[cfg(unix)]
 mod publisher_way;
 mod publishing;
 mod push;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use jiff::Timestamp;
 use kuzflow::testing::publish::{
@@ -10,7 +9,7 @@ use kuzflow::testing::publish::{
     Selection,
 };
 
-use crate::support::published::{Publisher, days, options, start};
+use crate::support::published::{Publisher, days, start};
 
 /// The files below `folder` and their bytes.
 fn files_of(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -139,58 +138,69 @@ fn what_is_about_to_end_is_signed_beside_another_change() {
     project.check_clock(now).unwrap();
 }
 
-/// `kuzflow` with another clock; `shift` in faketime's format.
-fn kuzflow(shift: &str, arguments: &[&str]) -> Output {
-    Command::new("faketime")
-        .args(["-f", shift, env!("CARGO_BIN_EXE_kuzflow")])
-        .args(arguments)
-        .output()
-        .unwrap()
-}
+/// Windows has no program that gives another one a clock of its own.
+#[cfg(unix)]
+mod with_another_clock {
+    use std::process::{Command, Output};
 
-#[test]
-fn the_program_says_what_is_wrong_with_the_clock() {
-    let folder = tempfile::tempdir().unwrap();
-    let project = Project::init(&folder.path().join("p"), &options(), Timestamp::now()).unwrap();
-    let repo = project.folder().to_str().unwrap().to_owned();
-    let errors = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    use super::*;
+    use crate::support::published::options;
 
-    let right = kuzflow("+0d", &["refresh", "--repo", &repo]);
-    assert_eq!(right.status.code(), Some(0), "{}", errors(&right));
-    assert!(!errors(&right).contains("clock"), "{}", errors(&right));
-    let before = files_of(&project.repository());
-    for verb in [&["refresh"][..], &["renew"], &["rotate", "--replace", "timestamp"]] {
-        let back = kuzflow("-30d", &[verb, &["--json", "--repo", &repo]].concat());
-        assert_eq!(back.status.code(), Some(1), "{verb:?}: {}", errors(&back));
-        for part in ["clock says", "was signed at", "Set the clock", "--trust-clock"] {
-            assert!(errors(&back).contains(part), "{verb:?}: {part}: {}", errors(&back));
-        }
-        let result = String::from_utf8_lossy(&back.stdout).into_owned();
-        assert!(result.contains(r#""status":"failed""#), "{result}");
+    /// `kuzflow` with another clock; `shift` in faketime's format.
+    fn kuzflow(shift: &str, arguments: &[&str]) -> Output {
+        Command::new("faketime")
+            .args(["-f", shift, env!("CARGO_BIN_EXE_kuzflow")])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
-    assert_eq!(files_of(&project.repository()), before, "nothing changed");
 
-    let ahead = kuzflow("+300d", &["refresh", "--repo", &repo]);
-    assert!(errors(&ahead).contains("days before"), "{}", errors(&ahead));
-    let again = kuzflow("+0d", &["refresh", "--repo", &repo]);
-    assert_eq!(again.status.code(), Some(1), "{}", errors(&again));
-    let trusted = kuzflow("+0d", &["refresh", "--repo", &repo, "--trust-clock"]);
-    assert_eq!(trusted.status.code(), Some(0), "{}", errors(&trusted));
-}
+    #[test]
+    fn the_program_says_what_is_wrong_with_the_clock() {
+        let folder = tempfile::tempdir().unwrap();
+        let project =
+            Project::init(&folder.path().join("p"), &options(), Timestamp::now()).unwrap();
+        let repo = project.folder().to_str().unwrap().to_owned();
+        let errors = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
 
-#[test]
-fn an_end_that_a_verb_cannot_move_is_its_status() {
-    let folder = tempfile::tempdir().unwrap();
-    let project = Project::init(&folder.path().join("p"), &options(), Timestamp::now()).unwrap();
-    let repo = project.folder().to_str().unwrap().to_owned();
-    for key in std::fs::read_dir(project.keys_folder()).unwrap() {
-        let key = key.unwrap();
-        if key.file_name().to_string_lossy().starts_with("snapshot") {
-            std::fs::remove_file(key.path()).unwrap();
+        let right = kuzflow("+0d", &["refresh", "--repo", &repo]);
+        assert_eq!(right.status.code(), Some(0), "{}", errors(&right));
+        assert!(!errors(&right).contains("clock"), "{}", errors(&right));
+        let before = files_of(&project.repository());
+        for verb in [&["refresh"][..], &["renew"], &["rotate", "--replace", "timestamp"]] {
+            let back = kuzflow("-30d", &[verb, &["--json", "--repo", &repo]].concat());
+            assert_eq!(back.status.code(), Some(1), "{verb:?}: {}", errors(&back));
+            for part in ["clock says", "was signed at", "Set the clock", "--trust-clock"] {
+                assert!(errors(&back).contains(part), "{verb:?}: {part}: {}", errors(&back));
+            }
+            let result = String::from_utf8_lossy(&back.stdout).into_owned();
+            assert!(result.contains(r#""status":"failed""#), "{result}");
         }
+        assert_eq!(files_of(&project.repository()), before, "nothing changed");
+
+        let ahead = kuzflow("+300d", &["refresh", "--repo", &repo]);
+        assert!(errors(&ahead).contains("days before"), "{}", errors(&ahead));
+        let again = kuzflow("+0d", &["refresh", "--repo", &repo]);
+        assert_eq!(again.status.code(), Some(1), "{}", errors(&again));
+        let trusted = kuzflow("+0d", &["refresh", "--repo", &repo, "--trust-clock"]);
+        assert_eq!(trusted.status.code(), Some(0), "{}", errors(&trusted));
     }
-    let rotated = kuzflow("+40d", &["rotate", "--repo", &repo, "--replace", "timestamp"]);
-    let errors = String::from_utf8_lossy(&rotated.stderr).into_owned();
-    assert_eq!(rotated.status.code(), Some(4), "{errors}");
-    assert!(errors.contains("snapshot role expired"), "{errors}");
+
+    #[test]
+    fn an_end_that_a_verb_cannot_move_is_its_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let project =
+            Project::init(&folder.path().join("p"), &options(), Timestamp::now()).unwrap();
+        let repo = project.folder().to_str().unwrap().to_owned();
+        for key in std::fs::read_dir(project.keys_folder()).unwrap() {
+            let key = key.unwrap();
+            if key.file_name().to_string_lossy().starts_with("snapshot") {
+                std::fs::remove_file(key.path()).unwrap();
+            }
+        }
+        let rotated = kuzflow("+40d", &["rotate", "--repo", &repo, "--replace", "timestamp"]);
+        let errors = String::from_utf8_lossy(&rotated.stderr).into_owned();
+        assert_eq!(rotated.status.code(), Some(4), "{errors}");
+        assert!(errors.contains("snapshot role expired"), "{errors}");
+    }
 }

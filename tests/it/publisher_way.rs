@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::program::{self, PROGRAM};
+
 /// The outcome of a verb.
 struct Did {
     code: i32,
@@ -22,17 +24,29 @@ fn kuzflow(folder: &Path, arguments: &[&str]) -> Did {
     }
 }
 
-/// An app's folder with a script, and a publisher's folder in it that builds it without a Python.
-fn app(script: &str) -> (tempfile::TempDir, PathBuf) {
+/// An app's folder with a program that ends at once, and a publisher's folder in it that builds it
+/// without a Python.
+fn app() -> (tempfile::TempDir, PathBuf) {
+    app_of(program::write)
+}
+
+/// The same with a script.
+#[cfg(unix)]
+fn app_with(script: &str) -> (tempfile::TempDir, PathBuf) {
+    app_of(|path| program::write_script(path, &format!("#!/bin/sh\n{script}\n")))
+}
+
+fn app_of(write_program: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap();
     let app = folder.path().join("my-app");
     fs::create_dir(&app).unwrap();
-    write_script(&app.join("run"), script);
+    write_program(&app.join(PROGRAM));
     let init = kuzflow(&app, &["init", "--name", "my-app", "--display-name", "My App"]);
     assert_eq!(init.code, 0, "{}", init.errors);
     let settings = app.join("kuzflow/kuzflow.toml");
     let text = fs::read_to_string(&settings).unwrap();
-    let found = ["folder = \"..\"\n", "entry = \"exe:run\"\n", "runtime = \"none\"\n"];
+    let entry = format!("entry = \"exe:{PROGRAM}\"\n");
+    let found = ["folder = \"..\"\n", &entry, "runtime = \"none\"\n"];
     assert!(
         found.iter().all(|line| text.contains(line)),
         "init finds the only program of a folder: {text}"
@@ -43,20 +57,17 @@ fn app(script: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, app)
 }
 
-fn write_script(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-}
-
+#[cfg(unix)]
 fn listed(app: &Path) -> serde_json::Value {
     let list = kuzflow(app, &["list", "--json"]);
     let last = list.reply.lines().last().unwrap().to_owned();
     serde_json::from_str::<serde_json::Value>(&last).unwrap()["result"]["releases"].clone()
 }
 
+#[cfg(unix)]
 #[test]
 fn a_release_is_one_call_and_says_what_comes_next() {
-    let (_folder, app) = app("echo \"$HOME\" > \"$KUZFLOW_HOME/data/home\"; exit 0");
+    let (_folder, app) = app_with("echo \"$HOME\" > \"$KUZFLOW_HOME/data/home\"; exit 0");
     let release = kuzflow(&app, &["release", "1.0.0"]);
     assert_eq!(release.code, 0, "{}{}", release.reply, release.errors);
     assert!(
@@ -95,9 +106,10 @@ fn a_release_is_one_call_and_says_what_comes_next() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn what_does_not_start_is_not_published() {
-    let (_folder, app) = app("echo 'no database here' >&2; exit 7");
+    let (_folder, app) = app_with("echo 'no database here' >&2; exit 7");
     let release = kuzflow(&app, &["release", "1.0.0"]);
     assert_eq!(release.code, 1);
     for part in ["it ended with status 7", "no database here", "--no-trial"] {
@@ -112,10 +124,12 @@ fn what_does_not_start_is_not_published() {
     assert_eq!(kuzflow(&app, &["release", "1.0.0", "--no-trial"]).code, 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
-    let (folder, app) =
-        app("[ -e \"$HOME/.publishers\" ] && exit 9; echo \"$QT_QPA_PLATFORM\"; exec sleep 60");
+    let (folder, app) = app_with(
+        "[ -e \"$HOME/.publishers\" ] && exit 9; echo \"$QT_QPA_PLATFORM\"; exec sleep 60",
+    );
     fs::write(folder.path().join(".publishers"), "").unwrap();
     let out = folder.path().join("p.kuzflow");
     let build = kuzflow(&app, &["build", "--app-version", "1.0.0", "--out", out.to_str().unwrap()]);
@@ -137,7 +151,7 @@ fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
 
 #[test]
 fn mistakes_are_reported_before_anything_is_made() {
-    let (folder, app) = app("exit 0");
+    let (folder, app) = app();
     for (arguments, words) in [
         (vec!["release", "1.0.0", "--notes", "none.md"], "there are no release notes none.md"),
         (vec!["release", "1.0.0", "--rollout", "200"], "0 to 100 percent"),
@@ -148,10 +162,10 @@ fn mistakes_are_reported_before_anything_is_made() {
         (vec!["release", "1.2.3.4"], "write for example 1.2.3"),
         (
             vec!["build", "--app-version", "1.0.0", "--entry", "exe:nosuch", "--out", "x.kuzflow"],
-            "there are exe:run",
+            "there are exe:run.",
         ),
         (
-            vec!["build", "--app-version", "1.0.0", "--icon", "run", "--out", "x.kuzflow"],
+            vec!["build", "--app-version", "1.0.0", "--icon", PROGRAM, "--out", "x.kuzflow"],
             "is no PNG",
         ),
         (vec!["publish", "none.kuzflow"], "there is no package none.kuzflow"),

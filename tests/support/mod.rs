@@ -7,6 +7,7 @@ pub mod contents;
 pub mod display;
 pub mod faulty_node;
 pub mod processes;
+pub mod program;
 pub mod published;
 pub mod release;
 pub mod scenes;

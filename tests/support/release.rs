@@ -10,10 +10,10 @@ use std::process::{Child, Command, Output, Stdio};
 use kuzflow::testing::model::Platform;
 use serde_json::Value;
 
-use super::processes;
+use super::waiting::until;
+use super::{processes, program};
 
-/// The name of the app's program.
-pub const PROGRAM: &str = if cfg!(windows) { "run.exe" } else { "run.sh" };
+pub use super::program::PROGRAM;
 
 /// A publisher's folder, with its app folders and a home.
 pub struct World {
@@ -106,7 +106,7 @@ impl World {
     pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
-        self.write_program(version);
+        program::write(&app.join(PROGRAM));
         for (path, content) in files {
             let path = app.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -126,32 +126,10 @@ impl World {
         out
     }
 
-    /// Writes the app's program, which obeys `CODE` (its exit status) and `STAY` (seconds).
-    #[cfg(unix)]
-    fn write_program(&self, version: &str) {
-        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
-        self.write_script(version, PROGRAM, script);
-    }
-
-    /// The same where a program must be a program: `examples/sample_app.rs`, which stands beside
-    /// the executables.
-    #[cfg(windows)]
-    fn write_program(&self, version: &str) {
-        let example = Path::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .with_file_name("examples")
-            .join("sample_app.exe");
-        let path = self.path(&format!("app {version}")).join(PROGRAM);
-        fs::copy(&example, path)
-            .unwrap_or_else(|error| panic!("{}: {error}; build the examples", example.display()));
-    }
-
     /// Gives the folder `app VERSION` another start script.
     #[cfg(unix)]
     pub fn write_script(&self, version: &str, name: &str, script: &str) {
-        let path = self.path(&format!("app {version}")).join(name);
-        fs::write(&path, script).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(&path, mode).unwrap();
+        program::write_script(&self.path(&format!("app {version}")).join(name), script);
     }
 
     pub fn publish(&self, package: &Path, more: &[&str]) {
@@ -236,7 +214,8 @@ impl World {
         let list = self.path("publisher/repository/nodes.json");
         // The list changes in one step, since a node may be reading it.
         fs::write(self.path("nodes.json.new"), "[]").unwrap();
-        fs::rename(self.path("nodes.json.new"), list).unwrap();
+        // On Windows that is refused while the node has it open.
+        until("the list is replaced", || fs::rename(self.path("nodes.json.new"), &list).is_ok());
     }
 
     pub fn config(&self) -> PathBuf {
