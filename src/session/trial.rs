@@ -93,9 +93,13 @@ impl Trial {
     pub(super) fn fallback_failed(&mut self, session: &AppSession) {
         if let Some(version) = self.failed_before.take() {
             tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
+            // Two versions that have not proved themselves would take turns for ever.
+            let id = &self.record.container;
+            let is_last = self.probation.is_some()
+                && fallback(session, id).is_none_or(|next| next.container.version == version);
             let back = session.lock_for_start();
             let back = back.and_then(|lock| {
-                probation::return_to_failed_release(session.home(), &self.record.container, &lock)
+                probation::return_to_failed_release(session.home(), id, is_last, &lock)
             });
             if let Err(error) = back {
                 tracing::warn!(

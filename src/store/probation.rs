@@ -46,18 +46,20 @@ pub(crate) fn begin_again(
     home.set_active(&Active { probation: Some(Probation::begin_again(now)), ..active })
 }
 
-/// Makes the version active again, with its files, that was left after it had proved itself:
-/// `failing`, which replaced it, fails on this computer as well. Does nothing in any other
-/// situation.
+/// Makes the version active again, with its files, that was left although it had proved itself, or
+/// although no other version is left to try (`is_last`): `failing`, which replaced it, fails on
+/// this computer as well. Does nothing in any other situation.
 pub(crate) fn return_to_failed_release(
     home: &Home,
     failing: &ContainerId,
+    is_last: bool,
     lock: &HomeLock,
 ) -> Result<(), StoreError> {
     let failed_release = home
         .state()?
         .failed_release
-        .filter(|failed_release| failed_release.was_settled && failed_release.fallback == *failing);
+        .filter(|failed_release| failed_release.was_settled || is_last)
+        .filter(|failed_release| failed_release.fallback == *failing);
     let Some(failed_release) = failed_release else { return Ok(()) };
     let back = ContainerId { version: failed_release.version, ..failing.clone() };
     // Its files of now, and not those of an earlier time when somebody switched away from it. They

@@ -414,6 +414,24 @@ fn a_version_that_fails_whatever_it_is_given_is_left_too() {
     assert_eq!(failed(&world), json!(["1.2.0"]));
 }
 
+/// Neither has run for long enough to prove itself, and a cause outside of both keeps them from
+/// starting.
+#[test]
+fn two_unproved_versions_that_both_fail_do_not_take_turns() {
+    let looks_in = "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'no display' >&2; exit 2; }\nexit 0";
+    let (world, _node) = installed("1.2.0", looks_in);
+    world.start();
+    release(&world, "1.3.0", looks_in);
+    world.update();
+    world.start();
+    let output =
+        world.launcher(&["--headless", "run"]).env("BROKEN_COMPUTER", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(started_versions(&output), ["1.3.0", "1.3.0", "1.2.0"]);
+    assert_eq!((world.active().as_str(), failed(&world)), ("1.3.0", Value::Null));
+    assert_eq!(started_versions(&world.start()), ["1.3.0"], "the computer is well again");
+}
+
 #[test]
 fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
     let world = World::new();
