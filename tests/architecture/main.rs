@@ -201,6 +201,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "model",
             "host",
             "real_path",
+            "threads",
             "settings",
             "durable",
             "parallel",

@@ -15,6 +15,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::https;
 use crate::model::Digest;
 use crate::model::digest::Hasher;
+use crate::threads;
 
 /// Most bytes of an archive that is downloaded: the largest Python with all its debug data is half
 /// of that.
@@ -173,7 +174,7 @@ fn cached_name(address: &Url, digest: Digest) -> String {
 }
 
 fn download(address: &Url, file: &mut File, progress: &mut DownloadProgress<'_>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = threads::runtime(1)?;
     let mut done = 0;
     runtime.block_on(https::download(address.clone(), &mut |bytes, length| {
         done += bytes.len() as u64;
