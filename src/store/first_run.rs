@@ -12,6 +12,7 @@ use std::io;
 
 use super::Home;
 use crate::durable;
+use crate::error_chain;
 
 /// The variable that the first start has, with the value `1`.
 pub(super) const VARIABLE: &str = "KUZFLOW_FIRST_RUN";
@@ -20,7 +21,11 @@ pub(super) const VARIABLE: &str = "KUZFLOW_FIRST_RUN";
 pub(super) fn expect(home: &Home) {
     let path = home.first_run();
     if let Err(error) = durable::replace(&path, b"") {
-        tracing::warn!(%error, path = %path.display(), "the app will not know its first start");
+        tracing::warn!(
+            error = error_chain::line(&error),
+            path = %path.display(),
+            "the app will not know its first start"
+        );
     }
 }
 
@@ -31,7 +36,11 @@ pub(super) fn take(home: &Home) -> bool {
         Ok(()) => true,
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(%error, path = %path.display(), "the app does not know its first start");
+                tracing::warn!(
+                    error = error_chain::line(&error),
+                    path = %path.display(),
+                    "the app does not know its first start"
+                );
             }
             false
         }
