@@ -1,7 +1,8 @@
 //! The app of the integration tests on Windows, where no shell script can be one.
 //!
 //! It prints its version and arguments, says that it is up, stays for `STAY` seconds and ends with
-//! `CODE`. Both are variables, or lines of the file `orders` beside the program. While it stays,
+//! `CODE`. Both are variables, or lines of the file `orders` beside the program. With the variable
+//! `HAND_OVER` another process of it stays for so many seconds, and this one ends. While it stays,
 //! `temp/N.pid` in its version's folder names its process, and a file `temp/N.end` asks it to end:
 //! the system has no signal for that.
 
@@ -9,10 +10,13 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at whether it shall end.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the first process works with the one that continues.
+const BEFORE_HANDING_OVER: Duration = Duration::from_millis(500);
 
 fn main() {
     let version = std::env::var("KUZFLOW_VERSION").unwrap_or_default();
@@ -23,7 +27,9 @@ fn main() {
         let health = std::fs::File::options().append(true).open(health);
         let _ = health.and_then(|mut health| health.write_all(b"up\n"));
     }
-    if let Some(seconds) = order("STAY").and_then(|seconds| seconds.parse().ok()) {
+    if let Ok(seconds) = std::env::var("HAND_OVER") {
+        hand_over(&seconds);
+    } else if let Some(seconds) = order("STAY").and_then(|seconds| seconds.parse().ok()) {
         stay(Duration::from_secs(seconds));
     }
     // Codes of Windows have four bytes.
@@ -39,6 +45,14 @@ fn order(name: &str) -> Option<String> {
         orders.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
     };
     variable.or_else(in_file).filter(|value| !value.is_empty())
+}
+
+fn hand_over(seconds: &str) {
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut command = Command::new(program);
+    command.env("STAY", seconds).env_remove("HAND_OVER").stdout(Stdio::null());
+    // A program that ends at once is a program that has not started.
+    let _ = command.spawn().map(|_| std::thread::sleep(BEFORE_HANDING_OVER));
 }
 
 fn stay(limit: Duration) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(windows)]
+pub use system::is_any_running;
 pub use system::{ask_apps_to_end, end_all};
 
 #[cfg(unix)]
@@ -65,6 +67,11 @@ mod system {
         for note in notes(home) {
             let _ = std::fs::write(note.with_extension("end"), "");
         }
+    }
+
+    /// Whether an app of `home` stays.
+    pub fn is_any_running(home: &Path) -> bool {
+        !notes(home).is_empty()
     }
 
     /// Ends the apps in `folder`. A launcher ends after its app.

@@ -1,0 +1,50 @@
+//! Links in the start menu and on the desktop, and the type of an app's files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{installed, launcher_in_plain_form};
+
+/// A value of the registry, as `reg query` shows it.
+fn registered(key: &str) -> Option<String> {
+    let output = Command::new("reg").args(["query", key, "/ve"]).output().unwrap();
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn links_and_file_type_name_the_launcher_in_plain_form_and_go_with_the_app() {
+    let (world, _node) = installed();
+    let made = world.say(&["shortcut", "--desktop"]);
+    assert_eq!(made.code, 0, "{}", made.errors);
+    let written = made.result["written"].as_array().unwrap().iter();
+    let written: Vec<PathBuf> = written.map(|path| path.as_str().unwrap().into()).collect();
+    let links: Vec<&PathBuf> =
+        written.iter().filter(|path| path.extension().is_some_and(|end| end == "lnk")).collect();
+    assert!(links.len() >= 2, "the menu's and the desktop's: {written:?}");
+    let launcher = launcher_in_plain_form();
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for link in links {
+        let bytes = fs::read(link).unwrap();
+        let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        assert!(has(&wide(r"kuzflow-launcher.exe")), "{}", link.display());
+        assert!(!has(&wide(r"\\?\")), "{}", link.display());
+    }
+    let record = fs::read(world.home().join("desktop.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let class = format!(r"HKCU\Software\Classes\{}", record["class"].as_str().unwrap());
+    let command = registered(&format!(r"{class}\shell\open\command")).unwrap();
+    assert!(command.contains(&launcher) && command.contains("%1"), "{command}");
+    assert!(!command.contains(r"\\?\"), "{command}");
+
+    fs::write(world.container("1.0.0").join("data/mine.txt"), "mine").unwrap();
+    let done = world.say(&["uninstall", "--yes"]);
+    assert_eq!(done.code, 0, "{}", done.errors);
+    assert!(written.iter().all(|path| !path.exists()), "{written:?}");
+    assert_eq!(registered(&class), None);
+    let left: Vec<_> =
+        fs::read_dir(world.home()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["user-data"], "the user's files, and nothing else");
+}

@@ -1,0 +1,34 @@
+//! What is Windows' own, through the real executables. Wine runs these scenes on Linux as well.
+
+mod exit_codes;
+mod handing_over;
+mod hot;
+mod killed;
+mod links;
+mod names;
+mod open_files;
+mod window;
+
+use std::collections::BTreeMap;
+
+use crate::support::release::{NodeProcess, World};
+
+/// No checks; a version counts as up after a second.
+const QUIET: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
+
+/// Publishes a version of the sample app with further files.
+fn publish(world: &World, version: &str, files: &[(&str, &str)]) {
+    let files = files.iter().map(|(path, text)| (*path, text.as_bytes().to_vec()));
+    let package = world.build(version, &files.collect::<BTreeMap<_, _>>());
+    world.publish(&package, &["--no-patches"]);
+}
+
+/// A world in which 1.0.0 is installed.
+fn installed() -> (World, NodeProcess) {
+    World::installed(QUIET, |world| publish(world, "1.0.0", &[]))
+}
+
+/// The launcher's path as the system writes it; a cross-built test has it with slashes.
+fn launcher_in_plain_form() -> String {
+    env!("CARGO_BIN_EXE_kuzflow-launcher").replace('/', "\\")
+}
