@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::on_disk::{Needed, Staged, copy};
+use super::on_disk::{Copied, Needed, Staged, copy};
 use super::{Proved, RepairJob, is_local};
 use crate::environment::Environment;
 use crate::error_chain;
@@ -71,41 +71,73 @@ impl RepairJob {
             Ok(index) => index,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };
-        let (mut all, mut needed) = (Vec::new(), needed);
-        if let Some(pack) =
-            cheaper_pack(&self.environment, &repository, contents, &index, proved, &needed)
-        {
-            tracing::info!(
-                pack = pack.target,
-                bytes = pack.length,
-                "a patch pack is the cheapest way to mend this"
-            );
-            if self.patch(&line, &mut repair, contents, &pack, &needed, stop).await? {
-                let (mut given, stopping) = (std::mem::take(contents), Arc::clone(stop));
-                let copied = blocking(move || -> Result<_, Problem> {
-                    let copied = copy(repair, &mut given, needed, How::Patched, &stopping)?;
-                    Ok(copied.map(|copied| (given, copied)))
-                });
-                let Some((back, copied)) = copied.await?? else { return Ok(None) };
-                *contents = back;
-                (repair, all, needed) = copied;
-            }
+        let (mut staged, mut needed) = (Vec::new(), needed);
+        let pack = cheaper_pack(&self.environment, &repository, contents, &index, proved, &needed);
+        if let Some(pack) = pack {
+            let made = self.make_by_pack(&line, repair, contents, &pack, needed, stop).await?;
+            let Some(made) = made else { return Ok(None) };
+            (repair, staged, needed) = made;
         }
         if needed.is_empty() {
-            return Ok(Some((repair, all, None)));
+            return Ok(Some((repair, staged, None)));
         }
-        let firsts: Vec<RelativePath> =
-            needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
-        let (folder, partial) = (repair.fresh(), repair.fresh());
         let source = EntrySource {
             signed: &signed,
             manifest: &proved.manifest,
             index: &index,
-            partial,
+            partial: repair.fresh(),
             tolerant: true,
         };
-        let total: u64 =
-            planner::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
+        let fetched = self.fetch_entries(&line, &source, repair, needed, stop).await?;
+        let Some((repair, entries, problem)) = fetched else { return Ok(None) };
+        staged.extend(entries);
+        Ok(Some((repair, staged, problem)))
+    }
+
+    /// Makes what it can of the needed files with a pack, if that is available. Returns the staged
+    /// files, and what is still needed; `None` if somebody cancelled.
+    async fn make_by_pack(
+        &self,
+        line: &DownloadSources,
+        mut repair: Repair,
+        contents: &mut Contents,
+        pack: &SignedPatch,
+        needed: Needed,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Copied>, Problem> {
+        tracing::info!(
+            pack = pack.target,
+            bytes = pack.length,
+            "a patch pack is the cheapest way to mend this"
+        );
+        if !self.patch(line, &mut repair, contents, pack, &needed, stop).await? {
+            return Ok(Some((repair, Vec::new(), needed)));
+        }
+        let (mut given, stopping) = (std::mem::take(contents), Arc::clone(stop));
+        let copied = blocking(move || -> Result<_, Problem> {
+            let copied = copy(repair, &mut given, needed, How::Patched, &stopping)?;
+            Ok(copied.map(|copied| (given, copied)))
+        });
+        let Some((back, copied)) = copied.await?? else { return Ok(None) };
+        *contents = back;
+        Ok(Some(copied))
+    }
+
+    /// Fetches each needed content once, as an entry of the package, and copies it to every file
+    /// that needs it.
+    async fn fetch_entries(
+        &self,
+        line: &DownloadSources,
+        source: &EntrySource<'_>,
+        mut repair: Repair,
+        needed: Needed,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<(Repair, Vec<Staged>, Option<Problem>)>, Problem> {
+        let firsts: Vec<RelativePath> =
+            needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
+        let folder = repair.fresh();
+        let spans = planner::spans(source.index, firsts.iter());
+        let total: u64 = spans.iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
         let mut report = |arrived| match arrived {
             Arrived::Event(event) => self.tell(event),
@@ -118,11 +150,11 @@ impl RepairJob {
                 }));
             }
         };
-        let placed = match entries::fetch(&line, &source, &firsts, &folder, &mut report).await {
+        let placed = match entries::fetch(line, source, &firsts, &folder, &mut report).await {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
             Err(problem) if is_local(&problem) => return Err(problem),
-            Err(problem) => return Ok(Some((repair, all, Some(problem)))),
+            Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };
         let stopping = Arc::clone(stop);
         let copied = blocking(move || {
@@ -130,9 +162,8 @@ impl RepairJob {
             placed.into_iter().for_each(|(digest, path)| fetched.insert(digest, path));
             copy(repair, &mut fetched, needed, How::Fetched, &stopping)
         });
-        let Some((repair, staged, _)) = copied.await?? else { return Ok(None) };
-        all.extend(staged);
-        Ok(Some((repair, all, None)))
+        let copied = copied.await??;
+        Ok(copied.map(|(repair, staged, _)| (repair, staged, None)))
     }
 
     /// Fetches a pack and makes the needed files with it. Returns whether the pack was available.
