@@ -154,14 +154,14 @@ impl Display {
         }
     }
 
-    /// Waits until a notification stands in the corner of the screen with this height, and returns
-    /// its place. Each of its screens has another height.
+    /// Waits until a notification stands in the corner of the screen, at least this high, and returns
+    /// its place. A question is higher than progress, and one with a sentence below is higher still.
     #[track_caller]
     pub fn standing(&self, window: &str, height: i32) -> Place {
         let mut place = self.place(window);
         let stands = comes(|| {
             place = self.place(window);
-            place.left + place.width == SCREEN.0 - 10 && place.height == height
+            place.left + place.width == SCREEN.0 - 10 && place.height >= height
         });
         assert!(stands, "never {height} high in the corner: {place:?}");
         place
