@@ -147,3 +147,21 @@ fn end_of(output: &[u8]) -> String {
     let skipped = text.chars().count().saturating_sub(MAX_OUTPUT_CHARACTERS);
     text.chars().skip(skipped).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_take_their_places_in_each_word() {
+        let fill = |word: &str| filled(word, Path::new("/a b/{signed}"), Path::new("/out"));
+        for (word, expected) in [
+            ("{file}", "/a b/{signed}"),
+            ("-in={file} -out={signed}", "-in=/a b/{signed} -out=/out"),
+            ("{other} {", "{other} {"),
+            ("plain 词", "plain 词"),
+        ] {
+            assert_eq!(fill(word), expected, "{word}");
+        }
+    }
+}

@@ -35,3 +35,37 @@ pub(super) fn file(icon: &Icon) -> Option<Vec<u8>> {
     file.extend(blocks);
     Some(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desktop::icon;
+
+    /// The blocks of the icon of a picture with this side: each with its name and its PNG's side.
+    fn blocks(side: u32) -> Vec<(String, u32)> {
+        let pixels = vec![200; (4 * side * side) as usize];
+        let picture = Icon::read(&icon::png(pixels, side, side).unwrap()).unwrap();
+        let file = file(&picture).unwrap();
+        let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        assert_eq!((&file[..4], number(4)), (b"icns".as_slice(), file.len()));
+        let mut at = 8;
+        let mut found = Vec::new();
+        while at < file.len() {
+            let name = String::from_utf8(file[at..at + 4].to_vec()).unwrap();
+            let picture = icon::read(&file[at + 8..at + number(at + 4)]).unwrap();
+            found.push((name, picture.width()));
+            at += number(at + 4);
+        }
+        found
+    }
+
+    #[test]
+    fn each_block_has_the_size_that_its_name_stands_for() {
+        let small: Vec<(String, u32)> =
+            [("ic11", 32), ("ic12", 64), ("ic07", 128)].map(|(n, s)| (n.to_owned(), s)).to_vec();
+        assert_eq!(blocks(48), small, "a small picture is not blown up");
+        let large = blocks(512);
+        assert_eq!(large.len(), 7);
+        assert_eq!(large.last().unwrap(), &("ic09".to_owned(), 512));
+    }
+}

@@ -42,3 +42,23 @@ pub(super) fn information(product: &Product, program: &str) -> String {
          <true/>\n</dict>\n</plist>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::installers::product::tests::sample;
+
+    #[test]
+    fn names_are_escaped_and_a_version_is_numbers() {
+        let product = Product { display_name: "A & <B>".to_owned(), ..sample() };
+        let text = information(&product, "A & -B-");
+        for line in [
+            "<key>CFBundleName</key>\n  <string>A &amp; &lt;B&gt;</string>",
+            "<key>CFBundleExecutable</key>\n  <string>A &amp; -B-</string>",
+            "<key>CFBundleIdentifier</key>\n  <string>com.example.Sample</string>",
+            "<key>CFBundleShortVersionString</key>\n  <string>1.2.0</string>",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+}

@@ -37,3 +37,26 @@ pub(super) fn picture(icon: &Icon) -> Vec<u8> {
     }
     file
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_icon_stands_on_white_in_the_form_that_nsis_reads() {
+        let png = crate::desktop::icon::png([10, 20, 200, 255].repeat(64 * 64), 64, 64).unwrap();
+        let file = picture(&Icon::read(&png).unwrap());
+        let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+        assert_eq!(
+            (&file[..2], number(2) as usize, number(10)),
+            (b"BM".as_slice(), file.len(), 54)
+        );
+        assert_eq!((number(18), number(22), file[28]), (WIDTH, HEIGHT, 24));
+        let pixel = |x: u32, y: u32| {
+            // Rows begin at the bottom.
+            let at = (HEADER_BYTES + 3 * ((HEIGHT - 1 - y) * WIDTH + x)) as usize;
+            [file[at + 2], file[at + 1], file[at]]
+        };
+        assert_eq!((pixel(0, 0), pixel(WIDTH / 2, 160)), ([255; 3], [10, 20, 200]));
+    }
+}
