@@ -5,6 +5,7 @@
 //! keys/             one PEM file a key; move root-*.pem and targets-*.pem to removable media
 //! repository/       what is served: metadata/ targets/ nodes.json
 //! launcher/         what is shipped with the launcher: launcher.toml root.json
+//! installers/       what people download, as `kuzflow package` makes it
 //! making/           packs on their way into the repository
 //! patch-jobs/       packs that a server was asked for
 //! ```
@@ -33,7 +34,7 @@ const SETTINGS: &str = "kuzflow.toml";
 
 /// `.gitignore` of a publisher's folder: keys never belong into version control, and all other
 /// names are generated.
-const IGNORED: &str = "keys/\nrepository/\npackages/\nmaking/\npatch-jobs/\n.lock\n";
+const IGNORED: &str = "keys/\nrepository/\npackages/\ninstallers/\nmaking/\npatch-jobs/\n.lock\n";
 
 /// The files that an init has made so far. They are removed if it fails, so that the next init
 /// finds no half-made folder.
