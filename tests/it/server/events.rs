@@ -78,9 +78,11 @@ fn who_listens_hears_of_a_release_and_of_nothing_else() {
         Listener::new(server.address, "?app=sample&channel=stable&platform=Linux_x86_64", None);
     let mut all = Listener::new(server.address, "", None);
     assert_eq!(get(server.address, "/healthz").json()["listeners"], 2);
-    // A connection that asks for nothing is closed once the limits have passed, and it came after
+    // A connection with half a request is closed once the limits have passed, and it came after
     // those that listen.
-    connect(server.address).read_to_end(&mut Vec::new()).unwrap();
+    let mut late = connect(server.address);
+    late.write_all(b"GET /healthz HT").unwrap();
+    let _closed = late.read_to_end(&mut Vec::new());
 
     // Metadata that is only signed again gives no event. Neither does another channel, for a
     // listener who did not ask for it.
