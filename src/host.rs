@@ -95,10 +95,18 @@ pub(crate) fn program() -> Option<PathBuf> {
     Some(real_path::resolve(&path).unwrap_or(path))
 }
 
-/// The folder for an app's installed versions when none is named: the user's local data folder.
-pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "Kuzflow", app)
-        .map(|folders| folders.data_local_dir().to_path_buf())
+/// The folders for an app's installed versions when none is named, both in the user's local data
+/// folder: the usual one, and the one that earlier launchers made.
+pub(crate) fn default_homes(app: &str) -> Option<(PathBuf, Option<PathBuf>)> {
+    let folders = directories::ProjectDirs::from("", "Kuzflow", app)?;
+    let folder = folders.data_local_dir().to_path_buf();
+    // Windows and macOS have the launcher's name in the path. Elsewhere this is the folder in which
+    // the app itself keeps its files by the system's own rules.
+    if cfg!(any(windows, target_os = "macos")) {
+        return Some((folder, None));
+    }
+    let usual = folder.parent()?.join("kuzflow").join(folder.file_name()?);
+    Some((usual, Some(folder)))
 }
 
 /// The folder for files that can be fetched again: `$XDG_CACHE_HOME/kuzflow` and what other systems

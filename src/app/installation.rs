@@ -7,10 +7,12 @@ use serde::Deserialize;
 use crate::error_chain;
 use crate::host;
 use crate::look;
+use crate::messages::problem;
+use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::release::INCLUDED_BUNDLE;
 use crate::settings::renewed::{self, Renewal};
 use crate::settings::{Settings, SettingsError};
-use crate::store::Home;
+use crate::store::{Home, StoreError};
 
 /// The name of the settings' file.
 const SETTINGS: &str = "launcher.toml";
@@ -37,15 +39,29 @@ pub(crate) enum PlaceError {
     /// The system names no folder for data.
     #[error("this system names no folder for a user's data; name one with --home")]
     NoHome,
+    /// The home is not the launcher's.
+    #[error("{app} cannot be installed in its home")]
+    Home {
+        /// The app's name in the settings.
+        app: String,
+        source: StoreError,
+    },
 }
 
 impl PlaceError {
-    /// The subject of the error, for a person: the file, and what is wrong with it.
-    pub(crate) fn subject(&self) -> String {
-        match self {
-            Self::Settings(error) => crate::error_chain::line(error),
+    /// The error for a person.
+    pub(crate) fn problem(&self) -> Problem {
+        let subject = match self {
+            Self::Settings(error) => error_chain::line(error),
             Self::NoHome => self.to_string(),
-        }
+            Self::Home { source, .. } => return problem::of_store(source),
+        };
+        Problem::new(ProblemKind::BadSettings, subject, self)
+    }
+
+    /// Whether what is installed in the home may start all the same: only the settings are wrong.
+    pub(crate) fn is_of_the_settings(&self) -> bool {
+        matches!(self, Self::Settings(_) | Self::NoHome)
     }
 }
 
@@ -69,6 +85,8 @@ impl Installation {
         let included_bundle = Some(included).filter(|path| look::is_there(path).unwrap_or(true));
         let home = home_for(shipped.app.as_str(), shipped.home.as_deref(), folder, home)
             .ok_or(PlaceError::NoHome)?;
+        home.refuse_another_program()
+            .map_err(|source| PlaceError::Home { app: shipped.app.to_string(), source })?;
         let settings = renewed_settings(&config, &home, &shipped).unwrap_or(shipped);
         Ok(Self { settings, shipped_root, included_bundle, home })
     }
@@ -143,9 +161,20 @@ fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>)
         (Some(home), _) => home.to_owned(),
         // A relative home in the settings begins at the settings' folder (a portable installation).
         (None, Some(home)) => folder.join(home),
-        (None, None) => host::default_home(app)?,
+        (None, None) => default_home(app)?,
     };
     Some(Home::new(home))
+}
+
+/// The home of an app when none is named: the one that an earlier launcher made, if it is still
+/// there, otherwise the usual one. Nothing is moved: paths of the app's files stay what they are.
+pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
+    let (usual, earlier) = host::default_homes(app)?;
+    let is_home = |folder: &PathBuf| {
+        look::is_folder(folder).unwrap_or(true) && Home::new(folder).is_launchers()
+    };
+    let earlier = earlier.filter(|earlier| !is_home(&usual) && is_home(earlier));
+    Some(earlier.unwrap_or(usual))
 }
 
 #[cfg(test)]

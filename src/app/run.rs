@@ -338,8 +338,8 @@ fn show_problem(
     ending
 }
 
-/// The settings cannot be used. The installed version starts all the same, if its home can be found
-/// (docs/security.md, promise 1). If nothing starts, a user who clicked a shortcut sees the reason
+/// The settings or the home cannot be used. If only the settings are wrong, the installed version
+/// starts all the same from `home` (docs/security.md, promise 1). If nothing starts, a user who clicked a shortcut sees the reason
 /// in a window.
 pub(crate) fn without_settings(
     home: Option<&Home>,
@@ -348,7 +348,7 @@ pub(crate) fn without_settings(
     options: PresentOptions,
     output: &Output,
 ) -> Ending {
-    let problem = Problem::new(ProblemKind::BadSettings, error.subject(), error);
+    let problem = error.problem();
     let show_problem = output.problem(&problem);
     let app_name = home.and_then(name_in).unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
     let window = nameless_window_options(app_name, options);

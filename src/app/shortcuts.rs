@@ -3,6 +3,7 @@
 //! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files
 //! that `desktop` writes. Never: asks a person; the verbs do that.
 
+use super::installation;
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::{Action, Entry, MenuTexts};
@@ -53,7 +54,7 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
     let home = std::path::absolute(environment.home.root())
         .unwrap_or_else(|_| environment.home.root().to_owned());
     Some(Entry {
-        id: shortcut::id(app, &home, host::default_home(app).as_deref()),
+        id: shortcut::id(app, &home, installation::default_home(app).as_deref()),
         comments,
         bundle_names,
         actions,

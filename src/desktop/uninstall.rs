@@ -14,10 +14,10 @@ use super::shortcut::{self, System};
 use super::{DesktopError, remove_file};
 use crate::durable;
 use crate::error_chain;
-use crate::file_error::{FileError, FileResult as _};
 use crate::host::UserFolders;
 use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
+use crate::store::ownership::Owner;
 use crate::store::{Home, retained};
 
 /// The result of uninstalling.
@@ -49,19 +49,27 @@ pub(crate) struct Uninstall<'a> {
 
 /// Whether there is anything to uninstall.
 pub(crate) fn is_installed(home: &Home) -> bool {
-    let ours = |name: &str| {
-        let path = home.root().join(name);
-        // An item that cannot be examined counts as the launcher's: then uninstalling reports why
-        // it fails.
+    if matches!(home.owner(), Owner::Another(_)) {
+        return false;
+    }
+    // An item that cannot be examined counts as the launcher's: then uninstalling reports why it
+    // fails.
+    let is_file = |name: &str| look::is_there(&home.root().join(name)).unwrap_or(true);
+    let has_items = |folder: &'static str| {
+        let path = home.root().join(folder);
         match look::at(&path) {
             Ok(Some(found)) if found.is_dir() => {
-                look::entries(&path).map_or(true, |all| !all.is_empty())
+                look::entries(&path).is_err() || !home.own_in(folder).is_empty()
             }
-            found => !matches!(found, Ok(None)),
+            Ok(Some(found)) => found.is_symlink(),
+            found => found.is_err(),
         }
     };
     let leftovers = || foreign(home).iter().any(|path| name_of(path).starts_with("uninstalling-"));
-    Home::FILES.into_iter().chain(Home::FOLDERS).any(ours) || leftovers() || shortcut::is_made(home)
+    Home::FILES.into_iter().any(is_file)
+        || Home::FOLDERS.into_iter().any(has_items)
+        || leftovers()
+        || shortcut::is_made(home)
 }
 
 impl Uninstall<'_> {
@@ -84,12 +92,12 @@ impl Uninstall<'_> {
         let retained = retained::settle(home, keep_data, &lock)?;
         shortcut::remove(home, folders, System::current())?;
         if !keep_data {
-            remove_folder(&home.user_data())?;
+            home.remove_own("user-data")?;
         }
         // The pointer goes last: until then it names the user's files that the next installation
         // takes over.
         for folder in Home::FOLDERS {
-            remove_folder(&home.root().join(folder))?;
+            home.remove_own(folder)?;
         }
         for file in Home::FILES {
             remove_file(&home.root().join(file))?;
@@ -107,6 +115,7 @@ impl Uninstall<'_> {
                 "what lies beside the launcher stays"
             );
         }
+        remove_file(&home.marker())?;
         // The lock is released before its file is deleted: Windows keeps an open file's name.
         drop(lock);
         remove_file(&home.root().join("lock"))?;
@@ -120,34 +129,22 @@ impl Uninstall<'_> {
 /// The items in the home that are not the launcher's.
 fn foreign(home: &Home) -> Vec<PathBuf> {
     let entries = look::entries_if_readable(home.root()).into_iter();
-    let retained = home.user_data();
-    let mut foreign: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = name_of(path);
-            *path != retained
-                && *path != home.desktop_record()
-                && name != "lock"
-                && !Home::FILES.contains(&name.as_str())
-                && !Home::FOLDERS.contains(&name.as_str())
-        })
-        .collect();
+    let own = [home.user_data(), home.desktop_record(), home.marker(), home.root().join("lock")];
+    let is_known = |path: &PathBuf| {
+        let name = name_of(path);
+        own.contains(path)
+            || Home::FILES.contains(&name.as_str())
+            || Home::FOLDERS.contains(&name.as_str())
+    };
+    let mut foreign: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| !is_known(path)).collect();
+    foreign.extend(Home::FOLDERS.into_iter().flat_map(|folder| home.foreign_in(folder)));
     foreign.sort();
     foreign
 }
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Deletes one of the launcher's folders with its content. If a link is in its place, only the link
-/// is deleted.
-fn remove_folder(path: &Path) -> Result<(), FileError> {
-    match look::at(path).at("look at", path)? {
-        Some(found) if found.is_dir() => fs::remove_dir_all(path).at("remove", path),
-        Some(_) => remove_file(path).map(drop),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -186,6 +183,37 @@ mod tests {
         assert!(!home.user_data().exists() && home.root().join("photos").is_dir());
         assert!(!uninstall(&Home::new(folder.path().join("none")), true).unwrap().anything);
         assert!(!folder.path().join("none").exists(), "nothing is made in order to remove it");
+    }
+
+    #[test]
+    fn what_somebody_put_into_the_launchers_folders_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("home"));
+        home.create().unwrap();
+        let version = home.containers().join("sample_1.0.0_Linux_x86_64/data");
+        fs::create_dir_all(&version).unwrap();
+        fs::write(version.join("mine"), "x").unwrap();
+        fs::write(home.logs().join("launcher.log"), "x").unwrap();
+        let foreign = ["containers/my", "logs/app.log", "staging/draft.txt", "trust/deed.pdf"];
+        fs::create_dir(home.root().join(foreign[0])).unwrap();
+        foreign[1..].iter().for_each(|path| fs::write(home.root().join(path), "x").unwrap());
+        let done = uninstall(&home, false).unwrap();
+        assert_eq!(done.foreign, foreign.map(|path| home.root().join(path)));
+        assert!(foreign.iter().all(|path| home.root().join(path).exists()));
+        assert!(!home.logs().join("launcher.log").exists() && !home.running().exists());
+        assert!(!home.containers().join("sample_1.0.0_Linux_x86_64").exists());
+        assert!(!uninstall(&home, false).unwrap().anything);
+    }
+
+    #[test]
+    fn a_folder_of_another_program_has_nothing_to_uninstall() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        fs::create_dir(home.logs()).unwrap();
+        fs::write(home.logs().join("my.log"), "x").unwrap();
+        assert!(!uninstall(&home, true).unwrap().anything);
+        let left: Vec<_> = fs::read_dir(home.root()).unwrap().collect();
+        assert!(left.len() == 1 && home.logs().join("my.log").exists());
     }
 
     #[test]

@@ -244,6 +244,8 @@ const fn worth_retrying(kind: ProblemKind) -> bool {
     !matches!(
         kind,
         ProblemKind::BadSettings
+            | ProblemKind::HomeOfAnotherProgram
+            | ProblemKind::AppOfAnotherPublisher
             | ProblemKind::LauncherTooOld
             | ProblemKind::NoSuchVersion
             | ProblemKind::NotInstalled

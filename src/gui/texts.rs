@@ -343,6 +343,8 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::EndedWithError => "problem-ended-with-error",
         ProblemKind::ProgramsForbidden => "problem-programs-forbidden",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
+        ProblemKind::HomeOfAnotherProgram => "problem-home-of-another-program",
+        ProblemKind::AppOfAnotherPublisher => "problem-app-of-another-publisher",
         ProblemKind::NothingForThis => "problem-nothing-for-this",
         ProblemKind::BadSettings => "problem-bad-settings",
         ProblemKind::LauncherTooOld => "problem-launcher-too-old",

@@ -22,6 +22,9 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         StoreError::NotInstalled { id } => (ProblemKind::NotInstalled, id.clone()),
         StoreError::Switched { id } => (ProblemKind::Busy, id.clone()),
         StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
+        StoreError::AnotherProgram { home, .. } => {
+            (ProblemKind::HomeOfAnotherProgram, home.display().to_string())
+        }
         StoreError::NothingInstalled { home } => {
             (ProblemKind::NothingInstalled, home.display().to_string())
         }

@@ -113,6 +113,7 @@ impl DownloadCache {
     pub(super) fn remove_old(&self, now: SystemTime) {
         let entries = look::entries_if_readable(&self.folder).into_iter();
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
+            .filter(|entry| is_own(&entry.path()))
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
                 // The description is written when the object is stored; the object itself has the
@@ -141,6 +142,17 @@ impl DownloadCache {
     fn file(&self, digest: &Digest, ending: &str) -> PathBuf {
         self.folder.join(format!("{digest}.{ending}"))
     }
+}
+
+/// Whether the cache gave this name; other files in the folder are not the launcher's.
+fn is_own(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let name = path.file_stem().and_then(|name| name.to_str());
+    ending.is_some_and(|ending| [OBJECT, DESCRIPTION].contains(&ending))
+        && name.is_some_and(|name| name.parse::<Digest>().is_ok())
+        || path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(durable::TEMPORARY_PREFIX))
 }
 
 /// A share that no longer changes.
@@ -203,7 +215,7 @@ mod tests {
             "larger than all that may be kept"
         );
         cache.keep(&digest, &table, 10, &file).unwrap();
-        let large = folder.path().join("neighbours/other.object");
+        let large = cache.file(&Digest::of(b"another"), OBJECT);
         fs::write(&large, vec![0; 3 << 20]).unwrap();
         fs::write(large.with_extension("json"), "").unwrap();
         let past = SystemTime::now() - Duration::from_secs(30);
@@ -219,5 +231,9 @@ mod tests {
         fs::write(&large, vec![0; 5 << 20]).unwrap();
         room.remove_old(SystemTime::now());
         assert!(!large.exists() && room.load().len() == 1);
+        let foreign = folder.path().join("neighbours/list");
+        fs::write(&foreign, vec![0; 5 << 20]).unwrap();
+        room.remove_old(SystemTime::now());
+        assert!(foreign.exists(), "it is not the launcher's");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::files::{entries, read_json, replace_json};
+use super::names::{DAMAGED, INCOMING, REMOVED, USER_DATA};
 use super::records::{Active, InstalledRecord};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -14,14 +15,6 @@ use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
 
-/// Prefix of the folder of a version that is to be removed, once its user files are in a snapshot.
-pub(super) const LEAVING: &str = ".leaving-";
-/// Prefix of the folder of a version that is being removed.
-pub(super) const REMOVED: &str = ".removed-";
-/// Prefix of the folder with the set-aside files of a damaged version.
-pub(super) const DAMAGED: &str = ".damaged-";
-/// Prefix of the staging folder of a repair.
-pub(super) const REPAIR: &str = "repair-";
 /// The file that makes a folder a whole version.
 pub(crate) const RECORD: &str = "metadata/installed.json";
 
@@ -33,7 +26,7 @@ pub(crate) struct Home {
 
 impl Home {
     /// The launcher's own files in a home, which uninstalling deletes. Not among them: the record of
-    /// the shortcut, which goes with the shortcut, and the lock.
+    /// the shortcut, which goes with the shortcut, and the marker and the lock, which go last.
     pub(crate) const FILES: [&str; 6] = [
         "active.json",
         "state.json",
@@ -42,8 +35,8 @@ impl Home {
         "known-nodes.json",
         "journal.json",
     ];
-    /// The launcher's own folders in a home, which uninstalling deletes whole. Not among them: the
-    /// retained user data.
+    /// The launcher's own folders in a home, in which uninstalling deletes what has a name of the
+    /// launcher's. Not among them: the retained user data.
     pub(crate) const FOLDERS: [&str; 9] = [
         "containers",
         "staging",
@@ -61,8 +54,12 @@ impl Home {
         Self { root: root.into() }
     }
 
-    /// Creates the folders that are missing.
+    /// Creates the folders that are missing, and marks the home.
+    ///
+    /// # Errors
+    /// [`StoreError::AnotherProgram`] if the folder is not the launcher's; then nothing is changed.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
+        self.refuse_another_program()?;
         // Other users may start the versions that an administrator installs; their own files are
         // elsewhere.
         let containers = self.containers();
@@ -70,6 +67,7 @@ impl Home {
         for folder in [self.staging(), self.running(), self.trust(), self.logs()] {
             durable::create_folders(&folder).at("create", &folder)?;
         }
+        self.mark();
         Ok(())
     }
 
@@ -110,7 +108,7 @@ impl Home {
 
     /// The folder of the user files that are being laid out for a switch.
     pub(super) fn incoming(&self) -> PathBuf {
-        self.root.join("incoming")
+        self.root.join(INCOMING)
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -176,7 +174,7 @@ impl Home {
 
     /// The folder of the retained user data.
     pub(crate) fn user_data(&self) -> PathBuf {
-        self.root.join("user-data")
+        self.root.join(USER_DATA)
     }
 
     pub(super) fn active_path(&self) -> PathBuf {

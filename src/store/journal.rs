@@ -23,9 +23,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::carry_over::{self, CARRIED};
-use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
-use super::home::REMOVED;
+use super::files::{exists, move_folder, read_json, replace_json};
 use super::lock::HomeLock;
+use super::names::{INCOMING, REMOVED};
 use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
 use crate::error_chain;
@@ -263,14 +263,15 @@ pub(super) fn remove_prepared(home: &Home) {
     if exists(&home.journal()).unwrap_or(true) {
         return;
     }
-    let incoming = home.incoming();
-    if let Err(error) = remove_tree(&incoming) {
+    if let Err(error) = home.remove_own(INCOMING) {
         tracing::warn!(
             error = error_chain::line(&error),
             "what was prepared for a switch could not be removed"
         );
-        let aside = home.containers().join(format!("{REMOVED}incoming-{:08x}", fastrand::u32(..)));
-        let _ = fs::rename(&incoming, aside);
+        for left in home.own_in(INCOMING) {
+            let name = format!("{REMOVED}incoming-{:08x}", fastrand::u32(..));
+            let _ = fs::rename(&left, home.containers().join(name));
+        }
     }
 }
 
@@ -301,8 +302,11 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let home = &fixture.home;
         switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
-        let (work, place, retained) =
-            (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
+        let (work, place, retained) = (
+            home.incoming().join("0a1b2c3d"),
+            home.container(&two),
+            home.snapshots().join("kept/files"),
+        );
         for folder in CARRIED {
             for (root, text) in [(&work, "new"), (&place, "old")] {
                 fs::create_dir_all(root.join(folder)).unwrap();
@@ -318,7 +322,7 @@ mod tests {
         };
         let journal = Journal {
             container: two,
-            prepared: "incoming/x".into(),
+            prepared: "incoming/0a1b2c3d".into(),
             folders: folders_in(&work).unwrap(),
             displaced: "snapshots/kept/files".into(),
             active,
@@ -421,7 +425,7 @@ mod tests {
             }
             assert!(journal.commit(home, &fixture.lock).is_err());
             assert_eq!(read(&home.container(&journal.container)), ["old"; 3]);
-            assert_eq!(read(&home.incoming().join("x")), ["new"; 3]);
+            assert_eq!(read(&home.incoming().join("0a1b2c3d")), ["new"; 3]);
             assert!(!home.journal().exists());
             assert!(pointer || home.active().unwrap().0 == before);
         }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::{exists, remove_tree};
-use super::home::REPAIR;
 use super::lock::{HomeLock, RunningLock};
+use super::names::{INCOMING, REPAIR};
 use super::{Home, StoreError, journal, remove, snapshots};
 use crate::error_chain;
 use crate::model::ContainerId;
@@ -41,7 +41,7 @@ impl Home {
         // If the system cannot answer, the holder of the lock looks again.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
         let is_left = may_be(&self.journal())
-            || may_be(&self.incoming())
+            || !self.own_in(INCOMING).is_empty()
             || !self.half_removed().is_empty()
             || !self.left_in_staging().is_empty()
             || self.replaced_in().iter().any(|folder| durable::has_left(folder))
@@ -66,7 +66,10 @@ impl Home {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { return false };
             let is_installed = |id: ContainerId| self.record(&id).is_ok();
-            name.starts_with(REPAIR) || name.parse().is_ok_and(is_installed)
+            match name.strip_prefix(REPAIR) {
+                Some(id) => id.parse::<ContainerId>().is_ok(),
+                None => name.parse().is_ok_and(is_installed),
+            }
         };
         let staging = look::entries_if_readable(&self.staging()).into_iter();
         staging.filter(is_left).map(|entry| entry.path()).collect()

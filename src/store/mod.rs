@@ -2,6 +2,7 @@
 //! registered, switched to, started and removed.
 //!
 //! ```text
+//! <home>/kuzflow-home.txt      marks the folder as a home; without it, records show the same
 //! <home>/lock                  held while versions are changed
 //! <home>/active.json           which version the next start uses; replaced in one step
 //! <home>/journal.json          a decided switch, until it is done
@@ -40,6 +41,8 @@ pub(crate) mod launch;
 pub(crate) mod lock;
 pub(crate) mod maintenance;
 mod migration_script;
+mod names;
+pub(crate) mod ownership;
 pub(crate) mod probation;
 mod processes;
 pub(crate) mod records;
@@ -104,6 +107,18 @@ pub(crate) enum StoreError {
         id: String,
         /// `active` or `running`, for example.
         reason: &'static str,
+    },
+    /// The folder is not the launcher's.
+    #[error(
+        "{} holds files of another program, for example {}: the launcher would change them",
+        home.display(),
+        item.display()
+    )]
+    AnotherProgram {
+        /// The folder that was to be the home.
+        home: PathBuf,
+        /// An item with one of the launcher's names.
+        item: PathBuf,
     },
     #[error("no version is installed in {}", home.display())]
     NothingInstalled {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{entries, exists, remove_tree};
-use super::home::{DAMAGED, LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
+use super::names::{DAMAGED, LEAVING, REMOVED};
 use super::{Home, StoreError, foreign, journal, snapshots};
 use crate::durable;
 use crate::error_chain;

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::files::{remove_tree, writable};
-use super::home::{RECORD, REPAIR};
+use super::home::RECORD;
 use super::lock::HomeLock;
+use super::names::REPAIR;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree_unless_stopped};
 use crate::file_error::{FileError, FileResult as _};

@@ -18,18 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::carry_over::{self, CarriedOver};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
-use super::home::{DAMAGED, REMOVED};
 use super::lock::HomeLock;
+use super::names::{ADOPTED, DAMAGED, REMOVED, UNINSTALLING, is_time, is_version_name};
 use super::{Home, StoreError, foreign};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
 
-/// Prefix of the folder of versions that are being uninstalled.
-const UNINSTALLING: &str = "uninstalling-";
-/// Prefix of the folder of retained user data that a new installation has copied.
-const ADOPTED: &str = "taken-over-";
 /// The folders of a version that hold user files.
 const RETAINED_FOLDERS: [&str; 3] = ["config", "data", "logs"];
 const NOTE: &str = "kept.json";
@@ -73,8 +69,10 @@ pub(crate) fn settle(
 ) -> Result<Vec<PathBuf>, StoreError> {
     let active = home.named()?.map(|active| active.container.to_string());
     let mut retained = Vec::new();
-    for (place, time) in named(home.root(), UNINSTALLING)? {
+    let uninstalling = named(home.root(), UNINSTALLING)?.into_iter();
+    for (place, time) in uninstalling.filter(|(_, time)| is_time(time)) {
         let folder = home.user_data().join(&time);
+        give_back(home, &place)?;
         if keep {
             let mut any = false;
             for version in folders(&place)? {
@@ -93,6 +91,18 @@ pub(crate) fn settle(
         remove_tree(&place)?;
     }
     Ok(retained)
+}
+
+/// Moves what is no version out of the folder of versions that are being uninstalled, back to where
+/// somebody put it.
+fn give_back(home: &Home, place: &Path) -> Result<(), StoreError> {
+    for entry in entries(place)? {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(is_version_name) {
+            move_if_there(&entry.path(), &home.containers().join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves the user's files of one version; returns whether there were any.
@@ -162,7 +172,7 @@ pub(crate) fn adopt(home: &Home, tree: &Path) -> Result<Option<CarriedOver>, Sto
 /// copying at most.
 pub(crate) fn adopted(home: &Home) {
     for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
-        if !time.starts_with(ADOPTED)
+        if is_time(&time)
             && let Err(error) =
                 durable::rename(&folder, &home.user_data().join(format!("{ADOPTED}{time}")))
         {
@@ -174,7 +184,7 @@ pub(crate) fn adopted(home: &Home) {
 /// The folder of retained data of the version that was used last.
 fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
     let mut retained = named(&home.user_data(), "")?;
-    retained.retain(|(_, time)| !time.starts_with(ADOPTED));
+    retained.retain(|(_, time)| is_time(time));
     // The format of the times makes alphabetical order the order of time.
     retained.sort_by(|a, b| b.1.cmp(&a.1));
     for (folder, _) in retained {

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::carry_over::{self, CARRIED};
 use super::files::{entries, exists, move_folder, read_json, remove_tree, replace_json};
-use super::home::{LEAVING, REMOVED};
 use super::lock::RunningLock;
+use super::names::{LEAVING, REMOVED, is_snapshot_name};
 use super::{Home, StoreError};
 use crate::durable;
 use crate::error_chain;
@@ -390,7 +390,5 @@ fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
 /// Whether a switch gave this folder its name: a time and a version. Other folders are not the
 /// launcher's to remove.
 fn is_snapshot(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let Some((time, id)) = name.and_then(|name| name.split_once("Z-")) else { return false };
-    time.len() == "20260131T235959.000000".len() && id.parse::<ContainerId>().is_ok()
+    path.file_name().and_then(|name| name.to_str()).is_some_and(is_snapshot_name)
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
+use super::names::is_own_name;
+use super::ownership::remove_item;
 use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
 use crate::durable;
 use crate::error_chain;
@@ -180,8 +182,10 @@ pub(crate) fn remove_others(
     _lock: &HomeLock,
 ) -> Result<(), StoreError> {
     for entry in entries(&home.staging())? {
-        if entry.file_name().to_str() != Some(&keep.to_string()) {
-            remove_tree(&entry.path())?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name != keep.to_string() && is_own_name("staging", name) {
+            remove_item(&entry.path())?;
         }
     }
     Ok(())

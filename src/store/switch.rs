@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use super::carry_over::{self, CarriedOver, ProgressSink};
 use super::copying::can_clone;
 use super::files::{exists, remove_tree};
-use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;
 use super::lock::{HomeLock, NotStarting, RunningLock};
+use super::names::{INCOMING, REMOVED};
 use super::snapshots::{self, Reason, Snapshot};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, migration_script};
 use crate::durable;
@@ -289,9 +289,8 @@ fn prepare(
 /// Returns a new empty folder that only this user may read. Each has a different name: a migration
 /// script whose launcher was killed may still write to an earlier one.
 fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
-    let incoming = home.incoming();
-    remove_tree(&incoming)?;
-    let work = incoming.join(format!("{:08x}", fastrand::u32(..)));
+    home.remove_own(INCOMING)?;
+    let work = home.incoming().join(format!("{:08x}", fastrand::u32(..)));
     durable::create_private_folders(&work).at("create", &work)?;
     Ok(work)
 }

@@ -33,11 +33,10 @@ impl PeerHandle {
         let allowed = is_allowed(environment);
         if !matches!(allowed, Ok(true)) {
             self.close();
-            let cache = environment.home.for_peers();
             // The download cache for peers is now useless. The next try deletes what this one could
             // not.
-            if allowed.is_ok() && look::is_there(&cache).unwrap_or(true) {
-                let _ = std::fs::remove_dir_all(cache);
+            if allowed.is_ok() {
+                let _ = environment.home.remove_own("neighbours");
             }
             return None;
         }

@@ -21,7 +21,7 @@ use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
 use crate::file_error::{FileError, FileResult as _};
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
-use crate::model::launcher::{newer, own_version};
+use crate::model::launcher::{LAUNCHER_SUFFIX, newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
 use crate::{durable, look};
 
@@ -91,7 +91,9 @@ pub(crate) fn perform(
     // Each launcher version has one file: what is left of an earlier one is useless.
     let partial = folder.join(&signed.target);
     for entry in look::entries(&folder).at("use", &folder)? {
-        if !entry.file_name().to_string_lossy().starts_with(&signed.target) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.contains(LAUNCHER_SUFFIX) && !name.starts_with(&signed.target) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -107,7 +109,7 @@ pub(crate) fn perform(
     let staged = program.stage(&mut unpacked, &launcher.version, launcher.hash, launcher.size);
     // Fit or unfit, the file is not needed a second time.
     if !matches!(staged, Err(Unfit::Busy)) {
-        let _ = fs::remove_dir_all(&folder);
+        let _ = environment.home.remove_own("own-update");
     }
     staged?.replace_running(test, &own_version(), TEST_TIME)?;
     tracing::info!(version = %launcher.version, program = %program.path().display(), "the next start uses the new launcher");

@@ -24,6 +24,8 @@ mod fetch;
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod handing_over;
+#[cfg(unix)]
+mod homes;
 #[cfg(target_os = "linux")]
 mod hot;
 mod incremental;

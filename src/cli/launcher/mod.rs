@@ -28,7 +28,7 @@ pub use self::arguments::Arguments;
 use self::arguments::{Verb, files_in_full};
 use self::invocation::Invocation;
 
-use crate::app::installation::Installation;
+use crate::app::installation::{Installation, PlaceError};
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::starting::SlowDisk;
@@ -39,9 +39,9 @@ use crate::gui::texts::{Language, Texts};
 use crate::host;
 use crate::messages::mailbox::WindowPart;
 use crate::messages::problem;
-use crate::messages::protocol::{Problem, ProblemKind};
 use crate::session::instance;
 use crate::settings::SecondStart;
+use crate::store::StoreError;
 use crate::update::self_update;
 
 /// Runs the program with the process's arguments.
@@ -91,13 +91,17 @@ pub fn main() -> Ending {
     let place = match place {
         Ok(place) => place,
         Err(error) if starts || shows_window => {
-            let home = home_anyway().filter(|_| starts);
+            let home = home_anyway().filter(|_| starts && error.is_of_the_settings());
             let options = common.options(language, began);
             return run::without_settings(home.as_ref(), &error, &app_arguments, options, &output);
         }
+        Err(PlaceError::Home { app, source: StoreError::AnotherProgram { .. } })
+            if matches!(arguments.verb, Some(Verb::Uninstall { .. })) =>
+        {
+            return uninstall::nothing(&app, &output);
+        }
         Err(error) => {
-            let problem = Problem::new(ProblemKind::BadSettings, error.subject(), &error);
-            return output.problem(&problem);
+            return output.problem(&error.problem());
         }
     };
     let invocation =

@@ -1,7 +1,7 @@
 //! Tests of `cli::launcher`.
 
 use super::*;
-use crate::messages::protocol::NoUpdate;
+use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
 
 /// What a text puts in quotes, as a person types it.
 fn typed(text: &str) -> Vec<String> {

@@ -82,6 +82,13 @@ pub(crate) fn uninstall(
     }
 }
 
+/// The home is a folder of another program: nothing is installed, and nothing is changed.
+pub(super) fn nothing(app: &str, output: &Output) -> Ending {
+    output.say(&output.texts.with("uninstall-nothing", &[("app", app)]));
+    output.result(json!({ "status": "nothing_to_do", "kept": [], "foreign": [] }));
+    Ending::NothingToDo
+}
+
 /// A question with yes or no as an answer; an empty answer, or the end of the input, means `usual`.
 fn ask(question: &str, usual: bool) -> bool {
     let mut out = std::io::stderr();

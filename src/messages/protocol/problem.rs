@@ -67,6 +67,10 @@ pub enum ProblemKind {
     ProgramsForbidden,
     /// Nothing is installed; the subject is the home.
     NothingInstalled,
+    /// The home holds files of another program; the subject is the home.
+    HomeOfAnotherProgram,
+    /// Another publisher's app of this name is installed; the subject is the home.
+    AppOfAnotherPublisher,
     /// The repository has releases, but none for this app, channel and platform; the subject names
     /// both sides, with [`Problem::BOTH_SIDES`] between them.
     NothingForThis,
@@ -97,7 +101,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -121,6 +125,8 @@ impl ProblemKind {
         Self::EndedWithError,
         Self::ProgramsForbidden,
         Self::NothingInstalled,
+        Self::HomeOfAnotherProgram,
+        Self::AppOfAnotherPublisher,
         Self::NothingForThis,
         Self::BadSettings,
         Self::LauncherTooOld,

@@ -113,7 +113,10 @@ fn walk(name: &str) {
         expected.iter().filter(|lines| !lines.is_empty()).count() >= 5,
         "{name} shows what is printed"
     );
-    assert!(!home.join(".local/share/my-app/containers").exists(), "and leaves nothing behind");
+    assert!(
+        !home.join(".local/share/kuzflow/my-app/containers").exists(),
+        "and leaves nothing behind"
+    );
 }
 
 #[test]

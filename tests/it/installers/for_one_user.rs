@@ -34,7 +34,7 @@ fn a_user_installs_starts_replaces_and_removes_it_and_the_users_files_stay() {
     for left in [&place, &command, &user.join(".local/share/applications/kuzflow-sample.desktop")] {
         assert!(fs::symlink_metadata(left).is_err(), "{}", left.display());
     }
-    let retained = crate::support::release::tree(&user.join(".local/share/sample"));
+    let retained = crate::support::release::tree(&user.join(".local/share/kuzflow/sample"));
     let retained: Vec<&Path> = retained.keys().map(AsRef::as_ref).collect();
     assert!(retained.iter().any(|path| path.ends_with("mine")), "{retained:?}");
     // The next installation takes the user's files over.

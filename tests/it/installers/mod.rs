@@ -93,7 +93,7 @@ impl Shop {
     /// The user's files of the app.
     fn data(&self, version: &str) -> PathBuf {
         let id = format!("sample_{version}_{}", Platform::current());
-        self.user().join(".local/share/sample/containers").join(id).join("data")
+        self.user().join(".local/share/kuzflow/sample/containers").join(id).join("data")
     }
 }
 

@@ -77,6 +77,9 @@ fn subject(kind: ProblemKind) -> &'static str {
         ProblemKind::NothingForThis => {
             "[labelimg, beta, Linux_x86_64] / labelimg, stable, Windows_x86_64; labelimg, stable, macOS_arm64"
         }
+        ProblemKind::HomeOfAnotherProgram | ProblemKind::AppOfAnotherPublisher => {
+            "/home/user/.local/share/kuzflow/labelimg"
+        }
         ProblemKind::BadSettings => "/opt/labelimg/launcher.toml",
         ProblemKind::BundleExpired => "2026-09-30",
         ProblemKind::BundleUnsuitable => "paint 3.1.0 (Windows_x86_64, stable)",
