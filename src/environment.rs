@@ -60,3 +60,10 @@ impl Environment {
         Trust::new(self.home.trust(), self.shipped_root.clone())
     }
 }
+
+/// Whether versions of another publisher's app are installed in `home`: the root that this launcher
+/// was shipped with is not of the repository that the home trusts.
+pub(crate) fn is_of_another_publisher(home: &Home, shipped_root: &[u8]) -> bool {
+    Trust::new(home.trust(), shipped_root).is_of_another_publisher()
+        && !home.folders().is_ok_and(|versions| versions.is_empty())
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::environment;
 use crate::error_chain;
 use crate::host;
 use crate::look;
@@ -39,6 +40,15 @@ pub(crate) enum PlaceError {
     /// The system names no folder for data.
     #[error("this system names no folder for a user's data; name one with --home")]
     NoHome,
+    /// The home is another publisher's, whose app has the same name.
+    #[error(
+        "the root.json beside launcher.toml is not of the repository that {} trusts",
+        home.display()
+    )]
+    AnotherPublisher {
+        /// The home folder.
+        home: PathBuf,
+    },
     /// The home is not the launcher's.
     #[error("{app} cannot be installed in its home")]
     Home {
@@ -55,6 +65,10 @@ impl PlaceError {
             Self::Settings(error) => error_chain::line(error),
             Self::NoHome => self.to_string(),
             Self::Home { source, .. } => return problem::of_store(source),
+            Self::AnotherPublisher { home } => {
+                let subject = home.display().to_string();
+                return Problem::new(ProblemKind::AppOfAnotherPublisher, subject, self);
+            }
         };
         Problem::new(ProblemKind::BadSettings, subject, self)
     }
@@ -87,6 +101,9 @@ impl Installation {
             .ok_or(PlaceError::NoHome)?;
         home.refuse_another_program()
             .map_err(|source| PlaceError::Home { app: shipped.app.to_string(), source })?;
+        if environment::is_of_another_publisher(&home, &shipped_root) {
+            return Err(PlaceError::AnotherPublisher { home: home.root().to_owned() });
+        }
         let settings = renewed_settings(&config, &home, &shipped).unwrap_or(shipped);
         Ok(Self { settings, shipped_root, included_bundle, home })
     }

@@ -76,14 +76,14 @@ impl Trust {
             match loaded.documents {
                 Ok(documents) => {
                     whole = loaded.texts;
-                    self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
+                    self.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
                     return Ok(Refreshed {
                         repository: Repository::new(&newest.root.signed, &documents),
                         faults,
                     });
                 }
                 Err(refusal) => {
-                    self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
+                    self.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
                     let fault = refusal.of(mirrors[index].name());
                     tracing::warn!("{fault}: {}", fault.cause);
                     faults.push(fault);

@@ -19,6 +19,7 @@ mod load;
 mod names;
 mod patches;
 mod repository;
+mod repository_keys;
 mod search;
 mod source;
 mod state;
@@ -90,6 +91,19 @@ impl Trust {
     /// read.
     pub fn check_root(&self) -> Result<(), TrustError> {
         self.state.root(&self.shipped_root).map(drop)
+    }
+
+    /// Whether `folder` holds the trusted state of another repository than the shipped root's:
+    /// another publisher's app of the same name.
+    pub(crate) fn is_of_another_publisher(&self) -> bool {
+        self.state.is_of_another(&self.shipped_root)
+    }
+
+    /// Stores what a load verified.
+    fn save(&self, root: &TufDocument<Root>, stored: &StoredMetadata) -> Result<(), TrustError> {
+        self.state.save(root, stored)?;
+        self.state.remember_keys(root, &self.shipped_root);
+        Ok(())
     }
 
     /// The result of the last successful refresh, verified again; `None` if there is none or it is
@@ -189,7 +203,7 @@ impl Trust {
         });
         match checked {
             Ok(documents) => {
-                self.state.save(
+                self.save(
                     &loaded.trusted.root,
                     &StoredMetadata::of(&loaded.trusted, &loaded.texts),
                 )?;

@@ -8,6 +8,7 @@
 //! Everything that is read back is verified again: the disk may have been damaged, and the two
 //! files are not written in one step.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use tough::schema::Root;
 
 use super::document::{self, Texts, TufDocument};
 use super::error::TrustError;
+use super::repository_keys::RootKeys;
 use super::source::encoded;
 use super::workflow::Trusted;
 use crate::durable;
@@ -26,6 +28,8 @@ use crate::look;
 const KEEP: &str = "keep the trusted metadata in";
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
+/// The ids of the keys of all roots that were trusted here.
+const KEYS: &str = "repository-keys.json";
 /// The folder for documents of delegated roles, one file each.
 const DELEGATED: &str = "delegated";
 
@@ -128,6 +132,39 @@ impl StateFolder {
         let json = serde_json::to_vec(stored).at(KEEP, &self.folder.join(METADATA))?;
         self.write(METADATA, &json)?;
         self.write(ROOT, root.text.as_bytes())
+    }
+
+    /// Whether the shipped root belongs to another repository than the stored one. Where one of
+    /// the two is missing or cannot be read, nothing speaks against it: a start goes first.
+    pub(super) fn is_of_another(&self, shipped: &[u8]) -> bool {
+        let stored = look::read(&self.folder.join(ROOT), look::LARGE).ok().flatten();
+        let stored = stored.and_then(|bytes| RootKeys::of(&bytes));
+        let pair = RootKeys::of(shipped).zip(stored);
+        pair.is_some_and(|(shipped, stored)| !shipped.belong_to(&stored, self.keys().as_ref()))
+    }
+
+    /// Remembers the keys of `root`, and those of the shipped root if it belongs to it. A failure
+    /// is logged, and the next call tries again.
+    pub(super) fn remember_keys(&self, root: &TufDocument<Root>, shipped: &[u8]) {
+        let Some(newest) = RootKeys::of(root.text.as_bytes()) else { return };
+        let remembered = self.keys();
+        let shipped =
+            RootKeys::of(shipped).filter(|shipped| shipped.belong_to(&newest, remembered.as_ref()));
+        let mut keys = remembered.unwrap_or_default();
+        let shipped = shipped.map(RootKeys::into_keys).unwrap_or_default();
+        keys.extend(newest.into_keys().into_iter().chain(shipped));
+        let written = serde_json::to_vec(&keys)
+            .at(KEEP, &self.folder.join(KEYS))
+            .map_err(TrustError::from)
+            .and_then(|json| self.write(KEYS, &json));
+        if let Err(error) = written {
+            tracing::warn!(error = error_chain::line(&error), "the repository's keys are not kept");
+        }
+    }
+
+    fn keys(&self) -> Option<BTreeSet<String>> {
+        let bytes = look::read(&self.folder.join(KEYS), look::LARGE).ok().flatten()?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// The stored document of a delegated role, unverified.

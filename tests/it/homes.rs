@@ -149,3 +149,53 @@ fn a_home_of_an_earlier_launcher_stays_in_use_where_it_is() {
     assert_eq!(user.say(&["uninstall", "--yes"]).result["status"], "done");
     assert!(!earlier.join("containers").exists());
 }
+/// A launcher of `publisher` for the home of `of`.
+fn run_in_home_of(publisher: &World, of: &World, arguments: &[&str]) -> Reply {
+    let arguments = [&["--json"], arguments].concat();
+    reply(&publisher.launcher_at(&of.home(), &publisher.config(), &arguments).output().unwrap())
+}
+
+#[test]
+fn two_publishers_apps_of_one_name_are_not_confused() {
+    let (first, second) = (User::new(), World::new());
+    first.world.update();
+    second.release("9.0.0", 1 << 10);
+    let node = second.serve();
+    second.configure(&[&node.address], "");
+    let before = tree(&first.world.home());
+    for verb in [&["--headless", "run"][..], &["check"], &["update"], &["uninstall", "--yes"]] {
+        let refused = run_in_home_of(&second, &first.world, verb);
+        let kind = refused.result["problem"]["kind"].as_str();
+        assert_eq!((refused.code, kind), (1, Some("app_of_another_publisher")), "{verb:?}");
+        assert_eq!(tree(&first.world.home()), before, "{verb:?}");
+    }
+    assert_eq!(started_versions(&first.world.start()), ["1.0.0"], "the app's own launcher");
+}
+
+#[test]
+fn a_publisher_who_replaced_all_keys_is_still_the_same() {
+    let user = User::new();
+    let world = &user.world;
+    let root = world.path("publisher/launcher/root.json");
+    let first = fs::read(&root).unwrap();
+    world.update();
+    for _ in 0..2 {
+        let repo = world.path("publisher");
+        let roles = ["root", "targets", "snapshot", "timestamp"];
+        let replace = roles.iter().flat_map(|role| ["--replace", role]);
+        let rotate: Vec<&str> =
+            ["rotate", "--repo", text(&repo)].into_iter().chain(replace).collect();
+        world.kuzflow(&rotate);
+        let newer = fs::read(&root).unwrap();
+        assert_ne!(newer, first);
+        // The launcher of a new installer, before and after the home has followed; then the first.
+        for shipped in [&newer, &first] {
+            fs::write(&root, shipped).unwrap();
+            assert_eq!(started_versions(&world.start()), ["1.0.0"]);
+            let check = world.say(&["check"]);
+            assert_ne!(check.code, 1, "{}", check.errors);
+            assert_eq!(started_versions(&world.start()), ["1.0.0"]);
+        }
+        fs::write(&root, newer).unwrap();
+    }
+}
