@@ -37,6 +37,7 @@ const OWN: &[&str] = &[
     "KUZFLOW_CHANNEL",
     "KUZFLOW_TOKEN",
     "KUZFLOW_CALLER_FOLDER",
+    "KUZFLOW_FIRST_RUN",
     CHANGED,
 ];
 

@@ -53,7 +53,8 @@ mod tests {
     use crate::store::launch::{Call, Which, start};
     use crate::store::switch::{SwitchOptions, switch};
 
-    const REPORTS: &str = "#!/bin/sh\necho \"first=$KUZFLOW_FIRST_RUN\" > \"$KUZFLOW_HOME/reported\"\n";
+    const REPORTS: &str =
+        "#!/bin/sh\necho \"first=$KUZFLOW_FIRST_RUN\" > \"$KUZFLOW_HOME/reported\"\n";
 
     fn started(fixture: &Fixture, id: &crate::model::ContainerId) -> String {
         fixture.write(id, "runtime/run", REPORTS);
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn only_the_first_start_after_the_first_installation_is_the_first() {
         let fixture = Fixture::new();
-        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let one = fixture.install("1.0.0", &[]);
         switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         // A program that cannot be started leaves it to the next start.
         let program = fixture.home.container(&one).join("runtime/run");
@@ -78,6 +79,7 @@ mod tests {
         std::fs::rename(&aside, &program).unwrap();
         assert_eq!(started(&fixture, &one), "first=1");
         assert_eq!(started(&fixture, &one), "first=");
+        let two = fixture.install("2.0.0", &[]);
         switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(started(&fixture, &two), "first=");
     }

@@ -27,13 +27,14 @@ pub(crate) struct Home {
 impl Home {
     /// The launcher's own files in a home, which uninstalling deletes. Not among them: the record of
     /// the shortcut, which goes with the shortcut, and the marker and the lock, which go last.
-    pub(crate) const FILES: [&str; 6] = [
+    pub(crate) const FILES: [&str; 7] = [
         "active.json",
         "state.json",
         "failed.json",
         "nodes.json",
         "known-nodes.json",
         "journal.json",
+        "first-run",
     ];
     /// The launcher's own folders in a home, in which uninstalling deletes what has a name of the
     /// launcher's. Not among them: the retained user data.
@@ -179,6 +180,11 @@ impl Home {
 
     pub(super) fn active_path(&self) -> PathBuf {
         self.root.join("active.json")
+    }
+
+    /// The file that stands for the app's first start, until it comes.
+    pub(super) fn first_run(&self) -> PathBuf {
+        self.root.join("first-run")
     }
 
     /// The file of versions that failed while `state.json` could not be read.

@@ -13,7 +13,7 @@ use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
 use super::processes::{self, Process};
 use super::successors::{EndedProcess, SeenEnd};
-use super::{Home, InstalledRecord, StoreError};
+use super::{Home, InstalledRecord, StoreError, first_run};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
@@ -104,6 +104,10 @@ pub(crate) fn start(
     if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
         command.env(HEALTH, path);
     }
+    let is_first = first_run::take(home);
+    if is_first {
+        command.env(first_run::VARIABLE, "1");
+    }
     let errors =
         call.keep_errors.then(|| keep_errors(&mut command, home, &record.container)).flatten();
     let spawned = match &lock {
@@ -111,6 +115,9 @@ pub(crate) fn start(
         None => programs::spawn(&mut command),
     };
     let child = spawned.map_err(|source| {
+        if is_first {
+            first_run::expect(home);
+        }
         let program = record.launch.program.under(&folder);
         match source.kind() {
             std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => {

@@ -8,6 +8,7 @@
 //! <home>/journal.json          a decided switch, until it is done
 //! <home>/incoming/             user files being laid out for a switch that is not decided yet
 //! <home>/state.json            installation id, skipped versions, language
+//! <home>/first-run             there from the first installation until the app's first start
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version being put together: tree/ and the package's pieces
 //! <home>/staging/repair-<id>/  new files for an installed version under repair
@@ -30,6 +31,7 @@ pub(crate) mod contents;
 mod copying;
 mod error_output;
 mod files;
+mod first_run;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod foreign;

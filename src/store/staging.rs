@@ -9,7 +9,7 @@ use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::names::is_own_name;
 use super::ownership::remove_item;
-use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
+use super::{Home, InstalledRecord, StoreError, carry_over, contents, first_run, retained};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -139,6 +139,10 @@ impl Staging {
                 rename(&aside, &retained())?;
             }
             rename(&place, &aside)?;
+        }
+        // Whoever kept user data here has seen the app before.
+        if is_first && taken.is_none() {
+            first_run::expect(&self.home);
         }
         rename(&self.tree(), &place)?;
         if exists(&aside)? {
