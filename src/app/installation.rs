@@ -93,6 +93,7 @@ impl Installation {
                 tracing::error!(error = error_chain::line(error), "root.json cannot be read")
             })
             .unwrap_or_default()
+            .map(without_byte_order_mark)
             .unwrap_or_default();
         let included = folder.join(INCLUDED_BUNDLE);
         // One that cannot be looked at is tried, so that the log says why it is of no use.
@@ -194,6 +195,11 @@ pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
     Some(earlier.unwrap_or(usual))
 }
 
+/// Some editors of Windows begin a file with a mark that is no part of its text.
+fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -211,5 +217,11 @@ mod tests {
         fs::write(programs.join(SETTINGS), "").unwrap();
         assert_eq!(shipped_config(&programs), programs.join(SETTINGS));
         assert_eq!(shipped_config(folder.path()), folder.path().join(SETTINGS));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_file() {
+        assert_eq!(without_byte_order_mark(b"\xEF\xBB\xBF{}".to_vec()), b"{}");
+        assert_eq!(without_byte_order_mark(b"{}".to_vec()), b"{}");
     }
 }
