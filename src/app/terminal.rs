@@ -54,7 +54,10 @@ pub(crate) fn follow_check(
                 Event::Incident { what, .. } if output.shows_bars() => {
                     bars.all.suspend(|| output.incident(what))
                 }
-                Event::Notice { problem } => tracing::warn!(?problem, "notice"),
+                // Something failed beside what was asked for; the work goes on.
+                Event::Notice { problem } if output.shows_bars() => {
+                    bars.all.suspend(|| output.complain(problem))
+                }
                 Event::Phase { phase } => {
                     if let Phase::Offered { offer } = phase {
                         plan = Some(offer.plan.clone());
