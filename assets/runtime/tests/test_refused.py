@@ -33,9 +33,7 @@ class Faults(AppCase):
 
     def fails(self, source, code, in_plan=False, **more):
         """The good module in the same update is not swapped either."""
-        return self.refused(
-            {"other.py": GOOD, "words.py": source, **more}, code, in_plan=in_plan
-        )
+        return self.refused({"other.py": GOOD, "words.py": source, **more}, code, in_plan=in_plan)
 
     def test_import_error(self):
         self.fails(
@@ -168,9 +166,7 @@ class Faults(AppCase):
         write(os.path.join(self.current, "app"), {"live.py": source % ("", "old")})
         live = __import__("live")
         self.user.holder = [live.settings]
-        error = self.refused(
-            {"live.py": source % ("", "new")}, "undeclared-state", in_plan=True
-        )
+        error = self.refused({"live.py": source % ("", "new")}, "undeclared-state", in_plan=True)
         self.assertIn("settings", str(error))
         self.user.holder = {"table": live.table}
         self.refused({"live.py": source % ("", "new")}, "undeclared-state", in_plan=True)

@@ -35,7 +35,7 @@ pub(super) fn file(icon: &Icon) -> Option<Vec<u8>> {
     Some(file)
 }
 
-/// Puts the icon among a program's resources, in place of the one it has; `None` as for [`file`].
+/// Puts the icon among a program's resources, in place of the one it has; `None` as for [`file()`].
 pub(super) fn put(icon: &Icon, resources: &mut Resources) -> Option<()> {
     let images = images(icon)?;
     let mut group = header(images.len())?;

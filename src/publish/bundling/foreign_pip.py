@@ -13,7 +13,9 @@ values = json.loads(sys.argv[1])
 
 
 def fail(reason):
-    sys.exit(f"ERROR: this pip cannot install for another system ({reason}); install uv, or a newer pip")
+    sys.exit(
+        f"ERROR: this pip cannot install for another system ({reason}); install uv, or a newer pip"
+    )
 
 
 try:
