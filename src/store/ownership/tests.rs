@@ -79,6 +79,8 @@ fn a_home_of_an_earlier_launcher_is_known_by_its_records() {
     fs::remove_file(home.marker()).unwrap();
     assert!(home.is_launchers());
     switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+    // An earlier launcher makes no such note.
+    fs::remove_file(home.first_run()).unwrap();
     fs::rename(home.containers(), home.root().join("elsewhere")).unwrap();
     assert!(home.is_launchers(), "the pointer alone");
     fs::remove_file(home.root().join("active.json")).unwrap();
