@@ -88,7 +88,7 @@ LangString AppRuns ${LANG_SIMPCHINESE} "@NAME@ 正在运行，或其文件正被
 LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
 LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
 
-!macro FUNCTIONS un
+!macro FUNCTIONS un program
 ; Whether this user may write for all users; the answer is on the stack: 1 or 0.
 Function ${un}IsAdministrator
   UserInfo::GetAccountType
@@ -110,8 +110,13 @@ Function ${un}BecomeAdministrator
       Quit
     ${EndIf}
     ${GetParameters} $1
+    ; NSIS takes /D= out of the parameters, and the folder is empty without it. The uninstaller needs none.
+    ${If} $INSTDIR != ""
+    ${AndIf} "${un}" == ""
+      StrCpy $1 "$1 /D=$INSTDIR"
+    ${EndIf}
     ClearErrors
-    ExecShell "runas" "$EXEPATH" "$1"
+    ExecShell "runas" "${program}" "$1"
     ${If} ${Errors}
       MessageBox MB_OK|MB_ICONSTOP "$(NeedsAdministrator)"
       SetErrorLevel 3
@@ -120,8 +125,9 @@ Function ${un}BecomeAdministrator
   ${EndIf}
 FunctionEnd
 !macroend
-!insertmacro FUNCTIONS ""
-!insertmacro FUNCTIONS "un."
+!insertmacro FUNCTIONS "" "$EXEPATH"
+; An uninstaller runs as a copy elsewhere, which would not know what to remove.
+!insertmacro FUNCTIONS "un." "$INSTDIR\uninstall.exe"
 
 Function .onInit
   StrCpy $AllUsers 0

@@ -188,8 +188,11 @@ fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>)
 /// there, otherwise the usual one. Nothing is moved: paths of the app's files stay what they are.
 pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
     let (usual, earlier) = host::default_homes(app)?;
-    let is_home = |folder: &PathBuf| {
-        look::is_folder(folder).unwrap_or(true) && Home::new(folder).is_launchers()
+    // A user may have moved it to another disk, and left a link in its place.
+    let is_home = |folder: &PathBuf| match std::fs::metadata(folder) {
+        Ok(found) => found.is_dir() && Home::new(folder).is_launchers(),
+        // A link without its end: the other disk is not there. Nothing is begun anew meanwhile.
+        Err(_) => look::is_there(folder).unwrap_or(true),
     };
     let earlier = earlier.filter(|earlier| !is_home(&usual) && is_home(earlier));
     Some(earlier.unwrap_or(usual))

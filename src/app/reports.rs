@@ -152,7 +152,7 @@ impl<'a> Reports<'a> {
             return;
         }
         let problem = self.problem_of(&failed);
-        if !failed.is_sure && streams::have_a_caller() {
+        if (!failed.is_sure || failed.was_up) && streams::have_a_caller() {
             // A script waits for the end, and no window may hold it up.
             return self.complain(&problem);
         }

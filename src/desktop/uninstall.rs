@@ -115,7 +115,11 @@ impl Uninstall<'_> {
                 "what lies beside the launcher stays"
             );
         }
-        remove_file(&home.marker())?;
+        // While somebody's files lie in its folders, only the marker shows that the next
+        // installation may use them.
+        if Home::FOLDERS.into_iter().all(|folder| home.foreign_in(folder).is_empty()) {
+            remove_file(&home.marker())?;
+        }
         // The lock is released before its file is deleted: Windows keeps an open file's name.
         drop(lock);
         remove_file(&home.root().join("lock"))?;

@@ -158,6 +158,13 @@ fn shipped_settings(
         |reason: String| InstallerError::LauncherSettings { path: path.to_owned(), reason };
     let settings =
         Settings::parse(text, path).map_err(|error| refuse(crate::error_chain::line(&error)))?;
+    if settings.home.as_ref().is_some_and(|home| home.is_relative()) {
+        return Err(refuse(
+            "its home lies beside the program, where the next installation would replace the user's files; leave `home` out (the portable \
+             folder gets its own)"
+                .to_owned(),
+        ));
+    }
     let mut table: toml::Table = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
     if settings.icon.is_none() {
         table.insert("icon".to_owned(), icon.into());

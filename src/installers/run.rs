@@ -9,11 +9,10 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
 use super::error::InstallerError;
-use super::format::rpm_architecture;
 use super::hashed::HashedWriter;
 use super::payload::Payload;
 use super::product::Product;
-use crate::model::Digest;
+use crate::model::{Digest, Platform};
 
 const INSTALL: &str = include_str!("run_install.sh");
 const UNINSTALL: &str = include_str!("run_uninstall.sh");
@@ -72,9 +71,19 @@ fn install_script(product: &Product, payload: &Payload, digest: Digest) -> Strin
         .replace("@DIGEST@", &digest.to_string())
         .replace("@VERSION@", &quoted(&product.version.to_string()))
         .replace("@NAME@", &quoted(&product.package_name()))
-        .replace("@MACHINE@", &quoted(rpm_architecture(&payload.platform)))
+        .replace("@MACHINES@", &quoted(machines(&payload.platform)))
         // What an app's name holds is replaced no more.
         .replace("@TITLE@", &quoted(&product.display_name))
+}
+
+/// What `uname -m` prints on the computers that run programs of the platform, with spaces between.
+fn machines(platform: &Platform) -> &str {
+    match platform.architecture.as_str() {
+        "x86" | "i686" => "i686 i586 i386 x86_64",
+        "arm" | "armv7l" => "armv7l armv8l aarch64",
+        "powerpc64le" => "ppc64le",
+        other => other,
+    }
 }
 
 fn uninstall_script(product: &Product, payload: &Payload) -> String {

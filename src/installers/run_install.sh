@@ -5,7 +5,7 @@ umask 022
 title=@TITLE@
 version=@VERSION@
 name=@NAME@
-machine=@MACHINE@
+machines=@MACHINES@
 digest=@DIGEST@
 place="$HOME/.local/lib/$name"
 command="$HOME/.local/bin/$name"
@@ -34,7 +34,10 @@ END
 
 check() {
   [ "$(uname -s)" = Linux ] || fail "this file is for Linux, and this is $(uname -s)"
-  [ "$(uname -m)" = "$machine" ] || fail "this file is for $machine, and this computer is $(uname -m); fetch the one for it"
+  case " $machines " in
+    *" $(uname -m) "*) ;;
+    *) fail "this file is for $machines, and this computer is $(uname -m); fetch the one for it" ;;
+  esac
   if command -v sha256sum >/dev/null 2>&1; then
     [ "$(archive | sha256sum | cut -d ' ' -f 1)" = "$digest" ] || fail "this file is damaged; fetch it again"
   fi
@@ -51,6 +54,9 @@ install() {
   mkdir -p "$HOME/.local/lib" "$HOME/.local/bin"
   # An installation that was interrupted between the two steps below.
   if [ -d "$old" ] && [ ! -d "$place" ]; then mv "$old" "$place"; fi
+  if [ -e "$place" ] && { [ ! -f "$place/launcher.toml" ] || [ ! -f "$place/uninstall" ]; }; then
+    fail "$place is a folder of another program; move it away first"
+  fi
   rm -rf "$new" "$old"
   trap 'rm -rf "$new"' EXIT
   extract "$new"

@@ -28,23 +28,27 @@ impl Project {
             .chain(patches.flat_map(|delegations| delegations.keys.keys()))
             .cloned()
             .collect();
+        let refuse = |reason: String| PublishError::Package { path: path.to_owned(), reason };
         let file = File::open(path).at("open", path)?;
+        let mut decoder = Decoder::new().map_err(|fault| refuse(fault.to_string()))?;
         for ((entry, about), packed) in
             package.manifest.files_with_bytes().zip(package.index.places.values())
         {
             if about.size > MAX_KEY_BYTES {
                 continue;
             }
-            let bytes = unpack(&file, packed, about.size).map_err(|fault| {
-                PublishError::Package { path: path.to_owned(), reason: format!("{entry}: {fault}") }
-            })?;
+            let bytes = unpack(&mut decoder, &file, packed, about.size)
+                .map_err(|fault| refuse(format!("{entry}: {fault}")))?;
             let Ok(text) = std::str::from_utf8(&bytes) else { continue };
             if !is_private_key(&bytes) {
                 continue;
             }
             let name = entry.as_str().rsplit('/').next().unwrap_or_default();
-            let is_own = KeyPair::from_pem(text, || None).is_ok_and(|key| ids.contains(key.id()));
-            if is_own || is_key_name(name) {
+            let is_own = match KeyPair::from_pem(text, || None) {
+                Ok(key) => ids.contains(key.id()),
+                Err(_) => is_key_name(name),
+            };
+            if is_own {
                 return Err(PublishError::OwnKey { entry: entry.clone() });
             }
         }
@@ -52,9 +56,14 @@ impl Project {
     }
 }
 
-fn unpack(file: &File, packed: &Packed, size: u64) -> Result<Vec<u8>, Fault> {
+fn unpack(
+    decoder: &mut Decoder,
+    file: &File,
+    packed: &Packed,
+    size: u64,
+) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    Decoder::new()?.unpack(
+    decoder.unpack(
         &mut SpanReader::new(file, packed),
         packed.compression,
         packed.size,

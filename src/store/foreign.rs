@@ -65,7 +65,10 @@ impl Aside<'_> {
         let path = name.to_str().map(|name| format!("{inside}/{name}"));
         if let Some(path) = &path {
             if entry.file_type().at("look at", &from)?.is_dir() {
-                return self.folder(path);
+                // Where the disk has no links, a copy of the folder stands for one.
+                let release = self.manifest.file_manifest.get(path.as_str());
+                let is_link = release.is_some_and(|entry| entry.symlink.is_some());
+                return if is_link { Ok(false) } else { self.folder(path) };
             }
             if let Some(entry) = self.manifest.file_manifest.get(path.as_str())
                 && is_unchanged(&from, entry)?

@@ -80,6 +80,7 @@ impl Home {
             || is_record::<Active>(&self.active_path())
             || is_record::<journal::Journal>(&self.journal())
             || self.has_state()
+            || self.has_shortcuts()
             || self.has_version(&self.containers())
             || self.has_trusted_root()
             || self.has_retained()
@@ -88,6 +89,16 @@ impl Home {
     fn has_state(&self) -> bool {
         match read_json::<HomeState>(&self.state_path()) {
             Ok(state) => state.is_some_and(|state| !state.installation_id.is_empty()),
+            Err(error) => is_unreadable(&error),
+        }
+    }
+
+    /// An installer makes the menu entry, and with it the first record of all.
+    fn has_shortcuts(&self) -> bool {
+        match read_json::<Value>(&self.desktop_record()) {
+            Ok(record) => {
+                record.is_some_and(|it| it["desktop"].is_boolean() && it["files"].is_array())
+            }
             Err(error) => is_unreadable(&error),
         }
     }

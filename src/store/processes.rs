@@ -153,7 +153,7 @@ mod system {
 
     fn look_at(id: u32, now: Option<Duration>) -> io::Result<Option<Process>> {
         // Only the owner may read it.
-        let Some(program) = of_living(fs::read_link(of(id, "exe")))? else { return Ok(None) };
+        let Some(program) = link(id, "exe")? else { return Ok(None) };
         let stat = of_living(read_stat(id))?;
         let Some(started) = stat.as_deref().and_then(start_in) else { return Ok(None) };
         let age =
@@ -178,12 +178,25 @@ mod system {
             started,
             parent: stat.as_deref().and_then(parent_in),
             program: Some(program),
-            folder: of_living(fs::read_link(of(id, "cwd")))?,
+            folder: link(id, "cwd")?,
             is_beginning: arguments.is_empty() && version.is_none(),
             arguments,
             version,
             start: health,
         }))
+    }
+
+    /// Where such a link leads; nowhere if the path is longer than the system can tell, and `None`
+    /// if the process has ended.
+    fn link(id: u32, what: &str) -> io::Result<Option<PathBuf>> {
+        match fs::read_link(of(id, what)) {
+            Err(error)
+                if error.raw_os_error() == Some(rustix::io::Errno::NAMETOOLONG.raw_os_error()) =>
+            {
+                Ok(Some(PathBuf::new()))
+            }
+            read => of_living(read),
+        }
     }
 
     /// The words of such a file, each ended by a zero byte; none if the process has ended.
@@ -471,3 +484,36 @@ mod system {
 
 /// Pause between two looks where the system offers no way to wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read as _;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+
+    /// Goes to a folder whose path is longer than the system can tell, and waits there.
+    const GO_DEEP: &str = "import os, sys\n\
+        for _ in range(25):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n\
+        print('!', end='', flush=True)\nsys.stdin.read()\n";
+
+    #[test]
+    fn a_process_in_a_folder_without_a_path_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = Command::new("python3")
+            .args(["-c", GO_DEEP])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut deep) = deep else {
+            assert!(std::env::var_os("CI").is_none(), "python3 does not work");
+            return;
+        };
+        deep.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let all = super::all().unwrap();
+        let found = all.iter().find(|process| process.id == deep.id()).unwrap();
+        assert_eq!(found.folder, Some(PathBuf::new()));
+        drop(deep.stdin.take());
+        deep.wait().unwrap();
+    }
+}

@@ -125,10 +125,38 @@ fn files_that_somebody_put_into_a_home_survive_updates_and_uninstalling() {
     let uninstalled = world.say(&["uninstall", "--yes", "--delete-data"]);
     assert_eq!(uninstalled.result["status"], "done", "{}", uninstalled.errors);
     let left: Vec<PathBuf> = tree(&world.home()).into_keys().collect();
-    assert_eq!(left.len(), foreign.len(), "{left:?}");
+    assert_eq!(left.len(), foreign.len() + 1, "the marker stays beside them: {left:?}");
     for name in foreign {
         assert_eq!(fs::read_to_string(world.home().join(name)).unwrap(), "theirs", "{name}");
     }
+    world.update();
+    assert_eq!(started_versions(&world.start()), ["1.1.0"], "a new installation goes there");
+}
+
+#[test]
+fn a_shortcut_before_the_first_start_keeps_nobody_from_installing() {
+    let user = User::new();
+    let shortcut = user.launcher(&["shortcut"]).output().unwrap();
+    assert!(shortcut.status.success(), "{}", String::from_utf8_lossy(&shortcut.stderr));
+    assert_eq!(user.say(&["update"]).code, 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_home_that_was_moved_and_left_a_link_stays_in_use() {
+    let user = User::new();
+    user.world.update();
+    let elsewhere = user.data("elsewhere");
+    fs::create_dir_all(elsewhere.parent().unwrap()).unwrap();
+    fs::rename(user.world.home(), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, user.data("sample")).unwrap();
+    let run = user.launcher(&["run"]).output().unwrap();
+    assert_eq!(started_versions(&run), ["1.0.0"]);
+    assert!(!user.data("kuzflow").exists());
+    // The disk is not there: nothing is begun anew.
+    fs::rename(&elsewhere, user.data("away")).unwrap();
+    assert!(!user.launcher(&["run"]).output().unwrap().status.success());
+    assert!(!user.data("kuzflow").exists());
 }
 
 #[test]
@@ -166,7 +194,9 @@ fn two_publishers_apps_of_one_name_are_not_confused() {
     for verb in [&["--headless", "run"][..], &["check"], &["update"], &["uninstall", "--yes"]] {
         let refused = run_in_home_of(&second, &first.world, verb);
         let kind = refused.result["problem"]["kind"].as_str();
-        assert_eq!((refused.code, kind), (1, Some("app_of_another_publisher")), "{verb:?}");
+        // An installer that removes its launcher goes on.
+        let code = if verb[0] == "uninstall" { 3 } else { 1 };
+        assert_eq!((refused.code, kind), (code, Some("app_of_another_publisher")), "{verb:?}");
         assert_eq!(tree(&first.world.home()), before, "{verb:?}");
     }
     assert_eq!(started_versions(&first.world.start()), ["1.0.0"], "the app's own launcher");

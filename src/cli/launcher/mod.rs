@@ -100,6 +100,12 @@ pub fn main() -> Ending {
         {
             return uninstall::nothing(&app, &output);
         }
+        // An installer's own removal must go on; what the other publisher's launcher installed stays.
+        Err(error @ PlaceError::AnotherPublisher { .. })
+            if matches!(arguments.verb, Some(Verb::Uninstall { .. })) =>
+        {
+            return uninstall::of_another_publisher(&error.problem(), &output);
+        }
         Err(error) => {
             return output.problem(&error.problem());
         }

@@ -89,6 +89,15 @@ pub(super) fn nothing(app: &str, output: &Output) -> Ending {
     Ending::NothingToDo
 }
 
+/// The home is that of another publisher's app: its own launcher removes it, and nothing is changed.
+pub(super) fn of_another_publisher(problem: &Problem, output: &Output) -> Ending {
+    output.complain(problem);
+    output.result(
+        json!({ "status": "nothing_to_do", "kept": [], "foreign": [], "problem": problem }),
+    );
+    Ending::NothingToDo
+}
+
 /// A question with yes or no as an answer; an empty answer, or the end of the input, means `usual`.
 fn ask(question: &str, usual: bool) -> bool {
     let mut out = std::io::stderr();

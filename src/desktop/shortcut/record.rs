@@ -50,6 +50,6 @@ pub(super) fn read(home: &Home) -> Result<Option<ShortcutRecord>, DesktopError> 
 pub(super) fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     let path = home.desktop_record();
     let json = serde_json::to_vec_pretty(record).at("write", &path)?;
-    durable::create_folders(home.root()).at("create", home.root())?;
+    home.create()?;
     Ok(durable::replace(&path, &json).at("write", &path)?)
 }

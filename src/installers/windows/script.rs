@@ -103,6 +103,7 @@ fn quoted(text: &str, dollar: &str) -> String {
         match character {
             '$' => quoted.push_str(dollar),
             '"' => quoted.push_str("$\\\""),
+            '\'' => quoted.push_str("$\\'"),
             '\n' => quoted.push_str("$\\r$\\n"),
             '\t' => quoted.push_str("$\\t"),
             other if other.is_control() => {}
@@ -169,7 +170,7 @@ mod tests {
             ),
             ("say \"hello\"", "say $\\\"hello$\\\""),
             ("two\r\nlines\t\u{7}", "two$\\r$\\nlines$\\t"),
-            ("back\\slash `tick` 'single' ; # !", "back\\slash `tick` 'single' ; # !"),
+            ("back\\slash `tick` 'single' ; # !", "back\\slash `tick` $\\'single$\\' ; # !"),
         ] {
             assert_eq!(escaped(text), expected);
         }

@@ -14,7 +14,7 @@ pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
 /// Names that are never part of an app: caches, version control, environments and their secrets,
 /// packages.
-pub const NEVER: [&str; 25] = [
+pub const NEVER: [&str; 24] = [
     "__pycache__",
     "*.pyc",
     "*.pyo",
@@ -26,7 +26,6 @@ pub const NEVER: [&str; 25] = [
     ".venv",
     "venv",
     ".env",
-    ".env.*",
     ".netrc",
     ".ssh",
     ".tox",
