@@ -291,7 +291,9 @@ fn a_version_that_fails_at_once_is_still_updated() {
     until("both are known to fail", || world.log().contains("neither is charged"));
     // The log line comes before the launcher has gone back, so the test waits for each of the
     // three.
-    until("the version before is active again", || active().contains("sample_1.0.0"));
+    until("the version that the person chose is active again", || {
+        active().contains("sample_2.0.0")
+    });
     until("neither is charged", || state()["accused"].is_null() && state()["failed"].is_null());
     assert!(
         world.container("2.0.0").exists(),
