@@ -47,7 +47,8 @@ pub(super) fn take(home: &Home) -> bool {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use crate::store::fixture::Fixture;
     use crate::store::launch::{Call, Which, start};

@@ -485,7 +485,8 @@ mod system {
 /// Pause between two looks where the system offers no way to wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::Read as _;
     use std::path::PathBuf;
