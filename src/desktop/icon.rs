@@ -103,9 +103,16 @@ pub(crate) fn for_windows(png: &[u8]) -> Option<Vec<u8>> {
 /// A macOS icon file: blocks with a name and a length, each with a PNG.
 pub(crate) fn for_mac(png: &[u8]) -> Option<Vec<u8>> {
     let picture = read(png)?;
+    mac_file(MAC.into_iter().map(|(side, name)| (name, fitted(&picture, side))))
+}
+
+/// A macOS icon file of these blocks: their names, and their PNGs. `None` if one is missing.
+pub(crate) fn mac_file(
+    pictures: impl Iterator<Item = (&'static [u8; 4], Option<Vec<u8>>)>,
+) -> Option<Vec<u8>> {
     let mut blocks = Vec::new();
-    for (side, name) in MAC {
-        let png = fitted(&picture, side)?;
+    for (name, png) in pictures {
+        let png = png?;
         blocks.extend(name);
         blocks.extend(u32::try_from(png.len() + 8).ok()?.to_be_bytes());
         blocks.extend(png);

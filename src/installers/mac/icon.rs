@@ -3,6 +3,7 @@
 //! In: a square picture. Out: bytes. Never: more pixels than the picture has, but for the smallest
 //! sizes, which each program must have.
 
+use crate::desktop::icon;
 use crate::installers::icons::Icon;
 
 /// Blocks of PNG: pixels of a side, and the block's name. The same picture serves a size on usual
@@ -21,25 +22,15 @@ const BLOCKS: [(u32, &[u8; 4]); 8] = [
 const LARGEST_ENLARGED: u32 = 128;
 
 /// The file; `None` if a PNG cannot be written.
-pub(super) fn file(icon: &Icon) -> Option<Vec<u8>> {
-    let largest = icon.longer_side().max(LARGEST_ENLARGED);
-    let mut blocks = Vec::new();
-    for (side, name) in BLOCKS.into_iter().filter(|(side, _)| *side <= largest) {
-        let png = icon.png(side)?;
-        blocks.extend(name);
-        blocks.extend(u32::try_from(png.len() + 8).ok()?.to_be_bytes());
-        blocks.extend(png);
-    }
-    let mut file = b"icns".to_vec();
-    file.extend(u32::try_from(blocks.len() + 8).ok()?.to_be_bytes());
-    file.extend(blocks);
-    Some(file)
+pub(super) fn file(picture: &Icon) -> Option<Vec<u8>> {
+    let largest = picture.longer_side().max(LARGEST_ENLARGED);
+    let blocks = BLOCKS.into_iter().filter(|(side, _)| *side <= largest);
+    icon::mac_file(blocks.map(|(side, name)| (name, picture.png(side))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desktop::icon;
 
     /// The blocks of the icon of a picture with this side: each with its name and its PNG's side.
     fn blocks(side: u32) -> Vec<(String, u32)> {
