@@ -44,7 +44,7 @@ impl Output {
 
     /// An incident, for people: a sentence, and each file of which both copies are retained.
     pub(crate) fn incident(&self, what: &Incident) {
-        self.say(&self.texts.incident(what));
+        self.say(&self.texts.incident(what, &jiff::tz::TimeZone::system()));
         if let Incident::Conflicts { files, .. } = what {
             for Conflict { yours, beside } in files {
                 let [yours, beside] = [yours, beside].map(|path| path.display().to_string());

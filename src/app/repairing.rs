@@ -14,13 +14,17 @@ use super::resident::follow;
 use super::starting::{TELL_AFTER, TELL_AGAIN};
 use super::streams::error_line;
 use crate::engine::driver;
+use crate::error_chain;
 use crate::gui::ViewState;
 use crate::messages::language::Setup;
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{Command, Phase};
-use crate::model::incident::Incident;
-use crate::model::{ContainerId, Version};
+use crate::model::ContainerId;
+use crate::model::incident::{Incident, StandIn};
 use crate::session::app_session::AppSession;
+use crate::store::lock::HomeLock;
+use crate::store::snapshots::Snapshot;
+use crate::store::{stand_in, usage};
 use crate::threads;
 
 /// How long a repair may go on although the app has ended. Most repairs end in this time, and an
@@ -39,7 +43,7 @@ pub(super) fn beside_the_app(
     damaged: ContainerId,
     output: &Output,
 ) {
-    let version = begin(handle, damaged);
+    begin(handle, &damaged);
     let app_ended = Cell::new(None);
     follow(handle, &mut ViewState::default(), output, |phase, _| {
         // The app may run again meanwhile.
@@ -50,7 +54,7 @@ pub(super) fn beside_the_app(
         }
         has_ended(phase)
     });
-    report(session, handle, version);
+    report(session, handle, &damaged);
 }
 
 /// Repairs a version while no app runs. A person who sees it last can end it. Returns whether the
@@ -68,7 +72,7 @@ pub(super) fn before_the_app(
             return false;
         }
     };
-    let version = begin(&handle, damaged);
+    begin(&handle, &damaged);
     let mut view = ViewState::default();
     let began = Instant::now();
     // The waits before this one count, but a repair of moments is not shown.
@@ -80,17 +84,14 @@ pub(super) fn before_the_app(
         tracing::warn!("the repair lasts");
         show_until_it_ends(session, &handle, view, options, output);
     }
-    report(session, &handle, version);
+    report(session, &handle, &damaged);
     driver::quit(&handle, engine);
     lasts
 }
 
-/// Sends the command, and returns the version for the report.
-fn begin(handle: &Handle, damaged: ContainerId) -> Version {
+fn begin(handle: &Handle, damaged: &ContainerId) {
     tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
-    let version = damaged.version.clone();
-    handle.send(Command::Repair(damaged));
-    version
+    handle.send(Command::Repair(damaged.clone()));
 }
 
 fn has_ended(phase: &Phase) -> bool {
@@ -138,11 +139,12 @@ fn print_until_it_ends(handle: &Handle, output: &Output) {
     }
 }
 
-fn report(session: &AppSession, handle: &Handle, version: Version) {
+fn report(session: &AppSession, handle: &Handle, damaged: &ContainerId) {
+    let (version, stand_in) = (damaged.version.clone(), stand_in_for(session, damaged));
     match handle.phase() {
         Phase::Repaired(repaired) if repaired.left.is_empty() => {
             tracing::info!(%version, "the version is whole again; the next start uses it");
-            session.leave_notice(Incident::Repaired { version });
+            session.leave_notice(Incident::Repaired { version, stand_in });
         }
         phase => {
             match phase {
@@ -155,8 +157,43 @@ fn report(session: &AppSession, handle: &Handle, version: Version) {
             }
             // If no other version runs in its place, the window shows the failure.
             if session.app.get().is_some() {
-                session.leave_notice(Incident::NotRepaired { version });
+                session.leave_notice(Incident::NotRepaired { version, stand_in });
             }
         }
+    }
+}
+
+/// The version that was started in the place of `damaged`, with what its user should know of its
+/// files; `None` if none was.
+fn stand_in_for(session: &AppSession, damaged: &ContainerId) -> Option<StandIn> {
+    let (home, running) = (session.home(), session.app.get()?.container.clone());
+    Some(StandIn {
+        files_of: stand_in::files_before(home, &running)?.changed,
+        version: running.version,
+        holds_files: usage::holds_user_files(&home.container(damaged)),
+    })
+}
+
+/// Says where the files are that the user changed in a version while it stood in for the one that
+/// runs again.
+pub(super) fn report_work_in_stand_ins(session: &AppSession) {
+    let home = session.home();
+    if !stand_in::has_left(home) {
+        return;
+    }
+    let tell = |retained: &Snapshot| {
+        session.leave_notice(Incident::WorkedInStandIn {
+            version: retained.next.version.clone(),
+            worked_in: retained.container.version.clone(),
+            retained: retained.place(home),
+        });
+    };
+    let settled = HomeLock::take(home)
+        .and_then(|lock| stand_in::settle(home, jiff::Timestamp::now(), &lock, &tell));
+    if let Err(error) = settled {
+        tracing::info!(
+            error = error_chain::line(&error),
+            "the next start says what was done in a version that stood in"
+        );
     }
 }

@@ -127,8 +127,9 @@ fn beside_the_app(
         }
     };
     session.home().remove_left_if_idle();
-    if let Some(damaged) = stepped_over {
-        repairing::beside_the_app(session, &handle, damaged, output);
+    match stepped_over {
+        Some(damaged) => repairing::beside_the_app(session, &handle, damaged, output),
+        None => repairing::report_work_in_stand_ins(session),
     }
     let ending = resident::live(session, &handle, options, output, own);
     driver::quit(&handle, engine);

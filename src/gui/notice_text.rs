@@ -3,13 +3,17 @@
 //! In: an incident from the engine. Out: text in the catalogue's language. Never: a guess about
 //! unknown causes.
 
+use jiff::tz::TimeZone;
+
 use super::texts::Texts;
+use crate::model::Version;
 use crate::model::exit_code::ProcessEnd;
-use crate::model::incident::{Incident, LaunchFailure};
+use crate::model::incident::{Incident, LaunchFailure, StandIn};
 
 impl Texts {
-    /// A title and a sentence: what happened, and what it means for the user.
-    pub fn notice_text(&self, what: &Incident) -> [String; 2] {
+    /// A title and a sentence or two: what happened, and what it means for the user. With dates of
+    /// the time zone.
+    pub fn notice_text(&self, what: &Incident, zone: &TimeZone) -> [String; 2] {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
                 let now = if *holds_files {
@@ -36,15 +40,55 @@ impl Texts {
                 self.get("notice-unreadable"),
                 self.with("notice-unreadable-now", &[("version", &version.to_string())]),
             ],
-            Incident::Repaired { version } => [
+            Incident::Repaired { version, stand_in } => [
                 self.with("notice-repaired", &[("version", &version.to_string())]),
-                self.get("notice-repaired-now"),
+                match stand_in {
+                    Some(stand_in) => {
+                        self.about_stand_in("notice-repaired-later", version, stand_in, zone)
+                    }
+                    None => self.get("notice-repaired-now"),
+                },
             ],
-            Incident::NotRepaired { version } => [
+            Incident::NotRepaired { version, stand_in } => [
                 self.with("notice-not-repaired", &[("version", &version.to_string())]),
-                self.get("notice-not-repaired-now"),
+                match stand_in {
+                    Some(stand_in) => {
+                        self.about_stand_in("notice-not-repaired-so", version, stand_in, zone)
+                    }
+                    None => self.get("notice-not-repaired-now"),
+                },
+            ],
+            Incident::WorkedInStandIn { version, worked_in, .. } => [
+                self.with("notice-worked-in", &[("worked", &worked_in.to_string())]),
+                self.with("notice-worked-in-now", &[("version", &version.to_string())]),
             ],
         }
+    }
+
+    /// The sentence `name` about a version that runs in the place of `damaged`, and one about which
+    /// files it has and where the newer ones are.
+    pub(super) fn about_stand_in(
+        &self,
+        name: &str,
+        damaged: &Version,
+        stand_in: &StandIn,
+        zone: &TimeZone,
+    ) -> String {
+        let [damaged, started] = [damaged, &stand_in.version].map(ToString::to_string);
+        let versions = [("version", damaged.as_str()), ("started", started.as_str())];
+        let sentence = self.with(name, &versions);
+        if !stand_in.holds_files {
+            return sentence;
+        }
+        let files = match stand_in.files_of {
+            Some(changed) => {
+                let date = self.moment(changed, zone);
+                let [version, started] = versions;
+                self.with("stand-in-files", &[version, started, ("date", &date)])
+            }
+            None => self.with("stand-in-without-files", &versions),
+        };
+        self.with("sentences", &[("first", &sentence), ("second", &files)])
     }
 
     /// In what way a version did not come up.
@@ -79,7 +123,7 @@ impl Texts {
     }
 
     /// The day and the minute of a moment in a time zone.
-    pub fn moment(&self, moment: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    pub fn moment(&self, moment: jiff::Timestamp, zone: &TimeZone) -> String {
         let time = moment.to_zoned(zone.clone()).strftime("%H:%M").to_string();
         self.with("moment", &[("date", &self.date(moment, zone)), ("time", &time)])
     }
@@ -95,7 +139,6 @@ impl Texts {
 mod tests {
     use super::*;
     use crate::gui::Language;
-    use crate::model::Version;
 
     #[test]
     fn every_way_to_fail_has_its_own_words_in_each_language() {
@@ -143,17 +186,17 @@ mod tests {
             "Version 2.0.0 did not start properly",
             "You are back on 1.9.0, and your files are as they were.",
         ];
-        assert_eq!(texts.notice_text(&back), expected);
+        assert_eq!(texts.notice_text(&back, &TimeZone::UTC), expected);
         let Incident::RolledBack { from, to, failure, retained, .. } = back.clone() else {
             unreachable!()
         };
         let plain =
             Incident::RolledBack { from: from.clone(), to, failure, retained, holds_files: false };
         assert_eq!(
-            texts.notice_text(&plain),
+            texts.notice_text(&plain, &TimeZone::UTC),
             ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]
         );
-        assert!(!texts.incident(&plain).contains("files"));
+        assert!(!texts.incident(&plain, &TimeZone::UTC).contains("files"));
         for texts in Language::ALL.map(Texts::new) {
             for what in [
                 back.clone(),
@@ -165,18 +208,63 @@ mod tests {
                     path: "/h/active.json".into(),
                     chain: Vec::new(),
                 },
-                Incident::Repaired { version: from.clone() },
-                Incident::NotRepaired { version: from.clone() },
+                Incident::Repaired { version: from.clone(), stand_in: None },
+                Incident::NotRepaired { version: from.clone(), stand_in: None },
             ] {
                 assert!(
                     texts
-                        .notice_text(&what)
+                        .notice_text(&what, &TimeZone::UTC)
                         .iter()
                         .all(|text| !text.contains("notice-") && !text.contains('{')),
                     "{what:?}"
                 );
-                assert!(!texts.incident(&what).starts_with("incident-"));
+                assert!(!texts.incident(&what, &TimeZone::UTC).starts_with("incident-"));
             }
+        }
+    }
+
+    #[test]
+    fn which_version_stands_in_and_with_which_files_is_clear() {
+        let stand_in = |files_of, holds_files| {
+            let version = Version::new(1, 2, 0);
+            Some(StandIn { version, files_of, holds_files })
+        };
+        let moment = jiff::Timestamp::from_second(1_795_305_600).ok();
+        let damaged = Version::new(1, 3, 0);
+        let texts = Texts::new(Language::English);
+        let incident = |stand_in| {
+            let what = Incident::NotRepaired { version: damaged.clone(), stand_in };
+            texts.incident(&what, &TimeZone::UTC)
+        };
+        let so = "Version 1.3.0 is damaged and could not be repaired yet, so version 1.2.0 was started. The next start tries again.";
+        assert_eq!(incident(stand_in(None, false)), so);
+        assert_eq!(
+            incident(stand_in(moment, true)),
+            format!(
+                "{so} In 1.2.0 your files are as they were on November 22, 2026, 00:00; your newer files are in 1.3.0, unchanged."
+            )
+        );
+        assert_eq!(
+            incident(stand_in(None, true)),
+            format!("{so} 1.2.0 has none of your files; they are in 1.3.0, unchanged.")
+        );
+        let worked = Incident::WorkedInStandIn {
+            version: damaged.clone(),
+            worked_in: Version::new(1, 2, 0),
+            retained: "/k".into(),
+        };
+        for texts in Language::ALL.map(Texts::new) {
+            let repaired =
+                Incident::Repaired { version: damaged.clone(), stand_in: stand_in(moment, true) };
+            let sentences = [texts.incident(&repaired, &TimeZone::UTC)]
+                .into_iter()
+                .chain(texts.notice_text(&repaired, &TimeZone::UTC).into_iter().skip(1));
+            for text in sentences {
+                let all = ["1.2.0", "1.3.0", "2026"];
+                assert!(all.iter().all(|part| text.contains(part)), "{text}");
+            }
+            assert!(texts.incident(&worked, &TimeZone::UTC).contains("/k"));
+            assert!(texts.notice_text(&worked, &TimeZone::UTC)[0].contains("1.2.0"));
         }
     }
 
@@ -184,8 +272,8 @@ mod tests {
     fn moments_and_megabytes_are_written_for_people() {
         let [chinese, english] = Language::ALL.map(Texts::new);
         let moment = jiff::Timestamp::from_second(1_795_305_600 + 7 * 3600 + 5 * 60).unwrap();
-        assert_eq!(english.moment(moment, &jiff::tz::TimeZone::UTC), "November 22, 2026, 07:05");
-        assert_eq!(chinese.moment(moment, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日 07:05");
+        assert_eq!(english.moment(moment, &TimeZone::UTC), "November 22, 2026, 07:05");
+        assert_eq!(chinese.moment(moment, &TimeZone::UTC), "2026 年 11 月 22 日 07:05");
         assert_eq!(
             english.taken_along(312_400_000, 1_024_000_000),
             "Copying your files: 312 of 1,024 MB"

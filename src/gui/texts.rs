@@ -180,8 +180,8 @@ impl Texts {
         })
     }
 
-    /// An incident in one sentence.
-    pub fn incident(&self, what: &Incident) -> String {
+    /// An incident in a sentence or two, with dates of the time zone.
+    pub fn incident(&self, what: &Incident, zone: &jiff::tz::TimeZone) -> String {
         match what {
             Incident::RolledBack { from, to, holds_files, .. } => {
                 let text = if *holds_files {
@@ -206,11 +206,23 @@ impl Texts {
                     &of.each_ref().map(|(name, value)| (*name, value.as_str())),
                 )
             }
-            Incident::Repaired { version } => {
+            Incident::Repaired { version, stand_in: None } => {
                 self.with("incident-repaired", &[("version", &version.to_string())])
             }
-            Incident::NotRepaired { version } => {
+            Incident::Repaired { version, stand_in: Some(stand_in) } => {
+                self.about_stand_in("incident-repaired-later", version, stand_in, zone)
+            }
+            Incident::NotRepaired { version, stand_in: None } => {
                 self.with("incident-not-repaired", &[("version", &version.to_string())])
+            }
+            Incident::NotRepaired { version, stand_in: Some(stand_in) } => {
+                self.about_stand_in("incident-not-repaired-so", version, stand_in, zone)
+            }
+            Incident::WorkedInStandIn { version, worked_in, retained } => {
+                let [version, worked_in] = [version, worked_in].map(ToString::to_string);
+                let path = retained.display().to_string();
+                let of = [("version", &version), ("worked", &worked_in), ("path", &path)];
+                self.with("incident-worked-in", &of.map(|(name, value)| (name, value.as_str())))
             }
         }
     }

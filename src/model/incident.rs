@@ -68,15 +68,55 @@ pub enum Incident {
     Repaired {
         /// The repaired version.
         version: Version,
+        /// The version that runs in its place until the next start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stand_in: Option<StandIn>,
     },
     /// A version can neither be started nor repaired; another one runs.
     NotRepaired {
         /// The damaged version.
         version: Version,
+        /// The version that runs in its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stand_in: Option<StandIn>,
+    },
+    /// The user changed files in a version that stood in for another one, which runs again.
+    WorkedInStandIn {
+        /// The version that runs again.
+        version: Version,
+        /// The version in which the user worked meanwhile.
+        worked_in: Version,
+        /// Where those files are.
+        #[serde(serialize_with = "crate::model::readable::path")]
+        #[serde(rename = "kept")]
+        retained: PathBuf,
     },
 }
 
+/// A version that runs in the place of a damaged one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// The version that was started.
+    pub version: Version,
+    /// The last change to the user's files in it before that; `None` if it has none of them.
+    pub files_of: Option<jiff::Timestamp>,
+    /// Whether the user has files in the damaged version; otherwise the message mentions none.
+    pub holds_files: bool,
+}
+
 impl Incident {
+    /// Whether this incident says all that `earlier` says, or what has become of it: an incident
+    /// that repeats from start to start appears once.
+    pub fn supersedes(&self, earlier: &Self) -> bool {
+        let repair_of = |what: &Self| match what {
+            Self::Repaired { version, .. } | Self::NotRepaired { version, .. } => {
+                Some(version.clone())
+            }
+            _ => None,
+        };
+        self == earlier || repair_of(self).is_some_and(|of| repair_of(earlier) == Some(of))
+    }
+
     /// Whether the incident concerns files of the user.
     pub const fn concerns_files(&self) -> bool {
         match self {
@@ -84,7 +124,7 @@ impl Incident {
             Self::NotSwitched { .. } => false,
             // The message for these says that no file was affected.
             Self::Unreadable { .. } | Self::Repaired { .. } | Self::NotRepaired { .. } => true,
-            Self::Conflicts { .. } => true,
+            Self::Conflicts { .. } | Self::WorkedInStandIn { .. } => true,
         }
     }
 }
@@ -149,6 +189,22 @@ impl fmt::Display for LaunchFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_became_of_a_repair_replaces_what_was_known_before() {
+        let not_repaired = |version: &str, files_of| {
+            let stand_in =
+                Some(StandIn { version: Version::new(1, 0, 0), files_of, holds_files: true });
+            Incident::NotRepaired { version: version.parse().unwrap(), stand_in }
+        };
+        let (first, again) =
+            (not_repaired("2.0.0", None), not_repaired("2.0.0", Some(jiff::Timestamp::MIN)));
+        let repaired = Incident::Repaired { version: Version::new(2, 0, 0), stand_in: None };
+        assert!(again.supersedes(&first) && repaired.supersedes(&again));
+        assert!(!not_repaired("3.0.0", None).supersedes(&first));
+        let other = Incident::NotSwitched { to: Version::new(2, 0, 0), chain: Vec::new() };
+        assert!(other.supersedes(&other) && !other.supersedes(&first) && !first.supersedes(&other));
+    }
 
     #[test]
     fn details_name_a_failure_in_words() {

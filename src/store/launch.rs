@@ -13,7 +13,7 @@ use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
 use super::processes::{self, Process};
 use super::successors::{EndedProcess, SeenEnd};
-use super::{Home, InstalledRecord, StoreError, first_run};
+use super::{Home, InstalledRecord, StoreError, first_run, stand_in};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
@@ -95,6 +95,7 @@ pub(crate) fn start(
             None
         }
     };
+    stand_in::note(home, &record.container);
     let mut command = command(record, &folder, call);
     let health = HealthFile::create(&lock::records(home, &record.container))
         .inspect_err(|error| {

@@ -54,6 +54,7 @@ pub(crate) mod retained;
 pub(crate) mod rollback;
 pub(crate) mod snapshots;
 pub(crate) mod staging;
+pub(crate) mod stand_in;
 mod successors;
 pub(crate) mod switch;
 pub(crate) mod usage;

@@ -151,8 +151,7 @@ pub(crate) fn leave_notice(
     now: jiff::Timestamp,
 ) -> Result<(), StoreError> {
     let mut state = home.state()?;
-    // An incident that repeats from start to start appears once.
-    state.notices.retain(|notice| notice.what != what);
+    state.notices.retain(|notice| !what.supersedes(&notice.what));
     state.notices.push(Notice { when: now, what });
     let surplus = state.notices.len().saturating_sub(MAX_NOTICES);
     state.notices.drain(..surplus);

@@ -51,6 +51,15 @@ pub(crate) enum Reason {
     Replaced,
 }
 
+/// The user's files in a version when it began to stand in for another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilesBefore {
+    /// The last change to one of them; `None` if nobody ever changed one.
+    pub changed: Option<jiff::Timestamp>,
+    /// Their fingerprint; `None` if they could not be read.
+    pub fingerprint: Option<u64>,
+}
+
 /// The user's files of one version at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -63,6 +72,9 @@ pub(crate) struct Snapshot {
     pub reason: Reason,
     /// Whether the version was known to come up when it was left.
     pub healthy: bool,
+    /// Set while the version stands in for `next`, which cannot be started: its files are in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<FilesBefore>,
     #[serde(skip)]
     pub(super) folder: PathBuf,
 }
@@ -90,6 +102,7 @@ impl Snapshot {
             next: next.clone(),
             reason,
             healthy: true,
+            stand_in: None,
             folder,
         })
     }
@@ -117,6 +130,11 @@ impl Snapshot {
     /// Whether the files lie in the snapshot's folder and no longer in the version's.
     pub(crate) fn has_files(&self) -> Result<bool, StoreError> {
         has_files(&self.folder)
+    }
+
+    /// Whether the files are being moved out of the version's folder now.
+    pub(super) fn is_being_filled(&self) -> Result<bool, StoreError> {
+        Ok(exists(&self.folder.join(TAKING))?)
     }
 
     /// The folder that holds `config`, `data` and `logs`; for showing it.
@@ -172,7 +190,7 @@ pub(super) fn in_version(home: &Home, id: &ContainerId) -> Result<Option<Snapsho
 }
 
 /// Every folder with a note of a switch, the newest first. Other folders are not the launcher's.
-fn all(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+pub(super) fn all(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     let mut snapshots = Vec::new();
     for folder in folders(home)? {
         match read_json::<Snapshot>(&folder.join(NOTE)) {
@@ -201,11 +219,8 @@ fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
 /// stay: its content is unknown.
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
     let noted = in_version(home, id)?;
-    let is_in_progress = noted
-        .as_ref()
-        .map(|snapshot| exists(&snapshot.folder.join(TAKING)))
-        .transpose()?
-        .unwrap_or(false);
+    let is_in_progress =
+        noted.as_ref().map(Snapshot::is_being_filled).transpose()?.unwrap_or(false);
     if !is_in_progress && carry_over::is_pristine(folder) {
         return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
@@ -313,7 +328,7 @@ fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     let active = home.active_if_any()?.filter(|_| named).map(|active| active.container);
     let mut left = Vec::new();
     for snapshot in all(home)? {
-        if snapshot.has_files()? || exists(&snapshot.folder.join(TAKING))? {
+        if snapshot.has_files()? || snapshot.is_being_filled()? || snapshot.stand_in.is_some() {
             continue;
         }
         // The files of the active version are in use; those of a removed version no longer exist. A
@@ -365,10 +380,8 @@ fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
     for note in all(home)? {
         let is_last =
             in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
-        if is_last
-            && active.as_ref() != Some(&note.container)
-            && exists(&home.container(&note.container))?
-        {
+        let is_in_use = active.as_ref() == Some(&note.container) && note.stand_in.is_none();
+        if is_last && !is_in_use && exists(&home.container(&note.container))? {
             retained.push(note.folder);
         }
     }

@@ -55,6 +55,8 @@ mod slow_lines;
 #[cfg(target_os = "linux")]
 mod snapshots;
 #[cfg(unix)]
+mod stand_ins;
+#[cfg(unix)]
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;

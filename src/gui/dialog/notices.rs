@@ -22,7 +22,7 @@ impl Dialog {
     pub(super) fn incidents_headline(&self) -> Headline {
         let texts = &self.texts;
         let (title, text) = match self.view.reports_one() {
-            Some(notice) => texts.notice_text(&notice.what).into(),
+            Some(notice) => texts.notice_text(&notice.what, &self.options.zone).into(),
             None => {
                 let count = u64::try_from(self.view.incidents.len()).unwrap_or(u64::MAX);
                 let plain = self.view.incidents.iter().all(|notice| !notice.what.concerns_files());
@@ -53,7 +53,7 @@ impl Dialog {
 
     fn incident_card(&mut self, ui: &mut Ui, notice: &Notice, reports: bool) {
         let colours = Palette::of(ui);
-        let [title, text] = self.texts.notice_text(&notice.what);
+        let [title, text] = self.texts.notice_text(&notice.what, &self.options.zone);
         ui.spacing_mut().item_spacing.y = 4.0;
         ui.add(egui::Label::new(RichText::new(title).font(theme::title(14.0))).wrap());
         ui.add(egui::Label::new(RichText::new(text).size(13.0).color(colours.muted)).wrap());
@@ -117,6 +117,9 @@ impl Dialog {
             Incident::NotRepaired { .. } => {
                 self.particular(ui, "notice-why", &self.texts.get("notice-not-repaired-why"))
             }
+            Incident::WorkedInStandIn { .. } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-worked-in-why"))
+            }
         }
         let when = self.texts.moment(notice.when, &self.options.zone);
         ui.add_space(PAUSE);
@@ -131,7 +134,9 @@ impl Dialog {
                 &self.texts.with("notice-next-text", &[("version", &failed.to_string())]),
             );
         }
-        if let Incident::RolledBack { from, retained, holds_files: true, .. } = &notice.what {
+        if let Incident::RolledBack { from, retained, holds_files: true, .. }
+        | Incident::WorkedInStandIn { worked_in: from, retained, .. } = &notice.what
+        {
             ui.add_space(PAUSE);
             widgets::card_title(
                 ui,

@@ -143,3 +143,14 @@ fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_reported_and_can_be_di
     window.click("Got it");
     assert!(!window.sees("This version is in use"));
 }
+
+#[test]
+fn a_version_that_stands_in_is_named_with_its_files_and_what_is_done_in_it_has_a_place() {
+    let mut window = Window::scene("incident-stand-in");
+    assert!(window.sees(
+        "It is damaged, so version 1.8.5 was started. In 1.8.5 your files are as they were on November 18, 2026, 19:44; your newer files are in 1.8.6, unchanged."
+    ));
+    assert!(window.sees("What you did in version 1.8.5 is kept"));
+    window.click_nth("Details", 0);
+    assert!(window.sees("Open folder"));
+}
