@@ -29,15 +29,29 @@ pub(crate) fn follow(
     output: &Output,
     until: impl Fn(&Phase) -> Option<Ending>,
 ) -> Ending {
-    follow_check(handle, output, "checking-title", until)
+    follow_until(handle, output, "checking-title", &until, &tell)
 }
 
-/// The same, with another text for the check.
-pub(crate) fn follow_check(
+/// The same for a bundle. If `until` ends at the offer, the offer is refused: it is a step back that
+/// nobody has accepted.
+pub(crate) fn follow_bundle(
+    handle: &Handle,
+    output: &Output,
+    until: impl Fn(&Phase) -> Option<Ending>,
+) -> Ending {
+    let tell_refusal = |phase: &Phase, plan: Option<&Plan>, output: &Output, ending| match phase {
+        Phase::Offered { offer } => tell_step_back(offer, output, ending),
+        _ => tell(phase, plan, output, ending),
+    };
+    follow_until(handle, output, "checking-file-title", &until, &tell_refusal)
+}
+
+fn follow_until(
     handle: &Handle,
     output: &Output,
     check: &str,
-    until: impl Fn(&Phase) -> Option<Ending>,
+    until: &dyn Fn(&Phase) -> Option<Ending>,
+    tell: &dyn Fn(&Phase, Option<&Plan>, &Output, Ending) -> Ending,
 ) -> Ending {
     let mut bars = Bars::default();
     let mut plan = None;
@@ -101,8 +115,10 @@ fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
 
 /// An offer in one line: the version, how much is fetched, and the strategy.
 fn offered(offer: &Offer, texts: &Texts) -> String {
-    let title = texts.with("offer-title", &[("version", &offer.version().to_string())]);
-    texts.with("detail-line", &[("name", &title), ("value", &texts.price(&offer.plan))])
+    texts.with(
+        "detail-line",
+        &[("name", &texts.offered(offer)), ("value", &texts.price(&offer.plan))],
+    )
 }
 
 /// A plan for people, one line for each fact: cost and savings, the strategy, each pack, the
@@ -185,6 +201,19 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
         }
         _ => output.result(json!({ "status": "ended" })),
     }
+    ending
+}
+
+/// Prints that an older release was not installed, and how it can be.
+fn tell_step_back(offer: &Offer, output: &Output, ending: Ending) -> Ending {
+    output.say(&output.texts.offered(offer));
+    output.say(&output.texts.with("older-refused", &[("version", &offer.version().to_string())]));
+    output.result(json!({
+        "status": "nothing_to_do",
+        "reason": "older",
+        "version": offer.version(),
+        "current": offer.current,
+    }));
     ending
 }
 

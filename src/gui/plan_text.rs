@@ -125,6 +125,18 @@ impl Texts {
         self.count(if total == 0 { "files-none" } else { "files-all" }, total, &[("list", &list)])
     }
 
+    /// What is on offer, in one sentence: a new version, or an older one than the active one.
+    pub fn offered(&self, offer: &Offer) -> String {
+        let version = offer.version().to_string();
+        match offer.replaces_newer() {
+            Some(current) => {
+                let versions = [("version", version.as_str()), ("current", &current.to_string())];
+                self.with("offer-title-older", &versions)
+            }
+            None => self.with("offer-title", &[("version", &version)]),
+        }
+    }
+
     /// How long the update takes. For a part of the package it also says whether the app must be
     /// restarted (after a whole package it always must).
     pub fn time(&self, offer: &Offer) -> String {

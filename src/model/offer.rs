@@ -38,4 +38,9 @@ impl Offer {
     pub fn version(&self) -> &Version {
         &self.signed.release.container.version
     }
+
+    /// The newer active version that it would replace; `None` if it is no step back.
+    pub fn replaces_newer(&self) -> Option<&Version> {
+        self.current.as_ref().filter(|current| *current > self.version())
+    }
 }

@@ -48,7 +48,11 @@ fn install(world: &World, file: &Path) -> Reply {
 }
 
 fn installs(world: &World, file: &Path, version: &str) {
-    let reply = install(world, file);
+    installs_with(world, file, version, &[]);
+}
+
+fn installs_with(world: &World, file: &Path, version: &str, more: &[&str]) {
+    let reply = world.say(&[&["install", text(file)], more].concat());
     assert_eq!(
         (reply.code, reply.result["status"].as_str()),
         (0, Some("installed")),
@@ -259,12 +263,47 @@ fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is
     installs(&world, &newest, "1.2.0");
     let trusted = fs::read(world.home().join("trust/metadata.json")).unwrap();
     refused(&world, &files[1], "bundle_withdrawn");
-    installs(&world, &files[0], "1.0.0");
+    installs_with(&world, &files[0], "1.0.0", &["--accept-older"]);
     assert_eq!(
         fs::read(world.home().join("trust/metadata.json")).unwrap(),
         trusted,
         "version numbers do not go back"
     );
+}
+
+/// A stick of last year is no new version: nobody goes back without having said so.
+#[test]
+fn an_older_release_is_no_new_one_and_needs_a_word() {
+    let world = world(&[("1.0.0", 40 * KILOBYTE), ("1.2.0", 41 * KILOBYTE)]);
+    let files = ["1.0.0", "1.2.0"].map(|version| bundle(&world, version));
+    installs(&world, &files[1], "1.2.0");
+    let active = fs::read(world.home().join("active.json")).unwrap();
+    let refused = |installed: &[&str]| {
+        let reply = install(&world, &files[0]);
+        assert_eq!(reply.code, 3, "{}", reply.errors);
+        let expected = serde_json::json!({ "status": "nothing_to_do", "reason": "older", "version": "1.0.0", "current": "1.2.0" });
+        assert_eq!(reply.result, expected);
+        assert_eq!(versions(&world), installed);
+        assert_eq!(fs::read(world.home().join("active.json")).unwrap(), active);
+    };
+    refused(&["1.2.0"]);
+    let output = world.launcher(&["install", text(&files[0])]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("示例 Sample 1.0.0 is older than 1.2.0, which you have"), "{printed}");
+    assert!(
+        printed.contains("add --accept-older") && !printed.contains("is available"),
+        "{printed}"
+    );
+    assert_eq!(world.say(&["pin"]).code, 0);
+    refused(&["1.2.0"]);
+    installs_with(&world, &files[0], "1.0.0", &["--accept-older"]);
+    // Now it is installed, and still older.
+    assert_eq!(world.say(&["switch", "1.2.0"]).code, 0);
+    assert_eq!(install(&world, &files[0]).code, 3);
+    // Whoever names a version wants that one, and is told what it is.
+    let output = world.launcher(&["--headless", "update", "--to", "1.0.0"]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && printed.contains("is older than 1.2.0"), "{printed}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub(super) enum Verb {
     /// Fetch and install the newest release, or another one. Status 3: there was nothing to do.
     #[command(after_help = "Example: kuzflow-launcher update --to 1.8.5 --dry-run")]
     Update {
-        /// This version, also an older one.
+        /// This version, also an older one: then the app goes back to it, with your present files.
         #[arg(long, value_name = "VERSION")]
         to: Option<Version>,
         /// Only tell what would be fetched, in what way, and why.
@@ -135,6 +135,10 @@ pub(super) enum Verb {
         /// Also if its metadata is too old to say that there is nothing newer.
         #[arg(long)]
         accept_expired: bool,
+        /// Also if its release is older than the active version, which it then replaces. Status 3
+        /// without this option.
+        #[arg(long)]
+        accept_older: bool,
     },
     /// Tell what is installed.
     #[command(after_help = "Example: kuzflow-launcher list --json")]

@@ -27,6 +27,7 @@ use serde_json::json;
 pub use self::arguments::Arguments;
 use self::arguments::{Verb, files_in_full};
 use self::invocation::Invocation;
+use self::updates::Accept;
 
 use crate::app::installation::{Installation, PlaceError};
 use crate::app::output::Output;
@@ -184,7 +185,10 @@ impl Invocation<'_> {
             Verb::Update { to, dry_run: true, .. } => return self.plan(to),
             Verb::Update { to, prefetch: true, .. } => return self.prefetch(to),
             Verb::Update { to, .. } => return self.update(to),
-            Verb::Install { file, accept_expired } => return self.install(file, accept_expired),
+            Verb::Install { file, accept_expired, accept_older } => {
+                let accept = Accept { expired: accept_expired, older: accept_older };
+                return self.install(file, accept);
+            }
             Verb::Shortcut { remove, desktop } => {
                 return shortcut::shortcut(
                     &self.environment(),

@@ -15,6 +15,15 @@ use crate::messages::protocol::{CheckTrigger, Command, Phase, ProblemKind};
 use crate::model::Version;
 use crate::store::StoreError;
 
+/// What a person accepts of a bundle that is installed without a question.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Accept {
+    /// Metadata that is too old to say that there is nothing newer.
+    pub(super) expired: bool,
+    /// A release that is older than the active version.
+    pub(super) older: bool,
+}
+
 impl Invocation<'_> {
     pub(super) fn check(&self) -> Ending {
         self.engine(Command::Check(CheckTrigger::Person), |phase| match phase {
@@ -45,6 +54,7 @@ impl Invocation<'_> {
         if let Some(version) = &to
             && !matches!(self.record(version), Err(StoreError::NotInstalled { .. }))
         {
+            self.say_if_older(version);
             return self
                 .switch(version)
                 .unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
@@ -82,6 +92,16 @@ impl Invocation<'_> {
         ending
     }
 
+    /// Says that an installed version is no new one.
+    fn say_if_older(&self, version: &Version) {
+        let Some(current) = self.chosen().map(|id| id.version).filter(|id| id > version) else {
+            return;
+        };
+        let versions = [("version", version.to_string()), ("current", current.to_string())];
+        let versions = versions.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.output.say(&self.output.texts.with("offer-title-older", &versions));
+    }
+
     /// Fetches a release without making it the active version.
     pub(super) fn prefetch(&self, to: Option<Version>) -> Ending {
         let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
@@ -108,37 +128,34 @@ impl Invocation<'_> {
     }
 
     /// Installs the release in a bundle.
-    pub(super) fn install(&self, file: PathBuf, accept_expired: bool) -> Ending {
+    pub(super) fn install(&self, file: PathBuf, accept: Accept) -> Ending {
         let (handle, thread) = match driver::spawn(self.app_session(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
         };
         handle.send(Command::Check(CheckTrigger::Bundle(file)));
-        let ending =
-            terminal::follow_check(
-                &handle,
-                self.output,
-                "checking-file-title",
-                |phase| match phase {
-                    Phase::Offered { .. } => {
-                        handle.send(Command::Start);
-                        None
-                    }
-                    Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-                    Phase::Ready { .. } => Some(Ending::Done),
-                    Phase::Failed { problem }
-                        if problem.kind == ProblemKind::BundleExpired && accept_expired =>
-                    {
-                        let [what, why, _] = self.output.texts.problem(problem);
-                        self.output.say(&what);
-                        self.output.say(&why);
-                        handle.send(Command::AcceptExpired);
-                        None
-                    }
-                    Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-                    _ => None,
-                },
-            );
+        let ending = terminal::follow_bundle(&handle, self.output, |phase| match phase {
+            Phase::Offered { offer } if offer.replaces_newer().is_some() && !accept.older => {
+                Some(Ending::NothingToDo)
+            }
+            Phase::Offered { .. } => {
+                handle.send(Command::Start);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Ready { .. } => Some(Ending::Done),
+            Phase::Failed { problem }
+                if problem.kind == ProblemKind::BundleExpired && accept.expired =>
+            {
+                let [what, why, _] = self.output.texts.problem(problem);
+                self.output.say(&what);
+                self.output.say(&why);
+                handle.send(Command::AcceptExpired);
+                None
+            }
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
         driver::quit(&handle, thread);
         ending
     }
@@ -148,7 +165,7 @@ impl Invocation<'_> {
     pub(super) fn open(&self, file: PathBuf) -> Ending {
         if self.common.headless || self.common.json {
             log::to_terminal(self.common.verbose);
-            return self.install(file, false);
+            return self.install(file, Accept::default());
         }
         if self.common.verbose {
             log::to_terminal(true);

@@ -211,6 +211,12 @@ impl Dialog {
 
     fn act(&mut self, action: Action) {
         match (action, &self.view.phase) {
+            (Action::Install | Action::Start, Phase::Offered { offer })
+                if offer.replaces_newer().is_some() =>
+            {
+                self.asking = Some(Question::StepBack);
+                return;
+            }
             (Action::InstallFile, _) => self.inbox.wanted = true,
             (Action::Versions, _) => self.page = Page::Versions,
             (Action::EndApp, _) => self.asking = Some(Question::EndApp),

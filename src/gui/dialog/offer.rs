@@ -25,7 +25,7 @@ pub(super) fn headline(texts: &Texts, offer: &Offer) -> Headline {
         let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &cost)]);
         return (texts.get("install-title"), subtitle, None);
     };
-    let title = texts.with("offer-title", &[("version", &version)]);
+    let title = texts.offered(offer);
     let have = texts.with("offer-have", &[("version", &current.to_string())]);
     (title, format!("{have}\n{cost}"), None)
 }

@@ -26,6 +26,7 @@ impl Dialog {
         };
         let words = match &question {
             Question::Prune => self.about_pruning(),
+            Question::StepBack => self.about_stepping_back(),
             Question::EndApp => self.about_ending(),
             Question::Remove(id) | Question::Switch(id) | Question::GoBack(id) => {
                 let version = self.view.installed.iter().find(|version| version.id == *id);
@@ -105,23 +106,41 @@ impl Dialog {
         }
     }
 
-    fn about_switching(&self, version: &InstalledVersion) -> Words {
+    /// The question about an older release on offer; `None` once it is offered no longer.
+    fn about_stepping_back(&self) -> Option<Words> {
+        let Phase::Offered { offer } = &self.view.phase else { return None };
+        offer.replaces_newer()?;
+        let mut paragraphs = vec![self.texts.offered(offer)];
+        paragraphs.extend(self.what_comes_along());
+        Some(Words {
+            title: self.texts.with("switch-title", &[("version", &offer.version().to_string())]),
+            paragraphs,
+            yes: "action-switch-now",
+            emphasis: Emphasis::Primary,
+            command: Command::Start,
+        })
+    }
+
+    /// What becomes of the user's files at a switch; nothing if the app stores its files elsewhere.
+    fn what_comes_along(&self) -> impl Iterator<Item = String> {
         let texts = &self.texts;
         let active = self.view.active().map(|active| active.id.version.to_string());
-        // If the app stores its files elsewhere, the question does not mention them.
         let carries = self.view.holds_files();
         let back = active
             .filter(|_| carries)
             .map(|active| texts.with("switch-text-back", &[("version", &active)]));
-        let paragraphs = [
-            carries.then(|| texts.get("switch-text")),
-            back,
+        carries.then(|| texts.get("switch-text")).into_iter().chain(back)
+    }
+
+    fn about_switching(&self, version: &InstalledVersion) -> Words {
+        let texts = &self.texts;
+        let more = [
             version.failed.then(|| texts.get("switch-text-failed")),
             self.app_runs().then(|| texts.get("switch-text-running")),
         ];
         Words {
             title: texts.with("switch-title", &[("version", &version.id.version.to_string())]),
-            paragraphs: paragraphs.into_iter().flatten().collect(),
+            paragraphs: self.what_comes_along().chain(more.into_iter().flatten()).collect(),
             yes: "action-switch-now",
             emphasis: Emphasis::Primary,
             command: Command::Switch(version.id.clone()),

@@ -99,6 +99,8 @@ pub(super) enum Question {
     Switch(ContainerId),
     /// Make the version active, with the user files of its snapshot.
     GoBack(ContainerId),
+    /// Install an offered release that is older than the active version.
+    StepBack,
     /// Delete the versions beyond the number to keep.
     Prune,
     /// End the closing app by force.

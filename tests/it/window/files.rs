@@ -55,6 +55,32 @@ fn a_file_can_be_chosen_or_dropped() {
     assert!(window.sees("Verifying the publisher’s signature…"));
 }
 
+/// An older release asks as a switch to an installed older one does; Return changes nothing.
+#[test]
+fn an_older_release_is_called_older_and_asks_first() {
+    let chinese = Look { language: Language::Chinese, ..ENGLISH };
+    for (look, title, install, question, yes) in [
+        (
+            ENGLISH,
+            "LabelImg 1.8.6 is older than 1.9.0, which you have",
+            "Install",
+            "Switch to 1.8.6?",
+            "Switch",
+        ),
+        (chinese, "LabelImg 1.8.6 早于您现在的版本 1.9.0", "安装", "切换到 1.8.6？", "切换"),
+    ] {
+        let mut window = Window::open(scenes::state("offer-older", look.language), look);
+        assert!(window.sees(title));
+        window.press(egui::Key::Enter);
+        assert!(window.sees(question) && window.commands().is_empty());
+        window.press(egui::Key::Enter);
+        assert!(!window.sees(question) && window.commands().is_empty());
+        window.click(install);
+        window.click(yes);
+        assert_eq!(window.commands(), [Command::Start]);
+    }
+}
+
 #[test]
 fn without_a_dialog_there_is_another_way() {
     let chinese = Look { language: Language::Chinese, ..ENGLISH };

@@ -8,7 +8,7 @@ use kuzflow::testing::messages::protocol::{
     SwapBlocker,
 };
 use kuzflow::testing::model::digest::Digest;
-use kuzflow::testing::model::incident::{Conflict, Incident, LaunchFailure, Notice};
+use kuzflow::testing::model::incident::{Conflict, Incident, LaunchFailure, Notice, StandIn};
 use kuzflow::testing::model::patch::{Patch, SignedPatch};
 use kuzflow::testing::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
 use kuzflow::testing::model::release::{DocumentLocation, Release, SignedRelease};
@@ -258,9 +258,24 @@ pub fn notices(name: &str) -> Vec<Notice> {
             chain: vec!["cannot read it".to_owned(), "Input/output error".to_owned()],
         }],
         "incident-repaired" => vec![
-            Incident::Repaired { version: to.clone() },
-            Incident::NotRepaired { version: to.clone() },
+            Incident::Repaired { version: to.clone(), stand_in: None },
+            Incident::NotRepaired { version: to.clone(), stand_in: None },
         ],
+        "incident-stand-in" => {
+            let stand_in = Some(StandIn {
+                version: to.clone(),
+                files_of: Some(when - jiff::SignedDuration::from_hours(72)),
+                holds_files: true,
+            });
+            vec![
+                Incident::NotRepaired { version: from.clone(), stand_in },
+                Incident::WorkedInStandIn {
+                    version: from.clone(),
+                    worked_in: to.clone(),
+                    retained: own_folder(),
+                },
+            ]
+        }
         "incident-conflicts" => vec![conflicts(3)],
         "incident-many-conflicts" => vec![conflicts(12)],
         "incident-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
@@ -369,7 +384,7 @@ pub fn is_rare(name: &str) -> bool {
 }
 
 /// Names of the scenes that most users meet.
-const NAMES: [&str; 54] = [
+const NAMES: [&str; 56] = [
     "idle",
     "checking",
     "up-to-date",
@@ -380,6 +395,7 @@ const NAMES: [&str; 54] = [
     "offer-entries",
     "offer-above-threshold",
     "offer-file",
+    "offer-older",
     "offer-prefetched",
     "file-expired",
     "mandatory",
@@ -414,6 +430,7 @@ const NAMES: [&str; 54] = [
     "incident-many-conflicts",
     "incident-several",
     "incident-beside",
+    "incident-stand-in",
     "versions-all",
     "taking-along",
     "rolling-back",
@@ -481,6 +498,15 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             (offer.bytes_to_fetch, offer.estimated_seconds, offer.nodes) = (0, None, Vec::new());
             offer.file = Some("/media/stick/labelimg-1.8.6.kuzflow-bundle".into());
         })],
+        "offer-older" => {
+            let mut events = self::events("offer-file", language);
+            for event in &mut events {
+                if let Event::Phase { phase: Phase::Offered { offer } } = event {
+                    offer.current = Some(Version::new(1, 9, 0));
+                }
+            }
+            events
+        }
         "offer-prefetched" => vec![with_plan(Plan::without_fetching(UpdateStrategy::Installed, PACKAGE))],
         "file-expired" => vec![phase(Phase::Failed { problem: problem(ProblemKind::BundleExpired, "2026-09-30") })],
         "applying" => vec![with_plan(patches(&["1.8.5"], PACK)), downloading, installing, step(643, 0)],
