@@ -8,6 +8,7 @@
 pub(crate) mod app_windows;
 mod conditions;
 pub(crate) mod processes;
+mod rights;
 pub(crate) mod screen;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::process::Stdio;
 use crate::{real_path, threads};
 
 pub(crate) use conditions::{Conditions, conditions};
+pub(crate) use rights::has_more_rights_than_owner;
 
 /// The process's arguments, the program's name first.
 #[allow(clippy::disallowed_methods)] // the door

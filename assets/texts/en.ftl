@@ -54,6 +54,7 @@ skip-none = No such version is skipped.
 incident-rolled-back = Version { $from } did not start properly, so you are back on { $to }, with your files as they were.
 incident-rolled-back-plain = Version { $from } did not start properly, so you are back on { $to }.
 incident-not-switched = Version { $version } could not be prepared, so the version before stays active. Nothing was changed.
+incident-hook-failed = A setup step of version { $version } did not succeed. The app starts all the same; something in it may be missing.
 incident-conflicts = { $count ->
     [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
    *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
@@ -76,7 +77,7 @@ switching-progress = Copying your files: { $done } of { $total } MB
 switching-title = Switching to { $app } { $version }
 switching-subtitle = Starting the new version
 starting-title = Starting { $app }
-starting-subtitle = The disk is slow, or another launcher is at work. { $app } starts as soon as it can.
+starting-subtitle = This version is setting itself up, the disk is slow, or another launcher is at work. { $app } starts as soon as it can.
 starting-slow-disk = The disk is slow: the launcher waits for its own files.
 switching-subtitle-start = Your files are made ready for this version. { $app } starts right afterwards.
 closing-title = Closing { $app }
@@ -141,6 +142,8 @@ notice-rolled-back-now = You are back on { $version }, and your files are as the
 notice-rolled-back-now-plain = You are back on { $version }.
 notice-not-switched = Version { $version } could not be prepared
 notice-not-switched-now = The version before stays active. Nothing was changed.
+notice-hook-failed = A setup step of version { $version } did not succeed
+notice-hook-failed-now = The app works all the same. Something in it may be missing.
 notice-conflicts = { $count ->
     [one] One of your files is kept twice
    *[other] { $count } of your files are kept twice
@@ -170,6 +173,7 @@ notice-retained-text = What you did in this version is kept. You can open it and
 notice-next = What happens now
 notice-next-text = { $version } is not offered again on this computer. The next version will be.
 notice-not-switched-why = Its own preparation did not succeed. The lines below help whoever looks into it.
+notice-hook-failed-why = The release brought a script of its own for this step, and the script did not end well. The lines below help whoever looks into it.
 notice-files = Your files
 notice-beside = beside it: { $name }
 notice-more = { $count ->
@@ -602,6 +606,7 @@ uninstall-left = Nothing was changed.
 uninstall-retained = Your settings and data are kept in { $folder }. The next installation takes them over.
 uninstall-foreign = Left alone, since it does not belong to the launcher: { $folder }
 uninstall-launcher = The launcher itself was not removed: { $folder }
+uninstall-hook-failed = The app's own clean-up step did not succeed. Some things that the app set up outside of its folder may be left:
 
 ## Durations and dates
 

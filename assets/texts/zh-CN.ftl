@@ -54,6 +54,7 @@ skip-none = 没有跳过这样的版本。
 incident-rolled-back = 版本 { $from } 没有正常启动，已为您恢复到 { $to }，您的文件也保持原样。
 incident-rolled-back-plain = 版本 { $from } 没有正常启动，已为您恢复到 { $to }。
 incident-not-switched = 版本 { $version } 未能准备就绪，原来的版本继续可用，没有任何改动。
+incident-hook-failed = 版本 { $version } 自带的一个安装步骤没有成功。应用会正常启动，但可能缺少部分功能。
 incident-conflicts = 版本 { $version } 中有 { $count } 个文件您和新版本都改过：正在使用您的文件，新的默认文件放在旁边。
 incident-unreadable = 这台电脑无法读取 { $path }。版本 { $version } 已用其他文件中的内容启动，您的文件没有改动。请将文件另存一份：磁盘可能已损坏。
 incident-repaired = 版本 { $version } 之前已损坏，现已修复。您的文件没有改动。
@@ -73,7 +74,7 @@ switching-progress = 正在带上您的文件：{ $done } / { $total } MB
 switching-title = 正在切换到 { $app } { $version }
 switching-subtitle = 正在启动新版本
 starting-title = 正在启动 { $app }
-starting-subtitle = 磁盘或另一个启动器需要更多时间。{ $app } 会尽快启动。
+starting-subtitle = 此版本正在完成设置，或者磁盘、另一个启动器需要更多时间。{ $app } 会尽快启动。
 starting-slow-disk = 磁盘需要更多时间：启动器正在等待自己的文件。
 switching-subtitle-start = 正在为此版本准备您的文件，完成后立即启动 { $app }。
 closing-title = 正在关闭 { $app }
@@ -132,6 +133,8 @@ notice-rolled-back-now = 已为您恢复到 { $version }，您的文件也保持
 notice-rolled-back-now-plain = 已为您恢复到 { $version }。
 notice-not-switched = 版本 { $version } 未能准备就绪
 notice-not-switched-now = 原来的版本继续可用，没有任何改动。
+notice-hook-failed = 版本 { $version } 的一个安装步骤没有成功
+notice-hook-failed-now = 应用仍可正常使用，但可能缺少部分功能。
 notice-conflicts = 您的 { $count } 个文件各有两份
 notice-conflicts-now = { $count ->
    *[other] 您改过，{ $version } 也改过。继续使用您的，新版本带来的放在旁边。
@@ -157,6 +160,7 @@ notice-retained-text = 您在此版本中的改动已为您保存，可以打开
 notice-next = 接下来
 notice-next-text = 这台电脑不会再提示 { $version }，有更新的版本时会提示您。
 notice-not-switched-why = 它自带的准备步骤没有成功。下面的内容可以帮助发布者查找原因。
+notice-hook-failed-why = 这个版本自带了一个安装程序，它没有成功完成。下面的内容可以帮助发布者查找原因。
 notice-files = 您的文件
 notice-beside = 旁边是：{ $name }
 notice-more = 还有 { $count } 个
@@ -559,6 +563,7 @@ uninstall-left = 没有做任何更改。
 uninstall-retained = 您的设置和数据保存在 { $folder }，下次安装时会自动恢复。
 uninstall-foreign = 不属于启动器，因此保留：{ $folder }
 uninstall-launcher = 启动器本身没有删除：{ $folder }
+uninstall-hook-failed = 应用自带的清理步骤没有成功。应用在自己的文件夹以外设置的内容可能没有删除：
 
 ## 时长与日期
 

@@ -16,9 +16,10 @@ use crate::durable;
 use crate::error_chain;
 use crate::host::UserFolders;
 use crate::look;
+use crate::store::hooks::{self, HookOptions};
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::ownership::Owner;
-use crate::store::{Home, retained};
+use crate::store::{Home, StoreError, retained};
 
 /// The result of uninstalling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,10 +30,13 @@ pub(crate) struct Uninstalled {
     pub retained: Vec<PathBuf>,
     /// Items in the home that are not the launcher's.
     pub foreign: Vec<PathBuf>,
+    /// Why the release's `before-uninstall` did not succeed, outermost cause first; empty if it did,
+    /// or if there is none.
+    pub hook_failure: Vec<String>,
 }
 
 /// The options of an uninstall.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Uninstall<'a> {
     pub home: &'a Home,
     /// Folders that may contain shortcuts.
@@ -43,6 +47,8 @@ pub(crate) struct Uninstall<'a> {
     pub program: Option<&'a LauncherFile>,
     /// Whether the user's files stay.
     pub keep_data: bool,
+    /// How the release's `before-uninstall` is run.
+    pub hook: HookOptions<'a>,
     /// The time, for the name of the folder of retained user data.
     pub now: jiff::Timestamp,
 }
@@ -79,15 +85,16 @@ impl Uninstall<'_> {
     /// [`crate::store::StoreError::InUse`] while a version is running, [`crate::store::StoreError::Busy`] while another
     /// launcher is at work: nothing is changed then. After another error a repeated call goes on.
     pub(crate) fn perform(self) -> Result<Uninstalled, DesktopError> {
-        let Self { home, folders, program, keep_data, now } = self;
+        let Self { home, folders, program, keep_data, hook, now } = self;
         if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true))
         {
             return Ok(Uninstalled { foreign: foreign(home), ..Uninstalled::default() });
         }
         let lock = HomeLock::take(home)?;
-        for id in home.folders()? {
-            RunningLock::refuse_if_held(home, &id)?;
-        }
+        refuse_if_running(home)?;
+        let hook_failure = run_hook(home, hook, &lock);
+        // The hook may take a while, and the user may have started the app meanwhile.
+        refuse_if_running(home)?;
         retained::put_away(home, now, &lock)?;
         let retained = retained::settle(home, keep_data, &lock)?;
         shortcut::remove(home, folders, System::current())?;
@@ -126,7 +133,23 @@ impl Uninstall<'_> {
         let foreign = foreign(home);
         // Deletes the home only if it is empty; foreign or retained files keep it.
         let _ = fs::remove_dir(home.root());
-        Ok(Uninstalled { anything: true, retained, foreign })
+        Ok(Uninstalled { anything: true, retained, foreign, hook_failure })
+    }
+}
+
+fn refuse_if_running(home: &Home) -> Result<(), StoreError> {
+    home.folders()?.iter().try_for_each(|id| RunningLock::refuse_if_held(home, id))
+}
+
+/// Runs the release's `before-uninstall`. The user wants the app gone: a failure is told, and
+/// nothing else comes of it.
+fn run_hook(home: &Home, options: HookOptions, lock: &HomeLock) -> Vec<String> {
+    match hooks::before_uninstall(home, options, lock) {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(error = error_chain::line(&error), "uninstalling goes on");
+            error_chain::list(&error)
+        }
     }
 }
 
@@ -160,7 +183,8 @@ mod tests {
     }
 
     fn uninstall(home: &Home, keep_data: bool) -> Result<Uninstalled, DesktopError> {
-        Uninstall { home, folders: None, program: None, keep_data, now: now() }.perform()
+        let hook = HookOptions::PLAIN;
+        Uninstall { home, folders: None, program: None, keep_data, hook, now: now() }.perform()
     }
 
     #[test]

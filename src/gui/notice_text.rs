@@ -40,6 +40,10 @@ impl Texts {
                 self.get("notice-unreadable"),
                 self.with("notice-unreadable-now", &[("version", &version.to_string())]),
             ],
+            Incident::HookFailed { version, .. } => [
+                self.with("notice-hook-failed", &[("version", &version.to_string())]),
+                self.get("notice-hook-failed-now"),
+            ],
             Incident::Repaired { version, stand_in } => [
                 self.with("notice-repaired", &[("version", &version.to_string())]),
                 match stand_in {

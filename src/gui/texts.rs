@@ -206,6 +206,9 @@ impl Texts {
                     &of.each_ref().map(|(name, value)| (*name, value.as_str())),
                 )
             }
+            Incident::HookFailed { version, .. } => {
+                self.with("incident-hook-failed", &[("version", &version.to_string())])
+            }
             Incident::Repaired { version, stand_in: None } => {
                 self.with("incident-repaired", &[("version", &version.to_string())])
             }

@@ -64,6 +64,13 @@ pub enum Incident {
         /// The error chain, in English, outermost first.
         chain: Vec<String>,
     },
+    /// A hook of a release failed; the version starts all the same.
+    HookFailed {
+        /// The version whose hook it is.
+        version: Version,
+        /// The error chain, in English, outermost first.
+        chain: Vec<String>,
+    },
     /// A version that could not be started was repaired.
     Repaired {
         /// The repaired version.
@@ -121,7 +128,7 @@ impl Incident {
     pub const fn concerns_files(&self) -> bool {
         match self {
             Self::RolledBack { holds_files, .. } => *holds_files,
-            Self::NotSwitched { .. } => false,
+            Self::NotSwitched { .. } | Self::HookFailed { .. } => false,
             // The message for these says that no file was affected.
             Self::Unreadable { .. } | Self::Repaired { .. } | Self::NotRepaired { .. } => true,
             Self::Conflicts { .. } | Self::WorkedInStandIn { .. } => true,

@@ -71,6 +71,12 @@ pub struct Recipe {
     /// The release's own migration of the user's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrate: Option<PathBuf>,
+    /// The script that the launcher runs once before the first start of each version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_install: Option<ScriptChoice>,
+    /// The script that the launcher runs before it uninstalls the app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_uninstall: Option<ScriptChoice>,
     /// Patterns of files to leave out of the app's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -111,6 +117,25 @@ pub enum RuntimeChoice {
     All(String),
     /// One for each platform.
     Each(BTreeMap<String, String>),
+}
+
+/// The script of all platforms, or of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a path, or a table with a path for each platform")]
+pub enum ScriptChoice {
+    /// The same for all.
+    All(PathBuf),
+    /// One for each platform; the others have none.
+    Each(BTreeMap<String, PathBuf>),
+}
+
+impl ScriptChoice {
+    fn for_platform(&self, platform: &Platform) -> Option<&PathBuf> {
+        match self {
+            Self::All(path) => Some(path),
+            Self::Each(each) => each.get(&platform.to_string()),
+        }
+    }
 }
 
 /// The files of release notes.
@@ -170,6 +195,13 @@ impl Recipe {
         request.icon = self.icon.as_ref().map(from_here);
         request.config = self.config_defaults.as_ref().map(from_here);
         request.migrate = self.migrate.as_ref().map(from_here);
+        let script = |choice: &Option<ScriptChoice>| {
+            choice.as_ref()?.for_platform(&request.platform).map(from_here)
+        };
+        let (after_install, before_uninstall) =
+            (script(&self.after_install), script(&self.before_uninstall));
+        request.after_install = after_install;
+        request.before_uninstall = before_uninstall;
         request.description.clone_from(&self.description);
         request.exclude.clone_from(&self.exclude);
         request.foreign_files.clone_from(&self.foreign_files);

@@ -10,7 +10,9 @@ use crate::error_chain;
 use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::incident::Incident;
 use crate::mutex;
+use crate::store::hooks::{self, HookError, HookOptions};
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
+use crate::store::lock::HomeLock;
 use crate::store::switch::{self, SwitchOptions};
 use crate::store::{Home, InstalledRecord, StoreError};
 use crate::threads;
@@ -250,7 +252,14 @@ pub(crate) fn start(
     tell_pending(home, tell);
     let on_progress = |done, total| tell_progress(tell, done, total);
     let options = SwitchOptions { variable, on_progress: &on_progress, ..SwitchOptions::PLAIN };
+    let hook_options = HookOptions { variable, ..HookOptions::PLAIN };
     let mut chosen = switch::resolve_for_start(home, options)?;
+    let ran = HomeLock::take(home)
+        .map_err(HookError::from)
+        .and_then(|lock| hooks::after_install(home, &chosen.record, hook_options, &lock));
+    if let Err(error) = ran {
+        tracing::warn!(error = error_chain::line(&error), "a hook did not succeed");
+    }
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;

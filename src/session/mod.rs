@@ -8,7 +8,7 @@
 //! restart       a start in place of another       switching    the version of the next start
 //! closing       as its window manager would       health       whether it came up, pure
 //! failed_start  what the user sees of it          instance     another start of the launcher asks
-//!                                                              the one beside the app
+//! hooks         what a release runs before its first start     the one beside the app
 //! ```
 //!
 //! In: an installation that starts, connections of the app. Out: a running app, events for it,
@@ -21,6 +21,7 @@ pub(crate) mod channel;
 pub(crate) mod closing;
 pub(crate) mod failed_start;
 pub(crate) mod health;
+mod hooks;
 pub(crate) mod instance;
 pub(crate) mod restart;
 pub(crate) mod supervisor;

@@ -16,6 +16,7 @@ use super::app::{self, Attending};
 use super::app_session::AppSession;
 use super::closing;
 use super::health::{self, AppEnd, Assessment, Observation, Others, Rules};
+use super::hooks;
 use super::switching;
 use super::trial::{
     Trial, change, count, fail, fallback, go_back, is_assessed_here, remember_failed, rules,
@@ -77,6 +78,7 @@ fn start_once(
             .home()
             .active()
             .is_ok_and(|(active, _)| active.container == trial.record.container);
+    hooks::run_if_due(session, &trial.record);
     let which = if is_active { Which::Active } else { Which::Any };
     if !trial.is_assessed() {
         return Ok(session.app.set(launch_or_other(session, &trial.record, which)?));

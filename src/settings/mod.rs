@@ -114,12 +114,19 @@ pub struct UpdateSettings {
     pub prefetch: bool,
     /// Seconds that a release's migration script may take.
     pub migration_seconds: u64,
+    /// Seconds that a hook of a release may take.
+    pub hook_seconds: u64,
 }
 
 impl UpdateSettings {
     /// Time limit of a release's migration script.
     pub fn migration_limit(&self) -> Duration {
         Duration::from_secs(self.migration_seconds)
+    }
+
+    /// Time limit of a release's hook.
+    pub fn hook_limit(&self) -> Duration {
+        Duration::from_secs(self.hook_seconds)
     }
 
     /// Time from one check to the next while the app runs.
@@ -316,6 +323,7 @@ impl Default for UpdateSettings {
             keep_versions: 2,
             prefetch: false,
             migration_seconds: 300,
+            hook_seconds: 60,
         }
     }
 }

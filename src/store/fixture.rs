@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 #[cfg(unix)]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::lock::HomeLock;
 use super::staging::Staging;
@@ -34,6 +35,21 @@ impl Fixture {
 
     /// Installs a version with these files; its program is `runtime/run`.
     pub(crate) fn install(&self, version: &str, files: &[(&str, &str)]) -> ContainerId {
+        self.install_with(version, files, &["runtime/run"])
+    }
+
+    /// Installs a version with one more program at `path`.
+    #[cfg(unix)]
+    pub(crate) fn install_program(&self, version: &str, path: &str, text: &str) -> ContainerId {
+        self.install_with(version, &[(path, text)], &["runtime/run", path])
+    }
+
+    fn install_with(
+        &self,
+        version: &str,
+        files: &[(&str, &str)],
+        programs: &[&str],
+    ) -> ContainerId {
         let staging = Staging::open(&self.home, &id(version), &self.lock).unwrap();
         let tree = staging.fresh_tree().unwrap();
         let script = "#!/bin/sh\necho \"$KUZFLOW_VERSION|$KUZFLOW_HOME|$LIST|$PWD|$*\" > \"$OUT\"\nexec sleep \"${SLEEP:-0}\"\n";
@@ -44,12 +60,7 @@ impl Fixture {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, text).unwrap();
         }
-        #[cfg(unix)]
-        fs::set_permissions(
-            tree.join("runtime/run"),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
+        programs.iter().for_each(|path| make_executable(&tree.join(path)));
         fs::write(tree.join(MANIFEST_PATH), manifest.to_json().unwrap()).unwrap();
         staging.register(&manifest, Digest::of(b""), jiff::Timestamp::UNIX_EPOCH).unwrap().container
     }
@@ -77,6 +88,14 @@ impl Fixture {
             .collect()
     }
 }
+
+#[cfg(unix)]
+fn make_executable(path: &Path) {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn make_executable(_path: &Path) {}
 
 /// Puts a link to itself in the place of an item: a read, and a look at anything below, is an error,
 /// for root as well, and does not look like a missing file. Returns where the item is meanwhile.

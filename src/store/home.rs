@@ -38,7 +38,7 @@ impl Home {
     ];
     /// The launcher's own folders in a home, in which uninstalling deletes what has a name of the
     /// launcher's. Not among them: the retained user data.
-    pub(crate) const FOLDERS: [&str; 9] = [
+    pub(crate) const FOLDERS: [&str; 10] = [
         "containers",
         "staging",
         "incoming",
@@ -48,6 +48,7 @@ impl Home {
         "logs",
         "own-update",
         "neighbours",
+        "hooks",
     ];
 
     /// The home at `root`; creates nothing yet.
@@ -185,6 +186,11 @@ impl Home {
     /// The file that stands for the app's first start, until it comes.
     pub(super) fn first_run(&self) -> PathBuf {
         self.root.join("first-run")
+    }
+
+    /// The file that stands for the `after-install` hook of a version, until it has run.
+    pub(super) fn due_hook(&self, id: &ContainerId) -> PathBuf {
+        self.root.join("hooks").join(id.to_string())
     }
 
     /// The file of versions that failed while `state.json` could not be read.

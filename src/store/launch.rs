@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use super::app_environment::Variable;
 pub(crate) use super::command::{Call, command};
-use super::error_output::ErrorOutput;
 use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
+use super::output_file::{OutputFile, Writer};
 use super::processes::{self, Process};
 use super::successors::{EndedProcess, SeenEnd};
 use super::{Home, InstalledRecord, StoreError, first_run, stand_in};
@@ -46,7 +46,7 @@ pub(crate) struct RunningApp {
     after: Mutex<After>,
     lock: Mutex<Option<RunningLock>>,
     health: Option<HealthFile>,
-    errors: Option<ErrorOutput>,
+    errors: Option<OutputFile>,
     reports_up: bool,
     started: Instant,
     /// How long the child ran; set at its end.
@@ -147,8 +147,8 @@ pub(crate) fn start(
 }
 
 /// Redirects the app's standard error into a file, if one can be opened.
-fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<ErrorOutput> {
-    match ErrorOutput::open(home, id) {
+fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<OutputFile> {
+    match OutputFile::open(home, Writer::App, id) {
         Ok((errors, file)) => {
             command.stderr(file);
             Some(errors)

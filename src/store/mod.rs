@@ -9,6 +9,7 @@
 //! <home>/incoming/             user files being laid out for a switch that is not decided yet
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/first-run             there from the first installation until the app's first start
+//! <home>/hooks/<id>            there from the installation of a version until its `after-install` has run
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version being put together: tree/ and the package's pieces
 //! <home>/staging/repair-<id>/  new files for an installed version under repair
@@ -29,7 +30,6 @@ pub(crate) mod carry_over;
 mod command;
 pub(crate) mod contents;
 mod copying;
-mod error_output;
 mod files;
 mod first_run;
 #[cfg(test)]
@@ -37,6 +37,7 @@ pub(crate) mod fixture;
 mod foreign;
 mod health_file;
 pub(crate) mod home;
+pub(crate) mod hooks;
 mod installed;
 mod journal;
 pub(crate) mod launch;
@@ -44,10 +45,13 @@ pub(crate) mod lock;
 pub(crate) mod maintenance;
 mod migration_script;
 mod names;
+mod output_file;
 pub(crate) mod ownership;
 pub(crate) mod probation;
+mod process_group;
 mod processes;
 pub(crate) mod records;
+mod release_script;
 pub(crate) mod remove;
 pub(crate) mod repair;
 pub(crate) mod retained;

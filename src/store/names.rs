@@ -24,6 +24,14 @@ pub(super) const ADOPTED: &str = "taken-over-";
 pub(super) const INCOMING: &str = "incoming";
 /// The folder of the retained user data.
 pub(super) const USER_DATA: &str = "user-data";
+/// Prefix of the file with an app's standard error.
+pub(super) const OUTPUT_OF_APP: &str = "app-";
+/// Prefix of the file with the output of a version's hooks.
+pub(super) const OUTPUT_OF_HOOKS: &str = "hooks-";
+/// Prefix of the file with the output of a version's migration.
+pub(super) const OUTPUT_OF_MIGRATION: &str = "migrate-";
+/// What the names of these files end with.
+pub(super) const OUTPUT_SUFFIX: &str = ".txt";
 
 const TRUST: [&str; 5] =
     ["root.json", "metadata.json", "delegated", "launcher-settings.json", "repository-keys.json"];
@@ -41,7 +49,8 @@ pub(super) fn is_own_name(folder: &str, name: &str) -> bool {
             "neighbours" => is_cached_object(name),
             "own-update" => name.contains(LAUNCHER_SUFFIX),
             "trust" => TRUST.contains(&name),
-            "logs" => LOGS.contains(&name) || is_output_of_version(name),
+            "logs" => LOGS.contains(&name) || version_of_output(name).is_some(),
+            "hooks" => is_id(name),
             USER_DATA => is_time(name.strip_prefix(ADOPTED).unwrap_or(name)),
             _ => false,
         }
@@ -69,14 +78,16 @@ fn is_id(name: &str) -> bool {
     name.parse::<ContainerId>().is_ok()
 }
 
+/// The version whose program writes into a file of `logs` with this name.
+pub(super) fn version_of_output(name: &str) -> Option<ContainerId> {
+    let prefixes = [OUTPUT_OF_APP, OUTPUT_OF_HOOKS, OUTPUT_OF_MIGRATION];
+    let id = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    id.strip_suffix(OUTPUT_SUFFIX)?.parse().ok()
+}
+
 fn is_cached_object(name: &str) -> bool {
     let digest = name.strip_suffix(".object").or_else(|| name.strip_suffix(".json"));
     digest.is_some_and(|digest| digest.parse::<Digest>().is_ok())
-}
-
-fn is_output_of_version(name: &str) -> bool {
-    let id = name.strip_prefix("app-").and_then(|name| name.strip_suffix(".txt"));
-    id.is_some_and(is_id)
 }
 
 #[cfg(test)]
@@ -99,6 +110,9 @@ mod tests {
             ("own-update", format!("kuzflow-launcher_1.0.0_Linux_x86_64{LAUNCHER_SUFFIX}")),
             ("trust", ".tmp-12-abc".to_owned()),
             ("logs", format!("app-{id}.txt")),
+            ("logs", format!("hooks-{id}.txt")),
+            ("logs", format!("migrate-{id}.txt")),
+            ("hooks", id.to_owned()),
             (USER_DATA, "taken-over-2026-03-01T12-00-00Z".to_owned()),
         ];
         for (folder, name) in &own {

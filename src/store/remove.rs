@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::files::{entries, exists, remove_tree};
 use super::lock::{HomeLock, RunningLock};
 use super::names::{DAMAGED, LEAVING, REMOVED};
-use super::{Home, StoreError, foreign, journal, snapshots};
+use super::{Home, StoreError, foreign, hooks, journal, snapshots};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -51,6 +51,7 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
     let aside = finish_removal(home, id, &leaving)?;
     RunningLock::remove(home, id);
+    hooks::forget(home, id);
     snapshots::prune(home, None);
     Ok(aside)
 }

@@ -9,7 +9,7 @@ use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::names::is_own_name;
 use super::ownership::remove_item;
-use super::{Home, InstalledRecord, StoreError, carry_over, contents, first_run, retained};
+use super::{Home, InstalledRecord, StoreError, carry_over, contents, first_run, hooks, retained};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -144,6 +144,7 @@ impl Staging {
         if is_first && taken.is_none() {
             first_run::expect(&self.home);
         }
+        hooks::expect(&self.home, &self.id, &self.tree())?;
         rename(&self.tree(), &place)?;
         if exists(&aside)? {
             rename(&aside, &retained())?;

@@ -26,6 +26,8 @@ mod full_disk;
 mod handing_over;
 #[cfg(unix)]
 mod homes;
+#[cfg(unix)]
+mod hooks;
 #[cfg(target_os = "linux")]
 mod hot;
 mod incremental;

@@ -15,6 +15,7 @@ use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::store::StoreError;
+use crate::store::hooks::HookOptions;
 
 /// The options of `uninstall`.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,10 @@ pub(crate) fn uninstall(
         folders: folders.as_ref(),
         program: own.program(),
         keep_data,
+        hook: HookOptions {
+            variable: &host::variable,
+            limit: environment.settings.update.hook_limit(),
+        },
         now: host::now(),
     };
     match uninstall.perform() {
@@ -63,6 +68,10 @@ pub(crate) fn uninstall(
             let tell = |message: &str, path: &std::path::Path| {
                 output.say(&output.texts.with(message, &[("folder", &path.display().to_string())]));
             };
+            if !done.hook_failure.is_empty() {
+                output.say(&output.texts.get("uninstall-hook-failed"));
+                done.hook_failure.iter().for_each(|line| output.say(&format!("  {line}")));
+            }
             done.retained.iter().for_each(|path| tell("uninstall-retained", path));
             done.foreign.iter().for_each(|path| tell("uninstall-foreign", path));
             if let Some(program) = own.program().filter(|_| done.anything) {
@@ -72,7 +81,7 @@ pub(crate) fn uninstall(
                 paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
             };
             let status = if done.anything { "done" } else { "nothing_to_do" };
-            output.result(json!({ "status": status, "kept": paths(&done.retained), "foreign": paths(&done.foreign) }));
+            output.result(json!({ "status": status, "kept": paths(&done.retained), "foreign": paths(&done.foreign), "hook_failed": done.hook_failure }));
             if done.anything { Ending::Done } else { Ending::NothingToDo }
         }
         Err(DesktopError::Store(error @ StoreError::InUse { .. })) => {

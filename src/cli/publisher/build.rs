@@ -67,6 +67,14 @@ pub(super) struct BuildArguments {
     /// scripts/migrate in the container.
     #[arg(long, value_name = "FILE")]
     migrate: Option<PathBuf>,
+    /// What the launcher runs once before the version's first start, a program or a Python script;
+    /// becomes scripts/after-install in the container.
+    #[arg(long, value_name = "FILE")]
+    after_install: Option<PathBuf>,
+    /// What the launcher runs before it uninstalls the app, a program or a Python script; becomes
+    /// scripts/before-uninstall in the container.
+    #[arg(long, value_name = "FILE")]
+    before_uninstall: Option<PathBuf>,
     /// The app's name for people.
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
@@ -313,6 +321,8 @@ fn overrule(
     request.requirements = arguments.requirements.or(request.requirements.take());
     request.config = arguments.config_defaults.or(request.config.take());
     request.migrate = arguments.migrate.or(request.migrate.take());
+    request.after_install = arguments.after_install.or(request.after_install.take());
+    request.before_uninstall = arguments.before_uninstall.or(request.before_uninstall.take());
     request.icon = arguments.icon.or(request.icon.take());
     request.build_number = arguments.build_number;
     request.tkinter |= arguments.tkinter;

@@ -104,6 +104,10 @@ impl Dialog {
                 self.particular(ui, "notice-why", &self.texts.get("notice-not-switched-why"));
                 self.report_card(ui, &format!("not switched to {to}"), chain);
             }
+            Incident::HookFailed { version, chain } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-hook-failed-why"));
+                self.report_card(ui, &format!("a hook of {version} failed"), chain);
+            }
             Incident::Conflicts { version, files } => self.conflicts(ui, version, files),
             Incident::Unreadable { path, chain, .. } => {
                 let path = path.display().to_string();

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::copy::Exclusions;
 use super::request::{ArchiveSource, PinnedArchive, find_icon, no_runtime};
-use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, target, tool};
+use super::{
+    BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, scripts, target, tool,
+};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::{Platform, RelativePath};
@@ -27,9 +29,12 @@ const MIN_SHARP_ICON_PIXELS: u32 = 128;
 pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     check_folder("the app's folder", &request.app)?;
     check_platform(&request.platform)?;
-    let files = [("the requirements", &request.requirements), ("the migration", &request.migrate)];
-    for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.as_ref()?))) {
-        check_file(what, path)?;
+    if let Some(requirements) = &request.requirements {
+        check_file("the requirements", requirements)?;
+    }
+    for script in scripts::of(request) {
+        check_file(script.what, script.source)?;
+        script.check(request)?;
     }
     if let Some(config) = &request.config {
         check_folder("the folder of default settings", config)?;

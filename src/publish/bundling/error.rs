@@ -66,6 +66,15 @@ pub enum BuildError {
         /// The icon's path.
         path: PathBuf,
     },
+    /// A script of the release cannot be run on the container's system.
+    #[error("{what} {} cannot be run: {reason}", path.display())]
+    Script {
+        /// Which of the scripts it is.
+        what: &'static str,
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
     /// The entry point does not exist.
     #[error("the entry point {entry} is not in {}; {there}", app.display())]
     NoEntry {

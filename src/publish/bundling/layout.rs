@@ -14,8 +14,8 @@ use super::error::BuildError;
 use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
 use super::steps::{BundlingStep, Steps};
 use super::{
-    checks, companion, copy, dependencies, detect, foreign_files, revision, runtime, secrets,
-    start, tool,
+    checks, companion, copy, dependencies, detect, foreign_files, revision, runtime, scripts,
+    secrets, start, tool,
 };
 use crate::file_error::FileResult as _;
 use crate::model::manifest::*;
@@ -243,8 +243,8 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<Vec<String>, BuildErr
             skip.covers(path) || is_key(config, path)
         })?;
     }
-    if let Some(script) = &request.migrate {
-        lay_out_migration(script, tree)?;
+    for script in scripts::of(request) {
+        script.lay_out(tree)?;
     }
     let left_out = |key: PathBuf| {
         format!(
@@ -270,24 +270,6 @@ fn is_publishers(app: &Path, path: &str) -> bool {
         ".lock",
     ];
     is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
-}
-
-/// Writes `scripts/migrate`, with the ending by which the launcher knows how to run it.
-fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
-    const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
-    let ending = script
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .filter(|ending| ENDINGS.contains(ending));
-    let folder = tree.join("scripts");
-    let place = folder
-        .join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
-    fs::create_dir_all(&folder).at("create", &folder)?;
-    fs::copy(script, &place).at("copy", script)?;
-    #[cfg(unix)]
-    fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .at("change", &place)?;
-    Ok(())
 }
 
 /// Lays the icon out: an icon in the app's folder is already there; any other is copied.

@@ -22,6 +22,7 @@ mod program;
 mod request;
 mod revision;
 mod runtime;
+mod scripts;
 pub(super) mod secrets;
 mod start;
 mod steps;

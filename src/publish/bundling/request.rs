@@ -115,6 +115,11 @@ pub struct BuildRequest {
     /// The release's own migration of user data, a program or a Python script; becomes
     /// `scripts/migrate`.
     pub migrate: Option<PathBuf>,
+    /// What the launcher runs once before the version's first start; becomes
+    /// `scripts/after-install`.
+    pub after_install: Option<PathBuf>,
+    /// What the launcher runs before the app is uninstalled; becomes `scripts/before-uninstall`.
+    pub before_uninstall: Option<PathBuf>,
     /// The app's name for people; empty for the name in ids.
     pub display_name: String,
     /// One line about the app.
@@ -172,6 +177,8 @@ impl BuildRequest {
             prune: Vec::new(),
             config: None,
             migrate: None,
+            after_install: None,
+            before_uninstall: None,
             display_name: String::new(),
             description: String::new(),
             icon: None,

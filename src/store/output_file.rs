@@ -1,12 +1,12 @@
-//! Stores the standard error of an app without a terminal, so that a helper can read why the app
-//! did not start.
+//! Stores what programs without a terminal write, so that a helper can read what went wrong: an
+//! app's standard error (why it did not start), the output of a release's scripts.
 //!
-//! The app itself appends to a file. A pipe would not do: the app continues after the launcher has
-//! ended, and never waits for it. Each version has its file, `<home>/logs/app-ID.txt`. At a start,
-//! and from time to time while the launcher runs, the launcher cuts a file that is too long down to
-//! its end.
+//! The program itself appends to a file. A pipe would not do: an app continues after the launcher
+//! has ended, and never waits for it. Each version has its files in `<home>/logs`. The launcher
+//! cuts a file that is too long down to its end: at a start, and from time to time while the
+//! program runs.
 //!
-//! In: a home, a version. Out: a file for the app, its last lines. Never: touches the user's own
+//! In: a home, a version. Out: a file for the program, its last lines. Never: touches the user's own
 //! `logs`, lets a start fail because the file cannot be opened, holds more than [`MAX_OUTPUT_BYTES`] bytes
 //! for long.
 
@@ -15,6 +15,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Home;
+use super::names::{
+    OUTPUT_OF_APP, OUTPUT_OF_HOOKS, OUTPUT_OF_MIGRATION, OUTPUT_SUFFIX, version_of_output,
+};
 use crate::model::ContainerId;
 use crate::{durable, look};
 
@@ -25,20 +28,42 @@ const MAX_OUTPUT: u64 = 64 << 10;
 /// The part that is read to be shown, bytes.
 const SHOWN: u64 = 8 << 10;
 
-/// The standard error of one start.
+/// Who writes into a file. Each version has one file of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// The app: its standard error.
+    App,
+    /// The hooks of the release.
+    Hooks,
+    /// The release's own migration.
+    Migration,
+}
+
+impl Writer {
+    /// What the names of its files begin with.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::App => OUTPUT_OF_APP,
+            Self::Hooks => OUTPUT_OF_HOOKS,
+            Self::Migration => OUTPUT_OF_MIGRATION,
+        }
+    }
+}
+
+/// The output of one run.
 #[derive(Debug)]
-pub(super) struct ErrorOutput {
+pub(super) struct OutputFile {
     path: PathBuf,
-    /// The length of the file before this start, bytes.
+    /// The length of the file before this run, bytes.
     begun: u64,
 }
 
-impl ErrorOutput {
-    /// Opens the file of `id`, and a handle for the app.
-    pub(super) fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
+impl OutputFile {
+    /// Opens the file of `id`, and a handle for the program.
+    pub(super) fn open(home: &Home, writer: Writer, id: &ContainerId) -> io::Result<(Self, File)> {
         durable::create_folders(&home.logs())?;
         remove_output_of_removed(home);
-        let path = home.logs().join(format!("{PREFIX}{id}{SUFFIX}"));
+        let path = home.logs().join(format!("{}{id}{OUTPUT_SUFFIX}", writer.prefix()));
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]
@@ -50,8 +75,13 @@ impl ErrorOutput {
         Ok((Self { begun, ..output }, file))
     }
 
-    /// Cuts the file if it has become too long: the end stays. Output that the app writes during
-    /// the cut may be lost.
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Cuts the file if it has become too long: the end stays. Output that the program writes
+    /// during the cut may be lost.
     pub(super) fn cut(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
         if file.metadata()?.len() <= MAX_OUTPUT_BYTES {
@@ -62,12 +92,12 @@ impl ErrorOutput {
         file.write_all(&end)
     }
 
-    /// The last lines of this start, at most `most`.
+    /// The last lines of this run, at most `most`.
     pub(super) fn last_lines(&self, most: usize) -> Vec<String> {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             let length = file.metadata()?.len();
-            // The file was cut meanwhile: everything left may belong to this start.
+            // The file was cut meanwhile: everything left may belong to this run.
             let own = if length >= self.begun { length - self.begun } else { length };
             end_of(&mut file, own.min(SHOWN))
         };
@@ -86,9 +116,6 @@ impl ErrorOutput {
     }
 }
 
-const PREFIX: &str = "app-";
-const SUFFIX: &str = ".txt";
-
 /// The last bytes of a file.
 fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
@@ -100,9 +127,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
 
 /// Deletes the output of versions that are no longer installed.
 fn remove_output_of_removed(home: &Home) {
-    let of = |path: &Path| -> Option<ContainerId> {
-        path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
-    };
+    let of = |path: &Path| version_of_output(path.file_name()?.to_str()?);
     for path in look::entries_if_readable(&home.logs()).into_iter().map(|entry| entry.path()) {
         let folder = of(&path).map(|id| fs::symlink_metadata(home.container(&id)));
         if folder
@@ -122,9 +147,9 @@ mod tests {
     fn the_end_of_what_a_start_wrote_is_retained_and_bounded() {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
-        let (_, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();
+        let (_, mut file) = OutputFile::open(&fixture.home, Writer::App, &id).unwrap();
         file.write_all(b"of an earlier start\n").unwrap();
-        let (output, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();
+        let (output, mut file) = OutputFile::open(&fixture.home, Writer::App, &id).unwrap();
         assert!(output.last_lines(5).is_empty());
         file.write_all(b"Traceback:\n\n  \x1b[31mModuleNotFoundError\x1b[0m: no module\r\n")
             .unwrap();
@@ -144,7 +169,7 @@ mod tests {
         let other = fixture.home.logs().join("app-notes.txt");
         fs::write(&gone, "x").unwrap();
         fs::write(&other, "x").unwrap();
-        ErrorOutput::open(&fixture.home, &id).unwrap();
+        OutputFile::open(&fixture.home, Writer::App, &id).unwrap();
         assert!(!gone.exists() && other.exists());
     }
 }
