@@ -174,7 +174,7 @@ else:
     def tick():
         note([editor.text.toPlainText() for editor in editors])
         for wish in wishes():
-            editors[0].close()
+            getattr(editors[0], wish)()
 
     timer = QTimer()
     timer.timeout.connect(tick)
@@ -363,12 +363,16 @@ impl Desk {
     }
 
     fn wish(&self) {
+        self.order("close");
+    }
+
+    fn order(&self, what: &str) {
         let mut file = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.state.join("wishes"))
             .unwrap();
-        writeln!(file, "close").unwrap();
+        writeln!(file, "{what}").unwrap();
     }
 
     /// Asserts that the condition holds for some seconds.
@@ -562,6 +566,28 @@ fn an_app_that_hides_goes_on() {
         let before = desk.state();
         desk.until("it is told", |desk| desk.log().contains("wait: Unreachable"));
         desk.stays(3, |desk| desk.state() == before);
+    }
+}
+
+/// A window that its user has put into the panel is asked as any other: unsaved text in it is no
+/// less than in a window in sight.
+#[test]
+fn a_hidden_window_of_an_app_that_talks_keeps_unsaved_work() {
+    for tray in [true, false] {
+        let Some(desk) = Desk::set_up(Editor { tray, talks: true, ..PYQT5 }, true) else { return };
+        desk.order("hide");
+        desk.until("its window goes", |desk| desk.display.visible("^Editor").is_none());
+        let before = desk.state();
+        desk.restart();
+        if tray {
+            desk.until("it is told", |desk| desk.log().contains("wait: Unreachable"));
+            desk.stays(3, |desk| desk.state() == before);
+        } else {
+            desk.until("the editor's own question", Desk::question);
+            desk.stays(3, |desk| desk.state() == before);
+            desk.press("^Question$", "Return", |desk| !desk.question());
+            desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
+        }
     }
 }
 

@@ -58,21 +58,33 @@ def application() -> Any:
 
 def close_all_windows() -> bool | None:
     """Closes every window of the Qt application, one after another, as its user would; then ends
-    it. On the main thread.
+    it. On the main thread. A window that was put out of sight may hold unsaved work as well: it is
+    asked after those in sight.
 
-    True if it ends, False if a window refuses: it and those after it stay open. None if one hides
-    itself in the place of closing (an icon in the panel): what becomes of the app is its user's
-    choice then."""
+    True if it ends. If a window refuses, it and those after it stay. Then False if the user goes on
+    in a window in sight, None if there is none (an icon in the panel). None, too, if a window has
+    appeared meanwhile. What becomes of the app is its user's choice then."""
     app = application()
     if app is None:
         return False
-    for window in _windows(app):
-        try:
-            closed = not window.isVisible() or window.close()
-            if not closed:
-                return False if window.isVisible() else None
-        except RuntimeError:
-            pass  # It was deleted with one before it.
+    asked = _windows(app)
+    hidden = [each for each in asked if not each.isVisible()]
+    ends_by_itself = bool(asked) and app.quitOnLastWindowClosed()
+    if ends_by_itself:
+        # Qt would end the app with the last window in sight, and leave the hidden ones unasked.
+        app.setQuitOnLastWindowClosed(False)
+    try:
+        refused = next((each for each in asked if not _close(each, each in hidden)), None)
+    finally:
+        if ends_by_itself:
+            app.setQuitOnLastWindowClosed(True)
+    if refused is not None:
+        if ends_by_itself and refused in hidden and len(hidden) < len(asked) and not _in_sight(app):
+            # The app counts on a window in sight, and the others are closed now.
+            refused.show()
+        return False if _in_sight(app) else None
+    if any(each not in asked for each in _in_sight(app)):
+        return None
     app.quit()
     return True
 
@@ -82,6 +94,8 @@ def is_asking() -> bool:
     not be closed over."""
     app = application()
     modal = app.activeModalWidget() if hasattr(app, "activeModalWidget") else None
+    if modal is None and hasattr(app, "modalWindow"):
+        modal = app.modalWindow()
     return modal is not None and any(window is not modal for window in _windows(app))
 
 
@@ -90,26 +104,58 @@ def later(milliseconds: int, call: Callable[[], object]) -> None:
     core().QTimer.singleShot(milliseconds, call)
 
 
+def _close(window: Any, was_hidden: bool) -> bool:
+    """Asks a window to close. False if it refuses."""
+    hook = sys.excepthook
+    try:
+        if was_hidden:
+            # Qt 5 cannot tell a hidden window from one that its user has closed. That one may
+            # raise if it is asked again, and PyQt ends the program if it finds Python's own hook.
+            sys.excepthook = lambda *raised: hook(*raised)
+        elif not window.isVisible():
+            return True  # It went with one before it.
+        return bool(window.close())
+    except RuntimeError:
+        return True  # It was deleted with one before it.
+    finally:
+        sys.excepthook = hook
+
+
+def _in_sight(app: Any) -> list[Any]:
+    return [each for each in _windows(app) if each.isVisible()]
+
+
 def _windows(app: Any) -> list[Any]:
-    """What is shown, main windows first. Hints, menus and splash screens are left out: they go by
-    themselves and ask nobody."""
+    """What is shown, main windows first; then what was shown once and is hidden. Hints, menus and
+    splash screens are left out: they go by themselves and ask nobody."""
     kinds = getattr(core().Qt, "WindowType", core().Qt)
     passing = (kinds.ToolTip, kinds.Popup, kinds.SplashScreen)
-    if hasattr(app, "topLevelWidgets"):
-        shown = [
-            each
-            for each in app.topLevelWidgets()
-            if each.isVisible() and each.windowType() not in passing
-        ]
-        return sorted(
-            shown, key=lambda each: (each.parent() is not None, each.windowType() != kinds.Window)
-        )
-    shown = (
-        [each for each in app.allWindows() if each.isVisible()]
-        if hasattr(app, "allWindows")
-        else []
+    widgets = [
+        each
+        for each in (app.topLevelWidgets() if hasattr(app, "topLevelWidgets") else [])
+        if each.windowType() not in passing
+        and (each.isVisible() or _was_put_away(each))
+        and not each.inherits("QSystemTrayIconSys")
+    ]
+    # Qt Quick's. One that was never shown, or was closed, accepts without being asked.
+    scenes = [
+        each
+        for each in (app.allWindows() if hasattr(app, "allWindows") else [])
+        if each.isTopLevel() and each.type() not in passing and not each.inherits("QWidgetWindow")
+    ]
+    widgets.sort(key=lambda each: (each.parent() is not None, each.windowType() != kinds.Window))
+    scenes.sort(key=lambda each: each.transientParent() is not None)
+    return sorted(widgets + scenes, key=lambda each: not each.isVisible())
+
+
+def _was_put_away(widget: Any) -> bool:
+    """Whether a hidden window was shown before, and is more than a question that was answered: Qt's
+    own ones hold no work, and may refuse to be closed."""
+    attributes = getattr(core().Qt, "WidgetAttribute", core().Qt)
+    shown = (attributes.WA_WState_ExplicitShowHide, attributes.WA_WState_Created)
+    return all(widget.testAttribute(each) for each in shown) and not any(
+        widget.inherits(kind) for kind in ("QMessageBox", "QProgressDialog")
     )
-    return sorted(shown, key=lambda each: each.transientParent() is not None)
 
 
 def is_connected(owner: Any, name: str) -> bool:
