@@ -68,11 +68,13 @@ impl SelfUpdate {
         }
     }
 
-    /// Confirms that this launcher has started the app: a new launcher stays from now on.
+    /// Confirms that this launcher has started the app: a new launcher stays from now on. Removes
+    /// an old one that was still running when the new one was confirmed.
     pub(crate) fn confirm(&self) {
-        let attempt = self.attempt().take();
-        if let (Some(program), Some(attempt)) = (&self.program, attempt) {
-            program.confirm(attempt);
+        let Some(program) = &self.program else { return };
+        match self.attempt().take() {
+            Some(attempt) => program.confirm(attempt),
+            None => program.remove_left(),
         }
     }
 

@@ -79,6 +79,10 @@ fn follow_until(
                     bars.enter(phase, output);
                     if let Some(ending) = until(phase) {
                         bars.clear();
+                        // Another launcher has worked in place of this one and has told the rest.
+                        if matches!(ending, Ending::App(_)) {
+                            return ending;
+                        }
                         return tell(phase, plan.as_ref(), output, ending);
                     }
                     if let Some(line) = line(phase, output, check) {

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::release::{NodeProcess, Reply, World, reply, text};
+use crate::support::release::{NodeProcess, Reply, WITHOUT_SCREEN, World, reply, text};
 use crate::support::waiting::until;
 
 /// The version in the launcher's file, before the test changes it.
@@ -54,16 +54,9 @@ impl Machine {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.launcher);
-        command
-            .args([
-                "--home",
-                text(&self.world.home()),
-                "--config",
-                text(&self.world.config()),
-                "--language",
-                "en",
-            ])
-            .args(arguments);
+        let (home, config) = (self.world.home(), self.world.config());
+        command.args(["--home", text(&home), "--config", text(&config), "--language", "en"]);
+        command.args(arguments);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
         #[cfg(unix)]
         command
@@ -79,7 +72,7 @@ impl Machine {
 
     /// The output of a start.
     fn start(&self) -> String {
-        let output = ended(self.command(&["run"]));
+        let output = ended(self.command(&[WITHOUT_SCREEN, &["run"]].concat()));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -368,7 +361,6 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     assert_eq!(fs::metadata(&machine.launcher).unwrap().permissions().mode() & 0o777, 0o750);
     assert!(machine.start().contains("version=1.0.0"));
     assert!(!machine.beside("old").exists() && !machine.beside("update.json").exists());
-    assert!(machine.log().contains("the new launcher is confirmed"), "{}", machine.log());
     assert_eq!(machine.say(&["update"]).code, 3, "it is not exchanged again");
     // A start that checks for releases does the same beside the app.
     let newest = machine.build("0.9.1");
@@ -510,7 +502,13 @@ fn a_first_start_with_an_old_launcher_exchanges_it_and_begins_again() {
     machine.world.publish(&package, &["--no-patches", "--minimum-launcher", "0.9.0"]);
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     assert!(machine.start().contains("version=2.0.0"), "{}", machine.log());
-    assert_eq!((machine.version().as_str(), machine.beside("old").exists()), ("0.9.0", false));
+    assert_eq!(machine.version(), "0.9.0");
+    // Windows deletes no running program, and there the old one waits for the end of the new one.
+    let old = machine.beside("old");
+    assert_eq!(old.exists(), cfg!(windows));
+    fs::write(&old, "no longer running").unwrap();
+    assert!(machine.start().contains("version=2.0.0"));
+    assert!(!old.exists(), "the next start removes it");
 }
 
 #[test]

@@ -15,6 +15,10 @@ use super::{processes, program};
 
 pub use super::program::PROGRAM;
 
+/// What keeps a launcher from opening a window. On Unix it finds no display; Windows always has a
+/// screen, so there it is asked. It then writes its log to standard error.
+pub const WITHOUT_SCREEN: &[&str] = if cfg!(windows) { &["--headless"] } else { &[] };
+
 /// A publisher's folder, with its app folders and a home.
 pub struct World {
     folder: tempfile::TempDir,
@@ -57,7 +61,8 @@ impl World {
         world
     }
 
-    /// A world in which the release that `publish` publishes is installed, from a node that goes on.
+    /// A world in which the release that `publish` publishes is installed, from a node that goes
+    /// on.
     pub fn installed(settings: &str, publish: impl FnOnce(&Self)) -> (Self, NodeProcess) {
         let world = Self::new();
         publish(&world);
@@ -211,9 +216,13 @@ impl World {
         settings.push_str(&tables);
         fs::write(self.config(), settings).unwrap();
         // The publisher's list names the made-up node of `new`.
+        self.write_node_list("[]");
+    }
+
+    /// Replaces the published list of nodes in one step, since a node may be reading it.
+    pub fn write_node_list(&self, nodes: &str) {
         let list = self.path("publisher/repository/nodes.json");
-        // The list changes in one step, since a node may be reading it.
-        fs::write(self.path("nodes.json.new"), "[]").unwrap();
+        fs::write(self.path("nodes.json.new"), nodes).unwrap();
         // On Windows that is refused while the node has it open.
         until("the list is replaced", || fs::rename(self.path("nodes.json.new"), &list).is_ok());
     }
@@ -225,6 +234,11 @@ impl World {
     /// The launcher; add a verb to it.
     pub fn launcher(&self, arguments: &[&str]) -> Command {
         self.launcher_at(&self.home(), &self.config(), arguments)
+    }
+
+    /// The launcher where it has a reason to open a window, and no screen for it.
+    pub fn launcher_without_screen(&self, arguments: &[&str]) -> Command {
+        self.launcher(&[WITHOUT_SCREEN, arguments].concat())
     }
 
     /// A launcher of another computer: it has another home.
