@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use egui::epaint::text::{FallbackRequest, FontInsert, FontProvider};
 use egui::{FontData, FontDefinitions, FontFamily};
@@ -70,14 +70,45 @@ pub(crate) fn definitions(language: Language) -> FontDefinitions {
 /// Installs the embedded fonts and, behind them, the system's. `language` decides between the
 /// Chinese and the Japanese form of the same character.
 pub(crate) fn install(context: &egui::Context, language: Language) {
+    install_with(context, language, system_fonts(language));
+}
+
+fn install_with(context: &egui::Context, language: Language, system: Arc<Guarded<OnDemand>>) {
     context.set_fonts(definitions(language));
-    let locale = match language {
-        Language::Chinese => "zh-Hans",
-        Language::English => "en",
-    };
-    context.set_font_providers(vec![Arc::new(Guarded::new(
-        SystemFontProvider::new().with_locale(Some(locale)),
-    ))]);
+    context.set_font_providers(vec![system]);
+}
+
+/// The system's fonts. All windows of the process share them, since the system is searched for them
+/// only once.
+fn system_fonts(language: Language) -> Arc<Guarded<OnDemand>> {
+    static CHINESE: LazyLock<Arc<Guarded<OnDemand>>> =
+        LazyLock::new(|| Arc::new(Guarded::new(OnDemand::new("zh-Hans"))));
+    static ENGLISH: LazyLock<Arc<Guarded<OnDemand>>> =
+        LazyLock::new(|| Arc::new(Guarded::new(OnDemand::new("en"))));
+    Arc::clone(match language {
+        Language::Chinese => &CHINESE,
+        Language::English => &ENGLISH,
+    })
+}
+
+/// The system's fonts, searched for when a character is needed that no embedded font has. Most
+/// windows need none, and the search loads each of the system's fonts.
+struct OnDemand {
+    locale: &'static str,
+    provider: OnceLock<SystemFontProvider>,
+}
+
+impl OnDemand {
+    const fn new(locale: &'static str) -> Self {
+        Self { locale, provider: OnceLock::new() }
+    }
+}
+
+impl FontProvider for OnDemand {
+    fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
+        let search = || SystemFontProvider::new().with_locale(Some(self.locale));
+        self.provider.get_or_init(search).font_for(request)
+    }
 }
 
 /// A font provider that finds nothing once it has panicked. fontique panics on a machine without a
@@ -123,6 +154,29 @@ mod tests {
         let request = FallbackRequest { cluster: "字", family: &FontFamily::Proportional };
         assert!(guarded.font_for(&request).is_none() && guarded.font_for(&request).is_none());
         assert_eq!(guarded.provider.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_system_is_searched_for_fonts_once_and_only_on_need() {
+        for language in Language::ALL {
+            assert!(Arc::ptr_eq(&system_fonts(language), &system_fonts(language)));
+            let (context, fonts) =
+                (egui::Context::default(), Arc::new(Guarded::new(OnDemand::new("en"))));
+            install_with(&context, language, Arc::clone(&fonts));
+            let draw = |text: &str| {
+                let mut output = context.run_ui(egui::RawInput::default(), |ui| {
+                    for font in [theme::body(14.0), theme::title(14.0)] {
+                        ui.label(egui::RichText::new(text).font(font));
+                    }
+                });
+                // Nothing is drawn on a screen.
+                output.textures_delta.clear();
+            };
+            draw(&IN_BOLD.iter().filter(|character| !character.is_control()).collect::<String>());
+            assert!(fonts.provider.provider.get().is_none(), "the embedded fonts are enough");
+            draw("የአማርኛ");
+            assert!(fonts.provider.provider.get().is_some(), "they have no such letters");
+        }
     }
 
     #[test]
