@@ -6,6 +6,7 @@
 //! completely with every release.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,17 @@ pub const MANIFEST_FORMAT: u32 = 2;
 /// Folders that belong to the user once a container is installed: their files may change, and
 /// survive the container.
 pub const MUTABLE_FOLDERS: [&str; 4] = ["config", "data", "logs", "temp"];
+/// Folders of the release alone: any other file in them is foreign.
+pub(crate) const PROGRAM_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
+/// The folder in which Python keeps bytecode beside modules, and the ending of its files.
+const BYTECODE: (&str, &str) = ("__pycache__", "pyc");
+
+/// Whether the path is bytecode, or the folder for it: Python makes it again at any time.
+pub(crate) fn is_bytecode(path: &Path) -> bool {
+    let (folder, ending) = BYTECODE;
+    path.iter().any(|part| part == folder) || path.extension().is_some_and(|it| it == ending)
+}
+
 /// The eight folders of a container with the text of their `.description`.
 pub const FOLDERS: [(&str, &str); 8] = [
     ("app", "应用程序文件"),

@@ -13,13 +13,8 @@ use super::StoreError;
 use super::files::{digest_of, entries};
 use crate::file_error::{FileError, FileResult as _};
 use crate::model::Manifest;
-use crate::model::manifest::{Entry, MANIFEST_PATH};
+use crate::model::manifest::{Entry, MANIFEST_PATH, PROGRAM_FOLDERS, is_bytecode};
 use crate::{durable, look};
-
-/// The folders of the release alone.
-const OWN_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
-/// The folder that Python writes beside modules, and the ending of what is in it.
-const BYTECODE: (&str, &str) = ("__pycache__", "pyc");
 
 /// Moves the files in `tree` that the release did not bring, or that differ from what it brought,
 /// to the same places below `to`. Returns whether there are any. A repetition continues an
@@ -33,7 +28,7 @@ pub(super) fn move_aside(tree: &Path, to: &Path) -> Result<bool, StoreError> {
     };
     let aside = Aside { tree, to, manifest: &manifest };
     let mut any = false;
-    for folder in OWN_FOLDERS {
+    for folder in PROGRAM_FOLDERS {
         any |= aside.folder(folder)?;
     }
     Ok(any)
@@ -57,8 +52,7 @@ impl Aside<'_> {
 
     fn one(&self, entry: &DirEntry, inside: &str) -> Result<bool, FileError> {
         let (name, from) = (entry.file_name(), entry.path());
-        let is_bytecode = name == BYTECODE.0 || from.extension().is_some_and(|it| it == BYTECODE.1);
-        if is_bytecode {
+        if is_bytecode(Path::new(&name)) {
             return Ok(false);
         }
         // A name that no manifest can hold is foreign, as a folder with all that is in it.

@@ -19,14 +19,9 @@ use super::names::REPAIR;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree_unless_stopped};
 use crate::file_error::{FileError, FileResult as _};
-use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, PROGRAM_FOLDERS, is_bytecode};
 use crate::model::{ContainerId, Manifest, RelativePath};
 use crate::{durable, look};
-
-/// Folders of the release alone: any other file in them is foreign.
-const OWN_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
-/// The folder that Python writes beside modules, and writes again.
-const BYTECODE_FOLDER: &str = "__pycache__";
 
 /// What became of a foreign file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,14 +210,12 @@ impl Repair {
     /// Takes a foreign file out of the version, as [`Verification::extra`] names it.
     pub(crate) fn take_away(&mut self, extra: &Path) -> Result<Removal, StoreError> {
         let first = extra.iter().next().and_then(|first| first.to_str()).unwrap_or_default();
-        let left = is_ours(extra) || !OWN_FOLDERS.contains(&first) && !is_temporary(extra);
+        let left = is_ours(extra) || !PROGRAM_FOLDERS.contains(&first) && !is_temporary(extra);
         if left || extra.iter().count() < 2 {
             return Ok(Removal::Left);
         }
         let full = self.root.join(extra);
-        let bytecode = extra.iter().any(|part| part == BYTECODE_FOLDER)
-            || extra.extension().is_some_and(|ending| ending == "pyc");
-        if !bytecode && !is_temporary(extra) {
+        if !is_bytecode(extra) && !is_temporary(extra) {
             self.set_aside(extra)?;
             return Ok(Removal::SetAside);
         }

@@ -41,6 +41,8 @@ mod notification;
 mod offline;
 #[cfg(windows)]
 mod on_windows;
+#[cfg(target_os = "linux")]
+mod own_products;
 mod package;
 mod packs;
 mod patches;
@@ -66,6 +68,8 @@ mod support;
 mod surroundings;
 #[cfg(unix)]
 mod survival;
+#[cfg(unix)]
+mod trial_changes;
 mod trust;
 mod tuf_interop;
 mod window;

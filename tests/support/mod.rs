@@ -2,6 +2,7 @@
 //! processes, made-up files, nodes and mirrors that misbehave, displays, pictures of windows, small
 //! disks, waiting.
 
+pub mod app_folder;
 pub mod client;
 pub mod contents;
 pub mod display;

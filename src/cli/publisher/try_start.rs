@@ -6,27 +6,30 @@
 //! publisher's settings nor another running copy influence it. Qt draws its windows nowhere, unless
 //! the publisher asks for them. Never: a process left behind.
 
+mod app;
+mod changes;
+mod words;
+
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::app::{App, Fared};
+use self::changes::FileChange;
+use self::words::{hints, tell_last, words};
 use super::shared::VerbError;
 use super::shared::output::Say;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::container::{self, Unpacker};
 use crate::host;
-use crate::model::exit_code::ProcessEnd;
 use crate::model::manifest::MANIFEST_PATH;
-use crate::model::{Digest, Manifest, Platform};
-use crate::mutex;
-use crate::programs;
+use crate::model::{ContainerId, Digest, Manifest, Platform};
 use crate::publish::package::{Effort, inspect};
 use crate::real_path;
 use crate::store::InstalledRecord;
@@ -36,9 +39,12 @@ use crate::store::launch::{self, Call};
 pub(super) const HELP: &str = "\
 The app is started as a launcher starts it, but with temporary user folders, and with Qt's windows drawn nowhere (--show draws them).
 Status 0: it came up, runs after that time, or ended with status 0. Status 1: it did not start, failed or crashed, or it is for
-another system than this computer's and cannot be tried here.
+another system than this computer's and cannot be tried here. A warning names each file that it wrote among its own program files.
 
 Example: kuzflow try my-app.kuzflow --seconds 10";
+
+/// How long an app is watched at most that ends by itself or says when it is up.
+const LONG_TRIAL_SECONDS: u64 = 60;
 
 /// How a trial is to be.
 #[derive(Debug, Clone, Args)]
@@ -65,27 +71,6 @@ pub(super) struct TryArguments {
     options: TrialOptions,
 }
 
-/// The outcome of a trial start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fared {
-    /// The app reported that it is up.
-    Up,
-    /// The app still ran at the end of the time.
-    Runs,
-    /// The app ended by itself with this status.
-    Ended(u32),
-    /// The app reported a failure.
-    ReportedFailure(String),
-    /// The app should have reported that it is up, and did not.
-    NotUp,
-}
-
-impl Fared {
-    fn is_well(&self) -> bool {
-        matches!(self, Self::Up | Self::Runs | Self::Ended(0))
-    }
-}
-
 /// Tries a container.
 pub(super) fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbError> {
     let Some(trial) = Trial::prepare(&arguments.container)? else {
@@ -110,7 +95,9 @@ pub(super) fn of_package(
     say: &Say,
 ) -> Result<Option<bool>, VerbError> {
     let Some(trial) = Trial::prepare(package)? else { return Ok(None) };
-    let (ending, _) = trial.run(options, say)?;
+    let (ending, mut report) = trial.run(options, say)?;
+    report["event"] = json!("tried");
+    say.event(&report);
     Ok(Some(ending == Ending::Done))
 }
 
@@ -171,42 +158,35 @@ impl Trial {
 
     fn run(&self, options: &TrialOptions, say: &Say) -> Result<(Ending, Value), VerbError> {
         let id = self.manifest.id();
+        let shown = if options.show { "" } else { " (no windows; --show shows them)" };
+        say.line(&format!("trying {id}{shown}"));
+        let trial = self.start(options)?;
+        trial.tell(&id, say);
+        let ending = if trial.fared.is_well() { Ending::Done } else { Ending::Failed };
+        Ok((ending, trial.report(&id)))
+    }
+
+    /// Starts the app, watches it, and ends it.
+    fn start(&self, options: &TrialOptions) -> Result<Outcome, VerbError> {
         let reports_up = self.manifest.application_info.launch.reports_up && !options.import_only;
-        let limit = Duration::from_secs(if reports_up {
-            options.seconds.max(60)
-        } else {
-            options.seconds.max(u64::from(options.import_only) * 60)
-        });
+        let waits = reports_up || options.import_only;
+        let limit = options.seconds.max(if waits { LONG_TRIAL_SECONDS } else { 0 });
         let mut command = self.command(options)?;
-        say.line(&format!(
-            "trying {id}{}",
-            if options.show { "" } else { " (no windows; --show shows them)" }
-        ));
         let started = Instant::now();
         let program = command.get_program().to_owned();
         let mut app = App::start(&mut command)
             .map_err(|error| format!("cannot start {}: {error}", Path::new(&program).display()))?;
+        let limit = Duration::from_secs(limit);
         let fared = app.watch(limit, reports_up, &|| health_report(&self.health()));
         let took = started.elapsed();
         app.end();
-        let wrote = app.wrote();
-        let words = words(&fared, took);
-        let hints = hints(&wrote);
-        if fared.is_well() {
-            say.line(&format!("{id}: {words}"));
-            if wrote.contains("Traceback (most recent call last)") {
-                error_line("warning: it wrote a traceback:");
-                tell_last(&wrote);
-            }
-        } else {
-            error_line(&format!("error: {id}: {words}"));
-            tell_last(&wrote);
-            hints.iter().for_each(|hint| error_line(&format!("  {hint}")));
-        }
-        let status = if fared.is_well() { "done" } else { "failed" };
-        let code = if let Fared::Ended(code) = fared { Some(code) } else { None };
-        let report = json!({ "status": status, "container": id, "outcome": words, "exit_code": code, "seconds": took.as_secs_f64(), "wrote": wrote, "hints": hints });
-        Ok((if fared.is_well() { Ending::Done } else { Ending::Failed }, report))
+        let threads = Effort::default().threads;
+        let changes = changes::find(&self.root(), &self.manifest, threads);
+        Ok(Outcome { fared, took, wrote: app.wrote(), changes })
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("container")
     }
 
     fn health(&self) -> PathBuf {
@@ -215,7 +195,7 @@ impl Trial {
 
     /// The command that a launcher would start, with separate user folders.
     fn command(&self, options: &TrialOptions) -> Result<Command, VerbError> {
-        let root = real_path::resolve(&self.folder.path().join("container"))?;
+        let root = real_path::resolve(&self.root())?;
         let mut record = InstalledRecord::of(&self.manifest, Digest::of(b""), host::now());
         if options.import_only {
             only_import(&mut record.launch.arguments)?;
@@ -251,6 +231,50 @@ impl Trial {
             command.env("QT_QPA_PLATFORM", "offscreen");
         }
         Ok(command)
+    }
+}
+
+/// What a trial has shown.
+struct Outcome {
+    fared: Fared,
+    took: Duration,
+    /// The end of the app's output.
+    wrote: String,
+    changes: Vec<FileChange>,
+}
+
+impl Outcome {
+    fn tell(&self, id: &ContainerId, say: &Say) {
+        let words = words(&self.fared, self.took);
+        if self.fared.is_well() {
+            say.line(&format!("{id}: {words}"));
+            if self.wrote.contains("Traceback (most recent call last)") {
+                error_line("warning: it wrote a traceback:");
+                tell_last(&self.wrote);
+            }
+        } else {
+            error_line(&format!("error: {id}: {words}"));
+            tell_last(&self.wrote);
+            hints(&self.wrote).iter().for_each(|hint| error_line(&format!("  {hint}")));
+        }
+        for warning in changes::warnings(&self.changes) {
+            error_line(&format!("warning: {warning}"));
+        }
+    }
+
+    /// The same for scripts.
+    fn report(&self, id: &ContainerId) -> Value {
+        let code = if let Fared::Ended(code) = self.fared { Some(code) } else { None };
+        json!({
+            "status": if self.fared.is_well() { "done" } else { "failed" },
+            "container": id,
+            "outcome": words(&self.fared, self.took),
+            "exit_code": code,
+            "seconds": self.took.as_secs_f64(),
+            "wrote": self.wrote,
+            "hints": hints(&self.wrote),
+            "changed_files": self.changes,
+        })
     }
 }
 
@@ -296,203 +320,6 @@ fn health_report(health: &Path) -> Option<Result<(), String>> {
         Some(reason) => Some(Err(reason.trim_start_matches([':', ' ']).to_owned())),
         None => (line == "up").then_some(Ok(())),
     })
-}
-
-/// How much of the end of an app's output is retained, bytes.
-const MAX_OUTPUT: usize = 16 << 10;
-/// How many lines of that output are printed.
-const REPORTED_LINES: usize = 20;
-/// Time between two looks at the app.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How much time an app gets to end after its trial.
-const TO_END: Duration = Duration::from_secs(3);
-
-/// The app's processes, and their output.
-struct App {
-    child: Child,
-    wrote: Arc<Mutex<Vec<u8>>>,
-}
-
-impl App {
-    fn start(command: &mut Command) -> std::io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // The app gets its own process group, so that all its processes end with it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(command, 0);
-        let mut child = programs::spawn(command)?;
-        let wrote = Arc::new(Mutex::new(Vec::new()));
-        if let Some(output) = child.stdout.take() {
-            keep(output, Arc::clone(&wrote));
-        }
-        if let Some(errors) = child.stderr.take() {
-            keep(errors, Arc::clone(&wrote));
-        }
-        Ok(Self { child, wrote })
-    }
-
-    /// Watches the app until it is up, has ended, or the time is over.
-    fn watch(
-        &mut self,
-        limit: Duration,
-        must_say: bool,
-        health_report: &dyn Fn() -> Option<Result<(), String>>,
-    ) -> Fared {
-        let end = Instant::now() + limit;
-        loop {
-            let ended = self.child.try_wait().ok().flatten();
-            match health_report() {
-                Some(Err(reason)) => return Fared::ReportedFailure(reason),
-                Some(Ok(())) if ended.is_none() && must_say => return Fared::Up,
-                _ => {}
-            }
-            if let Some(status) = ended {
-                return Fared::Ended(launch::exit_code(status));
-            }
-            if Instant::now() >= end {
-                return if must_say { Fared::NotUp } else { Fared::Runs };
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-    }
-
-    /// Asks the app to end, and then ends it with all its processes.
-    fn end(&mut self) {
-        self.signal(false);
-        let end = Instant::now() + TO_END;
-        while self.ended().is_none() && Instant::now() < end {
-            std::thread::sleep(POLL_INTERVAL);
-        }
-        self.signal(true);
-        if self.ended().is_none() {
-            // A process that cannot be killed cannot be ended in any other way.
-            let _ = self.child.kill().and_then(|()| self.child.wait());
-        }
-    }
-
-    fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
-    #[cfg(unix)]
-    fn signal(&mut self, forcibly: bool) {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        // The group's number is the child's. While a process of the group lives, no other process
-        // gets it.
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, if forcibly { Signal::KILL } else { Signal::TERM });
-        }
-    }
-
-    #[cfg(windows)]
-    fn signal(&mut self, forcibly: bool) {
-        if self.ended().is_none() {
-            let process = self.child.id().to_string();
-            let force: &[&str] = if forcibly { &["/f"] } else { &[] };
-            let _ = Command::new("taskkill")
-                .args(["/t", "/pid", &process])
-                .args(force)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-        }
-    }
-
-    fn wrote(&self) -> String {
-        // The readers may be a moment behind the end of the app.
-        std::thread::sleep(POLL_INTERVAL * 2);
-        String::from_utf8_lossy(&mutex::lock(&self.wrote)).into_owned()
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        if self.ended().is_none() {
-            self.signal(true);
-        }
-    }
-}
-
-/// Reads all of `from`, so that its writer never waits, and retains the end.
-#[allow(clippy::disallowed_methods)] // on the publisher's computer a panic is a message
-fn keep(mut from: impl Read + Send + 'static, retained: Arc<Mutex<Vec<u8>>>) {
-    std::thread::spawn(move || {
-        let mut block = [0; 4096];
-        while let Ok(count @ 1..) = from.read(&mut block) {
-            let mut retained = mutex::lock(&retained);
-            retained.extend_from_slice(&block[..count]);
-            let surplus = retained.len().saturating_sub(MAX_OUTPUT);
-            retained.drain(..surplus);
-        }
-    });
-}
-
-fn words(fared: &Fared, took: Duration) -> String {
-    let seconds = format!("{:.1} s", took.as_secs_f64());
-    match fared {
-        Fared::Up => format!("it said that it is up after {seconds}"),
-        Fared::Runs => format!("it runs after {seconds}"),
-        Fared::Ended(0) => format!("it ended by itself with status 0 after {seconds}"),
-        Fared::Ended(code) => match ProcessEnd::of(*code) {
-            ProcessEnd::Status(status) => format!("it ended with status {status} after {seconds}"),
-            ProcessEnd::Signal(signal) => {
-                format!("it crashed after {seconds} (status {code}, signal {signal})")
-            }
-            ProcessEnd::Exception(_) => {
-                format!("it crashed after {seconds} (exception 0x{code:08X})")
-            }
-        },
-        Fared::ReportedFailure(reason) => format!("it said that it failed: {reason}"),
-        Fared::NotUp => {
-            format!(
-                "it has not said that it is up after {seconds}; call kuzflow_runtime.up() in it, or build without --reports-up"
-            )
-        }
-    }
-}
-
-/// Advice for the most common failures, found by words in the app's output.
-fn hints(wrote: &str) -> Vec<String> {
-    let after = |marker: &str| {
-        wrote.rsplit_once(marker).and_then(|(_, rest)| rest.lines().next()).map(str::trim)
-    };
-    let mut hints = Vec::new();
-    if let Some(module) = after("No module named ") {
-        let module = module.trim_matches(['\'', '"', '.', ';']);
-        hints.push(format!(
-            "{module} is neither in the app nor installed: add its package to the requirements (--requirements FILE, or `requirements` in kuzflow.toml)"
-        ));
-    } else if wrote.contains("cannot open shared object file") {
-        hints.push("a library of the system is missing here; users' computers may lack it, too: name it in your instructions, or bring it along".into());
-    }
-    if [
-        "could not connect to display",
-        "no display name and no $DISPLAY",
-        "cannot open display",
-        "couldn't connect to display",
-    ]
-    .iter()
-    .any(|words| wrote.contains(words))
-    {
-        hints.push("there is no display here: try --import-only, or run this under Xvfb (xvfb-run kuzflow …)".into());
-    }
-    if wrote.contains("could not load the Qt platform plugin")
-        || wrote.contains("Could not find the Qt platform plugin")
-    {
-        hints.push("the Qt in the container lacks its plugin for windows drawn nowhere: try --show, with a display".into());
-    }
-    hints
-}
-
-fn tell_last(wrote: &str) {
-    let lines: Vec<&str> = wrote.lines().collect();
-    for line in &lines[lines.len().saturating_sub(REPORTED_LINES)..] {
-        // An app's output must not move the cursor or colour the terminal.
-        let plain: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
-        error_line(&format!("  | {plain}"));
-    }
-    if lines.is_empty() {
-        error_line("  it wrote nothing");
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Tests of `cli::publisher::try_start`.
 
+use super::app::POLL_INTERVAL;
 use super::*;
 
 #[test]
